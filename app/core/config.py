@@ -1,0 +1,82 @@
+"""How one model version is watched: windows, decision, rules. Defaults that suit live traffic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Event-time windows. All in seconds, but `panes`: a window is its last `panes` panes.
+
+    `allowance`: how long a pane waits for late records before it closes. `retention`: how long a prediction
+    waits for its feedback (the join window); older records are counted as late. `idle_after`: wall-clock
+    seconds of silence after which a partition no longer holds the watermark back.
+    """
+
+    pane: float = 60.0
+    panes: int = 60
+    allowance: float = 5.0
+    retention: float = 7 * 86_400.0
+    idle_after: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class DriftThresholds:
+    """When a column has drifted. `policy: threshold` is the plain rule (p < alpha or distance > threshold)."""
+
+    policy: Literal["decision", "threshold"] = "decision"
+    alpha: float = 0.05
+    numerical_effect: float = 0.1
+    categorical: float = 0.1
+    share: float = 0.3
+    min_samples: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceThresholds:
+    """When a metric has degraded: relative drop against its baseline. `metrics` overrides `default`."""
+
+    default: float = 0.05
+    degradation: float = 0.1
+    metrics: dict[str, float] = field(default_factory=dict)
+    min_samples: int = 200
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When an alert fires: breached in `for_windows` consecutive evaluations; clear in `clear_windows` resolves.
+
+    `hysteresis`: a value counts as clear only at or below its threshold times this.
+    """
+
+    enabled: bool = True
+    level: Literal["info", "warning", "error", "critical"] = "error"
+    for_windows: int = 2
+    clear_windows: int = 2
+    hysteresis: float = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    """The rules and the channels that tell of them."""
+
+    data_drift: Rule = field(default_factory=Rule)
+    prediction_drift: Rule = field(default_factory=lambda: Rule(level="warning"))
+    performance: Rule = field(default_factory=lambda: Rule(level="critical"))
+    data_quality: Rule = field(default_factory=lambda: Rule(level="warning"))
+    critical_features: tuple[str, ...] = ()
+    missing_share: float = 0.05
+    channels: tuple[str, ...] = ("log", "file")
+
+
+@dataclass(frozen=True, slots=True)
+class Monitoring:
+    """All of it, as `monitoring.json` gives it."""
+
+    windows: Windows = field(default_factory=Windows)
+    drift: DriftThresholds = field(default_factory=DriftThresholds)
+    performance: PerformanceThresholds = field(default_factory=PerformanceThresholds)
+    alerting: Alerting = field(default_factory=Alerting)

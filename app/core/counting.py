@@ -1,0 +1,202 @@
+"""From columns of raw values to panes: slots, fixed-point sums, unexpected names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.layout import CLIP, FIXED_POINT, Floats, Integers, Layout, Slots
+from app.core.pane import Names, Pane, add_name
+from app.core.profile import category_of
+
+Scalar = str | float | bool | None
+Slot = NDArray[np.int32]
+
+NON_FINITE = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
+"""How JSON spells the floats that it has no numbers for."""
+
+_FLOATS_OR_NONE = frozenset({float, type(None)})
+_PLAIN = frozenset({str, float, type(None)})
+
+
+class CategoryCodes(dict[Scalar, int]):
+    """Raw value -> slot of a categorical column; what it does not hold is unseen.
+
+    Holds no booleans (`True == 1.0` in a dict): columns with booleans go through `category_of` first.
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        super().__init__(slots.codes)
+        for category, code in slots.codes.items():
+            number = _number_of(str(category))
+            if number is not None:
+                self[number] = code
+        self[None] = slots.missing
+        self.unseen = slots.unseen
+
+    def __missing__(self, value: Scalar) -> int:
+        return self.unseen
+
+
+def _number_of(category: str) -> float | None:
+    """The number that is spelled like this category, if there is one."""
+    try:
+        number = float(category)
+    except ValueError:
+        return None
+    return number if category_of(number) == category else None
+
+
+def numeric_slots(slots: Slots, values: Sequence[Scalar]) -> tuple[Slot, Floats]:
+    """Slots of a numeric column and its values as floats (NaN where missing or of the wrong type)."""
+    types = set(map(type, values))
+    if types <= _FLOATS_OR_NONE:
+        floats = np.array(values, dtype=np.float64)
+        return slots.numeric(floats).astype(np.int32), floats
+    invalid = np.zeros(len(values), np.bool_)
+    floats = np.empty(len(values))
+    for i, value in enumerate(values):
+        number = _numeric(value)
+        invalid[i] = number is None
+        floats[i] = np.nan if number is None else number
+    found = slots.numeric(floats).astype(np.int32)
+    found[invalid] = slots.invalid
+    return found, floats
+
+
+def _numeric(value: Scalar) -> float | None:
+    """A number, NaN for a missing value, None for a value of another type."""
+    if value is None:
+        return np.nan
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        return NON_FINITE.get(value)
+    return float(value)
+
+
+def categorical_slots(codes: CategoryCodes, values: Sequence[Scalar]) -> Slot:
+    """Slots of a categorical column."""
+    if set(map(type, values)) <= _PLAIN:
+        return np.fromiter(map(codes.__getitem__, values), np.int32, len(values))
+    spelled = [None if v is None else category_of(v) for v in values]
+    return np.fromiter(map(codes.__getitem__, spelled), np.int32, len(spelled))
+
+
+def unseen_names(slots: Slots, found: Slot, values: Sequence[Scalar]) -> dict[str, int]:
+    """Names of the unseen categories among the values, counted, capped."""
+    tally: dict[str, int] = {}
+    for i in np.flatnonzero(found == slots.unseen).tolist():
+        value = values[i]
+        add_name(tally, category_of(value) if value is not None else "", 1)
+    return tally
+
+
+def standard_sums(slots: Slots, floats: Floats) -> tuple[Integers, Integers]:
+    """Each value's share of the sums: standardised and squared, fixed point; 0 where it is missing."""
+    scaled = (floats - slots.column.centre) / slots.column.scale
+    with np.errstate(invalid="ignore"):
+        scaled = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=CLIP, neginf=-CLIP), -CLIP, CLIP)
+    return (
+        np.rint(scaled * FIXED_POINT).astype(np.int64),
+        np.rint(scaled * scaled * FIXED_POINT).astype(np.int64),
+    )
+
+
+class Counter:
+    """Turns columns of one layout into slots and sums; compiled once for each model version."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.codes = {
+            i: CategoryCodes(slots) for i, slots in enumerate(layout.slots) if slots.column.kind == "categorical"
+        }
+        self.offsets = np.array([slots.offset for slots in layout.slots], np.int32)
+        self._calibration = np.array(layout.profile.calibration, np.float64).reshape(-1, 2)
+
+    def count(self, columns: Sequence[Sequence[Scalar]]) -> Counted:
+        """Count rows given by column, in the layout's order (features, prediction, probability).
+
+        A probability column may hold NaN or None; a column must hold one value a row.
+        """
+        n = len(columns[0]) if columns else 0
+        counted = Counted(n, len(self.layout.slots), self.layout.sums)
+        sum_at = 0
+        for i, (slots, values) in enumerate(zip(self.layout.slots, columns, strict=True)):
+            if slots.column.kind == "numeric":
+                found, floats = numeric_slots(slots, values)
+                counted.sums[:, sum_at], counted.sums[:, sum_at + 1] = standard_sums(slots, floats)
+                sum_at += 2
+                counted.floats[i] = floats
+            else:
+                found = categorical_slots(self.codes[i], values)
+                if (found == slots.unseen).any():
+                    counted.unseen[slots.column.name] = (slots, found, values)
+            counted.slots[:, i] = found
+        counted.slots += self.offsets
+        self._estimate(counted)
+        return counted
+
+    def _estimate(self, counted: Counted) -> None:
+        """The last two sums: calibrated probability under a negative and under a positive prediction."""
+        layout = self.layout
+        if layout.probability is None or layout.profile.task != "binary":
+            return
+        probability = counted.floats[len(layout.slots) - 1]
+        if len(self._calibration):
+            probability = np.interp(probability, self._calibration[:, 0], self._calibration[:, 1])
+        mass = np.rint(np.nan_to_num(np.clip(probability, 0.0, 1.0)) * FIXED_POINT).astype(np.int64)
+        code = counted.slots[:, len(layout.profile.features)] - layout.prediction.offset
+        for label in (0, 1):
+            counted.sums[:, -2 + label] = np.where(code == label, mass, 0)
+
+
+class Counted:
+    """Rows as slots (n x columns, positions in the whole count vector) and sums (n x sums)."""
+
+    def __init__(self, n: int, columns: int, sums: int) -> None:
+        self.n = n
+        self.slots = np.empty((n, columns), np.int32)
+        self.sums = np.zeros((n, sums), np.int64)
+        self.floats: dict[int, Floats] = {}
+        self.unseen: dict[str, tuple[Slots, Slot, Sequence[Scalar]]] = {}
+
+    def names(self, rows: Sequence[int] | None = None) -> Names:
+        """Unexpected names among the given rows (all when None)."""
+        names: Names = {}
+        for column, (slots, found, values) in self.unseen.items():
+            if rows is None:
+                tally = unseen_names(slots, found, values)
+            else:
+                picked = np.asarray(rows, np.int64)
+                tally = unseen_names(slots, found[picked], [values[i] for i in picked.tolist()])
+            if tally:
+                names[column] = tally
+        return names
+
+
+def input_pane(
+    layout: Layout,
+    features: Mapping[str, Sequence[Scalar] | Floats],
+    prediction: Sequence[Scalar] | Floats,
+    probability: Sequence[Scalar] | Floats | None = None,
+) -> Pane:
+    """The pane of whole columns, for offline use; a feature that is absent counts as missing."""
+    n = len(prediction)
+    columns: list[Sequence[Scalar]] = []
+    for slots in layout.features:
+        column = features.get(slots.column.name)
+        columns.append([None] * n if column is None else _as_list(column))
+    columns.append(_as_list(prediction))
+    if layout.probability is not None:
+        columns.append([None] * n if probability is None else _as_list(probability))
+    counted = Counter(layout).count(columns)
+    return Pane.of(
+        n, np.bincount(counted.slots.ravel(), minlength=layout.size), counted.sums.sum(axis=0), counted.names()
+    )
+
+
+def _as_list(column: Sequence[Scalar] | Floats) -> Sequence[Scalar]:
+    return [float(v) for v in column] if isinstance(column, np.ndarray) else column

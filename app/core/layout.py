@@ -1,0 +1,116 @@
+"""Where each column's counts stand in a pane's count vector.
+
+A numeric column has 2m+5 slots: -inf; then below, at and between its m reference values (2m+1); +inf;
+missing; invalid. A categorical column of k categories has k+3: each category; unseen; missing; invalid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.profile import Column, Profile
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+FIXED_POINT = 1 << 20
+"""Sums are kept as integers in these units, so that the order of adding never changes them."""
+CLIP = 1024.0
+"""Standardised values beyond this many reference deviations enter sums clipped."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """One column's part of the count vector, compiled for speed."""
+
+    column: Column
+    offset: int
+    size: int
+    values: Floats
+    codes: dict[str | float, int]
+
+    @property
+    def missing(self) -> int:
+        """The slot of missing values, from the column's own start."""
+        return self.size - 2
+
+    @property
+    def invalid(self) -> int:
+        """The slot of values of the wrong type."""
+        return self.size - 1
+
+    @property
+    def unseen(self) -> int:
+        """The slot of categories that the reference does not have."""
+        return self.size - 3
+
+    def numeric(self, values: Floats) -> Integers:
+        """The slot of each value (n floats, NaN for missing), from the column's own start."""
+        reference = self.values
+        m = len(reference)
+        left = np.searchsorted(reference, values)
+        slots = 2 * left + 1
+        if m:
+            slots += reference[np.minimum(left, m - 1)] == values
+        finite = np.isfinite(values)
+        if not finite.all():
+            slots[np.isnan(values)] = self.missing
+            slots[values == np.inf] = 2 * m + 2
+            slots[values == -np.inf] = 0
+        return slots
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A profile compiled: the slots of every column, the count vector's and the sums' sizes.
+
+    Sums: two a numeric column (standardised value, its square), then two for estimation: the calibrated
+    probability mass under a negative and under a positive prediction (binary models).
+    """
+
+    profile: Profile
+    slots: tuple[Slots, ...]
+    size: int
+    sums: int
+    numeric: tuple[int, ...]
+
+    @property
+    def features(self) -> tuple[Slots, ...]:
+        """The slots of the features alone."""
+        return self.slots[: len(self.profile.features)]
+
+    @property
+    def prediction(self) -> Slots:
+        """The slots of the prediction."""
+        return self.slots[len(self.profile.features)]
+
+    @property
+    def probability(self) -> Slots | None:
+        """The slots of the probability, where the model has one."""
+        index = len(self.profile.features) + 1
+        return self.slots[index] if index < len(self.slots) else None
+
+
+def layout_of(profile: Profile) -> Layout:
+    """Compile a profile."""
+    slots: list[Slots] = []
+    offset = 0
+    for column in profile.columns:
+        compiled = _compile(column, offset)
+        slots.append(compiled)
+        offset += compiled.size
+    numeric = tuple(i for i, s in enumerate(slots) if s.column.kind == "numeric")
+    return Layout(profile=profile, slots=tuple(slots), size=offset, sums=2 * len(numeric) + 2, numeric=numeric)
+
+
+def _compile(column: Column, offset: int) -> Slots:
+    if column.kind == "numeric":
+        values = np.asarray(column.values, dtype=np.float64)
+        return Slots(column, offset, 2 * len(values) + 5, values, {})
+    codes: dict[str | float, int] = {}
+    for code, category in enumerate(column.categories):
+        codes[category] = code
+    return Slots(column, offset, len(column.categories) + 3, np.empty(0), codes)

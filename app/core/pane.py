@@ -1,0 +1,88 @@
+"""The pane: the mergeable summary of the predictions of one model version in one slice of event time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+Names = dict[str, dict[str, int]]
+"""Column -> unexpected name -> how often; the column "" holds unknown features."""
+
+MAX_NAMES = 50
+"""Distinct unexpected names kept for each column; the rest are counted under OTHER."""
+OTHER = "other"
+
+
+@dataclass(frozen=True, eq=False)
+class Pane:
+    """Counts (a sparse vector: ascending indices and their counts), fixed-point sums, unexpected names.
+
+    `n` counts the predictions (in an outcome pane: those with feedback). A frozen value: merging makes a new
+    one. Panes of one layout form a commutative monoid under `merge`, with `Pane.empty` as its zero; names are
+    exact until a column has more than MAX_NAMES of them.
+    """
+
+    n: int
+    indices: NDArray[np.int32]
+    counts: Integers
+    sums: Integers
+    names: Names = field(default_factory=dict)
+
+    @staticmethod
+    def empty(sums: int) -> Pane:
+        """The pane of no prediction."""
+        return Pane(0, np.empty(0, np.int32), np.empty(0, np.int64), np.zeros(sums, np.int64))
+
+    @staticmethod
+    def of(n: int, dense: Integers, sums: Integers, names: Names | None = None) -> Pane:
+        """From a dense count vector."""
+        indices = np.flatnonzero(dense)
+        return Pane(n, indices.astype(np.int32), dense[indices].astype(np.int64), sums, names or {})
+
+    def dense(self, size: int) -> Integers:
+        """The count vector in full (`size` int64)."""
+        vector = np.zeros(size, np.int64)
+        vector[self.indices] = self.counts
+        return vector
+
+    def same(self, other: Pane) -> bool:
+        """Whether both count the same."""
+        return (
+            self.n == other.n
+            and np.array_equal(self.indices, other.indices)
+            and np.array_equal(self.counts, other.counts)
+            and np.array_equal(self.sums, other.sums)
+            and self.names == other.names
+        )
+
+
+def merge(panes: Iterable[Pane], size: int, sums: int) -> Pane:
+    """The sum of panes of one layout (`size` counts, `sums` sums)."""
+    vector = np.zeros(size, np.int64)
+    total = np.zeros(sums, np.int64)
+    names: Names = {}
+    n = 0
+    for pane in panes:
+        n += pane.n
+        vector[pane.indices] += pane.counts
+        total += pane.sums
+        add_names(names, pane.names)
+    return Pane.of(n, vector, total, names)
+
+
+def add_names(into: Names, names: Names) -> None:
+    """Add unexpected names to a tally, in place, within the cap."""
+    for column, tally in names.items():
+        kept = into.setdefault(column, {})
+        for name, count in tally.items():
+            add_name(kept, name, count)
+
+
+def add_name(tally: dict[str, int], name: str, count: int) -> None:
+    """Count one unexpected name, under OTHER where the cap is reached."""
+    key = name if name in tally or len(tally) < MAX_NAMES else OTHER
+    tally[key] = tally.get(key, 0) + count

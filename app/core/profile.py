@@ -1,0 +1,151 @@
+"""The reference profile: what a model version's inputs and outputs looked like when it was good."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["numeric", "categorical"]
+Task = Literal["binary", "multiclass", "regression"]
+
+MAX_REFERENCE_VALUES = 10_000
+"""A numeric column with more distinct values is thinned to this many order statistics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The reference of one column: a feature, the prediction or the probability.
+
+    Numeric: `values` are the m distinct finite reference values, ascending, `counts` how often each occurs,
+    `below` and `above` the counts of -inf and +inf. Categorical: `categories` and their `counts`.
+    `error_bound` is the largest error of the KS statistic that thinning can cause (0 when exact).
+    `centre` and `scale` (both of the finite values) are the units in which panes keep sums.
+    """
+
+    name: str
+    kind: Kind
+    values: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    below: int = 0
+    above: int = 0
+    missing: int = 0
+    centre: float = 0.0
+    scale: float = 1.0
+    error_bound: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """Reference rows with a value."""
+        return sum(self.counts) + self.below + self.above
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The reference of one model version.
+
+    `labels` are the classes in the order of the confusion matrix (empty for regression); of a binary model
+    `labels[1]` is the positive one. `baseline` are the reference's own metrics. `calibration` maps a
+    probability to a calibrated one by linear interpolation between its (x, y) points; empty: identity.
+    """
+
+    model: str
+    model_version: str
+    task: Task
+    features: tuple[Column, ...]
+    prediction: Column
+    probability: Column | None
+    labels: tuple[str, ...]
+    baseline: dict[str, float]
+    estimated_baseline: dict[str, float]
+    calibration: tuple[tuple[float, float], ...]
+    n: int
+    profile_id: str = ""
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns in the order of the layout: features, prediction, probability."""
+        last = () if self.probability is None else (self.probability,)
+        return (*self.features, self.prediction, *last)
+
+
+def with_identity(profile: Profile) -> Profile:
+    """The same profile, named by the hash of its content."""
+    digest = hashlib.sha256(repr(replace(profile, profile_id="")).encode()).hexdigest()
+    return replace(profile, profile_id=digest[:16])
+
+
+def numeric_column(name: str, raw: NDArray[np.float64], limit: int = MAX_REFERENCE_VALUES) -> Column:
+    """The reference of a numeric column from its raw values; NaN is missing, infinities are values."""
+    present = raw[~np.isnan(raw)]
+    finite = present[np.isfinite(present)]
+    values, counts = np.unique(finite, return_counts=True)
+    values = values + 0.0  # -0.0 becomes 0.0
+    error_bound = 0.0
+    if len(values) > limit:
+        values, counts, error_bound = _thin(values, counts, limit, len(present))
+    scale = float(np.std(finite)) if len(finite) else 0.0
+    return Column(
+        name=name,
+        kind="numeric",
+        values=tuple(values.tolist()),
+        counts=tuple(counts.tolist()),
+        below=int(np.sum(present == -math.inf)),
+        above=int(np.sum(present == math.inf)),
+        missing=int(len(raw) - len(present)),
+        centre=float(np.median(finite)) if len(finite) else 0.0,
+        scale=scale if scale > 0 and math.isfinite(scale) else 1.0,
+        error_bound=error_bound,
+    )
+
+
+def _thin(
+    values: NDArray[np.float64], counts: NDArray[np.int64], limit: int, total: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
+    """Keep `limit` order statistics evenly spaced in rank; a kept value takes the counts since the last one."""
+    cumulative = np.cumsum(counts)
+    targets = np.linspace(cumulative[0], cumulative[-1], limit)
+    kept = np.unique(np.searchsorted(cumulative, targets, side="left"))
+    merged = np.diff(np.concatenate([[0], cumulative[kept]]))
+    # Between two kept points the true step function rises by the counts that were merged away.
+    lost = merged - counts[kept]
+    return values[kept], merged, float(lost.max() / total)
+
+
+def categorical_column(name: str, raw: Sequence[str | None], order: Sequence[str] = ()) -> Column:
+    """The reference of a categorical column; None is missing. `order` fixes the first categories."""
+    tally: dict[str, int] = dict.fromkeys(order, 0)
+    missing = 0
+    for value in raw:
+        if value is None:
+            missing += 1
+        else:
+            tally[value] = tally.get(value, 0) + 1
+    categories = (*order, *sorted(tally.keys() - set(order)))
+    return Column(
+        name=name,
+        kind="categorical",
+        categories=categories,
+        counts=tuple(tally[c] for c in categories),
+        missing=missing,
+    )
+
+
+def category_of(value: str | float | bool) -> str:
+    """The one spelling of a category: JSON's for booleans, no trailing `.0` for whole numbers."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def feature_kinds(profile: Profile) -> Mapping[str, Kind]:
+    """Each feature's kind by name."""
+    return {column.name: column.kind for column in profile.features}

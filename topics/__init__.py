@@ -1,0 +1,1 @@
+"""What travels: topics, events and their encoding."""

@@ -1,0 +1,248 @@
+"""The events of Driftline, as they travel on the wire (JSON, one event a record)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+Scalar = str | float | bool | None
+Timestamp = Annotated[datetime, Meta(tz=True)] | float
+"""RFC 3339 with a zone, or seconds since the epoch."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Base of every event: immutable, keyword-only."""
+
+
+class PredictionEvent(Event):
+    """One prediction, as it was made. `prediction_id` is the record's key."""
+
+    prediction_id: Name
+    model: Name
+    model_version: Name
+    timestamp: Timestamp
+    features: dict[str, Scalar]
+    prediction: str | float | bool
+    probability: float | dict[str, float] | None = None
+    metadata: dict[str, Scalar] | None = None
+
+
+class FeedbackEvent(Event):
+    """The truth about one prediction, usually late. A later one corrects an earlier one."""
+
+    prediction_id: Name
+    actual: str | float | bool
+    timestamp: Timestamp | None = None
+    metadata: dict[str, Scalar] | None = None
+
+
+class Heartbeat(Event):
+    """Says that no prediction older than `timestamp` will follow, so that panes can close.
+
+    Sent to every partition of `predictions`, with the record header `driftline: heartbeat`.
+    """
+
+    model: Name
+    model_version: Name
+    timestamp: Timestamp
+
+
+class ModelEvent(Event):
+    """A registered model version: its reference profile and its monitoring configuration.
+
+    `profile` is an `app.core.profile.Profile`, `monitoring` an `app.core.config.Monitoring`.
+    """
+
+    model: Name
+    model_version: Name
+    profile: Raw
+    monitoring: Raw
+    registered_at: datetime
+
+
+class CategoryCounts(Event):
+    """How often each unexpected name was seen (diagnostics, capped)."""
+
+    column: str
+    names: dict[str, int]
+
+
+class PanePartial(Event, tag="pane", tag_field="type"):
+    """All that one source partition has counted in one pane so far (a total, not an increment).
+
+    `indices`, `counts` and `sums` are little-endian int32, int64 and int64 arrays: a sparse count
+    vector and its fixed-point sums, laid out by the profile named `profile_id`. A partial with a higher
+    `revision` (source records applied) replaces one with a lower.
+    """
+
+    model: str
+    model_version: str
+    profile_id: str
+    kind: Literal["input", "outcome"]
+    pane_start: float
+    partition: int
+    revision: int
+    n: int
+    indices: bytes
+    counts: bytes
+    sums: bytes
+    names: tuple[CategoryCounts, ...] = ()
+
+
+class Progress(Event, tag="progress", tag_field="type"):
+    """How far one source partition has come with one model version, in event time.
+
+    `event_time` is the newest timestamp seen; `idle` means that nothing has arrived for a while, so the
+    partition no longer holds the watermark back. The counters are totals since the first record.
+    """
+
+    model: str
+    model_version: str
+    profile_id: str
+    partition: int
+    revision: int
+    event_time: float
+    idle: bool
+    predictions: int
+    feedback: int
+    duplicates: int
+    late: int
+    expired: int
+
+
+class FeatureDrift(Event):
+    """One feature's comparison with its reference.
+
+    `p_value` is None where the test could not be made; `effect` says whether the statistic reaches its
+    `threshold`; `significant` is the decision after Benjamini-Hochberg; `drifted` needs both.
+    """
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+    test: str
+    statistic: float | None
+    p_value: float | None
+    threshold: float
+    effect: bool
+    significant: bool
+    drifted: bool
+    n: int
+    missing: int
+    invalid: int
+    unseen: int
+    out_of_range: int
+    error_bound: float
+    reference: str
+    current: str
+    direction: str
+    unseen_names: dict[str, int]
+
+
+class Report(Event):
+    """What every report says first: which window of which model version, and its revision."""
+
+    model: str
+    model_version: str
+    profile_id: str
+    window_start: datetime
+    window_end: datetime
+    revision: int
+    n: int
+    sufficient: bool
+    emitted_at: datetime
+
+
+class DriftReport(Report, tag="drift", tag_field="kind"):
+    """Inputs and predictions of one window against the reference."""
+
+    drift_detected: bool
+    drift_share: float
+    drift_threshold: float
+    drifted_features: tuple[str, ...]
+    prediction_drift: bool
+    features: tuple[FeatureDrift, ...]
+    prediction: FeatureDrift | None
+    probability: FeatureDrift | None
+    missing_share: float
+    unknown_features: dict[str, int]
+
+
+class MetricChange(Event):
+    """One metric of one window against its baseline; `relative` is the drop as a share of the baseline.
+
+    `low` and `high` bound the value with 95 % confidence; `degraded` needs a drop beyond the threshold
+    that the interval also excludes.
+    """
+
+    name: str
+    value: float | None
+    baseline: float | None
+    absolute: float | None
+    relative: float | None
+    low: float | None
+    high: float | None
+    threshold: float
+    error_bound: float
+    degraded: bool
+
+
+class PerformanceReport(Report, tag="performance", tag_field="kind"):
+    """Realised and estimated performance of one window; `coverage` is the share with feedback."""
+
+    feedback: int
+    coverage: float
+    degraded: bool
+    degraded_metrics: tuple[str, ...]
+    metrics: tuple[MetricChange, ...]
+    estimated: tuple[MetricChange, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    labels: tuple[str, ...]
+
+
+Level = Literal["info", "warning", "error", "critical"]
+AlertStatus = Literal["firing", "resolved"]
+
+
+class AlertEvent(Event):
+    """One transition of one alert. `alert_id` names the transition, `fingerprint` the alert."""
+
+    alert_id: str
+    fingerprint: str
+    status: AlertStatus
+    level: Level
+    rule: str
+    title: str
+    message: str
+    labels: dict[str, str]
+    started_at: datetime
+    ended_at: datetime | None
+    evidence: dict[str, object]
+    links: dict[str, str]
+    emitted_at: datetime
+
+
+class DeliveryEvent(Event):
+    """One alert told through one channel, or not."""
+
+    alert_id: str
+    fingerprint: str
+    channel: str
+    outcome: Literal["delivered", "failed"]
+    attempts: int
+    detail: str
+    delivered_at: datetime
+
+
+def to_epoch(value: Timestamp) -> float:
+    """Seconds since the epoch of either form of timestamp."""
+    return value.timestamp() if isinstance(value, datetime) else float(value)
+
+
+AnyReport = DriftReport | PerformanceReport
+PaneEvent = PanePartial | Progress
+__all__ = [name for name, value in globals().items() if isinstance(value, type) and issubclass(value, msgspec.Struct)]

@@ -1,0 +1,61 @@
+"""Every topic of Driftline, declared once: name, key, events, partitions, clean-up."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+DEFAULT_PREFIX = "driftline."
+MEBIBYTE = 1 << 20
+
+
+class Topic(Struct, frozen=True, kw_only=True):
+    """One topic: `partitioned` topics have the set number of partitions, the others one."""
+
+    name: str
+    key: str
+    event: str
+    cleanup: Literal["delete", "compact"] = "delete"
+    partitioned: bool = True
+    retention_days: float = 7
+    max_message_bytes: int = MEBIBYTE
+
+    def full_name(self, prefix: str = DEFAULT_PREFIX) -> str:
+        """The name on the broker."""
+        return prefix + self.name
+
+    def partitions(self, partitions: int) -> int:
+        """How many partitions it must have, when the setting says `partitions`."""
+        return partitions if self.partitioned else 1
+
+    def config(self) -> dict[str, str]:
+        """The broker's configuration for it."""
+        config = {"cleanup.policy": self.cleanup, "max.message.bytes": str(self.max_message_bytes)}
+        if self.cleanup == "delete":
+            config["retention.ms"] = str(int(self.retention_days * 86_400_000))
+        return config
+
+
+PREDICTIONS = Topic(name="predictions", key="prediction_id", event="PredictionEvent | Heartbeat")
+FEEDBACK = Topic(name="feedback", key="prediction_id", event="FeedbackEvent")
+MODELS = Topic(
+    name="models", key="model/version", event="ModelEvent",
+    cleanup="compact", partitioned=False, max_message_bytes=32 * MEBIBYTE,
+)
+PANES = Topic(
+    name="panes", key="model/version/profile/kind/pane/partition", event="PanePartial | Progress",
+    cleanup="compact", max_message_bytes=32 * MEBIBYTE,
+)
+REPORTS = Topic(
+    name="reports", key="model/version/kind/window end", event="DriftReport | PerformanceReport",
+    retention_days=30, max_message_bytes=8 * MEBIBYTE,
+)
+ALERTS = Topic(name="alerts", key="fingerprint", event="AlertEvent", retention_days=30, max_message_bytes=8 * MEBIBYTE)
+DELIVERIES = Topic(name="deliveries", key="alert_id/channel", event="DeliveryEvent", partitioned=False)
+DEAD_LETTERS = Topic(
+    name="dead-letters", key="the record's own", event="the record's own bytes",
+    partitioned=False, retention_days=30, max_message_bytes=8 * MEBIBYTE,
+)
+
+TOPICS: tuple[Topic, ...] = (PREDICTIONS, FEEDBACK, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, DEAD_LETTERS)
