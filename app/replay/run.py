@@ -1,0 +1,90 @@
+"""The replay itself: two streams of events into two topics, with a rate, progress and closing heartbeats."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from app.core.config import Windows
+from app.replay.encode import Encoded
+from app.replay.merge import Source, merged
+from app.replay.send import Sender
+from topics.events import Heartbeat
+from topics.registry import FEEDBACK, PREDICTIONS
+
+HEARTBEAT_HEADER = {"driftline": b"heartbeat"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How far a replay is: events acknowledged or on their way, the newest event time (None: none had one)."""
+
+    predictions: int
+    feedback: int
+    event_time: float | None
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return (self.predictions + self.feedback) / self.seconds if self.seconds > 0 else 0.0
+
+
+Progress = Callable[[Sent], None]
+
+
+async def replay(
+    sender: Sender,
+    predictions: Iterator[Encoded],
+    feedback: Iterator[Encoded],
+    *,
+    prefix: str,
+    rate: float | None = None,
+    progress: Progress = lambda _: None,
+) -> Sent:
+    """Send both streams in event-time order, at most `rate` events a second; returns once all are acknowledged."""
+    topics: dict[Source, str] = {"predictions": PREDICTIONS.full_name(prefix), "feedback": FEEDBACK.full_name(prefix)}
+    for topic in topics.values():
+        await sender.partitions(topic)
+    counts: dict[Source, int] = dict.fromkeys(topics, 0)
+    newest = -np.inf
+    started = time.monotonic()
+
+    def sent() -> Sent:
+        event_time = float(newest) if np.isfinite(newest) else None
+        return Sent(counts["predictions"], counts["feedback"], event_time, time.monotonic() - started)
+
+    for source, due in merged(predictions, feedback):
+        for slab in _slabs(due, rate):
+            await sender.send(topics[source], slab.keys, slab.values)
+            counts[source] += len(slab)
+            newest = max(newest, slab.times.max(initial=-np.inf, where=np.isfinite(slab.times)))
+            progress(sent())
+            if rate is not None:
+                await asyncio.sleep(max(0.0, started + sum(counts.values()) / rate - time.monotonic()))
+    await sender.flush()
+    return sent()
+
+
+async def close_windows(
+    sender: Sender, model: str, version: str, windows: Windows, event_time: float, *, prefix: str
+) -> float:
+    """Tell every partition that time has moved on, so that the last panes close; answers the time told."""
+    moved_on = event_time + windows.pane * windows.panes + windows.allowance
+    value = msgspec.json.encode(Heartbeat(model=model, model_version=version, timestamp=moved_on))
+    await sender.send_to_all(PREDICTIONS.full_name(prefix), value, HEARTBEAT_HEADER)
+    await sender.flush()
+    return moved_on
+
+
+def _slabs(due: Encoded, rate: float | None) -> Iterator[Encoded]:
+    """Pieces of a fifth of a second at the given rate; without one, the whole."""
+    size = len(due) if rate is None else max(1, int(rate / 5))
+    while len(due):
+        slab, due = due.cut(size)
+        yield slab
