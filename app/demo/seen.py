@@ -1,0 +1,78 @@
+"""What the stream has told so far: each window's newest reports, and every alert's transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from topics.events import AlertEvent, AnyReport, DriftReport, MetricChange, PerformanceReport
+
+
+@dataclass(slots=True)
+class Window:
+    """One window's reports, as far as they have come."""
+
+    end: datetime
+    drift: DriftReport | None = None
+    performance: PerformanceReport | None = None
+
+    @property
+    def realised(self) -> float | None:
+        """Accuracy against the truth so far."""
+        return None if self.performance is None else metric_of(self.performance.metrics, "accuracy")
+
+    @property
+    def estimated(self) -> float | None:
+        """Accuracy as estimated without truth."""
+        return None if self.performance is None else metric_of(self.performance.estimated, "accuracy")
+
+    @property
+    def alarming(self) -> bool:
+        """Whether any of its reports finds something wrong."""
+        drift = self.drift is not None and (
+            self.drift.drift_detected or self.drift.prediction_drift or bool(self.drift.drifted_features)
+        )
+        return drift or (self.performance is not None and self.performance.degraded)
+
+
+@dataclass(slots=True)
+class Seen:
+    """All of it, of one model version."""
+
+    windows: dict[datetime, Window] = field(default_factory=dict)
+    alerts: list[AlertEvent] = field(default_factory=list)
+
+    def report(self, report: AnyReport) -> None:
+        """Take a report, unless a newer revision is known."""
+        window = self.windows.setdefault(report.window_end, Window(report.window_end))
+        if isinstance(report, DriftReport):
+            if window.drift is None or report.revision >= window.drift.revision:
+                window.drift = report
+        elif window.performance is None or report.revision >= window.performance.revision:
+            window.performance = report
+
+    def alert(self, alert: AlertEvent) -> None:
+        """Take an alert's transition, once."""
+        if all(known.alert_id != alert.alert_id for known in self.alerts):
+            self.alerts.append(alert)
+
+    @property
+    def ordered(self) -> list[Window]:
+        """The windows by time."""
+        return [self.windows[end] for end in sorted(self.windows)]
+
+    @property
+    def firing(self) -> list[AlertEvent]:
+        """The alerts that fire now."""
+        return [alert for alert in self.latest() if alert.status == "firing"]
+
+    def latest(self) -> Iterable[AlertEvent]:
+        """The newest transition of each alert (an alert: one fingerprint, one start)."""
+        newest = {(alert.fingerprint, alert.started_at): alert for alert in self.alerts}
+        return newest.values()
+
+
+def metric_of(metrics: Iterable[MetricChange], name: str) -> float | None:
+    """A metric's value by its name."""
+    return next((metric.value for metric in metrics if metric.name == name), None)
