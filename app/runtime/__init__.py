@@ -1,0 +1,1 @@
+"""Settings, Faust, the batch transport, brokers and processes."""
