@@ -1,0 +1,11 @@
+"""What can be wrong with the ground: each error is one line that says what to do."""
+
+from __future__ import annotations
+
+
+class BrokerError(Exception):
+    """Kafka can be neither found nor started."""
+
+
+class TopicError(Exception):
+    """A topic is not as it is declared, or cannot be created."""

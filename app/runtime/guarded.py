@@ -1,0 +1,109 @@
+"""A child process that ends with its parent, however the parent ends (see `guard.py`)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+GUARD = Path(__file__).with_name("guard.py")
+Stream = int | IO[bytes] | None
+
+
+class GuardedProcess:
+    """A running command. `pid` is the command's own; the guard in between is never to be signalled."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdout: Stream = None,
+        stderr: Stream = None,
+        grace: float = 10.0,
+    ) -> None:
+        """Start `command` in a session of its own, so that Ctrl-C reaches only the parent. Raises OSError."""
+        life, self._life = os.pipe()
+        reported, report = os.pipe()
+        argv = [sys.executable, "-I", "-S", str(GUARD), str(life), str(report), str(grace), *command]
+        try:
+            self._guard = subprocess.Popen(
+                argv,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                pass_fds=(life, report),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(reported)
+            os.close(self._life)
+            raise
+        finally:
+            os.close(life)
+            os.close(report)
+        with open(reported, "rb") as pipe:
+            told = pipe.readline().decode().strip()
+        if not told.isdigit():
+            self.kill()
+            raise OSError(told or f"{command[0]}: could not be started")
+        self.pid = int(told)
+        self._grace = grace
+
+    @property
+    def guard_pid(self) -> int:
+        """The pid of the guard."""
+        return self._guard.pid
+
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """The command's standard error, where it was asked for with PIPE."""
+        return self._guard.stderr
+
+    def poll(self) -> int | None:
+        """The exit status, 128 + n where signal n ended it; None while it runs."""
+        return _shell_status(self._guard.poll())
+
+    def wait(self, seconds: float | None = None) -> int:
+        """The exit status, waited for. Raises subprocess.TimeoutExpired."""
+        status = _shell_status(self._guard.wait(seconds))
+        self._let_go()
+        assert status is not None
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Signal the command, where it still runs."""
+        if self._guard.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def stop(self) -> int:
+        """SIGTERM, SIGKILL after the grace; answers the exit status. May be called again."""
+        self._let_go()
+        try:
+            return self.wait(self._grace + 2)
+        except subprocess.TimeoutExpired:
+            self.send_signal(signal.SIGKILL)
+            self.kill()
+            return self.wait()
+
+    def kill(self) -> None:
+        """SIGKILL at once."""
+        self._let_go()
+        self._guard.kill()
+        self._guard.wait()
+
+    def _let_go(self) -> None:
+        if self._life >= 0:
+            os.close(self._life)
+            self._life = -1
+
+
+def _shell_status(status: int | None) -> int | None:
+    return 128 - status if status is not None and status < 0 else status

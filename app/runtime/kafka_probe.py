@@ -1,0 +1,59 @@
+"""Whether Kafka answers at an address, and which ports are free."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterable
+
+PROBE_SECONDS = 3.0
+API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+"""Kafka's own greeting: an ApiVersions request (key 18, version 0, correlation 1, no client id), with its size."""
+
+
+def speaks_kafka(server: str, seconds: float = PROBE_SECONDS) -> bool:
+    """Whether the broker at `host:port` answers an ApiVersions request."""
+    host, _, port = server.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), seconds) as connection:
+            connection.settimeout(seconds)
+            connection.sendall(API_VERSIONS)
+            answer = connection.recv(8, socket.MSG_WAITALL)
+    except OSError:
+        return False
+    return len(answer) == 8 and struct.unpack(">ii", answer)[1] == 1
+
+
+def first_that_answers(servers: str) -> str | None:
+    """The first of `host:port,host:port` that speaks Kafka."""
+    return next((server for server in servers.split(",") if speaks_kafka(server)), None)
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on the port of the loopback address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count: int, *, but: Iterable[int] = ()) -> list[int]:
+    """As many different ports that are free just now."""
+    taken = set(but)
+    probes: list[socket.socket] = []
+    ports: list[int] = []
+    try:
+        while len(ports) < count:
+            probe = socket.socket()
+            probes.append(probe)
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+            if port not in taken:
+                ports.append(port)
+    finally:
+        for probe in probes:
+            probe.close()
+    return ports
