@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -52,7 +51,7 @@ def command_of(pid: int) -> str | None:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode() or None
     except OSError:
-        if os.path.isdir("/proc/self"):
+        if Path("/proc/self").exists():
             return None
     listed = subprocess.run(["ps", "-o", "stat=,args=", "-p", str(pid)], capture_output=True, text=True, check=False)
     state, _, command = listed.stdout.strip().partition(" ")

@@ -48,7 +48,7 @@ class GuardedProcess:
         finally:
             os.close(life)
             os.close(report)
-        with open(reported, "rb") as pipe:
+        with os.fdopen(reported, "rb") as pipe:
             told = pipe.readline().decode().strip()
         if not told.isdigit():
             self.kill()

@@ -139,20 +139,21 @@ def _format(command: Sequence[str], data_dir: Path, properties: Path) -> None:
 
 
 def _launch(command: Sequence[str], data_dir: Path, port: int, persistent: bool) -> JarBroker:
+    detached: subprocess.Popen[bytes] | None = None
+    process: GuardedProcess | None = None
     with (data_dir / "broker.log").open("wb") as log:
         if persistent:
             detached = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=data_dir
             )
             record = BrokerRecord(pid=detached.pid, port=port, owner=None)
-            process: GuardedProcess | None = None
         else:
             process = GuardedProcess(command, stdout=log, stderr=log, grace=STOP_SECONDS)
             record = BrokerRecord(pid=process.pid, port=port, owner=os.getpid())
     broker = JarBroker(record, data_dir, process)
     try:
         record.write(data_dir)
-        _await_answer(broker, detached if persistent else None)
+        _await_answer(broker, detached)
     except BaseException:
         if process is not None:
             process.stop()

@@ -1,0 +1,1 @@
+"""The life of an alert, and the channels that tell it."""

@@ -1,0 +1,1 @@
+"""The history of models: what was trained, deployed, predicted and found."""

@@ -1,0 +1,84 @@
+"""What every test can ask for: a Kafka for the session, and topics, groups and folders of its own."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from app.runtime.broker import Kafka, find_kafka
+from app.runtime.kafka_config import LARGEST_MESSAGE
+from app.runtime.kafka_docker import docker_answers
+from app.runtime.kafka_process import start_from_jars
+from app.runtime.settings import ENV_PREFIX, Settings, load_settings
+
+GIVEN_SERVERS = os.environ.get(f"{ENV_PREFIX}BOOTSTRAP_SERVERS") or None
+
+for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+    del os.environ[name]  # a developer's own settings are not the tests'
+
+# a slow, shared machine is no failure, and a found example is printed as code that repeats it
+hypothesis.settings.register_profile("default", deadline=None, max_examples=100, print_blob=True)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test's folder is its marker."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in ("integration", "faults", "browser"):
+            item.add_marker(folder)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A genuine Kafka: the one that DRIFTLINE_BOOTSTRAP_SERVERS names, else in Docker, else from its jars."""
+    with _session_kafka(tmp_path_factory.mktemp("kafka")) as found:
+        yield found
+
+
+def _session_kafka(data_dir: Path) -> Kafka:
+    if GIVEN_SERVERS is not None:
+        return find_kafka(load_settings(bootstrap_servers=GIVEN_SERVERS))
+    if docker_answers():
+        return _in_container()
+    broker = start_from_jars(data_dir)
+    return Kafka(broker.bootstrap_servers, "jars", broker.stop)
+
+
+def _in_container() -> Kafka:
+    from testcontainers.kafka import KafkaContainer  # it looks for Docker when it is imported
+
+    container = KafkaContainer().with_kraft()
+    container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
+    container.with_env("KAFKA_MESSAGE_MAX_BYTES", str(LARGEST_MESSAGE))
+    container.with_env("KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS", "0")
+    container.with_env("KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS", "1000")
+    container.start()
+    return Kafka(container.get_bootstrap_server(), "docker", container.stop)
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A prefix for topics that no other test has."""
+    return f"test-{uuid.uuid4().hex[:10]}."
+
+
+@pytest.fixture
+def settings(kafka: Kafka, prefix: str, tmp_path: Path) -> Settings:
+    """Settings of one test: its own topics, group and folders, and short intervals."""
+    return load_settings(
+        bootstrap_servers=kafka.bootstrap_servers,
+        prefix=prefix,
+        group=f"{prefix}workers",
+        state_dir=tmp_path / "state",
+        alerts_dir=tmp_path / "alerts",
+        checkpoint_seconds=0.1,
+        tick_seconds=0.05,
+        reissue_seconds=0.1,
+    )
