@@ -1,0 +1,119 @@
+"""Topics as they are declared: created where they are missing, verified where they exist."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from app.runtime.errors import TopicError
+from app.runtime.settings import Settings
+from topics.registry import TOPICS, Topic
+
+__all__ = ["NamedTopic", "TopicError", "declared", "ensure_topics"]
+
+SETTLE_SECONDS = 15.0
+CLEANUP = "cleanup.policy"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTopic:
+    """A topic by its whole name, with its partitions and its broker configuration: a table's changelog, say."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+def declared(settings: Settings, topics: Iterable[Topic]) -> list[NamedTopic]:
+    """The registry's topics under the settings' prefix and number of partitions."""
+    return [
+        NamedTopic(topic.full_name(settings.prefix), topic.partitions(settings.partitions), topic.config())
+        for topic in topics
+    ]
+
+
+async def ensure_topics(
+    settings: Settings, topics: Iterable[Topic] = TOPICS, changelogs: Iterable[NamedTopic] = ()
+) -> None:
+    """Create what is missing of `topics` and `changelogs` and verify what exists.
+
+    Returns when the broker knows all of them. Raises TopicError with one line for each that differs from its
+    declaration or cannot be created; nothing that exists is changed.
+    """
+    wanted = {topic.name: topic for topic in [*declared(settings, topics), *changelogs]}
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers or "localhost:9092")
+    await admin.start()
+    try:
+        found = await _partitions(admin, wanted)
+        missing = [topic for name, topic in wanted.items() if name not in found]
+        if missing:
+            await _create(admin, missing, settings.replication)
+            found = await _settled(admin, wanted)
+        wrong = [_partitions_differ(wanted[name], has) for name, has in found.items() if has != wanted[name].partitions]
+        wrong += await _cleanups_that_differ(admin, [topic for topic in wanted.values() if topic not in missing])
+    finally:
+        await admin.close()
+    if wrong:
+        raise TopicError("\n".join(wrong))
+
+
+def _partitions_differ(topic: NamedTopic, has: int) -> str:
+    return (
+        f"topic {topic.name} has {has} partitions, {topic.partitions} are set: "
+        f"set DRIFTLINE_PARTITIONS={has} if all topics have as many, or take another prefix, or delete the topic"
+    )
+
+
+async def _partitions(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopic]) -> dict[str, int]:
+    """How many partitions each of the topics has, of those that exist."""
+    described = await admin.describe_topics(list(wanted))
+    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+
+
+async def _create(admin: AIOKafkaAdminClient, missing: list[NamedTopic], replication: int) -> None:
+    new = [NewTopic(topic.name, topic.partitions, replication, topic_configs=dict(topic.config)) for topic in missing]
+    answer = await admin.create_topics(new)
+    wrong = [
+        f"topic {name} cannot be created: {detail[0] if detail and detail[0] else for_code(code).__name__}"
+        for name, code, *detail in answer.topic_errors
+        if code not in (0, TopicAlreadyExistsError.errno)  # another worker was quicker: it is verified all the same
+    ]
+    if wrong:
+        raise TopicError("\n".join(wrong))
+
+
+async def _settled(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopic]) -> dict[str, int]:
+    """Their partitions, once the broker's metadata has all of them."""
+    found: dict[str, int] = {}
+    try:
+        async with asyncio.timeout(SETTLE_SECONDS):
+            while len(found := await _partitions(admin, wanted)) < len(wanted):  # noqa: ASYNC110 - nobody is told
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        names = ", ".join(sorted(wanted.keys() - found.keys()))
+        raise TopicError(f"topics created but not known after {SETTLE_SECONDS:.0f} s: {names}") from None
+    return found
+
+
+async def _cleanups_that_differ(admin: AIOKafkaAdminClient, topics: list[NamedTopic]) -> list[str]:
+    """A line for each topic whose clean-up is not as declared: compaction of an event log would lose events."""
+    asked = [topic for topic in topics if CLEANUP in topic.config]
+    if not asked:
+        return []
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name, {CLEANUP: ""}) for topic in asked]
+    has: dict[str, Any] = {}
+    for answer in await admin.describe_configs(resources):
+        for _code, _message, _type, name, entries in answer.resources:
+            has[name] = next(entry[1] for entry in entries if entry[0] == CLEANUP)
+    return [
+        f"topic {topic.name} has {CLEANUP}={has[topic.name]}, {topic.config[CLEANUP]} is declared: "
+        f"alter it with kafka-configs.sh, or take another prefix"
+        for topic in asked
+        if topic.name in has and set(has[topic.name].split(",")) != set(topic.config[CLEANUP].split(","))
+    ]
