@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,7 @@ class GuardedProcess:
         grace: float = 10.0,
     ) -> None:
         """Start `command` in a session of its own, so that Ctrl-C reaches only the parent. Raises OSError."""
+        self._closing = threading.Lock()
         life, self._life = os.pipe()
         reported, report = os.pipe()
         argv = [sys.executable, "-I", "-S", str(GUARD), str(life), str(report), str(grace), *command]
@@ -52,6 +54,8 @@ class GuardedProcess:
             told = pipe.readline().decode().strip()
         if not told.isdigit():
             self.kill()
+            if self._guard.stderr is not None:
+                self._guard.stderr.close()
             raise OSError(told or f"{command[0]}: could not be started")
         self.pid = int(told)
         self._grace = grace
@@ -73,7 +77,7 @@ class GuardedProcess:
     def wait(self, seconds: float | None = None) -> int:
         """The exit status, waited for. Raises subprocess.TimeoutExpired."""
         status = _shell_status(self._guard.wait(seconds))
-        self._let_go()
+        self.let_go()
         assert status is not None
         return status
 
@@ -85,7 +89,7 @@ class GuardedProcess:
 
     def stop(self) -> int:
         """SIGTERM, SIGKILL after the grace; answers the exit status. May be called again."""
-        self._let_go()
+        self.let_go()
         try:
             return self.wait(self._grace + 2)
         except subprocess.TimeoutExpired:
@@ -95,14 +99,16 @@ class GuardedProcess:
 
     def kill(self) -> None:
         """SIGKILL at once."""
-        self._let_go()
+        self.let_go()
         self._guard.kill()
         self._guard.wait()
 
-    def _let_go(self) -> None:
-        if self._life >= 0:
-            os.close(self._life)
-            self._life = -1
+    def let_go(self) -> None:
+        """Begin to stop it, as `stop` does, without waiting."""
+        with self._closing:
+            life, self._life = self._life, -1
+        if life >= 0:
+            os.close(life)
 
 
 def _shell_status(status: int | None) -> int | None:
