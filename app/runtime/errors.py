@@ -9,3 +9,7 @@ class BrokerError(Exception):
 
 class TopicError(Exception):
     """A topic is not as it is declared, or cannot be created."""
+
+
+class BrokerUnavailable(BrokerError):
+    """Kafka does not answer, or has not acknowledged in time. What was sent may still have arrived."""

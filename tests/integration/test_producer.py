@@ -1,0 +1,95 @@
+"""The producer: what it says is acknowledged is in Kafka, at the partition every client would choose."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from app.replay.partition import partitions_of
+from app.runtime.errors import BrokerUnavailable
+from app.runtime.producer import Outgoing, Producer, RecordRefused
+from app.runtime.settings import Settings, load_settings
+from app.runtime.topic_admin import ensure_topics
+from topics.registry import FEEDBACK, PREDICTIONS, Topic
+
+
+async def records_of(settings: Settings, topic: Topic) -> list[ConsumerRecord]:
+    """Everything in a topic now, by partition and offset."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = [
+            TopicPartition(topic.full_name(settings.prefix), p) for p in range(topic.partitions(settings.partitions))
+        ]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: list[ConsumerRecord] = []
+        while sum([await consumer.position(p) for p in partitions]) < sum(ends.values()):
+            for run in (await consumer.getmany(timeout_ms=200)).values():
+                found.extend(run)
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+    finally:
+        await consumer.stop()
+
+
+@pytest.fixture
+async def producer(settings: Settings) -> AsyncIterator[Producer]:
+    await ensure_topics(settings, [PREDICTIONS, FEEDBACK])
+    async with Producer(settings) as connected:
+        yield connected
+
+
+async def test_what_is_acknowledged_is_there_with_key_headers_and_order(producer: Producer, settings: Settings) -> None:
+    await producer.send(PREDICTIONS, b"a", b"1", headers=[("driftline", b"heartbeat")])
+    await producer.send(PREDICTIONS, b"a", b"2")
+    first, second = await records_of(settings, PREDICTIONS)
+    assert (first.key, first.value, first.headers) == (b"a", b"1", (("driftline", b"heartbeat"),))
+    assert (second.key, second.value, second.partition) == (b"a", b"2", first.partition)
+
+
+async def test_many_records_land_in_the_partitions_that_every_client_chooses(
+    producer: Producer, settings: Settings
+) -> None:
+    keys = [f"id-{i}".encode() for i in range(3000)]
+    assert await producer.send_many(PREDICTIONS, [Outgoing(key, key) for key in keys]) == []
+    found = {record.key: record.partition for record in await records_of(settings, PREDICTIONS)}
+    assert found == dict(zip(keys, partitions_of(keys, settings.partitions).tolist(), strict=True))
+
+
+async def test_a_given_partition_is_used(producer: Producer, settings: Settings) -> None:
+    await producer.send_many(PREDICTIONS, [Outgoing(b"same", b"x", partition) for partition in range(4)])
+    assert [record.partition for record in await records_of(settings, PREDICTIONS)] == [0, 1, 2, 3]
+
+
+async def test_a_record_that_is_too_large_is_named_and_the_others_arrive(
+    producer: Producer, settings: Settings
+) -> None:
+    large = b"x" * PREDICTIONS.max_message_bytes
+    refused = await producer.send_many(PREDICTIONS, [Outgoing(b"a", b"1"), Outgoing(b"b", large), Outgoing(b"c", b"3")])
+    assert [(one.position, one.reason) for one in refused] == [
+        (1, "the record has 1,048,577 bytes; at most 1,047,552 are taken")
+    ]
+    with pytest.raises(RecordRefused, match="at most"):
+        await producer.send(PREDICTIONS, b"b", large)
+    await producer.send(PREDICTIONS, b"d", b"4")
+    assert {record.key for record in await records_of(settings, PREDICTIONS)} == {b"a", b"c", b"d"}
+
+
+async def test_the_largest_that_is_taken_arrives(producer: Producer, settings: Settings) -> None:
+    value = b"x" * (PREDICTIONS.max_message_bytes - 1024 - 1)
+    await producer.send(PREDICTIONS, b"a", value)
+    assert [record.value for record in await records_of(settings, PREDICTIONS)] == [value]
+
+
+async def test_no_broker_is_said_at_once() -> None:
+    with pytest.raises(BrokerUnavailable, match=r"no Kafka answers at 127\.0\.0\.1:9"):
+        async with Producer(load_settings(bootstrap_servers="127.0.0.1:9")):
+            pass
+
+
+async def test_an_absent_topic_is_named(settings: Settings) -> None:
+    async with Producer(settings, ack_seconds=1) as producer:
+        with pytest.raises(BrokerUnavailable, match=r"\.predictions does not exist on .*: start a worker"):
+            await producer.send(PREDICTIONS, b"a", b"1")
