@@ -7,6 +7,7 @@ missing; invalid. A categorical column of k categories has k+3: each category; u
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ CLIP = 1024.0
 """Standardised values beyond this many reference deviations enter sums clipped."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slots:
     """One column's part of the count vector, compiled for speed."""
 
@@ -47,6 +48,32 @@ class Slots:
         """The slot of categories that the reference does not have."""
         return self.size - 3
 
+    @cached_property
+    def cumulative(self) -> Floats:
+        """Numeric: the share of the reference below each of the 2m+3 slots of values, and at last 1 (2m+4)."""
+        counts = np.zeros(self.size - 1, np.int64)
+        counts[1] = self.column.below
+        counts[3:-2:2] = self.column.counts
+        counts[-1] = self.column.above
+        return np.asarray(np.cumsum(counts) / max(self.column.total, 1), np.float64)
+
+    @cached_property
+    def middle(self) -> int:
+        """Numeric: the slot of the reference's median."""
+        return int(np.searchsorted(self.cumulative[1:], 0.5))
+
+    @cached_property
+    def mean(self) -> float:
+        """Numeric: the mean of the reference's finite values."""
+        counts = np.asarray(self.column.counts, np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.dot(self.values, counts / max(counts.sum(), 1.0)))
+
+    @cached_property
+    def tally(self) -> Integers:
+        """Categorical: the reference's count of each category, and 0 for unseen ones (k+1)."""
+        return np.array([*self.column.counts, 0], np.int64)
+
     def numeric(self, values: Floats) -> Integers:
         """The slot of each value (n floats, NaN for missing), from the column's own start."""
         reference = self.values
@@ -63,7 +90,7 @@ class Slots:
         return slots
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """A profile compiled: the slots of every column, the count vector's and the sums' sizes.
 
@@ -110,7 +137,5 @@ def _compile(column: Column, offset: int) -> Slots:
     if column.kind == "numeric":
         values = np.asarray(column.values, dtype=np.float64)
         return Slots(column, offset, 2 * len(values) + 5, values, {})
-    codes: dict[str | float, int] = {}
-    for code, category in enumerate(column.categories):
-        codes[category] = code
+    codes: dict[str | float, int] = {category: code for code, category in enumerate(column.categories)}
     return Slots(column, offset, len(column.categories) + 3, np.empty(0), codes)

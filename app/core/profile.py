@@ -90,7 +90,9 @@ def numeric_column(name: str, raw: NDArray[np.float64], limit: int = MAX_REFEREN
     error_bound = 0.0
     if len(values) > limit:
         values, counts, error_bound = _thin(values, counts, limit, len(present))
-    scale = float(np.std(finite)) if len(finite) else 0.0
+    with np.errstate(over="ignore", invalid="ignore"):  # of values near the largest float
+        scale = float(np.std(finite)) if len(finite) else 0.0
+        centre = float(np.median(finite)) if len(finite) else 0.0
     return Column(
         name=name,
         kind="numeric",
@@ -99,7 +101,7 @@ def numeric_column(name: str, raw: NDArray[np.float64], limit: int = MAX_REFEREN
         below=int(np.sum(present == -math.inf)),
         above=int(np.sum(present == math.inf)),
         missing=int(len(raw) - len(present)),
-        centre=float(np.median(finite)) if len(finite) else 0.0,
+        centre=centre if math.isfinite(centre) else 0.0,
         scale=scale if scale > 0 and math.isfinite(scale) else 1.0,
         error_bound=error_bound,
     )

@@ -1,0 +1,72 @@
+"""The p-value of the two-sample Kolmogorov-Smirnov statistic, equal to scipy's asymptotic one, in bulk.
+
+scipy sums one term a row where the p-value is between 0 and 0.02 (4 ms at 5,000 rows, 40 ms at 100,000). The
+terms are a smooth function of their number that is flat at both ends, so a few hundred of them give the same
+sum to 1e-13.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+from scipy.stats import kstwo
+
+from app.core.layout import Floats
+
+SMALLEST_N = 140
+"""Up to this many effective rows scipy uses other formulas, all of them cheap."""
+SMALLEST_Z = 2.2
+"""From this n*d^2 on the p-value is twice Smirnov's one-sided one (Simard & L'Ecuyer 2011)."""
+TERMS = 256
+"""Of a sum longer than this, only this many terms, evenly spaced, are taken."""
+
+
+def ks_p_values(statistic: Floats, n: Floats, m: Floats) -> Floats:
+    """P-values of KS statistics of samples of n and m rows (all of one shape); NaN where n*m/(n+m) < 0.5.
+
+    Differs from `scipy.stats.ks_2samp(method='asymp')` by less than 1e-12. Source: Simard & L'Ecuyer,
+    Computing the Two-Sided Kolmogorov-Smirnov Distribution, J. Stat. Softw. 39(11), 2011.
+    """
+    effective = np.round(n * m / (n + m))
+    z = effective * statistic * statistic
+    upper = (effective > SMALLEST_N) & (z >= SMALLEST_Z)
+    p = np.empty(len(statistic))
+    if upper.any():
+        p[upper] = [2.0 * _smirnov(d, e) for d, e in zip(statistic[upper], effective[upper], strict=True)]
+    if not upper.all():
+        p[~upper] = kstwo.sf(statistic[~upper], effective[~upper])
+    return np.clip(p, 0.0, 1.0)
+
+
+def _smirnov(d: float, n: float) -> float:
+    """P(D+ >= d): d times the sum over j of C(n, j) (d + j/n)^(j-1) (1 - d - j/n)^(n-j)."""
+    if d >= 1.0:
+        return 0.0
+    end = n * (1.0 - d)
+    step = max(1.0, end / TERMS)
+    j = step * np.arange(1.0, np.ceil(end / step))
+    j = j[j < end * (1.0 - 1e-12)]  # the last term is zero
+    shift = n * d
+    rest = n - j
+    # Loader's form of the binomial: no large numbers cancel (R's dbinom).
+    log_term = (
+        _stirling_error(np.array([n]))
+        - _stirling_error(j)
+        - _stirling_error(rest)
+        - (shift - j * np.log1p(shift / j))
+        + (shift + rest * np.log1p(-shift / rest))
+        + 0.5 * np.log(n / (2.0 * np.pi * j * rest))
+    )
+    terms = np.exp(log_term) * (shift / (shift + j))
+    return float(step * terms.sum() + np.exp(n * np.log1p(-d)))
+
+
+def _stirling_error(x: Floats) -> Floats:
+    """log(x!) minus Stirling's formula."""
+    square = x * x
+    series = (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / (1188 * square)) / square) / square) / square) / x
+    small = x < 16.0
+    if small.any():
+        few = x[small]
+        series[small] = special.gammaln(few + 1.0) - (few + 0.5) * np.log(few) + few - 0.5 * np.log(2.0 * np.pi)
+    return np.asarray(series)
