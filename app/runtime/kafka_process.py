@@ -139,37 +139,37 @@ def _format(command: Sequence[str], data_dir: Path, properties: Path) -> None:
 
 
 def _launch(command: Sequence[str], data_dir: Path, port: int, persistent: bool) -> JarBroker:
-    detached: subprocess.Popen[bytes] | None = None
-    process: GuardedProcess | None = None
-    with (data_dir / "broker.log").open("wb") as log:
-        if persistent:
-            detached = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=data_dir
-            )
-            record = BrokerRecord(pid=detached.pid, port=port, owner=None)
-        else:
+    process = None
+    if persistent:
+        record = BrokerRecord(pid=_detached(command, data_dir / "broker.log"), port=port, owner=None)
+    else:
+        with (data_dir / "broker.log").open("wb") as log:
             process = GuardedProcess(command, stdout=log, stderr=log, grace=STOP_SECONDS)
-            record = BrokerRecord(pid=process.pid, port=port, owner=os.getpid())
+        record = BrokerRecord(pid=process.pid, port=port, owner=os.getpid())
     broker = JarBroker(record, data_dir, process)
     try:
         record.write(data_dir)
-        _await_answer(broker, detached)
+        _await_answer(broker)
     except BaseException:
         if process is not None:
             process.stop()
-        else:
-            _end(record.pid, data_dir)
+        _end(record.pid, data_dir)
         BrokerRecord.forget(data_dir)
         raise
     return broker
 
 
-def _await_answer(broker: JarBroker, detached: subprocess.Popen[bytes] | None) -> None:
+def _detached(command: Sequence[str], log: Path) -> int:
+    """Start a command that is nobody's child (a shell in between has ended), and answer its pid."""
+    shell = ["sh", "-c", 'log=$1; shift; "$@" < /dev/null > "$log" 2>&1 & echo $!', "sh", str(log), *command]
+    started = subprocess.run(shell, stdout=subprocess.PIPE, text=True, start_new_session=True, check=True)
+    return int(started.stdout)
+
+
+def _await_answer(broker: JarBroker) -> None:
     deadline = time.monotonic() + START_SECONDS
-    running = detached or broker.process
-    assert running is not None
     while time.monotonic() < deadline:
-        if running.poll() is not None:
+        if not is_alive(broker.record.pid, broker.data_dir):
             raise BrokerError(f"Kafka ended at its start: {_why(broker.data_dir)}")
         if speaks_kafka(broker.bootstrap_servers, seconds=1.0):
             return

@@ -1,0 +1,75 @@
+"""Settings: who wins, and what a wrong one says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.runtime.settings import Settings, SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "driftline.toml").write_text('partitions = 2\napi_port = 2000\ngroup = "file"\n')
+    monkeypatch.setenv("DRIFTLINE_API_PORT", "3000")
+    monkeypatch.setenv("DRIFTLINE_GROUP", "environment")
+    found = load_settings(group="flag")
+    assert (found.partitions, found.api_port, found.group, found.prefix) == (2, 3000, "flag", "driftline.")
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTLINE_BOOTSTRAP_SERVERS", "")
+    assert load_settings().bootstrap_servers is None
+
+
+def test_servers_are_tidied() -> None:
+    assert load_settings(bootstrap_servers="a:1, [::1]:9092").bootstrap_servers == "a:1,[::1]:9092"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bootstrap_servers", "kafka"),
+        ("bootstrap_servers", "kafka:99999"),
+        ("bootstrap_servers", "a:1,,b:2"),
+        ("broker_port", 0),
+        ("prefix", "a b"),
+        ("prefix", "x" * 181),
+        ("partitions", 0),
+        ("replication", "two"),
+        ("group", ""),
+        ("api_port", 65_536),
+        ("tick_seconds", 0),
+        ("checkpoint_seconds", "nan"),
+        ("reissue_seconds", -1),
+        ("max_run", 0),
+        ("log_level", "loud"),
+    ],
+)
+def test_a_wrong_value_is_one_line_that_names_the_setting(name: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name}: .* DRIFTLINE_{name.upper()} ") as error:
+        load_settings(**{name: value})
+    assert "\n" not in str(error.value)
+
+
+def test_a_setting_that_does_not_exist_is_named(folder: Path) -> None:
+    (folder / "driftline.toml").write_text("partition = 2\n")
+    with pytest.raises(SettingsError, match=r"^partition: there is no such setting"):
+        load_settings()
+
+
+def test_a_file_that_is_no_toml_is_named(folder: Path) -> None:
+    (folder / "driftline.toml").write_text("partitions: 2\n")
+    with pytest.raises(SettingsError, match=r"^driftline\.toml: "):
+        load_settings()
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
