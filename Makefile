@@ -5,6 +5,10 @@ BIN := .venv/bin
 STAMP := .venv/setup-done
 REQUIREMENTS := .venv/requirements.txt
 
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format bench bench-throughput lock clean
 .SUFFIXES:

@@ -52,7 +52,7 @@ def _session_kafka(data_dir: Path) -> Kafka:
 
 
 def _in_container() -> Kafka:
-    from testcontainers.kafka import KafkaContainer  # it looks for Docker when it is imported
+    from testcontainers.community.kafka import KafkaContainer  # it looks for Docker when it is imported
 
     container = KafkaContainer().with_kraft()
     container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
