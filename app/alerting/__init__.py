@@ -1,1 +1,1 @@
-"""The life of an alert, and the channels that tell it."""
+"""From reports to alerts, and from alerts to the channels that tell of them."""

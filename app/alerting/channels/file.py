@@ -1,0 +1,115 @@
+"""Alerts as lines of daily files: `alerts-YYYY-MM-DD.jsonl`, each alert once, on the disk before it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+import threading
+from datetime import UTC
+from pathlib import Path
+
+import msgspec
+
+from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
+from topics.events import AlertEvent
+
+HOPELESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
+"""Errors that another attempt does not mend."""
+
+
+class _Named(msgspec.Struct):
+    alert_id: str
+
+
+class _Known:
+    """What a file holds as far as it was read: alert ids, and the end of the last whole line."""
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+        self.end = 0
+
+
+class FileChannel:
+    """Appends to the file of the day (UTC) on which the alert was emitted.
+
+    Several processes may share the directory: a lock on the file orders them. An alert that the file has
+    already is not written again, and half a line that a killed process left is cut off.
+    """
+
+    name = "file"
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._known: tuple[Path, _Known] | None = None
+
+    async def deliver(self, alert: AlertEvent) -> Outcome:
+        """Append and fsync it."""
+        return await asyncio.to_thread(self._deliver, alert)
+
+    def _deliver(self, alert: AlertEvent) -> Outcome:
+        path = self._directory / f"alerts-{alert.emitted_at.astimezone(UTC):%Y-%m-%d}.jsonl"
+        try:
+            with self._lock:
+                self._append(path, alert)
+        except OSError as error:
+            reason = f"cannot write {path}: {error.strerror or error}; mend it or set alerts_dir"
+            return Permanent(reason) if error.errno in HOPELESS else Retryable(reason)
+        return Delivered(str(path))
+
+    def _append(self, path: Path, alert: AlertEvent) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            known = self._caught_up(path, fd)
+            if alert.alert_id not in known.ids:
+                _write_line(fd, msgspec.json.encode(alert) + b"\n", known.end)
+            os.fsync(fd)
+            _sync_directory(self._directory)
+        finally:
+            os.close(fd)
+
+    def _caught_up(self, path: Path, fd: int) -> _Known:
+        """Read what was appended since the last look; the lock is held."""
+        size = os.fstat(fd).st_size
+        if self._known is None or self._known[0] != path or self._known[1].end > size:
+            self._known = path, _Known()
+        known = self._known[1]
+        with os.fdopen(os.dup(fd), "rb") as file:
+            file.seek(known.end)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                known.end += len(line)
+                known.ids.update(_ids_of(line))
+        return known
+
+
+def _ids_of(line: bytes) -> tuple[str, ...]:
+    try:
+        return (msgspec.json.decode(line, type=_Named).alert_id,)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ()  # someone else's line: not ours to judge
+
+
+def _write_line(fd: int, line: bytes, end: int) -> None:
+    """Write a whole line after `end`, or nothing."""
+    os.ftruncate(fd, end)
+    written = 0
+    try:
+        while written < len(line):
+            written += os.write(fd, line[written:])
+    except OSError:
+        os.ftruncate(fd, end)
+        raise
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

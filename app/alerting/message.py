@@ -1,0 +1,83 @@
+"""One transition as the event that tells of it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import quote
+
+import msgspec
+
+from app.alerting.lifecycle import Transition, alert_id_of, fingerprint_of, labels_of
+from app.alerting.rules import Verdict
+from app.alerting.wording import message_of, title_of, top_features, top_metrics, utc
+from app.core.config import Rule
+from topics.events import AlertEvent, AnyReport, DriftReport
+
+EVIDENCE_FEATURES = 50
+"""Features that the evidence carries; a report has them all."""
+
+
+def alert_of(
+    report: AnyReport, verdict: Verdict, transition: Transition, rule: Rule, *, emitted_at: datetime, page: str = ""
+) -> AlertEvent:
+    """The event of a transition. `page`: the address of the API, for links; empty: none."""
+    labels = labels_of(report.model, report.model_version, verdict)
+    fingerprint = fingerprint_of(labels)
+    links = _links(report, page)
+    return AlertEvent(
+        alert_id=alert_id_of(fingerprint, transition),
+        fingerprint=fingerprint,
+        status=transition.status,
+        level=rule.level,
+        rule=verdict.rule,
+        title=title_of(report, verdict, transition),
+        message=message_of(report, verdict, transition, links),
+        labels=labels,
+        started_at=utc(transition.started_at),
+        ended_at=None if transition.ended_at is None else utc(transition.ended_at),
+        evidence=evidence_of(report, verdict),
+        links=links,
+        emitted_at=emitted_at,
+    )
+
+
+def evidence_of(report: AnyReport, verdict: Verdict) -> dict[str, object]:
+    """The report's numbers behind a verdict, as JSON has them. Names of unseen categories stay in the report."""
+    evidence: dict[str, object] = {
+        "value": verdict.value,
+        "threshold": verdict.threshold,
+        "window_start": report.window_start,
+        "window_end": report.window_end,
+        "revision": report.revision,
+        "profile_id": report.profile_id,
+        "n": report.n,
+        **verdict.evidence,
+    }
+    evidence |= _drift_evidence(report, verdict) if isinstance(report, DriftReport) else {
+        "feedback": report.feedback,
+        "coverage": report.coverage,
+        "metrics": top_metrics(report),
+        "estimated": report.estimated,
+        "labels": report.labels,
+        "confusion": report.confusion,
+    }  # fmt: skip
+    built: dict[str, object] = msgspec.to_builtins(evidence)
+    return built
+
+
+def _drift_evidence(report: DriftReport, verdict: Verdict) -> dict[str, object]:
+    features = [feature for feature in report.features if feature.name == verdict.subject]
+    told = (features or top_features(report))[:EVIDENCE_FEATURES]
+    columns = (report.prediction, report.probability)
+    return {
+        "drift_share": report.drift_share,
+        "features": [msgspec.structs.replace(feature, unseen_names={}) for feature in told],
+        "prediction": [msgspec.structs.replace(c, unseen_names={}) for c in columns if c is not None],
+    }
+
+
+def _links(report: AnyReport, page: str) -> dict[str, str]:
+    if not page:
+        return {}
+    model, version = quote(report.model, safe=""), quote(report.model_version, safe="")
+    return {"dashboard": f"{page.rstrip('/')}/dashboard?model={model}&version={version}"}
