@@ -64,7 +64,7 @@ def compare_numeric(slots: Slots, indices: Integers, counts: Integers, total: in
     counts, so the largest difference stands directly before or after one of these. Equal to the statistic of
     `scipy.stats.ks_2samp` on the raw rows, but for thinned references (see `Column.error_bound`).
     """
-    column, m = slots.column, len(slots.values)
+    m = len(slots.values)
     valued = int(np.searchsorted(indices, slots.missing))
     tail = dict(zip(indices[valued:].tolist(), counts[valued:].tolist(), strict=True))
     indices, counts = indices[:valued], counts[:valued]
@@ -76,7 +76,7 @@ def compare_numeric(slots: Slots, indices: Integers, counts: Integers, total: in
         middle = int(indices[np.searchsorted(cumulative, n / 2)])
         mean = None if infinite else current_mean(slots, total, n)
         current = numeric_words(value_at(slots.values, middle), mean)
-        if column.total:
+        if slots.total:
             higher = float((slots.cumulative[indices] - (cumulative - counts) / n).max())
             lower = float((cumulative / n - slots.cumulative[indices + 1]).max())
             statistic = min(max(higher, lower, 0.0), 1.0)
@@ -114,8 +114,8 @@ def compare_categorical(slots: Slots, indices: Integers, counts: Integers) -> Co
     n = int(now.sum())
     statistic, direction, degrees = None, "", 0
     names = (*column.categories, UNSEEN)
-    if n and column.total:
-        p, q = now / n, before / column.total
+    if n and slots.total:
+        p, q = now / n, before / slots.total
         statistic = _jensen_shannon(p, q)
         degrees = int(((now > 0) | (before > 0)).sum()) - 1
         direction = "" if statistic == 0.0 else f"more {names[int(np.argmax(p - q))]}"
@@ -144,7 +144,7 @@ def p_values(comparisons: Sequence[Comparison]) -> list[float | None]:
     if numeric:
         picked = [comparisons[i] for i in numeric]
         n = np.array([c.n for c in picked], np.float64)
-        m = np.array([c.slots.column.total for c in picked], np.float64)
+        m = np.array([c.slots.total for c in picked], np.float64)
         values = ks_p_values(np.array([c.statistic for c in picked], np.float64), m, n)
         for i, value in zip(numeric, values.tolist(), strict=True):
             found[i] = None if np.isnan(value) else value
@@ -157,6 +157,6 @@ def p_values(comparisons: Sequence[Comparison]) -> list[float | None]:
 def _chi_square(comparison: Comparison, distance: float) -> float:
     if not comparison.degrees:
         return 1.0
-    n, m = comparison.n, comparison.slots.column.total
+    n, m = comparison.n, comparison.slots.total
     statistic = 8.0 * LN2 * (n * m / (n + m)) * distance * distance
     return float(special.chdtrc(comparison.degrees, statistic))

@@ -49,13 +49,18 @@ class Slots:
         return self.size - 3
 
     @cached_property
+    def total(self) -> int:
+        """Reference rows with a value."""
+        return self.column.total
+
+    @cached_property
     def cumulative(self) -> Floats:
         """Numeric: the share of the reference below each of the 2m+3 slots of values, and at last 1 (2m+4)."""
         counts = np.zeros(self.size - 1, np.int64)
         counts[1] = self.column.below
         counts[3:-2:2] = self.column.counts
         counts[-1] = self.column.above
-        return np.asarray(np.cumsum(counts) / max(self.column.total, 1), np.float64)
+        return np.asarray(np.cumsum(counts) / max(self.total, 1), np.float64)
 
     @cached_property
     def middle(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.layout import CLIP, FIXED_POINT, Floats, Integers
+from app.core.pane import Pane
 from app.core.profile import Profile
 
 SCORE_BINS = 2000
@@ -111,3 +112,10 @@ def _regression(layout: OutcomeLayout, value: Floats, actual: Floats) -> tuple[I
 
 def _fixed(values: Floats, counted: NDArray[np.bool_]) -> Integers:
     return np.where(counted, np.rint(values * FIXED_POINT), 0.0).astype(np.int64)
+
+
+def outcome_pane(layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats) -> Pane:
+    """The pane of whole columns (see `outcome_slots`), for offline use."""
+    slots, sums = outcome_slots(layout, predicted, value, actual)
+    dense = np.bincount(slots[slots >= 0], minlength=layout.size)
+    return Pane.of(len(slots), dense, sums.sum(axis=0))

@@ -30,7 +30,7 @@ def category_words(names: Sequence[str], counts: Integers) -> str:
 def reference_words(slots: Slots) -> str:
     """The column's reference in words."""
     column = slots.column
-    if not column.total:
+    if not slots.total:
         return NOTHING
     if column.kind == "categorical":
         return category_words(column.categories, slots.tally[:-1])

@@ -1,0 +1,91 @@
+"""What judging a window finds: the reports of the stream, field by field, without their envelope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.core.profile import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureDrift:
+    """One column's comparison: `drifted` needs `significant` (after Benjamini-Hochberg) and `effect`."""
+
+    name: str
+    kind: Kind
+    test: str
+    statistic: float | None
+    p_value: float | None
+    threshold: float
+    effect: bool
+    significant: bool
+    drifted: bool
+    n: int
+    missing: int
+    invalid: int
+    unseen: int
+    out_of_range: int
+    error_bound: float
+    reference: str
+    current: str
+    direction: str
+    unseen_names: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DriftDecision:
+    """Whether the inputs and the predictions of a window of n rows have drifted.
+
+    `missing_share` is that of the feature values that are missing or of the wrong type.
+    """
+
+    n: int
+    sufficient: bool
+    drift_detected: bool
+    drift_share: float
+    drift_threshold: float
+    drifted_features: tuple[str, ...]
+    prediction_drift: bool
+    features: tuple[FeatureDrift, ...]
+    prediction: FeatureDrift | None
+    probability: FeatureDrift | None
+    missing_share: float
+    unknown_features: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricChange:
+    """One metric against its baseline: `absolute` is value less baseline, `relative` the drop as its share.
+
+    For log_loss, brier, mae and rmse a rise is the drop. `low` and `high` bound the value.
+    """
+
+    name: str
+    value: float | None
+    baseline: float | None
+    absolute: float | None
+    relative: float | None
+    low: float | None
+    high: float | None
+    threshold: float
+    error_bound: float
+    degraded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceDecision:
+    """Whether the model has got worse in a window of n rows, `feedback` of them with their truth.
+
+    Estimated metrics are marked one by one; they enter neither `degraded` nor `degraded_metrics`.
+    """
+
+    n: int
+    sufficient: bool
+    feedback: int
+    coverage: float
+    degraded: bool
+    degraded_metrics: tuple[str, ...]
+    metrics: tuple[MetricChange, ...]
+    estimated: tuple[MetricChange, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    labels: tuple[str, ...]
