@@ -1,0 +1,144 @@
+"""Reports become alerts: each rule's verdict, its state, and an event where the state turns."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from agents.sending import Publish, Reject
+from agents.watermark import advance, next_offset, unapplied
+from app.alerting.lifecycle import RuleState, step
+from app.alerting.message import alert_of
+from app.alerting.rules import Verdict, rule_of, verdicts_of
+from app.core.config import Monitoring
+from app.ingest.decoding import Record, Rejected, reason_of
+from topics.events import AlertEvent, AnyReport, to_epoch
+from topics.registry import ALERTS
+
+Models = Callable[[str, str], Monitoring | None]
+"""How a model version is watched; None where it is not registered."""
+
+_reports: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
+_states = msgspec.json.Decoder(RuleState)
+
+
+@dataclass(slots=True)
+class AlertsRun:
+    """What a run of reports comes to; nothing of it is applied yet. `next_offset`: None for an empty run."""
+
+    alerts: list[AlertEvent] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    states: dict[str, RuleState] = field(default_factory=dict)
+    next_offset: int | None = None
+
+
+class Alerts:
+    """The agent's logic. `table` holds each rule's state, and the watermark of each source partition.
+
+    `catch_up` brings `models` up to now: a report of a model that is not known waits for it once. `page` is the
+    address of the API, for the alerts' links.
+    """
+
+    def __init__(
+        self,
+        table: MutableMapping[str, bytes],
+        models: Models,
+        *,
+        catch_up: Callable[[], Awaitable[None]] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        page: str = "",
+    ) -> None:
+        self._table = table
+        self._models = models
+        self._catch_up = catch_up
+        self._now = now
+        self._page = page
+
+    def position(self, partition: int) -> int | None:
+        """The offset to read a partition of `reports` from; None before anything was applied."""
+        return next_offset(self._table, partition)
+
+    async def handle(self, partition: int, records: Sequence[Record], publish: Publish, reject: Reject) -> None:
+        """Take a run: alerts first, state after. A crash in between sends the same alerts, by alert_id, again."""
+        run = self.run(partition, records)
+        if self._catch_up is not None and any(isinstance(found, _Unknown) for found in run.rejected):
+            await self._catch_up()
+            run = self.run(partition, records)
+        if run.rejected:
+            await reject(run.rejected)
+        for alert in run.alerts:
+            await publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
+        self.apply(partition, run)
+
+    def run(self, partition: int, records: Sequence[Record]) -> AlertsRun:
+        """What a run comes to. Changes nothing."""
+        run = AlertsRun()
+        for record in unapplied(self._table, partition, records):
+            run.next_offset = record.offset + 1
+            report = _report_of(record)
+            if isinstance(report, Rejected):
+                run.rejected.append(report)
+                continue
+            monitoring = self._models(report.model, report.model_version)
+            if monitoring is None:
+                named = f"model {report.model!r} version {report.model_version!r}"
+                run.rejected.append(_Unknown(record, f"{named} is not registered: run `driftline register`"))
+                continue
+            self._judge(report, monitoring, run)
+        return run
+
+    def apply(self, partition: int, run: AlertsRun) -> None:
+        """Write a run's states, then the watermark."""
+        for key, state in run.states.items():
+            self._table[key] = msgspec.json.encode(state)
+        if run.next_offset is not None:
+            advance(self._table, partition, run.next_offset)
+
+    def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
+        for verdict in verdicts_of(report, monitoring):
+            key = state_key(report, verdict)
+            before = run.states.get(key) or self._state(key)
+            rule = rule_of(verdict, monitoring.alerting)
+            after, transition = step(before, verdict, to_epoch(report.window_end), report.revision, rule)
+            if after is not before:
+                run.states[key] = after
+            if transition is not None:
+                run.alerts.append(alert_of(report, verdict, transition, rule, emitted_at=self._now(), page=self._page))
+
+    def _state(self, key: str) -> RuleState:
+        found = self._table.get(key)
+        return RuleState() if found is None else _states.decode(found)
+
+
+class _Unknown(Rejected, frozen=True):
+    """Rejected because its model is not registered, as far as is known."""
+
+
+def state_key(report: AnyReport, verdict: Verdict) -> str:
+    """The table's key of a rule's state; a slash within a name is spelt %2F."""
+    names = (report.model, report.model_version, verdict.rule, verdict.subject)
+    return "/".join(name.replace("%", "%25").replace("/", "%2F") for name in names)
+
+
+def _report_of(record: Record) -> AnyReport | Rejected:
+    if record.value is None:
+        return Rejected(record, "the record has no value")
+    try:
+        report = _reports.decode(record.value)
+    except msgspec.MsgspecError as error:
+        return Rejected(record, reason_of(error))
+    except UnicodeDecodeError:
+        return Rejected(record, "not UTF-8")
+    for name in ("window_start", "window_end"):
+        if getattr(report, name).tzinfo is None:
+            return Rejected(record, f"`{name}` has no time zone")
+    return report
+
+
+def register(app: Any, runtime: Any) -> None:
+    """Bind the agent to Faust."""
+    raise NotImplementedError
