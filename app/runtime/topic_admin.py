@@ -52,11 +52,12 @@ async def ensure_topics(
     try:
         found = await _partitions(admin, wanted)
         missing = [topic for name, topic in wanted.items() if name not in found]
+        created: set[str] = set()
         if missing:
-            await _create(admin, missing, settings.replication)
+            created = await _create(admin, missing, settings.replication)
             found = await _settled(admin, wanted)
         wrong = [_partitions_differ(wanted[name], has) for name, has in found.items() if has != wanted[name].partitions]
-        wrong += await _cleanups_that_differ(admin, [topic for topic in wanted.values() if topic not in missing])
+        wrong += await _cleanups_that_differ(admin, [topic for name, topic in wanted.items() if name not in created])
     finally:
         await admin.close()
     if wrong:
@@ -76,16 +77,18 @@ async def _partitions(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopi
     return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
 
 
-async def _create(admin: AIOKafkaAdminClient, missing: list[NamedTopic], replication: int) -> None:
+async def _create(admin: AIOKafkaAdminClient, missing: list[NamedTopic], replication: int) -> set[str]:
+    """Create them; answers those that are new. Another worker may have been quicker: what it made is verified."""
     new = [NewTopic(topic.name, topic.partitions, replication, topic_configs=dict(topic.config)) for topic in missing]
     answer = await admin.create_topics(new)
     wrong = [
         f"topic {name} cannot be created: {detail[0] if detail and detail[0] else for_code(code).__name__}"
         for name, code, *detail in answer.topic_errors
-        if code not in (0, TopicAlreadyExistsError.errno)  # another worker was quicker: it is verified all the same
+        if code not in (0, TopicAlreadyExistsError.errno)
     ]
     if wrong:
         raise TopicError("\n".join(wrong))
+    return {name for name, code, *_ in answer.topic_errors if code == 0}
 
 
 async def _settled(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopic]) -> dict[str, int]:
@@ -110,7 +113,7 @@ async def _cleanups_that_differ(admin: AIOKafkaAdminClient, topics: list[NamedTo
     has: dict[str, Any] = {}
     for answer in await admin.describe_configs(resources):
         for _code, _message, _type, name, entries in answer.resources:
-            has[name] = next(entry[1] for entry in entries if entry[0] == CLEANUP)
+            has |= {name: entry[1] for entry in entries if entry[0] == CLEANUP}  # noqa: B035 - one entry, or none
     return [
         f"topic {topic.name} has {CLEANUP}={has[topic.name]}, {topic.config[CLEANUP]} is declared: "
         f"alter it with kafka-configs.sh, or take another prefix"

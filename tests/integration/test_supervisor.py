@@ -59,10 +59,12 @@ def test_a_child_that_cannot_be_helped_is_not_started_again(capfd: pytest.Captur
 
 
 def test_leaving_stops_every_child_and_its_guard() -> None:
+    before = set(psutil.Process().children(recursive=True))
     with Supervisor([python("a", SLEEP), python("b", SLEEP)]) as supervisor:
-        processes = psutil.Process().children(recursive=True)
+        processes = set(psutil.Process().children(recursive=True)) - before
+        assert len(processes) == 4
         assert {process.pid for process in processes} >= set(supervisor.pids().values())
-    assert not psutil.wait_procs(processes, timeout=5)[1]
+    assert not psutil.wait_procs(list(processes), timeout=5)[1]
     assert supervisor.pids() == {}
 
 
