@@ -1,0 +1,25 @@
+"""From a reference table to a registered model version."""
+
+from app.registration.monitoring import Columns, MonitoringError, MonitoringFile, monitoring_of, read_monitoring
+from app.registration.profiling import profile_of
+from app.registration.publish import RegistrationError, read_baseline, register
+from app.registration.roles import Roles, features_of, roles_of, task_of
+from app.registration.table import TableError, read_table
+
+__all__ = [
+    "Columns",
+    "MonitoringError",
+    "MonitoringFile",
+    "RegistrationError",
+    "Roles",
+    "TableError",
+    "features_of",
+    "monitoring_of",
+    "profile_of",
+    "read_baseline",
+    "read_monitoring",
+    "read_table",
+    "register",
+    "roles_of",
+    "task_of",
+]

@@ -1,0 +1,158 @@
+"""monitoring.json, read strictly: which column is what, and how the model is watched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from app.core.config import Monitoring
+from app.core.profile import Task
+
+T = TypeVar("T")
+
+SECTIONS = tuple(field.name for field in fields(Monitoring))
+POSITIVE = ("windows.pane", "windows.retention", "windows.idle_after", "drift.numerical_effect", "drift.categorical")
+AT_LEAST_ZERO = (
+    "windows.allowance", "windows.lateness", "drift.min_samples", "performance.min_samples", "performance.default",
+    "performance.degradation",
+)  # fmt: skip
+AT_LEAST_ONE = ("windows.panes", "for_windows", "clear_windows")
+SHARES = ("drift.alpha", "drift.share", "performance.confidence", "hysteresis", "alerting.missing_share")
+
+
+class MonitoringError(ValueError):
+    """What is wrong in monitoring.json; names the key."""
+
+
+class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which column of the table is what. What is not named is found by its usual name.
+
+    `features`: None takes all that is left. `ignore`: columns that are nothing of the model.
+    """
+
+    features: tuple[str, ...] | None = None
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    prediction: str = "prediction"
+    probability: str | None = None
+    target: str | None = None
+    id: str | None = None
+    timestamp: str | None = None
+    ignore: tuple[str, ...] = ()
+
+
+class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
+    """All of monitoring.json. `task` None: inferred; `labels` empty: those that occur."""
+
+    columns: Columns = Columns()
+    task: Task | None = None
+    labels: tuple[str, ...] = ()
+    positive_label: str | None = None
+    monitoring: Monitoring = msgspec.field(default_factory=Monitoring)
+
+
+class _Head(msgspec.Struct, frozen=True):
+    columns: Columns = Columns()
+    task: Task | None = None
+    labels: tuple[str, ...] = ()
+    positive_label: str | None = None
+
+
+KEYS = (*msgspec.structs.asdict(_Head()), *SECTIONS)
+
+
+def read_monitoring(path: Path | None) -> MonitoringFile:
+    """The file, or the defaults without one. Raises MonitoringError naming file and key; OSError."""
+    if path is None:
+        return MonitoringFile()
+    try:
+        return monitoring_of(msgspec.json.decode(path.read_bytes()))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MonitoringError(f"{path}: {error}") from None
+    except MonitoringError as error:
+        raise MonitoringError(f"{path}: {error}") from None
+
+
+def monitoring_of(raw: object) -> MonitoringFile:
+    """The same from decoded JSON. What a section does not say keeps its default. Raises MonitoringError."""
+    if not isinstance(raw, dict):
+        raise MonitoringError("must be a JSON object")
+    for key in raw:
+        _known(key, KEYS, "")
+    default = Monitoring()
+    sections = {name: raw[name] for name in SECTIONS if name in raw}
+    _check_keys(sections, default, "")
+    merged = _merged(msgspec.to_builtins(default), sections)
+    head = _converted({key: value for key, value in raw.items() if key not in SECTIONS}, _Head)
+    monitoring = _converted(merged, Monitoring)
+    for path, value in _leaves(merged, ""):
+        _check_range(path, value)
+    return MonitoringFile(**msgspec.structs.asdict(head), monitoring=monitoring)
+
+
+def _known(key: str, keys: tuple[str, ...], where: str) -> None:
+    if key in keys:
+        return
+    close = get_close_matches(key, keys, n=1)
+    hint = f"did you mean {where}{close[0]}?" if close else f"known are {', '.join(keys)}"
+    raise MonitoringError(f"unknown key {where}{key}; {hint}")
+
+
+def _check_keys(raw: object, default: object, where: str) -> None:
+    if not is_dataclass(default) or not isinstance(raw, dict):
+        return
+    names = tuple(field.name for field in fields(default))
+    for key, value in raw.items():
+        _known(key, names, where)
+        _check_keys(value, getattr(default, key), f"{where}{key}.")
+
+
+def _merged(default: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults with what is given in their place, at any depth: a rule's level outlives its `for_windows`."""
+    found = dict(default)
+    for key, value in given.items():
+        known = found.get(key)
+        found[key] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return found
+
+
+def _converted(raw: object, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        words, _, where = str(error).partition(" - at `$")
+        where = where.strip("`.")
+        if words.startswith("Object contains unknown field"):
+            _known(words.split("`")[1], tuple(msgspec.structs.asdict(Columns())), f"{where}.")
+        raise MonitoringError(f"{where}: {words[0].lower()}{words[1:]}") from None
+
+
+def _leaves(raw: dict[str, Any], where: str) -> Iterator[tuple[str, object]]:
+    for key, value in raw.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{where}{key}.")
+        else:
+            yield f"{where}{key}", value
+
+
+def _check_range(path: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return
+    named = {path, path.rpartition(".")[2]}
+    checks = (
+        (named.isdisjoint(POSITIVE) or value > 0, "must be above 0"),
+        (named.isdisjoint(AT_LEAST_ZERO) or value >= 0, "must not be below 0"),
+        (named.isdisjoint(AT_LEAST_ONE) or value >= 1, "must be at least 1"),
+        (named.isdisjoint(SHARES) or 0 < value <= 1, "must be above 0 and at most 1"),
+        (not path.startswith("performance.metrics.") or value >= 0, "must not be below 0"),
+        (math.isfinite(value), "must be finite"),
+    )
+    for passed, words in checks:
+        if not passed:
+            raise MonitoringError(f"{path}: {words}, not {value}")

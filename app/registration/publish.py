@@ -1,0 +1,79 @@
+"""A model version into the topic `models`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+
+from app.core.profile import Profile
+from app.registration.monitoring import MonitoringFile
+from app.registration.profiling import profile_of
+from app.runtime.producer import Producer, RecordRefused
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import ensure_topics
+from topics.events import ModelEvent
+from topics.registry import MODELS
+
+LONGEST_NAME = 200
+
+
+class RegistrationError(ValueError):
+    """Why a model version cannot be registered, and what to do about it."""
+
+
+def read_baseline(path: Path) -> dict[str, float]:
+    """Metrics by name from a JSON object, or from the `training_metrics` in it. Raises RegistrationError, OSError."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
+        metrics = msgspec.convert(found.get("training_metrics", found), dict[str, float])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RegistrationError(f"{path}: expected an object of metrics and their values: {error}") from None
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise RegistrationError(f"{path}: {name} is not finite")
+    return metrics
+
+
+async def register(
+    settings: Settings,
+    model: str,
+    version: str,
+    frame: pd.DataFrame,
+    file: MonitoringFile | None = None,
+    baseline: Mapping[str, float] | None = None,
+) -> Profile:
+    """Publish the profile of a reference table and its monitoring; returns when Kafka has it.
+
+    Registering a version again replaces it. Raises TableError, MonitoringError, RegistrationError,
+    TopicError, BrokerUnavailable.
+    """
+    for name, value in (("model", model), ("version", version)):
+        _check_name(name, value)
+    file = MonitoringFile() if file is None else file
+    profile = profile_of(model, version, frame, file, baseline)
+    event = ModelEvent(
+        model=model,
+        model_version=version,
+        profile=msgspec.Raw(msgspec.json.encode(profile)),
+        monitoring=msgspec.Raw(msgspec.json.encode(file.monitoring)),
+        registered_at=datetime.now(UTC),
+    )
+    async with Producer(settings) as producer:
+        await ensure_topics(settings, [MODELS])
+        try:
+            await producer.send(MODELS, f"{model}/{version}".encode(), msgspec.json.encode(event))
+        except RecordRefused as error:
+            raise RegistrationError(
+                f"the profile is too large ({error}): leave features out with columns.ignore"
+            ) from None
+    return profile
+
+
+def _check_name(name: str, value: str) -> None:
+    if not 0 < len(value) <= LONGEST_NAME or "/" in value:
+        raise RegistrationError(f"{name}: 1 to {LONGEST_NAME} characters without '/', not {value!r}")
