@@ -11,15 +11,22 @@ class Windows:
     """Event-time windows. All in seconds, but `panes`: a window is its last `panes` panes.
 
     `allowance`: how long a pane waits for late records before it closes. `retention`: how long a prediction
-    waits for its feedback (the join window); older records are counted as late. `idle_after`: wall-clock
-    seconds of silence after which a partition no longer holds the watermark back.
+    waits for its feedback (the join window). `lateness`: how far behind the newest prediction another may
+    still be counted (None: one window; never more than `retention`). `idle_after`: wall-clock seconds of
+    silence after which a partition no longer holds the watermark back.
     """
 
     pane: float = 60.0
     panes: int = 60
     allowance: float = 5.0
     retention: float = 7 * 86_400.0
+    lateness: float | None = None
     idle_after: float = 10.0
+
+    @property
+    def most_late(self) -> float:
+        """The lateness in force, in seconds."""
+        return min(self.retention, self.pane * self.panes if self.lateness is None else self.lateness)
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,20 @@ class Counted:
         self.floats: dict[int, Floats] = {}
         self.unseen: dict[str, tuple[Slots, Slot, Sequence[Scalar]]] = {}
 
-    def names(self, rows: Sequence[int] | None = None) -> Names:
+    def labels_and_values(self, layout: Layout) -> tuple[NDArray[np.int16], Floats]:
+        """What the join keeps of each row: the predicted label's code (-1: none) and the number to judge.
+
+        The number is the probability of a classifier (NaN without one), the prediction of a regression.
+        """
+        at = len(layout.profile.features)
+        nothing = np.full(self.n, np.nan)
+        if layout.profile.task == "regression":
+            return np.full(self.n, -1, np.int16), self.floats.get(at, nothing)
+        code = self.slots[:, at] - layout.prediction.offset
+        code = np.where(code < len(layout.profile.labels), code, -1)
+        return code.astype(np.int16), self.floats.get(at + 1, nothing)
+
+    def names(self, rows: Sequence[int] | NDArray[np.intp] | None = None) -> Names:
         """Unexpected names among the given rows (all when None)."""
         names: Names = {}
         for column, (slots, found, values) in self.unseen.items():

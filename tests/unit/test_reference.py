@@ -1,0 +1,148 @@
+"""From reference rows to a profile, its calibration, and what it expects before the truth arrives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn.isotonic import IsotonicRegression
+
+from app.core.counting import input_pane
+from app.core.estimation import calibrated, calibration_of, estimated_metrics
+from app.core.layout import layout_of
+from app.core.outcome import outcome_layout, outcome_pane
+from app.core.performance import metrics_of
+from app.core.profile import Profile, with_identity
+from app.core.reference import build_profile
+from tests.unit.columns import Floats
+
+
+def binary(n: int = 4000, seed: int = 1, curve: float = 1.0) -> tuple[dict[str, Floats], list[str], Floats, list[str]]:
+    """Features, prediction, probability and truth of a model that is calibrated when curve is 1."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=n)
+    p = 1.0 / (1.0 + np.exp(-1.5 * x))
+    truth = rng.random(n) < p**curve
+    return {"x": x}, np.where(p > 0.5, "yes", "no").tolist(), p, np.where(truth, "yes", "no").tolist()
+
+
+def profile_of(n: int = 4000, seed: int = 1, curve: float = 1.0) -> Profile:
+    features, prediction, p, truth = binary(n, seed, curve)
+    return build_profile("m", "1", "binary", features, prediction, p, truth)
+
+
+def test_arrays_are_numeric_and_sequences_categorical() -> None:
+    profile = build_profile(
+        "m", "1", "binary",
+        {"age": np.array([1.0, np.nan]), "city": ["a", None], "flag": [True, False]},  # type: ignore[list-item]
+        np.array([0.0, 1.0]),
+    )  # fmt: skip
+    assert [(c.name, c.kind, c.missing) for c in profile.features] == [
+        ("age", "numeric", 1), ("city", "categorical", 1), ("flag", "categorical", 0),
+    ]  # fmt: skip
+    assert profile.features[2].categories == ("false", "true")
+    assert profile.labels == profile.prediction.categories == ("0", "1")
+    assert profile.probability is None
+    assert profile.baseline == {}
+    assert profile.profile_id
+    assert profile == with_identity(profile)
+
+
+def test_the_positive_label_comes_last() -> None:
+    features, prediction, p, truth = binary(100)
+    profile = build_profile("m", "1", "binary", features, prediction, p, truth, positive_label="no")
+    assert profile.labels == ("yes", "no")
+    assert profile.prediction.categories[:2] == ("yes", "no")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": ("a",)}, "labels"),
+        ({"positive_label": "maybe"}, "positive_label"),
+        ({"labels": ("a", "a")}, "labels"),
+        ({"actual": ["yes"]}, "actual"),
+    ],
+)
+def test_what_does_not_fit_is_named(change: dict[str, object], message: str) -> None:
+    features, prediction, p, truth = binary(10)
+    arguments: dict[str, object] = {"actual": truth, **change}
+    with pytest.raises(ValueError, match=message):
+        build_profile("m", "1", "binary", features, prediction, p, **arguments)  # type: ignore[arg-type]
+
+
+def test_the_baseline_is_what_the_outcome_pane_of_the_reference_says() -> None:
+    profile = profile_of()
+    _, prediction, p, truth = binary()
+    layout = outcome_layout(profile)
+    codes, actual = (np.array([v == "yes" for v in values]) for values in (prediction, truth))
+    found = metrics_of(layout, outcome_pane(layout, codes.astype(np.int64), p, actual.astype(np.float64)))
+    assert profile.baseline == {metric.name: metric.value for metric in found}
+
+
+def test_multiclass_and_regression_have_a_baseline() -> None:
+    three = build_profile("m", "1", "multiclass", {}, ["a", "b", "c"], None, ["a", "b", "b"])
+    assert set(three.baseline) == {"accuracy", "macro_f1"}
+    line = build_profile("m", "1", "regression", {}, np.array([1.0, 2.0, 3.0]), None, [1.0, 2.5, None])
+    assert line.labels == ()
+    assert line.baseline["mae"] == pytest.approx(0.25, abs=1e-5)
+
+
+probabilities = arrays.arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1) | st.sampled_from([0.2, 0.5]))
+
+
+@given(probabilities, st.randoms(use_true_random=False))
+def test_calibration_equals_scikit_learns_isotonic_regression(p: Floats, random: object) -> None:
+    truth = np.array([random.randint(0, 1) for _ in p])  # type: ignore[attr-defined]
+    profile = replace(profile_of(50), calibration=calibration_of(p, truth))
+    expected = IsotonicRegression(out_of_bounds="clip").fit(p, truth)
+    distinct = np.unique(p)
+    if len(distinct) > 1 and np.diff(distinct).min() < 1e-9:
+        return  # scikit-learn merges points that are this close
+    at = np.concatenate([p, np.linspace(0, 1, 21)])
+    assert np.allclose(calibrated(profile, at), expected.predict(at), atol=1e-9)
+    assert np.all(np.diff([x for x, _ in profile.calibration]) > 0)
+
+
+def test_without_calibration_a_probability_stays_as_it_is() -> None:
+    p = np.array([0.1, np.nan, 0.9])
+    assert np.array_equal(calibrated(replace(profile_of(50), calibration=()), p), p, equal_nan=True)
+
+
+def test_the_reference_expects_its_own_performance() -> None:
+    profile = profile_of(curve=2.0)
+    features, prediction, p, _ = binary(curve=2.0)
+    layout = layout_of(profile)
+    found = {m.name: m.value for m in estimated_metrics(layout, input_pane(layout, features, prediction, p))}
+    assert found == profile.estimated_baseline
+    for name, value in profile.estimated_baseline.items():
+        assert value == pytest.approx(profile.baseline[name], abs=0.01)
+
+
+@pytest.mark.parametrize("curve", [1.0, 3.0])
+def test_expected_performance_is_near_the_realised_one_on_new_rows(curve: float) -> None:
+    layout = layout_of(profile_of(20_000, curve=curve))
+    features, prediction, p, truth = binary(20_000, seed=2, curve=curve)
+    expected = {m.name: m.value for m in estimated_metrics(layout, input_pane(layout, features, prediction, p))}
+    accuracy = np.mean([a == b for a, b in zip(prediction, truth, strict=True)])
+    assert expected["accuracy"] == pytest.approx(accuracy, abs=0.015)
+
+
+def test_rows_without_probability_do_not_bend_the_expectation() -> None:
+    layout = layout_of(profile_of())
+    features, prediction, p, _ = binary(4000, seed=3)
+    whole = estimated_metrics(layout, input_pane(layout, features, prediction, p))
+    p[::4] = np.nan
+    partial = estimated_metrics(layout, input_pane(layout, features, prediction, p))
+    for a, b in zip(whole, partial, strict=True):
+        assert a.value == pytest.approx(b.value, abs=0.02)
+
+
+def test_nothing_is_expected_without_a_probability() -> None:
+    features, prediction, _, truth = binary(50)
+    layout = layout_of(build_profile("m", "1", "binary", features, prediction, None, truth))
+    assert estimated_metrics(layout, input_pane(layout, features, prediction)) == ()
