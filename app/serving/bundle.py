@@ -1,0 +1,181 @@
+"""A model in a folder: `model.joblib`, `feature_metadata.json`, `training_metadata.json`.
+
+joblib files run code when they are loaded. So a bundle is loaded from the configured folder only, and only if
+`model.joblib` has the SHA-256 that its metadata names: that finds damage and mix-ups, it does not make a stranger's
+folder safe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import joblib
+
+from app.core.profile import Kind, category_of
+
+MODEL, FEATURES, TRAINING = "model.joblib", "feature_metadata.json", "training_metadata.json"
+
+ValueType = Literal["number", "text", "integer", "boolean"]
+"""What the model was trained to take: numeric features are numbers, categorical ones text, integers or booleans."""
+
+
+class BundleError(ValueError):
+    """Why a folder is not a model to serve, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What training_metadata.json says. `labels`: a prediction, spelled as a category, -> its name for people.
+
+    `positive_label` (spelled as a category) is the class whose probability is told; None: the estimator's last.
+    """
+
+    model: str
+    model_version: str
+    model_type: str
+    timestamp: str
+    training_metrics: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    positive_label: str | None = None
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded model: its estimator, its features by name, and what is known of its training."""
+
+    estimator: Any
+    kinds: Mapping[str, Kind]
+    types: Mapping[str, ValueType]
+    training: Training
+
+
+def save_bundle(
+    folder: Path,
+    estimator: object,
+    kinds: Mapping[str, Kind],
+    *,
+    model: str,
+    model_version: str,
+    training: Mapping[str, Any] | None = None,
+    types: Mapping[str, ValueType] | None = None,
+) -> None:
+    """Write a bundle. `kinds`: each feature's, in the order of training.
+
+    `training`: any of Training's other fields (timestamp: now; model_type: the estimator's class). `types`: of
+    categorical features that are not text.
+    """
+    given = {"model_type": _type_of(estimator), "timestamp": datetime.now(UTC).isoformat(timespec="seconds")}
+    told = Training(model=model, model_version=model_version, **(given | dict(training or {})))
+    written = io.BytesIO()
+    joblib.dump(estimator, written, compress=3)
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / MODEL, written.getvalue())
+    _replace(folder / FEATURES, _json({"features": dict(kinds), "types": dict(types or {})}))
+    _replace(folder / TRAINING, _json(asdict(told) | {"sha256": hashlib.sha256(written.getvalue()).hexdigest()}))
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Load a bundle. Raises BundleError naming the file and the field."""
+    home = folder.expanduser().resolve()
+    if not home.is_dir():
+        raise BundleError(f"{folder}: no such folder; model_path must be a folder with {MODEL}")
+    features, training = _object(home / FEATURES), _object(home / TRAINING)
+    known = Training.__dataclass_fields__
+    for name in ("model", "model_version", "model_type", "timestamp", "sha256"):
+        if not isinstance(training.get(name), str) or not training[name]:
+            raise BundleError(f"{home / TRAINING}: {name} must be a text")
+    for name in ("training_metrics", "labels"):
+        if not isinstance(training.get(name, {}), dict):
+            raise BundleError(f"{home / TRAINING}: {name} must be an object")
+    kinds = _choices(home / FEATURES, "features", features.get("features"), get_args(Kind))
+    if not kinds:
+        raise BundleError(f"{home / FEATURES}: features names none")
+    given = _choices(home / FEATURES, "types", features.get("types", {}), get_args(ValueType))
+    types = {name: given.get(name, "number" if kind == "numeric" else "text") for name, kind in kinds.items()}
+    estimator = _estimator(home, training["sha256"])
+    positive, classes = training.get("positive_label"), classes_of(estimator)
+    if positive is not None and positive not in classes:
+        raise BundleError(f"{home / TRAINING}: positive_label {positive!r} is not one of {', '.join(classes)}")
+    return Bundle(
+        estimator=estimator,
+        kinds=cast(Mapping[str, Kind], kinds),
+        types=cast(Mapping[str, ValueType], types),
+        training=Training(**{name: value for name, value in training.items() if name in known}),
+    )
+
+
+def _estimator(home: Path, expected: str) -> object:
+    path = home / MODEL
+    if path.resolve().parent != home:
+        raise BundleError(f"{path}: leads out of the folder; put the file itself there")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise BundleError(f"{path}: not the file that {TRAINING} names (SHA-256 differs); save the bundle again")
+    try:
+        estimator: object = joblib.load(io.BytesIO(content))
+    except Exception as error:  # unpickling raises anything
+        raise BundleError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
+    if not callable(getattr(estimator, "predict", None)):
+        raise BundleError(f"{path}: a {type(estimator).__name__} has no predict")
+    return estimator
+
+
+def classes_of(estimator: Any) -> tuple[str, ...]:
+    """A classifier's classes, spelled as categories; none of a regression."""
+    classes = getattr(estimator, "classes_", ())
+    return tuple(
+        category_of(value if isinstance(value, (str, int, float)) else str(value)) for value in list_of(classes)
+    )
+
+
+def list_of(values: Any) -> list[Any]:
+    """Plain Python values of an array or a sequence."""
+    return list(values.tolist() if hasattr(values, "tolist") else values)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from None
+    except ValueError as error:
+        raise BundleError(f"{path}: {error}") from None
+    if not isinstance(found, dict):
+        raise BundleError(f"{path}: must be a JSON object")
+    return found
+
+
+def _choices(path: Path, name: str, found: object, allowed: tuple[str, ...]) -> dict[str, str]:
+    if not isinstance(found, dict):
+        raise BundleError(f"{path}: {name} must be an object")
+    for key, value in found.items():
+        if value not in allowed:
+            raise BundleError(f"{path}: {name}.{key} must be one of {', '.join(allowed)}, not {value!r}")
+    return found
+
+
+def _type_of(estimator: object) -> str:
+    """The class's name; of a pipeline, its last step's."""
+    steps = getattr(estimator, "steps", None)
+    return type(steps[-1][1] if steps else estimator).__name__
+
+
+def _json(value: Mapping[str, object]) -> bytes:
+    return json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Never half a file, even if it ends here."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.write_bytes(content)
+    fresh.replace(path)

@@ -1,0 +1,124 @@
+"""A bundle's predictions for rows of raw features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from app.core.counting import NON_FINITE
+from app.core.profile import category_of
+from app.serving.bundle import Bundle, ValueType, classes_of, list_of
+
+Scalar = str | float | bool | None
+WORDS: Mapping[ValueType, str] = {
+    "number": "a number", "text": "a text", "integer": "a whole number", "boolean": "true or false",
+}  # fmt: skip
+
+
+class MissingFeatures(ValueError):
+    """Features that the model needs and a row has not; `names` has all of them, in the model's order."""
+
+    def __init__(self, row: int, names: Sequence[str]) -> None:
+        super().__init__(f"missing features: {', '.join(names)}")
+        self.row, self.names = row, tuple(names)
+
+
+class WrongTypes(ValueError):
+    """Features of the wrong type; `fields` says of each what is expected and what was found."""
+
+    def __init__(self, row: int, fields: Mapping[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {words}" for name, words in fields.items()))
+        self.row, self.fields = row, dict(fields)
+
+
+class PredictionFailed(RuntimeError):
+    """The model answered what is no prediction."""
+
+
+class Predicted(NamedTuple):
+    """One prediction, its name for people, and the probability (of the positive class, or of each of many)."""
+
+    prediction: str | float | bool
+    label: str
+    probability: float | dict[str, float] | None
+
+
+def predict(bundle: Bundle, rows: Sequence[Mapping[str, Scalar]]) -> list[Predicted]:
+    """One prediction a row; features that the model does not know are left out, null is a missing value.
+
+    Raises MissingFeatures, WrongTypes, PredictionFailed.
+    """
+    if not rows:
+        return []
+    for i, row in enumerate(rows):
+        _check(bundle, i, row)
+    frame = pd.DataFrame({
+        name: _column([row[name] for row in rows], kind) for name, kind in bundle.types.items()
+    })  # fmt: skip
+    predictions = [_plain(value) for value in list_of(bundle.estimator.predict(frame))]
+    labels = [bundle.training.labels.get(category_of(value), category_of(value)) for value in predictions]
+    return [Predicted(*row) for row in zip(predictions, labels, _probabilities(bundle, frame), strict=True)]
+
+
+def _check(bundle: Bundle, i: int, row: Mapping[str, Scalar]) -> None:
+    missing = [name for name in bundle.types if name not in row]
+    if missing:
+        raise MissingFeatures(i, missing)
+    wrong = {
+        name: f"expected {WORDS[kind]}, got {_word(row[name])}"
+        for name, kind in bundle.types.items()
+        if not _fits(row[name], kind)
+    }
+    if wrong:
+        raise WrongTypes(i, wrong)
+
+
+def _fits(value: Scalar, kind: ValueType) -> bool:
+    if value is None or kind == "text":
+        return True
+    if kind == "boolean":
+        return isinstance(value, bool)
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, str):
+        return kind == "number" and value in NON_FINITE
+    return kind == "number" or float(value).is_integer()
+
+
+def _word(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    return "a text" if isinstance(value, str) else "a number"
+
+
+def _column(values: list[Scalar], kind: ValueType) -> pd.Series:
+    if kind == "number":
+        floats = [np.nan if v is None else NON_FINITE[v] if isinstance(v, str) else float(v) for v in values]
+        return pd.Series(floats, dtype=np.float64)
+    if kind == "text":
+        return pd.Series([None if v is None else category_of(v) for v in values], dtype="str")
+    if None in values:
+        return pd.Series([None if v is None else v if kind == "boolean" else int(v) for v in values], dtype=object)
+    return pd.Series(values, dtype=bool if kind == "boolean" else np.int64)
+
+
+def _plain(value: object) -> str | float | bool:
+    if isinstance(value, float) and not np.isfinite(value):
+        raise PredictionFailed("the model's prediction is not a finite number")
+    return value if isinstance(value, (str, float, bool, int)) else str(value)
+
+
+def _probabilities(bundle: Bundle, frame: pd.DataFrame) -> Sequence[float | dict[str, float] | None]:
+    """Of the positive class for two classes, {class: p} for more, None where the estimator tells none."""
+    told: Any = getattr(bundle.estimator, "predict_proba", None)
+    if told is None:
+        return [None] * len(frame)
+    classes, positive = classes_of(bundle.estimator), bundle.training.positive_label
+    values = np.asarray(told(frame), dtype=np.float64)
+    if len(classes) == 2:
+        of_positive: list[float] = values[:, -1 if positive is None else classes.index(positive)].tolist()
+        return of_positive
+    return [dict(zip(classes, row, strict=True)) for row in values.tolist()]
