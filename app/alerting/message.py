@@ -61,7 +61,7 @@ def evidence_of(report: AnyReport, verdict: Verdict) -> dict[str, object]:
         "labels": report.labels,
         "confusion": report.confusion,
     }  # fmt: skip
-    built: dict[str, object] = msgspec.to_builtins(evidence)
+    built: dict[str, object] = msgspec.json.decode(msgspec.json.encode(evidence))
     return built
 
 

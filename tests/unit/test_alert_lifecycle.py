@@ -1,0 +1,176 @@
+"""The lifecycle against a brute-force oracle that remembers everything."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import NamedTuple
+
+import msgspec
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.alerting.lifecycle import RuleState, Transition, alert_id_of, fingerprint_of, labels_of, ring_size, step
+from app.alerting.rules import Verdict, VerdictState
+from app.core.config import Rule
+
+STATES: tuple[VerdictState, ...] = ("breach", "clear", "between", "insufficient")
+
+
+class Told(NamedTuple):
+    """One report, as far as the lifecycle sees it."""
+
+    window: int
+    revision: int
+    state: VerdictState
+
+
+def play(told: list[Told], rule: Rule, state: RuleState | None = None) -> tuple[RuleState, list[Transition]]:
+    state = state or RuleState()
+    transitions = []
+    for report in told:
+        state, transition = step(state, Verdict("r", "s", report.state), float(report.window), report.revision, rule)
+        if transition is not None:
+            transitions.append(transition)
+    return state, transitions
+
+
+def oracle(told: list[Told], rule: Rule) -> list[tuple[str, float, float, float | None]]:
+    """Every window's newest verdict for ever; after each report the row at the newest end, read off as words."""
+    newest: dict[int, tuple[int, VerdictState]] = {}
+    started: float | None = None
+    found: list[tuple[str, float, float, float | None]] = []
+    for window, revision, state in told:
+        if window in newest and revision <= newest[window][0]:
+            continue
+        if window not in newest and state == "insufficient":
+            continue
+        newest[window] = (revision, state)
+        judged = [(w, s) for w, (_, s) in sorted(newest.items()) if s != "insufficient"]
+        if not judged:
+            continue
+        rows = [(s, [w for w, _ in row]) for s, row in groupby(judged, key=lambda pair: pair[1])]
+        last_state, row = rows[-1]
+        if started is None and last_state == "breach" and len(row) >= rule.for_windows:
+            started = float(row[0])
+            found.append(("firing", float(row[-1]), started, None))
+        elif started is not None and last_state == "clear" and len(row) >= rule.clear_windows:
+            found.append(("resolved", float(row[-1]), started, max(float(row[0]), started)))
+            started = None
+    return found
+
+
+rules = st.builds(Rule, for_windows=st.integers(1, 4), clear_windows=st.integers(1, 4))
+reports = st.builds(Told, st.integers(0, 10_000), st.integers(0, 3), st.sampled_from(STATES))
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[Told]:
+    """Windows in rising order, issued again within the last few, out of order and repeated."""
+    told: list[Told] = []
+    for window in range(draw(st.integers(1, 30))):
+        steps_back = [0, *draw(st.lists(st.integers(0, 5), max_size=3))]
+        told += [
+            Told(max(0, window - back), draw(st.integers(0, 3)), draw(st.sampled_from(STATES[:3])))
+            for back in steps_back
+        ]
+    return told
+
+
+@given(streams(), rules)
+def test_fires_and_resolves_as_the_oracle_that_forgets_nothing(told: list[Told], rule: Rule) -> None:
+    found = [(t.status, t.window_end, t.started_at, t.ended_at) for t in play(told, rule)[1]]
+    expected = oracle(told, rule)
+    assert [f[:2] for f in found] == [e[:2] for e in expected]
+    remembered = ring_size(rule)
+    for mine, truth in zip(found, expected, strict=True):
+        # The row may reach further back than the memory: then it is said to have begun at its oldest window.
+        assert mine[2] == truth[2] or (mine[2] > truth[2] and mine[1] - truth[2] >= remembered)
+        assert mine[3] == truth[3] or (mine[3] or 0.0) >= (truth[3] or 0.0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3), st.sampled_from(STATES)), max_size=80), rules)
+def test_few_windows_in_any_order_with_insufficient_ones_match_the_oracle_exactly(
+    raw: list[tuple[int, int, VerdictState]], rule: Rule
+) -> None:
+    told = [Told(*fields) for fields in raw]  # nine windows at most: all of them are remembered
+    found = [(t.status, t.window_end, t.started_at, t.ended_at) for t in play(told, rule)[1]]
+    assert found == oracle(told, rule)
+
+
+@given(st.lists(reports, max_size=60), rules)
+def test_transitions_alternate_have_ids_of_their_own_and_end_after_they_start(told: list[Told], rule: Rule) -> None:
+    _, transitions = play(told, rule)
+    assert [t.status for t in transitions] == ["firing", "resolved"] * (len(transitions) // 2) + (
+        ["firing"] if len(transitions) % 2 else []
+    )
+    assert len({alert_id_of("f", t) for t in transitions}) == len(transitions)
+    assert all(t.ended_at is None or t.ended_at >= t.started_at for t in transitions)
+
+
+@given(streams(), rules)
+@example([Told(0, 1, "breach"), Told(0, 2, "clear"), Told(0, 3, "breach")], Rule(for_windows=1, clear_windows=1))
+def test_ids_are_unique_though_one_window_turns_twice(told: list[Told], rule: Rule) -> None:
+    _, transitions = play(told, rule)
+    assert len({alert_id_of("f", t) for t in transitions}) == len(transitions)
+
+
+@given(streams(), rules, st.data())
+def test_reports_read_again_change_nothing(told: list[Told], rule: Rule, data: st.DataObject) -> None:
+    state, transitions = play(told, rule)
+    assert play(told, rule) == (state, transitions)
+    known = {entry.window_end: entry.revision for entry in state.ring}
+    stale = [t for t in told if t.window < state.ring[0].window_end or t.revision <= known.get(t.window, -1)]
+    repeated = data.draw(st.lists(st.sampled_from(stale), max_size=20)) if stale else []
+    if len(state.ring) == ring_size(rule):
+        assert play(repeated, rule, state) == (state, [])
+
+
+@given(streams(), rules, st.integers(0, 120))
+def test_state_survives_its_serialisation_at_any_point(told: list[Told], rule: Rule, cut: int) -> None:
+    state, before = play(told[:cut], rule)
+    restored = msgspec.json.decode(msgspec.json.encode(state), type=RuleState)
+    assert restored == state
+    after_state, after = play(told[cut:], rule, restored)
+    assert (after_state, before + after) == play(told, rule)
+    assert len(after_state.ring) <= ring_size(rule)
+
+
+def test_insufficient_windows_between_breaches_are_stepped_over() -> None:
+    rule = Rule(for_windows=2)
+    _, found = play([Told(1, 1, "breach"), Told(2, 1, "insufficient"), Told(3, 1, "breach")], rule)
+    assert [(t.status, t.started_at, t.window_end) for t in found] == [("firing", 1.0, 3.0)]
+
+
+def test_a_value_between_the_thresholds_breaks_the_row_and_resolves_nothing() -> None:
+    rule = Rule(for_windows=2, clear_windows=2)
+    row: list[VerdictState] = ["breach", "between", "breach", "breach", "clear", "between", "clear", "clear"]
+    _, found = play([Told(i, 1, state) for i, state in enumerate(row)], rule)
+    assert [(t.status, t.window_end) for t in found] == [("firing", 3.0), ("resolved", 7.0)]
+
+
+def test_late_truth_fires_for_the_windows_it_belongs_to() -> None:
+    rule = Rule(for_windows=2)
+    waiting = [Told(i, 1, "insufficient") for i in range(50)]
+    _, found = play([*waiting, Told(0, 2, "breach"), Told(1, 2, "breach")], rule)
+    assert [(t.status, t.started_at, t.window_end) for t in found] == [("firing", 0.0, 1.0)]
+
+
+def test_a_correction_takes_an_alert_back() -> None:
+    rule = Rule(for_windows=2, clear_windows=2)
+    told = [Told(1, 1, "breach"), Told(2, 1, "breach"), Told(1, 2, "clear"), Told(2, 2, "clear")]
+    _, found = play(told, rule)
+    assert [(t.status, t.started_at, t.ended_at) for t in found] == [("firing", 1.0, None), ("resolved", 1.0, 1.0)]
+
+
+def test_a_window_that_is_forgotten_cannot_come_back() -> None:
+    rule = Rule(for_windows=1, clear_windows=1)
+    state, _ = play([Told(i, 1, "clear") for i in range(40)], rule)
+    assert play([Told(3, 9, "breach")], rule, state) == (state, [])
+
+
+def test_fingerprints_know_every_label_and_not_their_order() -> None:
+    labels = labels_of("income", "3", Verdict("data_drift", "features", "breach"))
+    fingerprint = fingerprint_of(labels)
+    assert fingerprint == fingerprint_of(dict(reversed(labels.items())))
+    others = {fingerprint_of(labels | {name: "other"}) for name in labels}
+    assert len(others | {fingerprint}) == len(labels) + 1

@@ -1,0 +1,116 @@
+"""What an alert says."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from app.alerting.lifecycle import Transition
+from app.alerting.message import alert_of
+from app.alerting.rules import rule_of, verdicts_of
+from app.core.config import Alerting, Monitoring
+from tests.unit.reports import START, drift_report, end_of, feature, metric, performance_report
+from topics.events import AlertEvent, AnyReport
+
+MONITORING = Monitoring(alerting=Alerting(critical_features=("age",)))
+FIRED = Transition(status="firing", window_end=end_of(1).timestamp(), started_at=end_of(0).timestamp())
+RESOLVED = msgspec.structs.replace(
+    FIRED, status="resolved", window_end=end_of(3).timestamp(), ended_at=end_of(2).timestamp()
+)
+
+
+def alert(report: AnyReport, rule: str, transition: Transition = FIRED, page: str = "") -> AlertEvent:
+    verdict = next(v for v in verdicts_of(report, MONITORING) if v.rule == rule)
+    setting = rule_of(verdict, MONITORING.alerting)
+    return alert_of(report, verdict, transition, setting, emitted_at=START, page=page)
+
+
+def test_data_drift_tells_the_five_largest_effects_in_order() -> None:
+    drifted = [feature(f"f{i}", 0.2 + i / 10) for i in range(7)]
+    found = alert(drift_report(features=[*drifted, feature("calm")]), "data_drift")
+    assert found.title == "income 3: data drift in 7 of 8 features (f0, f1, f2, f3, f4 and 2 more)"
+    lines = found.message.splitlines()
+    assert lines[0] == "Since 2017-05-01 00:00 UTC."
+    assert lines[1] == "Seen in the window 2017-04-30 20:00 UTC to 2017-05-01 00:00 UTC: 1,000 predictions."
+    assert lines[2] == "7 of 8 features differ from the reference (88%, threshold 30%)."
+    assert lines[3] == "f6: ks 0.8 (threshold 0.1, p < 1e-12), higher, median 40 -> median 480"
+    assert [line.partition(":")[0] for line in lines[3:]] == ["f6", "f5", "f4", "f3", "f2", "and 2 more"]
+
+
+def test_a_critical_feature_is_named_and_explained() -> None:
+    found = alert(drift_report(features=[feature("age", 0.7), feature("sex")]), "critical_feature:age")
+    assert found.title == "income 3: age has drifted"
+    assert "age: ks 0.7" in found.message
+    assert "sex" not in found.message
+    assert found.labels == {
+        "model": "income", "model_version": "3", "rule": "critical_feature:age", "subject": "age",
+    }  # fmt: skip
+
+
+def test_performance_tells_change_and_certainty() -> None:
+    report = performance_report(1, metric("accuracy", 0.1), metric("recall", -0.02))
+    found = alert(report, "performance")
+    assert found.title == "income 3 has got worse: accuracy"
+    assert "the truth of 900 of them (90%)" in found.message
+    assert "accuracy 0.72 (95 % interval 0.71 to 0.73), baseline 0.8: 10.0% worse (threshold 5.0%)" in found.message
+    assert "recall 0.816 (95 % interval 0.806 to 0.826), baseline 0.8: 2.0% better" in found.message
+
+
+def test_bad_data_tells_which_and_how_many() -> None:
+    bad = [feature("age", missing=700, invalid=300), feature("sex")]
+    found = alert(drift_report(features=bad, missing_share=0.35, unknown_features={"agee": 700}), "data_quality")
+    assert found.title == "income 3: bad data, missing values, unknown features, values of the wrong type"
+    assert "Missing values: 35.0%, most in age 70.0%." in found.message
+    assert "Unknown features: agee in 700 rows" in found.message
+    assert "Values of the wrong type: age in 300 rows" in found.message
+
+
+@pytest.mark.parametrize(
+    ("report", "rule", "title"),
+    [
+        (drift_report(3), "data_drift", "income 3: data drift is over"),
+        (drift_report(3), "prediction_drift", "income 3: prediction drift is over"),
+        (drift_report(3), "data_quality", "income 3: data quality is good again"),
+        (drift_report(3, features=[feature("age")]), "critical_feature:age", "income 3: age no longer drifts"),
+        (performance_report(3), "performance", "income 3 performs as well as before again"),
+    ],
+)
+def test_a_resolved_alert_says_from_when_to_when(report: AnyReport, rule: str, title: str) -> None:
+    found = alert(report, rule, RESOLVED)
+    assert (found.status, found.title) == ("resolved", title)
+    assert (found.started_at, found.ended_at) == (end_of(0), end_of(2))
+    assert found.message.startswith("From 2017-05-01 00:00 UTC to 2017-05-01 02:00 UTC.")
+
+
+def test_firing_and_resolved_are_one_alert_with_two_ids() -> None:
+    fired, resolved = alert(drift_report(), "data_drift"), alert(drift_report(3), "data_drift", RESOLVED)
+    assert fired.fingerprint == resolved.fingerprint
+    assert fired.alert_id != resolved.alert_id
+    assert fired.level == "error"
+
+
+def test_evidence_has_the_numbers_and_survives_json() -> None:
+    report = drift_report(features=[feature("age", 0.7, unseen_names={"secret": 3}), feature("sex")])
+    found = alert(report, "data_drift")
+    assert msgspec.json.decode(msgspec.json.encode(found), type=AlertEvent) == found
+    assert found.evidence["value"] == 0.5
+    assert found.evidence["n"] == 1000
+    features = found.evidence["features"]
+    assert isinstance(features, list)
+    assert [(f["name"], f["statistic"], f["p_value"]) for f in features] == [("age", 0.7, 1e-20)]
+    assert b"secret" not in msgspec.json.encode(found)
+
+
+def test_performance_evidence_has_metrics_confusion_and_estimates() -> None:
+    report = performance_report(0, metric("accuracy", 0.1), estimated=(metric("accuracy", 0.08),))
+    evidence = alert(report, "performance").evidence
+    assert msgspec.convert(evidence["metrics"], list[dict[str, object]])[0]["relative"] == 0.1
+    assert msgspec.convert(evidence["estimated"], list[dict[str, object]])[0]["relative"] == 0.08
+    assert evidence["confusion"] == [[400, 50], [50, 400]]
+
+
+def test_links_lead_to_the_page_and_spell_names_safely() -> None:
+    found = alert(drift_report(model="a/b &c"), "data_drift", page="http://localhost:8700/")
+    assert found.links == {"dashboard": "http://localhost:8700/dashboard?model=a%2Fb%20%26c&version=3"}
+    assert found.links["dashboard"] in found.message
+    assert alert(drift_report(), "data_drift").links == {}
