@@ -141,6 +141,13 @@ def test_insufficient_windows_between_breaches_are_stepped_over() -> None:
     assert [(t.status, t.started_at, t.window_end) for t in found] == [("firing", 1.0, 3.0)]
 
 
+def test_a_verdict_taken_back_as_insufficient_no_longer_breaks_the_row() -> None:
+    rule = Rule(for_windows=2)
+    told = [Told(1, 1, "breach"), Told(2, 1, "clear"), Told(2, 2, "insufficient"), Told(3, 1, "breach")]
+    _, found = play(told, rule)
+    assert [(t.status, t.started_at, t.window_end) for t in found] == [("firing", 1.0, 3.0)]
+
+
 def test_a_value_between_the_thresholds_breaks_the_row_and_resolves_nothing() -> None:
     rule = Rule(for_windows=2, clear_windows=2)
     row: list[VerdictState] = ["breach", "between", "breach", "breach", "clear", "between", "clear", "clear"]
