@@ -42,9 +42,11 @@ class Seen:
 
     windows: dict[datetime, Window] = field(default_factory=dict)
     alerts: list[AlertEvent] = field(default_factory=list)
+    taken: int = 0
 
     def report(self, report: AnyReport) -> None:
         """Take a report, unless a newer revision is known."""
+        self.taken += 1
         window = self.windows.setdefault(report.window_end, Window(report.window_end))
         if isinstance(report, DriftReport):
             if window.drift is None or report.revision >= window.drift.revision:

@@ -1,0 +1,66 @@
+"""The `driftline` command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from app.commands import alerts, broker, check, demo, register, replay, reports, serve
+from app.commands.common import TROUBLE, Trouble
+
+EPILOG = "Every setting is a flag, an environment variable DRIFTLINE_…, or a line in driftline.toml; flags win."
+
+app = typer.Typer(
+    name="driftline",
+    help="Watch machine-learning models while they serve: drift, performance, alerts.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # its import doubles the time of --help
+    pretty_exceptions_enable=False,
+)
+for command in (
+    serve.up,
+    serve.worker,
+    serve.api,
+    register.register,
+    replay.replay,
+    reports.reports,
+    check.check,
+    demo.demo,
+):
+    app.command()(command)
+app.add_typer(broker.app, name="broker")
+app.add_typer(alerts.app, name="alerts")
+
+
+def main() -> None:
+    """Run the command line; exit 2 with one line where it cannot do its work, 130 on Ctrl-C."""
+    try:
+        app()
+    except Trouble as trouble:
+        _fail(str(trouble))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - what is not expected is raised again
+        _fail(expected(error))
+
+
+def expected(error: Exception) -> str:
+    """The line for an error that says what is wrong; any other is raised again, with its traceback."""
+    home = type(error).__module__.partition(".")[0]
+    if isinstance(error, OSError) or home in ("app", "api", "agents", "topics"):
+        return str(error)
+    if home == "aiokafka":
+        return f"Kafka: {error}"
+    raise error
+
+
+def _fail(line: str) -> None:
+    print(f"driftline: {' '.join(line.split())}", file=sys.stderr)
+    sys.exit(TROUBLE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""`driftline alerts`: what is firing, and what has been."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.common import AsJson, Bootstrap, Prefix, connected, print_json, print_table, settings_of
+
+if TYPE_CHECKING:
+    from app.runtime.settings import Settings
+    from topics.events import AlertEvent
+
+app = typer.Typer(help="What is firing, and what has been.", no_args_is_help=True)
+
+OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
+Firing = Annotated[bool, typer.Option("--firing", help="Only what is firing now.")]
+Every = Annotated[bool, typer.Option("--all", help="Every transition, not only each alert's newest.")]
+
+
+@app.callback()
+def group() -> None:
+    """What is firing, and what has been.
+
+    \b
+    Examples:
+      driftline alerts list
+    """
+
+
+@app.command("list")
+def list_(
+    model: OnlyModel = None,
+    firing: Firing = False,
+    every: Every = False,
+    json_: AsJson = False,
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+) -> None:
+    """List the alerts, oldest first.
+
+    \b
+    Examples:
+      driftline alerts list --firing
+      driftline alerts list --model churn --all --json
+    """
+    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    found = asyncio.run(_alerts(settings, every=every))
+    found = [a for a in found if model in (None, a.labels.get("model")) and (a.status == "firing" or not firing)]
+    if json_:
+        for alert in found:
+            print_json(alert)
+        return
+    if not found:
+        print("no alerts")
+        return
+    print_table(("status", "level", "since", "until", "alert"), map(_row, found))
+
+
+async def _alerts(settings: Settings, *, every: bool) -> list[AlertEvent]:
+    import msgspec
+
+    from app.commands.reading import records
+    from topics.events import AlertEvent
+    from topics.registry import ALERTS
+
+    decoder = msgspec.json.Decoder(AlertEvent)
+    known: dict[str, AlertEvent] = {}
+    async for record in records(settings, ALERTS.full_name(settings.prefix)):
+        if record is not None and record.value is not None:
+            alert = decoder.decode(record.value)
+            known[alert.alert_id if every else alert.fingerprint] = alert
+    return sorted(known.values(), key=lambda a: (a.started_at, a.emitted_at))
+
+
+def _row(alert: AlertEvent) -> tuple[str, ...]:
+    until = "" if alert.ended_at is None else f"{alert.ended_at:%Y-%m-%d %H:%M}"
+    return alert.status, alert.level, f"{alert.started_at:%Y-%m-%d %H:%M}", until, alert.title

@@ -1,0 +1,75 @@
+"""What the commands share: flags, settings, errors, JSON output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from app.runtime.settings import Settings
+
+TROUBLE = 2
+"""Exit status of a command that could not do its work."""
+
+Bootstrap = Annotated[
+    str | None, typer.Option("--bootstrap-servers", help="Kafka to use, host:port[,host:port]. Default: find or start.")
+]
+Prefix = Annotated[str | None, typer.Option(help="Prefix of the topics' names. [default: driftline.]")]
+StateDir = Annotated[Path | None, typer.Option(help="Where workers and a started broker keep their state.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Model = Annotated[str, typer.Option(help="The model's name.")]
+Version = Annotated[str, typer.Option(help="The model's version.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="monitoring.json: windows, thresholds, rules.")]
+
+
+class Trouble(Exception):
+    """Why a command cannot do its work, in one line that says what to do."""
+
+
+def settings_of(**flags: object) -> Settings:
+    """The settings in force; flags that were not given (None) leave them as they are. Raises SettingsError."""
+    from app.runtime.settings import load_settings
+
+    return load_settings(**{name: value for name, value in flags.items() if value is not None})
+
+
+def connected(settings: Settings) -> Settings:
+    """The same settings with the Kafka that is already there: named, or started. Raises Trouble, BrokerError."""
+    from app.runtime.broker import running_kafka
+
+    servers = running_kafka(settings)
+    if servers is None:
+        raise Trouble("no Kafka: set DRIFTLINE_BOOTSTRAP_SERVERS or --bootstrap-servers, or run driftline up")
+    return settings.model_copy(update={"bootstrap_servers": servers})
+
+
+def existing(path: Path) -> Path:
+    """The same path. Raises Trouble where there is no such file."""
+    if not path.is_file():
+        raise Trouble(f"{path}: no such file")
+    return path
+
+
+def print_json(value: object) -> None:
+    """One JSON object on one line of standard output."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def print_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Aligned columns of text."""
+    lines = [tuple(header), *map(tuple, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def is_terminal() -> bool:
+    """Whether somebody is watching, so that bars and live tables make sense."""
+    return sys.stdout.isatty()

@@ -1,0 +1,37 @@
+"""`driftline demo`: the whole of it, on real people's records."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from app.commands.common import Bootstrap, is_terminal, settings_of
+
+Exit = Annotated[bool, typer.Option("--exit", help="End after the summary instead of keeping the page up.")]
+Rate = Annotated[float | None, typer.Option(min=100, help="At most this many events a second. [default: all it can]")]
+Port = Annotated[int | None, typer.Option("--port", help="Port of the API and the dashboard. [default: 8700]")]
+Share = Annotated[float, typer.Option(min=0.05, max=1.0, help="Use only this share of the people.")]
+
+
+def demo(
+    exit_: Exit = False,
+    rate: Rate = None,
+    share: Share = 1.0,
+    port: Port = None,
+    bootstrap_servers: Bootstrap = None,
+) -> None:
+    """Watch a real model on real census records drift, fall, alert and recover.
+
+    Exit status 0 only if the fault was found, named, resolved, and nothing else alarmed.
+
+    \b
+    Examples:
+      driftline demo
+      driftline demo --exit
+    """
+    from app.demo.run import run
+
+    settings = settings_of(bootstrap_servers=bootstrap_servers, api_port=port)
+    sys.exit(run(settings, keep=not exit_, rate=rate, share=share, live=is_terminal()))

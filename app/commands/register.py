@@ -1,0 +1,67 @@
+"""`driftline register`: what a model looked like when it was good, and how it is to be watched."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.common import (
+    AsJson,
+    Bootstrap,
+    ConfigFile,
+    Model,
+    Prefix,
+    Version,
+    connected,
+    existing,
+    print_json,
+    print_table,
+    settings_of,
+)
+
+Reference = Annotated[Path, typer.Option(help="CSV, Parquet or JSONL of rows from when the model was good.")]
+Baseline = Annotated[Path | None, typer.Option(help="JSON of metrics that replace those found in the reference.")]
+
+
+def register(
+    model: Model,
+    version: Version,
+    reference: Reference,
+    config: ConfigFile = None,
+    baseline: Baseline = None,
+    json_: AsJson = False,
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+) -> None:
+    """Publish a model version's reference profile and how it is watched; again replaces it.
+
+    \b
+    Examples:
+      driftline register --model churn --version 3 --reference validation.parquet
+      driftline register --model churn --version 3 --reference validation.csv --config monitoring.json
+    """
+    from app.registration import read_baseline, read_monitoring, read_table
+    from app.registration import register as publish
+
+    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    file = read_monitoring(None if config is None else existing(config))
+    metrics = None if baseline is None else read_baseline(existing(baseline))
+    frame = read_table(existing(reference))
+    profile = asyncio.run(publish(settings, model, version, frame, file, metrics))
+    if json_:
+        print_json({
+            "model": model, "model_version": version, "profile_id": profile.profile_id, "task": profile.task,
+            "n": profile.n, "labels": profile.labels, "baseline": profile.baseline,
+            "features": {column.name: column.kind for column in profile.features},
+        })  # fmt: skip
+        return
+    print(f"registered {model} version {version}: {profile.task}, {profile.n:,} rows, profile {profile.profile_id}")
+    print_table(
+        ("feature", "kind", "values", "missing"),
+        [(c.name, c.kind, f"{len(c.values or c.categories):,}", f"{c.missing:,}") for c in profile.features],
+    )
+    for name, value in profile.baseline.items():
+        print(f"baseline {name} {value:.4f}")

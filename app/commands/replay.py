@@ -1,0 +1,180 @@
+"""`driftline replay`: a file of predictions and feedback, into Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.common import (
+    AsJson,
+    Bootstrap,
+    ConfigFile,
+    Model,
+    Prefix,
+    Version,
+    connected,
+    existing,
+    is_terminal,
+    print_json,
+    settings_of,
+)
+
+if TYPE_CHECKING:
+    from app.core.profile import Profile
+    from app.registration import Columns as FileColumns
+    from app.replay.encode import Columns
+    from app.replay.run import Progress, Sent
+    from app.runtime.models_view import RegisteredModel
+    from app.runtime.settings import Settings
+
+PLAIN_EVERY = 2.0
+"""Seconds between progress lines where there is no terminal."""
+
+FileOption = Annotated[Path, typer.Option(help="CSV, Parquet or JSONL (one event a line) of predictions.")]
+FeedbackOption = Annotated[Path | None, typer.Option(help="The same of feedback: prediction_id, actual, timestamp.")]
+Rate = Annotated[float | None, typer.Option(min=1, help="At most this many events a second. [default: all it can]")]
+Beat = Annotated[bool, typer.Option("--heartbeat/--no-heartbeat", help="Close the last windows at the end.")]
+IdColumn = Annotated[str | None, typer.Option("--id-column", help="[default: prediction_id]")]
+TimeColumn = Annotated[str | None, typer.Option("--timestamp-column", help="RFC 3339 or epoch. [default: timestamp]")]
+PredictionColumn = Annotated[str | None, typer.Option("--prediction-column", help="[default: prediction]")]
+ProbabilityColumn = Annotated[str | None, typer.Option("--probability-column", help="[default: probability]")]
+ActualColumn = Annotated[str | None, typer.Option("--actual-column", help="[default: actual]")]
+
+
+def replay(
+    model: Model,
+    version: Version,
+    predictions: FileOption,
+    feedback: FeedbackOption = None,
+    rate: Rate = None,
+    heartbeat: Beat = True,
+    config: ConfigFile = None,
+    id_column: IdColumn = None,
+    timestamp_column: TimeColumn = None,
+    prediction_column: PredictionColumn = None,
+    probability_column: ProbabilityColumn = None,
+    actual_column: ActualColumn = None,
+    json_: AsJson = False,
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+) -> None:
+    """Send predictions and feedback from files, merged by their event time.
+
+    The model must be registered; its features are the columns sent. The other columns are found by their usual
+    names, by the monitoring.json that --config names, or by flags. Sort each file by time.
+
+    \b
+    Examples:
+      driftline replay --model churn --version 3 --predictions june.parquet
+      driftline replay --model churn --version 3 --predictions june.csv --feedback truth.csv --rate 5000
+      driftline replay --model churn --version 3 --predictions events.jsonl --no-heartbeat --json
+    """
+    from app.commands.reading import registered
+    from app.registration import read_monitoring
+
+    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    files = [existing(path) for path in (predictions, feedback) if path is not None]
+    file = read_monitoring(None if config is None else existing(config))
+    known = asyncio.run(registered(settings, model, version))
+    flags = (prediction_column, probability_column, id_column, timestamp_column, actual_column)
+    columns = _columns(known.profile, file.columns, *flags)
+    with _progress(files, quiet=json_) as progress:
+        sent = asyncio.run(_replay(settings, known, columns, predictions, feedback, rate, heartbeat, progress))
+    if json_:
+        print_json({"predictions": sent.predictions, "feedback": sent.feedback, "seconds": round(sent.seconds, 3),
+                    "events_per_second": round(sent.rate), "event_time": sent.event_time})  # fmt: skip
+        return
+    print(f"sent {_line(sent)}")
+
+
+async def _replay(
+    settings: Settings,
+    known: RegisteredModel,
+    columns: Columns,
+    predictions: Path,
+    feedback: Path | None,
+    rate: float | None,
+    heartbeat: bool,
+    progress: Progress,
+) -> Sent:
+    from app.replay.encode import encode_feedback, encode_predictions
+    from app.replay.files import encoded_chunks
+    from app.replay.run import close_windows
+    from app.replay.run import replay as run
+    from app.replay.send import Sender
+
+    model, version = known.profile.model, known.profile.model_version
+    rows = encoded_chunks(predictions, lambda frame: encode_predictions(frame, columns, model, version))
+    truth = iter(()) if feedback is None else encoded_chunks(feedback, lambda frame: encode_feedback(frame, columns))
+    assert settings.bootstrap_servers is not None
+    prefix = settings.prefix
+    async with Sender(settings.bootstrap_servers) as sender:
+        sent = await run(sender, rows, truth, prefix=prefix, rate=rate, progress=progress)
+        if heartbeat and sent.event_time is not None:
+            await close_windows(sender, model, version, known.monitoring.windows, sent.event_time, prefix=prefix)
+    return sent
+
+
+def _columns(
+    profile: Profile, file: FileColumns, prediction: str | None, probability: str | None,
+    id_: str | None, timestamp: str | None, actual: str | None,
+) -> Columns:  # fmt: skip
+    """What the flags say, else monitoring.json, else the usual names."""
+    from app.replay.encode import Columns
+
+    return Columns(
+        features=tuple(column.name for column in profile.features),
+        prediction=prediction or file.prediction,
+        probability=None if profile.probability is None else probability or file.probability or "probability",
+        prediction_id=id_ or file.id or "prediction_id",
+        timestamp=timestamp or file.timestamp or "timestamp",
+        actual=actual or file.target or "actual",
+    )
+
+
+def _line(sent: Sent) -> str:
+    when = "" if sent.event_time is None else f", at {datetime.fromtimestamp(sent.event_time, UTC):%Y-%m-%d %H:%M} UTC"
+    return (
+        f"{sent.predictions:,} predictions, {sent.feedback:,} feedback in {sent.seconds:.1f} s "
+        f"({sent.rate:,.0f} events/s){when}"
+    )
+
+
+@contextmanager
+def _progress(files: list[Path], *, quiet: bool) -> Iterator[Progress]:
+    """A bar on a terminal, a line every PLAIN_EVERY seconds otherwise, nothing when quiet."""
+    from app.replay.files import rows_in
+
+    if quiet:
+        yield lambda sent: None
+        return
+    if not is_terminal():
+        yield _plain()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    rows = [rows_in(path) for path in files]
+    total = None if None in rows else sum(filter(None, rows))
+    rated = TextColumn("{task.fields[rate]:,.0f} events/s")
+    with Progress(BarColumn(), MofNCompleteColumn(), rated, TimeRemainingColumn()) as bar:
+        task = bar.add_task("replay", total=total, rate=0.0)
+        yield lambda sent: bar.update(task, completed=sent.predictions + sent.feedback, rate=sent.rate)
+
+
+def _plain() -> Progress:
+    last = time.monotonic()
+
+    def tell(sent: Sent) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PLAIN_EVERY:
+            last = time.monotonic()
+            print(_line(sent), flush=True)
+
+    return tell

@@ -1,0 +1,152 @@
+"""`driftline reports`: what the stream found, window by window."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.common import AsJson, Bootstrap, Model, Prefix, connected, print_json, settings_of
+
+if TYPE_CHECKING:
+    from app.runtime.settings import Settings
+    from topics.events import AnyReport, DriftReport, PerformanceReport
+
+
+class Kind(StrEnum):
+    """The kinds of report."""
+
+    drift = "drift"
+    performance = "performance"
+
+
+OnlyVersion = Annotated[str | None, typer.Option("--version", help="Only this version.")]
+OnlyKind = Annotated[Kind | None, typer.Option("--kind", help="Only this kind.")]
+Last = Annotated[int | None, typer.Option(min=1, help="Only the last N windows.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")]
+
+
+def reports(
+    model: Model,
+    version: OnlyVersion = None,
+    kind: OnlyKind = None,
+    last: Last = None,
+    follow: Follow = False,
+    json_: AsJson = False,
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+) -> None:
+    """Show the reports of a model, each window's newest revision.
+
+    \b
+    Examples:
+      driftline reports --model churn
+      driftline reports --model churn --version 3 --kind performance --last 10
+      driftline reports --model churn --follow --json | jq .drifted_features
+    """
+    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    wanted = _Wanted(model, version, kind)
+    asyncio.run(_show(settings, wanted, last, follow=follow, as_json=json_))
+
+
+class _Wanted:
+    """The reports asked for, each window's newest revision."""
+
+    def __init__(self, model: str, version: str | None, kind: Kind | None) -> None:
+        import msgspec
+
+        from topics.events import AnyReport
+
+        self._model, self._version, self._kind = model, version, kind
+        self._decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
+        self.newest: dict[tuple[str, str, float], AnyReport] = {}
+
+    def take(self, value: bytes | None) -> AnyReport | None:
+        """The report of a record, where it is wanted and newer than what was known."""
+        if value is None:
+            return None
+        report = self._decoder.decode(value)
+        kind = kind_of(report)
+        if report.model != self._model or self._version not in (None, report.model_version):
+            return None
+        if self._kind not in (None, kind):
+            return None
+        key = (report.model_version, kind, report.window_end.timestamp())
+        known = self.newest.get(key)
+        if known is not None and known.revision > report.revision:
+            return None
+        self.newest[key] = report
+        return report
+
+
+async def _show(settings: Settings, wanted: _Wanted, last: int | None, *, follow: bool, as_json: bool) -> None:
+    from app.commands.reading import records
+    from topics.registry import REPORTS
+
+    live = False
+    async for record in records(settings, REPORTS.full_name(settings.prefix), follow=follow):
+        if record is None:
+            live = True
+            _print(_windows(wanted.newest.values(), last), as_json)
+            continue
+        report = wanted.take(record.value)
+        if live and report is not None:
+            _print([report], as_json)
+    if not live:
+        _print(_windows(wanted.newest.values(), last), as_json)
+        if not wanted.newest and not as_json:
+            print("no reports yet")
+
+
+def _windows(found: Iterable[AnyReport], last: int | None) -> list[AnyReport]:
+    ordered = sorted(found, key=lambda r: (r.window_end, r.model_version, kind_of(r)))
+    ends = sorted({report.window_end for report in ordered})
+    first = ends[-last] if last is not None and len(ends) > last else None
+    return [report for report in ordered if first is None or report.window_end >= first]
+
+
+def _print(found: Iterable[AnyReport], as_json: bool) -> None:
+    for report in found:
+        if as_json:
+            print_json(report)
+        else:
+            print(line_of(report), flush=True)
+
+
+def kind_of(report: AnyReport) -> str:
+    """Its kind as the wire has it."""
+    return str(report.__struct_config__.tag)
+
+
+def line_of(report: AnyReport) -> str:
+    """One report in one line."""
+    from topics.events import DriftReport
+
+    head = f"{report.window_end:%Y-%m-%d %H:%M:%S} v{report.model_version} {kind_of(report):<11} n {report.n:>7,}"
+    words = _drift(report) if isinstance(report, DriftReport) else _performance(report)
+    return f"{head}  {'  '.join(words)}  (revision {report.revision})"
+
+
+def _drift(report: DriftReport) -> Iterator[str]:
+    if not report.sufficient:
+        yield "insufficient"
+    yield "DRIFT" if report.drift_detected else "no drift"
+    yield f"share {report.drift_share:.2f}"
+    for feature in report.features:
+        if feature.drifted and feature.statistic is not None:
+            yield f"{feature.name} {feature.test} {feature.statistic:.3f} {feature.direction}".rstrip()
+    if report.prediction_drift:
+        yield "prediction drift"
+
+
+def _performance(report: PerformanceReport) -> Iterator[str]:
+    if not report.sufficient:
+        yield "insufficient"
+    yield f"DEGRADED {', '.join(report.degraded_metrics)}" if report.degraded else "not degraded"
+    yield f"coverage {report.coverage:.0%}"
+    for metric in report.metrics:
+        if metric.value is not None:
+            yield f"{metric.name} {metric.value:.3f}"

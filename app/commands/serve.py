@@ -1,0 +1,97 @@
+"""`driftline up`, `worker` and `api`: what runs until it is stopped."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.common import Bootstrap, Prefix, StateDir, settings_of
+
+Host = Annotated[str | None, typer.Option("--host", help="Address the API listens on. [default: 127.0.0.1]")]
+Port = Annotated[int | None, typer.Option("--port", help="Port the API listens on. [default: 8700]")]
+ModelPath = Annotated[Path | None, typer.Option("--model-path", help="Folder of the model that POST /predict serves.")]
+Partitions = Annotated[int | None, typer.Option(help="Partitions of new topics. [default: 4]")]
+LogLevel = Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR. [default: INFO]")]
+
+
+def up(
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+    host: Host = None,
+    port: Port = None,
+    model_path: ModelPath = None,
+    partitions: Partitions = None,
+    state_dir: StateDir = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Run everything: Kafka (if none is named), one worker, the API; until Ctrl-C.
+
+    \b
+    Examples:
+      driftline up
+      driftline up --port 9000 --model-path models/churn
+      driftline up --bootstrap-servers kafka:9092
+    """
+    from app.stack import Stack
+
+    settings = settings_of(
+        bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port, model_path=model_path,
+        partitions=partitions, state_dir=state_dir, log_level=log_level,
+    )  # fmt: skip
+    with Stack(settings) as stack:
+        print(f"Kafka      {stack.settings.bootstrap_servers}")
+        print(f"dashboard  {stack.address}/dashboard")
+        print("Ctrl-C stops everything.", flush=True)
+        stack.wait()
+
+
+def worker(
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+    group: Annotated[str | None, typer.Option(help="Consumer group. [default: driftline]")] = None,
+    partitions: Partitions = None,
+    state_dir: StateDir = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Run one worker: join, windows, alerts, notify. Start as many as you like.
+
+    \b
+    Examples:
+      driftline worker
+      driftline worker --bootstrap-servers kafka:9092 --state-dir /var/lib/driftline/worker-2
+    """
+    from app.runtime.worker import run_worker
+
+    settings = settings_of(
+        bootstrap_servers=bootstrap_servers, prefix=prefix, group=group, partitions=partitions,
+        state_dir=state_dir, log_level=log_level,
+    )  # fmt: skip
+    sys.exit(run_worker(settings))
+
+
+def api(
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+    host: Host = None,
+    port: Port = None,
+    model_path: ModelPath = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Run the HTTP API and the dashboard.
+
+    \b
+    Examples:
+      driftline api
+      driftline api --host 0.0.0.0 --port 8700 --model-path models/churn
+    """
+    from api.server import serve
+
+    serve(
+        settings_of(
+            bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port,
+            model_path=model_path, log_level=log_level,
+        )
+    )  # fmt: skip

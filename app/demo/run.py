@@ -1,0 +1,161 @@
+"""The demo from end to end: Kafka, worker, API, a trained model, three years replayed, and what was seen of them."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from app.core.profile import Kind
+from app.demo.census import FEATURES, NUMERIC, TRUTH, census
+from app.demo.model import SEED, Trained, train
+from app.demo.screen import screen
+from app.demo.story import Fault, Story, story
+from app.demo.stream import Streaming
+from app.demo.verdict import Expected, verdict
+from app.registration import MonitoringFile, read_monitoring, register
+from app.runtime.broker import find_kafka, running_kafka
+from app.runtime.kafka_probe import free_ports, is_free
+from app.runtime.settings import Settings
+from app.serving.bundle import save_bundle
+from app.stack import Stack
+
+MODEL = "census-employment"
+LIVE, REPLAYED = "1", "1-replay"
+"""The same model twice: what is served now, and the replay, whose clock stands in the past."""
+MONITORING = Path(__file__).with_name("monitoring.json")
+LIVE_REQUESTS = 5
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is ready before the stream is: the model, saved, and what will be replayed."""
+
+    trained: Trained
+    bundle: Path
+    story: Story
+
+
+def run(settings: Settings, *, keep: bool, rate: float | None, share: float, live: bool) -> int:
+    """Run the demo; answers the exit status: 0 if all was seen as it must be, 1 if not, 130 when interrupted."""
+    started = time.monotonic()
+    with ExitStack() as held:
+        home = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="driftline-demo-")))
+        fault, watching = Fault(), read_monitoring(MONITORING)
+        _say(started, "training on the census people of 2015; finding or starting Kafka")
+        with ThreadPoolExecutor(1) as aside:
+            preparing = aside.submit(_material, fault, share, home / "model")
+            settings = _settings(settings, home)
+            kafka = held.enter_context(find_kafka(settings))
+            material = preparing.result()
+        _tell(started, material, fault)
+        found = settings.model_copy(
+            update={"bootstrap_servers": kafka.bootstrap_servers, "model_path": material.bundle}
+        )
+        stack = held.enter_context(Stack(found))
+        try:
+            return _shown(stack, material, _expected(material, fault, watching), watching,
+                          started=started, keep=keep, rate=rate, live=live)  # fmt: skip
+        except KeyboardInterrupt:
+            return INTERRUPTED
+
+
+def _shown(
+    stack: Stack, material: Material, expected: Expected, watching: MonitoringFile,
+    *, started: float, keep: bool, rate: float | None, live: bool,
+) -> int:  # fmt: skip
+    asyncio.run(_register(stack.settings, material.trained, watching))
+    stack.until_ready()
+    _say(started, f"worker and API are up: {stack.address}/dashboard")
+    _live_requests(stack.address, material.trained)
+    _say(started, f"replaying {material.story.events:,} events as {MODEL} {REPLAYED}\n")
+    streaming = Streaming(stack.settings, MODEL, REPLAYED, material.story, expected, rate)
+    with screen(live=live) as shown:
+        seconds = asyncio.run(streaming.run(shown, lambda: stack.wait(0)))
+    passed = _summary(streaming, seconds, started, stack.restarts())
+    if keep:
+        print(f"\nThe page stays up at {stack.address}/dashboard until Ctrl-C.", flush=True)
+        stack.wait()
+    return 0 if passed else 1
+
+
+def _material(fault: Fault, share: float, bundle: Path) -> Material:
+    reference, later = census()
+    trained = train(reference)
+    kinds: dict[str, Kind] = {name: "numeric" if name in NUMERIC else "categorical" for name in FEATURES}
+    save_bundle(
+        bundle, trained.pipeline, kinds, model=MODEL, model_version=LIVE,
+        training={
+            "training_metrics": {"accuracy": trained.accuracy}, "positive_label": "1",
+            "labels": {"0": "not employed", "1": "employed"},
+        },
+    )  # fmt: skip
+    if share < 1.0:
+        later = later.sample(frac=share, random_state=SEED).sort_index()
+    return Material(trained, bundle, story(later, trained.pipeline, fault))
+
+
+def _settings(settings: Settings, home: Path) -> Settings:
+    """Topics, state and files of this run's own, on the Kafka that runs, if one does, and a port that is free."""
+    port = settings.api_port if is_free(settings.api_port) else free_ports(1)[0]
+    run_name = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return settings.model_copy(
+        update={
+            "bootstrap_servers": running_kafka(settings), "prefix": f"{run_name}.", "group": run_name,
+            "state_dir": home / "state", "alerts_dir": home / "alerts", "api_port": port, "log_level": "WARNING",
+        }
+    )  # fmt: skip
+
+
+def _expected(material: Material, fault: Fault, watching: MonitoringFile) -> Expected:
+    return Expected(fault, watching.monitoring, material.story.people["timestamp"].to_numpy())
+
+
+async def _register(settings: Settings, trained: Trained, watching: MonitoringFile) -> None:
+    for version in (LIVE, REPLAYED):
+        await register(settings, MODEL, version, trained.reference, watching)
+
+
+def _live_requests(address: str, trained: Trained) -> None:
+    """A handful of people whom the model has not seen, through the served model."""
+    people = trained.reference.sample(LIVE_REQUESTS, random_state=SEED)
+    for person, employed in zip(people[list(FEATURES)].to_dict("records"), people[TRUTH], strict=True):
+        answer = httpx.post(f"{address}/predict", json={"features": person}, timeout=10)
+        answer.raise_for_status()
+        said = answer.json()
+        print(
+            f"           POST /predict  age {person['AGEP']:.0f}, schooling {person['SCHL']}: "
+            f"{said['prediction_label']} ({said['probability']:.2f}), in truth {'' if employed else 'not '}employed"
+        )
+
+
+def _tell(started: float, material: Material, fault: Fault) -> None:
+    trained, people = material.trained, len(material.story.people)
+    again, tested = material.story.events - 2 * people, len(trained.reference)
+    _say(started, f"trained on {trained.people:,} people; accuracy {trained.accuracy:.3f} on {tested:,} others")
+    _say(started, f"to replay: {people:,} people of 2016 to 2018, truth 1 to 30 days late, {again:,} repeats")
+    _say(started, f"the fault to be found: {fault.words}")
+
+
+def _summary(streaming: Streaming, seconds: float, started: float, restarts: int) -> bool:
+    """Print what was seen; answers whether it is all that must be."""
+    checks = verdict(streaming.seen, streaming.expected)
+    print("\nSummary")
+    for check in checks:
+        print(f"  {'ok    ' if check.passed else 'FAILED'}  {check.words}")
+    rate = streaming.sent / seconds if seconds > 0 else 0.0
+    print(f"  {streaming.sent:,} events through the stream in {seconds:.1f} s ({rate:,.0f} events/s), "
+          f"{time.monotonic() - started:.0f} s in all, {restarts} restarts", flush=True)  # fmt: skip
+    return all(check.passed for check in checks)
+
+
+def _say(started: float, words: str) -> None:
+    print(f"[{time.monotonic() - started:6.1f} s] {words}", flush=True)

@@ -1,0 +1,104 @@
+"""The demo's replay and what is shown of it while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.core.config import Windows
+from app.demo.census import FEATURES
+from app.demo.screen import Screen
+from app.demo.seen import Seen
+from app.demo.story import Story
+from app.demo.verdict import Expected, settled
+from app.demo.watch import Watch
+from app.replay.encode import Columns, encode_feedback, encode_predictions
+from app.replay.files import frame_chunks
+from app.replay.run import Sent, close_windows, replay
+from app.replay.send import Sender
+from app.runtime.settings import Settings
+
+STALLED_SECONDS = 60.0
+"""When nothing new has been seen for so long after all was sent, the demo goes on to its (bad) verdict."""
+CALM_SECONDS = 20.0
+"""How long alerts may take to resolve after the last window has come."""
+LAST_WORDS_SECONDS = 2.0
+"""How long the stream may take to say more, after everything seems said."""
+SHOW_SECONDS = 0.25
+COLUMNS = Columns(features=FEATURES)
+
+Interrupted = Callable[[], bool]
+
+
+@dataclass(slots=True)
+class Streaming:
+    """One replay, and what the stream says of it."""
+
+    settings: Settings
+    model: str
+    version: str
+    story: Story
+    expected: Expected
+    rate: float | None = None
+    seen: Seen = field(default_factory=Seen)
+    sent: int = 0
+    all_sent: bool = False
+
+    async def run(self, screen: Screen, interrupted: Interrupted) -> float:
+        """Send everything and watch until the stream has said everything; answers the seconds until it had.
+
+        Raises KeyboardInterrupt when interrupted, and what sending or watching raise.
+        """
+        started = time.monotonic()
+        watch = Watch(self.settings, self.model, self.version, self.seen)
+        tasks = [asyncio.create_task(watch.follow()), asyncio.create_task(self._send())]
+        try:
+            return await self._shown(screen, tasks, interrupted) - started
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _shown(self, screen: Screen, tasks: list[asyncio.Task[None]], interrupted: Interrupted) -> float:
+        """Answers when the last window came, or when nothing moved any more."""
+        settled_at: float | None = None
+        moved, progress = time.monotonic(), (0, 0, 0)
+        while True:
+            for task in tasks:
+                if task.done():
+                    task.result()
+            if interrupted():
+                raise KeyboardInterrupt
+            screen.show(self.seen, self.sent, self.story.events)
+            now = time.monotonic()
+            if self._progress() != progress:
+                moved, progress = now, self._progress()
+            if self.all_sent and settled_at is None and settled(self.seen, self.expected):
+                settled_at = now
+            if settled_at is not None and now - settled_at > (CALM_SECONDS if self.seen.firing else LAST_WORDS_SECONDS):
+                return settled_at
+            if now - moved > STALLED_SECONDS:
+                return moved
+            await asyncio.sleep(SHOW_SECONDS)
+
+    def _progress(self) -> tuple[int, int, int]:
+        return self.sent, self.seen.taken, len(self.seen.alerts)
+
+    async def _send(self) -> None:
+        windows: Windows = self.expected.monitoring.windows
+
+        def told(sent: Sent) -> None:
+            self.sent = sent.predictions + sent.feedback
+
+        predictions = frame_chunks(
+            self.story.predictions, lambda rows: encode_predictions(rows, COLUMNS, self.model, self.version)
+        )
+        feedback = frame_chunks(self.story.feedback, lambda rows: encode_feedback(rows, COLUMNS))
+        assert self.settings.bootstrap_servers is not None
+        async with Sender(self.settings.bootstrap_servers) as sender:
+            await replay(sender, predictions, feedback, prefix=self.settings.prefix, rate=self.rate, progress=told)
+            last = float(self.story.people["timestamp"].max())
+            await close_windows(sender, self.model, self.version, windows, last, prefix=self.settings.prefix)
+        self.all_sent = True

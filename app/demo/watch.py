@@ -1,0 +1,55 @@
+"""Following reports and alerts of one model version, from the start of the topics."""
+
+from __future__ import annotations
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from app.demo.seen import Seen
+from app.runtime.settings import Settings
+from topics.events import AlertEvent, AnyReport
+from topics.registry import ALERTS, REPORTS
+
+
+class Watch:
+    """Reads `reports` and `alerts` into what has been seen. Use as an async context manager's body: start, stop."""
+
+    def __init__(self, settings: Settings, model: str, version: str, seen: Seen) -> None:
+        self._settings = settings
+        self._model, self._version, self._seen = model, version, seen
+        self._reports = REPORTS.full_name(settings.prefix)
+        self._alerts = ALERTS.full_name(settings.prefix)
+        self._report = msgspec.json.Decoder(AnyReport)
+        self._alert = msgspec.json.Decoder(AlertEvent)
+
+    async def follow(self) -> None:
+        """Read until cancelled."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            await consumer.topics()
+            partitions = [
+                TopicPartition(topic, number)
+                for topic in (self._reports, self._alerts)
+                for number in consumer.partitions_for_topic(topic) or ()
+            ]
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            while True:
+                for partition, run in (await consumer.getmany(timeout_ms=200)).items():
+                    for record in run:
+                        self._take(partition.topic, record.value)
+        finally:
+            await consumer.stop()
+
+    def _take(self, topic: str, value: bytes) -> None:
+        if topic == self._reports:
+            report: AnyReport = self._report.decode(value)
+            if (report.model, report.model_version) == (self._model, self._version):
+                self._seen.report(report)
+            return
+        alert = self._alert.decode(value)
+        if (alert.labels.get("model"), alert.labels.get("model_version")) == (self._model, self._version):
+            self._seen.alert(alert)
