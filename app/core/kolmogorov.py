@@ -30,12 +30,13 @@ def ks_p_values(statistic: Floats, n: Floats, m: Floats) -> Floats:
     effective = np.round(n * m / (n + m))
     z = effective * statistic * statistic
     upper = (effective > SMALLEST_N) & (z >= SMALLEST_Z)
-    p = np.empty(len(statistic))
+    lower = (effective >= 1.0) & ~upper
+    p: Floats = np.full(len(statistic), np.nan)
     if upper.any():
         p[upper] = [2.0 * _smirnov(d, e) for d, e in zip(statistic[upper], effective[upper], strict=True)]
-    if not upper.all():
-        p[~upper] = kstwo.sf(statistic[~upper], effective[~upper])
-    return np.clip(p, 0.0, 1.0)
+    if lower.any():
+        p[lower] = kstwo.sf(statistic[lower], effective[lower])
+    return np.asarray(np.clip(p, 0.0, 1.0), np.float64)
 
 
 def _smirnov(d: float, n: float) -> float:

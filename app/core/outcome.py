@@ -19,7 +19,7 @@ from app.core.profile import Profile
 SCORE_BINS = 2000
 """Bins of the probability, equal in width, for each class of a binary model."""
 SMALLEST = 1e-15
-"""Probabilities are clipped this far from 0 and 1 before their logarithm."""
+"""The probability given to the truth is at least this before its logarithm."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,7 @@ def outcome_slots(
     scored = known & (value >= 0.0) & (value <= 1.0)
     p = np.where(scored, value, 0.5)
     score = np.where(scored, layout.negative_scores.start + code * SCORE_BINS + score_bin(p), -1)
-    clipped = np.clip(p, SMALLEST, 1.0 - SMALLEST)
-    loss = np.where(code == 1, -np.log(clipped), -np.log1p(-clipped))
+    loss = -np.log(np.where(code == 1, p, 1.0 - p).clip(min=SMALLEST))
     sums = np.column_stack([_fixed(np.square(p - code), scored), _fixed(loss, scored)])
     return np.column_stack([confusion, score]), sums
 

@@ -40,7 +40,8 @@ def ks(reference: Floats, current: Floats) -> tuple[float, float] | None:
     reference, current = reference[~np.isnan(reference)], current[~np.isnan(current)]
     if not len(reference) or not len(current):
         return None
-    found = stats.ks_2samp(reference, current, method="asymp")
+    with np.errstate(divide="ignore"):  # of one row on each side
+        found = stats.ks_2samp(reference, current, method="asymp")
     return float(found.statistic), float(found.pvalue)
 
 

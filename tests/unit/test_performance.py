@@ -56,7 +56,9 @@ def outcomes(draw: st.DrawFn, labels: int = 2) -> tuple[Codes, Floats, Floats]:
     n = draw(st.integers(0, 60))
     predicted = draw(arrays.arrays(np.int64, n, elements=st.integers(-1, labels - 1)))
     value = draw(
-        arrays.arrays(np.float64, n, elements=st.floats(0, 1) | st.just(np.nan) | st.sampled_from([0.25, 0.5]))
+        arrays.arrays(
+            np.float64, n, elements=st.floats(0, 1) | st.just(np.nan) | st.sampled_from([0.25, 0.2501, 0.2502, 0.2503])
+        )
     )
     actual = draw(arrays.arrays(np.float64, n, elements=st.sampled_from([*map(float, range(labels)), np.nan])))
     return predicted, value, actual
@@ -87,7 +89,7 @@ def test_score_metrics_are_within_their_stated_bounds(rows: tuple[Codes, Floats,
     if not len(truth):
         assert found["brier"].value is None
         return
-    losses = -np.log(np.where(truth == 1, p, 1 - p).clip(1e-15, 1 - 1e-15))
+    losses = -np.log(np.where(truth == 1, p, 1 - p).clip(1e-15))
     assert found["log_loss"].value == pytest.approx(losses.mean(), abs=ROUNDING + 1e-9)
     assert found["brier"].value == pytest.approx(float(((p - truth) ** 2).mean()), abs=ROUNDING + 1e-12)
     if len(set(truth.tolist())) < 2:
@@ -96,6 +98,15 @@ def test_score_metrics_are_within_their_stated_bounds(rows: tuple[Codes, Floats,
     assert found["roc_auc"].value is not None
     difference = abs(found["roc_auc"].value - sklearn.roc_auc_score(truth, p))
     assert difference <= found["roc_auc"].error_bound + 1e-12
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_stated_bound_of_roc_auc_is_reached_within_one_bin(order: int) -> None:
+    p = np.array([0.2501, 0.2502, 0.2503, 0.2504])[::order]
+    truth = np.array([0.0, 0.0, 1.0, 1.0])
+    auc = named(metrics_of(BINARY, outcome_pane(BINARY, np.zeros(4, np.int64), p, truth)))["roc_auc"]
+    assert auc.value is not None
+    assert auc.error_bound == abs(auc.value - sklearn.roc_auc_score(truth, p)) == 0.5
 
 
 def test_score_metrics_equal_scikit_learn_on_many_rows() -> None:
