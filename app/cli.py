@@ -40,11 +40,11 @@ def main() -> None:
     try:
         app()
     except Trouble as trouble:
-        _fail(str(trouble))
+        _fail(str(trouble), trouble.status)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # noqa: BLE001 - what is not expected is raised again
-        _fail(expected(error))
+        _fail(expected(error), TROUBLE)
 
 
 def expected(error: Exception) -> str:
@@ -57,9 +57,9 @@ def expected(error: Exception) -> str:
     raise error
 
 
-def _fail(line: str) -> None:
+def _fail(line: str, status: int) -> None:
     print(f"driftline: {' '.join(line.split())}", file=sys.stderr)
-    sys.exit(TROUBLE)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

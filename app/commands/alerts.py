@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from app.runtime.settings import Settings
     from topics.events import AlertEvent
 
-app = typer.Typer(help="What is firing, and what has been.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
 Firing = Annotated[bool, typer.Option("--firing", help="Only what is firing now.")]

@@ -25,9 +25,10 @@ DRIFT = 1
 def check(
     reference: Reference, current: Current, config: ConfigFile = None, output: Output = None, json_: AsJson = False
 ) -> None:
-    """Judge one table against another, as the stream would judge it as one window; needs no Kafka.
+    """Judge one table against another, without Kafka.
 
-    Exit status: 0 no drift, 1 drift (of data or predictions, or degraded performance), 2 trouble.
+    The decision is that of the stream, with all of the table as one window. Exit status: 0 no drift, 1 drift
+    (of data or predictions, or degraded performance), 2 trouble.
 
     \b
     Examples:
@@ -86,9 +87,10 @@ def _strength(column: FeatureDrift) -> tuple[bool, float]:
 
 
 def _drift_lines(drift: DriftDecision) -> Iterator[str]:
-    share = f"{len(drift.drifted_features)} of {len(drift.features)} features ({drift.drift_share:.0%})"
+    names = f": {', '.join(drift.drifted_features)}" if drift.drifted_features else ""
+    share = f"{len(drift.drifted_features)} of {len(drift.features)} features ({drift.drift_share:.0%}){names}"
     word = "drifted" if drift.drift_detected else "not drifted"
-    yield f"data: {word}; {share}, drift from {drift.drift_threshold:.0%}"
+    yield f"data: {word}; {share}; drift is from {drift.drift_threshold:.0%} on"
     yield f"predictions: {'drifted' if drift.prediction_drift else 'not drifted'}"
 
 

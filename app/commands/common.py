@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,6 +29,14 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", help="monitoring.js
 
 class Trouble(Exception):
     """Why a command cannot do its work, in one line that says what to do."""
+
+    status = TROUBLE
+
+
+class SetupTrouble(Trouble):
+    """The same of a service that another start would not help: the supervisor does not try again."""
+
+    status = os.EX_CONFIG
 
 
 def settings_of(**flags: object) -> Settings:

@@ -22,9 +22,10 @@ def demo(
     port: Port = None,
     bootstrap_servers: Bootstrap = None,
 ) -> None:
-    """Watch a real model on real census records drift, fall, alert and recover.
+    """Watch a model drift, fall, alert and recover.
 
-    Exit status 0 only if the fault was found, named, resolved, and nothing else alarmed.
+    A real model on real census records. Exit status 0 only if the fault was found, named, resolved, and nothing
+    else alarmed.
 
     \b
     Examples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
 from app.commands.common import Trouble
@@ -18,15 +19,13 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
     Raises Trouble where the topic or the broker is not there.
     """
     servers = settings.bootstrap_servers
+    partitions = [TopicPartition(topic, number) for number in range(await _partitions(servers, topic))]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest",
         max_partition_fetch_bytes=32 << 20,
     )  # fmt: skip
     try:
-        await _started(consumer, servers)
-        if topic not in await consumer.topics():
-            raise Trouble(f"topic {topic} does not exist on {servers}: start a worker first (driftline up)")
-        partitions = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
+        await consumer.start()
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         async for record in _to_the_end(consumer, partitions):
@@ -39,11 +38,19 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
         await consumer.stop()
 
 
-async def _started(consumer: AIOKafkaConsumer, servers: str | None) -> None:
+async def _partitions(servers: str | None, topic: str) -> int:
+    """How many partitions the topic has; asked for in a way that does not make it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     try:
-        await consumer.start()
+        await admin.start()
+        if topic not in await admin.list_topics():
+            raise Trouble(f"topic {topic} does not exist on {servers}: start a worker first (driftline up)")
+        (described,) = await admin.describe_topics([topic])
+        return len(described["partitions"])
     except KafkaConnectionError as error:
         raise Trouble(f"no Kafka at {servers}: {error}") from None
+    finally:
+        await admin.close()
 
 
 async def _to_the_end(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> AsyncIterator[ConsumerRecord]:

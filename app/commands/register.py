@@ -36,7 +36,9 @@ def register(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Publish a model version's reference profile and how it is watched; again replaces it.
+    """Register a model version: its reference and its rules.
+
+    Publishes the profile of the reference rows. Registering a version again replaces it.
 
     \b
     Examples:

@@ -65,10 +65,11 @@ def replay(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Send predictions and feedback from files, merged by their event time.
+    """Send predictions and feedback from files.
 
-    The model must be registered; its features are the columns sent. The other columns are found by their usual
-    names, by the monitoring.json that --config names, or by flags. Sort each file by time.
+    They are merged by their event time. The model must be registered; its features are the columns sent. The
+    other columns are found by their usual names, by the monitoring.json that --config names, or by flags. Sort
+    each file by time.
 
     \b
     Examples:

@@ -39,7 +39,9 @@ def reports(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Show the reports of a model, each window's newest revision.
+    """Show what the stream found, window by window.
+
+    Of each window the newest revision is shown.
 
     \b
     Examples:

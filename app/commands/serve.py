@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from app.commands.common import Bootstrap, Prefix, StateDir, settings_of
+from app.commands.common import Bootstrap, Prefix, SetupTrouble, StateDir, settings_of
 
 Host = Annotated[str | None, typer.Option("--host", help="Address the API listens on. [default: 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option("--port", help="Port the API listens on. [default: 8700]")]
@@ -27,7 +29,9 @@ def up(
     state_dir: StateDir = None,
     log_level: LogLevel = None,
 ) -> None:
-    """Run everything: Kafka (if none is named), one worker, the API; until Ctrl-C.
+    """Run Kafka, a worker and the API until Ctrl-C.
+
+    Kafka is started only where none is named and none runs.
 
     \b
     Examples:
@@ -56,20 +60,25 @@ def worker(
     state_dir: StateDir = None,
     log_level: LogLevel = None,
 ) -> None:
-    """Run one worker: join, windows, alerts, notify. Start as many as you like.
+    """Run one worker; start as many as you like.
+
+    It joins, counts, judges windows, raises alerts and tells of them. Exit status 78: the set-up is wrong.
 
     \b
     Examples:
       driftline worker
       driftline worker --bootstrap-servers kafka:9092 --state-dir /var/lib/driftline/worker-2
     """
+    from app.runtime.errors import TopicError
+    from app.runtime.settings import SettingsError
     from app.runtime.worker import run_worker
 
-    settings = settings_of(
-        bootstrap_servers=bootstrap_servers, prefix=prefix, group=group, partitions=partitions,
-        state_dir=state_dir, log_level=log_level,
-    )  # fmt: skip
-    sys.exit(run_worker(settings))
+    with _set_up(TopicError, SettingsError):
+        settings = settings_of(
+            bootstrap_servers=bootstrap_servers, prefix=prefix, group=group, partitions=partitions,
+            state_dir=state_dir, log_level=log_level,
+        )  # fmt: skip
+        sys.exit(run_worker(settings))
 
 
 def api(
@@ -82,16 +91,29 @@ def api(
 ) -> None:
     """Run the HTTP API and the dashboard.
 
+    Exit status 78: the set-up is wrong.
+
     \b
     Examples:
       driftline api
       driftline api --host 0.0.0.0 --port 8700 --model-path models/churn
     """
-    from api.server import serve
+    from api.server import ServeError, serve
+    from app.runtime.settings import SettingsError
+    from app.serving import BundleError
 
-    serve(
-        settings_of(
+    with _set_up(ServeError, SettingsError, BundleError):
+        settings = settings_of(
             bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port,
             model_path=model_path, log_level=log_level,
-        )
-    )  # fmt: skip
+        )  # fmt: skip
+        serve(settings)
+
+
+@contextmanager
+def _set_up(*errors: type[Exception]) -> Iterator[None]:
+    """What is wrong with the set-up ends with the status that tells a supervisor not to try again."""
+    try:
+        yield
+    except errors as error:
+        raise SetupTrouble(str(error)) from None

@@ -12,13 +12,12 @@ from topics.registry import ALERTS, REPORTS
 
 
 class Watch:
-    """Reads `reports` and `alerts` into what has been seen. Use as an async context manager's body: start, stop."""
+    """Reads `reports` and `alerts` into what has been seen."""
 
     def __init__(self, settings: Settings, model: str, version: str, seen: Seen) -> None:
         self._settings = settings
         self._model, self._version, self._seen = model, version, seen
         self._reports = REPORTS.full_name(settings.prefix)
-        self._alerts = ALERTS.full_name(settings.prefix)
         self._report = msgspec.json.Decoder(AnyReport)
         self._alert = msgspec.json.Decoder(AlertEvent)
 
@@ -27,14 +26,13 @@ class Watch:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
         )
+        partitions = [
+            TopicPartition(topic.full_name(self._settings.prefix), number)
+            for topic in (REPORTS, ALERTS)
+            for number in range(topic.partitions(self._settings.partitions))
+        ]
         await consumer.start()
         try:
-            await consumer.topics()
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in (self._reports, self._alerts)
-                for number in consumer.partitions_for_topic(topic) or ()
-            ]
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
             while True:

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from app.replay.encode import ReplayError
@@ -55,10 +54,9 @@ class Sender:
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has. Raises ReplayError where it does not exist."""
         if topic not in self._partitions:
-            try:
-                found = await self._producer.partitions_for(topic)
-            except KafkaError as error:
-                raise ReplayError(f"topic {topic}: {error}; start a worker first (driftline up)") from None
+            # all topics are listed: asking for one by name would make it, where the broker creates topics by itself
+            cluster = await self._producer.client.fetch_all_metadata()
+            found = cluster.partitions_for_topic(topic)
             if not found:
                 raise ReplayError(f"topic {topic} does not exist; start a worker first (driftline up)")
             self._partitions[topic] = len(found)

@@ -109,7 +109,7 @@ def test_lines_of_events_are_sent_as_they_are(tmp_path: Path) -> None:
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_text('{"prediction_id":"y"}\n{"prediction_id":3}\n')
-    with pytest.raises(ReplayError, match="line 2: .*prediction_id"):
+    with pytest.raises(ReplayError, match=r"line 2: .*prediction_id"):
         list(encoded_chunks(path, lambda f: pytest.fail("no table")))
 
 

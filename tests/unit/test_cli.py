@@ -1,0 +1,149 @@
+"""The command line: help, errors, JSON; what needs no Kafka."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import typer
+from typer.main import get_command
+
+from app.cli import app
+
+
+def commands() -> list[list[str]]:
+    """Every command as it is typed."""
+    found: list[list[str]] = []
+    pending: list[tuple[list[str], Any]] = [([], get_command(app))]
+    while pending:
+        path, command = pending.pop()
+        children = getattr(command, "commands", None)
+        if children:
+            pending += [([*path, name], child) for name, child in children.items()]
+        if path:
+            found.append(path)
+    return sorted(found)
+
+
+def driftline(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", *arguments],
+        capture_output=True, text=True, check=False, timeout=60, env={**clean, **environment},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A reference, rows of the same kind, and rows that have drifted."""
+    rng = np.random.default_rng(1)
+
+    def rows(shift: float) -> pd.DataFrame:
+        age = rng.normal(40 + shift, 10, 2000)
+        probability = 1 / (1 + np.exp(-(age - 40) / 10))
+        actual = (rng.random(2000) < probability).astype(int)
+        town = rng.choice(["Oulu", "Turku"], 2000)
+        return pd.DataFrame({
+            "age": age, "town": town, "prediction": (probability > 0.5).astype(int), "probability": probability,
+            "actual": actual,
+        })  # fmt: skip
+
+    paths = (tmp_path / "reference.parquet", tmp_path / "same.csv", tmp_path / "shifted.csv")
+    rows(0).to_parquet(paths[0])
+    rows(0).to_csv(paths[1], index=False)
+    rows(30).to_csv(paths[2], index=False)
+    return paths
+
+
+def test_every_command_is_known() -> None:
+    assert [" ".join(path) for path in commands()] == [
+        "alerts", "alerts list", "api", "broker", "broker down", "broker status", "broker up", "check", "demo",
+        "register", "replay", "reports", "up", "worker",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", commands(), ids=" ".join)
+def test_the_help_of_every_command_has_an_example_of_it(path: list[str]) -> None:
+    command = get_command(app)
+    for name in path:
+        command = command.commands[name]  # type: ignore[attr-defined]
+    text = command.get_help(typer.Context(command, info_name="driftline"))
+    assert "Examples:" in text
+    assert f"    driftline {' '.join(path)}" in text
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
+    started = time.monotonic()
+    code = "import sys, app.cli; print([m for m in ('numpy', 'pandas', 'aiokafka', 'rich') if m in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+    assert time.monotonic() - started < 5
+
+
+def test_check_says_no_drift_by_exit_status_0(tables: tuple[Path, Path, Path]) -> None:
+    reference, same, _ = tables
+    answer = driftline("check", "--reference", str(reference), "--current", str(same))
+    assert answer.returncode == 0, answer.stderr
+    assert "data: not drifted" in answer.stdout
+
+
+def test_check_says_drift_by_exit_status_1_and_as_json_and_as_a_file(
+    tables: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    reference, _, shifted = tables
+    folder = tmp_path / "out"
+    answer = driftline(
+        "check", "--reference", str(reference), "--current", str(shifted), "--json", "--output", str(folder)
+    )
+    assert answer.returncode == 1, answer.stderr
+    finding = json.loads(answer.stdout)
+    assert finding["drift"]["drifted_features"] == ["age"]
+    assert finding["performance"]["feedback"] == 2000
+    assert json.loads((folder / "decision.json").read_bytes()) == finding
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["check", "--reference", "none.csv", "--current", "none.csv"], "none.csv: no such file"),
+        (["alerts", "list", "--bootstrap-servers", "nowhere"], "bootstrap_servers: must be host:port"),
+        (["reports", "--model", "m", "--bootstrap-servers", "127.0.0.1:1"], "no Kafka answers at 127.0.0.1:1"),
+        (["broker", "status", "--bootstrap-servers", "127.0.0.1:1"], "no Kafka answers at 127.0.0.1:1"),
+    ],
+    ids=["file", "setting", "broker", "status"],
+)
+def test_trouble_is_one_line_on_standard_error_and_exit_status_2(arguments: list[str], words: str) -> None:
+    answer = driftline(*arguments)
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith("driftline: ")
+    assert words in line
+
+
+def test_a_wrong_table_names_the_file_and_the_column(tables: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.csv"
+    broken.write_text("age,town\n1,Oulu\n")
+    answer = driftline("check", "--reference", str(broken), "--current", str(tables[1]))
+    assert answer.returncode == 2
+    assert "prediction" in answer.stderr
+
+
+def test_a_service_with_a_wrong_setting_tells_its_supervisor_not_to_try_again() -> None:
+    answer = driftline("api", DRIFTLINE_API_PORT="99999")
+    assert answer.returncode == os.EX_CONFIG
+    assert "api_port" in answer.stderr
+
+
+def test_broker_status_without_a_broker_is_exit_status_1(tmp_path: Path) -> None:
+    answer = driftline("broker", "status", "--json", "--state-dir", str(tmp_path), DOCKER_HOST="tcp://127.0.0.1:1")
+    assert answer.returncode == 1, answer.stderr
+    assert json.loads(answer.stdout)["running"] is False
