@@ -1,0 +1,88 @@
+"""The offline check: equal to scipy and scikit-learn on the raw rows, whatever the pieces."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+from sklearn.metrics import f1_score
+
+from app import offline
+from app.core.config import Monitoring, Windows
+from app.offline import decide, windows
+from app.registration import Columns, MonitoringFile
+
+FILE = MonitoringFile()
+
+
+def people(seed: int, n: int = 3000, shift: float = 0.0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    age = np.round(rng.normal(40 + shift, 10, n))
+    probability = 1 / (1 + np.exp(-(age - 40) / 8))
+    return pd.DataFrame({
+        "age": age, "town": rng.choice(["Oulu", "Turku", "Vaasa"], n, p=[0.5, 0.3, 0.2]),
+        "prediction": (probability >= 0.5).astype(int), "probability": probability,
+        "actual": (rng.random(n) < probability).astype(int),
+    })  # fmt: skip
+
+
+def test_statistics_are_those_of_scipy_and_scikit_learn_on_the_raw_rows() -> None:
+    reference, current = people(1), people(2, shift=4)
+    decision = decide(reference, current, FILE)
+    age, town = decision.drift.features
+    ks = stats.ks_2samp(reference["age"], current["age"], method="asymp")
+    assert age.statistic == pytest.approx(ks.statistic, abs=1e-12)
+    assert age.p_value == pytest.approx(ks.pvalue, rel=1e-9)
+    names = ["Oulu", "Turku", "Vaasa"]
+    shares = [frame["town"].value_counts(normalize=True)[names] for frame in (reference, current)]
+    assert town.statistic == pytest.approx(jensenshannon(*shares, base=2), abs=1e-12)
+    assert decision.performance is not None
+    metrics = {metric.name: metric.value for metric in decision.performance.metrics}
+    assert metrics["accuracy"] == (current["prediction"] == current["actual"]).mean()
+    assert metrics["f1"] == pytest.approx(f1_score(current["actual"], current["prediction"]), abs=1e-15)
+
+
+def test_pieces_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference, current = people(1), people(2, shift=4)
+    whole = decide(reference, current, FILE)
+    monkeypatch.setattr(offline, "PIECE", 123)
+    assert decide(reference, current, FILE) == whole
+
+
+def test_rows_without_truth_are_left_out_of_performance_only() -> None:
+    reference, current = people(1), people(2)
+    current["actual"] = current["actual"].astype(float).where(np.arange(len(current)) % 3 == 0)
+    decision = decide(reference, current, FILE)
+    assert decision.performance is not None
+    assert (decision.drift.n, decision.performance.feedback) == (3000, 1000)
+
+
+def test_without_truth_there_is_no_performance_but_drift_is_judged() -> None:
+    decision = decide(people(1), people(2, shift=30).drop(columns="actual"), FILE)
+    assert decision.performance is None
+    assert decision.drift.drifted_features == ("age",)
+    assert decision.drifted
+
+
+def test_an_absent_feature_is_missing_and_a_new_column_is_unknown() -> None:
+    current = people(2).drop(columns="town").assign(shoe=42)
+    drift = decide(people(1), current, FILE).drift
+    assert [(f.name, f.missing) for f in drift.features] == [("age", 0), ("town", 3000)]
+    assert drift.unknown_features == {"shoe": 3000}
+
+
+def test_columns_are_found_where_the_file_says() -> None:
+    names = {"prediction": "said", "probability": "score", "actual": "truth"}
+    file = MonitoringFile(columns=Columns(prediction="said", probability="score", target="truth"))
+    renamed = decide(people(1).rename(columns=names), people(2, shift=4).rename(columns=names), file)
+    assert renamed == decide(people(1), people(2, shift=4), FILE)
+
+
+def test_windows_are_the_streams_own() -> None:
+    times = np.array([5.0, 59.9, 60.0, 190.0])
+    frame = pd.DataFrame({"t": times})
+    monitoring = Monitoring(windows=Windows(pane=60.0, panes=2))
+    found = {end: rows["t"].tolist() for end, rows in windows(frame, times, monitoring)}
+    assert found == {60.0: [5.0, 59.9], 120.0: [5.0, 59.9, 60.0], 240.0: [190.0]}
