@@ -73,7 +73,7 @@ def verdict(seen: Seen, expected: Expected) -> list[Check]:
 
 def _found(seen: Seen, expected: Expected) -> Check:
     fault = expected.fault
-    naming = [a for a in seen.latest() if fault.feature in f"{a.title} {a.message} {sorted(a.labels.values())}"]
+    naming = [alert for alert in seen.latest() if alert.labels.get("subject") == fault.feature]
     if not naming:
         return Check(False, f"no alert names {fault.feature}")
     first = min(naming, key=lambda a: a.started_at)
