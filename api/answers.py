@@ -1,0 +1,13 @@
+"""Answers as JSON, encoded by msgspec."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import Response
+
+JSON = "application/json"
+
+
+def answer(value: object, status: int = 200) -> Response:
+    """A JSON response; events and reports as they are on the wire."""
+    return Response(msgspec.json.encode(value), status_code=status, media_type=JSON)

@@ -1,0 +1,130 @@
+"""Request bodies: bounded, and decoded strictly, one item or many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+from fastapi import Request
+
+from api.problems import Problem, field_error
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+MAX_BODY_BYTES = 16 << 20
+MAX_ITEMS = 10_000
+
+NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
+CLOUD_EVENTS = frozenset({"application/cloudevents+json", "application/cloudevents-batch+json"})
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """An item that was not taken, by its position in the body, and why."""
+
+    index: int
+    error: str
+
+
+class _CloudEvent(msgspec.Struct, frozen=True):
+    """A CloudEvents 1.0 envelope in structured mode: what it carries is the item."""
+
+    specversion: str
+    data: msgspec.Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Items(Generic[T_co]):
+    """What was decoded, with each item's position, and what was not."""
+
+    accepted: Sequence[tuple[int, T_co]]
+    rejected: Sequence[Rejection]
+
+
+async def read_body(request: Request) -> bytes:
+    """The body. Raises Problem 413 beyond MAX_BODY_BYTES, before all of it is read."""
+    too_large = Problem(413, f"the body is larger than {MAX_BODY_BYTES >> 20} MiB; send it in parts")
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length) > MAX_BODY_BYTES:
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise too_large
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def decode_one(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """One JSON object. Raises Problem 400 where it is not JSON, 422 where a field is wrong."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise Problem(422, field_error(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, field_error(error)) from None
+
+
+def decode_items(
+    body: bytes, content_type: str, decoder: msgspec.json.Decoder[T], check: Callable[[T], str]
+) -> Items[T]:
+    """An object, a list, or lines of objects; each may be a CloudEvent where the content type says so.
+
+    `check` answers what is wrong with a decoded item, or nothing. Raises Problem 400 where the body is no JSON at
+    all or empty, 413 beyond MAX_ITEMS.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    documents = _documents(body, kind)
+    if not documents:
+        raise Problem(400, "the body has no event")
+    if len(documents) > MAX_ITEMS:
+        raise Problem(413, f"{len(documents):,} events in one request; at most {MAX_ITEMS:,} are taken")
+    accepted: list[tuple[int, T]] = []
+    rejected: list[Rejection] = []
+    for index, document in enumerate(documents):
+        try:
+            item = decoder.decode(_unwrapped(document) if kind in CLOUD_EVENTS else document)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            rejected.append(Rejection(index, field_error(error)))
+            continue
+        wrong = check(item)
+        if wrong:
+            rejected.append(Rejection(index, wrong))
+        else:
+            accepted.append((index, item))
+    return Items(accepted, rejected)
+
+
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+_any = msgspec.json.Decoder(msgspec.Raw)
+_cloud_event = msgspec.json.Decoder(_CloudEvent)
+
+
+def _documents(body: bytes, kind: str) -> Sequence[bytes | msgspec.Raw]:
+    body = body.strip()
+    if kind in NDJSON or (body[:1] == b"{" and _starts_lines(body)):
+        return [line for line in body.split(b"\n") if line.strip()]
+    try:
+        return _list.decode(body) if body[:1] == b"[" else [_any.decode(body)] if body else []
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, field_error(error)) from None
+
+
+def _starts_lines(body: bytes) -> bool:
+    """Whether the first line is a whole document and more follow."""
+    first, _, rest = body.partition(b"\n")
+    if not rest:
+        return False
+    try:
+        _any.decode(first)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _unwrapped(document: bytes | msgspec.Raw) -> msgspec.Raw:
+    return _cloud_event.decode(document).data

@@ -1,0 +1,82 @@
+"""Events as HTTP clients send them, made whole: an id and a time of our own where they give none."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from datetime import UTC, datetime
+
+import msgspec
+
+from topics.events import FeedbackEvent, Name, PredictionEvent, Scalar, Timestamp, to_epoch
+
+EARLIEST, LATEST = 0.0, 4_102_444_800.0
+"""Timestamps from 1970 to 2100 are believed, as in the stream."""
+
+
+class IncomingPrediction(msgspec.Struct, frozen=True, kw_only=True):
+    """A PredictionEvent whose id and timestamp may be left to us."""
+
+    prediction_id: Name | None = None
+    model: Name
+    model_version: Name
+    timestamp: Timestamp | None = None
+    features: dict[str, Scalar]
+    prediction: str | float | bool
+    probability: float | dict[str, float] | None = None
+    metadata: dict[str, Scalar] | None = None
+
+    def event(self, now: datetime) -> PredictionEvent:
+        """The event; what is not given is made up."""
+        return PredictionEvent(
+            prediction_id=self.prediction_id or new_id(),
+            model=self.model,
+            model_version=self.model_version,
+            timestamp=now if self.timestamp is None else self.timestamp,
+            features=self.features,
+            prediction=self.prediction,
+            probability=self.probability,
+            metadata=self.metadata,
+        )
+
+
+predictions = msgspec.json.Decoder(IncomingPrediction)
+feedback = msgspec.json.Decoder(FeedbackEvent)
+encode = msgspec.json.Encoder().encode
+
+
+def wrong_prediction(event: IncomingPrediction) -> str:
+    """What the types do not say; nothing when it is sound."""
+    return wrong_timestamp(event.timestamp) or _wrong_probability(event.probability)
+
+
+def wrong_feedback(event: FeedbackEvent) -> str:
+    """The same for feedback."""
+    return wrong_timestamp(event.timestamp)
+
+
+def wrong_timestamp(timestamp: Timestamp | None) -> str:
+    """Why a timestamp is not believed."""
+    if timestamp is None or EARLIEST <= to_epoch(timestamp) <= LATEST:
+        return ""
+    return "timestamp: must be RFC 3339 or seconds since the epoch, from 1970 to 2100 (milliseconds?)"
+
+
+def _wrong_probability(probability: float | dict[str, float] | None) -> str:
+    if probability is None:
+        return ""
+    given = probability if isinstance(probability, dict) else {"": probability}
+    for label, value in given.items():
+        if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+            return f"probability{'.' if label else ''}{label}: must be from 0 to 1"
+    return ""
+
+
+def new_id() -> str:
+    """An id that nobody else has."""
+    return uuid.uuid4().hex
+
+
+def utc_now() -> datetime:
+    """Now, with its zone."""
+    return datetime.now(UTC)

@@ -1,0 +1,89 @@
+"""Errors as RFC 9457 problem details: what is wrong, and which field."""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.runtime.errors import BrokerUnavailable
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = 5
+FIELD = re.compile(r" - at `(?:key in )?\$(?:\[\.\.\.\]|\.)?(?P<field>[^`]*)`$")
+
+
+class Problem(Exception):
+    """An answer that is not the one asked for. `more` are further members of the document."""
+
+    def __init__(self, status: int, detail: str, *, headers: dict[str, str] | None = None, **more: object) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers, self.more = status, detail, headers, more
+
+    def response(self) -> Response:
+        """As application/problem+json."""
+        told = {"type": "about:blank", "title": HTTPStatus(self.status).phrase, "status": self.status}
+        return Response(
+            msgspec.json.encode({**told, "detail": self.detail, **self.more}),
+            status_code=self.status,
+            headers=self.headers,
+            media_type="application/problem+json",
+        )
+
+
+def unavailable(detail: str) -> Problem:
+    """Kafka is not there now; the client should come again."""
+    return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def field_error(error: Exception) -> str:
+    """msgspec's words, starting with the field that is wrong: `timestamp: expected float, got str`."""
+    words = str(error)
+    if type(error) is msgspec.DecodeError:
+        return f"not JSON: {words}"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    missing = re.search(r"missing required field `([^`]+)`", words)
+    found = FIELD.search(words)
+    field = found["field"] if found else ""
+    if missing:
+        return f"{f'{field}.' if field else ''}{missing[1]}: missing"
+    words = FIELD.sub("", words).replace("`", "")
+    words = words[0].lower() + words[1:]
+    return f"{field.replace('[...]', '.*')}: {words}" if field else words
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error as a problem."""
+
+    async def on_problem(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return error.response()
+
+    async def on_unavailable(_: Request, error: Exception) -> Response:
+        return unavailable(str(error)).response()
+
+    async def on_http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return Problem(error.status_code, str(error.detail), headers=dict(error.headers or {})).response()
+
+    async def on_parameter(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        wrong = [f"{problem['loc'][-1]}: {problem['msg'].lower()}" for problem in error.errors()]
+        return Problem(422, "; ".join(wrong)).response()
+
+    async def on_anything(request: Request, error: Exception) -> Response:
+        log.error("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
+        return Problem(500, "something went wrong here, not with the request; the log has it").response()
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(BrokerUnavailable, on_unavailable)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_parameter)
+    app.add_exception_handler(Exception, on_anything)

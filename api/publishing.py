@@ -1,0 +1,33 @@
+"""Decoded items into a topic, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from api.bodies import Items, Rejection
+from api.incoming import encode
+from api.problems import Problem
+from app.runtime.producer import Outgoing, Producer
+from topics.events import FeedbackEvent, PredictionEvent
+from topics.registry import Topic
+
+
+async def publish(
+    producer: Producer, topic: Topic, events: Sequence[PredictionEvent | FeedbackEvent], found: Items[object]
+) -> list[Rejection]:
+    """Send events (those of `found.accepted`, in order); answers all rejections, by position, once Kafka has the rest.
+
+    Raises Problem 422 where nothing is left to accept, BrokerUnavailable.
+    """
+    rejected = list(found.rejected)
+    if events:
+        records = [Outgoing(event.prediction_id.encode(), encode(event)) for event in events]
+        for position, reason in await producer.send_many(topic, records):
+            rejected.append(Rejection(found.accepted[position][0], reason))
+    rejected.sort(key=lambda one: one.index)
+    given = len(found.accepted) + len(found.rejected)
+    if len(rejected) < given:
+        return rejected
+    first = rejected[0].error
+    words = first if given == 1 else f"none of {given:,} events can be taken; the first: {first}"
+    raise Problem(422, words, accepted=0, rejected=rejected)

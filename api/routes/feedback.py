@@ -1,0 +1,28 @@
+"""POST /feedback: the truth about predictions, into Kafka."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from api.answers import answer
+from api.bodies import decode_items, read_body
+from api.incoming import feedback, wrong_feedback
+from api.publishing import publish
+from api.services import Serving
+from topics.registry import FEEDBACK
+
+router = APIRouter()
+
+
+@router.post("/feedback")
+async def post_feedback(request: Request, services: Serving) -> Response:
+    """One or many: 200 once Kafka has those that are sound; where some are not, `status` is "partial"."""
+    body = await read_body(request)
+    found = decode_items(body, request.headers.get("content-type", ""), feedback, wrong_feedback)
+    rejected = await publish(services.producer, FEEDBACK, [event for _, event in found.accepted], found)
+    if not rejected:
+        return answer({"status": "success", "message": "Feedback recorded"})
+    given = len(found.accepted) + len(found.rejected)
+    recorded = given - len(rejected)
+    message = f"Feedback recorded for {recorded:,} of {given:,}"
+    return answer({"status": "partial", "message": message, "accepted": recorded, "rejected": rejected})

@@ -1,0 +1,49 @@
+"""GET /, /health, /ready: who this is, whether it lives, whether it can work."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import APIRouter, Response
+
+from api.answers import answer
+from api.problems import unavailable
+from api.services import Serving
+
+router = APIRouter()
+
+
+@router.get("/")
+async def root(services: Serving) -> Response:
+    """The service, and the model that it serves, if any."""
+    told: dict[str, object] = {"service": "driftline", "version": _version(), "dashboard": "/dashboard"}
+    bundle = services.bundle
+    if bundle is None:
+        return answer(told | {"model": None, "model_version": None, "model_type": None})
+    training = bundle.training
+    return answer(told | {
+        "model": training.model, "model_version": training.model_version, "model_type": training.model_type,
+        "trained": training.timestamp, "training_metrics": training.training_metrics, "features": bundle.kinds,
+    })  # fmt: skip
+
+
+@router.get("/health")
+async def health() -> Response:
+    """Alive."""
+    return answer({"status": "healthy"})
+
+
+@router.get("/ready")
+async def ready(services: Serving) -> Response:
+    """200 when the broker answers and the views are loaded; else 503 with what is missing."""
+    trouble = await services.check()
+    if trouble:
+        raise unavailable(trouble)
+    return answer({"status": "ready", "broker": "reachable", "views": "loaded"})
+
+
+def _version() -> str:
+    try:
+        return version("driftline")
+    except PackageNotFoundError:  # run from a source tree that was not installed
+        return "unknown"

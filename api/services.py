@@ -1,0 +1,101 @@
+"""What the routes work with: producer, views and the served model; connected in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated
+
+from aiokafka.errors import KafkaError
+from fastapi import Depends, Request
+
+from api.views import ReportsView
+from app.runtime.errors import BrokerUnavailable, TopicError
+from app.runtime.models_view import ModelsView
+from app.runtime.producer import Producer
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import ensure_topics
+from app.serving import Bundle
+
+log = logging.getLogger(__name__)
+
+RECONNECT_SECONDS = 1.0
+PROBE_SECONDS = 2.0
+
+
+class Services:
+    """Everything a request may need, for the life of the API."""
+
+    def __init__(self, settings: Settings, bundle: Bundle | None) -> None:
+        self.settings = settings
+        self.bundle = bundle
+        self.producer = Producer(settings)
+        self.models = ModelsView(settings)
+        self.reports = ReportsView(settings)
+        self.predicting = ThreadPoolExecutor(thread_name_prefix="predict")
+        self.connected = asyncio.Event()
+        self.trouble = "the views are still loading"
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Connect in the background, so that the API answers (503) before Kafka does."""
+        connecting = asyncio.create_task(self._connect(), name="connect")
+        try:
+            yield
+        finally:
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
+            await asyncio.gather(self.reports.stop(), self.models.stop(), self.producer.stop())
+            self.predicting.shutdown(wait=False, cancel_futures=True)
+
+    async def _connect(self) -> None:
+        while True:
+            try:
+                await self.producer.start()
+                await ensure_topics(self.settings)
+                await self.models.start()
+                await self.reports.start()
+            except (BrokerUnavailable, KafkaError, TopicError, OSError) as error:
+                if str(error) != self.trouble:
+                    log.warning("%s", error)
+                self.trouble = str(error)
+            except Exception as error:
+                log.exception("the views cannot be loaded")
+                self.trouble = f"the views cannot be loaded: {type(error).__name__}"
+            else:
+                self.connected.set()
+                return
+            await self.models.stop()
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether both views have read what there was when they started."""
+        return self.connected.is_set()
+
+    async def check(self) -> str:
+        """What keeps the API from being ready; nothing when it is."""
+        if not self.loaded:
+            return self.trouble
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                await self.models.catch_up()
+                await self.reports.check()
+        except TimeoutError:
+            return f"Kafka does not answer within {PROBE_SECONDS:g} s"
+        except BrokerUnavailable as error:
+            return str(error)
+        return ""
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that serves this request."""
+    found = request.app.state.services
+    assert isinstance(found, Services)
+    return found
+
+
+Serving = Annotated[Services, Depends(services_of)]

@@ -1,0 +1,199 @@
+"""What the stream has found, read from `reports` and `alerts` and kept in memory, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from bisect import insort
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+
+from app.runtime.errors import BrokerUnavailable
+from app.runtime.settings import Settings
+from topics.events import AlertEvent, AnyReport, DriftReport, PerformanceReport
+from topics.registry import ALERTS, REPORTS
+
+log = logging.getLogger(__name__)
+
+MAX_WINDOWS = 500
+MAX_ALERTS = 500
+MAX_RECORDS = 500
+"""Records decoded at a time, so that requests are answered in between."""
+ANSWER_SECONDS = 10.0
+
+R = TypeVar("R", DriftReport, PerformanceReport)
+
+
+class Windows(Generic[R]):
+    """The newest report of each of the last windows, by their end."""
+
+    def __init__(self) -> None:
+        self._reports: dict[datetime, R] = {}
+        self._ends: list[datetime] = []
+
+    def put(self, report: R) -> bool:
+        """Take a report, unless what is known is newer: of one profile the revision says so, of two the clock."""
+        known = self._reports.get(report.window_end)
+        if known is not None and not _replaces(report, known):
+            return False
+        if known is None:
+            if len(self._ends) >= MAX_WINDOWS and report.window_end < self._ends[0]:
+                return False
+            insort(self._ends, report.window_end)
+        self._reports[report.window_end] = report
+        if len(self._ends) > MAX_WINDOWS:
+            del self._reports[self._ends.pop(0)]
+        return True
+
+    def last(self, limit: int = MAX_WINDOWS) -> list[R]:
+        """The last windows' reports, oldest first."""
+        return [self._reports[end] for end in self._ends[max(0, len(self._ends) - limit) :]]
+
+    @property
+    def latest(self) -> R | None:
+        """The last window's report."""
+        return self._reports[self._ends[-1]] if self._ends else None
+
+
+def _replaces(report: AnyReport, known: AnyReport) -> bool:
+    if report.profile_id == known.profile_id:
+        return report.revision >= known.revision
+    return report.emitted_at >= known.emitted_at
+
+
+@dataclass(slots=True)
+class Findings:
+    """What the stream has found of one model version. `alerts`: the newest transition of each, oldest first."""
+
+    drift: Windows[DriftReport] = field(default_factory=Windows)
+    performance: Windows[PerformanceReport] = field(default_factory=Windows)
+    alerts: dict[tuple[str, datetime], AlertEvent] = field(default_factory=dict)
+
+    @property
+    def firing(self) -> list[AlertEvent]:
+        """The alerts that fire now."""
+        return [alert for alert in self.alerts.values() if alert.status == "firing"]
+
+    def alert(self, alert: AlertEvent) -> bool:
+        """Take a transition."""
+        key = (alert.fingerprint, alert.started_at)
+        known = self.alerts.get(key)
+        if known is not None and known.emitted_at > alert.emitted_at:
+            return False
+        self.alerts[key] = alert
+        if len(self.alerts) > MAX_ALERTS:
+            del self.alerts[self._to_forget()]
+        return True
+
+    def _to_forget(self) -> tuple[str, datetime]:
+        return min(self.alerts, key=lambda key: (self.alerts[key].status == "firing", key[1]))
+
+
+class ReportsView:
+    """All findings by model and version. Reads without a group, from the beginning of what is retained."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._servers = settings.bootstrap_servers or "localhost:9092"
+        self._reports, self._alerts = (topic.full_name(settings.prefix) for topic in (REPORTS, ALERTS))
+        self._report: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
+        self._alert = msgspec.json.Decoder(AlertEvent)
+        self._consumer: AIOKafkaConsumer | None = None
+        self._tail: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self.findings: dict[tuple[str, str], Findings] = {}
+        self.revision = 0
+        """Rises with everything that is new."""
+
+    def of(self, model: str, version: str) -> Findings:
+        """What is known of a model version, which may be nothing."""
+        return self.findings.get((model, version)) or Findings()
+
+    async def start(self) -> None:
+        """Load what is there now, then follow. Raises BrokerUnavailable."""
+        consumer = self._consumer = AIOKafkaConsumer(
+            self._reports, self._alerts, group_id=None,
+            bootstrap_servers=self._servers, enable_auto_commit=False, auto_offset_reset="earliest",
+            max_partition_fetch_bytes=REPORTS.max_message_bytes, request_timeout_ms=int(ANSWER_SECONDS * 1000),
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await consumer.start()
+            for partition, end in (await consumer.end_offsets(consumer.assignment())).items():
+                while await consumer.position(partition) < end:
+                    await self._read(consumer)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self.stop()
+            raise BrokerUnavailable(f"no Kafka answers at {self._servers}") from error
+        except BaseException:
+            await self.stop()
+            raise
+        self._tail = asyncio.create_task(self._follow(consumer), name="reports view")
+
+    async def stop(self) -> None:
+        """Follow no longer; what was read stays."""
+        tail, self._tail = self._tail, None
+        if tail is not None:
+            tail.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await tail
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    async def check(self) -> None:
+        """Raises BrokerUnavailable where it follows no longer."""
+        if self._tail is None or self._tail.done():
+            raise BrokerUnavailable(f"{self._reports} and {self._alerts} are no longer read")
+
+    async def until(self, holds: Callable[[Mapping[tuple[str, str], Findings]], bool]) -> None:
+        """Return once what is known satisfies `holds`."""
+        while not holds(defaultdict(Findings, self.findings)):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        try:
+            while True:
+                await self._read(consumer)
+        except Exception:
+            log.exception("reading %s and %s ended", self._reports, self._alerts)
+            raise
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        for partition, run in (await consumer.getmany(timeout_ms=1000, max_records=MAX_RECORDS)).items():
+            self.apply(partition.topic, (record.value for record in run))
+        await asyncio.sleep(0)
+
+    def apply(self, topic: str, values: Iterable[bytes | None]) -> None:
+        """Take records of one of the two topics; what cannot be read is logged and left out."""
+        for value in values:
+            try:
+                changed = self._apply(topic, value or b"")
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                log.error("a record of %s cannot be read: %s", topic, error)
+            else:
+                self.revision += changed
+        self._changed.set()
+
+    def _apply(self, topic: str, value: bytes) -> bool:
+        if topic == self._alerts:
+            alert = self._alert.decode(value)
+            key = alert.labels.get("model", ""), alert.labels.get("model_version", "")
+            return self._found(key).alert(alert)
+        report = self._report.decode(value)
+        found = self._found((report.model, report.model_version))
+        if isinstance(report, DriftReport):
+            return found.drift.put(report)
+        return found.performance.put(report)
+
+    def _found(self, key: tuple[str, str]) -> Findings:
+        return self.findings.setdefault(key, Findings())

@@ -1,0 +1,318 @@
+"""The API with a real Kafka: a 2xx means the record is there, anything else says what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from fastapi import FastAPI
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from api.app import create_app
+from api.services import Services
+from app.registration import register
+from app.runtime.producer import Producer
+from app.runtime.settings import Settings, load_settings
+from app.serving import BundleError, save_bundle
+from topics.events import AlertEvent, DriftReport, FeedbackEvent, PredictionEvent
+from topics.registry import ALERTS, FEEDBACK, PREDICTIONS, REPORTS, Topic
+
+PEOPLE = pd.DataFrame({"age": np.linspace(18, 80, 200), "plan": ["basic", "gold"] * 100})
+TRUTH = (PEOPLE["age"] > 50).astype(int)
+EVENT: dict[str, Any] = {
+    "prediction_id": "a", "model": "churn", "model_version": "3", "timestamp": "2026-01-01T00:00:00Z",
+    "features": {"age": 30, "plan": "gold", "member": True, "left": None}, "prediction": 1, "probability": 0.5,
+}  # fmt: skip
+
+
+@contextlib.asynccontextmanager
+async def client_of(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api", timeout=30) as client:
+            client.app = app  # type: ignore[attr-defined]
+            yield client
+
+
+def services_of(client: httpx.AsyncClient) -> Services:
+    app = client.app  # type: ignore[attr-defined]
+    assert isinstance(app, FastAPI)
+    found = app.state.services
+    assert isinstance(found, Services)
+    return found
+
+
+async def ready(client: httpx.AsyncClient) -> None:
+    await asyncio.wait_for(services_of(client).connected.wait(), 30)
+    answer = await client.get("/ready")
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.fixture
+async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(settings) as found:
+        await ready(found)
+        yield found
+
+
+@pytest.fixture
+async def serving(settings: Settings, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    columns = ColumnTransformer([("plan", OneHotEncoder(), ["plan"]), ("age", "passthrough", ["age"])])
+    pipeline = Pipeline([("columns", columns), ("logistic", LogisticRegression(max_iter=1000))]).fit(PEOPLE, TRUTH)
+    save_bundle(
+        tmp_path / "model", pipeline, {"age": "numeric", "plan": "categorical"}, model="churn", model_version="3",
+        training={"labels": {"0": "stays", "1": "leaves"}},
+    )  # fmt: skip
+    async with client_of(settings.model_copy(update={"model_path": tmp_path / "model"})) as found:
+        await ready(found)
+        yield found
+
+
+async def records_of(settings: Settings, topic: Topic) -> list[ConsumerRecord]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        partitions = [
+            TopicPartition(topic.full_name(settings.prefix), p) for p in range(topic.partitions(settings.partitions))
+        ]
+        consumer.assign(partitions)
+        found: list[ConsumerRecord] = []
+        for partition, end in (await consumer.end_offsets(partitions)).items():
+            while await consumer.position(partition) < end:
+                for run in (await consumer.getmany(timeout_ms=200)).values():
+                    found.extend(run)
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def test_an_accepted_prediction_is_in_kafka_under_its_id(client: httpx.AsyncClient, settings: Settings) -> None:
+    answer = await client.post("/predictions", json=EVENT)
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "rejected": []})
+    (record,) = await records_of(settings, PREDICTIONS)
+    assert record.key == b"a"
+    assert msgspec.json.decode(record.value, type=PredictionEvent) == msgspec.convert(
+        EVENT, PredictionEvent, strict=False
+    )
+
+
+async def test_what_is_not_given_is_filled_in_and_told(client: httpx.AsyncClient, settings: Settings) -> None:
+    slim = {name: value for name, value in EVENT.items() if name not in ("prediction_id", "timestamp")}
+    before = datetime.now(UTC)
+    answer = await client.post("/predictions", json=[slim, EVENT])
+    assert answer.status_code == 202
+    ids = answer.json()["prediction_ids"]
+    events = {record.key.decode(): record.value for record in await records_of(settings, PREDICTIONS)}
+    assert sorted(events) == sorted(ids)
+    filled = msgspec.json.decode(events[ids[0]], type=PredictionEvent)
+    assert isinstance(filled.timestamp, datetime)
+    assert before <= filled.timestamp <= datetime.now(UTC)
+
+
+async def test_of_a_batch_the_sound_ones_are_in_kafka_and_the_others_are_named(
+    client: httpx.AsyncClient, settings: Settings
+) -> None:
+    batch = [{**EVENT, "prediction_id": str(i)} for i in range(1000)]
+    batch[7] = {**EVENT, "timestamp": "now"}
+    batch[500] = {**EVENT, "features": {"blob": "x" * (1 << 20)}}
+    body = "\n".join(json.dumps(event) for event in batch)
+    answer = await client.post("/predictions", content=body, headers={"content-type": "application/x-ndjson"})
+    assert answer.status_code == 202
+    told = answer.json()
+    assert told["accepted"] == 998
+    assert [one["index"] for one in told["rejected"]] == [7, 500]
+    assert told["rejected"][0]["error"].startswith("timestamp: ")
+    assert "at most 1,047,552" in told["rejected"][1]["error"]
+    found = {record.key.decode() for record in await records_of(settings, PREDICTIONS)}
+    assert found == {str(i) for i in range(1000)} - {"7", "500"}
+
+
+async def test_nothing_sound_is_a_problem_with_every_reason(client: httpx.AsyncClient, settings: Settings) -> None:
+    answer = await client.post("/predictions", json=[{}, {**EVENT, "prediction": None}])
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert (told["type"], told["status"]) == ("about:blank", 422)
+    assert told["detail"] == "none of 2 events can be taken; the first: model: missing"
+    assert [one["index"] for one in told["rejected"]] == [0, 1]
+    assert await records_of(settings, PREDICTIONS) == []
+
+
+async def test_recorded_feedback_is_in_kafka_under_its_id(client: httpx.AsyncClient, settings: Settings) -> None:
+    answer = await client.post("/feedback", json={"prediction_id": "a", "actual": True})
+    assert (answer.status_code, answer.json()) == (200, {"status": "success", "message": "Feedback recorded"})
+    answer = await client.post("/feedback", json=[{"prediction_id": "b", "actual": 1}, {"prediction_id": "c"}])
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "partial", "message": "Feedback recorded for 1 of 2", "accepted": 1,
+        "rejected": [{"index": 1, "error": "actual: missing"}],
+    }  # fmt: skip
+    found = {record.key: record.value for record in await records_of(settings, FEEDBACK)}
+    assert found.keys() == {b"a", b"b"}
+    assert msgspec.json.decode(found[b"a"], type=FeedbackEvent).actual is True
+
+
+async def test_a_served_prediction_is_in_kafka_as_it_was_answered(
+    serving: httpx.AsyncClient, settings: Settings
+) -> None:
+    features = {"age": 70, "plan": "gold", "extra": "kept"}
+    answer = await serving.post("/predict", json={"features": features, "request_id": "order-1"})
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["prediction"], told["prediction_label"], told["prediction_id"]) == (1, "leaves", "order-1")
+    assert (told["model"], told["model_version"]) == ("churn", "3")
+    (record,) = await records_of(settings, PREDICTIONS)
+    event = msgspec.json.decode(record.value, type=PredictionEvent)
+    assert record.key == b"order-1"
+    assert (event.features, event.prediction, event.probability) == (features, 1, told["probability"])
+    assert event.timestamp == datetime.fromisoformat(told["timestamp"])
+
+
+async def test_predict_names_all_missing_features_and_all_wrong_types(
+    serving: httpx.AsyncClient, settings: Settings
+) -> None:
+    answer = await serving.post("/predict", json={"features": {"colour": "red"}})
+    assert answer.status_code == 400
+    assert answer.json()["missing_features"] == ["age", "plan"]
+    assert answer.json()["detail"] == "missing features: age, plan"
+    answer = await serving.post("/predict", json={"features": {"age": "old", "plan": "gold"}})
+    assert (answer.status_code, answer.json()["errors"]) == (400, {"age": "expected a number, got a text"})
+    answer = await serving.post("/predict", json={"features": {"age": [1]}})
+    assert (answer.status_code, answer.json()["detail"][:11]) == (422, "features.*:")
+    assert await records_of(settings, PREDICTIONS) == []
+
+
+async def test_who_serves_is_told(serving: httpx.AsyncClient) -> None:
+    told = (await serving.get("/")).json()
+    assert (told["model"], told["model_version"], told["model_type"]) == ("churn", "3", "LogisticRegression")
+    assert (await serving.get("/health")).json() == {"status": "healthy"}
+
+
+async def test_without_a_model_predict_says_how_to_get_one(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/predict", json={"features": {}})
+    assert answer.status_code == 503
+    assert "--model-path" in answer.json()["detail"]
+    assert (await client.get("/")).json()["model"] is None
+
+
+@pytest.mark.parametrize("path", ["/predictions", "/feedback"])
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"", 400), (b"{", 400), (b"nonsense", 400), (b"\xff", 400), (b"[]", 400), (b"{}", 422)]
+)
+async def test_a_malformed_body_is_a_problem(client: httpx.AsyncClient, path: str, body: bytes, status: int) -> None:
+    answer = await client.post(path, content=body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+
+
+async def test_a_body_that_is_too_large_is_refused_with_or_without_its_length(client: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(17):
+            yield b"x" * (1 << 20)
+
+    for content in (b"x" * (17 << 20), chunks()):
+        answer = await client.post("/predictions", content=content)
+        assert answer.status_code == 413
+        assert "16 MiB" in answer.json()["detail"]
+
+
+async def test_a_wrong_address_or_parameter_is_a_problem_too(client: httpx.AsyncClient) -> None:
+    for method, path, status in (
+        ("GET", "/nothing", 404), ("GET", "/predictions", 405), ("GET", "/models/a/1/drift", 404),
+        ("GET", "/models/a/1/drift?limit=x", 422),
+    ):  # fmt: skip
+        answer = await client.request(method, path)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+    wrong = await client.get("/models/a/1/drift", params={"limit": "0"})
+    assert wrong.json()["detail"].startswith("limit: ")
+
+
+async def test_a_registered_model_and_what_is_found_of_it_are_told(
+    client: httpx.AsyncClient, settings: Settings
+) -> None:
+    assert (await client.get("/models")).json()["models"] == []
+    reference = PEOPLE.assign(prediction=TRUTH, probability=TRUTH * 0.8 + 0.1, target=TRUTH)
+    await register(settings, "churn", "3", reference)
+    await services_of(client).models.catch_up()
+    (told,) = (await client.get("/models")).json()["models"]
+    assert (told["model"], told["model_version"], told["state"], told["task"]) == ("churn", "3", "waiting", "binary")
+    report, alert = a_report(), an_alert()
+    async with Producer(settings) as producer:
+        await producer.send(REPORTS, b"churn/3/drift", msgspec.json.encode(report))
+        await producer.send(ALERTS, b"f", msgspec.json.encode(alert))
+    await services_of(client).reports.until(lambda found: bool(found[("churn", "3")].firing))
+    (told,) = (await client.get("/models")).json()["models"]
+    assert (told["state"], told["drift_share"], told["firing"]) == ("alerting", 0.5, 1)
+    (found,) = (await client.get("/models/churn/3/drift")).json()["reports"]
+    assert msgspec.convert(found, DriftReport) == report
+    (found,) = (await client.get("/models/churn/3/alerts")).json()["alerts"]
+    assert msgspec.convert(found, AlertEvent) == alert
+    assert (await client.get("/models/churn/3/performance")).json()["reports"] == []
+    assert len((await client.get("/models/churn/3/timeline")).json()["marks"]) == 1
+    assert (await client.get("/models/churn/3")).json() == told
+
+
+async def test_the_dashboard_needs_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+    page = await client.get("/dashboard")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    for name in ("dashboard.css", "dashboard.js"):
+        assert f"/dashboard/{name}" in page.text
+        assert (await client.get(f"/dashboard/{name}")).status_code == 200
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+
+
+async def test_without_a_broker_nothing_is_accepted_and_the_client_is_asked_to_come_again(tmp_path: Path) -> None:
+    async with client_of(load_settings(bootstrap_servers="127.0.0.1:9")) as client:
+        for method, path, body in (
+            ("POST", "/predictions", EVENT), ("POST", "/feedback", {"prediction_id": "a", "actual": 1}),
+            ("GET", "/ready", None), ("GET", "/models", None),
+        ):  # fmt: skip
+            answer = await client.request(method, path, json=body)
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "5"
+            assert answer.headers["content-type"] == "application/problem+json"
+        assert (await client.get("/health")).status_code == 200
+        assert (await client.post("/predictions", json={})).status_code == 422
+
+
+def test_a_bundle_that_cannot_be_loaded_stops_the_api(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no such folder"):
+        create_app(load_settings(bootstrap_servers="127.0.0.1:9", model_path=tmp_path / "nowhere"))
+
+
+def a_report() -> DriftReport:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return DriftReport(
+        model="churn", model_version="3", profile_id="p", window_start=now, window_end=now, revision=1, n=900,
+        sufficient=True, emitted_at=now, drift_detected=True, drift_share=0.5, drift_threshold=0.3,
+        drifted_features=("age",), prediction_drift=False, features=(), prediction=None, probability=None,
+        missing_share=0.0, unknown_features={},
+    )  # fmt: skip
+
+
+def an_alert() -> AlertEvent:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return AlertEvent(
+        alert_id="1", fingerprint="f", status="firing", level="error", rule="data_drift", title="t", message="m",
+        labels={"model": "churn", "model_version": "3"}, started_at=now, ended_at=None, evidence={}, links={},
+        emitted_at=now,
+    )  # fmt: skip
