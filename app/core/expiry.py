@@ -1,0 +1,93 @@
+"""Forgetting: predictions whose time for feedback is over, and panes that can no longer change."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from app.core.join_delta import JoinDelta
+from app.core.joining import NEVER, JoinState
+
+_SWEEP_PARTS = 8
+"""Swept each time this share of the retention has passed, so that a sweep's cost is spread over many runs."""
+
+
+def horizon(state: JoinState, model: int, *, feedback_caught_up: bool) -> int:
+    """The time before which predictions of a model have expired, in microseconds.
+
+    While feedback lags behind, its own time counts too, or a fast replay would expire what is still to come.
+    """
+    newest = state.tally(model).event_time
+    if not feedback_caught_up:
+        newest = min(newest, state.feedback_time)
+    return newest - state.watched[model].retention if newest > NEVER else NEVER
+
+
+def sweep(state: JoinState, *, feedback_caught_up: bool) -> bool:
+    """Forget what has expired, when enough has; answers whether it did. Only between checkpoints."""
+    horizons = {m: horizon(state, m, feedback_caught_up=feedback_caught_up) for m in list(state.tallies)}
+    due = [m for m, h in horizons.items() if h > NEVER and _is_due(state, m, h)]
+    for model in due:
+        gone = _forget(state, model, horizons[model])
+        state.tally(model).expired += gone
+        state.tally(model).swept = horizons[model]
+    if due:
+        _forget_waiting(state, min(horizons.values()))
+    return bool(due)
+
+
+def sweep_again(state: JoinState) -> None:
+    """After a restore: forget what had been swept, which is counted already."""
+    for model, tally in state.tallies.items():
+        if tally.swept > NEVER:
+            _forget(state, model, tally.swept)
+
+
+def _is_due(state: JoinState, model: int, horizon: int) -> bool:
+    tally = state.tally(model)
+    if tally.swept == NEVER:
+        tally.swept = horizon
+        return False
+    return horizon - tally.swept >= state.watched[model].retention // _SWEEP_PARTS
+
+
+def _forget_waiting(state: JoinState, oldest: int) -> None:
+    stale = [key for key, (_, time) in state.waiting.items() if NEVER < time < oldest]
+    for key in stale:
+        del state.waiting[key]
+        state.waiting_since[key] = None
+    state.expired_feedback += len(stale)
+
+
+def _forget(state: JoinState, model: int, horizon: int) -> int:
+    """Drop expired rows and settled panes of a model; answers how many rows had no feedback."""
+    watched = state.watched[model]
+    last = horizon // watched.pane - 1  # the newest pane that ends by the horizon
+    rows = state.rows
+    gone = (rows["model"] == model) & (rows["pane"] <= last)
+    unjoined = int((gone & ~rows["joined"].astype(np.bool_)).sum())
+    if gone.any():
+        rows.drop(gone)
+    settled = (state.tally(model).event_time - watched.lateness) // watched.pane - 1
+    for panes, newest in ((state.inputs, settled), (state.outcomes, last)):
+        for key in [k for k, b in panes.items() if k[0] == model and k[1] <= newest and not b.dirty]:
+            del panes[key]
+    return unjoined
+
+
+def is_spent(delta: JoinDelta, state: JoinState, horizons: dict[int, int]) -> bool:
+    """Whether nothing that a delta holds matters any more."""
+    numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
+    if delta.waiting:
+        return False
+    newest: dict[int, int] = {}
+    panes = np.frombuffer(delta.rows["pane"], "<i4")
+    models = np.frombuffer(delta.rows["model"], "<i2")
+    for model in np.unique(models).tolist():
+        newest[model] = int(panes[models == model].max())
+    for packed in (*delta.inputs, *delta.outcomes):
+        newest[packed.model] = max(newest.get(packed.model, packed.pane), packed.pane)
+    for model, pane in newest.items():
+        number = numbers.get(tuple(delta.models[model]))
+        if number is not None and (pane + 1) * state.watched[number].pane > horizons.get(number, NEVER):
+            return False
+    return True

@@ -1,0 +1,166 @@
+"""What changes in a join between two checkpoints: written, read back, and made one again.
+
+A delta leads from one pair of source offsets to the next. Applied in order, deltas rebuild the state, so the
+changelog holds each prediction once however often its pane is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.counting import Scalar
+from app.core.join_rows import NewRows
+from app.core.joining import JoinState, PaneKey, Tally
+from app.core.pane import Names, Pane
+
+_ROW_COLUMNS = {"model": "<i2", "pane": "<i4", "label": "<i2", "value": "<f8"}
+
+
+@dataclass(frozen=True, slots=True)
+class PaneDelta:
+    """What was added to one pane. `model` is the number within the delta's own `models`."""
+
+    model: int
+    pane: int
+    n: int
+    indices: bytes
+    counts: bytes
+    sums: bytes
+    names: Names
+
+    @staticmethod
+    def of(key: PaneKey, pane: Pane) -> PaneDelta:
+        """Pack a pane in the smallest integers that hold its counts."""
+        width = "<i1" if pane.counts.size == 0 or np.abs(pane.counts).max() < 128 else "<i8"
+        return PaneDelta(
+            model=key[0], pane=key[1], n=pane.n,
+            indices=pane.indices.astype("<i4").tobytes(),
+            counts=width[2].encode() + pane.counts.astype(width).tobytes(),
+            sums=pane.sums.astype("<i8").tobytes(),
+            names=pane.names,
+        )  # fmt: skip
+
+    def unpack(self) -> Pane:
+        """The pane again."""
+        counts = np.frombuffer(self.counts[1:], "<i" + self.counts[:1].decode())
+        return Pane(
+            self.n, np.frombuffer(self.indices, "<i4").astype(np.int32), counts.astype(np.int64),
+            np.frombuffer(self.sums, "<i8").astype(np.int64), self.names,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class JoinDelta:
+    """All that one source partition took in between two checkpoints.
+
+    `from_offsets` and `to_offsets` are the next offsets to read of predictions and feedback. `models` names
+    the model versions by the numbers used inside, as (model, version, profile). `waiting` are ids (16 bytes)
+    whose feedback waits since (actual, time) or waits no longer (None).
+    """
+
+    from_offsets: tuple[int, int]
+    to_offsets: tuple[int, int]
+    models: list[tuple[str, str, str]]
+    first_ordinal: int
+    ids: bytes
+    rows: dict[str, bytes]
+    joined_ordinals: bytes
+    joined_actuals: bytes
+    waiting: dict[bytes, tuple[Scalar, int] | None]
+    inputs: list[PaneDelta]
+    outcomes: list[PaneDelta]
+    tallies: dict[int, Tally]
+    expired_feedback: int
+    feedback_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A delta and the panes that it changed, as totals."""
+
+    delta: JoinDelta
+    inputs: Mapping[PaneKey, Pane]
+    outcomes: Mapping[PaneKey, Pane]
+
+
+def take(state: JoinState, since: int, from_offsets: tuple[int, int], to_offsets: tuple[int, int]) -> Checkpoint:
+    """Sum up what the state took in since the last checkpoint. `since`: the ordinal to begin at."""
+    rows = state.rows
+    start = len(rows) - (rows.next_ordinal - since)
+    joined = state.joined_since
+    inputs = {key: buffer.flush() for key, buffer in state.inputs.items() if buffer.dirty}
+    outcomes = {key: buffer.flush() for key, buffer in state.outcomes.items() if buffer.dirty}
+    delta = JoinDelta(
+        from_offsets=from_offsets,
+        to_offsets=to_offsets,
+        models=[(w.profile.model, w.profile.model_version, w.profile.profile_id) for w in state.watched],
+        first_ordinal=since,
+        ids=np.column_stack([rows["high"][start:], rows["low"][start:]]).astype("<u8").tobytes(),
+        rows={name: rows[name][start:].astype(kind).tobytes() for name, kind in _ROW_COLUMNS.items()},
+        joined_ordinals=_joined([ordinals for ordinals, _ in joined], "<u4"),
+        joined_actuals=_joined([actuals for _, actuals in joined], "<f8"),
+        waiting=state.waiting_since,
+        inputs=[PaneDelta.of(key, pane) for key, pane in inputs.items()],
+        outcomes=[PaneDelta.of(key, pane) for key, pane in outcomes.items()],
+        tallies=state.tallies,
+        expired_feedback=state.expired_feedback,
+        feedback_time=state.feedback_time,
+    )
+    state.joined_since = []
+    state.waiting_since = {}
+    return Checkpoint(
+        delta,
+        {key: state.inputs[key].total for key in inputs},
+        {key: state.outcomes[key].total for key in outcomes},
+    )
+
+
+def _joined(parts: list[NDArray[np.uint32]] | list[NDArray[np.float64]], kind: str) -> bytes:
+    return b"".join(part.astype(kind).tobytes() for part in parts)
+
+
+def restore(state: JoinState, delta: JoinDelta) -> None:
+    """Apply a delta to the state that it follows. What belongs to profiles no longer watched is left out."""
+    numbers = {
+        (w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)
+    }
+    number = np.array([numbers.get(tuple(model), -1) for model in delta.models], np.int16)
+    _restore_rows(state, delta, number)
+    _restore_truth(state, delta)
+    for deltas, pane_of in ((delta.inputs, state.input_pane), (delta.outcomes, state.outcome_pane)):
+        for packed in deltas:
+            if number[packed.model] >= 0:
+                pane_of((int(number[packed.model]), packed.pane)).restore(packed.unpack())
+    for model, tally in delta.tallies.items():
+        if number[model] >= 0:
+            state.tallies[int(number[model])] = tally
+    for key, waiting in delta.waiting.items():
+        if waiting is None:
+            state.waiting.pop(key, None)
+        else:
+            state.waiting[key] = (waiting[0], waiting[1])
+    state.expired_feedback = delta.expired_feedback
+    state.feedback_time = delta.feedback_time
+
+
+def _restore_rows(state: JoinState, delta: JoinDelta, number: NDArray[np.int16]) -> None:
+    columns = {name: np.frombuffer(delta.rows[name], kind) for name, kind in _ROW_COLUMNS.items()}
+    ids = np.frombuffer(delta.ids, "<u8").reshape(-1, 2).astype(np.uint64)
+    state.rows.next_ordinal = delta.first_ordinal
+    if len(ids):
+        model = number[columns["model"]]
+        state.rows.add(NewRows(ids, model, columns["pane"], columns["label"], columns["value"]))
+
+
+def _restore_truth(state: JoinState, delta: JoinDelta) -> None:
+    ordinals = np.frombuffer(delta.joined_ordinals, "<u4")
+    actuals = np.frombuffer(delta.joined_actuals, "<f8")
+    rows = state.rows.rows_of(ordinals.astype(np.uint32))
+    known = np.flatnonzero(rows >= 0)
+    last = {row: i for row, i in zip(rows[known].tolist(), known.tolist(), strict=True)}
+    picked = np.fromiter(last.values(), np.intp, len(last))
+    state.rows.join(rows[picked], actuals[picked])
