@@ -6,8 +6,15 @@ from pathlib import Path
 
 from fastapi import APIRouter, Response
 
+from api.problems import Problem
+
 STATIC = Path(__file__).parent.parent / "static"
-TYPES = {"dashboard.html": "text/html", "dashboard.css": "text/css", "dashboard.js": "text/javascript"}
+TYPES = {
+    "dashboard.css": "text/css",
+    "dashboard.js": "text/javascript",
+    "chart.js": "text/javascript",
+    "words.js": "text/javascript",
+}
 HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -19,23 +26,19 @@ HEADERS = {
 router = APIRouter()
 
 
-def _file(name: str) -> Response:
-    return Response((STATIC / name).read_bytes(), media_type=f"{TYPES[name]}; charset=utf-8", headers=HEADERS)
-
-
 @router.get("/dashboard")
 def page() -> Response:
     """The page."""
-    return _file("dashboard.html")
+    return _file("dashboard.html", "text/html")
 
 
-@router.get("/dashboard/dashboard.css")
-def style() -> Response:
-    """Its style."""
-    return _file("dashboard.css")
+@router.get("/dashboard/{name}")
+def part(name: str) -> Response:
+    """Its style and scripts."""
+    if name not in TYPES:
+        raise Problem(404, f"the dashboard has no {name!r}")
+    return _file(name, TYPES[name])
 
 
-@router.get("/dashboard/dashboard.js")
-def script() -> Response:
-    """Its script."""
-    return _file("dashboard.js")
+def _file(name: str, kind: str) -> Response:
+    return Response((STATIC / name).read_bytes(), media_type=f"{kind}; charset=utf-8", headers=HEADERS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -273,9 +274,13 @@ async def test_the_dashboard_needs_nothing_from_elsewhere(client: httpx.AsyncCli
     page = await client.get("/dashboard")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    for name in ("dashboard.css", "dashboard.js"):
-        assert f"/dashboard/{name}" in page.text
+    parts = set(re.findall(r'"/dashboard/([a-z.]+)"', page.text))
+    assert parts == {"dashboard.css", "dashboard.js"}
+    for name in ("dashboard.js", "chart.js", "words.js"):
+        parts |= set(re.findall(r'from "\./([a-z.]+)"', (await client.get(f"/dashboard/{name}")).text))
+    for name in parts:
         assert (await client.get(f"/dashboard/{name}")).status_code == 200
+    assert (await client.get("/dashboard/secrets.js")).status_code == 404
     assert "http://" not in page.text
     assert "https://" not in page.text
 
