@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
@@ -137,8 +136,3 @@ def _report_of(record: Record) -> AnyReport | Rejected:
         if getattr(report, name).tzinfo is None:
             return Rejected(record, f"`{name}` has no time zone")
     return report
-
-
-def register(app: Any, runtime: Any) -> None:
-    """Bind the agent to Faust."""
-    raise NotImplementedError

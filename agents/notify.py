@@ -7,7 +7,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
@@ -136,8 +135,3 @@ def _alert_of(record: Record) -> AlertEvent | Rejected:
     except UnicodeDecodeError:
         return Rejected(record, "not UTF-8")
     return alert if alert.emitted_at.tzinfo is not None else Rejected(record, "`emitted_at` has no time zone")
-
-
-def register(app: Any, runtime: Any) -> None:
-    """Bind the agent to Faust."""
-    raise NotImplementedError

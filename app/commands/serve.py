@@ -71,7 +71,7 @@ def worker(
     """
     from app.runtime.errors import TopicError
     from app.runtime.settings import SettingsError
-    from app.runtime.worker import run_worker
+    from app.worker import run_worker
 
     with _set_up(TopicError, SettingsError):
         settings = settings_of(

@@ -125,9 +125,7 @@ def _joined(parts: list[NDArray[np.uint32]] | list[NDArray[np.float64]], kind: s
 
 def restore(state: JoinState, delta: JoinDelta) -> None:
     """Apply a delta to the state that it follows. What belongs to profiles no longer watched is left out."""
-    numbers = {
-        (w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)
-    }
+    numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
     number = np.array([numbers.get(tuple(model), -1) for model in delta.models], np.int16)
     _restore_rows(state, delta, number)
     _restore_truth(state, delta)
@@ -161,6 +159,6 @@ def _restore_truth(state: JoinState, delta: JoinDelta) -> None:
     actuals = np.frombuffer(delta.joined_actuals, "<f8")
     rows = state.rows.rows_of(ordinals.astype(np.uint32))
     known = np.flatnonzero(rows >= 0)
-    last = {row: i for row, i in zip(rows[known].tolist(), known.tolist(), strict=True)}
+    last = dict(zip(rows[known].tolist(), known.tolist(), strict=True))
     picked = np.fromiter(last.values(), np.intp, len(last))
     state.rows.join(rows[picked], actuals[picked])

@@ -155,9 +155,7 @@ class JoinState:
             first.setdefault(raw[16 * i : 16 * i + 16], i)
         return new[np.fromiter(first.values(), np.intp, len(first))]
 
-    def _count_duplicates(
-        self, model: NDArray[np.int16], timely: NDArray[np.intp], fresh: NDArray[np.intp]
-    ) -> None:
+    def _count_duplicates(self, model: NDArray[np.int16], timely: NDArray[np.intp], fresh: NDArray[np.intp]) -> None:
         for number, rows in by_group(model[timely].astype(np.int32)):
             kept = int((model[fresh] == number).sum())
             tally = self.tally(number)

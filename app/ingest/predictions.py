@@ -80,9 +80,9 @@ def _keys_fit(records: Sequence[Record], heads: Sequence[Head]) -> bool:
     keys = [record.key for record in records]
     if None in keys:
         return False
-    return b"\n".join(key for key in keys if key is not None) == "\n".join(
-        [head.prediction_id for head in heads]
-    ).encode()
+    return (
+        b"\n".join(key for key in keys if key is not None) == "\n".join([head.prediction_id for head in heads]).encode()
+    )
 
 
 def _believable(seconds: float) -> bool:
@@ -171,4 +171,4 @@ def _probabilities(watched: Watched, heads: Sequence[Head]) -> tuple[list[Scalar
     present = np.array(numbers, np.float64)
     with np.errstate(invalid="ignore"):
         outside = np.flatnonzero((present < 0.0) | (present > 1.0))
-    return numbers, {i: "`probability` is not between 0 and 1" for i in outside.tolist()}
+    return numbers, dict.fromkeys(outside.tolist(), "`probability` is not between 0 and 1")

@@ -49,10 +49,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return
         if not self.flow_active:
             return  # what was fetched is read again: flow resumes with a seek
-        for tp, run in records.items():
+        for tp, fetched in records.items():
             if not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
-            run = list(run)
+            run = list(fetched)
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             step = transport.max_run if tp.topic in transport.positions else 1
             for i in range(0, len(run), step):

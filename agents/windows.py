@@ -1,0 +1,206 @@
+"""Panes become reports: windows are added up, judged at each pane's end, and judged again for late truth."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import msgspec
+import numpy as np
+
+from agents.sending import Reject
+from app.core.joining import MICROSECONDS
+from app.core.pane import Pane
+from app.core.rolling import Evaluated, ModelWindows
+from app.ingest.decoding import Record, Rejected, reason_of
+from app.runtime.models_view import RegisteredModel
+from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport, Progress
+
+log = logging.getLogger(__name__)
+
+MOST_AT_ONCE = 200
+"""Windows judged before other partitions get their turn."""
+
+_panes: msgspec.json.Decoder[PaneEvent] = msgspec.json.Decoder(PaneEvent)
+
+PublishReports = Callable[[int, Sequence[tuple[bytes, bytes]]], Awaitable[None]]
+"""Partition, keys and values. Returns once Kafka has them."""
+
+Key = tuple[str, str, str]
+"""Model, version, profile."""
+
+
+class _Part:
+    """One partition of `panes`: its models, and whether its log has been read to the end once."""
+
+    def __init__(self) -> None:
+        self.models: dict[Key, ModelWindows] = {}
+        self.caught_up = False
+        self.reissued_at = 0.0
+        self.next_offset = 0
+
+
+class WindowsAgent:
+    """The agent's logic. `table` holds which revisions of a window's reports were issued, to issue none twice.
+
+    The panes themselves are read again from the log's start at every assignment: they are totals, the topic is
+    compacted, and so the topic is its own changelog.
+    """
+
+    def __init__(
+        self,
+        table: MutableMapping[str, bytes],
+        model_of: Callable[[str, str], RegisteredModel | None],
+        *,
+        partitions: int,
+        reissue_seconds: float,
+        now: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._table = table
+        self._model_of = model_of
+        self._partitions = partitions
+        self._reissue_seconds = reissue_seconds
+        self._now = now
+        self._wall = wall
+        self._parts: dict[int, _Part] = {}
+
+    def forget(self) -> None:
+        """Drop all panes: they are read again."""
+        self._parts.clear()
+
+    def position(self, partition: int) -> int:
+        """The offset to read a partition of `panes` from: the start, or where this assignment has come to."""
+        part = self._parts.get(partition)
+        return 0 if part is None else part.next_offset
+
+    async def handle(
+        self, partition: int, records: Sequence[Record], publish: PublishReports, reject: Reject, *, caught_up: bool
+    ) -> None:
+        """Take a run of panes, or a tick (an empty run); judge what is due."""
+        part = self._parts.setdefault(partition, _Part())
+        rejected = [bad for record in records if (bad := self._take(part, record)) is not None]
+        if rejected:
+            await reject(rejected)
+        part.caught_up = part.caught_up or caught_up
+        if part.caught_up:
+            await self._judge(partition, part, publish)
+
+    def _take(self, part: _Part, record: Record) -> Rejected | None:
+        part.next_offset = record.offset + 1
+        if record.value is None:
+            return None
+        try:
+            event = _panes.decode(record.value)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return Rejected(record, reason_of(error))
+        windows = self._windows(part, (event.model, event.model_version, event.profile_id))
+        if windows is None:
+            return None
+        if isinstance(event, Progress):
+            time_ = round(event.event_time * MICROSECONDS)
+            windows.progress(event.partition, event.revision, time_, idle=event.idle)
+        else:
+            pane = round(event.pane_start * MICROSECONDS) // windows.pane
+            windows.add(event.kind, pane, event.partition, event.revision, _pane_of(event))
+        return None
+
+    def _windows(self, part: _Part, key: Key) -> ModelWindows | None:
+        """The windows of a profile; None where another profile has taken its place."""
+        windows = part.models.get(key)
+        found = self._model_of(key[0], key[1])
+        if found is None or found.profile.profile_id != key[2]:
+            return None
+        if windows is None or windows.monitoring.windows != found.monitoring.windows:
+            windows = part.models[key] = ModelWindows(found.profile, found.monitoring, self._partitions, self._now())
+        windows.monitoring = found.monitoring
+        return windows
+
+    async def _judge(self, partition: int, part: _Part, publish: PublishReports) -> None:
+        """Judge what is due, publish what is new of it, then note it as issued: a crash in between repeats it."""
+        now = self._now()
+        again = now - part.reissued_at >= self._reissue_seconds
+        found: list[tuple[str, bytes, list[AnyReport]]] = []
+        for key, windows in part.models.items():
+            for end in windows.due(now):
+                issued = self._issued(key, end)
+                if issued is not None and not again:
+                    continue
+                if len(found) >= MOST_AT_ONCE:
+                    break
+                found += self._evaluate(key, windows, end, issued or (-1, -1))
+            windows.forget()
+        if again and len(found) < MOST_AT_ONCE:
+            part.reissued_at = now
+        if found:
+            await publish(partition, [_message(report) for _, _, reports in found for report in reports])
+        for name, issued_now, _ in found:
+            self._table[name] = issued_now
+
+    def _evaluate(
+        self, key: Key, windows: ModelWindows, end: int, issued: tuple[int, int]
+    ) -> list[tuple[str, bytes, list[AnyReport]]]:
+        """Judge a window: the table's note of it and the reports that are new; nothing when none is."""
+        found = windows.evaluate(end)
+        if found is None:
+            return []
+        reports: list[AnyReport] = []
+        if found.drift_revision > issued[0]:
+            reports.append(_drift_report(windows, found, self._wall()))
+        if found.performance_revision > issued[1]:
+            reports.append(_performance_report(windows, found, self._wall()))
+        note = f"{found.drift_revision} {found.performance_revision}".encode()
+        return [(_name(key, end), note, reports)] if reports else []
+
+    def _issued(self, key: Key, end: int) -> tuple[int, int] | None:
+        value = self._table.get(_name(key, end))
+        if not value:
+            return None
+        drift, performance = value.split()
+        return int(drift), int(performance)
+
+
+def _message(report: AnyReport) -> tuple[bytes, bytes]:
+    kind = "drift" if isinstance(report, DriftReport) else "performance"
+    key = f"{report.model}/{report.model_version}/{kind}/{report.window_end.timestamp():.0f}"
+    return key.encode(), msgspec.json.encode(report)
+
+
+def _name(key: Key, end: int) -> str:
+    return f"{'/'.join(key)}/{end}"
+
+
+def _pane_of(event: PanePartial) -> Pane:
+    return Pane(
+        event.n,
+        np.frombuffer(event.indices, "<i4").astype(np.int32),
+        np.frombuffer(event.counts, "<i8").astype(np.int64),
+        np.frombuffer(event.sums, "<i8").astype(np.int64),
+        {tally.column: tally.names for tally in event.names},
+    )
+
+
+def _envelope(windows: ModelWindows, end: int, revision: int, now: datetime) -> dict[str, object]:
+    pane = windows.pane / MICROSECONDS
+    return {
+        "model": windows.profile.model,
+        "model_version": windows.profile.model_version,
+        "profile_id": windows.profile.profile_id,
+        "window_start": datetime.fromtimestamp((end - windows.panes + 1) * pane, UTC),
+        "window_end": datetime.fromtimestamp((end + 1) * pane, UTC),
+        "revision": revision,
+        "emitted_at": now,
+    }
+
+
+def _drift_report(windows: ModelWindows, found: Evaluated, now: datetime) -> DriftReport:
+    envelope = _envelope(windows, found.end, found.drift_revision, now)
+    return msgspec.convert({**asdict(found.drift), **envelope, "kind": "drift"}, DriftReport)
+
+
+def _performance_report(windows: ModelWindows, found: Evaluated, now: datetime) -> PerformanceReport:
+    envelope = _envelope(windows, found.end, found.performance_revision, now)
+    return msgspec.convert({**asdict(found.performance), **envelope, "kind": "performance"}, PerformanceReport)

@@ -1,0 +1,130 @@
+"""The windows of one model version: partials added up over partitions and panes, closed by the watermark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from app.core.config import Monitoring
+from app.core.decision import DriftDecision, PerformanceDecision, drift_decision, performance_decision
+from app.core.joining import MICROSECONDS, NEVER
+from app.core.layout import layout_of
+from app.core.outcome import outcome_layout
+from app.core.pane import Pane, merge
+from app.core.profile import Profile
+
+
+@dataclass(slots=True)
+class Slice:
+    """One pane of one kind: each source partition's newest partial, and their sum."""
+
+    partials: dict[int, tuple[int, Pane]] = field(default_factory=dict)
+    total: Pane | None = None
+
+    @property
+    def revision(self) -> int:
+        """Rises with every partial that replaces another."""
+        return sum(revision for revision, _ in self.partials.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """A window judged: `end` is its last pane; each revision is the sum of the partials' own."""
+
+    end: int
+    drift: DriftDecision
+    drift_revision: int
+    performance: PerformanceDecision
+    performance_revision: int
+
+
+class ModelWindows:
+    """All panes of one profile of one model version. Times in microseconds of event time."""
+
+    def __init__(self, profile: Profile, monitoring: Monitoring, partitions: int, now: float) -> None:
+        self.profile = profile
+        self.monitoring = monitoring
+        self.layout = layout_of(profile)
+        self.outcome_layout = outcome_layout(profile)
+        self.pane = round(monitoring.windows.pane * MICROSECONDS)
+        self.panes = monitoring.windows.panes
+        self._partitions = partitions
+        self._since = now
+        self._inputs: dict[int, Slice] = {}
+        self._outcomes: dict[int, Slice] = {}
+        self._progress: dict[int, tuple[int, int, bool]] = {}
+        self._closed = NEVER
+        self.changed: set[int] = set()
+        """Ends of windows that are to be judged, or judged again, once closed."""
+
+    def add(self, kind: str, pane: int, partition: int, revision: int, partial: Pane) -> None:
+        """Take a partial; an older one than is known changes nothing."""
+        slices = self._inputs if kind == "input" else self._outcomes
+        found = slices.setdefault(pane, Slice())
+        known = found.partials.get(partition)
+        if known is not None and known[0] >= revision:
+            return
+        found.partials[partition] = (revision, partial)
+        found.total = None
+        self.changed.update(range(pane, pane + self.panes))
+
+    def progress(self, partition: int, revision: int, event_time: int, *, idle: bool) -> None:
+        """Note how far a source partition has come."""
+        known = self._progress.get(partition)
+        if known is None or revision >= known[0]:
+            newest = event_time if known is None else max(known[1], event_time)
+            self._progress[partition] = (revision, newest, idle)
+
+    def closed(self, now: float) -> int:
+        """The newest pane that the watermark has closed; it never falls.
+
+        The watermark is the lowest time over the partitions, idle ones left out; a partition that has said
+        nothing yet holds it back for `idle_after` seconds of the wall clock (`now`).
+        """
+        waited = now - self._since >= self.monitoring.windows.idle_after
+        if self._progress and (waited or len(self._progress) == self._partitions):
+            times = [time for _, time, idle in self._progress.values() if not idle]
+            watermark = min(times) if times else max(time for _, time, _ in self._progress.values())
+            allowance = round(self.monitoring.windows.allowance * MICROSECONDS)
+            self._closed = max(self._closed, (watermark - allowance) // self.pane - 1)
+        return self._closed
+
+    def due(self, now: float) -> list[int]:
+        """Ends of the changed windows that are closed, oldest first."""
+        closed = self.closed(now)
+        return sorted(end for end in self.changed if end <= closed)
+
+    def evaluate(self, end: int) -> Evaluated | None:
+        """Judge the window that ends with a pane; None when it is empty."""
+        self.changed.discard(end)
+        inputs, drift_revision = self._window(self._inputs, end, self.layout.size, self.layout.sums)
+        outcomes, more = self._window(self._outcomes, end, self.outcome_layout.size, self.outcome_layout.sums)
+        if inputs.n == 0:
+            return None
+        return Evaluated(
+            end=end,
+            drift=drift_decision(self.layout, inputs, self.monitoring),
+            drift_revision=drift_revision,
+            performance=performance_decision(
+                self.profile, self.outcome_layout, self.layout, inputs, outcomes, self.monitoring
+            ),
+            performance_revision=drift_revision + more,
+        )
+
+    def _window(self, slices: dict[int, Slice], end: int, size: int, sums: int) -> tuple[Pane, int]:
+        found = [slices[pane] for pane in range(end - self.panes + 1, end + 1) if pane in slices]
+        for one in found:
+            if one.total is None:
+                partials = [partial for _, partial in one.partials.values()]
+                one.total = partials[0] if len(partials) == 1 else merge(partials, size, sums)
+        return merge([one.total for one in found if one.total is not None], size, sums), sum(s.revision for s in found)
+
+    def forget(self) -> int:
+        """Drop panes that no feedback can reach any more; answers the newest pane dropped."""
+        if self._closed == NEVER:
+            return NEVER
+        reach = round(self.monitoring.windows.retention * MICROSECONDS) // self.pane + self.panes + 1
+        newest = self._closed - reach
+        for slices in (self._inputs, self._outcomes):
+            for pane in [pane for pane in slices if pane <= newest]:
+                del slices[pane]
+        return newest

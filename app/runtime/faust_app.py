@@ -1,0 +1,108 @@
+"""The Faust app of a worker: its transport, its tables, and agents that end the process when they fail."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+from faust.types import TP
+
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import NamedTopic
+from app.runtime.transport import BatchTransport, Position, Runs
+from topics.registry import Topic
+
+log = logging.getLogger(__name__)
+
+FAILED = 70
+"""Exit status after an agent's unexpected error (EX_SOFTWARE)."""
+BUFFERED_RUNS = 8
+SESSION_SECONDS = 10.0
+CHANGELOG_BYTES = 32 << 20
+
+Handler = Callable[[int, int, list[Any], bool], Awaitable[None]]
+"""Partition, which of the agent's topics (its number), the run (empty: a tick), whether its end is reached."""
+
+
+def make_app(settings: Settings) -> faust.App:
+    """A Faust app on the batch transport. Topics are made by us, before: it declares none."""
+    app = faust.App(
+        settings.group,
+        broker=[f"kafka://{server}" for server in (settings.bootstrap_servers or "localhost:9092").split(",")],
+        datadir=str(settings.state_dir / "worker"),
+        store="memory://",
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=4 << 20,
+        broker_session_timeout=SESSION_SECONDS,
+        broker_heartbeat_interval=SESSION_SECONDS / 4,
+        broker_request_timeout=4 * SESSION_SECONDS,
+        producer_max_request_size=CHANGELOG_BYTES,
+        producer_linger=0.005,
+        stream_buffer_maxsize=BUFFERED_RUNS,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        table_standby_replicas=0,
+        web_enabled=False,
+        autodiscover=False,
+    )
+    BatchTransport.install(app, max_run=settings.max_run, tick_seconds=settings.tick_seconds)
+    return app
+
+
+def make_table(app: faust.App, name: str, partitions: int) -> faust.Table:
+    """A table of bytes by name, in as many partitions as the topic that writes it."""
+    schema = faust.Schema(key_type=str, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    return app.Table(name, schema=schema, partitions=partitions)
+
+
+def changelogs(app: faust.App, partitions: int) -> list[NamedTopic]:
+    """The tables' changelog topics, to be created beforehand."""
+    config = {"cleanup.policy": "compact", "max.message.bytes": str(CHANGELOG_BYTES)}
+    return [NamedTopic(table.changelog_topic.get_topic_name(), partitions, config) for table in app.tables.values()]
+
+
+def add_agent(
+    app: faust.App,
+    settings: Settings,
+    name: str,
+    topics: list[Topic],
+    position: Callable[[TP, int], int],
+    handle: Handler,
+) -> None:
+    """Bind an agent: it takes the topics' runs one after another, in one place, so its table has one writer.
+
+    An error that it does not handle ends the process before any later run is applied.
+    """
+    names = [topic.full_name(settings.prefix) for topic in topics]
+    for number, full_name in enumerate(names):
+        app.transport.positions[full_name] = _position(position, number)
+
+    async def agent(stream: Any) -> None:
+        try:
+            async for event in stream.events():
+                message = event.message
+                if message.generation_id != app.consumer_generation_id:
+                    continue  # fetched before a rebalance: whoever has the partition now reads it again
+                end = app.consumer.highwater(message.tp)
+                caught_up = end is not None and message.offset + 1 >= end
+                await handle(message.partition, names.index(message.topic), message.value, caught_up)
+        except Exception:
+            log.critical("agent %s failed; the worker ends, so that nothing is skipped", name, exc_info=True)
+            for stream_ in (sys.stderr, sys.stdout):
+                stream_.flush()
+            os._exit(FAILED)
+
+    agent.__name__ = agent.__qualname__ = name
+    app.agent(app.topic(*names, schema=Runs()), name=name)(agent)
+
+
+def _position(position: Callable[[TP, int], int], number: int) -> Position:
+    return lambda tp: position(tp, number)
