@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 MOST_UNSAVED = 20_000
 """Records after which a checkpoint is made without waiting for its time."""
 
+FEEDBACK_QUIET_SECONDS = 30.0
+"""Feedback that is read to its end counts as caught up only after so long without any: a replay feeds in bursts."""
+
 PublishPanes = Callable[[Sequence[PaneEvent]], Awaitable[None]]
 """Returns once Kafka has them."""
 
@@ -58,6 +61,7 @@ class Source:
     arrived: dict[int, float] = field(default_factory=dict)
     told: dict[int, tuple[int, bool, int]] = field(default_factory=dict)
     caught_up: list[bool] = field(default_factory=lambda: [False, False])
+    fed_at: float = 0.0
 
     @property
     def unsaved(self) -> int:
@@ -128,7 +132,7 @@ class Join:
         """Follow the chain of deltas from its first; what is not reachable is left behind and read anew."""
         mine = f"{partition}/"
         deltas = [(key, _deltas.decode(value)) for key, value in self._table.items() if key.startswith(mine) and value]
-        source = Source(JoinState(self._watched))
+        source = Source(JoinState(self._watched), fed_at=self._now())
         begins = {delta.from_offsets: (key, delta) for key, delta in deltas}
         ends = {delta.to_offsets for _, delta in deltas}
         starts = sorted(begin for begin in begins if begin not in ends)
@@ -214,6 +218,7 @@ class Join:
         return []
 
     async def _feedback(self, source: Source, records: Sequence[Record]) -> list[Rejected]:
+        source.fed_at = self._now()
         batch, rejected = feedback_batch(records)
         source.state.feedback(batch)
         return rejected
@@ -276,7 +281,8 @@ class Join:
         return events
 
     def _sweep(self, source: Source) -> None:
-        if not expiry.sweep(source.state, feedback_caught_up=source.caught_up[1]):
+        caught_up = source.caught_up[1] and self._now() - source.fed_at >= FEEDBACK_QUIET_SECONDS
+        if not expiry.sweep(source.state, feedback_caught_up=caught_up):
             return
         horizons = {m: tally.swept for m, tally in source.state.tallies.items()}
         while source.keys:
@@ -297,6 +303,7 @@ def _progress_of(
         revision=revision,
         event_time=event_time / MICROSECONDS,
         idle=idle,
+        settled=tally.swept / MICROSECONDS if tally.swept > NEVER else None,
         predictions=tally.predictions,
         feedback=tally.feedback,
         duplicates=tally.duplicates,

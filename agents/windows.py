@@ -101,8 +101,9 @@ class WindowsAgent:
         if windows is None:
             return None
         if isinstance(event, Progress):
-            time_ = round(event.event_time * MICROSECONDS)
-            windows.progress(event.partition, event.revision, time_, idle=event.idle)
+            settled = None if event.settled is None else round(event.settled * MICROSECONDS)
+            newest = round(event.event_time * MICROSECONDS)
+            windows.progress(event.partition, event.revision, newest, settled, idle=event.idle)
         else:
             pane = round(event.pane_start * MICROSECONDS) // windows.pane
             windows.add(event.kind, pane, event.partition, event.revision, _pane_of(event))

@@ -98,7 +98,8 @@ class Progress(Event, tag="progress", tag_field="type"):
     """How far one source partition has come with one model version, in event time.
 
     `event_time` is the newest timestamp seen; `idle` means that nothing has arrived for a while, so the
-    partition no longer holds the watermark back. The counters are totals since the first record.
+    partition no longer holds the watermark back. What is older than `settled` can no longer change (None:
+    everything can). The counters are totals since the first record.
     """
 
     model: str
@@ -108,6 +109,7 @@ class Progress(Event, tag="progress", tag_field="type"):
     revision: int
     event_time: float
     idle: bool
+    settled: float | None
     predictions: int
     feedback: int
     duplicates: int

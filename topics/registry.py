@@ -40,22 +40,36 @@ class Topic(Struct, frozen=True, kw_only=True):
 PREDICTIONS = Topic(name="predictions", key="prediction_id", event="PredictionEvent | Heartbeat")
 FEEDBACK = Topic(name="feedback", key="prediction_id", event="FeedbackEvent")
 MODELS = Topic(
-    name="models", key="model/version", event="ModelEvent",
-    cleanup="compact", partitioned=False, max_message_bytes=32 * MEBIBYTE,
+    name="models",
+    key="model/version",
+    event="ModelEvent",
+    cleanup="compact",
+    partitioned=False,
+    max_message_bytes=32 * MEBIBYTE,
 )
 PANES = Topic(
-    name="panes", key="model/version/profile/kind/pane/partition", event="PanePartial | Progress",
-    cleanup="compact", max_message_bytes=32 * MEBIBYTE,
+    name="panes",
+    key="model/version/profile/kind/pane/partition",
+    event="PanePartial | Progress",
+    cleanup="compact",
+    max_message_bytes=32 * MEBIBYTE,
 )
 REPORTS = Topic(
-    name="reports", key="model/version/kind/window end", event="DriftReport | PerformanceReport",
-    retention_days=30, max_message_bytes=8 * MEBIBYTE,
+    name="reports",
+    key="model/version/kind/window end",
+    event="DriftReport | PerformanceReport",
+    retention_days=30,
+    max_message_bytes=8 * MEBIBYTE,
 )
 ALERTS = Topic(name="alerts", key="fingerprint", event="AlertEvent", retention_days=30, max_message_bytes=8 * MEBIBYTE)
 DELIVERIES = Topic(name="deliveries", key="alert_id/channel", event="DeliveryEvent", partitioned=False)
 DEAD_LETTERS = Topic(
-    name="dead-letters", key="the record's own", event="the record's own bytes",
-    partitioned=False, retention_days=30, max_message_bytes=8 * MEBIBYTE,
+    name="dead-letters",
+    key="the record's own",
+    event="the record's own bytes",
+    partitioned=False,
+    retention_days=30,
+    max_message_bytes=8 * MEBIBYTE,
 )
 
 TOPICS: tuple[Topic, ...] = (PREDICTIONS, FEEDBACK, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, DEAD_LETTERS)

@@ -52,12 +52,16 @@ class ModelWindows:
         self._inputs: dict[int, Slice] = {}
         self._outcomes: dict[int, Slice] = {}
         self._progress: dict[int, tuple[int, int, bool]] = {}
+        self._settled: dict[int, int] = {}
+        self._forgotten = NEVER
         self._closed = NEVER
         self.changed: set[int] = set()
         """Ends of windows that are to be judged, or judged again, once closed."""
 
     def add(self, kind: str, pane: int, partition: int, revision: int, partial: Pane) -> None:
         """Take a partial; an older one than is known changes nothing."""
+        if pane <= self._forgotten:
+            return
         slices = self._inputs if kind == "input" else self._outcomes
         found = slices.setdefault(pane, Slice())
         known = found.partials.get(partition)
@@ -67,8 +71,12 @@ class ModelWindows:
         found.total = None
         self.changed.update(range(pane, pane + self.panes))
 
-    def progress(self, partition: int, revision: int, event_time: int, *, idle: bool) -> None:
-        """Note how far a source partition has come."""
+    def progress(
+        self, partition: int, revision: int, event_time: int, settled: int | None = None, *, idle: bool
+    ) -> None:
+        """Note how far a source partition has come, and before which time it can change nothing more."""
+        if settled is not None:
+            self._settled[partition] = max(settled, self._settled.get(partition, NEVER))
         known = self._progress.get(partition)
         if known is None or revision >= known[0]:
             newest = event_time if known is None else max(known[1], event_time)
@@ -118,13 +126,14 @@ class ModelWindows:
                 one.total = partials[0] if len(partials) == 1 else merge(partials, size, sums)
         return merge([one.total for one in found if one.total is not None], size, sums), sum(s.revision for s in found)
 
-    def forget(self) -> int:
-        """Drop panes that no feedback can reach any more; answers the newest pane dropped."""
-        if self._closed == NEVER:
-            return NEVER
-        reach = round(self.monitoring.windows.retention * MICROSECONDS) // self.pane + self.panes + 1
-        newest = self._closed - reach
+    def forget(self) -> None:
+        """Drop the panes that neither a record nor a window still to be judged again can reach."""
+        if self._closed == NEVER or len(self._settled) < self._partitions:
+            return
+        newest = min(min(self._settled.values()) // self.pane, self._closed) - 2 * self.panes
+        if newest <= self._forgotten:
+            return
+        self._forgotten = newest
         for slices in (self._inputs, self._outcomes):
             for pane in [pane for pane in slices if pane <= newest]:
                 del slices[pane]
-        return newest

@@ -127,7 +127,15 @@ def _counted(seen: Seen, expected: Expected) -> Check:
     missing = sum(end not in known for end in expected.ends())
     wrong = [window for window in seen.ordered if not _exact(window, expected)]
     words = f"counts: {len(seen.windows)} windows, {missing} missing, {len(wrong)} not equal to the file's own"
+    if wrong:
+        words += f", the first: {_counts_of(wrong[0], expected)}, the last: {_counts_of(wrong[-1], expected)}"
     return Check(not missing and not wrong, words)
+
+
+def _counts_of(window: Window, expected: Expected) -> str:
+    drift = window.drift.n if window.drift else None
+    truth = window.performance.feedback if window.performance else None
+    return f"{window.end:%Y-%m-%d} counts {drift}, truth of {truth}, file {expected.people(window.end)}"
 
 
 def _during(seen: Seen, expected: Expected) -> list[Window]:
