@@ -41,6 +41,7 @@ class Stack:
         return f"http://{'127.0.0.1' if everywhere else host}:{self.settings.api_port}"
 
     def __enter__(self) -> Self:
+        self.settings.state_dir.mkdir(parents=True, exist_ok=True)
         with ExitStack() as held:
             kafka = held.enter_context(find_kafka(self.settings))
             self.settings = self.settings.model_copy(update={"bootstrap_servers": kafka.bootstrap_servers})

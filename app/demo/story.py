@@ -29,7 +29,9 @@ class Fault:
     @property
     def words(self) -> str:
         """What happens, for people."""
-        return f"from {self.start:%-d %B %Y} to {self.end:%-d %B} {self.feature} (age) arrives in months, not in years"
+        return (
+            f"from {self.start:%-d %B %Y} to {self.end:%-d %B %Y} {self.feature} (age) arrives in months, not in years"
+        )
 
 
 @dataclass(frozen=True)

@@ -73,13 +73,15 @@ def verdict(seen: Seen, expected: Expected) -> list[Check]:
 
 def _found(seen: Seen, expected: Expected) -> Check:
     fault = expected.fault
-    naming = [alert for alert in seen.latest() if alert.labels.get("subject") == fault.feature]
+    naming = [a for a in seen.alerts if a.labels.get("subject") == fault.feature and a.status == "firing"]
     if not naming:
         return Check(False, f"no alert names {fault.feature}")
     first = min(naming, key=lambda a: a.started_at)
     after = (first.started_at - fault.start).total_seconds() / 86_400
     passed = fault.start <= first.started_at <= fault.end
-    return Check(passed, f"fault found: “{first.title}” since {first.started_at:%-d %B %Y}, {after:.0f} days after it")
+    return Check(
+        passed, f"fault found: “{first.title}” since {first.started_at:%-d %B %Y}, {after:.0f} days after it began"
+    )
 
 
 def _named(seen: Seen, expected: Expected) -> Check:

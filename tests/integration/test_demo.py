@@ -1,0 +1,33 @@
+"""The demo as people type it, with a third of the people."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.runtime.broker import Kafka
+
+
+def demo(kafka: Kafka, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", "demo", "--exit", "--bootstrap-servers", kafka.bootstrap_servers, *arguments],
+        capture_output=True, text=True, check=False, timeout=170,
+        env={**os.environ, "DRIFTLINE_STATE_DIR": str(home)},
+    )  # fmt: skip
+
+
+@pytest.mark.timeout(180)
+def test_the_demo_finds_names_and_resolves_the_fault_and_nothing_else(kafka: Kafka, tmp_path: Path) -> None:
+    answer = demo(kafka, tmp_path, "--share", "0.35")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "explained by: AGEP" in answer.stdout
+    assert "false alarms: 0" in answer.stdout
+    assert "FAILED" not in answer.stdout
+    assert len(re.findall(r"POST /predict", answer.stdout)) == 5
+    windows = re.findall(r"^20\d\d-\d\d-\d\d +[\d,]+ ", answer.stdout, re.MULTILINE)
+    assert len(windows) > 140
