@@ -57,8 +57,13 @@ def run(settings: Settings, *, keep: bool, rate: float | None, share: float, liv
             kafka = held.enter_context(find_kafka(settings))
             material = preparing.result()
         _tell(started, material, fault)
+        port = settings.api_port if is_free(settings.api_port) else free_ports(1)[0]
         found = settings.model_copy(
-            update={"bootstrap_servers": kafka.bootstrap_servers, "model_path": material.bundle}
+            update={
+                "bootstrap_servers": kafka.bootstrap_servers,
+                "model_path": material.bundle,
+                "api_port": port,
+            }
         )
         stack = held.enter_context(Stack(found))
         try:
@@ -104,13 +109,12 @@ def _material(fault: Fault, share: float, bundle: Path) -> Material:
 
 
 def _settings(settings: Settings, home: Path) -> Settings:
-    """Topics, state and files of this run's own, on the Kafka that runs, if one does, and a port that is free."""
-    port = settings.api_port if is_free(settings.api_port) else free_ports(1)[0]
+    """Topics, state and files of this run's own, on the Kafka that runs, if one does."""
     run_name = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     return settings.model_copy(
         update={
             "bootstrap_servers": running_kafka(settings), "prefix": f"{run_name}.", "group": run_name,
-            "state_dir": home / "state", "alerts_dir": home / "alerts", "api_port": port, "log_level": "WARNING",
+            "state_dir": home / "state", "alerts_dir": home / "alerts", "log_level": "WARNING",
         }
     )  # fmt: skip
 

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from app.runtime.broker import Kafka
+from app.runtime.kafka_probe import free_ports
 
 
 def demo(kafka: Kafka, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    (port,) = free_ports(1)
+    given = ["--bootstrap-servers", kafka.bootstrap_servers, "--port", str(port)]
     return subprocess.run(
-        [sys.executable, "-m", "app.cli", "demo", "--exit", "--bootstrap-servers", kafka.bootstrap_servers, *arguments],
+        [sys.executable, "-m", "app.cli", "demo", "--exit", *given, *arguments],
         capture_output=True, text=True, check=False, timeout=170,
         env={**os.environ, "DRIFTLINE_STATE_DIR": str(home)},
     )  # fmt: skip
