@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 MOST_UNSAVED = 20_000
 """Records after which a checkpoint is made without waiting for its time."""
 
+EPOCHS_SINCE = 1_577_836_800
+"""2020-01-01: a recovery is numbered by the seconds since, which leaves 40 bits below it for offsets."""
+
 FEEDBACK_QUIET_SECONDS = 30.0
 """Feedback that is read to its end counts as caught up only after so long without any: a replay feeds in bursts."""
 
@@ -62,6 +65,11 @@ class Source:
     told: dict[int, tuple[int, bool, int]] = field(default_factory=dict)
     caught_up: list[bool] = field(default_factory=lambda: [False, False])
     fed_at: float = 0.0
+    epoch: int = 0
+
+    def revision(self) -> int:
+        """Of what is published now: higher than all from before the last recovery, whatever that had reached."""
+        return (self.epoch << 40) + sum(self.offsets)
 
     @property
     def unsaved(self) -> int:
@@ -79,9 +87,11 @@ class Join:
         *,
         checkpoint_seconds: float,
         now: Callable[[], float] = time.monotonic,
+        epoch: Callable[[], int] = lambda: int(time.time()) - EPOCHS_SINCE,
     ) -> None:
         self._table = table
         self._models = models
+        self._epoch = epoch
         self._checkpoint_seconds = checkpoint_seconds
         self._now = now
         self._watched: list[Watched] = []
@@ -132,7 +142,7 @@ class Join:
         """Follow the chain of deltas from its first; what is not reachable is left behind and read anew."""
         mine = f"{partition}/"
         deltas = [(key, _deltas.decode(value)) for key, value in self._table.items() if key.startswith(mine) and value]
-        source = Source(JoinState(self._watched), fed_at=self._now())
+        source = Source(JoinState(self._watched), fed_at=self._now(), epoch=self._epoch())
         begins = {delta.from_offsets: (key, delta) for key, delta in deltas}
         ends = {delta.to_offsets for _, delta in deltas}
         starts = sorted(begin for begin in begins if begin not in ends)
@@ -229,7 +239,7 @@ class Join:
         """Publish what changed, then save the delta: a crash in between publishes the same totals again."""
         source.saved_at = self._now()
         offsets = (source.offsets[0], source.offsets[1])
-        revision = sum(offsets)
+        revision = source.revision()
         if offsets == source.saved:
             await publish(self._progress(partition, source, revision))
             return

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 MOST_AT_ONCE = 200
 """Windows judged before other partitions get their turn."""
 
+REVISIONS_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
+"""Revisions count milliseconds: after a crash between a report and its note the next one is still higher."""
+
 _panes: msgspec.json.Decoder[PaneEvent] = msgspec.json.Decoder(PaneEvent)
 
 PublishReports = Callable[[int, Sequence[tuple[bytes, bytes]]], Awaitable[None]]
@@ -31,6 +34,17 @@ PublishReports = Callable[[int, Sequence[tuple[bytes, bytes]]], Awaitable[None]]
 
 Key = tuple[str, str, str]
 """Model, version, profile."""
+
+
+class Issued(msgspec.Struct, frozen=True, array_like=True):
+    """What was last issued of a window: its revision, and the partials that each report was made of."""
+
+    revision: int
+    drift: int
+    performance: int
+
+
+_notes = msgspec.json.Decoder(Issued)
 
 
 class _Part:
@@ -132,7 +146,7 @@ class WindowsAgent:
                     continue
                 if len(found) >= MOST_AT_ONCE:
                     break
-                found += self._evaluate(key, windows, end, issued or (-1, -1))
+                found += self._evaluate(key, windows, end, issued)
             windows.forget()
         if again and len(found) < MOST_AT_ONCE:
             part.reissued_at = now
@@ -142,26 +156,25 @@ class WindowsAgent:
             self._table[name] = issued_now
 
     def _evaluate(
-        self, key: Key, windows: ModelWindows, end: int, issued: tuple[int, int]
+        self, key: Key, windows: ModelWindows, end: int, issued: Issued | None
     ) -> list[tuple[str, bytes, list[AnyReport]]]:
         """Judge a window: the table's note of it and the reports that are new; nothing when none is."""
         found = windows.evaluate(end)
         if found is None:
             return []
+        now = self._wall()
+        revision = max(round((now - REVISIONS_SINCE).total_seconds() * 1000), issued.revision + 1 if issued else 0)
         reports: list[AnyReport] = []
-        if found.drift_revision > issued[0]:
-            reports.append(_drift_report(windows, found, self._wall()))
-        if found.performance_revision > issued[1]:
-            reports.append(_performance_report(windows, found, self._wall()))
-        note = f"{found.drift_revision} {found.performance_revision}".encode()
-        return [(_name(key, end), note, reports)] if reports else []
+        if issued is None or found.drift_source != issued.drift:
+            reports.append(_drift_report(windows, found, revision, now))
+        if issued is None or found.performance_source != issued.performance:
+            reports.append(_performance_report(windows, found, revision, now))
+        note = Issued(revision, found.drift_source, found.performance_source)
+        return [(_name(key, end), msgspec.json.encode(note), reports)] if reports else []
 
-    def _issued(self, key: Key, end: int) -> tuple[int, int] | None:
+    def _issued(self, key: Key, end: int) -> Issued | None:
         value = self._table.get(_name(key, end))
-        if not value:
-            return None
-        drift, performance = value.split()
-        return int(drift), int(performance)
+        return _notes.decode(value) if value else None
 
 
 def _message(report: AnyReport) -> tuple[bytes, bytes]:
@@ -197,11 +210,11 @@ def _envelope(windows: ModelWindows, end: int, revision: int, now: datetime) -> 
     }
 
 
-def _drift_report(windows: ModelWindows, found: Evaluated, now: datetime) -> DriftReport:
-    envelope = _envelope(windows, found.end, found.drift_revision, now)
+def _drift_report(windows: ModelWindows, found: Evaluated, revision: int, now: datetime) -> DriftReport:
+    envelope = _envelope(windows, found.end, revision, now)
     return msgspec.convert({**asdict(found.drift), **envelope, "kind": "drift"}, DriftReport)
 
 
-def _performance_report(windows: ModelWindows, found: Evaluated, now: datetime) -> PerformanceReport:
-    envelope = _envelope(windows, found.end, found.performance_revision, now)
+def _performance_report(windows: ModelWindows, found: Evaluated, revision: int, now: datetime) -> PerformanceReport:
+    envelope = _envelope(windows, found.end, revision, now)
     return msgspec.convert({**asdict(found.performance), **envelope, "kind": "performance"}, PerformanceReport)

@@ -62,6 +62,7 @@ class Worker:
         add(app, settings, "notify", [ALERTS], lambda tp, _: self.notify.position(tp.partition) or 0, self._notify)
 
         async def revoked(*_: Any, **__: Any) -> None:
+            log.info("partitions revoked: their state is dropped, and recovered when they come back")
             self.join.forget()
             self.windows.forget()
 

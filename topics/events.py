@@ -77,7 +77,7 @@ class PanePartial(Event, tag="pane", tag_field="type"):
 
     `indices`, `counts` and `sums` are little-endian int32, int64 and int64 arrays: a sparse count
     vector and its fixed-point sums, laid out by the profile named `profile_id`. A partial with a higher
-    `revision` (source records applied) replaces one with a lower.
+    `revision` (the recovery it comes from, then the source records applied) replaces one with a lower.
     """
 
     model: str

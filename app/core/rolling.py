@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from app.core.config import Monitoring
 from app.core.decision import DriftDecision, PerformanceDecision, drift_decision, performance_decision
@@ -20,21 +21,20 @@ class Slice:
     partials: dict[int, tuple[int, Pane]] = field(default_factory=dict)
     total: Pane | None = None
 
-    @property
-    def revision(self) -> int:
-        """Rises with every partial that replaces another."""
-        return sum(revision for revision, _ in self.partials.values())
+    def revisions(self) -> tuple[tuple[int, int], ...]:
+        """Which partials it is made of: each source partition's revision."""
+        return tuple(sorted((partition, revision) for partition, (revision, _) in self.partials.items()))
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A window judged: `end` is its last pane; each revision is the sum of the partials' own."""
+    """A window judged: `end` is its last pane; each source names the partials that went into it."""
 
     end: int
     drift: DriftDecision
-    drift_revision: int
+    drift_source: int
     performance: PerformanceDecision
-    performance_revision: int
+    performance_source: int
 
 
 class ModelWindows:
@@ -104,18 +104,18 @@ class ModelWindows:
     def evaluate(self, end: int) -> Evaluated | None:
         """Judge the window that ends with a pane; None when it is empty."""
         self.changed.discard(end)
-        inputs, drift_revision = self._window(self._inputs, end, self.layout.size, self.layout.sums)
+        inputs, drift_source = self._window(self._inputs, end, self.layout.size, self.layout.sums)
         outcomes, more = self._window(self._outcomes, end, self.outcome_layout.size, self.outcome_layout.sums)
         if inputs.n == 0:
             return None
         return Evaluated(
             end=end,
             drift=drift_decision(self.layout, inputs, self.monitoring),
-            drift_revision=drift_revision,
+            drift_source=drift_source,
             performance=performance_decision(
                 self.profile, self.outcome_layout, self.layout, inputs, outcomes, self.monitoring
             ),
-            performance_revision=drift_revision + more,
+            performance_source=crc32(repr((drift_source, more)).encode()),
         )
 
     def _window(self, slices: dict[int, Slice], end: int, size: int, sums: int) -> tuple[Pane, int]:
@@ -124,13 +124,17 @@ class ModelWindows:
             if one.total is None:
                 partials = [partial for _, partial in one.partials.values()]
                 one.total = partials[0] if len(partials) == 1 else merge(partials, size, sums)
-        return merge([one.total for one in found if one.total is not None], size, sums), sum(s.revision for s in found)
+        return merge([one.total for one in found if one.total is not None], size, sums), crc32(
+            repr([one.revisions() for one in found]).encode()
+        )
 
     def forget(self) -> None:
         """Drop the panes that neither a record nor a window still to be judged again can reach."""
         if self._closed == NEVER or len(self._settled) < self._partitions:
             return
         newest = min(min(self._settled.values()) // self.pane, self._closed) - 2 * self.panes
+        if self.changed:  # a window that is still to be judged again needs all of its panes
+            newest = min(newest, min(self.changed) - self.panes)
         if newest <= self._forgotten:
             return
         self._forgotten = newest
