@@ -19,7 +19,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=False):
     """Base of every event: immutable, keyword-only."""
 
 
-class PredictionEvent(Event):
+class PredictionEvent(Event, frozen=True, kw_only=True):
     """One prediction, as it was made. `prediction_id` is the record's key."""
 
     prediction_id: Name
@@ -32,7 +32,7 @@ class PredictionEvent(Event):
     metadata: dict[str, Scalar] | None = None
 
 
-class FeedbackEvent(Event):
+class FeedbackEvent(Event, frozen=True, kw_only=True):
     """The truth about one prediction, usually late. A later one corrects an earlier one."""
 
     prediction_id: Name
@@ -41,7 +41,7 @@ class FeedbackEvent(Event):
     metadata: dict[str, Scalar] | None = None
 
 
-class Heartbeat(Event):
+class Heartbeat(Event, frozen=True, kw_only=True):
     """Says that no prediction older than `timestamp` will follow, so that panes can close.
 
     Sent to every partition of `predictions`, with the record header `driftline: heartbeat`.
@@ -52,7 +52,7 @@ class Heartbeat(Event):
     timestamp: Timestamp
 
 
-class ModelEvent(Event):
+class ModelEvent(Event, frozen=True, kw_only=True):
     """A registered model version: its reference profile and its monitoring configuration.
 
     `profile` is an `app.core.profile.Profile`, `monitoring` an `app.core.config.Monitoring`.
@@ -65,14 +65,14 @@ class ModelEvent(Event):
     registered_at: datetime
 
 
-class CategoryCounts(Event):
+class CategoryCounts(Event, frozen=True, kw_only=True):
     """How often each unexpected name was seen (diagnostics, capped)."""
 
     column: str
     names: dict[str, int]
 
 
-class PanePartial(Event, tag="pane", tag_field="type"):
+class PanePartial(Event, frozen=True, kw_only=True, tag="pane", tag_field="type"):
     """All that one source partition has counted in one pane so far (a total, not an increment).
 
     `indices`, `counts` and `sums` are little-endian int32, int64 and int64 arrays: a sparse count
@@ -94,7 +94,7 @@ class PanePartial(Event, tag="pane", tag_field="type"):
     names: tuple[CategoryCounts, ...] = ()
 
 
-class Progress(Event, tag="progress", tag_field="type"):
+class Progress(Event, frozen=True, kw_only=True, tag="progress", tag_field="type"):
     """How far one source partition has come with one model version, in event time.
 
     `event_time` is the newest timestamp seen; `idle` means that nothing has arrived for a while, so the
@@ -117,7 +117,7 @@ class Progress(Event, tag="progress", tag_field="type"):
     expired: int
 
 
-class FeatureDrift(Event):
+class FeatureDrift(Event, frozen=True, kw_only=True):
     """One feature's comparison with its reference.
 
     `p_value` is None where the test could not be made; `effect` says whether the statistic reaches its
@@ -145,7 +145,7 @@ class FeatureDrift(Event):
     unseen_names: dict[str, int]
 
 
-class Report(Event):
+class Report(Event, frozen=True, kw_only=True):
     """What every report says first: which window of which model version, and its revision."""
 
     model: str
@@ -159,7 +159,7 @@ class Report(Event):
     emitted_at: datetime
 
 
-class DriftReport(Report, tag="drift", tag_field="kind"):
+class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kind"):
     """Inputs and predictions of one window against the reference."""
 
     drift_detected: bool
@@ -174,7 +174,7 @@ class DriftReport(Report, tag="drift", tag_field="kind"):
     unknown_features: dict[str, int]
 
 
-class MetricChange(Event):
+class MetricChange(Event, frozen=True, kw_only=True):
     """One metric of one window against its baseline; `relative` is the drop as a share of the baseline.
 
     `low` and `high` bound the value with 95 % confidence; `degraded` needs a drop beyond the threshold
@@ -193,7 +193,7 @@ class MetricChange(Event):
     degraded: bool
 
 
-class PerformanceReport(Report, tag="performance", tag_field="kind"):
+class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", tag_field="kind"):
     """Realised and estimated performance of one window; `coverage` is the share with feedback."""
 
     feedback: int
@@ -210,7 +210,7 @@ Level = Literal["info", "warning", "error", "critical"]
 AlertStatus = Literal["firing", "resolved"]
 
 
-class AlertEvent(Event):
+class AlertEvent(Event, frozen=True, kw_only=True):
     """One transition of one alert. `alert_id` names the transition, `fingerprint` the alert."""
 
     alert_id: str
@@ -228,7 +228,7 @@ class AlertEvent(Event):
     emitted_at: datetime
 
 
-class DeliveryEvent(Event):
+class DeliveryEvent(Event, frozen=True, kw_only=True):
     """One alert told through one channel, or not."""
 
     alert_id: str

@@ -10,7 +10,11 @@ import typer
 from app.commands.common import Bootstrap, is_terminal, settings_of
 
 Exit = Annotated[bool, typer.Option("--exit", help="End after the summary instead of keeping the page up.")]
-Rate = Annotated[float | None, typer.Option(min=100, help="At most this many events a second. [default: all it can]")]
+Rate = Annotated[
+    float | None, typer.Option(min=100, help="At most this many events a second. [default: 15000 on a terminal]")
+]
+WATCHABLE = 15_000.0
+"""Events a second where somebody watches the table and has not asked for another rate."""
 Port = Annotated[int | None, typer.Option("--port", help="Port of the API and the dashboard. [default: 8700]")]
 Share = Annotated[float, typer.Option(min=0.05, max=1.0, help="Use only this share of the people.")]
 
@@ -35,4 +39,6 @@ def demo(
     from app.demo.run import run
 
     settings = settings_of(bootstrap_servers=bootstrap_servers, api_port=port)
-    sys.exit(run(settings, keep=not exit_, rate=rate, share=share, live=is_terminal()))
+    live = is_terminal()
+    pace = WATCHABLE if rate is None and live else rate
+    sys.exit(run(settings, keep=not exit_, rate=pace, share=share, live=live))

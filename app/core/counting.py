@@ -28,7 +28,7 @@ class CategoryCodes(dict[Scalar, int]):
     """
 
     def __init__(self, slots: Slots) -> None:
-        super().__init__(slots.codes)
+        super().__init__(slots.codes.items())
         for category, code in slots.codes.items():
             number = _number_of(str(category))
             if number is not None:

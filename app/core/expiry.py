@@ -87,7 +87,7 @@ def is_spent(delta: JoinDelta, state: JoinState, horizons: dict[int, int]) -> bo
     for packed in (*delta.inputs, *delta.outcomes):
         newest[packed.model] = max(newest.get(packed.model, packed.pane), packed.pane)
     for model, pane in newest.items():
-        number = numbers.get(tuple(delta.models[model]))
+        number = numbers.get(delta.models[model])
         if number is not None and (pane + 1) * state.watched[number].pane > horizons.get(number, NEVER):
             return False
     return True

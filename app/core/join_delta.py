@@ -126,7 +126,7 @@ def _joined(parts: list[NDArray[np.uint32]] | list[NDArray[np.float64]], kind: s
 def restore(state: JoinState, delta: JoinDelta) -> None:
     """Apply a delta to the state that it follows. What belongs to profiles no longer watched is left out."""
     numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
-    number = np.array([numbers.get(tuple(model), -1) for model in delta.models], np.int16)
+    number = np.array([numbers.get(model, -1) for model in delta.models], np.int16)
     _restore_rows(state, delta, number)
     _restore_truth(state, delta)
     for deltas, pane_of in ((delta.inputs, state.input_pane), (delta.outcomes, state.outcome_pane)):

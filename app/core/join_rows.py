@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,7 @@ class PendingRows:
     """Columns of pending predictions with an index by id. `actual` counts only where `joined`."""
 
     def __init__(self) -> None:
-        self._columns = {name: np.empty(1024, kind) for name, kind in _COLUMNS.items()}
+        self._columns: dict[str, NDArray[Any]] = {name: np.empty(1024, kind) for name, kind in _COLUMNS.items()}
         self._index = IdIndex()
         self._n = 0
         self.next_ordinal = 0
@@ -49,8 +50,8 @@ class PendingRows:
     def __len__(self) -> int:
         return self._n
 
-    def __getitem__(self, name: str) -> NDArray[np.generic]:
-        """One column, without the spare room."""
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """One column, of the type that its name has, without the spare room."""
         return self._columns[name][: self._n]
 
     @property

@@ -238,7 +238,7 @@ class JoinState:
         model, pane = self.rows["model"][rows], self.rows["pane"][rows].astype(np.int64)
         size = np.array([w.pane for w in self.watched], np.int64)[model]
         retention = np.array([w.retention for w in self.watched], np.int64)[model]
-        expired = time > (pane + 1) * size + retention
+        expired: NDArray[np.bool_] = time > (pane + 1) * size + retention
         self.expired_feedback += int(expired.sum())
         return ~expired
 
@@ -288,13 +288,13 @@ class JoinState:
         model = self.rows["model"][rows].astype(np.int32)
         for number, picked in by_group(model):
             of_model = rows[picked]
-            slots, sums = outcome_slots(
+            found, sums = outcome_slots(
                 self.watched[number].outcomes,
                 self.rows["label"][of_model].astype(np.int64),
                 self.rows["value"][of_model].astype(np.float64),
                 truth[picked],
             )
-            slots = slots.astype(np.int32)
+            slots = found.astype(np.int32)
             for pane, part in by_group(self.rows["pane"][of_model].astype(np.int32)):
                 buffer = self.outcome_pane((number, pane))
                 count = buffer.add if sign > 0 else buffer.subtract

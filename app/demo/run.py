@@ -17,6 +17,7 @@ from app.core.profile import Kind
 from app.demo.census import FEATURES, NUMERIC, TRUTH, census
 from app.demo.model import SEED, Trained, train
 from app.demo.screen import screen
+from app.demo.seen import Window
 from app.demo.story import Fault, Story, story
 from app.demo.stream import Streaming
 from app.demo.verdict import Expected, verdict
@@ -152,6 +153,13 @@ def _tell(started: float, material: Material, fault: Fault) -> None:
 def _summary(streaming: Streaming, seconds: float, started: float, restarts: int) -> bool:
     """Print what was seen; answers whether it is all that must be."""
     checks = verdict(streaming.seen, streaming.expected)
+    print("\nAlerts")
+    for alert in sorted((a for a in streaming.seen.alerts if a.status == "firing"), key=lambda a: a.started_at):
+        print(f"  {alert.started_at:%Y-%m-%d}  {alert.level:<9} {alert.title}: {alert.message}")
+    worst = min((w for w in streaming.seen.ordered if w.realised is not None), key=_realised, default=None)
+    if worst is not None and worst.realised is not None and worst.estimated is not None:
+        print(f"  worst window, to {worst.end:%Y-%m-%d}: accuracy {worst.realised:.3f} in truth; {worst.estimated:.3f} as "
+              "estimated without it, for the model is sure of its wrong answers")  # fmt: skip
     print("\nSummary")
     for check in checks:
         print(f"  {'ok    ' if check.passed else 'FAILED'}  {check.words}")
@@ -159,6 +167,10 @@ def _summary(streaming: Streaming, seconds: float, started: float, restarts: int
     print(f"  {streaming.sent:,} events through the stream in {seconds:.1f} s ({rate:,.0f} events/s), "
           f"{time.monotonic() - started:.0f} s in all, {restarts} restarts", flush=True)  # fmt: skip
     return all(check.passed for check in checks)
+
+
+def _realised(window: Window) -> float:
+    return 1.0 if window.realised is None else window.realised
 
 
 def _say(started: float, words: str) -> None:

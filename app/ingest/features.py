@@ -50,7 +50,7 @@ class FeaturesDecoder:
         structs = self._by_struct.decode(documents)
         if structs is None:
             return self._decode_by_name(documents)
-        columns: list[Sequence[Scalar]] = list(zip(*map(astuple, structs), strict=True)) if self._names else []
+        columns: list[Sequence[Any]] = list(zip(*map(astuple, structs), strict=True)) if self._names else []
         unknown = [
             (row, name)
             for name, column in zip(self._extra, columns[len(self._names) :], strict=True)

@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 FAILED = 70
 """Exit status after an agent's unexpected error (EX_SOFTWARE)."""
 BUFFERED_RUNS = 8
-SESSION_SECONDS = 10.0
 CHANGELOG_BYTES = 32 << 20
 
 Handler = Callable[[int, int, list[Any], bool], Awaitable[None]]
@@ -41,9 +40,9 @@ def make_app(settings: Settings) -> faust.App:
         topic_disable_leader=True,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=4 << 20,
-        broker_session_timeout=SESSION_SECONDS,
-        broker_heartbeat_interval=SESSION_SECONDS / 4,
-        broker_request_timeout=4 * SESSION_SECONDS,
+        broker_session_timeout=settings.session_seconds,
+        broker_heartbeat_interval=settings.session_seconds / 4,
+        broker_request_timeout=max(40.0, 4 * settings.session_seconds),
         producer_max_request_size=CHANGELOG_BYTES,
         producer_linger=0.005,
         stream_buffer_maxsize=BUFFERED_RUNS,

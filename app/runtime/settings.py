@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     reissue_seconds: Seconds = Field(
         2.0, description="How long late truth is gathered before reports are issued again."
     )
+    session_seconds: Seconds = Field(10.0, description="Silence after which a worker's partitions go to others.")
     max_run: int = Field(2000, ge=1, le=100_000, description="Most records in one run of an agent.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
 

@@ -9,7 +9,8 @@ from app.core.id_index import IdIndex
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=300), st.integers(1, 60))
 def test_finds_what_a_dict_finds(keys: list[tuple[int, int]], batch: int) -> None:
-    index, truth = IdIndex(1), {}
+    index = IdIndex(1)
+    truth: dict[tuple[int, int], int] = {}
     high = np.empty(0, np.uint64)
     for start in range(0, len(keys), batch):
         fresh = [key for key in dict.fromkeys(keys[start : start + batch]) if key not in truth]

@@ -1,0 +1,194 @@
+"""A small stream with a known truth: events in, and what every pane must count."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+import pandas as pd
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from app.registration import MonitoringFile, monitoring_of, register
+from app.runtime.guarded import GuardedProcess
+from app.runtime.settings import ENV_PREFIX, Settings
+from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport
+from topics.registry import FEEDBACK, PANES, PREDICTIONS, REPORTS
+
+MODEL, VERSION = "stream", "1"
+PANE = 60.0
+START = 1_700_000_040.0
+MONITORING: dict[str, object] = {
+    "columns": {"prediction": "prediction", "probability": "probability", "target": "target"},
+    "positive_label": "1",
+    "windows": {"pane": PANE, "panes": 5, "allowance": 0, "retention": 864_000, "lateness": 864_000, "idle_after": 2},
+    "drift": {"min_samples": 50},
+}
+
+
+@dataclass
+class Truth:
+    """What is sent, and what it must come to: panes' predictions and confusion (actual, predicted)."""
+
+    records: list[tuple[str, bytes, bytes]] = field(default_factory=list)
+    panes: Counter[float] = field(default_factory=Counter)
+    confusion: Counter[tuple[float, int]] = field(default_factory=Counter)
+    rows: list[dict[str, object]] = field(default_factory=list)
+
+
+def frame(n: int, seed: int = 1) -> pd.DataFrame:
+    """Rows of two features, a prediction and its truth."""
+    rng = np.random.default_rng(seed)
+    probability = rng.random(n).round(6)
+    return pd.DataFrame(
+        {
+            "size": rng.normal(size=n).round(6),
+            "colour": rng.choice(["red", "green", "blue"], n),
+            "prediction": (probability > 0.5).astype(int).astype(str),
+            "probability": probability,
+            "target": (rng.random(n) < probability).astype(int).astype(str),
+        }
+    )
+
+
+def truth(n: int, seed: int = 2, duplicated: float = 0.1) -> Truth:
+    """Predictions over an hour with feedback for most, a tenth doubled, all shuffled; some feedback corrected."""
+    rng = random.Random(seed)
+    made = Truth()
+    for i, row in enumerate(frame(n, seed).to_dict("records")):
+        when, key = START + i * 3600 / n, f"p{seed}-{i}".encode()
+        event = {
+            "prediction_id": key.decode(), "model": MODEL, "model_version": VERSION, "timestamp": when,
+            "features": {"size": row["size"], "colour": row["colour"]},
+            "prediction": row["prediction"], "probability": row["probability"],
+        }  # fmt: skip
+        pane = when // PANE * PANE
+        copies = 2 if rng.random() < duplicated else 1
+        made.records += [(PREDICTIONS.name, key, msgspec.json.encode(event))] * copies
+        made.panes[pane] += 1
+        made.rows.append({**row, "pane": pane})
+        if rng.random() < 0.8:
+            answer = msgspec.json.encode({"prediction_id": key.decode(), "actual": row["target"]})
+            made.records += [(FEEDBACK.name, key, answer)] * copies
+            made.confusion[(pane, int(str(row["target"])) * 2 + int(str(row["prediction"])))] += 1
+    rng.shuffle(made.records)
+    return made
+
+
+async def register_model(settings: Settings) -> None:
+    """Register the model that the stream's events belong to."""
+    file: MonitoringFile = monitoring_of(MONITORING)
+    await register(settings, MODEL, VERSION, frame(2000), file)
+
+
+async def send(settings: Settings, records: Sequence[tuple[str, bytes, bytes]]) -> None:
+    """Send all, and a heartbeat to every partition that closes every window."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all", linger_ms=5)
+    await producer.start()
+    try:
+        futures = [await producer.send(settings.prefix + topic, value, key) for topic, key, value in records]
+        await asyncio.gather(*futures)
+        beat = msgspec.json.encode({"model": MODEL, "model_version": VERSION, "timestamp": START + 3600 + 10 * PANE})
+        name = PREDICTIONS.full_name(settings.prefix)
+        for partition in range(settings.partitions):
+            await producer.send_and_wait(name, beat, partition=partition, headers=[("driftline", b"heartbeat")])
+    finally:
+        await producer.stop()
+
+
+@contextmanager
+def worker(settings: Settings, log: str = "worker") -> Iterator[GuardedProcess]:
+    """One worker process."""
+    values = settings.model_dump(mode="json", exclude_none=True)
+    env = {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}}
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with (settings.state_dir / f"{log}.log").open("ab") as out:
+        process = GuardedProcess([sys.executable, "-m", "app.cli", "worker"], env=env, stdout=out, stderr=out)
+        try:
+            yield process
+        finally:
+            process.stop()
+
+
+class Counts:
+    """What the topics `panes` and `reports` say, read as they grow."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[tuple[float, int], tuple[int, int]] = {}
+        self.outcomes: dict[tuple[float, int], tuple[int, dict[int, int]]] = {}
+        self.reports: dict[tuple[str, float], AnyReport] = {}
+
+    def take(self, topic: str, value: bytes) -> None:
+        """Take one record."""
+        if topic.endswith(REPORTS.name):
+            report = msgspec.json.decode(value, type=AnyReport)
+            kind = "drift" if isinstance(report, DriftReport) else "performance"
+            key = (kind, report.window_end.timestamp())
+            if key not in self.reports or report.revision > self.reports[key].revision:
+                self.reports[key] = report
+            return
+        event = msgspec.json.decode(value, type=PaneEvent)
+        if not isinstance(event, PanePartial):
+            return
+        key_ = (event.pane_start, event.partition)
+        if event.kind == "input":
+            if event.revision >= self.inputs.get(key_, (0, 0))[0]:
+                self.inputs[key_] = (event.revision, event.n)
+            return
+        if event.revision >= self.outcomes.get(key_, (0, {}))[0]:
+            slots = np.frombuffer(event.indices, "<i4").tolist()
+            counts = np.frombuffer(event.counts, "<i8").tolist()
+            cells = {slot: count for slot, count in zip(slots, counts, strict=True) if slot < 4}
+            self.outcomes[key_] = (event.revision, cells)
+
+    def equal(self, wanted: Truth) -> bool:
+        """Whether panes and the newest reports count exactly what was sent."""
+        panes: Counter[float] = Counter()
+        for (start, _), (_, n) in self.inputs.items():
+            panes[start] += n
+        confusion: Counter[tuple[float, int]] = Counter()
+        for (start, _), (_, cells) in self.outcomes.items():
+            for slot, count in cells.items():
+                confusion[(start, slot)] += count
+        return panes == wanted.panes and +confusion == wanted.confusion and self._reports_equal(wanted)
+
+    def _reports_equal(self, wanted: Truth) -> bool:
+        for start in wanted.panes:
+            end = start + PANE
+            inside = [pane for pane in wanted.panes if end - 5 * PANE <= pane < end]
+            n = sum(wanted.panes[pane] for pane in inside)
+            answered = sum(count for (pane, _), count in wanted.confusion.items() if pane in inside)
+            drift, performance = self.reports.get(("drift", end)), self.reports.get(("performance", end))
+            if drift is None or not isinstance(performance, PerformanceReport):
+                return False
+            if (drift.n, performance.n, performance.feedback) != (n, n, answered):
+                return False
+        return True
+
+
+async def until_equal(settings: Settings, wanted: Truth, seconds: float) -> Counts:
+    """Read until everything equals the truth; answers what was read, equal or not, when the time is over."""
+    names = [PANES.full_name(settings.prefix), REPORTS.full_name(settings.prefix)]
+    consumer = AIOKafkaConsumer(*names, bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
+    counts = Counts()
+    await consumer.start()
+    try:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            fetched = await consumer.getmany(timeout_ms=500)
+            for partition, records in fetched.items():
+                for record in records:
+                    counts.take(partition.topic, record.value or b"")
+            if counts.equal(wanted):
+                break
+    finally:
+        await consumer.stop()
+    return counts
