@@ -50,6 +50,7 @@ def up(
         print(f"dashboard  {stack.address}/dashboard")
         print("Ctrl-C stops everything.", flush=True)
         stack.wait()
+    raise typer.Exit(130)
 
 
 def worker(

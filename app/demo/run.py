@@ -155,11 +155,14 @@ def _summary(streaming: Streaming, seconds: float, started: float, restarts: int
     checks = verdict(streaming.seen, streaming.expected)
     print("\nAlerts")
     for alert in sorted((a for a in streaming.seen.alerts if a.status == "firing"), key=lambda a: a.started_at):
-        print(f"  {alert.started_at:%Y-%m-%d}  {alert.level:<9} {alert.title}: {alert.message}")
+        print(f"  {alert.started_at:%Y-%m-%d}  {alert.level:<9} {alert.title}")
+        for evidence in alert.message.splitlines()[2:3]:
+            print(f"              {evidence}")
     worst = min((w for w in streaming.seen.ordered if w.realised is not None), key=_realised, default=None)
     if worst is not None and worst.realised is not None and worst.estimated is not None:
-        print(f"  worst window, to {worst.end:%Y-%m-%d}: accuracy {worst.realised:.3f} in truth; {worst.estimated:.3f} as "
-              "estimated without it, for the model is sure of its wrong answers")  # fmt: skip
+        truth, estimate = f"{worst.realised:.3f} in truth", f"{worst.estimated:.3f} as estimated without it"
+        print(f"  in the window to {worst.end:%Y-%m-%d} accuracy is {truth}, {estimate}:")
+        print("  the broken model is sure of its wrong answers, and only the truth shows that")
     print("\nSummary")
     for check in checks:
         print(f"  {'ok    ' if check.passed else 'FAILED'}  {check.words}")
