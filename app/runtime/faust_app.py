@@ -59,7 +59,7 @@ def make_app(settings: Settings) -> faust.App:
 def make_table(app: faust.App, name: str, partitions: int) -> faust.Table:
     """A table of bytes by name, in as many partitions as the topic that writes it."""
     schema = faust.Schema(key_type=str, value_type=bytes, key_serializer="raw", value_serializer="raw")
-    return app.Table(name, schema=schema, partitions=partitions)
+    return app.Table(name, schema=schema, key_type=str, value_type=bytes, partitions=partitions)
 
 
 def changelogs(app: faust.App, partitions: int) -> list[NamedTopic]:
