@@ -32,6 +32,8 @@ MODEL = "census-employment"
 LIVE, REPLAYED = "1", "1-replay"
 """The same model twice: what is served now, and the replay, whose clock stands in the past."""
 MONITORING = Path(__file__).with_name("monitoring.json")
+"""Its `min_samples` are 1,500. By chance alone 5 % of windows of 700 people have a distance above 0.1 between their
+schoolings (25 kinds), and in 4 % of them a metric is degraded; of windows of 1,500 none (4,000 and 150 drawn)."""
 LIVE_REQUESTS = 5
 INTERRUPTED = 130
 

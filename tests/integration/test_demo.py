@@ -1,4 +1,4 @@
-"""The demo as people type it, with three fifths of the people (in windows of fewer, chance alone is an effect)."""
+"""The demo as people type it, with three fifths of the people."""
 
 from __future__ import annotations
 
