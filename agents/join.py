@@ -181,6 +181,11 @@ class Join:
         source.caught_up[topic] = caught_up
         fresh = [r for r in records if r.offset >= source.offsets[topic]] if records else []
         if fresh:
+            if fresh[0].offset > source.offsets[topic]:
+                log.warning(
+                    "partition %d, topic %d: offsets %d to %d are not in the log",
+                    partition, topic, source.offsets[topic], fresh[0].offset - 1,
+                )  # fmt: skip
             take = self._predictions if topic == 0 else self._feedback
             rejected = await take(source, fresh)
             source.offsets[topic] = fresh[-1].offset + 1

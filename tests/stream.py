@@ -8,7 +8,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -89,7 +89,7 @@ async def register_model(settings: Settings) -> None:
     await register(settings, MODEL, VERSION, frame(2000), file)
 
 
-async def send(settings: Settings, records: Sequence[tuple[str, bytes, bytes]]) -> None:
+async def send(settings: Settings, records: Sequence[tuple[str, bytes, bytes]], *, close: bool = True) -> None:
     """Send all, and a heartbeat to every partition that closes every window."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all", linger_ms=5)
     await producer.start()
@@ -98,7 +98,7 @@ async def send(settings: Settings, records: Sequence[tuple[str, bytes, bytes]]) 
         await asyncio.gather(*futures)
         beat = msgspec.json.encode({"model": MODEL, "model_version": VERSION, "timestamp": START + 3600 + 10 * PANE})
         name = PREDICTIONS.full_name(settings.prefix)
-        for partition in range(settings.partitions):
+        for partition in range(settings.partitions if close else 0):
             await producer.send_and_wait(name, beat, partition=partition, headers=[("driftline", b"heartbeat")])
     finally:
         await producer.stop()
@@ -149,6 +149,11 @@ class Counts:
             cells = {slot: count for slot, count in zip(slots, counts, strict=True) if slot < 4}
             self.outcomes[key_] = (event.revision, cells)
 
+    @property
+    def predictions(self) -> int:
+        """Predictions counted so far."""
+        return sum(n for _, n in self.inputs.values())
+
     def equal(self, wanted: Truth) -> bool:
         """Whether panes and the newest reports count exactly what was sent."""
         panes: Counter[float] = Counter()
@@ -176,6 +181,11 @@ class Counts:
 
 async def until_equal(settings: Settings, wanted: Truth, seconds: float) -> Counts:
     """Read until everything equals the truth; answers what was read, equal or not, when the time is over."""
+    return await until(settings, lambda counts: counts.equal(wanted), seconds)
+
+
+async def until(settings: Settings, enough: Callable[[Counts], bool], seconds: float) -> Counts:
+    """Read from the beginning until it is enough, or the time is over."""
     names = [PANES.full_name(settings.prefix), REPORTS.full_name(settings.prefix)]
     consumer = AIOKafkaConsumer(*names, bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
     counts = Counts()
@@ -183,12 +193,30 @@ async def until_equal(settings: Settings, wanted: Truth, seconds: float) -> Coun
     try:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            fetched = await consumer.getmany(timeout_ms=500)
+            fetched = await consumer.getmany(timeout_ms=50)
             for partition, records in fetched.items():
                 for record in records:
                     counts.take(partition.topic, record.value or b"")
-            if counts.equal(wanted):
+            if fetched and enough(counts):
                 break
     finally:
         await consumer.stop()
     return counts
+
+
+def differences(counts: Counts, wanted: Truth) -> str:
+    """Where what was counted is not what was sent, in a few lines."""
+    panes: Counter[float] = Counter()
+    for (start, _), (_, n) in counts.inputs.items():
+        panes[start] += n
+    confusion: Counter[tuple[float, int]] = Counter()
+    for (start, _), (_, cells) in counts.outcomes.items():
+        for slot, count in cells.items():
+            confusion[(start, slot)] += count
+    wrong_panes = {start: (panes[start], n) for start, n in wanted.panes.items() if panes[start] != n}
+    cells_ = {cell: (confusion[cell], n) for cell, n in wanted.confusion.items() if confusion[cell] != n}
+    reports = [
+        (kind, end - START, report.n, getattr(report, "feedback", None))
+        for (kind, end), report in sorted(counts.reports.items())
+    ]
+    return f"panes {wrong_panes}\nconfusion {dict(list(cells_.items())[:8])}\nreports {len(reports)} {reports[:6]}"

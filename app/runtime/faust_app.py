@@ -90,6 +90,9 @@ def add_agent(
                 message = event.message
                 if message.generation_id != app.consumer_generation_id:
                     continue  # fetched before a rebalance: whoever has the partition now reads it again
+                run = message.value
+                if run and not await app.consumer.in_order(message.tp, run[0].offset, run[-1].offset):
+                    continue
                 end = app.consumer.highwater(message.tp)
                 caught_up = end is not None and message.offset + 1 >= end
                 await handle(message.partition, names.index(message.topic), message.value, caught_up)

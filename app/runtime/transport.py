@@ -39,6 +39,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         super().__post_init__()
         self.ledgers: defaultdict[TP, RunLedger] = defaultdict(RunLedger)
         self._ticked_at = 0.0
+        self._expected: dict[TP, int] = {}
+        self._gaps: dict[TP, tuple[int, int]] = {}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch records and yield them as runs."""
@@ -89,9 +91,29 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         await super().perform_seek()
         self.ledgers.clear()
         positions = self.transport.positions
-        for tp in list(self.assignment()):
-            if tp.topic in positions:
-                await self.seek(tp, positions[tp.topic](tp))
+        wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
+        if wanted:  # in the consumer's own thread, and awaited: a plain seek from here races with its fetches
+            await self.seek_wait(wanted)
+        self._expected = dict(wanted)
+        self._gaps.clear()
+
+    async def in_order(self, tp: TP, first: int, last: int) -> bool:
+        """Whether a run follows what was handled before it; if not, it is to be skipped: it will come again.
+
+        What is missing before it is asked for again, once. Offsets that then are still missing are not in the log
+        (truncated, or transaction markers), and the run is taken.
+        """
+        expected = self._expected.get(tp, first)
+        if first > expected and self._gaps.get(tp) != (expected, first):
+            known = self._gaps.get(tp)
+            if known is None or known[0] != expected or first < known[1]:
+                self._gaps[tp] = (expected, first)
+                self.log.warning("%r: offsets %d to %d are missing and asked for again", tp, expected, first - 1)
+                await self.seek_wait({tp: expected})
+            return False
+        self._expected[tp] = max(expected, last + 1)
+        self._gaps.pop(tp, None)
+        return True
 
     def ack(self, message: ConsumerMessage) -> bool:
         """Note a finished run."""
