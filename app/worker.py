@@ -128,6 +128,7 @@ def _dead_letter(rejected: Rejected) -> Outgoing:
 def run_worker(settings: Settings) -> int:
     """Run a worker until SIGTERM or SIGINT; answers the exit status."""
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
     for noisy in ("faust", "mode", "aiokafka", "kafka"):
         logging.getLogger(noisy).setLevel("WARNING" if settings.log_level == "INFO" else settings.log_level)
     return asyncio.run(_run(settings))
