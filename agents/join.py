@@ -5,30 +5,28 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Protocol
-from zlib import crc32
 
 import msgspec
 
+from agents.join_source import EPOCHS_SINCE, Source, recover, spent_keys
+from agents.pane_events import partial_of, progress_of
 from agents.sending import Reject
 from app.core import expiry, join_delta
-from app.core.join_delta import JoinDelta
-from app.core.joining import MICROSECONDS, NEVER, JoinState, Tally, Watched
-from app.core.pane import Pane
+from app.core.join_feedback import add_feedback
+from app.core.join_predictions import add_predictions
+from app.core.joining import MICROSECONDS, NEVER, Watched
 from app.ingest.decoding import Record, Rejected
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
 from app.runtime.models_view import RegisteredModel
-from topics.events import CategoryCounts, PaneEvent, PanePartial, Progress, to_epoch
+from topics.events import PaneEvent, to_epoch
 
 log = logging.getLogger(__name__)
 
 MOST_UNSAVED = 20_000
 """Records after which a checkpoint is made without waiting for its time."""
-
-EPOCHS_SINCE = 1_577_836_800
-"""2020-01-01: a recovery is numbered by the seconds since, which leaves 40 bits below it for offsets."""
 
 FEEDBACK_QUIET_SECONDS = 30.0
 """Feedback that is read to its end counts as caught up only after so long without any: a replay feeds in bursts."""
@@ -47,38 +45,11 @@ class Models(Protocol):
     async def catch_up(self) -> None: ...
 
 
-_deltas = msgspec.msgpack.Decoder(JoinDelta)
 _encoder = msgspec.msgpack.Encoder()
 
 
-@dataclass(slots=True)
-class Source:
-    """One source partition: its join, how far it has read, what of it is saved."""
-
-    state: JoinState
-    offsets: list[int] = field(default_factory=lambda: [0, 0])
-    saved: tuple[int, int] = (0, 0)
-    ordinal: int = 0
-    saved_at: float = 0.0
-    keys: list[str] = field(default_factory=list)
-    arrived: dict[int, float] = field(default_factory=dict)
-    told: dict[int, tuple[int, bool, int]] = field(default_factory=dict)
-    caught_up: list[bool] = field(default_factory=lambda: [False, False])
-    fed_at: float = 0.0
-    epoch: int = 0
-
-    def revision(self) -> int:
-        """Of what is published now: higher than all from before the last recovery, whatever that had reached."""
-        return (self.epoch << 40) + sum(self.offsets)
-
-    @property
-    def unsaved(self) -> int:
-        """Records read since the last checkpoint."""
-        return sum(self.offsets) - sum(self.saved)
-
-
 class Join:
-    """The agent's logic. `table` holds deltas, keyed `partition/predictions-feedback` by where each begins."""
+    """The agent's logic. `table` holds deltas by where each begins and whose it is (`partition/offsets/epoch`)."""
 
     def __init__(
         self,
@@ -99,6 +70,7 @@ class Join:
         self._models_revision = -1
         self._columns = PredictionColumns(self._watched, self._number_of)
         self._sources: dict[int, Source] = {}
+        self._newest_epoch = 0
 
     # Which models
 
@@ -139,25 +111,9 @@ class Join:
         return source
 
     def _recover(self, partition: int) -> Source:
-        """Follow the chain of deltas from its first; what is not reachable is left behind and read anew."""
-        mine = f"{partition}/"
-        deltas = [(key, _deltas.decode(value)) for key, value in self._table.items() if key.startswith(mine) and value]
-        source = Source(JoinState(self._watched), fed_at=self._now(), epoch=self._epoch())
-        begins = {delta.from_offsets: (key, delta) for key, delta in deltas}
-        ends = {delta.to_offsets for _, delta in deltas}
-        starts = sorted(begin for begin in begins if begin not in ends)
-        at = starts[0] if starts else None
-        while at is not None and at in begins:
-            key, delta = begins[at]
-            for model, version, _ in delta.models:
-                self._number_of(model, version)
-            join_delta.restore(source.state, delta)
-            source.keys.append(key)
-            at = delta.to_offsets
-        if at is not None:
-            source.offsets, source.saved = list(at), at
-        expiry.sweep_again(source.state)
-        source.ordinal = source.state.rows.next_ordinal
+        source = recover(partition, self._table.items(), self._watched, self._number_of)
+        source.fed_at = self._now()
+        source.epoch = self._newest_epoch = max(self._epoch(), source.epoch + 1, self._newest_epoch + 1)
         log.info(
             "partition %d: %d pending predictions recovered, reading on from %s",
             partition, len(source.state.rows), source.offsets,
@@ -181,11 +137,6 @@ class Join:
         source.caught_up[topic] = caught_up
         fresh = [r for r in records if r.offset >= source.offsets[topic]] if records else []
         if fresh:
-            if fresh[0].offset > source.offsets[topic]:
-                log.warning(
-                    "partition %d, topic %d: offsets %d to %d are not in the log",
-                    partition, topic, source.offsets[topic], fresh[0].offset - 1,
-                )  # fmt: skip
             take = self._predictions if topic == 0 else self._feedback
             rejected = await take(source, fresh)
             source.offsets[topic] = fresh[-1].offset + 1
@@ -208,11 +159,11 @@ class Join:
         return rejected
 
     async def _count(self, source: Source, records: Sequence[Record]) -> list[Rejected]:
-        heads = heads_of(records)
+        heads = heads_of(records, self._columns.expected)
         if any(self._number_of(*version) is None for version in heads.versions()):
             await self._models.catch_up()
         batch, rejected, kept = self._columns.batch(heads)
-        late = source.state.predictions(batch)
+        late = add_predictions(source.state, batch)
         now = self._now()
         for number in set(batch.model.tolist()):
             source.arrived[number] = now
@@ -235,7 +186,7 @@ class Join:
     async def _feedback(self, source: Source, records: Sequence[Record]) -> list[Rejected]:
         source.fed_at = self._now()
         batch, rejected = feedback_batch(records)
-        source.state.feedback(batch)
+        add_feedback(source.state, batch)
         return rejected
 
     # Checkpoints
@@ -248,35 +199,28 @@ class Join:
         if offsets == source.saved:
             await publish(self._progress(partition, source, revision))
             return
+        spent = spent_keys(source, self._table)
         taken = join_delta.take(source.state, source.ordinal, source.saved, offsets)
         events: list[PaneEvent] = [
-            self._partial(key, kind, pane, partition, revision)
+            partial_of(self._watched[number], pane, kind, total, partition, revision)
             for kind, panes in (("input", taken.inputs), ("outcome", taken.outcomes))
-            for key, pane in panes.items()
+            for (number, pane), total in panes.items()
         ]
+        if not source.announced:  # so that nothing that an earlier owner writes from now on is taken for ours
+            self._table[f"owner/{partition}/{source.epoch}"] = _encoder.encode((source.epoch, source.saved))
+            source.announced = True
         await publish([*events, *self._progress(partition, source, revision)])
-        key = f"{partition}/{source.saved[0]}-{source.saved[1]}"
-        self._table[key] = _encoder.encode(taken.delta)
+        while source.orphans:
+            self._table.pop(source.orphans.pop(), None)
+        key = f"{partition}/{source.saved[0]}-{source.saved[1]}/{source.epoch}"
+        self._table[key] = _encoder.encode(replace(taken.delta, epoch=source.epoch))
         source.keys.append(key)
         source.saved, source.ordinal = offsets, source.state.rows.next_ordinal
-        self._sweep(source)
-
-    def _partial(self, key: tuple[int, int], kind: str, pane: Pane, partition: int, revision: int) -> PanePartial:
-        watched = self._watched[key[0]]
-        return PanePartial(
-            model=watched.profile.model,
-            model_version=watched.profile.model_version,
-            profile_id=watched.profile.profile_id,
-            kind="input" if kind == "input" else "outcome",
-            pane_start=key[1] * watched.pane / MICROSECONDS,
-            partition=partition,
-            revision=revision,
-            n=pane.n,
-            indices=pane.indices.astype("<i4").tobytes(),
-            counts=pane.counts.astype("<i8").tobytes(),
-            sums=pane.sums.astype("<i8").tobytes(),
-            names=tuple(CategoryCounts(column=column, names=names) for column, names in pane.names.items()),
-        )
+        for spent_key in spent:
+            self._table.pop(spent_key, None)
+        del source.keys[: len(spent)]
+        caught_up = source.caught_up[1] and self._now() - source.fed_at >= FEEDBACK_QUIET_SECONDS
+        expiry.sweep(source.state, feedback_caught_up=caught_up)
 
     def _progress(self, partition: int, source: Source, revision: int) -> list[PaneEvent]:
         """What is new of each model's progress. Idle, its time goes on at the pace of the wall clock."""
@@ -292,49 +236,5 @@ class Join:
             news = (event_time // watched.pane if idle else event_time, idle, revision)
             if source.told.get(number) != news:
                 source.told[number] = news
-                events.append(_progress_of(watched, tally, partition, revision, event_time, idle=idle))
+                events.append(progress_of(watched, tally, partition, revision, event_time, idle=idle))
         return events
-
-    def _sweep(self, source: Source) -> None:
-        caught_up = source.caught_up[1] and self._now() - source.fed_at >= FEEDBACK_QUIET_SECONDS
-        if not expiry.sweep(source.state, feedback_caught_up=caught_up):
-            return
-        horizons = {m: tally.swept for m, tally in source.state.tallies.items()}
-        while source.keys:
-            value = self._table.get(source.keys[0])
-            if value and not expiry.is_spent(_deltas.decode(value), source.state, horizons):
-                break
-            self._table.pop(source.keys.pop(0), None)
-
-
-def _progress_of(
-    watched: Watched, tally: Tally, partition: int, revision: int, event_time: int, *, idle: bool
-) -> Progress:
-    return Progress(
-        model=watched.profile.model,
-        model_version=watched.profile.model_version,
-        profile_id=watched.profile.profile_id,
-        partition=partition,
-        revision=revision,
-        event_time=event_time / MICROSECONDS,
-        idle=idle,
-        settled=tally.swept / MICROSECONDS if tally.swept > NEVER else None,
-        predictions=tally.predictions,
-        feedback=tally.feedback,
-        duplicates=tally.duplicates,
-        late=tally.late,
-        expired=tally.expired,
-    )
-
-
-def key_of(event: PaneEvent) -> bytes:
-    """The key of a pane event: what it replaces."""
-    names = f"{event.model}/{event.model_version}/{event.profile_id}"
-    if isinstance(event, Progress):
-        return f"{names}/progress/{event.partition}".encode()
-    return f"{names}/{event.kind}/{event.pane_start!r}/{event.partition}".encode()
-
-
-def partition_of(model: str, version: str, partitions: int) -> int:
-    """The partition of `panes` and `reports` that holds a model version."""
-    return crc32(f"{model}/{version}".encode()) % partitions

@@ -15,7 +15,7 @@ from agents.sending import Reject
 from app.core.joining import MICROSECONDS
 from app.core.pane import Pane
 from app.core.rolling import Evaluated, ModelWindows
-from app.ingest.decoding import Record, Rejected, reason_of
+from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
 from app.runtime.models_view import RegisteredModel
 from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport, Progress
 
@@ -109,7 +109,7 @@ class WindowsAgent:
             return None
         try:
             event = _panes.decode(record.value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return Rejected(record, reason_of(error))
         windows = self._windows(part, (event.model, event.model_version, event.profile_id))
         if windows is None:

@@ -121,7 +121,9 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     """One feature's comparison with its reference.
 
     `p_value` is None where the test could not be made; `effect` says whether the statistic reaches its
-    `threshold`; `significant` is the decision after Benjamini-Hochberg; `drifted` needs both.
+    `threshold`; `significant` is the decision after Benjamini-Hochberg; `drifted` needs both. `missing` are rows
+    without a value; `reference_missing` is their share in the reference, `missing_rises` says that the window's is
+    above it by more than chance.
     """
 
     name: str
@@ -143,6 +145,8 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     current: str
     direction: str
     unseen_names: dict[str, int]
+    reference_missing: float = 0.0
+    missing_rises: bool = False
 
 
 class Report(Event, frozen=True, kw_only=True):

@@ -43,7 +43,10 @@ class DriftThresholds:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceThresholds:
-    """When a metric has degraded: relative drop against its baseline. `metrics` overrides `default`."""
+    """When a metric has degraded: relative drop against its baseline. `metrics` overrides `default`.
+
+    `degradation`: a degraded metric whose drop is beyond this makes the alert critical, whatever its rule's level.
+    """
 
     default: float = 0.05
     degradation: float = 0.1
@@ -68,12 +71,19 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Alerting:
-    """The rules and the channels that tell of them."""
+    """The rules and the channels that tell of them. A rule that is switched off while its alert fires resolves it.
+
+    `critical_feature`: the rule of each of the `critical_features`, whatever `data_drift` is set to.
+    `missing_share`: how far a feature's share of missing values may rise above its share in the reference, in
+    absolute terms: with 0.05 a feature that is missing in 30 % of the reference's rows may be missing in 35 %. The
+    rise must also be more than chance. Above it, `data_quality` is breached.
+    """
 
     data_drift: Rule = field(default_factory=Rule)
     prediction_drift: Rule = field(default_factory=lambda: Rule(level="warning"))
-    performance: Rule = field(default_factory=lambda: Rule(level="critical"))
+    performance: Rule = field(default_factory=Rule)
     data_quality: Rule = field(default_factory=lambda: Rule(level="warning"))
+    critical_feature: Rule = field(default_factory=Rule)
     critical_features: tuple[str, ...] = ()
     missing_share: float = 0.05
     channels: tuple[str, ...] = ("log", "file")

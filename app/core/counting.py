@@ -13,18 +13,23 @@ from app.core.profile import category_of
 
 Scalar = str | float | bool | None
 Slot = NDArray[np.int32]
+Values = Sequence[Scalar] | Floats
+"""A column: any values, or numbers alone (NaN where missing)."""
 
 NON_FINITE = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 """How JSON spells the floats that it has no numbers for."""
 
-_FLOATS_OR_NONE = frozenset({float, type(None)})
+NUMBERS = frozenset({float, type(None)})
+"""The types of a column of numbers, some of them missing."""
 _PLAIN = frozenset({str, float, type(None)})
+_MISTAKABLE = frozenset({"0", "1", "false", "true"})
+"""Categories that are equal in a dict when they come as numbers and as booleans."""
 
 
 class CategoryCodes(dict[Scalar, int]):
     """Raw value -> slot of a categorical column; what it does not hold is unseen.
 
-    Holds no booleans (`True == 1.0` in a dict): columns with booleans go through `category_of` first.
+    `mistakable`: `True == 1.0` in a dict, so values of such columns go through `category_of` if there are booleans.
     """
 
     def __init__(self, slots: Slots) -> None:
@@ -35,6 +40,7 @@ class CategoryCodes(dict[Scalar, int]):
                 self[number] = code
         self[None] = slots.missing
         self.unseen = slots.unseen
+        self.mistakable = not _MISTAKABLE.isdisjoint(slots.column.categories)
 
     def __missing__(self, value: Scalar) -> int:
         return self.unseen
@@ -49,11 +55,10 @@ def _number_of(category: str) -> float | None:
     return number if category_of(number) == category else None
 
 
-def numeric_slots(slots: Slots, values: Sequence[Scalar]) -> tuple[Slot, Floats]:
+def numeric_slots(slots: Slots, values: Values) -> tuple[Slot, Floats]:
     """Slots of a numeric column and its values as floats (NaN where missing or of the wrong type)."""
-    types = set(map(type, values))
-    if types <= _FLOATS_OR_NONE:
-        floats = np.array(values, dtype=np.float64)
+    if isinstance(values, np.ndarray) or set(map(type, values)) <= NUMBERS:
+        floats = np.asarray(values, np.float64)
         return slots.numeric(floats).astype(np.int32), floats
     invalid = np.zeros(len(values), np.bool_)
     floats = np.empty(len(values))
@@ -79,10 +84,11 @@ def _numeric(value: Scalar) -> float | None:
 
 def categorical_slots(codes: CategoryCodes, values: Sequence[Scalar]) -> Slot:
     """Slots of a categorical column."""
-    if set(map(type, values)) <= _PLAIN:
-        return np.fromiter(map(codes.__getitem__, values), np.int32, len(values))
-    spelled = [None if v is None else category_of(v) for v in values]
-    return np.fromiter(map(codes.__getitem__, spelled), np.int32, len(spelled))
+    found = np.fromiter(map(codes.__getitem__, values), np.int32, len(values))
+    if (codes.mistakable or codes.unseen in found) and not set(map(type, values)) <= _PLAIN:
+        spelled = [None if v is None else category_of(v) for v in values]
+        return np.fromiter(map(codes.__getitem__, spelled), np.int32, len(values))
+    return found
 
 
 def unseen_names(slots: Slots, found: Slot, values: Sequence[Scalar]) -> dict[str, int]:
@@ -94,15 +100,21 @@ def unseen_names(slots: Slots, found: Slot, values: Sequence[Scalar]) -> dict[st
     return tally
 
 
-def standard_sums(slots: Slots, floats: Floats) -> tuple[Integers, Integers]:
-    """Each value's share of the sums: standardised and squared, fixed point; 0 where it is missing."""
-    scaled = (floats - slots.column.centre) / slots.column.scale
-    with np.errstate(invalid="ignore"):
-        scaled = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=CLIP, neginf=-CLIP), -CLIP, CLIP)
-    return (
-        np.rint(scaled * FIXED_POINT).astype(np.int64),
-        np.rint(scaled * scaled * FIXED_POINT).astype(np.int64),
-    )
+def standard_sums(floats: Floats, centre: Floats, scale: Floats) -> tuple[Integers, Integers]:
+    """Each value's share of the sums: standardised and squared, fixed point; 0 where it is missing.
+
+    `floats`: columns x n; `centre` and `scale` of each column.
+    """
+    scaled = (floats - centre[:, None]) / scale[:, None]
+    np.clip(scaled, -CLIP, CLIP, out=scaled)
+    scaled[np.isnan(scaled)] = 0.0
+    squared = np.rint(scaled * scaled * FIXED_POINT).astype(np.int64)
+    return np.rint(scaled * FIXED_POINT).astype(np.int64), squared
+
+
+def pick(columns: Sequence[Values], rows: Sequence[int]) -> list[Values]:
+    """The given rows of every column."""
+    return [c[list(rows)] if isinstance(c, np.ndarray) else [c[i] for i in rows] for c in columns]
 
 
 class Counter:
@@ -114,28 +126,33 @@ class Counter:
             i: CategoryCodes(slots) for i, slots in enumerate(layout.slots) if slots.column.kind == "categorical"
         }
         self.offsets = np.array([slots.offset for slots in layout.slots], np.int32)
+        numeric = [layout.slots[i].column for i in layout.numeric]
+        self._centre = np.array([column.centre for column in numeric], np.float64)
+        self._scale = np.array([column.scale for column in numeric], np.float64)
         self._calibration = np.array(layout.profile.calibration, np.float64).reshape(-1, 2)
 
-    def count(self, columns: Sequence[Sequence[Scalar]]) -> Counted:
+    def count(self, columns: Sequence[Values]) -> Counted:
         """Count rows given by column, in the layout's order (features, prediction, probability).
 
         A probability column may hold NaN or None; a column must hold one value a row.
         """
         n = len(columns[0]) if columns else 0
-        counted = Counted(n, len(self.layout.slots), self.layout.sums)
-        sum_at = 0
-        for i, (slots, values) in enumerate(zip(self.layout.slots, columns, strict=True)):
+        layout = self.layout
+        counted = Counted(n, len(layout.slots), layout.sums)
+        floats = np.empty((len(layout.numeric), n))
+        counted.floats = dict(zip(layout.numeric, floats, strict=True))
+        for i, (slots, values) in enumerate(zip(layout.slots, columns, strict=True)):
             if slots.column.kind == "numeric":
-                found, floats = numeric_slots(slots, values)
-                counted.sums[:, sum_at], counted.sums[:, sum_at + 1] = standard_sums(slots, floats)
-                sum_at += 2
-                counted.floats[i] = floats
+                found, counted.floats[i][:] = numeric_slots(slots, values)
             else:
-                found = categorical_slots(self.codes[i], values)
+                plain = values.tolist() if isinstance(values, np.ndarray) else values
+                found = categorical_slots(self.codes[i], plain)
                 if (found == slots.unseen).any():
-                    counted.unseen[slots.column.name] = (slots, found, values)
+                    counted.unseen[slots.column.name] = (slots, found, plain)
             counted.slots[:, i] = found
         counted.slots += self.offsets
+        own = counted.sums[:, : 2 * len(floats)].T
+        own[0::2], own[1::2] = standard_sums(floats, self._centre, self._scale)
         self._estimate(counted)
         return counted
 
@@ -147,19 +164,21 @@ class Counter:
         probability = counted.floats[len(layout.slots) - 1]
         if len(self._calibration):
             probability = np.interp(probability, self._calibration[:, 0], self._calibration[:, 1])
-        mass = np.rint(np.nan_to_num(np.clip(probability, 0.0, 1.0)) * FIXED_POINT).astype(np.int64)
+        share = np.clip(probability, 0.0, 1.0)
+        share[np.isnan(share)] = 0.0
+        mass = np.rint(share * FIXED_POINT).astype(np.int64)
         code = counted.slots[:, len(layout.profile.features)] - layout.prediction.offset
         for label in (0, 1):
             counted.sums[:, -2 + label] = np.where(code == label, mass, 0)
 
 
 class Counted:
-    """Rows as slots (n x columns, positions in the whole count vector) and sums (n x sums)."""
+    """Rows as slots (n x columns, positions in the whole count vector) and sums (n x sums), column by column."""
 
     def __init__(self, n: int, columns: int, sums: int) -> None:
         self.n = n
-        self.slots = np.empty((n, columns), np.int32)
-        self.sums = np.zeros((n, sums), np.int64)
+        self.slots = np.empty((columns, n), np.int32).T
+        self.sums = np.zeros((sums, n), np.int64).T
         self.floats: dict[int, Floats] = {}
         self.unseen: dict[str, tuple[Slots, Slot, Sequence[Scalar]]] = {}
 

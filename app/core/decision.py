@@ -13,6 +13,7 @@ from app.core.drift import Comparison, compare, p_values
 from app.core.estimation import estimated_metrics
 from app.core.findings import DriftDecision, FeatureDrift, MetricChange, PerformanceDecision
 from app.core.layout import Layout
+from app.core.missing import rises
 from app.core.outcome import OutcomeLayout
 from app.core.pane import Pane
 from app.core.performance import LOSSES, Metric, confusion_of, metrics_of
@@ -66,7 +67,9 @@ def _judged(
 ) -> tuple[FeatureDrift, ...]:
     significant = significant_among(p, thresholds)
     return tuple(
-        _feature(c, value, significant=s, sufficient=sufficient, thresholds=thresholds, pane=pane)
+        _feature(
+            c, value, significant=s, sufficient=sufficient, thresholds=thresholds, pane=pane, tested=len(comparisons)
+        )
         for c, value, s in zip(comparisons, p, significant, strict=True)
     )
 
@@ -92,12 +95,14 @@ def _feature(
     sufficient: bool,
     thresholds: DriftThresholds,
     pane: Pane,
+    tested: int,
 ) -> FeatureDrift:
     column, statistic = comparison.slots.column, comparison.statistic
     numeric = column.kind == "numeric"
     threshold = thresholds.numerical_effect if numeric else thresholds.categorical
     effect = statistic is not None and (statistic >= threshold if numeric else statistic > threshold)
     drifted = significant and effect
+    reference_n = column.total + column.missing
     if thresholds.policy == "threshold":
         drifted = significant if numeric else effect
     return FeatureDrift(
@@ -120,6 +125,8 @@ def _feature(
         current=comparison.current,
         direction=comparison.direction,
         unseen_names=dict(pane.names.get(column.name, {})),
+        reference_missing=column.missing / reference_n if reference_n else 0.0,
+        missing_rises=sufficient and rises(comparison.missing, pane.n, column.missing, reference_n, tested),
     )
 
 

@@ -30,8 +30,8 @@ def sweep(state: JoinState, *, feedback_caught_up: bool) -> bool:
         gone = _forget(state, model, horizons[model])
         state.tally(model).expired += gone
         state.tally(model).swept = horizons[model]
-    if due:
-        _forget_waiting(state, min(horizons.values()))
+    if due:  # a prediction that is not too late now is younger than its model's horizon less a pane
+        _forget_waiting(state, min(h - state.watched[m].pane if h > NEVER else h for m, h in horizons.items()))
     return bool(due)
 
 
@@ -43,15 +43,12 @@ def sweep_again(state: JoinState) -> None:
 
 
 def _is_due(state: JoinState, model: int, horizon: int) -> bool:
-    tally = state.tally(model)
-    if tally.swept == NEVER:
-        tally.swept = horizon
-        return False
-    return horizon - tally.swept >= state.watched[model].retention // _SWEEP_PARTS
+    swept = state.tally(model).swept
+    return swept == NEVER or horizon - swept >= state.watched[model].retention // _SWEEP_PARTS
 
 
 def _forget_waiting(state: JoinState, oldest: int) -> None:
-    stale = [key for key, (_, time) in state.waiting.items() if NEVER < time < oldest]
+    stale = [key for key, waits in state.waiting.items() if waits[0][1] > NEVER and waits[-1][1] < oldest]
     for key in stale:
         del state.waiting[key]
         state.waiting_since[key] = None
@@ -75,10 +72,8 @@ def _forget(state: JoinState, model: int, horizon: int) -> int:
 
 
 def is_spent(delta: JoinDelta, state: JoinState, horizons: dict[int, int]) -> bool:
-    """Whether nothing that a delta holds matters any more."""
+    """Whether nothing that the oldest delta holds matters any more, but what still waits (see `keep_waiting`)."""
     numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
-    if delta.waiting:
-        return False
     newest: dict[int, int] = {}
     panes = np.frombuffer(delta.rows["pane"], "<i4")
     models = np.frombuffer(delta.rows["model"], "<i2")
@@ -91,3 +86,10 @@ def is_spent(delta: JoinDelta, state: JoinState, horizons: dict[int, int]) -> bo
         if number is not None and (pane + 1) * state.watched[number].pane > horizons.get(number, NEVER):
             return False
     return True
+
+
+def keep_waiting(delta: JoinDelta, state: JoinState) -> None:
+    """Have the next delta say again what a delta that is to go says of feedback that still waits."""
+    for key in delta.waiting:
+        if key in state.waiting:
+            state.waiting_since.setdefault(key, state.waiting[key])

@@ -9,7 +9,11 @@ from app.core.profile import Kind
 
 @dataclass(frozen=True, slots=True)
 class FeatureDrift:
-    """One column's comparison: `drifted` needs `significant` (after Benjamini-Hochberg) and `effect`."""
+    """One column's comparison: `drifted` needs `significant` (after Benjamini-Hochberg) and `effect`.
+
+    `reference_missing` is the share of the reference's rows without a value; `missing_rises` says that the
+    window's is above it by more than chance.
+    """
 
     name: str
     kind: Kind
@@ -30,6 +34,8 @@ class FeatureDrift:
     current: str
     direction: str
     unseen_names: dict[str, int]
+    reference_missing: float = 0.0
+    missing_rises: bool = False
 
 
 @dataclass(frozen=True, slots=True)

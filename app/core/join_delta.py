@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.counting import Scalar
 from app.core.join_rows import NewRows
-from app.core.joining import JoinState, PaneKey, Tally
+from app.core.joining import JoinState, PaneKey, Tally, Waiting
 from app.core.pane import Names, Pane
 
 _ROW_COLUMNS = {"model": "<i2", "pane": "<i4", "label": "<i2", "value": "<f8"}
@@ -59,7 +58,8 @@ class JoinDelta:
 
     `from_offsets` and `to_offsets` are the next offsets to read of predictions and feedback. `models` names
     the model versions by the numbers used inside, as (model, version, profile). `waiting` are ids (16 bytes)
-    whose feedback waits since (actual, time) or waits no longer (None).
+    whose feedback waits since or waits no longer (None). `epoch` numbers the recovery after which
+    it was written: the next one's is higher, whatever the clock says.
     """
 
     from_offsets: tuple[int, int]
@@ -70,12 +70,13 @@ class JoinDelta:
     rows: dict[str, bytes]
     joined_ordinals: bytes
     joined_actuals: bytes
-    waiting: dict[bytes, tuple[Scalar, int] | None]
+    waiting: dict[bytes, Waiting | None]
     inputs: list[PaneDelta]
     outcomes: list[PaneDelta]
     tallies: dict[int, Tally]
     expired_feedback: int
     feedback_time: int
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def restore(state: JoinState, delta: JoinDelta) -> None:
         if waiting is None:
             state.waiting.pop(key, None)
         else:
-            state.waiting[key] = (waiting[0], waiting[1])
+            state.waiting[key] = waiting
     state.expired_feedback = delta.expired_feedback
     state.feedback_time = delta.feedback_time
 

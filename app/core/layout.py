@@ -83,7 +83,9 @@ class Slots:
         """The slot of each value (n floats, NaN for missing), from the column's own start."""
         reference = self.values
         m = len(reference)
-        left = np.searchsorted(reference, values)
+        order = np.argsort(values)  # one after another they find their places in memory that was just read
+        left = np.empty(len(values), np.int64)
+        left[order] = np.searchsorted(reference, values[order])
         slots = 2 * left + 1
         if m:
             slots += reference[np.minimum(left, m - 1)] == values

@@ -14,6 +14,8 @@ Names = dict[str, dict[str, int]]
 
 MAX_NAMES = 50
 """Distinct unexpected names kept for each column; the rest are counted under OTHER."""
+LONGEST_NAME = 200
+"""Characters of an unexpected name that are kept: a name can be as long as a record, and a report holds many."""
 OTHER = "other"
 
 
@@ -23,7 +25,7 @@ class Pane:
 
     `n` counts the predictions (in an outcome pane: those with feedback). A frozen value: merging makes a new
     one. Panes of one layout form a commutative monoid under `merge`, with `Pane.empty` as its zero; names are
-    exact until a column has more than MAX_NAMES of them.
+    exact until a column has more than MAX_NAMES of them, or one of them is longer than LONGEST_NAME.
     """
 
     n: int
@@ -83,6 +85,7 @@ def add_names(into: Names, names: Names) -> None:
 
 
 def add_name(tally: dict[str, int], name: str, count: int) -> None:
-    """Count one unexpected name, under OTHER where the cap is reached."""
+    """Count one unexpected name, cut to LONGEST_NAME; under OTHER where the cap is reached."""
+    name = name[:LONGEST_NAME]
     key = name if name in tally or len(tally) < MAX_NAMES else OTHER
     tally[key] = tally.get(key, 0) + count

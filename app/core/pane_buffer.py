@@ -31,7 +31,7 @@ class PaneBuffer:
     def add(self, slots: NDArray[np.int32], sums: Integers, names: Names | None = None) -> None:
         """Count rows: their slots (n x columns; -1 is none) and their shares of the sums (n x sums)."""
         self._n += len(slots)
-        self._slots.append(slots.ravel())
+        self._slots.append(slots.ravel("K"))
         self._sums += sums.sum(axis=0)
         if names:
             add_names(self._names, names)
@@ -39,7 +39,7 @@ class PaneBuffer:
     def subtract(self, slots: NDArray[np.int32], sums: Integers) -> None:
         """Take back rows that were counted."""
         self._n -= len(slots)
-        self._minus.append(slots.ravel())
+        self._minus.append(slots.ravel("K"))
         self._sums -= sums.sum(axis=0)
 
     def flush(self) -> Pane:

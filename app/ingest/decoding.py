@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -10,10 +11,19 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from app.core.layout import Floats
+from topics.events import to_epoch
+
 T = TypeVar("T")
 
 EARLIEST, LATEST = 0.0, 4_102_444_800.0
 """Timestamps from 1970 to 2100, in seconds, are believed."""
+UNBELIEVABLE = "`timestamp` is outside 1970 to 2100: epoch timestamps are in seconds, not milliseconds"
+
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for what is not as it should be; nested too deeply is a RecursionError."""
+
+_LINE_END, _OPENING, _CLOSING = b"\n{}"
 
 
 class Record(Protocol):
@@ -26,6 +36,13 @@ class Record(Protocol):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+
+
+class Identified(Protocol):
+    """An event about a prediction."""
+
+    @property
+    def prediction_id(self) -> str: ...
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -42,10 +59,13 @@ class LinesDecoder(Generic[T]):
         self._decoder = msgspec.json.Decoder(kind)
 
     def decode(self, documents: Sequence[bytes | msgspec.Raw]) -> list[T] | None:
-        """All of them, or None when any is not sound (or two stand in one)."""
+        """All of them, or None when any is not sound, or may be (two in one, one in two)."""
+        joined = b"\n".join(documents)
+        if not _is_object_a_line(joined, len(documents)):
+            return None
         try:
-            found = self._decoder.decode_lines(b"\n".join(documents))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            found = self._decoder.decode_lines(joined)
+        except UNREADABLE:
             return None
         return found if len(found) == len(documents) else None
 
@@ -53,14 +73,31 @@ class LinesDecoder(Generic[T]):
         """One of them, or the reason why not."""
         try:
             return self._decoder.decode(document)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             return reason_of(error)
-        except UnicodeDecodeError:
-            return "not UTF-8"
+
+
+def _is_object_a_line(joined: bytes, lines: int) -> bool:
+    """Whether all line ends stand between braces: there a line can only end outside of every value.
+
+    So each of the documents that were joined holds whole values, one at least.
+    """
+    ends = max(lines - 1, 0)
+    if joined.count(b"\n") != ends:
+        return False
+    if ends == 0:
+        return True
+    text = np.frombuffer(joined, np.uint8)
+    at = np.flatnonzero(text == _LINE_END)
+    return bool(joined[-1:] != b"\n" and (text[at - 1] == _CLOSING).all() and (text[at + 1] == _OPENING).all())
 
 
 def reason_of(error: Exception) -> str:
-    """msgspec's words, with the field as the user knows it."""
+    """Why decoding failed, in msgspec's words with the field as the user knows it."""
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
     words = str(error).replace("`$.", "`").replace(" - at `$`", "")
     return f"malformed JSON: {words}" if type(error) is msgspec.DecodeError else words
 
@@ -70,6 +107,28 @@ def ids_of(keys: Sequence[bytes]) -> NDArray[np.uint64]:
     digest = xxhash.xxh3_128_digest
     joined = b"".join(map(digest, keys))
     return np.frombuffer(joined, ">u8").reshape(-1, 2).astype(np.uint64)
+
+
+def keys_fit(records: Sequence[Record], events: Sequence[Identified]) -> bool:
+    """Whether each record's key is its event's prediction_id."""
+    keys = [record.key for record in records if record.key is not None]
+    joined = b"\n".join(keys)
+    if len(keys) < len(records) or joined.count(b"\n") >= len(keys):  # a line's end in a key is told from no other
+        return False
+    return joined == "\n".join([event.prediction_id for event in events]).encode()
+
+
+def seconds_of(timestamps: Sequence[datetime | float | None]) -> Floats:
+    """Epoch seconds of many timestamps, NaN for None."""
+    if datetime in set(map(type, timestamps)):
+        timestamps = [to_epoch(t) if isinstance(t, datetime) else t for t in timestamps]
+    return np.array(timestamps, np.float64)
+
+
+def believable(seconds: Floats) -> NDArray[np.bool_]:
+    """Which times are believed: others were sent in another unit, say."""
+    sound: NDArray[np.bool_] = (seconds >= EARLIEST) & (seconds < LATEST)
+    return sound
 
 
 def wrong_key(key: bytes | None, prediction_id: str) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from operator import itemgetter
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec.structs import astuple
 
-from app.core.counting import Scalar
+from app.core.counting import NUMBERS, Scalar, Values
+from app.core.profile import Column
 from app.ingest.decoding import LinesDecoder
+
+_NO_FIELD = re.compile(r'["\\\x00-\x1f]')
+"""What msgspec takes in no field's name."""
 
 MAX_KNOWN_UNKNOWN = 100
 """Unknown features that get a place in the fast decoder; beyond them every run is decoded by name."""
@@ -21,43 +26,61 @@ class FeatureColumns:
 
     __slots__ = ("columns", "rejected", "unknown")
 
-    def __init__(self, columns: list[Sequence[Scalar]], unknown: list[tuple[int, str]], rejected: dict[int, str]):
+    def __init__(self, columns: list[Values], unknown: list[tuple[int, str]], rejected: dict[int, str]):
         self.columns = columns
         self.unknown = unknown
         self.rejected = rejected
 
 
 class FeaturesDecoder:
-    """Decodes feature objects through a struct made for the model; learns the unknown names it meets."""
+    """Decodes feature objects through a struct made for the model.
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = tuple(names)
+    It learns what it meets: unknown names, and numeric features that come as something else than a number. Where a
+    feature's name can be no field's, there is no struct (None), and all are decoded by name.
+    """
+
+    struct: type | None
+
+    def __init__(self, features: Sequence[Column]) -> None:
+        self._names = tuple(column.name for column in features)
+        self._numeric = {column.name for column in features if column.kind == "numeric"}
         self._extra: tuple[str, ...] = ()
         self._by_name: LinesDecoder[dict[str, Scalar]] = LinesDecoder(dict[str, Scalar])
-        self._by_struct = self._compile()
+        self._compile()
 
-    def _compile(self) -> LinesDecoder[Any]:
-        fields: list[tuple[str, Any, Any]] = [(f"f{i}", Scalar, None) for i in range(len(self._names))]
+    def _compile(self) -> None:
+        self.struct = None
+        if any(map(_NO_FIELD.search, self._names)):
+            return
+        fields: list[tuple[str, Any, Any]] = [
+            (f"f{i}", float | None if name in self._numeric else Scalar, None) for i, name in enumerate(self._names)
+        ]
         fields += [(f"x{i}", Scalar | msgspec.UnsetType, msgspec.UNSET) for i in range(len(self._extra))]
         wire = dict(zip([name for name, _, _ in fields], (*self._names, *self._extra), strict=True))
-        struct = msgspec.defstruct("Features", fields, rename=wire, forbid_unknown_fields=True, gc=False)
-        return LinesDecoder(struct)
+        self.struct = msgspec.defstruct("Features", fields, rename=wire, forbid_unknown_fields=True, gc=False)
+        self._by_struct: LinesDecoder[Any] = LinesDecoder(self.struct)
 
     def decode(self, documents: Sequence[msgspec.Raw]) -> FeatureColumns:
         """Columns of all documents. Rejected ones (by position) have None in every column."""
-        if not documents:
+        structs = None if self.struct is None else self._by_struct.decode(documents)
+        return self._decode_by_name(documents) if structs is None else self.columns_of(structs)
+
+    def columns_of(self, structs: Sequence[Any]) -> FeatureColumns:
+        """Columns of what was decoded to `struct`."""
+        if not structs:
             return FeatureColumns([() for _ in self._names], [], {})
-        structs = self._by_struct.decode(documents)
-        if structs is None:
-            return self._decode_by_name(documents)
-        columns: list[Sequence[Any]] = list(zip(*map(astuple, structs), strict=True)) if self._names else []
+        found: list[Sequence[Any]] = list(zip(*map(astuple, structs), strict=True)) if self._names else []
         unknown = [
             (row, name)
-            for name, column in zip(self._extra, columns[len(self._names) :], strict=True)
+            for name, column in zip(self._extra, found[len(self._names) :], strict=True)
             for row, value in enumerate(column)
             if value is not msgspec.UNSET
         ]
-        return FeatureColumns(columns[: len(self._names)], unknown, {})
+        columns: list[Values] = [
+            np.array(column, np.float64) if name in self._numeric else column
+            for name, column in zip(self._names, found, strict=False)
+        ]
+        return FeatureColumns(columns, unknown, {})
 
     def _decode_by_name(self, documents: Sequence[msgspec.Raw]) -> FeatureColumns:
         rows: list[dict[str, Scalar]] = []
@@ -65,25 +88,25 @@ class FeaturesDecoder:
         for i, document in enumerate(documents):
             found = self._by_name.decode_one(document)
             if isinstance(found, str):
-                rejected[i] = found.replace("`[...]`", "`features`").replace("`$[...]`", "`features`")
+                words = found.replace("`[...]`", "`features`").replace("`$[...]`", "`features`")
+                rejected[i] = words if "`features`" in words else f"{words} - at `features`"
                 found = {}
             rows.append(found)
         known = set(self._names)
         unknown = [(row, name) for row, found in enumerate(rows) for name in found if name not in known]
-        self._learn({name for _, name in unknown})
-        return FeatureColumns([[row.get(name) for row in rows] for name in self._names], unknown, rejected)
+        columns: list[Values] = [[row.get(name) for row in rows] for name in self._names]
+        self._learn({name for _, name in unknown}, columns)
+        return FeatureColumns(columns, unknown, rejected)
 
-    def _learn(self, names: set[str]) -> None:
-        fresh = sorted(names - set(self._extra))
-        room = MAX_KNOWN_UNKNOWN - len(self._extra)
-        if fresh and room > 0:
-            self._extra = (*self._extra, *fresh[:room])
-            self._by_struct = self._compile()
-
-
-def pick(columns: Sequence[Sequence[Scalar]], rows: Sequence[int]) -> list[Sequence[Scalar]]:
-    """The given rows of every column."""
-    if len(rows) == 1:
-        return [(column[rows[0]],) for column in columns]
-    chosen = itemgetter(*rows) if rows else lambda column: ()
-    return [chosen(column) for column in columns]
+    def _learn(self, unknown: set[str], columns: Sequence[Values]) -> None:
+        nameable = {name for name in unknown if not _NO_FIELD.search(name)}
+        fresh = sorted(nameable - set(self._extra))[: MAX_KNOWN_UNKNOWN - len(self._extra)]
+        loose = {
+            name
+            for name, column in zip(self._names, columns, strict=True)
+            if name in self._numeric and not set(map(type, column)) <= NUMBERS
+        }
+        if fresh or loose:
+            self._extra = (*self._extra, *fresh)
+            self._numeric -= loose
+            self._compile()

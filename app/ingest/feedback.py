@@ -7,7 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.core.joining import MICROSECONDS, NEVER, FeedbackBatch
-from app.ingest.decoding import EARLIEST, LATEST, LinesDecoder, Record, Rejected, ids_of, wrong_key
+from app.core.layout import Floats
+from app.ingest.decoding import (
+    EARLIEST,
+    LATEST,
+    UNBELIEVABLE,
+    LinesDecoder,
+    Record,
+    Rejected,
+    believable,
+    ids_of,
+    keys_fit,
+    seconds_of,
+    wrong_key,
+)
 from topics.events import FeedbackEvent, to_epoch
 
 _EVENTS = LinesDecoder(FeedbackEvent)
@@ -15,32 +28,39 @@ _EVENTS = LinesDecoder(FeedbackEvent)
 
 def feedback_batch(records: Sequence[Record]) -> tuple[FeedbackBatch, list[Rejected]]:
     """The batch of the sound records, in offset order, and the rejected ones."""
+    events = _EVENTS.decode([record.value or b"" for record in records])
+    if events is None or not keys_fit(records, events):
+        return _one_by_one(records)
+    seconds = seconds_of([event.timestamp for event in events])
+    if not (believable(seconds) | np.isnan(seconds)).all():
+        return _one_by_one(records)
+    return _batch(records, events, seconds), []
+
+
+def _one_by_one(records: Sequence[Record]) -> tuple[FeedbackBatch, list[Rejected]]:
     kept: list[Record] = []
     events: list[FeedbackEvent] = []
     rejected: list[Rejected] = []
-    decoded = _EVENTS.decode([record.value or b"" for record in records])
-    for i, record in enumerate(records):
-        event = decoded[i] if decoded is not None else _one(record)
+    for record in records:
+        event = "the record has no value" if record.value is None else _EVENTS.decode_one(record.value)
         reason = event if isinstance(event, str) else _wrong(record, event)
         if isinstance(event, str) or reason:
             rejected.append(Rejected(record, reason))
             continue
         kept.append(record)
         events.append(event)
-    time = [NEVER if e.timestamp is None else round(to_epoch(e.timestamp) * MICROSECONDS) for e in events]
-    batch = FeedbackBatch(
-        ids=ids_of([record.key or b"" for record in kept]),
-        actual=[event.actual for event in events],
-        time=np.array(time, np.int64),
-    )
-    return batch, rejected
+    return _batch(kept, events, seconds_of([event.timestamp for event in events])), rejected
 
 
-def _one(record: Record) -> FeedbackEvent | str:
-    return "the record has no value" if record.value is None else _EVENTS.decode_one(record.value)
+def _batch(records: Sequence[Record], events: Sequence[FeedbackEvent], seconds: Floats) -> FeedbackBatch:
+    time = np.full(len(events), NEVER, np.int64)
+    given = ~np.isnan(seconds)
+    time[given] = np.rint(seconds[given] * MICROSECONDS).astype(np.int64)
+    ids = ids_of([record.key or b"" for record in records])
+    return FeedbackBatch(ids=ids, actual=[event.actual for event in events], time=time)
 
 
 def _wrong(record: Record, event: FeedbackEvent) -> str:
     if event.timestamp is not None and not EARLIEST <= to_epoch(event.timestamp) < LATEST:
-        return "`timestamp` is outside 1970 to 2100: epoch timestamps are in seconds, not milliseconds"
+        return UNBELIEVABLE
     return wrong_key(record.key, event.prediction_id)

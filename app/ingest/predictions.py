@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from msgspec import Raw, Struct
+from numpy.typing import NDArray
 
-from app.core.counting import Scalar
+from app.core.counting import Scalar, Values, pick
 from app.core.joining import MICROSECONDS, PredictionBatch, Watched
-from app.ingest.decoding import EARLIEST, LATEST, LinesDecoder, Record, Rejected, ids_of, wrong_key
-from app.ingest.features import FeaturesDecoder, pick
+from app.core.layout import Floats
+from app.ingest.decoding import (
+    EARLIEST,
+    LATEST,
+    UNBELIEVABLE,
+    LinesDecoder,
+    Record,
+    Rejected,
+    believable,
+    ids_of,
+    keys_fit,
+    seconds_of,
+    wrong_key,
+)
+from app.ingest.features import FeaturesDecoder
 from topics.events import Heartbeat, Name, Timestamp, to_epoch
 
 HEARTBEAT = ("driftline", b"heartbeat")
@@ -41,28 +57,61 @@ def is_heartbeat(record: Record) -> bool:
 
 def heartbeat_of(record: Record) -> Heartbeat | Rejected:
     """The heartbeat in a record."""
-    found = _HEARTBEATS.decode_one(record.value or b"")
+    found = "the record has no value" if record.value is None else _HEARTBEATS.decode_one(record.value)
     if isinstance(found, str):
         return Rejected(record, found)
-    return found if _believable(to_epoch(found.timestamp)) else Rejected(record, _UNBELIEVABLE)
+    return found if EARLIEST <= to_epoch(found.timestamp) < LATEST else Rejected(record, UNBELIEVABLE)
 
 
 class Heads(Struct):
-    """The sound records of a run and their heads, and the records that are not."""
+    """The sound records of a run and their heads, and the records that are not.
+
+    `alone`: all are of this decoder's model version, and their features are decoded by it already.
+    """
 
     records: list[Record]
     heads: list[Head]
     rejected: list[Rejected]
+    alone: AloneDecoder | None = None
 
     def versions(self) -> set[tuple[str, str]]:
         """The model versions that occur."""
+        if self.alone is not None:
+            return {self.alone.version}
         return {(head.model, head.model_version) for head in self.heads}
 
 
-def heads_of(records: Sequence[Record]) -> Heads:
-    """Decode everything but the features."""
-    heads = _HEADS.decode([record.value or b"" for record in records])
-    if heads is not None and _keys_fit(records, heads):
+class AloneDecoder:
+    """Decodes runs of one model version's predictions, features and all, in one go; no run that has others."""
+
+    def __init__(self, version: tuple[str, str], features: FeaturesDecoder) -> None:
+        self.version = version
+        self.features = features
+        self._struct: type | None = None
+        self._lines: LinesDecoder[Any] = _HEADS
+
+    def decode(self, values: Sequence[bytes]) -> list[Any] | None:
+        """Predictions whose `features` are of the features decoder's struct, or None."""
+        if self.features.struct is None:
+            return None
+        if self._struct is not self.features.struct:
+            self._struct = self.features.struct
+            own = {"model": Literal[self.version[0]], "model_version": Literal[self.version[1]],
+                   "features": self._struct}  # fmt: skip
+            fields = [(f.name, own.get(f.name, f.type), f.default) for f in msgspec.structs.fields(Head)]
+            struct = msgspec.defstruct("Alone", fields, frozen=True, gc=False)
+            self._lines = LinesDecoder(struct)
+        return self._lines.decode(values)
+
+
+def heads_of(records: Sequence[Record], alone: AloneDecoder | None = None) -> Heads:
+    """Decode everything but the features, or with them when all are of the one model version that is expected."""
+    values = [record.value or b"" for record in records]
+    heads = None if alone is None or not records else alone.decode(values)
+    if heads is not None and keys_fit(records, heads):
+        return Heads(list(records), heads, [], alone)
+    heads = _HEADS.decode(values)
+    if heads is not None and keys_fit(records, heads):
         return Heads(list(records), heads, [])
     found = Heads([], [], [])
     for record in records:
@@ -76,22 +125,6 @@ def heads_of(records: Sequence[Record]) -> Heads:
     return found
 
 
-def _keys_fit(records: Sequence[Record], heads: Sequence[Head]) -> bool:
-    keys = [record.key for record in records]
-    if None in keys:
-        return False
-    return (
-        b"\n".join(key for key in keys if key is not None) == "\n".join([head.prediction_id for head in heads]).encode()
-    )
-
-
-def _believable(seconds: float) -> bool:
-    return EARLIEST <= seconds < LATEST
-
-
-_UNBELIEVABLE = "`timestamp` is outside 1970 to 2100: epoch timestamps are in seconds, not milliseconds"
-
-
 class PredictionColumns:
     """Makes batches: knows each watched model version's decoder."""
 
@@ -99,76 +132,96 @@ class PredictionColumns:
         self._watched = watched
         self._number_of = number_of
         self._decoders: dict[int, FeaturesDecoder] = {}
+        self.expected: AloneDecoder | None = None
+        """For the next run, when the last one was of one model version alone."""
 
     def batch(self, found: Heads) -> tuple[PredictionBatch, list[Rejected], list[Record]]:
         """The batch, the rejected records, and the records of the batch in its order."""
         rejected = list(found.rejected)
-        models = [self._number_of(head.model, head.model_version) for head in found.heads]
-        times = [
-            t if type(t) is float else t.timestamp()  # type: ignore[union-attr]
-            for t in [head.timestamp for head in found.heads]
-        ]
+        models = self._models(found)
+        if found.alone is not None and self._decoders.get(int(models[0])) is not found.alone.features:
+            found = heads_of(found.records)  # the version has another profile than a moment ago
+        times = seconds_of([head.timestamp for head in found.heads])
         reasons: dict[int, str] = {}
-        for i in [i for i, model in enumerate(models) if model is None]:
+        for i in np.flatnonzero(models < 0).tolist():
             head = found.heads[i]
             reasons[i] = f"unknown `model_version`: {head.model} {head.model_version} is not registered"
-        if times and not (min(times) >= EARLIEST and max(times) < LATEST):
-            reasons |= {i: _UNBELIEVABLE for i, time in enumerate(times) if not _believable(time)}
-        columns, unknown = self._columns(found.heads, models, reasons)
-        kept = [i for i in range(len(found.heads)) if i not in reasons]
-        rejected += [Rejected(found.records[i], reason) for i, reason in sorted(reasons.items())]
-        records = found.records if not reasons else [found.records[i] for i in kept]
-        position = {row: i for i, row in enumerate(kept)} if unknown else {}
+        reasons |= dict.fromkeys(np.flatnonzero(~believable(times)).tolist(), UNBELIEVABLE)
+        columns, unknown = self._columns(found, models, reasons)
+        self._expect(found, models)
+        records = found.records
+        if reasons:
+            rejected += [Rejected(found.records[i], reason) for i, reason in sorted(reasons.items())]
+            kept = [i for i in range(len(found.heads)) if i not in reasons]
+            position = {row: i for i, row in enumerate(kept)}
+            unknown = {m: [(position[row], name) for row, name in names] for m, names in unknown.items()}
+            records, models, times = [found.records[i] for i in kept], models[kept], times[kept]
         batch = PredictionBatch(
             ids=ids_of([record.key or b"" for record in records]),
-            model=np.array([models[i] for i in kept], np.int16),
-            time=np.rint(np.array([times[i] for i in kept], np.float64) * MICROSECONDS).astype(np.int64),
+            model=models,
+            time=np.rint(times * MICROSECONDS).astype(np.int64),
             columns=columns,
-            unknown={m: [(position[row], name) for row, name in names] for m, names in unknown.items()},
+            unknown=unknown,
         )
         return batch, rejected, records
 
+    def _models(self, found: Heads) -> NDArray[np.int16]:
+        """Each row's model number, -1 for those that are not registered."""
+        numbers = {version: self._number_of(*version) for version in found.versions()}
+        if len(numbers) == 1:
+            number = next(iter(numbers.values()))
+            return np.full(len(found.heads), -1 if number is None else number, np.int16)
+        rows = [numbers[head.model, head.model_version] for head in found.heads]
+        return np.array([-1 if number is None else number for number in rows], np.int16)
+
+    def _expect(self, found: Heads, models: NDArray[np.int16]) -> None:
+        versions = found.versions()
+        if len(versions) != 1 or models[0] < 0:
+            self.expected = None
+            return
+        version, decoder = versions.pop(), self._decoder(int(models[0]))
+        if self.expected is None or self.expected.version != version or self.expected.features is not decoder:
+            self.expected = AloneDecoder(version, decoder)
+
     def _columns(
-        self, heads: Sequence[Head], models: Sequence[int | None], reasons: dict[int, str]
-    ) -> tuple[dict[int, Sequence[Sequence[Scalar]]], dict[int, list[tuple[int, str]]]]:
+        self, found: Heads, models: NDArray[np.int16], reasons: dict[int, str]
+    ) -> tuple[dict[int, Sequence[Values]], dict[int, Sequence[tuple[int, str]]]]:
         """Columns of each model's rows, and unknown features by row of the run. Adds to the reasons."""
-        columns: dict[int, Sequence[Sequence[Scalar]]] = {}
-        unknown: dict[int, list[tuple[int, str]]] = {}
-        for number in {model for model in models if model is not None}:
-            rows = [i for i, model in enumerate(models) if model == number and i not in reasons]
-            of_model = [heads[i] for i in rows] if len(rows) < len(heads) else heads
-            found = self._decoder(number).decode([head.features for head in of_model])
-            probabilities, wrong = _probabilities(self._watched[number], of_model)
-            made = [*found.columns, [head.prediction for head in of_model]]
+        columns: dict[int, Sequence[Values]] = {}
+        unknown: dict[int, Sequence[tuple[int, str]]] = {}
+        for number in np.unique(models[models >= 0]).tolist():
+            rows = [i for i in np.flatnonzero(models == number).tolist() if i not in reasons]
+            heads = [found.heads[i] for i in rows] if len(rows) < len(found.heads) else found.heads
+            raw = [head.features for head in heads]
+            decoder = self._decoder(number)
+            features = decoder.decode(raw) if found.alone is None else decoder.columns_of(raw)
+            probabilities, wrong = _probabilities(self._watched[number], heads)
+            made: list[Values] = [*features.columns, [head.prediction for head in heads]]
             if self._watched[number].layout.probability is not None:
                 made.append(probabilities)
-            bad = found.rejected | wrong
+            bad = features.rejected | wrong
             if bad:
                 reasons |= {rows[i]: reason for i, reason in bad.items()}
-                good = [i for i in range(len(rows)) if i not in bad]
-                made = list(pick(made, good))
+                made = pick(made, [i for i in range(len(rows)) if i not in bad])
             columns[number] = made
-            if found.unknown:
-                unknown[number] = [(rows[i], name) for i, name in found.unknown if i not in bad]
+            if features.unknown:
+                unknown[number] = [(rows[i], name) for i, name in features.unknown if i not in bad]
         return columns, unknown
 
     def _decoder(self, number: int) -> FeaturesDecoder:
         decoder = self._decoders.get(number)
         if decoder is None:
-            names = [column.name for column in self._watched[number].profile.features]
-            decoder = self._decoders[number] = FeaturesDecoder(names)
+            decoder = self._decoders[number] = FeaturesDecoder(self._watched[number].profile.features)
         return decoder
 
 
-def _probabilities(watched: Watched, heads: Sequence[Head]) -> tuple[list[Scalar], dict[int, str]]:
-    """Probabilities of the positive class, and what is wrong with some, by position."""
+def _probabilities(watched: Watched, heads: Sequence[Head]) -> tuple[Floats, dict[int, str]]:
+    """Probabilities of the positive class (NaN: none), and what is wrong with some, by position."""
     raw = [head.probability for head in heads]
-    if set(map(type, raw)) == {float}:
-        numbers: list[Scalar] = list(raw)  # type: ignore[arg-type]
-    else:
+    if dict in set(map(type, raw)):
         positive = watched.profile.labels[-1] if watched.profile.labels else ""
-        numbers = [p.get(positive) if isinstance(p, dict) else p for p in raw]
-    present = np.array(numbers, np.float64)
+        raw = [p.get(positive) if isinstance(p, dict) else p for p in raw]
+    numbers = np.array(raw, np.float64)
     with np.errstate(invalid="ignore"):
-        outside = np.flatnonzero((present < 0.0) | (present > 1.0))
+        outside = np.flatnonzero((numbers < 0.0) | (numbers > 1.0))
     return numbers, dict.fromkeys(outside.tolist(), "`probability` is not between 0 and 1")

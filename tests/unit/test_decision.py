@@ -118,6 +118,21 @@ def test_data_quality_is_told() -> None:
     assert (x.missing, x.invalid, c.unseen, c.unseen_names) == (299, 1, 100, {"z": 100})
 
 
+def test_missing_values_are_compared_with_the_reference() -> None:
+    half = np.where(np.arange(2000) % 10 < 3, np.nan, normal(2000))
+    layout = layout_for({"gaps": half, "full": normal(2000)})
+
+    def missing(gaps: int, full: int) -> list[tuple[float, bool]]:
+        window = {"gaps": [*[None] * gaps, *[0.5] * (1000 - gaps)], "full": [*[None] * full, *[0.5] * (1000 - full)]}
+        decision = drift_decision(layout, input_pane(layout, window, ["no"] * 1000), DEFAULT)
+        return [(f.reference_missing, f.missing_rises) for f in decision.features]
+
+    assert missing(300, 0) == [(0.3, False), (0.0, False)]
+    assert missing(320, 1) == [(0.3, False), (0.0, False)]  # chance
+    assert missing(400, 30) == [(0.3, True), (0.0, True)]
+    assert missing(0, 1000) == [(0.3, False), (0.0, True)]  # fewer than before is no fault
+
+
 def test_an_empty_window_is_insufficient() -> None:
     decision = drift({"x": normal(2000)}, {"x": normal(0)})
     assert (decision.n, decision.sufficient, decision.features[0].statistic) == (0, False, None)

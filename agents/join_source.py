@@ -1,0 +1,127 @@
+"""One source partition of the join: what is held of it, and how it is built again from its saved deltas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from app.core import expiry, join_delta
+from app.core.join_delta import JoinDelta
+from app.core.joining import JoinState, Watched
+
+EPOCHS_SINCE = 1_577_836_800
+"""2020-01-01: a recovery is numbered by the seconds since, which leaves 40 bits below it for offsets."""
+
+Offsets = tuple[int, int]
+"""The next to read of predictions and of feedback."""
+
+deltas = msgspec.msgpack.Decoder(JoinDelta)
+owners = msgspec.msgpack.Decoder(tuple[int, Offsets])
+
+
+@dataclass(slots=True)
+class Source:
+    """One source partition: its join, how far it has read, what of it is saved."""
+
+    state: JoinState
+    offsets: list[int] = field(default_factory=lambda: [0, 0])
+    saved: Offsets = (0, 0)
+    ordinal: int = 0
+    saved_at: float = 0.0
+    keys: list[str] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    announced: bool = False
+    swept: dict[int, int] = field(default_factory=dict)
+    dropped: dict[int, int] = field(default_factory=dict)
+    arrived: dict[int, float] = field(default_factory=dict)
+    told: dict[int, tuple[int, bool, int]] = field(default_factory=dict)
+    caught_up: list[bool] = field(default_factory=lambda: [False, False])
+    fed_at: float = 0.0
+    epoch: int = 0
+
+    def revision(self) -> int:
+        """Of what is published now: higher than all from before the last recovery, whatever that had reached."""
+        return (self.epoch << 40) + sum(self.offsets)
+
+    @property
+    def unsaved(self) -> int:
+        """Records read since the last checkpoint."""
+        return sum(self.offsets) - sum(self.saved)
+
+
+def recover(
+    partition: int,
+    table: Iterable[tuple[str, bytes]],
+    watched: Sequence[Watched],
+    watch: Callable[[str, str], object],
+) -> Source:
+    """Follow the chain of a partition's deltas from its first; what is not reachable is read anew.
+
+    Another worker's last delta can arrive after the partition has gone on without it: such an orphan is left out,
+    and dropped with the next checkpoint, before it could be taken for the first of the chain. `watch` compiles a
+    model version into `watched`.
+    """
+    rows = [(key, value) for key, value in table if value]
+    found = {key: deltas.decode(value) for key, value in rows if key.startswith(f"{partition}/")}
+    known = {key: owners.decode(value) for key, value in rows if key.startswith(f"owner/{partition}/")}
+    valid = _not_late(found, known.values())
+    source = Source(JoinState(watched))
+    begins = {delta.from_offsets: key for key, delta in valid.items()}
+    ends = {delta.to_offsets for delta in valid.values()}
+    at = min((begin for begin in begins if begin not in ends), default=None)
+    while at is not None and at in begins:
+        delta = found[begins[at]]
+        for model, version, _ in delta.models:
+            watch(model, version)
+        join_delta.restore(source.state, delta)
+        source.keys.append(begins[at])
+        at = delta.to_offsets
+    source.orphans = [*(found.keys() - set(source.keys)), *known]
+    source.epoch = max([delta.epoch for delta in found.values()] + [epoch for epoch, _ in known.values()], default=0)
+    if at is not None:
+        source.offsets, source.saved = list(at), at
+    expiry.sweep_again(source.state)
+    source.swept = {model: tally.swept for model, tally in source.state.tallies.items()}
+    source.ordinal = source.state.rows.next_ordinal
+    return source
+
+
+def spent_keys(source: Source, table: Mapping[str, bytes]) -> list[str]:
+    """The oldest deltas, if they hold only what was forgotten before the last one that is saved: to be dropped.
+
+    Dropped any earlier, a recovery would take what is left of their panes for the whole.
+    """
+    horizons, source.swept = source.swept, {model: tally.swept for model, tally in source.state.tallies.items()}
+    if horizons == source.dropped:
+        return []
+    source.dropped = horizons
+    spent: list[str] = []
+    for key in source.keys:
+        delta = deltas.decode(table[key])
+        if not expiry.is_spent(delta, source.state, horizons):
+            break
+        expiry.keep_waiting(delta, source.state)
+        spent.append(key)
+    return spent
+
+
+def _not_late(found: Mapping[str, JoinDelta], known: Iterable[tuple[int, Offsets]]) -> dict[str, JoinDelta]:
+    """The deltas that do not reach beyond where a later owner of the partition has begun.
+
+    What that owner published of the same records has a higher revision, so its counts are the ones to go on from.
+    `known`: each owner's epoch, and where it began.
+    """
+    began = sorted([*((delta.epoch, delta.from_offsets) for delta in found.values()), *known], reverse=True)
+    limits: dict[int, Offsets] = {}
+    least = (1 << 62, 1 << 62)
+    for epoch, (predictions, feedback) in began:
+        if epoch not in limits:
+            limits[epoch] = least
+        least = (min(least[0], predictions), min(least[1], feedback))
+    return {
+        key: delta
+        for key, delta in found.items()
+        if delta.to_offsets[0] <= limits[delta.epoch][0] and delta.to_offsets[1] <= limits[delta.epoch][1]
+    }

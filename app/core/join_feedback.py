@@ -1,0 +1,115 @@
+"""The feedback side of the join: truth is written to its prediction and counted, corrected, or kept waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.counting import Scalar
+from app.core.id_index import Ids
+from app.core.join_rows import NewRows
+from app.core.joining import FeedbackBatch, JoinState
+from app.core.layout import Floats
+from app.core.outcome import outcome_slots
+from app.core.pane_buffer import by_group
+
+
+def add_feedback(state: JoinState, batch: FeedbackBatch) -> None:
+    """Join a run of feedback: count it, correct what it replaces, or keep it waiting."""
+    if not len(batch.ids):
+        return
+    state.feedback_time = max(state.feedback_time, int(batch.time.max()))
+    found = state.rows.find(batch.ids)
+    _wait(state, batch, np.flatnonzero(found < 0))
+    known = np.flatnonzero(found >= 0)
+    _join_last(state, found[known], batch.time[known], [batch.actual[i] for i in known.tolist()])
+
+
+def _join_last(state: JoinState, rows: NDArray[np.int32], time: NDArray[np.int64], actual: Sequence[Scalar]) -> None:
+    """Join feedback of rows, in offset order: of each row the last that is in time wins."""
+    watched = np.flatnonzero(state.rows["model"][rows] >= 0)  # a profile may be gone since the prediction
+    known = watched[_in_time(state, rows[watched], time[watched])]
+    last = dict(zip(rows[known].tolist(), known.tolist(), strict=True))
+    if last:
+        _join(state, np.fromiter(last, np.int32, len(last)), [actual[i] for i in last.values()])
+
+
+def _wait(state: JoinState, batch: FeedbackBatch, positions: NDArray[np.intp]) -> None:
+    waiting = state.waiting
+    times = batch.time[positions].tolist()
+    for key, i, time in zip(_keys(batch.ids[positions]), positions.tolist(), times, strict=True):
+        had = waiting.get(key)
+        earlier = () if had is None else tuple(one for one in had if one[1] < time)  # in time where this is not
+        waiting[key] = state.waiting_since[key] = (*earlier, (batch.actual[i], time))
+
+
+def _in_time(state: JoinState, rows: NDArray[np.int32], time: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether feedback came within the retention of its prediction's pane; the rest is counted as expired."""
+    model, pane = state.rows["model"][rows], state.rows["pane"][rows].astype(np.int64)
+    size = np.array([w.pane for w in state.watched], np.int64)[model]
+    retention = np.array([w.retention for w in state.watched], np.int64)[model]
+    expired: NDArray[np.bool_] = time > (pane + 1) * size + retention
+    state.expired_feedback += int(expired.sum())
+    return ~expired
+
+
+def join_waiting(state: JoinState, new: NewRows, rows: NDArray[np.int32]) -> None:
+    """Join rows that were just added with the feedback that waits for them."""
+    keys = [(i, key) for i, key in enumerate(_keys(new.ids)) if key in state.waiting]
+    found = [(i, actual, time) for i, key in keys for actual, time in state.waiting.pop(key)]
+    state.waiting_since |= {key: None for _, key in keys}
+    if found:
+        waiting = rows[[i for i, _, _ in found]]
+        time = np.array([time for _, _, time in found], np.int64)
+        _join_last(state, waiting, time, [actual for _, actual, _ in found])
+
+
+def _keys(ids: Ids) -> list[bytes]:
+    """Ids as bytes, for a dict."""
+    keys: list[bytes] = np.ascontiguousarray(ids).view("V16").ravel().tolist()
+    return keys
+
+
+def _join(state: JoinState, rows: NDArray[np.int32], actual: Sequence[Scalar]) -> None:
+    """Write the truth of distinct rows and count it; what it replaces is taken back."""
+    model = state.rows["model"][rows].astype(np.int32)
+    truth = np.empty(len(rows))
+    for number, picked in by_group(model):
+        watched = state.watched[number]
+        truth[picked] = watched.actuals_of([actual[i] for i in picked.tolist()])
+        # Feedback without a time of its own is not older than its prediction: so expiry goes on without times.
+        oldest = int(state.rows["pane"][rows[picked]].max()) * watched.pane
+        state.feedback_time = max(state.feedback_time, oldest)
+    _write_truth(state, rows, truth)
+    state.joined_since.append((state.rows["ordinal"][rows].astype(np.uint32), truth))
+
+
+def _write_truth(state: JoinState, rows: NDArray[np.int32], truth: Floats) -> None:
+    had = state.rows["joined"][rows].astype(np.bool_)
+    before = state.rows["actual"][rows].astype(np.float64)
+    state.rows.join(rows, truth)
+    same = had & ((before == truth) | (np.isnan(before) & np.isnan(truth)))
+    for model, picked in by_group(state.rows["model"][rows].astype(np.int32)):
+        state.tally(model).feedback += int((~had[picked]).sum())
+    _count_outcomes(state, rows[~same], truth[~same], +1)
+    replaced = had & ~same
+    _count_outcomes(state, rows[replaced], before[replaced], -1)
+
+
+def _count_outcomes(state: JoinState, rows: NDArray[np.int32], truth: Floats, sign: int) -> None:
+    model = state.rows["model"][rows].astype(np.int32)
+    for number, picked in by_group(model):
+        of_model = rows[picked]
+        found, sums = outcome_slots(
+            state.watched[number].outcomes,
+            state.rows["label"][of_model].astype(np.int64),
+            state.rows["value"][of_model].astype(np.float64),
+            truth[picked],
+        )
+        slots = found.astype(np.int32)
+        for pane, part in by_group(state.rows["pane"][of_model].astype(np.int32)):
+            buffer = state.outcome_pane((number, pane))
+            count = buffer.add if sign > 0 else buffer.subtract
+            count(slots[part], sums[part])

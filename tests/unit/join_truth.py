@@ -1,0 +1,217 @@
+"""What the source logs of a join come to, recomputed in plain Python, a record at a time."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import log
+from typing import Any, TypeGuard
+
+from app.core.layout import Layout, layout_of
+from app.core.profile import Column, Profile
+from tests.unit.join_log import PANES, PROFILES, Producer, Registry
+from tests.unit.reports import StubRecord
+
+FIXED_POINT = 2**20
+SPELLED = {"NaN": None, "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+Cell = tuple[str, str, float, int]
+"""Version, kind of pane, its start, partition."""
+
+
+@dataclass
+class Total:
+    """What one pane of one partition counts."""
+
+    n: int = 0
+    slots: Counter[int] = field(default_factory=Counter)
+    sums: list[int] = field(default_factory=list)
+    names: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, slots: Sequence[int], sums: Sequence[int], names: Sequence[tuple[str, str]] = ()) -> None:
+        """Count one row."""
+        self.n += 1
+        self.slots.update(slots)
+        self.sums = [a + b for a, b in zip(self.sums or [0] * len(sums), sums, strict=True)]
+        self.names.update(names)
+
+
+@dataclass
+class Tallies:
+    """What one model version's progress in one partition must say. `unjoined`: ends of panes that lack truth."""
+
+    predictions: int = 0
+    feedback: int = 0
+    duplicates: int = 0
+    late: int = 0
+    newest: float = float("-inf")
+    unjoined: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Truth:
+    """All totals and all tallies; offsets (partition, topic, offset) of what must be a dead letter."""
+
+    totals: dict[Cell, Total] = field(default_factory=dict)
+    tallies: dict[tuple[str, int], Tallies] = field(default_factory=dict)
+    rejected: set[tuple[int, int, int]] = field(default_factory=set)
+
+
+def truth(producer: Producer, registry: Registry) -> Truth:
+    """What the logs come to: predictions first, in their order, then the last feedback of each that is in time."""
+    found = Truth()
+    for partition in range(producer.partitions):
+        kept = _predictions(found, registry, partition, producer.logs[partition, 0])
+        answers = _answers(found, registry, partition, producer.logs[partition, 1], kept)
+        for key, (version, pane, event) in kept.items():
+            tally = found.tallies[version, partition]
+            if key not in answers:
+                tally.unjoined.append(pane + PANES[version])
+                continue
+            tally.feedback += 1
+            total = found.totals.setdefault((version, "outcome", pane, partition), Total())
+            total.add(*outcome(PROFILES[version], event, answers[key]))
+    return found
+
+
+Kept = dict[str, tuple[str, float, dict[str, Any]]]
+
+
+def _predictions(found: Truth, registry: Registry, partition: int, log: Sequence[StubRecord]) -> Kept:
+    kept: Kept = {}
+    for record in log:
+        event = json.loads(record.value or b"")
+        if "model_version" not in event:
+            found.rejected.add((partition, 0, record.offset))
+            continue
+        version, time = event["model_version"], event["timestamp"]
+        tally = found.tallies.setdefault((version, partition), Tallies())
+        tally.newest = max(tally.newest, time)
+        if record.headers:
+            continue
+        size, windows = PANES[version], registry.windows(version)
+        pane = time // size * size
+        if pane + size + windows.most_late <= tally.newest:
+            tally.late += 1
+            found.rejected.add((partition, 0, record.offset))
+        elif event["prediction_id"] in kept:
+            tally.duplicates += 1
+        else:
+            tally.predictions += 1
+            kept[event["prediction_id"]] = (version, pane, event)
+            total = found.totals.setdefault((version, "input", pane, partition), Total())
+            total.add(*inputs(layout_of(PROFILES[version]), event))
+    return kept
+
+
+def _answers(
+    found: Truth, registry: Registry, partition: int, log: Sequence[StubRecord], kept: Kept
+) -> dict[str, object]:
+    answers: dict[str, object] = {}
+    for record in log:
+        event = json.loads(record.value or b"")
+        if "actual" not in event:
+            found.rejected.add((partition, 1, record.offset))
+            continue
+        if event["prediction_id"] not in kept:
+            continue
+        version, pane, _ = kept[event["prediction_id"]]
+        last = pane + PANES[version] + registry.windows(version).retention
+        if "timestamp" not in event or event["timestamp"] <= last:
+            answers[event["prediction_id"]] = event["actual"]
+    return answers
+
+
+def spelled(value: object) -> str:
+    """A category as text: JSON's booleans, whole numbers without a point."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def inputs(layout: Layout, event: dict[str, Any]) -> tuple[list[int], list[int], list[tuple[str, str]]]:
+    """Slots, sums and unexpected names of one prediction."""
+    profile = layout.profile
+    probability = event.get("probability")
+    if isinstance(probability, dict):
+        probability = probability.get(profile.labels[1])
+    values = [event["features"].get(column.name) for column in profile.features] + [event["prediction"]]
+    values += [probability] if profile.probability is not None else []
+    slots, sums, names = list[int](), list[int](), list[tuple[str, str]]()
+    offset = 0
+    for column, value in zip(profile.columns, values, strict=True):
+        size = 2 * len(column.values) + 5 if column.kind == "numeric" else len(column.categories) + 3
+        if column.kind == "numeric":
+            slot, number = numeric(column, value, size)
+            scaled = 0.0 if number is None else max(-1024.0, min(1024.0, (number - column.centre) / column.scale))
+            sums += [round(scaled * FIXED_POINT), round(scaled * scaled * FIXED_POINT)]
+        else:
+            slot = categorical(column, value, size)
+            names += [(column.name, spelled(value))] if slot == size - 3 else []
+        slots.append(offset + slot)
+        offset += size
+    known = {column.name for column in profile.features}
+    names += [("", name) for name in event["features"] if name not in known]
+    mass = [0, 0]
+    if profile.task == "binary" and spelled(event["prediction"]) in profile.labels and probability is not None:
+        mass[profile.labels.index(spelled(event["prediction"]))] = round(probability * FIXED_POINT)
+    return slots, sums + mass, names
+
+
+def numeric(column: Column, value: object, size: int) -> tuple[int, float | None]:
+    """The slot of a number among the reference's values; the number, None where there is none."""
+    if isinstance(value, str) and value in SPELLED:
+        value = SPELLED[value]
+    if value is None:
+        return size - 2, None
+    if isinstance(value, (bool, str)) or not isinstance(value, (int, float)):
+        return size - 1, None
+    if value in (float("inf"), float("-inf")):
+        return (size - 3 if value > 0 else 0), value
+    below = bisect_left(column.values, value)
+    return 2 * below + 1 + (value in column.values), value
+
+
+def categorical(column: Column, value: object, size: int) -> int:
+    """The slot of a category."""
+    if value is None:
+        return size - 2
+    return column.categories.index(spelled(value)) if spelled(value) in column.categories else size - 3
+
+
+def outcome(profile: Profile, event: dict[str, Any], actual: object) -> tuple[list[int], list[int]]:
+    """Slots and sums of one prediction with its truth."""
+    if profile.task == "regression":
+        return _regression(profile, event["prediction"], actual)
+    k = len(profile.labels)
+    size = k * k + (4000 if k == 2 else 0) + 1
+    predicted = spelled(event["prediction"])
+    sums = [0, 0] if k == 2 else []
+    if predicted not in profile.labels or spelled(actual) not in profile.labels:
+        return [size - 1], sums
+    code = profile.labels.index(spelled(actual))
+    slots = [code * k + profile.labels.index(predicted)]
+    p = event.get("probability")
+    p = p.get(profile.labels[1]) if isinstance(p, dict) else p
+    if k == 2 and p is not None:
+        slots.append(4 + 2000 * code + min(int(p * 2000), 1999))
+        loss = -log(max(p if code else 1.0 - p, 1e-15))
+        sums = [round((p - code) ** 2 * FIXED_POINT), round(loss * FIXED_POINT)]
+    return slots, sums
+
+
+def _regression(profile: Profile, prediction: object, actual: object) -> tuple[list[int], list[int]]:
+    value = SPELLED.get(prediction) if isinstance(prediction, str) else prediction
+    if not _is_number(value) or not _is_number(actual):
+        return [0], [0, 0, 0, 0]
+    scale, centre = profile.prediction.scale, profile.prediction.centre
+    error = min(1024.0, abs((value - actual) / scale))
+    y = max(-1024.0, min(1024.0, (actual - centre) / scale))
+    return [], [round(part * FIXED_POINT) for part in (error, error * error, y, y * y)]
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

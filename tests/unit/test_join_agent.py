@@ -1,0 +1,101 @@
+"""The join agent against plain recomputation, through crashes, rebalances, late owners and re-read records."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from tests.unit.join_world import World
+
+EXPIRING = {"retention": 600.0, "lateness": 200.0}
+PARTITIONS = st.integers(0, 1)
+TOPICS = st.sampled_from([0, 1])
+
+
+class JoinMachine(RuleBasedStateMachine):
+    """Anything that can happen to a join, in any order."""
+
+    @initialize(seed=st.integers(0, 1 << 32), expiring=st.booleans())
+    def begin(self, seed: int, expiring: bool) -> None:
+        rng = random.Random(seed)
+        self.world = World(rng, ordered=True, windows=EXPIRING) if expiring else World(rng)
+
+    @rule(n=st.integers(1, 20))
+    def produce(self, n: int) -> None:
+        self.world.produce(n)
+
+    @rule(partition=PARTITIONS, topic=TOPICS, most=st.integers(0, 12), again=st.sampled_from([0, 0, 0, 1, 6]))
+    def read(self, partition: int, topic: int, most: int, again: int) -> None:
+        self.world.read(partition, topic, most, again)
+
+    @rule(seconds=st.sampled_from([1.0, 1.0, 1.0, 15.0]))
+    def wait(self, seconds: float) -> None:
+        self.world.wait(seconds)
+
+    @rule(steps=st.integers(0, 8))
+    def doom(self, steps: int) -> None:
+        self.world.doom(steps)
+
+    @rule(lost=st.integers(0, 2), lingers=st.booleans())
+    def crash(self, lost: int, lingers: bool) -> None:
+        self.world.crash(lost, lingers=lingers)
+
+    @rule()
+    def rebalance(self) -> None:
+        self.world.rebalance()
+
+    @rule(partition=PARTITIONS, topic=TOPICS, most=st.integers(0, 12))
+    def linger(self, partition: int, topic: int, most: int) -> None:
+        self.world.linger(partition, topic, most)
+
+    @rule()
+    def settle(self) -> None:
+        self.world.settle()
+        assert self.world.differences() == []
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        self.settle()
+        self.world.crash(0)
+        assert not self.world.unread()
+        self.world.produce(10)
+        self.settle()
+
+
+TestJoin = JoinMachine.TestCase
+TestJoin.settings = settings(stateful_step_count=40)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_long_life_counts_what_was_sent(seed: int) -> None:
+    rng = random.Random(seed)
+    world = World(rng, ordered=True, windows=EXPIRING) if seed % 2 else World(rng)
+    for turn in range(1200):
+        life(world, rng)
+        if turn % 300 == 299:
+            world.settle()
+            assert world.differences() == []
+
+
+def life(world: World, rng: random.Random) -> None:
+    """One of the things that can happen."""
+    partition, topic, kind = rng.randrange(2), rng.randrange(2), rng.random()
+    if kind < 0.2:
+        world.produce(rng.randrange(1, 12))
+    elif kind < 0.65:
+        world.read(partition, topic, rng.randrange(15), again=rng.choice([0, 0, 0, 3]))
+    elif kind < 0.85:
+        world.wait(rng.choice([0.4, 1.0, 1.0, 15.0]))
+    elif kind < 0.88:
+        world.doom(rng.randrange(8))
+    elif kind < 0.9:
+        world.crash(rng.choice([0, 0, 1, 2]), lingers=rng.random() < 0.5)
+    elif kind < 0.91:
+        world.rebalance()
+    else:
+        world.linger(partition, topic, rng.randrange(15))
