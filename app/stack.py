@@ -14,6 +14,7 @@ from typing import Self
 import httpx
 
 from app.runtime.broker import find_kafka
+from app.runtime.listening import listen
 from app.runtime.settings import ENV_PREFIX, Settings
 from app.runtime.supervisor import ChildFailed, Command, Supervisor
 from app.runtime.topic_admin import ensure_topics
@@ -26,7 +27,10 @@ class NotReady(Exception):
 
 
 class Stack:
-    """Started on entering the context, stopped on leaving it; `settings` then name the Kafka that was found."""
+    """Started on entering the context, stopped on leaving it; `settings` then name the Kafka that was found.
+
+    Entering raises PortTaken, BrokerError, TopicError.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -41,6 +45,7 @@ class Stack:
         return f"http://{'127.0.0.1' if everywhere else host}:{self.settings.api_port}"
 
     def __enter__(self) -> Self:
+        listen(self.settings.api_host, self.settings.api_port).close()  # before anything is started
         self.settings.state_dir.mkdir(parents=True, exist_ok=True)
         with ExitStack() as held:
             kafka = held.enter_context(find_kafka(self.settings))

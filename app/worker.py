@@ -6,13 +6,15 @@ import asyncio
 import logging
 import signal
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from agents.alerts import Alerts
-from agents.join import Join, key_of, partition_of
+from agents.join import Join
 from agents.notify import Notify
+from agents.pane_events import key_of, partition_of
 from agents.windows import WindowsAgent
 from app.alerting.channels import channels_of
 from app.core.config import Monitoring
@@ -20,6 +22,7 @@ from app.ingest.decoding import Rejected
 from app.runtime.faust_app import FAILED, add_agent, changelogs, make_app, make_table
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Outgoing, Producer
+from app.runtime.quarantine import Quarantine, Quarantined
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from topics.events import PaneEvent
@@ -53,13 +56,14 @@ class Worker:
         return None if found is None else found.monitoring
 
     def _bind(self) -> None:
-        add = add_agent
         app, settings = self.app, self.settings
+        quarantine = Quarantine(settings.state_dir / "quarantine.json")
+        add = partial(add_agent, app, settings, quarantine)
         join_position = lambda tp, number: self.join.position(tp.partition, number)  # noqa: E731
-        add(app, settings, "join", [PREDICTIONS, FEEDBACK], join_position, self._join)
-        add(app, settings, "windows", [PANES], lambda tp, _: self.windows.position(tp.partition), self._windows)
-        add(app, settings, "alerts", [REPORTS], lambda tp, _: self.alerts.position(tp.partition) or 0, self._alerts)
-        add(app, settings, "notify", [ALERTS], lambda tp, _: self.notify.position(tp.partition) or 0, self._notify)
+        add("join", [PREDICTIONS, FEEDBACK], join_position, self._join)
+        add("windows", [PANES], lambda tp, _: self.windows.position(tp.partition), self._windows)
+        add("alerts", [REPORTS], lambda tp, _: self.alerts.position(tp.partition) or 0, self._alerts)
+        add("notify", [ALERTS], lambda tp, _: self.notify.position(tp.partition) or 0, self._notify)
 
         async def revoked(*_: Any, **__: Any) -> None:
             log.info("partitions revoked: their state is dropped, and recovered when they come back")
@@ -115,9 +119,11 @@ class Worker:
 
 
 def _dead_letter(rejected: Rejected) -> Outgoing:
-    record = rejected.record
+    record, reason = rejected.record, rejected.reason
+    if isinstance(record, Quarantined):
+        record, reason = record.original, record.reason
     headers = [
-        ("driftline-reason", rejected.reason.encode()),
+        ("driftline-reason", reason.encode()),
         ("driftline-topic", record.topic.encode()),
         ("driftline-partition", str(record.partition).encode()),
         ("driftline-offset", str(record.offset).encode()),

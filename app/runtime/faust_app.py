@@ -11,6 +11,7 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from app.runtime.quarantine import Quarantine
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import NamedTopic
 from app.runtime.transport import BatchTransport, Position, Runs
@@ -71,6 +72,7 @@ def changelogs(app: faust.App, partitions: int) -> list[NamedTopic]:
 def add_agent(
     app: faust.App,
     settings: Settings,
+    quarantine: Quarantine,
     name: str,
     topics: list[Topic],
     position: Callable[[TP, int], int],
@@ -78,26 +80,31 @@ def add_agent(
 ) -> None:
     """Bind an agent: it takes the topics' runs one after another, in one place, so its table has one writer.
 
-    An error that it does not handle ends the process before any later run is applied.
+    An error that it does not handle ends the process before any later run is applied; a record that does so again
+    and again is quarantined.
     """
     names = [topic.full_name(settings.prefix) for topic in topics]
     for number, full_name in enumerate(names):
         app.transport.positions[full_name] = _position(position, number)
 
     async def agent(stream: Any) -> None:
+        at: tuple[TP, list[Any]] | None = None
         try:
             async for event in stream.events():
                 message = event.message
                 if message.generation_id != app.consumer_generation_id:
                     continue  # fetched before a rebalance: whoever has the partition now reads it again
-                run = message.value
-                if run and not await app.consumer.in_order(message.tp, run[0].offset, run[-1].offset):
+                if not app.consumer.follows(message):
                     continue
                 end = app.consumer.highwater(message.tp)
                 caught_up = end is not None and message.offset + 1 >= end
-                await handle(message.partition, names.index(message.topic), message.value, caught_up)
-        except Exception:
+                for part in quarantine.parts(message.tp, message.value.records):
+                    at = message.tp, part
+                    await handle(message.partition, names.index(message.topic), part, caught_up)
+        except Exception as error:
             log.critical("agent %s failed; the worker ends, so that nothing is skipped", name, exc_info=True)
+            if at is not None:
+                quarantine.failed(*at, error)
             for stream_ in (sys.stderr, sys.stdout):
                 stream_.flush()
             os._exit(FAILED)

@@ -25,7 +25,7 @@ OVERHEAD_BYTES = 1024
 """More than a batch of one record adds to it."""
 CLOSE_SECONDS = 5.0
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Outgoing(NamedTuple):
@@ -165,6 +165,6 @@ async def _close(kafka: AIOKafkaProducer, *, flush: bool = True) -> None:
 
 def _too_large(record: Outgoing, topic: Topic) -> str:
     """Why a record cannot be sent; asked before, because a refusal by the broker ends an idempotent session."""
-    size = len(record.key or b"") + len(record.value or b"") + sum(len(n) + len(v) for n, v in record.headers)
+    size = len(record.key or b"") + len(record.value or b"") + sum(len(n) + len(v or b"") for n, v in record.headers)
     largest = topic.max_message_bytes - OVERHEAD_BYTES
     return f"the record has {size:,} bytes; at most {largest:,} are taken" if size > largest else ""

@@ -72,9 +72,16 @@ def _partitions_differ(topic: NamedTopic, has: int) -> str:
 
 
 async def _partitions(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopic]) -> dict[str, int]:
-    """How many partitions each of the topics has, of those that exist."""
-    described = await admin.describe_topics(list(wanted))
-    return {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+    """How many partitions each of the topics has, of those that exist.
+
+    All topics are asked for: to ask for one by name makes it, with one partition, where brokers create topics.
+    """
+    described = await admin.describe_topics()
+    return {
+        topic["topic"]: len(topic["partitions"])
+        for topic in described
+        if topic["error_code"] == 0 and topic["topic"] in wanted
+    }
 
 
 async def _create(admin: AIOKafkaAdminClient, missing: list[NamedTopic], replication: int) -> set[str]:

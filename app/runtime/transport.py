@@ -7,19 +7,36 @@ run. A message with an empty run is a tick: it lets an agent act, table writes i
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import faust
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from app.runtime.run_ledger import RunLedger
 
+_SEEK_PAUSE = 0.1
+
 Position = Callable[[TP], int]
-"""The offset that a partition is to be read from, by the state that was recovered for it."""
+"""The offset that a partition is to be read from, by the state that is held for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive records of one partition (none: a tick).
+
+    `sought` is the offset asked for, if this was the first to be fetched since, or the one after the run before it
+    in one fetch; what is missing between it and the first record is not in the log.
+    """
+
+    records: list[Any]
+    sought: int | None = None
 
 
 class Runs(faust.Schema):  # type: ignore[misc]
@@ -32,23 +49,51 @@ class Runs(faust.Schema):  # type: ignore[misc]
         return message.value
 
 
+class _ReadOffsets(defaultdict[TP, int | None]):
+    """Faust's note of what it has read to, below which it drops what it fetches.
+
+    A message that was under way during a seek sets the note back to where it was before, and then what the seek
+    asked for is dropped. Batched topics keep none: their agents skip what they have applied.
+    """
+
+    def __init__(self, batched: dict[str, Position]) -> None:
+        super().__init__(lambda: None)
+        self._batched = batched
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        if tp.topic not in self._batched:
+            super().__setitem__(tp, offset)
+
+    def update(self, offsets: Any) -> None:  # type: ignore[override]
+        """Note several."""
+        for tp, offset in offsets.items():
+            self[tp] = offset
+
+
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     """Yields runs of records, ticks in between, and commits by runs."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.ledgers: defaultdict[TP, RunLedger] = defaultdict(RunLedger)
+        self._read_offset = _ReadOffsets(self.transport.positions)
         self._ticked_at = 0.0
-        self._expected: dict[TP, int] = {}
-        self._gaps: dict[TP, tuple[int, int]] = {}
+        self._wanted: dict[TP, int] = {}
+        self._sought: dict[TP, int] = {}
+        self._fetched: dict[TP, int] = {}
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch records and yield them as runs."""
         transport: BatchTransport = self.transport
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        if not await self._seek_wanted():
+            return
         records, active = await self._wait_next_records(min(timeout, transport.tick_seconds))
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
             return
+        self._fetched.update({tp: fetched[-1].offset for tp, fetched in records.items() if fetched})
         if not self.flow_active:
             return  # what was fetched is read again: flow resumes with a seek
         for tp, fetched in records.items():
@@ -60,18 +105,38 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             for i in range(0, len(run), step):
                 if not self.flow_active or self.app.consumer_generation_id != generation:
                     return
-                yield tp, self._message_of(tp, run[i : i + step], generation)
+                sought = run[i - 1].offset + 1 if i else self._sought.pop(tp, None)
+                yield tp, self._message_of(tp, run[i : i + step], sought, generation)
         for tp in self._due_ticks():
-            yield tp, _tick(tp, self._read_offset[tp] or 0, generation)
+            yield tp, _tick(tp, self._fetched.get(tp, -1), generation)
 
-    def _message_of(self, tp: TP, run: list[Any], generation: int) -> ConsumerMessage:
+    async def _seek_wanted(self) -> bool:
+        """Seek to what was asked for: here, where no fetch is under way that could come in between."""
+        assigned = self.assignment()
+        wanted = {tp: offset for tp, offset in self._wanted.items() if tp in assigned}
+        self._wanted.clear()
+        if not wanted:
+            return True
+        try:
+            await self.seek_wait(wanted)
+        except (IllegalStateError, TimeoutError) as error:  # a rebalance, or no broker: asked for again
+            self.log.warning("cannot seek now: %r", error)
+            self._wanted = {**wanted, **self._wanted}
+            await asyncio.sleep(_SEEK_PAUSE)
+            return False
+        self._sought.update(wanted)
+        for tp in wanted:
+            self._fetched.pop(tp, None)
+        return True
+
+    def _message_of(self, tp: TP, run: list[Any], sought: int | None, generation: int) -> ConsumerMessage:
         if tp.topic not in self.transport.positions:
             return self._to_message(tp, run[0])
         last = run[-1]
         self.ledgers[tp].delivered(last.offset)
         return ConsumerMessage(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
-            [], None, run, None, 0, 0, tp, generation_id=generation,
+            [], None, Run(run, sought), None, 0, 0, tp, generation_id=generation,
         )  # fmt: skip
 
     def _due_ticks(self) -> list[TP]:
@@ -91,29 +156,27 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         await super().perform_seek()
         self.ledgers.clear()
         positions = self.transport.positions
-        wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
-        if wanted:  # in the consumer's own thread, and awaited: a plain seek from here races with its fetches
-            await self.seek_wait(wanted)
-        self._expected = dict(wanted)
-        self._gaps.clear()
+        self._wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
 
-    async def in_order(self, tp: TP, first: int, last: int) -> bool:
-        """Whether a run follows what was handled before it; if not, it is to be skipped: it will come again.
+    def follows(self, message: ConsumerMessage) -> bool:
+        """Whether a run, or tick, follows what its agent's state has applied; if not, it is to be skipped.
 
-        What is missing before it is asked for again, once. Offsets that then are still missing are not in the log
-        (truncated, or transaction markers), and the run is taken.
+        What is missing is asked for again, and with it comes what was skipped. Faust drops what it has fetched in
+        more than one place (a rebalance, a recovery, a suspended flow); none of them can be seen from here, the
+        hole that it leaves can. A tick shows it at the end of a log, where no later run would.
         """
-        expected = self._expected.get(tp, first)
-        if first > expected and self._gaps.get(tp) != (expected, first):
-            known = self._gaps.get(tp)
-            if known is None or known[0] != expected or first < known[1]:
-                self._gaps[tp] = (expected, first)
-                self.log.warning("%r: offsets %d to %d are missing and asked for again", tp, expected, first - 1)
-                await self.seek_wait({tp: expected})
-            return False
-        self._expected[tp] = max(expected, last + 1)
-        self._gaps.pop(tp, None)
-        return True
+        tp, run = message.tp, message.value
+        applied = self.transport.positions[tp.topic](tp)
+        first = run.records[0].offset if run.records else message.offset
+        if first <= applied - (0 if run.records else 1):
+            return True
+        if run.sought == applied:
+            self.log.warning("%r: offsets %d to %d are not in the log", tp, applied, first - 1)
+            return True
+        if tp not in self._wanted:
+            self.log.warning("%r: offsets from %d were skipped, and are asked for again", tp, applied)
+            self._wanted[tp] = applied
+        return False
 
     def ack(self, message: ConsumerMessage) -> bool:
         """Note a finished run."""
@@ -122,7 +185,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         message.acked = True
         self._unacked_messages.discard(message)
         tp = message.tp
-        if not message.value or not self.ledgers[tp].acked(message.offset):
+        if not message.value.records or not self.ledgers[tp].acked(message.offset):
             return False
         self._acked[tp]  # names the partition as one with something to commit
         return True
@@ -145,7 +208,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
 def _tick(tp: TP, offset: int, generation: int) -> ConsumerMessage:
     return ConsumerMessage(
-        tp.topic, tp.partition, offset, time.time(), 0, [], None, [], None, 0, 0, tp, generation_id=generation
+        tp.topic, tp.partition, offset, time.time(), 0, [], None, Run([]), None, 0, 0, tp, generation_id=generation
     )
 
 

@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from app.commands.common import Trouble
+from app.commands.reading import records, registered
+from app.runtime import kafka_process
 from app.runtime.errors import TopicError
-from app.runtime.settings import Settings
+from app.runtime.kafka_config import server_properties
+from app.runtime.kafka_docker import docker_answers
+from app.runtime.settings import Settings, load_settings
 from app.runtime.topic_admin import NamedTopic, ensure_topics
-from topics.registry import MODELS, PREDICTIONS, TOPICS
+from topics.registry import ALERTS, MODELS, PREDICTIONS, TOPICS
+
+
+@pytest.fixture(scope="module")
+def generous(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The servers of a Kafka that creates the topics it is asked for, as Kafka does unless it is told not to."""
+    if docker_answers():
+        from testcontainers.community.kafka import KafkaContainer  # it looks for Docker when it is imported
+
+        with KafkaContainer().with_kraft().with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "true") as container:
+            yield container.get_bootstrap_server()
+        return
+
+    def creating(data: Path, port: int, controller_port: int) -> str:
+        return server_properties(data, port, controller_port).replace(
+            "auto.create.topics.enable=false", "auto.create.topics.enable=true"
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kafka_process, "server_properties", creating)
+        broker = kafka_process.start_from_jars(tmp_path_factory.mktemp("generous"))
+    yield broker.bootstrap_servers
+    broker.stop()
 
 
 async def partitions_of(settings: Settings) -> dict[str, int]:
@@ -68,3 +97,20 @@ async def test_another_clean_up_is_one_clear_line(settings: Settings) -> None:
 async def test_more_replicas_than_brokers_is_one_clear_line(settings: Settings) -> None:
     with pytest.raises(TopicError, match=r"predictions cannot be created: .*replication"):
         await ensure_topics(settings.model_copy(update={"replication": 32}), [PREDICTIONS])
+
+
+async def test_topics_are_as_declared_on_a_broker_that_creates_what_it_is_asked_for(generous: str, prefix: str) -> None:
+    settings = load_settings(bootstrap_servers=generous, prefix=prefix, partitions=3)
+    await ensure_topics(settings)
+    expected = {topic.full_name(prefix): 3 if topic.partitioned else 1 for topic in TOPICS}
+    assert await partitions_of(settings) == expected
+    await ensure_topics(settings)  # their clean-up is as declared too
+
+
+async def test_commands_that_only_read_create_no_topic(generous: str, prefix: str) -> None:
+    settings = load_settings(bootstrap_servers=generous, prefix=prefix)
+    with pytest.raises(Trouble, match="start a worker first"):
+        [record async for record in records(settings, ALERTS.full_name(prefix))]
+    with pytest.raises(Trouble, match="nothing is registered"):
+        await registered(settings, "churn", "3")
+    assert await partitions_of(settings) == {}

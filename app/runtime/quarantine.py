@@ -1,0 +1,136 @@
+"""The record that kills the worker again and again: found, set aside, and the rest goes on.
+
+An unexpected error ends the process, and its run is replayed. When runs that overlap have failed three times, what
+they have in common is taken a record at a time; the one that then fails is handed to its agent as something that
+cannot be read, so that it ends in the dead letters, bytes and key intact. The count is kept in a file, for it has
+to outlive the process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+log = logging.getLogger(__name__)
+
+FATAL_TIMES = 3
+"""Failures after which a record is to blame, and no longer an accident."""
+
+MOST_CONVICTED = 1000
+"""Remembered of one partition; those before them were passed long ago."""
+
+ELSEWHERE = (KafkaError, OSError, MemoryError, TimeoutError)
+"""Errors that say nothing about a record."""
+
+
+@dataclass(slots=True)
+class Quarantined:
+    """Stands in for a record that kills the worker: everything of it but a value that can be read."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    original: Any
+    reason: str
+    value: bytes | None = b"quarantined"
+
+    @classmethod
+    def of(cls, record: Any, reason: str) -> Quarantined:
+        """The stand-in for a record."""
+        return cls(
+            record.topic, record.partition, record.offset, record.timestamp, record.key, record.headers, record, reason
+        )
+
+
+class Suspect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a partition has failed: offsets that all failing runs had in common, how often, and who is convicted."""
+
+    first: int
+    last: int
+    times: int
+    convicted: dict[int, str] = {}
+
+    def alone(self, offset: int) -> bool:
+        """Whether the record at an offset is to be handled alone, to see if it is the one."""
+        return self.times >= FATAL_TIMES and self.first <= offset <= self.last
+
+
+class Quarantine:
+    """What a worker remembers of its failures. Raises nothing: a file that cannot be read or written is told of."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._suspects = _read(path)
+
+    def parts(self, tp: TP, run: Sequence[Any]) -> Iterator[list[Any]]:
+        """The run in the parts that it is to be handled in: itself, unless something in it is suspect."""
+        suspect = self._suspects.get(_name(tp))
+        if suspect is None:
+            yield list(run)
+            return
+        part: list[Any] = []
+        for record in run:
+            if record.offset in suspect.convicted:
+                part.append(Quarantined.of(record, suspect.convicted[record.offset]))
+                continue
+            if not suspect.alone(record.offset):
+                part.append(record)
+                continue
+            if part:
+                yield part
+            yield [record]
+            part = []
+        if part or not run:
+            yield part
+
+    def failed(self, tp: TP, part: Sequence[Any], error: BaseException) -> None:
+        """Note that an agent failed on a part of a run."""
+        offsets = [record.offset for record in part if not isinstance(record, Quarantined)]
+        if not offsets or isinstance(error, ELSEWHERE):
+            return
+        name, first, last = _name(tp), offsets[0], offsets[-1]
+        known = self._suspects.get(name) or Suspect(first, last, 0)
+        suspect = Suspect(max(first, known.first), min(last, known.last), known.times + 1, known.convicted)
+        if suspect.first > suspect.last or not known.times:  # nothing in common: another story
+            suspect = Suspect(first, last, 1, known.convicted)
+        if suspect.first == suspect.last and suspect.times >= FATAL_TIMES:
+            reason = f"quarantined: it ended the worker {suspect.times} times, with {type(error).__name__}: {error}"
+            log.critical("%s: the record at offset %d goes to the dead letters; %s", name, first, reason)
+            newest = dict(sorted(suspect.convicted.items())[-MOST_CONVICTED + 1 :])
+            suspect = Suspect(first, last, 0, {**newest, first: reason})
+        self._suspects[name] = suspect
+        _write(self._path, self._suspects)
+
+
+def _name(tp: TP) -> str:
+    return f"{tp.topic}/{tp.partition}"
+
+
+def _read(path: Path) -> dict[str, Suspect]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Suspect])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.MsgspecError) as error:
+        log.warning("%s is left aside: %s", path, error)
+        return {}
+
+
+def _write(path: Path, suspects: dict[str, Suspect]) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")
+        new.write_bytes(msgspec.json.encode(suspects))
+        new.replace(path)
+    except OSError as error:
+        log.warning("what failed could not be noted in %s: %s", path, error)

@@ -1,0 +1,110 @@
+"""docker-compose.kafka.yml and the Dockerfile: no engine is needed to see that they fit the program."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.runtime.kafka_config import LARGEST_MESSAGE
+from app.runtime.kafka_docker import COMPOSE_FILE, DEFAULT_PORT
+from app.runtime.kafka_jars import KAFKA_VERSION
+from app.runtime.settings import CONFIG_FILE, ENV_PREFIX, SERVER, Settings, load_settings
+from tests.unit.command_lines import parse
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / COMPOSE_FILE).read_text()
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+NAMES = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+
+
+def services() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
+    return found
+
+
+def ours() -> dict[str, Any]:
+    return {name: service for name, service in services().items() if name != "kafka"}
+
+
+def kept(value: object) -> str:
+    """A value with `${NAME:-default}` as its default."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value))
+
+
+@pytest.mark.parametrize("text", [COMPOSE, DOCKERFILE], ids=["compose", "Dockerfile"])
+def test_every_driftline_variable_is_a_setting(text: str) -> None:
+    found = set(re.findall(rf"\b{ENV_PREFIX}[A-Z_]+", text))
+    assert found
+    assert found <= NAMES
+
+
+def test_every_service_of_ours_is_a_command_of_driftline() -> None:
+    assert set(ours()) == {"worker", "api"}
+    assert DOCKERFILE.count('ENTRYPOINT ["python", "-m", "app.cli"]') == 1
+    for name, service in ours().items():
+        parse(service["command"])
+        assert service["depends_on"]["kafka"]["condition"] == "service_healthy", name
+        assert service["restart"] == "unless-stopped", name
+
+
+def test_driftlines_in_comments_are_commands() -> None:
+    typed = re.findall(r"`driftline ([a-z ]+)`", COMPOSE)
+    assert typed
+    for line in typed:
+        parse(line.split())
+
+
+def test_settings_of_every_service_can_be_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not Path(CONFIG_FILE).exists()
+    for name, service in ours().items():
+        given = {key.removeprefix(ENV_PREFIX).lower(): kept(value) for key, value in service["environment"].items()}
+        settings = load_settings(**given)
+        kafka = SERVER.fullmatch(str(settings.bootstrap_servers))
+        assert kafka is not None, name
+        assert kafka["host"] in services(), name
+        listeners = kept(services()["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"])
+        assert f"NETWORK://{settings.bootstrap_servers}" in listeners.split(","), name
+
+
+def test_kafka_is_the_version_of_the_jars_and_takes_our_largest_messages() -> None:
+    kafka = services()["kafka"]
+    environment = kafka["environment"]
+    assert kafka["image"] == f"apache/kafka:{KAFKA_VERSION}"
+    assert environment["KAFKA_PROCESS_ROLES"] == "broker,controller"
+    assert environment["KAFKA_MESSAGE_MAX_BYTES"] >= LARGEST_MESSAGE
+    assert environment["KAFKA_REPLICA_FETCH_MAX_BYTES"] >= LARGEST_MESSAGE
+    assert environment["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+def test_ports_and_health_checks_name_what_listens() -> None:
+    kafka, api = services()["kafka"], services()["api"]
+    assert [kept(port) for port in kafka["ports"]] == [f"127.0.0.1:{DEFAULT_PORT}:9092"]
+    assert "HOST://:9092" in kafka["environment"]["KAFKA_LISTENERS"].split(",")
+    assert kafka["healthcheck"]["test"][-1].endswith("/127.0.0.1/9092")
+    port = load_settings().api_port
+    assert [kept(published) for published in api["ports"]] == [f"127.0.0.1:{port}:{port}"]
+    assert api["environment"]["DRIFTLINE_API_HOST"] == "0.0.0.0"
+    assert f"http://127.0.0.1:{port}/health" in api["healthcheck"]["test"][-1]
+    assert f"EXPOSE {port}\n" in DOCKERFILE
+
+
+def test_every_mounted_volume_is_declared_and_ours_to_write() -> None:
+    declared = set(yaml.safe_load(COMPOSE)["volumes"])
+    mounted = [volume.split(":") for service in services().values() for volume in service.get("volumes", [])]
+    assert {name for name, _ in mounted} == declared
+    home = re.search(r"--home-dir (\S+) driftline", DOCKERFILE)
+    assert home is not None
+    for name, path in mounted:
+        assert name == "kafka" or path.startswith(home[1]), name
+
+
+def test_the_image_has_every_package() -> None:
+    copied = set(re.findall(r"^COPY (\w+) /opt/driftline/src/", DOCKERFILE, re.MULTILINE))
+    assert copied == {"topics", "app", "agents", "api"}
+    ignored = (ROOT / ".dockerignore").read_text().split()
+    assert {f"!{name}" for name in copied} <= set(ignored)

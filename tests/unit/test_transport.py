@@ -1,0 +1,231 @@
+"""The batch transport on a log in memory: runs that follow, holes, ticks, seeks, commits."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiokafka.errors import IllegalStateError
+from faust.types import TP, ConsumerMessage
+
+from app.runtime.faust_app import make_app
+from app.runtime.settings import load_settings
+from app.runtime.transport import BatchConsumer, Run
+from tests.unit.reports import StubRecord
+
+BATCHED = TP("predictions", 0)
+OTHER = TP("changelog", 0)
+
+
+@dataclass
+class Log:
+    """A partition in the place of Faust's thread: what is in it, and where the fetcher stands."""
+
+    offsets: list[int]
+    at: int = 0
+    sought: list[int] = field(default_factory=list)
+    refuses: list[Exception] = field(default_factory=list)
+    assigned: set[TP] = field(default_factory=lambda: {BATCHED})
+
+    def assignment(self) -> set[TP]:
+        return self.assigned
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        if self.refuses:
+            raise self.refuses.pop()
+        self.at = partitions[BATCHED]
+        self.sought.append(self.at)
+
+    async def getmany(self, active: set[TP], timeout: float) -> dict[TP, list[StubRecord]]:
+        found = [StubRecord(offset, b"", topic=BATCHED.topic) for offset in self.offsets if offset >= self.at]
+        self.drop(len(found))
+        return {BATCHED: [_stamped(record) for record in found]} if found else {}
+
+    def drop(self, n: int) -> None:
+        """Go past records, as when what was fetched is thrown away."""
+        ahead = [offset for offset in self.offsets if offset >= self.at][:n]
+        self.at = ahead[-1] + 1 if ahead else self.at
+
+    def highwater(self, tp: TP) -> int:
+        return self.offsets[-1] + 1 if self.offsets else 0
+
+
+def _stamped(record: StubRecord) -> StubRecord:
+    record.timestamp_type = 0  # type: ignore[attr-defined]
+    return record
+
+
+class Reader:
+    """An agent that applies what follows, and nothing else."""
+
+    def __init__(self, tmp_path: Path, offsets: Iterable[int], *, max_run: int = 3, tick_seconds: float = 0.0) -> None:
+        app = make_app(load_settings(state_dir=tmp_path, max_run=max_run))
+        app.transport.tick_seconds = tick_seconds
+        self.applied = 0
+        app.transport.positions[BATCHED.topic] = lambda tp: self.applied
+        self.consumer: BatchConsumer = app.transport.Consumer(app.transport, _nothing, _nothing, _nothing)
+        self.consumer._thread.thread_loop.close()  # of the thread that would fetch
+        self.log = self.consumer._thread = Log(list(offsets))
+        self.consumer.resume_flow()
+        self.consumer.resume_partitions({BATCHED})
+        self.read: list[int] = []
+
+    async def fetch(self) -> list[ConsumerMessage]:
+        """One round: what comes of it, runs and ticks."""
+        found: AsyncIterator[tuple[TP, ConsumerMessage]] = self.consumer.getmany(0.01)
+        return [message async for _, message in found]
+
+    def take(self, message: ConsumerMessage) -> bool:
+        """Apply a run if it follows; answers whether it does."""
+        follows = self.consumer.follows(message)
+        fresh = [record.offset for record in message.value.records if record.offset >= self.applied] if follows else []
+        if fresh:
+            self.read += fresh
+            self.applied = fresh[-1] + 1
+        return follows
+
+    async def round(self) -> list[bool]:
+        """Fetch once and take all; answers which messages followed."""
+        return [self.take(message) for message in await self.fetch()]
+
+
+async def _nothing(*_: Any) -> None:
+    """A callback that is not called."""
+
+
+async def test_runs_are_consecutive_and_ticks_come_after_them(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(7))
+    messages = await reader.fetch()
+    assert [[r.offset for r in m.value.records] for m in messages] == [[0, 1, 2], [3, 4, 5], [6], []]
+    assert [m.offset for m in messages] == [2, 5, 6, 6]
+    assert [reader.take(m) for m in messages] == [True] * 4
+    assert reader.read == list(range(7))
+
+
+async def test_a_hole_is_skipped_and_asked_for_again(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(10))
+    await reader.round()
+    reader.log.offsets += range(10, 20)
+    reader.log.drop(4)
+    assert True not in await reader.round()
+    assert reader.read == list(range(10))
+    await reader.round()
+    assert reader.log.sought == [10]
+    assert reader.read == list(range(20))
+
+
+async def test_what_came_in_one_fetch_has_no_holes_but_the_log_s_own(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, [0, 1, 2, 7, 8, 12, 20])
+    assert await reader.round() == [True] * 4
+    assert reader.read == [0, 1, 2, 7, 8, 12, 20]
+    assert reader.log.sought == []
+
+
+async def test_a_hole_right_after_a_seek_is_not_in_the_log(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, [0, 1, 2])
+    await reader.round()
+    reader.log.offsets += [9, 10]
+    for _ in range(3):
+        await reader.round()
+    assert reader.read == [0, 1, 2, 9, 10]
+    assert reader.log.sought == [3]
+
+
+async def test_a_tick_shows_a_tail_that_was_lost(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(3))
+    await reader.round()
+    reader.log.offsets.append(3)
+    lost = await reader.fetch()  # and thrown away: no later run would show it
+    assert lost[-1].value.records == []
+    ticks = await reader.fetch()
+    assert [reader.take(tick) for tick in ticks] == [False]
+    await reader.round()
+    assert reader.read == list(range(4))
+    assert await reader.round() == [True]
+
+
+async def test_records_that_were_applied_already_follow(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(6))
+    await reader.round()
+    reader.log.at = 2
+    assert await reader.round() == [True, True, True]
+    assert reader.read == list(range(6))
+
+
+async def test_a_seek_that_is_refused_is_asked_for_again(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(4))
+    reader.log.drop(2)
+    reader.log.refuses = [IllegalStateError("no longer assigned"), TimeoutError()]
+    for _ in range(4):
+        await reader.round()
+    assert reader.log.sought == [0]
+    assert reader.read == list(range(4))
+
+
+async def test_what_is_no_longer_assigned_is_not_sought(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(4))
+    reader.log.drop(2)
+    await reader.round()
+    reader.log.assigned = set()
+    reader.log.at = 4
+    await reader.round()
+    assert reader.log.sought == []
+
+
+async def test_after_a_recovery_the_state_says_where_to_read_from(tmp_path: Path, monkeypatch: Any) -> None:
+    async def committed(self: object) -> dict[TP, int]:
+        return {BATCHED: 9, OTHER: 4}
+
+    reader = Reader(tmp_path, range(12))
+    monkeypatch.setattr(type(reader.consumer), "seek_to_committed", committed)
+    reader.applied = 5
+    await reader.consumer.perform_seek()
+    await reader.round()
+    assert (reader.log.sought, reader.read) == ([5], list(range(5, 12)))
+    assert reader.consumer._read_offset == {OTHER: 4}  # below which Faust drops what it fetches
+
+
+async def test_whatever_is_thrown_away_everything_is_applied_once_and_in_order(tmp_path: Path) -> None:
+    for seed in range(30):
+        rng = random.Random(seed)
+        reader = Reader(tmp_path, [], max_run=rng.randrange(1, 6))
+        sent = 0
+        for _ in range(60):
+            for _ in range(rng.randrange(6)):
+                sent += rng.choice([1, 1, 1, 1, 4])
+                reader.log.offsets.append(sent)
+            if rng.random() < 0.2:
+                reader.log.drop(rng.randrange(5))
+            for message in await reader.fetch():
+                if rng.random() < 0.8:
+                    reader.take(message)
+        reader.log.offsets.append(sent + 1)  # a hole before what was never seen is told by what comes after
+        for _ in range(100):
+            if await reader.round() == [True]:  # a tick alone: there is nothing more to read
+                break
+        assert reader.read == reader.log.offsets
+
+
+async def test_only_finished_runs_are_committed(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(7))
+    first, second, third, tick = await reader.fetch()
+    consumer = reader.consumer
+    assert consumer.ack(second)
+    assert consumer._new_offset(BATCHED) is None
+    assert not consumer.ack(tick)
+    assert consumer.ack(first)
+    assert not consumer.ack(first)
+    assert consumer._new_offset(BATCHED) == 6
+    await consumer.on_partitions_revoked({BATCHED})
+    assert not consumer.ack(third)
+    assert consumer._new_offset(BATCHED) is None
+
+
+async def test_a_tick_stands_where_the_fetcher_does(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, [], tick_seconds=0.0)
+    (tick,) = await reader.fetch()
+    assert (tick.value, tick.offset, tick.partition) == (Run([]), -1, 0)
+    assert reader.consumer.follows(tick)
