@@ -12,10 +12,10 @@ from agents.sending import Publish, Reject
 from agents.watermark import advance, next_offset, unapplied
 from app.alerting.lifecycle import RuleState, step
 from app.alerting.message import alert_of
-from app.alerting.rules import Verdict, rule_of, verdicts_of
-from app.core.config import Monitoring
-from app.ingest.decoding import Record, Rejected, reason_of
-from topics.events import AlertEvent, AnyReport, to_epoch
+from app.alerting.rules import CRITICAL_FEATURE, Verdict, off, rule_of, verdicts_of
+from app.core.config import Alerting, Monitoring
+from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
+from topics.events import AlertEvent, AnyReport, DriftReport, to_epoch
 from topics.registry import ALERTS
 
 Models = Callable[[str, str], Monitoring | None]
@@ -98,7 +98,7 @@ class Alerts:
             advance(self._table, partition, run.next_offset)
 
     def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
-        for verdict in verdicts_of(report, monitoring):
+        for verdict in (*verdicts_of(report, monitoring), *self._unnamed(report, monitoring.alerting)):
             key = state_key(report, verdict)
             before = run.states.get(key) or self._state(key)
             rule = rule_of(verdict, monitoring.alerting)
@@ -107,6 +107,16 @@ class Alerts:
                 run.states[key] = after
             if transition is not None:
                 run.alerts.append(alert_of(report, verdict, transition, rule, emitted_at=self._now(), page=self._page))
+
+    def _unnamed(self, report: AnyReport, alerting: Alerting) -> list[Verdict]:
+        """`off` for the features that were critical once and are not named as such any more."""
+        if not isinstance(report, DriftReport):
+            return []
+        start = key_of(report.model, report.model_version, f"{CRITICAL_FEATURE}:")
+        once = [names_of(key)[-1] for key in self._table if key.startswith(start)]
+        reason = "it is not in alerting.critical_features any more"
+        gone = [name for name in once if name not in alerting.critical_features]
+        return [off(f"{CRITICAL_FEATURE}:{name}", name, reason) for name in gone]
 
     def _state(self, key: str) -> RuleState:
         found = self._table.get(key)
@@ -118,9 +128,18 @@ class _Unknown(Rejected, frozen=True):
 
 
 def state_key(report: AnyReport, verdict: Verdict) -> str:
-    """The table's key of a rule's state; a slash within a name is spelt %2F."""
-    names = (report.model, report.model_version, verdict.rule, verdict.subject)
+    """The table's key of a rule's state."""
+    return key_of(report.model, report.model_version, verdict.rule, verdict.subject)
+
+
+def key_of(*names: str) -> str:
+    """Names as a key; a slash within a name is spelt %2F."""
     return "/".join(name.replace("%", "%25").replace("/", "%2F") for name in names)
+
+
+def names_of(key: str) -> list[str]:
+    """The names of a key."""
+    return [name.replace("%2F", "/").replace("%25", "%") for name in key.split("/")]
 
 
 def _report_of(record: Record) -> AnyReport | Rejected:
@@ -128,10 +147,8 @@ def _report_of(record: Record) -> AnyReport | Rejected:
         return Rejected(record, "the record has no value")
     try:
         report = _reports.decode(record.value)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         return Rejected(record, reason_of(error))
-    except UnicodeDecodeError:
-        return Rejected(record, "not UTF-8")
     for name in ("window_start", "window_end"):
         if getattr(report, name).tzinfo is None:
             return Rejected(record, f"`{name}` has no time zone")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -14,15 +14,21 @@ from agents.sending import Publish, Reject
 from agents.watermark import advance, next_offset, unapplied
 from app.alerting.delivery import Channel, Delivered, Outcome, Permanent, Retryable
 from app.core.config import Alerting, Monitoring
-from app.ingest.decoding import Record, Rejected, reason_of
+from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
 from topics.events import AlertEvent, DeliveryEvent
-from topics.registry import DELIVERIES
+from topics.registry import DELIVERIES, REPORTS
 
 log = logging.getLogger(__name__)
 
 Models = Callable[[str, str], Monitoring | None]
 
+KEPT = timedelta(days=2 * REPORTS.retention_days)
+"""How long what came of an alert is remembered. An alert is sent again only by judging its report again, and that
+has left the log by then: it stays for the retention, and a segment (a week) longer at most."""
+PRUNED_EVERY = timedelta(days=1)
+
 _alerts = msgspec.json.Decoder(AlertEvent)
+_deliveries = msgspec.json.Decoder(DeliveryEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class Patience:
 
 
 class Notify:
-    """The agent's logic. `table` holds what came of each alert on each channel, and the watermarks."""
+    """The agent's logic. `table` holds the watermarks, and what came of each alert on each channel, for `KEPT`."""
 
     def __init__(
         self,
@@ -58,6 +64,7 @@ class Notify:
         self._patience = patience
         self._now = now
         self._sleep = sleep
+        self._pruned: dict[int, datetime] = {}
 
     def position(self, partition: int) -> int | None:
         """The offset to read a partition of `alerts` from; None before anything was applied."""
@@ -70,16 +77,28 @@ class Notify:
             if isinstance(alert, Rejected):
                 await reject([alert])
             else:
-                await self._notify(alert, publish)
+                await self._notify(partition, alert, publish)
             advance(self._table, partition, record.offset + 1)
+        self._prune(partition)
 
-    async def _notify(self, alert: AlertEvent, publish: Publish) -> None:
-        keys = {name: f"{alert.alert_id}/{name}" for name in self._names(alert)}
+    def _prune(self, partition: int) -> None:
+        """Forget what is too old to come again; of this partition only, because each writes its own keys."""
+        now = self._now()
+        if partition in self._pruned and now - self._pruned[partition] < PRUNED_EVERY:
+            return
+        self._pruned[partition] = now
+        keys = [key for key in self._table if key.startswith(f"{partition}/")]
+        for key in keys:
+            if now - _deliveries.decode(self._table[key]).delivered_at > KEPT:
+                del self._table[key]
+
+    async def _notify(self, partition: int, alert: AlertEvent, publish: Publish) -> None:
+        keys = {name: f"{partition}/{alert.alert_id}/{name}" for name in self._names(alert)}
         untold = [name for name, key in keys.items() if self._table.get(key) is None]
         for event in await asyncio.gather(*(self._tell(name, alert) for name in untold)):
             self._table[keys[event.channel]] = msgspec.json.encode(event)
-        for key in keys.values():  # those of a repeat too: a crash may have come between writing and publishing
-            await publish(DELIVERIES, key.encode(), self._table[key], None)
+        for name, key in keys.items():  # of a repeat too: a crash may have come between writing and publishing
+            await publish(DELIVERIES, f"{alert.alert_id}/{name}".encode(), self._table[key], None)
 
     def _names(self, alert: AlertEvent) -> tuple[str, ...]:
         monitoring = self._models(alert.labels.get("model", ""), alert.labels.get("model_version", ""))
@@ -130,8 +149,6 @@ def _alert_of(record: Record) -> AlertEvent | Rejected:
         return Rejected(record, "the record has no value")
     try:
         alert = _alerts.decode(record.value)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         return Rejected(record, reason_of(error))
-    except UnicodeDecodeError:
-        return Rejected(record, "not UTF-8")
     return alert if alert.emitted_at.tzinfo is not None else Rejected(record, "`emitted_at` has no time zone")

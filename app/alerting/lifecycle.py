@@ -23,32 +23,36 @@ class Judged(Struct, frozen=True, array_like=True):
     window_end: float
     revision: int
     state: VerdictState
+    severe: bool = False
 
 
 class Transition(Struct, frozen=True, kw_only=True):
     """An alert's change. Times are ends of windows, in epoch seconds.
 
     `window_end`: the newest judged window then. `started_at`: the first breach of the row that fired it;
-    `ended_at`: the first clear window of the row that resolved it. `repeat`: how many changes in a row have not
-    been newer than the newest before them (late truth can turn the same window twice).
+    `ended_at`: the first clear window of the row that resolved it. `severe`: the alert is critical now; one that
+    fired before says `firing` again. `repeat`: how many changes in a row have not been newer than the newest
+    before them (late truth can turn the same window twice).
     """
 
     status: AlertStatus
     window_end: float
     started_at: float
     ended_at: float | None = None
+    severe: bool = False
     repeat: int = 0
 
 
 class RuleState(Struct, frozen=True, kw_only=True):
     """One rule's memory: the newest verdicts in window order, and the last change.
 
-    `newest_change`: the newest `window_end` of all changes.
+    `severe`: what fires has been told as critical. `newest_change`: the newest `window_end` of all changes.
     """
 
     ring: tuple[Judged, ...] = ()
     firing: bool = False
     started_at: float | None = None
+    severe: bool = False
     last: Transition | None = None
     newest_change: float | None = None
 
@@ -64,24 +68,40 @@ def step(
     """Take one verdict: the state after it, and the change that it makes, if any.
 
     A higher revision replaces a window's verdict; a lower or equal one, and a window older than all that are
-    remembered, change nothing. What is insufficient counts neither way.
+    remembered, change nothing. What is insufficient counts neither way. `off` resolves what fires, and forgets
+    what was judged.
     """
-    ring = _placed(state.ring, Judged(window_end, revision, verdict.state), ring_size(rule))
+    if verdict.state == "off":
+        return _off(state, window_end)
+    ring = _placed(state.ring, Judged(window_end, revision, verdict.state, verdict.severe), ring_size(rule))
     if ring is None:
         return state, None
     state = replace(state, ring=ring)
-    judged = [entry for entry in ring if entry.state != "insufficient"]
-    wanted: VerdictState = "clear" if state.firing else "breach"
-    row = _newest_row(judged, wanted)
-    if len(row) < max(1, rule.clear_windows if state.firing else rule.for_windows):
+    transition = _transition(state, [entry for entry in ring if entry.state != "insufficient"], rule)
+    return (state, None) if transition is None else (_changed(state, transition), transition)
+
+
+def _off(state: RuleState, window_end: float) -> tuple[RuleState, Transition | None]:
+    """Nothing that was judged counts any more; revisions stay, so that what is read again changes nothing."""
+    newest = max([window_end, *(entry.window_end for entry in state.ring)])
+    if any(entry.state != "off" for entry in state.ring):
+        state = replace(state, ring=tuple(Judged(entry.window_end, entry.revision, "off") for entry in state.ring))
+    if not state.firing:
         return state, None
-    transition = _transition(state, row)
+    transition = _resolved(state, newest, newest)
+    return _changed(state, transition), transition
+
+
+def _changed(state: RuleState, transition: Transition) -> RuleState:
     known = transition.window_end if state.newest_change is None else state.newest_change
-    newest = max(transition.window_end, known)
-    started_at = None if state.firing else transition.started_at
-    return (
-        replace(state, firing=not state.firing, started_at=started_at, last=transition, newest_change=newest),
-        transition,
+    firing = transition.status == "firing"
+    return replace(
+        state,
+        firing=firing,
+        started_at=transition.started_at if firing else None,
+        severe=firing and transition.severe,
+        last=transition,
+        newest_change=max(transition.window_end, known),
     )
 
 
@@ -105,17 +125,46 @@ def _newest_row(judged: Sequence[Judged], wanted: VerdictState) -> Sequence[Judg
     return judged[first:]
 
 
-def _transition(state: RuleState, row: Sequence[Judged]) -> Transition:
+def _transition(state: RuleState, judged: Sequence[Judged], rule: Rule) -> Transition | None:
+    """What the newest row of verdicts turns, if anything."""
+    wanted: VerdictState = "clear" if state.firing else "breach"
+    row = _newest_row(judged, wanted)
+    if len(row) >= max(1, rule.clear_windows if state.firing else rule.for_windows):
+        return _resolved(state, row[-1].window_end, row[0].window_end) if state.firing else _fired(state, row, rule)
+    if state.firing and not state.severe and _severe(judged, rule):
+        newest = judged[-1].window_end
+        started = newest if state.started_at is None else state.started_at
+        return Transition(
+            status="firing", window_end=newest, started_at=started, severe=True, repeat=_repeat(state, newest)
+        )
+    return None
+
+
+def _fired(state: RuleState, row: Sequence[Judged], rule: Rule) -> Transition:
     newest, first = row[-1].window_end, row[0].window_end
-    repeat = 0
-    if state.last is not None and state.newest_change is not None and newest <= state.newest_change:
-        repeat = state.last.repeat + 1
-    if not state.firing:
-        return Transition(status="firing", window_end=newest, started_at=first, repeat=repeat)
+    return Transition(
+        status="firing", window_end=newest, started_at=first, severe=_severe(row, rule), repeat=_repeat(state, newest)
+    )
+
+
+def _resolved(state: RuleState, newest: float, first: float) -> Transition:
     started = first if state.started_at is None else state.started_at
     return Transition(
-        status="resolved", window_end=newest, started_at=started, ended_at=max(first, started), repeat=repeat
-    )
+        status="resolved", window_end=newest, started_at=started, ended_at=max(first, started), severe=state.severe,
+        repeat=_repeat(state, newest),
+    )  # fmt: skip
+
+
+def _severe(judged: Sequence[Judged], rule: Rule) -> bool:
+    """Whether the newest windows, as many as it takes to fire, are all severe breaches."""
+    row = judged[-max(1, rule.for_windows) :]
+    return len(row) >= rule.for_windows and all(entry.state == "breach" and entry.severe for entry in row)
+
+
+def _repeat(state: RuleState, newest: float) -> int:
+    if state.last is not None and state.newest_change is not None and newest <= state.newest_change:
+        return state.last.repeat + 1
+    return 0
 
 
 def labels_of(model: str, model_version: str, verdict: Verdict) -> dict[str, str]:

@@ -28,7 +28,7 @@ def alert_of(
         alert_id=alert_id_of(fingerprint, transition),
         fingerprint=fingerprint,
         status=transition.status,
-        level=rule.level,
+        level="critical" if transition.severe else rule.level,
         rule=verdict.rule,
         title=title_of(report, verdict, transition),
         message=message_of(report, verdict, transition, links),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from app.core.config import Alerting, Monitoring, Rule
+from app.core.config import Alerting, Monitoring, PerformanceThresholds, Rule
 from topics.events import AnyReport, DriftReport, FeatureDrift, MetricChange, PerformanceReport
 
 DATA_DRIFT = "data_drift"
@@ -18,15 +18,16 @@ CRITICAL_FEATURE = "critical_feature"
 STRAY_SHARE = 0.01
 """Unknown features and wrong types in no more than this share of a window's rows are strays, not a breach."""
 
-VerdictState = Literal["breach", "clear", "between", "insufficient"]
+VerdictState = Literal["breach", "clear", "between", "insufficient", "off"]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One rule on one window. `subject` is what of the model it speaks of (`features`, a feature's name).
 
-    `between` neither fires nor resolves, `insufficient` is not judged at all. `value` and `threshold` are the
-    ones that decided, None where there was nothing to compare.
+    `between` neither fires nor resolves, `insufficient` is not judged at all, `off` is not wanted: what fires is
+    resolved. `value` and `threshold` are the ones that decided, None where there was nothing to compare. `severe`:
+    a breach that makes the alert critical, whatever its rule's level.
     """
 
     rule: str
@@ -35,28 +36,42 @@ class Verdict:
     value: float | None = None
     threshold: float | None = None
     evidence: Mapping[str, object] = field(default_factory=dict)
+    severe: bool = False
 
 
 def rule_of(verdict: Verdict, alerting: Alerting) -> Rule:
-    """How a verdict's rule is set. Critical features follow `data_drift`, and are on because they are named."""
+    """How a verdict's rule is set."""
     settings = {
         DATA_DRIFT: alerting.data_drift,
         PREDICTION_DRIFT: alerting.prediction_drift,
         PERFORMANCE: alerting.performance,
         DATA_QUALITY: alerting.data_quality,
-        CRITICAL_FEATURE: replace(alerting.data_drift, enabled=True),
+        CRITICAL_FEATURE: alerting.critical_feature,
     }
     return settings[verdict.rule.partition(":")[0]]
 
 
 def verdicts_of(report: AnyReport, monitoring: Monitoring) -> list[Verdict]:
-    """Every enabled rule's verdict on a report, in a fixed order."""
-    alerting = monitoring.alerting
-    found = _of_drift(report, alerting) if isinstance(report, DriftReport) else _of_performance(report, alerting)
-    enabled = [verdict for verdict in found if rule_of(verdict, alerting).enabled]
-    if report.sufficient:
-        return enabled
-    return [replace(verdict, state="insufficient") for verdict in enabled]
+    """Every rule's verdict on a report, in a fixed order; `off` of those that are disabled."""
+    if isinstance(report, DriftReport):
+        found = _of_drift(report, monitoring.alerting)
+    else:
+        found = _of_performance(report, monitoring.performance, monitoring.alerting.performance)
+    return [_in_force(verdict, report, monitoring.alerting) for verdict in found]
+
+
+def _in_force(verdict: Verdict, report: AnyReport, alerting: Alerting) -> Verdict:
+    if not rule_of(verdict, alerting).enabled:
+        setting = f"alerting.{verdict.rule.partition(':')[0]}.enabled"
+        return off(verdict.rule, verdict.subject, f"{setting} is false")
+    if verdict.state == "off" or report.sufficient:
+        return verdict
+    return replace(verdict, state="insufficient", severe=False)
+
+
+def off(rule: str, subject: str, reason: str) -> Verdict:
+    """The verdict of a rule that nobody asks for any more."""
+    return Verdict(rule, subject, "off", evidence={"reason": reason})
 
 
 def _of_drift(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
@@ -65,7 +80,7 @@ def _of_drift(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
     yield _data_quality(report, alerting)
     by_name = {feature.name: feature for feature in report.features}
     for name in dict.fromkeys(alerting.critical_features):
-        yield _critical_feature(name, by_name.get(name), alerting.data_drift)
+        yield _critical_feature(name, by_name.get(name), alerting.critical_feature)
 
 
 def _data_drift(report: DriftReport, rule: Rule) -> Verdict:
@@ -92,7 +107,7 @@ def _prediction_drift(report: DriftReport, rule: Rule) -> Verdict:
 def _critical_feature(name: str, feature: FeatureDrift | None, rule: Rule) -> Verdict:
     named = f"{CRITICAL_FEATURE}:{name}"
     if feature is None:
-        return Verdict(named, name, "insufficient", evidence={"reason": "the profile has no such feature"})
+        return off(named, name, "the profile has no such feature")
     if feature.statistic is None:
         return Verdict(named, name, "insufficient", None, feature.threshold)
     state: VerdictState = "breach"
@@ -122,8 +137,9 @@ def effect_of(column: FeatureDrift) -> float:
 def _data_quality(report: DriftReport, alerting: Alerting) -> Verdict:
     rows = max(report.n, 1)
     invalid = {feature.name: feature.invalid for feature in report.features if feature.invalid}
+    risen = {f.name: f.missing / rows - f.reference_missing for f in report.features if f.missing_rises}
     checks = [
-        ("missing", report.missing_share, alerting.missing_share),
+        ("missing", max(risen.values(), default=0.0), alerting.missing_share),
         ("unknown", max(report.unknown_features.values(), default=0) / rows, STRAY_SHARE),
         ("invalid", max(invalid.values(), default=0) / rows, STRAY_SHARE),
     ]
@@ -136,24 +152,28 @@ def _data_quality(report: DriftReport, alerting: Alerting) -> Verdict:
     evidence = {
         "problems": breached,
         "missing_share": report.missing_share,
+        "missing_risen": {name: rise for name, rise in risen.items() if rise > alerting.missing_share},
         "unknown_features": dict(report.unknown_features),
         "invalid": invalid,
     }
     return Verdict(DATA_QUALITY, "inputs", state, value, threshold, evidence)
 
 
-def _of_performance(report: PerformanceReport, alerting: Alerting) -> Iterator[Verdict]:
+def _of_performance(report: PerformanceReport, thresholds: PerformanceThresholds, rule: Rule) -> Iterator[Verdict]:
     known = [metric for metric in report.metrics if metric.relative is not None]
-    evidence = {"degraded_metrics": list(report.degraded_metrics)}
+    severe = [m.name for m in known if m.degraded and (m.relative or 0.0) > thresholds.degradation]
+    evidence: dict[str, object] = {"degraded_metrics": list(report.degraded_metrics)}
+    if severe:
+        evidence |= {"critical_metrics": severe, "degradation": thresholds.degradation}
     if not known:
         yield Verdict(PERFORMANCE, "metrics", "insufficient", evidence=evidence)
         return
     worst = max(known, key=lambda metric: (metric.degraded, worsening_of(metric)))
     state: VerdictState = "breach" if report.degraded or report.degraded_metrics else "between"
-    hysteresis = alerting.performance.hysteresis
-    if state == "between" and all((m.relative or 0.0) <= m.threshold * hysteresis for m in known):
+    if state == "between" and all((m.relative or 0.0) <= m.threshold * rule.hysteresis for m in known):
         state = "clear"
-    yield Verdict(PERFORMANCE, "metrics", state, worst.relative, worst.threshold, evidence)
+    raised = bool(severe) and rule.level != "critical"
+    yield Verdict(PERFORMANCE, "metrics", state, worst.relative, worst.threshold, evidence, raised)
 
 
 def worsening_of(metric: MetricChange) -> float:

@@ -27,9 +27,12 @@ def title_of(report: AnyReport, verdict: Verdict, transition: Transition) -> str
     """One line: which model, what."""
     about = f"{report.model} {report.model_version}"
     firing = transition.status == "firing"
+    if verdict.state == "off":
+        return f"{about}: {_watched(verdict)} is no longer watched"
     if isinstance(report, PerformanceReport):
         worse = f": {_some(report.degraded_metrics)}" if report.degraded_metrics else ""
-        return f"{about} has got worse{worse}" if firing else f"{about} performs as well as before again"
+        much = "much " if transition.severe else ""
+        return f"{about} has got {much}worse{worse}" if firing else f"{about} performs as well as before again"
     if verdict.rule == DATA_DRIFT:
         drifted = f"{len(report.drifted_features)} of {len(report.features)} features"
         named = f" ({_some(report.drifted_features)})" if report.drifted_features else ""
@@ -44,8 +47,10 @@ def title_of(report: AnyReport, verdict: Verdict, transition: Transition) -> str
 def message_of(report: AnyReport, verdict: Verdict, transition: Transition, links: dict[str, str]) -> str:
     """The whole of it, a fact a line."""
     lines = [_span(transition), _window(report)]
-    if isinstance(report, PerformanceReport):
-        lines += _performance(report)
+    if verdict.state == "off":
+        lines.append(f"Closed, because {verdict.evidence.get('reason')}.")
+    elif isinstance(report, PerformanceReport):
+        lines += _performance(report, verdict)
     elif verdict.rule == DATA_DRIFT:
         lines += _data_drift(report)
     elif verdict.rule == PREDICTION_DRIFT:
@@ -110,9 +115,12 @@ def _data_drift(report: DriftReport) -> Iterator[str]:
         yield f"and {len(found) - TOLD} more"
 
 
-def _performance(report: PerformanceReport) -> Iterator[str]:
+def _performance(report: PerformanceReport, verdict: Verdict) -> Iterator[str]:
     for metric in top_metrics(report)[:TOLD]:
         yield metric_line(metric)
+    critical, degradation = verdict.evidence.get("critical_metrics"), verdict.evidence.get("degradation")
+    if isinstance(critical, list) and isinstance(degradation, float):
+        yield f"Critical: {_some(critical)} {'is' if len(critical) == 1 else 'are'} more than {degradation:.1%} worse."
 
 
 def metric_line(metric: MetricChange) -> str:
@@ -129,9 +137,14 @@ def metric_line(metric: MetricChange) -> str:
 
 
 def _data_quality(report: DriftReport) -> Iterator[str]:
-    missing = sorted(report.features, key=lambda feature: (-feature.missing, feature.name))
-    most = [f"{f.name} {f.missing / max(report.n, 1):.1%}" for f in missing[:TOLD] if f.missing]
-    yield f"Missing values: {report.missing_share:.1%}{', most in ' + ', '.join(most) if most else ''}."
+    rows = max(report.n, 1)
+    missing = sorted(report.features, key=lambda f: (f.reference_missing - f.missing / rows, f.name))
+    most = [
+        f"{f.name} {f.missing / rows:.1%} of its values ({f.reference_missing:.1%} in the reference)"
+        for f in missing[:TOLD]
+        if f.missing_rises
+    ]
+    yield f"Missing: {', '.join(most) or 'nothing more than in the reference'}."
     for words, counts in (
         ("Unknown features", report.unknown_features),
         ("Values of the wrong type", {f.name: f.invalid for f in report.features if f.invalid}),
@@ -140,6 +153,11 @@ def _data_quality(report: DriftReport) -> Iterator[str]:
         if top:
             listed = ", ".join(f"{name} in {count:,} rows" for name, count in top)
             yield f"{words}: {listed} (up to {STRAY_SHARE:.0%} of rows are let pass)."
+
+
+def _watched(verdict: Verdict) -> str:
+    words = {DATA_DRIFT: "data drift", PREDICTION_DRIFT: "prediction drift", DATA_QUALITY: "data quality"}
+    return words.get(verdict.rule, verdict.subject if verdict.rule.startswith(CRITICAL_FEATURE) else "performance")
 
 
 def _problems(verdict: Verdict) -> str:

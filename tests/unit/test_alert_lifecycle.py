@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -22,45 +22,60 @@ class Told(NamedTuple):
     window: int
     revision: int
     state: VerdictState
+    severe: bool = False
 
 
 def play(told: list[Told], rule: Rule, state: RuleState | None = None) -> tuple[RuleState, list[Transition]]:
     state = state or RuleState()
     transitions = []
     for report in told:
-        state, transition = step(state, Verdict("r", "s", report.state), float(report.window), report.revision, rule)
+        verdict = Verdict("r", "s", report.state, severe=report.severe and report.state == "breach")
+        state, transition = step(state, verdict, float(report.window), report.revision, rule)
         if transition is not None:
             transitions.append(transition)
     return state, transitions
 
 
-def oracle(told: list[Told], rule: Rule) -> list[tuple[str, float, float, float | None]]:
+def oracle(told: list[Told], rule: Rule) -> list[tuple[str, float, float, float | None, bool]]:
     """Every window's newest verdict for ever; after each report the row at the newest end, read off as words."""
-    newest: dict[int, tuple[int, VerdictState]] = {}
+    newest: dict[int, tuple[int, VerdictState, bool]] = {}
     started: float | None = None
-    found: list[tuple[str, float, float, float | None]] = []
-    for window, revision, state in told:
+    critical = False
+    found: list[tuple[str, float, float, float | None, bool]] = []
+    for window, revision, state, severe in told:
+        if state == "off":
+            newest = {known: (entry[0], "off", False) for known, entry in newest.items()}
+            if started is not None:
+                end = float(max(window, *newest))
+                found.append(("resolved", end, started, max(end, started), critical))
+                started, critical = None, False
+            continue
         if window in newest and revision <= newest[window][0]:
             continue
         if window not in newest and state == "insufficient":
             continue
-        newest[window] = (revision, state)
-        judged = [(w, s) for w, (_, s) in sorted(newest.items()) if s != "insufficient"]
+        newest[window] = (revision, state, severe and state == "breach")
+        judged = [(w, s) for w, (_, s, _) in sorted(newest.items()) if s != "insufficient"]
         if not judged:
             continue
         rows = [(s, [w for w, _ in row]) for s, row in groupby(judged, key=lambda pair: pair[1])]
         last_state, row = rows[-1]
+        very_bad = [newest[w][2] for w, _ in judged][-rule.for_windows :]
+        all_severe = len(very_bad) == rule.for_windows and all(very_bad)
         if started is None and last_state == "breach" and len(row) >= rule.for_windows:
-            started = float(row[0])
-            found.append(("firing", float(row[-1]), started, None))
+            started, critical = float(row[0]), all_severe
+            found.append(("firing", float(row[-1]), started, None, critical))
         elif started is not None and last_state == "clear" and len(row) >= rule.clear_windows:
-            found.append(("resolved", float(row[-1]), started, max(float(row[0]), started)))
-            started = None
+            found.append(("resolved", float(row[-1]), started, max(float(row[0]), started), critical))
+            started, critical = None, False
+        elif started is not None and not critical and all_severe:
+            critical = True
+            found.append(("firing", float(row[-1]), started, None, True))
     return found
 
 
 rules = st.builds(Rule, for_windows=st.integers(1, 4), clear_windows=st.integers(1, 4))
-reports = st.builds(Told, st.integers(0, 10_000), st.integers(0, 3), st.sampled_from(STATES))
+reports = st.builds(Told, st.integers(0, 10_000), st.integers(0, 3), st.sampled_from(STATES), st.booleans())
 
 
 @st.composite
@@ -70,7 +85,7 @@ def streams(draw: st.DrawFn) -> list[Told]:
     for window in range(draw(st.integers(1, 30))):
         steps_back = [0, *draw(st.lists(st.integers(0, 5), max_size=3))]
         told += [
-            Told(max(0, window - back), draw(st.integers(0, 3)), draw(st.sampled_from(STATES[:3])))
+            Told(max(0, window - back), draw(st.integers(0, 3)), draw(st.sampled_from(STATES[:3])), draw(st.booleans()))
             for back in steps_back
         ]
     return told
@@ -78,9 +93,9 @@ def streams(draw: st.DrawFn) -> list[Told]:
 
 @given(streams(), rules)
 def test_fires_and_resolves_as_the_oracle_that_forgets_nothing(told: list[Told], rule: Rule) -> None:
-    found = [(t.status, t.window_end, t.started_at, t.ended_at) for t in play(told, rule)[1]]
+    found = [(t.status, t.window_end, t.started_at, t.ended_at, t.severe) for t in play(told, rule)[1]]
     expected = oracle(told, rule)
-    assert [f[:2] for f in found] == [e[:2] for e in expected]
+    assert [(*f[:2], f[4]) for f in found] == [(*e[:2], e[4]) for e in expected]
     remembered = ring_size(rule)
     for mine, truth in zip(found, expected, strict=True):
         # The row may reach further back than the memory: then it is said to have begun at its oldest window.
@@ -88,21 +103,26 @@ def test_fires_and_resolves_as_the_oracle_that_forgets_nothing(told: list[Told],
         assert mine[3] == truth[3] or (mine[3] or 0.0) >= (truth[3] or 0.0)
 
 
-@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3), st.sampled_from(STATES)), max_size=80), rules)
+any_state = st.sampled_from((*STATES, "breach", "clear", "off"))
+
+
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3), any_state, st.booleans()), max_size=80), rules)
 def test_few_windows_in_any_order_with_insufficient_ones_match_the_oracle_exactly(
-    raw: list[tuple[int, int, VerdictState]], rule: Rule
+    raw: list[tuple[int, int, VerdictState, bool]], rule: Rule
 ) -> None:
     told = [Told(*fields) for fields in raw]  # nine windows at most: all of them are remembered
-    found = [(t.status, t.window_end, t.started_at, t.ended_at) for t in play(told, rule)[1]]
-    assert found == oracle(told, rule)
+    transitions = play(told, rule)[1]
+    assert [(t.status, t.window_end, t.started_at, t.ended_at, t.severe) for t in transitions] == oracle(told, rule)
+    assert len({alert_id_of("f", t) for t in transitions}) == len(transitions)
 
 
 @given(st.lists(reports, max_size=60), rules)
 def test_transitions_alternate_have_ids_of_their_own_and_end_after_they_start(told: list[Told], rule: Rule) -> None:
     _, transitions = play(told, rule)
-    assert [t.status for t in transitions] == ["firing", "resolved"] * (len(transitions) // 2) + (
-        ["firing"] if len(transitions) % 2 else []
-    )
+    for before, after in pairwise(transitions):
+        raised = before.status == after.status == "firing" and after.severe and not before.severe
+        assert raised or before.status != after.status
+        assert before.status != "firing" or after.started_at == before.started_at
     assert len({alert_id_of("f", t) for t in transitions}) == len(transitions)
     assert all(t.ended_at is None or t.ended_at >= t.started_at for t in transitions)
 
@@ -181,3 +201,32 @@ def test_fingerprints_know_every_label_and_not_their_order() -> None:
     assert fingerprint == fingerprint_of(dict(reversed(labels.items())))
     others = {fingerprint_of(labels | {name: "other"}) for name in labels}
     assert len(others | {fingerprint}) == len(labels) + 1
+
+
+def test_switched_off_while_it_fires_resolves_and_forgets_what_was_bad() -> None:
+    rule = Rule(for_windows=2)
+    bad = [Told(i, 1, "breach") for i in range(3)]
+    state, found = play([*bad, Told(3, 1, "off"), Told(4, 1, "off")], rule)
+    assert [(t.status, t.started_at, t.window_end, t.ended_at) for t in found] == [
+        ("firing", 0.0, 1.0, None), ("resolved", 0.0, 3.0, 3.0),
+    ]  # fmt: skip
+    _, later = play([Told(5, 1, "breach")], rule, state)
+    assert later == []
+    _, later = play([Told(5, 1, "breach"), Told(6, 1, "breach")], rule, state)
+    assert [(t.status, t.started_at) for t in later] == [("firing", 5.0)]
+
+
+def test_a_rule_that_was_never_on_keeps_no_state() -> None:
+    state = RuleState()
+    assert step(state, Verdict("r", "s", "off"), 1.0, 1, Rule())[0] is state
+
+
+def test_an_alert_that_gets_severe_is_told_once_more_and_stays_critical_until_it_is_resolved() -> None:
+    rule = Rule(for_windows=2, clear_windows=1)
+    severe = (False, False, True, True, True, False)
+    row = [Told(i, 1, "breach", bad) for i, bad in enumerate(severe)]
+    _, found = play([*row, Told(6, 1, "clear"), Told(7, 1, "breach"), Told(8, 1, "breach")], rule)
+    assert [(t.status, t.window_end, t.started_at, t.severe) for t in found] == [
+        ("firing", 1.0, 0.0, False), ("firing", 3.0, 0.0, True), ("resolved", 6.0, 0.0, True),
+        ("firing", 8.0, 7.0, False),
+    ]  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from app.alerting.lifecycle import Transition
 from app.alerting.message import alert_of
 from app.alerting.rules import rule_of, verdicts_of
-from app.core.config import Alerting, Monitoring
+from app.core.config import Alerting, Monitoring, Rule
 from tests.unit.reports import START, drift_report, end_of, feature, metric, performance_report
 from topics.events import AlertEvent, AnyReport
 
@@ -54,13 +54,42 @@ def test_performance_tells_change_and_certainty() -> None:
     assert "the truth of 900 of them (90%)" in found.message
     assert "accuracy 0.72 (95 % interval 0.71 to 0.73), baseline 0.8: 10.0% worse (threshold 5.0%)" in found.message
     assert "recall 0.816 (95 % interval 0.806 to 0.826), baseline 0.8: 2.0% better" in found.message
+    assert (found.level, "Critical" in found.message) == ("error", False)
+
+
+def test_a_severe_alert_is_critical_and_says_why() -> None:
+    report = performance_report(1, metric("accuracy", 0.3), metric("f1", 0.06))
+    found = alert(report, "performance", msgspec.structs.replace(FIRED, severe=True))
+    assert (found.level, found.title) == ("critical", "income 3 has got much worse: accuracy, f1")
+    assert "Critical: accuracy is more than 10.0% worse." in found.message
+
+
+@pytest.mark.parametrize("rule", ["data_drift", "prediction_drift", "data_quality", "critical_feature:age"])
+def test_an_alert_whose_rule_was_switched_off_says_so(rule: str) -> None:
+    disabled = Rule(enabled=False)
+    monitoring = Monitoring(
+        alerting=Alerting(
+            data_drift=disabled, prediction_drift=disabled, data_quality=disabled, critical_feature=disabled,
+            critical_features=("age",),
+        )
+    )  # fmt: skip
+    report = drift_report(features=[feature("age", 0.7)])
+    (verdict,) = (v for v in verdicts_of(report, monitoring) if v.rule == rule)
+    found = alert_of(report, verdict, RESOLVED, disabled, emitted_at=START)
+    named = {"critical_feature:age": "age"}.get(rule, rule.replace("_", " "))
+    assert found.title == f"income 3: {named} is no longer watched"
+    assert f"Closed, because alerting.{rule.partition(':')[0]}.enabled is false." in found.message
 
 
 def test_bad_data_tells_which_and_how_many() -> None:
-    bad = [feature("age", missing=700, invalid=300), feature("sex")]
+    bad = [
+        feature("age", missing=700, invalid=300, reference_missing=0.1, missing_rises=True),
+        feature("sex", missing=200, reference_missing=0.2),
+    ]
     found = alert(drift_report(features=bad, missing_share=0.35, unknown_features={"agee": 700}), "data_quality")
     assert found.title == "income 3: bad data, missing values, unknown features, values of the wrong type"
-    assert "Missing values: 35.0%, most in age 70.0%." in found.message
+    assert "Missing: age 70.0% of its values (10.0% in the reference)." in found.message
+    assert found.evidence["missing_risen"] == {"age": pytest.approx(0.6)}
     assert "Unknown features: agee in 700 rows" in found.message
     assert "Values of the wrong type: age in 300 rows" in found.message
 

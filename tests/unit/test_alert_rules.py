@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from app.alerting.rules import Verdict, VerdictState, rule_of, verdicts_of
-from app.core.config import Alerting, Monitoring, Rule
+from app.core.config import Alerting, Monitoring, PerformanceThresholds, Rule
 from tests.unit.reports import drift_report, feature, metric, performance_report
-from topics.events import AnyReport
+from topics.events import AnyReport, MetricChange
 
 MONITORING = Monitoring(alerting=Alerting(critical_features=("age", "age")))
 
@@ -58,17 +58,26 @@ def test_prediction_drift_follows_the_probability_too() -> None:
     assert found.evidence == {"columns": ["probability"]}
 
 
-def test_a_critical_feature_that_the_profile_lacks_is_not_judged() -> None:
-    assert verdict(drift_report(), "critical_feature:age").state == "insufficient"
+def test_a_critical_feature_that_the_profile_lacks_is_off() -> None:
+    assert verdict(drift_report(), "critical_feature:age").state == "off"
 
 
 @pytest.mark.parametrize(
     ("changes", "state", "problems"),
     [
         ({}, "clear", []),
-        ({"missing_share": 0.051}, "breach", ["missing"]),
-        ({"missing_share": 0.05}, "between", []),
-        ({"missing_share": 0.045}, "clear", []),
+        ({"features": [feature("age", missing=60, missing_rises=True)]}, "breach", ["missing"]),
+        ({"features": [feature("age", missing=50, missing_rises=True)]}, "between", []),
+        ({"features": [feature("age", missing=45, missing_rises=True)]}, "clear", []),
+        ({"features": [feature("age", missing=300, reference_missing=0.3)]}, "clear", []),
+        ({"features": [feature("age", missing=340, reference_missing=0.3, missing_rises=True)]}, "clear", []),
+        ({"features": [feature("age", missing=360, reference_missing=0.3, missing_rises=True)]}, "breach", ["missing"]),
+        ({"features": [feature("age", missing=360, reference_missing=0.3)]}, "clear", []),  # by chance
+        (
+            {"features": [*map(feature, "abcdefghijklmnopqrst"), feature("age", missing=1000, missing_rises=True)]},
+            "breach",
+            ["missing"],
+        ),
         ({"unknown_features": {"agee": 11}}, "breach", ["unknown"]),
         ({"unknown_features": {"agee": 1}}, "clear", []),
         ({"features": [feature("age", invalid=500)]}, "breach", ["invalid"]),
@@ -100,7 +109,25 @@ def test_performance_names_the_metric_furthest_beyond_its_threshold() -> None:
     report = performance_report(0, metric("accuracy", 0.06), metric("log_loss", 0.3, threshold=0.2))
     found = verdict(report, "performance")
     assert (found.value, found.threshold) == (0.3, 0.2)
-    assert found.evidence == {"degraded_metrics": ["accuracy", "log_loss"]}
+    assert found.evidence["degraded_metrics"] == ["accuracy", "log_loss"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "severe"),
+    [
+        ([metric("accuracy", 0.1)], []),
+        ([metric("accuracy", 0.101)], ["accuracy"]),
+        ([metric("accuracy", 0.06), metric("f1", 0.2)], ["f1"]),
+        ([metric("accuracy", 0.06), metric("f1", 0.2, degraded=False)], []),  # within its sampling error
+    ],
+)
+def test_a_drop_beyond_degradation_is_severe(metrics: list[MetricChange], severe: list[str]) -> None:
+    found = verdict(performance_report(0, *metrics), "performance")
+    assert (found.state, found.severe, found.evidence.get("critical_metrics", [])) == ("breach", bool(severe), severe)
+    critical = Monitoring(alerting=Alerting(performance=Rule(level="critical")))
+    assert not verdict(performance_report(0, *metrics), "performance", critical).severe  # no level is higher
+    lenient = Monitoring(performance=PerformanceThresholds(degradation=0.5))
+    assert not verdict(performance_report(0, *metrics), "performance", lenient).severe
 
 
 def test_performance_without_any_metric_is_not_judged() -> None:
@@ -109,12 +136,26 @@ def test_performance_without_any_metric_is_not_judged() -> None:
 
 @pytest.mark.parametrize("report", [drift_report(sufficient=False), performance_report(sufficient=False)])
 def test_an_insufficient_window_is_judged_by_no_rule(report: AnyReport) -> None:
-    assert {v.state for v in verdicts_of(report, MONITORING)} == {"insufficient"}
+    found = verdicts_of(report, MONITORING)
+    assert {v.state for v in found if v.rule != "critical_feature:age"} == {"insufficient"}
+    assert not any(v.severe for v in found)
 
 
-def test_disabled_rules_are_silent_and_critical_features_are_not() -> None:
-    off = Rule(enabled=False)
-    monitoring = Monitoring(alerting=replace(MONITORING.alerting, data_drift=off, data_quality=off))
-    found = verdicts_of(drift_report(), monitoring)
-    assert [v.rule for v in found] == ["prediction_drift", "critical_feature:age"]
-    assert rule_of(found[1], monitoring.alerting) == Rule()
+def test_disabled_rules_are_off_and_critical_features_have_a_switch_of_their_own() -> None:
+    disabled = Rule(enabled=False)
+    report = drift_report(features=[feature("age", 0.5)])
+
+    def on(monitoring: Monitoring) -> list[str]:
+        return [v.rule for v in verdicts_of(report, monitoring) if v.state != "off"]
+
+    without_drift = replace(MONITORING.alerting, data_drift=disabled, data_quality=disabled)
+    assert on(Monitoring(alerting=without_drift)) == ["prediction_drift", "critical_feature:age"]
+    without_critical = replace(MONITORING.alerting, critical_feature=disabled)
+    assert on(Monitoring(alerting=without_critical)) == ["data_drift", "prediction_drift", "data_quality"]
+    stricter = replace(MONITORING.alerting, critical_feature=Rule(level="critical", for_windows=1))
+    assert rule_of(verdict(report, "critical_feature:age"), stricter).for_windows == 1
+    for sufficient in (True, False):
+        silent = performance_report(0, metric("accuracy", 0.5), sufficient=sufficient)
+        (found,) = verdicts_of(silent, Monitoring(alerting=Alerting(performance=disabled)))
+        assert (found.state, found.severe) == ("off", False)
+        assert found.evidence == {"reason": "alerting.performance.enabled is false"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.alerts import Alerts, state_key
+from agents.alerts import Alerts, key_of, names_of, state_key
 from app.alerting.rules import Verdict
-from app.core.config import Alerting, Monitoring
+from app.core.config import Alerting, Monitoring, Rule
 from app.ingest.decoding import Rejected
 from tests.unit.reports import drift_report, feature, metric, performance_report, records_of
 from topics.events import AlertEvent, AnyReport
@@ -76,6 +76,68 @@ async def test_performance_is_one_alert_that_names_its_metrics() -> None:
     reports = [performance_report(i, metric("accuracy", 0.2), metric("f1", 0.3)) for i in (1, 2)]
     await agent({}).handle(0, records_of(reports), broker.publish, broker.reject)
     assert [a.evidence["degraded_metrics"] for a in broker.alerts] == [["accuracy", "f1"]]
+
+
+async def closed_by(monitoring: Monitoring, *reports: AnyReport) -> Broker:
+    """What is told once an alert fires on `age` and on the data, and the model is registered anew."""
+    broker, table = Broker(), dict[str, bytes]()
+    await agent(table).handle(0, records_of([bad(1), bad(2)]), broker.publish, broker.reject)
+    assert [a.status for a in broker.alerts] == ["firing", "firing"]
+    broker.alerts.clear()
+    anew = agent(msgspec.json.decode(msgspec.json.encode(table), type=dict[str, bytes]), monitoring)
+    await anew.handle(0, records_of(reports, 2), broker.publish, broker.reject)
+    return broker
+
+
+async def test_a_rule_that_is_disabled_while_its_alert_fires_resolves_it_once() -> None:
+    for report in (bad(3), good(3), msgspec.structs.replace(bad(3), sufficient=False)):
+        off = Monitoring(alerting=replace(MONITORING.alerting, data_drift=Rule(enabled=False)))
+        told = (await closed_by(off, report, bad(4))).alerts
+        assert [(a.status, a.rule) for a in told] == [("resolved", "data_drift")]
+        assert told[0].ended_at == report.window_end
+        assert "alerting.data_drift.enabled is false" in told[0].message
+
+
+@pytest.mark.parametrize(
+    ("alerting", "report", "words"),
+    [
+        (Alerting(), bad(3), "it is not in alerting.critical_features any more"),
+        (MONITORING.alerting, drift_report(3, features=[feature("sex")]), "the profile has no such feature"),
+        (
+            Alerting(critical_features=("age",), critical_feature=Rule(enabled=False)),
+            bad(3),
+            "critical_feature.enabled",
+        ),
+        (Alerting(critical_features=("sex",)), bad(3), "not in alerting.critical_features"),
+    ],
+    ids=["nothing named", "gone from the profile", "disabled", "another named"],
+)
+async def test_a_feature_that_is_critical_no_more_resolves_its_alert(
+    alerting: Alerting, report: AnyReport, words: str
+) -> None:
+    broker = await closed_by(Monitoring(alerting=alerting), report, bad(4))
+    told = [a for a in broker.alerts if a.rule == "critical_feature:age"]
+    assert [a.status for a in told] == ["resolved"]
+    assert words in told[0].message
+
+
+async def test_critical_features_alert_though_data_drift_is_disabled() -> None:
+    broker = Broker()
+    monitoring = Monitoring(alerting=replace(MONITORING.alerting, data_drift=Rule(enabled=False)))
+    await agent({}, monitoring).handle(0, records_of([bad(1), bad(2)]), broker.publish, broker.reject)
+    assert [(a.status, a.rule) for a in broker.alerts] == [("firing", "critical_feature:age")]
+
+
+async def test_an_alert_becomes_critical_when_the_drop_goes_beyond_degradation() -> None:
+    broker = Broker()
+    drops = (0.06, 0.07, 0.12, 0.2, 0.3, 0.0, 0.0)
+    reports = [performance_report(i, metric("accuracy", drop)) for i, drop in enumerate(drops)]
+    await agent({}).handle(0, records_of(reports), broker.publish, broker.reject)
+    assert [(a.status, a.level) for a in broker.alerts] == [
+        ("firing", "error"), ("firing", "critical"), ("resolved", "critical"),
+    ]  # fmt: skip
+    assert len({a.alert_id for a in broker.alerts}) == 3
+    assert len({(a.fingerprint, a.started_at) for a in broker.alerts}) == 1
 
 
 async def test_versions_do_not_share_state() -> None:
@@ -177,6 +239,11 @@ def test_keys_of_names_with_slashes_do_not_meet() -> None:
     keys = {state_key(drift_report(model=m, model_version=v), verdict) for m, v in (("a/b", "c"), ("a", "b/c"))}
     assert len(keys) == 2
     assert state_key(drift_report(), verdict) == "income/3/data_drift/features"
+
+
+@given(st.lists(st.text(alphabet="a/%2F5", max_size=6), min_size=1))
+def test_names_come_back_from_their_key(names: list[str]) -> None:
+    assert names_of(key_of(*names)) == names
 
 
 def test_a_run_is_judged_without_touching_the_table() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
@@ -13,10 +14,10 @@ from agents.notify import Notify, Patience
 from app.alerting.delivery import Channel, Delivered, Outcome, Permanent, Retryable
 from app.core.config import Alerting, Monitoring
 from app.ingest.decoding import Rejected
-from tests.unit.reports import records_of
+from tests.unit.reports import START, records_of
 from tests.unit.test_channels import alert_event
 from topics.events import AlertEvent, DeliveryEvent
-from topics.registry import DELIVERIES, Topic
+from topics.registry import DELIVERIES, REPORTS, Topic
 
 
 @dataclass
@@ -48,15 +49,19 @@ class Worker:
     rejected: list[Rejected] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     killed: bool = False
+    now: datetime = START
 
-    async def handle(self, *events: AlertEvent | bytes | None, first: int = 0) -> None:
+    async def handle(self, *events: AlertEvent | bytes | None, first: int = 0, partition: int = 0) -> None:
+        await self.agent().handle(partition, records_of(events, first), self._publish, self._reject)
+
+    def agent(self) -> Notify:
         names = self.wanted or tuple(channel.name for channel in self.channels)
         monitoring = Monitoring(alerting=Alerting(channels=names))
         channels = {channel.name: channel for channel in self.channels}
-        agent = Notify(
-            self.table, lambda model, version: monitoring, channels, patience=self.patience, sleep=self._sleep
-        )
-        await agent.handle(0, records_of(events, first), self._publish, self._reject)
+        return Notify(
+            self.table, lambda model, version: monitoring, channels, patience=self.patience, sleep=self._sleep,
+            now=lambda: self.now,
+        )  # fmt: skip
 
     async def _publish(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
         if self.killed:
@@ -175,3 +180,37 @@ async def test_what_cannot_be_read_is_a_dead_letter_and_the_rest_is_told() -> No
     await worker.handle(b"{", None, b'{"alert_id":1}', alert_event("1"))
     assert [r.record.offset for r in worker.rejected] == [0, 1, 2]
     assert channel.told == ["1"]
+
+
+async def test_an_alert_is_not_told_twice_as_long_as_its_report_can_be_judged_again() -> None:
+    channel = StubChannel("a")
+    worker = Worker([channel])
+    await worker.handle(alert_event("1"))
+    week = timedelta(days=7)  # a log is cut a segment at a time
+    worker.now += timedelta(days=REPORTS.retention_days) + week
+    await worker.handle(alert_event("2"), first=1)
+    await worker.handle(alert_event("1"), first=2)
+    assert channel.told == ["1", "2"]
+
+
+async def test_the_table_does_not_grow_with_the_alerts_ever_told() -> None:
+    worker = Worker([StubChannel("a"), StubChannel("b")])
+    agent = worker.agent()
+    sizes = []
+    for day in range(200):
+        worker.now = START + timedelta(days=day)
+        events = [alert_event(f"{day}-{i}") for i in range(3)]
+        await agent.handle(0, records_of(events, 3 * day), worker._publish, worker._reject)
+        sizes.append(len(worker.table))
+    assert sizes[199] == sizes[100] <= 1 + 6 * (2 * REPORTS.retention_days + 2)
+    assert worker.table["@0"] == b"600"
+    assert any("/199-0/" in key for key in worker.table)
+
+
+async def test_a_partition_forgets_only_what_it_wrote_itself() -> None:
+    worker = Worker([StubChannel("a")])
+    await worker.handle(alert_event("1"), partition=1)
+    await worker.handle(alert_event("2"), partition=10)
+    worker.now += timedelta(days=365)
+    await worker.handle(alert_event("3"), first=1, partition=1)
+    assert sorted(worker.table) == ["1/3/a", "10/2/a", "@1", "@10"]
