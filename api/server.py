@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import logging
-import socket
 
 import uvicorn
 
 from api.app import create_app
 from app.runtime.broker import running_kafka
 from app.runtime.errors import BrokerError
+from app.runtime.listening import listen
 from app.runtime.settings import Settings
 
 GRACE_SECONDS = 10
-BACKLOG = 2048
-
-
-class ServeError(Exception):
-    """Why the API cannot listen."""
 
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests that are under way are answered first.
 
-    Without bootstrap_servers the Kafka that runs on this machine is used. Raises ServeError, BrokerError, BundleError.
+    Without bootstrap_servers the Kafka that runs on this machine is used. Raises PortTaken, BrokerError, BundleError.
     """
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     if settings.bootstrap_servers is None:
@@ -36,16 +31,5 @@ def serve(settings: Settings) -> None:
         app, log_config=None, log_level=settings.log_level.lower(), access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )  # fmt: skip
-    with _listening(settings.api_host, settings.api_port) as listening:
+    with listen(settings.api_host, settings.api_port) as listening:
         uvicorn.Server(config).run(sockets=[listening])
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG
-        )
-    except OSError as error:
-        raise ServeError(
-            f"cannot listen on {host}:{port} ({error.strerror}): choose another api_port (--port, DRIFTLINE_API_PORT)"
-        ) from None

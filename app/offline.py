@@ -12,6 +12,7 @@ from app.core.config import Monitoring
 from app.core.counting import Counter, Scalar, input_pane
 from app.core.decision import drift_decision, performance_decision
 from app.core.findings import DriftDecision, PerformanceDecision
+from app.core.joining import MICROSECONDS, NEVER
 from app.core.layout import Floats, Layout, layout_of
 from app.core.outcome import outcome_layout, outcome_pane
 from app.core.pane import Pane, merge
@@ -119,9 +120,13 @@ def _present(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
 def windows(frame: pd.DataFrame, times: Floats, monitoring: Monitoring) -> Iterator[tuple[float, pd.DataFrame]]:
     """Each window of a table whose rows are sorted by `times` (epoch seconds): its end, and its rows.
 
-    One at the end of each pane that has rows, as the stream evaluates them.
+    One at the end of each pane from which a row can be seen, so that none is empty, as the stream judges them.
     """
-    pane, span = monitoring.windows.pane, monitoring.windows.pane * monitoring.windows.panes
-    for end in ((np.unique(times // pane) + 1) * pane).tolist():
-        low, high = np.searchsorted(times, [end - span, end], side="left")
-        yield end, frame.iloc[low:high]
+    size, count = round(monitoring.windows.pane * MICROSECONDS), monitoring.windows.panes
+    micros = np.rint(times * MICROSECONDS).astype(np.int64)
+    judged = NEVER
+    for pane in np.unique(micros // size).tolist():
+        for last in range(max(pane, judged + 1), pane + count):
+            low, high = np.searchsorted(micros, [(last + 1 - count) * size, (last + 1) * size], side="left")
+            yield (last + 1) * size / MICROSECONDS, frame.iloc[low:high]
+        judged = pane + count - 1

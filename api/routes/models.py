@@ -17,6 +17,9 @@ from api.views import MAX_WINDOWS, Findings
 
 router = APIRouter()
 
+LISTED = 20
+"""Model versions that an error names."""
+
 Limit = Annotated[int, Query(ge=1, le=MAX_WINDOWS, description="the last so many windows")]
 
 
@@ -91,7 +94,11 @@ def _known(services: Services, model: str, version: str) -> Findings:
     _loaded(services)
     key = (model, version)
     if key not in services.reports.findings and key not in services.models:
-        raise Problem(404, f"no model {model!r} version {version!r}: register it with `driftline register`")
+        known = ", ".join(" ".join(one) for one in sorted(services.models)[:LISTED])
+        is_known = f"registered: {known}" if known else "nothing is registered"
+        raise Problem(
+            404, f"no model {model!r} version {version!r} ({is_known}): register it with `driftline register`"
+        )
     return services.reports.of(model, version)
 
 

@@ -1,6 +1,6 @@
 // Windows over time: the share of features drifted, and the metric beside its baseline, with alerts.
 
-import { METRICS, count, measure, moment, node, percent, svg, isShare } from "./words.js";
+import { LEVELS, METRICS, count, measure, moment, node, percent, svg, isShare } from "./words.js";
 
 const TOP = 26, GAP = 34, FOOT = 24, LEFT = 46, RIGHT = 8;
 
@@ -115,10 +115,12 @@ function drawAlerts(plot, marks, x, first, last, bottom) {
   const worstAt = new Map();
   for (const m of seen) {
     const at = Math.max(first, Date.parse(m.started_at));
-    const known = worstAt.get(at);
-    worstAt.set(at, { level: known && known.level === "critical" ? "critical" : m.level, titles: [...(known ? known.titles : []), m.title] });
+    const known = worstAt.get(at) || { level: m.level, titles: [] };
+    const level = LEVELS.indexOf(m.level) > LEVELS.indexOf(known.level) ? m.level : known.level;
+    worstAt.set(at, { level, titles: [...known.titles, m.title] });
   }
-  for (const [at, mark] of worstAt) {
+  // the worst last, so that no milder one close by covers it
+  for (const [at, mark] of [...worstAt].sort((a, b) => LEVELS.indexOf(a[1].level) - LEVELS.indexOf(b[1].level))) {
     const made = svg("path", { class: `mark ${mark.level}`, d: `M${x(at)} ${TOP + 1}l-4.5 -8h9z` });
     made.append(svg("title", {}, mark.titles.join("\n")));
     plot.append(made);
@@ -128,7 +130,8 @@ function drawAlerts(plot, marks, x, first, last, bottom) {
 function drawTimes(plot, x, first, last, bottom, width) {
   const ticks = Math.max(2, Math.min(7, Math.floor(width / 150)));
   const days = (last - first) / 86400000;
-  const form = days > 300 ? { month: "short", year: "numeric" } : days > 2 ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" };
+  const date = { day: "numeric", month: "short" }, time = { hour: "2-digit", minute: "2-digit" };
+  const form = days > 300 ? { month: "short", year: "numeric" } : days > 4 ? date : days > 0.5 ? { ...date, ...time } : time;
   for (let i = 0; i <= ticks; i++) {
     const at = first + ((last - first) * i) / ticks;
     const anchor = i === 0 ? "start" : i === ticks ? "end" : "middle";

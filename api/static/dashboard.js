@@ -1,7 +1,7 @@
 // The page: polls the API and draws what is new.
 
 import { chart, drawChart } from "./chart.js";
-import { METRICS, count, measure, moment, node, number, pValue, percent } from "./words.js";
+import { LEVELS, METRICS, count, measure, moment, node, number, pValue, percent } from "./words.js";
 
 const POLL_MS = 2000;
 const LISTED = 6; // alerts that are listed at once
@@ -200,7 +200,7 @@ function featuresCard(report) {
 
 function featureRow(feature) {
   const about = [
-    feature.missing ? `${count(feature.missing)} missing` : null,
+    feature.missing ? `${count(feature.missing)} missing${feature.missing_rises ? `, more than in the reference (${percent(feature.reference_missing, 1)})` : ""}` : null,
     feature.invalid ? `${count(feature.invalid)} of the wrong type` : null,
     feature.unseen ? `${count(feature.unseen)} unseen` : null,
   ].filter(Boolean).join(", ");
@@ -219,7 +219,8 @@ function alertsCard(alerts) {
   const words = firing ? `${firing} firing` : "none is firing";
   const header = node("header", {}, node("h3", {}, "Alerts"), node("p", {}, words));
   if (!alerts.length) return node("section", { class: "card" }, header, node("p", { class: "quiet" }, "There has been no alert."));
-  const sorted = [...alerts].sort((a, b) => (b.status === "firing") - (a.status === "firing"));
+  const rank = (alert) => (alert.status === "firing" ? LEVELS.indexOf(alert.level) : -1);
+  const sorted = [...alerts].sort((a, b) => rank(b) - rank(a));
   const list = node("ul", { class: "alerts" }, ...sorted.slice(0, LISTED).map(alertItem));
   if (sorted.length <= LISTED) return node("section", { class: "card" }, header, list);
   const more = node("button", { type: "button", class: "more" }, `Show all ${count(sorted.length)}`);

@@ -1,5 +1,6 @@
 // Elements, and numbers and times in words.
 
+export const LEVELS = ["info", "warning", "error", "critical"]; // of alerts, the mildest first
 export const METRICS = { accuracy: "Accuracy", r2: "R²", rmse: "RMSE", mae: "Mean absolute error" };
 
 export function node(tag, attributes = {}, ...children) {

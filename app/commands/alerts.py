@@ -47,8 +47,9 @@ def list_(
       driftline alerts list --model churn --all --json
     """
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
-    found = asyncio.run(_alerts(settings, every=every))
-    found = [a for a in found if model in (None, a.labels.get("model")) and (a.status == "firing" or not firing)]
+    found = asyncio.run(_alerts(settings, model, every=every))
+    if firing:
+        found = [alert for alert in found if alert.status == "firing"]
     if json_:
         for alert in found:
             print_json(alert)
@@ -59,10 +60,10 @@ def list_(
     print_table(("status", "level", "since", "until", "alert"), map(_row, found))
 
 
-async def _alerts(settings: Settings, *, every: bool) -> list[AlertEvent]:
+async def _alerts(settings: Settings, model: str | None, *, every: bool) -> list[AlertEvent]:
     import msgspec
 
-    from app.commands.reading import records
+    from app.commands.reading import check_registered, records
     from topics.events import AlertEvent
     from topics.registry import ALERTS
 
@@ -71,7 +72,10 @@ async def _alerts(settings: Settings, *, every: bool) -> list[AlertEvent]:
     async for record in records(settings, ALERTS.full_name(settings.prefix)):
         if record is not None and record.value is not None:
             alert = decoder.decode(record.value)
-            known[alert.alert_id if every else alert.fingerprint] = alert
+            if model in (None, alert.labels.get("model")):
+                known[alert.alert_id if every else alert.fingerprint] = alert
+    if not known and model is not None:
+        await check_registered(settings, model)
     return sorted(known.values(), key=lambda a: (a.started_at, a.emitted_at))
 
 

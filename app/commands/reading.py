@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -11,15 +11,22 @@ from aiokafka.errors import KafkaConnectionError
 from app.commands.common import Trouble
 from app.runtime.models_view import ModelsView, RegisteredModel
 from app.runtime.settings import Settings
+from topics.registry import MODELS
+
+LISTED = 20
+"""Model versions that an error names."""
 
 
 async def records(settings: Settings, topic: str, *, follow: bool = False) -> AsyncIterator[ConsumerRecord | None]:
-    """Every record of a topic, from its start. With `follow`: then None once, then what comes, without end.
+    """Every record of a topic, from its start, and None at its end. With `follow`: then what comes, without end.
 
     Raises Trouble where the topic or the broker is not there.
     """
     servers = settings.bootstrap_servers
-    partitions = [TopicPartition(topic, number) for number in range(await _partitions(servers, topic))]
+    count = await _partitions(servers, topic)
+    if not count:
+        raise Trouble(f"topic {topic} does not exist on {servers}: start a worker first (driftline up)")
+    partitions = [TopicPartition(topic, number) for number in range(count)]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest",
         max_partition_fetch_bytes=32 << 20,
@@ -30,8 +37,8 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
         await consumer.seek_to_beginning(*partitions)
         async for record in _to_the_end(consumer, partitions):
             yield record
+        yield None
         if follow:
-            yield None
             async for record in consumer:
                 yield record
     finally:
@@ -39,14 +46,12 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
 
 
 async def _partitions(servers: str | None, topic: str) -> int:
-    """How many partitions the topic has; asked for in a way that does not make it."""
+    """How many partitions the topic has, 0 where it does not exist; asked for in a way that does not make it."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     try:
         await admin.start()
-        if topic not in await admin.list_topics():
-            raise Trouble(f"topic {topic} does not exist on {servers}: start a worker first (driftline up)")
-        (described,) = await admin.describe_topics([topic])
-        return len(described["partitions"])
+        described = await admin.describe_topics()
+        return next((len(found["partitions"]) for found in described if found["topic"] == topic), 0)
     except KafkaConnectionError as error:
         raise Trouble(f"no Kafka at {servers}: {error}") from None
     finally:
@@ -62,10 +67,37 @@ async def _to_the_end(consumer: AIOKafkaConsumer, partitions: list[TopicPartitio
                     yield record
 
 
+async def registry(settings: Settings) -> ModelsView:
+    """All that is registered now. Raises Trouble, BrokerUnavailable."""
+    models = ModelsView(settings)
+    if await _partitions(settings.bootstrap_servers, MODELS.full_name(settings.prefix)):
+        async with models:
+            pass  # loaded on entering; what was read stays
+    return models
+
+
 async def registered(settings: Settings, model: str, version: str) -> RegisteredModel:
     """What was registered last for a model version. Raises Trouble where nothing was, BrokerUnavailable."""
-    async with ModelsView(settings) as models:
-        found = models.get(model, version)
+    models = await registry(settings)
+    found = models.get(model, version)
     if found is None:
-        raise Trouble(f"{model} version {version} is not registered: driftline register --model {model} …")
+        raise unregistered(models, model, version)
     return found
+
+
+async def check_registered(settings: Settings, model: str, version: str | None = None) -> None:
+    """Raises Trouble where the model, or that version of it, is not registered; BrokerUnavailable."""
+    models = await registry(settings)
+    if not any(name == model and version in (None, its_version) for name, its_version in models):
+        raise unregistered(models, model, version)
+
+
+def unregistered(models: Iterable[tuple[str, str]], model: str, version: str | None = None) -> Trouble:
+    """The error for a model, or a version of it, that is not registered: says what is."""
+    known = sorted(models)
+    named = model if version is None else f"{model} version {version}"
+    listed = ", ".join(f"{name} {its_version}" for name, its_version in known[:LISTED])
+    more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
+    is_known = f"registered: {listed}{more}" if known else "nothing is registered"
+    again = f"driftline register --model {model} --version {version or 'V'} --reference FILE"
+    return Trouble(f"{named} is not registered ({is_known}): correct the name, or {again}")

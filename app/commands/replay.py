@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PLAIN_EVERY = 2.0
 """Seconds between progress lines where there is no terminal."""
 
-FileOption = Annotated[Path, typer.Option(help="CSV, Parquet or JSONL (one event a line) of predictions.")]
+FileOption = Annotated[Path, typer.Option(help="CSV, Parquet or JSONL of predictions.")]
 FeedbackOption = Annotated[Path | None, typer.Option(help="The same of feedback: prediction_id, actual, timestamp.")]
 Rate = Annotated[float | None, typer.Option(min=1, help="At most this many events a second. [default: all it can]")]
 Beat = Annotated[bool, typer.Option("--heartbeat/--no-heartbeat", help="Close the last windows at the end.")]
@@ -70,6 +70,8 @@ def replay(
     They are merged by their event time. The model must be registered; its features are the columns sent. The
     other columns are found by their usual names, by the monitoring.json that --config names, or by flags. Sort
     each file by time.
+
+    A line of JSONL is a row as in CSV, or a whole event (its features within `features`), which is sent as it is.
 
     \b
     Examples:
@@ -112,7 +114,9 @@ async def _replay(
     from app.replay.send import Sender
 
     model, version = known.profile.model, known.profile.model_version
-    rows = encoded_chunks(predictions, lambda frame: encode_predictions(frame, columns, model, version))
+    rows = encoded_chunks(
+        predictions, lambda frame: encode_predictions(frame, columns, model, version), model=(model, version)
+    )
     truth = iter(()) if feedback is None else encoded_chunks(feedback, lambda frame: encode_feedback(frame, columns))
     assert settings.bootstrap_servers is not None
     prefix = settings.prefix

@@ -62,7 +62,7 @@ class _Wanted:
 
         from topics.events import AnyReport
 
-        self._model, self._version, self._kind = model, version, kind
+        self.model, self.version, self._kind = model, version, kind
         self._decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
         self.newest: dict[tuple[str, str, float], AnyReport] = {}
 
@@ -72,7 +72,7 @@ class _Wanted:
             return None
         report = self._decoder.decode(value)
         kind = kind_of(report)
-        if report.model != self._model or self._version not in (None, report.model_version):
+        if report.model != self.model or self.version not in (None, report.model_version):
             return None
         if self._kind not in (None, kind):
             return None
@@ -85,22 +85,22 @@ class _Wanted:
 
 
 async def _show(settings: Settings, wanted: _Wanted, last: int | None, *, follow: bool, as_json: bool) -> None:
-    from app.commands.reading import records
+    from app.commands.reading import check_registered, records
     from topics.registry import REPORTS
 
     live = False
     async for record in records(settings, REPORTS.full_name(settings.prefix), follow=follow):
-        if record is None:
-            live = True
-            _print(_windows(wanted.newest.values(), last), as_json)
+        if record is not None:
+            report = wanted.take(record.value)
+            if live and report is not None:
+                _print([report], as_json)
             continue
-        report = wanted.take(record.value)
-        if live and report is not None:
-            _print([report], as_json)
-    if not live:
+        live = True
+        if not wanted.newest:
+            await check_registered(settings, wanted.model, wanted.version)
+            if not as_json:
+                print("no reports yet", flush=True)
         _print(_windows(wanted.newest.values(), last), as_json)
-        if not wanted.newest and not as_json:
-            print("no reports yet")
 
 
 def _windows(found: Iterable[AnyReport], last: int | None) -> list[AnyReport]:
@@ -134,7 +134,8 @@ def line_of(report: AnyReport) -> str:
 
 def _drift(report: DriftReport) -> Iterator[str]:
     if not report.sufficient:
-        yield "insufficient"
+        yield "insufficient, not judged"
+        return
     yield "DRIFT" if report.drift_detected else "no drift"
     yield f"share {report.drift_share:.2f}"
     for feature in report.features:
@@ -146,8 +147,9 @@ def _drift(report: DriftReport) -> Iterator[str]:
 
 def _performance(report: PerformanceReport) -> Iterator[str]:
     if not report.sufficient:
-        yield "insufficient"
-    yield f"DEGRADED {', '.join(report.degraded_metrics)}" if report.degraded else "not degraded"
+        yield "insufficient, not judged"
+    else:
+        yield f"DEGRADED {', '.join(report.degraded_metrics)}" if report.degraded else "not degraded"
     yield f"coverage {report.coverage:.0%}"
     for metric in report.metrics:
         if metric.value is not None:

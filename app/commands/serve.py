@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import Bootstrap, Prefix, SetupTrouble, StateDir, settings_of
+from app.commands.common import Bootstrap, Prefix, SetupTrouble, StateDir, connected, settings_of
 
 Host = Annotated[str | None, typer.Option("--host", help="Address the API listens on. [default: 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option("--port", help="Port the API listens on. [default: 8700]")]
@@ -63,7 +63,8 @@ def worker(
 ) -> None:
     """Run one worker; start as many as you like.
 
-    It joins, counts, judges windows, raises alerts and tells of them. Exit status 78: the set-up is wrong.
+    It joins, counts, judges windows, raises alerts and tells of them. Without --bootstrap-servers it uses the Kafka
+    that runs on this machine. Exit status 78: the set-up is wrong.
 
     \b
     Examples:
@@ -79,7 +80,7 @@ def worker(
             bootstrap_servers=bootstrap_servers, prefix=prefix, group=group, partitions=partitions,
             state_dir=state_dir, log_level=log_level,
         )  # fmt: skip
-        sys.exit(run_worker(settings))
+        sys.exit(run_worker(settings if settings.bootstrap_servers else connected(settings)))
 
 
 def api(
@@ -99,11 +100,12 @@ def api(
       driftline api
       driftline api --host 0.0.0.0 --port 8700 --model-path models/churn
     """
-    from api.server import ServeError, serve
+    from api.server import serve
+    from app.runtime.listening import PortTaken
     from app.runtime.settings import SettingsError
     from app.serving import BundleError
 
-    with _set_up(ServeError, SettingsError, BundleError):
+    with _set_up(PortTaken, SettingsError, BundleError):
         settings = settings_of(
             bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port,
             model_path=model_path, log_level=log_level,

@@ -1,4 +1,4 @@
-"""Files as streams of encoded chunks, in bounded memory: CSV, Parquet, or JSONL of events as they are."""
+"""Files as streams of encoded chunks, in bounded memory: rows as CSV, Parquet or JSONL, or events as JSONL."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,21 +25,40 @@ PARQUET = frozenset({".parquet", ".pq"})
 Encode = Callable[[pd.DataFrame], Encoded]
 
 
-class _Addressed(msgspec.Struct):
+class _Truth(msgspec.Struct):
+    """What is read of a line that is a `FeedbackEvent`."""
+
     prediction_id: Name
     timestamp: Timestamp | None = None
 
 
-def encoded_chunks(path: Path, encode: Encode, chunk: int = CHUNK) -> Iterator[Encoded]:
-    """The file's events, `chunk` at a time, in file order. Raises ReplayError, OSError."""
+class _Said(msgspec.Struct):
+    """What is read of a line that is a `PredictionEvent`."""
+
+    prediction_id: Name
+    model: Name
+    model_version: Name
+    timestamp: Timestamp
+
+
+def encoded_chunks(
+    path: Path, encode: Encode, chunk: int = CHUNK, *, model: tuple[str, str] | None = None
+) -> Iterator[Encoded]:
+    """The file's events, `chunk` at a time, in file order.
+
+    JSONL may hold events, which are sent as they are, or rows; the first line tells which. `model`: the model and
+    version whose predictions they are, None for feedback. Raises ReplayError, OSError.
+    """
     suffix = path.suffix.lower()
     if suffix in JSONL:
-        return _lines(path, chunk)
+        if _has_events(path, model):
+            return _events(path, chunk, model)
+        return _encoded(path, _json_rows(path, chunk), encode)
     if suffix in CSV:
         return _encoded(path, _csv(path, chunk), encode)
     if suffix in PARQUET:
         return _encoded(path, _parquet(path, chunk), encode)
-    raise ReplayError(f"{path}: unknown kind of file; give .csv, .parquet or .jsonl (one event a line)")
+    raise ReplayError(f"{path}: unknown kind of file; give .csv, .parquet or .jsonl (a row or an event a line)")
 
 
 def frame_chunks(frame: pd.DataFrame, encode: Encode, chunk: int = CHUNK) -> Iterator[Encoded]:
@@ -74,22 +94,62 @@ def _parquet(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
             yield batch.to_pandas()
 
 
-def _lines(path: Path, chunk: int) -> Iterator[Encoded]:
-    decode = msgspec.json.Decoder(_Addressed).decode
-    number = 0
+def _has_events(path: Path, model: tuple[str, str] | None) -> bool:
+    """Whether the first line is an event: predictions then have their `features` within, feedback its own names."""
     with path.open("rb") as file:
-        while lines := list(islice(file, chunk)):
-            times, keys, values = [], [], []
-            for line in lines:
-                number += 1
-                value = line.strip()
-                if not value:
-                    continue
-                try:
-                    event = decode(value)
-                except msgspec.MsgspecError as error:
-                    raise ReplayError(f"{path} line {number}: {error}") from None
-                times.append(np.inf if event.timestamp is None else to_epoch(event.timestamp))
-                keys.append(event.prediction_id.encode())
-                values.append(value)
-            yield Encoded(np.array(times, np.float64), keys, values)
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                row = _row(path, number, line)
+                return "features" in row if model is not None else row.keys() >= {"prediction_id", "actual"}
+    return True
+
+
+def _row(path: Path, number: int, line: bytes) -> dict[str, object]:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise ReplayError(f"{path} line {number}: {error}") from None
+    if not isinstance(row, dict):
+        raise ReplayError(f"{path} line {number}: expected an object: a row, or an event")
+    return row
+
+
+def _numbered(path: Path, chunk: int) -> Iterator[list[tuple[int, bytes]]]:
+    """The lines that are not empty, each with its number from 1."""
+    with path.open("rb") as file:
+        lines = ((number, value) for number, line in enumerate(file, 1) if (value := line.strip()))
+        while found := list(islice(lines, chunk)):
+            yield found
+
+
+def _json_rows(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
+    """Tables of all columns seen so far: a row may leave out what it has no value for."""
+    columns: dict[str, None] = {}
+    for lines in _numbered(path, chunk):
+        rows = [_row(path, *line) for line in lines]
+        for (number, _), row in zip(lines, rows, strict=True):
+            if "features" in row:
+                raise ReplayError(f"{path} line {number}: an event, but the first line is a row without `features`")
+            columns.update(dict.fromkeys(row))
+        yield pd.DataFrame.from_records(rows).reindex(columns=list(columns))
+
+
+def _events(path: Path, chunk: int, model: tuple[str, str] | None) -> Iterator[Encoded]:
+    kind: type[_Truth | _Said] = _Truth if model is None else _Said
+    decode = msgspec.json.Decoder(kind).decode
+    for lines in _numbered(path, chunk):
+        times = []
+        keys = []
+        for number, line in lines:
+            try:
+                event = decode(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise ReplayError(f"{path} line {number}: no event: {error}") from None
+            if isinstance(event, _Said) and (event.model, event.model_version) != model:
+                raise ReplayError(
+                    f"{path} line {number}: an event of {event.model} version {event.model_version}: "
+                    f"give --model {event.model} --version {event.model_version}, or another file"
+                )
+            times.append(np.inf if event.timestamp is None else to_epoch(event.timestamp))
+            keys.append(event.prediction_id.encode())
+        yield Encoded(np.array(times, np.float64), keys, [line for _, line in lines])

@@ -17,6 +17,7 @@ import typer
 from typer.main import get_command
 
 from app.cli import app
+from tests.unit.command_lines import parse
 
 
 def commands() -> list[list[str]]:
@@ -70,14 +71,47 @@ def test_every_command_is_known() -> None:
     ]  # fmt: skip
 
 
+def command_of(path: list[str]) -> Any:
+    command: Any = get_command(app)
+    for name in path:
+        command = command.commands[name]
+    return command
+
+
+def is_group(path: list[str]) -> bool:
+    return bool(getattr(command_of(path), "commands", None))
+
+
 @pytest.mark.parametrize("path", commands(), ids=" ".join)
 def test_the_help_of_every_command_has_an_example_of_it(path: list[str]) -> None:
-    command = get_command(app)
-    for name in path:
-        command = command.commands[name]  # type: ignore[attr-defined]
+    command = command_of(path)
     text = command.get_help(typer.Context(command, info_name="driftline"))
-    assert "Examples:" in text
-    assert f"    driftline {' '.join(path)}" in text
+    examples = text.partition("Examples:\n")[2].partition("\n\n")[0]
+    typed = [line.split("|")[0].split() for line in examples.splitlines()]
+    assert typed
+    for program, *arguments in typed:
+        assert [program, *arguments[: len(path)]] == ["driftline", *path]
+        parse(arguments)
+
+
+SERVICES = ("api", "demo", "up", "worker")
+"""These run until they are stopped; they print how it goes, no data."""
+
+
+@pytest.mark.parametrize("path", [path for path in commands() if not is_group(path)], ids=" ".join)
+def test_every_command_that_prints_data_prints_it_as_json_too(path: list[str]) -> None:
+    options = {option for parameter in command_of(path).params for option in parameter.opts}
+    assert ("--json" in options) == (" ".join(path) not in SERVICES)
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    silent = [
+        f"{' '.join(path)} {parameter.opts[0]}"
+        for path in commands()
+        for parameter in command_of(path).params
+        if not getattr(parameter, "help", None)
+    ]
+    assert silent == []
 
 
 def test_help_is_quick_because_nothing_heavy_is_imported() -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import f1_score
 
 from app import offline
 from app.core.config import Monitoring, Windows
+from app.core.pane import Pane
+from app.core.rolling import ModelWindows
 from app.offline import decide, windows
-from app.registration import Columns, MonitoringFile
+from app.registration import Columns, MonitoringFile, profile_of
 
 FILE = MonitoringFile()
+REFERENCE = pd.DataFrame({"x": [1.0, 2.0], "prediction": [0, 1]})
 
 
 def people(seed: int, n: int = 3000, shift: float = 0.0) -> pd.DataFrame:
@@ -80,9 +87,32 @@ def test_columns_are_found_where_the_file_says() -> None:
     assert renamed == decide(people(1), people(2, shift=4), FILE)
 
 
-def test_windows_are_the_streams_own() -> None:
-    times = np.array([5.0, 59.9, 60.0, 190.0])
+def test_windows_last_as_long_as_any_row_can_be_seen() -> None:
+    times = np.array([5.0, 59.9, 60.0, 250.0])
     frame = pd.DataFrame({"t": times})
     monitoring = Monitoring(windows=Windows(pane=60.0, panes=2))
     found = {end: rows["t"].tolist() for end, rows in windows(frame, times, monitoring)}
-    assert found == {60.0: [5.0, 59.9], 120.0: [5.0, 59.9, 60.0], 240.0: [190.0]}
+    assert found == {60.0: [5.0, 59.9], 120.0: [5.0, 59.9, 60.0], 180.0: [60.0], 300.0: [250.0], 360.0: [250.0]}
+
+
+@given(
+    st.lists(st.integers(0, 400_000), min_size=1, max_size=30),
+    st.sampled_from([0.1, 0.3, 1.0, 7.5, 60.0]),
+    st.integers(1, 6),
+    st.integers(1, 3),
+)
+def test_windows_are_the_streams_own(millis: list[int], pane: float, panes: int, partitions: int) -> None:
+    times = np.sort(np.array(millis) / 1000 + 1_700_000_000)
+    monitoring = Monitoring(windows=Windows(pane=pane, panes=panes))
+    profile = profile_of("m", "1", REFERENCE)
+    stream = ModelWindows(profile, monitoring, partitions, now=0.0)
+    for partition in range(partitions):
+        mine = [round(time * 1_000_000) // stream.pane for time in times[partition::partitions].tolist()]
+        for number, n in Counter(mine).items():
+            empty = Pane.empty(stream.layout.sums)
+            stream.add("input", number, partition, 1, Pane(n, empty.indices, empty.counts, empty.sums))
+        stream.progress(partition, 1, 2_000_000_000_000_000, idle=False)
+    judged = {end: found.drift.n for end in stream.due(0.0) if (found := stream.evaluate(end)) is not None}
+    offline_ = {round(end * 1_000_000) // stream.pane - 1: len(rows) for end, rows in
+                windows(pd.DataFrame({"t": times}), times, monitoring)}  # fmt: skip
+    assert offline_ == judged

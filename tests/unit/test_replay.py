@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +34,10 @@ def people() -> pd.DataFrame:
         "prediction": [1, 0, 1, 1],
         "probability": [0.9, 0.2, 0.7, 0.6],
     })  # fmt: skip
+
+
+def no_table(_: pd.DataFrame) -> Encoded:
+    pytest.fail("no table")
 
 
 def predictions_of(encoded: Encoded) -> list[PredictionEvent]:
@@ -98,19 +103,70 @@ def test_a_file_gives_the_same_events_as_the_table_whatever_the_chunk(suffix: st
 
 def test_lines_of_events_are_sent_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    lines = [b'{"prediction_id": "x", "timestamp": "1970-01-01T00:00:07Z", "odd":  1}', b'{"prediction_id":"y"}']
-    path.write_bytes(lines[0] + b"\n\n" + lines[1])
-    (chunk,) = encoded_chunks(path, lambda f: pytest.fail("no table"))
+    lines = [
+        b'{"prediction_id": "x", "model":"m", "model_version":"1", "features": {}, "timestamp": 7.0, "odd":  1}',
+        b'{"prediction_id":"y","model":"m","model_version":"1","timestamp":8}',
+    ]
+    path.write_bytes(b"\n" + lines[0] + b"\n\n" + lines[1])
+    (chunk,) = encoded_chunks(path, no_table, model=("m", "1"))
     assert chunk.values == lines
     assert chunk.keys == [b"x", b"y"]
-    assert chunk.times.tolist() == [7.0, np.inf]
+    assert chunk.times.tolist() == [7.0, 8.0]
 
 
-def test_a_broken_line_is_named(tmp_path: Path) -> None:
+def test_feedback_events_are_sent_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "truth.jsonl"
+    lines = [b'{"prediction_id":"x","actual":1}', b'{"prediction_id":"y","actual":0,"timestamp":3}']
+    path.write_bytes(b"\n".join(lines))
+    (chunk,) = encoded_chunks(path, no_table)
+    assert (chunk.values, chunk.times.tolist()) == (lines, [np.inf, 3.0])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_lines_of_rows_are_rows_as_in_any_other_file(size: int, tmp_path: Path) -> None:
+    frame = people().replace([np.inf, -np.inf], 99.0)
+    path, columns = tmp_path / "people.ndjson", replace(COLUMNS, prediction="said")
+    rows = frame.rename(columns={"prediction": "said"}).to_dict("records")
+    # what has no value may be left out, or be null; the first row says which columns there are
+    left = [{name: v for name, v in row.items() if i % 2 == 0 or not pd.isna(v)} for i, row in enumerate(rows)]
+    path.write_text("\n".join(json.dumps(row).replace("NaN", "null") for row in left))
+    whole = encode_predictions(frame, COLUMNS, "m", "1")
+    parts = list(encoded_chunks(path, lambda f: encode_predictions(f, columns, "m", "1"), size, model=("m", "1")))
+    assert [json.loads(v) for part in parts for v in part.values] == [json.loads(v) for v in whole.values]
+    truth = tmp_path / "truth.jsonl"
+    truth.write_text('{"prediction_id": "a", "truth": 1}\n{"prediction_id": "b", "truth": 0}\n')
+    sent = encoded_chunks(truth, lambda f: encode_feedback(f, replace(COLUMNS, actual="truth")), size)
+    assert [json.loads(v)["actual"] for part in sent for v in part.values] == [1, 0]
+
+
+EVENT = '{"prediction_id":"y","model":"m","model_version":"1","timestamp":1,"features":{}}'
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([EVENT, EVENT.replace('"y"', "3")], "line 2: no event: .*prediction_id"),
+        ([EVENT, "", EVENT.replace('"m"', '"n"')], "line 3: an event of n version 1: give --model n --version 1"),
+        ([EVENT, EVENT.replace(',"timestamp":1', "")], "line 2: no event: .*timestamp"),
+        ([EVENT, "{"], "line 2: no event: "),
+        (["{"], "line 1: "),
+        (["[1]"], "line 1: expected an object"),
+        (['{"age": 1}', EVENT], "line 2: an event, but the first line is a row without `features`"),
+        (['{"age": 1}'], "no column 'prediction_id'; the file has: age"),
+    ],
+)
+def test_a_broken_line_is_named(lines: list[str], words: str, tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    path.write_text('{"prediction_id":"y"}\n{"prediction_id":3}\n')
-    with pytest.raises(ReplayError, match=r"line 2: .*prediction_id"):
-        list(encoded_chunks(path, lambda f: pytest.fail("no table")))
+    path.write_text("\n".join(lines))
+    with pytest.raises(ReplayError, match=words) as error:
+        list(encoded_chunks(path, lambda f: encode_predictions(f, COLUMNS, "m", "1"), model=("m", "1")))
+    assert str(path) in str(error.value)
+
+
+def test_an_empty_file_sends_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text("\n")
+    assert list(encoded_chunks(path, no_table, model=("m", "1"))) == []
 
 
 def timed(times: list[float]) -> Encoded:

@@ -1,0 +1,159 @@
+"""Commands against a real broker: what they follow, what they refuse, and what they leave running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import psutil
+import pytest
+
+from app.runtime.producer import Producer
+from app.runtime.settings import ENV_PREFIX, Settings
+from app.runtime.supervisor import ChildFailed
+from app.runtime.topic_admin import ensure_topics
+from app.stack import Stack
+from tests import stream
+from tests.unit.reports import drift_report, end_of, feature
+from tests.unit.test_channels import alert_event
+from topics.events import DriftReport
+from topics.registry import ALERTS, REPORTS
+
+
+def command_of(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "app.cli", *arguments]
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    values = settings.model_dump(mode="json", exclude_none=True)
+    return {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}}
+
+
+def driftline(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command_of(*arguments), capture_output=True, text=True, check=False, timeout=60, env=environment(settings)
+    )
+
+
+@contextmanager
+def running(settings: Settings, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A command that goes on until it is stopped, at the end of the context at the latest."""
+    pipe = subprocess.PIPE
+    env = environment(settings)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
+    with subprocess.Popen(command_of(*arguments), stdout=pipe, stderr=pipe, text=True, env=env) as process:
+        signal.signal(signal.SIGINT, before)
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def report_of(window: int, age: float = 0.02) -> DriftReport:
+    report = drift_report(window, features=[feature("age", age), feature("sex")])
+    return msgspec.structs.replace(report, model=stream.MODEL, model_version=stream.VERSION)
+
+
+async def publish(settings: Settings, *reports: DriftReport) -> None:
+    async with Producer(settings) as producer:
+        for report in reports:
+            await producer.send(REPORTS, b"key", msgspec.json.encode(report))
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_reports_are_followed_until_ctrl_c(settings: Settings, as_json: bool) -> None:
+    await ensure_topics(settings)
+    await stream.register_model(settings)
+    await publish(settings, report_of(0))
+    arguments = ["reports", "--model", stream.MODEL, "--follow", *(["--json"] if as_json else [])]
+    with running(settings, *arguments) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
+        for window in (1, 2):
+            await publish(settings, report_of(window, 0.4))
+            lines.append(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (rest, errors) == ("", "")
+    if as_json:
+        assert [json.loads(line)["drift_detected"] for line in lines] == [False, True, True]
+    else:
+        assert [line.split()[:2] for line in lines] == [f"{end_of(i):%Y-%m-%d %H:%M:%S}".split() for i in range(3)]
+        assert ["DRIFT" in line for line in lines] == [False, True, True]
+
+
+async def test_a_model_that_is_not_registered_is_named_with_those_that_are(settings: Settings) -> None:
+    await ensure_topics(settings)
+    nothing = driftline(settings, "reports", "--model", "steam")
+    assert (nothing.returncode, "nothing is registered" in nothing.stderr) == (2, True)
+    await stream.register_model(settings)
+    asked = (
+        ["reports", "--model", "steam"],
+        ["reports", "--model", "steam", "--follow"],
+        ["reports", "--model", stream.MODEL, "--version", "7"],
+        ["alerts", "list", "--model", "steam"],
+        ["replay", "--model", stream.MODEL, "--version", "7", "--predictions", __file__],
+    )
+    for arguments in asked:
+        answer = driftline(settings, *arguments)
+        (line,) = answer.stderr.splitlines()
+        assert (answer.returncode, answer.stdout) == (2, "")
+        assert "is not registered (registered: stream 1)" in line
+
+
+async def test_a_model_without_reports_or_alerts_is_no_error(settings: Settings) -> None:
+    await ensure_topics(settings)
+    await stream.register_model(settings)
+    reports = driftline(settings, "reports", "--model", stream.MODEL)
+    assert (reports.returncode, reports.stdout, reports.stderr) == (0, "no reports yet\n", "")
+    async with Producer(settings) as producer:
+        await producer.send(ALERTS, b"key", msgspec.json.encode(alert_event("1")))
+    alerts = driftline(settings, "alerts", "list", "--model", stream.MODEL)
+    assert (alerts.returncode, alerts.stdout, alerts.stderr) == (0, "no alerts\n", "")
+    every = driftline(settings, "alerts", "list", "--json")
+    assert json.loads(every.stdout)["alert_id"] == "1"
+
+
+def children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken.getsockname()[1]
+
+
+def test_a_port_that_is_taken_is_one_clear_line_before_anything_runs(settings: Settings) -> None:
+    with taken_port() as port:
+        answer = driftline(settings, "up", "--port", str(port))
+    assert (answer.returncode, answer.stdout) == (2, "")
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith(f"driftline: the API cannot listen on 127.0.0.1:{port} (Address already in use)")
+    assert "--port or DRIFTLINE_API_PORT" in line
+    assert not settings.state_dir.exists()
+
+
+def test_a_port_that_is_taken_meanwhile_ends_all_of_the_stack(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = children()
+    with taken_port() as port:
+        monkeypatch.setattr("app.stack.listen", lambda host, port: socket.socket())  # it was free just before
+        taken = settings.model_copy(update={"api_port": port})
+        with Stack(taken) as stack:
+            started = children() - before
+            with pytest.raises(ChildFailed, match=r"^api: driftline: the API cannot listen on .* DRIFTLINE_API_PORT"):
+                stack.wait(60)
+    assert len(started) >= 2
+    assert not psutil.wait_procs(list(started), timeout=10)[1]
+    assert children() <= before
