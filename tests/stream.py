@@ -8,8 +8,8 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import msgspec
@@ -105,13 +105,15 @@ async def send(settings: Settings, records: Sequence[tuple[str, bytes, bytes]], 
 
 
 @contextmanager
-def worker(settings: Settings, log: str = "worker") -> Iterator[GuardedProcess]:
-    """One worker process."""
+def worker(
+    settings: Settings, log: str = "worker", command: Sequence[str] = ("-m", "app.cli", "worker")
+) -> Iterator[GuardedProcess]:
+    """One worker process; `command` is what Python is given."""
     values = settings.model_dump(mode="json", exclude_none=True)
     env = {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}}
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with (settings.state_dir / f"{log}.log").open("ab") as out:
-        process = GuardedProcess([sys.executable, "-m", "app.cli", "worker"], env=env, stdout=out, stderr=out)
+        process = GuardedProcess([sys.executable, *command], env=env, stdout=out, stderr=out)
         try:
             yield process
         finally:
@@ -186,22 +188,40 @@ async def until_equal(settings: Settings, wanted: Truth, seconds: float) -> Coun
 
 async def until(settings: Settings, enough: Callable[[Counts], bool], seconds: float) -> Counts:
     """Read from the beginning until it is enough, or the time is over."""
-    names = [PANES.full_name(settings.prefix), REPORTS.full_name(settings.prefix)]
-    consumer = AIOKafkaConsumer(*names, bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
-    counts = Counts()
-    await consumer.start()
-    try:
+    async with watching(settings) as watch:
+        return await watch.until(enough, seconds)
+
+
+class Watch:
+    """What the topics say, as far as they have been read."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self.counts = Counts()
+
+    async def until(self, enough: Callable[[Counts], bool], seconds: float) -> Counts:
+        """Read on until it is enough, or the time is over."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            fetched = await consumer.getmany(timeout_ms=50)
+            fetched = await self._consumer.getmany(timeout_ms=50)
             for partition, records in fetched.items():
                 for record in records:
-                    counts.take(partition.topic, record.value or b"")
-            if fetched and enough(counts):
+                    self.counts.take(partition.topic, record.value or b"")
+            if fetched and enough(self.counts):
                 break
+        return self.counts
+
+
+@asynccontextmanager
+async def watching(settings: Settings) -> AsyncIterator[Watch]:
+    """Read `panes` and `reports` from their beginning."""
+    names = [PANES.full_name(settings.prefix), REPORTS.full_name(settings.prefix)]
+    consumer = AIOKafkaConsumer(*names, bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        yield Watch(consumer)
     finally:
         await consumer.stop()
-    return counts
 
 
 def differences(counts: Counts, wanted: Truth) -> str:
