@@ -1,0 +1,133 @@
+"""Where a worker's time goes for each event: the join fed from memory, without Kafka and Faust.
+
+The same events as `benchmarks.throughput`, one partition, runs of 2,000 records, a checkpoint every 20,000 records.
+Prints microseconds of each step for each event; `--profile` prints cProfile's table instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import pstats
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from agents.join import Join
+from agents.pane_events import key_of
+from app.ingest.decoding import Rejected
+from app.registration import profile_of
+from app.runtime.models_view import RegisteredModel
+from benchmarks.events import MODEL, VERSION, counts_of, feedback, frame, monitoring, predictions
+from topics.events import PaneEvent
+
+RUN = 2000
+
+
+@dataclass(slots=True)
+class Record:
+    """A Kafka record in memory."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+
+
+class OneModel:
+    """The view of registered models, with one."""
+
+    revision = 1
+
+    def __init__(self, found: RegisteredModel) -> None:
+        self._found = found
+
+    def get(self, model: str, version: str) -> RegisteredModel | None:
+        """The one."""
+        return self._found
+
+    async def catch_up(self) -> None:
+        """Nothing more will come."""
+
+
+class Timed:
+    """Runs of predictions and feedback through a join; seconds spent on each."""
+
+    def __init__(self, reference: int) -> None:
+        file = monitoring()
+        table = frame(reference, seed=1).drop(columns=["prediction_id", "timestamp", "answered_at"])
+        self.found = RegisteredModel(profile_of(MODEL, VERSION, table, file), file.monitoring, datetime.now(UTC))
+        self.table: dict[str, bytes] = {}
+        self.join = Join(self.table, OneModel(self.found), checkpoint_seconds=1e9)
+        self.published = 0
+
+    async def publish(self, events: Sequence[PaneEvent]) -> None:
+        """Encode as the worker does."""
+        for event in events:
+            self.published += len(key_of(event)) + len(msgspec.json.encode(event))
+
+    async def reject(self, rejected: Sequence[Rejected]) -> None:
+        """Nothing is to be rejected."""
+        raise AssertionError(rejected[0].reason)
+
+    async def take(self, topic: int, run: Sequence[Record]) -> None:
+        """One run."""
+        await self.join.handle(0, topic, run, self.publish, self.reject, caught_up=False)
+
+
+def runs(events: int) -> Iterator[tuple[int, list[Record]]]:
+    """Runs of predictions, and those of feedback among them, both in order."""
+    n = counts_of(events).predictions
+    flat = [
+        [(k, v) for chunk in chunks for k, v in zip(chunk.keys, chunk.values, strict=True)]
+        for chunks in (predictions(n), feedback(n))
+    ]
+    for i in range(0, n, RUN):
+        for topic, size in ((0, RUN), (1, RUN // 2)):
+            first = i * size // RUN
+            part = flat[topic][first : first + size]
+            if part:
+                yield topic, [Record("t", 0, first + j, 0, k, v, ()) for j, (k, v) in enumerate(part)]
+
+
+async def _through(timed: Timed, made: list[tuple[int, list[Record]]]) -> list[float]:
+    seconds = [0.0, 0.0]
+    for topic, run in made:
+        started = time.process_time()
+        await timed.take(topic, run)
+        seconds[topic] += time.process_time() - started
+    return seconds
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=150_000, help="predictions and feedback together (%(default)s)")
+    parser.add_argument("--reference", type=int, default=10_000, help="rows of the reference (%(default)s)")
+    parser.add_argument("--profile", action="store_true", help="print cProfile's table")
+    options = parser.parse_args()
+    made = list(runs(options.events))
+    timed = Timed(options.reference)
+    if options.profile:
+        profile = cProfile.Profile()
+        profile.runcall(asyncio.run, _through(timed, made))
+        pstats.Stats(profile).sort_stats("tottime").print_stats(45)
+        return
+    seconds = asyncio.run(_through(timed, made))
+    counts = [sum(len(run) for topic, run in made if topic == number) for number in (0, 1)]
+    for name, spent, n in zip(("prediction", "feedback"), seconds, counts, strict=True):
+        print(f"{name:<11} {spent / n * 1e6:6.2f} µs each ({n:,})")
+    print(f"{'event':<11} {sum(seconds) / sum(counts) * 1e6:6.2f} µs each")
+    written = sum(map(len, timed.table.values()))
+    print(f"per event {timed.published / sum(counts):.0f} bytes published, {written / sum(counts):.0f} bytes of deltas")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""A Kafka for a benchmark, found or started, and topics of its own that are gone afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from app.runtime.broker import find_kafka, running_kafka
+from app.runtime.settings import Settings, load_settings
+
+
+@contextmanager
+def benchmark_settings() -> Iterator[Settings]:
+    """Settings with a broker, topics and folders of this run's own. Raises BrokerError, SettingsError."""
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    with tempfile.TemporaryDirectory(prefix="driftline-bench-") as home:
+        settings = load_settings(state_dir=Path(home), prefix=f"{name}.", group=name, log_level="WARNING")
+        servers = running_kafka(load_settings())
+        with find_kafka(settings.model_copy(update={"bootstrap_servers": servers})) as kafka:
+            settings = settings.model_copy(update={"bootstrap_servers": kafka.bootstrap_servers})
+            try:
+                yield settings
+            finally:
+                if kafka.how == "given":
+                    asyncio.run(_clean(settings, name))
+
+
+async def _clean(settings: Settings, name: str) -> None:
+    """Delete the run's topics and groups on a broker that stays."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(name)])
+        groups = [group for group, *_ in await admin.list_consumer_groups() if group.startswith(name)]
+        with contextlib.suppress(KafkaError):
+            await admin.delete_consumer_groups(groups)
+    finally:
+        await admin.close()
