@@ -117,6 +117,18 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress", tag_field="type
     expired: int
 
 
+class Shape(Event, frozen=True, kw_only=True):
+    """A column's two distributions in a few points, for a picture.
+
+    Numeric: `at` ascends, `reference` and `current` are the shares at or below each point (both step functions).
+    Categorical: `at` are category names, the others their shares.
+    """
+
+    at: tuple[float | str, ...]
+    reference: tuple[float, ...]
+    current: tuple[float, ...]
+
+
 class FeatureDrift(Event, frozen=True, kw_only=True):
     """One feature's comparison with its reference.
 
