@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from bisect import bisect_left
 from dataclasses import replace
+from operator import attrgetter
 from typing import Protocol
 
 import msgspec
@@ -24,6 +26,8 @@ from app.runtime.models_view import RegisteredModel
 from topics.events import PaneEvent, to_epoch
 
 log = logging.getLogger(__name__)
+
+_offset = attrgetter("offset")
 
 MOST_UNSAVED = 20_000
 """Records after which a checkpoint is made without waiting for its time."""
@@ -46,6 +50,13 @@ class Models(Protocol):
 
 
 _encoder = msgspec.msgpack.Encoder()
+
+
+def unapplied(records: Sequence[Record], offset: int) -> Sequence[Record]:
+    """The records of a run from an offset on."""
+    if not records or records[0].offset >= offset:
+        return records
+    return records[bisect_left(records, offset, key=_offset) :]
 
 
 class Join:
@@ -135,7 +146,7 @@ class Join:
         """Take a run of predictions (topic 0) or feedback (1), or a tick (an empty run)."""
         source = self._source(partition)
         source.caught_up[topic] = caught_up
-        fresh = [r for r in records if r.offset >= source.offsets[topic]] if records else []
+        fresh = unapplied(records, source.offsets[topic])
         if fresh:
             take = self._predictions if topic == 0 else self._feedback
             rejected = await take(source, fresh)

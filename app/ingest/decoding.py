@@ -23,7 +23,7 @@ UNBELIEVABLE = "`timestamp` is outside 1970 to 2100: epoch timestamps are in sec
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for what is not as it should be; nested too deeply is a RecursionError."""
 
-_LINE_END, _OPENING, _CLOSING = b"\n{}"
+_OPENING, _CLOSING = b"{}"
 
 
 class Record(Protocol):
@@ -61,7 +61,7 @@ class LinesDecoder(Generic[T]):
     def decode(self, documents: Sequence[bytes | msgspec.Raw]) -> list[T] | None:
         """All of them, or None when any is not sound, or may be (two in one, one in two)."""
         joined = b"\n".join(documents)
-        if not _is_object_a_line(joined, len(documents)):
+        if not _is_object_a_line(joined, documents):
             return None
         try:
             found = self._decoder.decode_lines(joined)
@@ -77,19 +77,19 @@ class LinesDecoder(Generic[T]):
             return reason_of(error)
 
 
-def _is_object_a_line(joined: bytes, lines: int) -> bool:
-    """Whether all line ends stand between braces: there a line can only end outside of every value.
+def _is_object_a_line(joined: bytes, documents: Sequence[bytes | msgspec.Raw]) -> bool:
+    """Whether every document stands on a line of its own, and all line ends between braces.
 
-    So each of the documents that were joined holds whole values, one at least.
+    There a line can only end outside of every value, so each of the documents holds whole values, one at least.
     """
-    ends = max(lines - 1, 0)
-    if joined.count(b"\n") != ends:
+    n = len(documents)
+    if n < 2:
+        return b"\n" not in joined
+    lengths = np.fromiter(map(len, documents), np.int64, n)  # quicker than to look for the line ends
+    if not lengths.all() or joined.count(b"\n") != n - 1:
         return False
-    if ends == 0:
-        return True
-    text = np.frombuffer(joined, np.uint8)
-    at = np.flatnonzero(text == _LINE_END)
-    return bool(joined[-1:] != b"\n" and (text[at - 1] == _CLOSING).all() and (text[at + 1] == _OPENING).all())
+    text, at = np.frombuffer(joined, np.uint8), np.cumsum(lengths[:-1] + 1) - 1
+    return bool((text[at - 1] == _CLOSING).all() and (text[at + 1] == _OPENING).all())
 
 
 def reason_of(error: Exception) -> str:
