@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import importlib
 import logging
 import signal
+import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -15,6 +18,7 @@ from agents.alerts import Alerts
 from agents.join import Join
 from agents.notify import Notify
 from agents.pane_events import key_of, partition_of
+from agents.sending import Reject
 from agents.windows import WindowsAgent
 from app.alerting.channels import channels_of
 from app.core.config import Monitoring
@@ -31,6 +35,9 @@ from topics.registry import ALERTS, DEAD_LETTERS, FEEDBACK, PANES, PREDICTIONS, 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 8.0
+
+GARBAGE_THRESHOLD = 50_000
+"""Objects after which Python looks for cycles: a run makes thousands of objects, none of them in one."""
 
 
 class Worker:
@@ -75,18 +82,20 @@ class Worker:
         app.on_partitions_revoked.connect(revoked)
 
     async def _join(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
-        await self.join.handle(partition, topic, run, self.publish_panes, self.reject, caught_up=caught_up)
+        reject = self._reject_of((PREDICTIONS, FEEDBACK)[topic], partition)
+        await self.join.handle(partition, topic, run, self.publish_panes, reject, caught_up=caught_up)
 
     async def _windows(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
-        await self.windows.handle(partition, run, self.publish_reports, self.reject, caught_up=caught_up)
+        reject = self._reject_of(PANES, partition)
+        await self.windows.handle(partition, run, self.publish_reports, reject, caught_up=caught_up)
 
     async def _alerts(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
         if run:
-            await self.alerts.handle(partition, run, self.publish, self.reject)
+            await self.alerts.handle(partition, run, self.publish, self._reject_of(REPORTS, partition))
 
     async def _notify(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
         if run:
-            await self.notify.handle(partition, run, self.publish, self.reject)
+            await self.notify.handle(partition, run, self.publish, self._reject_of(ALERTS, partition))
 
     # What agents send with
 
@@ -107,9 +116,12 @@ class Worker:
         """Reports, to the partition that has their panes."""
         await self._send(REPORTS, [Outgoing(key, value, partition) for key, value in reports])
 
-    async def reject(self, rejected: Sequence[Rejected]) -> None:
+    def _reject_of(self, topic: Topic, partition: int) -> Reject:
+        return partial(self.reject, topic.full_name(self.settings.prefix), partition)
+
+    async def reject(self, topic: str, partition: int, rejected: Sequence[Rejected]) -> None:
         """Dead letters: bytes and key as they came, the reason and the origin in headers."""
-        await self._send(DEAD_LETTERS, [_dead_letter(one) for one in rejected])
+        await self._send(DEAD_LETTERS, [_dead_letter(topic, partition, one) for one in rejected])
         log.warning("%d records to the dead letters; the first: %s", len(rejected), rejected[0].reason)
 
     async def _send(self, topic: Topic, records: Sequence[Outgoing]) -> None:
@@ -118,14 +130,14 @@ class Worker:
             raise RuntimeError(f"{topic.name}: {refused[0].reason}")
 
 
-def _dead_letter(rejected: Rejected) -> Outgoing:
+def _dead_letter(topic: str, partition: int, rejected: Rejected) -> Outgoing:
     record, reason = rejected.record, rejected.reason
     if isinstance(record, Quarantined):
         record, reason = record.original, record.reason
     headers = [
         ("driftline-reason", reason.encode()),
-        ("driftline-topic", record.topic.encode()),
-        ("driftline-partition", str(record.partition).encode()),
+        ("driftline-topic", topic.encode()),
+        ("driftline-partition", str(partition).encode()),
         ("driftline-offset", str(record.offset).encode()),
     ]
     return Outgoing(record.key, record.value, None, [*record.headers, *headers])
@@ -141,6 +153,7 @@ def run_worker(settings: Settings) -> int:
 
 
 async def _run(settings: Settings) -> int:
+    gc.set_threshold(GARBAGE_THRESHOLD)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -150,6 +163,10 @@ async def _run(settings: Settings) -> int:
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         worker.app.finalize()
         await worker.app.start()
+        threading.Thread(
+            target=importlib.import_module, args=["scipy.stats"], daemon=True
+        ).start()  # for what is judged
+        gc.freeze()  # what a worker is made of stays: only what comes and goes is looked through
         log.info("worker of group %s runs on %s", settings.group, settings.bootstrap_servers)
         crashed = worker.app._crashed
         waits = [asyncio.create_task(event.wait()) for event in (stopping, crashed)]

@@ -32,8 +32,6 @@ RUN = 2000
 class Record:
     """A Kafka record in memory."""
 
-    topic: str
-    partition: int
     offset: int
     timestamp: int
     key: bytes | None
@@ -94,7 +92,7 @@ def runs(events: int) -> Iterator[tuple[int, list[Record]]]:
             first = i * size // RUN
             part = flat[topic][first : first + size]
             if part:
-                yield topic, [Record("t", 0, first + j, 0, k, v, ()) for j, (k, v) in enumerate(part)]
+                yield topic, [Record(first + j, 0, k, v, ()) for j, (k, v) in enumerate(part)]
 
 
 async def _through(timed: Timed, made: list[tuple[int, list[Record]]]) -> list[float]:

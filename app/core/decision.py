@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from app.core.config import DriftThresholds, Monitoring, PerformanceThresholds
 from app.core.drift import Comparison, compare, p_values
@@ -80,6 +79,8 @@ def significant_among(p: Sequence[float | None], thresholds: DriftThresholds) ->
     found = [False] * len(p)
     if not tested:
         return found
+    from scipy.stats import false_discovery_control  # see kolmogorov.py
+
     values = np.array([p[i] for i in tested], np.float64)
     adjusted = false_discovery_control(values) if thresholds.policy == "decision" else values
     for i, value in zip(tested, adjusted.tolist(), strict=True):

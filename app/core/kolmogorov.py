@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import special
-from scipy.stats import kstwo
 
 from app.core.layout import Floats
 
@@ -35,6 +34,8 @@ def ks_p_values(statistic: Floats, n: Floats, m: Floats) -> Floats:
     if upper.any():
         p[upper] = [2.0 * _smirnov(d, e) for d, e in zip(statistic[upper], effective[upper], strict=True)]
     if lower.any():
+        from scipy.stats import kstwo  # half of a worker's start would be spent on it, before anything is judged
+
         p[lower] = kstwo.sf(statistic[lower], effective[lower])
     return np.asarray(np.clip(p, 0.0, 1.0), np.float64)
 

@@ -27,10 +27,8 @@ _OPENING, _CLOSING = b"{}"
 
 
 class Record(Protocol):
-    """What is read of a Kafka record."""
+    """What is read of a Kafka record. Which partition it is of, its run says."""
 
-    topic: str
-    partition: int
     offset: int
     timestamp: int
     key: bytes | None

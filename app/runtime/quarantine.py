@@ -34,8 +34,6 @@ ELSEWHERE = (KafkaError, OSError, MemoryError, TimeoutError)
 class Quarantined:
     """Stands in for a record that kills the worker: everything of it but a value that can be read."""
 
-    topic: str
-    partition: int
     offset: int
     timestamp: int
     key: bytes | None
@@ -47,9 +45,7 @@ class Quarantined:
     @classmethod
     def of(cls, record: Any, reason: str) -> Quarantined:
         """The stand-in for a record."""
-        return cls(
-            record.topic, record.partition, record.offset, record.timestamp, record.key, record.headers, record, reason
-        )
+        return cls(record.offset, record.timestamp, record.key, record.headers, record, reason)
 
 
 class Suspect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -19,6 +19,7 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from app.runtime.fetched import FetchResults
 from app.runtime.run_ledger import RunLedger
 
 _SEEK_PAUSE = 0.1
@@ -70,6 +71,15 @@ class _ReadOffsets(defaultdict[TP, int | None]):
             self[tp] = offset
 
 
+class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """The thread that fetches: batched topics' records stay as they are parsed."""
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        batched = self.transport.positions
+        self._consumer._fetcher._records = FetchResults(lambda topic: topic in batched)  # before there is an assignment
+
+
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     """Yields runs of records, ticks in between, and commits by runs."""
 
@@ -81,6 +91,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._wanted: dict[TP, int] = {}
         self._sought: dict[TP, int] = {}
         self._fetched: dict[TP, int] = {}
+
+    def _new_consumer_thread(self) -> _ConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch records and yield them as runs."""

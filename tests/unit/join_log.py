@@ -94,8 +94,7 @@ class Producer:
         offset = log[-1].offset + 1 if log else 0
         offset += self.rng.random() < 0.05
         raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-        name = "feedback" if topic else "predictions"
-        log.append(StubRecord(offset, raw, None if key is None else key.encode(), name, partition, **more))
+        log.append(StubRecord(offset, raw, None if key is None else key.encode(), **more))
 
     def plan(self) -> Planned:
         """A new id, near the newest time."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Coroutine, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
 from agents.join import Join
 from agents.pane_events import key_of
-from app.ingest.decoding import Record, Rejected
+from app.ingest.decoding import Rejected
 from tests.unit.join_log import PANES, PROFILES, Producer, Registry
 from tests.unit.join_truth import Cell, Total, Truth, truth
 from tests.unit.reports import StubRecord
@@ -98,19 +99,17 @@ class Owner:
             self.at[partition, topic] = max(self.at[partition, topic], found[-1].offset + 1)
         caught_up = not log or self.at[partition, topic] > log[-1].offset
         honest = caught_up and not (topic == 1 and self.world.producer.ordered)
-        run(self.join.handle(partition, topic, found, self.publish, self.reject, caught_up=honest))
+        reject = partial(self.reject, partition, topic)
+        run(self.join.handle(partition, topic, found, self.publish, reject, caught_up=honest))
 
     async def publish(self, events: Sequence[PaneEvent]) -> None:
         for event in events:
             self.step()
             self.world.take(event)
 
-    async def reject(self, rejected: Sequence[Rejected]) -> None:
+    async def reject(self, partition: int, topic: int, rejected: Sequence[Rejected]) -> None:
         self.step()
-        for one in rejected:
-            record: Record = one.record
-            topic = 1 if record.topic == "feedback" else 0
-            self.world.rejected.add((record.partition, topic, record.offset))
+        self.world.rejected.update((partition, topic, one.record.offset) for one in rejected)
 
 
 @dataclass

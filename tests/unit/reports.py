@@ -80,8 +80,6 @@ class StubRecord:
     offset: int
     value: bytes | None
     key: bytes | None = b"key"
-    topic: str = "reports"
-    partition: int = 0
     timestamp: int = 0
     headers: Sequence[tuple[str, bytes]] = ()
 

@@ -40,7 +40,7 @@ class Log:
         self.sought.append(self.at)
 
     async def getmany(self, active: set[TP], timeout: float) -> dict[TP, list[StubRecord]]:
-        found = [StubRecord(offset, b"", topic=BATCHED.topic) for offset in self.offsets if offset >= self.at]
+        found = [StubRecord(offset, b"") for offset in self.offsets if offset >= self.at]
         self.drop(len(found))
         return {BATCHED: [_stamped(record) for record in found]} if found else {}
 
