@@ -147,6 +147,8 @@ def run_worker(settings: Settings) -> int:
     """Run a worker until SIGTERM or SIGINT; answers the exit status."""
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings.state_dir.mkdir(parents=True, exist_ok=True)
+    # What is judged with takes a second to import: meanwhile there is Kafka to be waited for.
+    threading.Thread(target=importlib.import_module, args=["scipy.stats"], daemon=True).start()
     for noisy in ("faust", "mode", "aiokafka", "kafka"):
         logging.getLogger(noisy).setLevel("WARNING" if settings.log_level == "INFO" else settings.log_level)
     return asyncio.run(_run(settings))
@@ -163,9 +165,6 @@ async def _run(settings: Settings) -> int:
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         worker.app.finalize()
         await worker.app.start()
-        threading.Thread(
-            target=importlib.import_module, args=["scipy.stats"], daemon=True
-        ).start()  # for what is judged
         gc.freeze()  # what a worker is made of stays: only what comes and goes is looked through
         log.info("worker of group %s runs on %s", settings.group, settings.bootstrap_servers)
         crashed = worker.app._crashed
