@@ -26,8 +26,9 @@ $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv export -q --frozen --all-groups --no-emit-project -o $(REQUIREMENTS)
-	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --require-hashes -r $(REQUIREMENTS)
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --require-hashes -r $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q agents api app topics
 	@touch $@
 
 demo: setup ## watch a model drift, fall, alert and recover; EXIT=1 ends after the summary
