@@ -35,7 +35,7 @@ demo: setup ## watch a model drift, fall, alert and recover; EXIT=1 ends after t
 	@$(BIN)/driftline demo $(if $(EXIT),--exit)
 
 test: setup lint ## all that .ci/run runs: lint, types, import rules, tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 lint: setup ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check .
