@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -59,7 +59,9 @@ class Join:
         checkpoint_seconds: float,
         now: Callable[[], float] = time.monotonic,
         epoch: Callable[[], int] = lambda: int(time.time()) - EPOCHS_SINCE,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
+        """`alive` is called all along a recovery, which may take long and answers nobody."""
         self._table = table
         self._models = models
         self._epoch = epoch
@@ -71,6 +73,7 @@ class Join:
         self._columns = PredictionColumns(self._watched, self._number_of)
         self._sources: dict[int, Source] = {}
         self._newest_epoch = 0
+        self._alive = alive
 
     # Which models
 
@@ -111,7 +114,7 @@ class Join:
         return source
 
     def _recover(self, partition: int) -> Source:
-        source = recover(partition, self._table.items(), self._watched, self._number_of)
+        source = recover(partition, self._alive_over(self._table.items()), self._watched, self._number_of)
         source.fed_at = self._now()
         source.epoch = self._newest_epoch = max(self._epoch(), source.epoch + 1, self._newest_epoch + 1)
         log.info(
@@ -119,6 +122,22 @@ class Join:
             partition, len(source.state.rows), source.offsets,
         )  # fmt: skip
         return source
+
+    def _alive_over(self, rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+        for row in rows:
+            self._alive()
+            yield row
+
+    # The end
+
+    def drain(self) -> None:
+        """From now on all is saved with every run and every tick."""
+        self._checkpoint_seconds = 0.0
+
+    @property
+    def saved(self) -> bool:
+        """Whether all that was taken is saved."""
+        return all(source.unsaved == 0 for source in self._sources.values())
 
     # Runs
 

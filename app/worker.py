@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -25,12 +27,17 @@ from app.runtime.producer import Outgoing, Producer
 from app.runtime.quarantine import Quarantine, Quarantined
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
+from app.runtime.watchdog import Watchdog, end_process
 from topics.events import PaneEvent
 from topics.registry import ALERTS, DEAD_LETTERS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
 
 log = logging.getLogger(__name__)
 
-STOP_SECONDS = 8.0
+DRAIN_SECONDS = 3.0
+"""To apply and save what the agents have been given."""
+STOP_SECONDS = 3.5
+LAST_SECONDS = 7.5
+"""After a signal the process is gone by then, whatever hangs: the state bears it."""
 
 
 class Worker:
@@ -42,7 +49,12 @@ class Worker:
         self.models = models
         self.app = make_app(settings)
         tables = {n: make_table(self.app, n, settings.partitions) for n in ("join", "windows", "alerts", "notify")}
-        self.join = Join(tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds)
+        watched = [topic.full_name(settings.prefix) for topic in (PREDICTIONS, FEEDBACK, PANES, REPORTS)]
+        servers = settings.bootstrap_servers or "localhost:9092"
+        self.watchdog = Watchdog(self.app, servers, watched, settings.stall_seconds, end_process(FAILED))
+        self.join = Join(
+            tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive
+        )
         self.windows = WindowsAgent(
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds
         )
@@ -112,6 +124,18 @@ class Worker:
         await self._send(DEAD_LETTERS, [_dead_letter(one) for one in rejected])
         log.warning("%d records to the dead letters; the first: %s", len(rejected), rejected[0].reason)
 
+    async def drain(self) -> None:
+        """Take nothing more, and save what was taken, so that the next worker finds nothing to do again."""
+        consumer = self.app.consumer
+        consumer.draining = True
+        self.join.drain()
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while consumer.unfinished or not self.join.saved:  # noqa: ASYNC110 - the agents tell nobody
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            log.warning("not all that was taken could be saved in %g s: it is read again", DRAIN_SECONDS)
+
     async def _send(self, topic: Topic, records: Sequence[Outgoing]) -> None:
         refused = await self.producer.send_many(topic, records)
         if refused:
@@ -150,6 +174,7 @@ async def _run(settings: Settings) -> int:
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         worker.app.finalize()
         await worker.app.start()
+        worker.watchdog.start()
         log.info("worker of group %s runs on %s", settings.group, settings.bootstrap_servers)
         crashed = worker.app._crashed
         waits = [asyncio.create_task(event.wait()) for event in (stopping, crashed)]
@@ -159,8 +184,18 @@ async def _run(settings: Settings) -> int:
         if crashed.is_set():
             log.critical("the worker crashed: %r", worker.app.crash_reason)
             return FAILED
+        _end_at_last()
+        await worker.drain()
         try:
             await asyncio.wait_for(worker.app.stop(), STOP_SECONDS)
         except TimeoutError:
             log.warning("stopped after %g s with something still running", STOP_SECONDS)
+        log.info("stopped")
         return 0
+
+
+def _end_at_last() -> None:
+    """End the process when its end takes too long: whoever stops it would kill it."""
+    last = threading.Timer(LAST_SECONDS, os._exit, (0,))
+    last.daemon = True
+    last.start()

@@ -101,6 +101,9 @@ def add_agent(
                 for part in quarantine.parts(message.tp, message.value.records):
                     at = message.tp, part
                     await handle(message.partition, names.index(message.topic), part, caught_up)
+                    if part:
+                        app.consumer.applied(message.tp, part[-1].offset + 1)
+                app.consumer.done(message)
         except Exception as error:
             log.critical("agent %s failed; the worker ends, so that nothing is skipped", name, exc_info=True)
             if at is not None:
