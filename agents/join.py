@@ -10,16 +10,18 @@ from typing import Protocol
 
 import msgspec
 
-from agents.join_source import EPOCHS_SINCE, Source, recover, spent_keys
+from agents.join_source import EPOCHS_SINCE, Source, recents, recover, spent_keys
 from agents.pane_events import partial_of, progress_of
 from agents.sending import Reject
 from app.core import expiry, join_delta
 from app.core.join_feedback import add_feedback
 from app.core.join_predictions import add_predictions
 from app.core.joining import MICROSECONDS, NEVER, Watched
-from app.ingest.decoding import Record, Rejected
+from app.ingest.dead_letter_limit import DeadLetterLimit
+from app.ingest.decoding import AHEAD, Record, Rejected, is_ahead
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
+from app.runtime.errors import Held
 from app.runtime.models_view import RegisteredModel
 from topics.events import PaneEvent, to_epoch
 
@@ -48,6 +50,15 @@ class Models(Protocol):
 _encoder = msgspec.msgpack.Encoder()
 
 
+class TooManyDeadLetters(Held):
+    """More records cannot be read than the limit lets pass. Nothing of the run is set aside, or saved."""
+
+    def __init__(self, first: Rejected) -> None:
+        self.first = first
+        record = first.record
+        super().__init__(f"{record.topic} partition {record.partition} offset {record.offset}: {first.reason}")
+
+
 class Join:
     """The agent's logic. `table` holds deltas by where each begins and whose it is (`partition/offsets/epoch`)."""
 
@@ -60,8 +71,12 @@ class Join:
         now: Callable[[], float] = time.monotonic,
         epoch: Callable[[], int] = lambda: int(time.time()) - EPOCHS_SINCE,
         alive: Callable[[], None] = lambda: None,
+        limit: Callable[[Sequence[int]], DeadLetterLimit] = lambda recent: DeadLetterLimit(1.0, 1, recent),
     ) -> None:
-        """`alive` is called all along a recovery, which may take long and answers nobody."""
+        """`limit` makes the bound on dead letters of a partition, with what is known of it.
+
+        `alive` is called all along a recovery, which may take long and answers nobody.
+        """
         self._table = table
         self._models = models
         self._epoch = epoch
@@ -74,6 +89,7 @@ class Join:
         self._sources: dict[int, Source] = {}
         self._newest_epoch = 0
         self._alive = alive
+        self._limit = limit
 
     # Which models
 
@@ -116,6 +132,12 @@ class Join:
     def _recover(self, partition: int) -> Source:
         source = recover(partition, self._alive_over(self._table.items()), self._watched, self._number_of)
         source.fed_at = self._now()
+        known = self._table.get(f"unreadable/{partition}")
+        source.noted = recents.decode(known) if known else ((), ())
+        source.limits = [
+            self._limit([offset for offset in recent if offset < read])
+            for recent, read in zip(source.noted, source.offsets, strict=True)
+        ]
         source.epoch = self._newest_epoch = max(self._epoch(), source.epoch + 1, self._newest_epoch + 1)
         log.info(
             "partition %d: %d pending predictions recovered, reading on from %s",
@@ -158,6 +180,9 @@ class Join:
         if fresh:
             take = self._predictions if topic == 0 else self._feedback
             rejected = await take(source, fresh)
+            crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if rejected else None
+            if crossed is not None:
+                raise TooManyDeadLetters(crossed)
             source.offsets[topic] = fresh[-1].offset + 1
             if rejected:
                 await reject(rejected)
@@ -186,7 +211,9 @@ class Join:
         now = self._now()
         for number in set(batch.model.tolist()):
             source.arrived[number] = now
-        return rejected + [Rejected(kept[i], "late: older than this model's lateness allows") for i in late.tolist()]
+        return rejected + [
+            Rejected(kept[i], "late: older than this model's lateness allows", True) for i in late.tolist()
+        ]
 
     async def _beat(self, source: Source, record: Record) -> list[Rejected]:
         beat = heartbeat_of(record)
@@ -196,7 +223,11 @@ class Join:
             await self._models.catch_up()
         number = self._number_of(beat.model, beat.model_version)
         if number is None:
-            return [Rejected(record, f"unknown `model_version`: {beat.model} {beat.model_version} is not registered")]
+            reason = f"unknown `model_version`: {beat.model} {beat.model_version} is not registered"
+            return [Rejected(record, reason, True)]
+        ahead = self._watched[number].windows.ahead
+        if is_ahead(record, to_epoch(beat.timestamp), ahead):
+            return [Rejected(record, AHEAD % ahead, True)]
         tally = source.state.tally(number)
         tally.event_time = max(tally.event_time, round(to_epoch(beat.timestamp) * MICROSECONDS))
         source.arrived[number] = self._now()
@@ -234,6 +265,10 @@ class Join:
         key = f"{partition}/{source.saved[0]}-{source.saved[1]}/{source.epoch}"
         self._table[key] = _encoder.encode(replace(taken.delta, epoch=source.epoch))
         source.keys.append(key)
+        recent = (source.limits[0].recent, source.limits[1].recent)
+        if recent != source.noted:
+            source.noted = recent
+            self._table[f"unreadable/{partition}"] = _encoder.encode(recent)
         source.saved, source.ordinal = offsets, source.state.rows.next_ordinal
         for spent_key in spent:
             self._table.pop(spent_key, None)

@@ -10,6 +10,7 @@ import msgspec
 from app.core import expiry, join_delta
 from app.core.join_delta import JoinDelta
 from app.core.joining import JoinState, Watched
+from app.ingest.dead_letter_limit import DeadLetterLimit
 
 EPOCHS_SINCE = 1_577_836_800
 """2020-01-01: a recovery is numbered by the seconds since, which leaves 40 bits below it for offsets."""
@@ -17,6 +18,10 @@ EPOCHS_SINCE = 1_577_836_800
 Offsets = tuple[int, int]
 """The next to read of predictions and of feedback."""
 
+Recent = tuple[tuple[int, ...], tuple[int, ...]]
+"""Offsets of predictions and of feedback that could not be read, as far back as they matter for the limit."""
+
+recents = msgspec.msgpack.Decoder(Recent)
 deltas = msgspec.msgpack.Decoder(JoinDelta)
 owners = msgspec.msgpack.Decoder(tuple[int, Offsets])
 
@@ -40,6 +45,8 @@ class Source:
     caught_up: list[bool] = field(default_factory=lambda: [False, False])
     fed_at: float = 0.0
     epoch: int = 0
+    limits: list[DeadLetterLimit] = field(default_factory=list)
+    noted: Recent = ((), ())
 
     def revision(self) -> int:
         """Of what is published now: higher than all from before the last recovery, whatever that had reached."""

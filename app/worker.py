@@ -7,20 +7,25 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from agents.alerts import Alerts
-from agents.join import Join
+from agents.join import Join, TooManyDeadLetters
 from agents.notify import Notify
 from agents.pane_events import key_of, partition_of
 from agents.windows import WindowsAgent
 from app.alerting.channels import channels_of
+from app.alerting.monitor import dead_letters_alert
 from app.core.config import Monitoring
+from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Rejected
+from app.runtime.errors import BrokerUnavailable, Held
 from app.runtime.faust_app import FAILED, add_agent, changelogs, make_app, make_table
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Outgoing, Producer
@@ -36,6 +41,8 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 3.0
 """To apply and save what the agents have been given."""
 STOP_SECONDS = 3.5
+TELL_SECONDS = 10.0
+"""To tell of an alert before the worker that raises it is gone."""
 LAST_SECONDS = 7.5
 """After a signal the process is gone by then, whatever hangs: the state bears it."""
 
@@ -52,9 +59,11 @@ class Worker:
         watched = [topic.full_name(settings.prefix) for topic in (PREDICTIONS, FEEDBACK, PANES, REPORTS)]
         servers = settings.bootstrap_servers or "localhost:9092"
         self.watchdog = Watchdog(self.app, servers, watched, settings.stall_seconds, end_process(FAILED))
+        self._started_at = time.time()
         self.join = Join(
-            tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive
-        )
+            tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
+            limit=self._limit,
+        )  # fmt: skip
         self.windows = WindowsAgent(
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds
         )
@@ -67,12 +76,18 @@ class Worker:
         found = self.models.get(model, version)
         return None if found is None else found.monitoring
 
+    def _limit(self, recent: Sequence[int]) -> DeadLetterLimit:
+        accepted_until = round(self._started_at * 1000) if self.settings.accept_dead_letters else None
+        return DeadLetterLimit(
+            self.settings.dead_letter_share, self.settings.dead_letter_window, recent, accepted_until
+        )
+
     def _bind(self) -> None:
         app, settings = self.app, self.settings
         quarantine = Quarantine(settings.state_dir / "quarantine.json")
         add = partial(add_agent, app, settings, quarantine)
         join_position = lambda tp, number: self.join.position(tp.partition, number)  # noqa: E731
-        add("join", [PREDICTIONS, FEEDBACK], join_position, self._join)
+        add("join", [PREDICTIONS, FEEDBACK], join_position, self._join, held=self._held)
         add("windows", [PANES], lambda tp, _: self.windows.position(tp.partition), self._windows)
         add("alerts", [REPORTS], lambda tp, _: self.alerts.position(tp.partition) or 0, self._alerts)
         add("notify", [ALERTS], lambda tp, _: self.notify.position(tp.partition) or 0, self._notify)
@@ -99,6 +114,25 @@ class Worker:
     async def _notify(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
         if run:
             await self.notify.handle(partition, run, self.publish, self.reject)
+
+    async def _held(self, held: Held) -> None:
+        """Raise an alert that the stream stands still, and leave it a moment to be told by whoever notifies."""
+        if not isinstance(held, TooManyDeadLetters):
+            return
+        record = held.first.record
+        alert = dead_letters_alert(
+            record.topic.removeprefix(self.settings.prefix), record.partition, record.offset, record.timestamp / 1000.0,
+            held.first.reason, self.settings.dead_letter_share, self.settings.dead_letter_window, datetime.now(UTC),
+        )  # fmt: skip
+        log.critical("%s. %s", alert.title, alert.message)
+        try:
+            async with asyncio.timeout(TELL_SECONDS):
+                await self.publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
+                while not self.notify.knows(alert.alert_id):  # noqa: ASYNC110 - the agent tells nobody
+                    await asyncio.sleep(0.05)
+                await self.app.producer.flush()
+        except (TimeoutError, BrokerUnavailable) as error:
+            log.warning("the alert is told by another worker, or by the next: %r", error)
 
     # What agents send with
 

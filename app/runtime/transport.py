@@ -1,7 +1,8 @@
 """The batch transport: Faust, with a run of records where it has a single message.
 
 Everything of Faust stays (groups, assignor, tables, changelogs, commits); only the unit changes. One message
-carries a run of consecutive records of one partition; its offset is the last record's. A message with an empty run is a tick: it lets an agent act, table writes included, when nothing arrives.
+carries a run of consecutive records of one partition; its offset is the last record's. A message with an empty run
+is a tick: it lets an agent act, table writes included, when nothing arrives.
 """
 
 from __future__ import annotations
