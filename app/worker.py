@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from faust.types import TP
 
 from agents.alerts import Alerts
 from agents.join import Join, TooManyDeadLetters
@@ -25,13 +26,14 @@ from app.alerting.monitor import dead_letters_alert
 from app.core.config import Monitoring
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Rejected
-from app.runtime.errors import BrokerUnavailable, Held
+from app.runtime.errors import BrokerUnavailable, Held, StateLost
 from app.runtime.faust_app import FAILED, add_agent, changelogs, make_app, make_table
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Outgoing, Producer
 from app.runtime.quarantine import Quarantine, Quarantined
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
+from app.runtime.transport import Log
 from app.runtime.watchdog import Watchdog, end_process
 from topics.events import PaneEvent
 from topics.registry import ALERTS, DEAD_LETTERS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
@@ -62,7 +64,7 @@ class Worker:
         self._started_at = time.time()
         self.join = Join(
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
-            limit=self._limit,
+            log_of=self._log_of, limit=self._limit,
         )  # fmt: skip
         self.windows = WindowsAgent(
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds
@@ -76,6 +78,11 @@ class Worker:
         found = self.models.get(model, version)
         return None if found is None else found.monitoring
 
+    def _log_of(self, partition: int, topic: int) -> Log | None:
+        name = (PREDICTIONS, FEEDBACK)[topic].full_name(self.settings.prefix)
+        found: Log | None = self.app.consumer.logs.get(TP(name, partition))
+        return found
+
     def _limit(self, recent: Sequence[int]) -> DeadLetterLimit:
         accepted_until = round(self._started_at * 1000) if self.settings.accept_dead_letters else None
         return DeadLetterLimit(
@@ -86,7 +93,14 @@ class Worker:
         app, settings = self.app, self.settings
         quarantine = Quarantine(settings.state_dir / "quarantine.json")
         add = partial(add_agent, app, settings, quarantine)
-        join_position = lambda tp, number: self.join.position(tp.partition, number)  # noqa: E731
+
+        def join_position(tp: TP, number: int) -> int:
+            try:
+                return self.join.position(tp.partition, number)
+            except StateLost as lost:
+                end_process(os.EX_CONFIG, where=False)(str(lost))
+                raise
+
         add("join", [PREDICTIONS, FEEDBACK], join_position, self._join, held=self._held)
         add("windows", [PANES], lambda tp, _: self.windows.position(tp.partition), self._windows)
         add("alerts", [REPORTS], lambda tp, _: self.alerts.position(tp.partition) or 0, self._alerts)
@@ -167,6 +181,8 @@ class Worker:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while consumer.unfinished or not self.join.saved:  # noqa: ASYNC110 - the agents tell nobody
                     await asyncio.sleep(0.02)
+                await consumer.commit()  # one that was under way, with less
+                await consumer.commit()
         except TimeoutError:
             log.warning("not all that was taken could be saved in %g s: it is read again", DRAIN_SECONDS)
 

@@ -17,3 +17,7 @@ class BrokerUnavailable(BrokerError):
 
 class Held(Exception):
     """Somebody has to decide before the worker may go on: it stops, and is not started again by itself."""
+
+
+class StateLost(Exception):
+    """Saved state is gone that cannot be built again: what would be counted from now on would be too little."""

@@ -28,6 +28,15 @@ Position = Callable[[TP], int]
 
 
 @dataclass(frozen=True, slots=True)
+class Log:
+    """A partition's log when its state was last recovered: its first offset, its end, and what was committed of it."""
+
+    begin: int
+    end: int
+    committed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """Consecutive records of one partition (none: a tick).
 
@@ -83,6 +92,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._fetched: dict[TP, int] = {}
         self.held: dict[TP, int] = {}
         """The next offset to apply, of each partition that comes in runs and is ours."""
+        self.logs: dict[TP, Log] = {}
         self.draining = False
         """Nothing more is handed to the agents but ticks, so that they can save what they have."""
 
@@ -164,6 +174,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         await super().perform_seek()
         self.ledgers.clear()
         positions = self.transport.positions
+        batched = [tp for tp in self.assignment() if tp.topic in positions]
+        begins, ends = await self.earliest_offsets(*batched), await self.highwaters(*batched)
+        self.logs = {
+            tp: Log(begins.get(tp) or 0, ends.get(tp) or 0, self._committed_offset.get(tp) or 0) for tp in batched
+        }
         self._wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
         self.held = dict(self._wanted)
 

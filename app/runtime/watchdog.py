@@ -146,11 +146,11 @@ class Watchdog:
             await asyncio.wait([asyncio.create_task(kafka.stop())], timeout=self._pause)
 
 
-def end_process(status: int) -> Callable[[str], None]:
-    """Ends the process with a status: where everything stands, then one line, on standard error."""
+def end_process(status: int, *, where: bool = True) -> Callable[[str], None]:
+    """Ends the process with a status: `where` everything stands, then one line, on standard error."""
 
     def end(line: str) -> None:
-        writing = threading.Thread(target=_write, args=(line,), daemon=True)  # standard error may stand still too
+        writing = threading.Thread(target=_write, args=(line, where), daemon=True)  # standard error may stand still too
         writing.start()
         writing.join(1.0)
         os._exit(status)
@@ -158,7 +158,8 @@ def end_process(status: int) -> Callable[[str], None]:
     return end
 
 
-def _write(line: str) -> None:
+def _write(line: str, where: bool) -> None:
     stderr = sys.__stderr__.fileno() if sys.__stderr__ else 2
-    faulthandler.dump_traceback(stderr, all_threads=True)
+    if where:
+        faulthandler.dump_traceback(stderr, all_threads=True)
     os.write(stderr, f"driftline: {line}\n".encode())

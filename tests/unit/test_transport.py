@@ -49,6 +49,12 @@ class Log:
         ahead = [offset for offset in self.offsets if offset >= self.at][:n]
         self.at = ahead[-1] + 1 if ahead else self.at
 
+    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
+        return dict.fromkeys(partitions, self.offsets[0] if self.offsets else 0)
+
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        return {tp: self.highwater(tp) for tp in partitions}
+
     def highwater(self, tp: TP) -> int:
         return self.offsets[-1] + 1 if self.offsets else 0
 
