@@ -5,29 +5,37 @@ from __future__ import annotations
 import logging
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from typing import Protocol
 
 import msgspec
 
-from agents.join_source import EPOCHS_SINCE, Source, recover, spent_keys
+from agents.join_source import EPOCHS_SINCE, Source, deltas, offsets_, recents, recover, spent_keys
 from agents.pane_events import partial_of, progress_of
 from agents.sending import Reject
 from app.core import expiry, join_delta
 from app.core.join_feedback import add_feedback
 from app.core.join_predictions import add_predictions
-from app.core.joining import MICROSECONDS, NEVER, Watched
-from app.ingest.decoding import Record, Rejected
+from app.core.joining import MICROSECONDS, NEVER, PaneKey, Watched
+from app.core.pane import Pane
+from app.ingest.dead_letter_limit import DeadLetterLimit
+from app.ingest.decoding import AHEAD, Record, Rejected, is_ahead
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
+from app.runtime.errors import Held, StateLost
 from app.runtime.models_view import RegisteredModel
+from app.runtime.transport import Log
 from topics.events import PaneEvent, to_epoch
+from topics.registry import FEEDBACK, PREDICTIONS, Topic
 
 log = logging.getLogger(__name__)
 
 _offset = attrgetter("offset")
+
+SOURCES = (PREDICTIONS, FEEDBACK)
+"""The topics that are joined, by their numbers."""
 
 MOST_UNSAVED = 20_000
 """Records after which a checkpoint is made without waiting for its time."""
@@ -59,6 +67,14 @@ def unapplied(records: Sequence[Record], offset: int) -> Sequence[Record]:
     return records[bisect_left(records, offset, key=_offset) :]
 
 
+class TooManyDeadLetters(Held):
+    """More records cannot be read than the limit lets pass. Nothing of the run is set aside, or saved."""
+
+    def __init__(self, topic: Topic, partition: int, first: Rejected) -> None:
+        self.topic, self.partition, self.first = topic, partition, first
+        super().__init__(f"{topic.name} partition {partition} offset {first.record.offset}: {first.reason}")
+
+
 class Join:
     """The agent's logic. `table` holds deltas by where each begins and whose it is (`partition/offsets/epoch`)."""
 
@@ -70,7 +86,14 @@ class Join:
         checkpoint_seconds: float,
         now: Callable[[], float] = time.monotonic,
         epoch: Callable[[], int] = lambda: int(time.time()) - EPOCHS_SINCE,
+        alive: Callable[[], None] = lambda: None,
+        log_of: Callable[[int, int], Log | None] = lambda partition, topic: None,
+        limit: Callable[[Sequence[int]], DeadLetterLimit] = lambda recent: DeadLetterLimit(1.0, 1, recent),
     ) -> None:
+        """`limit` makes the bound on dead letters of a partition, with what is known of it.
+
+        `alive` is called all along a recovery, which may take long and answers nobody.
+        """
         self._table = table
         self._models = models
         self._epoch = epoch
@@ -82,6 +105,9 @@ class Join:
         self._columns = PredictionColumns(self._watched, self._number_of)
         self._sources: dict[int, Source] = {}
         self._newest_epoch = 0
+        self._alive = alive
+        self._limit = limit
+        self._log_of = log_of
 
     # Which models
 
@@ -122,14 +148,65 @@ class Join:
         return source
 
     def _recover(self, partition: int) -> Source:
-        source = recover(partition, self._table.items(), self._watched, self._number_of)
+        source = recover(partition, self._alive_over(self._table.items()), self._watched, self._number_of)
+        self._rebuild(partition, source)
         source.fed_at = self._now()
+        known = self._table.get(f"unreadable/{partition}")
+        source.noted = recents.decode(known) if known else ((), ())
+        source.limits = [
+            self._limit([offset for offset in recent if offset < read])
+            for recent, read in zip(source.noted, source.offsets, strict=True)
+        ]
         source.epoch = self._newest_epoch = max(self._epoch(), source.epoch + 1, self._newest_epoch + 1)
         log.info(
             "partition %d: %d pending predictions recovered, reading on from %s",
             partition, len(source.state.rows), source.offsets,
         )  # fmt: skip
         return source
+
+    def _rebuild(self, partition: int, source: Source) -> None:
+        """Decide what becomes of a partition whose saved state is gone, in whole or in part. Raises StateLost.
+
+        It is built again from the log, silently as long as that would say less than was said before.
+        """
+        logs = [log_ for topic in (0, 1) if (log_ := self._log_of(partition, topic)) is not None]
+        if len(logs) < 2:
+            return
+        marked = self._table.get(f"rebuilt/{partition}")
+        if marked:
+            source.rebuilt_at = offsets_.decode(marked)
+        read = max(logs[0].committed, logs[1].committed) > 0
+        if source.whole and (source.keys or not read):
+            return
+        for topic, log_ in enumerate(logs):
+            if log_.begin > source.offsets[topic]:
+                name = SOURCES[topic].name
+                raise StateLost(
+                    f"the saved state of partition {partition} is gone from the changelog (deleted, or truncated), and "
+                    f"{name} no longer has the records from {source.offsets[topic]} to {log_.begin - 1} to build it "
+                    f"again: restore the changelog topic, or take another DRIFTLINE_GROUP and DRIFTLINE_PREFIX"
+                )
+        source.rebuilt_at = (logs[0].end, logs[1].end)
+        log.warning(
+            "partition %d: saved state is gone from the changelog; it is built again from %s, and published from %s on",
+            partition, source.offsets, source.rebuilt_at,
+        )  # fmt: skip
+
+    def _alive_over(self, rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+        for row in rows:
+            self._alive()
+            yield row
+
+    # The end
+
+    def drain(self) -> None:
+        """From now on all is saved with every run and every tick."""
+        self._checkpoint_seconds = 0.0
+
+    @property
+    def saved(self) -> bool:
+        """Whether all that was taken is saved."""
+        return all(source.unsaved == 0 for source in self._sources.values())
 
     # Runs
 
@@ -150,6 +227,9 @@ class Join:
         if fresh:
             take = self._predictions if topic == 0 else self._feedback
             rejected = await take(source, fresh)
+            crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if rejected else None
+            if crossed is not None:
+                raise TooManyDeadLetters(SOURCES[topic], partition, crossed)
             source.offsets[topic] = fresh[-1].offset + 1
             if rejected:
                 await reject(rejected)
@@ -178,7 +258,9 @@ class Join:
         now = self._now()
         for number in set(batch.model.tolist()):
             source.arrived[number] = now
-        return rejected + [Rejected(kept[i], "late: older than this model's lateness allows") for i in late.tolist()]
+        return rejected + [
+            Rejected(kept[i], "late: older than this model's lateness allows", True) for i in late.tolist()
+        ]
 
     async def _beat(self, source: Source, record: Record) -> list[Rejected]:
         beat = heartbeat_of(record)
@@ -188,7 +270,11 @@ class Join:
             await self._models.catch_up()
         number = self._number_of(beat.model, beat.model_version)
         if number is None:
-            return [Rejected(record, f"unknown `model_version`: {beat.model} {beat.model_version} is not registered")]
+            reason = f"unknown `model_version`: {beat.model} {beat.model_version} is not registered"
+            return [Rejected(record, reason, True)]
+        ahead = self._watched[number].windows.ahead
+        if is_ahead(record, to_epoch(beat.timestamp), ahead):
+            return [Rejected(record, AHEAD % ahead, True)]
         tally = source.state.tally(number)
         tally.event_time = max(tally.event_time, round(to_epoch(beat.timestamp) * MICROSECONDS))
         source.arrived[number] = self._now()
@@ -208,30 +294,62 @@ class Join:
         offsets = (source.offsets[0], source.offsets[1])
         revision = source.revision()
         if offsets == source.saved:
-            await publish(self._progress(partition, source, revision))
+            await self._tell(partition, source, publish, [])
             return
         spent = spent_keys(source, self._table)
         taken = join_delta.take(source.state, source.ordinal, source.saved, offsets)
-        events: list[PaneEvent] = [
-            partial_of(self._watched[number], pane, kind, total, partition, revision)
-            for kind, panes in (("input", taken.inputs), ("outcome", taken.outcomes))
-            for (number, pane), total in panes.items()
-        ]
+        events = self._partials(partition, revision, taken.inputs, taken.outcomes)
         if not source.announced:  # so that nothing that an earlier owner writes from now on is taken for ours
             self._table[f"owner/{partition}/{source.epoch}"] = _encoder.encode((source.epoch, source.saved))
             source.announced = True
-        await publish([*events, *self._progress(partition, source, revision)])
+        if source.rebuilt_at:
+            self._table[f"rebuilt/{partition}"] = _encoder.encode(source.rebuilt_at)
+        else:
+            await self._tell(partition, source, publish, events)
         while source.orphans:
             self._table.pop(source.orphans.pop(), None)
         key = f"{partition}/{source.saved[0]}-{source.saved[1]}/{source.epoch}"
         self._table[key] = _encoder.encode(replace(taken.delta, epoch=source.epoch))
         source.keys.append(key)
+        recent = (source.limits[0].recent, source.limits[1].recent)
+        if recent != source.noted:
+            source.noted = recent
+            self._table[f"unreadable/{partition}"] = _encoder.encode(recent)
         source.saved, source.ordinal = offsets, source.state.rows.next_ordinal
+        if spent:  # said before: a front that is missing for another reason is a loss
+            self._table[f"front/{partition}"] = _encoder.encode(deltas.decode(self._table[spent[-1]]).to_offsets)
         for spent_key in spent:
             self._table.pop(spent_key, None)
         del source.keys[: len(spent)]
+        if source.rebuilt_at:
+            await self._tell(partition, source, publish, [])
         caught_up = source.caught_up[1] and self._now() - source.fed_at >= FEEDBACK_QUIET_SECONDS
         expiry.sweep(source.state, feedback_caught_up=caught_up)
+
+    async def _tell(self, partition: int, source: Source, publish: PublishPanes, events: Sequence[PaneEvent]) -> None:
+        """Publish panes and what is new of the progress: nothing yet of a state that is built again, then all of it."""
+        revision = source.revision()
+        if source.rebuilt_at is not None:
+            if any(at < wanted for at, wanted in zip(source.offsets, source.rebuilt_at, strict=True)):
+                return
+            state = source.state
+            events = self._partials(
+                partition, revision, join_delta.totals_of(state.inputs), join_delta.totals_of(state.outcomes)
+            )
+        await publish([*events, *self._progress(partition, source, revision)])
+        if source.rebuilt_at is not None:
+            source.rebuilt_at = None
+            self._table.pop(f"rebuilt/{partition}", None)
+
+    def _partials(
+        self, partition: int, revision: int, inputs: Mapping[PaneKey, Pane], outcomes: Mapping[PaneKey, Pane]
+    ) -> list[PaneEvent]:
+        """Panes' totals as events."""
+        return [
+            partial_of(self._watched[number], pane, kind, total, partition, revision)
+            for kind, totals in (("input", inputs), ("outcome", outcomes))
+            for (number, pane), total in totals.items()
+        ]
 
     def _progress(self, partition: int, source: Source, revision: int) -> list[PaneEvent]:
         """What is new of each model's progress. Idle, its time goes on at the pace of the wall clock."""

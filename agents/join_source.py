@@ -10,6 +10,7 @@ import msgspec
 from app.core import expiry, join_delta
 from app.core.join_delta import JoinDelta
 from app.core.joining import JoinState, Watched
+from app.ingest.dead_letter_limit import DeadLetterLimit
 
 EPOCHS_SINCE = 1_577_836_800
 """2020-01-01: a recovery is numbered by the seconds since, which leaves 40 bits below it for offsets."""
@@ -17,13 +18,22 @@ EPOCHS_SINCE = 1_577_836_800
 Offsets = tuple[int, int]
 """The next to read of predictions and of feedback."""
 
+Recent = tuple[tuple[int, ...], tuple[int, ...]]
+"""Offsets of predictions and of feedback that could not be read, as far back as they matter for the limit."""
+
+recents = msgspec.msgpack.Decoder(Recent)
 deltas = msgspec.msgpack.Decoder(JoinDelta)
+offsets_ = msgspec.msgpack.Decoder(Offsets)
 owners = msgspec.msgpack.Decoder(tuple[int, Offsets])
 
 
 @dataclass(slots=True)
 class Source:
-    """One source partition: its join, how far it has read, what of it is saved."""
+    """One source partition: its join, how far it has read, what of it is saved.
+
+    Not `whole`: saved deltas were there that could not be reached, so some were lost. `rebuilt_at`: what is built
+    again from the log is published from these offsets on, when it is as much as was published before.
+    """
 
     state: JoinState
     offsets: list[int] = field(default_factory=lambda: [0, 0])
@@ -40,6 +50,10 @@ class Source:
     caught_up: list[bool] = field(default_factory=lambda: [False, False])
     fed_at: float = 0.0
     epoch: int = 0
+    limits: list[DeadLetterLimit] = field(default_factory=list)
+    noted: Recent = ((), ())
+    whole: bool = True
+    rebuilt_at: Offsets | None = None
 
     def revision(self) -> int:
         """Of what is published now: higher than all from before the last recovery, whatever that had reached."""
@@ -71,6 +85,9 @@ def recover(
     begins = {delta.from_offsets: key for key, delta in valid.items()}
     ends = {delta.to_offsets for delta in valid.values()}
     at = min((begin for begin in begins if begin not in ends), default=None)
+    front = offsets_.decode(kept) if (kept := dict(rows).get(f"front/{partition}")) else (0, 0)
+    if at is not None and (at[0] > front[0] or at[1] > front[1]):  # the first are gone, and were not dropped by us
+        at, source.whole = None, False
     while at is not None and at in begins:
         delta = found[begins[at]]
         for model, version, _ in delta.models:
@@ -78,6 +95,7 @@ def recover(
         join_delta.restore(source.state, delta)
         source.keys.append(begins[at])
         at = delta.to_offsets
+    source.whole = source.whole and len(source.keys) == len(valid)
     source.orphans = [*(found.keys() - set(source.keys)), *known]
     source.epoch = max([delta.epoch for delta in found.values()] + [epoch for epoch, _ in known.values()], default=0)
     if at is not None:

@@ -70,6 +70,10 @@ class Notify:
         """The offset to read a partition of `alerts` from; None before anything was applied."""
         return next_offset(self._table, partition)
 
+    def knows(self, alert_id: str) -> bool:
+        """Whether an alert was told, or tried in vain, by this worker."""
+        return any(f"/{alert_id}/" in key for key in self._table)
+
     async def handle(self, partition: int, records: Sequence[Record], publish: Publish, reject: Reject) -> None:
         """Take a run, an alert at a time: tell, write what came of it, publish that, raise the watermark."""
         for record in unapplied(self._table, partition, records):

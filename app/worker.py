@@ -6,35 +6,50 @@ import asyncio
 import gc
 import importlib
 import logging
+import os
 import signal
 import threading
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import msgspec
+from faust.types import TP
 
 from agents.alerts import Alerts
-from agents.join import Join
+from agents.join import SOURCES, Join, TooManyDeadLetters
 from agents.notify import Notify
 from agents.pane_events import key_of, partition_of
 from agents.sending import Reject
 from agents.windows import WindowsAgent
 from app.alerting.channels import channels_of
+from app.alerting.monitor import dead_letters_alert
 from app.core.config import Monitoring
+from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Rejected
+from app.runtime.errors import BrokerUnavailable, Held, StateLost
 from app.runtime.faust_app import FAILED, add_agent, changelogs, make_app, make_table
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Outgoing, Producer
 from app.runtime.quarantine import Quarantine, Quarantined
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
+from app.runtime.transport import Log
+from app.runtime.watchdog import Watchdog, end_process
 from topics.events import PaneEvent
 from topics.registry import ALERTS, DEAD_LETTERS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
 
 log = logging.getLogger(__name__)
 
-STOP_SECONDS = 8.0
+DRAIN_SECONDS = 3.0
+"""To apply and save what the agents have been given."""
+STOP_SECONDS = 3.5
+TELL_SECONDS = 10.0
+"""To tell of an alert before the worker that raises it is gone."""
+LAST_SECONDS = 7.5
+"""After a signal the process is gone by then, whatever hangs: the state bears it."""
 
 GARBAGE_THRESHOLD = 50_000
 """Objects after which Python looks for cycles: a run makes thousands of objects, none of them in one."""
@@ -49,7 +64,14 @@ class Worker:
         self.models = models
         self.app = make_app(settings)
         tables = {n: make_table(self.app, n, settings.partitions) for n in ("join", "windows", "alerts", "notify")}
-        self.join = Join(tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds)
+        watched = [topic.full_name(settings.prefix) for topic in (PREDICTIONS, FEEDBACK, PANES, REPORTS)]
+        servers = settings.bootstrap_servers or "localhost:9092"
+        self.watchdog = Watchdog(self.app, servers, watched, settings.stall_seconds, end_process(FAILED))
+        self._started_at = time.time()
+        self.join = Join(
+            tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
+            log_of=self._log_of, limit=self._limit,
+        )  # fmt: skip
         self.windows = WindowsAgent(
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds
         )
@@ -62,12 +84,30 @@ class Worker:
         found = self.models.get(model, version)
         return None if found is None else found.monitoring
 
+    def _log_of(self, partition: int, topic: int) -> Log | None:
+        name = SOURCES[topic].full_name(self.settings.prefix)
+        found: Log | None = self.app.consumer.logs.get(TP(name, partition))
+        return found
+
+    def _limit(self, recent: Sequence[int]) -> DeadLetterLimit:
+        accepted_until = round(self._started_at * 1000) if self.settings.accept_dead_letters else None
+        return DeadLetterLimit(
+            self.settings.dead_letter_share, self.settings.dead_letter_window, recent, accepted_until
+        )
+
     def _bind(self) -> None:
         app, settings = self.app, self.settings
         quarantine = Quarantine(settings.state_dir / "quarantine.json")
         add = partial(add_agent, app, settings, quarantine)
-        join_position = lambda tp, number: self.join.position(tp.partition, number)  # noqa: E731
-        add("join", [PREDICTIONS, FEEDBACK], join_position, self._join)
+
+        def join_position(tp: TP, number: int) -> int:
+            try:
+                return self.join.position(tp.partition, number)
+            except StateLost as lost:
+                end_process(os.EX_CONFIG, where=False)(str(lost))
+                raise
+
+        add("join", [PREDICTIONS, FEEDBACK], join_position, self._join, held=self._held)
         add("windows", [PANES], lambda tp, _: self.windows.position(tp.partition), self._windows)
         add("alerts", [REPORTS], lambda tp, _: self.alerts.position(tp.partition) or 0, self._alerts)
         add("notify", [ALERTS], lambda tp, _: self.notify.position(tp.partition) or 0, self._notify)
@@ -82,7 +122,7 @@ class Worker:
         app.on_partitions_revoked.connect(revoked)
 
     async def _join(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
-        reject = self._reject_of((PREDICTIONS, FEEDBACK)[topic], partition)
+        reject = self._reject_of(SOURCES[topic], partition)
         await self.join.handle(partition, topic, run, self.publish_panes, reject, caught_up=caught_up)
 
     async def _windows(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
@@ -96,6 +136,25 @@ class Worker:
     async def _notify(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
         if run:
             await self.notify.handle(partition, run, self.publish, self._reject_of(ALERTS, partition))
+
+    async def _held(self, held: Held) -> None:
+        """Raise an alert that the stream stands still, and leave it a moment to be told by whoever notifies."""
+        if not isinstance(held, TooManyDeadLetters):
+            return
+        record = held.first.record
+        alert = dead_letters_alert(
+            held.topic.name, held.partition, record.offset, record.timestamp / 1000.0,
+            held.first.reason, self.settings.dead_letter_share, self.settings.dead_letter_window, datetime.now(UTC),
+        )  # fmt: skip
+        log.critical("%s. %s", alert.title, alert.message)
+        try:
+            async with asyncio.timeout(TELL_SECONDS):
+                await self.publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
+                while not self.notify.knows(alert.alert_id):  # noqa: ASYNC110 - the agent tells nobody
+                    await asyncio.sleep(0.05)
+                await self.app.producer.flush()
+        except (TimeoutError, BrokerUnavailable) as error:
+            log.warning("the alert is told by another worker, or by the next: %r", error)
 
     # What agents send with
 
@@ -123,6 +182,20 @@ class Worker:
         """Dead letters: bytes and key as they came, the reason and the origin in headers."""
         await self._send(DEAD_LETTERS, [_dead_letter(topic, partition, one) for one in rejected])
         log.warning("%d records to the dead letters; the first: %s", len(rejected), rejected[0].reason)
+
+    async def drain(self) -> None:
+        """Take nothing more, and save what was taken, so that the next worker finds nothing to do again."""
+        consumer = self.app.consumer
+        consumer.draining = True
+        self.join.drain()
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while consumer.unfinished or not self.join.saved:  # noqa: ASYNC110 - the agents tell nobody
+                    await asyncio.sleep(0.02)
+                await consumer.commit()  # one that was under way, with less
+                await consumer.commit()
+        except TimeoutError:
+            log.warning("not all that was taken could be saved in %g s: it is read again", DRAIN_SECONDS)
 
     async def _send(self, topic: Topic, records: Sequence[Outgoing]) -> None:
         refused = await self.producer.send_many(topic, records)
@@ -166,6 +239,7 @@ async def _run(settings: Settings) -> int:
         worker.app.finalize()
         await worker.app.start()
         gc.freeze()  # what a worker is made of stays: only what comes and goes is looked through
+        worker.watchdog.start()
         log.info("worker of group %s runs on %s", settings.group, settings.bootstrap_servers)
         crashed = worker.app._crashed
         waits = [asyncio.create_task(event.wait()) for event in (stopping, crashed)]
@@ -175,8 +249,18 @@ async def _run(settings: Settings) -> int:
         if crashed.is_set():
             log.critical("the worker crashed: %r", worker.app.crash_reason)
             return FAILED
+        _end_at_last()
+        await worker.drain()
         try:
             await asyncio.wait_for(worker.app.stop(), STOP_SECONDS)
         except TimeoutError:
             log.warning("stopped after %g s with something still running", STOP_SECONDS)
+        log.info("stopped")
         return 0
+
+
+def _end_at_last() -> None:
+    """End the process when its end takes too long: whoever stops it would kill it."""
+    last = threading.Timer(LAST_SECONDS, os._exit, (0,))
+    last.daemon = True
+    last.start()

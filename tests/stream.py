@@ -26,10 +26,13 @@ from topics.registry import FEEDBACK, PANES, PREDICTIONS, REPORTS
 MODEL, VERSION = "stream", "1"
 PANE = 60.0
 START = 1_700_000_040.0
+WINDOWS: dict[str, float] = {
+    "pane": PANE, "panes": 5, "allowance": 0, "retention": 864_000, "lateness": 864_000, "idle_after": 2,
+}  # fmt: skip
 MONITORING: dict[str, object] = {
     "columns": {"prediction": "prediction", "probability": "probability", "target": "target"},
     "positive_label": "1",
-    "windows": {"pane": PANE, "panes": 5, "allowance": 0, "retention": 864_000, "lateness": 864_000, "idle_after": 2},
+    "windows": WINDOWS,
     "drift": {"min_samples": 50},
 }
 
@@ -83,9 +86,10 @@ def truth(n: int, seed: int = 2, duplicated: float = 0.1) -> Truth:
     return made
 
 
-async def register_model(settings: Settings) -> None:
-    """Register the model that the stream's events belong to."""
-    file: MonitoringFile = monitoring_of(MONITORING)
+async def register_model(settings: Settings, windows: dict[str, float] | None = None) -> None:
+    """Register the model that the stream's events belong to; `windows` changes how it is watched."""
+    watched = {**MONITORING, "windows": {**WINDOWS, **(windows or {})}}
+    file: MonitoringFile = monitoring_of(watched)
     await register(settings, MODEL, VERSION, frame(2000), file)
 
 

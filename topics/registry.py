@@ -20,6 +20,8 @@ class Topic(Struct, frozen=True, kw_only=True):
     partitioned: bool = True
     retention_days: float = 7
     max_message_bytes: int = MEBIBYTE
+    broker_times: bool = False
+    """A record's time is when the broker took it, whatever its producer's clock says."""
 
     def full_name(self, prefix: str = DEFAULT_PREFIX) -> str:
         """The name on the broker."""
@@ -34,11 +36,13 @@ class Topic(Struct, frozen=True, kw_only=True):
         config = {"cleanup.policy": self.cleanup, "max.message.bytes": str(self.max_message_bytes)}
         if self.cleanup == "delete":
             config["retention.ms"] = str(int(self.retention_days * 86_400_000))
+        if self.broker_times:
+            config["message.timestamp.type"] = "LogAppendTime"
         return config
 
 
-PREDICTIONS = Topic(name="predictions", key="prediction_id", event="PredictionEvent | Heartbeat")
-FEEDBACK = Topic(name="feedback", key="prediction_id", event="FeedbackEvent")
+PREDICTIONS = Topic(name="predictions", key="prediction_id", event="PredictionEvent | Heartbeat", broker_times=True)
+FEEDBACK = Topic(name="feedback", key="prediction_id", event="FeedbackEvent", broker_times=True)
 MODELS = Topic(
     name="models",
     key="model/version",

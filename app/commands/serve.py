@@ -16,6 +16,10 @@ Host = Annotated[str | None, typer.Option("--host", help="Address the API listen
 Port = Annotated[int | None, typer.Option("--port", help="Port the API listens on. [default: 8700]")]
 ModelPath = Annotated[Path | None, typer.Option("--model-path", help="Folder of the model that POST /predict serves.")]
 Partitions = Annotated[int | None, typer.Option(help="Partitions of new topics. [default: 4]")]
+Accept = Annotated[
+    bool | None,
+    typer.Option("--accept-dead-letters", help="Go on past unreadable records that are in the log by now."),
+]
 LogLevel = Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR. [default: INFO]")]
 
 
@@ -59,16 +63,18 @@ def worker(
     group: Annotated[str | None, typer.Option(help="Consumer group. [default: driftline]")] = None,
     partitions: Partitions = None,
     state_dir: StateDir = None,
+    accept_dead_letters: Accept = None,
     log_level: LogLevel = None,
 ) -> None:
     """Run one worker; start as many as you like.
 
     It joins, counts, judges windows, raises alerts and tells of them. Without --bootstrap-servers it uses the Kafka
-    that runs on this machine. Exit status 78: the set-up is wrong.
+    that runs on this machine. Exit status 78: the set-up is wrong. 65: too much of what arrives cannot be read.
 
     \b
     Examples:
       driftline worker
+      driftline worker --accept-dead-letters
       driftline worker --bootstrap-servers kafka:9092 --state-dir /var/lib/driftline/worker-2
     """
     from app.runtime.errors import TopicError
@@ -78,7 +84,7 @@ def worker(
     with _set_up(TopicError, SettingsError):
         settings = settings_of(
             bootstrap_servers=bootstrap_servers, prefix=prefix, group=group, partitions=partitions,
-            state_dir=state_dir, log_level=log_level,
+            state_dir=state_dir, accept_dead_letters=accept_dead_letters, log_level=log_level,
         )  # fmt: skip
         sys.exit(run_worker(settings if settings.bootstrap_servers else connected(settings)))
 

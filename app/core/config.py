@@ -13,7 +13,8 @@ class Windows:
     `allowance`: how long a pane waits for late records before it closes. `retention`: how long a prediction
     waits for its feedback (the join window). `lateness`: how far behind the newest prediction another may
     still be counted (None: one window; never more than `retention`). `idle_after`: wall-clock seconds of
-    silence after which a partition no longer holds the watermark back.
+    silence after which a partition no longer holds the watermark back. `ahead`: how far a timestamp may be beyond
+    the broker's own time for the record; further ahead it would move the time of all others of its model version.
     """
 
     pane: float = 60.0
@@ -22,6 +23,7 @@ class Windows:
     retention: float = 7 * 86_400.0
     lateness: float | None = None
     idle_after: float = 10.0
+    ahead: float = 300.0
 
     @property
     def most_late(self) -> float:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from app.core.join_rows import NewRows
 from app.core.joining import JoinState, PaneKey, Tally, Waiting
 from app.core.pane import Names, Pane
+from app.core.pane_buffer import PaneBuffer
 
 _ROW_COLUMNS = {"model": "<i2", "pane": "<i4", "label": "<i2", "value": "<f8"}
 
@@ -118,6 +119,11 @@ def take(state: JoinState, since: int, from_offsets: tuple[int, int], to_offsets
         {key: state.inputs[key].total for key in inputs},
         {key: state.outcomes[key].total for key in outcomes},
     )
+
+
+def totals_of(panes: Mapping[PaneKey, PaneBuffer]) -> Mapping[PaneKey, Pane]:
+    """Every pane's total, as published."""
+    return {key: buffer.total for key, buffer in panes.items()}
 
 
 def _joined(parts: list[NDArray[np.uint32]] | list[NDArray[np.float64]], kind: str) -> bytes:

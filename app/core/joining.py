@@ -39,6 +39,7 @@ class Watched:
         self.pane = round(windows.pane * MICROSECONDS)
         self.lateness = round(windows.most_late * MICROSECONDS)
         self.retention = round(windows.retention * MICROSECONDS)
+        self.ahead = round(windows.ahead * MICROSECONDS)
         self.labels: dict[Scalar, float] = {label: float(code) for code, label in enumerate(profile.labels)}
 
     def actuals_of(self, actuals: Sequence[Scalar]) -> Floats:

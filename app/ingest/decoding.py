@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -20,9 +21,12 @@ EARLIEST, LATEST = 0.0, 4_102_444_800.0
 """Timestamps from 1970 to 2100, in seconds, are believed."""
 UNBELIEVABLE = "`timestamp` is outside 1970 to 2100: epoch timestamps are in seconds, not milliseconds"
 
+AHEAD = "`timestamp` is ahead of the broker's clock by more than %g s: is the producer's clock right?"
+
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for what is not as it should be; nested too deeply is a RecursionError."""
 
+_timestamp = attrgetter("timestamp")
 _OPENING, _CLOSING = b"{}"
 
 
@@ -44,10 +48,14 @@ class Identified(Protocol):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """A record that cannot be read, and why; the reason names the field."""
+    """A record that is set aside, and why; the reason names the field.
+
+    `readable`: there is nothing wrong with the record itself. It is late, say, or nobody watches its model.
+    """
 
     record: Record
     reason: str
+    readable: bool = False
 
 
 class LinesDecoder(Generic[T]):
@@ -127,6 +135,17 @@ def believable(seconds: Floats) -> NDArray[np.bool_]:
     """Which times are believed: others were sent in another unit, say."""
     sound: NDArray[np.bool_] = (seconds >= EARLIEST) & (seconds < LATEST)
     return sound
+
+
+def broker_times(records: Sequence[Record]) -> NDArray[np.int64]:
+    """When the broker took each record, in microseconds; far in the future where a record does not say."""
+    milliseconds = np.fromiter(map(_timestamp, records), np.int64, len(records))
+    return np.where(milliseconds > 0, milliseconds * 1000, 1 << 62)
+
+
+def is_ahead(record: Record, seconds: float, ahead: float) -> bool:
+    """Whether a time is more than `ahead` seconds after the broker took the record."""
+    return bool(seconds * 1e6 - broker_times([record])[0] > ahead * 1e6)
 
 
 def wrong_key(key: bytes | None, prediction_id: str) -> str:

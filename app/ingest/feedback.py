@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from app.core.config import Windows
 from app.core.joining import MICROSECONDS, NEVER, FeedbackBatch
 from app.core.layout import Floats
 from app.ingest.decoding import (
+    AHEAD,
     EARLIEST,
     LATEST,
     UNBELIEVABLE,
@@ -16,12 +18,17 @@ from app.ingest.decoding import (
     Record,
     Rejected,
     believable,
+    broker_times,
     ids_of,
+    is_ahead,
     keys_fit,
     seconds_of,
     wrong_key,
 )
 from topics.events import FeedbackEvent, to_epoch
+
+MOST_AHEAD = Windows().ahead
+"""Seconds: feedback does not name its model, so the default is for all."""
 
 _EVENTS = LinesDecoder(FeedbackEvent)
 
@@ -34,6 +41,9 @@ def feedback_batch(records: Sequence[Record]) -> tuple[FeedbackBatch, list[Rejec
     seconds = seconds_of([event.timestamp for event in events])
     if not (believable(seconds) | np.isnan(seconds)).all():
         return _one_by_one(records)
+    with np.errstate(invalid="ignore"):
+        if (seconds * MICROSECONDS - broker_times(records) > MOST_AHEAD * MICROSECONDS).any():
+            return _one_by_one(records)
     return _batch(records, events, seconds), []
 
 
@@ -46,6 +56,9 @@ def _one_by_one(records: Sequence[Record]) -> tuple[FeedbackBatch, list[Rejected
         reason = event if isinstance(event, str) else _wrong(record, event)
         if isinstance(event, str) or reason:
             rejected.append(Rejected(record, reason))
+            continue
+        if event.timestamp is not None and is_ahead(record, to_epoch(event.timestamp), MOST_AHEAD):
+            rejected.append(Rejected(record, AHEAD % MOST_AHEAD, True))
             continue
         kept.append(record)
         events.append(event)

@@ -14,6 +14,7 @@ from app.core.counting import Scalar, Values, pick
 from app.core.joining import MICROSECONDS, PredictionBatch, Watched
 from app.core.layout import Floats
 from app.ingest.decoding import (
+    AHEAD,
     EARLIEST,
     LATEST,
     UNBELIEVABLE,
@@ -21,6 +22,7 @@ from app.ingest.decoding import (
     Record,
     Rejected,
     believable,
+    broker_times,
     ids_of,
     keys_fit,
     seconds_of,
@@ -143,15 +145,19 @@ class PredictionColumns:
             found = heads_of(found.records)  # the version has another profile than a moment ago
         times = seconds_of([head.timestamp for head in found.heads])
         reasons: dict[int, str] = {}
-        for i in np.flatnonzero(models < 0).tolist():
+        readable = set(np.flatnonzero(models < 0).tolist())
+        for i in readable:
             head = found.heads[i]
             reasons[i] = f"unknown `model_version`: {head.model} {head.model_version} is not registered"
         reasons |= dict.fromkeys(np.flatnonzero(~believable(times)).tolist(), UNBELIEVABLE)
+        for i in self._ahead(found.records, models, times).tolist():
+            reasons.setdefault(i, AHEAD % self._watched[models[i]].windows.ahead)
+            readable.add(i)
         columns, unknown = self._columns(found, models, reasons)
         self._expect(found, models)
         records = found.records
         if reasons:
-            rejected += [Rejected(found.records[i], reason) for i, reason in sorted(reasons.items())]
+            rejected += [Rejected(found.records[i], reason, i in readable) for i, reason in sorted(reasons.items())]
             kept = [i for i in range(len(found.heads)) if i not in reasons]
             position = {row: i for i, row in enumerate(kept)}
             unknown = {m: [(position[row], name) for row, name in names] for m, names in unknown.items()}
@@ -164,6 +170,13 @@ class PredictionColumns:
             unknown=unknown,
         )
         return batch, rejected, records
+
+    def _ahead(self, records: Sequence[Record], models: NDArray[np.int16], times: Floats) -> NDArray[np.intp]:
+        """Rows whose time is further ahead of the broker's than their model allows: by the log alone."""
+        allowed = np.array([watched.ahead for watched in self._watched] or [0], np.float64)[models]
+        return np.flatnonzero(
+            (models >= 0) & believable(times) & (times * MICROSECONDS - broker_times(records) > allowed)
+        )
 
     def _models(self, found: Heads) -> NDArray[np.int16]:
         """Each row's model number, -1 for those that are not registered."""

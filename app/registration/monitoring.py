@@ -19,8 +19,8 @@ T = TypeVar("T")
 SECTIONS = tuple(field.name for field in fields(Monitoring))
 POSITIVE = ("windows.pane", "windows.retention", "windows.idle_after", "drift.numerical_effect", "drift.categorical")
 AT_LEAST_ZERO = (
-    "windows.allowance", "windows.lateness", "drift.min_samples", "performance.min_samples", "performance.default",
-    "performance.degradation",
+    "windows.allowance", "windows.lateness", "windows.ahead", "drift.min_samples", "performance.min_samples",
+    "performance.default", "performance.degradation",
 )  # fmt: skip
 AT_LEAST_ONE = ("windows.panes", "for_windows", "clear_windows")
 SHARES = ("drift.alpha", "drift.share", "performance.confidence", "hysteresis", "alerting.missing_share")

@@ -74,8 +74,12 @@ async def replay(
 async def close_windows(
     sender: Sender, model: str, version: str, windows: Windows, event_time: float, *, prefix: str
 ) -> float:
-    """Tell every partition that time has moved on, so that the last panes close; answers the time told."""
+    """Tell every partition that time has moved on, so that the last panes close; answers the time told.
+
+    Of a file that ends now it is told no later than now, and what is allowed beyond (`windows.ahead`).
+    """
     moved_on = event_time + windows.pane * windows.panes + windows.allowance
+    moved_on = max(event_time, min(moved_on, time.time() + windows.ahead / 2))
     value = msgspec.json.encode(Heartbeat(model=model, model_version=version, timestamp=moved_on))
     await sender.send_to_all(PREDICTIONS.full_name(prefix), value, HEARTBEAT_HEADER)
     await sender.flush()

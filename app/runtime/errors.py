@@ -13,3 +13,11 @@ class TopicError(Exception):
 
 class BrokerUnavailable(BrokerError):
     """Kafka does not answer, or has not acknowledged in time. What was sent may still have arrived."""
+
+
+class Held(Exception):
+    """Somebody has to decide before the worker may go on: it stops, and is not started again by itself."""
+
+
+class StateLost(Exception):
+    """Saved state is gone that cannot be built again: what would be counted from now on would be too little."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from app.runtime.errors import Held
 from app.runtime.quarantine import Quarantine
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import NamedTopic
@@ -21,6 +23,8 @@ log = logging.getLogger(__name__)
 
 FAILED = 70
 """Exit status after an agent's unexpected error (EX_SOFTWARE)."""
+HELD = os.EX_DATAERR
+"""Exit status (65) of a worker that waits for somebody to decide: another start alone would not help."""
 BUFFERED_RUNS = 8
 CHANGELOG_BYTES = 32 << 20
 
@@ -69,6 +73,10 @@ def changelogs(app: faust.App, partitions: int) -> list[NamedTopic]:
     return [NamedTopic(table.changelog_topic.get_topic_name(), partitions, config) for table in app.tables.values()]
 
 
+async def _nothing(_held: Held) -> None:
+    """Nobody is to be told."""
+
+
 def add_agent(
     app: faust.App,
     settings: Settings,
@@ -77,11 +85,13 @@ def add_agent(
     topics: list[Topic],
     position: Callable[[TP, int], int],
     handle: Handler,
+    *,
+    held: Callable[[Held], Awaitable[None]] = _nothing,
 ) -> None:
     """Bind an agent: it takes the topics' runs one after another, in one place, so its table has one writer.
 
     An error that it does not handle ends the process before any later run is applied; a record that does so again
-    and again is quarantined.
+    and again is quarantined. `Held` ends it too, with a status of its own, once `held` has told of it.
     """
     names = [topic.full_name(settings.prefix) for topic in topics]
     for number, full_name in enumerate(names):
@@ -89,28 +99,50 @@ def add_agent(
 
     async def agent(stream: Any) -> None:
         at: tuple[TP, list[Any]] | None = None
+        leaving: asyncio.Task[None] | None = None
         try:
             async for event in stream.events():
                 message = event.message
+                if leaving is not None:
+                    continue  # taken, so that the other agents get theirs, and dropped
                 if message.generation_id != app.consumer_generation_id:
                     continue  # fetched before a rebalance: whoever has the partition now reads it again
                 if not app.consumer.follows(message):
                     continue
                 end = app.consumer.highwater(message.tp)
                 caught_up = end is not None and message.offset + 1 >= end
-                for part in quarantine.parts(message.tp, message.value.records):
-                    at = message.tp, part
-                    await handle(message.partition, names.index(message.topic), part, caught_up)
+                try:
+                    for part in quarantine.parts(message.tp, message.value.records):
+                        at = message.tp, part
+                        await handle(message.partition, names.index(message.topic), part, caught_up)
+                        if part:
+                            app.consumer.applied(message.tp, part[-1].offset + 1)
+                except Held as stopped:
+                    log.critical("agent %s stops: %s", name, stopped)
+                    leaving = asyncio.create_task(_leave(held(stopped)))
+                    continue
+                app.consumer.done(message)
         except Exception as error:
             log.critical("agent %s failed; the worker ends, so that nothing is skipped", name, exc_info=True)
             if at is not None:
                 quarantine.failed(*at, error)
-            for stream_ in (sys.stderr, sys.stdout):
-                stream_.flush()
-            os._exit(FAILED)
+            _end(FAILED)
 
     agent.__name__ = agent.__qualname__ = name
     app.agent(app.topic(*names, schema=Runs()), name=name)(agent)
+
+
+async def _leave(told: Awaitable[None]) -> None:
+    try:
+        await told
+    finally:
+        _end(HELD)
+
+
+def _end(status: int) -> None:
+    for stream in (sys.stderr, sys.stdout):
+        stream.flush()
+    os._exit(status)
 
 
 def _position(position: Callable[[TP, int], int], number: int) -> Position:

@@ -19,6 +19,11 @@ class RunLedger:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def unfinished(self) -> int:
+        """Runs that are with the agents."""
+        return len(self._open) - len(self._acked)
+
     def delivered(self, last: int) -> None:
         """Note a run handed to the agents. Delivered again while still open: it counts once."""
         if not self._open or last > self._open[-1]:

@@ -61,6 +61,16 @@ class Settings(BaseSettings):
         2.0, description="How long late truth is gathered before reports are issued again."
     )
     session_seconds: Seconds = Field(10.0, description="Silence after which a worker's partitions go to others.")
+    stall_seconds: Seconds = Field(
+        60.0, description="After so long without progress on a partition that has more, a worker ends itself."
+    )
+    dead_letter_share: float = Field(
+        0.5, gt=0, le=1, description="Share of unreadable records at which a worker stops, instead of rerouting all."
+    )
+    dead_letter_window: int = Field(1000, ge=1, le=100_000, description="Over how many records that share is taken.")
+    accept_dead_letters: bool = Field(
+        False, description="Let what is unreadable and older than the worker's start go to the dead letters."
+    )
     max_run: int = Field(2000, ge=1, le=100_000, description="Most records in one run of an agent.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
 

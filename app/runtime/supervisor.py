@@ -21,6 +21,9 @@ __all__ = ["Backoff", "ChildFailed", "Command", "Supervisor"]
 NO_RESTART = os.EX_CONFIG
 """Exit status (78) of a child that another start would not help: its last line of stderr says why."""
 
+LEFT_STOPPED = os.EX_DATAERR
+"""Exit status (65) of a child that somebody has to decide about: it stays stopped, and the others go on."""
+
 GRACE_SECONDS = 8.0
 Tell = Callable[[str], None]
 
@@ -189,6 +192,9 @@ class _Child:
             if status == NO_RESTART:
                 self.failure = f"{self.command.name}: {self._errors.last() or 'it cannot run, and does not say why'}"
                 self._ended.set()
+                return
+            if status == LEFT_STOPPED:
+                self._tell(f"{self.command.name} is left stopped: {self._errors.last()}")
                 return
             delay = self._backoff.after(time.monotonic() - started)
             self._tell(f"{self.command.name} ended ({_reason(status)}); it is started again in {delay:.1f} s")

@@ -18,7 +18,8 @@ from topics.registry import TOPICS, Topic
 __all__ = ["NamedTopic", "TopicError", "declared", "ensure_topics"]
 
 SETTLE_SECONDS = 15.0
-CLEANUP = "cleanup.policy"
+VERIFIED = ("cleanup.policy", "message.timestamp.type")
+"""What must be as declared: compaction of an event log would lose events, and a producer's time is not the broker's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ async def ensure_topics(
             created = await _create(admin, missing, settings.replication)
             found = await _settled(admin, wanted)
         wrong = [_partitions_differ(wanted[name], has) for name, has in found.items() if has != wanted[name].partitions]
-        wrong += await _cleanups_that_differ(admin, [topic for name, topic in wanted.items() if name not in created])
+        wrong += await _configs_that_differ(admin, [topic for name, topic in wanted.items() if name not in created])
     finally:
         await admin.close()
     if wrong:
@@ -86,7 +87,8 @@ async def _partitions(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopi
 
 async def _create(admin: AIOKafkaAdminClient, missing: list[NamedTopic], replication: int) -> set[str]:
     """Create them; answers those that are new. Another worker may have been quicker: what it made is verified."""
-    new = [NewTopic(topic.name, topic.partitions, replication, topic_configs=dict(topic.config)) for topic in missing]
+    safe = {"min.insync.replicas": str(replication // 2 + 1)} if replication > 2 else {}  # one may be down
+    new = [NewTopic(t.name, t.partitions, replication, topic_configs={**safe, **t.config}) for t in missing]
     answer = await admin.create_topics(new)
     wrong = [
         f"topic {name} cannot be created: {detail[0] if detail and detail[0] else for_code(code).__name__}"
@@ -111,19 +113,22 @@ async def _settled(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopic])
     return found
 
 
-async def _cleanups_that_differ(admin: AIOKafkaAdminClient, topics: list[NamedTopic]) -> list[str]:
-    """A line for each topic whose clean-up is not as declared: compaction of an event log would lose events."""
-    asked = [topic for topic in topics if CLEANUP in topic.config]
-    if not asked:
-        return []
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name, {CLEANUP: ""}) for topic in asked]
-    has: dict[str, Any] = {}
-    for answer in await admin.describe_configs(resources):
+async def _configs_that_differ(admin: AIOKafkaAdminClient, topics: list[NamedTopic]) -> list[str]:
+    """A line for each topic that is not configured as declared."""
+    asked = {topic.name: {key: topic.config[key] for key in VERIFIED if key in topic.config} for topic in topics}
+    resources = [
+        ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(wanted, ""))
+        for name, wanted in asked.items()
+        if wanted
+    ]
+    has: dict[tuple[str, str], Any] = {}
+    for answer in await admin.describe_configs(resources) if resources else []:
         for _code, _message, _type, name, entries in answer.resources:
-            has |= {name: entry[1] for entry in entries if entry[0] == CLEANUP}  # noqa: B035 - one entry, or none
+            has |= {(name, entry[0]): entry[1] for entry in entries}
     return [
-        f"topic {topic.name} has {CLEANUP}={has[topic.name]}, {topic.config[CLEANUP]} is declared: "
-        f"alter it with kafka-configs.sh, or take another prefix"
-        for topic in asked
-        if topic.name in has and set(has[topic.name].split(",")) != set(topic.config[CLEANUP].split(","))
+        f"topic {name} has {key}={has[name, key]}, {value} is declared: "
+        f"alter it (kafka-configs.sh --alter --topic {name} --add-config {key}={value}), or take another prefix"
+        for name, wanted in asked.items()
+        for key, value in wanted.items()
+        if (name, key) in has and set(has[name, key].split(",")) != set(value.split(","))
     ]

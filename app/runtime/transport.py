@@ -1,8 +1,8 @@
 """The batch transport: Faust, with a run of records where it has a single message.
 
 Everything of Faust stays (groups, assignor, tables, changelogs, commits); only the unit changes. One message
-carries a run of consecutive records of one partition; its offset is the last record's, and acking it acks the
-run. A message with an empty run is a tick: it lets an agent act, table writes included, when nothing arrives.
+carries a run of consecutive records of one partition; its offset is the last record's. A message with an empty run
+is a tick: it lets an agent act, table writes included, when nothing arrives.
 """
 
 from __future__ import annotations
@@ -26,6 +26,15 @@ _SEEK_PAUSE = 0.1
 
 Position = Callable[[TP], int]
 """The offset that a partition is to be read from, by the state that is held for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A partition's log when its state was last recovered: its first offset, its end, and what was committed of it."""
+
+    begin: int
+    end: int
+    committed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._wanted: dict[TP, int] = {}
         self._sought: dict[TP, int] = {}
         self._fetched: dict[TP, int] = {}
+        self.held: dict[TP, int] = {}
+        """The next offset to apply, of each partition that comes in runs and is ours."""
+        self.logs: dict[TP, Log] = {}
+        self.draining = False
+        """Nothing more is handed to the agents but ticks, so that they can save what they have."""
 
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -106,6 +120,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         generation = self.app.consumer_generation_id
         if records is None or self.should_stop:
             return
+        if self.draining:
+            for tp in self._due_ticks():
+                yield tp, _tick(tp, -1, generation)
+            return
         self._fetched.update({tp: fetched[-1].offset for tp, fetched in records.items() if fetched})
         if not self.flow_active:
             return  # what was fetched is read again: flow resumes with a seek
@@ -116,7 +134,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             step = transport.max_run if tp.topic in transport.positions else 1
             for i in range(0, len(run), step):
-                if not self.flow_active or self.app.consumer_generation_id != generation:
+                if not self.flow_active or self.app.consumer_generation_id != generation or self.draining:
                     return
                 sought = run[i - 1].offset + 1 if i else self._sought.pop(tp, None)
                 yield tp, self._message_of(tp, run[i : i + step], sought, generation)
@@ -169,7 +187,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         await super().perform_seek()
         self.ledgers.clear()
         positions = self.transport.positions
+        batched = [tp for tp in self.assignment() if tp.topic in positions]
+        begins, ends = await self.earliest_offsets(*batched), await self.highwaters(*batched)
+        self.logs = {
+            tp: Log(begins.get(tp) or 0, ends.get(tp) or 0, self._committed_offset.get(tp) or 0) for tp in batched
+        }
         self._wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
+        self.held = dict(self._wanted)
 
     def follows(self, message: ConsumerMessage) -> bool:
         """Whether a run, or tick, follows what its agent's state has applied; if not, it is to be skipped.
@@ -191,17 +215,23 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             self._wanted[tp] = applied
         return False
 
-    def ack(self, message: ConsumerMessage) -> bool:
-        """Note a finished run."""
-        if message.tp.topic not in self.transport.positions:
-            return bool(super().ack(message))
-        message.acked = True
-        self._unacked_messages.discard(message)
-        tp = message.tp
-        if not message.value.records or not self.ledgers[tp].acked(message.offset):
-            return False
-        self._acked[tp]  # names the partition as one with something to commit
-        return True
+    def done(self, message: ConsumerMessage) -> None:
+        """Note that a run was handled, so that it may be committed.
+
+        Faust's own note of it, made by its compiled stream, asks nobody and keeps none of what is read a second time.
+        """
+        if message.value.records and self.ledgers[message.tp].acked(message.offset):
+            self._acked[message.tp]  # names the partition as one with something to commit
+
+    def applied(self, tp: TP, following: int) -> None:
+        """Note that an agent has applied all of a partition below an offset."""
+        if tp in self.held:
+            self.held[tp] = following
+
+    @property
+    def unfinished(self) -> int:
+        """Runs that are with the agents."""
+        return sum(ledger.unfinished for ledger in self.ledgers.values())
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Runs carry their own ends: offsets between them need no tracking."""
@@ -210,12 +240,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if tp.topic not in self.transport.positions:
             found: int | None = super()._new_offset(tp)
             return found
+        self._acked[tp].clear()  # Faust's own note, which is asked nothing and would grow for ever
+        self._acked_index[tp].clear()
         return self.ledgers[tp].committable()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget the runs of partitions that are no longer ours."""
         for tp in revoked:
             self.ledgers.pop(tp, None)
+        self.held = {tp: offset for tp, offset in self.held.items() if tp not in revoked}
         await super().on_partitions_revoked(revoked)
 
 

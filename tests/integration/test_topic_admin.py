@@ -81,7 +81,7 @@ async def test_workers_that_start_at_the_same_time_do_not_trip_over_each_other(s
 
 
 async def test_another_number_of_partitions_is_one_clear_line(settings: Settings) -> None:
-    await create(settings, NewTopic(PREDICTIONS.full_name(settings.prefix), 3, 1))
+    await create(settings, NewTopic(PREDICTIONS.full_name(settings.prefix), 3, 1, topic_configs=PREDICTIONS.config()))
     with pytest.raises(TopicError) as error:
         await ensure_topics(settings, [PREDICTIONS])
     assert str(error.value).startswith(f"topic {settings.prefix}predictions has 3 partitions, 4 are set: ")
@@ -114,3 +114,15 @@ async def test_commands_that_only_read_create_no_topic(generous: str, prefix: st
     with pytest.raises(Trouble, match="nothing is registered"):
         await registered(settings, "churn", "3")
     assert await partitions_of(settings) == {}
+
+
+async def test_a_topic_with_its_producers_times_is_one_clear_line(settings: Settings) -> None:
+    config = {**PREDICTIONS.config(), "message.timestamp.type": "CreateTime"}
+    await create(settings, NewTopic(PREDICTIONS.full_name(settings.prefix), 4, 1, topic_configs=config))
+    with pytest.raises(TopicError) as error:
+        await ensure_topics(settings, [PREDICTIONS])
+    name = f"{settings.prefix}predictions"
+    assert str(error.value).startswith(
+        f"topic {name} has message.timestamp.type=CreateTime, LogAppendTime is declared: alter it (kafka-configs.sh"
+    )
+    assert "\n" not in str(error.value)

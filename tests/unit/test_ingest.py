@@ -299,3 +299,30 @@ def test_an_unknown_feature_may_have_any_name(name: str) -> None:
     batch, rejected, kept = read([record(PREDICTION | {"features": {name: 1}}), record(PREDICTION, offset=1)])
     assert (len(kept), rejected) == (2, [])
     assert batch.unknown == {0: [(0, name)]}
+
+
+BROKER = 1_700_000_000_000
+"""When the broker took a record, in milliseconds."""
+
+
+@pytest.mark.parametrize("seconds", [301, 6 * 3600.0, 1e9])
+def test_a_time_too_far_ahead_of_the_brokers_is_rejected_and_the_others_are_kept(seconds: float) -> None:
+    near, far, long_ago = BROKER / 1000 + 300, BROKER / 1000 + seconds, BROKER / 1000 - 6 * 3600
+    times = [near, far, long_ago]
+    records = [record(PREDICTION | {"timestamp": time}, offset=i, timestamp=BROKER) for i, time in enumerate(times)]
+    batch, rejected, kept = read(records)
+    assert [one.offset for one in kept] == [0, 2]
+    assert batch.time.tolist() == [round(near * 1e6), round(long_ago * 1e6)]
+    assert [one.record.offset for one in rejected] == [1]
+    assert rejected[0].reason.startswith("`timestamp` is ahead of the broker's clock by more than 300 s")
+    assert rejected[0].readable
+    answers = [record(FEEDBACK | {"timestamp": time}, offset=i, timestamp=BROKER) for i, time in enumerate([near, far])]
+    found, refused = feedback_batch(answers)
+    assert found.time.tolist() == [round(near * 1e6)]
+    assert [(one.record.offset, one.readable) for one in refused] == [(1, True)]
+
+
+def test_without_a_brokers_time_none_is_too_far_ahead() -> None:
+    for unknown in (-1, 0):
+        batch, rejected, _ = read([record(PREDICTION | {"timestamp": 4e9}, timestamp=unknown)])
+        assert (len(batch.time), rejected) == (1, [])

@@ -49,6 +49,12 @@ class Log:
         ahead = [offset for offset in self.offsets if offset >= self.at][:n]
         self.at = ahead[-1] + 1 if ahead else self.at
 
+    async def earliest_offsets(self, *partitions: TP) -> dict[TP, int]:
+        return dict.fromkeys(partitions, self.offsets[0] if self.offsets else 0)
+
+    async def highwaters(self, *partitions: TP) -> dict[TP, int]:
+        return {tp: self.highwater(tp) for tp in partitions}
+
     def highwater(self, tp: TP) -> int:
         return self.offsets[-1] + 1 if self.offsets else 0
 
@@ -213,14 +219,17 @@ async def test_only_finished_runs_are_committed(tmp_path: Path) -> None:
     reader = Reader(tmp_path, range(7))
     first, second, third, tick = await reader.fetch()
     consumer = reader.consumer
-    assert consumer.ack(second)
+    assert consumer.unfinished == 3
+    consumer.done(second)
     assert consumer._new_offset(BATCHED) is None
-    assert not consumer.ack(tick)
-    assert consumer.ack(first)
-    assert not consumer.ack(first)
+    consumer.done(tick)
+    consumer.done(first)
+    consumer.done(first)
+    assert consumer.unfinished == 1
+    assert BATCHED in consumer._acked
     assert consumer._new_offset(BATCHED) == 6
     await consumer.on_partitions_revoked({BATCHED})
-    assert not consumer.ack(third)
+    consumer.done(third)
     assert consumer._new_offset(BATCHED) is None
 
 

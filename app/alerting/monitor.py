@@ -1,0 +1,44 @@
+"""Alerts about the monitor itself: what it cannot do any more, and what somebody has to decide."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from app.alerting.lifecycle import fingerprint_of
+from topics.events import AlertEvent
+
+MONITOR = "monitor"
+SELF = "driftline"
+
+
+def dead_letters_alert(
+    topic: str, partition: int, offset: int, since: float, reason: str, share: float, window: int, now: datetime
+) -> AlertEvent:
+    """Too much of a topic cannot be read, from the record at an offset on, which came at `since` (epoch seconds).
+
+    The same storm is the same alert, whichever worker meets it, and however often.
+    """
+    labels = {"model": SELF, "rule": MONITOR, "topic": topic}
+    fingerprint = fingerprint_of(labels)
+    return AlertEvent(
+        alert_id=f"{fingerprint}-{partition}-{offset}",
+        fingerprint=fingerprint,
+        status="firing",
+        level="critical",
+        rule=MONITOR,
+        title=f"driftline has stopped: {topic} cannot be read",
+        message=(
+            f"more than {share:.0%} of {window:,} records in a row of {topic}, partition {partition}, cannot be read, "
+            f"up to offset {offset}: {reason}. Nothing is counted, and nothing lost, until somebody acts: mend the "
+            f"producer, then start a worker once with --accept-dead-letters, or set a higher dead_letter_share"
+        ),
+        labels=labels,
+        started_at=datetime.fromtimestamp(since, UTC),
+        ended_at=None,
+        evidence={
+            "topic": topic, "partition": partition, "offset": offset, "reason": reason,
+            "threshold": share, "window": window,
+        },
+        links={},
+        emitted_at=now,
+    )  # fmt: skip

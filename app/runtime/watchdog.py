@@ -1,0 +1,165 @@
+"""Ends a worker that holds partitions which have more, and makes no progress: its supervisor starts another.
+
+A consumer that looks alive and reads nothing is an old fault of this ground. So the watchdog is a thread with a
+connection of its own: it asks the broker where each partition ends, and compares with what the agents have applied.
+That sees a consumer, an event loop and an agent that stand still alike, and leaves an idle topic in peace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+log = logging.getLogger(__name__)
+
+LOOKS = 12
+"""How often it looks within the time after which a worker is given up."""
+LONGEST_PAUSE = 5.0
+PATIENCE = 5
+"""So many times as long one partition may stand still while others move: it may have to wait for its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What is seen at one moment: the next offset to apply of each partition held, and where each ends.
+
+    `ends` is None where the broker did not say. `work` rises with what is done besides (a recovery); None while
+    partitions change hands, when nothing is expected.
+    """
+
+    held: Mapping[TP, int]
+    ends: Mapping[TP, int] | None
+    work: int | None
+
+
+class Stall:
+    """Decides from what is seen, one look after the other, whether a partition stands still. Pure."""
+
+    def __init__(self, seconds: float, pause: float) -> None:
+        self._seconds = seconds
+        self._pause = pause
+        self._looked = 0.0
+        self._work: int | None = None
+        self._held: Mapping[TP, int] = {}
+        self._moved = 0.0
+        self._behind: dict[TP, tuple[int, float]] = {}
+
+    def look(self, now: float, sight: Sight) -> TP | None:
+        """A partition that has had more to read for the whole time and has not moved; `now` in seconds."""
+        asleep = now - self._looked > 3 * self._pause + 1.0  # the whole process was stopped, so nothing could move
+        if sight.ends is None or sight.work is None or sight.work != self._work or asleep:
+            self._behind.clear()
+        if not self._behind or any(sight.held.get(tp) != offset for tp, offset in self._held.items()):
+            self._moved = now
+        self._looked, self._work, self._held = now, sight.work, sight.held
+        if sight.ends is None or sight.work is None:
+            return None
+        for tp, offset in sight.held.items():
+            if offset >= sight.ends.get(tp, 0):
+                self._behind.pop(tp, None)
+            elif self._behind.get(tp, (-1, 0.0))[0] != offset:
+                self._behind[tp] = (offset, now)
+        for tp in self._behind.keys() - sight.held.keys():
+            del self._behind[tp]
+        waits = self._seconds if now - self._moved >= self._seconds else PATIENCE * self._seconds
+        return next((tp for tp, (_, since) in self._behind.items() if now - since >= waits), None)
+
+
+class Watchdog:
+    """The thread. `topics` are those whose pace is ours alone: an agent that waits for a channel may wait."""
+
+    def __init__(
+        self, app: faust.App, servers: str, topics: Iterable[str], seconds: float, end: Callable[[str], None]
+    ) -> None:
+        self._app = app
+        self._servers = servers
+        self._topics = frozenset(topics)
+        self._seconds = seconds
+        self._pause = min(LONGEST_PAUSE, seconds / LOOKS)
+        self._end = end
+        self._beats = 0
+        self._kafka: AIOKafkaConsumer | None = None
+
+    def alive(self) -> None:
+        """Something that takes long goes on."""
+        self._beats += 1
+
+    def start(self) -> None:
+        """Watch from now on; the thread ends with the process."""
+        threading.Thread(target=lambda: asyncio.run(self._watch()), name="watchdog", daemon=True).start()
+
+    async def _watch(self) -> None:
+        stall = Stall(self._seconds, self._pause)
+        while True:
+            await asyncio.sleep(self._pause)
+            held = {tp: offset for tp, offset in list(self._held().items()) if tp.topic in self._topics}
+            ends = await self._ends(held) if held else {}
+            tp = stall.look(time.monotonic(), Sight(held, ends, self._work()))
+            if tp is not None:
+                self._end(
+                    f"stalled: {tp.topic} partition {tp.partition} has more from offset {held[tp]} on, and nothing of "
+                    f"it was applied for {self._seconds:g} s (stall_seconds); the worker ends, to be started again"
+                )
+
+    def _held(self) -> Mapping[TP, int]:
+        consumer = self._app._consumer
+        return {} if consumer is None else consumer.held
+
+    def _work(self) -> int | None:
+        """What recoveries have done so far; None in a rebalance."""
+        if self._app.rebalancing:
+            return None
+        offsets: Any = self._app.tables.recovery.active_offsets
+        return self._beats + int(sum(list(offsets.values())))
+
+    async def _ends(self, held: Mapping[TP, int]) -> Mapping[TP, int] | None:
+        """Where the partitions end; what is not in the log any more is not waited for."""
+        try:
+            async with asyncio.timeout(2 * self._pause + 1.0):
+                if self._kafka is None:
+                    kafka = AIOKafkaConsumer(bootstrap_servers=self._servers)
+                    await kafka.start()
+                    self._kafka = kafka
+                ends = await self._kafka.end_offsets(list(held))
+                begins = await self._kafka.beginning_offsets(list(held))
+        except (KafkaError, OSError, TimeoutError):
+            await self._give_up()
+            return None
+        return {tp: end if begins[tp] < end else 0 for tp, end in ends.items()}
+
+    async def _give_up(self) -> None:
+        kafka, self._kafka = self._kafka, None
+        if kafka is not None:
+            await asyncio.wait([asyncio.create_task(kafka.stop())], timeout=self._pause)
+
+
+def end_process(status: int, *, where: bool = True) -> Callable[[str], None]:
+    """Ends the process with a status: `where` everything stands, then one line, on standard error."""
+
+    def end(line: str) -> None:
+        writing = threading.Thread(target=_write, args=(line, where), daemon=True)  # standard error may stand still too
+        writing.start()
+        writing.join(1.0)
+        os._exit(status)
+
+    return end
+
+
+def _write(line: str, where: bool) -> None:
+    stderr = sys.__stderr__.fileno() if sys.__stderr__ else 2
+    if where:
+        faulthandler.dump_traceback(stderr, all_threads=True)
+    os.write(stderr, f"driftline: {line}\n".encode())

@@ -1,0 +1,89 @@
+"""A storm of records that cannot be read: the worker stops and says so, instead of rerouting everything."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from app.runtime.faust_app import HELD
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import ensure_topics
+from tests.faults.test_worker_killed import log_of, quick
+from tests.stream import differences, register_model, send, truth, until, until_equal, worker
+from topics.events import AlertEvent
+from topics.registry import ALERTS, DEAD_LETTERS, PREDICTIONS
+
+EVENTS = 2000
+STORM = 1500
+WINDOW = 200
+SHARE = 0.5
+
+
+async def all_of(settings: Settings, name: str, partitions: int) -> list[bytes]:
+    """The values of all records of a topic."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        tps = [TopicPartition(name, partition) for partition in range(partitions)]
+        consumer.assign(tps)
+        found: list[bytes] = []
+        for tp, end in (await consumer.end_offsets(tps)).items():
+            while await consumer.position(tp) < end:
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    found += [record.value for record in records]
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def storm(settings: Settings) -> None:
+    """Records that no one can read, on every partition."""
+    name = PREDICTIONS.full_name(settings.prefix)
+    async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, linger_ms=5) as producer:
+        sent = [await producer.send(name, b'{"broken": ', b"storm-%d" % i) for i in range(STORM)]
+        await asyncio.gather(*sent)
+
+
+@pytest.mark.timeout(180)
+async def test_a_storm_stops_the_worker_and_it_goes_on_when_it_is_told_to(settings: Settings) -> None:
+    settings = quick(settings).model_copy(
+        update={"partitions": 2, "dead_letter_window": WINDOW, "dead_letter_share": SHARE, "max_run": 60}
+    )
+    most = round(settings.partitions * WINDOW * SHARE)
+    wanted = truth(EVENTS, seed=41)
+    half = len(wanted.records) // 2
+    letters = DEAD_LETTERS.full_name(settings.prefix)
+    await ensure_topics(settings)
+    await register_model(settings)
+    await send(settings, wanted.records[:half], close=False)
+    await storm(settings)
+    await send(settings, wanted.records[half:])
+    for life in range(2):
+        with worker(settings, f"stopped-{life}") as process:
+            assert await asyncio.to_thread(process.wait, 60) == HELD, log_of(settings)
+        assert "Nothing is counted, and nothing lost, until somebody acts" in log_of(settings, f"stopped-{life}")
+        assert 0 < len(await all_of(settings, letters, 1)) <= most, "rerouted more than the window lets pass"
+    alerts = [
+        msgspec.json.decode(value, type=AlertEvent)
+        for value in await all_of(settings, ALERTS.full_name(settings.prefix), settings.partitions)
+    ]
+    assert {(alert.rule, alert.labels["model"], alert.status) for alert in alerts} == {
+        ("monitor", "driftline", "firing")
+    }
+    assert len({alert.fingerprint for alert in alerts}) == 1
+    told = "".join(path.read_text() for path in settings.alerts_dir.iterdir())
+    assert "driftline has stopped: predictions cannot be read" in told
+    counts = await until(settings, lambda _: False, 1)
+    assert all(counts.inputs[at][1] <= wanted.panes[at[0]] for at in counts.inputs)
+    accepting = ("-m", "app.cli", "worker", "--accept-dead-letters")
+    with worker(settings, "accepting", accepting):
+        counts = await until_equal(settings, wanted, 60)
+    assert counts.equal(wanted), differences(counts, wanted) + log_of(settings, "accepting")
+    assert STORM <= len(await all_of(settings, letters, 1)) <= STORM + 2 * most
+    with worker(settings, "later") as process:  # what was accepted stays so
+        await send(settings, [])
+        await until(settings, lambda _: "recovered" in log_of(settings, "later"), 30)
+        assert process.poll() is None
