@@ -112,14 +112,19 @@ class Worker:
         add("alerts", [REPORTS], lambda tp, _: self.alerts.position(tp.partition) or 0, self._alerts)
         add("notify", [ALERTS], lambda tp, _: self.notify.position(tp.partition) or 0, self._notify)
 
+        app.transport.on_recovered = self._forget
+
         async def revoked(*_: Any, **__: Any) -> None:
             log.info("partitions revoked: their state is dropped, and recovered when they come back")
-            self.join.forget()
-            self.windows.forget()
+            self._forget()
 
         # Connected strongly: a signal keeps weak references, and a local function would be gone at once.
         self._revoked = revoked
         app.on_partitions_revoked.connect(revoked)
+
+    def _forget(self) -> None:
+        self.join.forget()
+        self.windows.forget()
 
     async def _join(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
         reject = self._reject_of(SOURCES[topic], partition)

@@ -105,8 +105,6 @@ def add_agent(
                 message = event.message
                 if leaving is not None:
                     continue  # taken, so that the other agents get theirs, and dropped
-                if message.generation_id != app.consumer_generation_id:
-                    continue  # fetched before a rebalance: whoever has the partition now reads it again
                 if not app.consumer.follows(message):
                     continue
                 end = app.consumer.highwater(message.tp)

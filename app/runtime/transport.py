@@ -23,6 +23,7 @@ from app.runtime.fetched import FetchResults
 from app.runtime.run_ledger import RunLedger
 
 _SEEK_PAUSE = 0.1
+_NONE = -1
 
 Position = Callable[[TP], int]
 """The offset that a partition is to be read from, by the state that is held for it."""
@@ -100,6 +101,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._wanted: dict[TP, int] = {}
         self._sought: dict[TP, int] = {}
         self._fetched: dict[TP, int] = {}
+        self.recovered = _NONE
+        """The generation whose tables are complete. Of no other is anything handed to an agent, nor any tick.
+
+        Faust lets an agent go on before recovery has begun, and while it goes on: what it then takes from its table
+        is not all of its state.
+        """
         self.held: dict[TP, int] = {}
         """The next offset to apply, of each partition that comes in runs and is ours."""
         self.logs: dict[TP, Log] = {}
@@ -128,7 +135,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if not self.flow_active:
             return  # what was fetched is read again: flow resumes with a seek
         for tp, fetched in records.items():
-            if not (active is None or tp in active or tp in self._buffered_partitions):
+            if not self._is_wanted(tp, active, generation):
                 continue
             run = list(fetched)
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
@@ -140,6 +147,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 yield tp, self._message_of(tp, run[i : i + step], sought, generation)
         for tp in self._due_ticks():
             yield tp, _tick(tp, self._fetched.get(tp, -1), generation)
+
+    def _is_wanted(self, tp: TP, active: set[TP] | None, generation: int) -> bool:
+        if tp.topic in self.transport.positions and self.recovered != generation:
+            return False
+        return active is None or tp in active or tp in self._buffered_partitions
 
     async def _seek_wanted(self) -> bool:
         """Seek to what was asked for: here, where no fetch is under way that could come in between."""
@@ -172,7 +184,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     def _due_ticks(self) -> list[TP]:
         now = time.monotonic()
-        if now - self._ticked_at < self.transport.tick_seconds or self.app.in_recovery:
+        if now - self._ticked_at < self.transport.tick_seconds or self.recovered != self.app.consumer_generation_id:
             return []
         self._ticked_at = now
         active = self._get_active_partitions()
@@ -184,8 +196,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         Stock Faust seeks to committed offsets only: a partition that has none keeps the position it had
         fetched to, and what was prefetched and dropped in a rebalance is lost. Here commits serve lag monitors.
         """
+        generation = self.app.consumer_generation_id
         await super().perform_seek()
         self.ledgers.clear()
+        self.transport.on_recovered()
         positions = self.transport.positions
         batched = [tp for tp in self.assignment() if tp.topic in positions]
         begins, ends = await self.earliest_offsets(*batched), await self.highwaters(*batched)
@@ -194,6 +208,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         }
         self._wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
         self.held = dict(self._wanted)
+        self.recovered = generation
 
     def follows(self, message: ConsumerMessage) -> bool:
         """Whether a run, or tick, follows what its agent's state has applied; if not, it is to be skipped.
@@ -202,6 +217,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         more than one place (a rebalance, a recovery, a suspended flow); none of them can be seen from here, the
         hole that it leaves can. A tick shows it at the end of a log, where no later run would.
         """
+        if message.generation_id != self.recovered:
+            return False  # fetched before a rebalance: whoever has the partition now reads it again
         tp, run = message.tp, message.value
         applied = self.transport.positions[tp.topic](tp)
         first = run.records[0].offset if run.records else message.offset
@@ -245,7 +262,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return self.ledgers[tp].committable()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Forget the runs of partitions that are no longer ours."""
+        """Hand nothing more to the agents; forget the runs of partitions that are no longer ours."""
+        self.recovered = _NONE
         for tp in revoked:
             self.ledgers.pop(tp, None)
         self.held = {tp: offset for tp, offset in self.held.items() if tp not in revoked}
@@ -259,9 +277,13 @@ def _tick(tp: TP, offset: int, generation: int) -> ConsumerMessage:
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]
-    """The transport of an app: which topics come in runs, and where each of their partitions is read from."""
+    """The transport of an app: which topics come in runs, and where each of their partitions is read from.
+
+    `on_recovered` is called when the tables are complete: what was made of them before is to be made again.
+    """
 
     Consumer = BatchConsumer
+    on_recovered: Callable[[], None]
     positions: dict[str, Position]
     max_run: int
     tick_seconds: float
@@ -271,6 +293,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         """Give an app this transport, before its consumer exists."""
         transport = cls(app.conf.broker_consumer, app)
         transport.positions = {}
+        transport.on_recovered = lambda: None
         transport.max_run = max_run
         transport.tick_seconds = tick_seconds
         app.transport = transport

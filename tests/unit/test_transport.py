@@ -75,6 +75,7 @@ class Reader:
         self.consumer: BatchConsumer = app.transport.Consumer(app.transport, _nothing, _nothing, _nothing)
         self.consumer._thread.thread_loop.close()  # of the thread that would fetch
         self.log = self.consumer._thread = Log(list(offsets))
+        self.consumer.recovered = app.consumer_generation_id
         self.consumer.resume_flow()
         self.consumer.resume_partitions({BATCHED})
         self.read: list[int] = []
@@ -109,6 +110,18 @@ async def test_runs_are_consecutive_and_ticks_come_after_them(tmp_path: Path) ->
     assert [m.offset for m in messages] == [2, 5, 6, 6]
     assert [reader.take(m) for m in messages] == [True] * 4
     assert reader.read == list(range(7))
+
+
+async def test_nothing_is_handed_out_before_the_tables_of_the_generation_are_complete(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(7))
+    early = await reader.fetch()
+    reader.consumer.app.consumer_generation_id += 1
+    assert await reader.fetch() == []
+    reader.consumer.recovered = reader.consumer.app.consumer_generation_id
+    assert [reader.take(message) for message in early] == [False] * 4
+    assert await reader.fetch() != []
+    await reader.consumer.on_partitions_revoked(set())
+    assert await reader.fetch() == []
 
 
 async def test_a_hole_is_skipped_and_asked_for_again(tmp_path: Path) -> None:
