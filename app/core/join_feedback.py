@@ -96,6 +96,8 @@ def _write_truth(state: JoinState, rows: NDArray[np.int32], truth: Floats) -> No
     _count_outcomes(state, rows[~same], truth[~same], +1)
     replaced = had & ~same
     _count_outcomes(state, rows[replaced], before[replaced], -1)
+    for key in set(zip(state.rows["model"][rows[same]].tolist(), state.rows["pane"][rows[same]].tolist(), strict=True)):
+        state.outcome_pane(key).touch()
 
 
 def _count_outcomes(state: JoinState, rows: NDArray[np.int32], truth: Floats, sign: int) -> None:

@@ -22,11 +22,16 @@ class PaneBuffer:
         self._minus: list[NDArray[np.int32]] = []
         self._sums = np.zeros(sums, np.int64)
         self._names: Names = {}
+        self._touched = False
 
     @property
     def dirty(self) -> bool:
-        """Whether anything was counted since the last flush."""
-        return bool(self._slots or self._minus)
+        """Whether anything was counted, or came to the same, since the last flush."""
+        return self._touched or bool(self._slots or self._minus)
+
+    def touch(self) -> None:
+        """Have the total told again, though it is the same: a life that was not saved may have told another."""
+        self._touched = True
 
     def add(self, slots: NDArray[np.int32], sums: Integers, names: Names | None = None) -> None:
         """Count rows: their slots (n x columns; -1 is none) and their shares of the sums (n x sums)."""
@@ -48,7 +53,7 @@ class PaneBuffer:
         if self._minus:
             dense -= _tally(self._minus, self.size)
         delta = Pane.of(self._n, dense, self._sums, self._names)
-        self._n, self._slots, self._minus, self._names = 0, [], [], {}
+        self._n, self._slots, self._minus, self._names, self._touched = 0, [], [], {}, False
         self._sums = np.zeros_like(self._sums)
         self.restore(delta)
         return delta

@@ -71,6 +71,22 @@ TestJoin = JoinMachine.TestCase
 TestJoin.settings = settings(stateful_step_count=40)
 
 
+def test_what_an_unsaved_life_told_is_told_again() -> None:
+    """It had read a truth that is taken back later; the next life reads both at once, which comes to no change."""
+    world = World(random.Random(16053717))
+    for n in (3, 15):
+        world.produce(n)
+    world.settle()
+    world.produce(8)
+    world.settle()
+    for n in (6, 20):
+        world.produce(n)
+    world.crash(2, lingers=False)
+    world.produce(14)
+    world.settle()
+    assert world.differences() == []
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_long_life_counts_what_was_sent(seed: int) -> None:
     rng = random.Random(seed)
