@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime
 
 import msgspec
 import numpy as np
 
 from agents.sending import Reject
+from app.core.findings import DriftDecision, PerformanceDecision
 from app.core.joining import MICROSECONDS
 from app.core.pane import Pane
 from app.core.rolling import Evaluated, ModelWindows
@@ -212,9 +213,14 @@ def _envelope(windows: ModelWindows, end: int, revision: int, now: datetime) -> 
 
 def _drift_report(windows: ModelWindows, found: Evaluated, revision: int, now: datetime) -> DriftReport:
     envelope = _envelope(windows, found.end, revision, now)
-    return msgspec.convert({**asdict(found.drift), **envelope, "kind": "drift"}, DriftReport)
+    return msgspec.convert({**_fields(found.drift), **envelope}, DriftReport, from_attributes=True)
 
 
 def _performance_report(windows: ModelWindows, found: Evaluated, revision: int, now: datetime) -> PerformanceReport:
     envelope = _envelope(windows, found.end, revision, now)
-    return msgspec.convert({**asdict(found.performance), **envelope, "kind": "performance"}, PerformanceReport)
+    return msgspec.convert({**_fields(found.performance), **envelope}, PerformanceReport, from_attributes=True)
+
+
+def _fields(decision: DriftDecision | PerformanceDecision) -> dict[str, object]:
+    """Its fields as they are: what is in them is read, not copied."""
+    return {field.name: getattr(decision, field.name) for field in fields(decision)}

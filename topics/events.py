@@ -135,7 +135,7 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     `p_value` is None where the test could not be made; `effect` says whether the statistic reaches its
     `threshold`; `significant` is the decision after Benjamini-Hochberg; `drifted` needs both. `missing` are rows
     without a value; `reference_missing` is their share in the reference, `missing_rises` says that the window's is
-    above it by more than chance.
+    above it by more than chance. `shape`: both distributions in a few points, None without values.
     """
 
     name: str
@@ -159,6 +159,7 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     unseen_names: dict[str, int]
     reference_missing: float = 0.0
     missing_rises: bool = False
+    shape: Shape | None = None
 
 
 class Report(Event, frozen=True, kw_only=True):

@@ -9,12 +9,12 @@ import msgspec
 
 from app.alerting.lifecycle import Transition, alert_id_of, fingerprint_of, labels_of
 from app.alerting.rules import Verdict
-from app.alerting.wording import message_of, title_of, top_features, top_metrics, utc
+from app.alerting.wording import TOLD, message_of, title_of, top_features, top_metrics, utc
 from app.core.config import Rule
 from topics.events import AlertEvent, AnyReport, DriftReport
 
 EVIDENCE_FEATURES = 50
-"""Features that the evidence carries; a report has them all."""
+"""Features that the evidence carries, with the shapes of those that the message names; a report has them all."""
 
 
 def alert_of(
@@ -68,6 +68,7 @@ def evidence_of(report: AnyReport, verdict: Verdict) -> dict[str, object]:
 def _drift_evidence(report: DriftReport, verdict: Verdict) -> dict[str, object]:
     features = [feature for feature in report.features if feature.name == verdict.subject]
     told = (features or top_features(report))[:EVIDENCE_FEATURES]
+    told = told[:TOLD] + [msgspec.structs.replace(feature, shape=None) for feature in told[TOLD:]]
     columns = (report.prediction, report.probability)
     return {
         "drift_share": report.drift_share,

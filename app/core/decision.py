@@ -102,7 +102,7 @@ def _feature(
     threshold = thresholds.numerical_effect if numeric else thresholds.categorical
     effect = statistic is not None and (statistic >= threshold if numeric else statistic > threshold)
     drifted = significant and effect
-    reference_n = column.total + column.missing
+    reference_n = comparison.slots.total + column.missing
     if thresholds.policy == "threshold":
         drifted = significant if numeric else effect
     return FeatureDrift(
@@ -127,6 +127,7 @@ def _feature(
         unseen_names=dict(pane.names.get(column.name, {})),
         reference_missing=column.missing / reference_n if reference_n else 0.0,
         missing_rises=sufficient and rises(comparison.missing, pane.n, column.missing, reference_n, tested),
+        shape=comparison.shape,
     )
 
 
