@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -49,12 +50,14 @@ from benchmarks.populations import (
     watched,
 )
 from benchmarks.window_streams import Window, independent, rolling
-from topics.events import DriftReport, PerformanceReport
+from topics.events import AnyReport, DriftReport, PerformanceReport
+
+R = TypeVar("R")
 
 SIZES = (500, 2_000, 10_000, 50_000)
 POPULATIONS = {"census": 0.4, "15": 0.4, "100": 0.2}
 """Each population's share of the evaluations at each window size."""
-REFERENCES = 10
+REFERENCES = 5
 REFERENCE_ROWS = 5_000
 CHUNKS = 30
 PLAIN = 0.05
@@ -127,9 +130,11 @@ class Judge:
     def fired(self, drift: DriftDecision, performance: PerformanceDecision, number: int) -> list[tuple[str, str]]:
         """Alerts that the rules and the lifecycle fire with this window: rule and subject."""
         found = []
-        for decision, kind in ((drift, DriftReport), (performance, PerformanceReport)):
-            report = msgspec.convert(
-                {**{name: getattr(decision, name) for name in decision.__dataclass_fields__}, **_ENVELOPE},
+        kinds: tuple[type[AnyReport], ...] = (DriftReport, PerformanceReport)
+        decisions: tuple[Any, ...] = (drift, performance)
+        for decision, kind in zip(decisions, kinds, strict=True):
+            report: AnyReport = msgspec.convert(
+                {**{name: getattr(decision, name) for name in decision.__slots__}, **_ENVELOPE},
                 kind, from_attributes=True,
             )  # fmt: skip
             for verdict in verdicts_of(report, self.monitoring):
@@ -167,7 +172,7 @@ def stationary(task: tuple[str, int, int, int]) -> Measured:
     for number, window in enumerate(rolling(judge.watching, n, windows - windows // 2, rng)):
         found = judge.decide(window)
         rolled.update(rule for rule, said in judge.says(*found).items() if said)
-        rolled.update(f"alert {rule.partition(':')[0]}" for rule, _ in judge.fired(*found, number))
+        rolled.update(f"alert {rule}" for rule, _ in judge.fired(*found, number))
     return Measured(_population(name).name, n, seed, dict(apart), dict(rolled))
 
 
@@ -192,7 +197,7 @@ def shifted(task: tuple[str, int, int, int]) -> Shifted:
             decision = judge.decide(window)
             said = judge.says(*decision, feature)
             wanted = ("critical_feature", feature) if feature else ("performance", "metrics")
-            fired = any((rule.partition(":")[0], subject) == wanted for rule, subject in judge.fired(*decision, number))
+            fired = any((rule, subject) == wanted for rule, subject in judge.fired(*decision, number))
             told = {rules[0]: fired, rules[1]: said[rules[1]], rules[2]: said[rules[2]]}
             if number < CHANGE:
                 before.update(rule for rule, yes in told.items() if yes)
@@ -222,25 +227,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for words in (("mean +1 sd", "labels 10 %") if options.quick else SHIFTS)
         for n in ((500,) if options.quick else SHIFT_SIZES)
     ]
-    measured: list[Measured] = []
-    found: list[Shifted] = []
+    known = _Known([], []) if options.load is None else msgspec.json.decode(options.load.read_bytes(), type=_Known)
+    measured, found = known.measured, known.shifted
+    calm, planted = (calm, planted) if options.load is None else ([], [])
     with multiprocessing.Pool(options.jobs) as pool:
         for one in _told(pool.imap_unordered(stationary, calm), len(calm), "stationary"):
             measured.append(one)
+            _save(options.save, known)
         for other in _told(pool.imap_unordered(shifted, planted), len(planted), "shifts"):
             found.append(other)
+            _save(options.save, known)
     text = tables(measured, found, REFERENCE_ROWS, references)
     print(text)
     print(f"{time.monotonic() - started:.0f} s with {options.jobs} processes")
-    if options.save:
-        options.save.write_bytes(msgspec.json.encode({"measured": measured, "shifted": found}))
     if options.write:
         write(text)
         picture(measured, found, Path("docs/images/calibration.png"))
     return 0
 
 
-def _told(results: Iterator[Measured] | Iterator[Shifted], total: int, words: str) -> Iterator[object]:
+class _Known(msgspec.Struct):
+    """What was measured so far."""
+
+    measured: list[Measured]
+    shifted: list[Shifted]
+
+
+def _save(path: Path | None, known: _Known) -> None:
+    if path is not None:
+        path.write_bytes(msgspec.json.encode(known))
+
+
+def _told(results: Iterator[R], total: int, words: str) -> Iterator[R]:
     for number, result in enumerate(results, 1):
         print(f"\r{words} {number} of {total}", end="", file=sys.stderr, flush=True)
         yield result
@@ -255,12 +273,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--evaluations", type=int, default=10_000, help="windows without drift at each window size (%(default)s)")
     add("--sizes", type=int, nargs="+", default=SIZES, help="rows of a window")
-    add("--streams", type=int, default=10, help="references of each planted shift at each size (%(default)s)")
-    add("--windows", type=int, default=100, help="shifted windows of each planted shift at each size (%(default)s)")
+    add("--streams", type=int, default=6, help="references of each planted shift at each size (%(default)s)")
+    add("--windows", type=int, default=120, help="shifted windows of each planted shift at each size (%(default)s)")
     add("--jobs", type=int, default=2, help="processes (%(default)s)")
     add("--quick", action="store_true", help="a few windows of each, to see that it runs")
     add("--write", action="store_true", help="put tables and picture into docs")
     add("--save", type=Path, help="a file for all counts, as JSON")
+    add("--load", type=Path, help="such a file: measure nothing, make tables and picture of it")
     return parser.parse_args(arguments)
 
 

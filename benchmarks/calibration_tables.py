@@ -41,7 +41,7 @@ def tables(measured: Sequence[Measured], shifted: Sequence[Shifted], reference_r
     """Both tables, in Markdown."""
     calm = sum(one.apart["windows"] + one.rolled["windows"] for one in measured)
     return "\n".join([
-        f"{calm:,} windows without drift, over {references} references of {reference_rows:,} rows for each population. "
+        f"{calm:,} windows without drift, over {references} references of {reference_rows:,} rows of each population.",
         "Shares of windows that a rule calls drifted:",
         "",
         *_stationary(measured),
@@ -50,9 +50,9 @@ def tables(measured: Sequence[Measured], shifted: Sequence[Shifted], reference_r
         "",
         *_alerts(measured),
         "",
-        "Planted shifts, in one feature of the made-up 15: the share of shifted windows that are found, and the panes of "
-        "60 until a rolling window is (median over streams, “–” where fewer than half ever were). Driftline's delay is "
-        "that of the alert, after `for_windows`; the others' that of the first window. “Before” are the rolling "
+        "Planted shifts, in one feature of the made-up 15: the share of shifted windows that are found, and the panes",
+        "of 60 until a rolling window is (median over streams, “–” where fewer than half ever were). Driftline's delay",
+        "is that of the alert, after `for_windows`; the others' that of the first window. “Before” are the rolling",
         "windows before the shift in which the rule had already fired, for that feature alone:",
         "",
         *_shifts(shifted),
@@ -107,8 +107,8 @@ def _alerts(measured: Sequence[Measured]) -> list[str]:
 
 
 def _shifts(shifted: Sequence[Shifted]) -> list[str]:
-    lines = ["| shift | rows | Driftline | plain | chunks | delay | delay, plain | delay, chunks | before | before, plain "
-             "| before, chunks |", f"|---|---|{'---|' * 9}"]  # fmt: skip
+    heads = [f"{what}{of}" for what in ("found", "delay", "before") for of in ("", ", plain", ", chunks")]
+    lines = [f"| shift | rows | {' | '.join(heads)} |", f"|---|---|{'---|' * 9}"]
     for one in _ordered(shifted):
         power = [f"{one.found.get(rule, 0) / one.found['windows']:.0%}" for rule in one.rules]
         delays = [_delay(one.delays[rule]) for rule in one.rules]
@@ -167,8 +167,12 @@ def picture(measured: Sequence[Measured], shifted: Sequence[Shifted], path: Path
 
 def _false_alarms(axis: object, measured: Sequence[Measured], population: str) -> None:
     sizes = [n for p, n in _keys(measured) if p == population]
-    rules = (("plain", "p < 0.05, any feature", PLAIN, "s"), ("chunks", "mean + 3 sd of chunks, any feature", CHUNKS, "^"),
-             ("feature", "Driftline, any feature", OURS, "o"), ("data", "Driftline, data drift", "#0b2545", "D"))  # fmt: skip
+    rules = (
+        ("plain", "p < 0.05, any feature", PLAIN, "s"),
+        ("chunks", "mean + 3 sd of chunks, any feature", CHUNKS, "^"),
+        ("feature", "Driftline, any feature", OURS, "o"),
+        ("data", "Driftline, data drift", "#0b2545", "D"),
+    )
     floor = 1e-4
     for rule, words, colour, marker in rules:
         totals = [_sum(measured, population, n, True) + _sum(measured, population, n, False) for n in sizes]

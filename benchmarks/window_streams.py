@@ -44,7 +44,7 @@ class Drawn:
                 unique, counts = np.unique(found, return_counts=True)
                 dense[unique] += sign * counts
             else:
-                dense += sign * np.bincount(found, minlength=len(dense))
+                np.add(dense, sign * np.bincount(found, minlength=len(dense)), out=dense)
         self._mass += sign * watched.mass[rows].sum(axis=0)
         self._sums += sign * watched.sums[rows].sum(axis=0)
 

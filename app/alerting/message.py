@@ -11,7 +11,7 @@ from app.alerting.lifecycle import Transition, alert_id_of, fingerprint_of, labe
 from app.alerting.rules import Verdict
 from app.alerting.wording import TOLD, message_of, title_of, top_features, top_metrics, utc
 from app.core.config import Rule
-from topics.events import AlertEvent, AnyReport, DriftReport
+from topics.events import AlertEvent, AnyReport, DriftReport, PerformanceReport, TrafficReport
 
 EVIDENCE_FEATURES = 50
 """Features that the evidence carries, with the shapes of those that the message names; a report has them all."""
@@ -53,14 +53,19 @@ def evidence_of(report: AnyReport, verdict: Verdict) -> dict[str, object]:
         "n": report.n,
         **verdict.evidence,
     }
-    evidence |= _drift_evidence(report, verdict) if isinstance(report, DriftReport) else {
-        "feedback": report.feedback,
-        "coverage": report.coverage,
-        "metrics": top_metrics(report),
-        "estimated": report.estimated,
-        "labels": report.labels,
-        "confusion": report.confusion,
-    }  # fmt: skip
+    if isinstance(report, DriftReport):
+        evidence |= _drift_evidence(report, verdict)
+    elif isinstance(report, PerformanceReport):
+        evidence |= {
+            "feedback": report.feedback,
+            "coverage": report.coverage,
+            "metrics": top_metrics(report),
+            "estimated": report.estimated,
+            "labels": report.labels,
+            "confusion": report.confusion,
+        }
+    elif isinstance(report, TrafficReport):
+        evidence["counts"] = report.counts
     built: dict[str, object] = msgspec.json.decode(msgspec.json.encode(evidence))
     return built
 

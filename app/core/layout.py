@@ -80,6 +80,11 @@ class Slots:
         return np.searchsorted(self.cumulative[1:], shares).clip(2, None).astype(np.int64)
 
     @cached_property
+    def singles(self) -> int:
+        """Categorical: categories that the reference has once; unseen ones are as frequent (Good 1953)."""
+        return sum(count == 1 for count in self.column.counts) if self.column.kind == "categorical" else 0
+
+    @cached_property
     def shares(self) -> Floats:
         """Categorical: the reference's share of each category, and 0 for unseen ones (k+1)."""
         return np.asarray(self.tally / max(self.total, 1), np.float64)

@@ -18,7 +18,7 @@ REST = "(other)"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Numeric: `at` ascends, the others are the shares at or below. Categorical: `at` names, the others their shares."""
+    """Numeric: `at` ascends, the others are the shares at or below. Categorical: names and their shares."""
 
     at: tuple[float | str, ...]
     reference: tuple[float, ...]
@@ -48,7 +48,7 @@ def numeric_shape(slots: Slots, indices: Integers, cumulative: Integers, gap: in
 
 
 def categorical_shape(slots: Slots, now: Integers, n: int) -> Shape:
-    """The largest categories by either side, and the rest as one. `now`: counts of each category, then of unseen ones."""
+    """The largest categories by either side, and the rest as one. `now`: each category's count, last of unseen ones."""
     p, q = now / n, slots.shares
     largest = np.argsort(-np.maximum(p, q), kind="stable")[:TOP]
     picked = largest[(p[largest] > 0.0) | (q[largest] > 0.0)].tolist()
