@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 import signal
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
+from faust.types import TP
 
 from agents.alerts import Alerts
 from agents.join import Join
+from agents.monitor import MODEL, SelfMonitor
 from agents.notify import Notify
 from agents.pane_events import key_of, partition_of
 from agents.windows import WindowsAgent
@@ -48,10 +51,13 @@ class Worker:
         )
         page = f"http://{settings.api_host}:{settings.api_port}"
         self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=page)
+        self.monitor = SelfMonitor(settings.group, platform.node())
         self.notify = Notify(tables["notify"], self._monitoring, channels_of(settings.alerts_dir))
         self._bind()
 
     def _monitoring(self, model: str, version: str) -> Monitoring | None:
+        if (model, version) == (MODEL, self.settings.group):
+            return Monitoring()
         found = self.models.get(model, version)
         return None if found is None else found.monitoring
 
@@ -69,6 +75,7 @@ class Worker:
             log.info("partitions revoked: their state is dropped, and recovered when they come back")
             self.join.forget()
             self.windows.forget()
+            self.monitor.forget()
 
         # Connected strongly: a signal keeps weak references, and a local function would be gone at once.
         self._revoked = revoked
@@ -76,6 +83,14 @@ class Worker:
 
     async def _join(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
         await self.join.handle(partition, topic, run, self.publish_panes, self.reject, caught_up=caught_up)
+        named = (PREDICTIONS, FEEDBACK)[topic]
+        end = self.app.consumer.highwater(TP(named.full_name(self.settings.prefix), partition))
+        self.monitor.read(named.name, partition, run, end)
+        report = self.monitor.due()
+        if report is not None:
+            key = f"{report.model}/{report.model_version}/monitor/{report.worker}".encode()
+            number = partition_of(report.model, report.model_version, self.settings.partitions)
+            await self.publish_reports(number, [(key, msgspec.json.encode(report))])
 
     async def _windows(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
         await self.windows.handle(partition, run, self.publish_reports, self.reject, caught_up=caught_up)
@@ -110,6 +125,7 @@ class Worker:
     async def reject(self, rejected: Sequence[Rejected]) -> None:
         """Dead letters: bytes and key as they came, the reason and the origin in headers."""
         await self._send(DEAD_LETTERS, [_dead_letter(one) for one in rejected])
+        self.monitor.rejected(rejected)
         log.warning("%d records to the dead letters; the first: %s", len(rejected), rejected[0].reason)
 
     async def _send(self, topic: Topic, records: Sequence[Outgoing]) -> None:
