@@ -60,7 +60,7 @@ async def test_traffic_that_stops_fires_and_is_resolved_when_it_comes_again(sett
     serving = asyncio.create_task(serve())
     try:
         with worker(settings):
-            await asyncio.sleep(10)  # two windows of event time, which for live traffic is the wall clock
+            await asyncio.sleep(7)  # a window of event time, which for live traffic is the wall clock
             assert seen == []
             served.clear()
             await until("firing", 40)

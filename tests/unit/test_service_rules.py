@@ -81,7 +81,8 @@ def test_feedback_stops_after_twice_its_longest_pause(silent: int, longest: int,
 
 @pytest.mark.parametrize(
     ("coverage", "usual", "state"),
-    [(0.8, 0.8, "clear"), (0.45, 0.8, "clear"), (0.42, 0.8, "between"), (0.39, 0.8, "breach"), (0.0, 0.1, "insufficient")],
+    [(0.8, 0.8, "clear"), (0.45, 0.8, "clear"), (0.42, 0.8, "between"), (0.39, 0.8, "breach"),
+     (0.0, 0.1, "insufficient")],
 )  # fmt: skip
 def test_coverage_falls_below_half_of_what_is_usual(coverage: float, usual: float, state: str) -> None:
     report = traffic([50] * 12, coverage=coverage, usual_coverage=usual)
@@ -109,14 +110,16 @@ def test_too_little_known_neither_fires_nor_resolves_and_rules_can_be_switched_o
 @pytest.mark.parametrize(
     ("report", "key", "title", "words"),
     [
-        (traffic([9] * 8 + [0] * 4, silent=4, usual=9.0), ("traffic", "stopped"), "income 3: no predictions come any more",
-         "None in the last 4 panes; usually there are 9 in one."),
-        (traffic([9] * 11 + [1]), ("traffic", "volume"), "income 3: predictions have dropped suddenly", "1 in a pane lately"),
+        (traffic([9] * 8 + [0] * 4, silent=4, usual=9.0), ("traffic", "stopped"),
+         "income 3: no predictions come any more", "None in the last 4 panes; usually there are 9 in one."),
+        (traffic([9] * 11 + [1]), ("traffic", "volume"), "income 3: predictions have dropped suddenly",
+         "1 in a pane lately"),
         (traffic([9] * 12, feedback_silent=9), ("feedback", "stopped"), "income 3: no feedback comes any more",
          "None for 9 panes; its longest pause lately was 3."),
         (traffic([90] * 12, coverage=0.1), ("feedback", "coverage"), "income 3: fewer predictions get their feedback",
          "10%; usual are 80%"),
-        (monitor(behind_seconds=90.0), ("monitor", "lag of w1"), "income 3: lag of w1 is too high", "It is 90 s behind"),
+        (monitor(behind_seconds=90.0), ("monitor", "lag of w1"), "income 3: lag of w1 is too high",
+         "It is 90 s behind"),
     ],
 )  # fmt: skip
 def test_alerts_say_what_happened(report: AnyReport, key: tuple[str, str], title: str, words: str) -> None:
