@@ -89,7 +89,9 @@ def test_data_quality_breaches_on_each_of_its_problems_by_itself(
 ) -> None:
     found = {v.subject: v for v in verdicts_of(drift_report(**changes), MONITORING) if v.rule == "data_quality"}
     assert set(found) == {"missing", "unseen", "unknown", "type"}
-    assert (found[problem].state, list(found[problem].evidence["columns"])) == (state, columns)
+    told = found[problem].evidence["columns"]
+    assert isinstance(told, dict)
+    assert (found[problem].state, list(told)) == (state, columns)
     assert all(v.state == "clear" for name, v in found.items() if name != problem)
 
 
