@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for other in _told(pool.imap_unordered(shifted, planted), len(planted), "shifts"):
             found.append(other)
             _save(options.save, known)
-    text = tables(measured, found, REFERENCE_ROWS, references)
+    text = tables(measured, found, REFERENCE_ROWS)
     print(text)
     print(f"{time.monotonic() - started:.0f} s with {options.jobs} processes")
     if options.write:

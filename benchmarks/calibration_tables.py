@@ -37,11 +37,12 @@ class Shifted:
     delays: dict[str, list[int | None]]
 
 
-def tables(measured: Sequence[Measured], shifted: Sequence[Shifted], reference_rows: int, references: int) -> str:
+def tables(measured: Sequence[Measured], shifted: Sequence[Shifted], reference_rows: int) -> str:
     """Both tables, in Markdown."""
+    references = len({(one.population, one.n, one.reference) for one in measured})
     calm = sum(one.apart["windows"] + one.rolled["windows"] for one in measured)
     return "\n".join([
-        f"{calm:,} windows without drift, over {references} references of {reference_rows:,} rows of each population.",
+        f"{calm:,} windows without drift, over {references} references of {reference_rows:,} rows.",
         "Shares of windows that a rule calls drifted:",
         "",
         *_stationary(measured),
