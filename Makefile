@@ -10,7 +10,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test long lint format bench bench-throughput lock clean
+.PHONY: help setup demo test long lint format bench bench-throughput bench-calibration lock clean
 .SUFFIXES:
 
 help:
@@ -50,10 +50,13 @@ format: setup ## put the code into its form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: bench-throughput ## every benchmark
+bench: bench-throughput bench-calibration ## every benchmark
 
 bench-throughput: setup ## events/s of a raw read loop, stock Faust and the whole pipeline
 	@$(BIN)/python -m benchmarks.throughput
+
+bench-calibration: setup ## false alarms, power and delay of the decision, beside two other rules
+	@$(BIN)/python -m benchmarks.calibration
 
 lock: setup ## resolve the dependencies anew into uv.lock
 	@.ci/lock

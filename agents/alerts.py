@@ -112,11 +112,11 @@ class Alerts:
         """`off` for the features that were critical once and are not named as such any more."""
         if not isinstance(report, DriftReport):
             return []
-        start = key_of(report.model, report.model_version, f"{CRITICAL_FEATURE}:")
+        start = key_of(report.model, report.model_version, CRITICAL_FEATURE, "")
         once = [names_of(key)[-1] for key in self._table if key.startswith(start)]
         reason = "it is not in alerting.critical_features any more"
         gone = [name for name in once if name not in alerting.critical_features]
-        return [off(f"{CRITICAL_FEATURE}:{name}", name, reason) for name in gone]
+        return [off(CRITICAL_FEATURE, name, reason) for name in gone]
 
     def _state(self, key: str) -> RuleState:
         found = self._table.get(key)

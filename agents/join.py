@@ -256,8 +256,11 @@ class Join:
         batch, rejected, kept = self._columns.batch(heads)
         late = add_predictions(source.state, batch)
         now = self._now()
+        recorded = max((record.timestamp for record in records), default=0) * 1000
         for number in set(batch.model.tolist()):
             source.arrived[number] = now
+            tally = source.state.tally(number)
+            tally.recorded = max(tally.recorded, recorded)
         return rejected + [
             Rejected(kept[i], "late: older than this model's lateness allows", True) for i in late.tolist()
         ]

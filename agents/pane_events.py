@@ -45,6 +45,7 @@ def progress_of(
         duplicates=tally.duplicates,
         late=tally.late,
         expired=tally.expired,
+        behind=(tally.recorded - tally.event_time) / MICROSECONDS if tally.recorded > NEVER else None,
     )
 
 

@@ -5,24 +5,29 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import UTC, datetime
+from zlib import crc32
 
 import msgspec
 import numpy as np
 
 from agents.sending import Reject
+from app.core.findings import DriftDecision, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS
 from app.core.pane import Pane
-from app.core.rolling import Evaluated, ModelWindows
+from app.core.rolling import ModelWindows, Totals
 from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
 from app.runtime.models_view import RegisteredModel
-from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport, Progress
+from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport, Progress, TrafficReport
 
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 200
 """Windows judged before other partitions get their turn."""
+
+PAUSES = 20
+"""Pauses between feedback that are remembered."""
 
 REVISIONS_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 """Revisions count milliseconds: after a crash between a report and its note the next one is still higher."""
@@ -37,11 +42,29 @@ Key = tuple[str, str, str]
 
 
 class Issued(msgspec.Struct, frozen=True, array_like=True):
-    """What was last issued of a window: its revision, and the partials that each report was made of."""
+    """What was last issued of a window: its revision, and what each report was made of.
+
+    The rest is what the next window of a live model has to know: feedback in all, panes since it last came, how long
+    its last pauses were, and the usual share with feedback.
+    """
 
     revision: int
     drift: int
     performance: int
+    traffic: int = 0
+    feedback: int = -1
+    silent: int = 0
+    pauses: tuple[int, ...] = ()
+    coverage: float = -1.0
+
+    def after(self, feedback: int, coverage: float, panes: int) -> Issued:
+        """What the window after this one has to know."""
+        usual = coverage if self.coverage < 0 else self.coverage + (coverage - self.coverage) / (10 * panes)
+        if self.feedback < 0 or feedback <= self.feedback:
+            silent = self.silent + 1 if self.feedback >= 0 else 0
+            return msgspec.structs.replace(self, feedback=feedback, silent=silent, coverage=usual)
+        pauses = (*self.pauses, self.silent + 1)[-PAUSES:]
+        return msgspec.structs.replace(self, feedback=feedback, silent=0, pauses=pauses, coverage=usual)
 
 
 _notes = msgspec.json.Decoder(Issued)
@@ -118,6 +141,9 @@ class WindowsAgent:
             settled = None if event.settled is None else round(event.settled * MICROSECONDS)
             newest = round(event.event_time * MICROSECONDS)
             windows.progress(event.partition, event.revision, newest, settled, idle=event.idle)
+            behind = None if event.behind is None else round(event.behind * MICROSECONDS)
+            totals = Totals(event.feedback, event.duplicates, event.late, event.expired)
+            windows.arrived(event.partition, behind, totals)
         else:
             pane = round(event.pane_start * MICROSECONDS) // windows.pane
             windows.add(event.kind, pane, event.partition, event.revision, _pane_of(event))
@@ -165,11 +191,23 @@ class WindowsAgent:
         now = self._wall()
         revision = max(round((now - REVISIONS_SINCE).total_seconds() * 1000), issued.revision + 1 if issued else 0)
         reports: list[AnyReport] = []
-        if issued is None or found.drift_source != issued.drift:
-            reports.append(_drift_report(windows, found, revision, now))
-        if issued is None or found.performance_source != issued.performance:
-            reports.append(_performance_report(windows, found, revision, now))
-        note = Issued(revision, found.drift_source, found.performance_source)
+        if found.drift is not None and (issued is None or found.drift_source != issued.drift):
+            reports.append(_drift_report(windows, end, found.drift, revision, now))
+        if found.performance is not None and (issued is None or found.performance_source != issued.performance):
+            reports.append(_performance_report(windows, end, found.performance, revision, now))
+        note = Issued(0, 0, 0) if issued is None else issued
+        if found.traffic is not None:
+            source = crc32(repr(found.traffic).encode())
+            if issued is None or issued.feedback < 0:
+                total = sum(totals.feedback for totals in windows.totals.values())
+                before = self._issued(key, end - 1) or Issued(0, 0, 0)
+                note = before.after(total, found.traffic.coverage, windows.panes)
+            if issued is None or source != issued.traffic:
+                reports.append(_traffic_report(windows, end, found.traffic, note, revision, now))
+            note = msgspec.structs.replace(note, traffic=source)
+        note = msgspec.structs.replace(
+            note, revision=revision, drift=found.drift_source, performance=found.performance_source
+        )
         return [(_name(key, end), msgspec.json.encode(note), reports)] if reports else []
 
     def _issued(self, key: Key, end: int) -> Issued | None:
@@ -178,7 +216,7 @@ class WindowsAgent:
 
 
 def _message(report: AnyReport) -> tuple[bytes, bytes]:
-    kind = "drift" if isinstance(report, DriftReport) else "performance"
+    kind = report.__struct_config__.tag
     key = f"{report.model}/{report.model_version}/{kind}/{report.window_end.timestamp():.0f}"
     return key.encode(), msgspec.json.encode(report)
 
@@ -210,11 +248,37 @@ def _envelope(windows: ModelWindows, end: int, revision: int, now: datetime) -> 
     }
 
 
-def _drift_report(windows: ModelWindows, found: Evaluated, revision: int, now: datetime) -> DriftReport:
-    envelope = _envelope(windows, found.end, revision, now)
-    return msgspec.convert({**asdict(found.drift), **envelope, "kind": "drift"}, DriftReport)
+def _drift_report(windows: ModelWindows, end: int, found: DriftDecision, revision: int, now: datetime) -> DriftReport:
+    envelope = _envelope(windows, end, revision, now)
+    return msgspec.convert({**_fields(found), **envelope}, DriftReport, from_attributes=True)
 
 
-def _performance_report(windows: ModelWindows, found: Evaluated, revision: int, now: datetime) -> PerformanceReport:
-    envelope = _envelope(windows, found.end, revision, now)
-    return msgspec.convert({**asdict(found.performance), **envelope, "kind": "performance"}, PerformanceReport)
+def _performance_report(
+    windows: ModelWindows, end: int, found: PerformanceDecision, revision: int, now: datetime
+) -> PerformanceReport:
+    envelope = _envelope(windows, end, revision, now)
+    return msgspec.convert({**_fields(found), **envelope}, PerformanceReport, from_attributes=True)
+
+
+def _traffic_report(
+    windows: ModelWindows, end: int, found: Traffic, note: Issued, revision: int, now: datetime
+) -> TrafficReport:
+    totals = windows.totals.values()
+    return msgspec.convert(
+        {
+            **_envelope(windows, end, revision, now),
+            **_fields(found),
+            "n": sum(found.counts),
+            "usual_coverage": note.coverage,
+            "feedback_silent": note.silent,
+            "feedback_longest": max(note.pauses, default=0),
+            "feedback_gaps": len(note.pauses),
+            **{name: sum(getattr(t, name) for t in totals) for name in ("feedback", "duplicates", "late", "expired")},
+        },
+        TrafficReport,
+    )
+
+
+def _fields(decision: DriftDecision | PerformanceDecision | Traffic) -> dict[str, object]:
+    """Its fields as they are: what is in them is read, not copied."""
+    return {field.name: getattr(decision, field.name) for field in fields(decision)}

@@ -190,6 +190,8 @@ class ReportsView:
             key = alert.labels.get("model", ""), alert.labels.get("model_version", "")
             return self._found(key).alert(alert)
         report = self._report.decode(value)
+        if not isinstance(report, DriftReport | PerformanceReport):
+            return False
         found = self._found((report.model, report.model_version))
         if isinstance(report, DriftReport):
             return found.drift.put(report)

@@ -7,6 +7,7 @@ import gc
 import importlib
 import logging
 import os
+import platform
 import signal
 import threading
 import time
@@ -20,6 +21,7 @@ from faust.types import TP
 
 from agents.alerts import Alerts
 from agents.join import SOURCES, Join, TooManyDeadLetters
+from agents.monitor import MODEL, SelfMonitor
 from agents.notify import Notify
 from agents.pane_events import key_of, partition_of
 from agents.sending import Reject
@@ -77,10 +79,13 @@ class Worker:
         )
         page = f"http://{settings.api_host}:{settings.api_port}"
         self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=page)
+        self.monitor = SelfMonitor(settings.group, platform.node())
         self.notify = Notify(tables["notify"], self._monitoring, channels_of(settings.alerts_dir))
         self._bind()
 
     def _monitoring(self, model: str, version: str) -> Monitoring | None:
+        if (model, version) == (MODEL, self.settings.group):
+            return Monitoring()
         found = self.models.get(model, version)
         return None if found is None else found.monitoring
 
@@ -125,10 +130,19 @@ class Worker:
     def _forget(self) -> None:
         self.join.forget()
         self.windows.forget()
+        self.monitor.forget()
 
     async def _join(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
         reject = self._reject_of(SOURCES[topic], partition)
         await self.join.handle(partition, topic, run, self.publish_panes, reject, caught_up=caught_up)
+        named = SOURCES[topic]
+        end = self.app.consumer.highwater(TP(named.full_name(self.settings.prefix), partition))
+        self.monitor.read(named.name, partition, run, end)
+        report = self.monitor.due()
+        if report is not None:
+            key = f"{report.model}/{report.model_version}/monitor/{report.worker}".encode()
+            number = partition_of(report.model, report.model_version, self.settings.partitions)
+            await self.publish_reports(number, [(key, msgspec.json.encode(report))])
 
     async def _windows(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
         reject = self._reject_of(PANES, partition)
@@ -186,6 +200,7 @@ class Worker:
     async def reject(self, topic: str, partition: int, rejected: Sequence[Rejected]) -> None:
         """Dead letters: bytes and key as they came, the reason and the origin in headers."""
         await self._send(DEAD_LETTERS, [_dead_letter(topic, partition, one) for one in rejected])
+        self.monitor.rejected(rejected)
         log.warning("%d records to the dead letters; the first: %s", len(rejected), rejected[0].reason)
 
     async def drain(self) -> None:

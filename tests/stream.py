@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from app.registration import MonitoringFile, monitoring_of, register
 from app.runtime.guarded import GuardedProcess
 from app.runtime.settings import ENV_PREFIX, Settings
-from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport
+from topics.events import AnyReport, PaneEvent, PanePartial, PerformanceReport
 from topics.registry import FEEDBACK, PANES, PREDICTIONS, REPORTS
 
 MODEL, VERSION = "stream", "1"
@@ -136,7 +136,7 @@ class Counts:
         """Take one record."""
         if topic.endswith(REPORTS.name):
             report = msgspec.json.decode(value, type=AnyReport)
-            kind = "drift" if isinstance(report, DriftReport) else "performance"
+            kind = str(report.__struct_config__.tag)
             key = (kind, report.window_end.timestamp())
             if key not in self.reports or report.revision > self.reports[key].revision:
                 self.reports[key] = report

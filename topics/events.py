@@ -99,7 +99,8 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress", tag_field="type
 
     `event_time` is the newest timestamp seen; `idle` means that nothing has arrived for a while, so the
     partition no longer holds the watermark back. What is older than `settled` can no longer change (None:
-    everything can). The counters are totals since the first record.
+    everything can). The counters are totals since the first record. `behind`: by how many seconds the newest
+    timestamp was older than the broker's: few where the model is served live, many where files are replayed.
     """
 
     model: str
@@ -115,6 +116,7 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress", tag_field="type
     duplicates: int
     late: int
     expired: int
+    behind: float | None = None
 
 
 class Shape(Event, frozen=True, kw_only=True):
@@ -135,7 +137,9 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     `p_value` is None where the test could not be made; `effect` says whether the statistic reaches its
     `threshold`; `significant` is the decision after Benjamini-Hochberg; `drifted` needs both. `missing` are rows
     without a value; `reference_missing` is their share in the reference, `missing_rises` says that the window's is
-    above it by more than chance.
+    above it by more than chance. `reference_unseen` is the share of unseen categories that the reference lets expect
+    (its categories that occur once, Good 1953), `unseen_rises` the same for it. `shape`: both distributions in a few
+    points, None without values.
     """
 
     name: str
@@ -159,6 +163,9 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     unseen_names: dict[str, int]
     reference_missing: float = 0.0
     missing_rises: bool = False
+    reference_unseen: float = 0.0
+    unseen_rises: bool = False
+    shape: Shape | None = None
 
 
 class Report(Event, frozen=True, kw_only=True):
@@ -222,6 +229,43 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     labels: tuple[str, ...]
 
 
+class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field="kind"):
+    """How many predictions and how much feedback came, of a model version that is served live; also without any.
+
+    `counts`: predictions in each pane of the window, oldest first. `silent`: panes since the last one with any;
+    `usual`: the mean of a pane over the two windows before that. `sufficient`: a whole window's panes are known.
+    `coverage`: the share with feedback in the window before this one, `usual_coverage` its slow mean. Feedback last
+    came `feedback_silent` panes ago; the longest of its last `feedback_gaps` pauses was `feedback_longest` panes.
+    The others are totals since the first record.
+    """
+
+    counts: tuple[int, ...]
+    silent: int
+    usual: float
+    coverage: float
+    usual_coverage: float
+    feedback_silent: int
+    feedback_longest: int
+    feedback_gaps: int
+    feedback: int
+    duplicates: int
+    late: int
+    expired: int
+
+
+class MonitorReport(Report, frozen=True, kw_only=True, tag="monitor", tag_field="kind"):
+    """A worker of itself, by the wall clock; model `driftline`, the version is the consumer group.
+
+    `n`: records read. `lag`: records still to be read, by topic; `behind_seconds`: the age of the oldest record
+    that was read last while others waited. `dead_letters`: by reason.
+    """
+
+    worker: str
+    lag: dict[str, int]
+    behind_seconds: float
+    dead_letters: dict[str, int]
+
+
 Level = Literal["info", "warning", "error", "critical"]
 AlertStatus = Literal["firing", "resolved"]
 
@@ -261,6 +305,6 @@ def to_epoch(value: Timestamp) -> float:
     return value.timestamp() if isinstance(value, datetime) else float(value)
 
 
-AnyReport = DriftReport | PerformanceReport
+AnyReport = DriftReport | PerformanceReport | TrafficReport | MonitorReport
 PaneEvent = PanePartial | Progress
 __all__ = [name for name, value in globals().items() if isinstance(value, type) and issubclass(value, msgspec.Struct)]

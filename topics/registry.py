@@ -61,7 +61,7 @@ PANES = Topic(
 REPORTS = Topic(
     name="reports",
     key="model/version/kind/window end",
-    event="DriftReport | PerformanceReport",
+    event="DriftReport | PerformanceReport | TrafficReport | MonitorReport",
     retention_days=30,
     max_message_bytes=8 * MEBIBYTE,
 )

@@ -9,12 +9,12 @@ import msgspec
 
 from app.alerting.lifecycle import Transition, alert_id_of, fingerprint_of, labels_of
 from app.alerting.rules import Verdict
-from app.alerting.wording import message_of, title_of, top_features, top_metrics, utc
+from app.alerting.wording import TOLD, message_of, title_of, top_features, top_metrics, utc
 from app.core.config import Rule
-from topics.events import AlertEvent, AnyReport, DriftReport
+from topics.events import AlertEvent, AnyReport, DriftReport, PerformanceReport, TrafficReport
 
 EVIDENCE_FEATURES = 50
-"""Features that the evidence carries; a report has them all."""
+"""Features that the evidence carries, with the shapes of those that the message names; a report has them all."""
 
 
 def alert_of(
@@ -53,14 +53,19 @@ def evidence_of(report: AnyReport, verdict: Verdict) -> dict[str, object]:
         "n": report.n,
         **verdict.evidence,
     }
-    evidence |= _drift_evidence(report, verdict) if isinstance(report, DriftReport) else {
-        "feedback": report.feedback,
-        "coverage": report.coverage,
-        "metrics": top_metrics(report),
-        "estimated": report.estimated,
-        "labels": report.labels,
-        "confusion": report.confusion,
-    }  # fmt: skip
+    if isinstance(report, DriftReport):
+        evidence |= _drift_evidence(report, verdict)
+    elif isinstance(report, PerformanceReport):
+        evidence |= {
+            "feedback": report.feedback,
+            "coverage": report.coverage,
+            "metrics": top_metrics(report),
+            "estimated": report.estimated,
+            "labels": report.labels,
+            "confusion": report.confusion,
+        }
+    elif isinstance(report, TrafficReport):
+        evidence["counts"] = report.counts
     built: dict[str, object] = msgspec.json.decode(msgspec.json.encode(evidence))
     return built
 
@@ -68,6 +73,7 @@ def evidence_of(report: AnyReport, verdict: Verdict) -> dict[str, object]:
 def _drift_evidence(report: DriftReport, verdict: Verdict) -> dict[str, object]:
     features = [feature for feature in report.features if feature.name == verdict.subject]
     told = (features or top_features(report))[:EVIDENCE_FEATURES]
+    told = told[:TOLD] + [msgspec.structs.replace(feature, shape=None) for feature in told[TOLD:]]
     columns = (report.prediction, report.probability)
     return {
         "drift_share": report.drift_share,

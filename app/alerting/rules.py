@@ -2,82 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import replace
 
+from app.alerting.service_rules import FEEDBACK, MONITOR, TRAFFIC, of_monitor, of_traffic
+from app.alerting.verdict import Verdict, VerdictState, off
 from app.core.config import Alerting, Monitoring, PerformanceThresholds, Rule
-from topics.events import AnyReport, DriftReport, FeatureDrift, MetricChange, PerformanceReport
+from topics.events import (
+    AnyReport,
+    DriftReport,
+    FeatureDrift,
+    MetricChange,
+    PerformanceReport,
+    TrafficReport,
+)
 
 DATA_DRIFT = "data_drift"
 PREDICTION_DRIFT = "prediction_drift"
 PERFORMANCE = "performance"
 DATA_QUALITY = "data_quality"
 CRITICAL_FEATURE = "critical_feature"
-
-STRAY_SHARE = 0.01
-"""Unknown features and wrong types in no more than this share of a window's rows are strays, not a breach."""
-
-VerdictState = Literal["breach", "clear", "between", "insufficient", "off"]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One rule on one window. `subject` is what of the model it speaks of (`features`, a feature's name).
-
-    `between` neither fires nor resolves, `insufficient` is not judged at all, `off` is not wanted: what fires is
-    resolved. `value` and `threshold` are the ones that decided, None where there was nothing to compare. `severe`:
-    a breach that makes the alert critical, whatever its rule's level.
-    """
-
-    rule: str
-    subject: str
-    state: VerdictState
-    value: float | None = None
-    threshold: float | None = None
-    evidence: Mapping[str, object] = field(default_factory=dict)
-    severe: bool = False
+ESTIMATE = "performance_estimate"
 
 
 def rule_of(verdict: Verdict, alerting: Alerting) -> Rule:
     """How a verdict's rule is set."""
-    settings = {
-        DATA_DRIFT: alerting.data_drift,
-        PREDICTION_DRIFT: alerting.prediction_drift,
-        PERFORMANCE: alerting.performance,
-        DATA_QUALITY: alerting.data_quality,
-        CRITICAL_FEATURE: alerting.critical_feature,
-    }
-    return settings[verdict.rule.partition(":")[0]]
+    found: Rule = getattr(alerting, verdict.rule)
+    return found
 
 
 def verdicts_of(report: AnyReport, monitoring: Monitoring) -> list[Verdict]:
     """Every rule's verdict on a report, in a fixed order; `off` of those that are disabled."""
     if isinstance(report, DriftReport):
         found = _of_drift(report, monitoring.alerting)
+    elif isinstance(report, PerformanceReport):
+        found = _of_performance(report, monitoring.performance, monitoring.alerting)
+    elif isinstance(report, TrafficReport):
+        found = of_traffic(report, monitoring.alerting, monitoring.performance.min_samples)
     else:
-        found = _of_performance(report, monitoring.performance, monitoring.alerting.performance)
+        found = of_monitor(report, monitoring.alerting)
     return [_in_force(verdict, report, monitoring.alerting) for verdict in found]
 
 
 def _in_force(verdict: Verdict, report: AnyReport, alerting: Alerting) -> Verdict:
     if not rule_of(verdict, alerting).enabled:
-        setting = f"alerting.{verdict.rule.partition(':')[0]}.enabled"
+        setting = f"alerting.{verdict.rule}.enabled"
         return off(verdict.rule, verdict.subject, f"{setting} is false")
     if verdict.state == "off" or report.sufficient:
         return verdict
     return replace(verdict, state="insufficient", severe=False)
 
 
-def off(rule: str, subject: str, reason: str) -> Verdict:
-    """The verdict of a rule that nobody asks for any more."""
-    return Verdict(rule, subject, "off", evidence={"reason": reason})
-
-
 def _of_drift(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
     yield _data_drift(report, alerting.data_drift)
     yield _prediction_drift(report, alerting.prediction_drift)
-    yield _data_quality(report, alerting)
+    yield from _data_quality(report, alerting)
     by_name = {feature.name: feature for feature in report.features}
     for name in dict.fromkeys(alerting.critical_features):
         yield _critical_feature(name, by_name.get(name), alerting.critical_feature)
@@ -105,15 +84,14 @@ def _prediction_drift(report: DriftReport, rule: Rule) -> Verdict:
 
 
 def _critical_feature(name: str, feature: FeatureDrift | None, rule: Rule) -> Verdict:
-    named = f"{CRITICAL_FEATURE}:{name}"
     if feature is None:
-        return off(named, name, "the profile has no such feature")
+        return off(CRITICAL_FEATURE, name, "the profile has no such feature")
     if feature.statistic is None:
-        return Verdict(named, name, "insufficient", None, feature.threshold)
+        return Verdict(CRITICAL_FEATURE, name, "insufficient", None, feature.threshold)
     state: VerdictState = "breach"
     if not feature.drifted:
         state = "clear" if _is_clear(feature, rule) else "between"
-    return Verdict(named, name, state, feature.statistic, feature.threshold)
+    return Verdict(CRITICAL_FEATURE, name, state, feature.statistic, feature.threshold)
 
 
 def _is_clear(column: FeatureDrift, rule: Rule) -> bool:
@@ -134,46 +112,68 @@ def effect_of(column: FeatureDrift) -> float:
     return column.statistic / column.threshold if column.threshold > 0 else column.statistic
 
 
-def _data_quality(report: DriftReport, alerting: Alerting) -> Verdict:
+def _data_quality(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
+    """Each problem by itself: the columns that have it, with the share of rows that decides."""
     rows = max(report.n, 1)
-    invalid = {feature.name: feature.invalid for feature in report.features if feature.invalid}
-    risen = {f.name: f.missing / rows - f.reference_missing for f in report.features if f.missing_rises}
-    checks = [
-        ("missing", max(risen.values(), default=0.0), alerting.missing_share),
-        ("unknown", max(report.unknown_features.values(), default=0) / rows, STRAY_SHARE),
-        ("invalid", max(invalid.values(), default=0) / rows, STRAY_SHARE),
-    ]
-    breached = [name for name, value, threshold in checks if value > threshold]
-    hysteresis = alerting.data_quality.hysteresis
-    state: VerdictState = "breach" if breached else "between"
-    if not breached and all(value <= threshold * hysteresis for _, value, threshold in checks):
-        state = "clear"
-    _, value, threshold = max(checks, key=lambda check: check[1] / check[2] if check[2] > 0 else check[1])
-    evidence = {
-        "problems": breached,
-        "missing_share": report.missing_share,
-        "missing_risen": {name: rise for name, rise in risen.items() if rise > alerting.missing_share},
-        "unknown_features": dict(report.unknown_features),
-        "invalid": invalid,
-    }
-    return Verdict(DATA_QUALITY, "inputs", state, value, threshold, evidence)
+    features = report.features
+    problems: tuple[tuple[str, dict[str, float], float], ...] = (
+        ("missing", {f.name: f.missing / rows - f.reference_missing for f in features if f.missing_rises},
+         alerting.missing_share),
+        ("unseen", {f.name: f.unseen / rows - f.reference_unseen for f in features if f.unseen_rises},
+         alerting.unseen_share),
+        ("unknown", {name: count / rows for name, count in report.unknown_features.items()}, alerting.stray_share),
+        ("type", {f.name: f.invalid / rows for f in features if f.invalid}, alerting.stray_share),
+    )  # fmt: skip
+    for problem, shares, threshold in problems:
+        value = max(shares.values(), default=0.0)
+        state: VerdictState = "breach" if value > threshold else "between"
+        if value <= threshold * alerting.data_quality.hysteresis:
+            state = "clear"
+        columns = {name: share for name, share in shares.items() if share > threshold}
+        yield Verdict(DATA_QUALITY, problem, state, value, threshold, {"problem": problem, "columns": columns})
 
 
-def _of_performance(report: PerformanceReport, thresholds: PerformanceThresholds, rule: Rule) -> Iterator[Verdict]:
+def _of_performance(
+    report: PerformanceReport, thresholds: PerformanceThresholds, alerting: Alerting
+) -> Iterator[Verdict]:
+    rule = alerting.performance
     known = [metric for metric in report.metrics if metric.relative is not None]
     severe = [m.name for m in known if m.degraded and (m.relative or 0.0) > thresholds.degradation]
     evidence: dict[str, object] = {"degraded_metrics": list(report.degraded_metrics)}
     if severe:
         evidence |= {"critical_metrics": severe, "degradation": thresholds.degradation}
-    if not known:
+    if known:
+        worst = max(known, key=lambda metric: (metric.degraded, worsening_of(metric)))
+        state: VerdictState = "breach" if report.degraded or report.degraded_metrics else "between"
+        if state == "between" and all((m.relative or 0.0) <= m.threshold * rule.hysteresis for m in known):
+            state = "clear"
+        raised = bool(severe) and rule.level != "critical"
+        yield Verdict(PERFORMANCE, "metrics", state, worst.relative, worst.threshold, evidence, raised)
+    else:
         yield Verdict(PERFORMANCE, "metrics", "insufficient", evidence=evidence)
-        return
-    worst = max(known, key=lambda metric: (metric.degraded, worsening_of(metric)))
-    state: VerdictState = "breach" if report.degraded or report.degraded_metrics else "between"
-    if state == "between" and all((m.relative or 0.0) <= m.threshold * rule.hysteresis for m in known):
+    yield _estimate(report, alerting.performance_estimate)
+
+
+def _estimate(report: PerformanceReport, rule: Rule) -> Verdict:
+    """Whether any metric is worse than was estimated for the same window, by more than its threshold and both errors.
+
+    Of both only the metrics that are estimated are compared; more of each of them is better.
+    """
+    estimated = {metric.name: metric for metric in report.estimated}
+    pairs = [(m, estimated[m.name]) for m in report.metrics if m.name in estimated]
+    drops = {
+        real.name: ((guess.value - real.value) / guess.value, real.high < guess.low, real.threshold)
+        for real, guess in pairs
+        if real.value is not None and guess.value and real.high is not None and guess.low is not None
+    }
+    if not drops:
+        return Verdict(ESTIMATE, "metrics", "insufficient")
+    worse = [name for name, (drop, beyond, threshold) in drops.items() if beyond and drop > threshold]
+    worst = max(drops, key=lambda name: (name in worse, drops[name][0] - drops[name][2]))
+    state: VerdictState = "breach" if worse else "between"
+    if not worse and all(drop <= threshold * rule.hysteresis for drop, _, threshold in drops.values()):
         state = "clear"
-    raised = bool(severe) and rule.level != "critical"
-    yield Verdict(PERFORMANCE, "metrics", state, worst.relative, worst.threshold, evidence, raised)
+    return Verdict(ESTIMATE, "metrics", state, drops[worst][0], drops[worst][2], {"worse_metrics": worse})
 
 
 def worsening_of(metric: MetricChange) -> float:
@@ -181,3 +181,10 @@ def worsening_of(metric: MetricChange) -> float:
     if metric.relative is None:
         return float("-inf")
     return metric.relative / metric.threshold if metric.threshold > 0 else metric.relative
+
+
+__all__ = [
+    "CRITICAL_FEATURE", "DATA_DRIFT", "DATA_QUALITY", "ESTIMATE", "FEEDBACK", "MONITOR", "PERFORMANCE",
+    "PREDICTION_DRIFT", "TRAFFIC", "Verdict", "VerdictState", "effect_of", "off", "rule_of", "verdicts_of",
+    "worsening_of",
+]  # fmt: skip

@@ -10,17 +10,39 @@ from app.alerting.rules import (
     CRITICAL_FEATURE,
     DATA_DRIFT,
     DATA_QUALITY,
+    ESTIMATE,
+    FEEDBACK,
     PREDICTION_DRIFT,
-    STRAY_SHARE,
+    TRAFFIC,
     Verdict,
     effect_of,
     worsening_of,
 )
-from topics.events import AnyReport, DriftReport, FeatureDrift, MetricChange, PerformanceReport
+from topics.events import (
+    AnyReport,
+    DriftReport,
+    FeatureDrift,
+    MetricChange,
+    MonitorReport,
+    PerformanceReport,
+    TrafficReport,
+)
 
 TOLD = 5
 """Features and metrics that a message names; the evidence has the rest."""
 SMALLEST_P = 1e-12
+
+PROBLEMS = {
+    "missing": "missing values", "unseen": "unseen categories", "unknown": "unknown features",
+    "type": "values of the wrong type",
+}  # fmt: skip
+SERVICE = {
+    (TRAFFIC, "stopped"): ("no predictions come any more", "predictions come again"),
+    (TRAFFIC, "volume"): ("predictions have dropped suddenly", "the volume of predictions is steady again"),
+    (FEEDBACK, "stopped"): ("no feedback comes any more", "feedback comes again"),
+    (FEEDBACK, "coverage"): ("fewer predictions get their feedback", "as many predictions get their feedback again"),
+}
+"""Titles of what fires and of what is over."""
 
 
 def title_of(report: AnyReport, verdict: Verdict, transition: Transition) -> str:
@@ -29,19 +51,34 @@ def title_of(report: AnyReport, verdict: Verdict, transition: Transition) -> str
     firing = transition.status == "firing"
     if verdict.state == "off":
         return f"{about}: {_watched(verdict)} is no longer watched"
-    if isinstance(report, PerformanceReport):
-        worse = f": {_some(report.degraded_metrics)}" if report.degraded_metrics else ""
-        much = "much " if transition.severe else ""
-        return f"{about} has got {much}worse{worse}" if firing else f"{about} performs as well as before again"
+    if isinstance(report, DriftReport):
+        return f"{about}: {_drift_title(report, verdict, firing=firing)}"
+    if isinstance(report, TrafficReport):
+        return f"{about}: {SERVICE[verdict.rule, verdict.subject][not firing]}"
+    if isinstance(report, MonitorReport):
+        return f"{about}: {verdict.subject} {'is too high' if firing else 'is as it should be again'}"
+    if verdict.rule == ESTIMATE:
+        worse = verdict.evidence.get("worse_metrics")
+        named = f": {_some(worse)}" if isinstance(worse, list) and worse else ""
+        return f"{about} is worse than was estimated{named}" if firing else f"{about} performs as estimated again"
+    degraded = f": {_some(report.degraded_metrics)}" if report.degraded_metrics else ""
+    much = "much " if transition.severe else ""
+    return f"{about} has got {much}worse{degraded}" if firing else f"{about} performs as well as before again"
+
+
+def _drift_title(report: DriftReport, verdict: Verdict, *, firing: bool) -> str:
     if verdict.rule == DATA_DRIFT:
         drifted = f"{len(report.drifted_features)} of {len(report.features)} features"
         named = f" ({_some(report.drifted_features)})" if report.drifted_features else ""
-        return f"{about}: data drift in {drifted}{named}" if firing else f"{about}: data drift is over"
+        return f"data drift in {drifted}{named}" if firing else "data drift is over"
     if verdict.rule == PREDICTION_DRIFT:
-        return f"{about}: its predictions have drifted" if firing else f"{about}: prediction drift is over"
+        return "its predictions have drifted" if firing else "prediction drift is over"
     if verdict.rule == DATA_QUALITY:
-        return f"{about}: bad data, {_problems(verdict)}" if firing else f"{about}: data quality is good again"
-    return f"{about}: {verdict.subject} {'has drifted' if firing else 'no longer drifts'}"
+        columns = verdict.evidence.get("columns")
+        named = f" in {_some(list(columns))}" if isinstance(columns, dict) and columns else ""
+        words = PROBLEMS[verdict.subject]
+        return f"bad data, {words}{named}" if firing else f"bad data is over, {words}"
+    return f"{verdict.subject} {'has drifted' if firing else 'no longer drifts'}"
 
 
 def message_of(report: AnyReport, verdict: Verdict, transition: Transition, links: dict[str, str]) -> str:
@@ -49,15 +86,19 @@ def message_of(report: AnyReport, verdict: Verdict, transition: Transition, link
     lines = [_span(transition), _window(report)]
     if verdict.state == "off":
         lines.append(f"Closed, because {verdict.evidence.get('reason')}.")
+    elif isinstance(report, TrafficReport):
+        lines += _traffic(report, verdict)
+    elif isinstance(report, MonitorReport):
+        lines += _monitor(report, verdict)
     elif isinstance(report, PerformanceReport):
-        lines += _performance(report, verdict)
+        lines += _estimate(report) if verdict.rule == ESTIMATE else _performance(report, verdict)
     elif verdict.rule == DATA_DRIFT:
         lines += _data_drift(report)
     elif verdict.rule == PREDICTION_DRIFT:
         lines += [column_line(column) for column in (report.prediction, report.probability) if column is not None]
     elif verdict.rule == DATA_QUALITY:
-        lines += _data_quality(report)
-    elif verdict.rule.startswith(CRITICAL_FEATURE):
+        lines += _data_quality(report, verdict)
+    elif verdict.rule == CRITICAL_FEATURE:
         lines += [column_line(feature) for feature in report.features if feature.name == verdict.subject]
     return "\n".join([*lines, *(f"{name}: {address}" for name, address in links.items())])
 
@@ -99,6 +140,8 @@ def _span(transition: Transition) -> str:
 
 
 def _window(report: AnyReport) -> str:
+    if isinstance(report, MonitorReport):
+        return f"Seen from {_moment(report.window_start)} to {_moment(report.window_end)}: {report.n:,} records read."
     counted = f"{report.n:,} prediction{'' if report.n == 1 else 's'}"
     if isinstance(report, PerformanceReport):
         counted += f", the truth of {report.feedback:,} of them ({report.coverage:.0%})"
@@ -136,34 +179,69 @@ def metric_line(metric: MetricChange) -> str:
     return f"{line}, baseline {metric.baseline:.4g}: {change} (threshold {metric.threshold:.1%})"
 
 
-def _data_quality(report: DriftReport) -> Iterator[str]:
-    rows = max(report.n, 1)
-    missing = sorted(report.features, key=lambda f: (f.reference_missing - f.missing / rows, f.name))
-    most = [
-        f"{f.name} {f.missing / rows:.1%} of its values ({f.reference_missing:.1%} in the reference)"
-        for f in missing[:TOLD]
-        if f.missing_rises
+def _estimate(report: PerformanceReport) -> Iterator[str]:
+    estimated = {metric.name: metric for metric in report.estimated}
+    for metric in top_metrics(report):
+        guess = estimated.get(metric.name)
+        if guess is not None and guess.value is not None:
+            span = "" if guess.low is None or guess.high is None else f" ({guess.low:.4g} to {guess.high:.4g})"
+            yield f"{metric_line(metric)}; without the truth it was estimated as {guess.value:.4g}{span}"
+
+
+def _data_quality(report: DriftReport, verdict: Verdict) -> Iterator[str]:
+    rows, problem = max(report.n, 1), verdict.subject
+    if problem == "unknown":
+        counts = {name: (count, 0.0) for name, count in report.unknown_features.items()}
+    else:
+        counts = {f.name: _counted(f, problem) for f in report.features}
+    top = sorted(counts, key=lambda name: (counts[name][1] - counts[name][0] / rows, name))
+    told = [name for name in top if counts[name][0]][:TOLD]
+    listed = [
+        f"{name} {counts[name][0] / rows:.1%} of its rows"
+        + (f" ({counts[name][1]:.1%} expected from the reference)" if problem in ("missing", "unseen") else "")
+        for name in told
     ]
-    yield f"Missing: {', '.join(most) or 'nothing more than in the reference'}."
-    for words, counts in (
-        ("Unknown features", report.unknown_features),
-        ("Values of the wrong type", {f.name: f.invalid for f in report.features if f.invalid}),
-    ):
-        top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:TOLD]
-        if top:
-            listed = ", ".join(f"{name} in {count:,} rows" for name, count in top)
-            yield f"{words}: {listed} (up to {STRAY_SHARE:.0%} of rows are let pass)."
+    allowed = f" (up to {verdict.threshold:.1%} more are let pass)" if verdict.threshold is not None else ""
+    words = PROBLEMS[problem]
+    yield f"{words[0].upper()}{words[1:]}: {', '.join(listed) or 'none'}{allowed}."
+
+
+def _counted(feature: FeatureDrift, problem: str) -> tuple[int, float]:
+    """Rows with a problem, and the share that is expected to have it."""
+    if problem == "missing":
+        return feature.missing, feature.reference_missing
+    return (feature.unseen, feature.reference_unseen) if problem == "unseen" else (feature.invalid, 0.0)
+
+
+def _traffic(report: TrafficReport, verdict: Verdict) -> Iterator[str]:
+    told = (verdict.rule, verdict.subject)
+    if told == (TRAFFIC, "stopped"):
+        yield f"None in the last {report.silent} panes; usually there are {report.usual:.4g} in one."
+    elif told == (TRAFFIC, "volume"):
+        recent, before = verdict.evidence.get("recent"), verdict.evidence.get("before")
+        yield f"{recent:.4g} in a pane lately, {before:.4g} before that." if isinstance(recent, float) else "Too few."
+    elif told == (FEEDBACK, "stopped"):
+        yield f"None for {report.feedback_silent} panes; its longest pause lately was {report.feedback_longest}."
+    else:
+        told_share = f"{report.coverage:.0%}; usual are {report.usual_coverage:.0%}"
+        yield f"Of the window before this one so many have their feedback: {told_share}."
+
+
+def _monitor(report: MonitorReport, verdict: Verdict) -> Iterator[str]:
+    if verdict.subject.startswith("lag"):
+        yield f"It is {report.behind_seconds:.0f} s behind (at most {verdict.threshold:.0f} s)."
+        counts, words = report.lag, "to be read"
+    else:
+        counts, words = report.dead_letters, "dead letters"
+    for name, count in sorted(counts.items(), key=lambda item: -item[1])[:TOLD]:
+        yield f"{name}: {count:,} {words}"
 
 
 def _watched(verdict: Verdict) -> str:
-    words = {DATA_DRIFT: "data drift", PREDICTION_DRIFT: "prediction drift", DATA_QUALITY: "data quality"}
-    return words.get(verdict.rule, verdict.subject if verdict.rule.startswith(CRITICAL_FEATURE) else "performance")
-
-
-def _problems(verdict: Verdict) -> str:
-    words = {"missing": "missing values", "unknown": "unknown features", "invalid": "values of the wrong type"}
-    problems = verdict.evidence.get("problems")
-    return ", ".join(words[name] for name in problems) if isinstance(problems, list) and problems else "see below"
+    """What a rule that is switched off was about."""
+    if verdict.rule == CRITICAL_FEATURE:
+        return verdict.subject
+    return verdict.rule.replace("_", " ")
 
 
 def _p_value(p_value: float | None) -> str:

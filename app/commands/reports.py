@@ -13,7 +13,7 @@ from app.commands.common import AsJson, Bootstrap, Model, Prefix, connected, pri
 
 if TYPE_CHECKING:
     from app.runtime.settings import Settings
-    from topics.events import AnyReport, DriftReport, PerformanceReport
+    from topics.events import AnyReport, DriftReport, MonitorReport, PerformanceReport, TrafficReport
 
 
 class Kind(StrEnum):
@@ -21,6 +21,8 @@ class Kind(StrEnum):
 
     drift = "drift"
     performance = "performance"
+    traffic = "traffic"
+    monitor = "monitor"
 
 
 OnlyVersion = Annotated[str | None, typer.Option("--version", help="Only this version.")]
@@ -125,10 +127,15 @@ def kind_of(report: AnyReport) -> str:
 
 def line_of(report: AnyReport) -> str:
     """One report in one line."""
-    from topics.events import DriftReport
+    from topics.events import DriftReport, PerformanceReport, TrafficReport
 
     head = f"{report.window_end:%Y-%m-%d %H:%M:%S} v{report.model_version} {kind_of(report):<11} n {report.n:>7,}"
-    words = _drift(report) if isinstance(report, DriftReport) else _performance(report)
+    if isinstance(report, DriftReport):
+        words = _drift(report)
+    elif isinstance(report, PerformanceReport):
+        words = _performance(report)
+    else:
+        words = _traffic(report) if isinstance(report, TrafficReport) else _monitor(report)
     return f"{head}  {'  '.join(words)}  (revision {report.revision})"
 
 
@@ -154,3 +161,14 @@ def _performance(report: PerformanceReport) -> Iterator[str]:
     for metric in report.metrics:
         if metric.value is not None:
             yield f"{metric.name} {metric.value:.3f}"
+
+
+def _traffic(report: TrafficReport) -> Iterator[str]:
+    yield f"none for {report.silent} panes" if report.silent else f"{report.counts[-1]:,} in the last pane"
+    yield f"usual {report.usual:.4g}"
+    yield f"coverage {report.coverage:.0%}"
+
+
+def _monitor(report: MonitorReport) -> Iterator[str]:
+    yield f"{report.worker} is {report.behind_seconds:.0f} s behind, {sum(report.lag.values()):,} records"
+    yield f"dead letters {sum(report.dead_letters.values()):,}"

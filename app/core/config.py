@@ -48,6 +48,8 @@ class PerformanceThresholds:
     """When a metric has degraded: relative drop against its baseline. `metrics` overrides `default`.
 
     `degradation`: a degraded metric whose drop is beyond this makes the alert critical, whatever its rule's level.
+    `confidence` is that of the intervals that are told. `chance`: of a window as good as the reference, how often any
+    of its metrics may be called degraded.
     """
 
     default: float = 0.05
@@ -55,6 +57,7 @@ class PerformanceThresholds:
     metrics: dict[str, float] = field(default_factory=dict)
     min_samples: int = 200
     confidence: float = 0.95
+    chance: float = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,11 @@ class Alerting:
     `critical_feature`: the rule of each of the `critical_features`, whatever `data_drift` is set to.
     `missing_share`: how far a feature's share of missing values may rise above its share in the reference, in
     absolute terms: with 0.05 a feature that is missing in 30 % of the reference's rows may be missing in 35 %. The
-    rise must also be more than chance. Above it, `data_quality` is breached.
+    rise must also be more than chance. `unseen_share`: the same of categories that the reference does not have, above
+    what its own single ones let expect. `stray_share`: unknown features and values of the wrong type in no more than
+    this share of a window's rows are let pass. `volume_drop`: how far the newest panes may fall below the window's
+    others, `coverage_drop`: how far the share with feedback may fall below the usual one, both as shares of these.
+    `lag_seconds`: how far behind a worker may be; `dead_letter_share`: of the records that it reads.
     """
 
     data_drift: Rule = field(default_factory=Rule)
@@ -86,8 +93,18 @@ class Alerting:
     performance: Rule = field(default_factory=Rule)
     data_quality: Rule = field(default_factory=lambda: Rule(level="warning"))
     critical_feature: Rule = field(default_factory=Rule)
+    performance_estimate: Rule = field(default_factory=Rule)
+    traffic: Rule = field(default_factory=Rule)
+    feedback: Rule = field(default_factory=lambda: Rule(level="warning"))
+    monitor: Rule = field(default_factory=Rule)
     critical_features: tuple[str, ...] = ()
     missing_share: float = 0.05
+    unseen_share: float = 0.01
+    stray_share: float = 0.01
+    volume_drop: float = 0.5
+    coverage_drop: float = 0.5
+    lag_seconds: float = 60.0
+    dead_letter_share: float = 0.01
     channels: tuple[str, ...] = ("log", "file")
 
 

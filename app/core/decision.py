@@ -11,6 +11,7 @@ from app.core.config import DriftThresholds, Monitoring, PerformanceThresholds
 from app.core.drift import Comparison, compare, p_values
 from app.core.estimation import estimated_metrics
 from app.core.findings import DriftDecision, FeatureDrift, MetricChange, PerformanceDecision
+from app.core.intervals import deviations, z_of
 from app.core.layout import Layout
 from app.core.missing import rises
 from app.core.outcome import OutcomeLayout
@@ -98,12 +99,13 @@ def _feature(
     pane: Pane,
     tested: int,
 ) -> FeatureDrift:
-    column, statistic = comparison.slots.column, comparison.statistic
+    slots, statistic = comparison.slots, comparison.statistic
+    column = slots.column
     numeric = column.kind == "numeric"
     threshold = thresholds.numerical_effect if numeric else thresholds.categorical
     effect = statistic is not None and (statistic >= threshold if numeric else statistic > threshold)
     drifted = significant and effect
-    reference_n = column.total + column.missing
+    reference_n = slots.total + column.missing
     if thresholds.policy == "threshold":
         drifted = significant if numeric else effect
     return FeatureDrift(
@@ -128,6 +130,9 @@ def _feature(
         unseen_names=dict(pane.names.get(column.name, {})),
         reference_missing=column.missing / reference_n if reference_n else 0.0,
         missing_rises=sufficient and rises(comparison.missing, pane.n, column.missing, reference_n, tested),
+        reference_unseen=slots.singles / slots.total if slots.total else 0.0,
+        unseen_rises=sufficient and rises(comparison.unseen, comparison.n, slots.singles, slots.total, tested),
+        shape=comparison.shape,
     )
 
 
@@ -147,10 +152,13 @@ def performance_decision(
     dense = outcomes.dense(outcome_layout.size)
     judged = outcomes.n - int(dense[outcome_layout.unknown])
     realised = metrics_of(outcome_layout, outcomes, thresholds.confidence)
-    metrics = tuple(change(m, profile.baseline.get(m.name), judged, profile.n, thresholds) for m in realised)
+    metrics = tuple(
+        change(m, profile.baseline.get(m.name), judged, profile.n, thresholds, len(realised)) for m in realised
+    )
     expected = estimated_metrics(layout, inputs, thresholds.confidence) if profile.estimated_baseline else ()
     estimated = tuple(
-        change(m, profile.estimated_baseline.get(m.name), inputs.n, profile.n, thresholds) for m in expected
+        change(m, profile.estimated_baseline.get(m.name), inputs.n, profile.n, thresholds, len(expected))
+        for m in expected
     )
     degraded = tuple(metric.name for metric in metrics if metric.degraded)
     return PerformanceDecision(
@@ -168,13 +176,19 @@ def performance_decision(
 
 
 def change(
-    metric: Metric, baseline: float | None, n: int, reference_n: int, thresholds: PerformanceThresholds
+    metric: Metric,
+    baseline: float | None,
+    n: int,
+    reference_n: int,
+    thresholds: PerformanceThresholds,
+    tested: int = 1,
 ) -> MetricChange:
-    """A metric of n rows against its baseline of `reference_n` rows.
+    """A metric of n rows against its baseline of `reference_n` rows, one of `tested` that are judged together.
 
     Degraded when the relative drop is above the metric's threshold and the interval of the drop lies above
     zero. That interval is the window's own, widened by what the baseline's own rows leave open:
-    half-width times sqrt(1 + n / reference_n), and by the metric's error bound.
+    half-width times sqrt(1 + n / reference_n), and by the metric's error bound; and from `confidence` to a chance of
+    `chance` over all metrics (Bonferroni), one-sided.
     """
     threshold = thresholds.metrics.get(metric.name, thresholds.default)
     low, high = metric.interval or (None, None)
@@ -186,7 +200,8 @@ def change(
         relative = drop / baseline if baseline > 0.0 else None
         if relative is not None and low is not None and high is not None and n >= thresholds.min_samples:
             towards = metric.value - low if metric.name in LOSSES else high - metric.value
-            margin = towards * sqrt(1.0 + n / max(reference_n, 1)) + metric.error_bound
+            widened = deviations(thresholds.chance / tested) / z_of(thresholds.confidence)
+            margin = towards * widened * sqrt(1.0 + n / max(reference_n, 1)) + metric.error_bound
             degraded = relative > threshold and drop > margin
     return MetricChange(
         name=metric.name,

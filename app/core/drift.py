@@ -16,6 +16,7 @@ from scipy import special
 from app.core.kolmogorov import ks_p_values
 from app.core.layout import Integers, Layout, Slots
 from app.core.pane import Pane
+from app.core.shape import Shape, categorical_shape, numeric_shape
 from app.core.summary import NOTHING, UNSEEN, category_words, current_mean, numeric_words, reference_words, value_at
 
 LN2 = float(np.log(2.0))
@@ -39,6 +40,7 @@ class Comparison:
     reference: str
     current: str
     direction: str
+    shape: Shape | None
 
 
 def compare(layout: Layout, pane: Pane) -> list[Comparison]:
@@ -69,7 +71,7 @@ def compare_numeric(slots: Slots, indices: Integers, counts: Integers, total: in
     tail = dict(zip(indices[valued:].tolist(), counts[valued:].tolist(), strict=True))
     indices, counts = indices[:valued], counts[:valued]
     n = int(counts.sum())
-    statistic, direction, current = None, "", NOTHING
+    statistic, direction, current, shape = None, "", NOTHING, None
     if n:
         cumulative = np.cumsum(counts)
         infinite = indices[0] == 0 or indices[-1] == 2 * m + 2
@@ -77,15 +79,20 @@ def compare_numeric(slots: Slots, indices: Integers, counts: Integers, total: in
         mean = None if infinite else current_mean(slots, total, n)
         current = numeric_words(value_at(slots.values, middle), mean)
         if slots.total:
-            higher = float((slots.cumulative[indices] - (cumulative - counts) / n).max())
-            lower = float((cumulative / n - slots.cumulative[indices + 1]).max())
+            above = slots.cumulative[indices] - (cumulative - counts) / n
+            below = cumulative / n - slots.cumulative[indices + 1]
+            highest, lowest = int(above.argmax()), int(below.argmax())
+            higher, lower = float(above[highest]), float(below[lowest])
             statistic = min(max(higher, lower, 0.0), 1.0)
             direction = "" if statistic == 0.0 else "higher" if higher >= lower else "lower"
+            # reached at the last reference value before a slot, or at a slot's end
+            gap = (int(indices[highest]) - 1) // 2 * 2 if higher >= lower else int(indices[lowest])
+            shape = numeric_shape(slots, indices, cumulative, gap)
     return Comparison(
         slots=slots, statistic=statistic, degrees=0, n=n,
         missing=tail.get(slots.missing, 0), invalid=tail.get(slots.invalid, 0),
         unseen=0, out_of_range=_out_of_range(slots, indices, counts),
-        reference=reference_words(slots), current=current, direction=direction,
+        reference=reference_words(slots), current=current, direction=direction, shape=shape,
     )  # fmt: skip
 
 
@@ -112,18 +119,20 @@ def compare_categorical(slots: Slots, indices: Integers, counts: Integers) -> Co
     dense[indices] = counts
     now, before = dense[: slots.unseen + 1], slots.tally
     n = int(now.sum())
-    statistic, direction, degrees = None, "", 0
+    statistic, direction, degrees, shape = None, "", 0, None
     names = (*column.categories, UNSEEN)
     if n and slots.total:
-        p, q = now / n, before / slots.total
+        p, q = now / n, slots.shares
         statistic = _jensen_shannon(p, q)
         degrees = int(((now > 0) | (before > 0)).sum()) - 1
         direction = "" if statistic == 0.0 else f"more {names[int(np.argmax(p - q))]}"
+        shape = categorical_shape(slots, now, n)
     return Comparison(
         slots=slots, statistic=statistic, degrees=degrees, n=n,
         missing=int(dense[slots.missing]), invalid=int(dense[slots.invalid]),
         unseen=int(dense[slots.unseen]), out_of_range=0,
         reference=reference_words(slots), current=category_words(names, now), direction=direction,
+        shape=shape,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.core.profile import Kind
+from app.core.shape import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,8 @@ class FeatureDrift:
     """One column's comparison: `drifted` needs `significant` (after Benjamini-Hochberg) and `effect`.
 
     `reference_missing` is the share of the reference's rows without a value; `missing_rises` says that the
-    window's is above it by more than chance.
+    window's is above it by more than chance. `reference_unseen` and `unseen_rises`: the same of unseen categories, as
+    the reference's single ones let expect them. `shape`: both distributions in a few points, None without values.
     """
 
     name: str
@@ -36,6 +38,9 @@ class FeatureDrift:
     unseen_names: dict[str, int]
     reference_missing: float = 0.0
     missing_rises: bool = False
+    reference_unseen: float = 0.0
+    unseen_rises: bool = False
+    shape: Shape | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +100,14 @@ class PerformanceDecision:
     estimated: tuple[MetricChange, ...]
     confusion: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """How many predictions came in each pane of a window, oldest first, with what is usual (see `TrafficReport`)."""
+
+    counts: tuple[int, ...]
+    silent: int
+    usual: float
+    sufficient: bool
+    coverage: float

@@ -16,6 +16,11 @@ def z_of(confidence: float) -> float:
     return float(special.ndtri(0.5 + confidence / 2.0))
 
 
+def deviations(chance: float) -> float:
+    """Standard deviations beyond which a normal value lies, on one side, with this chance: 3.09 for 0.001."""
+    return float(-special.ndtri(chance))
+
+
 def wilson(successes: float, n: float, z: float) -> Interval:
     """A share's interval (Wilson 1927); the counts may be expected ones, not whole."""
     if n <= 0.0:

@@ -77,7 +77,10 @@ class FeedbackBatch:
 
 @dataclass(slots=True)
 class Tally:
-    """Totals of one model version in one source partition."""
+    """Totals of one model version in one source partition.
+
+    `recorded`: the broker's time of its newest record, in microseconds.
+    """
 
     predictions: int = 0
     feedback: int = 0
@@ -86,6 +89,7 @@ class Tally:
     expired: int = 0
     event_time: int = NEVER
     swept: int = NEVER
+    recorded: int = NEVER
 
 
 Waiting = tuple[tuple[Scalar, int], ...]

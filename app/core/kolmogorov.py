@@ -16,6 +16,10 @@ SMALLEST_N = 140
 """Up to this many effective rows scipy uses other formulas, all of them cheap."""
 SMALLEST_Z = 2.2
 """From this n*d^2 on the p-value is twice Smirnov's one-sided one (Simard & L'Ecuyer 2011)."""
+SMALLEST_SERIES_Z = 0.01
+"""Below, the p-value is 1 to all digits, and the series' powers of 1/z overflow."""
+LARGEST_EXACT = 100_000
+"""Up to this many effective rows scipy has an exact formula for very small statistics."""
 TERMS = 256
 """Of a sum longer than this, only this many terms, evenly spaced, are taken."""
 
@@ -29,15 +33,51 @@ def ks_p_values(statistic: Floats, n: Floats, m: Floats) -> Floats:
     effective = np.round(n * m / (n + m))
     z = effective * statistic * statistic
     upper = (effective > SMALLEST_N) & (z >= SMALLEST_Z)
-    lower = (effective >= 1.0) & ~upper
+    # where scipy takes Pelz and Good's series: most features of a window that has not drifted
+    series = (effective > SMALLEST_N) & ~upper & (z > SMALLEST_SERIES_Z)
+    series &= (effective > LARGEST_EXACT) | (effective * statistic**1.5 > 1.4)
+    lower = (effective >= 1.0) & ~upper & ~series
     p: Floats = np.full(len(statistic), np.nan)
     if upper.any():
         p[upper] = [2.0 * _smirnov(d, e) for d, e in zip(statistic[upper], effective[upper], strict=True)]
+    if series.any():
+        p[series] = 1.0 - _pelz_good(statistic[series], effective[series])
     if lower.any():
         from scipy.stats import kstwo  # half of a worker's start would be spent on it, before anything is judged
 
         p[lower] = kstwo.sf(statistic[lower], effective[lower])
     return np.asarray(np.clip(p, 0.0, 1.0), np.float64)
+
+
+def _pelz_good(d: Floats, n: Floats) -> Floats:
+    """P(D < d), n > 140: K0 + K1/sqrt(n) + K2/n + K3/n^1.5 (Pelz & Good, J. R. Stat. Soc. B 38, 1976).
+
+    The K are functions of z = d sqrt(n), here below 1.5, as sums over odd and over all integers that have converged
+    long before the eighth term.
+    """
+    z = (np.sqrt(n) * d)[:, None]
+    z2, pi2 = z * z, np.pi**2
+    z4, z6 = z2 * z2, z2**3
+    odd = np.arange(1.0, 16.0, 2.0) ** 2 * (pi2 / 4.0)  # (pi (k + 1/2))^2
+    whole = np.arange(1.0, 9.0) ** 2 * pi2  # (pi k)^2
+    weight = np.exp(-odd / (2.0 * z2))
+    k0 = weight
+    k1 = weight * (odd - z2)
+    k2 = weight * (6.0 * z6 + 2.0 * z4 + odd * (2.0 * z4 - 5.0 * z2) + odd**2 * (1.0 - 2.0 * z2))
+    k3 = weight * (
+        -30.0 * z6 - 90.0 * z4 * z4 + odd * (135.0 * z4 - 96.0 * z6)
+        + odd**2 * (212.0 * z4 - 60.0 * z2) + odd**3 * (5.0 - 30.0 * z2)
+    )  # fmt: skip
+    weight = np.exp(-whole / (2.0 * z2))
+    also2, also3 = (weight * whole).sum(axis=1), (weight * whole * (3.0 * z2 - whole)).sum(axis=1)
+    z = z[:, 0]
+    sums = (
+        k0.sum(axis=1) / z
+        + k1.sum(axis=1) / (6.0 * z**4 * np.sqrt(n))
+        + (k2.sum(axis=1) / (72.0 * z**7) - also2 / (36.0 * z**3)) / n
+        + (k3.sum(axis=1) / (6480.0 * z**10) + also3 / (216.0 * z**6)) / n**1.5
+    )
+    return np.asarray(np.sqrt(2.0 * np.pi) * sums, np.float64)
 
 
 def _smirnov(d: float, n: float) -> float:

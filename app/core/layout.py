@@ -19,6 +19,8 @@ Integers = NDArray[np.int64]
 
 FIXED_POINT = 1 << 20
 """Sums are kept as integers in these units, so that the order of adding never changes them."""
+KNOTS = 12
+"""Quantiles of a reference that are kept at hand, evenly spaced."""
 CLIP = 1024.0
 """Standardised values beyond this many reference deviations enter sums clipped."""
 
@@ -61,6 +63,31 @@ class Slots:
         counts[3:-2:2] = self.column.counts
         counts[-1] = self.column.above
         return np.asarray(np.cumsum(counts) / max(self.total, 1), np.float64)
+
+    @cached_property
+    def points(self) -> Floats:
+        """Numeric: where a slot from 1 to 2m ends: a reference value, or the last float before it (2m+1)."""
+        points = np.full(2 * len(self.values) + 1, self.values[0] if len(self.values) else 0.0)
+        with np.errstate(over="ignore"):  # before the smallest float there is none
+            points[1::2] = np.maximum(np.nextafter(self.values, -np.inf), -np.finfo(np.float64).max)
+        points[2::2] = self.values
+        return points
+
+    @cached_property
+    def knots(self) -> Integers:
+        """Numeric: the slots of KNOTS quantiles of the reference, its smallest and its largest value among them."""
+        shares = np.linspace(0.0, 1.0, KNOTS) * (1.0 - 1e-12)  # 1 itself may be missed by rounding
+        return np.searchsorted(self.cumulative[1:], shares).clip(2, None).astype(np.int64)
+
+    @cached_property
+    def singles(self) -> int:
+        """Categorical: categories that the reference has once; unseen ones are as frequent (Good 1953)."""
+        return sum(count == 1 for count in self.column.counts) if self.column.kind == "categorical" else 0
+
+    @cached_property
+    def shares(self) -> Floats:
+        """Categorical: the reference's share of each category, and 0 for unseen ones (k+1)."""
+        return np.asarray(self.tally / max(self.total, 1), np.float64)
 
     @cached_property
     def middle(self) -> int:

@@ -6,12 +6,16 @@ from dataclasses import dataclass, field
 from zlib import crc32
 
 from app.core.config import Monitoring
-from app.core.decision import DriftDecision, PerformanceDecision, drift_decision, performance_decision
+from app.core.decision import drift_decision, performance_decision
+from app.core.findings import DriftDecision, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS, NEVER
 from app.core.layout import layout_of
 from app.core.outcome import outcome_layout
 from app.core.pane import Pane, merge
 from app.core.profile import Profile
+
+MOST_SILENT = 10
+"""Windows without any prediction that are judged; then the model version is left alone until something comes."""
 
 
 @dataclass(slots=True)
@@ -27,14 +31,28 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """What one source partition has counted since its first record."""
+
+    feedback: int = 0
+    duplicates: int = 0
+    late: int = 0
+    expired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A window judged: `end` is its last pane; each source names the partials that went into it."""
+    """A window judged: `end` is its last pane; each source names the partials that went into it.
+
+    Without predictions there are no decisions; `traffic` is there where the model is served live.
+    """
 
     end: int
-    drift: DriftDecision
+    drift: DriftDecision | None
     drift_source: int
-    performance: PerformanceDecision
+    performance: PerformanceDecision | None
     performance_source: int
+    traffic: Traffic | None
 
 
 class ModelWindows:
@@ -53,6 +71,10 @@ class ModelWindows:
         self._outcomes: dict[int, Slice] = {}
         self._progress: dict[int, tuple[int, int, bool]] = {}
         self._settled: dict[int, int] = {}
+        self._behind: dict[int, int] = {}
+        self._newest = NEVER
+        self._followed = NEVER
+        self.totals: dict[int, Totals] = {}
         self._forgotten = NEVER
         self._closed = NEVER
         self.changed: set[int] = set()
@@ -69,6 +91,8 @@ class ModelWindows:
             return
         found.partials[partition] = (revision, partial)
         found.total = None
+        if kind == "input" and partial.n:
+            self._newest = max(self._newest, pane)
         self.changed.update(range(pane, pane + self.panes))
 
     def progress(
@@ -81,6 +105,20 @@ class ModelWindows:
         if known is None or revision >= known[0]:
             newest = event_time if known is None else max(known[1], event_time)
             self._progress[partition] = (revision, newest, idle)
+
+    def arrived(self, partition: int, behind: int | None, totals: Totals) -> None:
+        """Note how far behind the broker's clock a source partition's newest time was, and its totals."""
+        if behind is not None:
+            self._behind[partition] = behind
+        self.totals[partition] = totals
+
+    @property
+    def live(self) -> bool:
+        """Whether the model is served live: its times are those at which its records came to the broker, to a window.
+
+        Both are in the log, so that a replay of June in November is none, whenever it is read.
+        """
+        return bool(self._behind) and min(self._behind.values()) <= self.pane * self.panes
 
     def closed(self, now: float) -> int:
         """The newest pane that the watermark has closed; it never falls.
@@ -99,15 +137,20 @@ class ModelWindows:
     def due(self, now: float) -> list[int]:
         """Ends of the changed windows that are closed, oldest first."""
         closed = self.closed(now)
+        if self.live and self._newest > NEVER:  # what stays away is judged too, for a while
+            last = min(closed, self._newest + MOST_SILENT * self.panes)
+            self.changed.update(range(max(self._newest, self._followed) + 1, last + 1))
+            self._followed = max(self._followed, last)
         return sorted(end for end in self.changed if end <= closed)
 
     def evaluate(self, end: int) -> Evaluated | None:
-        """Judge the window that ends with a pane; None when it is empty."""
+        """Judge the window that ends with a pane; None when it is empty and the model is not served live."""
         self.changed.discard(end)
         inputs, drift_source = self._window(self._inputs, end, self.layout.size, self.layout.sums)
-        outcomes, more = self._window(self._outcomes, end, self.outcome_layout.size, self.outcome_layout.sums)
+        traffic = self._traffic(end) if self.live else None
         if inputs.n == 0:
-            return None
+            return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic)
+        outcomes, more = self._window(self._outcomes, end, self.outcome_layout.size, self.outcome_layout.sums)
         return Evaluated(
             end=end,
             drift=drift_decision(self.layout, inputs, self.monitoring),
@@ -116,7 +159,32 @@ class ModelWindows:
                 self.profile, self.outcome_layout, self.layout, inputs, outcomes, self.monitoring
             ),
             performance_source=crc32(repr((drift_source, more)).encode()),
+            traffic=traffic,
         )
+
+    def _traffic(self, end: int) -> Traffic | None:
+        panes = [pane for pane in self._inputs if pane <= end and self._count(self._inputs, pane)]
+        if not panes:
+            return None
+        last = max(panes)
+        first = max(min(panes), last - 2 * self.panes + 1)
+        return Traffic(
+            counts=tuple(self._count(self._inputs, pane) for pane in range(end - self.panes + 1, end + 1)),
+            silent=end - last,
+            usual=sum(self._count(self._inputs, pane) for pane in range(first, last + 1)) / (last - first + 1),
+            sufficient=last - first + 1 >= self.panes,
+            coverage=self._coverage(end - self.panes),
+        )
+
+    def _coverage(self, end: int) -> float:
+        panes = range(end - self.panes + 1, end + 1)
+        asked = sum(self._count(self._inputs, pane) for pane in panes)
+        answered = sum(self._count(self._outcomes, pane) for pane in panes)
+        return min(1.0, answered / asked) if asked else 0.0
+
+    @staticmethod
+    def _count(slices: dict[int, Slice], pane: int) -> int:
+        return sum(partial.n for _, partial in slices[pane].partials.values()) if pane in slices else 0
 
     def _window(self, slices: dict[int, Slice], end: int, size: int, sums: int) -> tuple[Pane, int]:
         found = [slices[pane] for pane in range(end - self.panes + 1, end + 1) if pane in slices]

@@ -46,6 +46,8 @@ class Seen:
 
     def report(self, report: AnyReport) -> None:
         """Take a report, unless a newer revision is known."""
+        if not isinstance(report, DriftReport | PerformanceReport):
+            return
         self.taken += 1
         window = self.windows.setdefault(report.window_end, Window(report.window_end))
         if isinstance(report, DriftReport):

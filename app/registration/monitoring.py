@@ -17,13 +17,21 @@ from app.core.profile import Task
 T = TypeVar("T")
 
 SECTIONS = tuple(field.name for field in fields(Monitoring))
-POSITIVE = ("windows.pane", "windows.retention", "windows.idle_after", "drift.numerical_effect", "drift.categorical")
+POSITIVE = (
+    "windows.pane", "windows.retention", "windows.idle_after", "drift.numerical_effect", "drift.categorical",
+    "alerting.lag_seconds",
+)  # fmt: skip
 AT_LEAST_ZERO = (
     "windows.allowance", "windows.lateness", "windows.ahead", "drift.min_samples", "performance.min_samples",
     "performance.default", "performance.degradation",
 )  # fmt: skip
 AT_LEAST_ONE = ("windows.panes", "for_windows", "clear_windows")
-SHARES = ("drift.alpha", "drift.share", "performance.confidence", "hysteresis", "alerting.missing_share")
+SHARES = (
+    "drift.alpha", "drift.share", "performance.confidence", "performance.chance", "hysteresis",
+    "alerting.missing_share", "alerting.unseen_share", "alerting.stray_share",
+    "alerting.volume_drop", "alerting.coverage_drop",
+    "alerting.dead_letter_share",
+)  # fmt: skip
 
 
 class MonitoringError(ValueError):

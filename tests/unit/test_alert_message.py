@@ -38,12 +38,12 @@ def test_data_drift_tells_the_five_largest_effects_in_order() -> None:
 
 
 def test_a_critical_feature_is_named_and_explained() -> None:
-    found = alert(drift_report(features=[feature("age", 0.7), feature("sex")]), "critical_feature:age")
+    found = alert(drift_report(features=[feature("age", 0.7), feature("sex")]), "critical_feature")
     assert found.title == "income 3: age has drifted"
     assert "age: ks 0.7" in found.message
     assert "sex" not in found.message
     assert found.labels == {
-        "model": "income", "model_version": "3", "rule": "critical_feature:age", "subject": "age",
+        "model": "income", "model_version": "3", "rule": "critical_feature", "subject": "age",
     }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def test_a_severe_alert_is_critical_and_says_why() -> None:
     assert "Critical: accuracy is more than 10.0% worse." in found.message
 
 
-@pytest.mark.parametrize("rule", ["data_drift", "prediction_drift", "data_quality", "critical_feature:age"])
+@pytest.mark.parametrize("rule", ["data_drift", "prediction_drift", "data_quality", "critical_feature"])
 def test_an_alert_whose_rule_was_switched_off_says_so(rule: str) -> None:
     disabled = Rule(enabled=False)
     monitoring = Monitoring(
@@ -74,24 +74,30 @@ def test_an_alert_whose_rule_was_switched_off_says_so(rule: str) -> None:
         )
     )  # fmt: skip
     report = drift_report(features=[feature("age", 0.7)])
-    (verdict,) = (v for v in verdicts_of(report, monitoring) if v.rule == rule)
+    verdict = next(v for v in verdicts_of(report, monitoring) if v.rule == rule)
     found = alert_of(report, verdict, RESOLVED, disabled, emitted_at=START)
-    named = {"critical_feature:age": "age"}.get(rule, rule.replace("_", " "))
+    named = {"critical_feature": "age"}.get(rule, rule.replace("_", " "))
     assert found.title == f"income 3: {named} is no longer watched"
-    assert f"Closed, because alerting.{rule.partition(':')[0]}.enabled is false." in found.message
+    assert f"Closed, because alerting.{rule}.enabled is false." in found.message
 
 
 def test_bad_data_tells_which_and_how_many() -> None:
     bad = [
         feature("age", missing=700, invalid=300, reference_missing=0.1, missing_rises=True),
-        feature("sex", missing=200, reference_missing=0.2),
+        feature("sex", missing=200, reference_missing=0.2, unseen=50, unseen_rises=True),
     ]
-    found = alert(drift_report(features=bad, missing_share=0.35, unknown_features={"agee": 700}), "data_quality")
-    assert found.title == "income 3: bad data, missing values, unknown features, values of the wrong type"
-    assert "Missing: age 70.0% of its values (10.0% in the reference)." in found.message
-    assert found.evidence["missing_risen"] == {"age": pytest.approx(0.6)}
-    assert "Unknown features: agee in 700 rows" in found.message
-    assert "Values of the wrong type: age in 300 rows" in found.message
+    report = drift_report(features=bad, missing_share=0.35, unknown_features={"agee": 700})
+    found = {
+        v.subject: alert_of(report, v, FIRED, MONITORING.alerting.data_quality, emitted_at=START)
+        for v in verdicts_of(report, MONITORING)
+        if v.rule == "data_quality"
+    }
+    assert found["missing"].title == "income 3: bad data, missing values in age"
+    assert "Missing values: age 70.0% of its rows (10.0% expected from the reference)" in found["missing"].message
+    assert found["missing"].evidence["columns"] == {"age": pytest.approx(0.6)}
+    assert found["unseen"].title == "income 3: bad data, unseen categories in sex"
+    assert "Unknown features: agee 70.0% of its rows" in found["unknown"].message
+    assert "Values of the wrong type: age 30.0% of its rows" in found["type"].message
 
 
 @pytest.mark.parametrize(
@@ -99,8 +105,8 @@ def test_bad_data_tells_which_and_how_many() -> None:
     [
         (drift_report(3), "data_drift", "income 3: data drift is over"),
         (drift_report(3), "prediction_drift", "income 3: prediction drift is over"),
-        (drift_report(3), "data_quality", "income 3: data quality is good again"),
-        (drift_report(3, features=[feature("age")]), "critical_feature:age", "income 3: age no longer drifts"),
+        (drift_report(3), "data_quality", "income 3: bad data is over, missing values"),
+        (drift_report(3, features=[feature("age")]), "critical_feature", "income 3: age no longer drifts"),
         (performance_report(3), "performance", "income 3 performs as well as before again"),
     ],
 )

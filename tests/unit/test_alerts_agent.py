@@ -64,8 +64,8 @@ async def test_two_bad_windows_fire_and_two_good_ones_resolve() -> None:
     reports = [good(0), bad(1), bad(2), good(3), good(4)]
     await agent(table).handle(0, records_of(reports), broker.publish, broker.reject)
     assert [(a.status, a.rule) for a in broker.alerts] == [
-        ("firing", "data_drift"), ("firing", "critical_feature:age"),
-        ("resolved", "data_drift"), ("resolved", "critical_feature:age"),
+        ("firing", "data_drift"), ("firing", "critical_feature"),
+        ("resolved", "data_drift"), ("resolved", "critical_feature"),
     ]  # fmt: skip
     assert len({a.alert_id for a in broker.alerts}) == 4
     assert len({(a.fingerprint, a.started_at) for a in broker.alerts}) == 2
@@ -116,7 +116,7 @@ async def test_a_feature_that_is_critical_no_more_resolves_its_alert(
     alerting: Alerting, report: AnyReport, words: str
 ) -> None:
     broker = await closed_by(Monitoring(alerting=alerting), report, bad(4))
-    told = [a for a in broker.alerts if a.rule == "critical_feature:age"]
+    told = [a for a in broker.alerts if a.rule == "critical_feature"]
     assert [a.status for a in told] == ["resolved"]
     assert words in told[0].message
 
@@ -125,7 +125,7 @@ async def test_critical_features_alert_though_data_drift_is_disabled() -> None:
     broker = Broker()
     monitoring = Monitoring(alerting=replace(MONITORING.alerting, data_drift=Rule(enabled=False)))
     await agent({}, monitoring).handle(0, records_of([bad(1), bad(2)]), broker.publish, broker.reject)
-    assert [(a.status, a.rule) for a in broker.alerts] == [("firing", "critical_feature:age")]
+    assert [(a.status, a.rule) for a in broker.alerts] == [("firing", "critical_feature")]
 
 
 async def test_an_alert_becomes_critical_when_the_drop_goes_beyond_degradation() -> None:

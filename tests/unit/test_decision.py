@@ -216,7 +216,7 @@ def test_degraded_needs_the_drop_and_an_interval_that_excludes_no_drop(
 
 
 def test_a_small_reference_widens_the_interval() -> None:
-    metric = Metric("accuracy", 0.75, 0.0, (0.71, 0.79))
+    metric = Metric("accuracy", 0.75, 0.0, (0.73, 0.77))
     assert change(metric, 0.8, 1000, 100_000, THRESHOLDS).degraded
     assert not change(metric, 0.8, 1000, 500, THRESHOLDS).degraded
 

@@ -22,7 +22,7 @@ from app.core.outcome import outcome_layout, outcome_pane
 from app.ingest.decoding import Rejected
 from tests.unit.join_log import Registry
 from tests.unit.reports import StubRecord
-from topics.events import AnyReport, DriftReport, PaneEvent, PerformanceReport, Progress
+from topics.events import AnyReport, DriftReport, PaneEvent, PerformanceReport, Progress, TrafficReport
 
 PANES, PANE = 3, 60.0
 FIRST = 28_333_334  # the number of a pane
@@ -108,7 +108,7 @@ class World:
     async def publish(self, partition: int, reports: Sequence[tuple[bytes, bytes]]) -> None:
         for key, value in reports:
             report = msgspec.json.decode(value, type=AnyReport)
-            assert key.decode().split("/")[2] == ("drift" if isinstance(report, DriftReport) else "performance")
+            assert key.decode().split("/")[2] == report.__struct_config__.tag
             self.reports.append(report)
         if self.killed:
             raise Killed
@@ -310,7 +310,52 @@ def newest(reports: Sequence[AnyReport]) -> dict[int, tuple[int, int, int]]:
         assert known is None or report.revision > known.revision
         if isinstance(report, DriftReport):
             drift[end] = report
-        else:
+        elif isinstance(report, PerformanceReport):
             performance[end] = report
     assert {end: r.n for end, r in drift.items()} == {end: r.n for end, r in performance.items()}
     return {end: (r.n, r.confusion[1][1], r.confusion[0][1]) for end, r in performance.items()}
+
+
+def live(pane: float, revision: int, *, behind: float = 1.0, feedback: int = 0, idle: bool = False) -> PaneEvent:
+    """Progress of a model whose records came to the broker `behind` seconds after their own time."""
+    return msgspec.structs.replace(progress(pane, 0, revision, idle=idle), behind=behind, feedback=feedback)
+
+
+async def traffic_of(world: World, *events: PaneEvent) -> list[TrafficReport]:
+    return [report for report in await world.send(*events) if isinstance(report, TrafficReport)]
+
+
+async def test_a_live_model_is_judged_without_predictions_for_ten_windows() -> None:
+    world = World()
+    (first,) = await traffic_of(world, inputs(0, 5), live(1, 1))
+    assert (first.counts, first.silent, first.usual, first.sufficient) == ((0, 0, 5), 0, 5.0, False)
+    found = await traffic_of(world, inputs(1, 7), inputs(2, 9), live(3, 2))
+    assert [(r.counts, r.sufficient) for r in found] == [((0, 5, 7), False), ((5, 7, 9), True)]
+    found = await traffic_of(world, live(200, 3, idle=True))
+    assert [(end_of(r), r.n, r.silent) for r in found[:4]] == [(3, 16, 1), (4, 9, 2), (5, 0, 3), (6, 0, 4)]
+    assert {(r.usual, r.sufficient) for r in found} == {(7.0, True)}
+    assert end_of(found[-1]) == 2 + 10 * PANES
+    world.restart()
+    assert await world.read() == []
+    world.wait(60.0)
+    assert await world.read() == []
+
+
+async def test_a_replay_of_old_files_is_never_judged_for_traffic() -> None:
+    world = World()
+    for behind in (PANES * PANE + 1, 1e7):
+        assert await traffic_of(world, inputs(0, 5), live(50, 1, behind=behind, idle=True)) == []
+
+
+async def test_feedback_is_followed_from_window_to_window() -> None:
+    world = World()
+    fed, told = 0, []
+    for pane in range(8):
+        fed += 3 if pane in (1, 3, 4, 7) else 0
+        told += await traffic_of(world, inputs(pane, 5), live(pane + 1, pane + 1, feedback=fed))
+        if pane == 5:
+            world.restart()
+            await world.read()
+    assert [(r.feedback_silent, r.feedback_longest, r.feedback_gaps) for r in told] == [
+        (0, 0, 0), (0, 1, 1), (1, 1, 1), (0, 2, 2), (0, 2, 3), (1, 2, 3), (2, 2, 3), (0, 3, 4),
+    ]  # fmt: skip

@@ -1,0 +1,96 @@
+"""The rules of what keeps a monitor fed: traffic, feedback, and the monitor itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import log
+
+from scipy.special import bdtr
+
+from app.alerting.verdict import Verdict, VerdictState
+from app.core.config import Alerting
+from topics.events import MonitorReport, TrafficReport
+
+TRAFFIC = "traffic"
+FEEDBACK = "feedback"
+MONITOR = "monitor"
+
+CHANCE = 0.001
+"""The chance that predictions which come at random, at the usual rate, are said to stay away or to drop."""
+NEWEST = 12
+"""A drop is that of the newest twelfth of a window's panes, at least one, against the others."""
+PAUSES = 5
+"""Pauses between feedback that must be known before a long one is told."""
+FEWEST_DEAD = 5
+
+
+def of_traffic(report: TrafficReport, alerting: Alerting, min_samples: int) -> Iterator[Verdict]:
+    """Traffic and feedback of one window."""
+    yield _stopped(report)
+    yield _volume(report, alerting)
+    yield _feedback_stopped(report)
+    yield _coverage(report, alerting, min_samples)
+
+
+def _stopped(report: TrafficReport) -> Verdict:
+    """No predictions for so long that the usual rate would bring none by a chance of 0.001 (Poisson)."""
+    missed, threshold = report.usual * report.silent, -log(CHANCE)
+    state: VerdictState = "breach" if missed >= threshold else "between" if report.silent else "clear"
+    evidence = {"silent_panes": report.silent, "usual": report.usual}
+    return Verdict(TRAFFIC, "stopped", state, missed, threshold, evidence)
+
+
+def _volume(report: TrafficReport, alerting: Alerting) -> Verdict:
+    """The newest panes against the others of the window: a drop below the share that is left, by more than chance."""
+    newest = max(1, len(report.counts) // NEWEST)
+    recent, before = sum(report.counts[-newest:]), sum(report.counts[:-newest])
+    others = len(report.counts) - newest
+    if not before:
+        return Verdict(TRAFFIC, "volume", "insufficient")
+    ratio = (recent / newest) / (before / others)
+    threshold = 1.0 - alerting.volume_drop
+    by_chance = float(bdtr(recent, recent + before, newest / len(report.counts)))
+    state: VerdictState = "breach" if ratio < threshold and by_chance < CHANCE else "between"
+    if ratio >= 1.0 - alerting.volume_drop * alerting.traffic.hysteresis:
+        state = "clear"
+    evidence = {"recent": recent / newest, "before": before / others}
+    return Verdict(TRAFFIC, "volume", state, ratio, threshold, evidence)
+
+
+def _feedback_stopped(report: TrafficReport) -> Verdict:
+    """No feedback for more than twice the longest of the last pauses."""
+    if report.feedback_gaps < PAUSES:
+        return Verdict(FEEDBACK, "stopped", "insufficient")
+    silent, limit = report.feedback_silent, 2 * report.feedback_longest
+    state: VerdictState = "breach" if silent > limit else "clear" if silent <= report.feedback_longest else "between"
+    evidence = {"silent_panes": silent, "longest_pause": report.feedback_longest}
+    return Verdict(FEEDBACK, "stopped", state, float(silent), float(limit), evidence)
+
+
+def _coverage(report: TrafficReport, alerting: Alerting, min_samples: int) -> Verdict:
+    """The share with feedback in the window before this one, against its slow mean."""
+    usual, threshold = report.usual_coverage, report.usual_coverage * (1.0 - alerting.coverage_drop)
+    if usual * report.n < min_samples:
+        return Verdict(FEEDBACK, "coverage", "insufficient")
+    state: VerdictState = "breach" if report.coverage < threshold else "between"
+    if report.coverage >= usual * (1.0 - alerting.coverage_drop * alerting.feedback.hysteresis):
+        state = "clear"
+    evidence = {"coverage": report.coverage, "usual_coverage": usual}
+    return Verdict(FEEDBACK, "coverage", state, report.coverage, threshold, evidence)
+
+
+def of_monitor(report: MonitorReport, alerting: Alerting) -> Iterator[Verdict]:
+    """A worker's lag and its dead letters."""
+    low = alerting.monitor.hysteresis
+    behind = report.behind_seconds
+    state: VerdictState = "breach" if behind > alerting.lag_seconds else "between"
+    if behind <= alerting.lag_seconds * low:
+        state = "clear"
+    yield Verdict(MONITOR, f"lag of {report.worker}", state, behind, alerting.lag_seconds, {"lag": report.lag})
+    dead = sum(report.dead_letters.values())
+    share, threshold = dead / max(report.n, dead, 1), alerting.dead_letter_share
+    state = "breach" if share > threshold and dead >= FEWEST_DEAD else "between"
+    if share <= threshold * low:
+        state = "clear"
+    evidence = {"dead_letters": report.dead_letters}
+    yield Verdict(MONITOR, f"dead letters of {report.worker}", state, share, threshold, evidence)

@@ -1,0 +1,32 @@
+"""What a rule says of one report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+VerdictState = Literal["breach", "clear", "between", "insufficient", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One rule on one window. `subject` is what of the model it speaks of (`features`, a feature's name).
+
+    `between` neither fires nor resolves, `insufficient` is not judged at all, `off` is not wanted: what fires is
+    resolved. `value` and `threshold` are the ones that decided, None where there was nothing to compare. `severe`:
+    a breach that makes the alert critical, whatever its rule's level.
+    """
+
+    rule: str
+    subject: str
+    state: VerdictState
+    value: float | None = None
+    threshold: float | None = None
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    severe: bool = False
+
+
+def off(rule: str, subject: str, reason: str) -> Verdict:
+    """The verdict of a rule that nobody asks for any more."""
+    return Verdict(rule, subject, "off", evidence={"reason": reason})

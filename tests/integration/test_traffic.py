@@ -1,0 +1,73 @@
+"""A model that is served live: its predictions stop and come again, through a real worker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from app.registration import monitoring_of, register
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import ensure_topics
+from tests.stream import MODEL, MONITORING, VERSION, frame, worker
+from topics.events import AlertEvent
+from topics.registry import ALERTS, PREDICTIONS
+
+LIVE = MONITORING | {"windows": {"pane": 1, "panes": 5, "allowance": 0, "idle_after": 1, "retention": 60}}
+
+
+@pytest.mark.timeout(120)
+async def test_traffic_that_stops_fires_and_is_resolved_when_it_comes_again(settings: Settings) -> None:
+    await ensure_topics(settings)
+    await register(settings, MODEL, VERSION, frame(2000), monitoring_of(LIVE))
+    consumer = AIOKafkaConsumer(
+        ALERTS.full_name(settings.prefix), bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest"
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all")
+    await producer.start()
+    await consumer.start()
+    seen: list[str] = []
+    served = asyncio.Event()
+    served.set()
+
+    async def serve() -> None:
+        rows = frame(100).to_dict("records")
+        for i in range(100_000):
+            await served.wait()
+            row, key = rows[i % len(rows)], uuid.uuid4().hex
+            event = {
+                "prediction_id": key, "model": MODEL, "model_version": VERSION, "timestamp": time.time(),
+                "features": {"size": row["size"], "colour": row["colour"]}, "prediction": row["prediction"],
+            }  # fmt: skip
+            await producer.send_and_wait(
+                PREDICTIONS.full_name(settings.prefix), msgspec.json.encode(event), key.encode()
+            )
+            await asyncio.sleep(0.02)  # fifty a second
+
+    async def until(wanted: str, seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            async for record in consumer:
+                alert = msgspec.json.decode(record.value, type=AlertEvent)
+                if (alert.rule, alert.labels["subject"]) == ("traffic", "stopped"):
+                    seen.append(alert.status)
+                    if alert.status == wanted:
+                        return
+
+    serving = asyncio.create_task(serve())
+    try:
+        with worker(settings):
+            await asyncio.sleep(7)  # a window of event time, which for live traffic is the wall clock
+            assert seen == []
+            served.clear()
+            await until("firing", 40)
+            served.set()
+            await until("resolved", 40)
+    finally:
+        serving.cancel()
+        await producer.stop()
+        await consumer.stop()
+    assert seen == ["firing", "resolved"]

@@ -1,0 +1,41 @@
+"""What a worker notes of itself."""
+
+from __future__ import annotations
+
+from agents.monitor import EVERY, SelfMonitor
+from app.ingest.decoding import Rejected
+from tests.unit.reports import StubRecord
+
+
+def test_a_report_sums_lag_over_partitions_and_counts_dead_letters_by_reason() -> None:
+    clock = [1000.0]
+    monitor = SelfMonitor("workers", "w1", wall=lambda: clock[0])
+    run = [StubRecord(offset, b"", timestamp=990_000) for offset in range(5)]
+    monitor.read("predictions", 0, run, end=15)
+    monitor.read("predictions", 1, run, end=5)
+    monitor.read("predictions", 1, [], end=9)  # a tick says nothing
+    monitor.rejected([Rejected(run[0], f"unknown `model_version`: m {i} is not registered") for i in range(3)])
+    assert monitor.due() is None
+    clock[0] += EVERY
+    report = monitor.due()
+    assert report is not None
+    assert (report.model, report.model_version, report.worker, report.n) == ("driftline", "workers", "w1", 10)
+    assert (report.lag, report.behind_seconds) == ({"predictions": 10}, 10.0 + EVERY)
+    assert report.dead_letters == {"unknown `model_version`": 3}
+    clock[0] += EVERY
+    monitor.read("predictions", 0, [StubRecord(14, b"", timestamp=1_020_000)], end=15)
+    again = monitor.due()
+    assert again is not None
+    assert (again.n, again.lag, again.behind_seconds, again.dead_letters) == (1, {"predictions": 0}, 0.0, {})
+    assert again.window_start == report.window_end
+
+
+def test_partitions_that_others_have_now_are_no_lag() -> None:
+    clock = [1000.0]
+    monitor = SelfMonitor("workers", "w1", wall=lambda: clock[0])
+    monitor.read("feedback", 0, [StubRecord(0, b"")], end=100)
+    monitor.forget()
+    clock[0] += EVERY
+    report = monitor.due()
+    assert report is not None
+    assert (report.lag, report.behind_seconds) == ({}, 0.0)

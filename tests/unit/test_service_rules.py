@@ -1,0 +1,131 @@
+"""Traffic, feedback and the monitor itself, against plain recomputation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest, poisson
+
+from app.alerting.lifecycle import Transition
+from app.alerting.message import alert_of
+from app.alerting.rules import Verdict, rule_of, verdicts_of
+from app.core.config import Alerting, Monitoring, Rule
+from tests.unit.reports import START, end_of
+from topics.events import AnyReport, MonitorReport, TrafficReport
+
+MONITORING = Monitoring()
+ENVELOPE: dict[str, Any] = {
+    "model": "income", "model_version": "3", "profile_id": "abc", "window_start": end_of(-4), "window_end": end_of(0),
+    "revision": 1, "sufficient": True, "emitted_at": START,
+}  # fmt: skip
+
+
+def traffic(counts: list[int], **changes: Any) -> TrafficReport:
+    """A window's panes, with feedback as usual."""
+    fields: dict[str, Any] = {
+        **ENVELOPE, "n": sum(counts), "counts": tuple(counts), "silent": 0, "usual": float(np.mean(counts)),
+        "coverage": 0.8, "usual_coverage": 0.8, "feedback_silent": 0, "feedback_longest": 3, "feedback_gaps": 20,
+        "feedback": 1000, "duplicates": 0, "late": 0, "expired": 0,
+    }  # fmt: skip
+    return TrafficReport(**fields | changes)
+
+
+def monitor(**changes: Any) -> MonitorReport:
+    fields: dict[str, Any] = {
+        **ENVELOPE, "n": 10_000, "worker": "w1", "lag": {"predictions": 5}, "behind_seconds": 1.0, "dead_letters": {},
+    }  # fmt: skip
+    return MonitorReport(**fields | changes)
+
+
+def found(report: AnyReport, monitoring: Monitoring = MONITORING) -> dict[tuple[str, str], Verdict]:
+    return {(v.rule, v.subject): v for v in verdicts_of(report, monitoring)}
+
+
+@given(st.floats(0.01, 50.0), st.integers(0, 200))
+def test_silence_breaches_once_the_usual_rate_makes_it_rarer_than_one_in_a_thousand(usual: float, silent: int) -> None:
+    verdict = found(traffic([5] * 12, silent=silent, usual=usual))["traffic", "stopped"]
+    rare = bool(poisson.pmf(0, usual * silent) < 0.001)
+    assert (verdict.state == "breach") == rare
+    assert (verdict.state == "clear") == (silent == 0)
+
+
+@given(st.lists(st.integers(0, 60), min_size=2, max_size=60))
+def test_volume_drops_below_half_and_by_more_than_chance(counts: list[int]) -> None:
+    newest = max(1, len(counts) // 12)
+    recent, before = counts[-newest:], counts[:-newest]
+    verdict = found(traffic(counts))["traffic", "volume"]
+    if not sum(before):
+        assert verdict.state == "insufficient"
+        return
+    ratio = np.mean(recent) / np.mean(before)
+    p = binomtest(sum(recent), sum(counts), newest / len(counts), alternative="less").pvalue if sum(counts) else 1.0
+    assert (verdict.state == "breach") == (ratio < 0.5 and p < 0.001)
+    assert verdict.value == pytest.approx(ratio)
+    if ratio >= 0.55 + 1e-9:
+        assert verdict.state == "clear"
+
+
+@pytest.mark.parametrize(
+    ("silent", "longest", "gaps", "state"),
+    [(0, 3, 20, "clear"), (3, 3, 20, "clear"), (4, 3, 20, "between"), (6, 3, 20, "between"), (7, 3, 20, "breach"),
+     (100, 3, 4, "insufficient")],
+)  # fmt: skip
+def test_feedback_stops_after_twice_its_longest_pause(silent: int, longest: int, gaps: int, state: str) -> None:
+    report = traffic([50] * 12, feedback_silent=silent, feedback_longest=longest, feedback_gaps=gaps)
+    assert found(report)["feedback", "stopped"].state == state
+
+
+@pytest.mark.parametrize(
+    ("coverage", "usual", "state"),
+    [(0.8, 0.8, "clear"), (0.45, 0.8, "clear"), (0.42, 0.8, "between"), (0.39, 0.8, "breach"),
+     (0.0, 0.1, "insufficient")],
+)  # fmt: skip
+def test_coverage_falls_below_half_of_what_is_usual(coverage: float, usual: float, state: str) -> None:
+    report = traffic([50] * 12, coverage=coverage, usual_coverage=usual)
+    assert found(report)["feedback", "coverage"].state == state
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "state"),
+    [({}, "lag", "clear"), ({"behind_seconds": 61.0}, "lag", "breach"), ({"behind_seconds": 57.0}, "lag", "between"),
+     ({}, "dead letters", "clear"), ({"dead_letters": {"late": 101}}, "dead letters", "breach"),
+     ({"dead_letters": {"late": 95}}, "dead letters", "between"), ({"n": 4, "dead_letters": {"x": 4}}, "dead letters",
+     "between")],
+)  # fmt: skip
+def test_the_monitor_tells_of_its_own_lag_and_dead_letters(changes: dict[str, Any], subject: str, state: str) -> None:
+    assert found(monitor(**changes))["monitor", f"{subject} of w1"].state == state
+
+
+def test_too_little_known_neither_fires_nor_resolves_and_rules_can_be_switched_off() -> None:
+    report = traffic([0] * 12, silent=40, usual=9.0, sufficient=False)
+    assert {v.state for v in found(report).values()} == {"insufficient"}
+    off = Monitoring(alerting=Alerting(traffic=Rule(enabled=False), feedback=Rule(enabled=False)))
+    assert {v.state for v in found(report, off).values()} == {"off"}
+
+
+@pytest.mark.parametrize(
+    ("report", "key", "title", "words"),
+    [
+        (traffic([9] * 8 + [0] * 4, silent=4, usual=9.0), ("traffic", "stopped"),
+         "income 3: no predictions come any more", "None in the last 4 panes; usually there are 9 in one."),
+        (traffic([9] * 11 + [1]), ("traffic", "volume"), "income 3: predictions have dropped suddenly",
+         "1 in a pane lately"),
+        (traffic([9] * 12, feedback_silent=9), ("feedback", "stopped"), "income 3: no feedback comes any more",
+         "None for 9 panes; its longest pause lately was 3."),
+        (traffic([90] * 12, coverage=0.1), ("feedback", "coverage"), "income 3: fewer predictions get their feedback",
+         "10%; usual are 80%"),
+        (monitor(behind_seconds=90.0), ("monitor", "lag of w1"), "income 3: lag of w1 is too high",
+         "It is 90 s behind"),
+    ],
+)  # fmt: skip
+def test_alerts_say_what_happened(report: AnyReport, key: tuple[str, str], title: str, words: str) -> None:
+    verdict = found(report)[key]
+    fired = Transition(status="firing", window_end=end_of(1).timestamp(), started_at=end_of(0).timestamp())
+    rule = rule_of(verdict, MONITORING.alerting)
+    alert = alert_of(report, verdict, fired, rule, emitted_at=START)
+    assert (alert.rule, alert.title) == (key[0], title)
+    assert words in alert.message
