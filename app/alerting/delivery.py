@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from topics.events import AlertEvent
+from app.alerting.notification import Notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,10 @@ class Channel(Protocol):
     def name(self) -> str:
         """The channel's name."""
 
-    async def deliver(self, alert: AlertEvent) -> Outcome:
-        """Tell of one transition.
+    async def deliver(self, notification: Notification) -> Outcome:
+        """Tell of one group of alerts.
 
         Promises: it answers, and never raises for what the outside does; `Delivered` only once the other side
-        has it; the same alert may come again after a crash. Reasons hold no secrets.
+        has it; the same notification, by its id, may come again after a crash. It may be cancelled, when an attempt
+        takes too long. Reasons hold no secrets.
         """

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from app.core.notifying import Route
+
 
 @dataclass(frozen=True, slots=True)
 class Windows:
@@ -76,7 +78,8 @@ class Alerting:
     `critical_feature`: the rule of each of the `critical_features`, whatever `data_drift` is set to.
     `missing_share`: how far a feature's share of missing values may rise above its share in the reference, in
     absolute terms: with 0.05 a feature that is missing in 30 % of the reference's rows may be missing in 35 %. The
-    rise must also be more than chance. Above it, `data_quality` is breached.
+    rise must also be more than chance. Above it, `data_quality` is breached. `routes`: asked before those of
+    driftline.toml; `channels`: told where no route fits.
     """
 
     data_drift: Rule = field(default_factory=Rule)
@@ -87,6 +90,7 @@ class Alerting:
     critical_features: tuple[str, ...] = ()
     missing_share: float = 0.05
     channels: tuple[str, ...] = ("log", "file")
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from app.runtime.supervisor import ChildFailed
 from app.runtime.topic_admin import ensure_topics
 from app.stack import Stack
 from tests import stream
+from tests.unit.notifications import alert_event
 from tests.unit.reports import drift_report, end_of, feature
-from tests.unit.test_channels import alert_event
 from topics.events import DriftReport
 from topics.registry import ALERTS, REPORTS
 
