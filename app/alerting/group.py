@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -112,11 +113,13 @@ def evaluate(group: Group, muted: Muted, now: float) -> tuple[Group, list[Tellin
             reasons[channel] = Reason.UNDER_WAY
             continue
         decision = decide(_heard(teller), firing, resolved, quiet, teller.policy.repeat, now)
+        if teller.policy.journal:  # it is told of what is new alone
+            decision = dataclasses.replace(decision, firing=decision.new)
         tellers[channel], reasons[channel] = _timed(teller, decision, now)
         if reasons[channel] is Reason.WAITING or not (decision.tells or teller.backlog):
             continue
-        told = decision.new if teller.policy.journal else decision.firing
-        transitions = (*teller.backlog, *(group.members[name] for name in (*told, *decision.resolved)))
+        told = (*decision.firing, *decision.resolved)
+        transitions = (*teller.backlog, *(group.members[name] for name in told))
         tellings.append(
             Telling(
                 channel,
