@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from app.alerting.delivery import Channel, Outcome, Permanent, Retryable
+from app.alerting.delivery import Channel, Outcome, Permanent, attempt
 from app.alerting.retrying import Pending
 
 
@@ -76,16 +76,4 @@ class Deliveries:
         if channel is None:
             known = ", ".join(sorted(self._channels))
             return Permanent(f"alerting.channels: there is no {pending.channel!r}, only {known}")
-        return await attempt(channel, pending, self._attempt_seconds)
-
-
-async def attempt(channel: Channel, pending: Pending, seconds: float) -> Outcome:
-    """One attempt, in bounded time."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await channel.deliver(pending.notification)
-    except TimeoutError:
-        return Retryable(f"no answer in {seconds:g} s")
-    except Exception as error:  # noqa: BLE001 - one broken channel must not stop the others, nor the stream
-        # Only the type: an error's words may hold an address with a secret in it.
-        return Permanent(f"the channel failed with {type(error).__name__}")
+        return await attempt(channel, pending.notification, self._attempt_seconds)

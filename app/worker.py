@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import msgspec
 from agents.alerts import Alerts
 from agents.join import Join
 from agents.notify import Notify
+from agents.notify_settings import CurrentMuting, patience_of, routing_of
 from agents.pane_events import key_of, partition_of
 from agents.windows import WindowsAgent
 from app.alerting.channels import channels_of
@@ -24,19 +26,22 @@ from app.runtime.models_view import ModelsView
 from app.runtime.producer import Outgoing, Producer
 from app.runtime.quarantine import Quarantine, Quarantined
 from app.runtime.settings import Settings
+from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import ensure_topics
 from topics.events import PaneEvent
 from topics.registry import ALERTS, DEAD_LETTERS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
 
 log = logging.getLogger(__name__)
 
-STOP_SECONDS = 8.0
+STOP_SECONDS = 6.0
+TELLING_SECONDS = 2.0
+"""How long a worker that stops waits for what it is telling; what it does not see the end of is told again."""
 
 
 class Worker:
     """Everything that a worker process holds, wired once."""
 
-    def __init__(self, settings: Settings, producer: Producer, models: ModelsView) -> None:
+    def __init__(self, settings: Settings, producer: Producer, models: ModelsView, silences: SilencesView) -> None:
         self.settings = settings
         self.producer = producer
         self.models = models
@@ -48,7 +53,10 @@ class Worker:
         )
         page = f"http://{settings.api_host}:{settings.api_port}"
         self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=page)
-        self.notify = Notify(tables["notify"], self._monitoring, channels_of(settings.alerts_dir))
+        self.notify = Notify(
+            tables["notify"], self._monitoring, channels_of(settings.alerts_dir),
+            routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
+        )  # fmt: skip
         self._bind()
 
     def _monitoring(self, model: str, version: str) -> Monitoring | None:
@@ -69,6 +77,7 @@ class Worker:
             log.info("partitions revoked: their state is dropped, and recovered when they come back")
             self.join.forget()
             self.windows.forget()
+            self.notify.forget()
 
         # Connected strongly: a signal keeps weak references, and a local function would be gone at once.
         self._revoked = revoked
@@ -85,13 +94,14 @@ class Worker:
             await self.alerts.handle(partition, run, self.publish, self.reject)
 
     async def _notify(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
-        if run:
-            await self.notify.handle(partition, run, self.publish, self.reject)
+        await self.notify.handle(partition, run, self.publish, self.reject)
 
     # What agents send with
 
     async def publish(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
-        """One record, acknowledged."""
+        """One record, acknowledged. An alert goes to the partition of its model version, as its report did."""
+        if topic is ALERTS and partition is None:
+            partition = partition_of(*_model_of(value), self.settings.partitions)
         await self.producer.send(topic, key, value, partition)
 
     async def publish_panes(self, events: Sequence[PaneEvent]) -> None:
@@ -116,6 +126,15 @@ class Worker:
         refused = await self.producer.send_many(topic, records)
         if refused:
             raise RuntimeError(f"{topic.name}: {refused[0].reason}")
+
+
+class _Labelled(msgspec.Struct):
+    labels: dict[str, str]
+
+
+def _model_of(alert: bytes) -> tuple[str, str]:
+    labels = msgspec.json.decode(alert, type=_Labelled).labels
+    return labels.get("model", ""), labels.get("model_version", "")
 
 
 def _dead_letter(rejected: Rejected) -> Outgoing:
@@ -145,8 +164,8 @@ async def _run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     await ensure_topics(settings)
-    async with Producer(settings) as producer, ModelsView(settings) as models:
-        worker = Worker(settings, producer, models)
+    async with Producer(settings) as producer, ModelsView(settings) as models, SilencesView(settings) as silences:
+        worker = Worker(settings, producer, models, silences)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         worker.app.finalize()
         await worker.app.start()
@@ -159,6 +178,8 @@ async def _run(settings: Settings) -> int:
         if crashed.is_set():
             log.critical("the worker crashed: %r", worker.app.crash_reason)
             return FAILED
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(worker.notify.stop(), TELLING_SECONDS)
         try:
             await asyncio.wait_for(worker.app.stop(), STOP_SECONDS)
         except TimeoutError:

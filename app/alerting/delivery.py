@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,3 +48,15 @@ class Channel(Protocol):
         has it; the same notification, by its id, may come again after a crash. It may be cancelled, when an attempt
         takes too long. Reasons hold no secrets.
         """
+
+
+async def attempt(channel: Channel, notification: Notification, seconds: float) -> Outcome:
+    """One attempt, in bounded time, that answers whatever the channel does."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await channel.deliver(notification)
+    except TimeoutError:
+        return Retryable(f"no answer in {seconds:g} s")
+    except Exception as error:  # noqa: BLE001 - one broken channel must not stop the others, nor the stream
+        # Only the type: an error's words may hold an address with a secret in it.
+        return Permanent(f"the channel failed with {type(error).__name__}")

@@ -10,18 +10,14 @@ from msgspec import Struct
 
 from app.alerting.muting import SAME_MODEL, labels_of
 from app.core.config import Alerting
-from app.core.matching import LABELS, Matcher, MatcherError, all_match, matchers_of
-from app.core.notifying import LEVELS, Route
+from app.core.matching import Matcher, MatcherError, all_match, matchers_of
+from app.core.notifying import LEVELS, Route, check_labels, check_route
 from topics.events import AlertEvent
 
 JOURNALS = frozenset({"log", "file"})
 """Channels that bother nobody: they are told of every transition at once, and of nothing again."""
 
 DEFAULT = "default"
-
-
-class RouteError(ValueError):
-    """A route that cannot be used; names it."""
 
 
 class Policy(Struct, frozen=True, kw_only=True):
@@ -56,9 +52,7 @@ class Routing:
 
     def check(self) -> None:
         """Raises RouteError for the first that cannot be used."""
-        for name in self.group_by:
-            if name not in LABELS:
-                raise RouteError(f"group_by: there is no label {name!r}; known are {', '.join(LABELS)}")
+        check_labels("group_by", self.group_by)
         for number, route in enumerate(self.routes):
             check_route(f"routes[{number}]", route)
 
@@ -111,20 +105,3 @@ def name_of(route: Route) -> str:
     """A route's name, or what it is made of: the same wherever it stands in the list."""
     made_of = ",".join([*route.matchers, f"level>={route.min_level}"]) + "->" + ",".join(route.channels)
     return route.name or made_of
-
-
-def check_route(where: str, route: Route) -> None:
-    """Raises RouteError, `where` first."""
-    try:
-        matchers_of(route.matchers)
-    except MatcherError as error:
-        raise RouteError(f"{where}.matchers: {error}") from None
-    if not route.channels:
-        raise RouteError(f"{where}.channels: name at least one")
-    for name in route.group_by:
-        if name not in LABELS:
-            raise RouteError(f"{where}.group_by: there is no label {name!r}; known are {', '.join(LABELS)}")
-    for named in ("group_wait_seconds", "group_interval_seconds", "repeat_seconds"):
-        value = getattr(route, named)
-        if value is not None and not value >= 0:
-            raise RouteError(f"{where}.{named}: must not be below 0")

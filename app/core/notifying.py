@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from app.core.matching import LABELS, MatcherError, matchers_of
 
 Level = Literal["info", "warning", "error", "critical"]
 LEVELS: tuple[Level, ...] = ("info", "warning", "error", "critical")
@@ -59,3 +62,29 @@ DEFAULT_INHIBIT = (
     ),
 )
 """Without traffic the last windows are small and odd: that they seem to have drifted is no news."""
+
+
+class RouteError(ValueError):
+    """A route that cannot be used; names it."""
+
+
+def check_route(where: str, route: Route) -> None:
+    """Raises RouteError, `where` first."""
+    try:
+        matchers_of(route.matchers)
+    except MatcherError as error:
+        raise RouteError(f"{where}.matchers: {error}") from None
+    if not route.channels:
+        raise RouteError(f"{where}.channels: name at least one")
+    check_labels(f"{where}.group_by", route.group_by)
+    for name in ("group_wait_seconds", "group_interval_seconds", "repeat_seconds"):
+        value = getattr(route, name)
+        if value is not None and not value >= 0:
+            raise RouteError(f"{where}.{name}: must not be below 0")
+
+
+def check_labels(where: str, names: Iterable[str]) -> None:
+    """Raises RouteError for a label that there is not."""
+    for name in names:
+        if name not in LABELS:
+            raise RouteError(f"{where}: there is no label {name!r}; known are {', '.join(LABELS)}")
