@@ -10,7 +10,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench bench-throughput lock clean
+.PHONY: help setup demo test long lint format bench bench-throughput lock clean
 .SUFFIXES:
 
 help:
@@ -35,6 +35,9 @@ demo: setup ## watch a model drift, fall, alert and recover; EXIT=1 ends after t
 
 test: setup lint ## all that .ci/run runs: lint, types, import rules, tests
 	@$(BIN)/pytest
+
+long: setup ## the tests that take minutes, at full size
+	@$(BIN)/pytest -m long
 
 lint: setup ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check .

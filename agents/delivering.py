@@ -32,6 +32,7 @@ class Deliveries:
         self._tasks: dict[tuple[int, str], tuple[str, asyncio.Task[None]]] = {}
         self._over: dict[tuple[int, str], Attempted] = {}
         self._collected = asyncio.Event()
+        self._ours = set[int]()
 
     def start(self, partition: int, pending: Pending) -> bool:
         """Begin the next attempt; answers whether there was room for it, or it is under way already."""
@@ -45,24 +46,27 @@ class Deliveries:
 
     def _taken(self, channel: str) -> int:
         under_way = sum(name == channel for name, _ in self._tasks.values())
-        return under_way + sum(one.channel == channel for one in self._over.values())
+        ours = [one for one in self._over.values() if one.partition in self._ours]
+        return under_way + sum(one.channel == channel for one in ours)
 
     def collect(self, partition: int) -> Iterator[Attempted]:
         """The attempts of a partition that are over, each once."""
+        self._ours.add(partition)
         for key in [key for key in self._over if key[0] == partition]:
             yield self._over.pop(key)
         self._collected.set()
 
     def forget(self) -> None:
-        """Drop the answers that nobody has collected. What is under way goes on, and is collected if its partition
-        comes back; else it has been told by us, and whoever has the partition now does not know."""
-        self._over.clear()
+        """Partitions move. What is over or under way is collected if its partition comes back; if another worker has
+        it, that one does not know of it, and tells again. Answers that nobody came for until now are dropped."""
+        self._over = {key: one for key, one in self._over.items() if one.partition in self._ours}
+        self._ours.clear()
 
     async def settle(self) -> None:
         """Return once nothing is under way and all of it has been collected."""
         while self._tasks:
             await asyncio.wait([task for _, task in self._tasks.values()])
-        while self._over:
+        while any(one.partition in self._ours for one in self._over.values()):
             self._collected.clear()
             await self._collected.wait()
 

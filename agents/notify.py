@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -51,10 +51,11 @@ _alerts = msgspec.json.Decoder(AlertEvent)
 class Notify:
     """The agent's logic. `table` holds the watermarks, the groups, and what is under way; see `NotifyState`.
 
-    `muting` answers what is silenced at the moment. Times are the wall clock's, taken when a run or a tick comes.
+    `saved` returns once what was written to the table is in its changelog. `muting` answers what is silenced at the
+    moment. Times are the wall clock's, taken when a run or a tick comes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with, each with its default
         self,
         table: MutableMapping[str, bytes],
         models: Models,
@@ -63,6 +64,7 @@ class Notify:
         routing: Routing | None = None,
         muting: Callable[[], Muting] = Muting,
         patience: Patience | None = None,
+        saved: Callable[[], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rng: random.Random | None = None,
     ) -> None:
@@ -71,6 +73,7 @@ class Notify:
         self._routing = routing or Routing()
         self._muting = muting
         self._patience = patience or Patience()
+        self._saved = saved
         self._now = now
         self._rng = rng or random.Random()
         self._deliveries = Deliveries(channels, attempt_seconds=self._patience.attempt_seconds, at_once=AT_ONCE)
@@ -108,9 +111,12 @@ class Notify:
             elif not state.taken(alert.alert_id):
                 changed |= self._take(state, alert, now)
         self._decide(state, self._due(partition, state, changed, now.timestamp()), now)
+        new = any(pending.attempts == 0 and pending.since == now.timestamp() for pending in state.pending.values())
         state.write()
         if records:
             advance(self._table, partition, records[-1].offset + 1)
+        if new:
+            await self._save()
         self._begin(partition, state, now.timestamp())
         self._prune(partition, state, now.timestamp())
 
@@ -128,8 +134,15 @@ class Notify:
             if pending is not None and pending.attempts == one.attempt and not pending.outcome:
                 state.pending[one.notification_id] = self._after(pending, one, now)
         state.write()
-        for pending in [pending for pending in state.pending.values() if pending.outcome]:
+        done = [pending for pending in state.pending.values() if pending.outcome]
+        if done:
+            await self._save()
+        for pending in done:
             await self._record(state, pending, publish)
+
+    async def _save(self) -> None:
+        if self._saved is not None:
+            await self._saved()
 
     def _after(self, pending: Pending, one: Attempted, now: float) -> Pending:
         if isinstance(one.outcome, Retryable) and one.outcome.after is not None:

@@ -56,6 +56,7 @@ class Worker:
         self.notify = Notify(
             tables["notify"], self._monitoring, channels_of(settings.alerts_dir),
             routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
+            saved=self._saved,
         )  # fmt: skip
         self._bind()
 
@@ -95,6 +96,15 @@ class Worker:
 
     async def _notify(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
         await self.notify.handle(partition, run, self.publish, self.reject)
+
+    async def _saved(self) -> None:
+        """Return once all that was written to tables is in their changelogs."""
+        producer = self.app.producer
+        await producer.flush()
+        while producer.buffer.size:  # its flush gives up when nothing was sent for a moment
+            await producer.flush()
+        await asyncio.sleep(0)
+        await producer.flush()
 
     # What agents send with
 

@@ -21,8 +21,8 @@ class Teller(Struct, frozen=True, kw_only=True):
     """One channel of a group.
 
     `told` counts what is under way as told. `changed_at`: since when there has been something to tell. `sequence`
-    counts notifications; `pending` names the one under way. `backlog`: transitions that a journal has not been told
-    of, and that later ones have taken the place of.
+    counts notifications; `pending` names the one under way, `heard` the alerts that were known to fire before it.
+    `backlog`: transitions that a journal has not been told of, and that later ones have taken the place of.
     """
 
     policy: Policy
@@ -30,6 +30,7 @@ class Teller(Struct, frozen=True, kw_only=True):
     changed_at: float | None = None
     sequence: int = 0
     pending: str = ""
+    heard: tuple[str, ...] = ()
     backlog: tuple[AlertEvent, ...] = ()
 
 
@@ -129,8 +130,9 @@ def evaluate(group: Group, muted: Muted, now: float) -> tuple[Group, list[Tellin
                 teller.sequence + 1,
             )
         )
+        heard = () if teller.told is None else tuple(filter(teller.told.knows, teller.told.firing))
         tellers[channel] = replace(
-            teller, told=after_telling(_heard(teller), decision, firing, now), changed_at=None,
+            teller, heard=heard, told=after_telling(_heard(teller), decision, firing, now), changed_at=None,
             sequence=teller.sequence + 1, backlog=(),
         )  # fmt: skip
     return _tidied(replace(group, tellers=tellers)), tellings, reasons
@@ -205,6 +207,7 @@ def finished(
     if not delivered and teller.told is not None:
         known = teller.told.firing
         names = {alert.fingerprint for alert in firing if known.get(alert.fingerprint) == alert.alert_id}
+        names.difference_update(teller.heard)
         lost = tuple(sorted(names.union(teller.told.lost)))
         teller = replace(teller, told=replace(teller.told, lost=lost), backlog=_without_ends(teller.backlog, names))
     return _tidied(replace(group, tellers={**group.tellers, channel: teller}))

@@ -25,17 +25,13 @@ OnVersion = Annotated[str | None, typer.Option("--version", help="Of this versio
 OnRule = Annotated[str | None, typer.Option("--rule", help="Of this rule: data_drift, performance, …")]
 OnSubject = Annotated[str | None, typer.Option("--subject", help="About this feature, say.")]
 OnLevel = Annotated[str | None, typer.Option("--level", help="Of this level.")]
-Matchers = Annotated[
-    list[str] | None, typer.Option("--matcher", "-m", help="label=value, !=, =~, !~; repeatable.")
-]
+Matchers = Annotated[list[str] | None, typer.Option("--matcher", "-m", help="label=value, !=, =~, !~; repeatable.")]
 For = Annotated[str | None, typer.Option("--for", help="For how long: 30m, 2h, 1d12h.")]
 Until = Annotated[str | None, typer.Option("--until", help="Until when: 2026-06-01T12:00:00Z.")]
 Starts = Annotated[str | None, typer.Option("--starts", help="From when on. [default: now]")]
 Comment = Annotated[str | None, typer.Option("--comment", help="Why; somebody will ask.")]
 Author = Annotated[str | None, typer.Option("--author", help="Who. [default: your user name]")]
-Weekdays = Annotated[
-    str | None, typer.Option("--weekdays", help="Only on these: mon-fri or sat,sun.")
-]
+Weekdays = Annotated[str | None, typer.Option("--weekdays", help="Only on these: mon-fri or sat,sun.")]
 From = Annotated[str | None, typer.Option("--from", help="Only from this time of day on: 22:00.")]
 To = Annotated[str | None, typer.Option("--to", help="Only until this time of day; the next day's where not later.")]
 Zone = Annotated[str, typer.Option("--zone", help="The time zone of those times: Europe/Berlin.")]
