@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,3 +102,10 @@ def test_telling_once_is_enough(
     if decision.tells:
         again = decide(after_telling(told, decision, firing, now), firing, ended, muted, HOUR, now)
         assert not again.tells
+
+
+def test_every_reason_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "alerting.md").read_text()
+    table = page[page.index("| reason |") :].split("\n\n")[0]
+    documented = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+    assert sorted(documented) == sorted(reason.value for reason in Reason)
