@@ -141,8 +141,8 @@ async def send_alerts(settings: Settings, alerts: Sequence[AlertEvent]) -> None:
 class Recorded:
     """What the topic `deliveries` says, as it grows; and how often each notification had arrived when it said so."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._endpoint = endpoint
+    def __init__(self, arrived: Sequence[str]) -> None:
+        self._arrived = arrived
         self.events: list[DeliveryEvent] = []
         self.arrivals: dict[str, int] = {}
 
@@ -156,13 +156,13 @@ class Recorded:
         async for record in consumer:
             event = msgspec.json.decode(record.value, type=DeliveryEvent)
             self.events.append(event)
-            self.arrivals.setdefault(event.notification_id, self._endpoint.arrived.count(event.notification_id))
+            self.arrivals.setdefault(event.notification_id, self._arrived.count(event.notification_id))
 
 
 @asynccontextmanager
-async def recorded_of(settings: Settings, endpoint: Endpoint) -> AsyncIterator[Recorded]:
-    """Read `deliveries` from its beginning."""
-    recorded = Recorded(endpoint)
+async def recorded_of(settings: Settings, arrived: Sequence[str] = ()) -> AsyncIterator[Recorded]:
+    """Read `deliveries` from its beginning; `arrived` are the notifications that an endpoint has taken."""
+    recorded = Recorded(arrived)
     servers = settings.bootstrap_servers
     name = DELIVERIES.full_name(settings.prefix)
     consumer = AIOKafkaConsumer(name, bootstrap_servers=servers, auto_offset_reset="earliest")
@@ -214,7 +214,7 @@ async def test_kills_lose_no_alert_and_double_only_what_was_in_flight(
     ended = [resolved(alert) for alert in alerts[::3]]
     wanted = {alert.alert_id for alert in (*alerts, *ended)}
     with endpoint.running():
-        async with recorded_of(settings, endpoint) as recorded:
+        async with recorded_of(settings, endpoint.arrived) as recorded:
             for kill in range(kills):
                 await send_alerts(settings, alerts[kill * part : (kill + 1) * part])
                 enough = len(endpoint.told) + moments.randrange(1, part)
