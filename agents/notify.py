@@ -1,151 +1,264 @@
-"""Alerts are told through the channels of their model, each once, and what came of it is recorded."""
+"""Alerts are told in groups, through the channels of their routes, and what came of each telling is recorded.
+
+The order of writes is the promise: a notification is in the table before it is sent and before its group counts it as
+told; what came of it is in the table before it is published. A crash repeats the last step, and skips none.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 
+from agents.delivering import Attempted, Deliveries
+from agents.notify_state import NotifyState
 from agents.sending import Publish, Reject
 from agents.watermark import advance, next_offset, unapplied
-from app.alerting.delivery import Channel, Delivered, Outcome, Permanent, Retryable
+from app.alerting.composing import compose, within
+from app.alerting.delivery import Channel, Retryable
+from app.alerting.group import Group, Muted, Telling, arrive, evaluate, finished, under_way, waits, with_channels
+from app.alerting.muting import Muting
+from app.alerting.retrying import Patience, Pending, after_attempt
+from app.alerting.routing import Routing
+from app.alerting.telling import Reason
+from app.alerting.undelivered import delivery_events, key_of, undelivered_event
 from app.core.config import Alerting, Monitoring
 from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
-from topics.events import AlertEvent, DeliveryEvent
-from topics.registry import DELIVERIES, REPORTS
+from topics.events import AlertEvent
+from topics.registry import DELIVERIES, UNDELIVERED
 
 log = logging.getLogger(__name__)
 
 Models = Callable[[str, str], Monitoring | None]
 
-KEPT = timedelta(days=2 * REPORTS.retention_days)
-"""How long what came of an alert is remembered. An alert is sent again only by judging its report again, and that
-has left the log by then: it stays for the retention, and a segment (a week) longer at most."""
-PRUNED_EVERY = timedelta(days=1)
+AT_ONCE = 8
+"""Attempts a channel that are under way or not yet recorded: as many may be told again after a crash."""
+LOOKED_AT_EVERY = 1.0
+"""Seconds after which a group that nothing has happened to is looked at again: silences come and go."""
+PRUNED_EVERY = 86_400.0
+PASSING = frozenset({Reason.WAITING, Reason.UNDER_WAY, Reason.NOTHING_NEW})
+"""Reasons that hold most of the time."""
+LARGEST = 6 << 20
+"""Bytes of a notification; the topic of those that were given up takes 8 MiB."""
 
 _alerts = msgspec.json.Decoder(AlertEvent)
-_deliveries = msgspec.json.Decoder(DeliveryEvent)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How often a channel is tried, how long each attempt may take, and the waits between, in seconds."""
-
-    attempts: int = 4
-    attempt_seconds: float = 10.0
-    first_wait: float = 0.5
-    longest_wait: float = 10.0
-
-    def wait(self, attempt: int, asked: float | None) -> float:
-        """The wait after an attempt (from 1): doubled each time, longer where the channel asks for it."""
-        return min(self.longest_wait, max(self.first_wait * 2.0 ** (attempt - 1), asked or 0.0))
 
 
 class Notify:
-    """The agent's logic. `table` holds the watermarks, and what came of each alert on each channel, for `KEPT`."""
+    """The agent's logic. `table` holds the watermarks, the groups, and what is under way; see `NotifyState`.
 
-    def __init__(
+    `saved` returns once what was written to the table is in its changelog. `muting` answers what is silenced at the
+    moment. Times are the wall clock's, taken when a run or a tick comes.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with, each with its default
         self,
         table: MutableMapping[str, bytes],
         models: Models,
         channels: Mapping[str, Channel],
         *,
-        patience: Patience = Patience(),
+        routing: Routing | None = None,
+        muting: Callable[[], Muting] = Muting,
+        patience: Patience | None = None,
+        saved: Callable[[], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rng: random.Random | None = None,
     ) -> None:
         self._table = table
         self._models = models
-        self._channels = channels
-        self._patience = patience
+        self._routing = routing or Routing()
+        self._muting = muting
+        self._patience = patience or Patience()
+        self._saved = saved
         self._now = now
-        self._sleep = sleep
-        self._pruned: dict[int, datetime] = {}
+        self._rng = rng or random.Random()
+        self._deliveries = Deliveries(channels, attempt_seconds=self._patience.attempt_seconds, at_once=AT_ONCE)
+        self._states: dict[int, NotifyState] = {}
+        self._pruned: dict[int, float] = {}
+        self._looked_at: dict[int, float] = {}
+        self._reasons: dict[tuple[str, str], Reason] = {}
+        self._held_until: dict[str, float] = {}
+        self._stopping = False
 
     def position(self, partition: int) -> int | None:
         """The offset to read a partition of `alerts` from; None before anything was applied."""
         return next_offset(self._table, partition)
 
-    def knows(self, alert_id: str) -> bool:
-        """Whether an alert was told, or tried in vain, by this worker."""
-        return any(f"/{alert_id}/" in key for key in self._table)
+    def knows(self, alert: AlertEvent) -> bool:
+        """Whether everything has been told of an alert, or tried in vain, that is to be told by this worker."""
+        taken = [state for state in self._states.values() if state.taken(alert.alert_id)]
+        groups = [group for state in taken for group in state.groups_of(alert.fingerprint).values()]
+        return bool(taken) and not any(state.pending for state in taken) and not any(map(waits, groups))
+
+    def forget(self) -> None:
+        """Partitions come and go: what was decoded of the table is read anew when next asked for."""
+        self._states.clear()
+        self._deliveries.forget()
+
+    async def stop(self) -> None:
+        """Begin no more attempts; return once those under way are over and recorded, which the ticks do."""
+        self._stopping = True
+        await self._deliveries.settle()
 
     async def handle(self, partition: int, records: Sequence[Record], publish: Publish, reject: Reject) -> None:
-        """Take a run, an alert at a time: tell, write what came of it, publish that, raise the watermark."""
+        """Take a run, or a tick: record what is over, take the alerts, decide, and begin what is to be told."""
+        now = self._now()
+        state = self._state(partition)
+        await self._collect(partition, state, publish, now.timestamp())
+        changed = set[str]()
         for record in unapplied(self._table, partition, records):
             alert = _alert_of(record)
             if isinstance(alert, Rejected):
                 await reject([alert])
-            else:
-                await self._notify(partition, alert, publish)
-            advance(self._table, partition, record.offset + 1)
-        self._prune(partition)
+            elif not state.taken(alert.alert_id):
+                changed |= self._take(state, alert, now)
+        self._decide(state, self._due(partition, state, changed, now.timestamp()), now)
+        new = any(pending.attempts == 0 and pending.since == now.timestamp() for pending in state.pending.values())
+        state.write()
+        if records:
+            advance(self._table, partition, records[-1].offset + 1)
+        if new:
+            await self._save()
+        self._begin(partition, state, now.timestamp())
+        self._prune(partition, state, now.timestamp())
 
-    def _prune(self, partition: int) -> None:
-        """Forget what is too old to come again; of this partition only, because each writes its own keys."""
-        now = self._now()
-        if partition in self._pruned and now - self._pruned[partition] < PRUNED_EVERY:
-            return
-        self._pruned[partition] = now
-        keys = [key for key in self._table if key.startswith(f"{partition}/")]
-        for key in keys:
-            if now - _deliveries.decode(self._table[key]).delivered_at > KEPT:
-                del self._table[key]
+    def _state(self, partition: int) -> NotifyState:
+        if partition not in self._states:
+            self._states[partition] = NotifyState(self._table, partition)
+        return self._states[partition]
 
-    async def _notify(self, partition: int, alert: AlertEvent, publish: Publish) -> None:
-        keys = {name: f"{partition}/{alert.alert_id}/{name}" for name in self._names(alert)}
-        untold = [name for name, key in keys.items() if self._table.get(key) is None]
-        for event in await asyncio.gather(*(self._tell(name, alert) for name in untold)):
-            self._table[keys[event.channel]] = msgspec.json.encode(event)
-        for name, key in keys.items():  # of a repeat too: a crash may have come between writing and publishing
-            await publish(DELIVERIES, f"{alert.alert_id}/{name}".encode(), self._table[key], None)
+    # What is over
 
-    def _names(self, alert: AlertEvent) -> tuple[str, ...]:
+    async def _collect(self, partition: int, state: NotifyState, publish: Publish, now: float) -> None:
+        """Write what came of the attempts that are over, and publish it of the notifications that are done."""
+        for one in self._deliveries.collect(partition):
+            pending = state.pending.get(one.notification_id)
+            if pending is not None and pending.attempts == one.attempt and not pending.outcome:
+                state.pending[one.notification_id] = self._after(pending, one, now)
+        state.write()
+        done = [pending for pending in state.pending.values() if pending.outcome]
+        if done:
+            await self._save()
+        for pending in done:
+            await self._record(state, pending, publish)
+
+    async def _save(self) -> None:
+        if self._saved is not None:
+            await self._saved()
+
+    def _after(self, pending: Pending, one: Attempted, now: float) -> Pending:
+        if isinstance(one.outcome, Retryable) and one.outcome.after is not None:
+            self._held_until[one.channel] = now + one.outcome.after
+        after = after_attempt(pending, one.outcome, self._patience, now, self._rng)
+        if not after.outcome:
+            wait = after.next_at - now
+            log.warning(
+                "%s through %r not told yet, again in %.1f s: %s", _name(after), one.channel, wait, after.detail
+            )
+        return after
+
+    async def _record(self, state: NotifyState, pending: Pending, publish: Publish) -> None:
+        """Publish what came of a notification, then let its group go on."""
+        notification, channel = pending.notification, pending.channel
+        if pending.outcome == "failed":
+            log.error("%s through %r given up after %d: %s", _name(pending), channel, pending.attempts, pending.detail)
+            await publish(UNDELIVERED, key_of(pending), msgspec.json.encode(undelivered_event(pending)), None)
+        events = delivery_events(pending)
+        encoded = [(f"{event.alert_id}/{channel}".encode(), msgspec.json.encode(event)) for event in events]
+        await asyncio.gather(*(publish(DELIVERIES, key, value, None) for key, value in encoded))
+        del state.pending[notification.notification_id]
+        group = state.groups.get(notification.group)
+        if group is not None:
+            delivered = pending.outcome == "delivered"
+            state.groups[notification.group] = finished(
+                group, channel, notification.notification_id, notification.firing, delivered=delivered
+            )
+
+    # What comes
+
+    def _take(self, state: NotifyState, alert: AlertEvent, now: datetime) -> set[str]:
+        """Put a transition into the groups that its alert is in, and those that it belongs to; answers them."""
+        groups = state.groups_of(alert.fingerprint)
+        for to in self._routing.destinations(alert, self._alerting(alert)):
+            if to.group in groups or alert.status == "firing":
+                group = state.groups.get(to.group) or Group(labels=to.labels, members={}, tellers={})
+                groups[to.group] = with_channels(group, to.channels)
+        muted = self._muted(state, now)
+        for name, group in groups.items():
+            state.groups[name] = arrive(group, alert, muted)
+        state.take(alert.alert_id, now.timestamp())
+        return set(groups)
+
+    def _alerting(self, alert: AlertEvent) -> Alerting:
         monitoring = self._models(alert.labels.get("model", ""), alert.labels.get("model_version", ""))
-        alerting = Alerting() if monitoring is None else monitoring.alerting
-        return tuple(dict.fromkeys(alerting.channels))
+        return Alerting() if monitoring is None else monitoring.alerting
 
-    async def _tell(self, name: str, alert: AlertEvent) -> DeliveryEvent:
-        channel = self._channels.get(name)
-        if channel is None:
-            known = ", ".join(sorted(self._channels))
-            return self._event(name, alert, 0, Permanent(f"alerting.channels: there is no {name!r}, only {known}"))
-        attempt = 1
-        outcome = await self._attempt(channel, alert)
-        while isinstance(outcome, Retryable) and attempt < self._patience.attempts:
-            await self._sleep(self._patience.wait(attempt, outcome.after))
-            attempt += 1
-            outcome = await self._attempt(channel, alert)
-        return self._event(name, alert, attempt, outcome)
+    def _muted(self, state: NotifyState, now: datetime) -> Muted:
+        muting, firing = self._muting(), state.firing()
+        return lambda alert: muting.reason(alert, firing, now)
 
-    async def _attempt(self, channel: Channel, alert: AlertEvent) -> Outcome:
-        try:
-            async with asyncio.timeout(self._patience.attempt_seconds):
-                return await channel.deliver(alert)
-        except TimeoutError:
-            return Retryable(f"no answer in {self._patience.attempt_seconds:g} s")
-        except Exception as error:  # noqa: BLE001 - one broken channel must not stop the others, nor the stream
-            # Only the type: an error's words may hold an address with a secret in it.
-            return Permanent(f"the channel failed with {type(error).__name__}")
+    # What is to be told
 
-    def _event(self, name: str, alert: AlertEvent, attempts: int, outcome: Outcome) -> DeliveryEvent:
-        delivered = isinstance(outcome, Delivered)
-        detail = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
-        if not delivered:
-            log.error("alert %s not told through %r after %d attempts: %s", alert.alert_id, name, attempts, detail)
-        return DeliveryEvent(
-            alert_id=alert.alert_id,
-            fingerprint=alert.fingerprint,
-            channel=name,
-            outcome="delivered" if delivered else "failed",
-            attempts=attempts,
-            detail=detail,
-            delivered_at=self._now(),
-        )
+    def _due(self, partition: int, state: NotifyState, changed: set[str], now: float) -> list[str]:
+        """The groups to look at now."""
+        if not 0.0 <= now - self._looked_at.get(partition, -LOOKED_AT_EVERY) < LOOKED_AT_EVERY:
+            self._looked_at[partition] = now
+            return list(state.groups)
+        return [name for name, group in state.groups.items() if name in changed or waits(group)]
+
+    def _decide(self, state: NotifyState, names: Sequence[str], now: datetime) -> None:
+        muted = self._muted(state, now)
+        for name in names:
+            group, tellings, reasons = evaluate(state.groups[name], muted, now.timestamp())
+            self._tell_why(name, reasons)
+            for telling in tellings:
+                pending = self._pending(name, group, telling, now)
+                state.pending[pending.notification.notification_id] = pending
+                group = under_way(group, telling.channel, pending.notification.notification_id)
+            state.groups[name] = group
+
+    def _pending(self, name: str, group: Group, telling: Telling, now: datetime) -> Pending:
+        notification = within(compose(name, group.labels, telling, now), LARGEST)
+        at = now.timestamp()
+        return Pending(notification=notification, channel=telling.channel, since=at, next_at=at)
+
+    def _tell_why(self, name: str, reasons: Mapping[str, Reason]) -> None:
+        """Log each channel's reason when it changes."""
+        for channel, reason in reasons.items():
+            if self._reasons.get((name, channel)) is not reason:
+                self._reasons[name, channel] = reason
+                log.log(logging.DEBUG if reason in PASSING else logging.INFO, "%s, %r: %s", name, channel, reason.value)
+
+    # What is begun
+
+    def _begin(self, partition: int, state: NotifyState, now: float) -> None:
+        full = set[str]()
+        for pending in state.pending.values():
+            when = max(pending.next_at, self._held_until.get(pending.channel, 0.0))
+            if self._stopping or pending.outcome or pending.channel in full or when > now:
+                continue
+            if not self._deliveries.start(partition, pending):
+                full.add(pending.channel)
+
+    def _prune(self, partition: int, state: NotifyState, now: float) -> None:
+        if now - self._pruned.get(partition, -PRUNED_EVERY) >= PRUNED_EVERY:
+            self._pruned[partition] = now
+            state.prune(now)
+            known = {
+                (name, channel)
+                for one in self._states.values()
+                for name, g in one.groups.items()
+                for channel in g.tellers
+            }
+            self._reasons = {key: reason for key, reason in self._reasons.items() if key in known}
+
+
+def _name(pending: Pending) -> str:
+    return f"notification {pending.notification.notification_id} of {pending.notification.group}"
 
 
 def _alert_of(record: Record) -> AlertEvent | Rejected:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from api import problems
-from api.routes import dashboard, feedback, health, models, predict, predictions
+from api.routes import dashboard, feedback, health, models, predict, predictions, silences
 from api.services import Services
 from app.runtime.settings import Settings
 from app.serving import load_bundle
@@ -26,6 +26,6 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Driftline", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     problems.install(app)
-    for routes in (health, predict, predictions, feedback, models, dashboard):
+    for routes in (health, predict, predictions, feedback, models, silences, dashboard):
         app.include_router(routes.router)
     return app

@@ -17,6 +17,7 @@ from app.runtime.errors import BrokerUnavailable, TopicError
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
+from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import ensure_topics
 from app.serving import Bundle
 
@@ -34,6 +35,7 @@ class Services:
         self.bundle = bundle
         self.producer = Producer(settings)
         self.models = ModelsView(settings)
+        self.silences = SilencesView(settings)
         self.reports = ReportsView(settings)
         self.predicting = ThreadPoolExecutor(thread_name_prefix="predict")
         self.connected = asyncio.Event()
@@ -48,7 +50,7 @@ class Services:
         finally:
             connecting.cancel()
             await asyncio.gather(connecting, return_exceptions=True)
-            await asyncio.gather(self.reports.stop(), self.models.stop(), self.producer.stop())
+            await asyncio.gather(self.reports.stop(), self.models.stop(), self.silences.stop(), self.producer.stop())
             self.predicting.shutdown(wait=False, cancel_futures=True)
 
     async def _connect(self) -> None:
@@ -57,6 +59,7 @@ class Services:
                 await self.producer.start()
                 await ensure_topics(self.settings)
                 await self.models.start()
+                await self.silences.start()
                 await self.reports.start()
             except (BrokerUnavailable, KafkaError, TopicError, OSError) as error:
                 if str(error) != self.trouble:
@@ -68,12 +71,12 @@ class Services:
             else:
                 self.connected.set()
                 return
-            await self.models.stop()
+            await asyncio.gather(self.models.stop(), self.silences.stop())
             await asyncio.sleep(RECONNECT_SECONDS)
 
     @property
     def loaded(self) -> bool:
-        """Whether both views have read what there was when they started."""
+        """Whether the views have read what there was when they started."""
         return self.connected.is_set()
 
     async def check(self) -> str:
@@ -83,6 +86,7 @@ class Services:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 await self.models.catch_up()
+                await self.silences.catch_up()
                 await self.reports.check()
         except TimeoutError:
             return f"Kafka does not answer within {PROBE_SECONDS:g} s"

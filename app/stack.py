@@ -15,7 +15,7 @@ import httpx
 
 from app.runtime.broker import find_kafka
 from app.runtime.listening import listen
-from app.runtime.settings import ENV_PREFIX, Settings
+from app.runtime.settings import ENV_PREFIX, Settings, text_of
 from app.runtime.supervisor import ChildFailed, Command, Supervisor
 from app.runtime.topic_admin import ensure_topics
 
@@ -95,7 +95,7 @@ def _answers(url: str) -> bool:
 def _environment(settings: Settings) -> dict[str, str]:
     """This process's environment, with every setting in force."""
     values = settings.model_dump(mode="json", exclude_none=True)
-    return {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}}
+    return {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": text_of(value) for name, value in values.items()}}
 
 
 __all__ = ["ChildFailed", "NotReady", "Stack"]

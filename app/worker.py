@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib
 import logging
@@ -23,6 +24,7 @@ from agents.alerts import Alerts
 from agents.join import SOURCES, Join, TooManyDeadLetters
 from agents.monitor import MODEL, SelfMonitor
 from agents.notify import Notify
+from agents.notify_settings import CurrentMuting, patience_of, routing_of
 from agents.pane_events import key_of, partition_of
 from agents.sending import Reject
 from agents.windows import WindowsAgent
@@ -37,6 +39,7 @@ from app.runtime.models_view import ModelsView
 from app.runtime.producer import Outgoing, Producer
 from app.runtime.quarantine import Quarantine, Quarantined
 from app.runtime.settings import Settings
+from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import ensure_topics
 from app.runtime.transport import Log
 from app.runtime.watchdog import Watchdog, end_process
@@ -47,7 +50,9 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 3.0
 """To apply and save what the agents have been given."""
-STOP_SECONDS = 3.5
+STOP_SECONDS = 3.0
+TELLING_SECONDS = 1.5
+"""How long a worker that stops waits for what it is telling; what it does not see the end of is told again."""
 TELL_SECONDS = 10.0
 """To tell of an alert before the worker that raises it is gone."""
 LAST_SECONDS = 7.5
@@ -60,7 +65,7 @@ GARBAGE_THRESHOLD = 50_000
 class Worker:
     """Everything that a worker process holds, wired once."""
 
-    def __init__(self, settings: Settings, producer: Producer, models: ModelsView) -> None:
+    def __init__(self, settings: Settings, producer: Producer, models: ModelsView, silences: SilencesView) -> None:
         self.settings = settings
         self.producer = producer
         self.models = models
@@ -80,7 +85,11 @@ class Worker:
         page = f"http://{settings.api_host}:{settings.api_port}"
         self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=page)
         self.monitor = SelfMonitor(settings.group, platform.node())
-        self.notify = Notify(tables["notify"], self._monitoring, channels_of(settings.alerts_dir))
+        self.notify = Notify(
+            tables["notify"], self._monitoring, channels_of(settings.alerts_dir),
+            routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
+            saved=self._saved,
+        )  # fmt: skip
         self._bind()
 
     def _monitoring(self, model: str, version: str) -> Monitoring | None:
@@ -130,6 +139,7 @@ class Worker:
     def _forget(self) -> None:
         self.join.forget()
         self.windows.forget()
+        self.notify.forget()
         self.monitor.forget()
 
     async def _join(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
@@ -153,8 +163,7 @@ class Worker:
             await self.alerts.handle(partition, run, self.publish, self._reject_of(REPORTS, partition))
 
     async def _notify(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
-        if run:
-            await self.notify.handle(partition, run, self.publish, self._reject_of(ALERTS, partition))
+        await self.notify.handle(partition, run, self.publish, self._reject_of(ALERTS, partition))
 
     async def _held(self, held: Held) -> None:
         """Raise an alert that the stream stands still, and leave it a moment to be told by whoever notifies."""
@@ -169,16 +178,27 @@ class Worker:
         try:
             async with asyncio.timeout(TELL_SECONDS):
                 await self.publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
-                while not self.notify.knows(alert.alert_id):  # noqa: ASYNC110 - the agent tells nobody
+                while not self.notify.knows(alert):  # noqa: ASYNC110 - the agent tells nobody
                     await asyncio.sleep(0.05)
                 await self.app.producer.flush()
         except (TimeoutError, BrokerUnavailable) as error:
             log.warning("the alert is told by another worker, or by the next: %r", error)
 
+    async def _saved(self) -> None:
+        """Return once all that was written to tables is in their changelogs."""
+        producer = self.app.producer
+        await producer.flush()
+        while producer.buffer.size:  # its flush gives up when nothing was sent for a moment
+            await producer.flush()
+        await asyncio.sleep(0)
+        await producer.flush()
+
     # What agents send with
 
     async def publish(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
-        """One record, acknowledged."""
+        """One record, acknowledged. An alert goes to the partition of its model version, as its report did."""
+        if topic is ALERTS and partition is None:
+            partition = partition_of(*_model_of(value), self.settings.partitions)
         await self.producer.send(topic, key, value, partition)
 
     async def publish_panes(self, events: Sequence[PaneEvent]) -> None:
@@ -223,6 +243,15 @@ class Worker:
             raise RuntimeError(f"{topic.name}: {refused[0].reason}")
 
 
+class _Labelled(msgspec.Struct):
+    labels: dict[str, str]
+
+
+def _model_of(alert: bytes) -> tuple[str, str]:
+    labels = msgspec.json.decode(alert, type=_Labelled).labels
+    return labels.get("model", ""), labels.get("model_version", "")
+
+
 def _dead_letter(topic: str, partition: int, rejected: Rejected) -> Outgoing:
     record, reason = rejected.record, rejected.reason
     if isinstance(record, Quarantined):
@@ -253,8 +282,8 @@ async def _run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     await ensure_topics(settings)
-    async with Producer(settings) as producer, ModelsView(settings) as models:
-        worker = Worker(settings, producer, models)
+    async with Producer(settings) as producer, ModelsView(settings) as models, SilencesView(settings) as silences:
+        worker = Worker(settings, producer, models, silences)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         worker.app.finalize()
         await worker.app.start()
@@ -270,6 +299,8 @@ async def _run(settings: Settings) -> int:
             log.critical("the worker crashed: %r", worker.app.crash_reason)
             return FAILED
         _end_at_last()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(worker.notify.stop(), TELLING_SECONDS)
         await worker.drain()
         try:
             await asyncio.wait_for(worker.app.stop(), STOP_SECONDS)

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from app.registration import MonitoringFile, monitoring_of, register
 from app.runtime.guarded import GuardedProcess
-from app.runtime.settings import ENV_PREFIX, Settings
+from app.runtime.settings import ENV_PREFIX, Settings, text_of
 from topics.events import AnyReport, PaneEvent, PanePartial, PerformanceReport
 from topics.registry import FEEDBACK, PANES, PREDICTIONS, REPORTS
 
@@ -114,7 +114,7 @@ def worker(
 ) -> Iterator[GuardedProcess]:
     """One worker process; `command` is what Python is given."""
     values = settings.model_dump(mode="json", exclude_none=True)
-    env = {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}}
+    env = {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": text_of(value) for name, value in values.items()}}
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with (settings.state_dir / f"{log}.log").open("ab") as out:
         process = GuardedProcess([sys.executable, *command], env=env, stdout=out, stderr=out)

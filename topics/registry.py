@@ -67,6 +67,15 @@ REPORTS = Topic(
 )
 ALERTS = Topic(name="alerts", key="fingerprint", event="AlertEvent", retention_days=30, max_message_bytes=8 * MEBIBYTE)
 DELIVERIES = Topic(name="deliveries", key="alert_id/channel", event="DeliveryEvent", partitioned=False)
+UNDELIVERED = Topic(
+    name="undelivered",
+    key="notification_id/channel",
+    event="UndeliveredEvent",
+    partitioned=False,
+    retention_days=30,
+    max_message_bytes=8 * MEBIBYTE,
+)
+SILENCES = Topic(name="silences", key="silence_id", event="SilenceEvent", cleanup="compact", partitioned=False)
 DEAD_LETTERS = Topic(
     name="dead-letters",
     key="the record's own",
@@ -76,4 +85,6 @@ DEAD_LETTERS = Topic(
     max_message_bytes=8 * MEBIBYTE,
 )
 
-TOPICS: tuple[Topic, ...] = (PREDICTIONS, FEEDBACK, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, DEAD_LETTERS)
+TOPICS: tuple[Topic, ...] = (
+    PREDICTIONS, FEEDBACK, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES, DEAD_LETTERS,
+)  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
-from topics.events import AlertEvent
+from app.alerting.notification import Notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,22 @@ class Channel(Protocol):
     def name(self) -> str:
         """The channel's name."""
 
-    async def deliver(self, alert: AlertEvent) -> Outcome:
-        """Tell of one transition.
+    async def deliver(self, notification: Notification) -> Outcome:
+        """Tell of one group of alerts.
 
         Promises: it answers, and never raises for what the outside does; `Delivered` only once the other side
-        has it; the same alert may come again after a crash. Reasons hold no secrets.
+        has it; the same notification, by its id, may come again after a crash. It may be cancelled, when an attempt
+        takes too long. Reasons hold no secrets.
         """
+
+
+async def attempt(channel: Channel, notification: Notification, seconds: float) -> Outcome:
+    """One attempt, in bounded time, that answers whatever the channel does."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await channel.deliver(notification)
+    except TimeoutError:
+        return Retryable(f"no answer in {seconds:g} s")
+    except Exception as error:  # noqa: BLE001 - one broken channel must not stop the others, nor the stream
+        # Only the type: an error's words may hold an address with a secret in it.
+        return Permanent(f"the channel failed with {type(error).__name__}")

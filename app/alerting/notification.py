@@ -28,3 +28,8 @@ class Notification(Struct, frozen=True, kw_only=True):
     resolved: tuple[AlertEvent, ...]
     links: dict[str, str]
     emitted_at: datetime
+
+
+def transitions_of(notification: Notification) -> list[AlertEvent]:
+    """All its alerts, in the order in which they were raised."""
+    return sorted((*notification.firing, *notification.resolved), key=lambda alert: alert.emitted_at)

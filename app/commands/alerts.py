@@ -1,4 +1,4 @@
-"""`driftline alerts`: what is firing, and what has been."""
+"""`driftline alerts`: what is firing and has been, what is silenced, and what was not delivered."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands import silence
 from app.commands.common import AsJson, Bootstrap, Prefix, connected, print_json, print_table, settings_of
+from app.commands.redeliver import redeliver
 
 if TYPE_CHECKING:
     from app.runtime.settings import Settings
     from topics.events import AlertEvent
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(silence.app, name="silence")
+app.command()(redeliver)
 
 OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
 Firing = Annotated[bool, typer.Option("--firing", help="Only what is firing now.")]
@@ -22,11 +26,13 @@ Every = Annotated[bool, typer.Option("--all", help="Every transition, not only e
 
 @app.callback()
 def group() -> None:
-    """What is firing, and what has been.
+    """What is firing and has been, what is silenced, and what was not delivered.
 
     \b
     Examples:
       driftline alerts list
+      driftline alerts silence --model churn --for 2h --comment "retraining"
+      driftline alerts redeliver --all --dry-run
     """
 
 

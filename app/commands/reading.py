@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 from app.commands.common import Trouble
 from app.runtime.models_view import ModelsView, RegisteredModel
 from app.runtime.settings import Settings
-from topics.registry import MODELS
+from topics.registry import MODELS, Topic
 
 LISTED = 20
 """Model versions that an error names."""
@@ -45,6 +45,11 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
         await consumer.stop()
 
 
+async def exists(settings: Settings, topic: Topic) -> bool:
+    """Whether the topic is there. Raises Trouble where the broker is not."""
+    return await _partitions(settings.bootstrap_servers, topic.full_name(settings.prefix)) > 0
+
+
 async def _partitions(servers: str | None, topic: str) -> int:
     """How many partitions the topic has, 0 where it does not exist; asked for in a way that does not make it."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
@@ -70,7 +75,7 @@ async def _to_the_end(consumer: AIOKafkaConsumer, partitions: list[TopicPartitio
 async def registry(settings: Settings) -> ModelsView:
     """All that is registered now. Raises Trouble, BrokerUnavailable."""
     models = ModelsView(settings)
-    if await _partitions(settings.bootstrap_servers, MODELS.full_name(settings.prefix)):
+    if await exists(settings, MODELS):
         async with models:
             pass  # loaded on entering; what was read stays
     return models

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from app.core.notifying import Route
+
 
 @dataclass(frozen=True, slots=True)
 class Windows:
@@ -85,7 +87,8 @@ class Alerting:
     what its own single ones let expect. `stray_share`: unknown features and values of the wrong type in no more than
     this share of a window's rows are let pass. `volume_drop`: how far the newest panes may fall below the window's
     others, `coverage_drop`: how far the share with feedback may fall below the usual one, both as shares of these.
-    `lag_seconds`: how far behind a worker may be; `dead_letter_share`: of the records that it reads.
+    `lag_seconds`: how far behind a worker may be; `dead_letter_share`: of the records that it reads. `routes`: asked
+    before those of driftline.toml; `channels`: told where no route fits.
     """
 
     data_drift: Rule = field(default_factory=Rule)
@@ -106,6 +109,7 @@ class Alerting:
     lag_seconds: float = 60.0
     dead_letter_share: float = 0.01
     channels: tuple[str, ...] = ("log", "file")
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

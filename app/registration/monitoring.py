@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.core.config import Monitoring
+from app.core.notifying import Route, RouteError, check_route
 from app.core.profile import Task
 
 T = TypeVar("T")
@@ -101,6 +102,7 @@ def monitoring_of(raw: object) -> MonitoringFile:
     monitoring = _converted(merged, Monitoring)
     for path, value in _leaves(merged, ""):
         _check_range(path, value)
+    _check_routes(monitoring.alerting.routes, sections)
     return MonitoringFile(**msgspec.structs.asdict(head), monitoring=monitoring)
 
 
@@ -119,6 +121,18 @@ def _check_keys(raw: object, default: object, where: str) -> None:
     for key, value in raw.items():
         _known(key, names, where)
         _check_keys(value, getattr(default, key), f"{where}{key}.")
+
+
+def _check_routes(routes: Sequence[Route], sections: Mapping[str, Any]) -> None:
+    names = tuple(field.name for field in fields(Route))
+    for number, route in enumerate(routes):
+        where = f"alerting.routes[{number}]"
+        for key in sections["alerting"]["routes"][number]:
+            _known(key, names, f"{where}.")
+        try:
+            check_route(where, route)
+        except RouteError as error:
+            raise MonitoringError(str(error)) from None
 
 
 def _merged(default: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -9,7 +10,15 @@ from typing import Annotated, Literal
 
 from platformdirs import user_state_path
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from app.core.notifying import Inhibit, Maintenance, Route
 
 CONFIG_FILE = "driftline.toml"
 ENV_PREFIX = "DRIFTLINE_"
@@ -21,6 +30,9 @@ LONGEST_PREFIX = 180
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Wait = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Names = Annotated[tuple[str, ...] | None, NoDecode]
+"""A list, or in the environment the names with commas between."""
 
 
 class SettingsError(ValueError):
@@ -54,6 +66,16 @@ class Settings(BaseSettings):
     api_host: str = Field("127.0.0.1", min_length=1, description="Address the API listens on.")
     api_port: Port = Field(8700, description="Port the API listens on.")
     alerts_dir: Path = Field(Path("alerts"), description="Where the file channel writes.")
+    group_by: Names = Field(None, description="Labels that part groups of alerts, beside model and version.")
+    group_wait_seconds: Wait = Field(5.0, description="How long a group's first alerts wait for others.")
+    group_interval_seconds: Wait = Field(60.0, description="The least time between two messages of one group.")
+    repeat_seconds: Wait = Field(14_400.0, description="After how long what still fires is told again.")
+    attempt_seconds: Seconds = Field(10.0, description="How long one attempt to tell a channel may take.")
+    delivery_seconds: Wait = Field(3600.0, description="How long a channel is tried before a message is given up.")
+    disabled_channels: Names = Field(None, description="Channels that are told nothing, whatever routes say.")
+    routes: tuple[Route, ...] | None = Field(None, description="Which alerts go to which channels.")
+    inhibit: tuple[Inhibit, ...] | None = Field(None, description="Which alerts explain which others. Unset: traffic.")
+    maintenance: tuple[Maintenance, ...] | None = Field(None, description="Hours of the week when nobody is told.")
     model_path: Path | None = Field(None, description="Folder of the model that POST /predict serves.")
     checkpoint_seconds: Seconds = Field(0.5, description="How often join publishes its panes.")
     tick_seconds: Seconds = Field(0.25, description="How often an agent is woken when nothing arrives.")
@@ -104,6 +126,11 @@ class Settings(BaseSettings):
             raise ValueError("may have letters, digits, '.', '_' and '-' only")
         return value
 
+    @field_validator("group_by", "disabled_channels", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, value: object) -> object:
@@ -128,9 +155,19 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError(f"{CONFIG_FILE}: {error}") from None
 
 
+def text_of(value: object) -> str:
+    """A setting's value, as dumped in JSON mode, as an environment variable has it."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ",".join(value)
+    return json.dumps(value) if isinstance(value, (list, dict)) else str(value)
+
+
 def _line(problem: dict[str, object]) -> str:
     where = problem["loc"]
     name = str(where[0]) if isinstance(where, tuple) and where else "settings"
+    if isinstance(where, tuple) and len(where) > 1:  # within a table of driftline.toml
+        inner = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where[1:])
+        return f"{name}{inner}: {problem['msg']}; it is in {CONFIG_FILE}"
     if problem["type"] == "extra_forbidden":
         return f"{name}: there is no such setting; look for it in {CONFIG_FILE}"
     message = str(problem["msg"]).removeprefix("Value error, ")

@@ -16,13 +16,13 @@ import psutil
 import pytest
 
 from app.runtime.producer import Producer
-from app.runtime.settings import ENV_PREFIX, Settings
+from app.runtime.settings import ENV_PREFIX, Settings, text_of
 from app.runtime.supervisor import ChildFailed
 from app.runtime.topic_admin import ensure_topics
 from app.stack import Stack
 from tests import stream
+from tests.unit.notifications import alert_event
 from tests.unit.reports import drift_report, end_of, feature
-from tests.unit.test_channels import alert_event
 from topics.events import DriftReport
 from topics.registry import ALERTS, REPORTS
 
@@ -33,7 +33,7 @@ def command_of(*arguments: str) -> list[str]:
 
 def environment(settings: Settings) -> dict[str, str]:
     values = settings.model_dump(mode="json", exclude_none=True)
-    return {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}}
+    return {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": text_of(value) for name, value in values.items()}}
 
 
 def driftline(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:

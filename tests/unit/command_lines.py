@@ -15,5 +15,7 @@ def parse(arguments: Sequence[str]) -> None:
     command: Any = get_command(app)
     rest = list(arguments)
     while children := getattr(command, "commands", None):
+        if command.invoke_without_command and rest[:1] != [] and rest[0].startswith("-"):
+            break  # a group that does something itself
         command = children[rest.pop(0)]
     command.make_context(command.name, rest)

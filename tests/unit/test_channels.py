@@ -7,6 +7,7 @@ import errno
 import logging
 import multiprocessing
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,19 +18,8 @@ from app.alerting.channels import channels_of
 from app.alerting.channels.file import FileChannel
 from app.alerting.channels.log import LogChannel
 from app.alerting.delivery import Channel, Delivered, Permanent, Retryable
+from tests.unit.notifications import DAY, alert_event, notification_of, resolved
 from topics.events import AlertEvent
-
-DAY = datetime(2017, 5, 1, 23, 59, tzinfo=UTC)
-
-
-def alert_event(alert_id: str = "a1", **changes: object) -> AlertEvent:
-    """A firing alert."""
-    alert = AlertEvent(
-        alert_id=alert_id, fingerprint="f", status="firing", level="error", rule="data_drift", title="income 3: drift",
-        message="Since May.\nage is off", labels={"model": "income", "model_version": "3"}, started_at=DAY,
-        ended_at=None, evidence={"n": 1000}, links={}, emitted_at=DAY,
-    )  # fmt: skip
-    return msgspec.structs.replace(alert, **changes)
 
 
 def lines_of(path: Path) -> list[AlertEvent]:
@@ -43,22 +33,22 @@ def channel(request: pytest.FixtureRequest, tmp_path: Path) -> Channel:
 
 async def test_delivers_firing_and_resolved(channel: Channel) -> None:
     for alert in (alert_event(), alert_event("a2", status="resolved", ended_at=DAY)):
-        assert isinstance(await channel.deliver(alert), Delivered)
+        assert isinstance(await channel.deliver(notification_of(alert)), Delivered)
 
 
 async def test_takes_the_same_alert_again(channel: Channel) -> None:
-    outcomes = [await channel.deliver(alert_event()) for _ in range(2)]
+    outcomes = [await channel.deliver(notification_of(alert_event())) for _ in range(2)]
     assert all(isinstance(outcome, Delivered) for outcome in outcomes)
 
 
 async def test_takes_many_at_once(channel: Channel) -> None:
-    outcomes = await asyncio.gather(*(channel.deliver(alert_event(str(i))) for i in range(20)))
+    outcomes = await asyncio.gather(*(channel.deliver(notification_of(alert_event(str(i)))) for i in range(20)))
     assert all(isinstance(outcome, Delivered) for outcome in outcomes)
 
 
 async def test_takes_any_text(channel: Channel) -> None:
     hostile = "a\nb\x1b[31m\r\u2028 💥 %s {x}"
-    assert isinstance(await channel.deliver(alert_event(title=hostile, message=hostile)), Delivered)
+    assert isinstance(await channel.deliver(notification_of(alert_event(title=hostile, message=hostile))), Delivered)
 
 
 def test_channels_are_known_by_their_own_names(tmp_path: Path) -> None:
@@ -68,25 +58,40 @@ def test_channels_are_known_by_their_own_names(tmp_path: Path) -> None:
 async def test_log_writes_one_line_at_the_alerts_level(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "driftline.alerts")
     channel = LogChannel()
-    await channel.deliver(alert_event(title="x\nFAKE \x1b[31m"))
-    await channel.deliver(alert_event(status="resolved"))
+    await channel.deliver(notification_of(alert_event(title="x\nFAKE \x1b[31m")))
+    await channel.deliver(notification_of(alert_event(status="resolved")))
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.INFO]
     first = caplog.records[0].getMessage()
     assert first == "firing: x FAKE  [31m. Since May.; age is off [a1]"
+
+
+async def test_log_and_file_have_a_line_a_transition_in_the_order_of_events(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "driftline.alerts")
+    first, second = alert_event("a1"), alert_event("a2", fingerprint="g")
+    told = notification_of(second, resolved(first, "a3"), first)
+    for channel in (LogChannel(), FileChannel(tmp_path)):
+        await channel.deliver(told)
+    in_log = [re.findall(r"\[(\w+)\]", record.getMessage())[0] for record in caplog.records]
+    in_file = [alert.alert_id for alert in lines_of(tmp_path / "alerts-2017-05-01.jsonl")]
+    assert in_log[-1] == "a3"
+    assert sorted(in_log[:2]) == ["a1", "a2"]
+    assert in_file == in_log
 
 
 async def test_file_keeps_a_file_a_day_with_each_alert_once(tmp_path: Path) -> None:
     channel = FileChannel(tmp_path / "deep" / "down")
     first, second = alert_event("a1"), alert_event("a2", emitted_at=datetime(2017, 5, 2, tzinfo=UTC))
     for alert in (first, second, first):
-        await channel.deliver(alert)
+        await channel.deliver(notification_of(alert))
     assert lines_of(tmp_path / "deep/down/alerts-2017-05-01.jsonl") == [first]
     assert lines_of(tmp_path / "deep/down/alerts-2017-05-02.jsonl") == [second]
 
 
 async def test_file_knows_after_a_restart_what_it_has_told(tmp_path: Path) -> None:
-    await FileChannel(tmp_path).deliver(alert_event())
-    await FileChannel(tmp_path).deliver(alert_event())
+    await FileChannel(tmp_path).deliver(notification_of(alert_event()))
+    await FileChannel(tmp_path).deliver(notification_of(alert_event()))
     assert lines_of(tmp_path / "alerts-2017-05-01.jsonl") == [alert_event()]
 
 
@@ -94,16 +99,16 @@ async def test_file_cuts_off_the_half_line_of_a_killed_process(tmp_path: Path) -
     path = tmp_path / "alerts-2017-05-01.jsonl"
     whole = msgspec.json.encode(alert_event("a1")) + b"\n"
     path.write_bytes(whole + msgspec.json.encode(alert_event("a2"))[:50])
-    assert isinstance(await FileChannel(tmp_path).deliver(alert_event("a2")), Delivered)
+    assert isinstance(await FileChannel(tmp_path).deliver(notification_of(alert_event("a2"))), Delivered)
     assert lines_of(path) == [alert_event("a1"), alert_event("a2")]
 
 
 async def test_file_begins_anew_when_its_file_was_moved_away(tmp_path: Path) -> None:
     channel = FileChannel(tmp_path)
     path = tmp_path / "alerts-2017-05-01.jsonl"
-    await channel.deliver(alert_event("a1"))
+    await channel.deliver(notification_of(alert_event("a1")))
     path.rename(tmp_path / "archived")
-    await channel.deliver(alert_event("a2"))
+    await channel.deliver(notification_of(alert_event("a2")))
     assert lines_of(path) == [alert_event("a2")]
 
 
@@ -111,8 +116,8 @@ def _write_from_another_process(directory: Path, who: int) -> None:
     async def write() -> None:
         channel = FileChannel(directory)
         for i in range(30):
-            await channel.deliver(alert_event(f"own-{who}-{i}", message="x" * 5000))
-            await channel.deliver(alert_event(f"shared-{i}"))
+            await channel.deliver(notification_of(alert_event(f"own-{who}-{i}", message="x" * 5000)))
+            await channel.deliver(notification_of(alert_event(f"shared-{i}")))
 
     asyncio.run(write())
 
@@ -133,14 +138,14 @@ def test_file_is_shared_by_processes(tmp_path: Path) -> None:
 
 async def test_file_in_the_way_is_permanent_and_says_what_to_change(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
-    outcome = await FileChannel(tmp_path / "taken" / "alerts").deliver(alert_event())
+    outcome = await FileChannel(tmp_path / "taken" / "alerts").deliver(notification_of(alert_event()))
     assert isinstance(outcome, Permanent)
     assert "alerts_dir" in outcome.reason
 
 
 async def test_full_disk_is_retryable_and_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     channel, path = FileChannel(tmp_path), tmp_path / "alerts-2017-05-01.jsonl"
-    await channel.deliver(alert_event("a1"))
+    await channel.deliver(notification_of(alert_event("a1")))
     write = os.write
 
     def half(fd: int, data: bytes) -> int:
@@ -150,8 +155,8 @@ async def test_full_disk_is_retryable_and_leaves_no_half_line(tmp_path: Path, mo
 
     with monkeypatch.context() as patched:
         patched.setattr("app.alerting.channels.file.os.write", half)
-        outcome = await channel.deliver(alert_event("a2"))
+        outcome = await channel.deliver(notification_of(alert_event("a2")))
     assert isinstance(outcome, Retryable)
     assert lines_of(path) == [alert_event("a1")]
-    assert isinstance(await channel.deliver(alert_event("a2")), Delivered)
+    assert isinstance(await channel.deliver(notification_of(alert_event("a2"))), Delivered)
     assert lines_of(path) == [alert_event("a1"), alert_event("a2")]

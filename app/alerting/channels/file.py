@@ -7,12 +7,14 @@ import errno
 import fcntl
 import os
 import threading
+from collections.abc import Sequence
 from datetime import UTC
 from pathlib import Path
 
 import msgspec
 
 from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
+from app.alerting.notification import Notification, transitions_of
 from topics.events import AlertEvent
 
 HOPELESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
@@ -32,7 +34,7 @@ class _Known:
 
 
 class FileChannel:
-    """Appends to the file of the day (UTC) on which the alert was emitted.
+    """Appends to the file of the day (UTC) on which each alert was emitted.
 
     Several processes may share the directory: a lock on the file orders them. An alert that the file has
     already is not written again, and half a line that a killed process left is cut off.
@@ -45,28 +47,33 @@ class FileChannel:
         self._lock = threading.Lock()
         self._known: tuple[Path, _Known] | None = None
 
-    async def deliver(self, alert: AlertEvent) -> Outcome:
-        """Append and fsync it."""
-        return await asyncio.to_thread(self._deliver, alert)
+    async def deliver(self, notification: Notification) -> Outcome:
+        """Append its alerts, a line each, and fsync them."""
+        return await asyncio.to_thread(self._deliver, transitions_of(notification))
 
-    def _deliver(self, alert: AlertEvent) -> Outcome:
-        path = self._directory / f"alerts-{alert.emitted_at.astimezone(UTC):%Y-%m-%d}.jsonl"
-        try:
-            with self._lock:
-                self._append(path, alert)
-        except OSError as error:
-            reason = f"cannot write {path}: {error.strerror or error}; mend it or set alerts_dir"
-            return Permanent(reason) if error.errno in HOPELESS else Retryable(reason)
-        return Delivered(str(path))
+    def _deliver(self, alerts: Sequence[AlertEvent]) -> Outcome:
+        days: dict[Path, list[AlertEvent]] = {}
+        for alert in alerts:
+            path = self._directory / f"alerts-{alert.emitted_at.astimezone(UTC):%Y-%m-%d}.jsonl"
+            days.setdefault(path, []).append(alert)
+        for path, of_the_day in days.items():
+            try:
+                with self._lock:
+                    self._append(path, of_the_day)
+            except OSError as error:
+                reason = f"cannot write {path}: {error.strerror or error}; mend it or set alerts_dir"
+                return Permanent(reason) if error.errno in HOPELESS else Retryable(reason)
+        return Delivered(", ".join(map(str, days)))
 
-    def _append(self, path: Path, alert: AlertEvent) -> None:
+    def _append(self, path: Path, alerts: Sequence[AlertEvent]) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             known = self._caught_up(path, fd)
-            if alert.alert_id not in known.ids:
-                _write_line(fd, msgspec.json.encode(alert) + b"\n", known.end)
+            new = {alert.alert_id: alert for alert in alerts if alert.alert_id not in known.ids}
+            if new:
+                _write_lines(fd, b"".join(msgspec.json.encode(alert) + b"\n" for alert in new.values()), known.end)
             os.fsync(fd)
             _sync_directory(self._directory)
         finally:
@@ -95,13 +102,13 @@ def _ids_of(line: bytes) -> tuple[str, ...]:
         return ()  # someone else's line: not ours to judge
 
 
-def _write_line(fd: int, line: bytes, end: int) -> None:
-    """Write a whole line after `end`, or nothing."""
+def _write_lines(fd: int, lines: bytes, end: int) -> None:
+    """Write whole lines after `end`, or nothing."""
     os.ftruncate(fd, end)
     written = 0
     try:
-        while written < len(line):
-            written += os.write(fd, line[written:])
+        while written < len(lines):
+            written += os.write(fd, lines[written:])
     except OSError:
         os.ftruncate(fd, end)
         raise

@@ -5,24 +5,25 @@ from __future__ import annotations
 import logging
 
 from app.alerting.delivery import Delivered, Outcome
-from topics.events import AlertEvent
+from app.alerting.notification import Notification, transitions_of
 
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR, "critical": logging.CRITICAL}
 
 
 class LogChannel:
-    """Writes one line an alert to the logger `driftline.alerts`."""
+    """Writes one line a transition to the logger `driftline.alerts`."""
 
     name = "log"
 
     def __init__(self) -> None:
         self._logger = logging.getLogger("driftline.alerts")
 
-    async def deliver(self, alert: AlertEvent) -> Outcome:
-        """Log it at its level; resolved ones at INFO."""
-        level = LEVELS[alert.level] if alert.status == "firing" else logging.INFO
-        words = "; ".join(alert.message.splitlines())
-        self._logger.log(level, "%s: %s. %s [%s]", alert.status, _safe(alert.title), _safe(words), alert.alert_id)
+    async def deliver(self, notification: Notification) -> Outcome:
+        """Log each at its level; resolved ones at INFO."""
+        for alert in transitions_of(notification):
+            level = LEVELS[alert.level] if alert.status == "firing" else logging.INFO
+            words = "; ".join(alert.message.splitlines())
+            self._logger.log(level, "%s: %s. %s [%s]", alert.status, _safe(alert.title), _safe(words), alert.alert_id)
         return Delivered()
 
 

@@ -1,0 +1,91 @@
+"""What the notify agent remembers of one partition: decoded, and what of it has changed since it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from datetime import timedelta
+
+import msgspec
+
+from app.alerting.group import Group, lightened
+from app.alerting.retrying import Pending
+from topics.events import AlertEvent
+from topics.registry import REPORTS
+
+KEPT = timedelta(days=2 * REPORTS.retention_days).total_seconds()
+"""How long a transition is remembered after it was taken. It is sent again only by judging its report again, and that
+has left the log by then: it stays for the retention, and a segment (a week) longer at most."""
+LARGEST_GROUP = 16 << 20
+
+_group = msgspec.json.Decoder(Group)
+_pending = msgspec.json.Decoder(Pending)
+
+
+class NotifyState:
+    """One partition's share of the table. Every key starts with the partition: each has one writer.
+
+    The changelog keeps the order of what is written and not the whole of it, so `write` puts first what must not be
+    lost: notifications, then the groups that count them as told, then the transitions that were taken.
+    """
+
+    def __init__(self, table: MutableMapping[str, bytes], partition: int) -> None:
+        self._table = table
+        self._start = f"{partition}/"
+        self.groups: dict[str, Group] = {}
+        self.pending: dict[str, Pending] = {}
+        for key, rest in self._keys():
+            kind, _, name = rest.partition("/")
+            if kind == "group":
+                self.groups[name] = _group.decode(table[key])
+            elif kind == "pending":
+                self.pending[name] = _pending.decode(table[key])
+        self._groups, self._pending = dict(self.groups), dict(self.pending)
+        self._taken: dict[str, int] = {}
+
+    def _keys(self) -> Iterator[tuple[str, str]]:
+        for key in list(self._table):
+            if key.startswith(self._start):
+                yield key, key.removeprefix(self._start)
+
+    def groups_of(self, fingerprint: str) -> dict[str, Group]:
+        """The groups that an alert is in."""
+        return {name: group for name, group in self.groups.items() if fingerprint in group.members}
+
+    def firing(self) -> list[AlertEvent]:
+        """Everything that fires, each alert once."""
+        members = {name: alert for group in self.groups.values() for name, alert in group.members.items()}
+        return [alert for alert in members.values() if alert.status == "firing"]
+
+    def taken(self, alert_id: str) -> bool:
+        """Whether a transition has been taken."""
+        return alert_id in self._taken or self._table.get(f"{self._start}taken/{alert_id}") is not None
+
+    def take(self, alert_id: str, now: float) -> None:
+        """Note that one is taken."""
+        self._taken[alert_id] = int(now)
+
+    def write(self) -> None:
+        """Write what has changed. Groups that are over, and notifications that are gone, are removed."""
+        for name, pending in self.pending.items():
+            if self._pending.get(name) is not pending:
+                self._table[f"{self._start}pending/{name}"] = msgspec.json.encode(pending)
+        for name in [name for name, group in self.groups.items() if group.over]:
+            del self.groups[name]
+        for name, group in self.groups.items():
+            if self._groups.get(name) is not group and self._groups.get(name) != group:
+                encoded = msgspec.json.encode(group)
+                if len(encoded) > LARGEST_GROUP:
+                    encoded = msgspec.json.encode(lightened(group))
+                self._table[f"{self._start}group/{name}"] = encoded
+        for kind, before, now in (("group", self._groups, self.groups), ("pending", self._pending, self.pending)):
+            for name in before.keys() - now.keys():
+                del self._table[f"{self._start}{kind}/{name}"]
+        for alert_id, moment in self._taken.items():
+            self._table[f"{self._start}taken/{alert_id}"] = b"%d" % moment
+        self._groups, self._pending, self._taken = dict(self.groups), dict(self.pending), {}
+
+    def prune(self, now: float) -> None:
+        """Forget the transitions that are too old to come again."""
+        for key, rest in self._keys():
+            if rest.startswith("taken/") and now - int(self._table[key]) > KEPT:
+                del self._table[key]

@@ -1,0 +1,69 @@
+"""GET, POST and DELETE /silences: of what nobody is told for a while."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+
+from api.answers import answer
+from api.bodies import decode_one, read_body
+from api.problems import Problem, unavailable
+from api.services import Services, Serving
+from app.runtime.silencing import SilenceError, SilenceRequest, expired, send_silence, silence_of, state_of, utc_now
+from topics.events import SilenceEvent
+
+router = APIRouter()
+
+Every = Annotated[bool, Query(alias="all", description="those that are over too")]
+
+_requests = msgspec.json.Decoder(SilenceRequest)
+
+
+@router.get("/silences")
+async def silences(services: Serving, every: Every = False) -> Response:
+    """Those that are in force or will be, in the order in which they begin."""
+    _loaded(services)
+    found = services.silences.all() if every else services.silences.not_over(utc_now())
+    return answer({"silences": [_shown(one) for one in found]})
+
+
+@router.post("/silences")
+async def post_silence(request: Request, services: Serving) -> Response:
+    """Make one: 201 once Kafka has it; workers know it within a second."""
+    asked = decode_one(await read_body(request), _requests)
+    try:
+        silence = silence_of(asked, utc_now())
+    except SilenceError as error:
+        raise Problem(422, str(error)) from None
+    return await _sent(services, silence, 201)
+
+
+@router.delete("/silences/{silence_id}")
+async def delete_silence(silence_id: str, services: Serving) -> Response:
+    """End one now; it stays in the list of all. Again it changes nothing."""
+    _loaded(services)
+    await services.silences.catch_up()
+    found = services.silences.get(silence_id)
+    if found is None:
+        raise Problem(404, f"no silence {silence_id!r}: GET /silences lists those that there are")
+    over = expired(found, utc_now())
+    return await _sent(services, over, 200) if over is not found else answer(_shown(over))
+
+
+async def _sent(services: Services, silence: SilenceEvent, status: int) -> Response:
+    """Answer once Kafka has it, and our own view too where it is loaded."""
+    await send_silence(services.producer, silence)
+    if services.loaded:
+        await services.silences.catch_up()
+    return answer(_shown(silence), status)
+
+
+def _shown(silence: SilenceEvent) -> dict[str, object]:
+    return {**msgspec.structs.asdict(silence), "state": state_of(silence, utc_now())}
+
+
+def _loaded(services: Services) -> None:
+    if not services.loaded:
+        raise unavailable(services.trouble)
