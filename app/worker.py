@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,8 @@ from agents.notify import Notify
 from agents.pane_events import key_of, partition_of
 from agents.windows import WindowsAgent
 from app.alerting.channels import channels_of
+from app.alerting.delivery import Channel
+from app.channel_setup import other_channels
 from app.core.config import Monitoring
 from app.ingest.decoding import Rejected
 from app.runtime.faust_app import FAILED, add_agent, changelogs, make_app, make_table
@@ -36,7 +38,9 @@ STOP_SECONDS = 8.0
 class Worker:
     """Everything that a worker process holds, wired once."""
 
-    def __init__(self, settings: Settings, producer: Producer, models: ModelsView) -> None:
+    def __init__(
+        self, settings: Settings, producer: Producer, models: ModelsView, channels: Mapping[str, Channel]
+    ) -> None:
         self.settings = settings
         self.producer = producer
         self.models = models
@@ -48,7 +52,7 @@ class Worker:
         )
         page = f"http://{settings.api_host}:{settings.api_port}"
         self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=page)
-        self.notify = Notify(tables["notify"], self._monitoring, channels_of(settings.alerts_dir))
+        self.notify = Notify(tables["notify"], self._monitoring, channels)
         self._bind()
 
     def _monitoring(self, model: str, version: str) -> Monitoring | None:
@@ -132,21 +136,22 @@ def _dead_letter(rejected: Rejected) -> Outgoing:
 
 
 def run_worker(settings: Settings) -> int:
-    """Run a worker until SIGTERM or SIGINT; answers the exit status."""
+    """Run a worker until SIGTERM or SIGINT; answers the exit status. Raises SettingsError for a channel half set up."""
+    channels = channels_of(settings.alerts_dir, other_channels(settings))
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     for noisy in ("faust", "mode", "aiokafka", "kafka"):
         logging.getLogger(noisy).setLevel("WARNING" if settings.log_level == "INFO" else settings.log_level)
-    return asyncio.run(_run(settings))
+    return asyncio.run(_run(settings, channels))
 
 
-async def _run(settings: Settings) -> int:
+async def _run(settings: Settings, channels: Mapping[str, Channel]) -> int:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     await ensure_topics(settings)
     async with Producer(settings) as producer, ModelsView(settings) as models:
-        worker = Worker(settings, producer, models)
+        worker = Worker(settings, producer, models, channels)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         worker.app.finalize()
         await worker.app.start()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
-
-from topics.events import AlertEvent
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class Channel(Protocol):
     def name(self) -> str:
         """The channel's name."""
 
-    async def deliver(self, alert: AlertEvent) -> Outcome:
+    async def deliver(self, told: Any, /) -> Outcome:
         """Tell of one transition.
 
         Promises: it answers, and never raises for what the outside does; `Delivered` only once the other side

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from platformdirs import user_state_path
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from app.runtime.channel_settings import ChannelSettings
 
 CONFIG_FILE = "driftline.toml"
 ENV_PREFIX = "DRIFTLINE_"
@@ -27,7 +30,7 @@ class SettingsError(ValueError):
     """A setting that cannot be used, in one line that names it."""
 
 
-class Settings(BaseSettings):
+class Settings(ChannelSettings):
     """What can be set; frozen. Durations are in seconds."""
 
     model_config = SettingsConfigDict(
@@ -118,10 +121,25 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError(f"{CONFIG_FILE}: {error}") from None
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """This process's environment with every setting in force, for a child. Secrets are written out here alone."""
+    values = {f"{ENV_PREFIX}{name.upper()}": getattr(settings, name) for name in Settings.model_fields}
+    return {**os.environ, **{name: _variable(value) for name, value in values.items() if value is not None}}
+
+
+def _variable(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _line(problem: dict[str, object]) -> str:
     where = problem["loc"]
     name = str(where[0]) if isinstance(where, tuple) and where else "settings"
+    field = Settings.model_fields.get(name)
     if problem["type"] == "extra_forbidden":
         return f"{name}: there is no such setting; look for it in {CONFIG_FILE}"
     message = str(problem["msg"]).removeprefix("Value error, ")
+    if field is not None and SecretStr in get_args(field.annotation):
+        return f"{name}: {message}; it is {ENV_PREFIX}{name.upper()} or in {CONFIG_FILE}"
     return f"{name}: {message}, not {problem['input']!r}; it is a flag, {ENV_PREFIX}{name.upper()} or in {CONFIG_FILE}"
