@@ -89,10 +89,9 @@ def pictured() -> Notification:
 
 def resolved(**changes: Any) -> Notification:
     """The same, over."""
-    over = alert(
-        "a2", status="resolved", ended_at=MOMENT, title="income 3: data drift is over", metrics=[metric("recall", 0.0)]
-    )
-    return notification(over, notification_id="n2", **changes)
+    title = "income 3: data drift is over"
+    over = alert("a2", status="resolved", ended_at=MOMENT, title=title, metrics=[metric("recall", 0.0)])
+    return notification(over, **{"notification_id": "n2", **changes})
 
 
 def hostile() -> Notification:

@@ -12,7 +12,7 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 PATIENCE = 5.0
-"""Seconds after which a server that hangs lets go by itself."""
+"""Seconds after which a connection that nobody ends is let go."""
 
 
 @dataclass
@@ -34,7 +34,6 @@ class Receiver:
     answer: Answer
     requests: list[Request] = field(default_factory=list)
     port: int = 0
-    released: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def origin(self) -> str:
@@ -52,15 +51,6 @@ class Receiver:
             await self.answer(request, writer)
             await writer.drain()
         writer.close()
-
-    def hang(self) -> Answer:
-        """Takes the request, and says nothing until it is released."""
-
-        async def answer(_request: Request, _writer: asyncio.StreamWriter) -> None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.released.wait(), PATIENCE)
-
-        return answer
 
 
 def answering(status: int, body: bytes = b"ok", **headers: str) -> Answer:
@@ -125,10 +115,7 @@ async def receiver(answer: Answer | None = None) -> AsyncIterator[Receiver]:
     """An HTTP server on 127.0.0.1, for the context."""
     found = Receiver(answer or answering(200))
     async with closing(await asyncio.start_server(found._serve, "127.0.0.1", 0)) as found.port:
-        try:
-            yield found
-        finally:
-            found.released.set()
+        yield found
 
 
 @dataclass
@@ -189,7 +176,7 @@ async def mail_server(
             yield post
         finally:
             for transport in (t for p in protocols for t in (p.transport, p._original_transport)):
-                if transport is not None:
+                if isinstance(transport, asyncio.WriteTransport):
                     transport.abort()
 
 

@@ -48,6 +48,7 @@ class AppriseChannel:
             service = apprise.Apprise.instantiate(url, asset=asset)
             if service is None:
                 raise ValueError(f"number {number} is not a URL that Apprise knows")
+            service.socket_connect_timeout = service.socket_read_timeout = seconds  # of its thread, which none can end
             self._services[str(number)] = service
         if not self._services:
             raise ValueError("there is no Apprise URL in it")
@@ -62,7 +63,10 @@ class AppriseChannel:
         outcomes = await asyncio.gather(*(self._tell(number, story.subject, body, kind) for number in waiting))
         having = [number for number, outcome in zip(waiting, outcomes, strict=True) if isinstance(outcome, Delivered)]
         self._told.add(notification.notification_id, having)
-        return _together(len(self._services), outcomes)
+        outcome = _together(len(self._services), outcomes)
+        if not isinstance(outcome, Retryable):
+            self._told.settled(notification.notification_id)
+        return outcome
 
     async def _tell(self, number: str, title: str, body: str, kind: apprise.NotifyType) -> Outcome:
         one = apprise.Apprise()

@@ -91,11 +91,12 @@ class EmailChannel:
     ) -> Outcome:
         """What it means that the server has taken the message for some."""
         taken = [address for address in waiting if parseaddr(address)[1] not in refused]
-        self._told.add(notification_id, taken)
         told = f"{len(self._mailbox.recipients) - len(refused)} of {len(self._mailbox.recipients)} recipients"
+        self._told.add(notification_id, taken)
         later = [response for response in refused.values() if response.code < 500]
         if later:
             return Retryable(f"{told}; the others are refused for now: {self._said(later[0].code, later[0].message)}")
+        self._told.settled(notification_id)
         if refused:
             never = next(iter(refused.values()))
             log.warning("an e-mail was refused for %d recipients; check email_to", len(refused))
@@ -114,7 +115,9 @@ class EmailChannel:
         return _broken(error, self._seconds)
 
     def _refusal(self, words: str, error: aiosmtplib.SMTPResponseException, settings: str) -> Outcome:
-        """4xx passes, 5xx does not (RFC 5321, 4.2.1)."""
+        """4xx passes, 5xx does not (RFC 5321, 4.2.1); -1 is the library's, for an answer that is none."""
+        if error.code < 0:
+            return Retryable("the mail server's answer is not SMTP")
         said = f"{words}: {self._said(error.code, error.message)}"
         return Permanent(f"{said}; check {settings}") if error.code >= 500 else Retryable(said)
 

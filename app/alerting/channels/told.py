@@ -9,7 +9,7 @@ MOST = 1000
 
 
 class Told:
-    """The newest notifications' ids, and who has each. In memory only: after a crash the same may come again."""
+    """The newest notifications that not everybody has yet, and who has. In memory: after a crash all are told again."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, set[str]] = OrderedDict()
@@ -24,3 +24,7 @@ class Told:
         self._known.move_to_end(notification_id)
         while len(self._known) > MOST:
             self._known.popitem(last=False)
+
+    def settled(self, notification_id: str) -> None:
+        """No attempt is left to be made: should it come again, it is for everybody."""
+        self._known.pop(notification_id, None)
