@@ -72,6 +72,7 @@ def _email(settings: ChannelSettings) -> Iterator[Channel]:
         raise SettingsError(f"{lacking}: a login needs both; set {_named([lacking])}, or neither of them")
     assert settings.email_host is not None
     assert settings.email_from is not None
+    assert settings.email_to is not None
     if settings.email_security == "none" and not _here(settings.email_host):
         raise SettingsError("email_security: none is for a mail server on this machine; use starttls or tls")
     from app.alerting.channels.email import EmailChannel, Mailbox  # what draws its pictures takes a second to import

@@ -33,7 +33,8 @@ def refusal_of(address: str) -> str | None:
         found = ip_address(address.partition("%")[0])
     except ValueError:
         return "it is no address"
-    for inner in (found, *_inside(found)):
+    inside = _inside(found)
+    for inner in inside if found in NAT64[0] else [found, *inside]:
         reason = _reason(inner)
         if reason is not None:
             return reason

@@ -32,7 +32,9 @@ class ChannelSettings(BaseSettings):
     email_password: SecretStr | None = Field(None, description="Its password.")
     email_password_file: Path | None = Field(None, description="A file with the password.")
     email_from: str | None = Field(None, description="Sender of the e-mails.")
-    email_to: Annotated[tuple[str, ...], NoDecode] = Field((), description="Recipients, with commas between.")
+    email_to: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None, description="Recipients, with commas between."
+    )
     slack_webhook_url: SecretStr | None = Field(None, description="Slack's incoming webhook.")
     slack_webhook_url_file: Path | None = Field(None, description="A file with it.")
     webhook_url: SecretStr | None = Field(None, description="Receiver of Alertmanager's payload.")
@@ -53,14 +55,14 @@ class ChannelSettings(BaseSettings):
             value = _json_list(value) or [value]
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
             return value
+        if any(not character.isprintable() for one in value for character in one):
+            raise ValueError("must be on one line, without control characters")
         return tuple(formataddr(pair) if pair[0] else pair[1] for pair in getaddresses(list(value)) if any(pair))
 
     @field_validator("email_to")
     @classmethod
-    def _all_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            _check_address(one)
-        return tuple(dict.fromkeys(value))
+    def _all_addresses(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return value if value is None else tuple(dict.fromkeys(map(_check_address, value)))
 
     @field_validator("email_from")
     @classmethod
