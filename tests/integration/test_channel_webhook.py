@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import re
 from datetime import datetime
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
@@ -103,6 +104,25 @@ def test_every_payload_holds_to_the_schema(told: Notification) -> None:
 def test_alerts_beyond_the_most_are_counted() -> None:
     message = received(msgspec.json.encode(payload_of(notification(*[alert(f"a{i}") for i in range(MOST_ALERTS + 7)]))))
     assert (len(message.alerts), message.truncatedAlerts) == (MOST_ALERTS, 7)
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "channels.md"
+
+
+async def test_the_pages_own_verification_accepts_what_is_sent_and_nothing_else() -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", DOCS.read_text(), re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    check = names["is_from_driftline"]
+    async with receiver() as found:
+        await WebhookChannel(found.origin, seconds=5, secret=SECRET).deliver(notification())
+    (request,) = found.requests
+    headers = {name.title(): value for name, value in request.headers.items()}
+    assert check(headers, request.body, SECRET)
+    assert not check(headers, request.body + b" ", SECRET)
+    assert not check(headers, request.body, "another")
+    assert not check({**headers, "Driftline-Timestamp": "1800000000"}, request.body, SECRET)
+    assert not check(headers, request.body, SECRET, -1)
 
 
 async def test_the_signature_is_over_time_and_body() -> None:
