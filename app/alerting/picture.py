@@ -22,7 +22,7 @@ from app.alerting.story import Column
 from app.alerting.words import clip
 from topics.events import Shape
 
-WIDTH, HEIGHT, DPI = 4.8, 2.9, 200
+WIDTH, HEIGHT, DPI = 4.8, 3.0, 200
 """Inches, and dots an inch: shown 480 pixels wide, sharp on screens with two dots a pixel."""
 REFERENCE, CURRENT, GAP = "#667085", "#d1480a", "#101828"
 MOST_BARS = 7
@@ -59,6 +59,7 @@ def _drawn(column: Column) -> bytes | None:
     title = f"{clip(drawable(column.name), 40)}: {column.effect.partition(' (')[0]}"
     axes.set_title(title, fontsize=10, fontweight="bold", loc="left", parse_math=False)
     axes.tick_params(labelsize=SMALL)
+    figure.legend(fontsize=SMALL, frameon=False, loc="outside lower right", ncols=2)  # where it hides nothing
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return _png(figure)
@@ -99,13 +100,6 @@ def _steps(axes: Axes, at: list[float], shape: Shape, name: str) -> None:
     axes.set_ylabel("rows at or below", fontsize=SMALL + 1)
     axes.grid(axis="y", color="#eaecf0", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.legend(fontsize=SMALL, frameon=False, loc="lower right" if not _crowded(shape) else "upper left")
-
-
-def _crowded(shape: Shape) -> bool:
-    """Whether a curve runs through the lower right: more than half of the rows come after the middle."""
-    middle = len(shape.at) * 3 // 5
-    return min(shape.reference[middle], shape.current[middle]) < 0.45
 
 
 def _bars(axes: Axes, shape: Shape) -> None:
@@ -132,7 +126,6 @@ def _bars(axes: Axes, shape: Shape) -> None:
     axes.set_xlabel("share of rows", fontsize=SMALL + 1)
     axes.grid(axis="x", color="#eaecf0", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.legend(fontsize=SMALL, frameon=False, loc="lower right")
 
 
 def drawable(text: str) -> str:

@@ -32,9 +32,7 @@ class ChannelSettings(BaseSettings):
     email_password: SecretStr | None = Field(None, description="Its password.")
     email_password_file: Path | None = Field(None, description="A file with the password.")
     email_from: str | None = Field(None, description="Sender of the e-mails.")
-    email_to: Annotated[tuple[str, ...] | None, NoDecode] = Field(
-        None, description="Recipients, with commas between."
-    )
+    email_to: Annotated[tuple[str, ...] | None, NoDecode] = Field(None, description="Recipients, with commas between.")
     slack_webhook_url: SecretStr | None = Field(None, description="Slack's incoming webhook.")
     slack_webhook_url_file: Path | None = Field(None, description="A file with it.")
     webhook_url: SecretStr | None = Field(None, description="Receiver of Alertmanager's payload.")

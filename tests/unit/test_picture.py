@@ -94,6 +94,6 @@ def test_what_is_no_picture_is_none(shape: Shape | None) -> None:
 
 
 def test_several_threads_may_draw() -> None:
-    with ThreadPoolExecutor(4) as pool:
-        pictures = list(pool.map(lambda _: picture_of(column(numeric(20))), range(3)))
+    with ThreadPoolExecutor(2) as pool:
+        pictures = list(pool.map(lambda _: picture_of(column(numeric(20))), range(2)))
     assert len(set(pictures)) == 1
