@@ -17,7 +17,7 @@ from tests.receivers import Post, answering, mail_server, receiver
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direct: None) -> Path:
     """The working directory, empty."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -10,6 +10,8 @@ from app.alerting.delivery import Delivered, Permanent, Retryable
 from tests.notifications import notification, resolved
 from tests.receivers import answering, in_turn, receiver
 
+pytestmark = pytest.mark.usefixtures("direct")
+
 
 async def test_every_service_is_told_in_words() -> None:
     async with receiver() as one, receiver() as other:

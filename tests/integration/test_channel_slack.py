@@ -13,6 +13,8 @@ from app.alerting.notification import Notification
 from tests.notifications import alert, drifted, hostile, metric, notification, resolved
 from tests.receivers import answering, receiver
 
+pytestmark = pytest.mark.usefixtures("direct")
+
 
 async def sent(told: Notification) -> dict[str, Any]:
     """What Slack gets."""

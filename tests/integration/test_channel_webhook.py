@@ -22,6 +22,8 @@ from app.alerting.notification import Notification
 from tests.notifications import MOMENT, alert, hostile, notification, resolved
 from tests.receivers import receiver
 
+pytestmark = pytest.mark.usefixtures("direct")
+
 SECRET = "a key of the receiver's"
 
 Hex16 = Annotated[str, msgspec.Meta(pattern="^[0-9a-z]{16}$")]
