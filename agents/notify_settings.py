@@ -16,6 +16,9 @@ from topics.events import SilenceEvent
 
 log = logging.getLogger(__name__)
 
+PREPARING_SECONDS = 5.0
+"""A picture may be drawn for so long."""
+
 
 def routing_of(settings: Settings) -> Routing:
     """The routes. Raises SettingsError naming what cannot be used."""
@@ -32,8 +35,10 @@ def routing_of(settings: Settings) -> Routing:
 
 
 def patience_of(settings: Settings) -> Patience:
-    """How long a channel is tried."""
-    return Patience(attempt_seconds=settings.attempt_seconds, budget_seconds=settings.delivery_seconds)
+    """How long a channel is tried. It keeps to `attempt_seconds` itself, but for what it does before it sends."""
+    return Patience(
+        attempt_seconds=settings.attempt_seconds + PREPARING_SECONDS, budget_seconds=settings.delivery_seconds
+    )
 
 
 class CurrentMuting:

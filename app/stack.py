@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ import httpx
 
 from app.runtime.broker import find_kafka
 from app.runtime.listening import listen
-from app.runtime.settings import ENV_PREFIX, Settings, text_of
+from app.runtime.settings import Settings, environment
 from app.runtime.supervisor import ChildFailed, Command, Supervisor
 from app.runtime.topic_admin import ensure_topics
 
@@ -82,7 +81,7 @@ class Stack:
                 raise NotReady(f"the API at {self.address} is not ready after {READY_SECONDS:.0f} s")
 
     def _command(self, name: str) -> Command:
-        return Command(name, [sys.executable, "-m", "app.cli", name], env=_environment(self.settings))
+        return Command(name, [sys.executable, "-m", "app.cli", name], env=environment(self.settings))
 
 
 def _answers(url: str) -> bool:
@@ -90,12 +89,6 @@ def _answers(url: str) -> bool:
         return httpx.get(url, timeout=2).is_success
     except httpx.TransportError:
         return False
-
-
-def _environment(settings: Settings) -> dict[str, str]:
-    """This process's environment, with every setting in force."""
-    values = settings.model_dump(mode="json", exclude_none=True)
-    return {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": text_of(value) for name, value in values.items()}}
 
 
 __all__ = ["ChildFailed", "NotReady", "Stack"]

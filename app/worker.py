@@ -12,7 +12,7 @@ import platform
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -29,7 +29,9 @@ from agents.pane_events import key_of, partition_of
 from agents.sending import Reject
 from agents.windows import WindowsAgent
 from app.alerting.channels import channels_of
+from app.alerting.delivery import Channel
 from app.alerting.monitor import dead_letters_alert
+from app.channel_setup import other_channels
 from app.core.config import Monitoring
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Rejected
@@ -65,7 +67,14 @@ GARBAGE_THRESHOLD = 50_000
 class Worker:
     """Everything that a worker process holds, wired once."""
 
-    def __init__(self, settings: Settings, producer: Producer, models: ModelsView, silences: SilencesView) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        producer: Producer,
+        models: ModelsView,
+        silences: SilencesView,
+        channels: Mapping[str, Channel],
+    ) -> None:
         self.settings = settings
         self.producer = producer
         self.models = models
@@ -86,7 +95,7 @@ class Worker:
         self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=page)
         self.monitor = SelfMonitor(settings.group, platform.node())
         self.notify = Notify(
-            tables["notify"], self._monitoring, channels_of(settings.alerts_dir),
+            tables["notify"], self._monitoring, channels,
             routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
             saved=self._saved,
         )  # fmt: skip
@@ -266,24 +275,25 @@ def _dead_letter(topic: str, partition: int, rejected: Rejected) -> Outgoing:
 
 
 def run_worker(settings: Settings) -> int:
-    """Run a worker until SIGTERM or SIGINT; answers the exit status."""
+    """Run a worker until SIGTERM or SIGINT; answers the exit status. Raises SettingsError for a channel half set up."""
+    channels = channels_of(settings.alerts_dir, other_channels(settings))
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     # What is judged with takes a second to import: meanwhile there is Kafka to be waited for.
     threading.Thread(target=importlib.import_module, args=["scipy.stats"], daemon=True).start()
     for noisy in ("faust", "mode", "aiokafka", "kafka"):
         logging.getLogger(noisy).setLevel("WARNING" if settings.log_level == "INFO" else settings.log_level)
-    return asyncio.run(_run(settings))
+    return asyncio.run(_run(settings, channels))
 
 
-async def _run(settings: Settings) -> int:
+async def _run(settings: Settings, channels: Mapping[str, Channel]) -> int:
     gc.set_threshold(GARBAGE_THRESHOLD)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     await ensure_topics(settings)
     async with Producer(settings) as producer, ModelsView(settings) as models, SilencesView(settings) as silences:
-        worker = Worker(settings, producer, models, silences)
+        worker = Worker(settings, producer, models, silences, channels)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         worker.app.finalize()
         await worker.app.start()

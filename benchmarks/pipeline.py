@@ -8,7 +8,6 @@ one run) are not counted, and start-up is left out. It stops with the Progress t
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -22,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from agents.join_source import deltas
 from app.runtime.guarded import GuardedProcess
-from app.runtime.settings import ENV_PREFIX, Settings
+from app.runtime.settings import Settings, environment
 from benchmarks.events import Counts
 from benchmarks.reading import Figures, ReaderFailed
 from topics.events import PaneEvent, Progress
@@ -78,11 +77,11 @@ class Pipeline:
 @contextmanager
 def worker(settings: Settings) -> Iterator[GuardedProcess]:
     """A worker process, as `driftline worker` is."""
-    values = settings.model_dump(mode="json", exclude_none=True)
-    env = {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}}
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with (settings.state_dir / "worker.log").open("ab") as log:
-        process = GuardedProcess([sys.executable, "-m", "app.cli", "worker"], env=env, stdout=log, stderr=log)
+        process = GuardedProcess(
+            [sys.executable, "-m", "app.cli", "worker"], env=environment(settings), stdout=log, stderr=log
+        )
         try:
             yield process
         finally:

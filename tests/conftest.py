@@ -64,6 +64,13 @@ def _in_container() -> Kafka:
 
 
 @pytest.fixture
+def direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy of the machine's between a channel and the test's own servers."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
 def prefix() -> str:
     """A prefix for topics that no other test has."""
     return f"test-{uuid.uuid4().hex[:10]}."

@@ -1,9 +1,10 @@
-"""`driftline alerts`: what is firing and has been, what is silenced, and what was not delivered."""
+"""`driftline alerts`: what fires and has fired, what is silenced, what was not delivered, whether a channel works."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+import time
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +13,8 @@ from app.commands.common import AsJson, Bootstrap, Prefix, connected, print_json
 from app.commands.redeliver import redeliver
 
 if TYPE_CHECKING:
+    from app.alerting.delivery import Outcome
+    from app.alerting.notification import Notification
     from app.runtime.settings import Settings
     from topics.events import AlertEvent
 
@@ -26,13 +29,14 @@ Every = Annotated[bool, typer.Option("--all", help="Every transition, not only e
 
 @app.callback()
 def group() -> None:
-    """What is firing and has been, what is silenced, and what was not delivered.
+    """What is firing and has been, what is silenced, and what was not delivered; whether a channel works.
 
     \b
     Examples:
       driftline alerts list
       driftline alerts silence --model churn --for 2h --comment "retraining"
       driftline alerts redeliver --all --dry-run
+      driftline alerts test --channel email
     """
 
 
@@ -64,6 +68,65 @@ def list_(
         print("no alerts")
         return
     print_table(("status", "level", "since", "until", "alert"), map(_row, found))
+
+
+@app.command("test")
+def try_channel(
+    channel: Annotated[
+        Literal["apprise", "email", "file", "log", "slack", "webhook"], typer.Option(help="The channel to try.")
+    ],
+    level: Annotated[
+        Literal["info", "warning", "error", "critical"], typer.Option(help="The level of the sample.")
+    ] = "error",
+    resolved: Annotated[bool, typer.Option("--resolved", help="Tell that the sample is over.")] = False,
+    json_: AsJson = False,
+) -> None:
+    """Send a sample through a channel once, and say what came back.
+
+    Needs no Kafka. Exit status 0: delivered, 1: not, 2: the channel is set up in part.
+
+    \b
+    Examples:
+      driftline alerts test --channel slack
+      driftline alerts test --channel email --level critical --resolved --json
+    """
+    import logging
+    from datetime import UTC, datetime
+
+    from app.alerting.channels import channels_of
+    from app.alerting.delivery import Delivered
+    from app.alerting.sample import sample
+    from app.channel_setup import other_channels
+
+    settings = settings_of()
+    logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
+    channels = channels_of(settings.alerts_dir, other_channels(settings))
+    page = f"http://{settings.api_host}:{settings.api_port}"
+    notification = sample(level, resolved=resolved, now=datetime.now(UTC), page=page)
+    started = time.monotonic()
+    outcome = asyncio.run(channels[channel].deliver(notification))
+    seconds = time.monotonic() - started
+    if json_:
+        print_json(_answer(channel, notification, outcome, seconds))
+    else:
+        words = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
+        print(f"{channel}: {type(outcome).__name__.lower()} in {seconds:.2f} s" + (f": {words}" if words else ""))
+    raise typer.Exit(0 if isinstance(outcome, Delivered) else 1)
+
+
+def _answer(channel: str, notification: Notification, outcome: Outcome, seconds: float) -> dict[str, object]:
+    from app.alerting.delivery import Delivered, Retryable
+
+    return {
+        "channel": channel,
+        "notification_id": notification.notification_id,
+        "status": notification.status,
+        "level": notification.level,
+        "outcome": type(outcome).__name__.lower(),
+        "detail": outcome.detail if isinstance(outcome, Delivered) else outcome.reason,
+        "retry_after": outcome.after if isinstance(outcome, Retryable) else None,
+        "seconds": round(seconds, 3),
+    }
 
 
 async def _alerts(settings: Settings, model: str | None, *, every: bool) -> list[AlertEvent]:

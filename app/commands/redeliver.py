@@ -80,9 +80,10 @@ async def _undelivered(settings: Settings) -> list[UndeliveredEvent]:
 async def _send(settings: Settings, letters: list[UndeliveredEvent]) -> list[tuple[bool, str]]:
     """Try each once; what was delivered, or why not."""
     from app.alerting.channels import channels_of
+    from app.channel_setup import other_channels
     from app.runtime.producer import Producer
 
-    channels = channels_of(settings.alerts_dir)
+    channels = channels_of(settings.alerts_dir, other_channels(settings))
     async with Producer(settings) as producer:
         return [await _again(settings, producer, channels.get(letter.channel), letter) for letter in letters]
 

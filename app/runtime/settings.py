@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from platformdirs import user_state_path
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -19,6 +20,7 @@ from pydantic_settings import (
 )
 
 from app.core.notifying import Inhibit, Maintenance, Route
+from app.runtime.channel_settings import ChannelSettings
 
 CONFIG_FILE = "driftline.toml"
 ENV_PREFIX = "DRIFTLINE_"
@@ -39,7 +41,7 @@ class SettingsError(ValueError):
     """A setting that cannot be used, in one line that names it."""
 
 
-class Settings(BaseSettings):
+class Settings(ChannelSettings):
     """What can be set; frozen. Durations are in seconds."""
 
     model_config = SettingsConfigDict(
@@ -70,7 +72,6 @@ class Settings(BaseSettings):
     group_wait_seconds: Wait = Field(5.0, description="How long a group's first alerts wait for others.")
     group_interval_seconds: Wait = Field(60.0, description="The least time between two messages of one group.")
     repeat_seconds: Wait = Field(14_400.0, description="After how long what still fires is told again.")
-    attempt_seconds: Seconds = Field(10.0, description="How long one attempt to tell a channel may take.")
     delivery_seconds: Wait = Field(3600.0, description="How long a channel is tried before a message is given up.")
     disabled_channels: Names = Field(None, description="Channels that are told nothing, whatever routes say.")
     routes: tuple[Route, ...] | None = Field(None, description="Which alerts go to which channels.")
@@ -162,13 +163,24 @@ def text_of(value: object) -> str:
     return json.dumps(value) if isinstance(value, (list, dict)) else str(value)
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """This process's environment with every setting in force, for a child. Secrets are written out here alone."""
+    values = settings.model_dump(mode="json", exclude_none=True)
+    given = {name: getattr(settings, name) for name in values}
+    values |= {name: one.get_secret_value() for name, one in given.items() if isinstance(one, SecretStr)}
+    return {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": text_of(value) for name, value in values.items()}}
+
+
 def _line(problem: dict[str, object]) -> str:
     where = problem["loc"]
     name = str(where[0]) if isinstance(where, tuple) and where else "settings"
     if isinstance(where, tuple) and len(where) > 1:  # within a table of driftline.toml
         inner = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where[1:])
         return f"{name}{inner}: {problem['msg']}; it is in {CONFIG_FILE}"
+    field = Settings.model_fields.get(name)
     if problem["type"] == "extra_forbidden":
         return f"{name}: there is no such setting; look for it in {CONFIG_FILE}"
     message = str(problem["msg"]).removeprefix("Value error, ")
+    if field is not None and SecretStr in get_args(field.annotation):
+        return f"{name}: {message}; it is {ENV_PREFIX}{name.upper()} or in {CONFIG_FILE}"
     return f"{name}: {message}, not {problem['input']!r}; it is a flag, {ENV_PREFIX}{name.upper()} or in {CONFIG_FILE}"

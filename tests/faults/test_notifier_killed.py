@@ -58,7 +58,7 @@ class Http:
             return Delivered(str(answer.status_code))
         return Retryable(str(answer.status_code), float(answer.headers.get("retry-after", 0)))
 
-app.worker.channels_of = lambda directory: {"http": Http(sys.argv[1]), **channels_of(directory)}
+app.worker.channels_of = lambda *given: {"http": Http(sys.argv[1]), **channels_of(*given)}
 sys.exit(app.worker.run_worker(load_settings()))
 """
 """A worker with one channel more, that posts what it is told to an address."""

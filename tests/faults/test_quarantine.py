@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 
 import msgspec
@@ -12,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from app.runtime.faust_app import FAILED
 from app.runtime.guarded import GuardedProcess
-from app.runtime.settings import ENV_PREFIX, Settings
+from app.runtime.settings import Settings, environment
 from app.runtime.topic_admin import ensure_topics
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import Truth, differences, register_model, send, truth, until_equal
@@ -39,11 +38,9 @@ MOST_LIVES = 8
 
 def start(settings: Settings, life: int) -> GuardedProcess:
     """A worker that one record kills."""
-    values = settings.model_dump(mode="json", exclude_none=True)
-    env = {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}}
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with (settings.state_dir / f"life-{life}.log").open("ab") as out:
-        return GuardedProcess([sys.executable, "-c", POISONED], env=env, stdout=out, stderr=out)
+        return GuardedProcess([sys.executable, "-c", POISONED], env=environment(settings), stdout=out, stderr=out)
 
 
 async def dead_letter(settings: Settings) -> tuple[bytes | None, bytes | None, dict[str, bytes]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 
 import pytest
 
-from app.runtime.settings import ENV_PREFIX, Settings
+from app.runtime.settings import Settings, environment
 from app.runtime.supervisor import Backoff, Command, Supervisor
 from app.runtime.topic_admin import ensure_topics
 from tests.faults.test_worker_killed import log_of, quick
@@ -74,8 +73,7 @@ async def test_a_worker_that_stands_still_is_replaced(settings: Settings, what: 
     await ensure_topics(settings)
     await register_model(settings)
     await send(settings, wanted.records)
-    values = settings.model_dump(mode="json", exclude_none=True)
-    env = {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}}
+    env = environment(settings)
     settings.state_dir.mkdir(parents=True)
     notes, said = settings.state_dir / "notes", settings.state_dir / "worker.log"
     argv = ["-c", FREEZING, what, str(notes)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -16,7 +15,7 @@ import psutil
 import pytest
 
 from app.runtime.producer import Producer
-from app.runtime.settings import ENV_PREFIX, Settings, text_of
+from app.runtime.settings import Settings, environment
 from app.runtime.supervisor import ChildFailed
 from app.runtime.topic_admin import ensure_topics
 from app.stack import Stack
@@ -29,11 +28,6 @@ from topics.registry import ALERTS, REPORTS
 
 def command_of(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "app.cli", *arguments]
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    values = settings.model_dump(mode="json", exclude_none=True)
-    return {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": text_of(value) for name, value in values.items()}}
 
 
 def driftline(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -67,8 +67,8 @@ def tables(tmp_path: Path) -> tuple[Path, Path, Path]:
 def test_every_command_is_known() -> None:
     assert [" ".join(path) for path in commands()] == [
         "alerts", "alerts list", "alerts redeliver", "alerts silence", "alerts silence add", "alerts silence expire",
-        "alerts silence list", "api", "broker", "broker down", "broker status", "broker up", "check", "demo",
-        "register", "replay", "reports", "up", "worker",
+        "alerts silence list", "alerts test", "api", "broker", "broker down", "broker status", "broker up", "check",
+        "demo", "register", "replay", "reports", "up", "worker",
     ]  # fmt: skip
 
 

@@ -75,3 +75,20 @@ def test_what_is_linked_or_named_is_there(page: str) -> None:
     named = re.findall(r"`((?:app|agents|api|topics|tests|docs|benchmarks)/[\w./-]*)`", page)
     assert linked or named
     assert [path for path in [*linked, *named] if not (ROOT / path).exists()] == []
+
+
+def test_the_pages_examples_of_settings_are_valid_and_its_commands_can_be_typed(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "channels.md").read_text()
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    tables = [tomllib.loads(text) for language, text in fenced if language == "toml"]
+    assert len(tables) == 4
+    for table in tables:
+        load_settings(**table)
+    plain = [line for language, text in fenced if not language for line in text.splitlines()]
+    exported = [
+        line.partition("=")[0].removeprefix("export DRIFTLINE_") for line in plain if line.startswith("export ")
+    ]
+    assert {name.lower() for name in exported} <= set(Settings.model_fields)
+    for line in plain:
+        if line.startswith("driftline "):
+            parse(shlex.split(line)[1:])

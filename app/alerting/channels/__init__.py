@@ -1,7 +1,8 @@
-"""The channels: one file each. A new one is a file here, and a line in `channels_of`."""
+"""The channels: one file each. `log` and `file` are always there, others as the settings have them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from app.alerting.channels.file import FileChannel
@@ -9,7 +10,7 @@ from app.alerting.channels.log import LogChannel
 from app.alerting.delivery import Channel
 
 
-def channels_of(alerts_dir: Path) -> dict[str, Channel]:
+def channels_of(alerts_dir: Path, others: Iterable[Channel] = ()) -> dict[str, Channel]:
     """Every channel by its name."""
-    channels: tuple[Channel, ...] = (LogChannel(), FileChannel(alerts_dir))
+    channels: tuple[Channel, ...] = (LogChannel(), FileChannel(alerts_dir), *others)
     return {channel.name: channel for channel in channels}

@@ -1,0 +1,110 @@
+"""Alerts through any service that Apprise knows, by its URLs (https://appriseit.com)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Sequence
+
+import apprise
+from apprise.plugins.base import NotifyBase
+from apprise.utils.parse import parse_urls
+
+from app.alerting.channels.answers import TRY_AGAIN
+from app.alerting.channels.told import Told
+from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
+from app.alerting.notification import Notification
+from app.alerting.rendering import text_of
+from app.alerting.story import story_of
+
+QUIET = ("apprise", "urllib3", "requests")
+"""Loggers that write addresses with their tokens."""
+STATUS = re.compile(r"\berror=(\d{3})\b")
+"""How Apprise's plugins say an HTTP status in their log; there is nothing else that says it."""
+TYPES = {
+    "info": apprise.NotifyType.INFO, "warning": apprise.NotifyType.WARNING,
+    "error": apprise.NotifyType.FAILURE, "critical": apprise.NotifyType.FAILURE,
+}  # fmt: skip
+
+
+class AppriseChannel:
+    """Tells every service; one that is tried again goes to those that did not take it.
+
+    Raises ValueError, with words that hold no URL, where one of them cannot be read.
+    """
+
+    name = "apprise"
+
+    def __init__(self, urls: str, *, seconds: float) -> None:
+        for name in QUIET:
+            _hush(logging.getLogger(name))
+        asset = apprise.AppriseAsset(http_redirects=False, app_id="Driftline", app_desc="Driftline")
+        self._seconds = seconds
+        self._told = Told()
+        self._services: dict[str, NotifyBase] = {}
+        found: list[str] = parse_urls(urls)  # type: ignore[no-untyped-call]
+        for number, url in enumerate(found, 1):
+            service = apprise.Apprise.instantiate(url, asset=asset)
+            if service is None:
+                raise ValueError(f"number {number} is not a URL that Apprise knows")
+            service.socket_connect_timeout = service.socket_read_timeout = seconds  # of its thread, which none can end
+            self._services[str(number)] = service
+        if not self._services:
+            raise ValueError("there is no Apprise URL in it")
+
+    async def deliver(self, notification: Notification) -> Outcome:
+        """Delivered once every service says that it has it."""
+        story = story_of(notification)
+        kind = apprise.NotifyType.SUCCESS if story.state == "resolved" else TYPES[story.level]
+        told = self._told.by(notification.notification_id)
+        waiting = [number for number in self._services if number not in told]
+        body = text_of(story).partition("\n")[2]
+        outcomes = await asyncio.gather(*(self._tell(number, story.subject, body, kind) for number in waiting))
+        having = [number for number, outcome in zip(waiting, outcomes, strict=True) if isinstance(outcome, Delivered)]
+        self._told.add(notification.notification_id, having)
+        outcome = _together(len(self._services), outcomes)
+        if not isinstance(outcome, Retryable):
+            self._told.settled(notification.notification_id)
+        return outcome
+
+    async def _tell(self, number: str, title: str, body: str, kind: apprise.NotifyType) -> Outcome:
+        one = apprise.Apprise()
+        one.add(self._services[number])
+        name = str(self._services[number].service_name)
+        try:
+            async with asyncio.timeout(self._seconds + 1):
+                result = await one.async_notify(
+                    title=title, body=body, notify_type=kind, body_format=apprise.NotifyFormat.TEXT,
+                    timeout=self._seconds,
+                )  # fmt: skip
+        except TimeoutError:
+            return Retryable(f"{name} (number {number}): no answer in {self._seconds:g} s")
+        if result.status == apprise.AppriseResultStatus.SUCCESS:
+            return Delivered(name)
+        if result.status == apprise.AppriseResultStatus.TIMEOUT:
+            return Retryable(f"{name} (number {number}): no answer in {self._seconds:g} s")
+        said = [STATUS.search(entry.message) for service in result.results for entry in service.logs()]
+        status = next((int(found[1]) for found in said if found), None)
+        if status is None or status in TRY_AGAIN or status >= 500:
+            return Retryable(f"{name} (number {number}) did not take it" + (f": HTTP {status}" if status else ""))
+        return Permanent(f"{name} (number {number}) refuses it: HTTP {status}; check apprise_urls")
+
+
+def _together(services: int, outcomes: Sequence[Outcome]) -> Outcome:
+    """One outcome of all: not for good before nothing is worth another attempt."""
+    retryable = [outcome.reason for outcome in outcomes if isinstance(outcome, Retryable)]
+    permanent = [outcome.reason for outcome in outcomes if isinstance(outcome, Permanent)]
+    missing = len(retryable) + len(permanent)
+    if retryable:
+        return Retryable("; ".join(retryable + permanent))
+    if permanent:
+        return Permanent("; ".join(permanent))
+    return Delivered(f"{services - missing} of {services} services")
+
+
+def _hush(logger: logging.Logger) -> None:
+    """Its records go nowhere but to Apprise itself, which finds the status in them."""
+    logger.propagate = False
+    if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+        logger.addHandler(logging.NullHandler())

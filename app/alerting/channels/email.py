@@ -1,0 +1,159 @@
+"""Alerts by e-mail: text and HTML with a picture of the worst feature, by SMTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from email.utils import parseaddr
+from typing import Literal
+
+import aiosmtplib
+
+from app.alerting.channels.answers import quote
+from app.alerting.channels.told import Told
+from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
+from app.alerting.mail import message_of
+from app.alerting.notification import Notification
+from app.alerting.picture import picture_of
+from app.alerting.story import Column, story_of
+
+log = logging.getLogger(__name__)
+
+Security = Literal["starttls", "tls", "none"]
+PORTS: dict[Security, int] = {"starttls": 587, "tls": 465, "none": 25}
+PICTURE_SECONDS = 4.0
+"""A message does not wait for its picture beyond that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Where mail is handed in, as whom, from whom, to whom. `port` None: the usual one of the `security`."""
+
+    host: str
+    sender: str
+    recipients: tuple[str, ...]
+    security: Security = "starttls"
+    port: int | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+class EmailChannel:
+    """Hands one message in for all recipients; one that is tried again goes to those that were not accepted yet."""
+
+    name = "email"
+
+    def __init__(self, mailbox: Mailbox, *, seconds: float) -> None:
+        self._mailbox = mailbox
+        self._seconds = seconds
+        self._told = Told()
+
+    async def deliver(self, notification: Notification) -> Outcome:
+        """Delivered once the server has taken it for one recipient at least, and refuses none for the moment only."""
+        story = story_of(notification)
+        picture = await _picture(story.worst)
+        try:
+            message = message_of(story, notification, self._mailbox.sender, self._mailbox.recipients, picture)
+            async with asyncio.timeout(self._seconds):
+                return await self._hand_in(notification.notification_id, message)
+        except TimeoutError:
+            return Retryable(f"no answer from the mail server in {self._seconds:g} s")
+        except (aiosmtplib.SMTPException, OSError) as error:
+            return self._outcome(error)
+
+    async def _hand_in(self, notification_id: str, message: EmailMessage) -> Outcome:
+        mailbox = self._mailbox
+        waiting = [address for address in mailbox.recipients if address not in self._told.by(notification_id)]
+        client = aiosmtplib.SMTP(
+            hostname=mailbox.host,
+            port=mailbox.port or PORTS[mailbox.security],
+            use_tls=mailbox.security == "tls",
+            start_tls=mailbox.security == "starttls",
+            username=mailbox.username,
+            password=mailbox.password,
+            timeout=self._seconds,
+        )
+        try:
+            await client.connect()
+            refused, answer = await client.send_message(
+                message, sender=parseaddr(mailbox.sender)[1], recipients=_bare(waiting)
+            )
+        finally:
+            client.close()  # without QUIT: the answer to DATA is the receipt
+        return self._receipt(notification_id, waiting, refused, answer)
+
+    def _receipt(
+        self, notification_id: str, waiting: Sequence[str], refused: dict[str, aiosmtplib.SMTPResponse], answer: str
+    ) -> Outcome:
+        """What it means that the server has taken the message for some."""
+        taken = [address for address in waiting if parseaddr(address)[1] not in refused]
+        told = f"{len(self._mailbox.recipients) - len(refused)} of {len(self._mailbox.recipients)} recipients"
+        self._told.add(notification_id, taken)
+        later = [response for response in refused.values() if response.code < 500]
+        if later:
+            return Retryable(f"{told}; the others are refused for now: {self._said(later[0].code, later[0].message)}")
+        self._told.settled(notification_id)
+        if refused:
+            never = next(iter(refused.values()))
+            log.warning("an e-mail was refused for %d recipients; check email_to", len(refused))
+            return Delivered(f"{told}; check email_to: {self._said(never.code, never.message)}")
+        return Delivered(f"SMTP 250 ({quote(answer, self._secrets())}), {told}")
+
+    def _outcome(self, error: aiosmtplib.SMTPException | OSError) -> Outcome:
+        """What an error of the conversation means."""
+        if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
+            mildest = min(error.recipients, key=lambda refused: refused.code)
+            return self._refusal("no recipient is accepted", mildest, "email_to and email_from")
+        if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+            return self._refusal("the login is refused", error, "email_username and email_password")
+        if isinstance(error, aiosmtplib.SMTPResponseException):
+            return self._refusal("the mail server refuses it", error, "email_host, email_port and email_from")
+        return _broken(error, self._seconds)
+
+    def _refusal(self, words: str, error: aiosmtplib.SMTPResponseException, settings: str) -> Outcome:
+        """4xx passes, 5xx does not (RFC 5321, 4.2.1); -1 is the library's, for an answer that is none."""
+        if error.code < 0:
+            return Retryable("the mail server's answer is not SMTP")
+        said = f"{words}: {self._said(error.code, error.message)}"
+        return Permanent(f"{said}; check {settings}") if error.code >= 500 else Retryable(said)
+
+    def _said(self, code: int, message: str) -> str:
+        return f"SMTP {code} ({quote(message, self._secrets())})"
+
+    def _secrets(self) -> list[str]:
+        return [self._mailbox.password] if self._mailbox.password else []
+
+
+async def _picture(column: Column | None) -> bytes | None:
+    """The picture, off the loop; None where there is none, or it is late, or fails: the words go all the same."""
+    if column is None:
+        return None
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(picture_of, column), PICTURE_SECONDS)
+    except TimeoutError:
+        log.warning("an e-mail goes without its picture, which was not drawn in %g s", PICTURE_SECONDS)
+    except Exception as error:  # noqa: BLE001 - a picture is not worth an alert
+        log.warning("an e-mail goes without its picture: %s", type(error).__name__)
+    return None
+
+
+def _bare(addresses: Sequence[str]) -> list[str]:
+    return [parseaddr(address)[1] for address in addresses]
+
+
+def _broken(error: aiosmtplib.SMTPException | OSError, seconds: float) -> Outcome:
+    """What it means that there was no conversation, or that it broke off."""
+    if isinstance(error, aiosmtplib.SMTPNotSupported) or "STARTTLS" in str(error):
+        return Permanent("the mail server does not offer what is set; check email_security and email_username")
+    found = error if isinstance(error, ssl.SSLError) else error.__cause__
+    if isinstance(found, ssl.SSLCertVerificationError):
+        return Permanent("the mail server's certificate is not trusted; SSL_CERT_FILE can name its authority's file")
+    if isinstance(found, ssl.SSLError) and found.reason == "WRONG_VERSION_NUMBER":
+        return Permanent("the mail server does not speak TLS on this port; check email_security and email_port")
+    if isinstance(error, aiosmtplib.SMTPTimeoutError):
+        return Retryable(f"no answer from the mail server in {seconds:g} s")
+    return Retryable("no connection to the mail server, or it was lost")

@@ -1,0 +1,52 @@
+"""Alerts into a Slack channel, by an incoming webhook."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from app.alerting.blocks import blocks_of, fallback_of
+from app.alerting.channels.answers import http_outcome, secrets_of
+from app.alerting.channels.posting import error_outcome, session
+from app.alerting.delivery import Outcome
+from app.alerting.notification import Notification
+from app.alerting.story import story_of
+
+ADVICE = "make a new incoming webhook in Slack and set slack_webhook_url"
+_SILENT = logging.Logger("slack_sdk", logging.CRITICAL)
+"""The client's own logger would write the webhook's URL, which is the secret."""
+
+
+class SlackChannel:
+    """Posts blocks. Slack has them once it answers `ok`."""
+
+    name = "slack"
+
+    def __init__(self, url: str, *, seconds: float) -> None:
+        self._url = url
+        self._seconds = seconds
+
+    async def deliver(self, notification: Notification) -> Outcome:
+        """Post once: the client's own retries are off, for the notifier counts them."""
+        story = story_of(notification)
+        secrets = secrets_of(self._url)
+        try:
+            async with asyncio.timeout(self._seconds), session(self._seconds) as opened:
+                client = AsyncWebhookClient(
+                    self._url, timeout=max(1, int(self._seconds)), session=opened, logger=_SILENT, retry_handlers=[]
+                )
+                answer = await client.send(
+                    text=fallback_of(story), blocks=blocks_of(story), unfurl_links=False, unfurl_media=False
+                )
+        except Exception as error:
+            outcome = error_outcome(error, self._seconds, ADVICE)
+            if outcome is None:
+                raise
+            return outcome
+        return http_outcome(
+            answer.status_code, answer.headers.get("Retry-After"), answer.body,
+            advice=ADVICE, secrets=secrets, now=datetime.now(UTC),
+        )  # fmt: skip

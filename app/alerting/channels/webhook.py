@@ -1,0 +1,109 @@
+"""Alerts to any receiver of Prometheus Alertmanager's webhooks: its payload, version 4, with a signature if wanted.
+
+https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from app.alerting.channels.answers import secrets_of
+from app.alerting.channels.posting import post
+from app.alerting.delivery import Outcome
+from app.alerting.notification import Notification
+from topics.events import AlertEvent
+
+ADVICE = "check webhook_url, and what its receiver says"
+MOST_ALERTS = 100
+"""Alerts of one payload; `truncatedAlerts` counts those that are left out."""
+NEVER = "0001-01-01T00:00:00Z"
+"""Go's zero time, which Alertmanager sends as the end of what still fires."""
+
+
+class WebhookChannel:
+    """Posts the payload; any 2xx is a receipt, whatever its body says. `public`: only to public addresses."""
+
+    name = "webhook"
+
+    def __init__(
+        self, url: str, *, seconds: float, secret: str | None = None, public: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self._url = url
+        self._seconds = seconds
+        self._secret = secret
+        self._public = public
+        self._clock = clock
+
+    async def deliver(self, notification: Notification) -> Outcome:
+        """Post once."""
+        body = msgspec.json.encode(payload_of(notification))
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "driftline",
+            "Driftline-Notification": quote(notification.notification_id, safe=""),
+        }
+        if self._secret is not None:
+            headers |= signature_of(body, self._secret, int(self._clock()))
+        secrets = secrets_of(self._url) + ([] if self._secret is None else [self._secret])
+        return await post(
+            self._url, body, headers, seconds=self._seconds, advice=ADVICE, secrets=secrets, public=self._public
+        )
+
+
+def signature_of(body: bytes, secret: str, timestamp: int) -> dict[str, str]:
+    """The headers that prove who sent it, and when: HMAC-SHA256 over `timestamp.body`, in hex."""
+    signed = hmac.new(secret.encode(), b"%d.%s" % (timestamp, body), hashlib.sha256).hexdigest()
+    return {"Driftline-Timestamp": str(timestamp), "Driftline-Signature": f"v1={signed}"}
+
+
+def payload_of(notification: Notification) -> dict[str, object]:
+    """Alertmanager's payload. Pure; firing alerts first."""
+    told = (*notification.firing, *notification.resolved)
+    alerts = [_alert(alert) for alert in told[:MOST_ALERTS]]
+    return {
+        "version": "4",
+        "groupKey": notification.group,
+        "truncatedAlerts": max(len(told) - MOST_ALERTS, 0),
+        "status": notification.status,
+        "receiver": "driftline",
+        "groupLabels": notification.labels,
+        "commonLabels": _common(alert["labels"] for alert in alerts),
+        "commonAnnotations": _common(alert["annotations"] for alert in alerts),
+        "externalURL": _origin(notification.links),
+        "alerts": alerts,
+    }
+
+
+def _alert(alert: AlertEvent) -> dict[str, object]:
+    return {
+        "status": alert.status,
+        "labels": {**alert.labels, "alertname": alert.rule, "severity": alert.level},
+        "annotations": {"summary": alert.title, "description": alert.message, **alert.links},
+        "startsAt": _time(alert.started_at),
+        "endsAt": NEVER if alert.ended_at is None else _time(alert.ended_at),
+        "generatorURL": alert.links.get("dashboard", ""),
+        "fingerprint": alert.fingerprint,
+    }
+
+
+def _common(found: Iterable[object]) -> dict[str, str]:
+    """The entries that all of them have."""
+    entries = [set(one.items()) for one in found if isinstance(one, dict)]
+    return dict(sorted(set.intersection(*entries))) if entries else {}
+
+
+def _origin(links: dict[str, str]) -> str:
+    parts = urlsplit(links.get("dashboard", ""))
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

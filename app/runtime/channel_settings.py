@@ -1,0 +1,90 @@
+"""The settings of the channels that leave this machine: e-mail, Slack, webhooks, Apprise.
+
+Secrets are never flags, and may be in files (`…_file`: Docker's and Kubernetes' secrets).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from email.utils import formataddr, getaddresses
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+MAIL_ADDRESS = re.compile(r"[!-?A-~]+@[A-Za-z0-9.\[\]:-]+", re.ASCII)
+
+
+class ChannelSettings(BaseSettings):
+    """What the channels need. Checked together where a worker starts, and not before (`app/channel_setup.py`)."""
+
+    attempt_seconds: float = Field(10.0, gt=0, le=300, description="How long one attempt to tell a channel may take.")
+    email_host: str | None = Field(None, min_length=1, description="Mail server that takes the alerts.")
+    email_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        None, description="Its port. Unset: 587 with starttls, 465 with tls, 25 with none."
+    )
+    email_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the connection is protected; none only for a server on this machine."
+    )
+    email_username: str | None = Field(None, min_length=1, description="Login at the mail server, if it wants one.")
+    email_password: SecretStr | None = Field(None, description="Its password.")
+    email_password_file: Path | None = Field(None, description="A file with the password.")
+    email_from: str | None = Field(None, description="Sender of the e-mails.")
+    email_to: Annotated[tuple[str, ...] | None, NoDecode] = Field(None, description="Recipients, with commas between.")
+    slack_webhook_url: SecretStr | None = Field(None, description="Slack's incoming webhook.")
+    slack_webhook_url_file: Path | None = Field(None, description="A file with it.")
+    webhook_url: SecretStr | None = Field(None, description="Receiver of Alertmanager's payload.")
+    webhook_url_file: Path | None = Field(None, description="A file with it.")
+    webhook_secret: SecretStr | None = Field(None, description="Key of the signature that webhooks carry.")
+    webhook_secret_file: Path | None = Field(None, description="A file with it.")
+    apprise_urls: SecretStr | None = Field(None, description="Apprise URLs, with spaces or commas between.")
+    apprise_urls_file: Path | None = Field(None, description="A file with them.")
+    allow_private_webhooks: bool = Field(
+        False, description="Whether webhooks that are not from these settings may lead to private addresses."
+    )
+
+    @field_validator("email_to", mode="before")
+    @classmethod
+    def _recipients(cls, value: object) -> object:
+        """One string of addresses, or a list of them, in JSON too."""
+        if isinstance(value, str):
+            value = _json_list(value) or [value]
+        if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
+            return value
+        if any(not character.isprintable() for one in value for character in one):
+            raise ValueError("must be on one line, without control characters")
+        return tuple(formataddr(pair) if pair[0] else pair[1] for pair in getaddresses(list(value)) if any(pair))
+
+    @field_validator("email_to")
+    @classmethod
+    def _all_addresses(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return value if value is None else tuple(dict.fromkeys(map(_check_address, value)))
+
+    @field_validator("email_from")
+    @classmethod
+    def _an_address(cls, value: str | None) -> str | None:
+        return value if value is None else _check_address(value)
+
+    @field_validator(
+        "email_password_file", "slack_webhook_url_file", "webhook_url_file", "webhook_secret_file", "apprise_urls_file"
+    )
+    @classmethod
+    def _home_of_files(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser()
+
+
+def _json_list(text: str) -> object:
+    try:
+        found = json.loads(text) if text.lstrip().startswith("[") else None
+    except ValueError:
+        return None
+    return [""] if found == [] else found
+
+
+def _check_address(text: str) -> str:
+    found = getaddresses([text])
+    if len(found) != 1 or MAIL_ADDRESS.fullmatch(found[0][1]) is None or any(c in text for c in "\r\n\0"):
+        raise ValueError("must be an address such as alerts@example.org or Driftline <alerts@example.org>")
+    return text

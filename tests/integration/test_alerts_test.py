@@ -1,0 +1,86 @@
+"""`driftline alerts test`: a sample through a real channel, and what came back."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from app.cli import app
+from app.runtime.settings import SettingsError
+from tests.receivers import Post, answering, mail_server, receiver
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direct: None) -> Path:
+    """The working directory, empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+async def typed(*arguments: str, **settings: object) -> Result:
+    """The command in a thread, for it has a loop of its own."""
+    env = {f"DRIFTLINE_{name.upper()}": str(value) for name, value in settings.items()}
+    return await asyncio.to_thread(CliRunner().invoke, app, ["alerts", "test", "--channel", *arguments], env=env)
+
+
+async def test_a_webhook_that_takes_it_is_exit_status_0() -> None:
+    async with receiver() as found:
+        answer = await typed("webhook", "--level", "critical", "--json", webhook_url=f"{found.origin}/secret-path")
+    assert answer.exit_code == 0, answer.output
+    told = json.loads(answer.stdout)
+    assert (told["channel"], told["outcome"], told["detail"]) == ("webhook", "delivered", "HTTP 200")
+    assert (told["status"], told["level"]) == ("firing", "critical")
+    assert 0 <= told["seconds"] < 10
+    body = json.loads(found.requests[0].body)
+    assert [alert["status"] for alert in body["alerts"]] == ["firing", "firing"]
+    assert "secret-path" not in answer.output
+
+
+async def test_slack_that_refuses_it_is_exit_status_1_and_says_what_came_back() -> None:
+    async with receiver(answering(403, b"invalid_token")) as found:
+        answer = await typed("slack", "--resolved", slack_webhook_url=f"{found.origin}/secret-path")
+    assert answer.exit_code == 1
+    assert re.fullmatch(
+        r"slack: permanent in \d+\.\d\d s: HTTP 403 \(invalid_token\); make a new incoming webhook .*\n", answer.stdout
+    )
+    assert "secret-path" not in answer.output
+    assert "✅" in json.loads(found.requests[0].body)["blocks"][0]["text"]["text"]
+
+
+async def test_a_mail_arrives_with_a_picture() -> None:
+    async with mail_server(Post()) as post:
+        answer = await typed(
+            "email", email_host="127.0.0.1", email_port=post.port, email_security="none",
+            email_from="drift@example.org", email_to="ann@example.org",
+        )  # fmt: skip
+    assert answer.exit_code == 0, answer.output
+    assert re.fullmatch(
+        r"email: delivered in \d+\.\d\d s: SMTP 250 \(2\.0\.0 taken\), 1 of 1 recipients\n", answer.stdout
+    )
+    content = post.envelopes[0].content
+    assert isinstance(content, bytes)
+    kinds = [part.get_content_type() for part in email.message_from_bytes(content).walk()]
+    assert "image/png" in kinds
+
+
+async def test_the_channels_that_are_always_there(folder: Path) -> None:
+    assert (await typed("log")).exit_code == 0
+    assert (await typed("file")).exit_code == 0
+    assert list((folder / "alerts").glob("alerts-*.jsonl"))
+
+
+async def test_what_is_not_set_up_says_what_to_set() -> None:
+    answer = await typed("apprise", "--json")
+    assert answer.exit_code == 1
+    assert "set apprise_urls" in json.loads(answer.stdout)["detail"]
+
+
+async def test_what_is_set_up_in_part_is_trouble() -> None:
+    answer = await typed("email", email_host="mail.example.org")
+    assert isinstance(answer.exception, SettingsError)  # which the command's main turns into exit status 2
