@@ -10,9 +10,11 @@ from typing import NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from app.runtime.errors import BrokerUnavailable
 from app.runtime.settings import Settings
+from topics.partition import partitions_of
 from topics.registry import Topic
 
 __all__ = ["ACK_SECONDS", "BrokerUnavailable", "NotSent", "Outgoing", "Producer", "RecordRefused"]
@@ -24,6 +26,8 @@ LINGER_MS = 2
 OVERHEAD_BYTES = 1024
 """More than a batch of one record adds to it."""
 CLOSE_SECONDS = 5.0
+FEWEST_BATCHED = 16
+"""From so many records on, a partition's are put into batches of their own: one future each, not one a record."""
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -95,14 +99,15 @@ class Producer:
         Raises BrokerUnavailable when any is not within the time; the others may have arrived.
         """
         refused = [NotSent(i, reason) for i, record in enumerate(records) if (reason := _too_large(record, topic))]
-        skipped = {one.position for one in refused}
+        if refused:
+            skipped = {one.position for one in refused}
+            records = [record for i, record in enumerate(records) if i not in skipped]
         kafka, name = await self._connected(), topic.full_name(self._prefix)
         futures: list[asyncio.Future[object]] = []
+        put = _put_batched if len(records) >= FEWEST_BATCHED and all(map(_is_led, records)) else _put
         try:
             async with asyncio.timeout(self._ack_seconds):
-                for i, (key, value, partition, headers) in enumerate(records):
-                    if i not in skipped:
-                        futures.append(await kafka.send(name, value, key, partition, headers=list(headers)))
+                await put(kafka, name, records, futures)
                 await asyncio.gather(*futures)
         except (TimeoutError, KafkaError, BrokerUnavailable) as error:
             await self._drop(kafka, futures)
@@ -146,6 +151,51 @@ class Producer:
         if kafka.client.cluster.partitions_for_topic(topic) is None:
             return f"topic {topic} does not exist on {self._servers}: start a worker"
         return f"Kafka at {self._servers} has not acknowledged within {self._ack_seconds:g} s"
+
+
+async def _put(
+    kafka: AIOKafkaProducer, topic: str, records: Sequence[Outgoing], futures: list[asyncio.Future[object]]
+) -> None:
+    """Hand records over one by one; they travel with whatever else goes to their partition then."""
+    for key, value, partition, headers in records:
+        futures.append(await kafka.send(topic, value, key, partition, headers=list(headers)))
+
+
+async def _put_batched(
+    kafka: AIOKafkaProducer, topic: str, records: Sequence[Outgoing], futures: list[asyncio.Future[object]]
+) -> None:
+    """Hand records over in batches: the partitions side by side, within each in order.
+
+    aiokafka's `send` hashes each key in Python and makes a future for each record, which costs more than all else
+    that a request does.
+    """
+    partitions = _partitions(records, len(await kafka.partitions_for(topic)))
+    batches: dict[int, list[BatchBuilder]] = {}
+    for (key, value, _, headers), partition in zip(records, partitions, strict=True):
+        made = batches.setdefault(partition, [])
+        if not made or made[-1].append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
+            made.append(kafka.create_batch())
+            made[-1].append(timestamp=None, key=key, value=value, headers=list(headers))
+
+    async def put(partition: int, made: Sequence[BatchBuilder]) -> None:
+        for batch in made:
+            batch.close()  # full as it is: it does not linger
+            futures.append(await kafka.send_batch(batch, topic, partition=partition))
+
+    await asyncio.gather(*(put(partition, made) for partition, made in batches.items()))
+
+
+def _is_led(record: Outgoing) -> bool:
+    """Whether the record says where it goes; any partition will do for the others."""
+    return record.key is not None or record.partition is not None
+
+
+def _partitions(records: Sequence[Outgoing], partitions: int) -> list[int]:
+    """Where each record goes: its partition, else where its key leads, as in every Kafka client."""
+    if all(record.partition is not None for record in records):
+        return [record.partition or 0 for record in records]
+    led = partitions_of([record.key or b"" for record in records], partitions).tolist()
+    return [to if record.partition is None else record.partition for record, to in zip(records, led, strict=True)]
 
 
 async def _close(kafka: AIOKafkaProducer, *, flush: bool = True) -> None:
