@@ -44,7 +44,7 @@ async def _clean(settings: Settings, name: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
     await admin.start()
     try:
-        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(name)])
+        await admin.delete_topics([topic for topic in await admin.list_topics() if name in topic])
         groups = [group for group, *_ in await admin.list_consumer_groups() if group.startswith(name)]
         with contextlib.suppress(KafkaError):
             await admin.delete_consumer_groups(groups)

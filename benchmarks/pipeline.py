@@ -24,7 +24,7 @@ from agents.join_source import deltas
 from app.runtime.guarded import GuardedProcess
 from app.runtime.settings import ENV_PREFIX, Settings
 from benchmarks.events import Counts
-from benchmarks.reading import Figures, ReaderFailed
+from benchmarks.reading import Figures, ReaderFailed, last_words
 from topics.events import PaneEvent, Progress
 from topics.registry import PANES, REPORTS
 
@@ -112,7 +112,7 @@ async def _watch(settings: Settings, wanted: Counts, process: GuardedProcess, se
     async with reading(settings, [PANES.full_name(settings.prefix), REPORTS.full_name(settings.prefix)]) as consumer:
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise ReaderFailed(f"the worker ended: see {settings.state_dir / 'worker.log'}")
+                raise ReaderFailed(f"the worker ended: {last_words(settings.state_dir / 'worker.log')}")
             watched.sample(status)
             for partition, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
                 for record in records:

@@ -3,8 +3,9 @@
 A worker takes predictions without feedback, is killed with SIGKILL, some more predictions arrive, and a new worker is
 started. The clock runs from the start of its process (imports included) until it has published counts with the new
 ones in them. Part of that is Kafka's: it gives the partitions of a worker that was killed to another only when the
-session is over (`session_seconds`, 10). Twice: with deltas as a backlog makes them (up to 20,000 records each), and with small ones, as live
-traffic makes them (`--live` predictions each: the checkpoint of half a second at that many a partition).
+session is over (`session_seconds`, 10). Twice: with deltas as a backlog makes them (up to 20,000 records each), and
+with small ones, as live traffic makes them (`--live` predictions each: the checkpoint of half a second at twice that
+many a second and partition).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from app.runtime.topic_admin import ensure_topics
 from benchmarks.events import Counts, predictions, register_model
 from benchmarks.harness import child, parser_of, run
 from benchmarks.pipeline import Watched, reading, take
-from benchmarks.reading import ReaderFailed
+from benchmarks.reading import ReaderFailed, last_words
 from topics.registry import PANES, PREDICTIONS, REPORTS
 
 MOST_SECONDS = 900.0
@@ -69,13 +70,13 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
         await register_model(own, options.reference)
         await _send(own, options.pending, 0)
         with child(own.model_copy(update=changes), "worker", "first.log") as process:
-            peak = await _until(own, Counts(options.pending, 0), process)
+            peak = await _until(own, Counts(options.pending, 0), process, "first.log")
             process.send_signal(signal.SIGKILL)
         changelog = await _changelog(own)
         await _send(own, MORE, options.pending)
         started = time.time()
         with child(own, "worker", "second.log") as process:
-            resident = await _until(own, Counts(options.pending + MORE, 0), process)
+            resident = await _until(own, Counts(options.pending + MORE, 0), process, "second.log")
             ended = time.time()
         told = [line for line in (own.state_dir / "second.log").read_text().splitlines() if "recover" in line]
         print("\n".join(f"  {line}" for line in told))
@@ -93,14 +94,14 @@ async def _send(settings: Settings, n: int, since: int) -> None:
             await sender.send(PREDICTIONS.full_name(settings.prefix), chunk.keys, chunk.values)
 
 
-async def _until(settings: Settings, wanted: Counts, process: GuardedProcess) -> int:
+async def _until(settings: Settings, wanted: Counts, process: GuardedProcess, log: str) -> int:
     """Wait until a worker has counted so much; answers its largest resident memory. Raises ReaderFailed."""
     watched, status = Watched(), psutil.Process(process.pid)
     deadline = time.monotonic() + MOST_SECONDS
     async with reading(settings, [PANES.full_name(settings.prefix)]) as consumer:
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise ReaderFailed(f"the worker ended: see its log in {settings.state_dir}")
+                raise ReaderFailed(f"the worker ended: {last_words(settings.state_dir / log)}")
             watched.sample(status)
             for partition, records in (await consumer.getmany(timeout_ms=round(POLL_SECONDS * 1000))).items():
                 for record in records:
