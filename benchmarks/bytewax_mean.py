@@ -2,8 +2,8 @@
 
 python -m benchmarks.bytewax_mean SERVERS EVENTS TOPIC
 
-Decodes JSON with orjson, keys by model and folds one feature over a minute of event time, in the order of arrival, since
-a mean needs no other; no recovery store, which is Bytewax's own default: it keeps nothing that a kill would survive.
+Decodes JSON with orjson, keys by model and folds one feature over a minute of event time, in the order of arrival:
+a mean needs no other. No recovery store, which is Bytewax's own default: it keeps nothing that a kill would survive.
 """
 
 from __future__ import annotations

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 from collections.abc import Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, ProducerClosed
 
 from app.runtime.errors import BrokerUnavailable
 from app.runtime.settings import Settings
@@ -26,8 +26,8 @@ LINGER_MS = 2
 OVERHEAD_BYTES = 1024
 """More than a batch of one record adds to it."""
 CLOSE_SECONDS = 5.0
-FEWEST_BATCHED = 16
-"""From so many records on, a partition's are put into batches of their own: one future each, not one a record."""
+FEWEST_TOGETHER = 16
+"""From so many records on, a partition's are handed over together: one future for all, not one a record."""
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -104,7 +104,7 @@ class Producer:
             records = [record for i, record in enumerate(records) if i not in skipped]
         kafka, name = await self._connected(), topic.full_name(self._prefix)
         futures: list[asyncio.Future[object]] = []
-        put = _put_batched if len(records) >= FEWEST_BATCHED and all(map(_is_led, records)) else _put
+        put = _put_together if len(records) >= FEWEST_TOGETHER and all(map(_is_led, records)) else _put
         try:
             async with asyncio.timeout(self._ack_seconds):
                 await put(kafka, name, records, futures)
@@ -161,28 +161,47 @@ async def _put(
         futures.append(await kafka.send(topic, value, key, partition, headers=list(headers)))
 
 
-async def _put_batched(
+async def _put_together(
     kafka: AIOKafkaProducer, topic: str, records: Sequence[Outgoing], futures: list[asyncio.Future[object]]
 ) -> None:
-    """Hand records over in batches: the partitions side by side, within each in order.
+    """The same, a partition's records at once: the partitions side by side, within each in order.
 
     aiokafka's `send` hashes each key in Python and makes a future for each record, which costs more than all else
-    that a request does.
+    that a request does. Its `send_batch` does neither, but lets a partition have one request's batch on its way at a
+    time. So records go where `send` would put them, into the batch that is open, and one future stands for them all.
     """
     partitions = _partitions(records, len(await kafka.partitions_for(topic)))
-    batches: dict[int, list[BatchBuilder]] = {}
-    for (key, value, _, headers), partition in zip(records, partitions, strict=True):
-        made = batches.setdefault(partition, [])
-        if not made or made[-1].append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
-            made.append(kafka.create_batch())
-            made[-1].append(timestamp=None, key=key, value=value, headers=list(headers))
+    parts: dict[int, list[Outgoing]] = {}
+    for record, partition in zip(records, partitions, strict=True):
+        parts.setdefault(partition, []).append(record)
+    puts = (_append(kafka, TopicPartition(topic, partition), part, futures) for partition, part in parts.items())
+    await asyncio.gather(*puts)
 
-    async def put(partition: int, made: Sequence[BatchBuilder]) -> None:
-        for batch in made:
-            batch.close()  # full as it is: it does not linger
-            futures.append(await kafka.send_batch(batch, topic, partition=partition))
 
-    await asyncio.gather(*(put(partition, made) for partition, made in batches.items()))
+async def _append(
+    kafka: AIOKafkaProducer, tp: TopicPartition, records: Sequence[Outgoing], futures: list[asyncio.Future[object]]
+) -> None:
+    """What aiokafka's `MessageAccumulator.add_message` does, for records in order."""
+    accumulator = kafka._message_accumulator
+    left = list(reversed(records))
+    while left:
+        if accumulator._exception is not None:
+            raise copy.copy(accumulator._exception)
+        if accumulator._closed:
+            raise ProducerClosed
+        open_batches = accumulator._batches.get(tp)
+        batch = open_batches[-1] if open_batches else accumulator._append_batch(accumulator.create_builder(), tp)
+        before = len(left)
+        while left:
+            key, value, _, headers = left[-1]
+            if batch._builder.append(timestamp=None, key=key, value=value, headers=list(headers)) is None:
+                break
+            left.pop()
+        if len(left) < before:
+            futures.append(asyncio.shield(batch.future))
+        if left:  # it is full: the sender takes it, then there is room for the next
+            accumulator._wakeup(accumulator.waiter())
+            await batch.wait_drain()
 
 
 def _is_led(record: Outgoing) -> bool:

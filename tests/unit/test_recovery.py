@@ -27,12 +27,16 @@ async def test_progress_is_logged_until_all_is_read(caplog: pytest.LogCaptureFix
     caplog.set_level(logging.INFO, "app.runtime.recovery")
     recovery = SimpleNamespace(in_recovery=True, active_offsets={"a": -1}, active_highwaters={"a": 99})
     told = asyncio.create_task(tell_recovery(SimpleNamespace(tables=SimpleNamespace(recovery=recovery)), every=0.01))
+    steps = [(-1, "recovering: 0 of 100"), (24, "recovering: 25 of 100 changelog records (25 %)"), (74, "75 of 100")]
     async with asyncio.timeout(10):
-        for at, words in ((-1, "recovering: 0 of 100"), (24, "recovering: 25 of 100 changelog records (25 %)"), (74, "recovering: 75 of 100")):
+        for at, words in steps:
             recovery.active_offsets["a"] = at
-            while words not in caplog.text:
-                await asyncio.sleep(0)
+            await logged(caplog, words)
         recovery.in_recovery = False
-        while "recovering: 100 changelog records read in" not in caplog.text:
-            await asyncio.sleep(0)
+        await logged(caplog, "recovering: 100 changelog records read in")
     told.cancel()
+
+
+async def logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    while words not in caplog.text:  # noqa: ASYNC110 - a log tells nobody
+        await asyncio.sleep(0)
