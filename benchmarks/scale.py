@@ -18,6 +18,7 @@ from contextlib import ExitStack
 
 import psutil
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from app.runtime.guarded import GuardedProcess
 from app.runtime.settings import Settings
@@ -29,9 +30,9 @@ from benchmarks.reading import Figures, ReaderFailed, last_words
 from topics.registry import PANES
 
 MOST_SECONDS = 600.0
-SHARED_SECONDS = 120.0
-SESSION_SECONDS = 300.0
-"""Longer than the workers are stopped: none is thought dead."""
+SHARED_SECONDS = 240.0
+SESSION_SECONDS = 90.0
+"""Longer than the workers are stopped, so that none is thought dead; they hear of a rebalance in a quarter of it."""
 STEADY_SECONDS = 5.0
 
 
@@ -94,9 +95,8 @@ async def _shared(settings: Settings, processes: Sequence[GuardedProcess]) -> No
         deadline, since, known = time.monotonic() + SHARED_SECONDS, time.monotonic(), ""
         while time.monotonic() < deadline:
             _check(settings, processes)
-            (answer,) = await admin.describe_consumer_groups([settings.group])
-            (_, _, state, _, _, members, *_) = answer.groups[0]
-            now = f"{state} {sorted(member[0] for member in members)}"
+            state, members = await _group(admin, settings.group)
+            now = f"{state} {members}"
             if now != known or state != "Stable" or len(members) != len(processes):
                 known, since = now, time.monotonic()
             elif time.monotonic() - since > STEADY_SECONDS:
@@ -105,6 +105,16 @@ async def _shared(settings: Settings, processes: Sequence[GuardedProcess]) -> No
     finally:
         await admin.close()
     raise ReaderFailed(f"after {SHARED_SECONDS:.0f} s the group of {len(processes)} workers is: {known}")
+
+
+async def _group(admin: AIOKafkaAdminClient, name: str) -> tuple[str, list[str]]:
+    """A group's state and its members' ids; a broker that has had no group yet knows no coordinator."""
+    try:
+        (answer,) = await admin.describe_consumer_groups([name])
+    except GroupCoordinatorNotAvailableError:
+        return "none", []
+    (_, _, state, _, _, members, *_) = answer.groups[0]
+    return state, sorted(member[0] for member in members)
 
 
 async def _until(settings: Settings, wanted: Counts, processes: Sequence[GuardedProcess]) -> None:
