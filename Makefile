@@ -2,6 +2,7 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
+COMPARE := .venv-compare
 STAMP := .venv/setup-done
 REQUIREMENTS := .venv/requirements.txt
 
@@ -10,7 +11,8 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test long lint format bench bench-throughput bench-calibration lock clean
+BENCHES := throughput compare flat latency restart ingress scale calibration
+.PHONY: help setup demo test long lint format bench $(BENCHES:%=bench-%) lock clean
 .SUFFIXES:
 
 help:
@@ -23,12 +25,16 @@ $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python 3.11 or later is needed: make PYTHON=python3.12, say")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv, say" >&2; exit 1; }
 	@echo "making the environment in .venv ..."
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv export -q --frozen --all-groups --no-emit-project -o $(REQUIREMENTS)
+	@$(MAKE) --no-print-directory $(BIN)/uv
+	@$(BIN)/uv export -q --frozen --all-groups --no-group compare --no-emit-project -o $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --require-hashes -r $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q agents api app topics
+	@touch $@
+
+$(BIN)/uv: Makefile
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
 demo: setup ## watch a model drift, fall, alert and recover; EXIT=1 ends after the summary
@@ -50,7 +56,7 @@ format: setup ## put the code into its form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: bench-throughput bench-calibration ## every benchmark
+bench: $(BENCHES:%=bench-%) ## every benchmark, one after another (benchmarks/README.md)
 
 bench-throughput: setup ## events/s of a raw read loop, stock Faust and the whole pipeline
 	@$(BIN)/python -m benchmarks.throughput
@@ -58,9 +64,35 @@ bench-throughput: setup ## events/s of a raw read loop, stock Faust and the whol
 bench-calibration: setup ## false alarms, power and delay of the decision, beside two other rules
 	@$(BIN)/python -m benchmarks.calibration
 
-lock: setup ## resolve the dependencies anew into uv.lock
+bench-compare: setup $(COMPARE)/setup-done ## the pipeline beside Quix Streams, Bytewax and Evidently
+	@$(BIN)/python -m benchmarks.compare --python $(COMPARE)/bin/python
+
+bench-flat: setup ## events/s at 100,000 to 5 million events; memory of what waits
+	@$(BIN)/python -m benchmarks.flat
+
+bench-latency: setup ## from the API's 2xx to the report, from breach to the channel
+	@$(BIN)/python -m benchmarks.latency
+
+bench-restart: setup ## recovery of 1 million pending predictions
+	@$(BIN)/python -m benchmarks.restart
+
+bench-ingress: setup ## events/s into one API process; the wait of a single one
+	@$(BIN)/python -m benchmarks.ingress
+
+bench-scale: setup ## CPU for each event with one, two and four workers
+	@$(BIN)/python -m benchmarks.scale
+
+# what is compared with has an environment of its own; where it cannot be had, the benchmark says so and goes on
+$(COMPARE)/setup-done: pyproject.toml uv.lock
+	@echo "making the environment of what is compared with in $(COMPARE) ..."
+	@$(PYTHON) -m venv $(COMPARE)
+	@$(BIN)/uv export -q --frozen --only-group compare --no-emit-project -o $(COMPARE)/requirements.txt
+	@VIRTUAL_ENV=$(COMPARE) $(BIN)/uv pip install -q --require-hashes -r $(COMPARE)/requirements.txt \
+		&& touch $@ || echo "not all of it can be installed here" >&2
+
+lock: $(BIN)/uv ## resolve the dependencies anew into uv.lock
 	@.ci/lock
 
 clean: ## remove .venv and every cache
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv $(COMPARE) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find agents api app benchmarks tests topics -name __pycache__ -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -78,6 +79,9 @@ def decode_items(
     all or empty, 413 beyond MAX_ITEMS.
     """
     kind = content_type.partition(";")[0].strip().lower()
+    at_once = _all_sound(body, kind, decoder, check)
+    if at_once is not None:
+        return at_once
     documents = _documents(body, kind)
     if not documents:
         raise Problem(400, "the body has no event")
@@ -97,6 +101,24 @@ def decode_items(
         else:
             accepted.append((index, item))
     return Items(accepted, rejected)
+
+
+def _all_sound(body: bytes, kind: str, decoder: msgspec.json.Decoder[T], check: Callable[[T], str]) -> Items[T] | None:
+    """A list without a fault in it, as nearly all are, decoded in one go; None where one by one is called for."""
+    if body[:1] != b"[" or kind in NDJSON or kind in CLOUD_EVENTS:
+        return None
+    try:
+        items = _list_decoder(decoder.type).decode(body)  # type: ignore[arg-type]  # a type can be hashed
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if not 0 < len(items) <= MAX_ITEMS or any(map(check, items)):
+        return None
+    return Items(list(enumerate(items)), ())
+
+
+@functools.cache
+def _list_decoder(kind: type[T]) -> msgspec.json.Decoder[list[T]]:
+    return msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]  # a type of this moment
 
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])

@@ -40,6 +40,7 @@ from app.runtime.faust_app import FAILED, add_agent, changelogs, make_app, make_
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Outgoing, Producer
 from app.runtime.quarantine import Quarantine, Quarantined
+from app.runtime.recovery import tell_recovery
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import ensure_topics
@@ -296,6 +297,7 @@ async def _run(settings: Settings, channels: Mapping[str, Channel]) -> int:
         worker = Worker(settings, producer, models, silences, channels)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         worker.app.finalize()
+        telling = asyncio.create_task(tell_recovery(worker.app), name="tell recovery")
         await worker.app.start()
         gc.freeze()  # what a worker is made of stays: only what comes and goes is looked through
         worker.watchdog.start()
@@ -303,7 +305,7 @@ async def _run(settings: Settings, channels: Mapping[str, Channel]) -> int:
         crashed = worker.app._crashed
         waits = [asyncio.create_task(event.wait()) for event in (stopping, crashed)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
+        for wait in (*waits, telling):
             wait.cancel()
         if crashed.is_set():
             log.critical("the worker crashed: %r", worker.app.crash_reason)

@@ -76,21 +76,21 @@ def frame(n: int, seed: int, first: int = 0) -> pd.DataFrame:
     )
 
 
-def monitoring() -> MonitoringFile:
-    """The defaults: panes of a minute, windows of an hour."""
-    return monitoring_of(MONITORING)
+def monitoring(**more: object) -> MonitoringFile:
+    """The defaults, panes of a minute, windows of an hour, but for the sections that are given."""
+    return monitoring_of({**MONITORING, **more})
 
 
-async def register_model(settings: Settings, reference_rows: int) -> None:
-    """Register the model that the events belong to."""
+async def register_model(settings: Settings, reference_rows: int, **more: object) -> None:
+    """Register the model that the events belong to; `more` are sections of its monitoring."""
     reference = frame(reference_rows, seed=1).drop(columns=["prediction_id", "timestamp", "answered_at"])
-    await register(settings, MODEL, VERSION, reference, monitoring())
+    await register(settings, MODEL, VERSION, reference, monitoring(**more))
 
 
-def predictions(n: int) -> Iterator[Encoded]:
-    """The predictions in time order, a chunk at a time."""
-    for first in range(0, n, CHUNK):
-        yield encode_predictions(frame(min(CHUNK, n - first), 2, first), COLUMNS, MODEL, VERSION)
+def predictions(n: int, since: int = 0) -> Iterator[Encoded]:
+    """The predictions in time order, `n` from number `since` on, a chunk at a time."""
+    for first in range(since, since + n, CHUNK):
+        yield encode_predictions(frame(min(CHUNK, since + n - first), 2, first), COLUMNS, MODEL, VERSION)
 
 
 def feedback(n: int) -> Iterator[Encoded]:

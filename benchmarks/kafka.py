@@ -15,17 +15,23 @@ from aiokafka.errors import KafkaError
 
 from app.runtime.broker import find_kafka, running_kafka
 from app.runtime.settings import Settings, load_settings
+from benchmarks.machine import machine
 
 
 @contextmanager
-def benchmark_settings() -> Iterator[Settings]:
-    """Settings with a broker, topics and folders of this run's own. Raises BrokerError, SettingsError."""
+def benchmark_settings(**overrides: object) -> Iterator[Settings]:
+    """Settings with a broker, topics and folders of this run's own; names the machine.
+
+    Raises BrokerError, SettingsError.
+    """
     name = f"bench-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory(prefix="driftline-bench-") as home:
-        settings = load_settings(state_dir=Path(home), prefix=f"{name}.", group=name, log_level="WARNING")
+        own = {"state_dir": Path(home), "alerts_dir": Path(home) / "alerts", "prefix": f"{name}.", "group": name}
+        settings = load_settings(**{"log_level": "WARNING", **own, **overrides})
         servers = running_kafka(load_settings())
         with find_kafka(settings.model_copy(update={"bootstrap_servers": servers})) as kafka:
             settings = settings.model_copy(update={"bootstrap_servers": kafka.bootstrap_servers})
+            print(machine(settings, started=kafka.how != "given"), flush=True)
             try:
                 yield settings
             finally:
@@ -38,7 +44,7 @@ async def _clean(settings: Settings, name: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
     await admin.start()
     try:
-        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(name)])
+        await admin.delete_topics([topic for topic in await admin.list_topics() if name in topic])
         groups = [group for group, *_ in await admin.list_consumer_groups() if group.startswith(name)]
         with contextlib.suppress(KafkaError):
             await admin.delete_consumer_groups(groups)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -23,7 +23,7 @@ from agents.join_source import deltas
 from app.runtime.guarded import GuardedProcess
 from app.runtime.settings import Settings, environment
 from benchmarks.events import Counts
-from benchmarks.reading import Figures, ReaderFailed
+from benchmarks.reading import Figures, ReaderFailed, last_words
 from topics.events import PaneEvent, Progress
 from topics.registry import PANES, REPORTS
 
@@ -44,6 +44,8 @@ class Watched:
     last_report: float | None = None
     cpu: list[tuple[float, float]] = field(default_factory=list)
     largest_rss: int = 0
+    rss: list[tuple[int, int]] = field(default_factory=list)
+    """Events counted so far, bytes resident."""
 
     @property
     def counts(self) -> Counts:
@@ -55,7 +57,8 @@ class Watched:
         """Note the worker's CPU time and memory."""
         times = process.cpu_times()
         self.cpu.append((time.time(), times.user + times.system))
-        self.largest_rss = max(self.largest_rss, process.memory_info().rss)
+        self.rss.append((self.counts.events, process.memory_info().rss))
+        self.largest_rss = max(self.largest_rss, self.rss[-1][1])
 
     def cpu_between(self, start: float, end: float) -> float:
         """CPU seconds between two moments, interpolated between samples."""
@@ -72,6 +75,7 @@ class Pipeline:
     reports: int
     reports_after: float | None
     largest_rss: int
+    rss: Sequence[tuple[int, int]] = ()
 
 
 @contextmanager
@@ -96,7 +100,7 @@ async def run(settings: Settings, wanted: Counts, seconds: float) -> Pipeline:
     assert watched.ended is not None
     figures = Figures(wanted.events - first, watched.ended - start, watched.cpu_between(start, watched.ended))
     after = None if watched.last_report is None else watched.last_report - watched.ended
-    return Pipeline(figures, watched.panes, watched.reports, after, watched.largest_rss)
+    return Pipeline(figures, watched.panes, watched.reports, after, watched.largest_rss, watched.rss)
 
 
 async def _watch(settings: Settings, wanted: Counts, process: GuardedProcess, seconds: float) -> Watched:
@@ -104,20 +108,21 @@ async def _watch(settings: Settings, wanted: Counts, process: GuardedProcess, se
     watched = Watched()
     status = psutil.Process(process.pid)
     deadline = time.monotonic() + seconds
-    async with _reading(settings, [PANES.full_name(settings.prefix), REPORTS.full_name(settings.prefix)]) as consumer:
+    async with reading(settings, [PANES.full_name(settings.prefix), REPORTS.full_name(settings.prefix)]) as consumer:
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise ReaderFailed(f"the worker ended: see {settings.state_dir / 'worker.log'}")
+                raise ReaderFailed(f"the worker ended: {last_words(settings.state_dir / 'worker.log')}")
             watched.sample(status)
             for partition, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
                 for record in records:
-                    _take(watched, partition.topic.endswith(REPORTS.name), record, wanted)
+                    take(watched, partition.topic.endswith(REPORTS.name), record, wanted)
             if watched.ended is not None and time.time() - (watched.last_report or watched.ended) > 3:
                 return watched
     raise ReaderFailed(f"after {seconds:.0f} s {watched.counts} of {wanted} were counted")
 
 
-def _take(watched: Watched, is_report: bool, record: ConsumerRecord, wanted: Counts) -> None:
+def take(watched: Watched, is_report: bool, record: ConsumerRecord, wanted: Counts) -> None:
+    """Note a record of `panes` or `reports`."""
     when = record.timestamp / 1000
     if is_report:
         watched.reports += 1
@@ -137,7 +142,7 @@ async def _first_delta(settings: Settings) -> tuple[float, int]:
     """When the worker made its first checkpoint, and how many events it had taken by then."""
     name = f"{settings.group}-join-changelog"
     found: list[tuple[float, int]] = []
-    async with _reading(settings, [name]) as consumer:
+    async with reading(settings, [name]) as consumer:
         for partition in consumer.assignment():
             record = await consumer.getone(partition)
             while b"owner/" in record.key:  # who has the partition, told ahead of the first delta
@@ -148,7 +153,8 @@ async def _first_delta(settings: Settings) -> tuple[float, int]:
 
 
 @asynccontextmanager
-async def _reading(settings: Settings, topics: list[str]) -> AsyncIterator[AIOKafkaConsumer]:
+async def reading(settings: Settings, topics: list[str]) -> AsyncIterator[AIOKafkaConsumer]:
+    """All of some topics, from their start."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest",
         fetch_max_wait_ms=POLL_MS, max_partition_fetch_bytes=32 << 20,

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -57,9 +58,15 @@ class Clock:
         return Figures(taken - self._first, time.monotonic() - self._started, time.process_time() - self._cpu)
 
 
-def figures_of(module: str, arguments: Sequence[str], seconds: float) -> Figures:
-    """Run a reader (`python -m benchmarks.<module>`) and answer its figures. Raises ReaderFailed."""
-    command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.{module}", *arguments]
+def last_words(log: Path) -> str:
+    """The last line of a log, for who asks why a process ended."""
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return lines[-1] if lines else "it does not say why"
+
+
+def figures_of(module: str, arguments: Sequence[str], seconds: float, python: str = sys.executable) -> Figures:
+    """Run a reader (`python -m benchmarks.<module>`) and answer its figures. Raises ReaderFailed, OSError."""
+    command = [python, "-W", "ignore", "-m", f"benchmarks.{module}", *arguments]
     with tempfile.TemporaryFile() as said:
         process = GuardedProcess(command, stdout=said, stderr=said)
         try:

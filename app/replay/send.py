@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from app.replay.encode import ReplayError
-from app.replay.partition import partitions_of
+from topics.partition import partitions_of
 
 MAX_WAITING = 64
 """Record batches sent and not yet acknowledged; then the oldest is waited for."""

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from app.replay.partition import partitions_of
 from app.runtime.errors import BrokerUnavailable
 from app.runtime.producer import Outgoing, Producer, RecordRefused
 from app.runtime.settings import Settings, load_settings
 from app.runtime.topic_admin import ensure_topics
+from topics.partition import partitions_of
 from topics.registry import FEEDBACK, PREDICTIONS, Topic
 
 
@@ -93,3 +93,31 @@ async def test_an_absent_topic_is_named(settings: Settings) -> None:
     async with Producer(settings, ack_seconds=1) as producer:
         with pytest.raises(BrokerUnavailable, match=r"\.predictions does not exist on .*: start a worker"):
             await producer.send(PREDICTIONS, b"a", b"1")
+
+
+async def test_what_is_sent_together_is_in_order_within_each_partition_however_many_batches_it_takes(
+    producer: Producer, settings: Settings
+) -> None:
+    value = b"x" * 20_000  # 16 MB: tens of batches a partition
+    sent = [Outgoing(f"{i % 7}".encode(), b"%d %b" % (i, value), headers=[("n", b"%d" % i)]) for i in range(800)]
+    sent[5] = Outgoing(b"5", b"5 " + b"x" * (PREDICTIONS.max_message_bytes - 2048))  # larger than a batch
+    assert await producer.send_many(PREDICTIONS, sent) == []
+    by_key: dict[bytes, list[int]] = {}
+    for record in await records_of(settings, PREDICTIONS):
+        number = int(record.value.split()[0])
+        by_key.setdefault(record.key, []).append(number)
+        assert record.headers == tuple(sent[number].headers)
+    assert by_key == {f"{k}".encode(): list(range(k, 800, 7)) for k in range(7)}
+
+
+async def test_records_without_a_key_are_spread(producer: Producer, settings: Settings) -> None:
+    assert await producer.send_many(PREDICTIONS, [Outgoing(None, b"%d" % i) for i in range(200)]) == []
+    found = await records_of(settings, PREDICTIONS)
+    assert sorted(int(record.value) for record in found) == list(range(200))
+    assert len({record.partition for record in found}) > 1
+
+
+async def test_an_absent_topic_is_named_for_many_as_well(settings: Settings) -> None:
+    async with Producer(settings, ack_seconds=1) as producer:
+        with pytest.raises(BrokerUnavailable, match=r"\.predictions does not exist on .*: start a worker"):
+            await producer.send_many(PREDICTIONS, [Outgoing(b"%d" % i, b"1") for i in range(50)])

@@ -106,6 +106,19 @@ def test_a_bad_line_costs_itself_only() -> None:
     ]  # fmt: skip
 
 
+@given(st.lists(st.sampled_from(["sound", "no id", "no model", "late", "null", "extra"]), min_size=1, max_size=12))
+def test_a_list_is_taken_as_its_items_are_one_by_one(kinds: list[str]) -> None:
+    made: dict[str, object] = {
+        "sound": EVENT, "no id": {**EVENT, "prediction_id": None}, "no model": {**EVENT, "model": ""},
+        "late": {**EVENT, "timestamp": 1e12}, "null": None, "extra": {**EVENT, "more": [1]},
+    }  # fmt: skip
+    at_once = decode_items(msgspec.json.encode([made[kind] for kind in kinds]), "", predictions, wrong_prediction)
+    lines = b"\n".join(msgspec.json.encode(made[kind]) for kind in kinds)
+    one_by_one = decode_items(lines, "application/x-ndjson", predictions, wrong_prediction)
+    assert list(at_once.accepted) == list(one_by_one.accepted)
+    assert list(at_once.rejected) == list(one_by_one.rejected)
+
+
 @given(st.binary(max_size=200), st.sampled_from(["", "application/x-ndjson", "application/cloudevents+json"]))
 def test_no_body_raises_anything_but_a_problem(body: bytes, kind: str) -> None:
     statuses = []

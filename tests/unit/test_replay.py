@@ -19,8 +19,8 @@ from app.core.counting import NON_FINITE
 from app.replay.encode import Columns, Encoded, ReplayError, encode_feedback, encode_predictions
 from app.replay.files import encoded_chunks, frame_chunks
 from app.replay.merge import merged
-from app.replay.partition import partitions_of
 from topics.events import FeedbackEvent, PredictionEvent, to_epoch
+from topics.partition import partitions_of
 
 COLUMNS = Columns(features=("age", "town"))
 

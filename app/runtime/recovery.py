@@ -1,0 +1,55 @@
+"""How far a recovery is, in the log: a worker that reads its changelogs is silent otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 2.0
+
+Offsets = Mapping[Any, int | None]
+"""By changelog partition; None or negative where there is none."""
+
+
+class Recovered:
+    """What is read of the changelogs, of what there was when the recovery began."""
+
+    def __init__(self) -> None:
+        self._from: dict[Any, int] = {}
+
+    def told(self, offsets: Offsets, highwaters: Offsets) -> tuple[int, int]:
+        """Records read and records in all. Offsets are those of the last records, as Faust keeps them."""
+        done = wanted = 0
+        for partition, last in highwaters.items():
+            at = offsets.get(partition)
+            if last is None or last < 0 or at is None:
+                continue
+            start = self._from.setdefault(partition, max(at, -1))
+            wanted += max(last - start, 0)
+            done += min(max(at - start, 0), max(last - start, 0))
+        return done, wanted
+
+
+async def tell_recovery(app: Any, every: float = EVERY_SECONDS) -> None:
+    """Log the progress of each of a Faust app's recoveries, until cancelled. One with nothing to read is not told."""
+    while True:
+        while not app.tables.recovery.in_recovery:  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(every / 20)
+        await _one(app.tables.recovery, every)
+
+
+async def _one(recovery: Any, every: float) -> None:
+    seen, began, told_at, wanted = Recovered(), time.monotonic(), 0.0, 0
+    while recovery.in_recovery:
+        done, wanted = seen.told(recovery.active_offsets, recovery.active_highwaters)
+        if wanted and time.monotonic() - told_at >= every:
+            told_at = time.monotonic()
+            log.info("recovering: %d of %d changelog records (%d %%)", done, wanted, 100 * done // wanted)
+        await asyncio.sleep(every / 20)
+    if wanted:
+        log.info("recovering: %d changelog records read in %.1f s", wanted, time.monotonic() - began)

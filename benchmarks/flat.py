@@ -1,0 +1,167 @@
+"""Whether the cost of an event stays the same however long the stream, and what a waiting prediction costs in memory.
+
+Speed: the whole pipeline on backlogs of several sizes, each in topics of its own, as in `benchmarks.throughput`; a
+small one is repeated and its median taken, since it lasts a second or two only. Memory of the stream: the worker's
+resident memory while it reads the largest, with a retention that is much shorter than the stream. Memory of what
+waits: a join in this process takes predictions without feedback, and what the process has grown by is divided by
+their number; of that, what the arrays and the table of saved deltas account for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import gc
+import sys
+from collections.abc import Sequence
+from statistics import median
+
+import psutil
+from aiokafka.admin import AIOKafkaAdminClient
+
+from app.replay.run import Sent
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import ensure_topics
+from benchmarks import pipeline
+from benchmarks.events import CHUNK, PER_SECOND, counts_of, predictions, register_model, send_events
+from benchmarks.harness import parser_of, run
+from benchmarks.hot_path import Record, Timed
+
+MOST_SECONDS = 900.0
+RETENTION = 600.0
+"""Seconds of event time that a prediction waits for its truth: 300,000 predictions."""
+CHECKPOINT = 2000
+"""Predictions of a partition in a delta: half a second of 4,000 a second."""
+SHORT = 300_000
+"""A backlog below this is measured three times."""
+RESTS = 1.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmark; answers the exit status."""
+    parser = parser_of("flat", __doc__)
+    parser.add_argument("--sizes", type=_sizes, default="100000,1000000,5000000",
+                        help="events of each backlog, separated by commas (%(default)s)")  # fmt: skip
+    parser.add_argument("--pending", type=int, default=1_000_000, help="predictions that wait (%(default)s)")
+    parser.add_argument("--reference", type=int, default=10_000, help="rows of the reference (%(default)s)")
+    return run(parser, arguments, _measure)
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",")]
+
+
+async def _measure(settings: Settings, options: argparse.Namespace) -> None:
+    # the memory first: a process that has sent five million events has holes that what waits would fill unseen
+    await _pending(options.pending, options.reference)
+    rates: dict[int, float] = {}
+    for size in options.sizes:
+        repeats = 3 if size < SHORT else 1
+        found = [await _pipeline(settings, f"{size}-{i}", size, options.reference) for i in range(repeats)]
+        rates[size] = median(one.figures.rate for one in found)
+        tell_memory(found[-1], size)
+    slowest, fastest = min(rates.values()), max(rates.values())
+    told = ", ".join(f"{size:,}: {rate:,.0f}/s" for size, rate in rates.items())
+    print(f"flat {told}; slowest/fastest {slowest / fastest:.2f}", flush=True)
+
+
+async def _pipeline(settings: Settings, name: str, events: int, reference: int) -> pipeline.Pipeline:
+    """A backlog of its own, taken by a new worker; its topics are gone afterwards."""
+    own = settings.model_copy(
+        update={
+            "prefix": f"{settings.prefix}{name}.",
+            "group": f"{settings.group}-{name}",
+            "state_dir": settings.state_dir / name,
+        }
+    )
+    wanted, told = counts_of(events), 0
+
+    def tell(sent: Sent) -> None:
+        nonlocal told
+        if (done := (sent.predictions + sent.feedback) // 500_000) > told:
+            told = done
+            print(f"  sent {sent.predictions + sent.feedback:,} of {wanted.events:,}", flush=True)
+
+    await ensure_topics(own)
+    await register_model(own, reference, windows={"retention": RETENTION, "lateness": 120})
+    await send_events(own, wanted, tell)
+    await asyncio.sleep(RESTS)
+    found = await pipeline.run(own, wanted, MOST_SECONDS)
+    print(
+        f"  {events:>9,} events: {found.figures.rate:,.0f}/s, {found.figures.microseconds:.1f} µs CPU each", flush=True
+    )
+    await _delete(own)
+    return found
+
+
+def tell_memory(found: pipeline.Pipeline, events: int) -> None:
+    """The resident memory over a run: once what waits has reached the retention it should rise no more."""
+    window = round(1.5 * RETENTION * PER_SECOND)
+    early = max((rss for counted, rss in found.rss if counted <= window), default=0)
+    middle = max((rss for counted, rss in found.rss if window < counted <= events // 2), default=0)
+    late = max((rss for counted, rss in found.rss if counted > events // 2), default=0)
+    if middle:
+        print(f"flat resident of {events:,} events: {early / 2**20:.0f} MiB up to the retention, "
+              f"{middle / 2**20:.0f} MiB in the rest of the first half, {late / 2**20:.0f} MiB in the second",
+              flush=True)  # fmt: skip
+
+
+async def _pending(pending: int, reference: int) -> None:
+    """A join in this process with so many predictions that wait, on one partition."""
+    timed = Timed(reference)
+    await _take(timed, 0, CHUNK)  # whatever is made once is there before the first look
+    before, arrays, deltas = resident(), _rows(timed), _table(timed)
+    await _take(timed, CHUNK, pending + CHUNK)
+    rss, arrays, deltas = resident() - before, _rows(timed) - arrays, _table(timed) - deltas
+    waiting = len(timed.join._source(0).state.rows)
+    if waiting != pending + CHUNK:
+        raise AssertionError(f"{waiting:,} wait")
+    inputs = timed.join._source(0).state.inputs.values()
+    panes = sum(buffer.total.indices.nbytes + buffer.total.counts.nbytes for buffer in inputs)
+    print(f"flat memory {rss / pending:.0f} bytes resident for each of {pending:,} pending predictions: "
+          f"{arrays / pending:.0f} of arrays, {deltas / pending:.0f} of saved deltas in {len(timed.table):,} records, "
+          f"{panes / pending:.0f} of the {len(inputs)} panes that may still change", flush=True)  # fmt: skip
+
+
+def resident() -> int:
+    """This process's resident memory, less what is free but not given back: events are made in it as well."""
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+    found: int = psutil.Process().memory_info().rss
+    return found
+
+
+async def _take(timed: Timed, first: int, end: int) -> None:
+    """Feed predictions first to end, with a checkpoint every CHECKPOINT of them."""
+    timed.join._checkpoint_seconds = 0.0
+    for chunk in predictions(end - first, first):
+        for i in range(0, len(chunk), CHECKPOINT):
+            part = zip(chunk.keys[i : i + CHECKPOINT], chunk.values[i : i + CHECKPOINT], strict=True)
+            run = [Record(first + i + j, 0, key, value, ()) for j, (key, value) in enumerate(part)]
+            await timed.take(0, run)
+        first += len(chunk)
+
+
+def _rows(timed: Timed) -> int:
+    return timed.join._source(0).state.rows.nbytes
+
+
+def _table(timed: Timed) -> int:
+    return sum(sys.getsizeof(key) + sys.getsizeof(value) for key, value in timed.table.items())
+
+
+async def _delete(settings: Settings) -> None:
+    """Free the broker's disk before the next backlog."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    await admin.start()
+    try:
+        names = (settings.prefix, settings.group)
+        await admin.delete_topics([topic for topic in await admin.list_topics() if topic.startswith(names)])
+    finally:
+        await admin.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
