@@ -129,7 +129,8 @@ class Join:
 
     def _source(self, partition: int) -> Source:
         source = self._sources.get(partition)
-        if source is None:
+        unjudged = source is not None and not source.judged and self._log_of(partition, 0) is not None
+        if source is None or unjudged:  # a tick may ask before the log is known
             source = self._sources[partition] = self._recover(partition)
         return source
 
@@ -158,6 +159,7 @@ class Join:
         logs = [log_ for topic in (0, 1) if (log_ := self._log_of(partition, topic)) is not None]
         if len(logs) < 2:
             return
+        source.judged = True
         marked = self._table.get(f"rebuilt/{partition}")
         if marked:
             source.rebuilt_at = offsets_.decode(marked)

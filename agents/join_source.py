@@ -31,8 +31,9 @@ owners = msgspec.msgpack.Decoder(tuple[int, Offsets])
 class Source:
     """One source partition: its join, how far it has read, what of it is saved.
 
-    Not `whole`: saved deltas were there that could not be reached, so some were lost. `rebuilt_at`: what is built
-    again from the log is published from these offsets on, when it is as much as was published before.
+    Not `whole`: saved deltas were there that could not be reached, so some were lost. `judged`: what follows from that
+    was decided. `rebuilt_at`: what is built again from the log is published from these offsets on, when it is as
+    much as was published before.
     """
 
     state: JoinState
@@ -53,6 +54,7 @@ class Source:
     limits: list[DeadLetterLimit] = field(default_factory=list)
     noted: Recent = ((), ())
     whole: bool = True
+    judged: bool = False
     rebuilt_at: Offsets | None = None
 
     def revision(self) -> int:
