@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -230,6 +230,21 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._acked[tp].clear()  # Faust's own note, which is asked nothing and would grow for ever
         self._acked_index[tp].clear()
         return self.ledgers[tp].committable()
+
+    async def commit_applied(self) -> None:
+        """Commit all that was applied, once nothing is with the agents any more."""
+        await self.commit()  # one that is under way, with less
+        await self._commit_offsets({tp: offset for tp, offset in self.held.items() if offset})
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        """Commit what is still ours. Stock Faust flushes the changelogs first; here the state has its own offset."""
+        assigned = self.assignment()
+        ours = {tp: offset for tp, offset in offsets.items() if tp in assigned}
+        if not ours:
+            return False
+        done = bool(await self._commit(ours))
+        self._committed_offset.update(ours)
+        return done
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget the runs of partitions that are no longer ours."""
