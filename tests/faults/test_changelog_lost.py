@@ -129,7 +129,7 @@ async def test_a_lost_changelog_that_cannot_be_built_again_stops_the_worker(sett
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder with a broken quarantine file and a broken data folder, on a disk that has no room left."""
+    """A folder with a broken quarantine file, on a disk that has no room left."""
     full = tmp_path / "full"
     full.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(full)]
@@ -137,7 +137,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a small tmpfs can be mounted by root only")
     try:
         (full / "quarantine.json").write_bytes(b'{"broken')
-        (full / "worker").write_text("not a folder")
+        (full / "worker").mkdir()
         with (full / "rest").open("wb", buffering=0) as rest, contextlib.suppress(OSError):
             while rest.write(b"0" * 1024):
                 pass
