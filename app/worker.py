@@ -242,8 +242,7 @@ class Worker:
             async with asyncio.timeout(DRAIN_SECONDS):
                 while consumer.unfinished or not self.join.saved:  # noqa: ASYNC110 - the agents tell nobody
                     await asyncio.sleep(0.02)
-                await consumer.commit()  # one that was under way, with less
-                await consumer.commit()
+                await consumer.commit_applied()
         except TimeoutError:
             log.warning("not all that was taken could be saved in %g s: it is read again", DRAIN_SECONDS)
 

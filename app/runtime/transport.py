@@ -261,6 +261,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._acked_index[tp].clear()
         return self.ledgers[tp].committable()
 
+    async def commit_applied(self) -> None:
+        """Commit all that was applied, once nothing is with the agents any more and all of it is saved."""
+        await self.commit()  # one that is under way, with less
+        assigned = self.assignment()
+        offsets = {tp: offset for tp, offset in self.held.items() if offset and tp in assigned}
+        if offsets:
+            await self._commit(offsets)
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Hand nothing more to the agents; forget the runs of partitions that are no longer ours."""
         self.recovered = _NONE

@@ -32,14 +32,25 @@ def log_of(settings: Settings, worker: str = "*") -> str:
 
 @pytest.mark.timeout(400)
 async def test_ten_kills_lose_nothing_and_count_nothing_twice(settings: Settings) -> None:
+    await kills_change_nothing(settings, MANY_EVENTS, KILLS)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+async def test_fifty_kills_lose_nothing_and_count_nothing_twice(settings: Settings) -> None:
+    await kills_change_nothing(settings, 5 * MANY_EVENTS // 2, 5 * KILLS)
+
+
+async def kills_change_nothing(settings: Settings, events: int, kills: int) -> None:
+    """Count so many predictions, with a worker that is killed so often at random moments."""
     settings = quick(settings)
-    wanted = truth(MANY_EVENTS)
+    wanted = truth(events)
     moments = random.Random(9)
     await ensure_topics(settings)
     await register_model(settings)
-    part = len(wanted.records) // (KILLS + 1)
+    part = len(wanted.records) // (kills + 1)
     async with watching(settings) as watch:
-        for kill in range(KILLS):
+        for kill in range(kills):
             await send(settings, wanted.records[kill * part : (kill + 1) * part], close=False)
             seen = watch.counts.predictions
             enough = seen + moments.randrange(1, part // 3)
@@ -47,7 +58,7 @@ async def test_ten_kills_lose_nothing_and_count_nothing_twice(settings: Settings
                 counts = await watch.until(lambda counts: counts.predictions >= enough, 45)  # noqa: B023
                 assert counts.predictions > seen, log_of(settings)
                 os.kill(process.pid, signal.SIGKILL)
-        await send(settings, wanted.records[KILLS * part :])
+        await send(settings, wanted.records[kills * part :])
         with worker(settings, "last"):
             counts = await watch.until(lambda counts: counts.equal(wanted), 60)
     assert counts.equal(wanted), differences(counts, wanted) + log_of(settings)

@@ -1,0 +1,97 @@
+"""Kafka is killed in the middle and comes back: what was answered with 2xx is counted, once, and nobody has to help."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from app.runtime.kafka_probe import free_ports
+from app.runtime.kafka_process import start_from_jars
+from app.runtime.settings import ENV_PREFIX, load_settings
+from app.runtime.supervisor import Backoff, Command, Supervisor
+from app.runtime.topic_admin import ensure_topics
+from tests.faults.test_api_without_kafka import ready
+from tests.faults.test_worker_killed import quick
+from tests.stream import differences, register_model, send, truth, until_equal
+from topics.registry import PREDICTIONS
+
+EVENTS = 3000
+BATCH = 100
+PATIENCE = 90.0
+
+
+class Client:
+    """Posts until it is told that Kafka has it; counts the answers."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+        self.unavailable = 0
+
+    async def post(self, records: Sequence[tuple[str, bytes, bytes]]) -> None:
+        """Post records of both topics in their order."""
+        for start in range(0, len(records), BATCH):
+            batch = records[start : start + BATCH]
+            for path, wanted in (("/predictions", True), ("/feedback", False)):
+                events = [msgspec.json.decode(v) for topic, _, v in batch if (topic == PREDICTIONS.name) is wanted]
+                if events:
+                    await self._one(path, events)
+
+    async def _one(self, path: str, events: list[object]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                answer = await self._http.post(path, json=events)
+                if answer.is_success:
+                    return
+                assert answer.status_code == 503, answer.text
+                assert int(answer.headers["retry-after"]) > 0
+                self.unavailable += 1
+                await asyncio.sleep(0.2)  # the test has less patience than is asked for
+
+
+@pytest.mark.timeout(175)
+@pytest.mark.skipif(shutil.which("java") is None, reason="a broker of its own, from the jars, needs Java")
+async def test_a_broker_that_is_killed_in_the_middle_costs_nothing(tmp_path: Path) -> None:
+    kafka_port, api_port = free_ports(2)
+    broker = start_from_jars(tmp_path / "kafka", port=kafka_port)
+    settings = load_settings(
+        bootstrap_servers=broker.bootstrap_servers, api_port=api_port, state_dir=tmp_path / "state",
+        alerts_dir=tmp_path / "alerts", checkpoint_seconds=0.1, tick_seconds=0.05, reissue_seconds=0.1,
+    )  # fmt: skip
+    settings = quick(settings)
+    wanted = truth(EVENTS, seed=81)
+    third = len(wanted.records) // 3
+    values = settings.model_dump(mode="json", exclude_none=True)
+    env = {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}}
+    commands = [Command(name, [sys.executable, "-m", "app.cli", name], env=env) for name in ("worker", "api")]
+    try:
+        await ensure_topics(settings)
+        await register_model(settings)
+        with Supervisor(commands, tell=lambda _line: None, backoff=Backoff(longest=2.0)):
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{api_port}", timeout=60) as http:
+                client = Client(http)
+                await ready(http)
+                await client.post(wanted.records[:third])
+                os.kill(broker.record.pid, signal.SIGKILL)
+                broker.stop()  # what is left of it
+                posting = asyncio.create_task(client.post(wanted.records[third : 2 * third]))
+                async with asyncio.timeout(45):
+                    while not client.unavailable:  # noqa: ASYNC110
+                        await asyncio.sleep(0.1)
+                assert not posting.done()
+                broker = await asyncio.to_thread(start_from_jars, tmp_path / "kafka", port=kafka_port)
+                await posting
+                await client.post(wanted.records[2 * third :])
+                await send(settings, [])
+                counts = await until_equal(settings, wanted, 60)
+        assert counts.equal(wanted), differences(counts, wanted)
+    finally:
+        broker.stop()

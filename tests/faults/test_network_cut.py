@@ -1,0 +1,103 @@
+"""The network between a worker and Kafka is cut for longer than the session: what it still says is ignored."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.runtime import kafka_process
+from app.runtime.kafka_config import server_properties
+from app.runtime.kafka_probe import free_ports
+from app.runtime.kafka_process import start_from_jars
+from app.runtime.settings import load_settings
+from app.runtime.topic_admin import ensure_topics
+from tests.faults.proxy import proxied
+from tests.faults.test_worker_killed import log_of, quick
+from tests.stream import Counts, differences, register_model, send, truth, watching, worker
+from topics.events import PaneEvent, PanePartial
+
+EVENTS = 4000
+
+
+class Overtaken(Counts):
+    """Counts, and how many partials came that were older than what was known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.newest: dict[tuple[float, int, str], int] = {}
+        self.stale = 0
+
+    def take(self, topic: str, value: bytes) -> None:
+        super().take(topic, value)
+        if topic.endswith(".panes") and isinstance(event := msgspec.json.decode(value, type=PaneEvent), PanePartial):
+            key = (event.pane_start, event.partition, event.kind)
+            self.stale += event.revision < self.newest.get(key, 0)
+            self.newest[key] = max(event.revision, self.newest.get(key, 0))
+
+
+def overtaken(counts: Counts, before: dict[tuple[float, int], tuple[int, int]]) -> bool:
+    """Whether another recovery has published what was published before."""
+    return any(counts.inputs[at][0] >> 40 > revision >> 40 for at, (revision, _) in before.items())
+
+
+@pytest.mark.timeout(170)
+@pytest.mark.skipif(shutil.which("java") is None, reason="a broker of its own, from the jars, needs Java")
+async def test_a_worker_that_was_cut_off_changes_nothing_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, outer = free_ports(2)
+
+    def with_second_listener(data: Path, port: int, controller_port: int) -> str:
+        text = server_properties(data, port, controller_port)
+        for name, address in (("listeners", inner), ("advertised.listeners", outer)):
+            own = f"\n{name}=PLAINTEXT://127.0.0.1:{port}"
+            assert own in text
+            text = text.replace(own, f"{own},CUT://127.0.0.1:{address}")
+        text = text.replace("map=PLAINTEXT:PLAINTEXT", "map=CUT:PLAINTEXT,PLAINTEXT:PLAINTEXT")
+        return text + "inter.broker.listener.name=PLAINTEXT\n"
+
+    monkeypatch.setattr(kafka_process, "server_properties", with_second_listener)
+    broker = start_from_jars(tmp_path / "kafka")
+    settings = load_settings(
+        bootstrap_servers=broker.bootstrap_servers, state_dir=tmp_path / "state", alerts_dir=tmp_path / "alerts",
+        checkpoint_seconds=0.1, tick_seconds=0.05, reissue_seconds=0.1,
+    )  # fmt: skip
+    settings = quick(settings).model_copy(update={"max_run": 200})
+    cut_off = settings.model_copy(update={"bootstrap_servers": f"127.0.0.1:{outer}"})
+    wanted = truth(EVENTS, seed=71)
+    part = len(wanted.records) // 3
+    try:
+        await ensure_topics(settings)
+        await register_model(settings)
+        async with proxied(outer, inner) as proxy, watching(settings) as watch:
+            counts = watch.counts = Overtaken()
+            with worker(settings, "other"):
+                await watch.until(lambda _: log_of(settings, "other").count("recovered") >= settings.partitions, 45)
+                with worker(cut_off, "cut-off"):
+                    await watch.until(lambda _: "recovered" in log_of(settings, "cut-off"), 45)
+                    await send(settings, wanted.records[:part], close=False)
+                    await watch.until(lambda counts: len({at for _, at in counts.inputs}) == settings.partitions, 45)
+                    assert counts.predictions, log_of(settings)
+                    sending = asyncio.create_task(send(settings, wanted.records[part : 2 * part], close=False))
+                    before = dict(counts.inputs)
+                    proxy.cut()
+                    await watch.until(lambda counts: overtaken(counts, before), 45)
+                    assert overtaken(counts, before), log_of(settings)
+                    proxy.heal()
+                    await sending
+                    await send(settings, wanted.records[2 * part :])
+                    await watch.until(lambda counts: counts.equal(wanted), 50)
+                    assert counts.equal(wanted), differences(counts, wanted) + log_of(settings)
+            with worker(settings, "next"):  # what the cut-off one wrote into the changelog is in nobody's way
+                recovered = dict(counts.inputs)
+                await watch.until(lambda _: log_of(settings, "next").count("recovered") >= settings.partitions, 45)
+                await send(settings, wanted.records[:part])
+                await watch.until(lambda counts: counts.inputs != recovered, 5)
+            assert counts.equal(wanted), differences(counts, wanted) + log_of(settings)
+            print(f"{counts.stale} partials came late and were ignored")
+    finally:
+        broker.stop()
