@@ -116,7 +116,7 @@ async def _watch(settings: Settings, wanted: Counts, process: GuardedProcess, se
             for partition, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
                 for record in records:
                     take(watched, partition.topic.endswith(REPORTS.name), record, wanted)
-            if watched.ended is not None and time.time() - (watched.last_report or watched.ended) > 3:
+            if watched.ended is not None and time.time() - max(watched.last_report or 0.0, watched.ended) > 3:
                 return watched
     raise ReaderFailed(f"after {seconds:.0f} s {watched.counts} of {wanted} were counted")
 

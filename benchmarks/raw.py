@@ -11,10 +11,9 @@ import sys
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.runtime.faust_app import FETCH_BYTES
 from benchmarks.reading import Clock, Figures
 
-FETCH_BYTES = 4 << 20
-"""As a worker has it."""
 FIRST = 2000
 """Events that start the clock: as many as a worker's first run."""
 
