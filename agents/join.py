@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
@@ -15,6 +14,7 @@ import msgspec
 from agents.join_source import EPOCHS_SINCE, Source, deltas, offsets_, recents, recover, spent_keys
 from agents.pane_events import partial_of, progress_of
 from agents.sending import Reject
+from agents.watermark import records_from
 from app.core import expiry, join_delta
 from app.core.join_feedback import add_feedback
 from app.core.join_predictions import add_predictions
@@ -32,7 +32,7 @@ from topics.registry import FEEDBACK, PREDICTIONS, Topic
 
 log = logging.getLogger(__name__)
 
-_offset = attrgetter("offset")
+_timestamp = attrgetter("timestamp")
 
 SOURCES = (PREDICTIONS, FEEDBACK)
 """The topics that are joined, by their numbers."""
@@ -58,13 +58,6 @@ class Models(Protocol):
 
 
 _encoder = msgspec.msgpack.Encoder()
-
-
-def unapplied(records: Sequence[Record], offset: int) -> Sequence[Record]:
-    """The records of a run from an offset on."""
-    if not records or records[0].offset >= offset:
-        return records
-    return records[bisect_left(records, offset, key=_offset) :]
 
 
 class TooManyDeadLetters(Held):
@@ -223,7 +216,7 @@ class Join:
         """Take a run of predictions (topic 0) or feedback (1), or a tick (an empty run)."""
         source = self._source(partition)
         source.caught_up[topic] = caught_up
-        fresh = unapplied(records, source.offsets[topic])
+        fresh = records_from(source.offsets[topic], records)
         if fresh:
             take = self._predictions if topic == 0 else self._feedback
             rejected = await take(source, fresh)
@@ -240,7 +233,7 @@ class Join:
     async def _predictions(self, source: Source, records: Sequence[Record]) -> list[Rejected]:
         rejected: list[Rejected] = []
         start = 0
-        beats = [i for i, record in enumerate(records) if record.headers and is_heartbeat(record)]
+        beats = [i for i, record in enumerate(records) if is_heartbeat(record)]
         for beat in (*beats, len(records)):
             if beat > start:
                 rejected += await self._count(source, records[start:beat])
@@ -256,7 +249,7 @@ class Join:
         batch, rejected, kept = self._columns.batch(heads)
         late = add_predictions(source.state, batch)
         now = self._now()
-        recorded = max((record.timestamp for record in records), default=0) * 1000
+        recorded = max(map(_timestamp, records)) * 1000
         for number in set(batch.model.tolist()):
             source.arrived[number] = now
             tally = source.state.tally(number)

@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from app.alerting.monitor import SELF
 from app.ingest.decoding import Record, Rejected
 from topics.events import MonitorReport
 
-MODEL = "driftline"
-"""What its reports have for a model; the version is the consumer group."""
 EVERY = 15.0
 """Seconds of the wall clock that a report is about."""
 
@@ -58,7 +57,7 @@ class SelfMonitor:
             lag[topic] += left
         behind = [now - recorded for left, recorded in self.lag.values() if left]
         report = MonitorReport(
-            model=MODEL, model_version=self.group, profile_id="", revision=1, n=self.records, sufficient=True,
+            model=SELF, model_version=self.group, profile_id="", revision=1, n=self.records, sufficient=True,
             window_start=datetime.fromtimestamp(self.since, UTC), window_end=datetime.fromtimestamp(now, UTC),
             emitted_at=datetime.fromtimestamp(now, UTC), worker=self.worker, lag=dict(lag),
             behind_seconds=max(0.0, *behind) if behind else 0.0, dead_letters=dict(self.dead),

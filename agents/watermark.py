@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import MutableMapping, Sequence
+from operator import attrgetter
 
 from app.ingest.decoding import Record
+
+_offset = attrgetter("offset")
 
 
 def next_offset(table: MutableMapping[str, bytes], partition: int) -> int | None:
@@ -20,10 +24,16 @@ def advance(table: MutableMapping[str, bytes], partition: int, offset: int) -> N
         table[_key(partition)] = b"%d" % offset
 
 
-def unapplied(table: MutableMapping[str, bytes], partition: int, records: Sequence[Record]) -> list[Record]:
+def unapplied(table: MutableMapping[str, bytes], partition: int, records: Sequence[Record]) -> Sequence[Record]:
     """The records that are at or above the watermark."""
-    known = next_offset(table, partition)
-    return [record for record in records if known is None or record.offset >= known]
+    return records_from(next_offset(table, partition) or 0, records)
+
+
+def records_from(offset: int, records: Sequence[Record]) -> Sequence[Record]:
+    """The records of a run from an offset on. Offsets ascend."""
+    if not records or records[0].offset >= offset:
+        return records
+    return records[bisect_left(records, offset, key=_offset) :]
 
 
 def _key(partition: int) -> str:

@@ -22,7 +22,7 @@ from faust.types import TP
 
 from agents.alerts import Alerts
 from agents.join import SOURCES, Join, TooManyDeadLetters
-from agents.monitor import MODEL, SelfMonitor
+from agents.monitor import SelfMonitor
 from agents.notify import Notify
 from agents.notify_settings import CurrentMuting, patience_of, routing_of
 from agents.pane_events import key_of, partition_of
@@ -30,7 +30,7 @@ from agents.sending import Reject
 from agents.windows import WindowsAgent
 from app.alerting.channels import channels_of
 from app.alerting.delivery import Channel
-from app.alerting.monitor import dead_letters_alert
+from app.alerting.monitor import SELF, dead_letters_alert
 from app.channel_setup import other_channels
 from app.core.config import Monitoring
 from app.ingest.dead_letter_limit import DeadLetterLimit
@@ -103,7 +103,7 @@ class Worker:
         self._bind()
 
     def _monitoring(self, model: str, version: str) -> Monitoring | None:
-        if (model, version) == (MODEL, self.settings.group):
+        if (model, version) == (SELF, self.settings.group):
             return Monitoring()
         found = self.models.get(model, version)
         return None if found is None else found.monitoring

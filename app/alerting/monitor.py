@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from app.alerting.lifecycle import fingerprint_of
+from app.alerting.service_rules import MONITOR
 from topics.events import AlertEvent
 
-MONITOR = "monitor"
 SELF = "driftline"
+"""What reports and alerts about it have for a model; a report's version is the consumer group."""
 
 
 def dead_letters_alert(

@@ -54,7 +54,7 @@ _HEARTBEATS = LinesDecoder(Heartbeat)
 
 def is_heartbeat(record: Record) -> bool:
     """Whether a record is a heartbeat."""
-    return bool(record.headers) and HEARTBEAT in record.headers
+    return HEARTBEAT in record.headers
 
 
 def heartbeat_of(record: Record) -> Heartbeat | Rejected:
