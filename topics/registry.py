@@ -76,6 +76,20 @@ UNDELIVERED = Topic(
     max_message_bytes=8 * MEBIBYTE,
 )
 SILENCES = Topic(name="silences", key="silence_id", event="SilenceEvent", cleanup="compact", partitioned=False)
+TRAINING_RUNS = Topic(
+    name="training-runs", key="model/version", event="TrainingRunEvent", partitioned=False, retention_days=365
+)
+DEPLOYMENTS = Topic(
+    name="deployments", key="model/version", event="DeploymentEvent", partitioned=False, retention_days=365
+)
+RETRAINING = Topic(
+    name="retraining",
+    key="model/version",
+    event="RetrainingEvent",
+    partitioned=False,
+    retention_days=30,
+    max_message_bytes=8 * MEBIBYTE,
+)
 DEAD_LETTERS = Topic(
     name="dead-letters",
     key="the record's own",
@@ -86,5 +100,6 @@ DEAD_LETTERS = Topic(
 )
 
 TOPICS: tuple[Topic, ...] = (
-    PREDICTIONS, FEEDBACK, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES, DEAD_LETTERS,
+    PREDICTIONS, FEEDBACK, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES,
+    TRAINING_RUNS, DEPLOYMENTS, RETRAINING, DEAD_LETTERS,
 )  # fmt: skip

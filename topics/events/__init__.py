@@ -1,0 +1,56 @@
+"""The events of Driftline, as they travel on the wire (JSON, one event a record)."""
+
+from __future__ import annotations
+
+from topics.events.alerts import AlertEvent, AlertStatus, DeliveryEvent, Hours, Level, SilenceEvent, UndeliveredEvent
+from topics.events.base import Event, Name, Scalar, Timestamp, to_epoch
+from topics.events.lifecycle import DeploymentEvent, RetrainingEvent, TrainingRunEvent
+from topics.events.models import ModelEvent
+from topics.events.panes import CategoryCounts, PaneEvent, PanePartial, Progress
+from topics.events.predictions import FeedbackEvent, Heartbeat, PredictionEvent
+from topics.events.reports import (
+    AnyReport,
+    DriftReport,
+    FeatureDrift,
+    MetricChange,
+    MonitorReport,
+    PerformanceReport,
+    Report,
+    Shape,
+    TrafficReport,
+)
+
+__all__ = [
+    "AlertEvent",
+    "AlertStatus",
+    "AnyReport",
+    "CategoryCounts",
+    "DeliveryEvent",
+    "DeploymentEvent",
+    "DriftReport",
+    "Event",
+    "FeatureDrift",
+    "FeedbackEvent",
+    "Heartbeat",
+    "Hours",
+    "Level",
+    "MetricChange",
+    "ModelEvent",
+    "MonitorReport",
+    "Name",
+    "PaneEvent",
+    "PanePartial",
+    "PerformanceReport",
+    "PredictionEvent",
+    "Progress",
+    "Report",
+    "RetrainingEvent",
+    "Scalar",
+    "Shape",
+    "SilenceEvent",
+    "Timestamp",
+    "TrafficReport",
+    "TrainingRunEvent",
+    "UndeliveredEvent",
+    "to_epoch",
+]

@@ -1,0 +1,23 @@
+"""What every event is, and the types that its fields have."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Scalar = str | float | bool | None
+Timestamp = Annotated[datetime, Meta(tz=True)] | float
+"""RFC 3339 with a zone, or seconds since the epoch."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Base of every event: immutable, keyword-only."""
+
+
+def to_epoch(value: Timestamp) -> float:
+    """Seconds since the epoch of either form of timestamp."""
+    return value.timestamp() if isinstance(value, datetime) else float(value)

@@ -1,0 +1,64 @@
+"""What the join has counted, one source partition at a time."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from topics.events.base import Event
+
+
+class CategoryCounts(Event, frozen=True, kw_only=True):
+    """How often each unexpected name was seen (diagnostics, capped)."""
+
+    column: str
+    names: dict[str, int]
+
+
+class PanePartial(Event, frozen=True, kw_only=True, tag="pane", tag_field="type"):
+    """All that one source partition has counted in one pane so far (a total, not an increment).
+
+    `indices`, `counts` and `sums` are little-endian int32, int64 and int64 arrays: a sparse count
+    vector and its fixed-point sums, laid out by the profile named `profile_id`. A partial with a higher
+    `revision` (the recovery it comes from, then the source records applied) replaces one with a lower.
+    """
+
+    model: str
+    model_version: str
+    profile_id: str
+    kind: Literal["input", "outcome"]
+    pane_start: float
+    partition: int
+    revision: int
+    n: int
+    indices: bytes
+    counts: bytes
+    sums: bytes
+    names: tuple[CategoryCounts, ...] = ()
+
+
+class Progress(Event, frozen=True, kw_only=True, tag="progress", tag_field="type"):
+    """How far one source partition has come with one model version, in event time.
+
+    `event_time` is the newest timestamp seen; `idle` means that nothing has arrived for a while, so the
+    partition no longer holds the watermark back. What is older than `settled` can no longer change (None:
+    everything can). The counters are totals since the first record. `behind`: by how many seconds the newest
+    timestamp was older than the broker's: few where the model is served live, many where files are replayed.
+    """
+
+    model: str
+    model_version: str
+    profile_id: str
+    partition: int
+    revision: int
+    event_time: float
+    idle: bool
+    settled: float | None
+    predictions: int
+    feedback: int
+    duplicates: int
+    late: int
+    expired: int
+    behind: float | None = None
+
+
+PaneEvent = PanePartial | Progress

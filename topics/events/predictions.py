@@ -1,0 +1,38 @@
+"""What producers send: predictions, the truth about them, and the heartbeat."""
+
+from __future__ import annotations
+
+from topics.events.base import Event, Name, Scalar, Timestamp
+
+
+class PredictionEvent(Event, frozen=True, kw_only=True):
+    """One prediction, as it was made. `prediction_id` is the record's key."""
+
+    prediction_id: Name
+    model: Name
+    model_version: Name
+    timestamp: Timestamp
+    features: dict[str, Scalar]
+    prediction: str | float | bool
+    probability: float | dict[str, float] | None = None
+    metadata: dict[str, Scalar] | None = None
+
+
+class FeedbackEvent(Event, frozen=True, kw_only=True):
+    """The truth about one prediction, usually late. A later one corrects an earlier one."""
+
+    prediction_id: Name
+    actual: str | float | bool
+    timestamp: Timestamp | None = None
+    metadata: dict[str, Scalar] | None = None
+
+
+class Heartbeat(Event, frozen=True, kw_only=True):
+    """Says that no prediction older than `timestamp` will follow, so that panes can close.
+
+    Sent to every partition of `predictions`, with the record header `driftline: heartbeat`.
+    """
+
+    model: Name
+    model_version: Name
+    timestamp: Timestamp

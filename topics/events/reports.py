@@ -1,0 +1,158 @@
+"""What the windows of a model version showed, and the monitor of itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from topics.events.base import Event
+
+
+class Shape(Event, frozen=True, kw_only=True):
+    """A column's two distributions in a few points, for a picture.
+
+    Numeric: `at` ascends, `reference` and `current` are the shares at or below each point (both step functions).
+    Categorical: `at` are category names, the others their shares.
+    """
+
+    at: tuple[float | str, ...]
+    reference: tuple[float, ...]
+    current: tuple[float, ...]
+
+
+class FeatureDrift(Event, frozen=True, kw_only=True):
+    """One feature's comparison with its reference.
+
+    `p_value` is None where the test could not be made; `effect` says whether the statistic reaches its
+    `threshold`; `significant` is the decision after Benjamini-Hochberg; `drifted` needs both. `missing` are rows
+    without a value; `reference_missing` is their share in the reference, `missing_rises` says that the window's is
+    above it by more than chance. `reference_unseen` is the share of unseen categories that the reference lets expect
+    (its categories that occur once, Good 1953), `unseen_rises` the same for it. `shape`: both distributions in a few
+    points, None without values.
+    """
+
+    name: str
+    kind: Literal["numeric", "categorical"]
+    test: str
+    statistic: float | None
+    p_value: float | None
+    threshold: float
+    effect: bool
+    significant: bool
+    drifted: bool
+    n: int
+    missing: int
+    invalid: int
+    unseen: int
+    out_of_range: int
+    error_bound: float
+    reference: str
+    current: str
+    direction: str
+    unseen_names: dict[str, int]
+    reference_missing: float = 0.0
+    missing_rises: bool = False
+    reference_unseen: float = 0.0
+    unseen_rises: bool = False
+    shape: Shape | None = None
+
+
+class Report(Event, frozen=True, kw_only=True):
+    """What every report says first: which window of which model version, and its revision."""
+
+    model: str
+    model_version: str
+    profile_id: str
+    window_start: datetime
+    window_end: datetime
+    revision: int
+    n: int
+    sufficient: bool
+    emitted_at: datetime
+
+
+class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kind"):
+    """Inputs and predictions of one window against the reference."""
+
+    drift_detected: bool
+    drift_share: float
+    drift_threshold: float
+    drifted_features: tuple[str, ...]
+    prediction_drift: bool
+    features: tuple[FeatureDrift, ...]
+    prediction: FeatureDrift | None
+    probability: FeatureDrift | None
+    missing_share: float
+    unknown_features: dict[str, int]
+
+
+class MetricChange(Event, frozen=True, kw_only=True):
+    """One metric of one window against its baseline; `relative` is the drop as a share of the baseline.
+
+    `low` and `high` bound the value with 95 % confidence; `degraded` needs a drop beyond the threshold
+    that the interval also excludes.
+    """
+
+    name: str
+    value: float | None
+    baseline: float | None
+    absolute: float | None
+    relative: float | None
+    low: float | None
+    high: float | None
+    threshold: float
+    error_bound: float
+    degraded: bool
+
+
+class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", tag_field="kind"):
+    """Realised and estimated performance of one window; `coverage` is the share with feedback."""
+
+    feedback: int
+    coverage: float
+    degraded: bool
+    degraded_metrics: tuple[str, ...]
+    metrics: tuple[MetricChange, ...]
+    estimated: tuple[MetricChange, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    labels: tuple[str, ...]
+
+
+class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field="kind"):
+    """How many predictions and how much feedback came, of a model version that is served live; also without any.
+
+    `counts`: predictions in each pane of the window, oldest first. `silent`: panes since the last one with any;
+    `usual`: the mean of a pane over the two windows before that. `sufficient`: a whole window's panes are known.
+    `coverage`: the share with feedback in the window before this one, `usual_coverage` its slow mean. Feedback last
+    came `feedback_silent` panes ago; the longest of its last `feedback_gaps` pauses was `feedback_longest` panes.
+    The others are totals since the first record.
+    """
+
+    counts: tuple[int, ...]
+    silent: int
+    usual: float
+    coverage: float
+    usual_coverage: float
+    feedback_silent: int
+    feedback_longest: int
+    feedback_gaps: int
+    feedback: int
+    duplicates: int
+    late: int
+    expired: int
+
+
+class MonitorReport(Report, frozen=True, kw_only=True, tag="monitor", tag_field="kind"):
+    """A worker of itself, by the wall clock; model `driftline`, the version is the consumer group.
+
+    `n`: records read. `lag`: records still to be read, by topic; `behind_seconds`: the age of the oldest record
+    that was read last while others waited. `dead_letters`: by reason.
+    """
+
+    worker: str
+    lag: dict[str, int]
+    behind_seconds: float
+    dead_letters: dict[str, int]
+
+
+AnyReport = DriftReport | PerformanceReport | TrafficReport | MonitorReport
