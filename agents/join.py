@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from agents.join_source import EPOCHS_SINCE, Source, deltas, offsets_, recents, recover, spent_keys
+from agents.join_source import EPOCHS_SINCE, Source, decode_delta, encode_delta, offsets_, recents, recover, spent_keys
 from agents.pane_events import partial_of, progress_of
 from agents.sending import Reject
 from agents.watermark import records_from
@@ -305,7 +305,7 @@ class Join:
         while source.orphans:
             self._table.pop(source.orphans.pop(), None)
         key = f"{partition}/{source.saved[0]}-{source.saved[1]}/{source.epoch}"
-        self._table[key] = _encoder.encode(replace(taken.delta, epoch=source.epoch))
+        self._table[key] = encode_delta(replace(taken.delta, epoch=source.epoch))
         source.keys.append(key)
         recent = (source.limits[0].recent, source.limits[1].recent)
         if recent != source.noted:
@@ -313,7 +313,7 @@ class Join:
             self._table[f"unreadable/{partition}"] = _encoder.encode(recent)
         source.saved, source.ordinal = offsets, source.state.rows.next_ordinal
         if spent:  # said before: a front that is missing for another reason is a loss
-            self._table[f"front/{partition}"] = _encoder.encode(deltas.decode(self._table[spent[-1]]).to_offsets)
+            self._table[f"front/{partition}"] = _encoder.encode(decode_delta(self._table[spent[-1]]).to_offsets)
         for spent_key in spent:
             self._table.pop(spent_key, None)
         del source.keys[: len(spent)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,15 @@ from app.core import expiry, join_delta
 from app.core.join_delta import JoinDelta
 from app.core.joining import JoinState, Watched
 from app.ingest.dead_letter_limit import DeadLetterLimit
+from app.runtime.errors import StateLost
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+LEVEL = 1
+"""Of zstd: higher ones take more time than they save."""
 
 EPOCHS_SINCE = 1_577_836_800
 """2020-01-01: a recovery is numbered by the seconds since, which leaves 40 bits below it for offsets."""
@@ -22,9 +32,27 @@ Recent = tuple[tuple[int, ...], tuple[int, ...]]
 """Offsets of predictions and of feedback that could not be read, as far back as they matter for the limit."""
 
 recents = msgspec.msgpack.Decoder(Recent)
-deltas = msgspec.msgpack.Decoder(JoinDelta)
+_deltas = msgspec.msgpack.Decoder(JoinDelta)
 offsets_ = msgspec.msgpack.Decoder(Offsets)
 owners = msgspec.msgpack.Decoder(tuple[int, Offsets])
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode_delta(delta: JoinDelta) -> bytes:
+    """A delta as it is saved."""
+    return zstd.compress(_encoder.encode(delta), LEVEL)
+
+
+def decode_delta(saved: bytes) -> JoinDelta:
+    """A saved delta. Raises StateLost where another release has written it in another form."""
+    try:
+        return _deltas.decode(zstd.decompress(saved))
+    except (zstd.ZstdError, msgspec.DecodeError) as error:
+        raise StateLost(
+            f"the saved state in the changelog cannot be read ({error}): another release of Driftline wrote it, or it "
+            f"is damaged; take another DRIFTLINE_GROUP and DRIFTLINE_PREFIX, and replay"
+        ) from error
 
 
 @dataclass(slots=True)
@@ -78,7 +106,7 @@ def recover(
     model version into `watched`.
     """
     rows = [(key, value) for key, value in table if value]
-    found = {key: deltas.decode(value) for key, value in rows if key.startswith(f"{partition}/")}
+    found = {key: decode_delta(value) for key, value in rows if key.startswith(f"{partition}/")}
     known = {key: owners.decode(value) for key, value in rows if key.startswith(f"owner/{partition}/")}
     valid = _not_late(found, known.values())
     source = Source(JoinState(watched))
@@ -117,7 +145,7 @@ def spent_keys(source: Source, table: Mapping[str, bytes]) -> list[str]:
     source.dropped = horizons
     spent: list[str] = []
     for key in source.keys:
-        delta = deltas.decode(table[key])
+        delta = decode_delta(table[key])
         if not expiry.is_spent(delta, source.state, horizons):
             break
         expiry.keep_waiting(delta, source.state)

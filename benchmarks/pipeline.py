@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from agents.join_source import deltas
+from agents.join_source import decode_delta
 from app.runtime.guarded import GuardedProcess
 from app.runtime.settings import Settings, environment
 from benchmarks.events import Counts
@@ -147,7 +147,7 @@ async def _first_delta(settings: Settings) -> tuple[float, int]:
             record = await consumer.getone(partition)
             while b"owner/" in record.key:  # who has the partition, told ahead of the first delta
                 record = await consumer.getone(partition)
-            delta = deltas.decode(record.value)
+            delta = decode_delta(record.value)
             found.append((record.timestamp / 1000, sum(delta.to_offsets)))
     return min(found)
 

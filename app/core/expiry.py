@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.core.join_delta import JoinDelta
+from app.core.join_delta import JoinDelta, columns_of
 from app.core.joining import NEVER, JoinState
 
 _SWEEP_PARTS = 8
@@ -75,8 +75,8 @@ def is_spent(delta: JoinDelta, state: JoinState, horizons: dict[int, int]) -> bo
     """Whether nothing that the oldest delta holds matters any more, but what still waits (see `keep_waiting`)."""
     numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
     newest: dict[int, int] = {}
-    panes = np.frombuffer(delta.rows["pane"], "<i4")
-    models = np.frombuffer(delta.rows["model"], "<i2")
+    columns = columns_of(delta)
+    panes, models = columns["pane"], columns["model"]
     for model in np.unique(models).tolist():
         newest[model] = int(panes[models == model].max())
     for packed in (*delta.inputs, *delta.outcomes):

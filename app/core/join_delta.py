@@ -6,18 +6,20 @@ changelog holds each prediction once however often its pane is published.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.join_rows import NewRows
 from app.core.joining import JoinState, PaneKey, Tally, Waiting
+from app.core.packing import pack, pack_ascending, unpack, unpack_ascending
 from app.core.pane import Names, Pane
 from app.core.pane_buffer import PaneBuffer
 
-_ROW_COLUMNS = {"model": "<i2", "pane": "<i4", "label": "<i2", "value": "<f8"}
+_ROW_COLUMNS = {"model": np.int16, "pane": np.int32, "label": np.int16, "value": np.float64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +36,17 @@ class PaneDelta:
 
     @staticmethod
     def of(key: PaneKey, pane: Pane) -> PaneDelta:
-        """Pack a pane in the smallest integers that hold its counts."""
-        width = "<i1" if pane.counts.size == 0 or np.abs(pane.counts).max() < 128 else "<i8"
+        """Pack a pane."""
         return PaneDelta(
             model=key[0], pane=key[1], n=pane.n,
-            indices=pane.indices.astype("<i4").tobytes(),
-            counts=width[2].encode() + pane.counts.astype(width).tobytes(),
-            sums=pane.sums.astype("<i8").tobytes(),
-            names=pane.names,
+            indices=pack_ascending(pane.indices), counts=pack(pane.counts), sums=pack(pane.sums), names=pane.names,
         )  # fmt: skip
 
     def unpack(self) -> Pane:
         """The pane again."""
-        counts = np.frombuffer(self.counts[1:], "<i" + self.counts[:1].decode())
         return Pane(
-            self.n, np.frombuffer(self.indices, "<i4").astype(np.int32), counts.astype(np.int64),
-            np.frombuffer(self.sums, "<i8").astype(np.int64), self.names,
+            self.n, unpack_ascending(self.indices).astype(np.int32), unpack(self.counts).astype(np.int64),
+            unpack(self.sums).astype(np.int64), self.names,
         )  # fmt: skip
 
 
@@ -102,9 +99,9 @@ def take(state: JoinState, since: int, from_offsets: tuple[int, int], to_offsets
         models=[(w.profile.model, w.profile.model_version, w.profile.profile_id) for w in state.watched],
         first_ordinal=since,
         ids=np.column_stack([rows["high"][start:], rows["low"][start:]]).astype("<u8").tobytes(),
-        rows={name: rows[name][start:].astype(kind).tobytes() for name, kind in _ROW_COLUMNS.items()},
-        joined_ordinals=_joined([ordinals for ordinals, _ in joined], "<u4"),
-        joined_actuals=_joined([actuals for _, actuals in joined], "<f8"),
+        rows={name: pack(rows[name][start:]) for name in _ROW_COLUMNS},
+        joined_ordinals=pack(_joined([ordinals for ordinals, _ in joined])),
+        joined_actuals=pack(_joined([actuals for _, actuals in joined])),
         waiting=state.waiting_since,
         inputs=[PaneDelta.of(key, pane) for key, pane in inputs.items()],
         outcomes=[PaneDelta.of(key, pane) for key, pane in outcomes.items()],
@@ -126,8 +123,13 @@ def totals_of(panes: Mapping[PaneKey, PaneBuffer]) -> Mapping[PaneKey, Pane]:
     return {key: buffer.total for key, buffer in panes.items()}
 
 
-def _joined(parts: list[NDArray[np.uint32]] | list[NDArray[np.float64]], kind: str) -> bytes:
-    return b"".join(part.astype(kind).tobytes() for part in parts)
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def columns_of(delta: JoinDelta) -> dict[str, NDArray[Any]]:
+    """The new predictions of a delta, column by column."""
+    return {name: unpack(delta.rows[name]).astype(kind, copy=False) for name, kind in _ROW_COLUMNS.items()}
 
 
 def restore(state: JoinState, delta: JoinDelta) -> None:
@@ -153,7 +155,7 @@ def restore(state: JoinState, delta: JoinDelta) -> None:
 
 
 def _restore_rows(state: JoinState, delta: JoinDelta, number: NDArray[np.int16]) -> None:
-    columns = {name: np.frombuffer(delta.rows[name], kind) for name, kind in _ROW_COLUMNS.items()}
+    columns = columns_of(delta)
     ids = np.frombuffer(delta.ids, "<u8").reshape(-1, 2).astype(np.uint64)
     state.rows.next_ordinal = delta.first_ordinal
     if len(ids):
@@ -162,8 +164,8 @@ def _restore_rows(state: JoinState, delta: JoinDelta, number: NDArray[np.int16])
 
 
 def _restore_truth(state: JoinState, delta: JoinDelta) -> None:
-    ordinals = np.frombuffer(delta.joined_ordinals, "<u4")
-    actuals = np.frombuffer(delta.joined_actuals, "<f8")
+    ordinals = unpack(delta.joined_ordinals)
+    actuals = unpack(delta.joined_actuals).astype(np.float64, copy=False)
     rows = state.rows.rows_of(ordinals.astype(np.uint32))
     known = np.flatnonzero(rows >= 0)
     last = dict(zip(rows[known].tolist(), known.tolist(), strict=True))

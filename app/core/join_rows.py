@@ -61,7 +61,7 @@ class PendingRows:
 
     def find(self, ids: Ids) -> Rows:
         """Row numbers of ids, -1 where unknown."""
-        return self._index.find(ids, self._columns["high"])
+        return self._index.find(ids, self._columns["high"], self._columns["low"])
 
     def add(self, new: NewRows) -> Rows:
         """Add distinct new rows; answers their row numbers."""
@@ -76,7 +76,7 @@ class PendingRows:
         for name in ("model", "pane", "label", "value"):
             columns[name][start:end] = getattr(new, name)
         rows = np.arange(start, end, dtype=np.int32)
-        self._index.add(new.ids, rows)
+        self._index.add(new.ids, rows, columns["low"])
         self._n = end
         self.next_ordinal += n
         return rows
@@ -106,7 +106,7 @@ class PendingRows:
         self._n = n
         self._index = IdIndex(n)
         ids = np.column_stack([self._columns["high"][:n], self._columns["low"][:n]])
-        self._index.add(ids, np.arange(n, dtype=np.int32))
+        self._index.add(ids, np.arange(n, dtype=np.int32), self._columns["low"])
 
     def _reserve(self, needed: int) -> None:
         capacity = len(self._columns["high"])

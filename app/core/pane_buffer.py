@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core.layout import Integers
+from app.core.packing import narrow
 from app.core.pane import Names, Pane, add_names, merge
+
+MOST_UNSUMMED = 64
+"""Restored deltas of a pane that are held before they are summed up."""
 
 
 class PaneBuffer:
@@ -16,7 +22,8 @@ class PaneBuffer:
 
     def __init__(self, size: int, sums: int) -> None:
         self.size = size
-        self.total = Pane.empty(sums)
+        self._total = _Total.of(Pane.empty(sums))
+        self._unsummed: list[Pane] = []
         self._n = 0
         self._slots: list[NDArray[np.int32]] = []
         self._minus: list[NDArray[np.int32]] = []
@@ -28,6 +35,19 @@ class PaneBuffer:
     def dirty(self) -> bool:
         """Whether anything was counted, or came to the same, since the last flush."""
         return self._touched or bool(self._slots or self._minus)
+
+    @property
+    def total(self) -> Pane:
+        """All that was counted up to the last flush."""
+        if self._unsummed:
+            panes = [self._total.pane(), *self._unsummed]
+            self._total, self._unsummed = _Total.of(merge(panes, self.size, len(self._sums))), []
+        return self._total.pane()
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the total takes, in bytes."""
+        return int(self._total.steps.nbytes + self._total.counts.nbytes)
 
     def touch(self) -> None:
         """Have the total told again, though it is the same: a life that was not saved may have told another."""
@@ -59,8 +79,30 @@ class PaneBuffer:
         return delta
 
     def restore(self, delta: Pane) -> None:
-        """Add a delta to the total."""
-        self.total = merge((self.total, delta), self.size, len(delta.sums))
+        """Add a delta to the total: many are summed up at once, for a sum costs the layout's width."""
+        self._unsummed.append(delta)
+        if len(self._unsummed) >= MOST_UNSUMMED:
+            _ = self.total
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    """A pane as it is kept: most counts are small, most steps from one index to the next too, and there are dozens."""
+
+    steps: NDArray[Any]
+    counts: NDArray[Any]
+    n: int
+    sums: Integers
+    names: Names
+
+    @staticmethod
+    def of(pane: Pane) -> _Total:
+        steps = np.diff(pane.indices, prepend=np.int32(0))
+        return _Total(narrow(steps), narrow(pane.counts), pane.n, pane.sums, pane.names)
+
+    def pane(self) -> Pane:
+        indices = np.cumsum(self.steps, dtype=np.int32)
+        return Pane(self.n, indices, self.counts.astype(np.int64), self.sums, self.names)
 
 
 def _tally(slots: list[NDArray[np.int32]], size: int) -> Integers:

@@ -78,7 +78,7 @@ class Settings(ChannelSettings):
     inhibit: tuple[Inhibit, ...] | None = Field(None, description="Which alerts explain which others. Unset: traffic.")
     maintenance: tuple[Maintenance, ...] | None = Field(None, description="Hours of the week when nobody is told.")
     model_path: Path | None = Field(None, description="Folder of the model that POST /predict serves.")
-    checkpoint_seconds: Seconds = Field(0.5, description="How often join publishes its panes.")
+    checkpoint_seconds: Seconds = Field(0.4, description="How often join publishes its panes.")
     tick_seconds: Seconds = Field(0.25, description="How often an agent is woken when nothing arrives.")
     reissue_seconds: Seconds = Field(
         2.0, description="How long late truth is gathered before reports are issued again."
