@@ -12,10 +12,10 @@ from agents.sending import Publish, Reject
 from agents.watermark import advance, next_offset, unapplied
 from app.alerting.lifecycle import RuleState, step
 from app.alerting.message import alert_of
-from app.alerting.rules import CRITICAL_FEATURE, Verdict, off, rule_of, verdicts_of
-from app.core.config import Alerting, Monitoring
+from app.alerting.rules import CRITICAL_FEATURE, ESTIMATE, PERFORMANCE, Verdict, off, rule_of, verdicts_of
+from app.core.config import Monitoring
 from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
-from topics.events import AlertEvent, AnyReport, DriftReport, to_epoch
+from topics.events import AlertEvent, AnyReport, DriftReport, PerformanceReport, to_epoch
 from topics.registry import ALERTS
 
 Models = Callable[[str, str], Monitoring | None]
@@ -98,7 +98,8 @@ class Alerts:
             advance(self._table, partition, run.next_offset)
 
     def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
-        for verdict in (*verdicts_of(report, monitoring), *self._unnamed(report, monitoring.alerting)):
+        verdicts = verdicts_of(report, monitoring)
+        for verdict in (*verdicts, *self._unnamed(report, verdicts, run)):
             key = state_key(report, verdict)
             before = run.states.get(key) or self._state(key)
             rule = rule_of(verdict, monitoring.alerting)
@@ -108,19 +109,28 @@ class Alerts:
             if transition is not None:
                 run.alerts.append(alert_of(report, verdict, transition, rule, emitted_at=self._now(), page=self._page))
 
-    def _unnamed(self, report: AnyReport, alerting: Alerting) -> list[Verdict]:
-        """`off` for the features that were critical once and are not named as such any more."""
-        if not isinstance(report, DriftReport):
-            return []
-        start = key_of(report.model, report.model_version, CRITICAL_FEATURE, "")
-        once = [names_of(key)[-1] for key in self._table if key.startswith(start)]
-        reason = "it is not in alerting.critical_features any more"
-        gone = [name for name in once if name not in alerting.critical_features]
-        return [off(CRITICAL_FEATURE, name, reason) for name in gone]
+    def _unnamed(self, report: AnyReport, verdicts: Sequence[Verdict], run: AlertsRun) -> list[Verdict]:
+        """`off` for the features and metrics that were judged by themselves once, and are no more."""
+        named = {(verdict.rule, verdict.subject) for verdict in verdicts}
+        gone = []
+        for rule, reason in _BY_NAME.get(type(report), {}).items():
+            start = key_of(report.model, report.model_version, rule, "")
+            keys = dict.fromkeys(key for key in (*self._table, *run.states) if key.startswith(start))
+            once = [names_of(key)[-1] for key in keys]
+            gone += [off(rule, name, reason) for name in once if (rule, name) not in named]
+        return gone
 
     def _state(self, key: str) -> RuleState:
         found = self._table.get(key)
         return RuleState() if found is None else _states.decode(found)
+
+
+_NO_METRIC = "it is not among the report's metrics any more"
+_BY_NAME: dict[type, dict[str, str]] = {
+    DriftReport: {CRITICAL_FEATURE: "it is not in alerting.critical_features any more"},
+    PerformanceReport: {PERFORMANCE: _NO_METRIC, ESTIMATE: _NO_METRIC},
+}
+"""The rules whose subjects come and go with what is registered, and what is said of one that is gone."""
 
 
 class _Unknown(Rejected, frozen=True):

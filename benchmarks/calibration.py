@@ -196,8 +196,9 @@ def shifted(task: tuple[str, int, int, int]) -> Shifted:
         for number, window in enumerate(stream):
             decision = judge.decide(window)
             said = judge.says(*decision, feature)
-            wanted = ("critical_feature", feature) if feature else ("performance", "metrics")
-            fired = any((rule, subject) == wanted for rule, subject in judge.fired(*decision, number))
+            alerts = judge.fired(*decision, number)
+            wanted = ("critical_feature", feature) if feature else ("performance", "")
+            fired = any(rule == wanted[0] and wanted[1] in ("", subject) for rule, subject in alerts)
             told = {rules[0]: fired, rules[1]: said[rules[1]], rules[2]: said[rules[2]]}
             if number < CHANGE:
                 before.update(rule for rule, yes in told.items() if yes)

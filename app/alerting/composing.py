@@ -14,7 +14,7 @@ from app.core.notifying import LEVELS
 from topics.events import AlertEvent
 
 NAMED = 3
-"""Rules that a title names."""
+"""Rules, or subjects of one rule, that a title names."""
 
 
 def compose(group: str, labels: Mapping[str, str], telling: Telling, emitted_at: datetime) -> Notification:
@@ -69,11 +69,17 @@ def _alerts(alerts: Sequence[AlertEvent]) -> str:
 
 
 def _rules(alerts: Sequence[AlertEvent]) -> str:
-    """The rules, the worst alerts' first."""
+    """The rules, the worst alerts' first; of one rule alone what it speaks of."""
     worst = sorted(alerts, key=lambda alert: -LEVELS.index(alert.level))
     rules = list(dict.fromkeys(alert.rule for alert in worst))
-    more = f" and {len(rules) - NAMED} more" if len(rules) > NAMED else ""
-    return ", ".join(rules[:NAMED]) + more
+    if len(rules) == 1 and len(worst) > 1:
+        return f"{rules[0]}: {_some([alert.labels.get('subject', '') for alert in worst])}"
+    return _some(rules)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def within(notification: Notification, limit: int) -> Notification:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.alerting.rules import Verdict, VerdictState
+from app.alerting.rules import ESTIMATE, PERFORMANCE, Verdict, VerdictState
 from app.core.config import Rule
 from topics.events import AlertStatus
 
@@ -169,7 +169,8 @@ def _repeat(state: RuleState, newest: float) -> int:
 
 def labels_of(model: str, model_version: str, verdict: Verdict) -> dict[str, str]:
     """What names an alert, whatever it says."""
-    return {"model": model, "model_version": model_version, "rule": verdict.rule, "subject": verdict.subject}
+    labels = {"model": model, "model_version": model_version, "rule": verdict.rule, "subject": verdict.subject}
+    return labels | {"metric": verdict.subject} if verdict.rule in (PERFORMANCE, ESTIMATE) else labels
 
 
 def fingerprint_of(labels: Mapping[str, str]) -> str:

@@ -136,44 +136,41 @@ def _data_quality(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
 def _of_performance(
     report: PerformanceReport, thresholds: PerformanceThresholds, alerting: Alerting
 ) -> Iterator[Verdict]:
-    rule = alerting.performance
-    known = [metric for metric in report.metrics if metric.relative is not None]
-    severe = [m.name for m in known if m.degraded and (m.relative or 0.0) > thresholds.degradation]
-    evidence: dict[str, object] = {"degraded_metrics": list(report.degraded_metrics)}
-    if severe:
-        evidence |= {"critical_metrics": severe, "degradation": thresholds.degradation}
-    if known:
-        worst = max(known, key=lambda metric: (metric.degraded, worsening_of(metric)))
-        state: VerdictState = "breach" if report.degraded or report.degraded_metrics else "between"
-        if state == "between" and all((m.relative or 0.0) <= m.threshold * rule.hysteresis for m in known):
-            state = "clear"
-        raised = bool(severe) and rule.level != "critical"
-        yield Verdict(PERFORMANCE, "metrics", state, worst.relative, worst.threshold, evidence, raised)
-    else:
-        yield Verdict(PERFORMANCE, "metrics", "insufficient", evidence=evidence)
-    yield _estimate(report, alerting.performance_estimate)
-
-
-def _estimate(report: PerformanceReport, rule: Rule) -> Verdict:
-    """Whether any metric is worse than was estimated for the same window, by more than its threshold and both errors.
-
-    Of both only the metrics that are estimated are compared; more of each of them is better.
-    """
+    """Each metric by itself: against its baseline, and against what was estimated for the same window."""
+    for metric in report.metrics:
+        yield _metric(metric, thresholds.degradation, alerting.performance)
     estimated = {metric.name: metric for metric in report.estimated}
-    pairs = [(m, estimated[m.name]) for m in report.metrics if m.name in estimated]
-    drops = {
-        real.name: ((guess.value - real.value) / guess.value, real.high < guess.low, real.threshold)
-        for real, guess in pairs
-        if real.value is not None and guess.value and real.high is not None and guess.low is not None
-    }
-    if not drops:
-        return Verdict(ESTIMATE, "metrics", "insufficient")
-    worse = [name for name, (drop, beyond, threshold) in drops.items() if beyond and drop > threshold]
-    worst = max(drops, key=lambda name: (name in worse, drops[name][0] - drops[name][2]))
-    state: VerdictState = "breach" if worse else "between"
-    if not worse and all(drop <= threshold * rule.hysteresis for drop, _, threshold in drops.values()):
+    for metric in report.metrics:
+        if metric.name in estimated:
+            yield _estimate(metric, estimated[metric.name], alerting.performance_estimate)
+
+
+def _metric(metric: MetricChange, degradation: float, rule: Rule) -> Verdict:
+    drop = metric.relative
+    if drop is None:
+        return Verdict(PERFORMANCE, metric.name, "insufficient", None, metric.threshold)
+    state: VerdictState = "breach" if metric.degraded else "between"
+    if not metric.degraded and drop <= metric.threshold * rule.hysteresis:
         state = "clear"
-    return Verdict(ESTIMATE, "metrics", state, drops[worst][0], drops[worst][2], {"worse_metrics": worse})
+    severe = metric.degraded and drop > degradation
+    evidence: dict[str, object] = {"degradation": degradation} if severe else {}
+    return Verdict(
+        PERFORMANCE, metric.name, state, drop, metric.threshold, evidence, severe and rule.level != "critical"
+    )
+
+
+def _estimate(real: MetricChange, guess: MetricChange, rule: Rule) -> Verdict:
+    """Whether a metric is worse than was estimated by more than its threshold and both errors.
+
+    More is better of every metric that is estimated.
+    """
+    if real.value is None or real.high is None or not guess.value or guess.low is None:
+        return Verdict(ESTIMATE, real.name, "insufficient", None, real.threshold)
+    drop, beyond = (guess.value - real.value) / guess.value, real.high < guess.low
+    state: VerdictState = "breach" if beyond and drop > real.threshold else "between"
+    if drop <= real.threshold * rule.hysteresis:
+        state = "clear"
+    return Verdict(ESTIMATE, real.name, state, drop, real.threshold, {"estimated_value": guess.value})
 
 
 def worsening_of(metric: MetricChange) -> float:

@@ -11,6 +11,7 @@ from app.alerting.notification import Notification
 from topics.events import AlertEvent, AlertStatus, FeatureDrift, Level, MetricChange, Shape
 
 MODEL = {"model": "sample-churn", "model_version": "3"}
+ABOUT = {"data_drift": {"subject": "features"}, "performance": {"subject": "recall", "metric": "recall"}}
 FAULT = 0.35
 """Share of the rows of the sample whose age is in months."""
 
@@ -58,7 +59,7 @@ def _alerts(
             {"n": 4812, "features": [_age(), _plan()] if drifts else []},
         ),
         "performance": (
-            "has got worse: recall" if drifts else "performs as well as before again",
+            "recall has got worse" if drifts else "recall is as good as before again",
             f"{span}\n{window}: 4,812 predictions, the truth of 3,977 of them (83%).",
             {
                 "n": 4812,
@@ -72,8 +73,7 @@ def _alerts(
     return [
         AlertEvent(
             alert_id=f"sample-{rule}", fingerprint=f"{i:016x}", status=status, level=level, rule=rule,
-            title=f"sample-churn 3{':' if rule == 'data_drift' else ''} {title}", message=message,
-            labels={**MODEL, "rule": rule, "subject": "features" if rule == "data_drift" else "metrics"},
+            title=f"sample-churn 3: {title}", message=message, labels={**MODEL, "rule": rule, **ABOUT[rule]},
             started_at=since, ended_at=ended, evidence=evidence, links=links, emitted_at=now,
         )
         for i, (rule, (title, message, evidence)) in enumerate(told.items(), 1)

@@ -11,13 +11,13 @@ from app.alerting.rules import (
     DATA_DRIFT,
     DATA_QUALITY,
     ESTIMATE,
-    FEEDBACK,
+    PERFORMANCE,
     PREDICTION_DRIFT,
-    TRAFFIC,
     Verdict,
     effect_of,
     worsening_of,
 )
+from app.alerting.service_wording import SERVICE, monitor_lines, traffic_lines
 from topics.events import (
     AnyReport,
     DriftReport,
@@ -36,13 +36,6 @@ PROBLEMS = {
     "missing": "missing values", "unseen": "unseen categories", "unknown": "unknown features",
     "type": "values of the wrong type",
 }  # fmt: skip
-SERVICE = {
-    (TRAFFIC, "stopped"): ("no predictions come any more", "predictions come again"),
-    (TRAFFIC, "volume"): ("predictions have dropped suddenly", "the volume of predictions is steady again"),
-    (FEEDBACK, "stopped"): ("no feedback comes any more", "feedback comes again"),
-    (FEEDBACK, "coverage"): ("fewer predictions get their feedback", "as many predictions get their feedback again"),
-}
-"""Titles of what fires and of what is over."""
 
 
 def title_of(report: AnyReport, verdict: Verdict, transition: Transition) -> str:
@@ -58,12 +51,9 @@ def title_of(report: AnyReport, verdict: Verdict, transition: Transition) -> str
     if isinstance(report, MonitorReport):
         return f"{about}: {verdict.subject} {'is too high' if firing else 'is as it should be again'}"
     if verdict.rule == ESTIMATE:
-        worse = verdict.evidence.get("worse_metrics")
-        named = f": {_some(worse)}" if isinstance(worse, list) and worse else ""
-        return f"{about} is worse than was estimated{named}" if firing else f"{about} performs as estimated again"
-    degraded = f": {_some(report.degraded_metrics)}" if report.degraded_metrics else ""
-    much = "much " if transition.severe else ""
-    return f"{about} has got {much}worse{degraded}" if firing else f"{about} performs as well as before again"
+        return f"{about}: {verdict.subject} {'is worse than estimated' if firing else 'is as estimated again'}"
+    worse = "has got much worse" if transition.severe else "has got worse"
+    return f"{about}: {verdict.subject} {worse if firing else 'is as good as before again'}"
 
 
 def _drift_title(report: DriftReport, verdict: Verdict, *, firing: bool) -> str:
@@ -87,11 +77,11 @@ def message_of(report: AnyReport, verdict: Verdict, transition: Transition, link
     if verdict.state == "off":
         lines.append(f"Closed, because {verdict.evidence.get('reason')}.")
     elif isinstance(report, TrafficReport):
-        lines += _traffic(report, verdict)
+        lines += traffic_lines(report, verdict)
     elif isinstance(report, MonitorReport):
-        lines += _monitor(report, verdict)
+        lines += monitor_lines(report, verdict)
     elif isinstance(report, PerformanceReport):
-        lines += _estimate(report) if verdict.rule == ESTIMATE else _performance(report, verdict)
+        lines += _performance(report, verdict)
     elif verdict.rule == DATA_DRIFT:
         lines += _data_drift(report)
     elif verdict.rule == PREDICTION_DRIFT:
@@ -159,33 +149,31 @@ def _data_drift(report: DriftReport) -> Iterator[str]:
 
 
 def _performance(report: PerformanceReport, verdict: Verdict) -> Iterator[str]:
-    for metric in top_metrics(report)[:TOLD]:
-        yield metric_line(metric)
-    critical, degradation = verdict.evidence.get("critical_metrics"), verdict.evidence.get("degradation")
-    if isinstance(critical, list) and isinstance(degradation, float):
-        yield f"Critical: {_some(critical)} {'is' if len(critical) == 1 else 'are'} more than {degradation:.1%} worse."
+    """The metric, and what it is compared with."""
+    metric = next(metric for metric in report.metrics if metric.name == verdict.subject)
+    yield metric_line(metric)
+    guess = next((metric for metric in report.estimated if metric.name == verdict.subject), None)
+    if verdict.rule == ESTIMATE and guess is not None and guess.value is not None:
+        yield f"Without the truth, {metric.name} of this window was estimated as {guess.value:.4g}{_interval(guess)}."
+    degradation = verdict.evidence.get("degradation")
+    if isinstance(degradation, float):
+        yield f"Critical: {metric.name} is more than {degradation:.1%} worse than its baseline."
 
 
 def metric_line(metric: MetricChange) -> str:
     """One metric: its value, how sure, and its change against the baseline."""
     if metric.value is None:
         return f"{metric.name}: not known"
-    line = f"{metric.name} {metric.value:.4g}"
-    if metric.low is not None and metric.high is not None:
-        line += f" (95 % interval {metric.low:.4g} to {metric.high:.4g})"
+    line = f"{metric.name} {metric.value:.4g}{_interval(metric)}"
     if metric.baseline is None or metric.relative is None:
         return line
     change = f"{abs(metric.relative):.1%} {'worse' if metric.relative > 0 else 'better'}"
     return f"{line}, baseline {metric.baseline:.4g}: {change} (threshold {metric.threshold:.1%})"
 
 
-def _estimate(report: PerformanceReport) -> Iterator[str]:
-    estimated = {metric.name: metric for metric in report.estimated}
-    for metric in top_metrics(report):
-        guess = estimated.get(metric.name)
-        if guess is not None and guess.value is not None:
-            span = "" if guess.low is None or guess.high is None else f" ({guess.low:.4g} to {guess.high:.4g})"
-            yield f"{metric_line(metric)}; without the truth it was estimated as {guess.value:.4g}{span}"
+def _interval(metric: MetricChange) -> str:
+    known = metric.low is not None and metric.high is not None
+    return f" (95 % interval {metric.low:.4g} to {metric.high:.4g})" if known else ""
 
 
 def _data_quality(report: DriftReport, verdict: Verdict) -> Iterator[str]:
@@ -213,33 +201,9 @@ def _counted(feature: FeatureDrift, problem: str) -> tuple[int, float]:
     return (feature.unseen, feature.reference_unseen) if problem == "unseen" else (feature.invalid, 0.0)
 
 
-def _traffic(report: TrafficReport, verdict: Verdict) -> Iterator[str]:
-    told = (verdict.rule, verdict.subject)
-    if told == (TRAFFIC, "stopped"):
-        yield f"None in the last {report.silent} panes; usually there are {report.usual:.4g} in one."
-    elif told == (TRAFFIC, "volume"):
-        recent, before = verdict.evidence.get("recent"), verdict.evidence.get("before")
-        yield f"{recent:.4g} in a pane lately, {before:.4g} before that." if isinstance(recent, float) else "Too few."
-    elif told == (FEEDBACK, "stopped"):
-        yield f"None for {report.feedback_silent} panes; its longest pause lately was {report.feedback_longest}."
-    else:
-        told_share = f"{report.coverage:.0%}; usual are {report.usual_coverage:.0%}"
-        yield f"Of the window before this one so many have their feedback: {told_share}."
-
-
-def _monitor(report: MonitorReport, verdict: Verdict) -> Iterator[str]:
-    if verdict.subject.startswith("lag"):
-        yield f"It is {report.behind_seconds:.0f} s behind (at most {verdict.threshold:.0f} s)."
-        counts, words = report.lag, "to be read"
-    else:
-        counts, words = report.dead_letters, "dead letters"
-    for name, count in sorted(counts.items(), key=lambda item: -item[1])[:TOLD]:
-        yield f"{name}: {count:,} {words}"
-
-
 def _watched(verdict: Verdict) -> str:
     """What a rule that is switched off was about."""
-    if verdict.rule == CRITICAL_FEATURE:
+    if verdict.rule in (CRITICAL_FEATURE, PERFORMANCE, ESTIMATE):
         return verdict.subject
     return verdict.rule.replace("_", " ")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
-LABELS = ("model", "model_version", "rule", "subject", "level")
+LABELS = ("model", "model_version", "rule", "subject", "metric", "level")
 """What can be matched on."""
 
 LONGEST = 200

@@ -50,18 +50,27 @@ def test_a_critical_feature_is_named_and_explained() -> None:
 def test_performance_tells_change_and_certainty() -> None:
     report = performance_report(1, metric("accuracy", 0.1), metric("recall", -0.02))
     found = alert(report, "performance")
-    assert found.title == "income 3 has got worse: accuracy"
+    assert found.title == "income 3: accuracy has got worse"
     assert "the truth of 900 of them (90%)" in found.message
     assert "accuracy 0.72 (95 % interval 0.71 to 0.73), baseline 0.8: 10.0% worse (threshold 5.0%)" in found.message
-    assert "recall 0.816 (95 % interval 0.806 to 0.826), baseline 0.8: 2.0% better" in found.message
+    assert "recall" not in found.message
     assert (found.level, "Critical" in found.message) == ("error", False)
+
+
+def test_a_metric_below_its_estimate_tells_both() -> None:
+    guess = metric("recall", value=0.79, low=0.78, high=0.8, degraded=False)
+    found = alert(performance_report(1, metric("recall", 0.1), estimated=(guess,)), "performance_estimate")
+    assert found.title == "income 3: recall is worse than estimated"
+    assert "recall 0.72 (95 % interval 0.71 to 0.73), baseline 0.8" in found.message
+    assert "Without the truth, recall of this window was estimated as 0.79 (95 % interval 0.78 to 0.8)" in found.message
+    assert found.evidence["estimated_value"] == 0.79
 
 
 def test_a_severe_alert_is_critical_and_says_why() -> None:
     report = performance_report(1, metric("accuracy", 0.3), metric("f1", 0.06))
     found = alert(report, "performance", msgspec.structs.replace(FIRED, severe=True))
-    assert (found.level, found.title) == ("critical", "income 3 has got much worse: accuracy, f1")
-    assert "Critical: accuracy is more than 10.0% worse." in found.message
+    assert (found.level, found.title) == ("critical", "income 3: accuracy has got much worse")
+    assert "Critical: accuracy is more than 10.0% worse than its baseline." in found.message
 
 
 @pytest.mark.parametrize("rule", ["data_drift", "prediction_drift", "data_quality", "critical_feature"])
@@ -107,7 +116,7 @@ def test_bad_data_tells_which_and_how_many() -> None:
         (drift_report(3), "prediction_drift", "income 3: prediction drift is over"),
         (drift_report(3), "data_quality", "income 3: bad data is over, missing values"),
         (drift_report(3, features=[feature("age")]), "critical_feature", "income 3: age no longer drifts"),
-        (performance_report(3), "performance", "income 3 performs as well as before again"),
+        (performance_report(3), "performance", "income 3: accuracy is as good as before again"),
     ],
 )
 def test_a_resolved_alert_says_from_when_to_when(report: AnyReport, rule: str, title: str) -> None:

@@ -71,11 +71,29 @@ async def test_two_bad_windows_fire_and_two_good_ones_resolve() -> None:
     assert len({(a.fingerprint, a.started_at) for a in broker.alerts}) == 2
 
 
-async def test_performance_is_one_alert_that_names_its_metrics() -> None:
+async def test_each_metric_is_an_alert_of_its_own() -> None:
     broker = Broker()
-    reports = [performance_report(i, metric("accuracy", 0.2), metric("f1", 0.3)) for i in (1, 2)]
+    drops = ((0.2, 0.0), (0.2, 0.3), (0.0, 0.3), (0.0, 0.3))
+    reports = [performance_report(i, metric("accuracy", a), metric("f1", f)) for i, (a, f) in enumerate(drops)]
     await agent({}).handle(0, records_of(reports), broker.publish, broker.reject)
-    assert [a.evidence["degraded_metrics"] for a in broker.alerts] == [["accuracy", "f1"]]
+    assert [(a.status, a.labels["metric"], a.labels["subject"]) for a in broker.alerts] == [
+        ("firing", "accuracy", "accuracy"), ("firing", "f1", "f1"), ("resolved", "accuracy", "accuracy"),
+    ]  # fmt: skip
+    assert len({a.fingerprint for a in broker.alerts}) == 2
+
+
+async def test_a_metric_that_the_report_no_longer_has_resolves_its_alert_once() -> None:
+    broker, table = Broker(), dict[str, bytes]()
+    guess = (metric("f1", value=0.8, low=0.79, high=0.81, degraded=False),)
+    both = [performance_report(i, metric("accuracy", 0.2), metric("f1", 0.3), estimated=guess) for i in (1, 2)]
+    only = [performance_report(i, metric("accuracy", 0.2)) for i in (3, 4)]
+    await agent(table).handle(0, records_of([*both, *only]), broker.publish, broker.reject)
+    assert [(a.status, a.rule, a.labels["metric"]) for a in broker.alerts] == [
+        ("firing", "performance", "accuracy"), ("firing", "performance", "f1"),
+        ("firing", "performance_estimate", "f1"),
+        ("resolved", "performance", "f1"), ("resolved", "performance_estimate", "f1"),
+    ]  # fmt: skip
+    assert "it is not among the report's metrics any more" in broker.alerts[-1].message
 
 
 async def closed_by(monitoring: Monitoring, *reports: AnyReport) -> Broker:

@@ -44,7 +44,7 @@ def good() -> Seen:
         seen.report(drift_report(window, features=[age, *(feature(f"f{i}") for i in range(9))], n=n))
         seen.report(performance_report(window, metric(relative=0.4 if broken else 0.0), n=n, feedback=n))
     for rule, subject in (
-        ("critical_feature", "age"), ("prediction_drift", "prediction"), ("performance", "metrics"),
+        ("critical_feature", "age"), ("prediction_drift", "prediction"), ("performance", "accuracy"),
     ):  # fmt: skip
         seen.alert(alert(rule, subject, 1, None))
         seen.alert(alert(rule, subject, 1, 24))

@@ -97,7 +97,7 @@ def inhibition() -> Inhibition:
     return inhibition_of(0, DEFAULT_INHIBIT[0])
 
 
-@pytest.mark.parametrize("rule", ["data_drift", "prediction_drift", "data_quality", "critical_feature:age"])
+@pytest.mark.parametrize("rule", ["data_drift", "prediction_drift", "data_quality", "critical_feature"])
 def test_a_traffic_stop_explains_drift_of_the_same_model_version(rule: str) -> None:
     muting = Muting(inhibitions=[inhibition()])
     alert, stop = of_rule(rule), of_rule("traffic")
