@@ -12,7 +12,7 @@ endif
 
 .DEFAULT_GOAL := help
 BENCHES := throughput compare flat latency restart ingress scale calibration
-.PHONY: help setup demo test long lint format bench $(BENCHES:%=bench-%) lock clean
+.PHONY: help setup demo test long lint format contract bench $(BENCHES:%=bench-%) lock clean
 .SUFFIXES:
 
 help:
@@ -55,6 +55,9 @@ lint: setup ## ruff, mypy --strict, import rules
 format: setup ## put the code into its form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+contract: setup ## write docs/asyncapi.yaml, docs/openapi.json and the wire version's record from the types
+	@$(BIN)/driftline contract write docs
 
 bench: $(BENCHES:%=bench-%) ## every benchmark, one after another (benchmarks/README.md)
 

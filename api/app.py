@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from api import problems
-from api.routes import dashboard, feedback, health, models, predict, predictions, silences
+from api.release import release
+from api.routes import contract, dashboard, feedback, health, models, predict, predictions, silences
 from api.services import Services
 from app.runtime.settings import Settings
 from app.serving import load_bundle
@@ -24,8 +25,10 @@ def create_app(settings: Settings) -> FastAPI:
         async with services.running():
             yield
 
-    app = FastAPI(title="Driftline", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Driftline", version=release(), lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
     problems.install(app)
-    for routes in (health, predict, predictions, feedback, models, silences, dashboard):
+    for routes in (health, predict, predictions, feedback, models, silences, dashboard, contract):
         app.include_router(routes.router)
     return app

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
 from fastapi import APIRouter, Response
 
 from api.answers import answer
 from api.problems import unavailable
+from api.release import release
 from api.services import Serving
 
 router = APIRouter()
@@ -16,7 +15,7 @@ router = APIRouter()
 @router.get("/")
 async def root(services: Serving) -> Response:
     """The service, and the model that it serves, if any."""
-    told: dict[str, object] = {"service": "driftline", "version": _version(), "dashboard": "/dashboard"}
+    told: dict[str, object] = {"service": "driftline", "version": release(), "dashboard": "/dashboard"}
     bundle = services.bundle
     if bundle is None:
         return answer(told | {"model": None, "model_version": None, "model_type": None})
@@ -40,10 +39,3 @@ async def ready(services: Serving) -> Response:
     if trouble:
         raise unavailable(trouble)
     return answer({"status": "ready", "broker": "reachable", "views": "loaded"})
-
-
-def _version() -> str:
-    try:
-        return version("driftline")
-    except PackageNotFoundError:  # run from a source tree that was not installed
-        return "unknown"

@@ -29,7 +29,7 @@ async def silences(services: Serving, every: Every = False) -> Response:
     return answer({"silences": [_shown(one) for one in found]})
 
 
-@router.post("/silences")
+@router.post("/silences", status_code=201)
 async def post_silence(request: Request, services: Serving) -> Response:
     """Make one: 201 once Kafka has it; workers know it within a second."""
     asked = decode_one(await read_body(request), _requests)

@@ -1,0 +1,140 @@
+"""The OpenAPI document: FastAPI's paths and parameters, with the bodies that the routes decode themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.bodies import MAX_ITEMS
+from api.incoming import IncomingPrediction
+from api.routes.models import ModelSummary
+from api.routes.predict import PredictAnswer, PredictRequest
+from api.shapes import (
+    Accepted,
+    Alerts,
+    DriftReports,
+    Health,
+    Models,
+    PerformanceReports,
+    ProblemDetails,
+    Ready,
+    Recorded,
+    Root,
+    Silence,
+    Silences,
+)
+from api.timeline import Timeline
+from app.contract.schemas import components
+from app.runtime.settings import load_settings
+from app.runtime.silencing import SilenceRequest
+from topics.events import FeedbackEvent
+
+Document = dict[str, Any]
+
+AT = "#/components/schemas/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """What an operation takes (nothing: None) and answers; `many`: one, a list, lines, or CloudEvents of it.
+
+    `gives` may be a media type, of what is not JSON.
+    """
+
+    gives: type | str
+    takes: type | None = None
+    many: bool = False
+
+
+OPERATIONS: dict[tuple[str, str], Bodies] = {
+    ("get", "/"): Bodies(Root),
+    ("get", "/health"): Bodies(Health),
+    ("get", "/ready"): Bodies(Ready),
+    ("post", "/predict"): Bodies(PredictAnswer, PredictRequest),
+    ("post", "/predictions"): Bodies(Accepted, IncomingPrediction, many=True),
+    ("post", "/feedback"): Bodies(Recorded, FeedbackEvent, many=True),
+    ("get", "/models"): Bodies(Models),
+    ("get", "/models/{model}/{version}"): Bodies(ModelSummary),
+    ("get", "/models/{model}/{version}/drift"): Bodies(DriftReports),
+    ("get", "/models/{model}/{version}/performance"): Bodies(PerformanceReports),
+    ("get", "/models/{model}/{version}/alerts"): Bodies(Alerts),
+    ("get", "/models/{model}/{version}/timeline"): Bodies(Timeline),
+    ("get", "/silences"): Bodies(Silences),
+    ("post", "/silences"): Bodies(Silence, SilenceRequest),
+    ("delete", "/silences/{silence_id}"): Bodies(Silence),
+    ("get", "/dashboard"): Bodies("text/html"),
+    ("get", "/dashboard/{name}"): Bodies("text/*"),
+}
+"""Every operation that there is: a route that is not here has no documented bodies, and fails a test."""
+
+
+def openapi(app: FastAPI) -> Document:
+    """The document of an application, made once."""
+    if app.openapi_schema is None:
+        app.openapi_schema = _made(app)
+    return app.openapi_schema
+
+
+def openapi_json() -> str:
+    """The document of the whole API as text, whatever is set."""
+    from api.app import create_app
+
+    document = openapi(create_app(load_settings(model_path=None)))
+    return msgspec.json.format(msgspec.json.encode(document), indent=1).decode() + "\n"
+
+
+def _made(app: FastAPI) -> Document:
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _describe(operation, OPERATIONS.get((method, path), Bodies("application/json")))
+    kinds = {kind for one in OPERATIONS.values() for kind in (one.gives, one.takes) if isinstance(kind, type)}
+    ordered = sorted({*kinds, ProblemDetails}, key=lambda kind: kind.__name__)
+    document["components"] = {"schemas": components(ordered, AT)}
+    return document
+
+
+def _describe(operation: Document, bodies: Bodies) -> None:
+    """Put an operation's bodies into its place; every other answer is a problem."""
+    if bodies.takes is not None:
+        operation["requestBody"] = {"required": True, "content": _content(bodies.takes, bodies.many)}
+    answers = {status: told for status, told in operation["responses"].items() if status.startswith("2")}
+    for told in answers.values():
+        told["content"] = (
+            {bodies.gives: {"schema": {"type": "string"}}}
+            if isinstance(bodies.gives, str)
+            else {"application/json": {"schema": _ref(bodies.gives)}}
+        )
+    problem = {"description": "What is wrong, and which field", "content": {}}
+    problem["content"] = {"application/problem+json": {"schema": _ref(ProblemDetails)}}
+    operation["responses"] = {**answers, "default": problem}
+
+
+def _content(kind: type, many: bool) -> Document:
+    one = _ref(kind)
+    if not many:
+        return {"application/json": {"schema": one}}
+    cloud_event = {
+        "type": "object",
+        "properties": {"specversion": {"type": "string"}, "data": one},
+        "required": ["specversion", "data"],
+    }
+    lines = {"type": "string", "description": f"One {kind.__name__} a line."}
+    return {
+        "application/json": {"schema": {"anyOf": [one, _list(one)]}},
+        "application/x-ndjson": {"schema": lines},
+        "application/cloudevents+json": {"schema": cloud_event},
+        "application/cloudevents-batch+json": {"schema": _list(cloud_event)},
+    }
+
+
+def _list(item: Document) -> Document:
+    return {"type": "array", "items": item, "minItems": 1, "maxItems": MAX_ITEMS}
+
+
+def _ref(kind: type) -> Document:
+    return {"$ref": AT.format(name=kind.__name__)}

@@ -1,0 +1,16 @@
+"""GET /openapi.json: this API, described."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from api.answers import answer
+from api.openapi import openapi
+
+router = APIRouter()
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def document(request: Request) -> Response:
+    """The OpenAPI document."""
+    return answer(openapi(request.app))

@@ -1,0 +1,112 @@
+"""What the routes answer, where no struct of their own says it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from api.bodies import Rejection
+from api.routes.models import ModelSummary
+from topics.events import AlertEvent, DriftReport, PerformanceReport, SilenceEvent
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """How many events Kafka has, and those that were not taken.
+
+    `prediction_ids`: of the accepted in their order, where any was made here.
+    """
+
+    accepted: int
+    rejected: list[Rejection]
+    prediction_ids: list[str] | UnsetType = UNSET
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether all feedback was taken; where some was not, how much was, and the others by position."""
+
+    status: Literal["success", "partial"]
+    message: str
+    accepted: int | UnsetType = UNSET
+    rejected: list[Rejection] | UnsetType = UNSET
+
+
+class Root(msgspec.Struct, frozen=True, kw_only=True):
+    """The service, and the model that it serves (null: none)."""
+
+    service: str
+    version: str
+    dashboard: str
+    model: str | None
+    model_version: str | None
+    model_type: str | None
+    trained: str | UnsetType = UNSET
+    training_metrics: dict[str, Any] | UnsetType = UNSET
+    features: dict[str, str] | UnsetType = UNSET
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """Alive."""
+
+    status: Literal["healthy"]
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """Able to work."""
+
+    status: Literal["ready"]
+    broker: str
+    views: str
+
+
+class Models(msgspec.Struct, frozen=True, kw_only=True):
+    """Every model version; `revision` rises with everything that is new."""
+
+    revision: int
+    models: list[ModelSummary]
+
+
+class DriftReports(msgspec.Struct, frozen=True, kw_only=True):
+    """A model version's drift reports, oldest window first."""
+
+    model: str
+    model_version: str
+    reports: list[DriftReport]
+
+
+class PerformanceReports(msgspec.Struct, frozen=True, kw_only=True):
+    """A model version's performance reports, oldest window first."""
+
+    model: str
+    model_version: str
+    reports: list[PerformanceReport]
+
+
+class Alerts(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest transition of each of a model version's alerts, newest alert first."""
+
+    model: str
+    model_version: str
+    alerts: list[AlertEvent]
+
+
+class Silence(SilenceEvent, frozen=True, kw_only=True):
+    """A silence, and whether it is in force."""
+
+    state: str
+
+
+class Silences(msgspec.Struct, frozen=True, kw_only=True):
+    """Silences in the order in which they begin."""
+
+    silences: list[Silence]
+
+
+class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """RFC 9457: what is wrong. `detail` names the field; some problems have further members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str

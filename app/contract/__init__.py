@@ -1,0 +1,1 @@
+"""What travels, written down: AsyncAPI, JSON Schemas, and the record of every wire version."""
