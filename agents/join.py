@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
-from typing import Protocol
 
 import msgspec
 
-from agents.join_source import EPOCHS_SINCE, Source, decode_delta, encode_delta, offsets_, recents, recover, spent_keys
-from agents.pane_events import partial_of, progress_of
+from agents.join_models import Models, WatchedModels
+from agents.join_saving import save, spent_keys
+from agents.join_source import EPOCHS_SINCE, Source, rebuilt_at, recents, recover
+from agents.pane_events import partials_of, progress_of
 from agents.sending import Reject
 from agents.watermark import records_from
 from app.core import expiry, join_delta
 from app.core.join_feedback import add_feedback
 from app.core.join_predictions import add_predictions
-from app.core.joining import MICROSECONDS, NEVER, PaneKey, Watched
-from app.core.pane import Pane
+from app.core.joining import MICROSECONDS, NEVER
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import AHEAD, Record, Rejected, is_ahead
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
-from app.runtime.errors import Held, StateLost
-from app.runtime.models_view import RegisteredModel
+from app.runtime.errors import Held
 from app.runtime.transport import Log
 from topics.events import PaneEvent, to_epoch
 from topics.registry import FEEDBACK, PREDICTIONS, Topic
@@ -45,16 +44,6 @@ FEEDBACK_QUIET_SECONDS = 30.0
 
 PublishPanes = Callable[[Sequence[PaneEvent]], Awaitable[None]]
 """Returns once Kafka has them."""
-
-
-class Models(Protocol):
-    """What is asked of the view of registered models."""
-
-    revision: int
-
-    def get(self, model: str, version: str) -> RegisteredModel | None: ...
-
-    async def catch_up(self) -> None: ...
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -88,40 +77,16 @@ class Join:
         `alive` is called all along a recovery, which may take long and answers nobody.
         """
         self._table = table
-        self._models = models
+        self._models = WatchedModels(models)
         self._epoch = epoch
         self._checkpoint_seconds = checkpoint_seconds
         self._now = now
-        self._watched: list[Watched] = []
-        self._numbers: dict[tuple[str, str], int] = {}
-        self._models_revision = -1
-        self._columns = PredictionColumns(self._watched, self._number_of)
+        self._columns = PredictionColumns(self._models.watched, self._models.number_of)
         self._sources: dict[int, Source] = {}
         self._newest_epoch = 0
         self._alive = alive
         self._limit = limit
         self._log_of = log_of
-
-    # Which models
-
-    def _number_of(self, model: str, version: str) -> int | None:
-        if self._models.revision != self._models_revision:
-            self._numbers.clear()
-            self._models_revision = self._models.revision
-        key = (model, version)
-        if key not in self._numbers:
-            found = self._models.get(model, version)
-            if found is None:
-                return None
-            self._numbers[key] = self._watch(found)
-        return self._numbers[key]
-
-    def _watch(self, found: RegisteredModel) -> int:
-        for number, watched in enumerate(self._watched):
-            if watched.profile.profile_id == found.profile.profile_id and watched.windows == found.monitoring.windows:
-                return number
-        self._watched.append(Watched(found.profile, found.monitoring.windows))
-        return len(self._watched) - 1
 
     # Where from
 
@@ -141,8 +106,10 @@ class Join:
         return source
 
     def _recover(self, partition: int) -> Source:
-        source = recover(partition, self._alive_over(self._table.items()), self._watched, self._number_of)
-        self._rebuild(partition, source)
+        source = recover(partition, self._alive_over(self._table.items()), self._models.watched, self._models.number_of)
+        logs = [log_ for topic in (0, 1) if (log_ := self._log_of(partition, topic)) is not None]
+        if len(logs) == len(SOURCES):
+            source.rebuilt_at = rebuilt_at(partition, source, logs, self._table.get(f"rebuilt/{partition}"))
         source.fed_at = self._now()
         known = self._table.get(f"unreadable/{partition}")
         source.noted = recents.decode(known) if known else ((), ())
@@ -156,34 +123,6 @@ class Join:
             partition, len(source.state.rows), source.offsets,
         )  # fmt: skip
         return source
-
-    def _rebuild(self, partition: int, source: Source) -> None:
-        """Decide what becomes of a partition whose saved state is gone, in whole or in part. Raises StateLost.
-
-        It is built again from the log, silently as long as that would say less than was said before.
-        """
-        logs = [log_ for topic in (0, 1) if (log_ := self._log_of(partition, topic)) is not None]
-        if len(logs) < 2:
-            return
-        marked = self._table.get(f"rebuilt/{partition}")
-        if marked:
-            source.rebuilt_at = offsets_.decode(marked)
-        read = max(logs[0].committed, logs[1].committed) > 0
-        if source.whole and (source.keys or not read):
-            return
-        for topic, log_ in enumerate(logs):
-            if log_.begin > source.offsets[topic]:
-                name = SOURCES[topic].name
-                raise StateLost(
-                    f"the saved state of partition {partition} is gone from the changelog (deleted, or truncated), and "
-                    f"{name} no longer has the records from {source.offsets[topic]} to {log_.begin - 1} to build it "
-                    f"again: restore the changelog topic, or take another DRIFTLINE_GROUP and DRIFTLINE_PREFIX"
-                )
-        source.rebuilt_at = (logs[0].end, logs[1].end)
-        log.warning(
-            "partition %d: saved state is gone from the changelog; it is built again from %s, and published from %s on",
-            partition, source.offsets, source.rebuilt_at,
-        )  # fmt: skip
 
     def _alive_over(self, rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
         for row in rows:
@@ -244,8 +183,7 @@ class Join:
 
     async def _count(self, source: Source, records: Sequence[Record]) -> list[Rejected]:
         heads = heads_of(records, self._columns.expected)
-        if any(self._number_of(*version) is None for version in heads.versions()):
-            await self._models.catch_up()
+        await self._models.look_up(heads.versions())
         batch, rejected, kept = self._columns.batch(heads)
         late = add_predictions(source.state, batch)
         now = self._now()
@@ -262,13 +200,12 @@ class Join:
         beat = heartbeat_of(record)
         if isinstance(beat, Rejected):
             return [beat]
-        if self._number_of(beat.model, beat.model_version) is None:
-            await self._models.catch_up()
-        number = self._number_of(beat.model, beat.model_version)
+        await self._models.look_up([(beat.model, beat.model_version)])
+        number = self._models.number_of(beat.model, beat.model_version)
         if number is None:
             reason = f"unknown `model_version`: {beat.model} {beat.model_version} is not registered"
             return [Rejected(record, reason, True)]
-        ahead = self._watched[number].windows.ahead
+        ahead = self._models.watched[number].windows.ahead
         if is_ahead(record, to_epoch(beat.timestamp), ahead):
             return [Rejected(record, AHEAD % ahead, True)]
         tally = source.state.tally(number)
@@ -294,7 +231,7 @@ class Join:
             return
         spent = spent_keys(source, self._table)
         taken = join_delta.take(source.state, source.ordinal, source.saved, offsets)
-        events = self._partials(partition, revision, taken.inputs, taken.outcomes)
+        events = partials_of(self._models.watched, taken.inputs, taken.outcomes, partition, revision)
         if not source.announced:  # so that nothing that an earlier owner writes from now on is taken for ours
             self._table[f"owner/{partition}/{source.epoch}"] = _encoder.encode((source.epoch, source.saved))
             source.announced = True
@@ -302,21 +239,7 @@ class Join:
             self._table[f"rebuilt/{partition}"] = _encoder.encode(source.rebuilt_at)
         else:
             await self._tell(partition, source, publish, events)
-        while source.orphans:
-            self._table.pop(source.orphans.pop(), None)
-        key = f"{partition}/{source.saved[0]}-{source.saved[1]}/{source.epoch}"
-        self._table[key] = encode_delta(replace(taken.delta, epoch=source.epoch))
-        source.keys.append(key)
-        recent = (source.limits[0].recent, source.limits[1].recent)
-        if recent != source.noted:
-            source.noted = recent
-            self._table[f"unreadable/{partition}"] = _encoder.encode(recent)
-        source.saved, source.ordinal = offsets, source.state.rows.next_ordinal
-        if spent:  # said before: a front that is missing for another reason is a loss
-            self._table[f"front/{partition}"] = _encoder.encode(decode_delta(self._table[spent[-1]]).to_offsets)
-        for spent_key in spent:
-            self._table.pop(spent_key, None)
-        del source.keys[: len(spent)]
+        save(self._table, partition, source, replace(taken.delta, epoch=source.epoch), spent)
         if source.rebuilt_at:
             await self._tell(partition, source, publish, [])
         caught_up = source.caught_up[1] and self._now() - source.fed_at >= FEEDBACK_QUIET_SECONDS
@@ -328,24 +251,12 @@ class Join:
         if source.rebuilt_at is not None:
             if any(at < wanted for at, wanted in zip(source.offsets, source.rebuilt_at, strict=True)):
                 return
-            state = source.state
-            events = self._partials(
-                partition, revision, join_delta.totals_of(state.inputs), join_delta.totals_of(state.outcomes)
-            )
+            inputs, outcomes = map(join_delta.totals_of, (source.state.inputs, source.state.outcomes))
+            events = partials_of(self._models.watched, inputs, outcomes, partition, revision)
         await publish([*events, *self._progress(partition, source, revision)])
         if source.rebuilt_at is not None:
             source.rebuilt_at = None
             self._table.pop(f"rebuilt/{partition}", None)
-
-    def _partials(
-        self, partition: int, revision: int, inputs: Mapping[PaneKey, Pane], outcomes: Mapping[PaneKey, Pane]
-    ) -> list[PaneEvent]:
-        """Panes' totals as events."""
-        return [
-            partial_of(self._watched[number], pane, kind, total, partition, revision)
-            for kind, totals in (("input", inputs), ("outcome", outcomes))
-            for (number, pane), total in totals.items()
-        ]
 
     def _progress(self, partition: int, source: Source, revision: int) -> list[PaneEvent]:
         """What is new of each model's progress. Idle, its time goes on at the pace of the wall clock."""
@@ -354,7 +265,7 @@ class Join:
         for number, tally in source.state.tallies.items():
             if tally.event_time == NEVER:
                 continue
-            watched = self._watched[number]
+            watched = self._models.watched[number]
             silent = now - source.arrived.setdefault(number, now)
             idle = silent >= watched.windows.idle_after and source.caught_up[0]
             event_time = tally.event_time + (round(silent * MICROSECONDS) if idle else 0)

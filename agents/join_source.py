@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +14,15 @@ from app.core.join_delta import JoinDelta
 from app.core.joining import JoinState, Watched
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.runtime.errors import StateLost
+from app.runtime.transport import Log
+from topics.registry import FEEDBACK, PREDICTIONS
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
+
+log = logging.getLogger(__name__)
 
 LEVEL = 1
 """Of zstd: higher ones take more time than they save."""
@@ -134,23 +139,29 @@ def recover(
     return source
 
 
-def spent_keys(source: Source, table: Mapping[str, bytes]) -> list[str]:
-    """The oldest deltas, if they hold only what was forgotten before the last one that is saved: to be dropped.
+def rebuilt_at(partition: int, source: Source, logs: Sequence[Log], marked: bytes | None) -> Offsets | None:
+    """From which offsets on a partition is published whose saved state is gone, in whole or in part; None: at once.
 
-    Dropped any earlier, a recovery would take what is left of their panes for the whole.
+    It is built again from `logs`, silently as long as that would say less than was said before. `marked`: what was
+    decided earlier, if that is not over. Raises StateLost where the log no longer has what is missing.
     """
-    horizons, source.swept = source.swept, {model: tally.swept for model, tally in source.state.tallies.items()}
-    if horizons == source.dropped:
-        return []
-    source.dropped = horizons
-    spent: list[str] = []
-    for key in source.keys:
-        delta = decode_delta(table[key])
-        if not expiry.is_spent(delta, source.state, horizons):
-            break
-        expiry.keep_waiting(delta, source.state)
-        spent.append(key)
-    return spent
+    read = max(log_.committed for log_ in logs) > 0
+    if source.whole and (source.keys or not read):
+        return offsets_.decode(marked) if marked else None
+    for topic, log_ in zip((PREDICTIONS, FEEDBACK), logs, strict=True):
+        at = source.offsets[topic is FEEDBACK]
+        if log_.begin > at:
+            raise StateLost(
+                f"the saved state of partition {partition} is gone from the changelog (deleted, or truncated), and "
+                f"{topic.name} no longer has the records from {at} to {log_.begin - 1} to build it "
+                f"again: restore the changelog topic, or take another DRIFTLINE_GROUP and DRIFTLINE_PREFIX"
+            )
+    found = (logs[0].end, logs[1].end)
+    log.warning(
+        "partition %d: saved state is gone from the changelog; it is built again from %s, and published from %s on",
+        partition, source.offsets, found,
+    )  # fmt: skip
+    return found
 
 
 def _not_late(found: Mapping[str, JoinDelta], known: Iterable[tuple[int, Offsets]]) -> dict[str, JoinDelta]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from zlib import crc32
 
-from app.core.joining import MICROSECONDS, NEVER, Tally, Watched
+from app.core.joining import MICROSECONDS, NEVER, PaneKey, Tally, Watched
 from app.core.pane import Pane
 from topics.events import CategoryCounts, PaneEvent, PanePartial, Progress
 
@@ -25,6 +26,21 @@ def partial_of(watched: Watched, number: int, kind: str, pane: Pane, partition: 
         sums=pane.sums.astype("<i8").tobytes(),
         names=tuple(CategoryCounts(column=column, names=names) for column, names in pane.names.items()),
     )
+
+
+def partials_of(
+    watched: Sequence[Watched],
+    inputs: Mapping[PaneKey, Pane],
+    outcomes: Mapping[PaneKey, Pane],
+    partition: int,
+    revision: int,
+) -> list[PaneEvent]:
+    """Panes' whole counts so far, of inputs and of outcomes."""
+    return [
+        partial_of(watched[model], number, kind, total, partition, revision)
+        for kind, totals in (("input", inputs), ("outcome", outcomes))
+        for (model, number), total in totals.items()
+    ]
 
 
 def progress_of(
