@@ -6,11 +6,14 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from api import problems
+from api.door import Door
 from api.release import release
-from api.routes import contract, dashboard, feedback, health, models, predict, predictions, silences
+from api.routes import contract, dashboard, feedback, health, models, predict, predictions, sign_in, silences
 from api.services import Services
+from app.access import KeyFile, keys_path
 from app.runtime.settings import Settings
 from app.serving import load_bundle
 
@@ -29,6 +32,13 @@ def create_app(settings: Settings) -> FastAPI:
         title="Driftline", version=release(), lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     problems.install(app)
-    for routes in (health, predict, predictions, feedback, models, silences, dashboard, contract):
+    keys = app.state.keys = KeyFile(keys_path(settings))
+    app.add_middleware(Door, keys=keys, settings=settings)
+    if settings.cors_origins:  # in front of the door, because a browser asks first, without a key
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+        )  # fmt: skip
+    for routes in (health, predict, predictions, feedback, models, silences, dashboard, contract, sign_in):
         app.include_router(routes.router)
     return app

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.bodies import MAX_ITEMS
+from api.door.rules import needed
 from api.incoming import IncomingPrediction
 from api.routes.models import ModelSummary
 from api.routes.predict import PredictAnswer, PredictRequest
@@ -92,9 +93,16 @@ def _made(app: FastAPI) -> Document:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _describe(operation, OPERATIONS.get((method, path), Bodies("application/json")))
+            role = needed(method.upper(), path)
+            operation["security"] = [] if role is None else [{"key": []}]
+            if role is not None:
+                operation["description"] = f"{operation.get('description', '')}\n\nRole: {role}.".strip()
     kinds = {kind for one in OPERATIONS.values() for kind in (one.gives, one.takes) if isinstance(kind, type)}
     ordered = sorted({*kinds, ProblemDetails}, key=lambda kind: kind.__name__)
-    document["components"] = {"schemas": components(ordered, AT)}
+    document["components"] = {
+        "schemas": components(ordered, AT),
+        "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A key of `driftline keys`."}},
+    }
     return document
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from http import HTTPStatus
 
@@ -12,8 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.runtime.errors import BrokerUnavailable
-
-log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
 FIELD = re.compile(r" - at `(?:key in )?\$(?:\[\.\.\.\]|\.)?(?P<field>[^`]*)`$")
@@ -60,7 +57,7 @@ def field_error(error: Exception) -> str:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error as a problem."""
+    """Answer what routes raise as a problem; what nobody expects is the door's."""
 
     async def on_problem(_: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
@@ -78,12 +75,7 @@ def install(app: FastAPI) -> None:
         wrong = [f"{problem['loc'][-1]}: {problem['msg'].lower()}" for problem in error.errors()]
         return Problem(422, "; ".join(wrong)).response()
 
-    async def on_anything(request: Request, error: Exception) -> Response:
-        log.error("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
-        return Problem(500, "something went wrong here, not with the request; the log has it").response()
-
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(BrokerUnavailable, on_unavailable)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_parameter)
-    app.add_exception_handler(Exception, on_anything)

@@ -7,10 +7,13 @@ import logging
 import uvicorn
 
 from api.app import create_app
+from app.access import check_open
 from app.runtime.broker import running_kafka
 from app.runtime.errors import BrokerError
 from app.runtime.listening import listen
 from app.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10
 
@@ -18,9 +21,13 @@ GRACE_SECONDS = 10
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests that are under way are answered first.
 
-    Without bootstrap_servers the Kafka that runs on this machine is used. Raises PortTaken, BrokerError, BundleError.
+    Without bootstrap_servers the Kafka that runs on this machine is used. Raises PortTaken, BrokerError, BundleError,
+    OpenApi, KeyFileError.
     """
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    open_to_all = check_open(settings)
+    if open_to_all is not None:
+        log.warning(open_to_all)
     if settings.bootstrap_servers is None:
         servers = running_kafka(settings)
         if servers is None:

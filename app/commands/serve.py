@@ -43,15 +43,20 @@ def up(
       driftline up --port 9000 --model-path models/churn
       driftline up --bootstrap-servers kafka:9092
     """
+    from app.access import KeyFileError, OpenApi, check_open
     from app.stack import Stack
 
     settings = settings_of(
         bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port, model_path=model_path,
         partitions=partitions, state_dir=state_dir, log_level=log_level,
     )  # fmt: skip
+    with _set_up(OpenApi, KeyFileError):
+        open_to_all = check_open(settings)
     with Stack(settings) as stack:
         print(f"Kafka      {stack.settings.bootstrap_servers}")
         print(f"dashboard  {stack.address}/dashboard")
+        if open_to_all is not None:
+            print(f"keys       none: {open_to_all}")
         print("Ctrl-C stops everything.", flush=True)
         stack.wait()
     raise typer.Exit(130)
@@ -99,6 +104,7 @@ def api(
 ) -> None:
     """Run the HTTP API and the dashboard.
 
+    Where others can reach it, it asks for a key (driftline keys create), or does not start.
     Exit status 78: the set-up is wrong.
 
     \b
@@ -107,11 +113,12 @@ def api(
       driftline api --host 0.0.0.0 --port 8700 --model-path models/churn
     """
     from api.server import serve
+    from app.access import KeyFileError, OpenApi
     from app.runtime.listening import PortTaken
     from app.runtime.settings import SettingsError
     from app.serving import BundleError
 
-    with _set_up(PortTaken, SettingsError, BundleError):
+    with _set_up(PortTaken, SettingsError, BundleError, OpenApi, KeyFileError):
         settings = settings_of(
             bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port,
             model_path=model_path, log_level=log_level,

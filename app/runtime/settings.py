@@ -21,6 +21,7 @@ from pydantic_settings import (
 
 from app.core.notifying import Inhibit, Maintenance, Route
 from app.runtime.channel_settings import ChannelSettings
+from app.runtime.door_settings import DoorSettings
 
 CONFIG_FILE = "driftline.toml"
 ENV_PREFIX = "DRIFTLINE_"
@@ -41,7 +42,7 @@ class SettingsError(ValueError):
     """A setting that cannot be used, in one line that names it."""
 
 
-class Settings(ChannelSettings):
+class Settings(ChannelSettings, DoorSettings):
     """What can be set; frozen. Durations are in seconds."""
 
     model_config = SettingsConfigDict(

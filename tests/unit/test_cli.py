@@ -69,7 +69,7 @@ def test_every_command_is_known() -> None:
         "alerts", "alerts list", "alerts redeliver", "alerts silence", "alerts silence add", "alerts silence expire",
         "alerts silence list", "alerts test", "api", "broker", "broker down", "broker status", "broker up", "check",
         "contract", "contract asyncapi", "contract openapi", "contract schema", "contract write",
-        "demo", "register", "replay", "reports", "up", "worker",
+        "demo", "keys", "keys create", "keys list", "keys revoke", "register", "replay", "reports", "up", "worker",
     ]  # fmt: skip
 
 

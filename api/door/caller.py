@@ -1,0 +1,73 @@
+"""Who asks: by an API key in a header, by the dashboard's session, or anybody where the door is open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.cookies import CookieError, SimpleCookie
+
+from fastapi import Request
+
+from api.door.rules import SESSION_COOKIE
+from app.access import Key, KeyFile, Role
+
+BEARER = b"bearer "
+CALLER = "driftline.caller"
+"""Where the scope has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `key` is None where the door is open, or nobody has said."""
+
+    key: Key | None
+    is_open: bool = False
+    by_session: bool = False
+    said_something: bool = False
+    """A key or a session was given, though it is not good."""
+
+    def allows(self, role: Role) -> bool:
+        """Whether this one may."""
+        return self.is_open or (self.key is not None and self.key.allows(role))
+
+
+OPEN_TO_ALL = Caller(None, is_open=True)
+
+
+def identified(headers: Mapping[bytes, bytes], keys: KeyFile) -> Caller:
+    """The caller by a request's headers; a key comes before a session. Raises KeyFileError."""
+    text = _given_key(headers)
+    if text is not None:
+        return Caller(keys.find(text, datetime.now(UTC)), said_something=True)
+    session = session_in(headers)
+    if session is not None:
+        return Caller(keys.find_session(session, datetime.now(UTC)), by_session=True, said_something=True)
+    return Caller(None)
+
+
+def session_in(headers: Mapping[bytes, bytes]) -> str | None:
+    """The session cookie, if there is one."""
+    found = headers.get(b"cookie")
+    if found is None:
+        return None
+    try:
+        morsel = SimpleCookie(found.decode("latin-1")).get(SESSION_COOKIE)
+    except CookieError:
+        return None
+    return None if morsel is None else morsel.value
+
+
+def caller_of(request: Request) -> Caller:
+    """Who the door let in."""
+    found = request.scope[CALLER]
+    assert isinstance(found, Caller)
+    return found
+
+
+def _given_key(headers: Mapping[bytes, bytes]) -> str | None:
+    given = headers.get(b"authorization", b"")
+    if given[: len(BEARER)].lower() == BEARER:
+        return given[len(BEARER) :].strip().decode("latin-1")
+    other = headers.get(b"x-api-key")
+    return None if other is None else other.strip().decode("latin-1")

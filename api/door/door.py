@@ -1,0 +1,164 @@
+"""The door as ASGI: admits a request, bounds it, and sees that every answer is safe to show."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from fastapi import Response
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.door.caller import CALLER, OPEN_TO_ALL, Caller, identified
+from api.door.limits import MIB, Body, Rate, Waiting, check_length
+from api.door.rules import SAFE, check_host, check_origin, comes_from_a_page_of_ours, needed
+from api.problems import Problem, unavailable
+from app.access import KeyFile, KeyFileError, Role, is_loopback
+from app.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+STRANGERS = "30/minute"
+"""Requests of one address that have no good key."""
+TOLD = "1/minute"
+"""Of these, as many are logged."""
+NO_KEY = "a key is needed: Authorization: Bearer KEY (`driftline keys create` makes one), or sign in at /sign-in"
+NOT_GOOD = "the key is unknown, expired or revoked"
+SAFE_HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"x-frame-options": b"DENY",
+    b"content-security-policy": b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"cache-control": b"no-store",
+}
+"""Of every answer that does not say otherwise itself."""
+AGAIN = (
+    '<!doctype html><html lang="en"><title>Driftline</title>'
+    '<meta http-equiv="refresh" content="0"><p>One moment.</p></html>'
+)
+"""To a reader who comes from elsewhere: browsers send a strict cookie only once the page is asked for from here."""
+
+
+class Door:
+    """Stands before the whole application, and refuses what no line of `rules` allows."""
+
+    def __init__(self, app: ASGIApp, *, keys: KeyFile, settings: Settings) -> None:
+        self._app = app
+        self._keys = keys
+        self._here = is_loopback(settings.api_host)
+        self._may_be_open = self._here or settings.allow_open_api
+        self._allowed = frozenset(settings.cors_origins or ())
+        self._body_seconds = settings.body_seconds
+        self._waiting = Waiting(settings.api_buffer_mib * MIB)
+        self._rate, self._strangers, self._told = Rate(settings.rate_limit), Rate(STRANGERS), Rate(TOLD)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        answer = _Answer(send)
+        body = Body(receive, self._waiting, self._body_seconds)
+        try:
+            self._admit(scope)
+            await self._app(scope, body.receive, answer.send)
+        except Problem as problem:
+            await _told_to(scope, problem)(scope, receive, answer.send)
+        except ClientDisconnect:
+            log.debug("%s %s: the client has left", scope["method"], scope["path"])
+        except Exception as error:  # noqa: BLE001 - answered with 500, and told without its words
+            log.error("%s %s failed: %s", scope["method"], scope["path"], without_values(error))
+            if not answer.started:
+                wrong = Problem(500, "something went wrong here, not with the request; the log has it")
+                await wrong.response()(scope, receive, answer.send)
+        finally:
+            body.release()
+
+    def _admit(self, scope: Scope) -> None:
+        headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        method, path = scope["method"], scope["path"]
+        caller = self._caller(headers)
+        scope[CALLER] = caller
+        if caller.is_open and self._here:
+            check_host(headers)
+        if method not in SAFE:
+            check_origin(headers, self._allowed)
+            if caller.by_session and not comes_from_a_page_of_ours(headers):
+                raise Problem(403, "origin: missing; a session is for the dashboard's pages, send an API key instead")
+        if caller.key is not None:
+            self._rate.check(caller.key.id)
+        role = needed(method, path)
+        if role is not None and not caller.allows(role):
+            self._refuse(scope, caller, role)
+        if caller.key is None and not (caller.is_open and self._here):
+            self._rate.check(_address(scope))
+        check_length(headers)
+
+    def _caller(self, headers: Mapping[bytes, bytes]) -> Caller:
+        try:
+            if self._may_be_open:
+                if not self._keys.exists:
+                    return OPEN_TO_ALL
+                self._may_be_open = False  # once there was a key, its loss opens nothing
+            return identified(headers, self._keys)
+        except KeyFileError as error:
+            log.error("%s", error)
+            raise unavailable("the API's keys cannot be read; its log says why") from None
+
+    def _refuse(self, scope: Scope, caller: Caller, role: Role) -> None:
+        address = _address(scope)
+        if caller.key is not None:
+            raise Problem(403, f"key {caller.key.id} may not do this: it needs the role {role}, or admin")
+        if caller.said_something:
+            if self._told.allows(address):
+                log.warning("a key that is not good was given from %s", address)
+            self._strangers.check(address)
+        words = NOT_GOOD if caller.said_something else NO_KEY
+        raise Problem(401, words, headers={"WWW-Authenticate": 'Bearer realm="driftline"'})
+
+
+class _Answer:
+    """An answer on its way out, with the headers that it lacks."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            given = message.get("headers", ())
+            has = {name for name, _ in given}
+            message = {**message, "headers": [*given, *(h for h in SAFE_HEADERS.items() if h[0] not in has)]}
+        await self._send(message)
+
+
+def _told_to(scope: Scope, problem: Problem) -> Response:
+    """The problem as it is, or to a browser that asks for a page: the way to sign in."""
+    if problem.status != 401 or scope["method"] != "GET":
+        return problem.response()
+    headers = Headers(scope=scope)
+    if not headers.get("accept", "").startswith("text/html"):
+        return problem.response()
+    if headers.get("sec-fetch-site") == "cross-site":
+        return Response(AGAIN, media_type="text/html")
+    query = scope["query_string"].decode("latin-1")
+    to = scope["path"] + (f"?{query}" if query else "")
+    return Response(status_code=303, headers={"Location": f"/sign-in?to={quote(to, safe='/')}"})
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else "nobody"
+
+
+def without_values(error: BaseException) -> str:
+    """An error's kind and place: its words may hold feature values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at " + " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))

@@ -1,0 +1,58 @@
+"""The settings of the API's door: who comes in, and how much at once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+RATE = re.compile(r"off|[1-9]\d{0,8}/(second|minute|hour)")
+
+
+class DoorSettings(BaseSettings):
+    """What the API asks of its callers."""
+
+    keys_file: Path | None = Field(None, description="The API's keys. Unset: api-keys.json in state_dir.")
+    allow_open_api: bool = Field(False, description="Serve without keys on an address that others can reach.")
+    cors_origins: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None, description="Origins whose pages may call the API, as https://host[:port], with commas between."
+    )
+    rate_limit: str = Field("1000/second", description="Requests of one key, as 1000/second, 10/minute, or off.")
+    body_seconds: float = Field(30.0, gt=0, le=3600, description="How long a request's body may take to arrive.")
+    api_buffer_mib: int = Field(
+        256, ge=1, le=1 << 20, description="MiB of requests that may wait for their answers; beyond, 503."
+    )
+
+    @field_validator("keys_file")
+    @classmethod
+    def _home_of_keys(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser()
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for origin in value or ():
+            parts = urlsplit(origin)
+            if (
+                parts.scheme not in ("http", "https")
+                or not parts.netloc
+                or origin != f"{parts.scheme}://{parts.netloc}"
+            ):
+                raise ValueError("must be origins such as https://monitor.example.org, each by name")
+        return value
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _is_rate(cls, value: str) -> str:
+        if RATE.fullmatch(value) is None:
+            raise ValueError("must be a number and second, minute or hour, as 1000/second, or off")
+        return value

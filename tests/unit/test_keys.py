@@ -1,0 +1,105 @@
+"""API keys: only hashes are kept, and what is revoked or expired is good for nothing."""
+
+from __future__ import annotations
+
+import re
+import stat
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.access import KeyFile, KeyFileError, OpenApi, check_open, session_of
+from app.cli import app
+from app.runtime.settings import load_settings
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> KeyFile:
+    return KeyFile(tmp_path / "state" / "api-keys.json")
+
+
+def test_a_key_is_found_by_its_text_and_its_session_by_the_cookie_but_not_one_for_the_other(keys: KeyFile) -> None:
+    text, key = keys.create("checkout", ["produce"], NOW)
+    assert re.fullmatch(r"dlk_[0-9a-f]{12}_[\w-]{43}", text)
+    assert keys.find(text, NOW) == key
+    assert keys.find_session(session_of(text), NOW) == key
+    assert keys.find(session_of(text), NOW) is None
+    assert keys.find_session(text, NOW) is None
+    for wrong in ("", "dlk", text[:-1], text + "x", text.replace(key.id, "0" * 12), f"dlk_{key.id}_", text.upper()):
+        assert keys.find(wrong, NOW) is None, wrong
+
+
+def test_the_file_holds_no_key_and_no_session_and_is_its_owners_alone(keys: KeyFile) -> None:
+    text, _ = keys.create("checkout", ["produce"], NOW)
+    kept = keys.path.read_text()
+    for secret in (text.rpartition("_")[2], session_of(text).rpartition("_")[2]):
+        assert secret not in kept
+    assert stat.S_IMODE(keys.path.stat().st_mode) == 0o600
+
+
+def test_revoked_and_expired_keys_are_not_found_by_a_reader_that_had_them(keys: KeyFile) -> None:
+    text, key = keys.create("ada", ["read"], NOW, NOW + timedelta(days=1))
+    reader = KeyFile(keys.path)
+    assert reader.find(text, NOW) == key
+    assert reader.find(text, NOW + timedelta(days=1)) is None
+    keys.revoke(key.id, NOW)
+    assert reader.find(text, NOW) is None
+    assert reader.find_session(session_of(text), NOW) is None
+    assert keys.revoke(key.id, NOW + timedelta(days=2)).revoked_at == NOW
+    with pytest.raises(KeyFileError, match=r"no key 'x' in .*driftline keys list"):
+        keys.revoke("x", NOW)
+
+
+def test_writers_at_the_same_time_lose_no_key(keys: KeyFile) -> None:
+    threads = [
+        threading.Thread(target=lambda i=i: KeyFile(keys.path).create(f"key {i}", ["read"], NOW)) for i in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {key.name for key in keys.all()} == {f"key {i}" for i in range(8)}
+
+
+def test_what_is_no_file_of_keys_is_named(keys: KeyFile) -> None:
+    keys.path.parent.mkdir()
+    keys.path.write_text('{"keys": [{"id": "a"}]}')
+    with pytest.raises(KeyFileError, match=r"^keys_file: .*api-keys\.json is no file of keys: .*name"):
+        keys.all()
+    with pytest.raises(KeyFileError, match=r"^name: "):
+        keys.create(" ", ["read"], NOW)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_on_this_machine_the_api_may_be_open_and_says_so(host: str, tmp_path: Path) -> None:
+    assert "OPEN" in (check_open(load_settings(api_host=host, state_dir=tmp_path)) or "")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "monitor.example.org"])
+def test_elsewhere_it_is_not_served_without_keys(host: str, tmp_path: Path) -> None:
+    settings = load_settings(api_host=host, state_dir=tmp_path)
+    with pytest.raises(OpenApi, match=rf"^api_host: {re.escape(host)} .*driftline keys create"):
+        check_open(settings)
+    assert "OPEN" in (check_open(settings.model_copy(update={"allow_open_api": True})) or "")
+    KeyFile(tmp_path / "api-keys.json").create("ada", ["admin"], NOW)
+    assert check_open(settings) is None
+
+
+def test_the_commands_make_list_and_revoke(tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        answer = CliRunner().invoke(app, ["keys", *arguments, "--state-dir", str(tmp_path)])
+        assert answer.exit_code == 0, answer.output
+        return answer.stdout
+
+    text = run("create", "--name", "ada", "--role", "read", "--role", "produce", "--days", "9").splitlines()[0]
+    found = KeyFile(tmp_path / "api-keys.json").find(text, datetime.now(UTC))
+    assert found is not None
+    assert found.roles == ("produce", "read")
+    assert f"{found.id}  active  produce, read" in run("list")
+    assert '"state":"revoked"' in run("revoke", found.id, "--json")
+    assert text not in run("list", "--json")
