@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 10.0
 POLL_MS = 1000
+FETCH_WAIT_MS = 100
+"""How long the broker may hold back the answer to a fetch: what else is asked of it waits behind."""
 
 
 class CompactedView(ABC):
@@ -50,6 +52,7 @@ class CompactedView(ABC):
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._servers, enable_auto_commit=False, auto_offset_reset="earliest",
             max_partition_fetch_bytes=self._largest, request_timeout_ms=int(ANSWER_SECONDS * 1000),
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )  # fmt: skip
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
