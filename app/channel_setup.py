@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
-from pathlib import Path
 from urllib.parse import urlsplit
-
-from pydantic import SecretStr
 
 from app.alerting.channels.missing import MissingChannel
 from app.alerting.channels.slack import SlackChannel
 from app.alerting.channels.webhook import WebhookChannel
 from app.alerting.delivery import Channel
 from app.runtime.channel_settings import ChannelSettings
+from app.runtime.secrets import secret_of
 from app.runtime.settings import ENV_PREFIX, SettingsError
-
-LONGEST_SECRET_FILE = 65_536
-"""Bytes of a file with a secret: more is some other file."""
 
 
 def other_channels(settings: ChannelSettings) -> list[Channel]:
@@ -26,34 +21,6 @@ def other_channels(settings: ChannelSettings) -> list[Channel]:
     Raises SettingsError with one line, which holds no secret, where one of them is set up in part only.
     """
     return [*_email(settings), *_slack(settings), *_webhook(settings), *_apprise(settings)]
-
-
-def secret_of(settings: ChannelSettings, name: str) -> str | None:
-    """A secret from its setting or its file; None where neither is set. Raises SettingsError."""
-    value: SecretStr | None = getattr(settings, name)
-    path: Path | None = getattr(settings, f"{name}_file")
-    if value is not None and path is not None:
-        raise SettingsError(f"{name}: it is set, and {name}_file is too; leave one of them out")
-    if path is None:
-        return None if value is None else _filled(name, value.get_secret_value())
-    try:
-        with path.open("rb") as file:
-            text = file.read(LONGEST_SECRET_FILE + 1)
-        if len(text) > LONGEST_SECRET_FILE:
-            raise SettingsError(f"{name}_file: {path} is too large to be a secret")
-        return _filled(f"{name}_file", text.decode())
-    except OSError as error:
-        raise SettingsError(f"{name}_file: cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"{name}_file: {path} is not text") from None
-
-
-def _filled(name: str, text: str) -> str:
-    """The secret without the line break that editors end a file with."""
-    found = text.rstrip("\r\n")
-    if not found.strip():
-        raise SettingsError(f"{name}: it is empty")
-    return found
 
 
 def _email(settings: ChannelSettings) -> Iterator[Channel]:

@@ -23,6 +23,7 @@ app = typer.Typer(
 for command in (
     serve.up,
     serve.worker,
+    serve.recorder,
     serve.api,
     register.register,
     replay.replay,

@@ -1,4 +1,4 @@
-"""All of Driftline on one machine: Kafka found or started, a worker and the API as supervised children."""
+"""All of Driftline on one machine: Kafka found or started, and worker, API and recorder as supervised children."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Stack:
             kafka = held.enter_context(find_kafka(self.settings))
             self.settings = self.settings.model_copy(update={"bootstrap_servers": kafka.bootstrap_servers})
             asyncio.run(ensure_topics(self.settings))
-            supervisor = Supervisor([self._command("worker"), self._command("api")])
+            supervisor = Supervisor([self._command(name) for name in self._names()])
             held.enter_context(supervisor.stopped_by_signals())
             self._supervisor = held.enter_context(supervisor)
             self._held = held.pop_all()
@@ -79,6 +79,9 @@ class Stack:
                 raise KeyboardInterrupt
             if time.monotonic() > deadline:
                 raise NotReady(f"the API at {self.address} is not ready after {READY_SECONDS:.0f} s")
+
+    def _names(self) -> list[str]:
+        return ["worker", "api", *(["recorder"] if self.settings.record_history else [])]
 
     def _command(self, name: str) -> Command:
         return Command(name, [sys.executable, "-m", "app.cli", name], env=environment(self.settings))

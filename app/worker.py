@@ -26,7 +26,7 @@ from agents.monitor import SelfMonitor
 from agents.notify import Notify
 from agents.notify_settings import CurrentMuting, patience_of, routing_of
 from agents.pane_events import key_of, partition_of
-from agents.sending import Reject
+from agents.sending import Reject, dead_letter
 from agents.windows import WindowsAgent
 from app.alerting.channels import channels_of
 from app.alerting.delivery import Channel
@@ -39,7 +39,7 @@ from app.runtime.errors import BrokerUnavailable, Held, StateLost
 from app.runtime.faust_app import FAILED, add_agent, changelogs, make_app, make_table
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Outgoing, Producer
-from app.runtime.quarantine import Quarantine, Quarantined
+from app.runtime.quarantine import Quarantine
 from app.runtime.recovery import tell_recovery
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
@@ -229,7 +229,7 @@ class Worker:
 
     async def reject(self, topic: str, partition: int, rejected: Sequence[Rejected]) -> None:
         """Dead letters: bytes and key as they came, the reason and the origin in headers."""
-        await self._send(DEAD_LETTERS, [_dead_letter(topic, partition, one) for one in rejected])
+        await self._send(DEAD_LETTERS, [dead_letter(topic, partition, one) for one in rejected])
         self.monitor.rejected(rejected)
         log.warning("%d records to the dead letters; the first: %s", len(rejected), rejected[0].reason)
 
@@ -259,19 +259,6 @@ class _Labelled(msgspec.Struct):
 def _model_of(alert: bytes) -> tuple[str, str]:
     labels = msgspec.json.decode(alert, type=_Labelled).labels
     return labels.get("model", ""), labels.get("model_version", "")
-
-
-def _dead_letter(topic: str, partition: int, rejected: Rejected) -> Outgoing:
-    record, reason = rejected.record, rejected.reason
-    if isinstance(record, Quarantined):
-        record, reason = record.original, record.reason
-    headers = [
-        ("driftline-reason", reason.encode()),
-        ("driftline-topic", topic.encode()),
-        ("driftline-partition", str(partition).encode()),
-        ("driftline-offset", str(record.offset).encode()),
-    ]
-    return Outgoing(record.key, record.value, None, [*record.headers, *headers])
 
 
 def run_worker(settings: Settings) -> int:

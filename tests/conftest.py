@@ -10,11 +10,13 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from app.history import History
 from app.runtime.broker import Kafka, find_kafka
 from app.runtime.kafka_config import LARGEST_MESSAGE
 from app.runtime.kafka_docker import docker_answers
 from app.runtime.kafka_process import start_from_jars
 from app.runtime.settings import ENV_PREFIX, Settings, load_settings
+from tests import databases
 
 GIVEN_SERVERS = os.environ.get(f"{ENV_PREFIX}BOOTSTRAP_SERVERS") or None
 
@@ -89,3 +91,29 @@ def settings(kafka: Kafka, prefix: str, tmp_path: Path) -> Settings:
         tick_seconds=0.05,
         reissue_seconds=0.1,
     )
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[databases.Server]:
+    """A genuine PostgreSQL."""
+    with databases.postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_history(postgresql: databases.Server) -> Iterator[History]:
+    """A history in it."""
+    with postgresql.history() as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def history(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[History]:
+    """An empty history, of each kind."""
+    if request.param == "postgresql":
+        yield databases.emptied(request.getfixturevalue("postgresql_history"))
+        return
+    found = History(tmp_path / "history.db")
+    found.prepare()
+    yield found
+    found.close()

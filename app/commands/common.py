@@ -21,6 +21,10 @@ Bootstrap = Annotated[
 ]
 Prefix = Annotated[str | None, typer.Option(help="Prefix of the topics' names. [default: driftline.]")]
 StateDir = Annotated[Path | None, typer.Option(help="Where workers and a started broker keep their state.")]
+HistoryUrl = Annotated[
+    str | None,
+    typer.Option(help="sqlite:///FILE or postgresql://USER@HOST/DATABASE. [default: history.db in the state folder]"),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 Model = Annotated[str, typer.Option(help="The model's name.")]
 Version = Annotated[str, typer.Option(help="The model's version.")]

@@ -1,4 +1,4 @@
-"""`driftline up`, `worker` and `api`: what runs until it is stopped."""
+"""`driftline up`, `worker`, `recorder` and `api`: what runs until it is stopped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import Bootstrap, Prefix, SetupTrouble, StateDir, connected, settings_of
+from app.commands.common import Bootstrap, HistoryUrl, Prefix, SetupTrouble, StateDir, connected, settings_of
 
 Host = Annotated[str | None, typer.Option("--host", help="Address the API listens on. [default: 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option("--port", help="Port the API listens on. [default: 8700]")]
@@ -92,6 +92,38 @@ def worker(
             state_dir=state_dir, accept_dead_letters=accept_dead_letters, log_level=log_level,
         )  # fmt: skip
         sys.exit(run_worker(settings if settings.bootstrap_servers else connected(settings)))
+
+
+def recorder(
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+    group: Annotated[str | None, typer.Option(help="Consumer group of the workers. [default: driftline]")] = None,
+    partitions: Partitions = None,
+    state_dir: StateDir = None,
+    history_url: HistoryUrl = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Write the history: what was predicted, what came true, what was found, trained and deployed.
+
+    It reads for itself, and nothing waits for it. The database is history.db in --state-dir, or what --history-url
+    names. Exit status 78: the set-up is wrong.
+
+    \b
+    Examples:
+      driftline recorder
+      driftline recorder --history-url postgresql://driftline@db/driftline
+    """
+    from app.history import NewerHistory
+    from app.recorder import run_recorder
+    from app.runtime.errors import TopicError
+    from app.runtime.settings import SettingsError
+
+    with _set_up(TopicError, SettingsError, NewerHistory):
+        settings = settings_of(
+            bootstrap_servers=bootstrap_servers, prefix=prefix, group=group, partitions=partitions,
+            state_dir=state_dir, history_url=history_url, log_level=log_level,
+        )  # fmt: skip
+        sys.exit(run_recorder(settings if settings.bootstrap_servers else connected(settings)))
 
 
 def api(

@@ -118,6 +118,7 @@ def _settings(settings: Settings, home: Path) -> Settings:
         update={
             "bootstrap_servers": running_kafka(settings), "prefix": f"{run_name}.", "group": run_name,
             "state_dir": home / "state", "alerts_dir": home / "alerts", "log_level": "WARNING",
+            "record_history": False,
         }
     )  # fmt: skip
 

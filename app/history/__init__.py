@@ -1,1 +1,8 @@
-"""The history of models: what was trained, deployed, predicted and found."""
+"""The history of models: what was trained, deployed, predicted and found, in a database."""
+
+from __future__ import annotations
+
+from app.history.database import History
+from app.history.errors import HistoryError, HistoryUnavailable, NewerHistory, NoHistory
+
+__all__ = ["History", "HistoryError", "HistoryUnavailable", "NewerHistory", "NoHistory"]

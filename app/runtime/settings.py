@@ -22,6 +22,7 @@ from pydantic_settings import (
 from app.core.notifying import Inhibit, Maintenance, Route
 from app.runtime.channel_settings import ChannelSettings
 from app.runtime.door_settings import DoorSettings
+from app.runtime.history_settings import HistorySettings
 
 CONFIG_FILE = "driftline.toml"
 ENV_PREFIX = "DRIFTLINE_"
@@ -42,7 +43,7 @@ class SettingsError(ValueError):
     """A setting that cannot be used, in one line that names it."""
 
 
-class Settings(ChannelSettings, DoorSettings):
+class Settings(ChannelSettings, DoorSettings, HistorySettings):
     """What can be set; frozen. Durations are in seconds."""
 
     model_config = SettingsConfigDict(

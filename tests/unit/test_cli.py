@@ -69,7 +69,8 @@ def test_every_command_is_known() -> None:
         "alerts", "alerts list", "alerts redeliver", "alerts silence", "alerts silence add", "alerts silence expire",
         "alerts silence list", "alerts test", "api", "broker", "broker down", "broker status", "broker up", "check",
         "contract", "contract asyncapi", "contract openapi", "contract schema", "contract write",
-        "demo", "keys", "keys create", "keys list", "keys revoke", "register", "replay", "reports", "up", "worker",
+        "demo", "keys", "keys create", "keys list", "keys revoke", "recorder", "register", "replay", "reports", "up",
+        "worker",
     ]  # fmt: skip
 
 
@@ -96,7 +97,7 @@ def test_the_help_of_every_command_has_an_example_of_it(path: list[str]) -> None
         parse(arguments)
 
 
-SERVICES = ("api", "demo", "up", "worker")
+SERVICES = ("api", "demo", "recorder", "up", "worker")
 """These run until they are stopped; they print how it goes, no data."""
 
 

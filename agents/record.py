@@ -1,0 +1,142 @@
+"""The record agent: a run of any topic that the history keeps, as its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from app.history.rows import (
+    Row,
+    alert_row,
+    delivery_row,
+    deployment_row,
+    feedback_row,
+    prediction_row,
+    report_row,
+    training_row,
+)
+from app.history.writer import Entry
+from app.ingest.decoding import (
+    EARLIEST,
+    LATEST,
+    UNREADABLE,
+    LinesDecoder,
+    Record,
+    Rejected,
+    reason_of,
+    wrong_key,
+)
+from app.ingest.predictions import Head, heads_of, is_heartbeat
+from topics.events import (
+    AlertEvent,
+    AnyReport,
+    DeliveryEvent,
+    DeploymentEvent,
+    FeedbackEvent,
+    Scalar,
+    Timestamp,
+    TrainingRunEvent,
+    to_epoch,
+)
+from topics.registry import ALERTS, DELIVERIES, DEPLOYMENTS, FEEDBACK, PREDICTIONS, REPORTS, TRAINING_RUNS, Topic
+
+_FEATURES = LinesDecoder(dict[str, Scalar])
+_FEEDBACK = LinesDecoder(FeedbackEvent)
+
+SINGLE: dict[Topic, tuple[msgspec.json.Decoder[Any], Callable[[Any], Row | None]]] = {
+    REPORTS: (msgspec.json.Decoder(AnyReport), report_row),
+    ALERTS: (msgspec.json.Decoder(AlertEvent), alert_row),
+    DELIVERIES: (msgspec.json.Decoder(DeliveryEvent), delivery_row),
+    TRAINING_RUNS: (msgspec.json.Decoder(TrainingRunEvent), training_row),
+    DEPLOYMENTS: (msgspec.json.Decoder(DeploymentEvent), deployment_row),
+}
+READ_HERE_ALONE = (DELIVERIES, TRAINING_RUNS, DEPLOYMENTS)
+"""What cannot be read of the other topics is in the dead letters already: the stream puts it there."""
+
+
+def entries_of(topic: Topic, records: Sequence[Record]) -> tuple[list[Entry], list[Rejected]]:
+    """The rows of a run, and the records that belong into the dead letters."""
+    entries: list[Entry] = []
+    rejected: list[Rejected] = []
+    for record, make in _read(topic, records):
+        if isinstance(make, str):
+            if topic in READ_HERE_ALONE:
+                rejected.append(Rejected(record, make))
+            continue
+        try:
+            row = make()
+        except ValueError as error:
+            rejected.append(Rejected(record, f"history: {error}", readable=True))
+            continue
+        if row is not None:
+            entries.append(Entry(record.offset, row, record))
+    return entries, rejected
+
+
+Read = tuple[Record, Callable[[], Row | None] | str]
+"""A record, and what makes its row or why it cannot be read."""
+
+
+def _read(topic: Topic, records: Sequence[Record]) -> Iterator[Read]:
+    if topic is PREDICTIONS:
+        return _predictions([record for record in records if not is_heartbeat(record)])
+    if topic is FEEDBACK:
+        return _feedback(records)
+    return _single(topic, records)
+
+
+def _predictions(records: Sequence[Record]) -> Iterator[Read]:
+    found = heads_of(records)
+    features = [head.features for head in found.heads]
+    sound = _FEATURES.decode(features) is not None
+    for record, head in zip(found.records, found.heads, strict=True):
+        reason = _unbelievable(head.timestamp)
+        if not reason and not sound:
+            decoded = _FEATURES.decode_one(head.features)
+            reason = decoded if isinstance(decoded, str) else ""
+        yield record, reason or _prediction(head)
+
+
+def _prediction(head: Head) -> Callable[[], Row]:
+    return lambda: prediction_row(head)
+
+
+def _feedback(records: Sequence[Record]) -> Iterator[Read]:
+    events = _FEEDBACK.decode([record.value or b"" for record in records])
+    for i, record in enumerate(records):
+        event = events[i] if events is not None else _FEEDBACK.decode_one(record.value or b"")
+        if isinstance(event, str):
+            yield record, event
+            continue
+        reason = wrong_key(record.key, event.prediction_id)
+        if event.timestamp is not None:
+            reason = reason or _unbelievable(event.timestamp)
+        yield record, reason or _truth(event, record)
+
+
+def _truth(event: FeedbackEvent, record: Record) -> Callable[[], Row]:
+    return lambda: feedback_row(event, record.timestamp / 1000)
+
+
+def _single(topic: Topic, records: Sequence[Record]) -> Iterator[Read]:
+    decoder, row_of = SINGLE[topic]
+    for record in records:
+        yield record, _decoded(decoder, row_of, record)
+
+
+def _decoded(
+    decoder: msgspec.json.Decoder[Any], row_of: Callable[[Any], Row | None], record: Record
+) -> Callable[[], Row | None] | str:
+    if record.value is None:
+        return "the record has no value"
+    try:
+        event = decoder.decode(record.value)
+    except UNREADABLE as error:
+        return reason_of(error)
+    return lambda: row_of(event)
+
+
+def _unbelievable(timestamp: Timestamp) -> str:
+    return "" if EARLIEST <= to_epoch(timestamp) < LATEST else "`timestamp` is outside 1970 to 2100"

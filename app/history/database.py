@@ -1,0 +1,134 @@
+"""The history's database: a SQLite file or PostgreSQL, with one writer at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, make_url, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from app.history.errors import HistoryUnavailable, NewerHistory, NoHistory
+from app.history.tables import REVISION
+
+SECONDS = 10
+"""How long a connection, a lock, or an answer to a reader is waited for."""
+WRITE_SECONDS = 60
+"""How long one statement of the writer may take."""
+BUSY_MS = 5000
+WRITER_LOCK = 0x64726966746C696E
+"""PostgreSQL's advisory lock of whoever writes (`driftlin`)."""
+
+
+class History:
+    """Connections to one history. May be used from several threads."""
+
+    def __init__(self, url: str | Path, password: str | None = None) -> None:
+        """`url`: of PostgreSQL, or sqlite:///FILE; or the path of a SQLite file. Connects when it is used first."""
+        self._url = _url_of(url, password)
+        self.path = Path(self._url.database or "") if self._url.drivername == "sqlite" else None
+        self.engine = _sqlite(self._url) if self.path is not None else _postgresql(self._url)
+
+    @property
+    def name(self) -> str:
+        """Where it is, without its password."""
+        return str(self.path) if self.path is not None else self._url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that no other writer is beside. Raises SQLAlchemy's errors."""
+        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            if self.path is None:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state. Raises NoHistory, NewerHistory, HistoryUnavailable."""
+        if self.path is not None and not self.path.is_file():
+            raise NoHistory(f"there is no history at {self.path}: run `driftline recorder`, or set history_url")
+        try:
+            with self._read_connection() as connection, connection.begin():
+                self._check(connection)
+                yield connection
+        except DBAPIError as error:
+            raise HistoryUnavailable(f"the history at {self.name} does not answer: {words_of(error)}") from None
+        except SQLAlchemyError as error:
+            raise HistoryUnavailable(f"the history at {self.name} does not answer: {error}") from None
+
+    def prepare(self) -> None:
+        """Make the database's tables, or bring them up to date. Raises SQLAlchemy's errors, OSError, NewerHistory."""
+        from app.history.migrating import migrate  # only the recorder needs Alembic
+
+        if self.path is not None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.writing() as connection:
+            migrate(connection)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+    def _read_connection(self) -> Connection:
+        if self.path is not None:
+            return self.engine.connect()
+        options: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return self.engine.connect().execution_options(**options)
+
+    def _check(self, connection: Connection) -> None:
+        if not inspect(connection).has_table("alembic_version"):
+            raise NoHistory(f"there is no history at {self.name}: run `driftline recorder`")
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        if found != REVISION:
+            raise NewerHistory(
+                f"the history at {self.name} has the tables of revision {found}, not {REVISION}: "
+                "run the recorder and the rest in the same version of Driftline"
+            )
+
+
+def words_of(error: DBAPIError) -> str:
+    """What the database says, in one line, without the statement and its values."""
+    return " ".join(str(error.orig).split()) or type(error).__name__
+
+
+def _url_of(url: str | Path, password: str | None) -> URL:
+    if isinstance(url, Path):
+        return URL.create("sqlite", database=str(url))
+    parsed = make_url(url)
+    if parsed.drivername == "sqlite":
+        return parsed
+    return parsed.set(drivername="postgresql+psycopg", password=password)
+
+
+def _sqlite(url: URL) -> Engine:
+    """Readers and the writer do not wait for each other (WAL); a transaction that writes locks at its beginning."""
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def _connected(raw: Any, _record: Any) -> None:
+        raw.isolation_level = None  # transactions begin below, not by the driver's own rules
+        cursor = raw.cursor()
+        cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, or never
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")  # a power cut takes rows and their offsets together
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    arguments = {
+        "connect_timeout": SECONDS,
+        "keepalives_idle": SECONDS,
+        "tcp_user_timeout": WRITE_SECONDS * 1000,
+        "options": f"-c lock_timeout={SECONDS}s -c statement_timeout={WRITE_SECONDS}s -c timezone=UTC",
+        "application_name": "driftline",
+    }
+    return create_engine(url, pool_pre_ping=True, pool_size=4, pool_timeout=SECONDS, connect_args=arguments)

@@ -1,0 +1,1 @@
+"""How the history's tables came to be (Alembic)."""

@@ -1,0 +1,216 @@
+"""What travels, as rows: every function answers the values of one row, but for when it was recorded.
+
+Each raises ValueError, which names the field, for what no database of ours can hold.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+import msgspec
+
+from app.core.profile import category_of
+from topics.events import (
+    AlertEvent,
+    AnyReport,
+    DeliveryEvent,
+    DeploymentEvent,
+    DriftReport,
+    FeatureDrift,
+    FeedbackEvent,
+    PerformanceReport,
+    Scalar,
+    Timestamp,
+    TrainingRunEvent,
+    to_epoch,
+)
+
+Row = dict[str, object]
+
+LONGEST_KEY = 800
+"""Bytes of a text that an index holds: three of them fit into an entry of PostgreSQL's."""
+KEYS = ("prediction_id", "model", "model_version", "alert_id", "channel", "notification_id", "run_id")
+
+
+class Predicted(Protocol):
+    """A PredictionEvent whose features are as they came."""
+
+    @property
+    def prediction_id(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def model_version(self) -> str: ...
+    @property
+    def timestamp(self) -> Timestamp: ...
+    @property
+    def features(self) -> msgspec.Raw: ...
+    @property
+    def prediction(self) -> str | float | bool: ...
+    @property
+    def probability(self) -> float | dict[str, float] | None: ...
+    @property
+    def metadata(self) -> dict[str, Scalar] | None: ...
+
+
+def prediction_row(event: Predicted) -> Row:
+    """A row of `predictions`, without feedback."""
+    by_class = isinstance(event.probability, dict)
+    return _sound({
+        "prediction_id": event.prediction_id,
+        "model": event.model,
+        "model_version": event.model_version,
+        "predicted_at": _utc(event.timestamp),
+        "features": bytes(event.features).decode(),
+        "prediction": category_of(event.prediction),
+        "prediction_value": _number(event.prediction),
+        "probability": None if by_class else event.probability,
+        "probabilities": _json(event.probability) if by_class else None,
+        "metadata": None if event.metadata is None else _json(event.metadata),
+        "actual": None,
+        "actual_value": None,
+        "feedback_at": None,
+    })  # fmt: skip
+
+
+def feedback_row(event: FeedbackEvent, taken_at: float) -> Row:
+    """A row of `waiting_feedback`; feedback without a time is of when the broker took it, in epoch seconds."""
+    return _sound({
+        "prediction_id": event.prediction_id,
+        "actual": category_of(event.actual),
+        "actual_value": _number(event.actual),
+        "feedback_at": _utc(taken_at if event.timestamp is None else event.timestamp),
+    })  # fmt: skip
+
+
+def report_row(event: AnyReport) -> Row | None:
+    """A row of `drift_checks`; None for a report that is none. Shapes, which are for pictures, are left out."""
+    report: AnyReport
+    if isinstance(event, DriftReport):
+        features = tuple(map(_plain, event.features))
+        report = msgspec.structs.replace(
+            event, features=features, prediction=_plain(event.prediction), probability=_plain(event.probability)
+        )
+        kind, detected = "drift", event.drift_detected or event.prediction_drift
+        share, named = event.drift_share, event.drifted_features
+    elif isinstance(event, PerformanceReport):
+        report, kind, detected = event, "performance", event.degraded or bool(event.degraded_metrics)
+        share, named = event.coverage, event.degraded_metrics
+    else:
+        return None
+    return _sound({
+        "model": event.model,
+        "model_version": event.model_version,
+        "kind": kind,
+        "window_start": _aware("window_start", event.window_start),
+        "window_end": _aware("window_end", event.window_end),
+        "revision": event.revision,
+        "n": event.n,
+        "sufficient": event.sufficient,
+        "detected": detected,
+        "share": share,
+        "named": _json(named),
+        "report": _json(report),
+        "emitted_at": _aware("emitted_at", event.emitted_at),
+    })  # fmt: skip
+
+
+def alert_row(event: AlertEvent) -> Row:
+    """A row of `alerts`."""
+    return _sound({
+        "alert_id": event.alert_id,
+        "fingerprint": event.fingerprint,
+        "status": event.status,
+        "level": event.level,
+        "rule": event.rule,
+        "model": event.labels.get("model", ""),
+        "model_version": event.labels.get("model_version", ""),
+        "title": event.title,
+        "message": event.message,
+        "labels": _json(event.labels),
+        "evidence": _json(event.evidence),
+        "started_at": _aware("started_at", event.started_at),
+        "ended_at": None if event.ended_at is None else _aware("ended_at", event.ended_at),
+        "emitted_at": _aware("emitted_at", event.emitted_at),
+    })  # fmt: skip
+
+
+def delivery_row(event: DeliveryEvent) -> Row:
+    """A row of `deliveries`."""
+    return _sound({
+        "alert_id": event.alert_id,
+        "channel": event.channel,
+        "notification_id": event.notification_id,
+        "delivered_at": _aware("delivered_at", event.delivered_at),
+        "fingerprint": event.fingerprint,
+        "outcome": event.outcome,
+        "attempts": event.attempts,
+        "reason": event.reason,
+        "detail": event.detail,
+    })  # fmt: skip
+
+
+def training_row(event: TrainingRunEvent) -> Row:
+    """A row of `training_runs`."""
+    return _sound({
+        "run_id": event.run_id,
+        "model": event.model,
+        "model_version": event.model_version,
+        "model_type": event.model_type,
+        "status": event.status,
+        "started_at": event.started_at,
+        "finished_at": event.finished_at,
+        "rows": event.rows,
+        "features": event.features,
+        "metrics": _json(event.metrics),
+        "parameters": _json(event.parameters),
+        "dataset": event.dataset,
+        "sha256": event.sha256,
+        "detail": event.detail,
+    })  # fmt: skip
+
+
+def deployment_row(event: DeploymentEvent) -> Row:
+    """A row of `model_deployments`."""
+    return _sound({
+        "model": event.model,
+        "model_version": event.model_version,
+        "deployed_at": event.deployed_at,
+        "source": event.source,
+        "model_type": event.model_type,
+        "detail": event.detail,
+    })  # fmt: skip
+
+
+def _sound(row: Row) -> Row:
+    for name, value in row.items():
+        if isinstance(value, str) and "\x00" in value:
+            raise ValueError(f"`{name}` has a NUL character in it, which a database cannot hold")
+    for name in KEYS:
+        value = row.get(name)
+        if isinstance(value, str) and len(value) * 4 > LONGEST_KEY < len(value.encode()):
+            raise ValueError(f"`{name}` has more than {LONGEST_KEY} bytes")
+    return row
+
+
+def _utc(value: Timestamp) -> datetime:
+    return datetime.fromtimestamp(to_epoch(value), UTC)
+
+
+def _aware(name: str, value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError(f"`{name}` has no time zone")
+    return value
+
+
+def _number(value: str | float | bool) -> float | None:
+    return None if isinstance(value, str) else float(value)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _plain(feature: FeatureDrift | None) -> FeatureDrift | None:
+    return None if feature is None else msgspec.structs.replace(feature, shape=None)

@@ -1,0 +1,224 @@
+"""The history's tables. What makes them in a database is `migrations/`; a test holds one against the other."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import TypeDecorator
+
+REVISION = "r0001"
+"""The newest migration: what readers expect of a database."""
+
+metadata = MetaData()
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time with its zone, kept in UTC: SQLite knows no zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _text(name: str, *, null: bool = False) -> Column[Any]:
+    return Column(name, Text, nullable=null)
+
+
+def _moment(name: str, *, null: bool = False) -> Column[Any]:
+    return Column(name, Moment, nullable=null)
+
+
+def _number(name: str) -> Column[Any]:
+    return Column(name, Float(53), nullable=True)
+
+
+PREDICTIONS = Table(
+    "predictions",
+    metadata,
+    _text("prediction_id"),
+    _text("model"),
+    _text("model_version"),
+    _moment("predicted_at"),
+    _text("features"),
+    _text("prediction"),
+    _number("prediction_value"),
+    _number("probability"),
+    _text("probabilities", null=True),
+    _text("metadata", null=True),
+    _text("actual", null=True),
+    _number("actual_value"),
+    _moment("feedback_at", null=True),
+    _moment("recorded_at"),
+    PrimaryKeyConstraint("prediction_id", name="pk_predictions"),
+    Index("ix_predictions_version", "model", "model_version", "predicted_at"),
+    Index("ix_predictions_predicted", "predicted_at"),
+    Index("ix_predictions_recorded", "recorded_at"),
+)
+"""`prediction` and `actual` as categories are spelt; `…_value` where they are numbers or booleans. JSON is text."""
+
+WAITING_FEEDBACK = Table(
+    "waiting_feedback",
+    metadata,
+    _text("prediction_id"),
+    _text("actual"),
+    _number("actual_value"),
+    _moment("feedback_at"),
+    _moment("recorded_at"),
+    PrimaryKeyConstraint("prediction_id", name="pk_waiting_feedback"),
+    Index("ix_waiting_feedback_recorded", "recorded_at"),
+)
+"""Feedback whose prediction has not come."""
+
+DRIFT_CHECKS = Table(
+    "drift_checks",
+    metadata,
+    _text("model"),
+    _text("model_version"),
+    _text("kind"),
+    _moment("window_start"),
+    _moment("window_end"),
+    Column("revision", BigInteger, nullable=False),
+    Column("n", BigInteger, nullable=False),
+    Column("sufficient", Boolean, nullable=False),
+    Column("detected", Boolean, nullable=False),
+    _number("share"),
+    _text("named"),
+    _text("report"),
+    _moment("emitted_at"),
+    _moment("recorded_at"),
+    PrimaryKeyConstraint("model", "model_version", "kind", "window_end", "revision", name="pk_drift_checks"),
+    Index("ix_drift_checks_kind", "kind", "window_end"),
+    Index("ix_drift_checks_recorded", "recorded_at"),
+)
+"""Reports of drift and of performance. `named`: drifted features, or degraded metrics. `share`: of drifted features,
+or of predictions with feedback."""
+
+ALERTS = Table(
+    "alerts",
+    metadata,
+    _text("alert_id"),
+    _text("fingerprint"),
+    _text("status"),
+    _text("level"),
+    _text("rule"),
+    _text("model"),
+    _text("model_version"),
+    _text("title"),
+    _text("message"),
+    _text("labels"),
+    _text("evidence"),
+    _moment("started_at"),
+    _moment("ended_at", null=True),
+    _moment("emitted_at"),
+    _moment("recorded_at"),
+    PrimaryKeyConstraint("alert_id", name="pk_alerts"),
+    Index("ix_alerts_version", "model", "model_version", "emitted_at"),
+    Index("ix_alerts_emitted", "emitted_at"),
+    Index("ix_alerts_recorded", "recorded_at"),
+)
+
+DELIVERIES = Table(
+    "deliveries",
+    metadata,
+    _text("alert_id"),
+    _text("channel"),
+    _text("notification_id"),
+    _moment("delivered_at"),
+    _text("fingerprint"),
+    _text("outcome"),
+    Column("attempts", BigInteger, nullable=False),
+    _text("reason"),
+    _text("detail"),
+    _moment("recorded_at"),
+    PrimaryKeyConstraint("alert_id", "channel", "notification_id", "delivered_at", name="pk_deliveries"),
+    Index("ix_deliveries_delivered", "delivered_at"),
+    Index("ix_deliveries_recorded", "recorded_at"),
+)
+
+TRAINING_RUNS = Table(
+    "training_runs",
+    metadata,
+    _text("run_id"),
+    _text("model"),
+    _text("model_version"),
+    _text("model_type"),
+    _text("status"),
+    _moment("started_at"),
+    _moment("finished_at"),
+    Column("rows", BigInteger, nullable=False),
+    Column("features", BigInteger, nullable=False),
+    _text("metrics"),
+    _text("parameters"),
+    _text("dataset"),
+    _text("sha256"),
+    _text("detail"),
+    _moment("recorded_at"),
+    PrimaryKeyConstraint("run_id", name="pk_training_runs"),
+    Index("ix_training_runs_version", "model", "model_version", "finished_at"),
+    Index("ix_training_runs_finished", "finished_at"),
+)
+
+MODEL_DEPLOYMENTS = Table(
+    "model_deployments",
+    metadata,
+    _text("model"),
+    _text("model_version"),
+    _moment("deployed_at"),
+    _text("source"),
+    _text("model_type"),
+    _text("detail"),
+    _moment("recorded_at"),
+    PrimaryKeyConstraint("model", "model_version", "deployed_at", "source", name="pk_model_deployments"),
+    Index("ix_model_deployments_deployed", "deployed_at"),
+)
+
+PREDICTION_DAYS = Table(
+    "prediction_days",
+    metadata,
+    _text("model"),
+    _text("model_version"),
+    Column("day", String(10), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("trimmed", Boolean, nullable=False),
+    PrimaryKeyConstraint("model", "model_version", "day", name="pk_prediction_days"),
+)
+"""Days (UTC) with predictions. `revision` rises with every change; `trimmed`: retention has taken some of them."""
+
+RECORDED_OFFSETS = Table(
+    "recorded_offsets",
+    metadata,
+    _text("topic"),
+    Column("partition", Integer, nullable=False),
+    Column("next_offset", BigInteger, nullable=False),
+    PrimaryKeyConstraint("topic", "partition", name="pk_recorded_offsets"),
+)
+"""The next offset to record, written in one transaction with the rows of those before it."""
+
+RETAINED = (PREDICTIONS, WAITING_FEEDBACK, DRIFT_CHECKS, ALERTS, DELIVERIES)
+"""What retention takes from. Training runs and deployments are few, and stay."""

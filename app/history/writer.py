@@ -1,0 +1,123 @@
+"""Runs of records into the database, each record once: the offset is written with the rows that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select
+
+from app.history.database import History
+from app.history.inserting import add, put
+from app.history.joined import add_feedback, add_predictions
+from app.history.rows import Row
+from app.history.tables import ALERTS, DELIVERIES, DRIFT_CHECKS, MODEL_DEPLOYMENTS, RECORDED_OFFSETS, TRAINING_RUNS
+from topics import registry
+from topics.registry import Topic
+
+Place = tuple[str, int]
+"""A topic's whole name and a partition."""
+
+ADDING: dict[Topic, Callable[[Connection, Sequence[Row]], None]] = {
+    registry.PREDICTIONS: add_predictions,
+    registry.FEEDBACK: add_feedback,
+    registry.REPORTS: lambda connection, rows: add(connection, DRIFT_CHECKS, rows),
+    registry.ALERTS: lambda connection, rows: add(connection, ALERTS, rows),
+    registry.DELIVERIES: lambda connection, rows: add(connection, DELIVERIES, rows),
+    registry.TRAINING_RUNS: lambda connection, rows: put(connection, TRAINING_RUNS, rows),
+    registry.DEPLOYMENTS: lambda connection, rows: add(connection, MODEL_DEPLOYMENTS, rows),
+}
+"""Every topic that is recorded, in the order in which a batch of them is."""
+
+
+class Entry(NamedTuple):
+    """A record, and its row."""
+
+    offset: int
+    row: Row
+    record: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What was read of one partition, from offset `start` on to before `end`. Not every record has an entry."""
+
+    topic: Topic
+    place: Place
+    start: int
+    end: int
+    entries: tuple[Entry, ...]
+
+    def halves(self) -> tuple[Run, Run]:
+        """The run in two, of two entries or more."""
+        middle = len(self.entries) // 2
+        at = self.entries[middle].offset
+        return (
+            replace(self, end=at, entries=self.entries[:middle]),
+            replace(self, start=at, entries=self.entries[middle:]),
+        )
+
+    def without_entries(self) -> Run:
+        """The run as read, with nothing of it to be written."""
+        return replace(self, entries=())
+
+
+class Writer:
+    """Writes runs. Whoever else writes to the same history does it before or after."""
+
+    def __init__(self, history: History, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._history = history
+        self._now = now
+
+    def positions(self, places: Sequence[Place]) -> dict[Place, int]:
+        """The next offset to record of each partition; of those that any was recorded of. Raises as `write`."""
+        with self._history.writing() as connection:
+            return _positions(connection, places)
+
+    def move(self, place: Place, offset: int) -> None:
+        """Record a partition from this offset on: it is new, or the log before that is gone. Raises as `write`."""
+        with self._history.writing() as connection:
+            _save(connection, {place: offset})
+
+    def write(self, runs: Sequence[Run]) -> dict[Place, int]:
+        """Write runs in one transaction; answers where each partition is to be read from next.
+
+        What was recorded already is left out. Nothing is written of a run that starts beyond that: what lies between
+        would be missing. A partition that is not in the answer is not known: the database was made anew. Raises
+        SQLAlchemy's errors, OverflowError and UnicodeEncodeError; then nothing is written.
+        """
+        with self._history.writing() as connection:
+            known = _positions(connection, [run.place for run in runs])
+            fitting = [run for run in runs if known.get(run.place, -1) >= run.start]
+            recorded_at = self._now()
+            for topic, adding in ADDING.items():
+                rows = [
+                    {**entry.row, "recorded_at": recorded_at}
+                    for run in fitting
+                    if run.topic is topic
+                    for entry in run.entries
+                    if entry.offset >= known[run.place]
+                ]
+                if rows:
+                    adding(connection, rows)
+            ends = {run.place: run.end for run in fitting if run.end > known[run.place]}
+            _save(connection, ends)
+        return {**known, **ends}
+
+
+def _positions(connection: Connection, places: Sequence[Place]) -> dict[Place, int]:
+    columns = RECORDED_OFFSETS.c
+    topics = {topic for topic, _ in places}
+    found = connection.execute(select(RECORDED_OFFSETS).where(columns.topic.in_(topics)))
+    offsets = {(row.topic, row.partition): row.next_offset for row in found}
+    return {place: offsets[place] for place in places if place in offsets}
+
+
+def _save(connection: Connection, offsets: dict[Place, int]) -> None:
+    rows: list[Row] = [
+        {"topic": topic, "partition": partition, "next_offset": offset}
+        for (topic, partition), offset in offsets.items()
+    ]
+    put(connection, RECORDED_OFFSETS, rows)

@@ -1,0 +1,237 @@
+"""The recorder: a process of its own that reads what the history keeps, and writes it into the database.
+
+Nothing else waits for it. A database that is locked, full or away is tried again until it takes the rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from agents.record import entries_of
+from agents.sending import dead_letter
+from app.history.database import History
+from app.history.retrying import OWN_FAULT, Stopped, reason_of, until_done
+from app.history.writer import ADDING, Place, Run, Writer
+from app.history_setup import history_of
+from app.ingest.decoding import Rejected
+from app.runtime.producer import Producer
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import ensure_topics
+from topics.registry import DEAD_LETTERS
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+POLL_MS = 250
+MOST_RECORDS = 10_000
+"""Read and written together."""
+FETCH_BYTES = 8 << 20
+AWAY_MS = 3_600_000
+"""How long the database may keep the recorder before Kafka gives its partitions to another."""
+COMMIT_SECONDS = 1.0
+LAST_SECONDS = 7.5
+"""After a signal the process is gone by then, whatever hangs: what was not written is read again."""
+SHRUNK_TIMES = 3
+"""So often a log's end is asked for, before it is taken for another log."""
+
+
+class Recorder:
+    """Reads as a member of a consumer group of its own; where to read from, the database says."""
+
+    def __init__(self, settings: Settings, history: History, producer: Producer, stopping: asyncio.Event) -> None:
+        self._settings = settings
+        self._history = history
+        self._producer = producer
+        self._stopping = stopping
+        self._writer = Writer(history)
+        self._topics = {topic.full_name(settings.prefix): topic for topic in ADDING}
+        self._positions: dict[TopicPartition, int] = {}
+        self._committed_at = 0.0
+        largest = max(topic.max_message_bytes for topic in ADDING)
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=settings.bootstrap_servers, group_id=f"{settings.group}-recorder",
+            enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=largest,
+            fetch_max_bytes=FETCH_BYTES, max_poll_interval_ms=AWAY_MS,
+            session_timeout_ms=int(settings.session_seconds * 1000),
+            heartbeat_interval_ms=int(settings.session_seconds * 1000 / 4),
+        )  # fmt: skip
+
+    async def run(self) -> None:
+        """Record until stopped. Raises KafkaError, BrokerUnavailable; NewerHistory."""
+        with contextlib.suppress(Stopped):
+            await self._database(self._history.prepare)
+            log.info("the recorder writes to %s", self._history.name)
+            self._consumer.subscribe(list(self._topics), listener=_Rebalanced(self._positions))
+            await self._consumer.start()
+            try:
+                while not self._stopping.is_set():
+                    await self._step()
+            finally:
+                await self._consumer.stop()
+
+    async def _step(self) -> None:
+        new = [tp for tp in self._consumer.assignment() if tp not in self._positions]
+        if new:
+            await self._find_positions(new)
+        fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
+        runs, rejected = [], []
+        for tp, records in fetched.items():
+            if tp in self._positions and records:  # else it came, or went, in the meantime
+                run, wrong = self._read(tp, records)
+                runs.append(run)
+                rejected += [(tp, one) for one in wrong]
+        await self._reject(rejected)
+        if runs:
+            await self._write(runs)
+            await self._commit()
+
+    def _read(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> tuple[Run, list[Rejected]]:
+        topic = self._topics[tp.topic]
+        gap = records[0].offset - self._positions[tp]
+        if gap > 0:
+            log.error("%d records of %s/%d were deleted before they were recorded", gap, tp.topic, tp.partition)
+        entries, rejected = entries_of(topic, records)
+        end = records[-1].offset + 1
+        return Run(topic, (tp.topic, tp.partition), self._positions[tp], end, tuple(entries)), rejected
+
+    async def _write(self, runs: Sequence[Run]) -> None:
+        """Write runs; a row that the database will never take goes to the dead letters, and the others in."""
+        try:
+            ends = await self._database(partial(self._writer.write, runs))
+        except OWN_FAULT as error:
+            await self._write_apart(runs, error)
+            return
+        for run in runs:
+            self._go_on(TopicPartition(*run.place), run.end, ends.get(run.place))
+
+    def _go_on(self, tp: TopicPartition, read: int, recorded: int | None) -> None:
+        """Read on from where it was recorded to; where that is not known, it is found out anew."""
+        if tp not in self._positions or recorded is None:
+            self._positions.pop(tp, None)
+            return
+        self._positions[tp] = recorded
+        if recorded != read:
+            with contextlib.suppress(IllegalStateError):  # it went to another in the meantime
+                self._consumer.seek(tp, recorded)
+
+    async def _write_apart(self, runs: Sequence[Run], error: Exception) -> None:
+        if len(runs) > 1:
+            for run in runs:
+                await self._write([run])
+            return
+        (run,) = runs
+        if len(run.entries) > 1:
+            for half in run.halves():
+                await self._write([half])
+            return
+        (entry,) = run.entries
+        tp = TopicPartition(*run.place)
+        await self._reject([(tp, Rejected(entry.record, f"history: {reason_of(error)}", readable=True))])
+        await self._write([run.without_entries()])
+
+    async def _reject(self, rejected: Sequence[tuple[TopicPartition, Rejected]]) -> None:
+        if not rejected:
+            return
+        letters = [dead_letter(tp.topic, tp.partition, one) for tp, one in rejected]
+        for refused in await self._producer.send_many(DEAD_LETTERS, letters):
+            log.error("a dead letter is lost: %s", refused.reason)
+        log.warning("%d records to the dead letters; the first: %s", len(rejected), rejected[0][1].reason)
+
+    async def _find_positions(self, new: Sequence[TopicPartition]) -> None:
+        """Read each new partition on from where the database says that it was recorded to."""
+        places: list[Place] = [(tp.topic, tp.partition) for tp in new]
+        known = await self._database(partial(self._writer.positions, places))
+        starts = await self._consumer.beginning_offsets(new)
+        for tp in new:
+            at = known.get((tp.topic, tp.partition))
+            position = await self._moved(tp, at, starts[tp])
+            if tp not in self._consumer.assignment():
+                continue
+            self._consumer.seek(tp, position)
+            self._positions[tp] = position
+
+    async def _moved(self, tp: TopicPartition, at: int | None, start: int) -> int:
+        """Where to go on: at `at`, unless the log, which starts at `start`, does not have that any more."""
+        place = (tp.topic, tp.partition)
+        if at is None or at < start:
+            if at is not None:
+                log.error("%d records of %s/%d were deleted before they were recorded", start - at, *place)
+            await self._database(partial(self._writer.move, place, start))
+            return start
+        for _ in range(SHRUNK_TIMES):
+            end = (await self._consumer.end_offsets([tp]))[tp]
+            if at <= end:
+                return at
+            await asyncio.sleep(1)
+        log.warning("%s/%d is another log than was recorded: it is read from its beginning", *place)
+        await self._database(partial(self._writer.move, place, start))
+        return start
+
+    async def _commit(self) -> None:
+        """Tell Kafka how far it is, for who watches the lag: nothing is read by it."""
+        now = asyncio.get_running_loop().time()
+        if now < self._committed_at + COMMIT_SECONDS:
+            return
+        self._committed_at = now
+        try:
+            await self._consumer.commit(dict(self._positions))
+        except (KafkaError, IllegalStateError) as error:
+            log.debug("the lag is not told: %r", error)
+
+    async def _database(self, work: Callable[[], T]) -> T:
+        """Do it in a thread, as often as it takes. Raises OWN_FAULT's, and Stopped where the recorder is to end."""
+        return await until_done(self._history, work, self._stopping)
+
+
+class _Rebalanced(ConsumerRebalanceListener):  # type: ignore[misc]  # it comes without types
+    """Forgets where a partition was read to: another may go on with it in the meantime."""
+
+    def __init__(self, positions: dict[TopicPartition, int]) -> None:
+        self._positions = positions
+
+    async def on_partitions_revoked(self, revoked: object) -> None:
+        self._positions.clear()
+
+    async def on_partitions_assigned(self, assigned: object) -> None:
+        self._positions.clear()
+
+
+def run_recorder(settings: Settings) -> int:
+    """Run a recorder until SIGTERM or SIGINT; answers the exit status.
+
+    Raises SettingsError, TopicError, NewerHistory.
+    """
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aiokafka").setLevel("WARNING" if settings.log_level == "INFO" else settings.log_level)
+    return asyncio.run(_run(settings, history_of(settings)))
+
+
+async def _run(settings: Settings, history: History) -> int:
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        stopping.set()
+        last = threading.Timer(LAST_SECONDS, os._exit, (0,))
+        last.daemon = True
+        last.start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    await ensure_topics(settings, [*ADDING, DEAD_LETTERS])
+    async with Producer(settings) as producer:
+        await Recorder(settings, history, producer, stopping).run()
+    history.close()
+    log.info("stopped")
+    return 0

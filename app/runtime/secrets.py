@@ -1,0 +1,41 @@
+"""Secrets from a setting or a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+from app.runtime.settings import SettingsError
+
+LONGEST_SECRET_FILE = 65_536
+"""Bytes of a file with a secret: more is some other file."""
+
+
+def secret_of(settings: BaseSettings, name: str) -> str | None:
+    """A secret from its setting or its file; None where neither is set. Raises SettingsError."""
+    value: SecretStr | None = getattr(settings, name)
+    path: Path | None = getattr(settings, f"{name}_file")
+    if value is not None and path is not None:
+        raise SettingsError(f"{name}: it is set, and {name}_file is too; leave one of them out")
+    if path is None:
+        return None if value is None else _filled(name, value.get_secret_value())
+    try:
+        with path.open("rb") as file:
+            text = file.read(LONGEST_SECRET_FILE + 1)
+        if len(text) > LONGEST_SECRET_FILE:
+            raise SettingsError(f"{name}_file: {path} is too large to be a secret")
+        return _filled(f"{name}_file", text.decode())
+    except OSError as error:
+        raise SettingsError(f"{name}_file: cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name}_file: {path} is not text") from None
+
+
+def _filled(name: str, text: str) -> str:
+    """The secret without the line break that editors end a file with."""
+    found = text.rstrip("\r\n")
+    if not found.strip():
+        raise SettingsError(f"{name}: it is empty")
+    return found

@@ -1,0 +1,280 @@
+"""What is written of the topics' records, in SQLite and in PostgreSQL: every record once, joined in either order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Table, select, text
+
+from agents.record import entries_of
+from app.history import History, NewerHistory, NoHistory
+from app.history.migrating import config_of
+from app.history.tables import (
+    ALERTS,
+    DELIVERIES,
+    DRIFT_CHECKS,
+    MODEL_DEPLOYMENTS,
+    PREDICTION_DAYS,
+    PREDICTIONS,
+    REVISION,
+    TRAINING_RUNS,
+    WAITING_FEEDBACK,
+    metadata,
+)
+from app.history.writer import Run, Writer
+from tests.databases import emptied
+from topics import registry
+from topics.registry import Topic
+
+AT = 1_700_000_000.0
+ISO = "2026-03-01T12:00:00Z"
+
+
+@dataclass
+class Sent:
+    """A record as it came."""
+
+    offset: int
+    value: bytes | None
+    key: bytes | None = None
+    timestamp: int = 1_700_000_500_000
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+def prediction(key: str, **changes: object) -> dict[str, object]:
+    event: dict[str, object] = {
+        "prediction_id": key, "model": "churn", "model_version": "3", "timestamp": AT,
+        "features": {"age": 41.5, "town": "Oulu"}, "prediction": "stays", "probability": 0.25,
+    }  # fmt: skip
+    return {**event, **changes}
+
+
+class Stream:
+    """Records, and where they have been written to; one partition a topic."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.writer = Writer(history)
+        self.offsets: dict[Topic, int] = {}
+
+    def run(self, topic: Topic, *events: object, start: int | None = None) -> Run:
+        if topic not in self.offsets:
+            self.writer.move((topic.name, 0), 0)
+        at = self.offsets.get(topic, 0) if start is None else start
+        records = []
+        for i, event in enumerate(events):
+            named = event.get("prediction_id") if isinstance(event, dict) else None
+            records.append(Sent(at + i, msgspec.json.encode(event), str(named).encode() if named else b"key"))
+        entries, rejected = entries_of(topic, records)
+        assert rejected == []
+        self.offsets[topic] = max(at + len(events), self.offsets.get(topic, 0))
+        return Run(topic, (topic.name, 0), at, at + len(events), tuple(entries))
+
+    def write(self, topic: Topic, *events: object, start: int | None = None) -> None:
+        self.writer.write([self.run(topic, *events, start=start)])
+
+    def rows(self, table: Table) -> list[dict[str, Any]]:
+        with self.history.reading() as connection:
+            return [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
+
+
+@pytest.fixture
+def stream(history: History) -> Stream:
+    return Stream(history)
+
+
+def test_the_migrations_make_the_tables_that_are_declared(history: History) -> None:
+    with history.writing() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        heads = ScriptDirectory.from_config(config_of(connection)).get_heads()
+    assert heads == [REVISION]
+    history.prepare()  # again: nothing to do
+
+
+def test_a_history_of_another_version_is_refused_by_name(history: History) -> None:
+    with history.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'r9999'"))
+    with pytest.raises(NewerHistory, match="r9999"), history.reading():
+        pass
+    with pytest.raises(NewerHistory, match="another version of Driftline"):
+        history.prepare()
+
+
+def test_a_history_that_is_not_there_says_what_to_run(tmp_path: Any) -> None:
+    with pytest.raises(NoHistory, match="driftline recorder"), History(tmp_path / "none.db").reading():
+        pass
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_prediction_is_kept_as_it_came(stream: Stream) -> None:
+    stream.write(
+        registry.PREDICTIONS,
+        prediction("a", timestamp="2026-03-01T13:30:00.25+01:30", metadata={"shop": "x\x00y"}),
+        prediction("b", prediction=2, probability={"one": 0.5, "two": 0.5}, features={"é": None, "n": True}),
+        prediction("c", prediction=True, probability=None, features={}),
+    )
+    a, b, c = stream.rows(PREDICTIONS)
+    assert a["predicted_at"] == datetime(2026, 3, 1, 12, 0, 0, 250_000, UTC)
+    assert msgspec.json.decode(a["features"]) == {"age": 41.5, "town": "Oulu"}
+    assert msgspec.json.decode(a["metadata"]) == {"shop": "x\x00y"}
+    assert (a["prediction"], a["prediction_value"], a["probability"]) == ("stays", None, 0.25)
+    assert (b["prediction"], b["prediction_value"], b["probability"]) == ("2", 2.0, None)
+    assert msgspec.json.decode(b["probabilities"]) == {"one": 0.5, "two": 0.5}
+    assert msgspec.json.decode(b["features"]) == {"é": None, "n": True}
+    assert (c["prediction"], c["prediction_value"], c["actual"]) == ("true", 1.0, None)
+
+
+def test_the_first_prediction_and_the_last_feedback_count(stream: Stream) -> None:
+    stream.write(registry.PREDICTIONS, prediction("a"), prediction("a", prediction="goes"))
+    stream.write(registry.PREDICTIONS, prediction("a", prediction="goes"))
+    stream.write(registry.FEEDBACK, {"prediction_id": "a", "actual": "stays"}, {"prediction_id": "a", "actual": "goes"})
+    (row,) = stream.rows(PREDICTIONS)
+    assert (row["prediction"], row["actual"]) == ("stays", "goes")
+    assert row["feedback_at"] == datetime.fromtimestamp(1_700_000_500, UTC)
+    stream.write(registry.FEEDBACK, {"prediction_id": "a", "actual": 1, "timestamp": ISO})
+    (row,) = stream.rows(PREDICTIONS)
+    assert (row["actual"], row["actual_value"]) == ("1", 1.0)
+    assert row["feedback_at"] == datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_feedback_waits_for_its_prediction(stream: Stream) -> None:
+    stream.write(registry.FEEDBACK, {"prediction_id": "a", "actual": "x"}, {"prediction_id": "b", "actual": "y"})
+    stream.write(registry.FEEDBACK, {"prediction_id": "a", "actual": "z"})
+    assert [row["actual"] for row in stream.rows(WAITING_FEEDBACK)] == ["z", "y"]
+    stream.write(registry.PREDICTIONS, prediction("a"))
+    assert [row["actual"] for row in stream.rows(PREDICTIONS)] == ["z"]
+    assert [row["prediction_id"] for row in stream.rows(WAITING_FEEDBACK)] == ["b"]
+
+
+@pytest.mark.parametrize("history", ["sqlite"], indirect=True)
+@given(
+    sent=st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.sampled_from("xyz")), max_size=25),
+    cuts=st.lists(st.integers(0, 25), max_size=4),
+    again=st.integers(0, 10),
+)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_however_runs_are_cut_and_replayed_it_comes_to_the_same(
+    history: History, sent: list[tuple[bool, str, str]], cuts: list[int], again: int
+) -> None:
+    stream = Stream(emptied(history))
+    first: dict[str, str] = {}
+    last: dict[str, str] = {}
+    bounds = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
+    for start, end in pairwise(bounds):
+        events: dict[Topic, list[dict[str, object]]] = {registry.PREDICTIONS: [], registry.FEEDBACK: []}
+        for is_prediction, key, value in sent[start:end]:
+            if is_prediction:
+                events[registry.PREDICTIONS].append(prediction(key, prediction=value))
+                first.setdefault(key, value)
+            else:
+                events[registry.FEEDBACK].append({"prediction_id": key, "actual": value})
+                last[key] = value
+        runs = [stream.run(topic, *found) for topic, found in events.items()]
+        stream.writer.write(runs)
+        for run in runs:
+            older = Run(run.topic, run.place, run.start, max(run.start, run.end - again), run.entries[: -again or None])
+            stream.writer.write([older])
+    assert {row["prediction_id"]: row["prediction"] for row in stream.rows(PREDICTIONS)} == first
+    joined = {row["prediction_id"]: row["actual"] for row in stream.rows(PREDICTIONS)}
+    assert joined == {key: last.get(key) for key in first}
+    waiting = {row["prediction_id"]: row["actual"] for row in stream.rows(WAITING_FEEDBACK)}
+    assert waiting == {key: value for key, value in last.items() if key not in first}
+
+
+def test_a_replay_adds_no_row_and_a_gap_is_not_written(stream: Stream) -> None:
+    first = stream.run(registry.PREDICTIONS, prediction("a"), prediction("b"))
+    assert stream.writer.write([first]) == {("predictions", 0): 2}
+    overlapping = stream.run(registry.PREDICTIONS, prediction("other b"), prediction("c"), start=1)
+    assert stream.writer.write([overlapping]) == {("predictions", 0): 3}
+    beyond = stream.run(registry.PREDICTIONS, prediction("z"), start=10)
+    assert stream.writer.write([beyond]) == {("predictions", 0): 3}
+    assert [row["prediction_id"] for row in stream.rows(PREDICTIONS)] == ["a", "b", "c"]
+
+
+def test_a_partition_that_is_not_known_is_not_written(stream: Stream) -> None:
+    run = stream.run(registry.PREDICTIONS, prediction("a"))
+    unknown = Run(run.topic, ("predictions", 7), 0, 1, run.entries)
+    assert stream.writer.write([unknown]) == {}
+    assert stream.rows(PREDICTIONS) == []
+
+
+def test_days_note_that_they_changed(stream: Stream) -> None:
+    stream.write(registry.PREDICTIONS, prediction("a"), prediction("b", timestamp=AT + 86_400))
+    before = {row["day"]: row["revision"] for row in stream.rows(PREDICTION_DAYS)}
+    assert sorted(before) == ["2023-11-14", "2023-11-15"]
+    stream.write(registry.FEEDBACK, {"prediction_id": "b", "actual": "goes"})
+    after = {row["day"]: row["revision"] for row in stream.rows(PREDICTION_DAYS)}
+    assert after["2023-11-14"] == before["2023-11-14"]
+    assert after["2023-11-15"] > before["2023-11-15"]
+
+
+def test_a_model_s_life_is_kept(stream: Stream) -> None:
+    run = {
+        "run_id": "r1", "model": "churn", "model_version": "3", "model_type": "LogisticRegression",
+        "status": "completed", "started_at": ISO, "finished_at": "2026-03-01T12:01:00Z", "rows": 900, "features": 4,
+        "metrics": {"accuracy": 0.9}, "parameters": {"C": 1.0}, "sha256": "ab",
+    }  # fmt: skip
+    deployed = {"model": "churn", "model_version": "3", "deployed_at": ISO, "source": "register"}
+    stream.write(registry.TRAINING_RUNS, run, {**run, "run_id": "r2", "status": "failed", "detail": "no rows"})
+    stream.write(registry.DEPLOYMENTS, deployed, deployed, {**deployed, "source": "api"})
+    first, second = stream.rows(TRAINING_RUNS)
+    assert (first["rows"], msgspec.json.decode(first["metrics"])) == (900, {"accuracy": 0.9})
+    assert (second["status"], second["detail"]) == ("failed", "no rows")
+    assert [row["source"] for row in stream.rows(MODEL_DEPLOYMENTS)] == ["api", "register"]
+
+
+def test_alerts_and_deliveries_are_kept(stream: Stream) -> None:
+    alert = {
+        "alert_id": "a1", "fingerprint": "f", "status": "firing", "level": "error", "rule": "drift", "title": "t",
+        "message": "m", "labels": {"model": "churn", "model_version": "3"}, "started_at": ISO, "ended_at": None,
+        "evidence": {"share": 0.4}, "links": {}, "emitted_at": ISO,
+    }  # fmt: skip
+    delivery = {
+        "alert_id": "a1", "fingerprint": "f", "channel": "slack", "outcome": "failed", "attempts": 2,
+        "detail": "HTTP 500", "delivered_at": ISO, "notification_id": "n1", "reason": "new",
+    }  # fmt: skip
+    stream.write(registry.ALERTS, alert, alert)
+    stream.write(registry.DELIVERIES, delivery, {**delivery, "delivered_at": "2026-03-01T12:05:00Z"}, delivery)
+    (kept,) = stream.rows(ALERTS)
+    assert (kept["model"], kept["model_version"], kept["ended_at"]) == ("churn", "3", None)
+    assert [row["attempts"] for row in stream.rows(DELIVERIES)] == [2, 2]
+
+
+def test_reports_are_kept_without_their_pictures(stream: Stream) -> None:
+    from tests.unit.reports import drift_report, performance_report
+
+    stream.write(registry.REPORTS, drift_report(), performance_report())
+    kinds = {row["kind"]: row for row in stream.rows(DRIFT_CHECKS)}
+    assert set(kinds) == {"drift", "performance"}
+    report = msgspec.json.decode(kinds["drift"]["report"])
+    assert report["features"]
+    assert all(feature["shape"] is None for feature in report["features"])
+
+
+def test_what_no_database_holds_goes_to_the_dead_letters_with_the_field() -> None:
+    good, bad = prediction("a"), prediction("b", model="x\x00y")
+    records = [
+        Sent(0, msgspec.json.encode(good), b"a"),
+        Sent(1, msgspec.json.encode(bad), b"b"),
+        Sent(2, b"{", b"c"),  # the join has it in the dead letters
+        Sent(3, msgspec.json.encode(prediction("d", model="m" * 200 + "é")), b"d"),
+        Sent(4, msgspec.json.encode(prediction("e", features={"a": [1]})), b"e"),
+    ]
+    entries, rejected = entries_of(registry.PREDICTIONS, records)
+    assert [entry.offset for entry in entries] == [0]
+    assert [(one.record.offset, one.reason) for one in rejected] == [
+        (1, "history: `model` has a NUL character in it, which a database cannot hold")
+    ]
+    _, unread = entries_of(registry.DELIVERIES, [Sent(0, b"{"), Sent(1, None)])
+    assert [one.reason for one in unread] == ["malformed JSON: Input data was truncated", "the record has no value"]
