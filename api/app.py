@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
@@ -17,10 +18,14 @@ from app.access import KeyFile, keys_path
 from app.runtime.settings import Settings
 from app.serving import load_bundle
 
+log = logging.getLogger(__name__)
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The application; it connects to Kafka while it runs. Raises BundleError for a model that cannot be served."""
     bundle = None if settings.model_path is None else load_bundle(settings.model_path)
+    for caution in () if bundle is None else bundle.cautions:
+        log.warning("%s: %s", settings.model_path, caution)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

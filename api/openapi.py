@@ -12,8 +12,9 @@ from fastapi.openapi.utils import get_openapi
 from api.bodies import MAX_ITEMS
 from api.door.rules import needed
 from api.incoming import IncomingPrediction
+from api.predicting import PredictRequest
 from api.routes.models import ModelSummary
-from api.routes.predict import PredictAnswer, PredictRequest
+from api.routes.predict import PredictAnswer
 from api.shapes import (
     Accepted,
     Alerts,
@@ -43,19 +44,20 @@ AT = "#/components/schemas/{name}"
 class Bodies:
     """What an operation takes (nothing: None) and answers; `many`: one, a list, lines, or CloudEvents of it.
 
-    `gives` may be a media type, of what is not JSON.
+    `gives` may be a media type, of what is not JSON. `each`: one, a list or lines of it, with an answer to each.
     """
 
     gives: type | str
     takes: type | None = None
     many: bool = False
+    each: bool = False
 
 
 OPERATIONS: dict[tuple[str, str], Bodies] = {
     ("get", "/"): Bodies(Root),
     ("get", "/health"): Bodies(Health),
     ("get", "/ready"): Bodies(Ready),
-    ("post", "/predict"): Bodies(PredictAnswer, PredictRequest),
+    ("post", "/predict"): Bodies(PredictAnswer, PredictRequest, each=True),
     ("post", "/predictions"): Bodies(Accepted, IncomingPrediction, many=True),
     ("post", "/feedback"): Bodies(Recorded, FeedbackEvent, many=True),
     ("get", "/models"): Bodies(Models),
@@ -109,35 +111,40 @@ def _made(app: FastAPI) -> Document:
 def _describe(operation: Document, bodies: Bodies) -> None:
     """Put an operation's bodies into its place; every other answer is a problem."""
     if bodies.takes is not None:
-        operation["requestBody"] = {"required": True, "content": _content(bodies.takes, bodies.many)}
+        operation["requestBody"] = {"required": True, "content": _content(bodies.takes, bodies)}
     answers = {status: told for status, told in operation["responses"].items() if status.startswith("2")}
     for told in answers.values():
         told["content"] = (
             {bodies.gives: {"schema": {"type": "string"}}}
             if isinstance(bodies.gives, str)
-            else {"application/json": {"schema": _ref(bodies.gives)}}
+            else {"application/json": {"schema": _one_or_many(_ref(bodies.gives), bodies.each)}}
         )
     problem = {"description": "What is wrong, and which field", "content": {}}
     problem["content"] = {"application/problem+json": {"schema": _ref(ProblemDetails)}}
     operation["responses"] = {**answers, "default": problem}
 
 
-def _content(kind: type, many: bool) -> Document:
+def _content(kind: type, bodies: Bodies) -> Document:
     one = _ref(kind)
-    if not many:
-        return {"application/json": {"schema": one}}
+    content = {"application/json": {"schema": _one_or_many(one, bodies.many or bodies.each)}}
+    if not (bodies.many or bodies.each):
+        return content
+    content["application/x-ndjson"] = {"schema": {"type": "string", "description": f"One {kind.__name__} a line."}}
+    if not bodies.many:
+        return content
     cloud_event = {
         "type": "object",
         "properties": {"specversion": {"type": "string"}, "data": one},
         "required": ["specversion", "data"],
     }
-    lines = {"type": "string", "description": f"One {kind.__name__} a line."}
-    return {
-        "application/json": {"schema": {"anyOf": [one, _list(one)]}},
-        "application/x-ndjson": {"schema": lines},
+    return content | {
         "application/cloudevents+json": {"schema": cloud_event},
         "application/cloudevents-batch+json": {"schema": _list(cloud_event)},
     }
+
+
+def _one_or_many(one: Document, many: bool) -> Document:
+    return {"anyOf": [one, _list(one)]} if many else one
 
 
 def _list(item: Document) -> Document:

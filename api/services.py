@@ -16,6 +16,7 @@ from api.views import ReportsView
 from app.runtime.errors import BrokerUnavailable, TopicError
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Producer
+from app.runtime.served_view import ServedView
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import ensure_topics
@@ -37,6 +38,7 @@ class Services:
         self.models = ModelsView(settings)
         self.silences = SilencesView(settings)
         self.reports = ReportsView(settings)
+        self.served = None if bundle is None else ServedView(settings)
         self.predicting = ThreadPoolExecutor(thread_name_prefix="predict")
         self.connected = asyncio.Event()
         self.trouble = "the views are still loading"
@@ -50,7 +52,7 @@ class Services:
         finally:
             connecting.cancel()
             await asyncio.gather(connecting, return_exceptions=True)
-            await asyncio.gather(self.reports.stop(), self.models.stop(), self.silences.stop(), self.producer.stop())
+            await asyncio.gather(self.reports.stop(), self._stop_views(), self.producer.stop())
             self.predicting.shutdown(wait=False, cancel_futures=True)
 
     async def _connect(self) -> None:
@@ -60,6 +62,8 @@ class Services:
                 await ensure_topics(self.settings)
                 await self.models.start()
                 await self.silences.start()
+                if self.served is not None:
+                    await self.served.start()
                 await self.reports.start()
             except (BrokerUnavailable, KafkaError, TopicError, OSError) as error:
                 if str(error) != self.trouble:
@@ -71,8 +75,12 @@ class Services:
             else:
                 self.connected.set()
                 return
-            await asyncio.gather(self.models.stop(), self.silences.stop())
+            await self._stop_views()
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _stop_views(self) -> None:
+        views = [self.models, self.silences, *(() if self.served is None else (self.served,))]
+        await asyncio.gather(*(view.stop() for view in views))
 
     @property
     def loaded(self) -> bool:

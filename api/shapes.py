@@ -44,6 +44,7 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
     trained: str | UnsetType = UNSET
     training_metrics: dict[str, Any] | UnsetType = UNSET
     features: dict[str, str] | UnsetType = UNSET
+    cautions: list[str] | UnsetType = UNSET
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

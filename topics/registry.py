@@ -43,6 +43,7 @@ class Topic(Struct, frozen=True, kw_only=True):
 
 PREDICTIONS = Topic(name="predictions", key="prediction_id", event="PredictionEvent | Heartbeat", broker_times=True)
 FEEDBACK = Topic(name="feedback", key="prediction_id", event="FeedbackEvent", broker_times=True)
+SERVED = Topic(name="served", key="request_id", event="ServedEvent", partitioned=False, retention_days=2)
 MODELS = Topic(
     name="models",
     key="model/version",
@@ -100,6 +101,6 @@ DEAD_LETTERS = Topic(
 )
 
 TOPICS: tuple[Topic, ...] = (
-    PREDICTIONS, FEEDBACK, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES,
+    PREDICTIONS, FEEDBACK, SERVED, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES,
     TRAINING_RUNS, DEPLOYMENTS, RETRAINING, DEAD_LETTERS,
 )  # fmt: skip

@@ -23,6 +23,7 @@ async def root(services: Serving) -> Response:
     return answer(told | {
         "model": training.model, "model_version": training.model_version, "model_type": training.model_type,
         "trained": training.timestamp, "training_metrics": training.training_metrics, "features": bundle.kinds,
+        "cautions": bundle.cautions,
     })  # fmt: skip
 
 

@@ -1,16 +1,16 @@
 """The model bundle and its prediction."""
 
 from app.serving.bundle import Bundle, BundleError, Training, load_bundle, save_bundle
-from app.serving.predict import MissingFeatures, Predicted, PredictionFailed, WrongTypes, predict
+from app.serving.predict import Predicted, PredictionFailed, Unfit, UnfitRows, predict
 
 __all__ = [
     "Bundle",
     "BundleError",
-    "MissingFeatures",
     "Predicted",
     "PredictionFailed",
     "Training",
-    "WrongTypes",
+    "Unfit",
+    "UnfitRows",
     "load_bundle",
     "predict",
     "save_bundle",

@@ -1,8 +1,8 @@
 """A model in a folder: `model.joblib`, `feature_metadata.json`, `training_metadata.json`.
 
-joblib files run code when they are loaded. So a bundle is loaded from the configured folder only, and only if
-`model.joblib` has the SHA-256 that its metadata names: that finds damage and mix-ups, it does not make a stranger's
-folder safe.
+joblib files run code when they are loaded. So a bundle is loaded from the configured folder only, and not if
+`model.joblib` has another SHA-256 than its metadata names: that finds damage and mix-ups, it does not make a
+stranger's folder safe.
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+import platform
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 import joblib
+import sklearn
+from sklearn.exceptions import InconsistentVersionWarning
 
+from app.core.metadata import kinds_by_stats
 from app.core.profile import Kind, category_of
 
 MODEL, FEATURES, TRAINING = "model.joblib", "feature_metadata.json", "training_metadata.json"
@@ -48,12 +53,16 @@ class Training:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded model: its estimator, its features by name, and what is known of its training."""
+    """A loaded model: its estimator, its features by name, and what is known of its training.
+
+    `cautions`: what somebody should know who relies on it, in a sentence each.
+    """
 
     estimator: Any
     kinds: Mapping[str, Kind]
     types: Mapping[str, ValueType]
     training: Training
+    cautions: tuple[str, ...] = ()
 
 
 def save_bundle(
@@ -65,20 +74,25 @@ def save_bundle(
     model_version: str,
     training: Mapping[str, Any] | None = None,
     types: Mapping[str, ValueType] | None = None,
-) -> None:
-    """Write a bundle. `kinds`: each feature's, in the order of training.
+    feature_stats: Mapping[str, Mapping[str, object]] | None = None,
+) -> str:
+    """Write a bundle; answers the SHA-256 of its model. `kinds`: each feature's, in the order of training.
 
     `training`: any of Training's other fields (timestamp: now; model_type: the estimator's class). `types`: of
-    categorical features that are not text.
+    categorical features that are not text. `feature_stats`: what each feature's values were in training.
     """
     given = {"model_type": _type_of(estimator), "timestamp": datetime.now(UTC).isoformat(timespec="seconds")}
     told = Training(model=model, model_version=model_version, **(given | dict(training or {})))
     written = io.BytesIO()
     joblib.dump(estimator, written, compress=3)
     folder.mkdir(parents=True, exist_ok=True)
+    sha256 = hashlib.sha256(written.getvalue()).hexdigest()
     _replace(folder / MODEL, written.getvalue())
-    _replace(folder / FEATURES, _json({"features": dict(kinds), "types": dict(types or {})}))
-    _replace(folder / TRAINING, _json(asdict(told) | {"sha256": hashlib.sha256(written.getvalue()).hexdigest()}))
+    described = {"features": dict(kinds), "types": dict(types or {}), "feature_stats": dict(feature_stats or {})}
+    _replace(folder / FEATURES, _json(described))
+    versions = {"scikit_learn": sklearn.__version__, "python": platform.python_version()}
+    _replace(folder / TRAINING, _json(asdict(told) | {"sha256": sha256, "versions": versions}))
+    return sha256
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -88,18 +102,18 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{folder}: no such folder; model_path must be a folder with {MODEL}")
     features, training = _object(home / FEATURES), _object(home / TRAINING)
     known = Training.__dataclass_fields__
-    for name in ("model", "model_version", "model_type", "timestamp", "sha256"):
+    for name in ("model", "model_version", "model_type", "timestamp", *(("sha256",) if "sha256" in training else ())):
         if not isinstance(training.get(name), str) or not training[name]:
             raise BundleError(f"{home / TRAINING}: {name} must be a text")
     for name in ("training_metrics", "labels"):
         if not isinstance(training.get(name, {}), dict):
             raise BundleError(f"{home / TRAINING}: {name} must be an object")
-    kinds = _choices(home / FEATURES, "features", features.get("features"), get_args(Kind))
+    kinds = _kinds(home / FEATURES, features)
     if not kinds:
         raise BundleError(f"{home / FEATURES}: features names none")
     given = _choices(home / FEATURES, "types", features.get("types", {}), get_args(ValueType))
     types = {name: given.get(name, "number" if kind == "numeric" else "text") for name, kind in kinds.items()}
-    estimator = _estimator(home, training["sha256"])
+    estimator, cautions = _estimator(home, training.get("sha256"))
     positive, classes = training.get("positive_label"), classes_of(estimator)
     if positive is not None and positive not in classes:
         raise BundleError(f"{home / TRAINING}: positive_label {positive!r} is not one of {', '.join(classes)}")
@@ -108,10 +122,24 @@ def load_bundle(folder: Path) -> Bundle:
         kinds=cast(Mapping[str, Kind], kinds),
         types=cast(Mapping[str, ValueType], types),
         training=Training(**{name: value for name, value in training.items() if name in known}),
+        cautions=cautions,
     )
 
 
-def _estimator(home: Path, expected: str) -> object:
+def _kinds(path: Path, metadata: Mapping[str, Any]) -> Mapping[str, str]:
+    """Kinds by name; a plain list of names goes by `feature_stats`."""
+    given, stats = metadata.get("features"), metadata.get("feature_stats", {})
+    if not isinstance(stats, dict):
+        raise BundleError(f"{path}: feature_stats must be an object")
+    if isinstance(given, list):
+        if not all(isinstance(name, str) for name in given):
+            raise BundleError(f"{path}: features must be names")
+        return kinds_by_stats(given, stats)
+    return _choices(path, "features", given, get_args(Kind))
+
+
+def _estimator(home: Path, expected: str | None) -> tuple[object, tuple[str, ...]]:
+    """The estimator, and what is to be said of its file."""
     path = home / MODEL
     if path.resolve().parent != home:
         raise BundleError(f"{path}: leads out of the folder; put the file itself there")
@@ -119,15 +147,27 @@ def _estimator(home: Path, expected: str) -> object:
         content = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from None
-    if hashlib.sha256(content).hexdigest() != expected:
+    if expected is not None and hashlib.sha256(content).hexdigest() != expected:
         raise BundleError(f"{path}: not the file that {TRAINING} names (SHA-256 differs); save the bundle again")
     try:
-        estimator: object = joblib.load(io.BytesIO(content))
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always", InconsistentVersionWarning)
+            estimator: object = joblib.load(io.BytesIO(content))
     except Exception as error:  # unpickling raises anything
         raise BundleError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
     if not callable(getattr(estimator, "predict", None)):
         raise BundleError(f"{path}: a {type(estimator).__name__} has no predict")
-    return estimator
+    unchecked = () if expected else (f"{TRAINING} names no sha256, so {MODEL} is not checked",)
+    return estimator, (*_skew([warning.message for warning in found]), *unchecked)
+
+
+def _skew(found: Sequence[Warning | str]) -> tuple[str, ...]:
+    """What scikit-learn says of a file that another version of it has written, once."""
+    written = {w.original_sklearn_version for w in found if isinstance(w, InconsistentVersionWarning)}
+    if not written:
+        return ()
+    versions = f"{', '.join(sorted(written))}, here is {sklearn.__version__}"
+    return (f"{MODEL} was saved with scikit-learn {versions}: it may predict otherwise; train it with this version",)
 
 
 def classes_of(estimator: Any) -> tuple[str, ...]:

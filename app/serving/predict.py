@@ -18,20 +18,28 @@ WORDS: Mapping[ValueType, str] = {
 }  # fmt: skip
 
 
-class MissingFeatures(ValueError):
-    """Features that the model needs and a row has not; `names` has all of them, in the model's order."""
+class Unfit(NamedTuple):
+    """Why a row cannot be predicted: all features that it lacks, in the model's order, and what is wrong with others.
 
-    def __init__(self, row: int, names: Sequence[str]) -> None:
-        super().__init__(f"missing features: {', '.join(names)}")
-        self.row, self.names = row, tuple(names)
+    `wrong` says of each feature that is unknown or of the wrong type what is expected and what was found.
+    """
+
+    row: int
+    missing: tuple[str, ...]
+    wrong: Mapping[str, str]
+
+    def __str__(self) -> str:
+        if self.missing:
+            return f"missing features: {', '.join(self.missing)}"
+        return "; ".join(f"{name}: {words}" for name, words in self.wrong.items())
 
 
-class WrongTypes(ValueError):
-    """Features of the wrong type; `fields` says of each what is expected and what was found."""
+class UnfitRows(ValueError):
+    """Rows that cannot be predicted, in order; in words the first of them."""
 
-    def __init__(self, row: int, fields: Mapping[str, str]) -> None:
-        super().__init__("; ".join(f"{name}: {words}" for name, words in fields.items()))
-        self.row, self.fields = row, dict(fields)
+    def __init__(self, rows: Sequence[Unfit]) -> None:
+        super().__init__(str(rows[0]))
+        self.rows = tuple(rows)
 
 
 class PredictionFailed(RuntimeError):
@@ -47,14 +55,12 @@ class Predicted(NamedTuple):
 
 
 def predict(bundle: Bundle, rows: Sequence[Mapping[str, Scalar]]) -> list[Predicted]:
-    """One prediction a row; features that the model does not know are left out, null is a missing value.
-
-    Raises MissingFeatures, WrongTypes, PredictionFailed.
-    """
+    """One prediction a row; null is a missing value. All rows or none: raises UnfitRows, PredictionFailed."""
     if not rows:
         return []
-    for i, row in enumerate(rows):
-        _check(bundle, i, row)
+    unfit = [found for i, row in enumerate(rows) if (found := _unfit(bundle, i, row)) is not None]
+    if unfit:
+        raise UnfitRows(unfit)
     frame = pd.DataFrame({
         name: _column([row[name] for row in rows], kind) for name, kind in bundle.types.items()
     })  # fmt: skip
@@ -63,17 +69,15 @@ def predict(bundle: Bundle, rows: Sequence[Mapping[str, Scalar]]) -> list[Predic
     return [Predicted(*row) for row in zip(predictions, labels, _probabilities(bundle, frame), strict=True)]
 
 
-def _check(bundle: Bundle, i: int, row: Mapping[str, Scalar]) -> None:
-    missing = [name for name in bundle.types if name not in row]
-    if missing:
-        raise MissingFeatures(i, missing)
-    wrong = {
+def _unfit(bundle: Bundle, i: int, row: Mapping[str, Scalar]) -> Unfit | None:
+    missing = tuple(name for name in bundle.types if name not in row)
+    wrong = {name: "the model has no such feature" for name in row if name not in bundle.types}
+    wrong |= {
         name: f"expected {WORDS[kind]}, got {_word(row[name])}"
         for name, kind in bundle.types.items()
-        if not _fits(row[name], kind)
+        if name in row and not _fits(row[name], kind)
     }
-    if wrong:
-        raise WrongTypes(i, wrong)
+    return Unfit(i, missing, wrong) if missing or wrong else None
 
 
 def _fits(value: Scalar, kind: ValueType) -> bool:

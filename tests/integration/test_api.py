@@ -18,17 +18,13 @@ import pandas as pd
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from fastapi import FastAPI
-from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
 
 from api.app import create_app
 from api.services import Services
 from app.registration import register
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings, load_settings
-from app.serving import BundleError, save_bundle
+from app.serving import BundleError
 from topics.events import AlertEvent, DriftReport, FeedbackEvent, PredictionEvent
 from topics.registry import ALERTS, FEEDBACK, PREDICTIONS, REPORTS, Topic
 
@@ -67,19 +63,6 @@ async def ready(client: httpx.AsyncClient) -> None:
 @pytest.fixture
 async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(settings) as found:
-        await ready(found)
-        yield found
-
-
-@pytest.fixture
-async def serving(settings: Settings, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    columns = ColumnTransformer([("plan", OneHotEncoder(), ["plan"]), ("age", "passthrough", ["age"])])
-    pipeline = Pipeline([("columns", columns), ("logistic", LogisticRegression(max_iter=1000))]).fit(PEOPLE, TRUTH)
-    save_bundle(
-        tmp_path / "model", pipeline, {"age": "numeric", "plan": "categorical"}, model="churn", model_version="3",
-        training={"labels": {"0": "stays", "1": "leaves"}},
-    )  # fmt: skip
-    async with client_of(settings.model_copy(update={"model_path": tmp_path / "model"})) as found:
         await ready(found)
         yield found
 
@@ -166,49 +149,6 @@ async def test_recorded_feedback_is_in_kafka_under_its_id(client: httpx.AsyncCli
     found = {record.key: record.value for record in await records_of(settings, FEEDBACK)}
     assert found.keys() == {b"a", b"b"}
     assert msgspec.json.decode(found[b"a"], type=FeedbackEvent).actual is True
-
-
-async def test_a_served_prediction_is_in_kafka_as_it_was_answered(
-    serving: httpx.AsyncClient, settings: Settings
-) -> None:
-    features = {"age": 70, "plan": "gold", "extra": "kept"}
-    answer = await serving.post("/predict", json={"features": features, "request_id": "order-1"})
-    assert answer.status_code == 200
-    told = answer.json()
-    assert (told["prediction"], told["prediction_label"], told["prediction_id"]) == (1, "leaves", "order-1")
-    assert (told["model"], told["model_version"]) == ("churn", "3")
-    (record,) = await records_of(settings, PREDICTIONS)
-    event = msgspec.json.decode(record.value, type=PredictionEvent)
-    assert record.key == b"order-1"
-    assert (event.features, event.prediction, event.probability) == (features, 1, told["probability"])
-    assert event.timestamp == datetime.fromisoformat(told["timestamp"])
-
-
-async def test_predict_names_all_missing_features_and_all_wrong_types(
-    serving: httpx.AsyncClient, settings: Settings
-) -> None:
-    answer = await serving.post("/predict", json={"features": {"colour": "red"}})
-    assert answer.status_code == 400
-    assert answer.json()["missing_features"] == ["age", "plan"]
-    assert answer.json()["detail"] == "missing features: age, plan"
-    answer = await serving.post("/predict", json={"features": {"age": "old", "plan": "gold"}})
-    assert (answer.status_code, answer.json()["errors"]) == (400, {"age": "expected a number, got a text"})
-    answer = await serving.post("/predict", json={"features": {"age": [1]}})
-    assert (answer.status_code, answer.json()["detail"][:11]) == (422, "features.*:")
-    assert await records_of(settings, PREDICTIONS) == []
-
-
-async def test_who_serves_is_told(serving: httpx.AsyncClient) -> None:
-    told = (await serving.get("/")).json()
-    assert (told["model"], told["model_version"], told["model_type"]) == ("churn", "3", "LogisticRegression")
-    assert (await serving.get("/health")).json() == {"status": "healthy"}
-
-
-async def test_without_a_model_predict_says_how_to_get_one(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/predict", json={"features": {}})
-    assert answer.status_code == 503
-    assert "--model-path" in answer.json()["detail"]
-    assert (await client.get("/")).json()["model"] is None
 
 
 async def test_a_malformed_body_is_a_problem(client: httpx.AsyncClient) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from app.serving import BundleError, MissingFeatures, WrongTypes, load_bundle, predict, save_bundle
+from app.serving import BundleError, UnfitRows, load_bundle, predict, save_bundle
 from app.serving.bundle import FEATURES, MODEL, TRAINING
 
 PEOPLE = pd.DataFrame({
@@ -91,23 +92,25 @@ def test_a_regression_has_no_probability_and_takes_null_and_infinity(tmp_path: P
     assert [one.prediction for one in found] == expected.tolist()
 
 
-def test_all_missing_features_are_named_in_the_order_of_the_model(tmp_path: Path) -> None:
-    with pytest.raises(MissingFeatures, match="missing features: plan, rooms") as error:
-        predict(load_bundle(saved(tmp_path)), [rows_of(PEOPLE)[0], {"member": True, "age": 3, "colour": "red"}])
-    assert (error.value.row, error.value.names) == (1, ("plan", "rooms"))
+def test_all_missing_features_are_named_in_the_order_of_the_model_and_of_all_rows(tmp_path: Path) -> None:
+    good = rows_of(PEOPLE)[0]
+    with pytest.raises(UnfitRows, match="missing features: plan, rooms") as error:
+        predict(load_bundle(saved(tmp_path)), [good, {"member": True, "age": 3, "colour": "red"}, good, {}])
+    assert [(row.row, row.missing) for row in error.value.rows] == [(1, ("plan", "rooms")), (3, tuple(KINDS))]
 
 
-def test_every_wrong_type_is_named(tmp_path: Path) -> None:
-    row: Row = {"age": "old", "plan": 3, "member": "yes", "rooms": 2.5}
-    with pytest.raises(WrongTypes) as error:
+def test_every_wrong_type_and_unknown_feature_is_named(tmp_path: Path) -> None:
+    row: Row = {"age": "old", "plan": 3, "member": "yes", "rooms": 2.5, "colour": "red"}
+    with pytest.raises(UnfitRows) as error:
         predict(load_bundle(saved(tmp_path)), [row])
-    assert error.value.fields == {
+    assert error.value.rows[0].wrong == {
+        "colour": "the model has no such feature",
         "age": "expected a number, got a text",
         "member": "expected true or false, got a text",
         "rooms": "expected a whole number, got a number",
     }
-    with pytest.raises(WrongTypes, match="age: expected a number, got true or false"):
-        predict(load_bundle(tmp_path), [row | {"age": True, "member": True, "rooms": 2}])
+    with pytest.raises(UnfitRows, match="age: expected a number, got true or false"):
+        predict(load_bundle(tmp_path), [rows_of(PEOPLE)[0] | {"age": True}])
 
 
 def test_nothing_is_predicted_of_nothing(tmp_path: Path) -> None:
@@ -120,6 +123,31 @@ def test_a_changed_model_file_is_not_loaded(tmp_path: Path) -> None:
         file.write(b"x")
     with pytest.raises(BundleError, match=r"not the file that training_metadata\.json names"):
         load_bundle(tmp_path)
+
+
+def test_without_a_checksum_a_model_is_loaded_with_a_caution(tmp_path: Path) -> None:
+    path = saved(tmp_path) / TRAINING
+    told = json.loads(path.read_text())
+    assert load_bundle(tmp_path).cautions == ()
+    assert told["versions"]["scikit_learn"] == sklearn.__version__
+    del told["sha256"]
+    path.write_text(json.dumps(told))
+    assert load_bundle(tmp_path).cautions == ("training_metadata.json names no sha256, so model.joblib is not checked",)
+
+
+def test_a_model_of_another_scikit_learn_is_loaded_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("sklearn.base.__version__", "1.0.2")  # what estimators write of themselves
+        saved(tmp_path)
+    (caution,) = load_bundle(tmp_path).cautions
+    assert caution.startswith(f"model.joblib was saved with scikit-learn 1.0.2, here is {sklearn.__version__}")
+
+
+def test_features_may_be_a_list_of_which_the_statistics_tell_the_kinds(tmp_path: Path) -> None:
+    path = saved(tmp_path) / FEATURES
+    stats = {"age": {"mean": 49.0, "std": 18.0}, "plan": {"unique": 3}}
+    path.write_text(json.dumps({"features": list(KINDS), "types": TYPES, "feature_stats": stats}))
+    assert load_bundle(tmp_path).kinds == KINDS
 
 
 def test_a_model_outside_the_folder_is_not_loaded(tmp_path: Path) -> None:
@@ -138,7 +166,10 @@ def test_a_model_outside_the_folder_is_not_loaded(tmp_path: Path) -> None:
         (MODEL, None, r"model\.joblib: No such file"),
         (FEATURES, {"features": {"age": "number"}}, "features.age must be one of numeric, categorical, not 'number'"),
         (FEATURES, {"features": {}}, "features names none"),
-        (FEATURES, {"features": ["age"]}, "features must be an object"),
+        (FEATURES, {"features": "age"}, "features must be an object"),
+        (FEATURES, {"features": [1]}, "features must be names"),
+        (FEATURES, {"features": ["age"], "feature_stats": []}, "feature_stats must be an object"),
+        (TRAINING, {"sha256": 5}, "sha256 must be a text"),
         (FEATURES, {"types": {"age": "float"}}, "types.age must be one of number, text, integer, boolean"),
         (TRAINING, {"model_version": 3}, "model_version must be a text"),
         (TRAINING, {"labels": []}, "labels must be an object"),

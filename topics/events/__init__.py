@@ -7,7 +7,7 @@ from topics.events.base import Event, Name, Scalar, Timestamp, to_epoch
 from topics.events.lifecycle import DeploymentEvent, RetrainingEvent, TrainingRunEvent
 from topics.events.models import ModelEvent
 from topics.events.panes import CategoryCounts, PaneEvent, PanePartial, Progress
-from topics.events.predictions import FeedbackEvent, Heartbeat, PredictionEvent
+from topics.events.predictions import FeedbackEvent, Heartbeat, PredictionEvent, ServedEvent
 from topics.events.reports import (
     AnyReport,
     DriftReport,
@@ -46,6 +46,7 @@ __all__ = [
     "Report",
     "RetrainingEvent",
     "Scalar",
+    "ServedEvent",
     "Shape",
     "SilenceEvent",
     "Timestamp",

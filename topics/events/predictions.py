@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from topics.events.base import Event, Name, Scalar, Timestamp
 
 
@@ -16,6 +18,22 @@ class PredictionEvent(Event, frozen=True, kw_only=True):
     prediction: str | float | bool
     probability: float | dict[str, float] | None = None
     metadata: dict[str, Scalar] | None = None
+
+
+class ServedEvent(Event, frozen=True, kw_only=True):
+    """What POST /predict has answered to a `request_id`, which is the record's key. The first of an id holds.
+
+    `features_digest` tells a repeat of the request from another one with the same id.
+    """
+
+    prediction_id: Name
+    model: Name
+    model_version: Name
+    timestamp: datetime
+    prediction: str | float | bool
+    prediction_label: str
+    probability: float | dict[str, float] | None
+    features_digest: str
 
 
 class FeedbackEvent(Event, frozen=True, kw_only=True):

@@ -1,0 +1,139 @@
+"""Requests to predict, answered once: a `request_id` that comes again gets the answer that it got.
+
+The topic `served` decides which answer of an id was the first, so that several APIs agree, and so do they after a
+restart. An answer is in that log before its prediction is in `predictions`, and both before the client has it. A repeat
+sends the same event again, in case the first request ended between the two; the join counts an id once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from api.incoming import encode, new_id, utc_now
+from api.problems import Problem, unavailable
+from api.services import Services
+from app.runtime.producer import Outgoing
+from app.serving import Bundle, Predicted, UnfitRows, predict
+from topics.events import Name, PredictionEvent, Scalar, ServedEvent
+from topics.registry import PREDICTIONS, SERVED, Topic
+
+log = logging.getLogger(__name__)
+
+
+class PredictRequest(msgspec.Struct, frozen=True):
+    """Raw features; `request_id` becomes the prediction's id."""
+
+    features: dict[str, Scalar]
+    request_id: Name | None = None
+
+
+async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequest]) -> list[ServedEvent]:
+    """An answer to each request, in order, once Kafka has all of them: all or none.
+
+    Raises Problem 400 where features are missing, 422 where they are otherwise wrong, 409 where a `request_id` was
+    used for other features, 413 where a record is too large, 500 where the model fails; BrokerUnavailable.
+    """
+    digests = [_digest(one.features) for one in asked]
+    answers = _known(services, asked, digests)
+    fresh = [i for i in range(len(asked)) if i not in answers]
+    predicted = await _predicted(services, bundle, asked, fresh)
+    for i, found in zip(fresh, predicted, strict=True):
+        answers[i] = _answer(bundle, asked[i], found, digests[i])
+    claims = [Outgoing(_key(answers[i]), encode(answers[i])) for i in fresh if asked[i].request_id is not None]
+    if claims:
+        await _send(services, SERVED, claims)
+        assert services.served is not None
+        await services.served.catch_up()
+        answers |= _known(services, asked, digests)
+    told = [answers[i] for i in range(len(asked))]
+    events = [_event(one, request.features) for one, request in zip(told, asked, strict=True)]
+    await _send(services, PREDICTIONS, [Outgoing(_key(one), encode(one)) for one in events])
+    return told
+
+
+def _known(services: Services, asked: Sequence[PredictRequest], digests: Sequence[str]) -> dict[int, ServedEvent]:
+    """The answers that there are, by position. Raises Problem 409, and 503 while they are not loaded."""
+    named = [(i, one.request_id) for i, one in enumerate(asked) if one.request_id is not None]
+    if not named:
+        return {}
+    if services.served is None or not services.loaded:
+        raise unavailable(services.trouble)
+    found = {i: event for i, name in named if (event := services.served.get(name)) is not None}
+    for i, event in found.items():
+        if event.features_digest != digests[i]:
+            words = f"request_id {event.prediction_id!r} was used for other features; give each request its own"
+            raise Problem(409, words, index=i)
+    return found
+
+
+async def _predicted(
+    services: Services, bundle: Bundle, asked: Sequence[PredictRequest], fresh: Sequence[int]
+) -> list[Predicted]:
+    """The model's predictions, made in a thread of its own."""
+    loop = asyncio.get_running_loop()
+    try:
+        return await loop.run_in_executor(services.predicting, predict, bundle, [asked[i].features for i in fresh])
+    except UnfitRows as error:
+        raise _unfit(error, fresh, len(asked)) from None
+    except Exception as error:
+        log.error("the model failed: %s", type(error).__name__)  # its words may hold feature values
+        raise Problem(500, f"the model failed on these features: {type(error).__name__}") from error
+
+
+def _unfit(error: UnfitRows, fresh: Sequence[int], n: int) -> Problem:
+    rows = error.rows
+    status = 400 if any(row.missing for row in rows) else 422
+    told = [
+        {"index": fresh[row.row], "error": str(row), "missing_features": row.missing, "errors": row.wrong}
+        for row in rows
+    ]
+    if n == 1:
+        return Problem(status, str(rows[0]), missing_features=rows[0].missing, errors=rows[0].wrong)
+    first = f"the first, at index {told[0]['index']}: {rows[0]}"
+    return Problem(status, f"{len(rows):,} of {n:,} cannot be predicted, so none was; {first}", rejected=told)
+
+
+def _answer(bundle: Bundle, asked: PredictRequest, found: Predicted, digest: str) -> ServedEvent:
+    return ServedEvent(
+        prediction_id=asked.request_id or new_id(),
+        model=bundle.training.model,
+        model_version=bundle.training.model_version,
+        timestamp=utc_now(),
+        prediction=found.prediction,
+        prediction_label=found.label,
+        probability=found.probability,
+        features_digest=digest,
+    )
+
+
+def _event(answer: ServedEvent, features: dict[str, Scalar]) -> PredictionEvent:
+    return PredictionEvent(
+        prediction_id=answer.prediction_id,
+        model=answer.model,
+        model_version=answer.model_version,
+        timestamp=answer.timestamp,
+        features=features,
+        prediction=answer.prediction,
+        probability=answer.probability,
+    )
+
+
+async def _send(services: Services, topic: Topic, records: Sequence[Outgoing]) -> None:
+    """Raises Problem 413 where a record is too large, BrokerUnavailable."""
+    refused = await services.producer.send_many(topic, records)
+    if refused:
+        raise Problem(413, refused[0].reason, index=refused[0].position)
+
+
+def _key(answer: ServedEvent | PredictionEvent) -> bytes:
+    return answer.prediction_id.encode()
+
+
+def _digest(features: Mapping[str, Scalar]) -> str:
+    """The same for equal features, in whatever order they come."""
+    return hashlib.sha256(msgspec.json.encode(features, order="deterministic")).hexdigest()[:32]

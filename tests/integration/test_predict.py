@@ -1,0 +1,203 @@
+"""POST /predict with a real Kafka: what is answered is in the log, once, and a repeat gets the same answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from app.runtime.settings import Settings
+from app.serving import save_bundle
+from app.serving.bundle import FEATURES, MODEL, TRAINING
+from tests.integration.test_api import PEOPLE, TRUTH, client_of, ready, records_of, services_of
+from topics.events import PredictionEvent
+from topics.registry import PREDICTIONS, SERVED
+
+OLD, YOUNG = {"age": 70, "plan": "gold"}, {"age": 20, "plan": "basic"}
+
+
+def save_model(folder: Path, *, version: str = "3", truth: pd.Series = TRUTH) -> Path:
+    columns = ColumnTransformer([("plan", OneHotEncoder(), ["plan"]), ("age", "passthrough", ["age"])])
+    pipeline = Pipeline([("columns", columns), ("logistic", LogisticRegression(max_iter=1000))]).fit(PEOPLE, truth)
+    save_bundle(
+        folder, pipeline, {"age": "numeric", "plan": "categorical"}, model="churn", model_version=version,
+        training={"labels": {"0": "stays", "1": "leaves"}},
+    )  # fmt: skip
+    return folder
+
+
+@contextlib.asynccontextmanager
+async def serving_of(settings: Settings, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(settings.model_copy(update={"model_path": folder})) as found:
+        await ready(found)
+        yield found
+
+
+@pytest.fixture
+async def serving(settings: Settings, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving_of(settings, save_model(tmp_path / "model")) as found:
+        yield found
+
+
+async def events_of(settings: Settings) -> list[PredictionEvent]:
+    return [msgspec.json.decode(r.value, type=PredictionEvent) for r in await records_of(settings, PREDICTIONS)]
+
+
+async def test_a_served_prediction_is_in_kafka_as_it_was_answered(
+    serving: httpx.AsyncClient, settings: Settings
+) -> None:
+    answer = await serving.post("/predict", json={"features": OLD, "request_id": "order-1"})
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["prediction"], told["prediction_label"], told["prediction_id"]) == (1, "leaves", "order-1")
+    assert (told["model"], told["model_version"]) == ("churn", "3")
+    (record,) = await records_of(settings, PREDICTIONS)
+    event = msgspec.json.decode(record.value, type=PredictionEvent)
+    assert record.key == b"order-1"
+    assert (event.features, event.prediction, event.probability) == (OLD, 1, told["probability"])
+    assert event.timestamp == datetime.fromisoformat(told["timestamp"])
+
+
+async def test_a_list_is_answered_in_its_order_and_without_ids_each_gets_its_own(
+    serving: httpx.AsyncClient, settings: Settings
+) -> None:
+    rows = [OLD if i % 3 == 0 else YOUNG for i in range(100)]
+    answer = await serving.post("/predict", json=[{"features": row} for row in rows])
+    assert answer.status_code == 200
+    told = answer.json()
+    assert [one["prediction_label"] for one in told] == ["leaves" if row is OLD else "stays" for row in rows]
+    events = {event.prediction_id: event for event in await events_of(settings)}
+    assert len(events) == 100
+    assert [events[one["prediction_id"]].features for one in told] == rows
+    lines = "\n".join(json.dumps({"features": row}) for row in rows[:2])
+    answer = await serving.post("/predict", content=lines, headers={"content-type": "application/x-ndjson"})
+    assert [one["prediction_label"] for one in answer.json()] == ["leaves", "stays"]
+
+
+async def test_a_repeat_gets_the_same_answer_even_after_a_restart_with_another_model(
+    settings: Settings, tmp_path: Path
+) -> None:
+    request = {"features": OLD, "request_id": "order-1"}
+    async with serving_of(settings, save_model(tmp_path / "3")) as first:
+        told = (await first.post("/predict", json=request)).json()
+        assert (await first.post("/predict", json=request)).json() == told
+    async with serving_of(settings, save_model(tmp_path / "4", version="4", truth=1 - TRUTH)) as second:
+        assert (await second.post("/predict", json=request)).json() == told
+        new = (await second.post("/predict", json=[request, {"features": OLD, "request_id": "order-2"}])).json()
+    assert new[0] == told
+    assert (new[1]["prediction"], new[1]["model_version"]) == (0, "4")
+    events = await events_of(settings)
+    assert {event.prediction_id for event in events} == {"order-1", "order-2"}
+    assert len({msgspec.json.encode(event) for event in events}) == 2  # a repeat is no second prediction
+
+
+async def test_of_many_at_once_one_is_the_first_in_every_api(settings: Settings, tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "model")
+    request = {"features": OLD, "request_id": "order-1"}
+    async with serving_of(settings, folder) as one, serving_of(settings, folder) as other:
+        answers = await asyncio.gather(*(client.post("/predict", json=request) for client in [one, other] * 4))
+    assert len({answer.content for answer in answers}) == 1
+    assert len({msgspec.json.encode(event) for event in await events_of(settings)}) == 1
+    assert len(await records_of(settings, SERVED)) > 1  # they did race
+
+
+async def test_an_id_that_was_used_for_other_features_is_refused(
+    serving: httpx.AsyncClient, settings: Settings
+) -> None:
+    assert (await serving.post("/predict", json={"features": OLD, "request_id": "a"})).status_code == 200
+    again = {"features": dict(reversed(OLD.items())), "request_id": "a"}
+    assert (await serving.post("/predict", json=again)).status_code == 200
+    answer = await serving.post("/predict", json=[{"features": OLD}, {"features": YOUNG, "request_id": "a"}])
+    assert (answer.status_code, answer.json()["index"]) == (409, 1)
+    assert "request_id 'a' was used for other features" in answer.json()["detail"]
+    twice = [{"features": row, "request_id": "b"} for row in (OLD, YOUNG)]
+    assert (await serving.post("/predict", json=twice)).status_code == 409
+
+
+async def test_all_that_is_wrong_is_named_and_of_a_list_with_a_fault_nothing_is_predicted(
+    serving: httpx.AsyncClient, settings: Settings
+) -> None:
+    answer = await serving.post("/predict", json={"features": {"colour": "red"}})
+    assert answer.status_code == 400
+    assert answer.json()["missing_features"] == ["age", "plan"]
+    assert answer.json()["detail"] == "missing features: age, plan"
+    answer = await serving.post("/predict", json={"features": {"age": "old", "plan": "gold", "colour": "red"}})
+    assert (answer.status_code, answer.json()["errors"]) == (
+        422, {"age": "expected a number, got a text", "colour": "the model has no such feature"},
+    )  # fmt: skip
+    answer = await serving.post("/predict", json={"features": {"age": [1]}})
+    assert (answer.status_code, answer.json()["detail"][:11]) == (422, "features.*:")
+
+    with_faults: list[tuple[list[Any], int, list[int]]] = [
+        ([{"features": {}}], 400, [1]),
+        ([{"features": {**OLD, "age": "old"}}], 422, [1]),
+        ([{"features": {**OLD, "age": "old"}}, {"features": {}}], 400, [1, 2]),
+        ([{"features": 1}], 422, [1]),
+    ]
+    for bad, status, indices in with_faults:
+        answer = await serving.post("/predict", json=[{"features": OLD, "request_id": "a"}, *bad, {"features": OLD}])
+        assert answer.status_code == status
+        assert [one["index"] for one in answer.json()["rejected"]] == indices
+    assert await records_of(settings, PREDICTIONS) == []
+    assert await records_of(settings, SERVED) == []
+
+
+async def test_a_slow_model_keeps_nobody_else_waiting(
+    serving: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = services_of(serving).bundle
+    assert bundle is not None
+    entered, release = threading.Event(), threading.Event()
+    predict = bundle.estimator.predict
+
+    def slow(frame: pd.DataFrame) -> object:
+        entered.set()
+        assert release.wait(20)
+        return predict(frame)
+
+    monkeypatch.setattr(bundle.estimator, "predict", slow)
+    waiting = asyncio.create_task(serving.post("/predict", json={"features": OLD}))
+    assert await asyncio.to_thread(entered.wait, 20)
+    assert (await serving.get("/health")).status_code == 200
+    assert not waiting.done()
+    release.set()
+    assert (await waiting).status_code == 200
+
+
+async def test_who_serves_is_told_with_what_is_to_be_known_of_it(
+    serving: httpx.AsyncClient, settings: Settings, tmp_path: Path
+) -> None:
+    told = (await serving.get("/")).json()
+    assert (told["model"], told["model_version"], told["model_type"]) == ("churn", "3", "LogisticRegression")
+    assert told["cautions"] == []
+    assert (await serving.get("/health")).json() == {"status": "healthy"}
+    given = json.loads((tmp_path / "model" / TRAINING).read_text())
+    del given["sha256"]
+    (tmp_path / "model" / TRAINING).write_text(json.dumps(given))
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {MODEL, FEATURES, TRAINING}
+    async with serving_of(settings, tmp_path / "model") as unchecked:
+        (caution,) = (await unchecked.get("/")).json()["cautions"]
+    assert "names no sha256" in caution
+
+
+async def test_without_a_model_predict_says_how_to_get_one(settings: Settings) -> None:
+    async with client_of(settings) as client:
+        await ready(client)
+        answer = await client.post("/predict", json={"features": {}})
+        assert answer.status_code == 503
+        assert "--model-path" in answer.json()["detail"]
+        assert (await client.get("/")).json()["model"] is None
