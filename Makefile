@@ -12,7 +12,7 @@ endif
 
 .DEFAULT_GOAL := help
 BENCHES := throughput compare flat latency restart ingress scale calibration
-.PHONY: help setup demo test long lint format contract bench $(BENCHES:%=bench-%) lock clean
+.PHONY: help setup demo test long lint format contract reference bench $(BENCHES:%=bench-%) lock clean
 .SUFFIXES:
 
 help:
@@ -58,6 +58,9 @@ format: setup ## put the code into its form
 
 contract: setup ## write docs/asyncapi.yaml, docs/openapi.json and the wire version's record from the types
 	@$(BIN)/driftline contract write docs
+
+reference: setup ## write docs/reference from the code
+	@$(BIN)/python -m manual
 
 bench: $(BENCHES:%=bench-%) ## every benchmark, one after another (benchmarks/README.md)
 

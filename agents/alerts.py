@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -23,6 +23,14 @@ Models = Callable[[str, str], Monitoring | None]
 
 _reports: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
 _states = msgspec.json.Decoder(RuleState)
+
+
+class _Firing(msgspec.Struct):
+    firing: bool = False
+
+
+_firings = msgspec.json.Decoder(_Firing)
+"""Of a rule's state only whether it fires: quick enough to ask of all of them."""
 
 
 @dataclass(slots=True)
@@ -96,6 +104,13 @@ class Alerts:
             self._table[key] = msgspec.json.encode(state)
         if run.next_offset is not None:
             advance(self._table, partition, run.next_offset)
+
+    def firing(self) -> Iterator[tuple[str, str, str]]:
+        """Model, version and rule of each alert that fires, by the table."""
+        for key, value in self._table.items():
+            names = names_of(key)
+            if len(names) == 4 and _firings.decode(value).firing:
+                yield names[0], names[1], names[2]
 
     def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
         verdicts = verdicts_of(report, monitoring)

@@ -140,6 +140,11 @@ class Join:
         """Whether all that was taken is saved."""
         return all(source.unsaved == 0 for source in self._sources.values())
 
+    @property
+    def pending(self) -> int:
+        """Predictions that wait for their truth."""
+        return sum(len(source.state.rows) for source in self._sources.values())
+
     # Runs
 
     async def handle(

@@ -94,10 +94,13 @@ class WindowsAgent:
         *,
         partitions: int,
         reissue_seconds: float,
+        reported: Callable[[AnyReport], None] = lambda report: None,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`reported` is called with each report once Kafka has it."""
         self._table = table
+        self._reported = reported
         self._model_of = model_of
         self._partitions = partitions
         self._reissue_seconds = reissue_seconds
@@ -178,8 +181,10 @@ class WindowsAgent:
             part.reissued_at = now
         if found:
             await publish(partition, [_message(report) for _, _, reports in found for report in reports])
-        for name, issued_now, _ in found:
+        for name, issued_now, reports in found:
             self._table[name] = issued_now
+            for report in reports:
+                self._reported(report)
 
     def _evaluate(
         self, key: Key, windows: ModelWindows, end: int, issued: Issued | None

@@ -17,6 +17,7 @@ from api.services import Services
 from app.access import KeyFile, keys_path
 from app.runtime.settings import Settings
 from app.serving import load_bundle
+from app.telemetry.requests import Measured
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
         )  # fmt: skip
+    app.add_middleware(Measured)
     for routes in (health, predict, predictions, feedback, models, silences, dashboard, contract, sign_in):
         app.include_router(routes.router)
     return app

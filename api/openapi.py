@@ -57,6 +57,7 @@ OPERATIONS: dict[tuple[str, str], Bodies] = {
     ("get", "/"): Bodies(Root),
     ("get", "/health"): Bodies(Health),
     ("get", "/ready"): Bodies(Ready),
+    ("get", "/metrics"): Bodies("text/plain"),
     ("post", "/predict"): Bodies(PredictAnswer, PredictRequest, each=True),
     ("post", "/predictions"): Bodies(Accepted, IncomingPrediction, many=True),
     ("post", "/feedback"): Bodies(Recorded, FeedbackEvent, many=True),

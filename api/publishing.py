@@ -8,6 +8,7 @@ from api.bodies import Items, Rejection
 from api.incoming import encode
 from api.problems import Problem
 from app.runtime.producer import Outgoing, Producer
+from app.telemetry import metrics
 from topics.events import FeedbackEvent, PredictionEvent
 from topics.registry import Topic
 
@@ -26,6 +27,8 @@ async def publish(
             rejected.append(Rejection(found.accepted[position][0], reason))
     rejected.sort(key=lambda one: one.index)
     given = len(found.accepted) + len(found.rejected)
+    metrics.API_EVENTS.labels(topic.name, "accepted").inc(given - len(rejected))
+    metrics.API_EVENTS.labels(topic.name, "rejected").inc(len(rejected))
     if len(rejected) < given:
         return rejected
     first = rejected[0].error

@@ -10,9 +10,10 @@ import logging
 import os
 import platform
 import signal
+import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -36,7 +37,8 @@ from app.core.config import Monitoring
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Rejected
 from app.runtime.errors import BrokerUnavailable, Held, StateLost
-from app.runtime.faust_app import FAILED, add_agent, changelogs, make_app, make_table
+from app.runtime.faust_app import FAILED, Handler, add_agent, changelogs, make_app, make_table
+from app.runtime.listening import listen
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Outgoing, Producer
 from app.runtime.quarantine import Quarantine
@@ -46,6 +48,9 @@ from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import ensure_topics
 from app.runtime.transport import Log
 from app.runtime.watchdog import Watchdog, end_process
+from app.standing import Standing
+from app.telemetry.probe import Probe
+from app.telemetry.stream import StreamMetrics
 from topics.events import PaneEvent
 from topics.registry import ALERTS, DEAD_LETTERS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
 
@@ -85,15 +90,18 @@ class Worker:
         servers = settings.bootstrap_servers or "localhost:9092"
         self.watchdog = Watchdog(self.app, servers, watched, settings.stall_seconds, end_process(FAILED))
         self._started_at = time.time()
+        self.metrics = StreamMetrics()
         self.join = Join(
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
             log_of=self._log_of, limit=self._limit,
         )  # fmt: skip
         self.windows = WindowsAgent(
-            tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds
-        )
+            tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds,
+            reported=self.metrics.reported,
+        )  # fmt: skip
         page = f"http://{settings.api_host}:{settings.api_port}"
         self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=page)
+        self.standing = Standing(self.app, settings, self.metrics, self.join, self.alerts)
         self.monitor = SelfMonitor(settings.group, platform.node())
         self.notify = Notify(
             tables["notify"], self._monitoring, channels,
@@ -122,7 +130,12 @@ class Worker:
     def _bind(self) -> None:
         app, settings = self.app, self.settings
         quarantine = Quarantine(settings.state_dir / "quarantine.json")
-        add = partial(add_agent, app, settings, quarantine)
+
+        def add(
+            name: str, topics: list[Topic], position: Callable[[TP, int], int], handle: Handler, **more: Any
+        ) -> None:
+            measured = self.metrics.measured(name, topics, handle)
+            add_agent(app, settings, quarantine, name, topics, position, measured, **more)
 
         def join_position(tp: TP, number: int) -> int:
             try:
@@ -151,8 +164,10 @@ class Worker:
         self.windows.forget()
         self.notify.forget()
         self.monitor.forget()
+        self.metrics.forget()
 
     async def _join(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+        self.metrics.joining(partition, run)
         reject = self._reject_of(SOURCES[topic], partition)
         await self.join.handle(partition, topic, run, self.publish_panes, reject, caught_up=caught_up)
         named = SOURCES[topic]
@@ -165,6 +180,7 @@ class Worker:
             await self.publish_reports(number, [(key, msgspec.json.encode(report))])
 
     async def _windows(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+        self.metrics.judging(run)
         reject = self._reject_of(PANES, partition)
         await self.windows.handle(partition, run, self.publish_reports, reject, caught_up=caught_up)
 
@@ -210,11 +226,14 @@ class Worker:
         if topic is ALERTS and partition is None:
             partition = partition_of(*_model_of(value), self.settings.partitions)
         await self.producer.send(topic, key, value, partition)
+        self.metrics.published(topic, [value])
+        self.metrics.told(topic, value)
 
     async def publish_panes(self, events: Sequence[PaneEvent]) -> None:
         """Panes and progress, each to the partition of its model version, in order."""
         if events:
             await self._send(PANES, [self._pane(event) for event in events])
+            self.metrics.panes(events)
 
     def _pane(self, event: PaneEvent) -> Outgoing:
         partition = partition_of(event.model, event.model_version, self.settings.partitions)
@@ -231,6 +250,7 @@ class Worker:
         """Dead letters: bytes and key as they came, the reason and the origin in headers."""
         await self._send(DEAD_LETTERS, [dead_letter(topic, partition, one) for one in rejected])
         self.monitor.rejected(rejected)
+        self.metrics.dead_letters(topic.removeprefix(self.settings.prefix), [one.reason for one in rejected])
         log.warning("%d records to the dead letters; the first: %s", len(rejected), rejected[0].reason)
 
     async def drain(self) -> None:
@@ -250,6 +270,7 @@ class Worker:
         refused = await self.producer.send_many(topic, records)
         if refused:
             raise RuntimeError(f"{topic.name}: {refused[0].reason}")
+        self.metrics.published(topic, [record.value for record in records])
 
 
 class _Labelled(msgspec.Struct):
@@ -262,18 +283,25 @@ def _model_of(alert: bytes) -> tuple[str, str]:
 
 
 def run_worker(settings: Settings) -> int:
-    """Run a worker until SIGTERM or SIGINT; answers the exit status. Raises SettingsError for a channel half set up."""
+    """Run a worker until SIGTERM or SIGINT; answers the exit status.
+
+    Raises SettingsError for a channel half set up, PortTaken.
+    """
     channels = channels_of(settings.alerts_dir, other_channels(settings))
+    listening = None
+    if settings.metrics_port is not None:
+        who = ("the worker's metrics", "metrics_port", "--metrics-port")
+        listening = listen(settings.metrics_host, settings.metrics_port, *who)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     # What is judged with takes a second to import: meanwhile there is Kafka to be waited for.
     threading.Thread(target=importlib.import_module, args=["scipy.stats"], daemon=True).start()
     for noisy in ("faust", "mode", "aiokafka", "kafka"):
         logging.getLogger(noisy).setLevel("WARNING" if settings.log_level == "INFO" else settings.log_level)
-    return asyncio.run(_run(settings, channels))
+    return asyncio.run(_run(settings, channels, listening))
 
 
-async def _run(settings: Settings, channels: Mapping[str, Channel]) -> int:
+async def _run(settings: Settings, channels: Mapping[str, Channel], listening: socket.socket | None) -> int:
     gc.set_threshold(GARBAGE_THRESHOLD)
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -282,30 +310,47 @@ async def _run(settings: Settings, channels: Mapping[str, Channel]) -> int:
     async with Producer(settings) as producer, ModelsView(settings) as models, SilencesView(settings) as silences:
         worker = Worker(settings, producer, models, silences, channels)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
-        worker.app.finalize()
-        telling = asyncio.create_task(tell_recovery(worker.app), name="tell recovery")
-        await worker.app.start()
-        gc.freeze()  # what a worker is made of stays: only what comes and goes is looked through
-        worker.watchdog.start()
-        log.info("worker of group %s runs on %s", settings.group, settings.bootstrap_servers)
-        crashed = worker.app._crashed
-        waits = [asyncio.create_task(event.wait()) for event in (stopping, crashed)]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in (*waits, telling):
-            wait.cancel()
-        if crashed.is_set():
-            log.critical("the worker crashed: %r", worker.app.crash_reason)
-            return FAILED
-        _end_at_last()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(worker.notify.stop(), TELLING_SECONDS)
-        await worker.drain()
-        try:
-            await asyncio.wait_for(worker.app.stop(), STOP_SECONDS)
-        except TimeoutError:
-            log.warning("stopped after %g s with something still running", STOP_SECONDS)
-        log.info("stopped")
-        return 0
+        async with _probed(worker, listening):
+            return await _work(worker, stopping)
+
+
+@contextlib.asynccontextmanager
+async def _probed(worker: Worker, listening: socket.socket | None) -> AsyncIterator[None]:
+    """Metrics and probes, where they are wanted."""
+    if listening is None:
+        yield
+        return
+    async with Probe(listening, worker.standing.look, worker.standing.state) as probe:
+        log.info("metrics and probes are at %s", probe.address)
+        yield
+
+
+async def _work(worker: Worker, stopping: asyncio.Event) -> int:
+    """Start, and end when told to or when something fails."""
+    worker.app.finalize()
+    telling = asyncio.create_task(tell_recovery(worker.app, worker.standing.recovery), name="tell recovery")
+    await worker.app.start()
+    gc.freeze()  # what a worker is made of stays: only what comes and goes is looked through
+    worker.watchdog.start()
+    log.info("worker of group %s runs on %s", worker.settings.group, worker.settings.bootstrap_servers)
+    crashed = worker.app._crashed
+    waits = [asyncio.create_task(event.wait()) for event in (stopping, crashed)]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in (*waits, telling):
+        wait.cancel()
+    if crashed.is_set():
+        log.critical("the worker crashed: %r", worker.app.crash_reason)
+        return FAILED
+    _end_at_last()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(worker.notify.stop(), TELLING_SECONDS)
+    await worker.drain()
+    try:
+        await asyncio.wait_for(worker.app.stop(), STOP_SECONDS)
+    except TimeoutError:
+        log.warning("stopped after %g s with something still running", STOP_SECONDS)
+    log.info("stopped")
+    return 0
 
 
 def _end_at_last() -> None:

@@ -1,13 +1,15 @@
-"""GET /, /health, /ready: who this is, whether it lives, whether it can work."""
+"""GET /, /health, /ready, /metrics: who this is, whether it lives, whether it can work, what it has done."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.answers import answer
 from api.problems import unavailable
 from api.release import release
 from api.services import Serving
+from app.telemetry import metrics
 
 router = APIRouter()
 
@@ -40,3 +42,10 @@ async def ready(services: Serving) -> Response:
     if trouble:
         raise unavailable(trouble)
     return answer({"status": "ready", "broker": "reachable", "views": "loaded"})
+
+
+@router.get("/metrics")
+async def prometheus(services: Serving) -> Response:
+    """What the API has done, for Prometheus."""
+    metrics.API_READY.set(services.loaded)
+    return Response(generate_latest(metrics.API), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -20,6 +20,11 @@ Accept = Annotated[
     bool | None,
     typer.Option("--accept-dead-letters", help="Go on past unreadable records that are in the log by now."),
 ]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option("--metrics-port", help="Port of /metrics, /ready and /health; 0: a free one. [default: none]"),
+]
+LogFormat = Annotated[str | None, typer.Option(help="text or json. [default: text]")]
 LogLevel = Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR. [default: INFO]")]
 
 
@@ -32,6 +37,7 @@ def up(
     partitions: Partitions = None,
     state_dir: StateDir = None,
     log_level: LogLevel = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run Kafka, a worker and the API until Ctrl-C.
 
@@ -48,7 +54,7 @@ def up(
 
     settings = settings_of(
         bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port, model_path=model_path,
-        partitions=partitions, state_dir=state_dir, log_level=log_level,
+        partitions=partitions, state_dir=state_dir, log_level=log_level, log_format=log_format,
     )  # fmt: skip
     with _set_up(OpenApi, KeyFileError):
         open_to_all = check_open(settings)
@@ -69,7 +75,9 @@ def worker(
     partitions: Partitions = None,
     state_dir: StateDir = None,
     accept_dead_letters: Accept = None,
+    metrics_port: MetricsPort = None,
     log_level: LogLevel = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run one worker; start as many as you like.
 
@@ -80,16 +88,19 @@ def worker(
     Examples:
       driftline worker
       driftline worker --accept-dead-letters
+      driftline worker --metrics-port 9464 --log-format json
       driftline worker --bootstrap-servers kafka:9092 --state-dir /var/lib/driftline/worker-2
     """
     from app.runtime.errors import TopicError
+    from app.runtime.listening import PortTaken
     from app.runtime.settings import SettingsError
     from app.worker import run_worker
 
-    with _set_up(TopicError, SettingsError):
+    with _set_up(PortTaken, TopicError, SettingsError):
         settings = settings_of(
             bootstrap_servers=bootstrap_servers, prefix=prefix, group=group, partitions=partitions,
-            state_dir=state_dir, accept_dead_letters=accept_dead_letters, log_level=log_level,
+            state_dir=state_dir, accept_dead_letters=accept_dead_letters, metrics_port=metrics_port,
+            log_level=log_level, log_format=log_format,
         )  # fmt: skip
         sys.exit(run_worker(settings if settings.bootstrap_servers else connected(settings)))
 
@@ -133,6 +144,7 @@ def api(
     port: Port = None,
     model_path: ModelPath = None,
     log_level: LogLevel = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run the HTTP API and the dashboard.
 
@@ -153,7 +165,7 @@ def api(
     with _set_up(PortTaken, SettingsError, BundleError, OpenApi, KeyFileError):
         settings = settings_of(
             bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port,
-            model_path=model_path, log_level=log_level,
+            model_path=model_path, log_level=log_level, log_format=log_format,
         )  # fmt: skip
         serve(settings)
 

@@ -1,4 +1,4 @@
-"""The socket that the API listens on, or one line that says why not."""
+"""The sockets that the API and a worker's probes listen on, or one line that says why not."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ BACKLOG = 2048
 
 
 class PortTaken(Exception):
-    """Why the API cannot listen, and what to do about it."""
+    """Why nothing can listen there, and what to do about it."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises PortTaken."""
+def listen(
+    host: str, port: int, who: str = "the API", setting: str = "api_port", flag: str = "--port"
+) -> socket.socket:
+    """A listening socket for `who`, whose port is that setting. Raises PortTaken."""
     try:
         return socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=BACKLOG
@@ -20,6 +22,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         why = str(error.strerror).partition(" (while")[0]
         raise PortTaken(
-            f"the API cannot listen on {host}:{port} ({why}): choose another port "
-            f"(--port or DRIFTLINE_API_PORT), or stop what listens there"
+            f"{who} cannot listen on {host}:{port} ({why}): choose another port "
+            f"({flag} or DRIFTLINE_{setting.upper()}), or stop what listens there"
         ) from None

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -35,21 +36,34 @@ class Recovered:
         return done, wanted
 
 
-async def tell_recovery(app: Any, every: float = EVERY_SECONDS) -> None:
-    """Log the progress of each of a Faust app's recoveries, until cancelled. One with nothing to read is not told."""
+@dataclass(slots=True)
+class RecoveryProgress:
+    """How far the recovery under way is, in changelog records; both 0 when there is none."""
+
+    read: int = 0
+    records: int = 0
+
+
+async def tell_recovery(app: Any, progress: RecoveryProgress, every: float = EVERY_SECONDS) -> None:
+    """Note and log the progress of each of a Faust app's recoveries, until cancelled.
+
+    One with nothing to read is not logged.
+    """
     while True:
         while not app.tables.recovery.in_recovery:  # noqa: ASYNC110 - nobody is told
             await asyncio.sleep(every / 20)
-        await _one(app.tables.recovery, every)
+        await _one(app.tables.recovery, progress, every)
 
 
-async def _one(recovery: Any, every: float) -> None:
+async def _one(recovery: Any, progress: RecoveryProgress, every: float) -> None:
     seen, began, told_at, wanted = Recovered(), time.monotonic(), 0.0, 0
     while recovery.in_recovery:
         done, wanted = seen.told(recovery.active_offsets, recovery.active_highwaters)
+        progress.read, progress.records = done, wanted
         if wanted and time.monotonic() - told_at >= every:
             told_at = time.monotonic()
             log.info("recovering: %d of %d changelog records (%d %%)", done, wanted, 100 * done // wanted)
         await asyncio.sleep(every / 20)
+    progress.read = progress.records = 0
     if wanted:
         log.info("recovering: %d changelog records read in %.1f s", wanted, time.monotonic() - began)

@@ -23,6 +23,7 @@ from app.core.notifying import Inhibit, Maintenance, Route
 from app.runtime.channel_settings import ChannelSettings
 from app.runtime.door_settings import DoorSettings
 from app.runtime.history_settings import HistorySettings
+from app.runtime.telemetry_settings import TelemetrySettings
 
 CONFIG_FILE = "driftline.toml"
 ENV_PREFIX = "DRIFTLINE_"
@@ -43,7 +44,7 @@ class SettingsError(ValueError):
     """A setting that cannot be used, in one line that names it."""
 
 
-class Settings(ChannelSettings, DoorSettings, HistorySettings):
+class Settings(ChannelSettings, DoorSettings, HistorySettings, TelemetrySettings):
     """What can be set; frozen. Durations are in seconds."""
 
     model_config = SettingsConfigDict(

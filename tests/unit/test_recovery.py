@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.runtime.recovery import Recovered, tell_recovery
+from app.runtime.recovery import Recovered, RecoveryProgress, tell_recovery
 
 
 def test_what_is_read_is_told_of_what_there_was_when_it_began() -> None:
@@ -26,14 +26,18 @@ def test_nothing_to_read_is_nothing() -> None:
 async def test_progress_is_logged_until_all_is_read(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "app.runtime.recovery")
     recovery = SimpleNamespace(in_recovery=True, active_offsets={"a": -1}, active_highwaters={"a": 99})
-    told = asyncio.create_task(tell_recovery(SimpleNamespace(tables=SimpleNamespace(recovery=recovery)), every=0.01))
+    progress = RecoveryProgress()
+    app = SimpleNamespace(tables=SimpleNamespace(recovery=recovery))
+    told = asyncio.create_task(tell_recovery(app, progress, every=0.01))
     steps = [(-1, "recovering: 0 of 100"), (24, "recovering: 25 of 100 changelog records (25 %)"), (74, "75 of 100")]
     async with asyncio.timeout(10):
         for at, words in steps:
             recovery.active_offsets["a"] = at
             await logged(caplog, words)
+            assert (progress.read, progress.records) == (at + 1, 100)
         recovery.in_recovery = False
         await logged(caplog, "recovering: 100 changelog records read in")
+    assert progress == RecoveryProgress()
     told.cancel()
 
 

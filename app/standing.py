@@ -1,0 +1,78 @@
+"""How a worker stands just now: what it holds, how far behind it is, what it recovers. For its metrics and probes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+import faust
+
+from agents.alerts import Alerts
+from agents.join import Join
+from agents.pane_events import partition_of
+from app.runtime.recovery import RecoveryProgress
+from app.runtime.settings import Settings
+from app.telemetry import metrics
+from app.telemetry.stream import StreamMetrics
+from topics.registry import REPORTS
+
+
+class Standing:
+    """Looked at from the agents' own loop, so nothing changes meanwhile."""
+
+    def __init__(self, app: faust.App, settings: Settings, stream: StreamMetrics, join: Join, alerts: Alerts) -> None:
+        self._app = app
+        self._settings = settings
+        self._stream = stream
+        self._join = join
+        self._alerts = alerts
+        self.recovery = RecoveryProgress()
+
+    def look(self) -> None:
+        """Set the gauges that are looked up."""
+        self._stream.lag(self._lag())
+        self._stream.firing(self._firing())
+        metrics.PENDING.set(self._join.pending)
+        metrics.RECOVERING.set(not self._recovered)
+        metrics.RECOVERY_LEFT.set(self.recovery.records - self.recovery.read)
+
+    def state(self) -> tuple[bool, Mapping[str, object]]:
+        """Whether its tables are complete and the agents run, and what `/ready` tells."""
+        ready = self._recovered
+        lag: Counter[str] = Counter()
+        held: Counter[str] = Counter()
+        for (topic, _), left in self._lag().items():
+            lag[topic] += left
+            held[topic] += 1
+        recovery = {"read": self.recovery.read, "records": self.recovery.records}
+        told = {"partitions": dict(held), "lag": dict(lag), "recovery": recovery}
+        return ready, {"status": "ready" if ready else "recovering", **told}
+
+    @property
+    def _recovered(self) -> bool:
+        consumer = self._app._consumer
+        return bool(
+            consumer is not None
+            and consumer.recovered == self._app.consumer_generation_id
+            and not self._app.rebalancing
+            and not self._app.tables.recovery.in_recovery
+        )
+
+    def _lag(self) -> dict[tuple[str, int], int]:
+        consumer = self._app._consumer
+        if consumer is None:
+            return {}
+        prefix = self._settings.prefix
+        return {
+            (tp.topic.removeprefix(prefix), tp.partition): max(0, (consumer.highwater(tp) or 0) - following)
+            for tp, following in consumer.held.items()
+        }
+
+    def _firing(self) -> Iterator[tuple[str, str, str]]:
+        """What fires in partitions that are held: of others the store may still know what was."""
+        consumer = self._app._consumer
+        name = REPORTS.full_name(self._settings.prefix)
+        held = set() if consumer is None else {tp.partition for tp in consumer.held if tp.topic == name}
+        for model, version, rule in self._alerts.firing():
+            if partition_of(model, version, self._settings.partitions) in held:
+                yield model, version, rule

@@ -1,0 +1,53 @@
+"""Bounds on the values that a label takes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from prometheus_client import Gauge
+
+OTHER = "other"
+
+
+class BoundedGauge:
+    """A gauge with at most so many label sets: the one that was set longest ago makes room for a new one."""
+
+    def __init__(self, gauge: Gauge, most: int) -> None:
+        self._gauge = gauge
+        self._most = most
+        self._known: OrderedDict[tuple[str, ...], None] = OrderedDict()
+
+    def set(self, labels: tuple[str, ...], value: float | None) -> None:
+        """Set the value for labels, in the gauge's order; None takes them away."""
+        if value is None:
+            if labels in self._known:
+                del self._known[labels]
+                self._gauge.remove(*labels)
+            return
+        self._known[labels] = None
+        self._known.move_to_end(labels)
+        if len(self._known) > self._most:
+            oldest, _ = self._known.popitem(last=False)
+            self._gauge.remove(*oldest)
+        self._gauge.labels(*labels).set(value)
+
+    def clear(self) -> None:
+        """Take all away."""
+        self._known.clear()
+        self._gauge.clear()
+
+
+class BoundedLabel:
+    """The first values that come are named; those that come when there are `most` are `other`."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: set[str] = set()
+
+    def of(self, value: str) -> str:
+        """The value to label with."""
+        if value not in self._known:
+            if len(self._known) >= self._most:
+                return OTHER
+            self._known.add(value)
+        return value

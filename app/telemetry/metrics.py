@@ -1,0 +1,132 @@
+"""Every metric, declared once: what a worker tells and what the API tells.
+
+Labels whose values come from outside (models, features, reasons) are bounded by `bounds.py`: what is beyond is left out
+or counted under `other`, so that no producer can make a monitoring system grow.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+WORKER = CollectorRegistry()
+"""What `/metrics` of a worker shows."""
+API = CollectorRegistry()
+"""What `/metrics` of the API shows."""
+
+for registry in (WORKER, API):
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+
+QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SLOW = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+VERSION = ("model", "model_version")
+
+# How much is read, and how far behind
+
+RECORDS_READ = Counter(
+    "driftline_records_read", "Records that an agent has taken, by topic.", ["topic"], registry=WORKER
+)
+RUN_SECONDS = Histogram(
+    "driftline_run_seconds", "Time that an agent took for one run of records.", ["agent"], buckets=QUICK,
+    registry=WORKER,
+)  # fmt: skip
+LAG = Gauge(
+    "driftline_lag_records", "Records of a partition that this worker holds and has not applied yet.",
+    ["topic", "partition"], registry=WORKER,
+)  # fmt: skip
+PARTITIONS_HELD = Gauge(
+    "driftline_partitions_held", "Partitions that this worker reads, by topic.", ["topic"], registry=WORKER
+)
+RECOVERING = Gauge(
+    "driftline_recovering", "1 while partitions change hands or state is read from its changelogs.", registry=WORKER
+)
+RECOVERY_LEFT = Gauge(
+    "driftline_recovery_left_records", "Changelog records that the recovery under way has still to read.",
+    registry=WORKER,
+)  # fmt: skip
+PENDING = Gauge(
+    "driftline_pending_predictions", "Predictions that wait for their truth in this worker's memory.", registry=WORKER
+)
+DEAD_LETTERS = Counter(
+    "driftline_dead_letters", "Records set aside to the dead letters, by the kind of reason.", ["topic", "reason"],
+    registry=WORKER,
+)  # fmt: skip
+
+# What comes of it, and when
+
+PANE_LATENCY = Histogram(
+    "driftline_pane_latency_seconds",
+    "From when the broker took the oldest record that a pane tells of until Kafka has the pane.",
+    buckets=SLOW, registry=WORKER,
+)  # fmt: skip
+REPORT_LATENCY = Histogram(
+    "driftline_report_latency_seconds",
+    "From when the broker took the newest pane that led to a report until Kafka has the report.",
+    ["kind"], buckets=SLOW, registry=WORKER,
+)  # fmt: skip
+REPORT_DELAY = Histogram(
+    "driftline_report_delay_seconds",
+    "From the window's end in event time until its report; replayed files are in the last bucket.",
+    ["kind"], buckets=SLOW, registry=WORKER,
+)  # fmt: skip
+PUBLISHED = Counter("driftline_records_published", "Records sent to Kafka, by topic.", ["topic"], registry=WORKER)
+PUBLISHED_BYTES = Counter(
+    "driftline_published_bytes", "Bytes of values sent to Kafka, by topic.", ["topic"], registry=WORKER
+)
+REPORTS = Counter("driftline_reports", "Reports issued, those issued again included.", ["kind"], registry=WORKER)
+
+# The newest window of each model version
+
+WINDOW_PREDICTIONS = Gauge(
+    "driftline_window_predictions", "Predictions in the newest window that was judged.", VERSION, registry=WORKER
+)
+DRIFT_SHARE = Gauge(
+    "driftline_drift_share_ratio", "Share of features that have drifted in the newest window.", VERSION,
+    registry=WORKER,
+)  # fmt: skip
+DRIFT_DETECTED = Gauge(
+    "driftline_drift_detected", "1 where the newest window's data has drifted.", VERSION, registry=WORKER
+)
+DRIFT_STATISTIC = Gauge(
+    "driftline_drift_statistic", "A feature's distance from its reference in the newest window.",
+    [*VERSION, "feature", "test"], registry=WORKER,
+)  # fmt: skip
+METRIC_VALUE = Gauge(
+    "driftline_metric_value", "A performance metric of the newest window; basis is realised or estimated.",
+    [*VERSION, "metric", "basis"], registry=WORKER,
+)  # fmt: skip
+METRIC_BASELINE = Gauge(
+    "driftline_metric_baseline", "The same metric on the reference.", [*VERSION, "metric", "basis"], registry=WORKER
+)
+COVERAGE = Gauge(
+    "driftline_feedback_coverage_ratio", "Share of the newest window's predictions with feedback.", VERSION,
+    registry=WORKER,
+)  # fmt: skip
+
+# Who is told
+
+ALERTS_FIRING = Gauge("driftline_alerts_firing", "Alerts that fire now, by rule.", [*VERSION, "rule"], registry=WORKER)
+ALERTS = Counter("driftline_alerts", "Transitions of alerts.", ["status", "level"], registry=WORKER)
+DELIVERIES = Counter(
+    "driftline_deliveries", "Alerts told through a channel, or given up.", ["channel", "outcome"], registry=WORKER
+)
+
+# The API
+
+API_REQUESTS = Counter(
+    "driftline_api_requests", "Requests answered, by route and status.", ["method", "route", "status"], registry=API
+)
+API_SECONDS = Histogram(
+    "driftline_api_request_seconds", "Time until the answer to a request began, by route.", ["method", "route"],
+    buckets=QUICK, registry=API,
+)  # fmt: skip
+API_REQUEST_BYTES = Counter(
+    "driftline_api_request_bytes", "Bytes of bodies, as their senders declare them.", ["route"], registry=API
+)
+API_EVENTS = Counter(
+    "driftline_api_events", "Events given to the API, by topic and outcome (accepted, rejected).",
+    ["topic", "outcome"], registry=API,
+)  # fmt: skip
+API_READY = Gauge("driftline_api_ready", "1 once the broker answers and the views are loaded.", registry=API)

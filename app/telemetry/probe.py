@@ -1,0 +1,72 @@
+"""A worker's HTTP: `/metrics`, `/ready` and `/health`, served by the loop that the agents run in.
+
+That it answers at all says that the loop goes on; that is what `/health` is for.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app.telemetry.metrics import WORKER
+
+CLOSE_SECONDS = 0.5
+
+
+class Probe:
+    """Serves while its context lasts. `look` sets the gauges that are looked up, before each answer of `/metrics`.
+
+    `state` answers whether the worker is ready, and what `/ready` tells.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        look: Callable[[], None],
+        state: Callable[[], tuple[bool, Mapping[str, object]]],
+    ) -> None:
+        self._listening = listening
+        self._look = look
+        self._state = state
+        app = web.Application()
+        app.add_routes([
+            web.get("/metrics", self._metrics), web.get("/ready", self._ready), web.get("/health", self._health),
+        ])  # fmt: skip
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._listening).start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def address(self) -> str:
+        """Where it answers."""
+        host, port = self._listening.getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        self._look()
+        return web.Response(body=generate_latest(WORKER), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        ready, told = self._state()
+        return _json(told, 200 if ready else 503)
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return _json({"status": "healthy"}, 200)
+
+
+def _json(told: object, status: int) -> web.Response:
+    return web.Response(body=msgspec.json.encode(told), status=status, content_type="application/json")

@@ -1,0 +1,154 @@
+"""What a worker counts, a run at a time: no metric is touched for a single record."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from app.telemetry import metrics
+from app.telemetry.bounds import OTHER, BoundedGauge, BoundedLabel
+from app.telemetry.findings import Findings
+from topics.events import AnyReport, Level, PaneEvent, PanePartial
+from topics.registry import ALERTS, DELIVERIES, Topic
+
+MOST_REASONS = 50
+MOST_CHANNELS = 50
+MOST_PARTITIONS = 64
+"""Partitions of a topic with a lag of their own; the rest is summed up under `other`."""
+MOST_FIRING = 1000
+
+Handler = Callable[[int, int, list[Any], bool], Awaitable[None]]
+
+_NAMES = re.compile(r"'[^']*'")
+
+
+class _Alert(msgspec.Struct):
+    status: str
+    level: Level
+
+
+class _Delivery(msgspec.Struct):
+    channel: str
+    outcome: str
+
+
+_alert, _delivery = msgspec.json.Decoder(_Alert), msgspec.json.Decoder(_Delivery)
+
+
+class StreamMetrics:
+    """One worker's. `wall`: seconds since the epoch."""
+
+    def __init__(self, wall: Callable[[], float] = time.time) -> None:
+        self._wall = wall
+        self._findings = Findings()
+        self._reasons = BoundedLabel(MOST_REASONS)
+        self._channels = BoundedLabel(MOST_CHANNELS)
+        self._firing = BoundedGauge(metrics.ALERTS_FIRING, MOST_FIRING)
+        self._oldest: dict[int, float] = {}
+        self._newest_pane: float | None = None
+
+    def measured(self, agent: str, topics: Sequence[Topic], handle: Handler) -> Handler:
+        """The same handler, its runs counted and timed; ticks are not."""
+        counts = [metrics.RECORDS_READ.labels(topic.name) for topic in topics]
+        seconds = metrics.RUN_SECONDS.labels(agent)
+
+        async def measured(partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+            if not run:
+                await handle(partition, topic, run, caught_up)
+                return
+            began = time.perf_counter()
+            await handle(partition, topic, run, caught_up)
+            seconds.observe(time.perf_counter() - began)
+            counts[topic].inc(len(run))
+
+        return measured
+
+    # From a record to its pane, from a pane to its report
+
+    def joining(self, partition: int, run: Sequence[Any]) -> None:
+        """A run is about to be counted into panes."""
+        if run:
+            self._oldest.setdefault(partition, run[0].timestamp / 1000.0)
+
+    def panes(self, events: Sequence[PaneEvent]) -> None:
+        """Kafka has these panes."""
+        now = self._wall()
+        for partition in {event.partition for event in events if isinstance(event, PanePartial)}:
+            oldest = self._oldest.pop(partition, None)
+            if oldest is not None:
+                metrics.PANE_LATENCY.observe(max(0.0, now - oldest))
+
+    def judging(self, run: Sequence[Any]) -> None:
+        """A run of panes (or a tick) is about to be judged."""
+        self._newest_pane = run[-1].timestamp / 1000.0 if run else None
+
+    def reported(self, report: AnyReport) -> None:
+        """Kafka has this report."""
+        kind, now = str(report.__struct_config__.tag), self._wall()
+        metrics.REPORTS.labels(kind).inc()
+        metrics.REPORT_DELAY.labels(kind).observe(max(0.0, now - report.window_end.timestamp()))
+        if self._newest_pane is not None:
+            metrics.REPORT_LATENCY.labels(kind).observe(max(0.0, now - self._newest_pane))
+        self._findings.take(report)
+
+    # What is sent
+
+    def published(self, topic: Topic, values: Iterable[bytes | None]) -> None:
+        """Kafka has these."""
+        sizes = [len(value or b"") for value in values]
+        metrics.PUBLISHED.labels(topic.name).inc(len(sizes))
+        metrics.PUBLISHED_BYTES.labels(topic.name).inc(sum(sizes))
+
+    def told(self, topic: Topic, value: bytes) -> None:
+        """Kafka has this alert, or what came of telling it."""
+        if topic is ALERTS:
+            alert = _alert.decode(value)
+            metrics.ALERTS.labels(alert.status, alert.level).inc()
+        elif topic is DELIVERIES:
+            delivery = _delivery.decode(value)
+            metrics.DELIVERIES.labels(self._channels.of(delivery.channel), delivery.outcome).inc()
+
+    def dead_letters(self, topic: str, reasons: Iterable[str]) -> None:
+        """These were set aside. A reason's names and values are left out of its label."""
+        for reason, n in Counter(map(kind_of, reasons)).items():
+            metrics.DEAD_LETTERS.labels(topic, self._reasons.of(reason)).inc(n)
+
+    # When somebody looks
+
+    def lag(self, left: Mapping[tuple[str, int], int]) -> None:
+        """Records that are not applied yet, by topic and partition held."""
+        metrics.LAG.clear()
+        metrics.PARTITIONS_HELD.clear()
+        held: Counter[str] = Counter()
+        rest: Counter[str] = Counter()
+        for (topic, partition), records in sorted(left.items()):
+            held[topic] += 1
+            if held[topic] <= MOST_PARTITIONS:
+                metrics.LAG.labels(topic, str(partition)).set(records)
+            else:
+                rest[topic] += records
+        for topic, records in rest.items():
+            metrics.LAG.labels(topic, OTHER).set(records)
+        for topic, n in held.items():
+            metrics.PARTITIONS_HELD.labels(topic).set(n)
+
+    def firing(self, alerts: Iterable[tuple[str, str, str]]) -> None:
+        """The model, version and rule of each alert that fires."""
+        self._firing.clear()
+        for labels, n in Counter(alerts).items():
+            self._firing.set(labels, n)
+
+    def forget(self) -> None:
+        """Partitions change hands."""
+        self._findings.forget()
+        self._oldest.clear()
+
+
+def kind_of(reason: str) -> str:
+    """A dead letter's reason without the names and values in it."""
+    return _NAMES.sub("…", reason.partition(":")[0])[:80]
