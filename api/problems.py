@@ -75,7 +75,11 @@ def install(app: FastAPI) -> None:
         wrong = [f"{problem['loc'][-1]}: {problem['msg'].lower()}" for problem in error.errors()]
         return Problem(422, "; ".join(wrong)).response()
 
+    async def on_depth(_: Request, __: Exception) -> Response:
+        return Problem(413, "the body is nested too deeply").response()
+
     app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RecursionError, on_depth)  # the decoders', whose depth is bounded by Python's
     app.add_exception_handler(BrokerUnavailable, on_unavailable)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_parameter)
