@@ -18,7 +18,6 @@ T_co = TypeVar("T_co", covariant=True)
 MAX_ITEMS = 10_000
 
 NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
-CLOUD_EVENTS = frozenset({"application/cloudevents+json", "application/cloudevents-batch+json"})
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -26,13 +25,6 @@ class Rejection(msgspec.Struct, frozen=True):
 
     index: int
     error: str
-
-
-class _CloudEvent(msgspec.Struct, frozen=True):
-    """A CloudEvents 1.0 envelope in structured mode: what it carries is the item."""
-
-    specversion: str
-    data: msgspec.Raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +53,7 @@ def decode_one(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 def decode_items(
     body: bytes, content_type: str, decoder: msgspec.json.Decoder[T], check: Callable[[T], str]
 ) -> Items[T]:
-    """An object, a list, or lines of objects; each may be a CloudEvent where the content type says so.
+    """An object, a list, or lines of objects.
 
     `check` answers what is wrong with a decoded item, or nothing. Raises Problem 400 where the body is no JSON at
     all or empty, 413 beyond MAX_ITEMS.
@@ -79,7 +71,7 @@ def decode_items(
     rejected: list[Rejection] = []
     for index, document in enumerate(documents):
         try:
-            item = decoder.decode(_unwrapped(document) if kind in CLOUD_EVENTS else document)
+            item = decoder.decode(document)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             rejected.append(Rejection(index, field_error(error)))
             continue
@@ -93,7 +85,7 @@ def decode_items(
 
 def _all_sound(body: bytes, kind: str, decoder: msgspec.json.Decoder[T], check: Callable[[T], str]) -> Items[T] | None:
     """A list without a fault in it, as nearly all are, decoded in one go; None where one by one is called for."""
-    if body[:1] != b"[" or kind in NDJSON or kind in CLOUD_EVENTS:
+    if body[:1] != b"[" or kind in NDJSON:
         return None
     try:
         items = _list_decoder(decoder.type).decode(body)  # type: ignore[arg-type]  # a type can be hashed
@@ -111,7 +103,6 @@ def _list_decoder(kind: type[T]) -> msgspec.json.Decoder[list[T]]:
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder(msgspec.Raw)
-_cloud_event = msgspec.json.Decoder(_CloudEvent)
 
 
 def _documents(body: bytes, kind: str) -> Sequence[bytes | msgspec.Raw]:
@@ -134,7 +125,3 @@ def _starts_lines(body: bytes) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True
-
-
-def _unwrapped(document: bytes | msgspec.Raw) -> msgspec.Raw:
-    return _cloud_event.decode(document).data

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from api.cloud_events import Envelope
 from topics.events import FeedbackEvent, Name, PredictionEvent, Scalar, Timestamp, to_epoch
 
 EARLIEST, LATEST = 0.0, 4_102_444_800.0
@@ -43,6 +44,14 @@ class IncomingPrediction(msgspec.Struct, frozen=True, kw_only=True):
 predictions = msgspec.json.Decoder(IncomingPrediction)
 feedback = msgspec.json.Decoder(FeedbackEvent)
 encode = msgspec.json.Encoder().encode
+
+
+def completed(event: IncomingPrediction, envelope: Envelope) -> IncomingPrediction:
+    """The prediction of a CloudEvent, whose id and time are its own where it gives none."""
+    return msgspec.structs.replace(
+        event, prediction_id=event.prediction_id or envelope.id,
+        timestamp=envelope.time if event.timestamp is None else event.timestamp,
+    )  # fmt: skip
 
 
 def wrong_prediction(event: IncomingPrediction) -> str:

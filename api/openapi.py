@@ -135,8 +135,13 @@ def _content(kind: type, bodies: Bodies) -> Document:
         return content
     cloud_event = {
         "type": "object",
-        "properties": {"specversion": {"type": "string"}, "data": one},
-        "required": ["specversion", "data"],
+        "properties": {
+            "specversion": {"const": "1.0"},
+            **{name: {"type": "string", "minLength": 1} for name in ("id", "source", "type")},
+            "time": {"type": "string", "format": "date-time"},
+            "data": one,
+        },
+        "required": ["specversion", "id", "source", "type", "data"],
     }
     return content | {
         "application/cloudevents+json": {"schema": cloud_event},

@@ -12,6 +12,7 @@ from typing import Annotated
 from aiokafka.errors import KafkaError
 from fastapi import Depends, Request
 
+from api.inference import Inferences
 from api.views import ReportsView
 from app.runtime.errors import BrokerUnavailable, TopicError
 from app.runtime.models_view import ModelsView
@@ -39,6 +40,7 @@ class Services:
         self.silences = SilencesView(settings)
         self.reports = ReportsView(settings)
         self.served = None if bundle is None else ServedView(settings)
+        self.inferences = Inferences(self.producer, self.models, settings.pairing_seconds)
         self.predicting = ThreadPoolExecutor(thread_name_prefix="predict")
         self.connected = asyncio.Event()
         self.trouble = "the views are still loading"
@@ -46,12 +48,17 @@ class Services:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Connect in the background, so that the API answers (503) before Kafka does."""
-        connecting = asyncio.create_task(self._connect(), name="connect")
+        tasks = [
+            asyncio.create_task(self._connect(), name="connect"),
+            asyncio.create_task(self.inferences.watch(), name="watch inferences"),
+        ]
         try:
             yield
         finally:
-            connecting.cancel()
-            await asyncio.gather(connecting, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.inferences.end()
             await asyncio.gather(self.reports.stop(), self._stop_views(), self.producer.stop())
             self.predicting.shutdown(wait=False, cancel_futures=True)
 

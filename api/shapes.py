@@ -15,12 +15,14 @@ from topics.events import AlertEvent, DriftReport, PerformanceReport, SilenceEve
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """How many events Kafka has, and those that were not taken.
 
-    `prediction_ids`: of the accepted in their order, where any was made here.
+    `prediction_ids`: of the accepted in their order, where any was made here. `waiting`: halves of inferences whose
+    other half has not come.
     """
 
     accepted: int
     rejected: list[Rejection]
     prediction_ids: list[str] | UnsetType = UNSET
+    waiting: int | UnsetType = UNSET
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
 from api.bodies import decode_items, read_body
+from api.cloud_events import are_cloud_events, decoded, envelopes_of
 from api.incoming import feedback, wrong_feedback
 from api.publishing import publish
 from api.services import Serving
@@ -18,7 +19,11 @@ router = APIRouter()
 async def post_feedback(request: Request, services: Serving) -> Response:
     """One or many: 200 once Kafka has those that are sound; where some are not, `status` is "partial"."""
     body = await read_body(request)
-    found = decode_items(body, request.headers.get("content-type", ""), feedback, wrong_feedback)
+    if are_cloud_events(request.headers):
+        envelopes = enumerate(envelopes_of(body, request.headers))
+        found = decoded(envelopes, feedback, wrong_feedback, lambda event, _: event)
+    else:
+        found = decode_items(body, request.headers.get("content-type", ""), feedback, wrong_feedback)
     rejected = await publish(services.producer, FEEDBACK, [event for _, event in found.accepted], found)
     if not rejected:
         return answer({"status": "success", "message": "Feedback recorded"})

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
-from api.bodies import decode_items, read_body
-from api.incoming import predictions, utc_now, wrong_prediction
+from api.bodies import Items, Rejection, decode_items, read_body
+from api.cloud_events import Envelope, are_cloud_events, decoded, envelopes_of
+from api.incoming import IncomingPrediction, completed, predictions, utc_now, wrong_prediction
+from api.inference import Half, is_inference
 from api.publishing import publish
-from api.services import Serving
+from api.services import Services, Serving
+from app.runtime.errors import BrokerUnavailable
 from topics.registry import PREDICTIONS
 
 router = APIRouter()
@@ -18,10 +23,41 @@ router = APIRouter()
 async def post_predictions(request: Request, services: Serving) -> Response:
     """An event, a list, NDJSON or CloudEvents: 202 once Kafka has those that are sound, the others by position.
 
-    `prediction_ids` are told, of the accepted in their order, where any was made here.
+    `prediction_ids` are told, of the accepted in their order, where any was made here. KServe's inference logger may
+    send here: `waiting` tells of requests and responses whose other half has not come yet; the model is its service,
+    or `model` in the URL, and the version is `model_version` there.
     """
     body = await read_body(request)
+    if are_cloud_events(request.headers):
+        return await _cloud_events(request, services, body)
     found = decode_items(body, request.headers.get("content-type", ""), predictions, wrong_prediction)
+    return answer(await _sent(services, found), 202)
+
+
+async def _cloud_events(request: Request, services: Services, body: bytes) -> Response:
+    model, version = request.query_params.get("model"), request.query_params.get("model_version")
+    now = time.monotonic()
+    halves: list[tuple[int, Half]] = []
+    others: list[tuple[int, Envelope | Rejection]] = []
+    for index, one in enumerate(envelopes_of(body, request.headers)):
+        if isinstance(one, Envelope) and is_inference(one):
+            halves.append((index, Half.of(one, model, version, now)))
+        else:
+            others.append((index, one))
+    taken = await services.inferences.take(halves)
+    found = decoded(others, predictions, wrong_prediction, completed)
+    both = Items([*found.accepted, *taken.accepted], [*found.rejected, *taken.rejected])
+    if taken.waiting and not both.accepted:
+        return answer({"accepted": 0, "rejected": both.rejected, "waiting": taken.waiting}, 202)
+    try:
+        told = await _sent(services, both)
+    except BrokerUnavailable:
+        services.inferences.wait_again(taken.pairs)
+        raise
+    return answer({**told, "waiting": taken.waiting} if taken.waiting else told, 202)
+
+
+async def _sent(services: Services, found: Items[IncomingPrediction]) -> dict[str, object]:
     now = utc_now()
     events = [item.event(now) for _, item in found.accepted]
     rejected = await publish(services.producer, PREDICTIONS, events, found)
@@ -30,4 +66,4 @@ async def post_predictions(request: Request, services: Serving) -> Response:
         lost = {one.index for one in rejected}
         positions = (index for index, _ in found.accepted)
         told["prediction_ids"] = [e.prediction_id for i, e in zip(positions, events, strict=True) if i not in lost]
-    return answer(told, 202)
+    return told

@@ -27,6 +27,10 @@ class DoorSettings(BaseSettings):
         256, ge=1, le=1 << 20, description="MiB of requests that may wait for their answers; beyond, 503."
     )
 
+    pairing_seconds: float = Field(
+        60.0, gt=0, le=3600, description="How long KServe's request and response wait for each other."
+    )
+
     @field_validator("keys_file")
     @classmethod
     def _home_of_keys(cls, value: Path | None) -> Path | None:

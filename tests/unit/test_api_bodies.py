@@ -44,11 +44,9 @@ LINES = b"\n".join([encoded(EVENT)] * 3)
         (encoded(EVENT, EVENT), "", [0, 1]),
         (LINES, "application/x-ndjson", [0, 1, 2]),
         (LINES + b"\n\n", "application/json", [0, 1, 2]),
-        (encoded({"specversion": "1.0", "data": EVENT}), "application/cloudevents+json", [0]),
-        (encoded(*[{"specversion": "1.0", "data": EVENT}] * 2), "application/cloudevents-batch+json", [0, 1]),
     ],
 )
-def test_one_a_list_lines_and_cloud_events_are_taken(body: bytes, kind: str, indices: list[int]) -> None:
+def test_one_a_list_and_lines_are_taken(body: bytes, kind: str, indices: list[int]) -> None:
     assert taken(body, kind) == indices
 
 
@@ -119,7 +117,7 @@ def test_a_list_is_taken_as_its_items_are_one_by_one(kinds: list[str]) -> None:
     assert list(at_once.rejected) == list(one_by_one.rejected)
 
 
-@given(st.binary(max_size=200), st.sampled_from(["", "application/x-ndjson", "application/cloudevents+json"]))
+@given(st.binary(max_size=200), st.sampled_from(["", "application/x-ndjson"]))
 def test_no_body_raises_anything_but_a_problem(body: bytes, kind: str) -> None:
     statuses = []
     try:
