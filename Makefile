@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml uv.lock
 	@$(BIN)/uv export -q --frozen --all-groups --no-group compare --no-emit-project -o $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --require-hashes -r $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m compileall -q agents api app topics
+	@$(BIN)/python -m compileall -q agents api app driftline topics
 	@touch $@
 
 $(BIN)/uv: Makefile
@@ -101,4 +101,4 @@ lock: $(BIN)/uv ## resolve the dependencies anew into uv.lock
 
 clean: ## remove .venv and every cache
 	rm -rf .venv $(COMPARE) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
-	find agents api app benchmarks tests topics -name __pycache__ -prune -exec rm -rf {} +
+	find agents api app benchmarks driftline tests topics -name __pycache__ -prune -exec rm -rf {} +

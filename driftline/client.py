@@ -1,0 +1,240 @@
+"""The client: events are logged at once and sent in batches behind the caller's back."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from driftline.buffer import Buffer, Item
+from driftline.encoding import encoded, name_of
+from driftline.http import pause_before, post
+from driftline.ledger import Ledger
+from driftline.losses import InvalidEvent, Loss, PredictFailed, Stats, Undelivered
+from driftline.sender import Sender
+
+log = logging.getLogger("driftline")
+
+PREDICTIONS, FEEDBACK = "/predictions", "/feedback"
+BATCH_BYTES = 4 << 20
+Number = Any
+"""A number, text or bool; numpy's scalars too."""
+
+
+class Client:
+    """Sends a model's predictions and their truth. Safe to share between threads, and usable after a fork.
+
+    `log` and `feedback` return at once and never raise, whatever becomes of the event: it waits in memory, at most
+    `buffer_events` and `buffer_bytes` of them, and goes in batches of `batch_size`, or after `flush_seconds`. A request
+    that fails in passing is tried again for `retry_seconds`. What is lost is counted in `stats`, told to `on_loss`
+    (in the sending thread) and now and then to the log. With `raises` what cannot be sent raises InvalidEvent, and
+    `flush` and `close` raise Undelivered where anything was lost since the last of them.
+    """
+
+    def __init__(  # noqa: PLR0913 (each stands for itself, by name)
+        self,
+        url: str = "http://127.0.0.1:8700",
+        *,
+        model: str = "",
+        model_version: str = "",
+        api_key: str | None = None,
+        batch_size: int = 500,
+        flush_seconds: float = 1.0,
+        buffer_events: int = 10_000,
+        buffer_bytes: int = 32 << 20,
+        timeout: float = 10.0,
+        retry_seconds: float = 300.0,
+        raises: bool = False,
+        on_loss: Callable[[Loss], None] | None = None,
+    ) -> None:
+        """Without `api_key` DRIFTLINE_API_KEY is taken. Durations are in seconds; `timeout` is that of a request."""
+        key = os.environ.get("DRIFTLINE_API_KEY") if api_key is None else api_key
+        self._headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
+        self._url, self._model, self._version = url, model, model_version
+        self._bounds = (buffer_events, buffer_bytes, batch_size, BATCH_BYTES, flush_seconds)
+        self._timeout, self._retry_seconds = timeout, retry_seconds
+        self._raises, self._on_loss = raises, on_loss
+        self._begin()
+        _clients.add(self)
+
+    def _begin(self) -> None:
+        """Begin with nothing: when made, and in the child after a fork, whose parent sends what there was."""
+        self._starting = threading.Lock()
+        self._ledger = Ledger(self._on_loss)
+        self._http = httpx.Client(base_url=self._url, headers=self._headers, timeout=self._timeout)
+        self._buffer = Buffer(*self._bounds)
+        self._sender = Sender(self._http, self._buffer, self._timeout, self._retry_seconds, self._ledger.lose)
+        self._thread: threading.Thread | None = None
+
+    def log(
+        self,
+        features: Mapping[str, Number],
+        prediction: Number,
+        *,
+        prediction_id: str | None = None,
+        probability: Number | Mapping[str, Number] | None = None,
+        timestamp: datetime | float | None = None,
+        model: str | None = None,
+        model_version: str | None = None,
+        metadata: Mapping[str, Number] | None = None,
+    ) -> str:
+        """Log a prediction made elsewhere; answers its id, which `feedback` needs. Without a `timestamp` it is now."""
+        event_id = uuid.uuid4().hex if prediction_id is None else prediction_id
+        self._log(PREDICTIONS, event_id, lambda: {
+            "prediction_id": name_of("prediction_id", event_id),
+            "model": name_of("model", self._model if model is None else model),
+            "model_version": name_of("model_version", self._version if model_version is None else model_version),
+            "timestamp": datetime.now(UTC) if timestamp is None else timestamp,
+            "features": _given("features", features), "prediction": _given("prediction", prediction),
+            "probability": probability, "metadata": metadata,
+        })  # fmt: skip
+        return event_id
+
+    def feedback(
+        self,
+        prediction_id: str,
+        actual: Number,
+        *,
+        timestamp: datetime | float | None = None,
+        metadata: Mapping[str, Number] | None = None,
+    ) -> None:
+        """Log the truth about a prediction; a later one corrects an earlier one."""
+        self._log(FEEDBACK, prediction_id, lambda: {
+            "prediction_id": name_of("prediction_id", prediction_id), "actual": _given("actual", actual),
+            "timestamp": timestamp, "metadata": metadata,
+        })  # fmt: skip
+
+    def predict(
+        self, features: Mapping[str, Number], *, request_id: str | None = None, timeout: float | None = None
+    ) -> dict[str, Any] | None:
+        """Ask the model that the API serves; its answer, or None where there is none within `timeout` seconds.
+
+        The API counts it as a prediction under `prediction_id`, which is `request_id` where that is given: asked
+        again it is the same prediction. With `raises` it raises PredictFailed, or InvalidEvent.
+        """
+        until = time.monotonic() + (self._timeout if timeout is None else timeout)
+        try:
+            asked = name_of("request_id", uuid.uuid4().hex if request_id is None else request_id)
+            document = encoded({"features": features, "request_id": asked})
+        except InvalidEvent as error:
+            self._no_prediction(error)
+            return None
+        attempt = 0
+        while True:
+            answer = post(self._http, "/predict", document, max(0.001, until - time.monotonic()))
+            if answer.sound:
+                return answer.body
+            pause = pause_before(attempt, answer)
+            attempt += 1
+            if not answer.again or time.monotonic() + pause >= until:
+                self._no_prediction(PredictFailed(answer.reason, answer.status or None))
+                return None
+            time.sleep(pause)
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Send all now and wait for it; whether nothing waits any more. With `raises` raises Undelivered."""
+        finished = self._buffer.flush(timeout)
+        if self._raises:
+            self._ledger.raise_losses()
+        return finished
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Send what waits, for at most so long; what is left then is lost. With `raises` raises Undelivered."""
+        atexit.unregister(self._at_exit)
+        self._buffer.close(timeout)
+        if self._thread is not None:
+            self._thread.join(timeout + 1.0)
+        for item in (left := self._buffer.rest()):
+            self._ledger.lose(
+                Loss(item.path, item.prediction_id, "closed", "the client was closed before it could be sent")
+            )
+        self._buffer.done(left)
+        self._http.close()
+        if self._raises:
+            self._ledger.raise_losses()
+
+    @property
+    def stats(self) -> Stats:
+        """What has become of the events."""
+        logged, lost = self._ledger.counts()
+        return Stats(
+            logged=logged, sent=self._sender.sent, lost=sum(lost.values()), buffered=self._buffer.unfinished,
+            retries=self._sender.retries, lost_by_kind=lost,
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close(30.0)
+        except Undelivered:
+            if error is None:
+                raise  # an error of the caller's own comes first
+
+    def _log(self, path: str, event_id: str, event: Callable[[], Mapping[str, object]]) -> None:
+        self._ledger.logged()
+        try:
+            document = encoded(event())
+        except InvalidEvent as error:
+            self._ledger.lose(Loss(path, str(event_id), "invalid", str(error)))
+            if self._raises:
+                raise
+            return
+        if self._buffer.put(Item(path, event_id, document)):
+            self._send()
+        elif self._buffer.closed:
+            self._ledger.lose(Loss(path, event_id, "closed", "the client is closed"))
+        else:
+            self._ledger.lose(
+                Loss(path, event_id, "full", "the buffer is full: the API takes no events, or too slowly")
+            )
+
+    def _send(self) -> None:
+        if self._thread is not None:
+            return
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._sender.run, name="driftline", daemon=True)
+                self._thread.start()
+                atexit.register(self._at_exit)
+
+    def _at_exit(self) -> None:
+        with contextlib.suppress(Undelivered):
+            self.close()
+
+    def _no_prediction(self, why: InvalidEvent | PredictFailed) -> None:
+        if self._raises:
+            raise why
+        log.warning("/predict: %s", why)
+
+
+def _given(field: str, value: Number) -> Number:
+    if value is None:
+        raise InvalidEvent(f"{field}: missing")
+    return value
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for client in list(_clients):
+        client._begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

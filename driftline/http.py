@@ -1,0 +1,86 @@
+"""One request, what came of it, and when to try again."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import random
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Statuses after which the same request may succeed."""
+LARGEST_ANSWER = 16 << 20
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `status` 0: nothing did. `after`: seconds that the API wants to be left alone, if it said so."""
+
+    status: int
+    body: dict[str, Any]
+    reason: str
+    after: float | None = None
+
+    @property
+    def sound(self) -> bool:
+        """Whether it did what was asked."""
+        return 200 <= self.status < 300
+
+    @property
+    def again(self) -> bool:
+        """Whether to try again."""
+        return self.status == 0 or self.status in AGAIN
+
+
+def post(http: httpx.Client, path: str, document: bytes, seconds: float) -> Answer:
+    """Send JSON. An answer that is not whole after `seconds`, too large, or no JSON object, counts as none."""
+    until = time.monotonic() + seconds
+    try:
+        with http.stream("POST", path, content=document, timeout=seconds) as response:
+            text = b""
+            for part in response.iter_bytes():
+                text += part
+                if time.monotonic() > until or len(text) > LARGEST_ANSWER:
+                    return Answer(0, {}, "the answer does not end")
+            return _read(response, text)
+    except httpx.TimeoutException:
+        return Answer(0, {}, f"no answer within {seconds:.3g} s")
+    except Exception as error:  # noqa: BLE001 - whatever ails the connection, there is no answer
+        return Answer(0, {}, f"{type(error).__name__}: {error}")
+
+
+def _read(response: httpx.Response, text: bytes) -> Answer:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    status = response.status_code
+    if not isinstance(body, dict):
+        if 200 <= status < 300:
+            return Answer(0, {}, f"{status} without a JSON object: is this Driftline?")
+        return Answer(status, {}, f"{status} {response.reason_phrase}", _retry_after(response))
+    return Answer(status, body, f"{status} {body.get('detail') or response.reason_phrase}", _retry_after(response))
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Seconds, from a number or a date."""
+    given = response.headers.get("retry-after", "").strip()
+    if given.isdigit():
+        return float(given)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(given).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return None
+
+
+def pause_before(attempt: int, answer: Answer) -> float:
+    """Seconds before the next attempt: what the API asked for, else twice as long each time; with jitter."""
+    doubled = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 20))
+    if answer.after is None:
+        return doubled * random.uniform(0.5, 1.0)
+    return answer.after + random.uniform(0.0, FIRST_PAUSE)

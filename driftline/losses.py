@@ -1,0 +1,52 @@
+"""What was not delivered, and how that is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["invalid", "full", "rejected", "given up", "closed"]
+"""Invalid: it could never be sent. Full: the buffer was. Rejected: by the API. Given up: no API for too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One event that will not arrive. `path` is `/predictions` or `/feedback`; `reason` holds no feature values."""
+
+    path: str
+    prediction_id: str
+    kind: Kind
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Totals since the client was made. `logged` is the sum of `sent`, `lost` and `buffered`."""
+
+    logged: int
+    sent: int
+    lost: int
+    buffered: int
+    retries: int
+    lost_by_kind: dict[Kind, int]
+
+
+class InvalidEvent(ValueError):
+    """An event that no API would take; starts with the field."""
+
+
+class Undelivered(Exception):
+    """Events were lost, and the client was made to say so (`raises=True`)."""
+
+    def __init__(self, lost: int, last: Loss | None) -> None:
+        why = "" if last is None else f"; the last one: {last.reason}"
+        super().__init__(f"{lost:,} events were not delivered{why}")
+        self.lost, self.last = lost, last
+
+
+class PredictFailed(Exception):
+    """No prediction was had, and the client was made to say so. `status`: the API's, None where there was no answer."""
+
+    def __init__(self, reason: str, status: int | None) -> None:
+        super().__init__(reason)
+        self.status = status

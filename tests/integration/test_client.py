@@ -1,0 +1,443 @@
+"""The Python client against a server that does as it is told: nothing is lost without being counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from app.runtime.settings import Settings
+from driftline import Client, InvalidEvent, Loss, PredictFailed, Undelivered
+from driftline.encoding import encoded
+from tests.integration.test_api import records_of
+from tests.receivers import Answer, Receiver, Request, answering, breaking_off, in_turn, raw, receiver
+from tests.stream import worker
+from topics.events import FeedbackEvent, PredictionEvent
+from topics.registry import FEEDBACK, PREDICTIONS
+
+pytestmark = pytest.mark.usefixtures("direct")
+
+
+@contextmanager
+def server(*answers: Answer) -> Iterator[Receiver]:
+    """A server in a thread of its own, since the client blocks where it waits."""
+    started: list[Receiver] = []
+    ready, loop = threading.Event(), asyncio.new_event_loop()
+    over = asyncio.Event()
+
+    async def serve() -> None:
+        async with receiver(in_turn(*answers)) as found:
+            started.append(found)
+            ready.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    ready.wait()
+    try:
+        yield started[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
+
+
+async def accepting(request: Request, writer: asyncio.StreamWriter) -> None:
+    """Takes all."""
+    told = {"accepted": len(json.loads(request.body)), "rejected": []}
+    await answering(202, json.dumps(told).encode())(request, writer)
+
+
+async def hanging(_request: Request, _writer: asyncio.StreamWriter) -> None:
+    """Never answers; the client ends it."""
+    await asyncio.sleep(0.6)
+
+
+made: list[Client] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """No connection is left open."""
+    yield
+    while made:
+        with suppress(Undelivered):
+            made.pop().close(0)
+
+
+def client_of(found: Receiver, **given: Any) -> Client:
+    made.append(Client(found.origin, **{"model": "m", "model_version": "1", "flush_seconds": 0.02, **given}))
+    return made[-1]
+
+
+def events(found: Receiver, path: str = "/predictions") -> list[dict[str, Any]]:
+    return [event for one in found.requests if f"POST {path} " in one.line for event in json.loads(one.body)]
+
+
+def lost(client: Client) -> dict[str, int]:
+    stats = client.stats
+    assert (stats.logged, stats.buffered) == (stats.sent + stats.lost, 0)
+    return {str(kind): count for kind, count in stats.lost_by_kind.items()}
+
+
+def test_importing_it_needs_httpx_alone() -> None:
+    heavy = "numpy msgspec faust fastapi pydantic pandas sklearn aiokafka orjson app topics api agents"
+    code = f"import sys, driftline; print([name for name in '{heavy}'.split() if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_what_is_logged_arrives_in_batches_with_its_id_time_and_key() -> None:
+    with server(accepting) as found:
+        before = datetime.now(UTC)
+        with client_of(found, api_key="secret", batch_size=10, flush_seconds=60) as client:
+            ids = [client.log({"age": i}, "stays", probability=0.25) for i in range(25)]
+            client.feedback(ids[0], "leaves")
+        assert [(e["prediction_id"], e["features"]) for e in events(found)] == [
+            (one, {"age": i}) for i, one in enumerate(ids)
+        ]
+        assert [len(json.loads(one.body)) for one in found.requests] == [10, 10, 5, 1]
+        assert events(found, "/feedback") == [{"prediction_id": ids[0], "actual": "leaves"}]
+        first = events(found)[0]
+        assert (first["model"], first["model_version"], first["prediction"], first["probability"]) == (
+            "m", "1", "stays", 0.25,
+        )  # fmt: skip
+        assert before <= datetime.fromisoformat(first["timestamp"]) <= datetime.now(UTC)
+        assert {one.headers["authorization"] for one in found.requests} == {"Bearer secret"}
+        assert client.stats.sent == 26
+        assert lost(client) == {}
+
+
+def test_a_few_events_go_after_a_while_without_being_asked() -> None:
+    arrived = threading.Event()
+
+    async def telling(request: Request, writer: asyncio.StreamWriter) -> None:
+        await accepting(request, writer)
+        arrived.set()
+
+    with server(telling) as found:
+        client = client_of(found)
+        client.log({"x": 1}, 1)
+        assert arrived.wait(10)
+        client.close()
+
+
+def test_the_key_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTLINE_API_KEY", "from-there")
+    with server(accepting) as found:
+        with client_of(found) as client:
+            client.log({}, 1)
+        assert found.requests[0].headers["authorization"] == "Bearer from-there"
+
+
+REFUSING = raw(b"")
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [answering(503), answering(500), answering(429), answering(502, b"<html>"), answering(200, b"<html>hello</html>"),
+     breaking_off(202), REFUSING],
+    ids=["503", "500", "429", "502", "a page", "half an answer", "no answer"],
+)  # fmt: skip
+def test_what_fails_in_passing_is_sent_again_under_the_same_ids(trouble: Answer) -> None:
+    with server(trouble, trouble, accepting) as found:
+        with client_of(found) as client:
+            ids = [client.log({"x": i}, 1) for i in range(3)]
+            assert client.flush()
+        assert {one.body for one in found.requests[1:]} == {found.requests[0].body}
+        assert len(found.requests) == 3
+        assert client.stats.retries == 2
+        assert [event["prediction_id"] for event in json.loads(found.requests[-1].body)] == ids
+        assert lost(client) == {}
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_retry_after_is_honoured(form: str) -> None:
+    at: list[float] = []
+
+    async def busy(request: Request, writer: asyncio.StreamWriter) -> None:
+        at.append(time.time())
+        told = "1" if form == "seconds" else format_datetime(datetime.fromtimestamp(int(at[0]) + 2, UTC), usegmt=True)
+        await answering(429, b"{}", Retry_After=told)(request, writer)
+
+    async def later(request: Request, writer: asyncio.StreamWriter) -> None:
+        at.append(time.time())
+        await accepting(request, writer)
+
+    with server(busy, later) as found, client_of(found) as client:
+        client.log({}, 1)
+        assert client.flush()
+    assert at[1] >= (at[0] + 1 if form == "seconds" else int(at[0]) + 2)
+    assert lost(client) == {}
+
+
+def test_an_api_that_hangs_is_given_up_in_time_and_the_loss_is_told() -> None:
+    told: list[Loss] = []
+    with server(hanging) as found:
+        client = client_of(found, timeout=0.1, retry_seconds=0.25, on_loss=told.append)
+        one = client.log({"x": 1}, 1)
+        assert client.flush(5)
+        client.close()
+    assert lost(client) == {"given up": 1}
+    assert [(loss.prediction_id, loss.kind, loss.reason) for loss in told] == [
+        (one, "given up", "no answer within 0.1 s")
+    ]
+
+
+def test_closing_waits_no_longer_than_it_may_and_counts_what_is_left() -> None:
+    with server(answering(503, b"{}", Retry_After="100")) as found:
+        client = client_of(found, batch_size=2)
+        for i in range(5):
+            client.log({"x": i}, 1)
+        assert not client.flush(0.2)
+        started = time.monotonic()
+        client.close(0.2)
+        assert time.monotonic() - started < 3
+        client.log({"x": 9}, 1)
+        client.close()
+    assert lost(client) == {"closed": 6}
+
+
+def test_partial_failure_is_counted_by_event() -> None:
+    told: list[Loss] = []
+    some = answering(202, b'{"accepted": 2, "rejected": [{"index": 1, "error": "timestamp: wrong"}]}')
+    none = answering(422, b'{"detail": "none", "rejected": [{"index": 0, "error": "model: missing"}]}')
+    with server(some, none) as found, client_of(found, flush_seconds=60, on_loss=told.append) as client:
+        ids = [client.log({"x": i}, 1) for i in range(3)]
+        client.flush()
+        other = client.log({}, 1)
+    assert client.stats.sent == 2
+    assert lost(client) == {"rejected": 2}
+    assert [(one.prediction_id, one.reason) for one in told] == [
+        (ids[1], "timestamp: wrong"),
+        (other, "model: missing"),
+    ]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 302])
+def test_what_would_fail_again_is_not_sent_again(status: int) -> None:
+    with server(answering(status, b'{"detail": "no such key"}', Location="/elsewhere")) as found:
+        with client_of(found) as client:
+            client.log({}, 1)
+            client.flush()
+        assert len(found.requests) == 1
+    assert lost(client) == {"rejected": 1}
+
+
+def test_a_batch_that_is_too_large_goes_in_halves() -> None:
+    async def small_only(request: Request, writer: asyncio.StreamWriter) -> None:
+        items = json.loads(request.body)
+        bad = len(items) > 2 or any(item["features"]["x"] == 6 for item in items)
+        await (answering(413, b'{"detail": "too large"}') if bad else accepting)(request, writer)
+
+    with server(small_only) as found, client_of(found, flush_seconds=60) as client:
+        for i in range(8):
+            client.log({"x": i}, 1)
+        client.flush()
+    assert client.stats.sent == 7
+    assert lost(client) == {"rejected": 1}
+
+
+def test_memory_is_bounded_and_what_does_not_fit_is_counted() -> None:
+    with server(hanging) as found:
+        by_events = client_of(found, buffer_events=10, flush_seconds=60)
+        by_bytes = client_of(found, buffer_bytes=3000, flush_seconds=60)
+        for _ in range(25):
+            by_events.log({"x": "y" * 500}, 1)
+            by_bytes.log({"x": "y" * 500}, 1)
+        assert (by_events.stats.buffered, by_events.stats.lost_by_kind) == (10, {"full": 15})
+        assert (by_bytes.stats.buffered, by_bytes.stats.lost_by_kind) == (4, {"full": 21})
+        for client in (by_events, by_bytes):
+            client.close(0)
+            assert lost(client)["closed"] == client.stats.logged - client.stats.lost_by_kind["full"]
+
+
+def test_many_threads_share_one_client() -> None:
+    with server(accepting) as found:
+        with client_of(found, batch_size=50, flush_seconds=0.001, buffer_events=100_000) as client:
+
+            def log_many(part: int) -> None:
+                for i in range(500):
+                    client.log({"x": i}, 1, prediction_id=f"{part}-{i}")
+
+            threads = [threading.Thread(target=log_many, args=(part,)) for part in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert client.flush()
+        ids = [event["prediction_id"] for event in events(found)]
+    assert sorted(ids) == sorted(f"{part}-{i}" for part in range(8) for i in range(500))
+    assert client.stats.sent == 4000
+    assert lost(client) == {}
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"features": {"x": [1]}}, "features.x: list is no number"),
+    ({"features": {"x": np.zeros(2)}}, "features.x: ndarray is not one value"),
+    ({"features": {"x": "\ud800"}}, "surrogate"),
+    ({"features": {"x": 10**5000}}, "too many digits"),
+    ({"features": {"x": "y" * (1 << 20)}}, "at most 1,048,576"),
+    ({"features": [1]}, "features: list"),
+    ({"features": None}, "features: missing"),
+    ({"prediction": None}, "prediction: missing"),
+    ({"prediction": float("nan")}, "prediction: must be a finite number"),
+    ({"probability": float("inf")}, "probability: must be a finite number"),
+    ({"timestamp": datetime(2026, 1, 1)}, "timestamp: a time needs its zone"),  # noqa: DTZ001 (that is the subject)
+    ({"prediction_id": ""}, "prediction_id: must be"),
+    ({"model": "x" * 201}, "model: must be"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "reason"), BAD, ids=[reason for _, reason in BAD])
+def test_what_cannot_be_sent_never_raises_unless_asked(wrong: dict[str, Any], reason: str) -> None:
+    told: list[Loss] = []
+    event = {"features": {"x": 1}, "prediction": 1, **wrong}
+    client = Client("http://127.0.0.1:1", model="m", model_version="1", on_loss=told.append)
+    client.log(**event)
+    assert reason in told[0].reason
+    assert lost(client) == {"invalid": 1}
+    strict = Client("http://127.0.0.1:1", model="m", model_version="1", raises=True)
+    with pytest.raises(InvalidEvent, match=reason):
+        strict.log(**event)
+
+
+def test_values_as_models_have_them_become_json() -> None:
+    event = {
+        "prediction": np.int64(3),
+        "features": {
+            "a": np.float32(0.5), "b": np.bool_(True), "c": float("nan"), "d": np.float64("nan"),
+            "e": float("-inf"), "f": None, "g": np.str_("x"), "h": np.array([7]),
+        },
+        "probability": {"yes": np.float64(0.25)}, "metadata": None,
+    }  # fmt: skip
+    assert json.loads(encoded(event)) == {
+        "prediction": 3,
+        "features": {"a": 0.5, "b": True, "c": None, "d": None, "e": "-Infinity", "f": None, "g": "x", "h": 7},
+        "probability": {"yes": 0.25},
+    }
+
+
+def test_with_raises_flush_and_the_end_say_what_was_lost() -> None:
+    with server(answering(401, b'{"detail": "a key is needed"}')) as found:
+        client = client_of(found, raises=True)
+        client.log({}, 1)
+        with pytest.raises(Undelivered, match="1 events were not delivered; the last one: 401 a key is needed"):
+            client.flush()
+        client.flush()
+        with pytest.raises(Undelivered), client:
+            client.log({}, 1)
+        other = client_of(found, raises=True)
+        with pytest.raises(KeyError), other:
+            log_and_fail(other)
+
+
+def log_and_fail(client: Client) -> None:
+    client.log({}, 1)
+    raise KeyError("the caller's own comes first")
+
+
+def test_predict_asks_again_under_one_id_and_answers() -> None:
+    with server(answering(503, b"{}", Retry_After="0"), answering(200, b'{"prediction": 1}')) as found:
+        client = client_of(found)
+        assert client.predict({"age": np.int64(30)}) == {"prediction": 1}
+        asked = [json.loads(one.body) for one in found.requests]
+        assert asked[0] == asked[1]
+        assert asked[0]["features"] == {"age": 30}
+        client.predict({"age": 1}, request_id="mine")
+        assert json.loads(found.requests[-1].body)["request_id"] == "mine"
+
+
+def test_predict_that_fails_is_none_or_raises_when_asked() -> None:
+    with server(answering(400, b'{"detail": "missing features: age"}')) as found:
+        assert client_of(found).predict({}) is None
+        with pytest.raises(PredictFailed, match="missing features: age") as failed:
+            client_of(found, raises=True).predict({})
+        assert failed.value.status == 400
+    with server(hanging) as found:
+        started = time.monotonic()
+        assert client_of(found).predict({}, timeout=0.2) is None
+        assert time.monotonic() - started < 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_process_sends_its_own_and_no_event_twice() -> None:
+    code = """if True:
+        import os, sys
+        from driftline import Client
+        client = Client(sys.argv[1], model="m", model_version="1", flush_seconds=60)
+        client.log({}, 1, prediction_id="parent")
+        child = os.fork()
+        client.log({}, 1, prediction_id="child" if child == 0 else "parent-2")
+        client.close()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+    """
+    with server(accepting) as found:
+        subprocess.run([sys.executable, "-c", code, found.origin], check=True, timeout=60)
+        assert sorted(event["prediction_id"] for event in events(found)) == ["child", "parent", "parent-2"]
+
+
+def test_a_program_that_ends_without_closing_sends_what_waits() -> None:
+    code = """if True:
+        import sys
+        from driftline import Client
+        Client(sys.argv[1], model="m", model_version="1", flush_seconds=60).log({}, 1, prediction_id="last")
+    """
+    with server(accepting) as found:
+        subprocess.run([sys.executable, "-c", code, found.origin], check=True, timeout=60)
+        assert [event["prediction_id"] for event in events(found)] == ["last"]
+
+
+def test_a_loss_is_told_in_the_log_without_feature_values_and_not_each_time(caplog: pytest.LogCaptureFixture) -> None:
+    def fails(_: Loss) -> None:
+        raise RuntimeError("the caller's own trouble")
+
+    client = Client("http://127.0.0.1:1", model="m", model_version="1", on_loss=fails)
+    for _ in range(3):
+        client.log({"x": ["secret-value"]}, 1)
+    warnings = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "features.x" in warnings[0]
+    assert "secret-value" not in caplog.text
+
+
+# The real API, and a real Kafka
+
+
+async def test_all_arrives_though_the_api_comes_later(settings: Settings) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    settings = settings.model_copy(update={"api_port": port})
+    url = f"http://127.0.0.1:{port}"
+    told: list[Loss] = []
+    with Client(url, model="m", model_version="1", flush_seconds=0.01, timeout=5, on_loss=told.append) as client:
+        ids = [client.log({"x": i}, "yes", probability=0.5) for i in range(1000)]
+        for one in ids:
+            client.feedback(one, "no")
+        with worker(settings, "api", ("-m", "app.cli", "api")):
+            assert await asyncio.to_thread(client.flush, 60)
+            wrong = client.log({"x": 1}, "yes", timestamp=1.7e12)
+            assert await asyncio.to_thread(client.flush)
+    assert client.stats.retries > 0
+    assert client.stats.sent == 2000
+    assert lost(client) == {"rejected": 1}
+    assert [(loss.prediction_id, loss.reason.partition(":")[0]) for loss in told] == [(wrong, "timestamp")]
+    predictions = [msgspec.json.decode(r.value, type=PredictionEvent) for r in await records_of(settings, PREDICTIONS)]
+    assert {event.prediction_id: event.features["x"] for event in predictions} == {one: i for i, one in enumerate(ids)}
+    feedback = [msgspec.json.decode(r.value, type=FeedbackEvent) for r in await records_of(settings, FEEDBACK)]
+    assert {event.prediction_id for event in feedback} == set(ids)
