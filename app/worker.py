@@ -48,6 +48,7 @@ from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import ensure_topics
 from app.runtime.transport import Log
 from app.runtime.watchdog import Watchdog, end_process
+from app.runtime.watching import Watching
 from app.standing import Standing
 from app.telemetry.probe import Probe
 from app.telemetry.stream import StreamMetrics
@@ -83,7 +84,8 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.producer = producer
-        self.models = models
+        self.watching = Watching(settings, models)
+        self._of_itself = self.watching.of(SELF, Monitoring(), {})
         self.app = make_app(settings)
         tables = {n: make_table(self.app, n, settings.partitions) for n in ("join", "windows", "alerts", "notify")}
         watched = [topic.full_name(settings.prefix) for topic in (PREDICTIONS, FEEDBACK, PANES, REPORTS)]
@@ -112,9 +114,8 @@ class Worker:
 
     def _monitoring(self, model: str, version: str) -> Monitoring | None:
         if (model, version) == (SELF, self.settings.group):
-            return Monitoring()
-        found = self.models.get(model, version)
-        return None if found is None else found.monitoring
+            return self._of_itself
+        return self.watching.get(model, version)
 
     def _log_of(self, partition: int, topic: int) -> Log | None:
         name = SOURCES[topic].full_name(self.settings.prefix)

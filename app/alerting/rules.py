@@ -46,8 +46,8 @@ def verdicts_of(report: AnyReport, monitoring: Monitoring) -> list[Verdict]:
 
 def _in_force(verdict: Verdict, report: AnyReport, alerting: Alerting) -> Verdict:
     if not rule_of(verdict, alerting).enabled:
-        setting = f"alerting.{verdict.rule}.enabled"
-        return off(verdict.rule, verdict.subject, f"{setting} is false")
+        reason = f"the rule {verdict.rule} is switched off (driftline alerts rules says where)"
+        return off(verdict.rule, verdict.subject, reason)
     if verdict.state == "off" or report.sufficient:
         return verdict
     return replace(verdict, state="insufficient", severe=False)

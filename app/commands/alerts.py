@@ -11,6 +11,7 @@ import typer
 from app.commands import silence
 from app.commands.common import AsJson, Bootstrap, Prefix, connected, print_json, print_table, settings_of
 from app.commands.redeliver import redeliver
+from app.commands.rules import rules
 
 if TYPE_CHECKING:
     from app.alerting.delivery import Outcome
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(silence.app, name="silence")
 app.command()(redeliver)
+app.command()(rules)
 
 OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
 Firing = Annotated[bool, typer.Option("--firing", help="Only what is firing now.")]
@@ -29,12 +31,13 @@ Every = Annotated[bool, typer.Option("--all", help="Every transition, not only e
 
 @app.callback()
 def group() -> None:
-    """What is firing and has been, what is silenced, and what was not delivered; whether a channel works.
+    """What is firing and has been, what is silenced, and what was not delivered; the rules; whether a channel works.
 
     \b
     Examples:
       driftline alerts list
       driftline alerts silence --model churn --for 2h --comment "retraining"
+      driftline alerts rules --model churn
       driftline alerts redeliver --all --dry-run
       driftline alerts test --channel email
     """

@@ -14,6 +14,7 @@ import msgspec
 from app.core.config import Monitoring
 from app.core.notifying import Route, RouteError, check_route
 from app.core.profile import Task
+from app.core.rule_layers import RULES
 
 T = TypeVar("T")
 
@@ -57,13 +58,17 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
-    """All of monitoring.json. `task` None: inferred; `labels` empty: those that occur."""
+    """All of monitoring.json. `task` None: inferred; `labels` empty: those that occur.
+
+    `rules`: what it says of the rules itself, by rule and setting; in `monitoring` they are complete.
+    """
 
     columns: Columns = Columns()
     task: Task | None = None
     labels: tuple[str, ...] = ()
     positive_label: str | None = None
     monitoring: Monitoring = msgspec.field(default_factory=Monitoring)
+    rules: dict[str, dict[str, Any]] = {}
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -103,7 +108,14 @@ def monitoring_of(raw: object) -> MonitoringFile:
     for path, value in _leaves(merged, ""):
         _check_range(path, value)
     _check_routes(monitoring.alerting.routes, sections)
-    return MonitoringFile(**msgspec.structs.asdict(head), monitoring=monitoring)
+    rules = _rules_given(sections.get("alerting", {}), monitoring)
+    return MonitoringFile(**msgspec.structs.asdict(head), monitoring=monitoring, rules=rules)
+
+
+def _rules_given(raw: Mapping[str, Any], monitoring: Monitoring) -> dict[str, dict[str, Any]]:
+    """What is said of the rules, of the types that they have."""
+    given = {rule: raw[rule] for rule in RULES if rule in raw}
+    return {rule: {name: getattr(getattr(monitoring.alerting, rule), name) for name in given[rule]} for rule in given}
 
 
 def _known(key: str, keys: tuple[str, ...], where: str) -> None:

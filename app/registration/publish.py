@@ -62,6 +62,7 @@ async def register(
         profile=msgspec.Raw(msgspec.json.encode(profile)),
         monitoring=msgspec.Raw(msgspec.json.encode(file.monitoring)),
         registered_at=datetime.now(UTC),
+        rules=file.rules,
     )
     async with Producer(settings) as producer:
         await ensure_topics(settings, [MODELS])

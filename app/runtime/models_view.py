@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 
 from app.core.config import Monitoring
 from app.core.profile import Profile
+from app.core.rule_layers import Given, differences
 from app.runtime.compacted_view import CompactedView
 from app.runtime.settings import Settings
 from topics.events import ModelEvent
@@ -29,6 +30,8 @@ class RegisteredModel:
     profile: Profile
     monitoring: Monitoring
     registered_at: datetime
+    rules: Given = field(default_factory=dict)
+    """What the registration itself says of the rules."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -86,9 +89,10 @@ class ModelsView(CompactedView):
 
 def _decode(event: ModelEvent) -> RegisteredModel | None:
     try:
-        return RegisteredModel(
-            _profile.decode(event.profile), _monitoring.decode(event.monitoring), event.registered_at
-        )
+        monitoring = _monitoring.decode(event.monitoring)
+        # One from before `rules` were sent says at least what is not as by default.
+        given: Given = {**differences(monitoring.alerting), **event.rules}
+        return RegisteredModel(_profile.decode(event.profile), monitoring, event.registered_at, given)
     except msgspec.MsgspecError as error:
         log.error("registration of %s %s cannot be read: %s", event.model, event.model_version, error)
         return None

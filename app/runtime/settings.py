@@ -23,6 +23,7 @@ from app.core.notifying import Inhibit, Maintenance, Route
 from app.runtime.channel_settings import ChannelSettings
 from app.runtime.door_settings import DoorSettings
 from app.runtime.history_settings import HistorySettings
+from app.runtime.rule_settings import RuleSettings
 from app.runtime.telemetry_settings import TelemetrySettings
 
 CONFIG_FILE = "driftline.toml"
@@ -44,7 +45,7 @@ class SettingsError(ValueError):
     """A setting that cannot be used, in one line that names it."""
 
 
-class Settings(ChannelSettings, DoorSettings, HistorySettings, TelemetrySettings):
+class Settings(ChannelSettings, DoorSettings, HistorySettings, RuleSettings, TelemetrySettings):
     """What can be set; frozen. Durations are in seconds."""
 
     model_config = SettingsConfigDict(
@@ -177,13 +178,13 @@ def environment(settings: Settings) -> dict[str, str]:
 def _line(problem: dict[str, object]) -> str:
     where = problem["loc"]
     name = str(where[0]) if isinstance(where, tuple) and where else "settings"
+    message = str(problem["msg"]).removeprefix("Value error, ")
     if isinstance(where, tuple) and len(where) > 1:  # within a table of driftline.toml
         inner = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where[1:])
-        return f"{name}{inner}: {problem['msg']}; it is in {CONFIG_FILE}"
+        return f"{name}{inner}: {message}; it is in {CONFIG_FILE}"
     field = Settings.model_fields.get(name)
     if problem["type"] == "extra_forbidden":
         return f"{name}: there is no such setting; look for it in {CONFIG_FILE}"
-    message = str(problem["msg"]).removeprefix("Value error, ")
     if field is not None and SecretStr in get_args(field.annotation):
         return f"{name}: {message}; it is {ENV_PREFIX}{name.upper()} or in {CONFIG_FILE}"
     return f"{name}: {message}, not {problem['input']!r}; it is a flag, {ENV_PREFIX}{name.upper()} or in {CONFIG_FILE}"

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from app.core.config import DriftThresholds, Monitoring
+from app.cli import app
+from app.core.config import Alerting, DriftThresholds, Monitoring, Rule
 from app.core.profile import Profile, categorical_column, numeric_column, with_identity
 from app.runtime.errors import BrokerUnavailable
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings, load_settings
 from app.runtime.topic_admin import ensure_topics
+from app.runtime.watching import Watching
 from topics.events import ModelEvent
 from topics.registry import MODELS
+
+Rules = dict[str, dict[str, bool | int | float | str]]
 
 
 def a_profile(model: str = "churn", version: str = "1") -> Profile:
@@ -34,10 +42,11 @@ def a_profile(model: str = "churn", version: str = "1") -> Profile:
     )  # fmt: skip
 
 
-async def publish(producer: Producer, profile: Profile, monitoring: Monitoring) -> None:
+async def publish(producer: Producer, profile: Profile, monitoring: Monitoring, rules: Rules | None = None) -> None:
     event = ModelEvent(
         model=profile.model, model_version=profile.model_version, registered_at=datetime.now(UTC),
         profile=msgspec.Raw(msgspec.json.encode(profile)), monitoring=msgspec.Raw(msgspec.json.encode(monitoring)),
+        rules=rules or {},
     )  # fmt: skip
     await producer.send(MODELS, f"{profile.model}/{profile.model_version}".encode(), msgspec.json.encode(event))
 
@@ -81,6 +90,39 @@ async def test_the_newest_registration_wins_and_a_tombstone_removes(producer: Pr
         await view.catch_up()
         assert view.get("churn", "1") is None
         assert view.all() == []
+
+
+async def test_the_rules_are_the_settings_but_for_what_a_registration_says(
+    producer: Producer, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "driftline.toml").write_text("[rules.traffic]\nfor_windows = 5\nclear_windows = 6\n")
+    with_rules = load_settings(bootstrap_servers=settings.bootstrap_servers, prefix=settings.prefix)
+    says = Monitoring(alerting=Alerting(traffic=Rule(for_windows=7)))  # as it was sent before `rules` were
+    cases: list[tuple[Monitoring, Rules, tuple[int, int]]] = [
+        (Monitoring(), {}, (5, 6)),
+        (Monitoring(), {"traffic": {"for_windows": 2}}, (2, 6)),
+        (says, {}, (7, 6)),
+    ]
+    async with ModelsView(settings) as view:
+        watching = Watching(with_rules, view)
+        assert watching.get("churn", "1") is None
+        for monitoring, rules, expected in cases:
+            await publish(producer, a_profile(), monitoring, rules)
+            await view.catch_up()
+            found = watching.get("churn", "1")
+            assert found is not None
+            assert (found.alerting.traffic.for_windows, found.alerting.traffic.clear_windows) == expected
+            assert watching.get("churn", "1") is found
+    flags = ("--bootstrap-servers", str(settings.bootstrap_servers), "--prefix", settings.prefix)
+    run = ("alerts", "rules", "--model", "churn")
+    shown = await asyncio.to_thread(CliRunner().invoke, app, [*run, *flags, "--json"])
+    (traffic,) = [one for one in map(json.loads, shown.stdout.splitlines()) if one["rule"] == "traffic"]
+    assert traffic["model_version"] == "1"
+    assert traffic["for_windows"] == {"value": 7, "from": "monitoring.json"}
+    assert traffic["clear_windows"] == {"value": 6, "from": "settings [rules]"}
+    unknown = await asyncio.to_thread(CliRunner().invoke, app, [*run, "--version", "9", *flags])
+    assert "churn version 9 is not registered (registered: churn 1)" in str(unknown.exception)
 
 
 async def test_what_cannot_be_read_is_logged_and_stops_nobody(

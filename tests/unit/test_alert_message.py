@@ -87,7 +87,7 @@ def test_an_alert_whose_rule_was_switched_off_says_so(rule: str) -> None:
     found = alert_of(report, verdict, RESOLVED, disabled, emitted_at=START)
     named = {"critical_feature": "age"}.get(rule, rule.replace("_", " "))
     assert found.title == f"income 3: {named} is no longer watched"
-    assert f"Closed, because alerting.{rule}.enabled is false." in found.message
+    assert f"Closed, because the rule {rule} is switched off (driftline alerts rules says where)." in found.message
 
 
 def test_bad_data_tells_which_and_how_many() -> None:

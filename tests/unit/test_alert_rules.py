@@ -182,4 +182,4 @@ def test_disabled_rules_are_off_and_critical_features_have_a_switch_of_their_own
         silent = performance_report(0, metric("accuracy", 0.5), sufficient=sufficient)
         found = verdict(silent, "performance", Monitoring(alerting=Alerting(performance=disabled)))
         assert (found.state, found.severe) == ("off", False)
-        assert found.evidence == {"reason": "alerting.performance.enabled is false"}
+        assert found.evidence == {"reason": "the rule performance is switched off (driftline alerts rules says where)"}

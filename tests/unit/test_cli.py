@@ -66,12 +66,38 @@ def tables(tmp_path: Path) -> tuple[Path, Path, Path]:
 
 def test_every_command_is_known() -> None:
     assert [" ".join(path) for path in commands()] == [
-        "alerts", "alerts list", "alerts redeliver", "alerts silence", "alerts silence add", "alerts silence expire",
-        "alerts silence list", "alerts test", "api", "broker", "broker down", "broker status", "broker up", "check",
-        "contract", "contract asyncapi", "contract openapi", "contract schema", "contract write",
-        "demo", "keys", "keys create", "keys list", "keys revoke", "recorder", "register", "replay", "reports", "up",
+        "alerts",
+        "alerts list",
+        "alerts redeliver",
+        "alerts rules",
+        "alerts silence",
+        "alerts silence add",
+        "alerts silence expire",
+        "alerts silence list",
+        "alerts test",
+        "api",
+        "broker",
+        "broker down",
+        "broker status",
+        "broker up",
+        "check",
+        "contract",
+        "contract asyncapi",
+        "contract openapi",
+        "contract schema",
+        "contract write",
+        "demo",
+        "keys",
+        "keys create",
+        "keys list",
+        "keys revoke",
+        "recorder",
+        "register",
+        "replay",
+        "reports",
+        "up",
         "worker",
-    ]  # fmt: skip
+    ]
 
 
 def command_of(path: list[str]) -> Any:

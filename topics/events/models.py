@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from msgspec import Raw
+from msgspec import Raw, field
 
 from topics.events.base import Event, Name
 
@@ -12,7 +12,8 @@ from topics.events.base import Event, Name
 class ModelEvent(Event, frozen=True, kw_only=True):
     """A registered model version: its reference profile and its monitoring configuration.
 
-    `profile` is an `app.core.profile.Profile`, `monitoring` an `app.core.config.Monitoring`.
+    `profile` is an `app.core.profile.Profile`, `monitoring` an `app.core.config.Monitoring`. `rules`: what
+    monitoring.json itself says of the rules, by rule and setting; the rest of them is default, or the settings'.
     """
 
     model: Name
@@ -20,3 +21,4 @@ class ModelEvent(Event, frozen=True, kw_only=True):
     profile: Raw
     monitoring: Raw
     registered_at: datetime
+    rules: dict[str, dict[str, bool | int | float | str]] = field(default_factory=dict)
