@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from app.runtime.errors import BrokerUnavailable
+from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
 from topics.events import AlertEvent, AnyReport, DriftReport, PerformanceReport
 from topics.registry import ALERTS, REPORTS
@@ -102,7 +103,8 @@ class ReportsView:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._servers = settings.bootstrap_servers or "localhost:9092"
+        self._options = client_options(settings)
+        self._servers = self._options["bootstrap_servers"]
         self._reports, self._alerts = (topic.full_name(settings.prefix) for topic in (REPORTS, ALERTS))
         self._report: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
         self._alert = msgspec.json.Decoder(AlertEvent)
@@ -121,7 +123,7 @@ class ReportsView:
         """Load what is there now, then follow. Raises BrokerUnavailable."""
         consumer = self._consumer = AIOKafkaConsumer(
             self._reports, self._alerts, group_id=None,
-            bootstrap_servers=self._servers, enable_auto_commit=False, auto_offset_reset="earliest",
+            **self._options, enable_auto_commit=False, auto_offset_reset="earliest",
             max_partition_fetch_bytes=REPORTS.max_message_bytes, request_timeout_ms=int(ANSWER_SECONDS * 1000),
         )  # fmt: skip
         try:

@@ -25,6 +25,7 @@ from app.history.retrying import OWN_FAULT, Stopped, reason_of, until_done
 from app.history.writer import ADDING, Place, Run, Writer
 from app.history_setup import history_of
 from app.ingest.decoding import Rejected
+from app.runtime.kafka_access import client_options
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
@@ -61,7 +62,7 @@ class Recorder:
         self._committed_at = 0.0
         largest = max(topic.max_message_bytes for topic in ADDING)
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap_servers, group_id=f"{settings.group}-recorder",
+            **client_options(settings), group_id=f"{settings.group}-recorder",
             enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=largest,
             fetch_max_bytes=FETCH_BYTES, max_poll_interval_ms=AWAY_MS,
             session_timeout_ms=int(settings.session_seconds * 1000),

@@ -38,6 +38,7 @@ from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Rejected
 from app.runtime.errors import BrokerUnavailable, Held, StateLost
 from app.runtime.faust_app import FAILED, Handler, add_agent, changelogs, make_app, make_table
+from app.runtime.kafka_access import client_options
 from app.runtime.listening import listen
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Outgoing, Producer
@@ -89,8 +90,9 @@ class Worker:
         self.app = make_app(settings)
         tables = {n: make_table(self.app, n, settings.partitions) for n in ("join", "windows", "alerts", "notify")}
         watched = [topic.full_name(settings.prefix) for topic in (PREDICTIONS, FEEDBACK, PANES, REPORTS)]
-        servers = settings.bootstrap_servers or "localhost:9092"
-        self.watchdog = Watchdog(self.app, servers, watched, settings.stall_seconds, end_process(FAILED))
+        self.watchdog = Watchdog(
+            self.app, client_options(settings), watched, settings.stall_seconds, end_process(FAILED)
+        )
         self._started_at = time.time()
         self.metrics = StreamMetrics()
         self.join = Join(

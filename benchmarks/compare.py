@@ -29,6 +29,7 @@ from app.core.rolling import ModelWindows
 from app.ingest.decoding import Rejected
 from app.registration import profile_of
 from app.replay.send import Sender
+from app.runtime.kafka_access import client_options
 from app.runtime.models_view import RegisteredModel
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import NamedTopic, ensure_topics
@@ -79,7 +80,7 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
     await send_events(settings, wanted, lambda _: None)
     assert settings.bootstrap_servers is not None
     others = min(options.others, wanted.predictions - 1)
-    async with Sender(settings.bootstrap_servers) as sender:
+    async with Sender(client_options(settings)) as sender:
         for chunk in predictions(others + 1):
             await sender.send(keyed.name, [MODEL.encode()] * len(chunk), chunk.values)
     ours = (await pipeline.run(settings, wanted, MOST_SECONDS)).figures

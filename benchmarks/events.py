@@ -13,6 +13,7 @@ from app.registration import MonitoringFile, monitoring_of, register
 from app.replay.encode import Columns, Encoded, encode_feedback, encode_predictions
 from app.replay.run import HEARTBEAT_HEADER, Sent, replay
 from app.replay.send import Sender
+from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
 from topics.events import Heartbeat
 from topics.registry import PREDICTIONS
@@ -112,7 +113,7 @@ async def send_events(settings: Settings, counts: Counts, progress: Callable[[Se
     A heartbeat on every partition closes the last pane, so that the last window is judged too; it is no event.
     """
     assert settings.bootstrap_servers is not None
-    async with Sender(settings.bootstrap_servers) as sender:
+    async with Sender(client_options(settings)) as sender:
         await replay(sender, predictions(counts.predictions), feedback(counts.predictions),
                      prefix=settings.prefix, progress=progress)  # fmt: skip
         windows = monitoring().monitoring.windows

@@ -23,6 +23,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.replay.send import Sender
 from app.runtime.guarded import GuardedProcess
+from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from benchmarks.events import Counts, predictions, register_model
@@ -89,7 +90,7 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
 
 async def _send(settings: Settings, n: int, since: int) -> None:
     assert settings.bootstrap_servers is not None
-    async with Sender(settings.bootstrap_servers) as sender:
+    async with Sender(client_options(settings)) as sender:
         for chunk in predictions(n, since):
             await sender.send(PREDICTIONS.full_name(settings.prefix), chunk.keys, chunk.values)
 

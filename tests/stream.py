@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from app.registration import MonitoringFile, monitoring_of, register
 from app.runtime.guarded import GuardedProcess
+from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings, environment
 from topics.events import AnyReport, PaneEvent, PanePartial, PerformanceReport
 from topics.registry import FEEDBACK, PANES, PREDICTIONS, REPORTS
@@ -94,7 +95,7 @@ async def register_model(settings: Settings, windows: dict[str, float] | None = 
 
 async def send(settings: Settings, records: Sequence[tuple[str, bytes, bytes]], *, close: bool = True) -> None:
     """Send all, and a heartbeat to every partition that closes every window."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all", linger_ms=5)
+    producer = AIOKafkaProducer(**client_options(settings), acks="all", linger_ms=5)
     await producer.start()
     try:
         futures = [await producer.send(settings.prefix + topic, value, key) for topic, key, value in records]
@@ -217,7 +218,7 @@ class Watch:
 async def watching(settings: Settings) -> AsyncIterator[Watch]:
     """Read `panes` and `reports` from their beginning."""
     names = [PANES.full_name(settings.prefix), REPORTS.full_name(settings.prefix)]
-    consumer = AIOKafkaConsumer(*names, bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(*names, **client_options(settings), auto_offset_reset="earliest")
     await consumer.start()
     try:
         yield Watch(consumer)

@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
 from app.commands.common import Trouble
+from app.runtime.kafka_access import client_options
 from app.runtime.models_view import ModelsView, RegisteredModel
 from app.runtime.settings import Settings
 from topics.registry import MODELS, Topic
@@ -23,12 +24,12 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
     Raises Trouble where the topic or the broker is not there.
     """
     servers = settings.bootstrap_servers
-    count = await _partitions(servers, topic)
+    count = await _partitions(settings, topic)
     if not count:
         raise Trouble(f"topic {topic} does not exist on {servers}: start a worker first (driftline up)")
     partitions = [TopicPartition(topic, number) for number in range(count)]
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest",
+        **client_options(settings), enable_auto_commit=False, auto_offset_reset="earliest",
         max_partition_fetch_bytes=32 << 20,
     )  # fmt: skip
     try:
@@ -47,18 +48,18 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
 
 async def exists(settings: Settings, topic: Topic) -> bool:
     """Whether the topic is there. Raises Trouble where the broker is not."""
-    return await _partitions(settings.bootstrap_servers, topic.full_name(settings.prefix)) > 0
+    return await _partitions(settings, topic.full_name(settings.prefix)) > 0
 
 
-async def _partitions(servers: str | None, topic: str) -> int:
+async def _partitions(settings: Settings, topic: str) -> int:
     """How many partitions the topic has, 0 where it does not exist; asked for in a way that does not make it."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         await admin.start()
         described = await admin.describe_topics()
         return next((len(found["partitions"]) for found in described if found["topic"] == topic), 0)
     except KafkaConnectionError as error:
-        raise Trouble(f"no Kafka at {servers}: {error}") from None
+        raise Trouble(f"no Kafka at {settings.bootstrap_servers}: {error}") from None
     finally:
         await admin.close()
 

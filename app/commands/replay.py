@@ -112,15 +112,15 @@ async def _replay(
     from app.replay.run import close_windows
     from app.replay.run import replay as run
     from app.replay.send import Sender
+    from app.runtime.kafka_access import client_options
 
     model, version = known.profile.model, known.profile.model_version
     rows = encoded_chunks(
         predictions, lambda frame: encode_predictions(frame, columns, model, version), model=(model, version)
     )
     truth = iter(()) if feedback is None else encoded_chunks(feedback, lambda frame: encode_feedback(frame, columns))
-    assert settings.bootstrap_servers is not None
     prefix = settings.prefix
-    async with Sender(settings.bootstrap_servers) as sender:
+    async with Sender(client_options(settings)) as sender:
         sent = await run(sender, rows, truth, prefix=prefix, rate=rate, progress=progress)
         if heartbeat and sent.event_time is not None:
             await close_windows(sender, model, version, known.monitoring.windows, sent.event_time, prefix=prefix)

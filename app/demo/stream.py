@@ -18,6 +18,7 @@ from app.replay.encode import Columns, encode_feedback, encode_predictions
 from app.replay.files import frame_chunks
 from app.replay.run import Sent, close_windows, replay
 from app.replay.send import Sender
+from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
 
 STALLED_SECONDS = 60.0
@@ -96,8 +97,7 @@ class Streaming:
             self.story.predictions, lambda rows: encode_predictions(rows, COLUMNS, self.model, self.version)
         )
         feedback = frame_chunks(self.story.feedback, lambda rows: encode_feedback(rows, COLUMNS))
-        assert self.settings.bootstrap_servers is not None
-        async with Sender(self.settings.bootstrap_servers) as sender:
+        async with Sender(client_options(self.settings)) as sender:
             await replay(sender, predictions, feedback, prefix=self.settings.prefix, rate=self.rate, progress=told)
             last = float(self.story.people["timestamp"].max())
             await close_windows(sender, self.model, self.version, windows, last, prefix=self.settings.prefix)

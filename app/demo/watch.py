@@ -6,6 +6,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.demo.seen import Seen
+from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
 from topics.events import AlertEvent, AnyReport
 from topics.registry import ALERTS, REPORTS
@@ -24,7 +25,7 @@ class Watch:
     async def follow(self) -> None:
         """Read until cancelled."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
+            **client_options(self._settings), enable_auto_commit=False, auto_offset_reset="earliest"
         )
         partitions = [
             TopicPartition(topic.full_name(self._settings.prefix), number)

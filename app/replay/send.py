@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -23,12 +23,12 @@ class Sender:
     """Sends to topics by key, `acks=all`, idempotent. Use as an async context manager: leaving waits for all acks.
 
     Records carry the wall clock as their Kafka timestamp, so that the broker's retention does not remove a
-    replay of old events.
+    replay of old events. `options` say how Kafka is reached (`client_options`).
     """
 
-    def __init__(self, bootstrap_servers: str) -> None:
+    def __init__(self, options: Mapping[str, Any]) -> None:
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True,
+            **options, acks="all", enable_idempotence=True,
             max_batch_size=_BATCH_BYTES, linger_ms=0,
         )  # fmt: skip
         self._waiting: deque[asyncio.Future[object]] = deque()

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from app.runtime.errors import BrokerError
+from app.runtime.kafka_access import tls_of
 from app.runtime.kafka_docker import compose_file, docker_answers, running_in_docker, start_in_docker
 from app.runtime.kafka_jars import Tell, tell_on_stderr
 from app.runtime.kafka_probe import first_that_answers
@@ -60,7 +61,8 @@ def find_kafka(
     A started one ends with this process, or is `persistent`. Raises BrokerError with one line that says what to do.
     """
     if settings.bootstrap_servers is not None:
-        return Kafka(_answering(settings.bootstrap_servers), "given")
+        return Kafka(_answering(settings, settings.bootstrap_servers), "given")
+    _check_plain(settings)
     data_dir, port = data_dir or broker_dir(settings), port or settings.broker_port
     running = running_broker(data_dir)
     if running is None and data_dir == broker_dir(settings):
@@ -76,7 +78,8 @@ def running_kafka(settings: Settings) -> str | None:
     Raises BrokerError if the named one does not answer.
     """
     if settings.bootstrap_servers is not None:
-        return _answering(settings.bootstrap_servers)
+        return _answering(settings, settings.bootstrap_servers)
+    _check_plain(settings)
     running = running_broker(broker_dir(settings))
     if running is not None:
         return running.bootstrap_servers
@@ -84,12 +87,21 @@ def running_kafka(settings: Settings) -> str | None:
     return running_in_docker(file) if file is not None and docker_answers() else None
 
 
-def _answering(servers: str) -> str:
-    if first_that_answers(servers) is None:
+def _answering(settings: Settings, servers: str) -> str:
+    if first_that_answers(servers, tls_of(settings)) is None:
+        over = "" if settings.kafka_security_protocol == "PLAINTEXT" else f" over {settings.kafka_security_protocol}"
         raise BrokerError(
-            f"no Kafka answers at {servers}: start it, or correct bootstrap_servers (unset: one is started)"
+            f"no Kafka answers at {servers}{over}: start it, or correct bootstrap_servers (unset: one is started)"
         )
     return servers
+
+
+def _check_plain(settings: Settings) -> None:
+    if settings.kafka_security_protocol != "PLAINTEXT":
+        raise BrokerError(
+            f"kafka_security_protocol: {settings.kafka_security_protocol} is for a Kafka that is named; "
+            "set bootstrap_servers"
+        )
 
 
 def _docker(port: int | None, persistent: bool, tell: Tell) -> Kafka | None:

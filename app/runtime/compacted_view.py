@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from app.runtime.errors import BrokerUnavailable
+from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
 from topics.registry import Topic
 
@@ -28,7 +29,8 @@ class CompactedView(ABC):
     """What a topic says now, in memory. Use from one event loop."""
 
     def __init__(self, settings: Settings, topic: Topic) -> None:
-        self._servers = settings.bootstrap_servers or "localhost:9092"
+        self._options = client_options(settings)
+        self._servers = self._options["bootstrap_servers"]
         self._largest = topic.max_message_bytes
         self._partition = TopicPartition(topic.full_name(settings.prefix), 0)
         self._consumer: AIOKafkaConsumer | None = None
@@ -50,7 +52,7 @@ class CompactedView(ABC):
     async def start(self) -> None:
         """Load all that is there now, then follow. Raises BrokerUnavailable."""
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._servers, enable_auto_commit=False, auto_offset_reset="earliest",
+            **self._options, enable_auto_commit=False, auto_offset_reset="earliest",
             max_partition_fetch_bytes=self._largest, request_timeout_ms=int(ANSWER_SECONDS * 1000),
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )  # fmt: skip

@@ -6,14 +6,16 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import faust
+from faust.auth import SASLCredentials, SSLCredentials
 from faust.tables import TableManager
 from faust.types import TP
 
 from app.runtime.errors import Held
+from app.runtime.kafka_access import client_options
 from app.runtime.quarantine import Quarantine
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import NamedTopic
@@ -50,9 +52,10 @@ class Tables(TableManager):  # type: ignore[misc]
 
 def make_app(settings: Settings) -> faust.App:
     """A Faust app on the batch transport. Topics are made by us, before: it declares none."""
+    options = client_options(settings)
     app = faust.App(
         settings.group,
-        broker=[f"kafka://{server}" for server in (settings.bootstrap_servers or "localhost:9092").split(",")],
+        broker=[f"kafka://{server}" for server in options["bootstrap_servers"].split(",")],
         datadir=str(settings.state_dir / "worker"),
         store="memory://",
         topic_partitions=settings.partitions,
@@ -71,11 +74,23 @@ def make_app(settings: Settings) -> faust.App:
         stream_recovery_delay=0.0,
         table_standby_replicas=0,
         web_enabled=False,
+        broker_credentials=_credentials(options),
         autodiscover=False,
         TableManager=Tables,
     )
     BatchTransport.install(app, max_run=settings.max_run, tick_seconds=settings.tick_seconds)
     return app
+
+
+def _credentials(options: Mapping[str, Any]) -> SASLCredentials | SSLCredentials | None:
+    """The same for Faust, which makes clients of its own."""
+    context = options["ssl_context"]
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            username=options["sasl_plain_username"], password=options["sasl_plain_password"], ssl_context=context,
+            mechanism=options["sasl_mechanism"],
+        )  # fmt: skip
+    return None if context is None else SSLCredentials(context)
 
 
 def make_table(app: faust.App, name: str, partitions: int) -> faust.Table:

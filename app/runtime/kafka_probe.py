@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from collections.abc import Iterable
 
@@ -11,22 +12,25 @@ API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 """Kafka's own greeting: an ApiVersions request (key 18, version 0, correlation 1, no client id), with its size."""
 
 
-def speaks_kafka(server: str, seconds: float = PROBE_SECONDS) -> bool:
+def speaks_kafka(server: str, seconds: float = PROBE_SECONDS, tls: ssl.SSLContext | None = None) -> bool:
     """Whether the broker at `host:port` answers an ApiVersions request."""
     host, _, port = server.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), seconds) as connection:
-            connection.settimeout(seconds)
-            connection.sendall(API_VERSIONS)
-            answer = connection.recv(8, socket.MSG_WAITALL)
+        with socket.create_connection((host.strip("[]"), int(port)), seconds) as plain:
+            plain.settimeout(seconds)
+            with plain if tls is None else tls.wrap_socket(plain, server_hostname=host.strip("[]")) as connection:
+                connection.sendall(API_VERSIONS)
+                answer = b""
+                while len(answer) < 8 and (more := connection.recv(8 - len(answer))):
+                    answer += more
     except OSError:
         return False
     return len(answer) == 8 and struct.unpack(">ii", answer)[1] == 1
 
 
-def first_that_answers(servers: str) -> str | None:
+def first_that_answers(servers: str, tls: ssl.SSLContext | None = None) -> str | None:
     """The first of `host:port,host:port` that speaks Kafka."""
-    return next((server for server in servers.split(",") if speaks_kafka(server)), None)
+    return next((server for server in servers.split(",") if speaks_kafka(server, tls=tls)), None)
 
 
 def is_free(port: int) -> bool:

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerClosed
 
 from app.runtime.errors import BrokerUnavailable
+from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
 from topics.partition import partitions_of
 from topics.registry import Topic
@@ -61,7 +62,8 @@ class Producer:
     """
 
     def __init__(self, settings: Settings, *, ack_seconds: float = ACK_SECONDS) -> None:
-        self._servers = settings.bootstrap_servers or "localhost:9092"
+        self._options = client_options(settings)
+        self._servers = self._options["bootstrap_servers"]
         self._prefix = settings.prefix
         self._ack_seconds = ack_seconds
         self._kafka: AIOKafkaProducer | None = None
@@ -122,7 +124,7 @@ class Producer:
 
     async def _connect(self) -> AIOKafkaProducer:
         kafka = AIOKafkaProducer(
-            bootstrap_servers=self._servers, acks="all", enable_idempotence=True, linger_ms=LINGER_MS,
+            **self._options, acks="all", enable_idempotence=True, linger_ms=LINGER_MS,
             max_batch_size=MAX_BATCH_BYTES, max_request_size=MAX_REQUEST_BYTES,
             request_timeout_ms=int(self._ack_seconds * 1000),
         )  # fmt: skip

@@ -12,6 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from app.runtime.errors import TopicError
+from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
 from topics.registry import TOPICS, Topic
 
@@ -48,7 +49,7 @@ async def ensure_topics(
     declaration or cannot be created; nothing that exists is changed.
     """
     wanted = {topic.name: topic for topic in [*declared(settings, topics), *changelogs]}
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers or "localhost:9092")
+    admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()
     try:
         found = await _partitions(admin, wanted)

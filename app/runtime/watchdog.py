@@ -79,13 +79,21 @@ class Stall:
 
 
 class Watchdog:
-    """The thread. `topics` are those whose pace is ours alone: an agent that waits for a channel may wait."""
+    """The thread. `topics` are those whose pace is ours alone: an agent that waits for a channel may wait.
+
+    `options` say how Kafka is reached.
+    """
 
     def __init__(
-        self, app: faust.App, servers: str, topics: Iterable[str], seconds: float, end: Callable[[str], None]
+        self,
+        app: faust.App,
+        options: Mapping[str, Any],
+        topics: Iterable[str],
+        seconds: float,
+        end: Callable[[str], None],
     ) -> None:
         self._app = app
-        self._servers = servers
+        self._options = options
         self._topics = frozenset(topics)
         self._seconds = seconds
         self._pause = min(LONGEST_PAUSE, seconds / LOOKS)
@@ -130,7 +138,7 @@ class Watchdog:
         try:
             async with asyncio.timeout(2 * self._pause + 1.0):
                 if self._kafka is None:
-                    kafka = AIOKafkaConsumer(bootstrap_servers=self._servers)
+                    kafka = AIOKafkaConsumer(**self._options)
                     await kafka.start()
                     self._kafka = kafka
                 ends = await self._kafka.end_offsets(list(held))

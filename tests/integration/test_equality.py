@@ -29,6 +29,7 @@ from app.demo.story import Fault, story
 from app.registration import MonitoringFile, profile_of, read_monitoring, register
 from app.replay.run import close_windows
 from app.replay.send import Sender
+from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from tests.stream import Counts, send, until, worker
@@ -148,7 +149,7 @@ async def streamed(settings: Settings, material: Material, workers: int) -> Coun
             while not all("predictions recovered" in log_of(settings, name) for name in names):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         await send(settings, material.records[half:], close=False)
-        async with Sender(settings.bootstrap_servers or "") as sender:
+        async with Sender(client_options(settings)) as sender:
             last = float(material.rows["timestamp"].max())
             await close_windows(sender, NAME, RELEASE, material.monitoring.windows, last, prefix=settings.prefix)
         counts = await until(settings, lambda found: complete(found, expected), 45)

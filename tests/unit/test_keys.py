@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import stat
 import threading
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,8 @@ from typer.testing import CliRunner
 
 from app.access import KeyFile, KeyFileError, OpenApi, check_open, session_of
 from app.cli import app
-from app.runtime.settings import load_settings
+from app.runtime.settings import Settings, load_settings
+from tests.unit.command_lines import parse
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -88,6 +90,19 @@ def test_elsewhere_it_is_not_served_without_keys(host: str, tmp_path: Path) -> N
     assert "OPEN" in (check_open(settings.model_copy(update={"allow_open_api": True})) or "")
     KeyFile(tmp_path / "api-keys.json").create("ada", ["admin"], NOW)
     assert check_open(settings) is None
+
+
+def test_the_page_names_commands_and_settings_that_there_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    lines = [
+        line for block in re.findall(r"^```\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) for line in block.splitlines()
+    ]
+    typed = [line for line in lines if line.startswith("driftline ")]
+    assert len(typed) > 4
+    for line in typed:
+        parse(shlex.split(line)[1:])
+    named = re.findall(r"DRIFTLINE_([A-Z_]+)", page)
+    assert {name.lower() for name in named} <= set(Settings.model_fields)
 
 
 def test_the_commands_make_list_and_revoke(tmp_path: Path) -> None:

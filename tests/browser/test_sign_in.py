@@ -1,0 +1,86 @@
+"""The form that turns a key into a session, in a real browser; Kafka is not needed to sign in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from app.access import KeyFile, keys_path
+from app.runtime.kafka_probe import free_ports
+from app.runtime.settings import Settings, load_settings
+from tests.stream import worker
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[tuple[str, str, Settings]]:
+    """An API that asks for keys: its address, a key that may read, its settings."""
+    port = free_ports(1)[0]
+    settings = load_settings(bootstrap_servers="127.0.0.1:1", api_port=port, state_dir=tmp_path)
+    key = KeyFile(keys_path(settings)).create("ada", ["read"], datetime.now(UTC)).text
+    address = f"http://127.0.0.1:{port}"
+    with worker(settings, "api", ("-m", "app.cli", "api")) as process:
+        deadline = time.monotonic() + 60
+        while not answers(address):
+            assert process.poll() is None, (tmp_path / "api.log").read_text()
+            assert time.monotonic() < deadline
+        yield address, key, settings
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser.new_page()
+        browser.close()
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/health", timeout=1).is_success
+    except httpx.TransportError:
+        time.sleep(0.05)
+        return False
+
+
+def test_a_reader_signs_in_stays_signed_in_and_is_out_when_the_key_is(
+    guarded: tuple[str, str, Settings], page: Page
+) -> None:
+    address, key, settings = guarded
+    refused: list[str] = []
+    page.on("console", lambda said: refused.append(said.text) if "Content Security Policy" in said.text else None)
+    page.goto(f"{address}/dashboard?model=churn&version=3")
+    assert page.url.startswith(f"{address}/sign-in?to=")
+    assert page.evaluate("document.activeElement.id") == "key"
+    page.keyboard.type("a guess")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("unknown, expired or revoked").wait_for()
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{address}/dashboard?model=churn&version=3")
+    page.get_by_role("heading", name="Driftline").first.wait_for()
+    (cookie,) = page.context.cookies()
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("driftline_session", True, "Strict")
+    assert page.evaluate("document.cookie") == ""
+    asked = "async (path) => (await fetch(path, {headers: {Accept: 'application/json'}})).status"
+    assert page.evaluate(asked, "/models") == 503  # let in, to where Kafka is not
+    # a link on somebody else's page: the strict cookie comes with the second request
+    elsewhere = f"http://localhost:{settings.api_port}/health"
+    page.goto(elsewhere)
+    page.evaluate(f"location.href = '{address}/dashboard'")
+    page.wait_for_url(f"{address}/dashboard")
+    page.get_by_role("heading", name="Driftline").first.wait_for()
+    keys = KeyFile(keys_path(settings))
+    keys.revoke(keys.all()[0].id, datetime.now(UTC))
+    assert page.evaluate(asked, "/models") == 401
+    page.reload()
+    page.wait_for_url(f"{address}/sign-in?to=/dashboard")
+    assert refused == []
