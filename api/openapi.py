@@ -24,6 +24,7 @@ from api.shapes import (
     PerformanceReports,
     ProblemDetails,
     Ready,
+    Receivers,
     Recorded,
     Root,
     Silence,
@@ -31,6 +32,7 @@ from api.shapes import (
 )
 from api.timeline import Timeline
 from app.contract.schemas import components
+from app.runtime.receiving import ReceiverRequest, ShownReceiver
 from app.runtime.settings import load_settings
 from app.runtime.silencing import SilenceRequest
 from topics.events import FeedbackEvent
@@ -70,6 +72,9 @@ OPERATIONS: dict[tuple[str, str], Bodies] = {
     ("get", "/silences"): Bodies(Silences),
     ("post", "/silences"): Bodies(Silence, SilenceRequest),
     ("delete", "/silences/{silence_id}"): Bodies(Silence),
+    ("get", "/receivers"): Bodies(Receivers),
+    ("post", "/receivers"): Bodies(ShownReceiver, ReceiverRequest),
+    ("delete", "/receivers/{name}"): Bodies(ShownReceiver),
     ("get", "/dashboard"): Bodies("text/html"),
     ("get", "/dashboard/{name}"): Bodies("text/*"),
 }

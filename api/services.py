@@ -17,6 +17,7 @@ from api.views import ReportsView
 from app.runtime.errors import BrokerUnavailable, TopicError
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Producer
+from app.runtime.receivers_view import ReceiversView
 from app.runtime.served_view import ServedView
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
@@ -38,6 +39,7 @@ class Services:
         self.producer = Producer(settings)
         self.models = ModelsView(settings)
         self.silences = SilencesView(settings)
+        self.receivers = ReceiversView(settings)
         self.reports = ReportsView(settings)
         self.served = None if bundle is None else ServedView(settings)
         self.inferences = Inferences(self.producer, self.models, settings.pairing_seconds)
@@ -69,6 +71,7 @@ class Services:
                 await ensure_topics(self.settings)
                 await self.models.start()
                 await self.silences.start()
+                await self.receivers.start()
                 if self.served is not None:
                     await self.served.start()
                 await self.reports.start()
@@ -86,7 +89,7 @@ class Services:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _stop_views(self) -> None:
-        views = [self.models, self.silences, *(() if self.served is None else (self.served,))]
+        views = [self.models, self.silences, self.receivers, *(() if self.served is None else (self.served,))]
         await asyncio.gather(*(view.stop() for view in views))
 
     @property
@@ -102,6 +105,7 @@ class Services:
             async with asyncio.timeout(PROBE_SECONDS):
                 await self.models.catch_up()
                 await self.silences.catch_up()
+                await self.receivers.catch_up()
                 await self.reports.check()
         except TimeoutError:
             return f"Kafka does not answer within {PROBE_SECONDS:g} s"

@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from api.bodies import Rejection
 from api.routes.models import ModelSummary
+from app.runtime.receiving import ShownReceiver
 from topics.events import AlertEvent, DriftReport, PerformanceReport, SilenceEvent
 
 
@@ -104,6 +105,12 @@ class Silences(msgspec.Struct, frozen=True, kw_only=True):
     """Silences in the order in which they begin."""
 
     silences: list[Silence]
+
+
+class Receivers(msgspec.Struct, frozen=True, kw_only=True):
+    """Receivers by name."""
+
+    receivers: list[ShownReceiver]
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ from app.channel_setup import other_channels
 from app.core.config import Monitoring
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Rejected
+from app.receiver_channels import ReceiverChannels
 from app.runtime.errors import BrokerUnavailable, Held, StateLost
 from app.runtime.faust_app import FAILED, Handler, add_agent, changelogs, make_app, make_table
 from app.runtime.kafka_access import client_options
@@ -43,6 +44,7 @@ from app.runtime.listening import listen
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Outgoing, Producer
 from app.runtime.quarantine import Quarantine
+from app.runtime.receivers_view import ReceiversView
 from app.runtime.recovery import tell_recovery
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
@@ -310,8 +312,14 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     await ensure_topics(settings)
-    async with Producer(settings) as producer, ModelsView(settings) as models, SilencesView(settings) as silences:
-        worker = Worker(settings, producer, models, silences, channels)
+    async with (
+        Producer(settings) as producer,
+        ModelsView(settings) as models,
+        SilencesView(settings) as silences,
+        ReceiversView(settings) as receivers,
+    ):
+        told = ReceiverChannels(channels, receivers, settings)
+        worker = Worker(settings, producer, models, silences, told)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         async with _probed(worker, listening):
             return await _work(worker, stopping)

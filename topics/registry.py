@@ -76,6 +76,7 @@ UNDELIVERED = Topic(
     retention_days=30,
     max_message_bytes=8 * MEBIBYTE,
 )
+RECEIVERS = Topic(name="receivers", key="name", event="ReceiverEvent", cleanup="compact", partitioned=False)
 SILENCES = Topic(name="silences", key="silence_id", event="SilenceEvent", cleanup="compact", partitioned=False)
 TRAINING_RUNS = Topic(
     name="training-runs", key="model/version", event="TrainingRunEvent", partitioned=False, retention_days=365
@@ -101,6 +102,6 @@ DEAD_LETTERS = Topic(
 )
 
 TOPICS: tuple[Topic, ...] = (
-    PREDICTIONS, FEEDBACK, SERVED, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES,
+    PREDICTIONS, FEEDBACK, SERVED, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES, RECEIVERS,
     TRAINING_RUNS, DEPLOYMENTS, RETRAINING, DEAD_LETTERS,
 )  # fmt: skip

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.commands import silence
+from app.commands import receivers, silence
 from app.commands.common import AsJson, Bootstrap, Prefix, connected, print_json, print_table, settings_of
 from app.commands.redeliver import redeliver
 from app.commands.rules import rules
 
 if TYPE_CHECKING:
-    from app.alerting.delivery import Outcome
-    from app.alerting.notification import Notification
     from app.runtime.settings import Settings
     from topics.events import AlertEvent
 
 app = typer.Typer(no_args_is_help=True)
 app.add_typer(silence.app, name="silence")
+app.add_typer(receivers.app, name="receivers")
 app.command()(redeliver)
 app.command()(rules)
 
@@ -38,6 +36,7 @@ def group() -> None:
       driftline alerts list
       driftline alerts silence --model churn --for 2h --comment "retraining"
       driftline alerts rules --model churn
+      driftline alerts receivers list
       driftline alerts redeliver --all --dry-run
       driftline alerts test --channel email
     """
@@ -94,42 +93,16 @@ def try_channel(
       driftline alerts test --channel email --level critical --resolved --json
     """
     import logging
-    from datetime import UTC, datetime
 
     from app.alerting.channels import channels_of
-    from app.alerting.delivery import Delivered
-    from app.alerting.sample import sample
     from app.channel_setup import other_channels
+    from app.commands.trying import try_once
 
     settings = settings_of()
     logging.basicConfig(level=settings.log_level, format="%(levelname)s %(name)s: %(message)s")
     channels = channels_of(settings.alerts_dir, other_channels(settings))
-    page = f"http://{settings.api_host}:{settings.api_port}"
-    notification = sample(level, resolved=resolved, now=datetime.now(UTC), page=page)
-    started = time.monotonic()
-    outcome = asyncio.run(channels[channel].deliver(notification))
-    seconds = time.monotonic() - started
-    if json_:
-        print_json(_answer(channel, notification, outcome, seconds))
-    else:
-        words = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
-        print(f"{channel}: {type(outcome).__name__.lower()} in {seconds:.2f} s" + (f": {words}" if words else ""))
-    raise typer.Exit(0 if isinstance(outcome, Delivered) else 1)
-
-
-def _answer(channel: str, notification: Notification, outcome: Outcome, seconds: float) -> dict[str, object]:
-    from app.alerting.delivery import Delivered, Retryable
-
-    return {
-        "channel": channel,
-        "notification_id": notification.notification_id,
-        "status": notification.status,
-        "level": notification.level,
-        "outcome": type(outcome).__name__.lower(),
-        "detail": outcome.detail if isinstance(outcome, Delivered) else outcome.reason,
-        "retry_after": outcome.after if isinstance(outcome, Retryable) else None,
-        "seconds": round(seconds, 3),
-    }
+    delivered = try_once(settings, channels[channel], level, resolved=resolved, as_json=json_)
+    raise typer.Exit(0 if delivered else 1)
 
 
 async def _alerts(settings: Settings, model: str | None, *, every: bool) -> list[AlertEvent]:

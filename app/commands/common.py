@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import sys
 from collections.abc import Iterable
@@ -58,6 +59,14 @@ def connected(settings: Settings) -> Settings:
     if servers is None:
         raise Trouble("no Kafka: set DRIFTLINE_BOOTSTRAP_SERVERS or --bootstrap-servers, or run driftline up")
     return settings.model_copy(update={"bootstrap_servers": servers})
+
+
+def user_name() -> str:
+    """Who types. Raises Trouble."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        raise Trouble("who are you? --author NAME") from None
 
 
 def existing(path: Path) -> Path:

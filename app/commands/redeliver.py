@@ -81,9 +81,12 @@ async def _send(settings: Settings, letters: list[UndeliveredEvent]) -> list[tup
     """Try each once; what was delivered, or why not."""
     from app.alerting.channels import channels_of
     from app.channel_setup import other_channels
+    from app.commands.receivers import known_receivers
+    from app.receiver_channels import ReceiverChannels
     from app.runtime.producer import Producer
 
-    channels = channels_of(settings.alerts_dir, other_channels(settings))
+    fixed = channels_of(settings.alerts_dir, other_channels(settings))
+    channels = ReceiverChannels(fixed, await known_receivers(settings), settings)
     async with Producer(settings) as producer:
         return [await _again(settings, producer, channels.get(letter.channel), letter) for letter in letters]
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import AsJson, Bootstrap, Prefix, Trouble, connected, print_json, print_table, settings_of
+from app.commands.common import (
+    AsJson,
+    Bootstrap,
+    Prefix,
+    Trouble,
+    connected,
+    print_json,
+    print_table,
+    settings_of,
+    user_name,
+)
 
 if TYPE_CHECKING:
     from app.runtime.settings import Settings
@@ -119,7 +128,7 @@ def add(
     asked = SilenceRequest(
         matchers=(*(f'{name}="{value}"' for name, value in labels.items() if value is not None), *(matcher or ())),
         comment=comment,
-        created_by=author or _user(),
+        created_by=author or user_name(),
         starts_at=_moment("--starts", starts),
         ends_at=_moment("--until", until),
         seconds=None if for_ is None else seconds_of(for_),
@@ -199,13 +208,6 @@ def _moment(name: str, text: str | None) -> datetime | None:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise Trouble(f"{name}: {text!r} is no moment; write it as 2026-06-01T12:00:00Z") from None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        raise Trouble("who are you? --author NAME") from None
 
 
 async def _known(settings: Settings) -> dict[str, SilenceEvent]:

@@ -41,6 +41,9 @@ class ChannelSettings(BaseSettings):
     webhook_secret_file: Path | None = Field(None, description="A file with it.")
     apprise_urls: SecretStr | None = Field(None, description="Apprise URLs, with spaces or commas between.")
     apprise_urls_file: Path | None = Field(None, description="A file with them.")
+    receiver_secrets_dir: Path | None = Field(
+        None, description="Folder of the keys that sign what goes to receivers, a file each."
+    )
     allow_private_webhooks: bool = Field(
         False, description="Whether webhooks that are not from these settings may lead to private addresses."
     )
@@ -68,7 +71,12 @@ class ChannelSettings(BaseSettings):
         return value if value is None else _check_address(value)
 
     @field_validator(
-        "email_password_file", "slack_webhook_url_file", "webhook_url_file", "webhook_secret_file", "apprise_urls_file"
+        "email_password_file",
+        "slack_webhook_url_file",
+        "webhook_url_file",
+        "webhook_secret_file",
+        "apprise_urls_file",
+        "receiver_secrets_dir",
     )
     @classmethod
     def _home_of_files(cls, value: Path | None) -> Path | None:

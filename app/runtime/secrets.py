@@ -21,16 +21,21 @@ def secret_of(settings: BaseSettings, name: str) -> str | None:
         raise SettingsError(f"{name}: it is set, and {name}_file is too; leave one of them out")
     if path is None:
         return None if value is None else _filled(name, value.get_secret_value())
+    return read_secret(f"{name}_file", path)
+
+
+def read_secret(name: str, path: Path) -> str:
+    """The secret in a file that the setting `name` leads to. Raises SettingsError."""
     try:
         with path.open("rb") as file:
             text = file.read(LONGEST_SECRET_FILE + 1)
         if len(text) > LONGEST_SECRET_FILE:
-            raise SettingsError(f"{name}_file: {path} is too large to be a secret")
-        return _filled(f"{name}_file", text.decode())
+            raise SettingsError(f"{name}: {path} is too large to be a secret")
+        return _filled(name, text.decode())
     except OSError as error:
-        raise SettingsError(f"{name}_file: cannot read {path}: {error.strerror}") from None
+        raise SettingsError(f"{name}: cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise SettingsError(f"{name}_file: {path} is not text") from None
+        raise SettingsError(f"{name}: {path} is not text") from None
 
 
 def _filled(name: str, text: str) -> str:

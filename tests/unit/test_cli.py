@@ -68,6 +68,11 @@ def test_every_command_is_known() -> None:
     assert [" ".join(path) for path in commands()] == [
         "alerts",
         "alerts list",
+        "alerts receivers",
+        "alerts receivers add",
+        "alerts receivers list",
+        "alerts receivers remove",
+        "alerts receivers test",
         "alerts redeliver",
         "alerts rules",
         "alerts silence",

@@ -8,6 +8,7 @@ from topics.events.lifecycle import DeploymentEvent, RetrainingEvent, TrainingRu
 from topics.events.models import ModelEvent
 from topics.events.panes import CategoryCounts, PaneEvent, PanePartial, Progress
 from topics.events.predictions import FeedbackEvent, Heartbeat, PredictionEvent, ServedEvent
+from topics.events.receivers import ReceiverEvent
 from topics.events.reports import (
     AnyReport,
     DriftReport,
@@ -43,6 +44,7 @@ __all__ = [
     "PerformanceReport",
     "PredictionEvent",
     "Progress",
+    "ReceiverEvent",
     "Report",
     "RetrainingEvent",
     "Scalar",

@@ -30,12 +30,12 @@ NEVER = "0001-01-01T00:00:00Z"
 class WebhookChannel:
     """Posts the payload; any 2xx is a receipt, whatever its body says. `public`: only to public addresses."""
 
-    name = "webhook"
-
     def __init__(
         self, url: str, *, seconds: float, secret: str | None = None, public: bool = False,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time, name: str = "webhook", advice: str = ADVICE,
     ) -> None:  # fmt: skip
+        self.name = name
+        self._advice = advice
         self._url = url
         self._seconds = seconds
         self._secret = secret
@@ -54,7 +54,7 @@ class WebhookChannel:
             headers |= signature_of(body, self._secret, int(self._clock()))
         secrets = secrets_of(self._url) + ([] if self._secret is None else [self._secret])
         return await post(
-            self._url, body, headers, seconds=self._seconds, advice=ADVICE, secrets=secrets, public=self._public
+            self._url, body, headers, seconds=self._seconds, advice=self._advice, secrets=secrets, public=self._public
         )
 
 

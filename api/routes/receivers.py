@@ -1,0 +1,60 @@
+"""GET, POST and DELETE /receivers: webhooks that alerts can go to."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from api.answers import answer
+from api.bodies import decode_one, read_body
+from api.problems import Problem, unavailable
+from api.services import Services, Serving
+from app.alerting.addresses import url_refusal
+from app.runtime.receiving import ReceiverError, ReceiverRequest, receiver_of, remove_receiver, send_receiver, shown
+from app.runtime.silencing import utc_now
+
+router = APIRouter()
+
+_requests = msgspec.json.Decoder(ReceiverRequest)
+
+
+@router.get("/receivers")
+async def receivers(services: Serving) -> Response:
+    """All of them, by name; of their URLs only the beginning."""
+    _loaded(services)
+    return answer({"receivers": [shown(one) for one in services.receivers.all()]})
+
+
+@router.post("/receivers", status_code=201)
+async def post_receiver(request: Request, services: Serving) -> Response:
+    """Set one, or set it anew: 201 once Kafka has it; workers know it within a second."""
+    asked = decode_one(await read_body(request), _requests)
+    try:
+        receiver = receiver_of(asked, utc_now())
+    except ReceiverError as error:
+        raise Problem(422, str(error)) from None
+    refusal = await url_refusal(asked.url, allow_private=services.settings.allow_private_webhooks)
+    if refusal is not None:
+        raise Problem(422, f"url: {refusal}")
+    await send_receiver(services.producer, receiver)
+    if services.loaded:
+        await services.receivers.catch_up()
+    return answer(shown(receiver), 201)
+
+
+@router.delete("/receivers/{name}")
+async def delete_receiver(name: str, services: Serving) -> Response:
+    """Take one away; what is still to be sent there is given up, and kept."""
+    _loaded(services)
+    await services.receivers.catch_up()
+    found = services.receivers.get(name)
+    if found is None:
+        raise Problem(404, f"no receiver {name!r}: GET /receivers lists those that there are")
+    await remove_receiver(services.producer, name)
+    await services.receivers.catch_up()
+    return answer(shown(found))
+
+
+def _loaded(services: Services) -> None:
+    if not services.loaded:
+        raise unavailable(services.trouble)

@@ -1,0 +1,44 @@
+"""Every receiver that is known, read from the compacted topic `receivers` and kept up to date."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from app.runtime.compacted_view import CompactedView
+from app.runtime.settings import Settings
+from topics.events import ReceiverEvent
+from topics.registry import RECEIVERS
+
+log = logging.getLogger(__name__)
+
+_receivers = msgspec.json.Decoder(ReceiverEvent)
+
+
+class ReceiversView(CompactedView):
+    """The newest word on each receiver. What cannot be decoded is logged and left out."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, RECEIVERS)
+        self._known: dict[str, ReceiverEvent] = {}
+
+    def get(self, name: str) -> ReceiverEvent | None:
+        """One of them."""
+        return self._known.get(name)
+
+    def all(self) -> list[ReceiverEvent]:
+        """Every one of them, by name."""
+        return [self._known[name] for name in sorted(self._known)]
+
+    def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+        if value is None:
+            self._known.pop((key or b"").decode(errors="replace"), None)
+        else:
+            try:
+                receiver = _receivers.decode(value)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                log.error("%s offset %d is no receiver: %s", self._partition.topic, offset, type(error).__name__)
+                return
+            self._known[receiver.name] = receiver
+        self.revision += 1
