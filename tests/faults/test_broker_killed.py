@@ -34,7 +34,7 @@ class Client:
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
-        self.unavailable = 0
+        self.accepted = self.unavailable = 0
 
     async def post(self, records: Sequence[tuple[str, bytes, bytes]]) -> None:
         """Post records of both topics in their order."""
@@ -50,6 +50,7 @@ class Client:
             while True:
                 answer = await self._http.post(path, json=events)
                 if answer.is_success:
+                    self.accepted += 1
                     return
                 assert answer.status_code == 503, answer.text
                 assert int(answer.headers["retry-after"]) > 0
