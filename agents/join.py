@@ -15,6 +15,7 @@ from agents.join_saving import save, spent_keys
 from agents.join_source import EPOCHS_SINCE, Source, rebuilt_at, recents, recover
 from agents.pane_events import partials_of, progress_of
 from agents.sending import Reject
+from agents.stops import Stop, Stops
 from agents.watermark import records_from
 from app.core import expiry, join_delta
 from app.core.join_feedback import add_feedback
@@ -83,6 +84,7 @@ class Join:
         self._now = now
         self._columns = PredictionColumns(self._models.watched, self._models.number_of)
         self._sources: dict[int, Source] = {}
+        self._stops = Stops(table)
         self._newest_epoch = 0
         self._alive = alive
         self._limit = limit
@@ -94,6 +96,7 @@ class Join:
         """Drop what is held of partitions (all): it is built again from the table when next asked for."""
         for partition in list(self._sources) if partitions is None else list(partitions):
             self._sources.pop(partition, None)
+            self._stops.forget(partition)
 
     def position(self, partition: int, topic: int) -> int:
         """The offset to read predictions (topic 0) or feedback (1) from, by the recovered state."""
@@ -110,6 +113,7 @@ class Join:
         logs = [log_ for topic in (0, 1) if (log_ := self._log_of(partition, topic)) is not None]
         if len(logs) == len(SOURCES):
             source.rebuilt_at = rebuilt_at(partition, source, logs, self._table.get(f"rebuilt/{partition}"))
+        self._stops.recover(partition, range(len(SOURCES)))
         source.fed_at = self._now()
         known = self._table.get(f"unreadable/{partition}")
         source.noted = recents.decode(known) if known else ((), ())
@@ -145,6 +149,14 @@ class Join:
         """Predictions that wait for their truth."""
         return sum(len(source.state.rows) for source in self._sources.values())
 
+    def passed(self, partition: int) -> list[Stop]:
+        """Where the partition was stopped by too many dead letters, and is not any more: to be told and released."""
+        return list(self._stops.passed(partition, self._source(partition).saved))
+
+    def release(self, stop: Stop) -> None:
+        """It is told that the partition goes on."""
+        self._stops.release(stop)
+
     # Runs
 
     async def handle(
@@ -166,6 +178,7 @@ class Join:
             rejected = await take(source, fresh)
             crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if rejected else None
             if crossed is not None:
+                self._stops.note(partition, topic, crossed.record.offset, crossed.record.timestamp)
                 raise TooManyDeadLetters(SOURCES[topic], partition, crossed)
             source.offsets[topic] = fresh[-1].offset + 1
             if rejected:

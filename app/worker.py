@@ -31,7 +31,7 @@ from agents.sending import Reject, dead_letter
 from agents.windows import WindowsAgent
 from app.alerting.channels import channels_of
 from app.alerting.delivery import Channel
-from app.alerting.monitor import SELF, dead_letters_alert
+from app.alerting.monitor import SELF, dead_letters_alert, dead_letters_over
 from app.channel_setup import other_channels
 from app.core.config import Monitoring
 from app.ingest.dead_letter_limit import DeadLetterLimit
@@ -175,6 +175,7 @@ class Worker:
         self.metrics.joining(partition, run)
         reject = self._reject_of(SOURCES[topic], partition)
         await self.join.handle(partition, topic, run, self.publish_panes, reject, caught_up=caught_up)
+        await self._tell_passed(partition)
         named = SOURCES[topic]
         end = self.app.consumer.highwater(TP(named.full_name(self.settings.prefix), partition))
         self.monitor.read(named.name, partition, run, end)
@@ -183,6 +184,16 @@ class Worker:
             key = f"{report.model}/{report.model_version}/monitor/{report.worker}".encode()
             number = partition_of(report.model, report.model_version, self.settings.partitions)
             await self.publish_reports(number, [(key, msgspec.json.encode(report))])
+
+    async def _tell_passed(self, partition: int) -> None:
+        """Resolve the alert that the stream stands still, once it does not."""
+        for stop in self.join.passed(partition):
+            if stop.last:
+                name, now = SOURCES[stop.topic].name, datetime.now(UTC)
+                over = dead_letters_over(name, stop.partition, stop.offset, stop.since, now)
+                log.warning("%s. %s", over.title, over.message)
+                await self.publish(ALERTS, over.fingerprint.encode(), msgspec.json.encode(over), None)
+            self.join.release(stop)
 
     async def _windows(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
         self.metrics.judging(run)
@@ -208,6 +219,7 @@ class Worker:
         log.critical("%s. %s", alert.title, alert.message)
         try:
             async with asyncio.timeout(TELL_SECONDS):
+                await self._saved()  # where it stopped, so that the worker that passes it can say so
                 await self.publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
                 while not self.notify.knows(alert):  # noqa: ASYNC110 - the agent tells nobody
                     await asyncio.sleep(0.05)

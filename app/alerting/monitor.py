@@ -19,7 +19,7 @@ def dead_letters_alert(
 
     The same storm is the same alert, whichever worker meets it, and however often.
     """
-    labels = {"model": SELF, "rule": MONITOR, "topic": topic}
+    labels = _labels(topic)
     fingerprint = fingerprint_of(labels)
     return AlertEvent(
         alert_id=f"{fingerprint}-{partition}-{offset}",
@@ -43,3 +43,31 @@ def dead_letters_alert(
         links={},
         emitted_at=now,
     )  # fmt: skip
+
+
+def dead_letters_over(topic: str, partition: int, offset: int, since: float, now: datetime) -> AlertEvent:
+    """The stream has passed the offset at which `dead_letters_alert` said that it had stopped."""
+    labels = _labels(topic)
+    fingerprint = fingerprint_of(labels)
+    return AlertEvent(
+        alert_id=f"{fingerprint}-{partition}-{offset}-over",
+        fingerprint=fingerprint,
+        status="resolved",
+        level="critical",
+        rule=MONITOR,
+        title=f"driftline goes on: {topic} is read again",
+        message=(
+            f"{topic}, partition {partition}, is read and counted again past offset {offset}, where it had stopped; "
+            f"what could not be read is in the dead letters"
+        ),
+        labels=labels,
+        started_at=datetime.fromtimestamp(since, UTC),
+        ended_at=now,
+        evidence={"topic": topic, "partition": partition, "offset": offset},
+        links={},
+        emitted_at=now,
+    )
+
+
+def _labels(topic: str) -> dict[str, str]:
+    return {"model": SELF, "rule": MONITOR, "topic": topic}

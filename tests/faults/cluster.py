@@ -1,4 +1,4 @@
-"""Three brokers of the genuine Kafka, one of them the controller; each of the other two can be killed and started again."""
+"""Three brokers of the genuine Kafka, one of them the controller; each can be killed and started again."""
 
 from __future__ import annotations
 

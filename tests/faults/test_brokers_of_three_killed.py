@@ -24,7 +24,8 @@ from tests.stream import differences, register_model, send, truth, until_equal
 EVENTS = 3000
 
 
-@pytest.mark.timeout(175)
+@pytest.mark.long
+@pytest.mark.timeout(400)
 @pytest.mark.skipif(shutil.which("java") is None, reason="brokers of its own, from the jars, need Java")
 async def test_what_was_accepted_outlives_the_brokers_that_are_killed(tmp_path: Path) -> None:
     (api_port,) = free_ports(1)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.runtime import kafka_process
 from app.runtime.kafka_config import server_properties
 from app.runtime.kafka_probe import free_ports
 from app.runtime.kafka_process import start_from_jars
-from app.runtime.settings import load_settings
+from app.runtime.settings import Settings, load_settings
 from app.runtime.topic_admin import ensure_topics
 from tests.faults.proxy import proxied
 from tests.faults.test_worker_killed import log_of, quick
@@ -21,6 +23,25 @@ from tests.stream import Counts, differences, register_model, send, truth, watch
 from topics.events import PaneEvent, PanePartial
 
 EVENTS = 4000
+LATE = """
+import asyncio, sys
+from pathlib import Path
+
+from app.runtime.settings import load_settings
+from app.worker import Worker, run_worker
+
+cut, healed = map(Path, sys.argv[1:3])
+publish = Worker.publish_panes
+
+async def late(self, events):
+    while events and cut.exists() and not healed.exists():
+        await asyncio.sleep(0.05)
+    await publish(self, events)
+
+Worker.publish_panes = late
+sys.exit(run_worker(load_settings()))
+"""
+"""A worker that stands still between counting and saving as long as it is cut off, and then goes on where it was."""
 
 
 class Overtaken(Counts):
@@ -39,9 +60,40 @@ class Overtaken(Counts):
             self.newest[key] = max(event.revision, self.newest.get(key, 0))
 
 
+async def written_late(settings: Settings) -> list[tuple[int, int]]:
+    """Partition and offset of the saved deltas that came after a newer owner had announced itself."""
+    name = f"{settings.group}-join-changelog"
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
+    found: list[tuple[int, int]] = []
+    async with consumer:
+        partitions = [TopicPartition(name, partition) for partition in range(settings.partitions)]
+        consumer.assign(partitions)
+        for tp, end in (await consumer.end_offsets(partitions)).items():
+            owner = 0
+            while await consumer.position(tp) < end:
+                for record in (await consumer.getmany(tp, timeout_ms=200)).get(tp, ()):
+                    first, *_, epoch = msgspec.json.decode(record.key).split("/")
+                    if record.value and first == "owner":
+                        owner = max(owner, int(epoch))
+                    elif record.value and first == str(tp.partition) and int(epoch) < owner:
+                        found.append((tp.partition, record.offset))
+    return found
+
+
 def overtaken(counts: Counts, before: dict[tuple[float, int], tuple[int, int]]) -> bool:
     """Whether another recovery has published what was published before."""
     return any(counts.inputs[at][0] >> 40 > revision >> 40 for at, (revision, _) in before.items())
+
+
+def with_second_listener(inner: int, outer: int, data: Path, port: int, controller_port: int) -> str:
+    """A broker that also listens on `inner`, and says there that it is to be reached on `outer`."""
+    text = server_properties(data, port, controller_port)
+    for name, address in (("listeners", inner), ("advertised.listeners", outer)):
+        own = f"\n{name}=PLAINTEXT://127.0.0.1:{port}"
+        assert own in text
+        text = text.replace(own, f"{own},CUT://127.0.0.1:{address}")
+    text = text.replace("map=PLAINTEXT:PLAINTEXT", "map=CUT:PLAINTEXT,PLAINTEXT:PLAINTEXT")
+    return text + "inter.broker.listener.name=PLAINTEXT\n"
 
 
 @pytest.mark.timeout(170)
@@ -50,17 +102,7 @@ async def test_a_worker_that_was_cut_off_changes_nothing_when_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inner, outer = free_ports(2)
-
-    def with_second_listener(data: Path, port: int, controller_port: int) -> str:
-        text = server_properties(data, port, controller_port)
-        for name, address in (("listeners", inner), ("advertised.listeners", outer)):
-            own = f"\n{name}=PLAINTEXT://127.0.0.1:{port}"
-            assert own in text
-            text = text.replace(own, f"{own},CUT://127.0.0.1:{address}")
-        text = text.replace("map=PLAINTEXT:PLAINTEXT", "map=CUT:PLAINTEXT,PLAINTEXT:PLAINTEXT")
-        return text + "inter.broker.listener.name=PLAINTEXT\n"
-
-    monkeypatch.setattr(kafka_process, "server_properties", with_second_listener)
+    monkeypatch.setattr(kafka_process, "server_properties", partial(with_second_listener, inner, outer))
     broker = start_from_jars(tmp_path / "kafka")
     settings = load_settings(
         bootstrap_servers=broker.bootstrap_servers, state_dir=tmp_path / "state", alerts_dir=tmp_path / "alerts",
@@ -70,6 +112,7 @@ async def test_a_worker_that_was_cut_off_changes_nothing_when_it_is_back(
     cut_off = settings.model_copy(update={"bootstrap_servers": f"127.0.0.1:{outer}"})
     wanted = truth(EVENTS, seed=71)
     part = len(wanted.records) // 3
+    cut, healed = tmp_path / "cut", tmp_path / "healed"
     try:
         await ensure_topics(settings)
         await register_model(settings)
@@ -77,17 +120,23 @@ async def test_a_worker_that_was_cut_off_changes_nothing_when_it_is_back(
             counts = watch.counts = Overtaken()
             with worker(settings, "other"):
                 await watch.until(lambda _: log_of(settings, "other").count("recovered") >= settings.partitions, 45)
-                with worker(cut_off, "cut-off"):
+                with worker(cut_off, "cut-off", ("-c", LATE, str(cut), str(healed))):
                     await watch.until(lambda _: "recovered" in log_of(settings, "cut-off"), 45)
                     await send(settings, wanted.records[:part], close=False)
                     await watch.until(lambda counts: len({at for _, at in counts.inputs}) == settings.partitions, 45)
                     assert counts.predictions, log_of(settings)
                     sending = asyncio.create_task(send(settings, wanted.records[part : 2 * part], close=False))
                     before = dict(counts.inputs)
+                    cut.touch()
+                    await watch.until(lambda counts: counts.inputs != before, 1)  # what was under way
                     proxy.cut()
                     await watch.until(lambda counts: overtaken(counts, before), 45)
                     assert overtaken(counts, before), log_of(settings)
+                    stale = counts.stale
                     proxy.heal()
+                    healed.touch()
+                    await watch.until(lambda _: counts.stale > stale, 20)
+                    assert counts.stale > stale, "the cut-off worker published nothing late"
                     await sending
                     await send(settings, wanted.records[2 * part :])
                     await watch.until(lambda counts: counts.equal(wanted), 50)
@@ -98,6 +147,8 @@ async def test_a_worker_that_was_cut_off_changes_nothing_when_it_is_back(
                 await send(settings, wanted.records[:part])
                 await watch.until(lambda counts: counts.inputs != recovered, 5)
             assert counts.equal(wanted), differences(counts, wanted) + log_of(settings)
-            print(f"{counts.stale} partials came late and were ignored")
+            late = await written_late(settings)
+            assert late, "the cut-off worker saved nothing late"
+            print(f"{counts.stale} partials and {len(late)} saved deltas came late and were ignored")
     finally:
         broker.stop()

@@ -47,6 +47,26 @@ async def storm(settings: Settings) -> None:
         await asyncio.gather(*sent)
 
 
+async def alerts_of(settings: Settings) -> list[AlertEvent]:
+    """Every transition of every alert."""
+    values = await all_of(settings, ALERTS.full_name(settings.prefix), settings.partitions)
+    return [msgspec.json.decode(value, type=AlertEvent) for value in values]
+
+
+async def ends_of(settings: Settings, alert: AlertEvent) -> list[AlertEvent]:
+    """The transitions that resolve an alert."""
+    ended = [one for one in await alerts_of(settings) if one.status == "resolved"]
+    return [one for one in ended if one.fingerprint == alert.fingerprint]
+
+
+async def told(settings: Settings, words: str) -> bool:
+    """Whether the file channel comes to have the words."""
+    async with asyncio.timeout(30):
+        while not any(words in path.read_text() for path in settings.alerts_dir.iterdir()):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    return True
+
+
 @pytest.mark.timeout(180)
 async def test_a_storm_stops_the_worker_and_it_goes_on_when_it_is_told_to(settings: Settings) -> None:
     settings = quick(settings).model_copy(
@@ -66,24 +86,24 @@ async def test_a_storm_stops_the_worker_and_it_goes_on_when_it_is_told_to(settin
             assert await asyncio.to_thread(process.wait, 60) == HELD, log_of(settings)
         assert "Nothing is counted, and nothing lost, until somebody acts" in log_of(settings, f"stopped-{life}")
         assert 0 < len(await all_of(settings, letters, 1)) <= most, "rerouted more than the window lets pass"
-    alerts = [
-        msgspec.json.decode(value, type=AlertEvent)
-        for value in await all_of(settings, ALERTS.full_name(settings.prefix), settings.partitions)
-    ]
+    alerts = await alerts_of(settings)
     assert {(alert.rule, alert.labels["model"], alert.status) for alert in alerts} == {
         ("monitor", "driftline", "firing")
     }
     assert len({alert.fingerprint for alert in alerts}) == 1
-    told = "".join(path.read_text() for path in settings.alerts_dir.iterdir())
-    assert "driftline has stopped: predictions cannot be read" in told
+    assert await told(settings, "driftline has stopped: predictions cannot be read")
     counts = await until(settings, lambda _: False, 1)
     assert all(counts.inputs[at][1] <= wanted.panes[at[0]] for at in counts.inputs)
     accepting = ("-m", "app.cli", "worker", "--accept-dead-letters")
     with worker(settings, "accepting", accepting):
         counts = await until_equal(settings, wanted, 60)
+        assert await told(settings, "driftline goes on: predictions is read again")
     assert counts.equal(wanted), differences(counts, wanted) + log_of(settings, "accepting")
+    (over,) = await ends_of(settings, alerts[0])
+    assert over.started_at >= alerts[0].started_at
     assert STORM <= len(await all_of(settings, letters, 1)) <= STORM + 2 * most
     with worker(settings, "later") as process:  # what was accepted stays so
         await send(settings, [])
         await until(settings, lambda _: "recovered" in log_of(settings, "later"), 30)
         assert process.poll() is None
+    assert await ends_of(settings, alerts[0]) == [over]

@@ -6,13 +6,14 @@ import asyncio
 import os
 import random
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
-from tests.stream import differences, register_model, send, truth, until, until_equal, watching, worker
+from tests.stream import differences, register_model, send, truth, watching, worker
 
 EVENTS = 30_000
 MANY_EVENTS = 100_000
@@ -60,23 +61,42 @@ async def kills_change_nothing(settings: Settings, events: int, kills: int) -> N
                 os.kill(process.pid, signal.SIGKILL)
         await send(settings, wanted.records[kills * part :])
         with worker(settings, "last"):
-            counts = await watch.until(lambda counts: counts.equal(wanted), 60)
+            counts = await watch.until(lambda counts: counts.equal(wanted), 60 * events / MANY_EVENTS)
     assert counts.equal(wanted), differences(counts, wanted) + log_of(settings)
 
 
-@pytest.mark.timeout(240)
-async def test_workers_that_join_and_leave_share_the_count(settings: Settings) -> None:
+@pytest.mark.parametrize(
+    ("events", "changes"),
+    [
+        pytest.param(EVENTS, 4, marks=pytest.mark.timeout(240)),
+        pytest.param(10 * EVENTS, 24, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+    ],
+)
+async def test_workers_that_come_and_go_during_a_replay_share_the_count(
+    settings: Settings, events: int, changes: int
+) -> None:
     settings = quick(settings)
-    wanted = truth(EVENTS, seed=3)
+    wanted = truth(events, seed=3)
+    moments = random.Random(10)
     await ensure_topics(settings)
     await register_model(settings)
-    half = len(wanted.records) // 2
-    with worker(settings, "first"):
-        await send(settings, wanted.records[:half], close=False)
-        await until(settings, lambda counts: counts.predictions > 0, 45)
-        with worker(settings, "second"):
-            sending = asyncio.create_task(send(settings, wanted.records[half:]))
-            await until(settings, lambda counts: "pending predictions recovered" in log_of(settings, "second"), 45)
-            await sending
-        counts = await until_equal(settings, wanted, 40)
+    part = len(wanted.records) // (changes + 1)
+    async with watching(settings) as watch:
+        with ExitStack() as workers:
+            there = [workers.enter_context(worker(settings, "come-0"))]
+            for change in range(changes):
+                slice_ = wanted.records[change * part : (change + 1) * part]
+                sending = asyncio.create_task(send(settings, slice_, close=False))
+                enough = watch.counts.predictions + moments.randrange(1, part // 3)
+                name = f"come-{change + 1}"
+                if len(there) < 2 or (change % 2 == 0 and len(there) < 3):
+                    there.append(workers.enter_context(worker(settings, name)))
+                    await watch.until(lambda _: "recovered" in log_of(settings, name), 45)  # noqa: B023
+                else:  # it goes as workers are stopped, while it counts
+                    there.pop(moments.randrange(len(there))).let_go()
+                counts = await watch.until(lambda counts: counts.predictions >= enough, 45)  # noqa: B023
+                assert counts.predictions >= enough, log_of(settings)
+                await sending
+            await send(settings, wanted.records[changes * part :])
+            counts = await watch.until(lambda counts: counts.equal(wanted), 60 + events / 1000)
     assert counts.equal(wanted), differences(counts, wanted) + log_of(settings)

@@ -1,0 +1,66 @@
+"""Where partitions were stopped by too many dead letters: noted in the join's table until the stream has passed it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableMapping
+from dataclasses import dataclass
+
+import msgspec
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(tuple[int, int])
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A partition of a source topic (its number) that was stopped at an offset. `since`: seconds since the epoch.
+
+    `last`: no other partition that this worker has of the topic stands at one still.
+    """
+
+    partition: int
+    topic: int
+    offset: int
+    since: float
+    last: bool
+
+
+class Stops:
+    """The stops of the partitions that a worker has."""
+
+    def __init__(self, table: MutableMapping[str, bytes]) -> None:
+        self._table = table
+        self._known: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def note(self, partition: int, topic: int, offset: int, recorded: int) -> None:
+        """A partition is stopped at a record that came at `recorded` (milliseconds since the epoch)."""
+        self._table[_key(partition, topic)] = _encoder.encode((offset, recorded))
+
+    def recover(self, partition: int, topics: Iterable[int]) -> None:
+        """Read what is noted of a partition."""
+        for topic in topics:
+            noted = self._table.get(_key(partition, topic))
+            if noted:
+                self._known[partition, topic] = _decoder.decode(noted)
+
+    def forget(self, partition: int) -> None:
+        """The partition may be another worker's now."""
+        for at in [at for at in self._known if at[0] == partition]:
+            del self._known[at]
+
+    def passed(self, partition: int, saved: Iterable[int]) -> Iterator[Stop]:
+        """The stops of a partition that are behind what is saved of it (the next to read of each topic)."""
+        for topic, following in enumerate(saved) if self._known else ():
+            offset, recorded = self._known.get((partition, topic), (following, 0))
+            if offset < following:
+                others = [at for at in self._known if at[1] == topic and at[0] != partition]
+                yield Stop(partition, topic, offset, recorded / 1000.0, last=not others)
+
+    def release(self, stop: Stop) -> None:
+        """The stream has passed it, and whoever has to know is told."""
+        del self._known[stop.partition, stop.topic]
+        self._table.pop(_key(stop.partition, stop.topic), None)
+
+
+def _key(partition: int, topic: int) -> str:
+    return f"stopped/{partition}/{topic}"
