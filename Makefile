@@ -12,7 +12,7 @@ endif
 
 .DEFAULT_GOAL := help
 BENCHES := throughput compare flat latency restart ingress scale calibration
-.PHONY: help setup demo test long lint format contract reference bench $(BENCHES:%=bench-%) lock clean
+.PHONY: help setup demo test long lint format contract reference bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
 
 help:
@@ -87,6 +87,9 @@ bench-ingress: setup ## events/s into one API process; the wait of a single one
 
 bench-scale: setup ## CPU for each event with one, two and four workers
 	@$(BIN)/python -m benchmarks.scale
+
+soak: setup ## ten minutes at a steady rate, and nothing may grow; SECONDS=180 for less
+	@$(BIN)/python -m benchmarks.soak $(if $(SECONDS),--seconds $(SECONDS))
 
 # what is compared with has an environment of its own; where it cannot be had, the benchmark says so and goes on
 $(COMPARE)/setup-done: pyproject.toml uv.lock

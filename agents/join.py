@@ -26,7 +26,7 @@ from app.ingest.decoding import AHEAD, Record, Rejected, is_ahead
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
 from app.runtime.errors import Held
-from app.runtime.transport import Log
+from app.runtime.runs import Log
 from topics.events import PaneEvent, to_epoch
 from topics.registry import FEEDBACK, PREDICTIONS, Topic
 

@@ -14,7 +14,7 @@ from app.core.join_delta import JoinDelta
 from app.core.joining import JoinState, Watched
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.runtime.errors import StateLost
-from app.runtime.transport import Log
+from app.runtime.runs import Log
 from topics.registry import FEEDBACK, PREDICTIONS
 
 if sys.version_info >= (3, 14):

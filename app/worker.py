@@ -46,10 +46,10 @@ from app.runtime.producer import Outgoing, Producer
 from app.runtime.quarantine import Quarantine
 from app.runtime.receivers_view import ReceiversView
 from app.runtime.recovery import tell_recovery
+from app.runtime.runs import Log
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import ensure_topics
-from app.runtime.transport import Log
 from app.runtime.watchdog import Watchdog, end_process
 from app.runtime.watching import Watching
 from app.standing import Standing

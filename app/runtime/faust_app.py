@@ -17,9 +17,10 @@ from faust.types import TP
 from app.runtime.errors import Held
 from app.runtime.kafka_access import client_options
 from app.runtime.quarantine import Quarantine
+from app.runtime.runs import Position, Runs
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import NamedTopic
-from app.runtime.transport import BatchTransport, Position, Runs
+from app.runtime.transport import BatchTransport
 from topics.registry import Topic
 
 log = logging.getLogger(__name__)

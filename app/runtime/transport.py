@@ -11,7 +11,6 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import faust
@@ -19,80 +18,12 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from app.runtime.fetched import FetchResults
+from app.runtime.fetching import ConsumerThread, ReadOffsets
 from app.runtime.run_ledger import RunLedger
+from app.runtime.runs import Log, Position, Run, tick
 
 _SEEK_PAUSE = 0.1
-_FETCH_WAIT_MS = 100
-"""How long the broker may hold back the answer to a fetch when there is nothing new."""
 _NONE = -1
-
-Position = Callable[[TP], int]
-"""The offset that a partition is to be read from, by the state that is held for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """A partition's log when its state was last recovered: its first offset, its end, and what was committed of it."""
-
-    begin: int
-    end: int
-    committed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Consecutive records of one partition (none: a tick).
-
-    `sought` is the offset asked for, if this was the first to be fetched since, or the one after the run before it
-    in one fetch; what is missing between it and the first record is not in the log.
-    """
-
-    records: list[Any]
-    sought: int | None = None
-
-
-class Runs(faust.Schema):  # type: ignore[misc]
-    """Hands an agent its run of records as it came from the consumer."""
-
-    def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
-        return message.key
-
-    def loads_value(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
-        return message.value
-
-
-class _ReadOffsets(defaultdict[TP, int | None]):
-    """Faust's note of what it has read to, below which it drops what it fetches.
-
-    A message that was under way during a seek sets the note back to where it was before, and then what the seek
-    asked for is dropped. Batched topics keep none: their agents skip what they have applied.
-    """
-
-    def __init__(self, batched: dict[str, Position]) -> None:
-        super().__init__(lambda: None)
-        self._batched = batched
-
-    def __setitem__(self, tp: TP, offset: int | None) -> None:
-        if tp.topic not in self._batched:
-            super().__setitem__(tp, offset)
-
-    def update(self, offsets: Any) -> None:  # type: ignore[override]
-        """Note several."""
-        for tp, offset in offsets.items():
-            self[tp] = offset
-
-
-class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """The thread that fetches: batched topics' records stay as they are parsed."""
-
-    async def on_start(self) -> None:
-        await super().on_start()
-        batched = self.transport.positions
-        # Faust has it wait 1.5 s for something new: what is asked for meanwhile (an offset, a seek, partitions that go
-        # on) waits behind it on the same connection, so that each recovery took seconds of doing nothing.
-        self._consumer._fetcher._fetch_max_wait_ms = _FETCH_WAIT_MS
-        self._consumer._fetcher._records = FetchResults(lambda topic: topic in batched)  # before there is an assignment
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
@@ -101,7 +32,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def __post_init__(self) -> None:
         super().__post_init__()
         self.ledgers: defaultdict[TP, RunLedger] = defaultdict(RunLedger)
-        self._read_offset = _ReadOffsets(self.transport.positions)
+        self._read_offset = ReadOffsets(self.transport.positions)
         self._ticked_at = 0.0
         self._wanted: dict[TP, int] = {}
         self._sought: dict[TP, int] = {}
@@ -118,8 +49,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.draining = False
         """Nothing more is handed to the agents but ticks, so that they can save what they have."""
 
-    def _new_consumer_thread(self) -> _ConsumerThread:
-        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch records and yield them as runs."""
@@ -134,7 +65,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return
         if self.draining:
             for tp in self._due_ticks():
-                yield tp, _tick(tp, -1, generation)
+                yield tp, tick(tp, -1, generation)
             return
         self._fetched.update({tp: fetched[-1].offset for tp, fetched in records.items() if fetched})
         if not self.flow_active:
@@ -151,7 +82,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 sought = run[i - 1].offset + 1 if i else self._sought.pop(tp, None)
                 yield tp, self._message_of(tp, run[i : i + step], sought, generation)
         for tp in self._due_ticks():
-            yield tp, _tick(tp, self._fetched.get(tp, -1), generation)
+            yield tp, tick(tp, self._fetched.get(tp, -1), generation)
 
     def _is_wanted(self, tp: TP, active: set[TP] | None, generation: int) -> bool:
         if tp.topic in self.transport.positions and self.recovered != generation:
@@ -281,12 +212,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             self.ledgers.pop(tp, None)
         self.held = {tp: offset for tp, offset in self.held.items() if tp not in revoked}
         await super().on_partitions_revoked(revoked)
-
-
-def _tick(tp: TP, offset: int, generation: int) -> ConsumerMessage:
-    return ConsumerMessage(
-        tp.topic, tp.partition, offset, time.time(), 0, [], None, Run([]), None, 0, 0, tp, generation_id=generation
-    )
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]

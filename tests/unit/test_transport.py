@@ -12,8 +12,9 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP, ConsumerMessage
 
 from app.runtime.faust_app import make_app
+from app.runtime.runs import Run
 from app.runtime.settings import load_settings
-from app.runtime.transport import BatchConsumer, Run
+from app.runtime.transport import BatchConsumer
 from tests.unit.reports import StubRecord
 
 BATCHED = TP("predictions", 0)
