@@ -12,7 +12,19 @@ from starlette.middleware.cors import CORSMiddleware
 from api import problems
 from api.door import Door
 from api.release import release
-from api.routes import contract, dashboard, feedback, health, models, predict, predictions, receivers, sign_in, silences
+from api.routes import (
+    contract,
+    dashboard,
+    feedback,
+    health,
+    history,
+    models,
+    predict,
+    predictions,
+    receivers,
+    sign_in,
+    silences,
+)
 from api.services import Services
 from app.access import KeyFile, keys_path
 from app.runtime.settings import Settings
@@ -46,6 +58,8 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["*"],
         )  # fmt: skip
     app.add_middleware(Measured)
-    for routes in (health, predict, predictions, feedback, models, silences, receivers, dashboard, contract, sign_in):
+    for routes in (
+        health, predict, predictions, feedback, models, history, silences, receivers, dashboard, contract, sign_in,
+    ):  # fmt: skip
         app.include_router(routes.router)
     return app

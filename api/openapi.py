@@ -18,10 +18,14 @@ from api.routes.predict import PredictAnswer
 from api.shapes import (
     Accepted,
     Alerts,
+    DeploymentHistory,
+    DriftHistory,
     DriftReports,
     Health,
     Models,
+    PerformanceHistory,
     PerformanceReports,
+    PredictionHistory,
     ProblemDetails,
     Ready,
     Receivers,
@@ -29,6 +33,7 @@ from api.shapes import (
     Root,
     Silence,
     Silences,
+    TrainingHistory,
 )
 from api.timeline import Timeline
 from app.contract.schemas import components
@@ -69,6 +74,11 @@ OPERATIONS: dict[tuple[str, str], Bodies] = {
     ("get", "/models/{model}/{version}/performance"): Bodies(PerformanceReports),
     ("get", "/models/{model}/{version}/alerts"): Bodies(Alerts),
     ("get", "/models/{model}/{version}/timeline"): Bodies(Timeline),
+    ("get", "/history/training"): Bodies(TrainingHistory),
+    ("get", "/history/deployments"): Bodies(DeploymentHistory),
+    ("get", "/history/predictions"): Bodies(PredictionHistory),
+    ("get", "/history/performance"): Bodies(PerformanceHistory),
+    ("get", "/history/drift"): Bodies(DriftHistory),
     ("get", "/silences"): Bodies(Silences),
     ("post", "/silences"): Bodies(Silence, SilenceRequest),
     ("delete", "/silences/{silence_id}"): Bodies(Silence),

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 
 from api.inference import Inferences
 from api.views import ReportsView
+from app.history_setup import history_of
 from app.runtime.errors import BrokerUnavailable, TopicError
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Producer
@@ -43,6 +44,7 @@ class Services:
         self.reports = ReportsView(settings)
         self.served = None if bundle is None else ServedView(settings)
         self.inferences = Inferences(self.producer, self.models, settings.pairing_seconds)
+        self.history = history_of(settings)
         self.predicting = ThreadPoolExecutor(thread_name_prefix="predict")
         self.connected = asyncio.Event()
         self.trouble = "the views are still loading"
@@ -62,6 +64,7 @@ class Services:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.inferences.end()
             await asyncio.gather(self.reports.stop(), self._stop_views(), self.producer.stop())
+            self.history.close()
             self.predicting.shutdown(wait=False, cancel_futures=True)
 
     async def _connect(self) -> None:

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from api.bodies import Rejection
 from api.routes.models import ModelSummary
 from app.runtime.receiving import ShownReceiver
+from app.history.answers import Deployment, DriftCheck, Prediction, TrainingRun, VersionPerformance
 from topics.events import AlertEvent, DriftReport, PerformanceReport, SilenceEvent
 
 
@@ -111,6 +112,36 @@ class Receivers(msgspec.Struct, frozen=True, kw_only=True):
     """Receivers by name."""
 
     receivers: list[ShownReceiver]
+
+
+class TrainingHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Trainings, the newest first."""
+
+    training: list[TrainingRun]
+
+
+class DeploymentHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Model versions that went into service, the newest first."""
+
+    deployments: list[Deployment]
+
+
+class PredictionHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Predictions with their truth, the newest first."""
+
+    predictions: list[Prediction]
+
+
+class PerformanceHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """What the predictions of each model version came to."""
+
+    performance: list[VersionPerformance]
+
+
+class DriftHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Windows as they were judged, the newest first."""
+
+    drift: list[DriftCheck]
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):

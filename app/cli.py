@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from app.commands import alerts, broker, check, contract, demo, keys, register, replay, reports, serve
+from app.commands import alerts, broker, check, contract, demo, history, keys, register, replay, reports, serve
 from app.commands.common import TROUBLE, Trouble
 
 EPILOG = "Every setting is a flag, an environment variable DRIFTLINE_…, or a line in driftline.toml; flags win."
@@ -34,6 +34,7 @@ for command in (
     app.command()(command)
 app.add_typer(broker.app, name="broker")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(history.app, name="history")
 app.add_typer(contract.app, name="contract")
 app.add_typer(keys.app, name="keys")
 

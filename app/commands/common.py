@@ -6,6 +6,7 @@ import getpass
 import os
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,6 +75,16 @@ def existing(path: Path) -> Path:
     if not path.is_file():
         raise Trouble(f"{path}: no such file")
     return path
+
+
+def moment_of(name: str, text: str | None) -> datetime | None:
+    """A moment; without a zone it is this machine's. Raises Trouble."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise Trouble(f"{name}: {text!r} is no moment; write it as 2026-06-01T12:00:00Z") from None
 
 
 def print_json(value: object) -> None:

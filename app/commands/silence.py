@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +14,7 @@ from app.commands.common import (
     Prefix,
     Trouble,
     connected,
+    moment_of,
     print_json,
     print_table,
     settings_of,
@@ -129,8 +129,8 @@ def add(
         matchers=(*(f'{name}="{value}"' for name, value in labels.items() if value is not None), *(matcher or ())),
         comment=comment,
         created_by=author or user_name(),
-        starts_at=_moment("--starts", starts),
-        ends_at=_moment("--until", until),
+        starts_at=moment_of("--starts", starts),
+        ends_at=moment_of("--until", until),
         seconds=None if for_ is None else seconds_of(for_),
         hours=hours,
     )
@@ -198,16 +198,6 @@ def seconds_of(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
         raise Trouble(f"--for: {text!r} is no length of time; write it as 30m, 2h or 1d12h")
     return sum(float(number) * UNITS[unit] for number, unit in parts)
-
-
-def _moment(name: str, text: str | None) -> datetime | None:
-    """A moment; without a zone it is this machine's. Raises Trouble."""
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError, OSError):
-        raise Trouble(f"{name}: {text!r} is no moment; write it as 2026-06-01T12:00:00Z") from None
 
 
 async def _known(settings: Settings) -> dict[str, SilenceEvent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ class History:
         """`url`: of PostgreSQL, or sqlite:///FILE; or the path of a SQLite file. Connects when it is used first."""
         self._url = _url_of(url, password)
         self.path = Path(self._url.database or "") if self._url.drivername == "sqlite" else None
+        self._turn = threading.Lock()
         self.engine = _sqlite(self._url) if self.path is not None else _postgresql(self._url)
 
     @property
@@ -39,7 +41,7 @@ class History:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that no other writer is beside. Raises SQLAlchemy's errors."""
-        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        with self._turn, self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             if self.path is None:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
             yield connection

@@ -63,6 +63,14 @@ def _waiting(connection: Connection, ids: Iterable[object]) -> dict[object, Row]
     return found
 
 
+def trim(connection: Connection, predictions: Iterable[tuple[object, object, object]]) -> None:
+    """Note which days some predictions are taken from: model, version and time of each."""
+    days = PREDICTION_DAYS.c
+    for model, version, day in {(model, version, day_of(moment)) for model, version, moment in predictions}:
+        its = (days.model == model, days.model_version == version, days.day == day)
+        connection.execute(update(PREDICTION_DAYS).where(*its).values(trimmed=True))
+
+
 def _mark(connection: Connection, predictions: Iterable[tuple[object, object, object]]) -> None:
     """Note which days have changed."""
     days = {(model, version, day_of(moment)) for model, version, moment in predictions}

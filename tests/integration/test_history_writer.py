@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
@@ -15,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Table, select, text
+from sqlalchemy import text
 
 from agents.record import entries_of
 from app.history import History, NewerHistory, NoHistory
@@ -32,61 +30,11 @@ from app.history.tables import (
     WAITING_FEEDBACK,
     metadata,
 )
-from app.history.writer import Run, Writer
+from app.history.writer import Run
 from tests.databases import emptied
+from tests.history_stream import AT, ISO, Sent, Stream, prediction
 from topics import registry
 from topics.registry import Topic
-
-AT = 1_700_000_000.0
-ISO = "2026-03-01T12:00:00Z"
-
-
-@dataclass
-class Sent:
-    """A record as it came."""
-
-    offset: int
-    value: bytes | None
-    key: bytes | None = None
-    timestamp: int = 1_700_000_500_000
-    headers: Sequence[tuple[str, bytes]] = ()
-
-
-def prediction(key: str, **changes: object) -> dict[str, object]:
-    event: dict[str, object] = {
-        "prediction_id": key, "model": "churn", "model_version": "3", "timestamp": AT,
-        "features": {"age": 41.5, "town": "Oulu"}, "prediction": "stays", "probability": 0.25,
-    }  # fmt: skip
-    return {**event, **changes}
-
-
-class Stream:
-    """Records, and where they have been written to; one partition a topic."""
-
-    def __init__(self, history: History) -> None:
-        self.history = history
-        self.writer = Writer(history)
-        self.offsets: dict[Topic, int] = {}
-
-    def run(self, topic: Topic, *events: object, start: int | None = None) -> Run:
-        if topic not in self.offsets:
-            self.writer.move((topic.name, 0), 0)
-        at = self.offsets.get(topic, 0) if start is None else start
-        records = []
-        for i, event in enumerate(events):
-            named = event.get("prediction_id") if isinstance(event, dict) else None
-            records.append(Sent(at + i, msgspec.json.encode(event), str(named).encode() if named else b"key"))
-        entries, rejected = entries_of(topic, records)
-        assert rejected == []
-        self.offsets[topic] = max(at + len(events), self.offsets.get(topic, 0))
-        return Run(topic, (topic.name, 0), at, at + len(events), tuple(entries))
-
-    def write(self, topic: Topic, *events: object, start: int | None = None) -> None:
-        self.writer.write([self.run(topic, *events, start=start)])
-
-    def rows(self, table: Table) -> list[dict[str, Any]]:
-        with self.history.reading() as connection:
-            return [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
 
 
 @pytest.fixture

@@ -1,0 +1,102 @@
+"""GET /history…: what was trained, deployed, predicted and found, from the history's database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter, Depends, Query, Response
+from sqlalchemy import Connection
+
+from api.answers import answer
+from api.problems import Problem, unavailable
+from api.services import Services, Serving
+from app.history import HistoryError, queries
+from app.history.wanted import Wanted, WantedChecks, WantedPredictions
+
+router = APIRouter(prefix="/history")
+
+T = TypeVar("T", bound=Wanted)
+
+Model = Annotated[str | None, Query(description="only this model", max_length=200)]
+Version = Annotated[str | None, Query(description="only this version of it", max_length=200)]
+Since = Annotated[datetime | None, Query(description="from this time on")]
+Until = Annotated[datetime | None, Query(description="before this time")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="the newest so many")]
+
+
+def which(
+    model: Model = None, model_version: Version = None, since: Since = None, until: Until = None, limit: Limit = 50
+) -> dict[str, Any]:
+    """The filters that every question takes."""
+    return {"model": model, "model_version": model_version, "since": since, "until": until, "limit": limit}
+
+
+Which = Annotated[dict[str, Any], Depends(which)]
+
+
+@router.get("/training")
+def training(services: Serving, given: Which) -> Response:
+    """Trainings, the newest first."""
+    wanted = _wanted(Wanted, given)
+    return _answered(services, "training", lambda connection: queries.training_runs(connection, wanted))
+
+
+@router.get("/deployments")
+def deployments(services: Serving, given: Which) -> Response:
+    """Model versions that went into service, the newest first."""
+    wanted = _wanted(Wanted, given)
+    return _answered(services, "deployments", lambda connection: queries.deployments(connection, wanted))
+
+
+@router.get("/predictions")
+def predictions(
+    services: Serving,
+    given: Which,
+    prediction_id: Annotated[str | None, Query(description="only this one", max_length=200)] = None,
+    prediction: Annotated[str | None, Query(description="only those of this label", max_length=200)] = None,
+    feedback: Annotated[bool | None, Query(description="with truth, or without")] = None,
+    wrong: Annotated[bool | None, Query(description="whose label is not the true one, or is")] = None,
+) -> Response:
+    """Predictions with their truth, the newest first."""
+    more = {"prediction_id": prediction_id, "prediction": prediction, "feedback": feedback, "wrong": wrong}
+    wanted = _wanted(WantedPredictions, given | more)
+    return _answered(services, "predictions", lambda connection: queries.predictions(connection, wanted))
+
+
+@router.get("/performance")
+def performance(services: Serving, given: Which) -> Response:
+    """What the predictions of each model version came to."""
+    wanted = _wanted(Wanted, given)
+    return _answered(services, "performance", lambda connection: queries.performance(connection, wanted))
+
+
+@router.get("/drift")
+def drift(
+    services: Serving,
+    given: Which,
+    kind: Annotated[Literal["drift", "performance"], Query(description="for drift, or of performance")] = "drift",
+    detected: Annotated[bool | None, Query(description="that found something, or not")] = None,
+    every: Annotated[bool, Query(description="every revision, not only each window's newest")] = False,
+    report: Annotated[bool, Query(description="the whole report too")] = False,
+) -> Response:
+    """Windows as they were judged, the newest first."""
+    wanted = _wanted(WantedChecks, given | {"kind": kind, "detected": detected, "every": every, "report": report})
+    return _answered(services, "drift", lambda connection: queries.drift_checks(connection, wanted))
+
+
+def _wanted(kind: Callable[..., T], given: dict[str, Any]) -> T:
+    try:
+        return kind(**given)
+    except ValueError as error:
+        raise Problem(422, str(error)) from None
+
+
+def _answered(services: Services, name: str, ask: Callable[[Connection], object]) -> Response:
+    """What the history says. It may take its time: these routes run in threads."""
+    try:
+        with services.history.reading() as connection:
+            return answer({name: ask(connection)})
+    except HistoryError as error:
+        raise unavailable(str(error)) from None

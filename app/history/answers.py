@@ -1,0 +1,148 @@
+"""What the history answers: one struct for a row of each kind, as the command line and the API print it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Row
+
+from topics.events import Scalar
+
+T = TypeVar("T", bound=Struct)
+
+
+class TrainingRun(Struct, frozen=True, kw_only=True):
+    """One training of one model version."""
+
+    run_id: str
+    model: str
+    model_version: str
+    model_type: str
+    status: str
+    started_at: datetime
+    finished_at: datetime
+    rows: int
+    features: int
+    metrics: dict[str, float]
+    parameters: dict[str, Scalar]
+    dataset: str
+    sha256: str
+    detail: str
+
+
+class Deployment(Struct, frozen=True, kw_only=True):
+    """A model version that went into service."""
+
+    model: str
+    model_version: str
+    deployed_at: datetime
+    source: str
+    model_type: str
+    detail: str
+
+
+class Prediction(Struct, frozen=True, kw_only=True):
+    """One prediction with its truth: `actual` and `feedback_at` are null until that comes."""
+
+    prediction_id: str
+    model: str
+    model_version: str
+    timestamp: datetime
+    features: dict[str, Scalar]
+    prediction: str | float | bool
+    probability: float | dict[str, float] | None
+    metadata: dict[str, Scalar] | None
+    actual: str | float | bool | None
+    feedback_at: datetime | None
+
+
+class VersionPerformance(Struct, frozen=True, kw_only=True):
+    """What the predictions of one model version came to.
+
+    `average_prediction`: of predictions that are numbers or booleans. `average_error`: where truth is known; the
+    absolute difference of numbers, 0 or 1 for labels. `error_rate`: the share whose label is not the true one.
+    """
+
+    model: str
+    model_version: str
+    predictions: int
+    with_feedback: int
+    average_prediction: float | None
+    average_probability: float | None
+    average_error: float | None
+    error_rate: float | None
+    first: datetime
+    last: datetime
+
+
+class DriftCheck(Struct, frozen=True, kw_only=True):
+    """One window as it was judged. `named`: drifted features, or degraded metrics.
+
+    `share`: of drifted features; of a performance check the share with feedback. `report`: all of it, where asked for.
+    """
+
+    model: str
+    model_version: str
+    kind: Literal["drift", "performance"]
+    window_start: datetime
+    window_end: datetime
+    revision: int
+    n: int
+    sufficient: bool
+    detected: bool
+    share: float | None
+    named: list[str]
+    emitted_at: datetime
+    report: dict[str, Any] | None = None
+
+
+def training_run_of(row: Row[Any]) -> TrainingRun:
+    """A row of `training_runs`."""
+    return _answer(TrainingRun, row, metrics=_json(row.metrics), parameters=_json(row.parameters))
+
+
+def deployment_of(row: Row[Any]) -> Deployment:
+    """A row of `model_deployments`."""
+    return _answer(Deployment, row)
+
+
+def drift_check_of(row: Row[Any]) -> DriftCheck:
+    """A row of `drift_checks`, with its report where that was asked for."""
+    report = row._mapping.get("report")
+    return _answer(DriftCheck, row, named=_json(row.named), report=None if report is None else _json(report))
+
+
+def prediction_of(row: Row[Any]) -> Prediction:
+    """A row of `predictions`."""
+    by_class = row.probabilities
+    return Prediction(
+        prediction_id=row.prediction_id,
+        model=row.model,
+        model_version=row.model_version,
+        timestamp=row.predicted_at,
+        features=_json(row.features),
+        prediction=_as_sent(row.prediction, row.prediction_value),
+        probability=row.probability if by_class is None else _json(by_class),
+        metadata=None if row.metadata is None else _json(row.metadata),
+        actual=None if row.actual is None else _as_sent(row.actual, row.actual_value),
+        feedback_at=row.feedback_at,
+    )
+
+
+def _as_sent(label: str, value: float | None) -> str | float | bool:
+    if value is None:
+        return label
+    return label == "true" if label in ("true", "false") else value
+
+
+def _answer(kind: type[T], row: Row[Any], **decoded: object) -> T:
+    names = kind.__struct_fields__
+    found = {name: value for name, value in row._mapping.items() if name in names}
+    return kind(**{**found, **decoded})
+
+
+def _json(text: str) -> Any:
+    return msgspec.json.decode(text)

@@ -1,0 +1,97 @@
+"""Which rows of the history are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Table
+
+from app.history.tables import DRIFT_CHECKS, PREDICTIONS
+
+FIRST_YEAR, LAST_YEAR = 1970, 2100
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Of a model, of one version of it, from `since` on, before `until`; the newest `limit` of them.
+
+    Raises ValueError, which names the field.
+    """
+
+    model: str | None = None
+    model_version: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 50
+
+    def __post_init__(self) -> None:
+        if self.model_version is not None and self.model is None:
+            raise ValueError("model_version: versions are a model's; give model too")
+        for name, value in vars(self).items():
+            if isinstance(value, str) and "\x00" in value:
+                raise ValueError(f"{name}: has a NUL character in it")
+            if isinstance(value, datetime) and not FIRST_YEAR < value.year < LAST_YEAR:
+                raise ValueError(f"{name}: must be between {FIRST_YEAR} and {LAST_YEAR}")
+
+    def conditions(self, table: Table, moment: str) -> list[ColumnElement[bool]]:
+        """The rows of a table whose time is in the column `moment`."""
+        columns = table.c
+        found: list[ColumnElement[bool]] = []
+        if self.model is not None:
+            found.append(columns.model == self.model)
+        if self.model_version is not None:
+            found.append(columns.model_version == self.model_version)
+        if self.since is not None:
+            found.append(columns[moment] >= _utc(self.since))
+        if self.until is not None:
+            found.append(columns[moment] < _utc(self.until))
+        return found
+
+
+@dataclass(frozen=True)
+class WantedPredictions(Wanted):
+    """Also: one of them, those of a label, with or without feedback, wrong or right."""
+
+    prediction_id: str | None = None
+    prediction: str | None = None
+    feedback: bool | None = None
+    wrong: bool | None = None
+
+    def conditions(self, table: Table = PREDICTIONS, moment: str = "predicted_at") -> list[ColumnElement[bool]]:
+        """The rows of `predictions`."""
+        columns, found = table.c, super().conditions(table, moment)
+        if self.prediction_id is not None:
+            found.append(columns.prediction_id == self.prediction_id)
+        if self.prediction is not None:
+            found.append(columns.prediction == self.prediction)
+        if self.feedback is not None:
+            found.append(columns.actual.is_not(None) if self.feedback else columns.actual.is_(None))
+        if self.wrong is not None:
+            found.append(columns.actual != columns.prediction if self.wrong else columns.actual == columns.prediction)
+        return found
+
+
+@dataclass(frozen=True)
+class WantedChecks(Wanted):
+    """Checks of one kind; `detected`: those that found something, or nothing.
+
+    Of each window the newest revision, unless `every` is wanted.
+    """
+
+    kind: Literal["drift", "performance"] = "drift"
+    detected: bool | None = None
+    every: bool = False
+    report: bool = False
+
+    def conditions(self, table: Table = DRIFT_CHECKS, moment: str = "window_end") -> list[ColumnElement[bool]]:
+        """The rows of `drift_checks`."""
+        found = [table.c.kind == self.kind, *super().conditions(table, moment)]
+        if self.detected is not None:
+            found.append(table.c.detected.is_(self.detected))
+        return found
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,271 @@
+"""What the history answers, held against a plain recount; each question has an index that serves it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Connection, event, text
+from typer.testing import CliRunner, Result
+
+from api.app import create_app
+from api.services import Services
+from app.cli import app
+from app.commands.common import Trouble
+from app.history import History, queries
+from app.history.wanted import Wanted, WantedChecks, WantedPredictions
+from app.runtime.settings import load_settings
+from tests.history_stream import AT, ISO, Stream, prediction
+from tests.unit.reports import drift_report, end_of, performance_report
+from topics import registry
+
+N = 300
+RUN = {
+    "run_id": "r1", "model": "churn", "model_version": "3", "model_type": "LogisticRegression",
+    "status": "completed", "started_at": ISO, "finished_at": ISO, "rows": 900, "features": 4,
+    "metrics": {"accuracy": 0.9}, "parameters": {"C": 1.0},
+}  # fmt: skip
+DEPLOYED = {"model": "churn", "model_version": "3", "deployed_at": ISO, "source": "register"}
+
+
+def made() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Predictions of three versions, labels and numbers, and the truth of most."""
+    rng = random.Random(4)
+    events, truths = [], []
+    for i in range(N):
+        model, version = rng.choice([("churn", "2"), ("churn", "3"), ("price", "1")])
+        value: str | float = rng.choice(["stays", "goes"]) if model == "churn" else round(rng.uniform(1, 9), 3)
+        likely = round(rng.random(), 3) if model == "churn" else None
+        events.append(
+            prediction(f"p{i}", model=model, model_version=version, prediction=value, timestamp=AT + i,
+                       probability=likely)
+        )  # fmt: skip
+        if rng.random() < 0.7:
+            actual = rng.choice(["stays", "goes"]) if model == "churn" else round(rng.uniform(1, 9), 3)
+            truths.append({"prediction_id": f"p{i}", "actual": actual})
+    return events, truths
+
+
+def filled(history: History) -> Stream:
+    stream = Stream(history)
+    events, truths = made()
+    stream.write(registry.PREDICTIONS, *events)
+    stream.write(registry.FEEDBACK, *truths)
+    stream.write(registry.TRAINING_RUNS, RUN, {**RUN, "run_id": "r0", "finished_at": "2026-02-01T12:00:00Z"})
+    stream.write(registry.DEPLOYMENTS, DEPLOYED, {**DEPLOYED, "model": "price", "deployed_at": "2026-03-02T00:00:00Z"})
+    stream.write(
+        registry.REPORTS, *(drift_report(i) for i in range(5)), drift_report(2, revision=2, drift_detected=True),
+        performance_report(1),
+    )  # fmt: skip
+    return stream
+
+
+def ask(history: History, question: Callable[..., list[Any]], wanted: Wanted) -> list[Any]:
+    with history.reading() as connection:
+        return question(connection, wanted)
+
+
+def test_predictions_are_found_by_every_filter(history: History) -> None:
+    filled(history)
+    events, truths = made()
+    actual = {one["prediction_id"]: one["actual"] for one in truths}
+
+    def check(keep: Callable[[dict[str, Any]], bool], **wanted: Any) -> None:
+        found = ask(history, queries.predictions, WantedPredictions(limit=N, **wanted))
+        expected = [one["prediction_id"] for one in reversed(events) if keep(one)]
+        assert [one.prediction_id for one in found] == expected
+        assert 0 < len(found) <= N
+
+    def since(one: dict[str, Any]) -> bool:
+        return bool(AT + 50 <= one["timestamp"] < AT + 150)
+
+    times = {"since": datetime.fromtimestamp(AT + 50, UTC), "until": datetime.fromtimestamp(AT + 150, UTC)}
+    check(lambda one: True)
+    check(lambda one: one["model"] == "churn", model="churn")
+    check(lambda one: (one["model"], one["model_version"]) == ("churn", "3"), model="churn", model_version="3")
+    check(lambda one: since(one) and one["model"] == "churn", model="churn", **times)
+    check(lambda one: one["prediction_id"] == "p7", prediction_id="p7")
+    check(lambda one: one["prediction"] == "goes", prediction="goes")
+    check(lambda one: one["prediction_id"] not in actual, feedback=False)
+    check(lambda one: actual.get(one["prediction_id"], one["prediction"]) != one["prediction"], wrong=True)
+    newest = ask(history, queries.predictions, WantedPredictions(model="churn", limit=3))
+    assert [one.prediction_id for one in newest] == [
+        one["prediction_id"] for one in reversed(events) if one["model"] == "churn"
+    ][:3]
+    sent = next(one for one in events if one["prediction_id"] == newest[0].prediction_id)
+    assert (newest[0].features, newest[0].prediction) == (sent["features"], sent["prediction"])
+
+
+def test_performance_of_each_version_equals_a_recount(history: History) -> None:
+    filled(history)
+    events, truths = made()
+    actual = {one["prediction_id"]: one["actual"] for one in truths}
+    found = ask(history, queries.performance, Wanted())
+    assert {(one.model, one.model_version) for one in found} == {("churn", "2"), ("churn", "3"), ("price", "1")}
+    for one in found:
+        own = [e for e in events if (e["model"], e["model_version"]) == (one.model, one.model_version)]
+        known = [(e["prediction"], actual[e["prediction_id"]]) for e in own if e["prediction_id"] in actual]
+        wrong = [made != true for made, true in known]
+        assert (one.predictions, one.with_feedback) == (len(own), len(known))
+        assert one.error_rate == pytest.approx(sum(wrong) / len(wrong))
+        if one.model == "price":
+            assert one.average_prediction == pytest.approx(sum(e["prediction"] for e in own) / len(own))
+            assert one.average_error == pytest.approx(sum(abs(m - t) for m, t in known) / len(known))
+            assert one.average_probability is None
+        else:
+            assert one.average_prediction is None
+            assert one.average_error == one.error_rate
+            assert one.average_probability == pytest.approx(sum(e["probability"] for e in own) / len(own))
+        assert one.last.timestamp() == max(e["timestamp"] for e in own)
+
+
+def test_of_each_window_the_newest_revision_is_found(history: History) -> None:
+    filled(history)
+    found = ask(history, queries.drift_checks, WantedChecks(model="income", model_version="3"))
+    assert [(one.window_end, one.revision) for one in found] == [(end_of(i), 1 + (i == 2)) for i in (4, 3, 2, 1, 0)]
+    assert found[2].detected
+    assert all(one.report is None for one in found)
+    assert len(ask(history, queries.drift_checks, WantedChecks(every=True))) == 6
+    (detected,) = ask(history, queries.drift_checks, WantedChecks(detected=True, report=True))
+    assert detected.report["window_end"] == end_of(2).isoformat().replace("+00:00", "Z")
+    (judged,) = ask(history, queries.drift_checks, WantedChecks(kind="performance"))
+    assert judged.window_end == end_of(1)
+
+
+def test_trainings_and_deployments_come_newest_first(history: History) -> None:
+    filled(history)
+    assert [one.run_id for one in ask(history, queries.training_runs, Wanted(model="churn"))] == ["r1", "r0"]
+    assert [one.model for one in ask(history, queries.deployments, Wanted())] == ["price", "churn"]
+    assert ask(history, queries.training_runs, Wanted(until=datetime(2026, 1, 1, tzinfo=UTC))) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        ({"model_version": "3"}, "model_version"),
+        ({"model": "a\x00"}, "model"),
+        ({"since": datetime(1, 1, 1, tzinfo=UTC)}, "since"),
+        ({"until": datetime(9999, 12, 31, tzinfo=UTC)}, "until"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_named(wanted: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: "):
+        Wanted(**wanted)
+
+
+QUESTIONS: list[tuple[Callable[..., list[Any]], Wanted, str]] = [
+    (queries.predictions, WantedPredictions(), "ix_predictions_predicted"),
+    (queries.predictions, WantedPredictions(model="churn"), "ix_predictions_version"),
+    (queries.predictions, WantedPredictions(model="churn", model_version="3"), "ix_predictions_version"),
+    (queries.predictions, WantedPredictions(prediction_id="p1"), "pk_predictions"),
+    (queries.performance, Wanted(model="churn", model_version="3"), "ix_predictions_version"),
+    (queries.performance, Wanted(model="churn", since=datetime(2026, 1, 1, tzinfo=UTC)), "ix_predictions_"),
+    (queries.drift_checks, WantedChecks(), "ix_drift_checks_kind"),
+    (queries.drift_checks, WantedChecks(model="churn", model_version="3"), "pk_drift_checks"),
+    (queries.training_runs, Wanted(), "ix_training_runs_finished"),
+    (queries.training_runs, Wanted(model="churn", model_version="3"), "ix_training_runs_version"),
+    (queries.deployments, Wanted(), "ix_model_deployments_deployed"),
+    (queries.deployments, Wanted(model="churn", model_version="3"), "pk_model_deployments"),
+]
+
+
+def test_each_question_is_served_by_an_index(history: History) -> None:
+    filled(history)
+    with history.reading() as connection:
+        if history.path is None:  # a table of 300 rows is read as a whole, unless that is ruled out
+            connection.execute(text("SET LOCAL enable_seqscan = off"))
+            connection.execute(text("SET LOCAL enable_bitmapscan = off"))
+        for question, wanted, index in QUESTIONS:
+            for plan in plans(connection, lambda: question(connection, wanted)):  # noqa: B023
+                if "prediction_days" in plan:
+                    continue
+                named = index.replace("pk_", "sqlite_autoindex_") if history.path is not None else index
+                assert named in plan, (wanted, plan)
+                assert "Seq Scan" not in plan
+                assert "SCAN predictions" not in plan or "USING INDEX" in plan
+
+
+def plans(connection: Connection, run: Callable[[], object]) -> list[str]:
+    """How the database goes about each statement that is run."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(connection, "before_cursor_execute", note)
+    run()
+    event.remove(connection, "before_cursor_execute", note)
+    explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
+    found = []
+    for statement, parameters in statements:
+        rows = connection.exec_driver_sql(explain + statement, parameters)
+        found.append(statement.split("FROM", 1)[1][:20] + "\n" + "\n".join(str(row[-1]) for row in rows))
+    return found
+
+
+def driftline(*arguments: str, folder: Path) -> Result:
+    return CliRunner().invoke(app, ["history", *arguments, "--state-dir", str(folder)])
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    with closing(History(tmp_path / "history.db")) as history:
+        history.prepare()
+        filled(history)
+    return tmp_path
+
+
+def test_the_command_line_prints_it(state_dir: Path) -> None:
+    answer = driftline("predictions", "--model", "churn", "--limit", "2", "--json", folder=state_dir)
+    assert answer.exit_code == 0, answer.output
+    found = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [one["model"] for one in found] == ["churn", "churn"]
+    table = driftline("performance", folder=state_dir).stdout.splitlines()
+    assert table[0].split()[:3] == ["model", "version", "predictions"]
+    assert len(table) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["drift", "--version", "3"], "model_version: versions are a model's; give model too"),
+        (["training", "--since", "yesterday"], "--since: 'yesterday' is no moment"),
+    ],
+)
+def test_the_command_line_names_what_is_wrong(tmp_path: Path, arguments: list[str], words: str) -> None:
+    answer = driftline(*arguments, folder=tmp_path)
+    assert isinstance(answer.exception, Trouble)
+    assert words in str(answer.exception)
+
+
+async def test_the_api_answers_it_and_says_what_is_wrong(state_dir: Path, tmp_path_factory: Any) -> None:
+    async with client(state_dir) as http:
+        found = (await http.get("/history/predictions", params={"model": "churn", "limit": 2})).json()
+        assert [one["model"] for one in found["predictions"]] == ["churn", "churn"]
+        assert len((await http.get("/history/performance")).json()["performance"]) == 3
+        assert len((await http.get("/history/drift", params={"every": True})).json()["drift"]) == 6
+        assert len((await http.get("/history/training")).json()["training"]) == 2
+        assert len((await http.get("/history/deployments")).json()["deployments"]) == 2
+        for wrong in ({"model_version": "3"}, {"limit": 0}, {"since": "0001-01-01T00:00:00+14:00"}, {"model": "\0"}):
+            refused = await http.get("/history/predictions", params=wrong)
+            assert refused.status_code == 422, wrong
+            assert next(iter(wrong)) in refused.json()["detail"]
+    async with client(tmp_path_factory.mktemp("empty")) as http:
+        missing = await http.get("/history/predictions")
+        assert missing.status_code == 503
+        assert "driftline recorder" in missing.json()["detail"]
+
+
+def client(state_dir: Path) -> httpx.AsyncClient:
+    """The application without a broker: the history asks for none."""
+    settings = load_settings(bootstrap_servers="127.0.0.1:1", state_dir=state_dir)
+    application = create_app(settings)
+    application.state.services = Services(settings, None)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://127.0.0.1:8700")
