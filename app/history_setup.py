@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from app.history import History
+from app.history.housekeeping import Files, Housekeeping
+from app.history.retention import Limits
 from app.runtime.secrets import secret_of
 from app.runtime.settings import Settings, SettingsError
 
@@ -18,3 +22,12 @@ def history_of(settings: Settings) -> History:
     if password is not None:
         raise SettingsError("history_password: SQLite has none; set history_url to postgresql://USER@HOST/DATABASE")
     return History(settings.state_dir / FILE if url is None else url)
+
+
+def housekeeping_of(settings: Settings, history: History, stopping: asyncio.Event) -> Housekeeping:
+    """What is to be done beside recording, as the settings have it."""
+    limits = Limits(settings.history_days, settings.history_megabytes)
+    files = None
+    if settings.export_dir is not None:
+        files = Files(settings.export_dir, settings.export_formats or ("jsonl",), settings.export_seconds)
+    return Housekeeping(history, limits, files, stopping)

@@ -23,7 +23,7 @@ from agents.sending import dead_letter
 from app.history.database import History
 from app.history.retrying import OWN_FAULT, Stopped, reason_of, until_done
 from app.history.writer import ADDING, Place, Run, Writer
-from app.history_setup import history_of
+from app.history_setup import history_of, housekeeping_of
 from app.ingest.decoding import Rejected
 from app.runtime.kafka_access import client_options
 from app.runtime.producer import Producer
@@ -76,11 +76,15 @@ class Recorder:
             log.info("the recorder writes to %s", self._history.name)
             self._consumer.subscribe(list(self._topics), listener=_Rebalanced(self._positions))
             await self._consumer.start()
+            house = asyncio.create_task(housekeeping_of(self._settings, self._history, self._stopping).run())
             try:
                 while not self._stopping.is_set():
                     await self._step()
+                    if house.done():
+                        house.result()
             finally:
                 await self._consumer.stop()
+            await house
 
     async def _step(self) -> None:
         new = [tp for tp in self._consumer.assignment() if tp not in self._positions]

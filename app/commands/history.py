@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.commands import history_rows as rows
 from app.commands.common import (
     AsJson,
     HistoryUrl,
@@ -21,13 +21,14 @@ from app.commands.common import (
     print_table,
     settings_of,
 )
+from app.commands.history_export import export
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from app.history import answers
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(export)
 
 OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
 OnlyVersion = Annotated[str | None, typer.Option("--version", help="Only this version of it.")]
@@ -78,7 +79,7 @@ def training(
     wanted = _wanted(model, version, since, until, limit)
     found = _asked(state_dir, history_url, lambda connection: queries.training_runs(connection, wanted))
     header = ("finished", "model", "version", "type", "status", "rows", "metrics")
-    _print(found, json_, "no trainings", header, _training)
+    _print(found, json_, "no trainings", header, rows.training)
 
 
 @app.command()
@@ -102,7 +103,7 @@ def deployments(
 
     wanted = _wanted(model, version, since, until, limit)
     found = _asked(state_dir, history_url, lambda connection: queries.deployments(connection, wanted))
-    _print(found, json_, "no deployments", ("deployed", "model", "version", "by", "type"), _deployment)
+    _print(found, json_, "no deployments", ("deployed", "model", "version", "by", "type"), rows.deployment)
 
 
 @app.command()
@@ -134,7 +135,7 @@ def predictions(
                      prediction=label, feedback=feedback, wrong=wrong)  # fmt: skip
     found = _asked(state_dir, history_url, lambda connection: queries.predictions(connection, wanted))
     header = ("time", "model", "version", "id", "prediction", "probability", "truth")
-    _print(found, json_, "no predictions", header, _prediction)
+    _print(found, json_, "no predictions", header, rows.prediction)
 
 
 @app.command()
@@ -162,7 +163,7 @@ def performance(
     wanted = _wanted(model, version, since, until, limit)
     found = _asked(state_dir, history_url, lambda connection: queries.performance(connection, wanted))
     header = ("model", "version", "predictions", "with truth", "average", "probability", "error", "wrong", "last")
-    _print(found, json_, "no predictions", header, _performance)
+    _print(found, json_, "no predictions", header, rows.performance)
 
 
 @app.command()
@@ -193,7 +194,7 @@ def drift(
     wanted = _wanted(model, version, since, until, limit, WantedChecks, kind=kind.value, detected=detected, every=every,
                      report=report and json_)  # fmt: skip
     found = _asked(state_dir, history_url, lambda connection: queries.drift_checks(connection, wanted))
-    _print(found, json_, "no checks", ("window's end", "model", "version", "n", "found", "share", "which"), _check)
+    _print(found, json_, "no checks", ("window's end", "model", "version", "n", "found", "share", "which"), rows.check)
 
 
 def _wanted(
@@ -212,21 +213,11 @@ def _wanted(
 
 
 def _asked(state_dir: Path | None, history_url: str | None, ask: Callable[[Connection], list[Any]]) -> list[Any]:
-    with opened(state_dir, history_url) as connection:
-        return ask(connection)
-
-
-@contextmanager
-def opened(state_dir: Path | None, history_url: str | None) -> Iterator[Connection]:
-    """The history that the settings name. Raises HistoryError."""
     from app.history_setup import history_of
 
-    history = history_of(settings_of(state_dir=state_dir, history_url=history_url))
-    try:
-        with history.reading() as connection:
-            yield connection
-    finally:
-        history.close()
+    settings = settings_of(state_dir=state_dir, history_url=history_url)
+    with closing(history_of(settings)) as history, history.reading() as connection:
+        return ask(connection)
 
 
 def _print(
@@ -239,43 +230,3 @@ def _print(
         print_table(header, map(row, found))
     else:
         print(none)
-
-
-def _training(one: answers.TrainingRun) -> tuple[str, ...]:
-    metrics = "  ".join(f"{name} {value:.4g}" for name, value in one.metrics.items()) or one.detail
-    return _time(one.finished_at), one.model, one.model_version, one.model_type, one.status, f"{one.rows:,}", metrics
-
-
-def _deployment(one: answers.Deployment) -> tuple[str, ...]:
-    return _time(one.deployed_at), one.model, one.model_version, one.source, one.model_type
-
-
-def _prediction(one: answers.Prediction) -> tuple[str, ...]:
-    likely = "by class" if isinstance(one.probability, dict) else _number(one.probability)
-    made = (_time(one.timestamp), one.model, one.model_version, one.prediction_id)
-    return *made, _value(one.prediction), likely, _value(one.actual)
-
-
-def _performance(one: answers.VersionPerformance) -> tuple[str, ...]:
-    wrong = "" if one.error_rate is None else f"{one.error_rate:.1%}"
-    averages = (one.average_prediction, one.average_probability, one.average_error)
-    counts = (f"{one.predictions:,}", f"{one.with_feedback:,}")
-    return one.model, one.model_version, *counts, *map(_number, averages), wrong, _time(one.last)
-
-
-def _check(one: answers.DriftCheck) -> tuple[str, ...]:
-    found = ("yes" if one.detected else "no") if one.sufficient else "insufficient"
-    window = (_time(one.window_end), one.model, one.model_version, f"{one.n:,}")
-    return *window, found, _number(one.share), ", ".join(one.named)
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
-
-
-def _value(value: str | float | bool | None) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)

@@ -8,17 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.history.errors import HistoryUnavailable, NewerHistory, NoHistory
 from app.history.tables import REVISION
 
 SECONDS = 10
-"""How long a connection, a lock, or an answer to a reader is waited for."""
+"""How long a connection is waited for."""
 WRITE_SECONDS = 60
 """How long one statement of the writer may take."""
-BUSY_MS = 5000
+BUSY_MS, LOCK_SECONDS = 5000, 10.0
+"""How long a lock is waited for, in SQLite and in PostgreSQL."""
 WRITER_LOCK = 0x64726966746C696E
 """PostgreSQL's advisory lock of whoever writes (`driftlin`)."""
 
@@ -41,6 +42,8 @@ class History:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that no other writer is beside. Raises SQLAlchemy's errors."""
+        if self.path is not None and not self.path.exists():
+            self.engine.dispose()  # it was deleted: what is still open of it leads nowhere
         with self._turn, self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             if self.path is None:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
@@ -106,7 +109,7 @@ def _url_of(url: str | Path, password: str | None) -> URL:
 
 def _sqlite(url: URL) -> Engine:
     """Readers and the writer do not wait for each other (WAL); a transaction that writes locks at its beginning."""
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_MS / 1000})
+    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000})
 
     @event.listens_for(engine, "connect")
     def _connected(raw: Any, _record: Any) -> None:
@@ -130,7 +133,7 @@ def _postgresql(url: URL) -> Engine:
         "connect_timeout": SECONDS,
         "keepalives_idle": SECONDS,
         "tcp_user_timeout": WRITE_SECONDS * 1000,
-        "options": f"-c lock_timeout={SECONDS}s -c statement_timeout={WRITE_SECONDS}s -c timezone=UTC",
+        "options": f"-c lock_timeout={LOCK_SECONDS * 1000:.0f}ms -c statement_timeout={WRITE_SECONDS}s -c timezone=UTC",
         "application_name": "driftline",
     }
     return create_engine(url, pool_pre_ping=True, pool_size=4, pool_timeout=SECONDS, connect_args=arguments)

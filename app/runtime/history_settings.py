@@ -29,7 +29,7 @@ class HistorySettings(BaseSettings):
     export_formats: Annotated[tuple[ExportFormat, ...] | None, NoDecode] = Field(
         None, description="jsonl, parquet or both, with a comma between. Unset: jsonl."
     )
-    export_seconds: float = Field(60.0, gt=0, le=86_400, description="How often days that changed are written anew.")
+    export_seconds: float = Field(3600.0, gt=0, le=86_400, description="How often days that changed are written anew.")
 
     @field_validator("history_url")
     @classmethod

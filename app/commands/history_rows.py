@@ -1,0 +1,54 @@
+"""What `driftline history` prints: each answer as the cells of a line."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.history import answers
+
+
+def training(one: answers.TrainingRun) -> tuple[str, ...]:
+    """Finished, model, version, type, status, rows, metrics."""
+    metrics = "  ".join(f"{name} {value:.4g}" for name, value in one.metrics.items()) or one.detail
+    return _time(one.finished_at), one.model, one.model_version, one.model_type, one.status, f"{one.rows:,}", metrics
+
+
+def deployment(one: answers.Deployment) -> tuple[str, ...]:
+    """Deployed, model, version, by, type."""
+    return _time(one.deployed_at), one.model, one.model_version, one.source, one.model_type
+
+
+def prediction(one: answers.Prediction) -> tuple[str, ...]:
+    """Time, model, version, id, prediction, probability, truth."""
+    likely = "by class" if isinstance(one.probability, dict) else _number(one.probability)
+    made = (_time(one.timestamp), one.model, one.model_version, one.prediction_id)
+    return *made, _value(one.prediction), likely, _value(one.actual)
+
+
+def performance(one: answers.VersionPerformance) -> tuple[str, ...]:
+    """Model, version, counts, averages, share that is wrong, last."""
+    wrong = "" if one.error_rate is None else f"{one.error_rate:.1%}"
+    averages = (one.average_prediction, one.average_probability, one.average_error)
+    counts = (f"{one.predictions:,}", f"{one.with_feedback:,}")
+    return one.model, one.model_version, *counts, *map(_number, averages), wrong, _time(one.last)
+
+
+def check(one: answers.DriftCheck) -> tuple[str, ...]:
+    """Window's end, model, version, rows, found, share, which."""
+    found = ("yes" if one.detected else "no") if one.sufficient else "insufficient"
+    window = (_time(one.window_end), one.model, one.model_version, f"{one.n:,}")
+    return *window, found, _number(one.share), ", ".join(one.named)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _value(value: str | float | bool | None) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else "" if value is None else str(value)

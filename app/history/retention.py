@@ -1,0 +1,123 @@
+"""What the history keeps: so many days, and so many megabytes. The oldest record goes first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, Table, delete, func, select, text, tuple_, union_all
+
+from app.history.database import History
+from app.history.joined import trim
+from app.history.tables import PREDICTIONS, RETAINED
+
+TOGETHER = 1000
+"""Rows deleted in one transaction: the recorder waits no longer than for these."""
+PAUSE_SECONDS = 0.01
+"""Between two of them, in which the recorder has its turn."""
+ROUNDS = 20
+PAGES = 2000
+SAMPLE = 1000
+"""Newest rows by whose width PostgreSQL's tables are measured."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a record is kept, counted from when it was recorded, and how large the history may be."""
+
+    days: float
+    megabytes: int
+
+
+def retain(
+    history: History,
+    limits: Limits,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    stop: Callable[[], bool] = lambda: False,
+) -> int:
+    """Delete what is too old or too much; answers how many rows. Raises as `History.reading` and `writing` do."""
+    deleted = _expire(history, now() - timedelta(days=limits.days), stop)
+    allowed = limits.megabytes * 1_000_000
+    for _ in range(ROUNDS):
+        with history.reading() as connection:
+            size = size_of(connection)
+            before = None if size <= allowed else _oldest_share(connection, 1 - allowed / size)
+        if before is None or stop():
+            break
+        deleted += _expire(history, before, stop)
+    if deleted and history.path is not None:
+        _give_back(history)
+    return deleted
+
+
+def size_of(connection: Connection) -> int:
+    """Bytes that the rows and their indexes take. Room that deleted rows have left is not counted."""
+    if connection.dialect.name == "sqlite":
+        pages, free, bytes_ = (
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * bytes_)
+    connection.execute(text("SET LOCAL statement_timeout = 0"))
+    return round(sum(_size_in_postgresql(connection, table) for table in RETAINED))
+
+
+def _size_in_postgresql(connection: Connection, table: Table) -> float:
+    """Rows times their width, and their indexes in proportion: a relation's own size only ever grows."""
+    asked = text(
+        f"SELECT (SELECT count(*) FROM {table.name}), "
+        f"(SELECT avg(pg_column_size(newest)) FROM "
+        f"(SELECT * FROM {table.name} ORDER BY recorded_at DESC LIMIT {SAMPLE}) newest), "
+        f"pg_indexes_size('{table.name}'), pg_table_size('{table.name}')"
+    )
+    rows, width, indexes, heap = connection.execute(asked).one()
+    return 0.0 if not rows else rows * float(width) * (1 + indexes / max(heap, 1))
+
+
+def _oldest_share(connection: Connection, share: float) -> datetime | None:
+    """The time before which about this share of the records was recorded, one of them at least."""
+    bounds = union_all(*(select(func.min(t.c.recorded_at), func.max(t.c.recorded_at)) for t in RETAINED))
+    found = [(first, last) for first, last in connection.execute(bounds) if first is not None]
+    if not found:
+        return None
+    first, last = min(one[0] for one in found), max(one[1] for one in found)
+    step: timedelta = (last - first) * share
+    cut: datetime = first + max(step, timedelta(microseconds=1))
+    return cut
+
+
+def _expire(history: History, before: datetime, stop: Callable[[], bool]) -> int:
+    """Delete what was recorded before a time."""
+    deleted = 0
+    for table in RETAINED:
+        keys = list(table.primary_key)
+        oldest = select(table).where(table.c.recorded_at < before).order_by(table.c.recorded_at).limit(TOGETHER)
+        while not stop():
+            with history.writing() as connection:
+                rows = connection.execute(oldest).all()
+                if not rows:
+                    break
+                if table is PREDICTIONS:
+                    trim(connection, ((row.model, row.model_version, row.predicted_at) for row in rows))
+                gone = [tuple(row._mapping[key.name] for key in keys) for row in rows]
+                connection.execute(delete(table).where(tuple_(*keys).in_(gone)))
+            deleted += len(rows)
+            time.sleep(PAUSE_SECONDS)
+    return deleted
+
+
+def _give_back(history: History) -> None:
+    """Return SQLite's free pages to the file system."""
+    connection = history.engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        free = cursor.execute("PRAGMA freelist_count").fetchone()[0]
+        for _ in range(0, free, PAGES):
+            cursor.executescript(f"PRAGMA incremental_vacuum({PAGES})")  # `execute` would take one page
+            time.sleep(PAUSE_SECONDS)
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.close()

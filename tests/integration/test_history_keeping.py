@@ -1,0 +1,319 @@
+"""What the history keeps, what it exports, and how it waits for a database that is locked, full or away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import event, text
+from typer.testing import CliRunner
+
+from app.cli import app
+from app.history import History, database
+from app.history.exporting import export
+from app.history.retention import Limits, retain, size_of
+from app.history.retrying import Stopped, until_done
+from app.history.tables import DELIVERIES, DRIFT_CHECKS, PREDICTION_DAYS, PREDICTIONS, TRAINING_RUNS, WAITING_FEEDBACK
+from tests.databases import Server
+from tests.history_stream import AT, ISO, Stream, prediction
+from tests.integration.test_history_queries import RUN
+from tests.unit.reports import drift_report
+from topics import registry
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+ROOMY = 1_000_000
+
+
+def ids(stream: Stream) -> list[str]:
+    return [row["prediction_id"] for row in stream.rows(PREDICTIONS)]
+
+
+def recorded(stream: Stream, days_ago: int, key: str, **changes: object) -> None:
+    """A prediction that was recorded so many days ago."""
+    stream.clock = NOW - days_ago * DAY
+    stream.write(registry.PREDICTIONS, prediction(key, **changes))
+
+
+def test_what_was_recorded_too_long_ago_goes_and_the_rest_stays(history: History) -> None:
+    stream = Stream(history)
+    delivery = {
+        "alert_id": "a1", "fingerprint": "f", "channel": "slack", "outcome": "failed", "attempts": 2,
+        "detail": "", "delivered_at": ISO, "notification_id": "n1", "reason": "new",
+    }  # fmt: skip
+    recorded(stream, 40, "old", timestamp="2026-05-30T00:00:00Z")
+    stream.write(registry.FEEDBACK, {"prediction_id": "never", "actual": "x"})
+    stream.write(registry.REPORTS, drift_report(0))
+    stream.write(registry.DELIVERIES, delivery, {**delivery, "notification_id": "n2"})
+    stream.write(registry.TRAINING_RUNS, RUN)
+    recorded(stream, 20, "new", timestamp=AT)  # replayed from long ago: by its own time it would be gone at once
+    assert retain(history, Limits(30, ROOMY), now=lambda: NOW) == 5
+    assert ids(stream) == ["new"]
+    assert [stream.rows(table) for table in (WAITING_FEEDBACK, DRIFT_CHECKS, DELIVERIES)] == [[], [], []]
+    assert len(stream.rows(TRAINING_RUNS)) == 1
+    assert {row["day"]: row["trimmed"] for row in stream.rows(PREDICTION_DAYS)} == {
+        "2026-05-30": True, "2023-11-14": False,
+    }  # fmt: skip
+    assert retain(history, Limits(30, ROOMY), now=lambda: NOW) == 0
+
+
+def test_a_replay_after_retention_brings_nothing_back(history: History) -> None:
+    stream = Stream(history)
+    stream.clock = NOW - 40 * DAY
+    run = stream.run(registry.PREDICTIONS, prediction("old"))
+    stream.writer.write([run])
+    retain(history, Limits(30, ROOMY), now=lambda: NOW)
+    stream.writer.write([run])
+    assert ids(stream) == []
+
+
+def filler(rng: random.Random) -> dict[str, str]:
+    """Features of 2,000 characters that cannot be compressed."""
+    return {f"f{i}": rng.randbytes(25).hex() for i in range(40)}
+
+
+def test_what_is_too_much_goes_oldest_first_until_it_fits(history: History) -> None:
+    stream = Stream(history)
+    rng = random.Random(5)
+    for batch in range(20):
+        stream.clock = NOW - (20 - batch) * DAY
+        stream.write(registry.PREDICTIONS, *(prediction(f"{batch:02}-{i:03}", features=filler(rng)) for i in range(50)))
+    with history.reading() as connection:
+        before = size_of(connection)
+    assert before > 2_000_000
+    deleted = retain(history, Limits(36_500, 1), now=lambda: NOW)
+    with history.reading() as connection:
+        after = size_of(connection)
+    assert 300_000 < after <= 1_000_000
+    kept = ids(stream)
+    assert len(kept) == 1000 - deleted
+    assert kept == [f"{batch:02}-{i:03}" for batch in range(20) for i in range(50)][deleted:]
+    if history.path is not None:
+        assert history.path.stat().st_size < before - 500_000
+
+
+def test_postgresql_s_size_is_about_what_its_files_take(postgresql_history: History) -> None:
+    from tests.databases import emptied
+
+    stream = Stream(emptied(postgresql_history))
+    with closing(postgresql_history.engine.raw_connection()) as raw:
+        raw.driver_connection.autocommit = True  # type: ignore[union-attr]
+        raw.cursor().execute("VACUUM FULL predictions")
+        raw.driver_connection.autocommit = False  # type: ignore[union-attr]
+    stream.write(registry.PREDICTIONS, *(prediction(f"p{i}", metadata={"note": "y" * 300}) for i in range(3000)))
+    with postgresql_history.reading() as connection:
+        size = size_of(connection)
+        files = connection.execute(text("SELECT pg_total_relation_size('predictions')")).scalar_one()
+    assert size == pytest.approx(files, rel=0.35)
+
+
+def exported(folder: Path) -> dict[str, list[Any]]:
+    return {
+        str(path.relative_to(folder)): [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+        for path in sorted(folder.rglob("*.jsonl"))
+    }
+
+
+def test_each_day_and_version_has_a_file_that_is_written_anew_when_it_changes(history: History, tmp_path: Path) -> None:
+    stream, folder = Stream(history), tmp_path / "out"
+    stream.write(
+        registry.PREDICTIONS, prediction("a"), prediction("b", timestamp=AT + 86_400, prediction=2.5),
+        prediction("c", model="../x", model_version="1/2"), prediction("d", timestamp=AT - 1),
+    )  # fmt: skip
+    stream.write(registry.FEEDBACK, {"prediction_id": "a", "actual": "goes"})
+    assert len(export(history, folder, ["jsonl"])) == 3
+    found = exported(folder)
+    assert {name: [row["prediction_id"] for row in rows] for name, rows in found.items()} == {
+        "model=..%2Fx/version=1%2F2/2023-11-14.jsonl": ["c"],
+        "model=churn/version=3/2023-11-14.jsonl": ["d", "a"],
+        "model=churn/version=3/2023-11-15.jsonl": ["b"],
+    }
+    assert found["model=churn/version=3/2023-11-14.jsonl"][1] == {
+        **prediction("a"), "timestamp": "2023-11-14T22:13:20Z", "metadata": None, "actual": "goes",
+        "feedback_at": "2023-11-14T22:21:40Z",
+    }  # fmt: skip
+    assert export(history, folder, ["jsonl"]) == []
+    stream.write(registry.FEEDBACK, {"prediction_id": "b", "actual": 3})
+    (again,) = export(history, folder, ["jsonl"])
+    assert again.name == "2023-11-15.jsonl"
+    assert exported(folder)["model=churn/version=3/2023-11-15.jsonl"][0]["actual"] == 3
+    assert [path.name for path in folder.rglob(".*")] == []
+
+
+def test_a_day_that_retention_has_cut_stays_as_it_was_exported(history: History, tmp_path: Path) -> None:
+    stream = Stream(history)
+    recorded(stream, 40, "old")
+    recorded(stream, 10, "new")
+    export(history, tmp_path / "out", ["jsonl"])
+    retain(history, Limits(30, ROOMY), now=lambda: NOW)
+    stream.write(registry.FEEDBACK, {"prediction_id": "new", "actual": "goes"})
+    assert export(history, tmp_path / "out", ["jsonl"]) == []
+    (rows,) = exported(tmp_path / "out").values()
+    assert sorted(row["prediction_id"] for row in rows) == ["new", "old"]
+
+
+def test_a_file_of_another_history_with_more_in_it_stays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number, keys in enumerate((["a", "b"], ["b"])):
+        with closing(History(tmp_path / f"{number}.db")) as history:
+            history.prepare()
+            stream = Stream(history)
+            stream.write(registry.PREDICTIONS, *map(prediction, keys))
+            for actual in range(number + 1):
+                stream.write(registry.FEEDBACK, {"prediction_id": "b", "actual": actual})
+            export(history, tmp_path / "out", ["jsonl"])
+    (rows,) = exported(tmp_path / "out").values()
+    assert len(rows) == 2
+    assert "has 2 rows, the history only 1" in caplog.text
+
+
+def test_parquet_has_flat_columns_of_the_types_that_were_sent(history: History, tmp_path: Path) -> None:
+    stream = Stream(history)
+    stream.write(
+        registry.PREDICTIONS,
+        prediction("a", features={"age": 1, "town": "Oulu", "new": True, "odd": 1.5}, metadata={"shop": 7}),
+        prediction("b", features={"age": 2.5, "town": None, "new": False, "odd": "x"}, prediction=3,
+                   probability={"one": 0.5, "two": 0.5}),
+    )  # fmt: skip
+    stream.write(registry.FEEDBACK, {"prediction_id": "b", "actual": 4})
+    (path,) = export(history, tmp_path / "out", ["parquet"])
+    table = pq.read_table(path, partitioning=None)
+    assert {field.name: str(field.type) for field in table.schema} == {
+        "prediction_id": "string", "model": "string", "model_version": "string",
+        "timestamp": "timestamp[us, tz=UTC]", "prediction": "string", "prediction_value": "double",
+        "probability": "double", "actual": "string", "actual_value": "double",
+        "feedback_at": "timestamp[us, tz=UTC]", "feature.age": "double", "feature.new": "bool",
+        "feature.odd": "string", "feature.town": "string", "metadata.shop": "double", "probability.one": "double",
+        "probability.two": "double",
+    }  # fmt: skip
+    columns = table.to_pydict()
+    assert columns["feature.odd"] == ["1.5", "x"]
+    assert (columns["prediction_value"], columns["actual_value"]) == ([None, 3.0], [None, 4.0])
+    assert columns["timestamp"][0] == datetime.fromtimestamp(AT, UTC)
+
+
+def test_the_command_line_exports_both_kinds(tmp_path: Path) -> None:
+    with closing(History(tmp_path / "history.db")) as history:
+        history.prepare()
+        Stream(history).write(registry.PREDICTIONS, prediction("a"))
+    arguments = ["history", "export", "--output", str(tmp_path / "out"), "--state-dir", str(tmp_path)]
+    answer = CliRunner().invoke(app, [*arguments, "--format", "jsonl", "--format", "parquet"])
+    assert answer.exit_code == 0, answer.output
+    assert sorted(Path(line).suffix for line in answer.output.splitlines()) == [".jsonl", ".parquet"]
+    assert CliRunner().invoke(app, arguments).output == "nothing has changed\n"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks are waited for but a moment at a time."""
+    monkeypatch.setattr(database, "BUSY_MS", 20)
+    monkeypatch.setattr(database, "LOCK_SECONDS", 0.02)
+
+
+async def waits_for(
+    history: History, caplog: pytest.LogCaptureFixture, words: str, hinder: Callable[[], None], free: Callable[[], None]
+) -> None:
+    """Writing waits while something hinders it, says so once, and is done when that is over."""
+    stream = Stream(history)
+    run = stream.run(registry.PREDICTIONS, prediction("a"))
+    stopping = asyncio.Event()
+    hinder()
+    with caplog.at_level(logging.WARNING):
+        writing = asyncio.create_task(until_done(history, lambda: stream.writer.write([run]), stopping))
+        done, _ = await asyncio.wait([writing], timeout=1.2)
+        assert not done
+        (told,) = [record.getMessage() for record in caplog.records]
+        assert "waits, nothing else does" in told
+        assert words in told
+        free()
+        assert await asyncio.wait_for(writing, 10) == {("predictions", 0): 1}
+    assert ids(stream) == ["a"]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_locked_sqlite_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(History(tmp_path / "history.db")) as history:
+        history.prepare()
+        other = sqlite3.connect(tmp_path / "history.db", isolation_level=None)
+        await waits_for(
+            history, caplog, "database is locked",
+            lambda: void(other.execute("BEGIN EXCLUSIVE")), lambda: void(other.execute("ROLLBACK")),
+        )  # fmt: skip
+        other.close()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_locked_postgresql_is_waited_for(postgresql: Server, caplog: pytest.LogCaptureFixture) -> None:
+    with postgresql.history() as history:
+        other = history.engine.connect()
+        lock = text("SELECT pg_advisory_lock(:key)")
+        await waits_for(
+            history, caplog, "lock timeout",
+            lambda: void(other.execute(lock, {"key": database.WRITER_LOCK})), other.invalidate,
+        )  # fmt: skip
+
+
+async def test_a_full_disk_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(History(tmp_path / "history.db")) as history:
+        history.prepare()
+        full = [False]
+
+        @event.listens_for(history.engine, "checkout")
+        def limit(raw: Any, *_: Any) -> None:
+            (pages,) = raw.execute("PRAGMA page_count").fetchone()
+            raw.execute(f"PRAGMA max_page_count = {pages if full[0] else 1_000_000}")
+
+        stream = Stream(history)
+        large = {f"f{i}": "x" * 100 for i in range(1000)}
+        run = stream.run(registry.PREDICTIONS, prediction("a", features=large))
+        full[0] = True
+        writing = asyncio.create_task(until_done(history, lambda: stream.writer.write([run]), asyncio.Event()))
+        done, _ = await asyncio.wait([writing], timeout=1.0)
+        assert not done
+        assert "database or disk is full" in caplog.text
+        full[0] = False
+        await asyncio.wait_for(writing, 10)
+        assert ids(stream) == ["a"]
+
+
+async def test_a_database_that_is_away_is_waited_for_until_the_recorder_is_to_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for away in (History("postgresql://nobody@127.0.0.1:1/none"), History(tmp_path / "file" / "history.db")):
+        with closing(away) as history:
+            stopping = asyncio.Event()
+            waiting = asyncio.create_task(until_done(history, history.prepare, stopping))
+            done, _ = await asyncio.wait([waiting], timeout=0.7)
+            assert not done
+            assert f"the history at {history.name} waits, nothing else does" in caplog.text
+            stopping.set()
+            with pytest.raises(Stopped):
+                await asyncio.wait_for(waiting, 10)
+
+
+async def test_a_database_that_was_deleted_is_made_anew_and_read_for_again(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    with closing(History(path)) as history:
+        history.prepare()
+        stream = Stream(history)
+        stream.write(registry.PREDICTIONS, prediction("a"))
+        run = stream.run(registry.PREDICTIONS, prediction("b"))
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        known = await until_done(history, lambda: stream.writer.write([run]), asyncio.Event())
+        assert known == {}  # where to read on from is to be found out anew
+        assert ids(stream) == []
+
+
+def void(_: object) -> None:
+    """Nothing."""
