@@ -19,7 +19,9 @@ class HistorySettings(BaseSettings):
 
     record_history: bool = Field(True, description="Whether `driftline up` runs a recorder.")
     history_url: str | None = Field(
-        None, description="sqlite:///FILE or postgresql://USER@HOST/DATABASE. Unset: history.db in state_dir."
+        None,
+        repr=False,  # what is refused may have a password in it
+        description="sqlite:///FILE or postgresql://USER@HOST/DATABASE. Unset: history.db in state_dir.",
     )
     history_password: SecretStr | None = Field(None, description="Password for PostgreSQL.")
     history_password_file: Path | None = Field(None, description="A file with it.")

@@ -186,6 +186,6 @@ def _line(problem: dict[str, object]) -> str:
     field = Settings.model_fields.get(name)
     if problem["type"] == "extra_forbidden":
         return f"{name}: there is no such setting; look for it in {CONFIG_FILE}"
-    if field is not None and SecretStr in get_args(field.annotation):
+    if field is not None and (SecretStr in get_args(field.annotation) or not field.repr):
         return f"{name}: {message}; it is {ENV_PREFIX}{name.upper()} or in {CONFIG_FILE}"
     return f"{name}: {message}, not {problem['input']!r}; it is a flag, {ENV_PREFIX}{name.upper()} or in {CONFIG_FILE}"

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -16,10 +17,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from tests.stream import Truth, send, truth, worker
-from topics.registry import DEAD_LETTERS, DEPLOYMENTS, FEEDBACK, PREDICTIONS
+from topics.registry import DEAD_LETTERS, DELIVERIES, DEPLOYMENTS, FEEDBACK, PREDICTIONS, Topic
 
 RECORDER = ("-m", "app.cli", "recorder")
 EVENTS = 3000
+UNREADABLE = b'{"model": "churn"}'
+UNFIT = (
+    b'{"alert_id": "a1", "fingerprint": "f", "channel": "log", "outcome": "failed", "attempts": 100000000000000000000,'
+    b' "detail": "", "delivered_at": "2026-03-01T12:00:00Z"}'
+)
+"""A number that no database holds."""
 
 
 def counts(settings: Settings) -> tuple[int, int]:
@@ -42,6 +49,17 @@ async def until(settings: Settings, enough: Callable[[tuple[int, int]], bool], s
         assert time.monotonic() < deadline, (found, log_of(settings))
         await asyncio.sleep(0.05)
     return found
+
+
+async def until_rows(settings: Settings, question: str, wanted: list[tuple[str]]) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        with closing(sqlite3.connect(settings.state_dir / "history.db")) as connection:
+            found = connection.execute(question).fetchall()
+        if found == wanted:
+            return
+        assert time.monotonic() < deadline, (found, log_of(settings))
+        await asyncio.sleep(0.05)
 
 
 def log_of(settings: Settings) -> str:
@@ -76,34 +94,45 @@ async def test_killed_and_started_again_it_records_each_prediction_once_with_its
         assert {key: (prediction, actual) for key, prediction, actual in rows} == expected(wanted)
         assert waiting == 0
         await _bad_and_good(settings)
-        await _dead_letter(settings)
+        reasons = await _dead_letters(settings)
+        assert "model_version" in reasons[UNREADABLE]
+        assert reasons[UNFIT] == "history: Python int too large to convert to SQLite INTEGER"
+        await until_rows(settings, "SELECT channel FROM deliveries ORDER BY channel", [("email",), ("slack",)])
+        await until_rows(settings, "SELECT source FROM model_deployments", [("register",)])
         assert process.stop() == 0, log_of(settings)
 
 
 async def _bad_and_good(settings: Settings) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers)
+    """Records that cannot be read, and that no database takes, between others."""
+    deployed = {"model": "churn", "model_version": "3", "deployed_at": "2026-03-01T12:00:00Z", "source": "register"}
+    delivery = {
+        "alert_id": "a1", "fingerprint": "f", "channel": "slack", "outcome": "failed", "attempts": 1, "detail": "",
+        "delivered_at": "2026-03-01T12:00:00Z",
+    }  # fmt: skip
+    sent: list[tuple[Topic, bytes]] = [
+        (DEPLOYMENTS, UNREADABLE),
+        (DEPLOYMENTS, msgspec.json.encode(deployed)),
+        (DELIVERIES, msgspec.json.encode(delivery)),
+        (DELIVERIES, UNFIT),
+        (DELIVERIES, msgspec.json.encode(delivery | {"channel": "email"})),
+    ]
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, linger_ms=100)
     await producer.start()
     try:
-        name = DEPLOYMENTS.full_name(settings.prefix)
-        await producer.send_and_wait(name, b'{"model": "churn"}', key=b"churn/3")
-        good = {
-            "model": "churn",
-            "model_version": "3",
-            "deployed_at": "2026-03-01T12:00:00Z",
-            "source": "register",
-        }
-        await producer.send_and_wait(name, msgspec.json.encode(good), key=b"churn/3")
+        await asyncio.gather(
+            *[await producer.send(topic.full_name(settings.prefix), value, key=b"churn/3") for topic, value in sent]
+        )
     finally:
         await producer.stop()
 
 
-async def _dead_letter(settings: Settings) -> None:
+async def _dead_letters(settings: Settings) -> dict[bytes, str]:
+    """The two dead letters and their reasons."""
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
     try:
         consumer.assign([TopicPartition(DEAD_LETTERS.full_name(settings.prefix), 0)])
-        record = await asyncio.wait_for(consumer.getone(), 20)
+        records = [await asyncio.wait_for(consumer.getone(), 20) for _ in range(2)]
     finally:
         await consumer.stop()
-    assert (record.key, record.value) == (b"churn/3", b'{"model": "churn"}')
-    assert b"model_version" in dict(record.headers)["driftline-reason"]
+    return {record.value: dict(record.headers)["driftline-reason"].decode() for record in records}
