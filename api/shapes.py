@@ -9,8 +9,8 @@ from msgspec import UNSET, UnsetType
 
 from api.bodies import Rejection
 from api.routes.models import ModelSummary
-from app.runtime.receiving import ShownReceiver
 from app.history.answers import Deployment, DriftCheck, Prediction, TrainingRun, VersionPerformance
+from app.runtime.receiving import ShownReceiver
 from topics.events import AlertEvent, DriftReport, PerformanceReport, SilenceEvent
 
 
