@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.alerting.delivery import Channel, Outcome, Permanent, attempt
@@ -31,8 +31,23 @@ class Deliveries:
         self._at_once = at_once
         self._tasks: dict[tuple[int, str], tuple[str, asyncio.Task[None]]] = {}
         self._over: dict[tuple[int, str], Attempted] = {}
+        self._held_until: dict[str, float] = {}
         self._collected = asyncio.Event()
         self._ours = set[int]()
+
+    def hold(self, channel: str, until: float) -> None:
+        """Leave a channel alone until then, in epoch seconds, as it has asked."""
+        self._held_until[channel] = until
+
+    def begin(self, partition: int, pendings: Iterable[Pending], now: float) -> None:
+        """Begin the attempts that are due, as far as there is room."""
+        full = set[str]()
+        for pending in pendings:
+            when = max(pending.next_at, self._held_until.get(pending.channel, 0.0))
+            if pending.outcome or pending.channel in full or when > now:
+                continue
+            if not self.start(partition, pending):
+                full.add(pending.channel)
 
     def start(self, partition: int, pending: Pending) -> bool:
         """Begin the next attempt; answers whether there was room for it, or it is under way already."""

@@ -11,20 +11,32 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
 from agents.delivering import Attempted, Deliveries
+from agents.notify_reasons import ReasonLog
 from agents.notify_state import NotifyState
 from agents.sending import Publish, Reject
 from agents.watermark import advance, next_offset, unapplied
 from app.alerting.composing import compose, within
 from app.alerting.delivery import Channel, Retryable
-from app.alerting.group import Group, Muted, Telling, arrive, evaluate, finished, under_way, waits, with_channels
+from app.alerting.group import (
+    Group,
+    Muted,
+    Telling,
+    arrive,
+    evaluate,
+    finished,
+    heard_after_all,
+    under_way,
+    waits,
+    with_channels,
+)  # fmt: skip
 from app.alerting.muting import Muting
 from app.alerting.retrying import Patience, Pending, after_attempt
 from app.alerting.routing import Routing
-from app.alerting.telling import Reason
 from app.alerting.undelivered import delivery_events, key_of, undelivered_event
 from app.core.config import Alerting, Monitoring
 from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
@@ -40,8 +52,6 @@ AT_ONCE = 8
 LOOKED_AT_EVERY = 1.0
 """Seconds after which a group that nothing has happened to is looked at again: silences come and go."""
 PRUNED_EVERY = 86_400.0
-PASSING = frozenset({Reason.WAITING, Reason.UNDER_WAY, Reason.NOTHING_NEW})
-"""Reasons that hold most of the time."""
 LARGEST = 6 << 20
 """Bytes of a notification; the topic of those that were given up takes 8 MiB."""
 
@@ -52,7 +62,8 @@ class Notify:
     """The agent's logic. `table` holds the watermarks, the groups, and what is under way; see `NotifyState`.
 
     `saved` returns once what was written to the table is in its changelog. `muting` answers what is silenced at the
-    moment. Times are the wall clock's, taken when a run or a tick comes.
+    moment, `redelivered` what a channel was told of a group after it had been given up. Times are the wall clock's,
+    taken when a run or a tick comes.
     """
 
     def __init__(  # noqa: PLR0913 - what it works with, each with its default
@@ -63,6 +74,7 @@ class Notify:
         *,
         routing: Routing | None = None,
         muting: Callable[[], Muting] = Muting,
+        redelivered: Callable[[str, str], Mapping[str, str]] = lambda group, channel: {},
         patience: Patience | None = None,
         saved: Callable[[], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -72,6 +84,7 @@ class Notify:
         self._models = models
         self._routing = routing or Routing()
         self._muting = muting
+        self._redelivered = redelivered
         self._patience = patience or Patience()
         self._saved = saved
         self._now = now
@@ -80,8 +93,7 @@ class Notify:
         self._states: dict[int, NotifyState] = {}
         self._pruned: dict[int, float] = {}
         self._looked_at: dict[int, float] = {}
-        self._reasons: dict[tuple[str, str], Reason] = {}
-        self._held_until: dict[str, float] = {}
+        self._reasons = ReasonLog()
         self._stopping = False
 
     def position(self, partition: int) -> int | None:
@@ -109,6 +121,8 @@ class Notify:
         now = self._now()
         state = self._state(partition)
         await self._collect(partition, state, publish, now.timestamp())
+        for name, group in state.groups.items():
+            state.groups[name] = heard_after_all(group, partial(self._redelivered, name))
         changed = set[str]()
         for record in unapplied(self._table, partition, records):
             alert = _alert_of(record)
@@ -123,7 +137,8 @@ class Notify:
             advance(self._table, partition, records[-1].offset + 1)
         if new:
             await self._save()
-        self._begin(partition, state, now.timestamp())
+        if not self._stopping:
+            self._deliveries.begin(partition, state.pending.values(), now.timestamp())
         self._prune(partition, state, now.timestamp())
 
     def _state(self, partition: int) -> NotifyState:
@@ -152,7 +167,7 @@ class Notify:
 
     def _after(self, pending: Pending, one: Attempted, now: float) -> Pending:
         if isinstance(one.outcome, Retryable) and one.outcome.after is not None:
-            self._held_until[one.channel] = now + one.outcome.after
+            self._deliveries.hold(one.channel, now + one.outcome.after)
         after = after_attempt(pending, one.outcome, self._patience, now, self._rng)
         if not after.outcome:
             wait = after.next_at - now
@@ -214,7 +229,7 @@ class Notify:
         muted = self._muted(state, now)
         for name in names:
             group, tellings, reasons = evaluate(state.groups[name], muted, now.timestamp())
-            self._tell_why(name, reasons)
+            self._reasons.tell(name, reasons)
             for telling in tellings:
                 pending = self._pending(name, group, telling, now)
                 state.pending[pending.notification.notification_id] = pending
@@ -226,24 +241,6 @@ class Notify:
         at = now.timestamp()
         return Pending(notification=notification, channel=telling.channel, since=at, next_at=at)
 
-    def _tell_why(self, name: str, reasons: Mapping[str, Reason]) -> None:
-        """Log each channel's reason when it changes."""
-        for channel, reason in reasons.items():
-            if self._reasons.get((name, channel)) is not reason:
-                self._reasons[name, channel] = reason
-                log.log(logging.DEBUG if reason in PASSING else logging.INFO, "%s, %r: %s", name, channel, reason.value)
-
-    # What is begun
-
-    def _begin(self, partition: int, state: NotifyState, now: float) -> None:
-        full = set[str]()
-        for pending in state.pending.values():
-            when = max(pending.next_at, self._held_until.get(pending.channel, 0.0))
-            if self._stopping or pending.outcome or pending.channel in full or when > now:
-                continue
-            if not self._deliveries.start(partition, pending):
-                full.add(pending.channel)
-
     def _prune(self, partition: int, state: NotifyState, now: float) -> None:
         if now - self._pruned.get(partition, -PRUNED_EVERY) >= PRUNED_EVERY:
             self._pruned[partition] = now
@@ -254,7 +251,7 @@ class Notify:
                 for name, g in one.groups.items()
                 for channel in g.tellers
             }
-            self._reasons = {key: reason for key, reason in self._reasons.items() if key in known}
+            self._reasons.keep(known)
 
 
 def _name(pending: Pending) -> str:

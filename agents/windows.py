@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from zlib import crc32
 
@@ -13,21 +12,18 @@ import msgspec
 import numpy as np
 
 from agents.sending import Reject
-from app.core.findings import DriftDecision, PerformanceDecision, Traffic
+from agents.window_reports import Issued, drift_report, performance_report, traffic_report
 from app.core.joining import MICROSECONDS
 from app.core.pane import Pane
 from app.core.rolling import ModelWindows, Totals
 from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
 from app.runtime.models_view import RegisteredModel
-from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport, Progress, TrafficReport
+from topics.events import AnyReport, PaneEvent, PanePartial, Progress
 
 log = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 200
 """Windows judged before other partitions get their turn."""
-
-PAUSES = 20
-"""Pauses between feedback that are remembered."""
 
 REVISIONS_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 """Revisions count milliseconds: after a crash between a report and its note the next one is still higher."""
@@ -39,32 +35,6 @@ PublishReports = Callable[[int, Sequence[tuple[bytes, bytes]]], Awaitable[None]]
 
 Key = tuple[str, str, str]
 """Model, version, profile."""
-
-
-class Issued(msgspec.Struct, frozen=True, array_like=True):
-    """What was last issued of a window: its revision, and what each report was made of.
-
-    The rest is what the next window of a live model has to know: feedback in all, panes since it last came, how long
-    its last pauses were, and the usual share with feedback.
-    """
-
-    revision: int
-    drift: int
-    performance: int
-    traffic: int = 0
-    feedback: int = -1
-    silent: int = 0
-    pauses: tuple[int, ...] = ()
-    coverage: float = -1.0
-
-    def after(self, feedback: int, coverage: float, panes: int) -> Issued:
-        """What the window after this one has to know."""
-        usual = coverage if self.coverage < 0 else self.coverage + (coverage - self.coverage) / (10 * panes)
-        if self.feedback < 0 or feedback <= self.feedback:
-            silent = self.silent + 1 if self.feedback >= 0 else 0
-            return msgspec.structs.replace(self, feedback=feedback, silent=silent, coverage=usual)
-        pauses = (*self.pauses, self.silent + 1)[-PAUSES:]
-        return msgspec.structs.replace(self, feedback=feedback, silent=0, pauses=pauses, coverage=usual)
 
 
 _notes = msgspec.json.Decoder(Issued)
@@ -197,9 +167,9 @@ class WindowsAgent:
         revision = max(round((now - REVISIONS_SINCE).total_seconds() * 1000), issued.revision + 1 if issued else 0)
         reports: list[AnyReport] = []
         if found.drift is not None and (issued is None or found.drift_source != issued.drift):
-            reports.append(_drift_report(windows, end, found.drift, revision, now))
+            reports.append(drift_report(windows, end, found.drift, revision, now))
         if found.performance is not None and (issued is None or found.performance_source != issued.performance):
-            reports.append(_performance_report(windows, end, found.performance, revision, now))
+            reports.append(performance_report(windows, end, found.performance, revision, now))
         note = Issued(0, 0, 0) if issued is None else issued
         if found.traffic is not None:
             source = crc32(repr(found.traffic).encode())
@@ -208,7 +178,7 @@ class WindowsAgent:
                 before = self._issued(key, end - 1) or Issued(0, 0, 0)
                 note = before.after(total, found.traffic.coverage, windows.panes)
             if issued is None or source != issued.traffic:
-                reports.append(_traffic_report(windows, end, found.traffic, note, revision, now))
+                reports.append(traffic_report(windows, end, found.traffic, note, revision, now))
             note = msgspec.structs.replace(note, traffic=source)
         note = msgspec.structs.replace(
             note, revision=revision, drift=found.drift_source, performance=found.performance_source
@@ -238,52 +208,3 @@ def _pane_of(event: PanePartial) -> Pane:
         np.frombuffer(event.sums, "<i8").astype(np.int64),
         {tally.column: tally.names for tally in event.names},
     )
-
-
-def _envelope(windows: ModelWindows, end: int, revision: int, now: datetime) -> dict[str, object]:
-    pane = windows.pane / MICROSECONDS
-    return {
-        "model": windows.profile.model,
-        "model_version": windows.profile.model_version,
-        "profile_id": windows.profile.profile_id,
-        "window_start": datetime.fromtimestamp((end - windows.panes + 1) * pane, UTC),
-        "window_end": datetime.fromtimestamp((end + 1) * pane, UTC),
-        "revision": revision,
-        "emitted_at": now,
-    }
-
-
-def _drift_report(windows: ModelWindows, end: int, found: DriftDecision, revision: int, now: datetime) -> DriftReport:
-    envelope = _envelope(windows, end, revision, now)
-    return msgspec.convert({**_fields(found), **envelope}, DriftReport, from_attributes=True)
-
-
-def _performance_report(
-    windows: ModelWindows, end: int, found: PerformanceDecision, revision: int, now: datetime
-) -> PerformanceReport:
-    envelope = _envelope(windows, end, revision, now)
-    return msgspec.convert({**_fields(found), **envelope}, PerformanceReport, from_attributes=True)
-
-
-def _traffic_report(
-    windows: ModelWindows, end: int, found: Traffic, note: Issued, revision: int, now: datetime
-) -> TrafficReport:
-    totals = windows.totals.values()
-    return msgspec.convert(
-        {
-            **_envelope(windows, end, revision, now),
-            **_fields(found),
-            "n": sum(found.counts),
-            "usual_coverage": note.coverage,
-            "feedback_silent": note.silent,
-            "feedback_longest": max(note.pauses, default=0),
-            "feedback_gaps": len(note.pauses),
-            **{name: sum(getattr(t, name) for t in totals) for name in ("feedback", "duplicates", "late", "expired")},
-        },
-        TrafficReport,
-    )
-
-
-def _fields(decision: DriftDecision | PerformanceDecision | Traffic) -> dict[str, object]:
-    """Its fields as they are: what is in them is read, not copied."""
-    return {field.name: getattr(decision, field.name) for field in fields(decision)}

@@ -46,6 +46,7 @@ from app.runtime.producer import Outgoing, Producer
 from app.runtime.quarantine import Quarantine
 from app.runtime.receivers_view import ReceiversView
 from app.runtime.recovery import tell_recovery
+from app.runtime.redelivered_view import RedeliveredView
 from app.runtime.runs import Log
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
@@ -83,6 +84,7 @@ class Worker:
         producer: Producer,
         models: ModelsView,
         silences: SilencesView,
+        redelivered: RedeliveredView,
         channels: Mapping[str, Channel],
     ) -> None:
         self.settings = settings
@@ -112,7 +114,7 @@ class Worker:
         self.notify = Notify(
             tables["notify"], self._monitoring, channels,
             routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
-            saved=self._saved,
+            saved=self._saved, redelivered=redelivered.heard,
         )  # fmt: skip
         self._bind()
 
@@ -329,9 +331,10 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         ModelsView(settings) as models,
         SilencesView(settings) as silences,
         ReceiversView(settings) as receivers,
+        RedeliveredView(settings) as redelivered,
     ):
         told = ReceiverChannels(channels, receivers, settings)
-        worker = Worker(settings, producer, models, silences, told)
+        worker = Worker(settings, producer, models, silences, redelivered, told)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         async with _probed(worker, listening):
             return await _work(worker, stopping)

@@ -213,6 +213,19 @@ def finished(
     return _tidied(replace(group, tellers={**group.tellers, channel: teller}))
 
 
+def heard_after_all(group: Group, heard: Callable[[str], Mapping[str, str]]) -> Group:
+    """Note what channels were told after it had been given up. `heard`: of a channel, fingerprint and alert_id."""
+    tellers = {}
+    for channel, teller in group.tellers.items():
+        told = teller.told
+        if told is not None and told.lost:
+            again = heard(channel)
+            lost = tuple(name for name in told.lost if again.get(name) != told.firing.get(name))
+            if lost != told.lost:
+                tellers[channel] = replace(teller, told=replace(told, lost=lost))
+    return replace(group, tellers={**group.tellers, **tellers}) if tellers else group
+
+
 def _without_ends(backlog: Sequence[AlertEvent], lost: set[str]) -> tuple[AlertEvent, ...]:
     """Without the ends of what has turned out not to be heard."""
     unheard, kept = set(lost), list[AlertEvent]()

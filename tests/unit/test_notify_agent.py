@@ -98,6 +98,7 @@ class Worker:
     patience: Patience = field(default_factory=Patience)
     routing: Routing = field(default_factory=lambda: Routing(policy=AT_ONCE_POLICY))
     silences: list[SilenceEvent] = field(default_factory=list)
+    redelivered: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     table: KilledTable = field(default_factory=KilledTable)
     sent: list[DeliveryEvent] = field(default_factory=list)
     undelivered: list[UndeliveredEvent] = field(default_factory=list)
@@ -117,6 +118,7 @@ class Worker:
             self.table, lambda model, version: monitoring, {channel.name: channel for channel in self.channels},
             routing=self.routing, patience=self.patience, now=lambda: self.now, rng=random.Random(1),
             muting=lambda: Muting([quiet_of(one) for one in self.silences]),
+            redelivered=lambda group, channel: self.redelivered.get((group, channel), {}),
         )  # fmt: skip
 
     async def run(self, *events: AlertEvent | bytes | None, partition: int = 0) -> None:
@@ -387,7 +389,7 @@ async def test_what_fires_on_is_told_again_after_a_restart_and_the_repeat_interv
 
 
 async def test_a_silence_holds_an_alert_back_until_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "agents.notify")
+    caplog.set_level(logging.INFO, "agents")
     channel = StubChannel("a")
     worker = Worker(
         [channel], silences=[silence("rule=data_drift", starts_at=START, ends_at=START + timedelta(hours=1))]
@@ -505,3 +507,18 @@ async def test_a_partition_forgets_only_what_it_wrote_itself() -> None:
     await worker.run(other("3"), partition=1)
     kept = sorted(key for key in worker.table if "taken" in key)
     assert kept == ["1/taken/3", "10/taken/2", "10/taken/2-over"]
+
+
+@pytest.mark.parametrize(("again", "told"), [("1", ["1-over"]), ("", []), ("another transition", [])])
+async def test_the_end_of_what_was_given_up_is_told_once_it_was_sent_again(again: str, told: list[str]) -> None:
+    slack = StubChannel("slack", answers=[Permanent("no such channel")])
+    worker = Worker([slack])
+    await worker.run(other("1"))
+    await worker.tick()
+    (letter,) = worker.undelivered
+    notification = msgspec.json.decode(letter.notification, type=Notification)
+    if again:
+        worker.redelivered[notification.group, "slack"] = {"1": again}
+    await worker.run(resolved(other("1")))
+    await worker.tick()
+    assert slack.ids == told

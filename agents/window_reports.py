@@ -1,0 +1,94 @@
+"""What was found of a window, as the reports that travel, and what is noted of them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import UTC, datetime
+
+import msgspec
+
+from app.core.findings import DriftDecision, PerformanceDecision, Traffic
+from app.core.joining import MICROSECONDS
+from app.core.rolling import ModelWindows
+from topics.events import DriftReport, PerformanceReport, TrafficReport
+
+PAUSES = 20
+"""Pauses between feedback that are remembered."""
+
+
+class Issued(msgspec.Struct, frozen=True, array_like=True):
+    """What was last issued of a window: its revision, and what each report was made of.
+
+    The rest is what the next window of a live model has to know: feedback in all, panes since it last came, how long
+    its last pauses were, and the usual share with feedback.
+    """
+
+    revision: int
+    drift: int
+    performance: int
+    traffic: int = 0
+    feedback: int = -1
+    silent: int = 0
+    pauses: tuple[int, ...] = ()
+    coverage: float = -1.0
+
+    def after(self, feedback: int, coverage: float, panes: int) -> Issued:
+        """What the window after this one has to know."""
+        usual = coverage if self.coverage < 0 else self.coverage + (coverage - self.coverage) / (10 * panes)
+        if self.feedback < 0 or feedback <= self.feedback:
+            silent = self.silent + 1 if self.feedback >= 0 else 0
+            return msgspec.structs.replace(self, feedback=feedback, silent=silent, coverage=usual)
+        pauses = (*self.pauses, self.silent + 1)[-PAUSES:]
+        return msgspec.structs.replace(self, feedback=feedback, silent=0, pauses=pauses, coverage=usual)
+
+
+def _envelope(windows: ModelWindows, end: int, revision: int, now: datetime) -> dict[str, object]:
+    pane = windows.pane / MICROSECONDS
+    return {
+        "model": windows.profile.model,
+        "model_version": windows.profile.model_version,
+        "profile_id": windows.profile.profile_id,
+        "window_start": datetime.fromtimestamp((end - windows.panes + 1) * pane, UTC),
+        "window_end": datetime.fromtimestamp((end + 1) * pane, UTC),
+        "revision": revision,
+        "emitted_at": now,
+    }
+
+
+def drift_report(windows: ModelWindows, end: int, found: DriftDecision, revision: int, now: datetime) -> DriftReport:
+    """The report of a window's drift."""
+    envelope = _envelope(windows, end, revision, now)
+    return msgspec.convert({**_fields(found), **envelope}, DriftReport, from_attributes=True)
+
+
+def performance_report(
+    windows: ModelWindows, end: int, found: PerformanceDecision, revision: int, now: datetime
+) -> PerformanceReport:
+    """The report of a window's performance."""
+    envelope = _envelope(windows, end, revision, now)
+    return msgspec.convert({**_fields(found), **envelope}, PerformanceReport, from_attributes=True)
+
+
+def traffic_report(
+    windows: ModelWindows, end: int, found: Traffic, note: Issued, revision: int, now: datetime
+) -> TrafficReport:
+    """The report of a window's traffic; `note`: what is known of the windows before it."""
+    totals = windows.totals.values()
+    return msgspec.convert(
+        {
+            **_envelope(windows, end, revision, now),
+            **_fields(found),
+            "n": sum(found.counts),
+            "usual_coverage": note.coverage,
+            "feedback_silent": note.silent,
+            "feedback_longest": max(note.pauses, default=0),
+            "feedback_gaps": len(note.pauses),
+            **{name: sum(getattr(t, name) for t in totals) for name in ("feedback", "duplicates", "late", "expired")},
+        },
+        TrafficReport,
+    )
+
+
+def _fields(decision: DriftDecision | PerformanceDecision | Traffic) -> dict[str, object]:
+    """Its fields as they are: what is in them is read, not copied."""
+    return {field.name: getattr(decision, field.name) for field in fields(decision)}

@@ -1,0 +1,58 @@
+"""What was given up and has been sent again since, read from the topic `undelivered`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import msgspec
+
+from app.runtime.compacted_view import CompactedView
+from app.runtime.settings import Settings
+from topics.events import UndeliveredEvent
+from topics.registry import UNDELIVERED
+
+log = logging.getLogger(__name__)
+
+
+class _Alert(msgspec.Struct, frozen=True):
+    alert_id: str
+    fingerprint: str
+
+
+class _Notification(msgspec.Struct, frozen=True):
+    """As much of an `app.alerting.notification.Notification` as is needed."""
+
+    group: str
+    firing: tuple[_Alert, ...]
+
+
+_letters = msgspec.json.Decoder(UndeliveredEvent)
+_notifications = msgspec.json.Decoder(_Notification)
+
+
+class RedeliveredView(CompactedView):
+    """By group and channel: the alerts whose firing was given up, and told after all by `alerts redeliver`."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, UNDELIVERED)
+        self._given_up: dict[bytes, tuple[tuple[str, str], dict[str, str]]] = {}
+        self._told: dict[tuple[str, str], dict[str, str]] = {}
+
+    def heard(self, group: str, channel: str) -> Mapping[str, str]:
+        """What a channel has been told of a group after all: fingerprint and alert_id."""
+        return self._told.get((group, channel), {})
+
+    def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+        if value is not None:
+            try:
+                letter = _letters.decode(value)
+                told = _notifications.decode(letter.notification)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                log.error("%s offset %d is no dead letter: %s", self._partition.topic, offset, type(error).__name__)
+                return
+            alerts = {alert.fingerprint: alert.alert_id for alert in told.firing}
+            self._given_up[key or b""] = (told.group, letter.channel), alerts
+        elif (found := self._given_up.pop(key or b"", None)) is not None:
+            self._told.setdefault(found[0], {}).update(found[1])
+            self.revision += 1

@@ -1,0 +1,36 @@
+"""What was given up and sent again, as a worker sees it in Kafka."""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.alerting.retrying import Pending
+from app.alerting.undelivered import key_of, undelivered_event
+from app.runtime.producer import Producer
+from app.runtime.redelivered_view import RedeliveredView
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import ensure_topics
+from tests.unit.notifications import notification_of, of_rule
+from topics.registry import UNDELIVERED
+
+
+async def test_what_leaves_the_list_was_heard_and_nothing_else(settings: Settings) -> None:
+    await ensure_topics(settings, [UNDELIVERED])
+    drift, worse = of_rule("data_drift"), of_rule("performance")
+    letters = [
+        Pending(notification=notification_of(one, notification_id=name), channel="slack", since=0.0, next_at=0.0)
+        for name, one in (("n1", drift), ("n2", worse))
+    ]
+    async with Producer(settings) as producer, RedeliveredView(settings) as view:
+        await producer.send(UNDELIVERED, b"x", b"no json")
+        await producer.send(UNDELIVERED, b"y", None)
+        for letter in letters:
+            await producer.send(UNDELIVERED, key_of(letter), msgspec.json.encode(undelivered_event(letter)))
+        await view.catch_up()
+        assert view.heard("default", "slack") == {}
+        await producer.send(UNDELIVERED, key_of(letters[0]), None)
+        await view.catch_up()
+        assert view.heard("default", "slack") == {drift.fingerprint: drift.alert_id}
+        assert view.heard("default", "email") == view.heard("other", "slack") == {}
+    async with RedeliveredView(settings) as view:
+        assert view.heard("default", "slack") == {drift.fingerprint: drift.alert_id}, "after a restart too"
