@@ -7,11 +7,13 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Annotated
 
 from aiokafka.errors import KafkaError
 from fastapi import Depends, Request
 
+from api.incoming import encode
 from api.inference import Inferences
 from api.views import ReportsView
 from app.history_setup import history_of
@@ -24,6 +26,8 @@ from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import ensure_topics
 from app.serving import Bundle
+from topics.events import DeploymentEvent
+from topics.registry import DEPLOYMENTS
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +51,7 @@ class Services:
         self.history = history_of(settings)
         self.predicting = ThreadPoolExecutor(thread_name_prefix="predict")
         self.connected = asyncio.Event()
+        self._told = False
         self.trouble = "the views are still loading"
 
     @contextlib.asynccontextmanager
@@ -72,6 +77,7 @@ class Services:
             try:
                 await self.producer.start()
                 await ensure_topics(self.settings)
+                await self._tell_of_model()
                 await self.models.start()
                 await self.silences.start()
                 await self.receivers.start()
@@ -90,6 +96,18 @@ class Services:
                 return
             await self._stop_views()
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _tell_of_model(self) -> None:
+        """That the model is served from now on, once a start."""
+        if self.bundle is None or self._told:
+            return
+        training = self.bundle.training
+        event = DeploymentEvent(
+            model=training.model, model_version=training.model_version, deployed_at=datetime.now(UTC), source="api",
+            model_type=training.model_type, detail=f"trained {training.timestamp}",
+        )  # fmt: skip
+        await self.producer.send(DEPLOYMENTS, f"{event.model}/{event.model_version}".encode(), encode(event))
+        self._told = True
 
     async def _stop_views(self) -> None:
         views = [self.models, self.silences, self.receivers, *(() if self.served is None else (self.served,))]

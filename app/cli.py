@@ -6,7 +6,22 @@ import sys
 
 import typer
 
-from app.commands import alerts, broker, check, contract, demo, history, keys, register, replay, reports, serve
+from app.commands import (
+    alerts,
+    broker,
+    check,
+    config,
+    contract,
+    demo,
+    history,
+    keys,
+    register,
+    replay,
+    reports,
+    retraining,
+    serve,
+    train,
+)
 from app.commands.common import TROUBLE, Trouble
 
 EPILOG = "Every setting is a flag, an environment variable DRIFTLINE_…, or a line in driftline.toml; flags win."
@@ -25,6 +40,7 @@ for command in (
     serve.worker,
     serve.recorder,
     serve.api,
+    train.train,
     register.register,
     replay.replay,
     reports.reports,
@@ -35,6 +51,8 @@ for command in (
 app.add_typer(broker.app, name="broker")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(history.app, name="history")
+app.add_typer(config.app, name="config")
+app.add_typer(retraining.app, name="retraining")
 app.add_typer(contract.app, name="contract")
 app.add_typer(keys.app, name="keys")
 

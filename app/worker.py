@@ -27,6 +27,7 @@ from agents.monitor import SelfMonitor
 from agents.notify import Notify
 from agents.notify_settings import CurrentMuting, patience_of, routing_of
 from agents.pane_events import key_of, partition_of
+from agents.retrain import Retrain
 from agents.sending import Reject, dead_letter
 from agents.windows import WindowsAgent
 from app.alerting.channels import channels_of
@@ -37,6 +38,7 @@ from app.core.config import Monitoring
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Rejected
 from app.receiver_channels import ReceiverChannels
+from app.retraining import hooks_of
 from app.runtime.errors import BrokerUnavailable, Held, StateLost
 from app.runtime.faust_app import FAILED, Handler, add_agent, changelogs, make_app, make_table
 from app.runtime.kafka_access import client_options
@@ -360,9 +362,15 @@ async def _work(worker: Worker, stopping: asyncio.Event) -> int:
     worker.watchdog.start()
     log.info("worker of group %s runs on %s", worker.settings.group, worker.settings.bootstrap_servers)
     crashed = worker.app._crashed
+    asking = asyncio.create_task(
+        Retrain(worker.settings, worker.producer, hooks_of(worker.settings)).run(), name="ask for retraining"
+    )
     waits = [asyncio.create_task(event.wait()) for event in (stopping, crashed)]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for wait in (*waits, telling):
+    await asyncio.wait([*waits, asking], return_when=asyncio.FIRST_COMPLETED)
+    if asking.done():
+        log.critical("the worker ends, because asking for retraining failed", exc_info=asking.exception())
+        return FAILED
+    for wait in (*waits, telling, asking):
         wait.cancel()
     if crashed.is_set():
         log.critical("the worker crashed: %r", worker.app.crash_reason)
@@ -371,6 +379,7 @@ async def _work(worker: Worker, stopping: asyncio.Event) -> int:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(worker.notify.stop(), TELLING_SECONDS)
     await worker.drain()
+    await asyncio.wait([asking], timeout=TELLING_SECONDS)
     try:
         await asyncio.wait_for(worker.app.stop(), STOP_SECONDS)
     except TimeoutError:

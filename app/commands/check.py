@@ -2,68 +2,146 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import AsJson, ConfigFile, existing, print_json, print_table
+from app.commands.common import (
+    TROUBLE,
+    AsJson,
+    Bootstrap,
+    ConfigFile,
+    Prefix,
+    Trouble,
+    existing,
+    print_json,
+    print_table,
+    settings_of,
+)
 
 if TYPE_CHECKING:
+    from app.checking import Check
     from app.core.findings import DriftDecision, FeatureDrift, PerformanceDecision
     from app.offline import Decision
+    from app.runtime.settings import Settings
+    from topics.events import RetrainingEvent
 
 Reference = Annotated[Path, typer.Option(help="CSV, Parquet or JSONL of rows from when the model was good.")]
 Current = Annotated[Path, typer.Option(help="The same of the rows to judge, taken as one window.")]
-Output = Annotated[Path | None, typer.Option(help="Folder for the whole finding, as decision.json.")]
+Output = Annotated[Path | None, typer.Option(help="Folder for the whole finding: artifacts/drift/drift_<time>.json.")]
+Metadata = Annotated[Path | None, typer.Option(help="feature_metadata.json: only its features are judged.")]
+Model = Annotated[str | None, typer.Option("--model", help="The model: a finding asks in Kafka for its retraining.")]
+Version = Annotated[str | None, typer.Option("--version", help="Its version.")]
 
 DRIFT = 1
 """Exit status where something has drifted."""
 
 
 def check(
-    reference: Reference, current: Current, config: ConfigFile = None, output: Output = None, json_: AsJson = False
+    reference: Reference,
+    current: Current,
+    config: ConfigFile = None,
+    metadata: Metadata = None,
+    output: Output = None,
+    model: Model = None,
+    version: Version = None,
+    json_: AsJson = False,
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
 ) -> None:
-    """Judge one table against another, without Kafka.
+    """Judge one table against another; Kafka is not needed.
 
     The decision is that of the stream, with all of the table as one window. Exit status: 0 no drift, 1 drift
-    (of data or predictions, or degraded performance), 2 trouble.
+    (of data or predictions, or degraded performance), 2 no decision (a file is missing, rows are too few) or trouble.
+    With --model and --version a finding is a signal to retrain, too.
 
     \b
     Examples:
       driftline check --reference validation.parquet --current june.parquet
       driftline check --reference validation.csv --current june.csv --config monitoring.json --json
+      driftline check --reference models/churn/reference.parquet --current june.csv --model churn --version 3
     """
-    from app.offline import decide
-    from app.registration import read_monitoring, read_table
+    from app.checking import check_files, write_check
+    from app.registration import kinds_of_metadata, read_metadata, read_monitoring
 
+    if (model is None) != (version is None):
+        raise Trouble("--model and --version: give both, or neither")
+    settings = settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix)
     file = read_monitoring(None if config is None else existing(config))
-    decision = decide(read_table(existing(reference)), read_table(existing(current)), file)
+    kinds = None if metadata is None else kinds_of_metadata(read_metadata(existing(metadata)))
+    found = check_files(reference, current, file, kinds=kinds, now=datetime.now(UTC))
+    for warning in found.warnings:
+        _warn(f"warning: {warning}")
     if output is not None:
-        _write(decision, output)
+        _warn(f"written to {write_check(found, output)}")
     if json_:
-        print_json(_finding(decision))
+        print_json(found.told())
     else:
-        _print(decision)
-    raise typer.Exit(DRIFT if decision.drifted else 0)
+        if found.decision is not None:
+            _print(found.decision)
+        if found.verdict == "no decision":
+            print("no decision")
+    if found.verdict == "drift" and model is not None and version is not None:
+        _ask(settings, _signal(found, model, version))
+    raise typer.Exit({"drift": DRIFT, "no drift": 0, "no decision": TROUBLE}[found.verdict])
 
 
-def _finding(decision: Decision) -> dict[str, object]:
-    return {"drifted": decision.drifted, "drift": decision.drift, "performance": decision.performance}
+def _warn(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
-def _write(decision: Decision, folder: Path) -> None:
-    import msgspec
+def _signal(found: Check, model: str, version: str) -> RetrainingEvent:
+    from app.retraining import of_check
 
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "decision.json").write_bytes(msgspec.json.format(msgspec.json.encode(_finding(decision)), indent=2))
+    assert found.decision is not None
+    drift, performance = found.decision.drift, found.decision.performance
+    if performance is not None and performance.degraded:
+        metrics = ", ".join(performance.degraded_metrics)
+        evidence: dict[str, object] = {"degraded_metrics": performance.degraded_metrics}
+        return of_check(
+            model, version, "performance", f"worse than its baseline: {metrics}", evidence, found.checked_at
+        )
+    evidence = {"drifted_features": drift.drifted_features, "drift_share": drift.drift_share}
+    what = f"drift of {', '.join(drift.drifted_features)}" if drift.drifted_features else "its predictions have drifted"
+    return of_check(model, version, "drift", f"{what} in {found.current}", evidence, found.checked_at)
+
+
+def _ask(settings: Settings, signal: RetrainingEvent) -> None:
+    """Send the signal; where Kafka does not take it, say so: the finding stands."""
+    from app.runtime.broker import running_kafka
+    from app.runtime.errors import BrokerError, TopicError
+
+    try:
+        servers = running_kafka(settings)
+        if servers is None:
+            raise BrokerError("none is named and none runs")
+        sent = asyncio.run(_published(settings.model_copy(update={"bootstrap_servers": servers}), signal))
+    except (BrokerError, TopicError) as error:
+        _warn(f"no signal to retrain was sent, Kafka: {error}")
+        return
+    seconds = f"{settings.retraining_debounce_seconds:g} s"
+    _warn("a signal to retrain was sent" if sent else f"no signal to retrain was sent: the last is not {seconds} old")
+
+
+async def _published(settings: Settings, signal: RetrainingEvent) -> bool:
+    from app.retraining import SignalsView, publish
+    from app.runtime.producer import Producer
+    from app.runtime.topic_admin import ensure_topics
+    from topics.registry import RETRAINING
+
+    async with Producer(settings) as producer:
+        await ensure_topics(settings, [RETRAINING])
+        async with SignalsView(settings) as signals:
+            return await publish(producer, signals, signal, settings.retraining_debounce_seconds)
 
 
 def _print(decision: Decision) -> None:
     drift = decision.drift
-    if not drift.sufficient:
-        print(f"insufficient: {drift.n:,} rows are too few to judge (drift.min_samples)")
     shown = [column for column in (drift.prediction, drift.probability) if column is not None]
     print_table(
         ("column", "test", "statistic", "threshold", "p-value", "drifted", "reference", "current"),

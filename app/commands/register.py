@@ -14,6 +14,7 @@ from app.commands.common import (
     ConfigFile,
     Model,
     Prefix,
+    Trouble,
     Version,
     connected,
     existing,
@@ -22,14 +23,17 @@ from app.commands.common import (
     settings_of,
 )
 
-Reference = Annotated[Path, typer.Option(help="CSV, Parquet or JSONL of rows from when the model was good.")]
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="CSV, Parquet or JSONL of rows from when the model was good. [default: as --config says]"),
+]
 Baseline = Annotated[Path | None, typer.Option(help="JSON of metrics that replace those found in the reference.")]
 
 
 def register(
     model: Model,
     version: Version,
-    reference: Reference,
+    reference: Reference = None,
     config: ConfigFile = None,
     baseline: Baseline = None,
     json_: AsJson = False,
@@ -38,7 +42,8 @@ def register(
 ) -> None:
     """Register a model version: its reference and its rules.
 
-    Publishes the profile of the reference rows. Registering a version again replaces it.
+    Publishes the profile of the reference rows. Registering a version again replaces it. --config takes
+    monitoring.json, and what `driftline config show` prints.
 
     \b
     Examples:
@@ -50,8 +55,11 @@ def register(
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
     file = read_monitoring(None if config is None else existing(config))
-    metrics = None if baseline is None else read_baseline(existing(baseline))
-    frame = read_table(existing(reference))
+    metrics = file.baseline if baseline is None else read_baseline(existing(baseline))
+    path = reference or (file.reference and Path(file.reference))
+    if not path:
+        raise Trouble("--reference: give the file, or name it as data_drift_monitoring.reference_data_path in --config")
+    frame = read_table(existing(path))
     profile = asyncio.run(publish(settings, model, version, frame, file, metrics))
     if json_:
         print_json({

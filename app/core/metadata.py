@@ -1,10 +1,15 @@
-"""A model's features as its metadata has them: which are numbers, which are categories."""
+"""What a model's metadata says in the words of the core: kinds of features, names of metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from app.core.profile import Kind
+
+METRICS = (
+    "accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier", "macro_f1", "mae", "rmse", "r2",
+)  # fmt: skip
+"""Every metric that any kind of model is judged by."""
 
 
 def kinds_by_stats(features: Sequence[str], stats: Mapping[str, object]) -> dict[str, Kind]:

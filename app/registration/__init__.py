@@ -1,25 +1,36 @@
 """From a reference table to a registered model version."""
 
-from app.registration.monitoring import Columns, MonitoringError, MonitoringFile, monitoring_of, read_monitoring
+from app.registration.monitoring import Columns, MonitoringError, MonitoringFile, monitoring_of
 from app.registration.profiling import profile_of
 from app.registration.publish import RegistrationError, read_baseline, register
 from app.registration.roles import Roles, features_of, roles_of, task_of
+from app.registration.setup import (
+    kinds_of_metadata,
+    read_metadata,
+    read_monitoring,
+    setup_monitoring,
+)
+from app.registration.setup_keys import MonitoringSetup
 from app.registration.table import TableError, read_table
 
 __all__ = [
     "Columns",
     "MonitoringError",
     "MonitoringFile",
+    "MonitoringSetup",
     "RegistrationError",
     "Roles",
     "TableError",
     "features_of",
+    "kinds_of_metadata",
     "monitoring_of",
     "profile_of",
     "read_baseline",
+    "read_metadata",
     "read_monitoring",
     "read_table",
     "register",
     "roles_of",
+    "setup_monitoring",
     "task_of",
 ]

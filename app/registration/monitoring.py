@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -61,6 +60,7 @@ class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
     """All of monitoring.json. `task` None: inferred; `labels` empty: those that occur.
 
     `rules`: what it says of the rules itself, by rule and setting; in `monitoring` they are complete.
+    `baseline` and `reference` (a path) are said by a configuration of the other form (`app/registration/setup.py`).
     """
 
     columns: Columns = Columns()
@@ -69,6 +69,8 @@ class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
     positive_label: str | None = None
     monitoring: Monitoring = msgspec.field(default_factory=Monitoring)
     rules: dict[str, dict[str, Any]] = {}
+    baseline: dict[str, float] = {}
+    reference: str | None = None
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -79,18 +81,6 @@ class _Head(msgspec.Struct, frozen=True):
 
 
 KEYS = (*msgspec.structs.asdict(_Head()), *SECTIONS)
-
-
-def read_monitoring(path: Path | None) -> MonitoringFile:
-    """The file, or the defaults without one. Raises MonitoringError naming file and key; OSError."""
-    if path is None:
-        return MonitoringFile()
-    try:
-        return monitoring_of(msgspec.json.decode(path.read_bytes()))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MonitoringError(f"{path}: {error}") from None
-    except MonitoringError as error:
-        raise MonitoringError(f"{path}: {error}") from None
 
 
 def monitoring_of(raw: object) -> MonitoringFile:

@@ -16,8 +16,8 @@ from app.registration.profiling import profile_of
 from app.runtime.producer import Producer, RecordRefused
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
-from topics.events import ModelEvent
-from topics.registry import MODELS
+from topics.events import DeploymentEvent, ModelEvent
+from topics.registry import DEPLOYMENTS, MODELS
 
 LONGEST_NAME = 200
 
@@ -65,14 +65,28 @@ async def register(
         rules=file.rules,
     )
     async with Producer(settings) as producer:
-        await ensure_topics(settings, [MODELS])
+        await ensure_topics(settings, [MODELS, DEPLOYMENTS])
         try:
             await producer.send(MODELS, f"{model}/{version}".encode(), msgspec.json.encode(event))
         except RecordRefused as error:
             raise RegistrationError(
                 f"the profile is too large ({error}): leave features out with columns.ignore"
             ) from None
+        await producer.send(
+            DEPLOYMENTS, f"{model}/{version}".encode(), msgspec.json.encode(_deployment(event, profile))
+        )
     return profile
+
+
+def _deployment(event: ModelEvent, profile: Profile) -> DeploymentEvent:
+    return DeploymentEvent(
+        model=event.model,
+        model_version=event.model_version,
+        deployed_at=event.registered_at,
+        source="register",
+        model_type=profile.task,
+        detail=f"profile {profile.profile_id} of {profile.n} rows",
+    )
 
 
 def _check_name(name: str, value: str) -> None:

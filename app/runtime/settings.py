@@ -24,6 +24,7 @@ from app.runtime.channel_settings import ChannelSettings
 from app.runtime.door_settings import DoorSettings
 from app.runtime.history_settings import HistorySettings
 from app.runtime.kafka_settings import KafkaSettings
+from app.runtime.retraining_settings import RetrainingSettings
 from app.runtime.rule_settings import RuleSettings
 from app.runtime.telemetry_settings import TelemetrySettings
 
@@ -46,7 +47,9 @@ class SettingsError(ValueError):
     """A setting that cannot be used, in one line that names it."""
 
 
-class Settings(ChannelSettings, DoorSettings, HistorySettings, KafkaSettings, RuleSettings, TelemetrySettings):
+class Settings(
+    ChannelSettings, DoorSettings, HistorySettings, KafkaSettings, RetrainingSettings, RuleSettings, TelemetrySettings
+):
     """What can be set; frozen. Durations are in seconds."""
 
     model_config = SettingsConfigDict(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -86,6 +87,8 @@ def test_every_command_is_known() -> None:
         "broker status",
         "broker up",
         "check",
+        "config",
+        "config show",
         "contract",
         "contract asyncapi",
         "contract openapi",
@@ -107,6 +110,9 @@ def test_every_command_is_known() -> None:
         "register",
         "replay",
         "reports",
+        "retraining",
+        "retraining list",
+        "train",
         "up",
         "worker",
     ]
@@ -182,13 +188,28 @@ def test_check_says_drift_by_exit_status_1_and_as_json_and_as_a_file(
     finding = json.loads(answer.stdout)
     assert finding["drift"]["drifted_features"] == ["age"]
     assert finding["performance"]["feedback"] == 2000
-    assert json.loads((folder / "decision.json").read_bytes()) == finding
+    (path,) = (folder / "artifacts" / "drift").iterdir()
+    assert re.fullmatch(r"drift_\d{8}T\d{6}\.\d{6}Z\.json", path.name)
+    assert json.loads(path.read_bytes()) == finding
+
+
+def test_a_missing_file_is_a_warning_and_no_decision_and_never_no_drift(
+    tables: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    options = ["check", "--reference", str(tables[0]), "--current", str(tmp_path / "none.csv")]
+    answer = driftline(*options, "--output", str(tmp_path), "--model", "m", "--version", "1")
+    assert (answer.returncode, answer.stdout) == (2, "no decision\n")
+    assert "warning: " in answer.stderr
+    assert "none.csv: no such file, so nothing is decided" in answer.stderr
+    (path,) = (tmp_path / "artifacts" / "drift").iterdir()
+    told = json.loads(path.read_bytes())
+    assert (told["verdict"], told["drifted"], told["drift"]) == ("no decision", None, None)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["check", "--reference", "none.csv", "--current", "none.csv"], "none.csv: no such file"),
+        (["check", "--reference", "a.csv", "--current", "b.csv", "--config", "none.json"], "none.json: no such file"),
         (["alerts", "list", "--bootstrap-servers", "nowhere"], "bootstrap_servers: must be host:port"),
         (["reports", "--model", "m", "--bootstrap-servers", "127.0.0.1:1"], "no Kafka answers at 127.0.0.1:1"),
         (["broker", "status", "--bootstrap-servers", "127.0.0.1:1"], "no Kafka answers at 127.0.0.1:1"),
@@ -222,3 +243,29 @@ def test_broker_status_without_a_broker_is_exit_status_1(tmp_path: Path) -> None
     answer = driftline("broker", "status", "--json", "--state-dir", str(tmp_path), DOCKER_HOST="tcp://127.0.0.1:1")
     assert answer.returncode == 1, answer.stderr
     assert json.loads(answer.stdout)["running"] is False
+
+
+def test_train_says_what_to_type_next_and_it_can_be_typed(tables: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    data, folder = tmp_path / "people.csv", tmp_path / "models" / "town"
+    pd.read_csv(tables[1]).drop(columns=["prediction", "probability"]).to_csv(data, index=False)
+    options = ["train", "--data", str(data), "--target", "actual", "--output", str(folder), "--estimator", "linear"]
+    answer = driftline(*options, "--version", "1", "--label", "1=Left", "--no-publish")
+    assert answer.returncode == 0, answer.stderr
+    assert "held out" in answer.stderr
+    lines = [line.strip() for line in answer.stdout.splitlines()]
+    typed = [line.split()[1:] for line in lines if line.startswith("driftline ")]
+    assert [line[0] for line in typed] == ["register", "api"]
+    for arguments in typed:
+        parse(arguments)
+    metadata = [
+        f"--model-metadata={folder}/training_metadata.json",
+        f"--feature-metadata={folder}/feature_metadata.json",
+    ]
+    shown = json.loads(driftline("config", "show", *metadata, "--json").stdout)
+    assert shown["data_drift_monitoring"]["numerical_features"] == ["age"]
+    assert shown["data_drift_monitoring"]["categorical_features"] == ["town"]
+    told = json.loads((folder / "training_metadata.json").read_text())
+    assert shown["performance_monitoring"]["baseline"] == told["training_metrics"]
+    wrong = driftline(*options[:4], "aktual", *options[5:], "--no-publish")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("driftline: --target: no column 'aktual' in the table; it has age, town")

@@ -1,0 +1,94 @@
+"""The offline check of two files: what was found, or why nothing can be said, and the file that keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import pandas as pd
+
+from app.core.profile import Kind
+from app.offline import Decision, decide
+from app.registration import Columns, MonitoringFile, read_table
+
+FOLDER = Path("artifacts", "drift")
+
+Verdict = Literal["drift", "no drift", "no decision"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What came of a check. Without a decision, or with too few rows for it, nothing is said, and never "no drift"."""
+
+    reference: str
+    current: str
+    checked_at: datetime
+    decision: Decision | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """In words."""
+        if self.decision is None:
+            return "no decision"
+        if self.decision.drifted:
+            return "drift"
+        return "no drift" if self.decision.drift.sufficient else "no decision"
+
+    def told(self) -> dict[str, object]:
+        """All of it, as JSON has it; `drifted` is null without a decision."""
+        found = self.decision
+        return {
+            "checked_at": self.checked_at, "reference": self.reference, "current": self.current,
+            "verdict": self.verdict, "drifted": None if self.verdict == "no decision" else self.verdict == "drift",
+            "warnings": self.warnings, "drift": found and found.drift, "performance": found and found.performance,
+        }  # fmt: skip
+
+
+def check_files(
+    reference: Path,
+    current: Path,
+    file: MonitoringFile | None = None,
+    *,
+    kinds: Mapping[str, Kind] | None = None,
+    now: datetime,
+) -> Check:
+    """Judge one file against another. `kinds`: the features to be judged, and no others, as the metadata has them.
+
+    A file that is not there is a warning, and no decision. Raises TableError or MonitoringError naming file, column or
+    key; OSError where a file is there and cannot be read.
+    """
+    absent = [path for path in (reference, current) if not path.is_file()]
+    if absent:
+        warnings = tuple(f"{path}: no such file, so nothing is decided" for path in absent)
+        return Check(str(reference), str(current), now, None, warnings)
+    watched, held = MonitoringFile() if file is None else file, read_table(current)
+    if kinds is not None:
+        watched = msgspec.structs.replace(watched, columns=_only(kinds, watched.columns, held))
+    decision = decide(read_table(reference), held, watched)
+    few = f"{decision.drift.n:,} rows are too few to judge (drift.min_samples {watched.monitoring.drift.min_samples:,})"
+    return Check(str(reference), str(current), now, decision, () if decision.drift.sufficient else (few,))
+
+
+def _only(kinds: Mapping[str, Kind], columns: Columns, current: pd.DataFrame) -> Columns:
+    """The same columns, with these features and no others; what else the table has is let pass."""
+    return msgspec.structs.replace(
+        columns,
+        features=tuple(kinds),
+        numeric=tuple(name for name, kind in kinds.items() if kind == "numeric"),
+        categorical=tuple(name for name, kind in kinds.items() if kind == "categorical"),
+        ignore=(*columns.ignore, *(name for name in current.columns if name not in kinds)),
+    )
+
+
+def write_check(check: Check, output: Path) -> Path:
+    """Write a check under a folder, as artifacts/drift/drift_<its time in UTC>.json; answers where. Raises OSError."""
+    folder = output / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"drift_{check.checked_at:%Y%m%dT%H%M%S.%f}Z.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(check.told()), indent=2))
+    return path

@@ -1,0 +1,78 @@
+"""`driftline retraining`: which model versions should be trained anew, and why."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.common import AsJson, Bootstrap, Prefix, connected, print_json, settings_of
+
+if TYPE_CHECKING:
+    from app.runtime.settings import Settings
+
+app = typer.Typer(no_args_is_help=True)
+
+OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
+OnlyVersion = Annotated[str | None, typer.Option("--version", help="Only this version.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")]
+
+
+@app.callback()
+def group() -> None:
+    """Which model versions should be trained anew.
+
+    \b
+    Examples:
+      driftline retraining list
+    """
+
+
+@app.command("list")
+def list_(
+    model: OnlyModel = None,
+    version: OnlyVersion = None,
+    follow: Follow = False,
+    json_: AsJson = False,
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+) -> None:
+    """List the signals to retrain, oldest first: when, which model version, why.
+
+    One is sent when an alert of drift or performance fires, or `driftline check` finds either, at most one for each
+    model version in `retraining_debounce_seconds`.
+
+    \b
+    Examples:
+      driftline retraining list
+      driftline retraining list --model churn --follow --json
+    """
+    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    asyncio.run(_show(settings, model, version, follow=follow, as_json=json_))
+
+
+async def _show(settings: Settings, model: str | None, version: str | None, *, follow: bool, as_json: bool) -> None:
+    import msgspec
+
+    from app.commands.reading import records
+    from topics.events import RetrainingEvent
+    from topics.registry import RETRAINING
+
+    decoder = msgspec.json.Decoder(RetrainingEvent)
+    shown = 0
+    async for record in records(settings, RETRAINING.full_name(settings.prefix), follow=follow):
+        if record is None:
+            if not shown and not as_json:
+                print("no signals", flush=True)
+            continue
+        signal = decoder.decode(record.value)
+        if model not in (None, signal.model) or version not in (None, signal.model_version):
+            continue
+        shown += 1
+        if as_json:
+            print_json(signal)
+        else:
+            named = f"{signal.model} {signal.model_version}"
+            words = f"{signal.reason} ({signal.source}): {signal.message}"
+            print(f"{signal.requested_at:%Y-%m-%d %H:%M:%S}  {named}  {words}", flush=True)

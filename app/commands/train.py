@@ -1,0 +1,167 @@
+"""`driftline train`: from a table to a model that can be served and watched."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.common import AsJson, Bootstrap, Prefix, Trouble, existing, print_json, print_table, settings_of
+
+if TYPE_CHECKING:
+    from app.runtime.settings import Settings
+    from app.training import Trained
+    from topics.events import TrainingRunEvent
+
+
+class Kind(StrEnum):
+    """The kinds of pipeline."""
+
+    trees = "trees"
+    linear = "linear"
+
+
+class Learns(StrEnum):
+    """The tasks."""
+
+    binary = "binary"
+    multiclass = "multiclass"
+    regression = "regression"
+
+
+Data = Annotated[Path, typer.Option(help="CSV, Parquet or JSONL: a row for each case, with what came of it.")]
+Target = Annotated[str, typer.Option(help="The column to be predicted.")]
+Output = Annotated[Path, typer.Option(help="Folder for the model and all that goes with it.")]
+Named = Annotated[str | None, typer.Option("--model", help="The model's name. [default: the folder's]")]
+VersionOf = Annotated[str | None, typer.Option("--version", help="The model's version. [default: the time]")]
+Task = Annotated[Learns | None, typer.Option("--task", help="What kind of prediction. [default: by the target]")]
+Ignore = Annotated[list[str] | None, typer.Option("--ignore", help="A column that is no feature; repeatable.")]
+Categorical = Annotated[
+    list[str] | None, typer.Option("--categorical", help="A column of numbers that are codes; repeatable.")
+]
+Positive = Annotated[
+    str | None, typer.Option("--positive-label", help="The class that the probability is of. [default: the last]")
+]
+Labels = Annotated[list[str] | None, typer.Option("--label", help="A class's name for people, 1=Churn; repeatable.")]
+Estimator = Annotated[Kind, typer.Option("--estimator", help="Gradient-boosted trees, or a linear model.")]
+Holdout = Annotated[float, typer.Option("--holdout", help="Share of the rows that the model is judged on.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of the random parting of the rows.")]
+NoPublish = Annotated[bool, typer.Option("--no-publish", help="Tell Kafka nothing of this run.")]
+
+
+def train(
+    data: Data,
+    target: Target,
+    output: Output,
+    model: Named = None,
+    version: VersionOf = None,
+    task: Task = None,
+    ignore: Ignore = None,
+    categorical: Categorical = None,
+    positive_label: Positive = None,
+    label: Labels = None,
+    estimator: Estimator = Kind.trees,
+    holdout: Holdout = 0.25,
+    seed: Seed = 0,
+    no_publish: NoPublish = False,
+    json_: AsJson = False,
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+) -> None:
+    """Train a plain scikit-learn model on a table, and say what to type next.
+
+    A quarter of the rows is held out: the metrics are those of rows that the model has not seen, and the same rows
+    are the reference that it is watched against. The folder then has the model, its metadata, `reference.parquet` and
+    `monitoring.json`. The run is told to Kafka where one runs.
+
+    \b
+    Examples:
+      driftline train --data customers.csv --target churned --output models/churn
+      driftline train --data customers.csv --target churned --output models/churn --label 1=Churn --label 0=Stays
+      driftline train --data houses.parquet --target price --output models/price --ignore id --estimator linear
+    """
+    from app.registration import read_table
+    from app.training import Plan, TrainingError, run_of, write
+    from app.training import train as fit
+    from app.training.record import failed_run
+
+    settings = settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix)
+    begun = datetime.now(UTC)
+    name, number = model or output.resolve().name, version or f"{begun:%Y%m%d-%H%M%S}"
+    _check_name("--model", name)
+    _check_name("--version", number)
+    frame = read_table(existing(data))
+    plan = Plan(
+        target=target, task=None if task is None else task.value, ignore=tuple(ignore or ()),
+        categorical=tuple(categorical or ()), positive_label=positive_label, labels=_labels(label or []),
+        estimator=estimator.value, holdout=holdout, seed=seed,
+    )  # fmt: skip
+    try:
+        trained = fit(frame, plan, _tell)
+    except TrainingError as error:
+        if not no_publish:
+            run = failed_run(plan, name, number, str(data), len(frame), str(error), begun, datetime.now(UTC))
+            _published(settings, run)
+        raise
+    sha256 = write(output, trained, name, number)
+    run = run_of(trained, name, number, str(data), sha256)
+    published = not no_publish and _published(settings, run)
+    if json_:
+        print_json({"output": str(output), "published": published, "run": run})
+    else:
+        _show(trained, run, output)
+
+
+def _check_name(flag: str, name: str) -> None:
+    if not 0 < len(name) <= 200 or "/" in name:
+        raise Trouble(f"{flag}: 1 to 200 characters without '/', not {name!r}")
+
+
+def _labels(given: list[str]) -> dict[str, str]:
+    parts = [text.partition("=") for text in given]
+    for label, _, name in parts:
+        if not label or not name:
+            raise Trouble(f"--label: write it as CLASS=NAME (1=Churn), not {label!r}")
+    return {label: name for label, _, name in parts}
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _published(settings: Settings, run: TrainingRunEvent) -> bool:
+    """Whether Kafka has the record; where it has not, why is told, and nothing else is lost."""
+    from app.runtime.broker import running_kafka
+    from app.runtime.errors import BrokerError, TopicError
+    from app.training import publish
+
+    try:
+        servers = running_kafka(settings)
+        if servers is None:
+            _tell("the run is not recorded in Kafka: none is named and none runs (--no-publish says that it is meant)")
+            return False
+        asyncio.run(publish(settings.model_copy(update={"bootstrap_servers": servers}), run))
+    except (BrokerError, TopicError) as error:
+        _tell(f"the run is not recorded in Kafka: {error}")
+        return False
+    return True
+
+
+def _show(trained: Trained, run: TrainingRunEvent, output: Path) -> None:
+    from app.training import MONITORING, REFERENCE
+
+    print(
+        f"{run.model} {run.model_version}: {run.model_type}, {trained.task}, {len(trained.reference):,} rows held out"
+    )
+    print_table(("held out", ""), [(name, f"{value:.4f}") for name, value in trained.metrics.items()])
+    named = f"--model {shlex.quote(run.model)} --version {shlex.quote(run.model_version)}"
+    reference, watched = (shlex.quote(str(output / name)) for name in (REFERENCE, MONITORING))
+    print("\nnext:")
+    print(f"  driftline register {named} --reference {reference} --config {watched}")
+    print(f"  driftline api --model-path {shlex.quote(str(output))}")

@@ -1,0 +1,199 @@
+"""setup_monitoring: the complete configuration of a model, from its metadata and what somebody wants otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+from pydantic import ValidationError
+
+from app.core.config import DriftThresholds, Monitoring, PerformanceThresholds
+from app.core.metadata import METRICS, kinds_by_stats
+from app.core.profile import Kind
+from app.registration.monitoring import Columns, MonitoringError, MonitoringFile, monitoring_of
+from app.registration.setup_keys import FREQUENCIES, MonitoringSetup
+
+OWN_KEYS = ("enabled", "performance_monitoring", "data_drift_monitoring")
+"""What a configuration of this form has, and monitoring.json's own form has not."""
+HOUR = 3600.0
+NEVER = 1e9
+"""The threshold of a metric that is told and not judged: no drop reaches it."""
+
+
+def setup_monitoring(
+    model_metadata: Mapping[str, Any] | None = None,
+    feature_metadata: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> MonitoringSetup:
+    """The complete configuration of a model. What `config` says wins over what the metadata lets conclude.
+
+    `model_metadata`: training_metadata.json, whose `training_metrics` are the baseline. `feature_metadata`:
+    feature_metadata.json, numeric where `feature_stats` has mean and std, categorical otherwise.
+    Raises MonitoringError naming the key.
+    """
+    given = dict(config or {})
+    performance, drift = _part(given, "performance_monitoring"), _part(given, "data_drift_monitoring")
+    baseline = _baseline(model_metadata or {}) | _mapping(performance, "performance_monitoring", "baseline")
+    metrics = performance.get("metrics", [name for name in METRICS if name in baseline])
+    thresholds = dict.fromkeys(metrics if isinstance(metrics, list) else (), PerformanceThresholds().default)
+    thresholds |= _mapping(performance, "performance_monitoring", "thresholds")
+    numeric, categorical = _features(feature_metadata or {}, drift)
+    return _valid(given | {
+        "performance_monitoring": {
+            **performance, "metrics": metrics, "thresholds": thresholds, "baseline": baseline
+        },
+        "data_drift_monitoring": {**drift, "numerical_features": numeric, "categorical_features": categorical},
+    })  # fmt: skip
+
+
+def read_monitoring(path: Path | None) -> MonitoringFile:
+    """A configuration of either form, or the defaults. Raises MonitoringError naming file and key; OSError."""
+    if path is None:
+        return MonitoringFile()
+    try:
+        raw = msgspec.json.decode(path.read_bytes())
+        return file_of(setup_monitoring(config=raw)) if is_setup(raw) else monitoring_of(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, MonitoringError) as error:
+        raise MonitoringError(f"{path}: {error}") from None
+
+
+def is_setup(raw: object) -> bool:
+    """Whether decoded JSON has the form of a MonitoringSetup, and not monitoring.json's own."""
+    if not isinstance(raw, dict):
+        return False
+    alerting = raw.get("alerting")
+    return any(key in raw for key in OWN_KEYS) or (isinstance(alerting, dict) and "thresholds" in alerting)
+
+
+def file_of(setup: MonitoringSetup) -> MonitoringFile:
+    """The same as monitoring.json says it."""
+    drift = setup.data_drift_monitoring
+    numeric, categorical = tuple(drift.numerical_features), tuple(drift.categorical_features)
+    columns = Columns(features=(*numeric, *categorical) or None, numeric=numeric, categorical=categorical)
+    return MonitoringFile(
+        columns=columns,
+        monitoring=watched_by(setup),
+        rules={name: {"enabled": False} for name, on in _rules(setup).items() if not on},
+        baseline=dict(setup.performance_monitoring.baseline),
+        reference=drift.reference_data_path,
+    )
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """A metadata file. Raises MonitoringError naming it, OSError."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise MonitoringError(f"{path}: {error}") from None
+
+
+def watched_by(setup: MonitoringSetup) -> Monitoring:
+    """How the stream watches: a window is an hour, or one check's span where that is longer."""
+    performance, drift, alerting = setup.performance_monitoring, setup.data_drift_monitoring, setup.alerting
+    frequency = drift.check_frequency
+    pane = FREQUENCIES[frequency] if isinstance(frequency, str) else frequency
+    default = Monitoring()
+    switched = {name: replace(getattr(default.alerting, name), enabled=on) for name, on in _rules(setup).items()}
+    unjudged = {name: NEVER for name in METRICS if name not in performance.metrics} if performance.metrics else {}
+    return Monitoring(
+        windows=replace(default.windows, pane=pane, panes=max(1, round(HOUR / pane))),
+        drift=DriftThresholds(**drift.drift_thresholds.model_dump(), share=alerting.thresholds.drift),
+        performance=replace(
+            default.performance, metrics=unjudged | performance.thresholds, degradation=alerting.thresholds.degradation
+        ),
+        alerting=replace(default.alerting, channels=tuple(alerting.channels), **switched),
+    )
+
+
+def _rules(setup: MonitoringSetup) -> dict[str, bool]:
+    """Whether each rule is on."""
+    told = setup.enabled and setup.alerting.enabled
+    of_drift = told and setup.data_drift_monitoring.enabled
+    of_performance = told and setup.performance_monitoring.enabled
+    return {
+        **dict.fromkeys(("data_drift", "prediction_drift", "critical_feature", "data_quality"), of_drift),
+        **dict.fromkeys(("performance", "performance_estimate"), of_performance),
+        **dict.fromkeys(("traffic", "feedback", "monitor"), told),
+    }
+
+
+def _part(given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = given.get(name, {})
+    if not isinstance(found, Mapping):
+        raise MonitoringError(f"{name}: must be an object")
+    return dict(found)
+
+
+def _mapping(part: Mapping[str, Any], where: str, name: str) -> dict[str, Any]:
+    found = part.get(name, {})
+    if not isinstance(found, Mapping):
+        raise MonitoringError(f"{where}.{name}: must be an object")
+    return dict(found)
+
+
+def _baseline(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the training's metrics that are judged here; others (a training time, say) are none of ours."""
+    found = _mapping(metadata, "model metadata", "training_metrics")
+    return {name: value for name, value in found.items() if name in METRICS}
+
+
+def kinds_of_metadata(metadata: Mapping[str, Any]) -> dict[str, Kind]:
+    """The features of feature_metadata.json: kinds by `feature_stats`, else as they are written there.
+
+    Raises MonitoringError naming the key.
+    """
+    features, stats = metadata.get("features", []), _mapping(metadata, "feature metadata", "feature_stats")
+    if not isinstance(features, (list, Mapping)) or not all(isinstance(name, str) for name in features):
+        raise MonitoringError("feature metadata.features: must be names, or an object of them")
+    if stats or isinstance(features, list):
+        return kinds_by_stats(list(features), stats)
+    for name, kind in features.items():
+        if kind not in get_args(Kind):
+            raise MonitoringError(f"feature metadata.features.{name}: must be {' or '.join(get_args(Kind))}")
+    return dict(features)
+
+
+def _features(metadata: Mapping[str, Any], drift: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Numeric and categorical ones: as the configuration names them, the others as the metadata has them."""
+    kinds = kinds_of_metadata(metadata)
+    named = {"numeric": "numerical_features", "categorical": "categorical_features"}
+    given = {kind: drift.get(key, []) for kind, key in named.items()}
+    for kind, names in given.items():
+        key = f"data_drift_monitoring.{named[kind]}"
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise MonitoringError(f"{key}: must be a list of names")
+        for name in names if kinds else ():
+            if name not in kinds:
+                raise MonitoringError(f"{key}: {name!r} is not one of the features{_hint(name, list(kinds))}")
+    claimed = {name for names in given.values() for name in names}
+    numeric, categorical = (
+        [*given[kind], *(name for name, its in kinds.items() if its == kind and name not in claimed)] for kind in named
+    )
+    return numeric, categorical
+
+
+def _hint(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _valid(raw: Mapping[str, Any]) -> MonitoringSetup:
+    try:
+        return MonitoringSetup.model_validate(raw)
+    except ValidationError as error:
+        raise MonitoringError("; ".join(_line(dict(problem)) for problem in error.errors())) from None
+
+
+def _line(problem: Mapping[str, Any]) -> str:
+    location = [str(part) for part in problem["loc"] if part not in ("float", "constrained-float") and part]
+    where = ".".join(part for part in location if not part.startswith(("literal[", "function-")))
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {where}"
+    if problem["type"] == "value_error":  # of a key, or of a part: then it names the key within
+        return f"{where}{': ' if message.startswith('must') else '.'}{message}"
+    return f"{where}: {message[0].lower()}{message[1:]}, not {problem['input']!r}"

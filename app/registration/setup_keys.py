@@ -1,0 +1,102 @@
+"""The keys of the complete configuration, checked by pydantic: names, types, ranges."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from app.core.config import Alerting, DriftThresholds, PerformanceThresholds
+from app.core.metadata import METRICS
+
+Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+AtLeast0 = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+FREQUENCIES = {"minutely": 60.0, "hourly": 3600.0, "daily": 86_400.0, "weekly": 604_800.0}
+_DRIFT, _PERFORMANCE, _ALERTING = DriftThresholds(), PerformanceThresholds(), Alerting()
+
+
+class Part(BaseModel):
+    """A part of the configuration: no unknown keys, no numbers as text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class PerformanceMonitoring(Part):
+    """Which metrics are judged against which baseline: degraded when worse by more than the threshold's share."""
+
+    enabled: bool = True
+    metrics: list[str] = []
+    thresholds: dict[str, AtLeast0] = {}
+    baseline: dict[str, Finite] = {}
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name in self.metrics:
+            if name not in METRICS:
+                raise ValueError(f"metrics: no metric {name!r}; known are {', '.join(METRICS)}")
+        for name in self.thresholds:
+            if name not in self.metrics:
+                raise ValueError(f"thresholds.{name}: not one of performance_monitoring.metrics")
+        return self
+
+
+class Thresholds(Part):
+    """When a column has drifted, as in monitoring.json's `drift`."""
+
+    policy: Literal["decision", "threshold"] = _DRIFT.policy
+    alpha: Share = _DRIFT.alpha
+    numerical_effect: Above0 = _DRIFT.numerical_effect
+    categorical: Above0 = _DRIFT.categorical
+    min_samples: Annotated[int, Field(ge=0)] = _DRIFT.min_samples
+
+
+class DriftMonitoring(Part):
+    """What is held against which reference, and how often: seconds, or minutely, hourly, daily, weekly."""
+
+    enabled: bool = True
+    check_frequency: float | str = 60.0
+    reference_data_path: str | None = None
+    drift_thresholds: Thresholds = Thresholds()
+    numerical_features: list[str] = []
+    categorical_features: list[str] = []
+
+    @field_validator("check_frequency")
+    @classmethod
+    def _how_often(cls, value: float | str) -> float | str:
+        if value in FREQUENCIES if isinstance(value, str) else 0 < value < float("inf"):
+            return value
+        raise ValueError(f"must be seconds above 0 or one of {', '.join(FREQUENCIES)}, not {value!r}")
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        both = [name for name in self.numerical_features if name in self.categorical_features]
+        if both:
+            raise ValueError(f"numerical_features and categorical_features: {', '.join(both)} is in both")
+        return self
+
+
+class AlertThresholds(Part):
+    """From which drop on an alert of performance is critical, and from which share of features on data has drifted."""
+
+    degradation: AtLeast0 = _PERFORMANCE.degradation
+    drift: Share = _DRIFT.share
+
+
+class AlertingSetup(Part):
+    """Whether anybody is told, and through what."""
+
+    enabled: bool = True
+    channels: list[str] = list(_ALERTING.channels)
+    thresholds: AlertThresholds = AlertThresholds()
+
+
+class MonitoringSetup(Part):
+    """The complete configuration."""
+
+    enabled: bool = True
+    performance_monitoring: PerformanceMonitoring = PerformanceMonitoring()
+    data_drift_monitoring: DriftMonitoring = DriftMonitoring()
+    alerting: AlertingSetup = AlertingSetup()

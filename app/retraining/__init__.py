@@ -1,0 +1,8 @@
+"""When a model version should be trained anew: the signal, who is to hear of it, and not too often."""
+
+from app.retraining.hook import Hook, HookFailed, hooks_of
+from app.retraining.publish import publish
+from app.retraining.signal import of_alert, of_check
+from app.retraining.view import SignalsView
+
+__all__ = ["Hook", "HookFailed", "SignalsView", "hooks_of", "of_alert", "of_check", "publish"]

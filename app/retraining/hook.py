@@ -1,0 +1,100 @@
+"""The hooks: a command, a webhook, or both, each given every signal as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import httpx
+
+from app.runtime.settings import Settings
+
+WEBHOOK_SECONDS = 30.0
+STOP_SECONDS = 5.0
+"""How long a command that is ended may take to tidy up."""
+
+
+class HookFailed(Exception):
+    """Why a hook did not do its work; without what was given to it."""
+
+
+class Hook(Protocol):
+    """Somebody who is told of a signal."""
+
+    async def run(self, event: bytes) -> None:
+        """Tell of one event. Raises HookFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program, started as it stands, without a shell, with the event on its standard input."""
+
+    words: Sequence[str]
+    seconds: float
+
+    async def run(self, event: bytes) -> None:
+        """Returns when it has ended well. Raises HookFailed; cancelled, it ends the program."""
+        await _start(self.words, event, self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An address that the event is posted to."""
+
+    url: str
+
+    async def run(self, event: bytes) -> None:
+        """Returns when it was taken. Raises HookFailed."""
+        await _post(self.url, event)
+
+
+def hooks_of(settings: Settings) -> tuple[Hook, ...]:
+    """The hooks that are set."""
+    command, url = settings.retraining_command, settings.retraining_webhook
+    hooks: list[Hook] = [] if command is None else [Command(command, settings.retraining_timeout_seconds)]
+    return (*hooks, *(() if url is None else (Webhook(url.get_secret_value()),)))
+
+
+async def _start(command: Sequence[str], event: bytes, seconds: float) -> None:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, start_new_session=True
+        )
+    except OSError as error:
+        raise HookFailed(f"retraining_command {command[0]}: {error.strerror}") from None
+    try:
+        async with asyncio.timeout(seconds):
+            await process.communicate(event)
+    except TimeoutError:
+        raise HookFailed(f"retraining_command {command[0]}: not done after {seconds:g} s, so it was ended") from None
+    finally:
+        await _end(process)
+    if process.returncode:
+        raise HookFailed(f"retraining_command {command[0]}: exit status {process.returncode}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End it with all that it has started: first asked, then made to."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+
+
+async def _post(url: str, event: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    try:
+        async with httpx.AsyncClient(timeout=WEBHOOK_SECONDS) as client:
+            answer = await client.post(url, content=event, headers=headers)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise HookFailed(f"retraining_webhook: {type(error).__name__}") from None  # its words have the address
+    if not answer.is_success:
+        raise HookFailed(f"retraining_webhook: status {answer.status_code}")

@@ -1,0 +1,60 @@
+"""The record of a training run, and its way into Kafka."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+import msgspec
+
+from app.runtime.producer import Producer
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import ensure_topics
+from app.training.fitting import Plan, Trained
+from topics.events import TrainingRunEvent
+from topics.registry import TRAINING_RUNS
+
+
+def run_of(trained: Trained, model: str, version: str, dataset: str, sha256: str) -> TrainingRunEvent:
+    """The record of a run that is done."""
+    return TrainingRunEvent(
+        run_id=uuid.uuid4().hex,
+        model=model,
+        model_version=version,
+        model_type=type(trained.pipeline.steps[-1][1]).__name__,
+        status="completed",
+        started_at=trained.started_at,
+        finished_at=trained.finished_at,
+        rows=trained.rows,
+        features=len(trained.inputs.kinds),
+        metrics=dict(trained.metrics),
+        parameters=_parameters(trained.plan) | {"task": trained.task, "held_out": float(len(trained.reference))},
+        dataset=dataset,
+        sha256=sha256,
+    )
+
+
+def failed_run(
+    plan: Plan, model: str, version: str, dataset: str, rows: int, detail: str, started: datetime, finished: datetime
+) -> TrainingRunEvent:  # fmt: skip
+    """The record of a run that came to nothing."""
+    return TrainingRunEvent(
+        run_id=uuid.uuid4().hex, model=model, model_version=version, model_type="", status="failed",
+        started_at=started, finished_at=finished, rows=rows, features=0, metrics={},
+        parameters=_parameters(plan), dataset=dataset, detail=detail,
+    )  # fmt: skip
+
+
+def _parameters(plan: Plan) -> dict[str, str | float | bool | None]:
+    return {
+        "target": plan.target, "estimator": plan.estimator, "holdout": plan.holdout, "seed": float(plan.seed),
+        "positive_label": plan.positive_label, "ignore": ",".join(plan.ignore),
+        "categorical": ",".join(plan.categorical),
+    }  # fmt: skip
+
+
+async def publish(settings: Settings, run: TrainingRunEvent) -> None:
+    """Returns when Kafka has it. Raises TopicError, BrokerUnavailable."""
+    async with Producer(settings) as producer:
+        await ensure_topics(settings, [TRAINING_RUNS])
+        await producer.send(TRAINING_RUNS, f"{run.model}/{run.model_version}".encode(), msgspec.json.encode(run))
