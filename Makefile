@@ -46,10 +46,12 @@ test: setup lint ## all that .ci/run runs: lint, types, import rules, tests
 long: setup ## the fault tests at their larger sizes
 	@$(BIN)/pytest -m long
 
-lint: setup ## ruff, mypy --strict, import rules
+lint: setup ## ruff, mypy --strict, import rules, bandit, pip-audit
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/bandit -q -c pyproject.toml -r agents api app driftline manual topics
+	@$(BIN)/python .ci/audit $(REQUIREMENTS)
 	@$(BIN)/lint-imports --no-logo
 
 format: setup ## put the code into its form

@@ -157,16 +157,20 @@ class Counter:
         return counted
 
     def _estimate(self, counted: Counted) -> None:
-        """The last two sums: calibrated probability under a negative and under a positive prediction."""
+        """The last two sums: what `estimation` expects of these rows (see `Layout`)."""
         layout = self.layout
-        if layout.probability is None or layout.profile.task != "binary":
+        if layout.probability is None or layout.profile.task == "regression":
             return
         probability = counted.floats[len(layout.slots) - 1]
         if len(self._calibration):
             probability = np.interp(probability, self._calibration[:, 0], self._calibration[:, 1])
         share = np.clip(probability, 0.0, 1.0)
-        share[np.isnan(share)] = 0.0
+        given = ~np.isnan(share)
+        share[~given] = 0.0
         mass = np.rint(share * FIXED_POINT).astype(np.int64)
+        if layout.profile.task == "multiclass":
+            counted.sums[:, -2], counted.sums[:, -1] = mass, given
+            return
         code = counted.slots[:, len(layout.profile.features)] - layout.prediction.offset
         for label in (0, 1):
             counted.sums[:, -2 + label] = np.where(code == label, mass, 0)

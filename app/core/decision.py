@@ -16,7 +16,7 @@ from app.core.layout import Layout
 from app.core.missing import rises
 from app.core.outcome import OutcomeLayout
 from app.core.pane import Pane
-from app.core.performance import LOSSES, Metric, confusion_of, metrics_of
+from app.core.performance import LOSSES, Metric, classes_of, confusion_of, metrics_of
 from app.core.profile import Kind, Profile
 
 TESTS: dict[Kind, str] = {"numeric": "ks", "categorical": "jensen-shannon"}
@@ -161,6 +161,7 @@ def performance_decision(
         for m in expected
     )
     degraded = tuple(metric.name for metric in metrics if metric.degraded)
+    confusion = confusion_of(outcome_layout, dense)
     return PerformanceDecision(
         n=inputs.n,
         sufficient=judged >= thresholds.min_samples,
@@ -170,8 +171,9 @@ def performance_decision(
         degraded_metrics=degraded,
         metrics=metrics,
         estimated=estimated,
-        confusion=tuple(tuple(row) for row in confusion_of(outcome_layout, dense).tolist()),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
         labels=profile.labels,
+        classes=classes_of(confusion, profile.labels) if profile.task == "multiclass" else (),
     )
 
 

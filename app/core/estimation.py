@@ -1,7 +1,8 @@
 """Performance before the truth arrives: confidence-based estimation (CBPE, as NannyML has it).
 
 A calibrated probability says how often the model is right, so the confusion counts can be expected without
-labels, as long as the relation of inputs and truth is the reference's.
+labels, as long as the relation of inputs and truth is the reference's. A multiclass model's confidence, the
+probability of the class that it predicts, lets expect its accuracy in the same way.
 """
 
 from __future__ import annotations
@@ -53,9 +54,15 @@ def estimation_sums(profile: Profile, predicted: Integers, probability: Floats) 
 
 
 def estimated_metrics(layout: Layout, pane: Pane, confidence: float = 0.95) -> tuple[Metric, ...]:
-    """Expected accuracy, precision, recall and f1 of an input pane; none unless binary with a probability."""
-    if layout.profile.task != "binary" or layout.probability is None:
+    """Expected accuracy, precision, recall and f1 of an input pane of a binary model with a probability.
+
+    Of a multiclass model accuracy alone: its confidence says how often the predicted class is right, and nothing of
+    the others. None of a regression, which tells no confidence.
+    """
+    if layout.probability is None or layout.profile.task == "regression":
         return ()
+    if layout.profile.task == "multiclass":
+        return expected_accuracy(int(pane.sums[-2]), int(pane.sums[-1]), confidence)
     start, probability = layout.prediction.offset, layout.probability
     dense = pane.dense(layout.size)
     absent = int(dense[probability.offset + probability.missing] + dense[probability.offset + probability.invalid])
@@ -73,3 +80,11 @@ def expected_metrics(
     negative, positive = (float(count) * coverage for count in predicted)
     fn, tp = (min(float(m) / FIXED_POINT, n) for m, n in zip(mass, (negative, positive), strict=True))
     return binary_metrics(negative - fn, positive - tp, fn, tp, intervals.z_of(confidence), error_bound=ROUNDING)
+
+
+def expected_accuracy(mass: int, n: int, confidence: float = 0.95) -> tuple[Metric, ...]:
+    """Of n predictions whose calibrated confidences sum to `mass` (fixed point): how many of them will be right."""
+    if not n:
+        return (Metric("accuracy", None),)
+    right = min(mass / FIXED_POINT, float(n))
+    return (Metric("accuracy", right / n, ROUNDING, intervals.wilson(right, n, intervals.z_of(confidence))),)

@@ -84,6 +84,18 @@ class MetricChange:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassMetrics:
+    """One class of a multiclass model: rows that are of it, rows predicted as it; None where there are none."""
+
+    label: str
+    actual: int
+    predicted: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class PerformanceDecision:
     """Whether the model has got worse in a window of n rows, `feedback` of them with their truth.
 
@@ -100,6 +112,7 @@ class PerformanceDecision:
     estimated: tuple[MetricChange, ...]
     confusion: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...]
+    classes: tuple[ClassMetrics, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,22 @@ def macro_f1_interval(value: float, confusion: NDArray[np.int64], present: NDArr
     return normal(value, sqrt(float((confusion * gradient**2).sum())) / classes, z, 0.0, 1.0)
 
 
+def macro_share_interval(value: float, confusion: NDArray[np.int64], present: NDArray[np.bool_], z: float) -> Interval:
+    """Macro precision by the same method: of each class the hits as a share of its column's counts.
+
+    Macro recall is that of the transposed confusion.
+    """
+    classes = int(present.sum())
+    if not classes:
+        return None
+    column = confusion.sum(axis=0).astype(np.float64)
+    hits = np.diag(confusion).astype(np.float64)
+    safe = np.where(column > 0, column, 1.0)
+    gradient = np.repeat((-hits / safe**2)[None, :], len(hits), axis=0)
+    np.fill_diagonal(gradient, (column - hits) / safe**2)
+    return normal(value, sqrt(float((confusion * gradient**2).sum())) / classes, z, 0.0, 1.0)
+
+
 def auc_interval(auc: float, positives: float, negatives: float, z: float) -> Interval:
     """ROC AUC (Hanley & McNeil, Radiology 143, 1982)."""
     if positives <= 0.0 or negatives <= 0.0:

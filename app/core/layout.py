@@ -128,8 +128,9 @@ class Slots:
 class Layout:
     """A profile compiled: the slots of every column, the count vector's and the sums' sizes.
 
-    Sums: two a numeric column (standardised value, its square), then two for estimation: the calibrated
-    probability mass under a negative and under a positive prediction (binary models).
+    Sums: two a numeric column (standardised value, its square), then two for estimation. Of a
+    binary model the calibrated probability mass under a negative and under a positive prediction; of a multiclass one
+    the calibrated confidence of all predictions (fixed point), and how many had one.
     """
 
     profile: Profile

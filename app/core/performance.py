@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core import intervals
+from app.core.findings import ClassMetrics
 from app.core.intervals import Interval
 from app.core.layout import FIXED_POINT, Floats, Integers
 from app.core.outcome import SCORE_BINS, SMALLEST, OutcomeLayout
@@ -33,8 +35,8 @@ def metrics_of(layout: OutcomeLayout, pane: Pane, confidence: float = 0.95) -> t
     """The metrics of an outcome pane in a fixed order; None values where there is nothing to judge.
 
     Binary: accuracy, precision, recall, f1 (equal to scikit-learn with `zero_division=0` and `labels[1]`
-    positive), roc_auc, log_loss, brier (these need a probability). Multiclass: accuracy, macro_f1. Regression:
-    mae, rmse (in the prediction's units), r2.
+    positive), roc_auc, log_loss, brier (these need a probability). Multiclass: accuracy, macro_f1,
+    macro_precision, macro_recall. Regression: mae, rmse (in the prediction's units), r2.
     """
     z = intervals.z_of(confidence)
     dense = pane.dense(layout.size)
@@ -121,18 +123,42 @@ def _variance(values: Floats, counts: Floats) -> float:
 
 
 def _multiclass(confusion: Integers, z: float) -> tuple[Metric, ...]:
-    """Macro F1 over the classes that occur, as scikit-learn does without `labels`."""
+    """Macro averages over the classes that occur, as scikit-learn has them without `labels`, `zero_division=0`."""
     n = int(confusion.sum())
     if not n:
-        return Metric("accuracy", None), Metric("macro_f1", None)
+        return tuple(Metric(name, None) for name in ("accuracy", "macro_f1", "macro_precision", "macro_recall"))
     hits = np.diag(confusion)
-    support = confusion.sum(axis=0) + confusion.sum(axis=1)
-    present = support > 0
-    macro = float(np.mean(2.0 * hits[present] / support[present]))
+    actual, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    present = actual + predicted > 0
     right = int(hits.sum())
+    macro_f1 = _macro(2 * hits, actual + predicted, present)
+    precision, recall = _macro(hits, predicted, present), _macro(hits, actual, present)
     return (
         Metric("accuracy", right / n, 0.0, intervals.wilson(right, n, z)),
-        Metric("macro_f1", macro, 0.0, intervals.macro_f1_interval(macro, confusion, present, z)),
+        Metric("macro_f1", macro_f1, 0.0, intervals.macro_f1_interval(macro_f1, confusion, present, z)),
+        Metric("macro_precision", precision, 0.0, intervals.macro_share_interval(precision, confusion, present, z)),
+        Metric("macro_recall", recall, 0.0, intervals.macro_share_interval(recall, confusion.T, present, z)),
+    )
+
+
+def _macro(part: Integers, whole: Integers, present: NDArray[np.bool_]) -> float:
+    """The mean of shares over the classes that occur; a share of nothing is 0."""
+    return float(np.mean(part[present] / np.maximum(whole[present], 1)))
+
+
+def classes_of(confusion: Integers, labels: tuple[str, ...]) -> tuple[ClassMetrics, ...]:
+    """Each class's own metrics (k x k counts: row actual, column predicted), in the order of the labels."""
+    hits, actual, predicted = np.diag(confusion).tolist(), confusion.sum(axis=1), confusion.sum(axis=0)
+    return tuple(
+        ClassMetrics(
+            label=label,
+            actual=there,
+            predicted=told,
+            precision=hit / told if told else None,
+            recall=hit / there if there else None,
+            f1=2.0 * hit / (there + told) if there + told else None,
+        )
+        for label, hit, there, told in zip(labels, hits, actual.tolist(), predicted.tolist(), strict=True)
     )
 
 

@@ -51,7 +51,8 @@ class Profile:
     """The reference of one model version.
 
     `labels` are the classes in the order of the confusion matrix (empty for regression); of a binary model
-    `labels[1]` is the positive one. `baseline` are the reference's own metrics. `calibration` maps a
+    `labels[1]` is the positive one. `probability` is that of the positive class, of more classes that of the predicted
+    one (the model's confidence). `baseline` are the reference's own metrics. `calibration` maps a
     probability to a calibrated one by linear interpolation between its (x, y) points; empty: identity.
     """
 
@@ -146,6 +147,13 @@ def category_of(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def judged_class(profile: Profile, prediction: str | float | bool) -> str:
+    """The class whose probability is judged: a binary model's positive one, of more classes the predicted one."""
+    if profile.task == "multiclass":
+        return category_of(prediction)
+    return profile.labels[-1] if profile.labels else ""
 
 
 def feature_kinds(profile: Profile) -> Mapping[str, Kind]:

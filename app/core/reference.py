@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.estimation import calibration_of, estimation_sums, expected_metrics
-from app.core.layout import Floats, Integers
+from app.core.estimation import calibrated, calibration_of, estimation_sums, expected_accuracy, expected_metrics
+from app.core.layout import FIXED_POINT, Floats, Integers
 from app.core.outcome import outcome_layout, outcome_pane
 from app.core.performance import Metric, metrics_of
 from app.core.profile import (
@@ -51,9 +51,10 @@ def build_profile(  # noqa: PLR0913 (a profile is made of that many columns)
     """The profile of n reference rows.
 
     Features: arrays are numeric (NaN missing), other sequences categorical (None missing). `probability` is
-    that of the positive class. `labels` default to those seen, ascending; of a binary model `positive_label`
-    (default: the last) becomes `labels[1]`. Baseline metrics need `actual`; calibration and the estimated
-    baseline need `probability` too. ValueError names the column of another length or labels that do not fit.
+    that of the positive class, of more than two classes that of the predicted one. `labels` default to those seen,
+    ascending; of a binary model `positive_label` (default: the last) becomes `labels[1]`. Baseline metrics need
+    `actual`; calibration and the estimated baseline need `probability` too. ValueError names the column of another
+    length or labels that do not fit.
     """
     _check_lengths(features, prediction, probability, actual)
     known = () if task == "regression" else _labels(task, prediction, actual, labels, positive_label)
@@ -147,16 +148,22 @@ def _with_metrics(profile: Profile, outcome: _Outcome) -> Profile:
     layout = outcome_layout(profile)
     pane = outcome_pane(layout, outcome.predicted, outcome.value, outcome.actual)
     profile = replace(profile, baseline=_values(metrics_of(layout, pane)))
-    if profile.task != "binary" or profile.probability is None:
+    if profile.task == "regression" or profile.probability is None:
         return profile
     rows = (outcome.value >= 0.0) & (outcome.value <= 1.0) & ~np.isnan(outcome.actual)
+    if profile.task == "multiclass":
+        right = outcome.predicted == outcome.actual
+        profile = replace(profile, calibration=calibration_of(outcome.value[rows], right[rows].astype(np.int64)))
+        confident = calibrated(profile, outcome.value)[~np.isnan(outcome.value)]
+        mass = int(np.rint(confident * FIXED_POINT).sum())
+        return replace(profile, estimated_baseline=_values(expected_accuracy(mass, len(confident))))
     calibration = calibration_of(outcome.value[rows], outcome.actual[rows].astype(np.int64))
     profile = replace(profile, calibration=calibration)
     scored = ~np.isnan(outcome.value)
     predicted = outcome.predicted[scored]
-    mass = estimation_sums(profile, predicted, outcome.value[scored]).sum(axis=0)
+    sums = estimation_sums(profile, predicted, outcome.value[scored]).sum(axis=0)
     counts = np.bincount(predicted[predicted >= 0], minlength=2)
-    return replace(profile, estimated_baseline=_values(expected_metrics(counts, mass)))
+    return replace(profile, estimated_baseline=_values(expected_metrics(counts, sums)))
 
 
 def _values(metrics: Sequence[Metric]) -> dict[str, float]:

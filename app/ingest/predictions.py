@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app.core.counting import Scalar, Values, pick
 from app.core.joining import MICROSECONDS, PredictionBatch, Watched
 from app.core.layout import Floats
+from app.core.profile import judged_class
 from app.ingest.decoding import (
     AHEAD,
     EARLIEST,
@@ -229,11 +230,14 @@ class PredictionColumns:
 
 
 def _probabilities(watched: Watched, heads: Sequence[Head]) -> tuple[Floats, dict[int, str]]:
-    """Probabilities of the positive class (NaN: none), and what is wrong with some, by position."""
+    """Probabilities of the class that is judged (NaN: none), and what is wrong with some, by position."""
     raw = [head.probability for head in heads]
     if dict in set(map(type, raw)):
-        positive = watched.profile.labels[-1] if watched.profile.labels else ""
-        raw = [p.get(positive) if isinstance(p, dict) else p for p in raw]
+        told = [head.prediction for head in heads]
+        raw = [
+            p.get(judged_class(watched.profile, label)) if isinstance(p, dict) else p
+            for p, label in zip(raw, told, strict=True)
+        ]
     numbers = np.array(raw, np.float64)
     with np.errstate(invalid="ignore"):
         outside = np.flatnonzero((numbers < 0.0) | (numbers > 1.0))

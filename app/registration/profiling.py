@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from app.core.profile import Profile, with_identity
+from app.core.profile import Profile, Task, with_identity
 from app.core.reference import build_profile
 from app.registration.monitoring import MonitoringError, MonitoringFile
 from app.registration.roles import Roles, features_of, roles_of, task_of
@@ -44,7 +44,7 @@ def profile_of(
     if absent:
         raise MonitoringError(f"alerting.critical_features: {', '.join(absent)} is not one of the features")
     task = task_of(frame, roles, file)
-    prediction, probability = frame[roles.prediction], _probability(frame, roles, file)
+    prediction, probability = frame[roles.prediction], _probability(frame, roles, file, task)
     try:
         profile = build_profile(
             model, version, task, features,
@@ -71,11 +71,17 @@ def _check_feature(column: pd.Series, listed: bool) -> None:
         )
 
 
-def _probability(frame: pd.DataFrame, roles: Roles, file: MonitoringFile) -> NDArray[np.float64] | None:
+def _probability(frame: pd.DataFrame, roles: Roles, file: MonitoringFile, task: Task) -> NDArray[np.float64] | None:
+    """Of the positive class; of more than two classes that of the predicted one."""
     if roles.probability is None:
         return None
     column = frame[roles.probability]
-    if column.map(lambda value: isinstance(value, dict)).any():
+    by_class = column.map(lambda value: isinstance(value, dict)).any()
+    if by_class and task == "multiclass":
+        told = categories_of(frame[roles.prediction])
+        picked = [p.get(label) if isinstance(p, dict) else p for p, label in zip(column, told, strict=True)]
+        column = pd.Series(picked, index=column.index, name=column.name, dtype=object)
+    elif by_class:
         if file.positive_label is None:
             raise MonitoringError(
                 f"positive_label: needed, because column {column.name!r} holds one probability a class"

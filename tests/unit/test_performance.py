@@ -12,7 +12,7 @@ from sklearn import metrics as sklearn
 
 from app.core.outcome import OutcomeLayout, outcome_layout, outcome_pane, outcome_slots
 from app.core.pane import Pane, merge
-from app.core.performance import ROUNDING, Metric, metrics_of
+from app.core.performance import ROUNDING, Metric, classes_of, confusion_of, metrics_of
 from app.core.profile import Profile, Task, categorical_column, numeric_column
 
 Floats = NDArray[np.float64]
@@ -131,6 +131,14 @@ def test_multiclass_metrics_equal_scikit_learn(rows: tuple[Codes, Floats, Floats
     truth, guess = actual[known].astype(int), predicted[known]
     assert found["accuracy"].value == sklearn.accuracy_score(truth, guess)
     assert found["macro_f1"].value == sklearn.f1_score(truth, guess, average="macro", zero_division=0)
+    for name, score in (("macro_precision", sklearn.precision_score), ("macro_recall", sklearn.recall_score)):
+        assert found[name].value == pytest.approx(score(truth, guess, average="macro", zero_division=0), abs=1e-12)
+    confusion = confusion_of(THREE, outcome_pane(THREE, *rows).dense(THREE.size))
+    each = sklearn.precision_recall_fscore_support(truth, guess, labels=[0, 1, 2], zero_division=np.nan)
+    for place, one in enumerate(classes_of(confusion, ("a", "b", "c"))):
+        assert (one.label, one.actual, one.predicted) == ("abc"[place], each[3][place], (guess == place).sum())
+        told = [np.nan if value is None else value for value in (one.precision, one.recall, one.f1)]
+        assert np.allclose(told, [part[place] for part in each[:3]], equal_nan=True)
 
 
 def test_regression_metrics_equal_scikit_learn() -> None:
@@ -201,10 +209,10 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
     assert {name: count for name, count in held.items() if not 0.9 <= count / 300 <= 1.0} == {}
 
 
-def test_macro_f1_and_regression_intervals_hold_the_truth() -> None:
+def test_macro_and_regression_intervals_hold_the_truth() -> None:
     rng = np.random.default_rng(12)
     layout = layout_for("regression", truth=rng.normal(size=1000))
-    true_macro, held = None, dict.fromkeys(("macro_f1", "mae", "rmse", "r2"), 0)
+    true_macro, held = None, dict.fromkeys(("macro_f1", "macro_precision", "macro_recall", "mae", "rmse", "r2"), 0)
     truth = rng.integers(0, 3, 200_000)
     guess = np.where(rng.random(200_000) < 0.3, rng.integers(0, 3, 200_000), truth)
     y = rng.normal(size=200_000)

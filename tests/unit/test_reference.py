@@ -86,7 +86,8 @@ def test_the_baseline_is_what_the_outcome_pane_of_the_reference_says() -> None:
 
 def test_multiclass_and_regression_have_a_baseline() -> None:
     three = build_profile("m", "1", "multiclass", {}, ["a", "b", "c"], None, ["a", "b", "b"])
-    assert set(three.baseline) == {"accuracy", "macro_f1"}
+    assert set(three.baseline) == {"accuracy", "macro_f1", "macro_precision", "macro_recall"}
+    assert three.estimated_baseline == {}
     line = build_profile("m", "1", "regression", {}, np.array([1.0, 2.0, 3.0]), None, [1.0, 2.5, None])
     assert line.labels == ()
     assert line.baseline["mae"] == pytest.approx(0.25, abs=1e-5)
@@ -106,6 +107,32 @@ def test_calibration_equals_scikit_learns_isotonic_regression(p: Floats, random:
     at = np.concatenate([p, np.linspace(0, 1, 21)])
     assert np.allclose(calibrated(profile, at), expected.predict(at), atol=1e-9)
     assert np.all(np.diff([x for x, _ in profile.calibration]) > 0)
+
+
+def test_a_multiclass_models_confidence_lets_expect_its_accuracy() -> None:
+    rng = np.random.default_rng(8)
+    confidence = rng.random(4000).round(3)
+    prediction = rng.choice(["a", "b", "c"], 4000)
+    right = rng.random(4000) < confidence**2  # it is too sure of itself
+    truth = np.where(right, prediction, np.where(prediction == "a", "b", "a"))
+    profile = build_profile("m", "1", "multiclass", {}, prediction.tolist(), confidence, truth.tolist())
+    assert profile.estimated_baseline == {"accuracy": pytest.approx(profile.baseline["accuracy"], abs=1e-5)}
+
+    now = np.where(np.arange(4000) % 4 == 0, np.nan, confidence / 2)  # less sure; a quarter says nothing
+    layout = layout_of(profile)
+    (found,) = estimated_metrics(layout, input_pane(layout, {}, prediction.tolist(), now))
+    isotonic = IsotonicRegression(out_of_bounds="clip").fit(confidence, right)
+    assert found.name == "accuracy"
+    assert found.value == pytest.approx(isotonic.predict(now[~np.isnan(now)]).mean(), abs=1e-5)
+    (nothing,) = estimated_metrics(layout, input_pane(layout, {}, prediction.tolist(), np.full(4000, np.nan)))
+    assert nothing.value is None
+
+
+def test_a_regression_has_no_estimate() -> None:
+    line = build_profile("m", "1", "regression", {}, np.array([1.0, 2.0]), np.array([0.5, 0.6]), [1.0, 2.5])
+    layout = layout_of(line)
+    assert line.estimated_baseline == {}
+    assert estimated_metrics(layout, input_pane(layout, {}, [1.0], [0.5])) == ()
 
 
 def test_without_calibration_a_probability_stays_as_it_is() -> None:

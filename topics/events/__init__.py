@@ -11,6 +11,7 @@ from topics.events.predictions import FeedbackEvent, Heartbeat, PredictionEvent,
 from topics.events.receivers import ReceiverEvent
 from topics.events.reports import (
     AnyReport,
+    ClassMetrics,
     DriftReport,
     FeatureDrift,
     MetricChange,
@@ -26,6 +27,7 @@ __all__ = [
     "AlertStatus",
     "AnyReport",
     "CategoryCounts",
+    "ClassMetrics",
     "DeliveryEvent",
     "DeploymentEvent",
     "DriftReport",

@@ -105,8 +105,22 @@ class MetricChange(Event, frozen=True, kw_only=True):
     degraded: bool
 
 
+class ClassMetrics(Event, frozen=True, kw_only=True):
+    """One class of a multiclass model: rows that are of it, rows predicted as it; None where there are none."""
+
+    label: str
+    actual: int
+    predicted: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
 class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", tag_field="kind"):
-    """Realised and estimated performance of one window; `coverage` is the share with feedback."""
+    """Realised and estimated performance of one window; `coverage` is the share with feedback.
+
+    `classes`: of a multiclass model, each for itself. `estimated` is empty where no estimate is defined.
+    """
 
     feedback: int
     coverage: float
@@ -116,6 +130,7 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     estimated: tuple[MetricChange, ...]
     confusion: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...]
+    classes: tuple[ClassMetrics, ...] = ()
 
 
 class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field="kind"):
