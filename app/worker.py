@@ -75,6 +75,8 @@ LAST_SECONDS = 7.5
 
 GARBAGE_THRESHOLD = 50_000
 """Objects after which Python looks for cycles: a run makes thousands of objects, none of them in one."""
+GARBAGE_SECONDS = 5.0
+"""After so long it looks in any case, at what is new: a few objects in a cycle may hold a whole fetch."""
 
 
 class Worker:
@@ -358,6 +360,7 @@ async def _work(worker: Worker, stopping: asyncio.Event) -> int:
     worker.app.finalize()
     telling = asyncio.create_task(tell_recovery(worker.app, worker.standing.recovery), name="tell recovery")
     await worker.app.start()
+    collecting = asyncio.create_task(_collect_garbage(), name="collect garbage")
     gc.freeze()  # what a worker is made of stays: only what comes and goes is looked through
     worker.watchdog.start()
     log.info("worker of group %s runs on %s", worker.settings.group, worker.settings.bootstrap_servers)
@@ -370,7 +373,7 @@ async def _work(worker: Worker, stopping: asyncio.Event) -> int:
     if asking.done():
         log.critical("the worker ends, because asking for retraining failed", exc_info=asking.exception())
         return FAILED
-    for wait in (*waits, telling, asking):
+    for wait in (*waits, telling, asking, collecting):
         wait.cancel()
     if crashed.is_set():
         log.critical("the worker crashed: %r", worker.app.crash_reason)
@@ -386,6 +389,12 @@ async def _work(worker: Worker, stopping: asyncio.Event) -> int:
         log.warning("stopped after %g s with something still running", STOP_SECONDS)
     log.info("stopped")
     return 0
+
+
+async def _collect_garbage() -> None:
+    while True:
+        await asyncio.sleep(GARBAGE_SECONDS)
+        gc.collect(1)
 
 
 def _end_at_last() -> None:

@@ -165,7 +165,7 @@ async def _watch(settings: Settings, seconds: float, processes: dict[str, Guarde
     samples: Samples = defaultdict(list)
     watched = {name: psutil.Process(process.pid) for name, process in processes.items()}
     start = time.monotonic()
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         while time.monotonic() - start < seconds:
             for name, process in watched.items():
                 if processes[name].poll() is not None:
