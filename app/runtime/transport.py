@@ -52,6 +52,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    def highwater(self, tp: TP) -> int | None:
+        """Where a partition's log ends, as far as was seen; None of one that is not ours any more."""
+        try:
+            found: int | None = super().highwater(tp)
+        except AssertionError:  # aiokafka's: partitions change hands in its thread, at any moment
+            return None
+        return found
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch records and yield them as runs."""
         transport: BatchTransport = self.transport
@@ -74,7 +82,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if not self._is_wanted(tp, active, generation):
                 continue
             run = list(fetched)
-            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+            self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
             step = transport.max_run if tp.topic in transport.positions else 1
             for i in range(0, len(run), step):
                 if not self.flow_active or self.app.consumer_generation_id != generation or self.draining:

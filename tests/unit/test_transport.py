@@ -57,6 +57,7 @@ class Log:
         return {tp: self.highwater(tp) for tp in partitions}
 
     def highwater(self, tp: TP) -> int:
+        assert tp in self.assigned, "Partition is not assigned"  # as aiokafka does it
         return self.offsets[-1] + 1 if self.offsets else 0
 
 
@@ -252,3 +253,10 @@ async def test_a_tick_stands_where_the_fetcher_does(tmp_path: Path) -> None:
     (tick,) = await reader.fetch()
     assert (tick.value, tick.offset, tick.partition) == (Run([]), -1, 0)
     assert reader.consumer.follows(tick)
+
+
+async def test_a_partition_that_has_just_gone_has_no_end(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(7))
+    assert reader.consumer.highwater(BATCHED) == 7
+    reader.log.assigned.clear()  # in the thread that fetches, before the agents hear of it
+    assert reader.consumer.highwater(BATCHED) is None
