@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.alerting.delivery import Channel, Outcome, Permanent, attempt
+from app.alerting.notification import transitions_of
 from app.alerting.retrying import Pending
+from app.telemetry import tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +97,9 @@ class Deliveries:
         if channel is None:
             known = ", ".join(sorted(self._channels))
             return Permanent(f"alerting.channels: there is no {pending.channel!r}, only {known}")
-        return await attempt(channel, pending.notification, self._attempt_seconds)
+        notification = pending.notification
+        alerts = [alert.fingerprint for alert in transitions_of(notification)]
+        with tracing.delivering(pending.channel, notification.notification_id, alerts) as told:
+            outcome = await attempt(channel, notification, self._attempt_seconds)
+            told["outcome"] = type(outcome).__name__.lower()
+        return outcome

@@ -172,7 +172,12 @@ class Notify:
         if not after.outcome:
             wait = after.next_at - now
             log.warning(
-                "%s through %r not told yet, again in %.1f s: %s", _name(after), one.channel, wait, after.detail
+                "%s through %r not told yet, again in %.1f s: %s",
+                _name(after),
+                one.channel,
+                wait,
+                after.detail,
+                extra=_about(after),
             )
         return after
 
@@ -180,7 +185,10 @@ class Notify:
         """Publish what came of a notification, then let its group go on."""
         notification, channel = pending.notification, pending.channel
         if pending.outcome == "failed":
-            log.error("%s through %r given up after %d: %s", _name(pending), channel, pending.attempts, pending.detail)
+            log.error(
+                "%s through %r given up after %d: %s", _name(pending), channel, pending.attempts, pending.detail,
+                extra=_about(pending),
+            )  # fmt: skip
             await publish(UNDELIVERED, key_of(pending), msgspec.json.encode(undelivered_event(pending)), None)
         events = delivery_events(pending)
         encoded = [(f"{event.alert_id}/{channel}".encode(), msgspec.json.encode(event)) for event in events]
@@ -252,6 +260,10 @@ class Notify:
                 for channel in g.tellers
             }
             self._reasons.keep(known)
+
+
+def _about(pending: Pending) -> dict[str, str]:
+    return {"notification_id": pending.notification.notification_id, "channel": pending.channel}
 
 
 def _name(pending: Pending) -> str:

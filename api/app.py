@@ -30,6 +30,7 @@ from app.access import KeyFile, keys_path
 from app.runtime.settings import Settings
 from app.serving import load_bundle
 from app.telemetry.requests import Measured
+from app.telemetry.traced_requests import Traced
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         title="Driftline", version=release(), lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     problems.install(app)
+    app.add_middleware(Traced)
     keys = app.state.keys = KeyFile(keys_path(settings))
     app.add_middleware(Door, keys=keys, settings=settings)
     if settings.cors_origins:  # in front of the door, because a browser asks first, without a key

@@ -12,6 +12,7 @@ from app.runtime.broker import running_kafka
 from app.runtime.errors import BrokerError
 from app.runtime.listening import listen
 from app.runtime.settings import Settings
+from app.telemetry import logs, tracing
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ def serve(settings: Settings) -> None:
     Without bootstrap_servers the Kafka that runs on this machine is used. Raises PortTaken, BrokerError, BundleError,
     OpenApi, KeyFileError.
     """
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.set_up(settings.log_level, settings.log_format)
+    tracing.set_up("driftline-api", settings.otlp_endpoint)
     open_to_all = check_open(settings)
     if open_to_all is not None:
         log.warning(open_to_all)
@@ -39,4 +41,7 @@ def serve(settings: Settings) -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )  # fmt: skip
     with listen(settings.api_host, settings.api_port) as listening:
-        uvicorn.Server(config).run(sockets=[listening])
+        try:
+            uvicorn.Server(config).run(sockets=[listening])
+        finally:
+            tracing.close()

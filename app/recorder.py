@@ -29,6 +29,7 @@ from app.runtime.kafka_access import client_options
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
+from app.telemetry import logs
 from topics.registry import DEAD_LETTERS
 
 log = logging.getLogger(__name__)
@@ -218,8 +219,7 @@ def run_recorder(settings: Settings) -> int:
 
     Raises SettingsError, TopicError, NewerHistory.
     """
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("aiokafka").setLevel("WARNING" if settings.log_level == "INFO" else settings.log_level)
+    logs.set_up(settings.log_level, settings.log_format)
     return asyncio.run(_run(settings, history_of(settings)))
 
 

@@ -56,6 +56,7 @@ from app.runtime.topic_admin import ensure_topics
 from app.runtime.watchdog import Watchdog, end_process
 from app.runtime.watching import Watching
 from app.standing import Standing
+from app.telemetry import logs, tracing
 from app.telemetry.probe import Probe
 from app.telemetry.stream import StreamMetrics
 from topics.events import PaneEvent
@@ -103,6 +104,7 @@ class Worker:
         )
         self._started_at = time.time()
         self.metrics = StreamMetrics()
+        self.traces = tracing.RunTraces()
         self.join = Join(
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
             log_of=self._log_of, limit=self._limit,
@@ -146,7 +148,8 @@ class Worker:
             name: str, topics: list[Topic], position: Callable[[TP, int], int], handle: Handler, **more: Any
         ) -> None:
             measured = self.metrics.measured(name, topics, handle)
-            add_agent(app, settings, quarantine, name, topics, position, measured, **more)
+            traced = tracing.remembering(measured) if name == "notify" else self.traces.traced(name, measured)
+            add_agent(app, settings, quarantine, name, topics, position, traced, **more)
 
         def join_position(tp: TP, number: int) -> int:
             try:
@@ -176,6 +179,7 @@ class Worker:
         self.notify.forget()
         self.monitor.forget()
         self.metrics.forget()
+        self.traces.forget()
 
     async def _join(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
         self.metrics.joining(partition, run)
@@ -189,7 +193,8 @@ class Worker:
         if report is not None:
             key = f"{report.model}/{report.model_version}/monitor/{report.worker}".encode()
             number = partition_of(report.model, report.model_version, self.settings.partitions)
-            await self.publish_reports(number, [(key, msgspec.json.encode(report))])
+            with tracing.aside():
+                await self.publish_reports(number, [(key, msgspec.json.encode(report))])
 
     async def _tell_passed(self, partition: int) -> None:
         """Resolve the alert that the stream stands still, once it does not."""
@@ -274,7 +279,9 @@ class Worker:
         await self._send(DEAD_LETTERS, [dead_letter(topic, partition, one) for one in rejected])
         self.monitor.rejected(rejected)
         self.metrics.dead_letters(topic.removeprefix(self.settings.prefix), [one.reason for one in rejected])
-        log.warning("%d records to the dead letters; the first: %s", len(rejected), rejected[0].reason)
+        first = rejected[0]
+        about = {"topic": topic, "partition": partition, "offset": first.record.offset, "records": len(rejected)}
+        log.warning("%d records to the dead letters; the first: %s", len(rejected), first.reason, extra=about)
 
     async def drain(self) -> None:
         """Take nothing more, and save what was taken, so that the next worker finds nothing to do again."""
@@ -315,13 +322,15 @@ def run_worker(settings: Settings) -> int:
     if settings.metrics_port is not None:
         who = ("the worker's metrics", "metrics_port", "--metrics-port")
         listening = listen(settings.metrics_host, settings.metrics_port, *who)
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.set_up(settings.log_level, settings.log_format)
+    tracing.set_up("driftline-worker", settings.otlp_endpoint)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     # What is judged with takes a second to import: meanwhile there is Kafka to be waited for.
     threading.Thread(target=importlib.import_module, args=["scipy.stats"], daemon=True).start()
-    for noisy in ("faust", "mode", "aiokafka", "kafka"):
-        logging.getLogger(noisy).setLevel("WARNING" if settings.log_level == "INFO" else settings.log_level)
-    return asyncio.run(_run(settings, channels, listening))
+    try:
+        return asyncio.run(_run(settings, channels, listening))
+    finally:
+        tracing.close()
 
 
 async def _run(settings: Settings, channels: Mapping[str, Channel], listening: socket.socket | None) -> int:

@@ -149,12 +149,13 @@ def add_agent(
                         if part:
                             app.consumer.applied(message.tp, part[-1].offset + 1)
                 except Held as stopped:
-                    log.critical("agent %s stops: %s", name, stopped)
+                    log.critical("agent %s stops: %s", name, stopped, extra={"agent": name})
                     leaving = asyncio.create_task(_leave(held(stopped)))
                     continue
                 app.consumer.done(message)
         except Exception as error:
-            log.critical("agent %s failed; the worker ends, so that nothing is skipped", name, exc_info=True)
+            words = "agent %s failed; the worker ends, so that nothing is skipped"
+            log.critical(words, name, exc_info=True, extra={"agent": name})
             if at is not None:
                 quarantine.failed(*at, error)
             _end(FAILED)

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, ProducerClosed
 from app.runtime.errors import BrokerUnavailable
 from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
+from app.telemetry import tracing
 from topics.partition import partitions_of
 from topics.registry import Topic
 
@@ -100,6 +101,9 @@ class Producer:
 
         Raises BrokerUnavailable when any is not within the time; the others may have arrived.
         """
+        carried = tracing.headers()
+        if carried:
+            records = [_carrying(record, carried) for record in records]
         refused = [NotSent(i, reason) for i, record in enumerate(records) if (reason := _too_large(record, topic))]
         if refused:
             skipped = {one.position for one in refused}
@@ -204,6 +208,13 @@ async def _append(
         if left:  # it is full: the sender takes it, then there is room for the next
             accumulator._wakeup(accumulator.waiter())
             await batch.wait_drain()
+
+
+def _carrying(record: Outgoing, carried: Headers) -> Outgoing:
+    """The record with the context of what it came of, unless it has one: a dead letter keeps its own."""
+    if any(name == tracing.HEADER for name, _ in record.headers):
+        return record
+    return record._replace(headers=[*record.headers, *carried])
 
 
 def _is_led(record: Outgoing) -> bool:

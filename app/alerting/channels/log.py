@@ -6,6 +6,7 @@ import logging
 
 from app.alerting.delivery import Delivered, Outcome
 from app.alerting.notification import Notification, transitions_of
+from topics.events import AlertEvent
 
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR, "critical": logging.CRITICAL}
 
@@ -23,8 +24,16 @@ class LogChannel:
         for alert in transitions_of(notification):
             level = LEVELS[alert.level] if alert.status == "firing" else logging.INFO
             words = "; ".join(alert.message.splitlines())
-            self._logger.log(level, "%s: %s. %s [%s]", alert.status, _safe(alert.title), _safe(words), alert.alert_id)
+            about = {"alert_id": alert.alert_id, "notification_id": notification.notification_id, **_model_of(alert)}
+            self._logger.log(
+                level, "%s: %s. %s [%s]", alert.status, _safe(alert.title), _safe(words), alert.alert_id, extra=about
+            )
         return Delivered()
+
+
+def _model_of(alert: AlertEvent) -> dict[str, str]:
+    """What a structured line says beside its words."""
+    return {name: alert.labels[name] for name in ("model", "model_version") if name in alert.labels}
 
 
 def _safe(text: str) -> str:

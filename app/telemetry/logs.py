@@ -1,0 +1,68 @@
+"""How log lines look: text for people, or JSON objects with the ids that a line is about.
+
+What a caller gives as `extra` is shown only where it is one of FIELDS: no feature's value gets in by accident.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+Form = Literal["text", "json"]
+
+FIELDS = (
+    "agent", "alert_id", "channel", "model", "model_version", "notification_id", "offset", "partition",
+    "records", "silence_id", "status", "topic", "trace_id",
+)  # fmt: skip
+"""What a line may say beside its words."""
+NOISY = ("faust", "mode", "aiokafka", "kafka", "opentelemetry", "urllib3")
+
+
+def set_up(level: str, form: Form) -> None:
+    """Log to standard error from now on. Libraries' own news is left out at INFO."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter_of(form))
+    logging.basicConfig(level=level, handlers=[handler])
+    for noisy in NOISY:
+        logging.getLogger(noisy).setLevel("WARNING" if level == "INFO" else level)
+
+
+def formatter_of(form: Form) -> logging.Formatter:
+    """The formatter of a form."""
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(FIELDS),
+        structlog.processors.TimeStamper("iso" if form == "json" else "%Y-%m-%d %H:%M:%S", utc=form == "json"),
+        _traced,
+    ]
+    last: Processor = structlog.processors.JSONRenderer(sort_keys=True) if form == "json" else _as_text
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info, last,
+        ],
+    )  # fmt: skip
+
+
+def _traced(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The trace that a line belongs to, where there is one."""
+    if "opentelemetry.trace" in sys.modules:
+        from opentelemetry import trace
+
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            event["trace_id"] = f"{context.trace_id:032x}"
+    return event
+
+
+def _as_text(_: WrappedLogger, __: str, event: EventDict) -> str:
+    """`time LEVEL logger: words`; what stands in the words already is not said again."""
+    words, exception = str(event.pop("event")), event.pop("exception", "")
+    head = f"{event.pop('timestamp')} {str(event.pop('level')).upper()} {event.pop('logger')}: {words}"
+    rest = " ".join(f"{name}={value}" for name, value in event.items() if str(value) not in words)
+    return head + (f" [{rest}]" if rest else "") + (f"\n{exception}" if exception else "")
