@@ -12,7 +12,7 @@ endif
 
 .DEFAULT_GOAL := help
 BENCHES := throughput compare flat latency restart ingress scale calibration
-.PHONY: help setup demo test long lint format contract reference bench $(BENCHES:%=bench-%) soak lock clean
+.PHONY: help setup demo test long lint format contract reference docs bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
 
 help:
@@ -63,6 +63,10 @@ contract: setup ## write docs/asyncapi.yaml, docs/openapi.json and the wire vers
 
 reference: setup ## write docs/reference from the code
 	@$(BIN)/python -m manual
+
+docs: setup ## the documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 bench: $(BENCHES:%=bench-%) ## every benchmark, one after another (benchmarks/README.md)
 

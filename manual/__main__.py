@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from manual import metrics
+from manual import commands, events, metrics, settings
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
-PAGES = {"metrics.md": metrics.page}
+PAGES = {
+    "commands.md": commands.page, "events.md": events.page, "metrics.md": metrics.page, "settings.md": settings.page,
+}  # fmt: skip
 
 
 def main() -> None:

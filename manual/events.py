@@ -1,0 +1,76 @@
+"""docs/reference/events.md: every topic, and the fields of every event."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from topics import events
+from topics.events import Event
+from topics.registry import DEFAULT_PREFIX, TOPICS, Topic
+
+HEAD = """# Topics and events
+
+Every event is a JSON object, one a record. Fields that are optional may be left out. The same as schemas is in
+[asyncapi.yaml](../asyncapi.yaml); what may change is in [wire-changes.md](../wire-changes.md).
+
+## Topics
+
+| topic | key | event | partitions | kept |
+|---|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The page."""
+    shown = [kind for name in events.__all__ if _is_event(kind := getattr(events, name))]
+    return HEAD + "\n".join(map(_topic, TOPICS)) + "\n" + "".join(_event(kind) for kind in shown)
+
+
+def _is_event(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+
+
+def _topic(topic: Topic) -> str:
+    kept = "the newest of each key" if topic.cleanup == "compact" else f"{topic.retention_days:g} days"
+    number = "`partitions`" if topic.partitioned else "1"
+    event = topic.event.replace(" | ", " or ")
+    return f"| `{DEFAULT_PREFIX}{topic.name}` | {topic.key} | {event} | {number} | {kept} |"
+
+
+def _event(kind: type[Event]) -> str:
+    words = re.sub(r"\s*\n\s*", "\n", (kind.__doc__ or "").strip())
+    rows = [
+        f"| `{field.encode_name}` | {_type(field.type)} | {'yes' if field.required else 'optional'} |"
+        for field in msgspec.structs.fields(kind)
+    ]
+    tag = kind.__struct_config__.tag
+    if tag is not None:
+        rows.insert(0, f"| `{kind.__struct_config__.tag_field}` | `{tag}` | yes |")
+    return f"\n## {kind.__name__}\n\n{words}\n\n| field | type | |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _type(kind: object) -> str:
+    """A type in JSON's words, by its schema."""
+    schema = msgspec.json.schema_components([kind], schema_hook=lambda _: {"type": "anything"}, ref_template="{name}")[
+        0
+    ][0]
+    return _words(schema)
+
+
+def _words(schema: dict[str, object]) -> str:
+    if "$ref" in schema:
+        return f"[{schema['$ref']}](#{str(schema['$ref']).lower()})"
+    for many in ("anyOf", "enum"):
+        if many in schema:
+            given: object = schema[many]
+            assert isinstance(given, list)
+            return " or ".join(_words(one) if isinstance(one, dict) else f"`{one}`" for one in given)
+    kind = str(schema.get("type", "anything"))
+    inner = schema.get("items", schema.get("additionalProperties"))
+    if kind == "array":
+        return f"array of {_words(inner)}" if isinstance(inner, dict) and inner else "array"
+    if kind == "object":
+        return f"object of {_words(inner)}" if isinstance(inner, dict) and inner else "object"
+    return f"{kind} ({schema['format']})" if "format" in schema else kind

@@ -1,0 +1,203 @@
+"""deploy/: what Prometheus, Grafana, Compose and Kubernetes are told names what there is. No engine is needed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.runtime.settings import ENV_PREFIX, Settings, load_settings
+from app.telemetry.metrics import API, WORKER
+from manual.metrics import told
+from tests.unit.command_lines import parse
+from topics.registry import FEEDBACK, PREDICTIONS
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+BASE, PRODUCTION = DEPLOY / "kubernetes" / "base", DEPLOY / "kubernetes" / "overlays" / "production"
+NAMES = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
+OURS = {name: set(one.labels) for registry in (WORKER, API) for one in told(registry) for name in one.names}
+THEIRS = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}
+WORDS = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+TEXTS = re.compile(r'"[^"]*"')
+
+
+def loaded(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def manifests(folder: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder.glob("*.yaml")):
+        yield from yaml.safe_load_all(path.read_text())
+
+
+def deployments() -> dict[str, dict[str, Any]]:
+    return {one["metadata"]["name"]: one for one in manifests(BASE) if one["kind"] == "Deployment"}
+
+
+def queries() -> list[str]:
+    """Every PromQL expression of the alert rules and of the dashboard."""
+    rules = [
+        rule["expr"] for group in loaded(DEPLOY / "prometheus" / "alerts.yml")["groups"] for rule in group["rules"]
+    ]
+    dashboard = json.loads((DEPLOY / "grafana" / "dashboards" / "driftline.json").read_text())
+    panels = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    return rules + panels + [variable["definition"] for variable in dashboard["templating"]["list"]]
+
+
+def metrics_in(query: str) -> set[str]:
+    return {word for word in WORDS.findall(TEXTS.sub("", query)) if word.startswith(("driftline_", "process_"))}
+
+
+def labels_in(query: str) -> set[str]:
+    """Labels that a query groups by or selects with."""
+    grouped = [name for by in re.findall(r"\bby \(([^)]*)\)", query) for name in by.split(",")]
+    selected = [name for inner in re.findall(r"\{([^}]*)\}", query) for name in re.findall(r"(\w+)[=!]", inner)]
+    return {name.strip() for name in (*grouped, *selected)}
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.y*ml")), ids=lambda path: str(path.relative_to(DEPLOY)))
+def test_every_file_is_sound_yaml_and_names_settings_that_there_are(path: Path) -> None:
+    assert list(yaml.safe_load_all(path.read_text()))
+    assert set(re.findall(rf"\b{ENV_PREFIX}[A-Z_]+", path.read_text())) <= NAMES
+
+
+@pytest.mark.parametrize("query", queries())
+def test_every_query_names_metrics_and_labels_that_there_are(query: str) -> None:
+    found = metrics_in(query)
+    assert found | ({"up"} if "up{" in query else set())
+    assert found <= OURS.keys() | THEIRS
+    allowed = set().union(*(OURS.get(name, set()) for name in found)) | {"le", "instance", "job"}
+    assert labels_in(query) <= allowed
+
+
+def test_a_metric_that_is_not_there_would_be_found() -> None:
+    assert metrics_in('sum by (x) (rate(driftline_nothing_total{a="b"}[5m]))') == {"driftline_nothing_total"}
+    assert labels_in('sum by (x, le) (rate(driftline_nothing_total{a="b", c=~"d"}[5m]))') == {"x", "le", "a", "c"}
+
+
+def test_every_alert_says_what_it_is_and_how_bad() -> None:
+    for group in loaded(DEPLOY / "prometheus" / "alerts.yml")["groups"]:
+        for rule in group["rules"]:
+            assert rule["labels"]["severity"] in {"info", "warning", "critical"}, rule
+            assert {"summary", "description"} <= rule["annotations"].keys(), rule
+            used = set(re.findall(r"\$labels\.(\w+)", json.dumps(rule["annotations"])))
+            grouped = re.search(r"by \(([^)]*)\)", rule["expr"])
+            if grouped and "histogram_quantile" not in rule["expr"]:
+                assert used <= {name.strip() for name in grouped[1].split(",")}, rule
+
+
+def test_the_dashboard_fits_its_grid_and_its_source() -> None:
+    dashboard = json.loads((DEPLOY / "grafana" / "dashboards" / "driftline.json").read_text())
+    (source,) = loaded(DEPLOY / "grafana" / "provisioning" / "datasources" / "prometheus.yml")["datasources"]
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    taken = set[tuple[int, int]]()
+    for panel in dashboard["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert max(x for x, _ in cells) < 24
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        assert panel.get("datasource", {"uid": source["uid"]})["uid"] == source["uid"]
+
+
+def test_compose_has_all_and_scrapes_what_runs() -> None:
+    compose = loaded(DEPLOY / "docker-compose.yml")
+    services = compose["services"]
+    assert set(services) == {"kafka", "worker-1", "worker-2", "api", "prometheus", "grafana"}
+    plain = loaded(ROOT / "docker-compose.kafka.yml")["services"]
+    for name, service in services.items():
+        extended = service.get("extends")
+        if extended:
+            assert (DEPLOY / extended["file"]).resolve() == ROOT / "docker-compose.kafka.yml", name
+            assert extended["service"] in plain, name
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (DEPLOY / source).exists() if source.startswith("./") else source in compose["volumes"], volume
+    for config in loaded(DEPLOY / "prometheus" / "prometheus.yml")["scrape_configs"]:
+        for target in config["static_configs"][0]["targets"]:
+            host, _, port = target.partition(":")
+            wanted = services[host].get("environment", {}).get("DRIFTLINE_METRICS_PORT", load_settings().api_port)
+            assert int(port) == wanted, target
+
+
+def test_workloads_have_probes_limits_and_no_privileges() -> None:
+    assert set(deployments()) == {"driftline-worker", "driftline-api"}
+    for name, one in deployments().items():
+        pod = one["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        parse(container["args"])
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        given = {entry["name"]: entry["value"] for entry in container["env"]}
+        port = given.get("DRIFTLINE_METRICS_PORT") or given["DRIFTLINE_API_PORT"]
+        for probe, path in (("startupProbe", "/health"), ("livenessProbe", "/health"), ("readinessProbe", "/ready")):
+            get = container[probe]["httpGet"]
+            assert (get["path"], ports[get["port"]]) == (path, int(port)), (name, probe)
+        assert one["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] == port
+        for kind in ("requests", "limits"):
+            assert {"cpu", "memory"} <= container["resources"][kind].keys(), name
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+        }  # fmt: skip
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in pod["volumes"]}, name
+        assert "replicas" not in one["spec"] or name != "driftline-worker"  # KEDA decides
+
+
+def test_workers_are_scaled_by_the_lag_of_their_own_group_and_topics() -> None:
+    (scaled,) = [one for one in manifests(BASE) if one["kind"] == "ScaledObject"]
+    spec, settings = scaled["spec"], config(BASE)
+    assert spec["scaleTargetRef"]["name"] in deployments()
+    assert 2 <= spec["minReplicaCount"] <= spec["maxReplicaCount"] <= settings.partitions
+    triggers = [trigger["metadata"] for trigger in spec["triggers"] if trigger["type"] == "kafka"]
+    assert [trigger["topic"] for trigger in triggers] == [t.full_name(settings.prefix) for t in (PREDICTIONS, FEEDBACK)]
+    for trigger in triggers:
+        assert (trigger["consumerGroup"], trigger["bootstrapServers"]) == (settings.group, settings.bootstrap_servers)
+        assert int(trigger["lagThreshold"]) > 0
+
+
+def config(folder: Path) -> Settings:
+    """The settings that an overlay gives, on top of the base's."""
+    given: dict[str, str] = {}
+    for one in (BASE, folder):
+        for generator in loaded(one / "kustomization.yaml")["configMapGenerator"]:
+            given |= dict(literal.split("=", 1) for literal in generator["literals"])
+    return load_settings(**{name.removeprefix(ENV_PREFIX).lower(): value for name, value in given.items()})
+
+
+def test_the_overlay_changes_what_hangs_together() -> None:
+    settings = config(PRODUCTION)
+    patches = {
+        patch["target"]["kind"]: yaml.safe_load(patch["patch"])
+        for patch in loaded(PRODUCTION / "kustomization.yaml")["patches"]
+    }
+    changed = {patch["path"]: patch["value"] for patch in patches["ScaledObject"]}
+    assert changed["/spec/maxReplicaCount"] <= settings.partitions
+    assert {value for path, value in changed.items() if path.endswith("bootstrapServers")} == {
+        settings.bootstrap_servers
+    }
+    assert settings.replication == 3
+
+
+@pytest.mark.skipif(
+    shutil.which("kubectl") is None, reason="kubectl builds it where there is one; the parts are tested above"
+)
+def test_kustomize_builds_the_overlay() -> None:
+    built = subprocess.run(
+        ["kubectl", "kustomize", str(PRODUCTION)], capture_output=True, text=True, check=True, timeout=60
+    )
+    found = list(yaml.safe_load_all(built.stdout))
+    assert {one["kind"] for one in found} == {
+        "Namespace", "ConfigMap", "Deployment", "Service", "PodDisruptionBudget", "ScaledObject",
+    }  # fmt: skip
+    (scaled,) = [one for one in found if one["kind"] == "ScaledObject"]
+    assert scaled["spec"]["maxReplicaCount"] == 24
