@@ -14,12 +14,12 @@ from app.runtime.settings import ENV_PREFIX, Settings
 
 HEAD = f"""# Settings
 
-Each can be an environment variable ({ENV_PREFIX}…), a line in `driftline.toml` in the working directory, and most of
-them a flag: flags win over the environment, the environment over the file. Durations are in seconds. Secrets are never
-flags. In the environment, lists of names have commas between, and tables are JSON.
+Each can be an environment variable ({ENV_PREFIX} and its name in capitals), a line in `driftline.toml` in the working
+directory, and many of them a flag: flags win over the environment, the environment over the file. Durations are in
+seconds. Secrets are never flags. In the environment, lists of names have commas between, and tables are JSON.
 
-| setting | variable | type | default | |
-|---|---|---|---|---|
+| setting | type | default | |
+|---|---|---|---|
 """
 PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path", SecretStr: "secret"}
 
@@ -31,7 +31,7 @@ def page() -> str:
 
 def _row(name: str, field: FieldInfo) -> str:
     words = (field.description or "").replace("|", "\\|")
-    return f"| `{name}` | `{ENV_PREFIX}{name.upper()}` | {_type(field.annotation)} | {_default(field)} | {words} |"
+    return f"| `{name}` | {_type(field.annotation)} | {_default(field)} | {words} |"
 
 
 def _default(field: FieldInfo) -> str:
@@ -40,6 +40,7 @@ def _default(field: FieldInfo) -> str:
     if field.default is None:
         return "none"
     value = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+    value = value.lower() if isinstance(field.default, bool) else value
     return f"`{value}`"
 
 
