@@ -13,12 +13,15 @@ from api import problems
 from api.door import Door
 from api.release import release
 from api.routes import (
+    alerts,
     contract,
     dashboard,
+    events,
     feedback,
     health,
     history,
     models,
+    monitor,
     predict,
     predictions,
     receivers,
@@ -61,7 +64,8 @@ def create_app(settings: Settings) -> FastAPI:
         )  # fmt: skip
     app.add_middleware(Measured)
     for routes in (
-        health, predict, predictions, feedback, models, history, silences, receivers, dashboard, contract, sign_in,
+        health, predict, predictions, feedback, models, history, alerts, silences, receivers, monitor, events,
+        dashboard, contract, sign_in,
     ):  # fmt: skip
         app.include_router(routes.router)
     return app

@@ -10,14 +10,16 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.bodies import MAX_ITEMS
+from api.columns import Columns, ColumnView
 from api.door.rules import needed
+from api.glance import ModelSummary
 from api.incoming import IncomingPrediction
 from api.predicting import PredictRequest
-from api.routes.models import ModelSummary
 from api.routes.predict import PredictAnswer
 from api.shapes import (
     Accepted,
     Alerts,
+    AllAlerts,
     DeploymentHistory,
     DriftHistory,
     DriftReports,
@@ -36,6 +38,7 @@ from api.shapes import (
     TrainingHistory,
 )
 from api.timeline import Timeline
+from api.workers import Monitored
 from app.contract.schemas import components
 from app.runtime.receiving import ReceiverRequest, ShownReceiver
 from app.runtime.settings import load_settings
@@ -79,6 +82,11 @@ OPERATIONS: dict[tuple[str, str], Bodies] = {
     ("get", "/history/predictions"): Bodies(PredictionHistory),
     ("get", "/history/performance"): Bodies(PerformanceHistory),
     ("get", "/history/drift"): Bodies(DriftHistory),
+    ("get", "/models/{model}/{version}/features"): Bodies(Columns),
+    ("get", "/models/{model}/{version}/features/{name}"): Bodies(ColumnView),
+    ("get", "/alerts"): Bodies(AllAlerts),
+    ("get", "/monitor"): Bodies(Monitored),
+    ("get", "/events"): Bodies("text/event-stream"),
     ("get", "/silences"): Bodies(Silences),
     ("post", "/silences"): Bodies(Silence, SilenceRequest),
     ("delete", "/silences/{silence_id}"): Bodies(Silence),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import socket
 
 import uvicorn
+from fastapi import FastAPI
 
 from api.app import create_app
 from app.access import check_open
@@ -17,6 +19,16 @@ from app.telemetry import logs, tracing
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10
+
+
+class Server(uvicorn.Server):
+    """Ends the streams of events before it waits for what is under way."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        app = self.config.app
+        if isinstance(app, FastAPI) and hasattr(app.state, "services"):
+            app.state.services.closing.set()
+        await super().shutdown(sockets)
 
 
 def serve(settings: Settings) -> None:
@@ -42,6 +54,6 @@ def serve(settings: Settings) -> None:
     )  # fmt: skip
     with listen(settings.api_host, settings.api_port) as listening:
         try:
-            uvicorn.Server(config).run(sockets=[listening])
+            Server(config).run(sockets=[listening])
         finally:
             tracing.close()

@@ -13,12 +13,13 @@ from typing import Annotated
 from aiokafka.errors import KafkaError
 from fastapi import Depends, Request
 
+from api.changes import Changes
 from api.incoming import encode
 from api.inference import Inferences
+from api.registrations import RegistrationsView
 from api.views import ReportsView
 from app.history_setup import history_of
 from app.runtime.errors import BrokerUnavailable, TopicError
-from app.runtime.models_view import ModelsView
 from app.runtime.producer import Producer
 from app.runtime.receivers_view import ReceiversView
 from app.runtime.served_view import ServedView
@@ -42,10 +43,15 @@ class Services:
         self.settings = settings
         self.bundle = bundle
         self.producer = Producer(settings)
-        self.models = ModelsView(settings)
+        self.changes = Changes()
+        self.models = RegistrationsView(settings, self.changes)
         self.silences = SilencesView(settings)
+        self.silences.on_change = lambda: self.changes.note(("silences",), ("alerts",))
+        self.reports = ReportsView(settings, self.changes)
+        self.closing = asyncio.Event()
+        """The process is about to end: streams end now, so that it does not wait for them."""
+        self.streams = 0
         self.receivers = ReceiversView(settings)
-        self.reports = ReportsView(settings)
         self.served = None if bundle is None else ServedView(settings)
         self.inferences = Inferences(self.producer, self.models, settings.pairing_seconds)
         self.history = history_of(settings)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from api.bodies import Rejection
-from api.routes.models import ModelSummary
+from api.glance import ModelSummary
 from app.history.answers import Deployment, DriftCheck, Prediction, TrainingRun, VersionPerformance
 from app.runtime.receiving import ShownReceiver
 from topics.events import AlertEvent, DriftReport, PerformanceReport, SilenceEvent
@@ -94,6 +94,19 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     model_version: str
     alerts: list[AlertEvent]
+
+
+class AlertNow(AlertEvent, frozen=True, kw_only=True):
+    """An alert, and the silence that it is under now."""
+
+    silenced_by: str | None
+
+
+class AllAlerts(msgspec.Struct, frozen=True, kw_only=True):
+    """What fires first, then by their start, newest first; `total`: how many there are."""
+
+    total: int
+    alerts: list[AlertNow]
 
 
 class Silence(SilenceEvent, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""A model version's windows in a few numbers each."""
+"""A model version's windows over time: a row of numbers for each thing that is drawn."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from api.views import Findings
 from topics.events import MetricChange, PerformanceReport
 
 PREFERRED = ("accuracy", "r2", "rmse", "mae")
-"""The metric that is drawn: the first of these that the reports have."""
+"""The metric that is drawn when none is asked for: the first of these that the reports have, else their first."""
+
+Numbers = list[float | None]
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One window. `low` and `high` bound the realised `value`; `estimated` is what it would be without truth."""
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric, a number a window. `low` and `high` bound `value`; `estimated` is what it would be without truth."""
 
-    end: datetime
-    n: int | None = None
-    drift_share: float | None = None
-    drift_detected: bool = False
-    prediction_drift: bool = False
-    sufficient: bool = False
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    estimated: float | None = None
-    coverage: float | None = None
-    degraded: bool = False
+    name: str
+    baseline: float | None
+    estimated_baseline: float | None
+    threshold: float | None
+    value: Numbers
+    low: Numbers
+    high: Numbers
+    estimated: Numbers
+    degraded: list[bool]
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +34,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
     fingerprint: str
     rule: str
+    subject: str
     level: str
     status: str
     title: str
@@ -43,61 +43,86 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
-    """Points oldest first; `metric` is the one drawn, `baseline` and `threshold` its lines."""
+    """Rows of as many numbers as there are `ends`, oldest first; `metrics` are the names that can be asked for.
 
-    metric: str | None
-    baseline: float | None
-    threshold: float | None
+    `whole_from`: the first window of which every column is still known; None: of none.
+    """
+
+    ends: list[datetime]
+    n: list[int | None]
+    sufficient: list[bool]
+    drift_share: Numbers
+    drift_detected: list[bool]
+    prediction_drift: list[bool]
+    coverage: Numbers
     drift_threshold: float | None
-    points: list[Point]
+    whole_from: datetime | None
+    metrics: list[str]
+    metric: Series | None
     marks: list[Mark]
 
 
-def timeline_of(found: Findings, limit: int) -> Timeline:
+def timeline_of(found: Findings, limit: int, metric: str | None = None) -> Timeline:
     """The last windows, drift and performance side by side by their end."""
-    drift = {report.window_end: report for report in found.drift.last(limit)}
-    performance = {report.window_end: report for report in found.performance.last(limit)}
-    newest = found.performance.latest
-    metric = None if newest is None else next((m for name in PREFERRED if (m := _metric(newest.metrics, name))), None)
-    points = []
-    for end in sorted({*drift, *performance})[-limit:]:
-        inputs, outcome = drift.get(end), performance.get(end)
-        point = _outcome_point(end, outcome, metric.name if metric else "")
-        if inputs is not None:
-            point = msgspec.structs.replace(
-                point, n=inputs.n, drift_share=inputs.drift_share, drift_detected=inputs.drift_detected,
-                prediction_drift=inputs.prediction_drift, sufficient=inputs.sufficient,
-            )  # fmt: skip
-        points.append(point)
+    windows = found.drift.last(limit)
+    drift = {window.report.window_end: window.report for window in windows}
+    performance = {window.report.window_end: window.report for window in found.performance.last(limit)}
+    ends = sorted({*drift, *performance})[-limit:]
+    inputs, outcomes = [drift.get(end) for end in ends], [performance.get(end) for end in ends]
+    names = metrics_of(found)
+    chosen = metric if metric in names else preferred(names)
     return Timeline(
-        metric=None if metric is None else metric.name,
-        baseline=None if metric is None else metric.baseline,
-        threshold=None if metric is None else metric.threshold,
+        ends=ends,
+        n=[(i or o).n if i or o else None for i, o in zip(inputs, outcomes, strict=True)],  # type: ignore[union-attr]
+        sufficient=[bool(i and i.sufficient) for i in inputs],
+        drift_share=[i.drift_share if i else None for i in inputs],
+        drift_detected=[bool(i and i.drift_detected) for i in inputs],
+        prediction_drift=[bool(i and i.prediction_drift) for i in inputs],
+        coverage=[o.coverage if o else None for o in outcomes],
         drift_threshold=None if found.drift.latest is None else found.drift.latest.drift_threshold,
-        points=points,
+        whole_from=next((window.report.window_end for window in windows if window.packed), None),
+        metrics=names,
+        metric=None if chosen is None else _series(chosen, outcomes),
         marks=[
-            Mark(fingerprint=a.fingerprint, rule=a.rule, level=a.level, status=a.status, title=a.title,
-                 started_at=a.started_at, ended_at=a.ended_at)
+            Mark(
+                fingerprint=a.fingerprint, rule=a.rule, subject=a.labels.get("subject", ""), level=a.level,
+                status=a.status, title=a.title, started_at=a.started_at, ended_at=a.ended_at,
+            )
             for a in sorted(found.alerts.values(), key=lambda alert: alert.started_at)
         ],
     )  # fmt: skip
 
 
-def _outcome_point(end: datetime, report: PerformanceReport | None, name: str) -> Point:
-    if report is None:
-        return Point(end=end)
-    realised, estimated = _metric(report.metrics, name), _metric(report.estimated, name)
-    return Point(
-        end=end,
-        n=report.n,
-        value=None if realised is None else realised.value,
-        low=None if realised is None else realised.low,
-        high=None if realised is None else realised.high,
-        estimated=None if estimated is None else estimated.value,
-        coverage=report.coverage,
-        degraded=report.sufficient and (report.degraded or bool(report.degraded_metrics)),
+def metrics_of(found: Findings) -> list[str]:
+    """The names of the metrics that the newest report has, realised or estimated."""
+    newest = found.performance.latest
+    return [] if newest is None else list(dict.fromkeys(m.name for m in (*newest.metrics, *newest.estimated)))
+
+
+def preferred(names: list[str]) -> str | None:
+    """The metric that stands for the others."""
+    return next((name for name in PREFERRED if name in names), names[0] if names else None)
+
+
+def _series(name: str, reports: list[PerformanceReport | None]) -> Series:
+    realised = [None if report is None else metric_of(report.metrics, name) for report in reports]
+    estimated = [None if report is None else metric_of(report.estimated, name) for report in reports]
+    newest = next((metric for metric in reversed(realised) if metric is not None), None)
+    guessed = next((metric for metric in reversed(estimated) if metric is not None), None)
+    enough = [bool(report and report.sufficient) for report in reports]
+    return Series(
+        name=name,
+        baseline=newest.baseline if newest else None,
+        estimated_baseline=guessed.baseline if guessed else None,
+        threshold=newest.threshold if newest else None,
+        value=[None if metric is None else metric.value for metric in realised],
+        low=[None if metric is None else metric.low for metric in realised],
+        high=[None if metric is None else metric.high for metric in realised],
+        estimated=[None if metric is None else metric.value for metric in estimated],
+        degraded=[bool(m and m.degraded and told) for m, told in zip(realised, enough, strict=True)],
     )
 
 
-def _metric(metrics: tuple[MetricChange, ...], name: str) -> MetricChange | None:
+def metric_of(metrics: tuple[MetricChange, ...], name: str) -> MetricChange | None:
+    """A metric by its name."""
     return next((metric for metric in metrics if metric.name == name), None)

@@ -5,74 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from bisect import insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from api.changes import Changes
+from api.windows import Windows
+from api.workers import Workers
 from app.runtime.errors import BrokerUnavailable
 from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
-from topics.events import AlertEvent, AnyReport, DriftReport, PerformanceReport
+from topics.events import AlertEvent, AnyReport, DriftReport, MonitorReport, PerformanceReport
 from topics.registry import ALERTS, REPORTS
 
 log = logging.getLogger(__name__)
 
-MAX_WINDOWS = 500
 MAX_ALERTS = 500
 MAX_RECORDS = 500
 """Records decoded at a time, so that requests are answered in between."""
 ANSWER_SECONDS = 10.0
 
-R = TypeVar("R", DriftReport, PerformanceReport)
-
-
-class Windows(Generic[R]):
-    """The newest report of each of the last windows, by their end."""
-
-    def __init__(self) -> None:
-        self._reports: dict[datetime, R] = {}
-        self._ends: list[datetime] = []
-
-    def put(self, report: R) -> bool:
-        """Take a report, unless what is known is newer: of one profile the revision says so, of two the clock."""
-        known = self._reports.get(report.window_end)
-        if known is not None and not _replaces(report, known):
-            return False
-        if known is None:
-            if len(self._ends) >= MAX_WINDOWS and report.window_end < self._ends[0]:
-                return False
-            insort(self._ends, report.window_end)
-        self._reports[report.window_end] = report
-        if len(self._ends) > MAX_WINDOWS:
-            del self._reports[self._ends.pop(0)]
-        return True
-
-    def last(self, limit: int = MAX_WINDOWS) -> list[R]:
-        """The last windows' reports, oldest first."""
-        return [self._reports[end] for end in self._ends[max(0, len(self._ends) - limit) :]]
-
-    @property
-    def latest(self) -> R | None:
-        """The last window's report."""
-        return self._reports[self._ends[-1]] if self._ends else None
-
-
-def _replaces(report: AnyReport, known: AnyReport) -> bool:
-    if report.profile_id == known.profile_id:
-        return report.revision >= known.revision
-    return report.emitted_at >= known.emitted_at
-
 
 @dataclass(slots=True)
 class Findings:
-    """What the stream has found of one model version. `alerts`: the newest transition of each, oldest first."""
+    """What the stream has found of one model version. `alerts`: the newest transition of each."""
 
     drift: Windows[DriftReport] = field(default_factory=Windows)
     performance: Windows[PerformanceReport] = field(default_factory=Windows)
@@ -101,8 +62,8 @@ class Findings:
 class ReportsView:
     """All findings by model and version. Reads without a group, from the beginning of what is retained."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, changes: Changes) -> None:
+        self._changes = changes
         self._options = client_options(settings)
         self._servers = self._options["bootstrap_servers"]
         self._reports, self._alerts = (topic.full_name(settings.prefix) for topic in (REPORTS, ALERTS))
@@ -110,7 +71,7 @@ class ReportsView:
         self._alert = msgspec.json.Decoder(AlertEvent)
         self._consumer: AIOKafkaConsumer | None = None
         self._tail: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
+        self.workers = Workers()
         self.findings: dict[tuple[str, str], Findings] = {}
         self.revision = 0
         """Rises with everything that is new."""
@@ -159,8 +120,7 @@ class ReportsView:
     async def until(self, holds: Callable[[Mapping[tuple[str, str], Findings]], bool]) -> None:
         """Return once what is known satisfies `holds`."""
         while not holds(defaultdict(Findings, self.findings)):
-            self._changed.clear()
-            await self._changed.wait()
+            await self._changes.after(self._changes.number)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         try:
@@ -179,25 +139,34 @@ class ReportsView:
         """Take records of one of the two topics; what cannot be read is logged and left out."""
         for value in values:
             try:
-                changed = self._apply(topic, value or b"")
+                self.revision += self._apply(topic, value or b"")
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 log.error("a record of %s cannot be read: %s", topic, error)
-            else:
-                self.revision += changed
-        self._changed.set()
 
     def _apply(self, topic: str, value: bytes) -> bool:
         if topic == self._alerts:
-            alert = self._alert.decode(value)
-            key = alert.labels.get("model", ""), alert.labels.get("model_version", "")
-            return self._found(key).alert(alert)
+            return self._take_alert(self._alert.decode(value))
         report = self._report.decode(value)
-        if not isinstance(report, DriftReport | PerformanceReport):
-            return False
-        found = self._found((report.model, report.model_version))
+        if isinstance(report, MonitorReport):
+            self.workers.take(report)
+            self._changes.note(("monitor",))
+            return True
         if isinstance(report, DriftReport):
-            return found.drift.put(report)
-        return found.performance.put(report)
+            new = self._found(report.model, report.model_version).drift.put(report, value)
+        elif isinstance(report, PerformanceReport):
+            new = self._found(report.model, report.model_version).performance.put(report, value)
+        else:
+            return False
+        if new:
+            self._changes.note(("model", report.model, report.model_version))
+        return new
 
-    def _found(self, key: tuple[str, str]) -> Findings:
-        return self.findings.setdefault(key, Findings())
+    def _take_alert(self, alert: AlertEvent) -> bool:
+        model, version = alert.labels.get("model", ""), alert.labels.get("model_version", "")
+        new = self._found(model, version).alert(alert)
+        if new:
+            self._changes.note(("alerts",), ("model", model, version))
+        return new
+
+    def _found(self, model: str, version: str) -> Findings:
+        return self.findings.setdefault((model, version), Findings())

@@ -17,9 +17,11 @@ from app.commands import (
     keys,
     register,
     replay,
+    report,
     reports,
     retraining,
     serve,
+    top,
     train,
 )
 from app.commands.common import TROUBLE, Trouble
@@ -44,6 +46,8 @@ for command in (
     register.register,
     replay.replay,
     reports.reports,
+    report.report,
+    top.top,
     check.check,
     demo.demo,
 ):

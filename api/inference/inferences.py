@@ -12,8 +12,8 @@ from api.bodies import Rejection
 from api.incoming import IncomingPrediction, wrong_prediction
 from api.inference.kserve import InferenceError, predictions_of
 from api.inference.pairing import Half, Pair, Pairing, Unpaired
+from api.registrations import RegistrationsView
 from app.runtime.errors import BrokerUnavailable
-from app.runtime.models_view import ModelsView
 from app.runtime.producer import Outgoing, Producer
 from topics.registry import DEAD_LETTERS
 
@@ -36,7 +36,7 @@ class Taken:
 class Inferences:
     """Pairs halves within this process: a logger's requests and responses must come to the same one."""
 
-    def __init__(self, producer: Producer, models: ModelsView, seconds: float) -> None:
+    def __init__(self, producer: Producer, models: RegistrationsView, seconds: float) -> None:
         self._producer = producer
         self._models = models
         self._pairing = Pairing(seconds)
@@ -87,7 +87,7 @@ class Inferences:
 
     def _order(self, model: str, version: str) -> Sequence[str] | None:
         known = self._models.get(model, version)
-        return None if known is None else [column.name for column in known.profile.features]
+        return None if known is None else known.features
 
     async def _to_dead_letters(self, unpaired: Sequence[Unpaired]) -> None:
         if not unpaired:

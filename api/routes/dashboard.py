@@ -9,12 +9,8 @@ from fastapi import APIRouter, Response
 from api.problems import Problem
 
 STATIC = Path(__file__).parent.parent / "static"
-TYPES = {
-    "dashboard.css": "text/css",
-    "dashboard.js": "text/javascript",
-    "chart.js": "text/javascript",
-    "words.js": "text/javascript",
-}
+TYPES = {".css": "text/css", ".js": "text/javascript"}
+PARTS = {path.name: TYPES[path.suffix] for path in STATIC.iterdir() if path.suffix in TYPES}
 HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -35,9 +31,9 @@ def page() -> Response:
 @router.get("/dashboard/{name}")
 def part(name: str) -> Response:
     """Its style and scripts."""
-    if name not in TYPES:
+    if name not in PARTS:
         raise Problem(404, f"the dashboard has no {name!r}")
-    return _file(name, TYPES[name])
+    return _file(name, PARTS[name])
 
 
 def _file(name: str, kind: str) -> Response:

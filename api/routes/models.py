@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query, Response
 
 from api.answers import answer
+from api.columns import column_view, columns_of_window
+from api.glance import ModelSummary, summaries_of, summary_of
 from api.problems import Problem, unavailable
 from api.services import Services, Serving
-from api.state import State, state_of
 from api.timeline import timeline_of
-from api.views import MAX_WINDOWS, Findings
+from api.views import Findings
+from api.windows import MAX_WINDOWS, Role
+from topics.events import DriftReport
 
 router = APIRouter()
 
@@ -21,77 +23,82 @@ LISTED = 20
 """Model versions that an error names."""
 
 Limit = Annotated[int, Query(ge=1, le=MAX_WINDOWS, description="the last so many windows")]
-
-
-class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One model version at a glance; `state` is the worst that is known of it."""
-
-    model: str
-    model_version: str
-    state: State
-    task: str | None
-    features: int | None
-    registered_at: datetime | None
-    window_end: datetime | None
-    n: int | None
-    drift_share: float | None
-    accuracy: float | None
-    firing: int
+End = Annotated[datetime | None, Query(description="the end of the window; else the newest")]
 
 
 @router.get("/models")
 async def models(services: Serving) -> Response:
     """Every model version that is registered, or of which there are reports."""
-    _loaded(services)
-    keys = dict.fromkeys([*services.models, *services.reports.findings])
-    return answer({
-        "revision": services.models.revision + services.reports.revision,
-        "models": [_summary(services, *key) for key in keys],
-    })  # fmt: skip
+    loaded(services)
+    return answer({"revision": services.changes.number, "models": summaries(services)})
 
 
 @router.get("/models/{model}/{version}")
 async def model(model: str, version: str, services: Serving) -> Response:
     """One of them."""
     _known(services, model, version)
-    return answer(_summary(services, model, version))
+    return answer(summary(services, model, version))
 
 
 @router.get("/models/{model}/{version}/drift")
 async def drift(model: str, version: str, services: Serving, limit: Limit = 100) -> Response:
-    """Its drift reports, oldest window first."""
+    """Its drift reports, oldest window first, as far as they are kept whole."""
     found = _known(services, model, version)
-    return answer({"model": model, "model_version": version, "reports": found.drift.last(limit)})
+    return answer({"model": model, "model_version": version, "reports": list(found.drift.whole(limit))})
 
 
 @router.get("/models/{model}/{version}/performance")
 async def performance(model: str, version: str, services: Serving, limit: Limit = 100) -> Response:
-    """Its performance reports, oldest window first."""
+    """Its performance reports, oldest window first, as far as they are kept whole."""
     found = _known(services, model, version)
-    return answer({"model": model, "model_version": version, "reports": found.performance.last(limit)})
-
-
-@router.get("/models/{model}/{version}/alerts")
-async def alerts(model: str, version: str, services: Serving) -> Response:
-    """The newest transition of each of its alerts, newest alert first."""
-    found = _known(services, model, version)
-    newest = sorted(found.alerts.values(), key=lambda alert: alert.started_at, reverse=True)
-    return answer({"model": model, "model_version": version, "alerts": newest})
+    return answer({"model": model, "model_version": version, "reports": list(found.performance.whole(limit))})
 
 
 @router.get("/models/{model}/{version}/timeline")
-async def timeline(model: str, version: str, services: Serving, limit: Limit = MAX_WINDOWS) -> Response:
-    """Its windows in a few numbers each, as the dashboard draws them."""
-    return answer(timeline_of(_known(services, model, version), limit))
+async def timeline(
+    model: str, version: str, services: Serving, limit: Limit = MAX_WINDOWS, metric: str | None = None
+) -> Response:
+    """Its windows in a few numbers each, with one metric, and the alerts."""
+    return answer(timeline_of(_known(services, model, version), limit, metric))
 
 
-def _loaded(services: Services) -> None:
+@router.get("/models/{model}/{version}/features")
+async def features(model: str, version: str, services: Serving, end: End = None) -> Response:
+    """Every column of one window against the reference: features, prediction and probability."""
+    found = _known(services, model, version)
+    return answer(columns_of_window(found.drift, _report(found, end)))
+
+
+@router.get("/models/{model}/{version}/features/{name:path}")
+async def feature(
+    model: str, version: str, name: str, services: Serving, role: Role = "feature", end: End = None
+) -> Response:
+    """One column: both distributions in one window, and its statistic over time."""
+    found = _known(services, model, version)
+    told = column_view(found.drift, _report(found, end), (role, name))
+    if told is None:
+        raise Problem(404, f"{model} {version} has no {role} {name!r}: GET /models/{model}/{version}/features has all")
+    return answer(told)
+
+
+def loaded(services: Services) -> None:
+    """Raises Problem 503 while the views are loading."""
     if not services.loaded:
         raise unavailable(services.trouble)
 
 
+def summaries(services: Services) -> list[ModelSummary]:
+    """All of them, in the order of their registration."""
+    return summaries_of(services.models, services.reports)
+
+
+def summary(services: Services, model: str, version: str) -> ModelSummary:
+    """One at a glance."""
+    return summary_of(model, version, services.models.get(model, version), services.reports.of(model, version))
+
+
 def _known(services: Services, model: str, version: str) -> Findings:
-    _loaded(services)
+    loaded(services)
     key = (model, version)
     if key not in services.reports.findings and key not in services.models:
         known = ", ".join(" ".join(one) for one in sorted(services.models)[:LISTED])
@@ -102,21 +109,11 @@ def _known(services: Services, model: str, version: str) -> Findings:
     return services.reports.of(model, version)
 
 
-def _summary(services: Services, model: str, version: str) -> ModelSummary:
-    known, found = services.models.get(model, version), services.reports.of(model, version)
-    drift, performance = found.drift.latest, found.performance.latest
-    ends = [report.window_end for report in (drift, performance) if report is not None]
-    accuracy = next((m.value for m in performance.metrics if m.name == "accuracy"), None) if performance else None
-    return ModelSummary(
-        model=model,
-        model_version=version,
-        state=state_of(found),
-        task=None if known is None else known.profile.task,
-        features=None if known is None else len(known.profile.features),
-        registered_at=None if known is None else known.registered_at,
-        window_end=max(ends, default=None),
-        n=None if drift is None else drift.n,
-        drift_share=None if drift is None else drift.drift_share,
-        accuracy=accuracy,
-        firing=len(found.firing),
-    )
+def _report(found: Findings, end: datetime | None) -> DriftReport:
+    if end is not None and end.tzinfo is None:
+        raise Problem(422, "end: has no time zone; write it as 2026-06-01T12:00:00Z")
+    report = found.drift.at(end)
+    if report is None:
+        when = "there is no window yet" if end is None else f"end: no window with this end is kept whole: {end}"
+        raise Problem(404, when)
+    return report

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -39,6 +40,8 @@ class CompactedView(ABC):
         self._waiting: dict[asyncio.Future[None], int] = {}
         self.revision = 0
         """Rises with every record that counts: what was derived from an older one may be out of date."""
+        self.on_change: Callable[[], None] | None = None
+        """Called after `revision` has risen."""
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -107,12 +110,15 @@ class CompactedView(ABC):
         try:
             while True:
                 runs = await consumer.getmany(self._partition, timeout_ms=POLL_MS)
+                before = self.revision
                 for record in runs.get(self._partition, ()):
                     self._apply(record.key, record.value, record.offset)
                 self._position = await consumer.position(self._partition)
                 for reached, end in self._waiting.items():
                     if self._position >= end and not reached.done():
                         reached.set_result(None)
+                if self.revision != before and self.on_change is not None:
+                    self.on_change()
         except Exception:
             log.exception("reading %s ended", self._partition.topic)
             raise

@@ -65,8 +65,8 @@ def test_a_reader_signs_in_stays_signed_in_and_is_out_when_the_key_is(
     page.get_by_role("alert").get_by_text("unknown, expired or revoked").wait_for()
     page.get_by_label("API key").fill(key)
     page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{address}/dashboard?model=churn&version=3")
-    page.get_by_role("heading", name="Driftline").first.wait_for()
+    page.wait_for_url(f"{address}/dashboard#/model/churn/3")
+    page.get_by_role("link", name="Driftline").wait_for()
     (cookie,) = page.context.cookies()
     assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("driftline_session", True, "Strict")
     assert page.evaluate("document.cookie") == ""
@@ -77,7 +77,7 @@ def test_a_reader_signs_in_stays_signed_in_and_is_out_when_the_key_is(
     page.goto(elsewhere)
     page.evaluate(f"location.href = '{address}/dashboard'")
     page.wait_for_url(f"{address}/dashboard")
-    page.get_by_role("heading", name="Driftline").first.wait_for()
+    page.get_by_role("link", name="Driftline").wait_for()
     keys = KeyFile(keys_path(settings))
     keys.revoke(keys.all()[0].id, datetime.now(UTC))
     assert page.evaluate(asked, "/models") == 401

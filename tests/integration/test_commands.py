@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 import psutil
@@ -151,3 +153,26 @@ def test_a_port_that_is_taken_meanwhile_ends_all_of_the_stack(
     assert len(started) >= 2
     assert not psutil.wait_procs(list(started), timeout=10)[1]
     assert children() <= before
+
+
+async def test_top_and_report_tell_what_the_stream_has_found(settings: Settings, tmp_path: Path) -> None:
+    await ensure_topics(settings)
+    nothing = driftline(settings, "report", "--model", "a", "--version", "1", "--html", str(tmp_path / "a.html"))
+    assert (nothing.returncode, "is not registered (nothing is registered)" in nothing.stderr) == (2, True)
+    await publish(settings, report_of(1), report_of(2, age=0.5))
+    told = json.loads(driftline(settings, "top", "--json").stdout)
+    (model,) = told["models"]
+    assert (model["model"], model["state"], model["drift_share"]) == (stream.MODEL, "drifting", 0.5)
+    once = driftline(settings, "top", "--once").stdout
+    assert "1 of 1 model versions need attention" in once
+    assert re.search(r"drifting +stream +1 +█+ +50%", once)
+    named = ("report", "--model", stream.MODEL, "--version", stream.VERSION, "--html", str(tmp_path / "page.html"))
+    newest = json.loads(driftline(settings, *named, "--json").stdout)
+    assert newest["window_end"] == "2017-05-01T02:00:00Z"
+    assert "Data drift: 1 of 2 features" in (tmp_path / "page.html").read_text()
+    driftline(settings, *named, "--window", "2017-05-01T03:00+02:00")
+    assert "No data drift" in (tmp_path / "page.html").read_text()
+    for window, words in (("2017-05-01T05:00Z", "near it: 2017-05-01T01:00:00Z"), ("soon", "is no time"),
+                          ("2017-05-01T01:00", "has no time zone")):  # fmt: skip
+        wrong = driftline(settings, *named, "--window", window)
+        assert (wrong.returncode, words in wrong.stderr) == (2, True), wrong.stderr

@@ -19,6 +19,8 @@ from app.runtime.settings import load_settings
 NOWHERE = "127.0.0.1:1"
 """No Kafka: who gets past the door is told 503, or 404."""
 OURS = {"origin": "http://api:8700"}
+ENDLESS = ["/events"]
+"""A stream that does not end; what it needs is asked for by itself."""
 PUBLIC = ["/dashboard/{name}", "/health", "/ready"]
 
 
@@ -63,13 +65,15 @@ async def test_a_key_may_do_what_its_roles_say_and_no_more(tmp_path: Path) -> No
     keys = {role: key_of(tmp_path, role) for role in roles}
     async with client_of(tmp_path) as client:
         for method, path in routes_of(client):
-            if path in PUBLIC:
+            if path in (*PUBLIC, *ENDLESS):
                 continue
             produces = method == "POST" and path in ("/predict", "/predictions", "/feedback")
             needed = "produce" if produces else "read" if method in ("GET", "HEAD") else "admin"
             for role, key in keys.items():
                 answer = await client.request(method, path, headers=bearer(key))
                 assert (answer.status_code in (401, 403)) == (role not in (needed, "admin")), f"{role} {method} {path}"
+        for path in ENDLESS:
+            assert (await client.get(path, headers=bearer(keys["produce"]))).status_code == 403
         told = (await client.get("/models", headers=bearer(keys["produce"]))).json()
         assert told["detail"].endswith("it needs the role read, or admin")
         assert (await client.get("/models", headers={"x-api-key": keys["read"]})).status_code == 503

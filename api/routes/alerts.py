@@ -1,0 +1,79 @@
+"""GET /alerts: what fires and what has, of every model, with its evidence."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+
+from api.answers import answer
+from api.routes.models import loaded
+from api.services import Services, Serving
+from app.alerting.muting import Quiet, labels_of, quiet_of
+from app.core.matching import MatcherError
+from app.core.weekly import WeeklyError
+from app.runtime.silencing import utc_now
+from topics.events import AlertEvent, AlertStatus, SilenceEvent
+
+log = logging.getLogger(__name__)
+
+router = APIRouter()
+
+MAX_ALERTS = 2000
+
+Limit = Annotated[int, Query(ge=1, le=MAX_ALERTS, description="at most so many, the newest")]
+OnlyModel = Annotated[str | None, Query(description="of this model alone")]
+
+
+@router.get("/alerts")
+async def alerts(
+    services: Serving,
+    status: AlertStatus | None = None,
+    model: OnlyModel = None,
+    version: OnlyModel = None,
+    limit: Limit = 200,
+) -> Response:
+    """The newest transition of each alert, what fires first, then by their start; each with the silence it is under."""
+    loaded(services)
+    found = [
+        alert
+        for (name, its_version), findings in services.reports.findings.items()
+        if model in (None, name) and version in (None, its_version)
+        for alert in findings.alerts.values()
+        if status in (None, alert.status)
+    ]
+    return answer({"total": len(found), "alerts": _shown(services, found, limit)})
+
+
+@router.get("/models/{model}/{version}/alerts")
+async def model_alerts(model: str, version: str, services: Serving) -> Response:
+    """The newest transition of each alert of a model version, newest alert first."""
+    loaded(services)
+    found = services.reports.of(model, version).alerts.values()
+    newest = sorted(found, key=lambda alert: alert.started_at, reverse=True)
+    return answer({"model": model, "model_version": version, "alerts": newest})
+
+
+def _shown(services: Services, found: list[AlertEvent], limit: int) -> list[dict[str, object]]:
+    now = utc_now()
+    silences = [(one, quiet) for one in services.silences.not_over(now) if (quiet := _quiet(one)) is not None]
+    found.sort(key=lambda alert: (alert.status == "firing", alert.started_at), reverse=True)
+    return [{**msgspec.structs.asdict(alert), "silenced_by": _silence(alert, silences, now)} for alert in found[:limit]]
+
+
+def _silence(alert: AlertEvent, silences: list[tuple[SilenceEvent, Quiet]], now: datetime) -> str | None:
+    if alert.status != "firing":
+        return None
+    labels = labels_of(alert)
+    return next((one.silence_id for one, quiet in silences if quiet.mutes(labels, now)), None)
+
+
+def _quiet(silence: SilenceEvent) -> Quiet | None:
+    try:
+        return quiet_of(silence)
+    except (MatcherError, WeeklyError) as error:  # somebody wrote it past the API
+        log.error("silence %s is left out: %s", silence.silence_id, error)
+        return None

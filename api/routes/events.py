@@ -1,0 +1,109 @@
+"""GET /events: what changes, as server-sent events; a reader that comes back is told only what it has missed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import StreamingResponse
+
+from api.changes import Subject
+from api.problems import Problem
+from api.routes.models import summaries, summary
+from api.services import Services, Serving
+from app.runtime.silencing import utc_now
+
+router = APIRouter()
+
+HEARTBEAT_SECONDS = 5.0
+GATHER_SECONDS = 0.4
+"""Changes within so long are one event: a replay makes hundreds a second."""
+RETRY_MS = 1000
+MAX_STREAMS = 200
+
+Last = Annotated[str | None, Header(alias="last-event-id")]
+LastGiven = Annotated[str | None, Query(description="as the header Last-Event-ID, which a page cannot set")]
+
+
+@router.get("/events")
+async def events(services: Serving, last_event_id: Last = None, since: LastGiven = None) -> StreamingResponse:
+    """`state`: all model versions. `changed`: those that are new, and which lists are. `heartbeat`: what is wrong.
+
+    While changes come there are no heartbeats: they say that all is well.
+    The id of an event holds until the API is started again; with one that does not hold, `state` comes again.
+    """
+    if services.streams >= MAX_STREAMS:
+        raise Problem(503, f"{MAX_STREAMS} readers follow already", headers={"Retry-After": "5"})
+    number = services.changes.number_of(last_event_id or since)
+    return StreamingResponse(
+        _stream(services, number), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+    )
+
+
+async def _stream(services: Services, number: int | None) -> AsyncIterator[bytes]:
+    services.streams += 1
+    closing = asyncio.create_task(services.closing.wait())
+    try:
+        yield f"retry: {RETRY_MS}\n\n".encode()
+        yield await _heartbeat(services)
+        while not services.closing.is_set():
+            if not services.loaded:
+                await _first(services.connected.wait(), closing)
+                if not services.loaded:
+                    yield await _heartbeat(services)
+                    continue
+            if number is None:
+                number = services.changes.number
+                yield _event(services, "state", number, {"models": summaries(services)})
+            await _first(services.changes.after(number), closing)
+            if services.changes.number == number:
+                yield await _heartbeat(services)
+                continue
+            subjects, number = services.changes.since(number), services.changes.number
+            yield _event(services, "changed", number, _changed(services, subjects))
+            await _first(asyncio.sleep(GATHER_SECONDS), closing)
+    finally:
+        services.streams -= 1
+        closing.cancel()
+
+
+async def _first(awaited: object, closing: asyncio.Task[bool]) -> None:
+    """Return when one of them is done, or it is time for a heartbeat."""
+    task = asyncio.ensure_future(awaited)  # type: ignore[call-overload]  # any awaitable
+    try:
+        await asyncio.wait([task, closing], timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _changed(services: Services, subjects: set[Subject]) -> dict[str, object]:
+    named = [(subject[1], subject[2]) for subject in subjects if subject[0] == "model"]
+    told = {
+        key: summary(services, *key)
+        for key in named
+        if key in set(services.models) or (found := services.reports.of(*key)).drift or found.performance
+    }
+    return {
+        "models": list(told.values()),
+        "gone": [key for key in named if key not in told],
+        "lists": sorted(subject[0] for subject in subjects if subject[0] != "model"),
+    }
+
+
+async def _heartbeat(services: Services) -> bytes:
+    """Without an id: nothing is new."""
+    return b"event: heartbeat\ndata: " + _json({"at": utc_now(), "trouble": await services.check()}) + b"\n\n"
+
+
+def _event(services: Services, kind: str, number: int, data: dict[str, object]) -> bytes:
+    head = f"id: {services.changes.id_of(number)}\nevent: {kind}\ndata: ".encode()
+    return head + _json({"at": utc_now(), **data}) + b"\n\n"
+
+
+_json = msgspec.json.encode

@@ -1,0 +1,54 @@
+// Driftline itself: its workers, what waits to be read, and what could not be read.
+
+import { read } from "./api.js";
+import { chartHost, node } from "./dom.js";
+import { card, code, empty, facts, head, keys, pill, when } from "./parts.js";
+import { count, length, moment, plural, wholeTicks } from "./words.js";
+
+export const title = () => "Health";
+
+export const load = () => read("/monitor");
+
+export const affected = (_, change) => change.lists.includes("monitor");
+
+export function draw(data) {
+  const there = data.workers.filter((w) => !w.silent);
+  const dead = data.dead_letters.reduce((sum, one) => sum + one.count, 0);
+  const waiting = Object.values(data.lag).reduce((sum, n) => sum + n, 0);
+  const parts = [head("head", "Health", { about: data.workers.length ? `${plural(there.length, "worker")} at work` : "no worker has reported yet" })];
+  if (!data.workers.length) parts.push(empty("none", "No worker has reported in the last day", "Workers count and judge; without one nothing happens. Each says how it does every 15 seconds while it has something to read.", code("driftline up        # Kafka, a worker and the API on this machine\ndriftline worker    # one more worker")));
+  else parts.push(facts("facts", [
+    ["Workers", String(there.length), there.length < data.workers.length ? `${plural(data.workers.length - there.length, "other")} silent` : "all report", there.length ? null : "bad"],
+    ["Records waiting", count(waiting), Object.entries(data.lag).map(([topic, n]) => `${topic} ${count(n)}`).join(", ") || "nothing waits"],
+    ["Behind by", length(data.behind_seconds), "age of the oldest record being read", data.behind_seconds > 60 ? "bad" : null],
+    ["Dead letters", count(dead), "as far back as reports are kept", dead ? "warn" : null],
+  ]), workers(data.workers));
+  if (data.over_time.length > 1) parts.push(overTime(data.over_time));
+  parts.push(deadLetters(data.dead_letters));
+  return parts;
+}
+
+function workers(list) {
+  return card("workers", "Workers", null, node("table", {},
+    node("thead", {}, node("tr", {}, [["Worker"], ["State"], ["Records a second", "number"], ["Waiting", "number"], ["Behind by", "number"]].map(([words, kind]) => node("th", { scope: "col", class: kind }, words)))),
+    node("tbody", {}, list.map((w) => node("tr", { "data-key": `${w.group} ${w.worker}` },
+      node("th", { scope: "row" }, w.worker, node("small", {}, `group ${w.group}`)),
+      node("td", {}, w.silent ? pill("warning", "silent") : pill("healthy", "at work"), node("small", {}, "said so ", when(w.at))),
+      node("td", { class: "number", "data-name": "a second" }, count(Math.round(w.rate))), node("td", { class: "number", "data-name": "waiting" }, count(Object.values(w.lag).reduce((sum, n) => sum + n, 0))),
+      node("td", { class: "number", "data-name": "behind by" }, length(w.behind_seconds)))))));
+}
+
+function overTime(given) {
+  const most = Math.max(1, ...given.map((one) => one.records));
+  const data = { name: "Records waiting over time", ends: given.map((one) => Date.parse(one.at)), marks: [], chosen: null,
+    panels: [{ name: "Records waiting, by report", tall: 110, low: 0, high: most * 1.05, ticks: wholeTicks(0, most, 3), words: count, lines: [{ kind: "share", words: "Records waiting", area: true, values: given.map((one) => one.records) }] }] };
+  return card("lag", "Lag over time", null, chartHost("time", "lag", data), keys(["share", "Records still to be read when a worker reported"]));
+}
+
+function deadLetters(given) {
+  if (!given.length) return card("dead", "Dead letters", "none", node("p", { class: "quiet" }, "A record that cannot be read is set aside with the reason, bytes and key as they came. There is none."));
+  return card("dead", "Dead letters", "records that could not be used, by reason", node("table", {},
+    node("thead", {}, node("tr", {}, [["Reason"], ["Records", "number"], ["First"], ["Last"]].map(([words, kind]) => node("th", { scope: "col", class: kind }, words)))),
+    node("tbody", {}, given.map((one) => node("tr", { "data-key": one.reason }, node("th", { scope: "row" }, one.reason), node("td", { class: "number", "data-name": "records" }, count(one.count)), node("td", { "data-name": "first" }, moment(one.first)), node("td", { "data-name": "last" }, when(one.last)))))),
+  node("p", { class: "quiet" }, "They are in the topic ", node("code", {}, "driftline.dead-letters"), "; the operations page of the documentation says what to do about each reason."));
+}

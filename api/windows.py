@@ -1,0 +1,176 @@
+"""A model version's last windows: every report in a few numbers, and the newest of them whole, packed."""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from bisect import insort
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from topics.events import DriftReport, FeatureDrift, PerformanceReport
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+MAX_WINDOWS = 500
+MAX_PACKED_BYTES = 4 << 20
+"""Of one kind of report of one model version: about 100 whole reports of 100 features."""
+
+Role = Literal["feature", "prediction", "probability"]
+Named = tuple[Role, str]
+R = TypeVar("R", DriftReport, PerformanceReport)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What each column of a window came to, in the order of `columns`; NaN where there is nothing."""
+
+    columns: tuple[Named, ...]
+    statistic: array[float]
+    p_value: array[float]
+    missing: array[float]
+    drifted: bytes
+
+    def of(self, column: Named) -> int | None:
+        """Where a column stands."""
+        try:
+            return self.columns.index(column)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Window(Generic[R]):
+    """One window: its report without columns and confusion, their marks, and all of it packed, or nothing."""
+
+    report: R
+    marks: Marks | None
+    packed: bytes
+
+
+class Windows(Generic[R]):
+    """The newest report of each of the last windows, by their end."""
+
+    def __init__(self) -> None:
+        self._windows: dict[datetime, Window[R]] = {}
+        self._ends: list[datetime] = []
+        self._size = 0
+        self._columns: tuple[Named, ...] = ()
+
+    def put(self, report: R, wire: bytes | None = None) -> bool:
+        """Take a report, unless what is known is newer: of one profile the revision says so, of two the clock.
+
+        `wire`: the report as it came, where the caller has it.
+        """
+        end = report.window_end
+        known = self._windows.get(end)
+        if known is not None and not _replaces(report, known.report):
+            return False
+        if known is None:
+            if len(self._ends) >= MAX_WINDOWS and end < self._ends[0]:
+                return False
+            insort(self._ends, end)
+        else:
+            self._size -= len(known.packed)
+        packed = zstd.compress(wire or msgspec.json.encode(report), 1)
+        self._size += len(packed)
+        self._windows[end] = Window(_bare(report), self._marks(report), packed)
+        if len(self._ends) > MAX_WINDOWS:
+            self._size -= len(self._windows.pop(self._ends.pop(0)).packed)
+        self._unpack()
+        return True
+
+    def _marks(self, report: R) -> Marks | None:
+        """A drift report's marks; names that are those of the last one are held once."""
+        if not isinstance(report, DriftReport):
+            return None
+        marks = marks_of(report, self._columns)
+        self._columns = marks.columns
+        return marks
+
+    def _unpack(self) -> None:
+        """Let go of the oldest whole reports where all of them are too much; never of the newest."""
+        for end in self._ends[:-1]:
+            if self._size <= MAX_PACKED_BYTES:
+                return
+            window = self._windows[end]
+            self._size -= len(window.packed)
+            self._windows[end] = Window(window.report, window.marks, b"")
+
+    def last(self, limit: int = MAX_WINDOWS) -> list[Window[R]]:
+        """The last windows, oldest first."""
+        return [self._windows[end] for end in self._ends[max(0, len(self._ends) - limit) :]]
+
+    def whole(self, limit: int = MAX_WINDOWS) -> Iterator[R]:
+        """The reports of the last windows, oldest first, as far as they are kept whole."""
+        return (_whole(window) for window in self.last(limit) if window.packed)
+
+    def at(self, end: datetime | None) -> R | None:
+        """The whole report of the window with this end, or of the newest; None where it is not kept."""
+        if end is None:
+            end = self._ends[-1] if self._ends else None
+        window = None if end is None else self._windows.get(end)
+        return _whole(window) if window is not None and window.packed else None
+
+    @property
+    def latest(self) -> R | None:
+        """The last window's report, without columns and confusion."""
+        return self._windows[self._ends[-1]].report if self._ends else None
+
+    def __bool__(self) -> bool:
+        return bool(self._ends)
+
+
+def columns_of(report: DriftReport) -> list[tuple[Role, FeatureDrift]]:
+    """Every column that a report compares, with what it is to the model."""
+    found: list[tuple[Role, FeatureDrift]] = [("feature", feature) for feature in report.features]
+    found += [("prediction", report.prediction)] if report.prediction else []
+    return found + ([("probability", report.probability)] if report.probability else [])
+
+
+def marks_of(report: DriftReport, known: tuple[Named, ...] = ()) -> Marks:
+    """A report's columns in a few numbers each; where the columns are the `known` ones, these are held."""
+    columns = columns_of(report)
+    named = tuple((role, column.name) for role, column in columns)
+    rows = max(report.n, 1)
+    return Marks(
+        columns=known if named == known else named,
+        statistic=_numbers([column.statistic for _, column in columns]),
+        p_value=_numbers([column.p_value for _, column in columns]),
+        missing=_numbers([column.missing / rows for _, column in columns]),
+        drifted=bytes(column.drifted for _, column in columns),
+    )
+
+
+def _numbers(values: Sequence[float | None]) -> array[float]:
+    return array("d", [math.nan if value is None else value for value in values])
+
+
+def _bare(report: R) -> R:
+    if isinstance(report, DriftReport):
+        return replace(report, features=(), prediction=None, probability=None, unknown_features={})
+    return replace(report, confusion=(), labels=())
+
+
+_decoder: msgspec.json.Decoder[DriftReport | PerformanceReport] = msgspec.json.Decoder(DriftReport | PerformanceReport)
+
+
+def _whole(window: Window[R]) -> R:
+    report = _decoder.decode(zstd.decompress(window.packed))
+    assert type(report) is type(window.report)
+    return report
+
+
+def _replaces(report: R, known: R) -> bool:
+    if report.profile_id == known.profile_id:
+        return report.revision >= known.revision
+    return report.emitted_at >= known.emitted_at

@@ -1,0 +1,111 @@
+"""What the workers say of themselves: how far behind they read, and what they could not read."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from datetime import datetime, timedelta
+
+import msgspec
+
+from topics.events import MonitorReport
+
+MAX_REPORTS = 1000
+"""Of all workers, for the time line: four hours of one worker."""
+MAX_REASONS = 100
+SILENT = timedelta(seconds=60)
+"""A worker that has said nothing for so long is not there any more, or stands still."""
+FORGOTTEN = timedelta(days=1)
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker, as it last said. `rate`: records a second."""
+
+    worker: str
+    group: str
+    at: datetime
+    silent: bool
+    rate: float
+    behind_seconds: float
+    lag: dict[str, int]
+
+
+class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
+    """Records that were set aside for one reason, as far back as reports are kept."""
+
+    reason: str
+    count: int
+    first: datetime
+    last: datetime
+
+
+class Lag(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker had still to read at a moment."""
+
+    at: datetime
+    worker: str
+    records: int
+    behind_seconds: float
+
+
+class Monitored(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it. `lag`: records still to be read, by topic, of the workers that are there."""
+
+    workers: list[Worker]
+    lag: dict[str, int]
+    behind_seconds: float
+    over_time: list[Lag]
+    dead_letters: list[DeadLetters]
+
+
+class Workers:
+    """The reports of all workers, bounded."""
+
+    def __init__(self) -> None:
+        self._newest: dict[tuple[str, str], MonitorReport] = {}
+        self._lags: deque[Lag] = deque(maxlen=MAX_REPORTS)
+        self._dead: dict[str, DeadLetters] = {}
+
+    def take(self, report: MonitorReport) -> bool:
+        """Take a report. Those of one worker come in order."""
+        self._newest[report.model_version, report.worker] = report
+        waiting = sum(report.lag.values())
+        self._lags.append(
+            Lag(at=report.window_end, worker=report.worker, records=waiting, behind_seconds=report.behind_seconds)
+        )
+        for reason, count in report.dead_letters.items():
+            self._add(reason, count, report.window_end)
+        return True
+
+    def _add(self, reason: str, count: int, at: datetime) -> None:
+        if reason not in self._dead and len(self._dead) >= MAX_REASONS:
+            reason = "other reasons"
+        known = self._dead.get(reason) or DeadLetters(reason=reason, count=0, first=at, last=at)
+        self._dead[reason] = DeadLetters(
+            reason=reason, count=known.count + count, first=min(known.first, at), last=max(known.last, at)
+        )
+
+    def now(self, now: datetime) -> Monitored:
+        """What is known at a moment; workers that left long ago are not."""
+        workers = [
+            Worker(
+                worker=report.worker,
+                group=report.model_version,
+                at=report.window_end,
+                silent=now - report.window_end > SILENT,
+                rate=report.n / max((report.window_end - report.window_start).total_seconds(), 1e-9),
+                behind_seconds=report.behind_seconds,
+                lag=report.lag,
+            )
+            for report in self._newest.values()
+            if now - report.window_end < FORGOTTEN
+        ]
+        lag: Counter[str] = Counter()
+        for worker in workers:
+            lag.update({} if worker.silent else worker.lag)
+        return Monitored(
+            workers=sorted(workers, key=lambda worker: (worker.silent, worker.group, worker.worker)),
+            lag=dict(sorted(lag.items())),
+            behind_seconds=max((worker.behind_seconds for worker in workers if not worker.silent), default=0.0),
+            over_time=sorted(self._lags, key=lambda lag: lag.at),
+            dead_letters=sorted(self._dead.values(), key=lambda letters: -letters.count),
+        )

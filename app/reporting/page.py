@@ -1,0 +1,98 @@
+"""The page of one window: what was found, with its pictures, self-contained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from app.reporting.drawing import distribution, over_time
+from topics.events import AlertEvent, DriftReport, FeatureDrift, PerformanceReport
+
+MOST_DRAWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is told of one window. `shares`: the share of drifted features of all windows that are known, by end."""
+
+    model: str
+    model_version: str
+    drift: DriftReport | None
+    performance: PerformanceReport | None
+    shares: Sequence[tuple[datetime, float | None]]
+    alerts: Sequence[AlertEvent]
+    made_at: datetime
+
+    @property
+    def window(self) -> DriftReport | PerformanceReport:
+        """A report of the window. Raises ValueError where there is none."""
+        found = self.drift or self.performance
+        if found is None:
+            raise ValueError("a page is about a window")
+        return found
+
+
+def html_of(page: Page) -> str:
+    """The whole page: no scripts, nothing from elsewhere."""
+    drift = page.drift
+    columns = [] if drift is None else _columns(drift)
+    ends = [end for end, _ in page.shares]
+    timeline = ""
+    if drift is not None and len(ends) > 1 and drift.window_end in ends:
+        name = f"Share of drifted features in {len(ends)} windows"
+        chosen = ends.index(drift.window_end)
+        timeline = over_time([share for _, share in page.shares], drift.drift_threshold, chosen, name, 1.0)
+    return _environment().get_template("report.html.j2").render(
+        page=page, window=page.window, drift=drift, performance=page.performance, verdict=verdict_of(page),
+        drifted=[(c, distribution(c)) for c in columns if c.drifted][:MOST_DRAWN],
+        others=[(c, distribution(c)) for c in columns if not c.drifted][:MOST_DRAWN], timeline=timeline, moment=_moment,
+    )  # fmt: skip
+
+
+def verdict_of(page: Page) -> list[str]:
+    """What was found, in sentences."""
+    said = []
+    drift, performance = page.drift, page.performance
+    if drift is not None:
+        n = len(drift.features)
+        if not drift.sufficient:
+            said.append(f"{drift.n:,} predictions are too few to judge drift.")
+        else:
+            how = "Data drift" if drift.drift_detected else "No data drift"
+            share = f"{len(drift.drifted_features)} of {n} features have drifted"
+            said.append(f"{how}: {share} ({drift.drift_share:.0%}; data drift from {drift.drift_threshold:.0%}).")
+        if drift.sufficient and drift.prediction_drift:
+            said.append("The predictions have drifted.")
+    if performance is not None and not performance.sufficient:
+        few = f"{performance.feedback:,} predictions with truth are too few to judge performance."
+        said.append(few if performance.feedback else "No truth of these predictions has come yet.")
+    elif performance is not None:
+        worse = ", ".join(performance.degraded_metrics)
+        said.append(f"Performance is worse than on the reference: {worse}." if worse else "No metric has degraded.")
+    return said
+
+
+def _columns(drift: DriftReport) -> list[FeatureDrift]:
+    """All columns, the largest effect first."""
+    special = [column for column in (drift.prediction, drift.probability) if column is not None]
+
+    def effect(column: FeatureDrift) -> float:
+        return -1.0 if column.statistic is None else column.statistic / (column.threshold or 1.0)
+
+    return sorted((*special, *drift.features), key=lambda column: (-column.drifted, -effect(column), column.name))
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("app.reporting"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip

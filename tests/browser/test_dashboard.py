@@ -1,0 +1,163 @@
+"""The dashboard as people use it: from nothing to an alert that is silenced and resolves, without a reload."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from playwright.async_api import Browser, Page, expect
+
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import ensure_topics
+from tests.browser.world import address, api, load_models, page_of, send_panes, with_port
+from tests.stream import register_model, worker
+
+FIRST_PAINT_MS = 1500
+
+
+async def fold_out(page: Page, title: str) -> None:
+    await page.locator("summary", has_text=title).first.click()
+
+
+async def test_from_nothing_to_a_resolved_alert_without_a_reload(browser: Browser, settings: Settings) -> None:
+    settings = with_port(settings)
+    await ensure_topics(settings)
+    with worker(settings), api(settings):
+        async with page_of(browser, settings) as watched:
+            page = watched.page
+            await page.goto("/dashboard")
+            await expect(page.get_by_text("No model is registered yet")).to_be_visible()
+            await page.evaluate("window.sameDocument = true")
+            await watched.accessible()
+
+            await register_model(settings)
+            await page.get_by_role("link", name=re.compile("stream")).click()
+            await expect(page.get_by_text("Waiting for the first window")).to_be_visible()
+
+            await send_panes(settings, 0, 8, 0.0)
+            await expect(page.locator(".head .state")).to_have_text("healthy")
+            await send_panes(settings, 8, 14, 1.5)
+            await expect(page.locator(".head .state")).to_have_text("alert")
+            await expect(page.locator("#firing")).to_have_text("1")
+            await expect(page.locator(".facts")).to_contain_text("1 of 2")
+            await watched.accessible()
+
+            await page.get_by_role("link", name="size", exact=True).click()
+            await expect(page.get_by_role("heading", name="size")).to_be_visible()
+            words = await page.get_by_text(re.compile(r"^gap 0\.\d+$")).text_content() or ""
+            statistic = await page.locator(".facts dd").first.inner_text()
+            assert words.removeprefix("gap ") == statistic.split("\n")[0]
+            await watched.accessible()
+
+            await page.get_by_role("navigation", name="Views").get_by_role("link", name=re.compile("Alerts")).click()
+            await fold_out(page, "data drift in 1 of 2 features (size)")
+            await expect(page.locator(".evidence .distribution svg")).to_have_count(1)
+            await page.get_by_role("button", name="Silence…").click()
+            dialog = page.get_by_role("dialog", name="Silence this alert")
+            await dialog.get_by_label("Why").fill("known, being mended")
+            await dialog.get_by_label("Your name").fill("Ada")
+            await watched.accessible()
+            await dialog.get_by_role("button", name="Silence").click()
+            await expect(page.get_by_role("heading", name="Firing, but silenced")).to_be_visible()
+            await expect(page.locator(".silences")).to_contain_text("known, being mended")
+            await watched.accessible()
+
+            await send_panes(settings, 14, 26, 0.0)
+            await expect(page.get_by_role("heading", name="Resolved")).to_be_visible()
+            await expect(page.locator("#firing")).to_be_hidden()
+            await page.get_by_role("button", name=re.compile("End the silence")).click()
+            await expect(page.get_by_text("A silence keeps an alert from being told")).to_be_visible()
+
+            await page.goto(f"{address(settings)}/dashboard#/health")
+            await expect(page.get_by_role("heading", name="Dead letters")).to_be_visible()
+            await watched.accessible()
+            assert await page.evaluate("window.sameDocument") is True
+            watched.check()
+
+
+async def test_the_server_is_lost_and_found_again_and_the_place_is_kept(browser: Browser, settings: Settings) -> None:
+    settings = with_port(settings)
+    await ensure_topics(settings)
+    await load_models(settings, 3, 12, 20)
+    async with page_of(browser, settings, width=390, dark=True) as watched:
+        page = watched.page
+        with api(settings):
+            await page.goto("/dashboard?model=model-00&version=1")  # as links in alerts are
+            await expect(page.get_by_role("heading", name="model-00 1")).to_be_visible()
+            await page.get_by_role("link", name="feature_000").scroll_into_view_if_needed()
+            await expect(page.locator("#link-words")).to_have_text("Live")
+            before = await page.evaluate("scrollY")
+            assert before > 0
+            assert await page.evaluate("document.documentElement.scrollWidth") == 390
+            await watched.accessible()
+        await expect(page.locator("#stale-words")).to_contain_text("The server does not answer. What you see is from")
+        await expect(page.get_by_role("heading", name="model-00 1")).to_be_visible()
+        await load_models(settings, 4, 12, 21)
+        with api(settings):
+            await expect(page.locator("#link-words")).to_have_text("Live")
+            await expect(page.locator("#stale")).to_be_hidden()
+            await expect(page.locator("#main")).to_contain_text("21 windows")
+            assert abs(await page.evaluate("scrollY") - before) < 60
+            await page.reload()
+            await expect(page.get_by_role("heading", name="model-00 1")).to_be_visible()
+            await page.go_back()
+            await page.go_forward()
+            await expect(page.get_by_role("heading", name="model-00 1")).to_be_visible()
+        watched.check(lost=True)
+
+
+async def test_fifty_models_of_a_hundred_features_are_painted_at_once(browser: Browser, settings: Settings) -> None:
+    settings = with_port(settings)
+    await ensure_topics(settings)
+    await load_models(settings, 50, 100, 2)
+    with api(settings):
+        async with page_of(browser, settings, zone="America/New_York") as watched:
+            page = watched.page
+            began = time.monotonic()
+            await page.goto("/dashboard", wait_until="commit")
+            await expect(page.locator(".models li")).to_have_count(50)
+            shown = (time.monotonic() - began) * 1000
+            painted = await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+            assert painted < FIRST_PAINT_MS
+            assert shown < 4 * FIRST_PAINT_MS  # all 50, with their numbers, on a machine that does other things too
+            await expect(page.get_by_text("5 of 50 model versions need attention")).to_be_visible()
+            await expect(page.locator(".models time").first).to_have_text("1 Jun 2026, 08:01")
+            await page.get_by_label("Find a model").fill("model-4")
+            await expect(page.locator(".models li")).to_have_count(10)
+            await page.get_by_role("button", name=re.compile("drifting")).click()
+            await expect(page.locator(".models li")).to_have_count(1)
+            await page.reload()
+            await expect(page.locator(".models li")).to_have_count(1)
+            await watched.accessible()
+            await page.keyboard.press("Tab")
+            await page.locator(".models a").press("Enter")
+            chart = page.get_by_role("slider", name=re.compile("Windows over time"))
+            await chart.press("ArrowLeft")
+            assert "Features drifted 50 %" in (await chart.get_attribute("aria-valuetext") or "")
+            await chart.press("Enter")
+            await expect(page.get_by_text("You look at the window until 1 Jun 2026, 08:00")).to_be_visible()
+            await expect(page.locator(".features tbody tr")).to_have_count(100)
+            await page.goto("/dashboard#/model/nobody/1")
+            await expect(page.get_by_text("It is not there")).to_be_visible()
+            assert [words for words in watched.complaints if "404" not in words] == []
+
+
+async def test_every_view_fits_its_width_in_the_dark(browser: Browser, settings: Settings) -> None:
+    settings = with_port(settings)
+    await ensure_topics(settings)
+    await load_models(settings, 11, 12, 3)
+    with api(settings):
+        async with page_of(browser, settings, dark=True) as watched:
+            page = watched.page
+            for place, words in (
+                ("", "2 of 11 model versions"), ("#/model/model-00/1", "Window against the reference"),
+                ("#/model/model-00/1/feature/feature_002", "Reference and this window"),
+                ("#/alerts", "There has been no alert"), ("#/health", "No worker has reported"),
+            ):  # fmt: skip
+                await page.goto(f"/dashboard{place}")
+                await expect(page.locator("#main")).to_contain_text(words)
+                for width in (1280, 390):
+                    await page.set_viewport_size({"width": width, "height": 860})
+                    assert await page.evaluate("document.documentElement.scrollWidth") <= width, place
+                    await watched.accessible()
+            watched.check()
