@@ -36,6 +36,8 @@ from topics.registry import DEAD_LETTERS, FEEDBACK, PREDICTIONS
 
 CHECKS: list[CheckFunction] = [content_type_conformance, response_schema_conformance, status_code_conformance]
 LINES = "application/x-ndjson"
+ENDLESS = "/events"
+"""A stream has no whole answer; tests/integration/test_api_events.py reads it."""
 
 
 @schemathesis.serializer(LINES)
@@ -83,6 +85,7 @@ def test_every_operation_answers_as_it_is_described(settings: Settings, examples
     with api(settings) as url, requests.Session() as session:
         schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
         operations: list[Any] = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
+        operations = [one for one in operations if one.path != ENDLESS]
         assert len(operations) >= 17
         for operation in operations:
             for mode in schemathesis.GenerationMode:
