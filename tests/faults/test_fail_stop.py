@@ -20,10 +20,11 @@ from pathlib import Path
 import agents.join
 from app.ingest.decoding import ids_of
 from app.runtime.settings import load_settings
-from app.worker import Worker, run_worker
+from app.worker import run_worker
+from app.worker.outlet import Outlet
 
 owner, name, when, notes = *sys.argv[1:4], Path(sys.argv[4])
-owner = {"join": agents.join, "worker": Worker}[owner]
+owner = {"join": agents.join, "outlet": Outlet}[owner]
 applied = getattr(owner, name)
 id_ = ids_of([when.encode()])[0]
 calls = 0
@@ -63,8 +64,8 @@ sys.exit(run_worker(load_settings()))
     [
         pytest.param("join", "add_predictions", f"p7-{EVENTS // 2}", id="predictions counted and not yet saved"),
         pytest.param("join", "add_feedback", f"p7-{EVENTS // 2}", id="feedback joined and not yet saved"),
-        pytest.param("worker", "publish_panes", "3", id="panes published and their delta not written"),
-        pytest.param("worker", "publish_reports", "1", id="reports published and not noted"),
+        pytest.param("outlet", "publish_panes", "3", id="panes published and their delta not written"),
+        pytest.param("outlet", "publish_reports", "1", id="reports published and not noted"),
     ],
 )
 async def test_an_error_ends_the_worker_and_nothing_is_lost(

@@ -28,17 +28,18 @@ import asyncio, sys
 from pathlib import Path
 
 from app.runtime.settings import load_settings
-from app.worker import Worker, run_worker
+from app.worker import run_worker
+from app.worker.outlet import Outlet
 
 cut, healed = map(Path, sys.argv[1:3])
-publish = Worker.publish_panes
+publish = Outlet.publish_panes
 
 async def late(self, events):
     while events and cut.exists() and not healed.exists():
         await asyncio.sleep(0.05)
     await publish(self, events)
 
-Worker.publish_panes = late
+Outlet.publish_panes = late
 sys.exit(run_worker(load_settings()))
 """
 """A worker that stands still between counting and saving as long as it is cut off, and then goes on where it was."""

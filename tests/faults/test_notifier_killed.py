@@ -36,7 +36,7 @@ import sys
 
 import httpx
 
-import app.worker
+import app.worker.process
 from app.alerting.channels import channels_of
 from app.alerting.delivery import Delivered, Retryable
 from app.runtime.settings import load_settings
@@ -58,8 +58,8 @@ class Http:
             return Delivered(str(answer.status_code))
         return Retryable(str(answer.status_code), float(answer.headers.get("retry-after", 0)))
 
-app.worker.channels_of = lambda *given: {"http": Http(sys.argv[1]), **channels_of(*given)}
-sys.exit(app.worker.run_worker(load_settings()))
+app.worker.process.channels_of = lambda *given: {"http": Http(sys.argv[1]), **channels_of(*given)}
+sys.exit(app.worker.process.run_worker(load_settings()))
 """
 """A worker with one channel more, that posts what it is told to an address."""
 

@@ -19,7 +19,7 @@ FREEZING = """
 import asyncio, sys, time
 from pathlib import Path
 
-import app.worker
+import app.worker.process
 from agents.join import Join
 from app.runtime.settings import load_settings
 from app.runtime.transport import BatchConsumer
@@ -52,7 +52,7 @@ async def frozen(self, timeout):
         yield found
 
 Join.handle, BatchConsumer.getmany = counted, frozen
-sys.exit(app.worker.run_worker(load_settings()))
+sys.exit(app.worker.process.run_worker(load_settings()))
 """
 """A worker of which something stands still for ever after five runs, once: `what` is the first argument."""
 

@@ -22,12 +22,12 @@ HELD = """
 import sys
 from pathlib import Path
 
-import app.worker
+import app.worker.wiring
 from agents.join import Join
 from app.runtime.settings import load_settings
 
 folder = Path(sys.argv[1])
-make_app, checkpoint = app.worker.make_app, Join._checkpoint
+make_app, checkpoint = app.worker.wiring.make_app, Join._checkpoint
 
 def without_commits(settings):
     made = make_app(settings)
@@ -40,7 +40,7 @@ async def held(self, partition, source, publish):
     elif sum(source.offsets):
         (folder / f"applied-{partition}").touch()
 
-app.worker.make_app, Join._checkpoint = without_commits, held
+app.worker.wiring.make_app, Join._checkpoint = without_commits, held
 sys.exit(app.worker.run_worker(load_settings()))
 """
 """A worker that applies what it reads, but saves and commits nothing until it is released."""

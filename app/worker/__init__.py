@@ -1,0 +1,5 @@
+"""A worker: the agents in one process."""
+
+from app.worker.process import run_worker
+
+__all__ = ["run_worker"]

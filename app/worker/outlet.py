@@ -1,0 +1,80 @@
+"""What agents send with: every record to the partition that it belongs to, acknowledged and counted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+
+from agents.monitor import SelfMonitor
+from agents.pane_events import key_of, partition_of
+from agents.sending import Reject, dead_letter
+from app.ingest.decoding import Rejected
+from app.runtime.producer import Outgoing, Producer
+from app.runtime.settings import Settings
+from app.telemetry.stream import StreamMetrics
+from topics.events import PaneEvent
+from topics.registry import ALERTS, DEAD_LETTERS, PANES, REPORTS, Topic
+
+log = logging.getLogger(__name__)
+
+
+class Outlet:
+    """The producer as agents use it; what it sends is counted in `metrics`, what is rejected by `monitor` too."""
+
+    def __init__(self, settings: Settings, producer: Producer, metrics: StreamMetrics, monitor: SelfMonitor) -> None:
+        self.settings = settings
+        self.producer = producer
+        self.metrics = metrics
+        self.monitor = monitor
+
+    async def publish(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
+        """One record, acknowledged. An alert goes to the partition of its model version, as its report did."""
+        if topic is ALERTS and partition is None:
+            partition = partition_of(*_model_of(value), self.settings.partitions)
+        await self.producer.send(topic, key, value, partition)
+        self.metrics.published(topic, [value])
+        self.metrics.told(topic, value)
+
+    async def publish_panes(self, events: Sequence[PaneEvent]) -> None:
+        """Panes and progress, each to the partition of its model version, in order."""
+        if events:
+            await self._send(PANES, [self._pane(event) for event in events])
+            self.metrics.panes(events)
+
+    def _pane(self, event: PaneEvent) -> Outgoing:
+        partition = partition_of(event.model, event.model_version, self.settings.partitions)
+        return Outgoing(key_of(event), msgspec.json.encode(event), partition)
+
+    async def publish_reports(self, partition: int, reports: Sequence[tuple[bytes, bytes]]) -> None:
+        """Reports, to the partition that has their panes."""
+        await self._send(REPORTS, [Outgoing(key, value, partition) for key, value in reports])
+
+    def reject_of(self, topic: Topic, partition: int) -> Reject:
+        return partial(self.reject, topic.full_name(self.settings.prefix), partition)
+
+    async def reject(self, topic: str, partition: int, rejected: Sequence[Rejected]) -> None:
+        """Dead letters: bytes and key as they came, the reason and the origin in headers."""
+        await self._send(DEAD_LETTERS, [dead_letter(topic, partition, one) for one in rejected])
+        self.monitor.rejected(rejected)
+        self.metrics.dead_letters(topic.removeprefix(self.settings.prefix), [one.reason for one in rejected])
+        first = rejected[0]
+        about = {"topic": topic, "partition": partition, "offset": first.record.offset, "records": len(rejected)}
+        log.warning("%d records to the dead letters; the first: %s", len(rejected), first.reason, extra=about)
+
+    async def _send(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        refused = await self.producer.send_many(topic, records)
+        if refused:
+            raise RuntimeError(f"{topic.name}: {refused[0].reason}")
+        self.metrics.published(topic, [record.value for record in records])
+
+
+class _Labelled(msgspec.Struct):
+    labels: dict[str, str]
+
+
+def _model_of(alert: bytes) -> tuple[str, str]:
+    labels = msgspec.json.decode(alert, type=_Labelled).labels
+    return labels.get("model", ""), labels.get("model_version", "")
