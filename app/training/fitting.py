@@ -180,7 +180,13 @@ def _metrics(
         }
     accuracy = float(measure.accuracy_score(truth, told))
     if task == "multiclass":
-        return {"accuracy": accuracy, "macro_f1": float(measure.f1_score(truth, told, average="macro"))}
+        precision, recall, f1, _ = measure.precision_recall_fscore_support(
+            truth, told, average="macro", zero_division=0.0
+        )
+        return {
+            "accuracy": accuracy, "macro_f1": float(f1),
+            "macro_precision": float(precision), "macro_recall": float(recall),
+        }  # fmt: skip
     label = pipeline.classes_[classes_of(pipeline).index(str(positive))]
     probability = np.asarray(answers["probability"], np.float64)
     actual = (np.asarray(truth) == label).astype(int)

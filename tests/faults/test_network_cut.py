@@ -31,11 +31,12 @@ from app.runtime.settings import load_settings
 from app.worker import run_worker
 from app.worker.outlet import Outlet
 
-cut, healed = map(Path, sys.argv[1:3])
+cut, held, healed = map(Path, sys.argv[1:4])
 publish = Outlet.publish_panes
 
 async def late(self, events):
     while events and cut.exists() and not healed.exists():
+        held.touch()
         await asyncio.sleep(0.05)
     await publish(self, events)
 
@@ -113,7 +114,7 @@ async def test_a_worker_that_was_cut_off_changes_nothing_when_it_is_back(
     cut_off = settings.model_copy(update={"bootstrap_servers": f"127.0.0.1:{outer}"})
     wanted = truth(EVENTS, seed=71)
     part = len(wanted.records) // 3
-    cut, healed = tmp_path / "cut", tmp_path / "healed"
+    cut, held, healed = tmp_path / "cut", tmp_path / "held", tmp_path / "healed"
     try:
         await ensure_topics(settings)
         await register_model(settings)
@@ -121,7 +122,7 @@ async def test_a_worker_that_was_cut_off_changes_nothing_when_it_is_back(
             counts = watch.counts = Overtaken()
             with worker(settings, "other"):
                 await watch.until(lambda _: log_of(settings, "other").count("recovered") >= settings.partitions, 45)
-                with worker(cut_off, "cut-off", ("-c", LATE, str(cut), str(healed))):
+                with worker(cut_off, "cut-off", ("-c", LATE, str(cut), str(held), str(healed))):
                     await watch.until(lambda _: "recovered" in log_of(settings, "cut-off"), 45)
                     await send(settings, wanted.records[:part], close=False)
                     await watch.until(lambda counts: len({at for _, at in counts.inputs}) == settings.partitions, 45)
@@ -129,7 +130,8 @@ async def test_a_worker_that_was_cut_off_changes_nothing_when_it_is_back(
                     sending = asyncio.create_task(send(settings, wanted.records[part : 2 * part], close=False))
                     before = dict(counts.inputs)
                     cut.touch()
-                    await watch.until(lambda counts: counts.inputs != before, 1)  # what was under way
+                    await watch.until(lambda _: held.exists(), 20)
+                    assert held.exists(), "the worker that is to be cut off had nothing to publish"
                     proxy.cut()
                     await watch.until(lambda counts: overtaken(counts, before), 45)
                     assert overtaken(counts, before), log_of(settings)
