@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 
@@ -52,6 +53,7 @@ def serve(settings: Settings) -> None:
         app, log_config=None, log_level=settings.log_level.lower(), access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )  # fmt: skip
+    gc.freeze()  # what the API is made of stays: looking through all of it for garbage held up requests
     with listen(settings.api_host, settings.api_port) as listening:
         try:
             Server(config).run(sockets=[listening])

@@ -58,7 +58,8 @@ class Services:
         self.predicting = ThreadPoolExecutor(thread_name_prefix="predict")
         self.connected = asyncio.Event()
         self._told = False
-        self.trouble = "the views are still loading"
+        self._failed = ""
+        self._loading = "the views are still loading"
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -84,24 +85,28 @@ class Services:
                 await self.producer.start()
                 await ensure_topics(self.settings)
                 await self._tell_of_model()
-                await self.models.start()
-                await self.silences.start()
-                await self.receivers.start()
-                if self.served is not None:
-                    await self.served.start()
-                await self.reports.start()
+                await self._load_views()
             except (BrokerUnavailable, KafkaError, TopicError, OSError) as error:
-                if str(error) != self.trouble:
+                if str(error) != self._failed:
                     log.warning("%s", error)
-                self.trouble = str(error)
+                self._failed = str(error)
             except Exception as error:
                 log.exception("the views cannot be loaded")
-                self.trouble = f"the views cannot be loaded: {type(error).__name__}"
+                self._failed = f"the views cannot be loaded: {type(error).__name__}"
             else:
                 self.connected.set()
                 return
             await self._stop_views()
             await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _load_views(self) -> None:
+        """One after another; what is loaded so far is what `/ready` tells."""
+        views = {"models": self.models, "silences": self.silences, "receivers": self.receivers, "served": self.served}
+        starts = [(name, view.start) for name, view in views.items() if view is not None]
+        starts.append(("reports", self.reports.start))
+        for number, (name, start) in enumerate(starts):
+            self._loading = f"the views are still loading: {number} of {len(starts)}, now {name}"
+            await start()
 
     async def _tell_of_model(self) -> None:
         """That the model is served from now on, once a start."""
@@ -123,6 +128,11 @@ class Services:
     def loaded(self) -> bool:
         """Whether the views have read what there was when they started."""
         return self.connected.is_set()
+
+    @property
+    def trouble(self) -> str:
+        """Why the views are not loaded, or how far they are."""
+        return self._failed or self._loading
 
     async def check(self) -> str:
         """What keeps the API from being ready; nothing when it is."""

@@ -58,11 +58,14 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """Able to work."""
+    """Able to work. `workers`: those that report; `lag`: records still to be read by them, by topic."""
 
     status: Literal["ready"]
     broker: str
     views: str
+    workers: int
+    lag: dict[str, int]
+    behind_seconds: float
 
 
 class Models(msgspec.Struct, frozen=True, kw_only=True):

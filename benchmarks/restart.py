@@ -126,7 +126,7 @@ async def _changelog(settings: Settings) -> Changelog:
 
 def _when(line: str) -> float:
     """The time of a line of the log."""
-    return datetime.strptime(" ".join(line.split()[:2]), "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp()
+    return datetime.strptime(" ".join(line.split()[:2]), "%Y-%m-%d %H:%M:%S.%f").astimezone().timestamp()
 
 
 async def _behind(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:

@@ -9,6 +9,7 @@ from api.answers import answer
 from api.problems import unavailable
 from api.release import release
 from api.services import Serving
+from app.runtime.silencing import utc_now
 from app.telemetry import metrics
 
 router = APIRouter()
@@ -37,11 +38,16 @@ async def health() -> Response:
 
 @router.get("/ready")
 async def ready(services: Serving) -> Response:
-    """200 when the broker answers and the views are loaded; else 503 with what is missing."""
+    """200 when the broker answers and the views are loaded, with how far the workers are behind; else 503 and why."""
     trouble = await services.check()
     if trouble:
         raise unavailable(trouble)
-    return answer({"status": "ready", "broker": "reachable", "views": "loaded"})
+    stream = services.reports.workers.now(utc_now())
+    return answer({
+        "status": "ready", "broker": "reachable", "views": "loaded",
+        "workers": sum(not worker.silent for worker in stream.workers),
+        "lag": stream.lag, "behind_seconds": stream.behind_seconds,
+    })  # fmt: skip
 
 
 @router.get("/metrics")

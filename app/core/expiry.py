@@ -7,7 +7,7 @@ import numpy as np
 from app.core.join_delta import JoinDelta, columns_of
 from app.core.joining import NEVER, JoinState
 
-_SWEEP_PARTS = 8
+_SWEEP_PARTS = 3
 """Swept each time this share of the retention has passed, so that a sweep's cost is spread over many runs."""
 
 

@@ -37,7 +37,7 @@ def formatter_of(form: Form) -> logging.Formatter:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(FIELDS),
-        structlog.processors.TimeStamper("iso" if form == "json" else "%Y-%m-%d %H:%M:%S", utc=form == "json"),
+        structlog.processors.TimeStamper("iso" if form == "json" else "%Y-%m-%d %H:%M:%S.%f", utc=form == "json"),
         _traced,
     ]
     last: Processor = structlog.processors.JSONRenderer(sort_keys=True) if form == "json" else _as_text

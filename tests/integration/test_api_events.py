@@ -93,6 +93,8 @@ async def test_changes_arrive_and_a_reader_that_comes_back_is_told_only_what_it_
             assert (kind, [(m["model"], m["state"]) for m in data["models"]]) == ("changed", [("stream", "drifting")])
         await publish(settings, an_alert(), a_monitor_report())
         await until(client, "/monitor", "workers")
+        stands = (await client.get("/ready")).json()
+        assert (stands["status"], stands["workers"], stands["lag"]) == ("ready", 1, a_monitor_report().lag)
         await until(client, "/alerts", "alerts")
         async with client.stream("GET", "/events", headers={"Last-Event-ID": seen}) as response:
             kind, _, data = await Reader(response).next()
