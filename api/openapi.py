@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
@@ -41,7 +40,6 @@ from api.timeline import Timeline
 from api.workers import Monitored
 from app.contract.schemas import components
 from app.runtime.receiving import ReceiverRequest, ShownReceiver
-from app.runtime.settings import load_settings
 from app.runtime.silencing import SilenceRequest
 from topics.events import FeedbackEvent
 
@@ -104,14 +102,6 @@ def openapi(app: FastAPI) -> Document:
     if app.openapi_schema is None:
         app.openapi_schema = _made(app)
     return app.openapi_schema
-
-
-def openapi_json() -> str:
-    """The document of the whole API as text, whatever is set."""
-    from api.app import create_app
-
-    document = openapi(create_app(load_settings(model_path=None)))
-    return msgspec.json.format(msgspec.json.encode(document), indent=1).decode() + "\n"
 
 
 def _made(app: FastAPI) -> Document:

@@ -53,7 +53,7 @@ def openapi(json_: AsJson = False) -> None:
     """
     import msgspec
 
-    from api.openapi import openapi_json
+    from api.document import openapi_json
 
     document = openapi_json()
     if json_:
@@ -91,7 +91,7 @@ def write(docs: Docs = Path("docs"), json_: AsJson = False) -> None:
     Examples:
       driftline contract write docs
     """
-    from api.openapi import openapi_json
+    from api.document import openapi_json
     from app.contract.asyncapi import asyncapi_yaml
     from app.contract.wire import record
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import faust
 from faust.auth import SASLCredentials, SSLCredentials
-from faust.tables import TableManager
 from faust.types import TP
 
 from app.runtime.errors import Held
@@ -36,19 +35,6 @@ CHANGELOG_BYTES = 32 << 20
 
 Handler = Callable[[int, int, list[Any], bool], Awaitable[None]]
 """Partition, which of the agent's topics (its number), the run (empty: a tick), whether its end is reached."""
-
-
-class Tables(TableManager):  # type: ignore[misc]
-    """The tables of an app, without the second that Faust lets pass before it begins.
-
-    What that is to give time for (agents that start, tables that are known) is waited for before the subscription.
-    """
-
-    async def on_start(self) -> None:
-        """Begin."""
-        if not self.should_stop:
-            await self._update_channels()
-            await self.recovery.start()
 
 
 def make_app(settings: Settings) -> faust.App:
@@ -77,7 +63,6 @@ def make_app(settings: Settings) -> faust.App:
         web_enabled=False,
         broker_credentials=_credentials(options),
         autodiscover=False,
-        TableManager=Tables,
     )
     BatchTransport.install(app, max_run=settings.max_run, tick_seconds=settings.tick_seconds)
     return app

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from api.app import create_app
-from api.openapi import OPERATIONS, openapi_json
+from api.document import openapi_json
+from api.openapi import OPERATIONS
 from app.contract import wire
 from app.contract.asyncapi import asyncapi, asyncapi_yaml
 from app.contract.schemas import UnknownEvent, schema_of
