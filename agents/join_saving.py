@@ -6,14 +6,16 @@ from collections.abc import Mapping, MutableMapping
 
 import msgspec
 
-from agents.join_source import Source, decode_delta, encode_delta
+from agents.join_source import Offsets, Source, decode_delta, encode_delta
 from app.core import expiry
 from app.core.join_delta import JoinDelta
 
 _encoder = msgspec.msgpack.Encoder()
 
 
-def save(table: MutableMapping[str, bytes], partition: int, source: Source, delta: JoinDelta, spent: list[str]) -> None:
+def save(
+    table: MutableMapping[str, bytes], partition: int, source: Source, delta: JoinDelta, spent: Mapping[str, Offsets]
+) -> None:
     """Write a delta and what goes with it; drop the orphans before, the `spent` ones behind."""
     while source.orphans:
         table.pop(source.orphans.pop(), None)
@@ -26,26 +28,26 @@ def save(table: MutableMapping[str, bytes], partition: int, source: Source, delt
         table[f"unreadable/{partition}"] = _encoder.encode(recent)
     source.saved, source.ordinal = delta.to_offsets, source.state.rows.next_ordinal
     if spent:  # said before: a front that is missing for another reason is a loss
-        table[f"front/{partition}"] = _encoder.encode(decode_delta(table[spent[-1]]).to_offsets)
+        table[f"front/{partition}"] = _encoder.encode(list(spent.values())[-1])
     for spent_key in spent:
         table.pop(spent_key, None)
     del source.keys[: len(spent)]
 
 
-def spent_keys(source: Source, table: Mapping[str, bytes]) -> list[str]:
-    """The oldest deltas, if they hold only what was forgotten before the last one that is saved: to be dropped.
+def spent_keys(source: Source, table: Mapping[str, bytes]) -> dict[str, Offsets]:
+    """The oldest deltas, and where each ends, if they hold only what was forgotten before the last one that is saved.
 
-    Dropped any earlier, a recovery would take what is left of their panes for the whole.
+    They are to be dropped. Dropped any earlier, a recovery would take what is left of their panes for the whole.
     """
     horizons, source.swept = source.swept, {model: tally.swept for model, tally in source.state.tallies.items()}
     if horizons == source.dropped:
-        return []
+        return {}
     source.dropped = horizons
-    spent: list[str] = []
+    spent: dict[str, Offsets] = {}
     for key in source.keys:
         delta = decode_delta(table[key])
         if not expiry.is_spent(delta, source.state, horizons):
             break
         expiry.keep_waiting(delta, source.state)
-        spent.append(key)
+        spent[key] = delta.to_offsets
     return spent

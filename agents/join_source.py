@@ -148,8 +148,7 @@ def rebuilt_at(partition: int, source: Source, logs: Sequence[Log], marked: byte
     read = max(log_.committed for log_ in logs) > 0
     if source.whole and (source.keys or not read):
         return offsets_.decode(marked) if marked else None
-    for topic, log_ in zip((PREDICTIONS, FEEDBACK), logs, strict=True):
-        at = source.offsets[topic is FEEDBACK]
+    for topic, log_, at in zip((PREDICTIONS, FEEDBACK), logs, source.offsets, strict=True):
         if log_.begin > at:
             raise StateLost(
                 f"the saved state of partition {partition} is gone from the changelog (deleted, or truncated), and "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -67,20 +67,31 @@ def decode_items(
         raise Problem(400, "the body has no event")
     if len(documents) > MAX_ITEMS:
         raise Problem(413, f"{len(documents):,} events in one request; at most {MAX_ITEMS:,} are taken")
+    return sift(_each(documents, decoder), check)
+
+
+def sift(read: Iterable[tuple[int, T] | Rejection], check: Callable[[T], str]) -> Items[T]:
+    """What was read, by position, parted from what cannot be taken: not readable, or wrong by `check`."""
     accepted: list[tuple[int, T]] = []
     rejected: list[Rejection] = []
+    for one in read:
+        if isinstance(one, Rejection):
+            rejected.append(one)
+        elif wrong := check(one[1]):
+            rejected.append(Rejection(one[0], wrong))
+        else:
+            accepted.append(one)
+    return Items(accepted, rejected)
+
+
+def _each(
+    documents: Iterable[bytes | msgspec.Raw], decoder: msgspec.json.Decoder[T]
+) -> Iterator[tuple[int, T] | Rejection]:
     for index, document in enumerate(documents):
         try:
-            item = decoder.decode(document)
+            yield index, decoder.decode(document)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            rejected.append(Rejection(index, field_error(error)))
-            continue
-        wrong = check(item)
-        if wrong:
-            rejected.append(Rejection(index, wrong))
-        else:
-            accepted.append((index, item))
-    return Items(accepted, rejected)
+            yield Rejection(index, field_error(error))
 
 
 def _all_sound(body: bytes, kind: str, decoder: msgspec.json.Decoder[T], check: Callable[[T], str]) -> Items[T] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import unquote
@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Meta
 
-from api.bodies import MAX_ITEMS, Items, Rejection
+from api.bodies import MAX_ITEMS, Items, Rejection, sift
 from api.problems import Problem, field_error
 
 T = TypeVar("T")
@@ -78,23 +78,18 @@ def decoded(
     complete: Callable[[T, Envelope], T],
 ) -> Items[T]:
     """What events carry, by position; `complete` adds what only the envelope says, `check` answers what is wrong."""
-    accepted: list[tuple[int, T]] = []
-    rejected: list[Rejection] = []
-    for index, envelope in found:
-        if isinstance(envelope, Rejection):
-            rejected.append(envelope)
-            continue
-        try:
-            item = complete(decoder.decode(envelope.content), envelope)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            rejected.append(Rejection(index, f"data: {field_error(error)}"))
-            continue
-        wrong = check(item)
-        if wrong:
-            rejected.append(Rejection(index, wrong))
-        else:
-            accepted.append((index, item))
-    return Items(accepted, rejected)
+
+    def read() -> Iterator[tuple[int, T] | Rejection]:
+        for index, envelope in found:
+            if isinstance(envelope, Rejection):
+                yield envelope
+                continue
+            try:
+                yield index, complete(decoder.decode(envelope.content), envelope)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                yield Rejection(index, f"data: {field_error(error)}")
+
+    return sift(read(), check)
 
 
 def _batch(body: bytes) -> Found:

@@ -39,10 +39,7 @@ class PaneBuffer:
     @property
     def total(self) -> Pane:
         """All that was counted up to the last flush."""
-        if self._unsummed:
-            panes = [self._total.pane(), *self._unsummed]
-            self._total, self._unsummed = _Total.of(merge(panes, self.size, len(self._sums))), []
-        return self._total.pane()
+        return self._sum_up() if self._unsummed else self._total.pane()
 
     @property
     def nbytes(self) -> int:
@@ -82,7 +79,12 @@ class PaneBuffer:
         """Add a delta to the total: many are summed up at once, for a sum costs the layout's width."""
         self._unsummed.append(delta)
         if len(self._unsummed) >= MOST_UNSUMMED:
-            _ = self.total
+            self._sum_up()
+
+    def _sum_up(self) -> Pane:
+        total = merge([self._total.pane(), *self._unsummed], self.size, len(self._sums))
+        self._total, self._unsummed = _Total.of(total), []
+        return total
 
 
 @dataclass(frozen=True, slots=True)

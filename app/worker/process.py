@@ -44,6 +44,7 @@ LAST_SECONDS = 7.5
 GARBAGE_THRESHOLD = 50_000
 """Objects after which Python looks for cycles: a run makes thousands of objects, none of them in one."""
 GARBAGE_SECONDS = 5.0
+"""After so long it looks in any case, at what is new: a few objects in a cycle may hold a whole fetch."""
 
 
 def run_worker(settings: Settings) -> int:
