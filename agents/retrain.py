@@ -35,7 +35,7 @@ STALE_SECONDS = 86_400.0
 ATTEMPTS, WAIT_SECONDS = 3, 5.0
 AGAIN_SECONDS = 2.0
 ANSWER_MS = 11_000
-WHOLE_SECONDS = 1.0
+WHOLE_SECONDS = 5.0
 
 _alerts = msgspec.json.Decoder(AlertEvent)
 _signals = msgspec.json.Decoder(RetrainingEvent)
@@ -52,7 +52,9 @@ class Retrain:
     async def run(self) -> None:
         """Until cancelled."""
         loops = [self._signal, *((self._tell,) if self._hooks else ())]
-        await asyncio.gather(*(self._for_ever(loop) for loop in loops))
+        async with asyncio.TaskGroup() as group:  # it ends when both have closed what they opened
+            for loop in loops:
+                group.create_task(self._for_ever(loop))
 
     async def _for_ever(self, loop: Callable[[], Awaitable[None]]) -> None:
         while True:

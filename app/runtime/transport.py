@@ -37,8 +37,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._wanted: dict[TP, int] = {}
         self._sought: dict[TP, int] = {}
         self._fetched: dict[TP, int] = {}
+        self._complete = _NONE
         self.recovered = _NONE
-        """The generation whose tables are complete. Of no other is anything handed to an agent, nor any tick.
+        """The generation whose tables are complete and whose flow is resumed. Of no other is anything handed to an
+        agent, nor any tick.
 
         Faust lets an agent go on before recovery has begun, and while it goes on: what it then takes from its table
         is not all of its state.
@@ -152,7 +154,20 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         }
         self._wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
         self.held = dict(self._wanted)
-        self.recovered = generation
+        self._complete = generation
+
+    def resume_flow(self) -> None:
+        """Let runs flow, once the tables are complete; every partition is read then.
+
+        Faust empties the agents' buffers right before. A partition that it reads no further because a buffer was full
+        would wait for ever: the agent, which sleeps on the empty buffer, never says that there is room again.
+        """
+        super().resume_flow()
+        if self._complete != self.app.consumer_generation_id:
+            return
+        self._active_partitions |= self._buffered_partitions & self.assignment() - self._paused_partitions
+        self._buffered_partitions.clear()
+        self.recovered = self._complete
 
     def follows(self, message: ConsumerMessage) -> bool:
         """Whether a run, or tick, follows what its agent's state has applied; if not, it is to be skipped.
@@ -215,7 +230,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Hand nothing more to the agents; forget the runs of partitions that are no longer ours."""
-        self.recovered = _NONE
+        self._complete = self.recovered = _NONE
         for tp in revoked:
             self.ledgers.pop(tp, None)
         self.held = {tp: offset for tp, offset in self.held.items() if tp not in revoked}

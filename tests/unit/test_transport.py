@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ class Reader:
         self.consumer: BatchConsumer = app.transport.Consumer(app.transport, _nothing, _nothing, _nothing)
         self.consumer._thread.thread_loop.close()  # of the thread that would fetch
         self.log = self.consumer._thread = Log(list(offsets))
-        self.consumer.recovered = app.consumer_generation_id
+        self.consumer._complete = app.consumer_generation_id
         self.consumer.resume_flow()
         self.consumer.resume_partitions({BATCHED})
         self.read: list[int] = []
@@ -119,11 +120,35 @@ async def test_nothing_is_handed_out_before_the_tables_of_the_generation_are_com
     early = await reader.fetch()
     reader.consumer.app.consumer_generation_id += 1
     assert await reader.fetch() == []
-    reader.consumer.recovered = reader.consumer.app.consumer_generation_id
+    reader.consumer._complete = reader.consumer.app.consumer_generation_id
+    assert await reader.fetch() == [], "the agents' buffers are emptied once more before flow is resumed"
+    reader.consumer.resume_flow()
     assert [reader.take(message) for message in early] == [False] * 4
     assert await reader.fetch() != []
     await reader.consumer.on_partitions_revoked(set())
     assert await reader.fetch() == []
+
+
+async def test_a_partition_is_read_on_though_its_full_buffer_was_emptied(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(7))
+    app, consumer = reader.consumer.app, reader.consumer
+    buffer = app.FlowControlQueue(maxsize=4, clear_on_resume=True)
+    agent = asyncio.create_task(buffer.get())
+    await asyncio.sleep(0)  # the agent waits for its first run
+    for message in await reader.fetch():
+        buffer.put_nowait_enhanced(
+            message, on_pressure_high=lambda: consumer.on_buffer_full(BATCHED),
+            on_pressure_drop=lambda: consumer.on_buffer_drop(BATCHED),
+        )  # fmt: skip
+    assert consumer._get_active_partitions() == set()
+    app.flow_control.resume()
+    consumer.resume_flow()
+    await asyncio.sleep(0)
+    assert not agent.done(), "nobody has taken anything"
+    agent.cancel()
+    assert consumer._get_active_partitions() == {BATCHED}
+    reader.log.at = 0
+    assert [len(message.value.records) for message in await reader.fetch()] == [3, 3, 1, 0]
 
 
 async def test_a_hole_is_skipped_and_asked_for_again(tmp_path: Path) -> None:
