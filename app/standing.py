@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import faust
@@ -13,6 +12,7 @@ from agents.pane_events import partition_of
 from app.runtime.recovery import RecoveryProgress
 from app.runtime.settings import Settings
 from app.telemetry import metrics
+from app.telemetry.lag import by_topic
 from app.telemetry.stream import StreamMetrics
 from topics.registry import REPORTS
 
@@ -39,13 +39,8 @@ class Standing:
     def state(self) -> tuple[bool, Mapping[str, object]]:
         """Whether its tables are complete and the agents run, and what `/ready` tells."""
         ready = self._recovered
-        lag: Counter[str] = Counter()
-        held: Counter[str] = Counter()
-        for (topic, _), left in self._lag().items():
-            lag[topic] += left
-            held[topic] += 1
         recovery = {"read": self.recovery.read, "records": self.recovery.records}
-        told = {"partitions": dict(held), "lag": dict(lag), "recovery": recovery}
+        told = {**by_topic(self._lag()), "recovery": recovery}
         return ready, {"status": "ready" if ready else "recovering", **told}
 
     @property

@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from app.telemetry.metrics import API, WORKER
+from app.telemetry.metrics import API, RECORDER, WORKER
 
 OURS = "driftline_"
 HEAD = """# Metrics
 
-A worker shows them at `/metrics` when `metrics_port` is set, the API at `/metrics` always, in Prometheus' text
-format. Of a histogram there are `…_bucket`, `…_sum` and `…_count`. Beside these there are `process_…` (memory, CPU,
-open files) and `python_gc_…` of each process.
+A worker shows them at `/metrics` when `metrics_port` is set, a recorder when `recorder_metrics_port` is, the API
+always, in Prometheus' text format. Of a histogram there are `…_bucket`, `…_sum` and `…_count`. Beside these there are
+`process_…` (memory, CPU, open files) and `python_gc_…` of each process.
 
 A label's values are bounded: at most 200 model versions, 2,000 label sets of features and of metrics, 64 partitions of
-a topic and 50 reasons or channels for each worker. Of the first two, those that were set longest ago are left out; of
+a topic and 50 reasons or channels for each process. Of the first two, those that were set longest ago are left out; of
 the others, what is beyond is `other`.
 """
 
@@ -51,7 +51,18 @@ def told(registry: CollectorRegistry) -> Iterator[Told]:
 
 def page() -> str:
     """The page."""
-    return "\n".join([HEAD, "## Workers\n", *_table(WORKER), "\n## The API\n", *_table(API), ""])
+    return "\n".join(
+        [
+            HEAD,
+            "## Workers\n",
+            *_table(WORKER),
+            "\n## The recorder\n",
+            *_table(RECORDER),
+            "\n## The API\n",
+            *_table(API),
+            "",
+        ]
+    )
 
 
 def _table(registry: CollectorRegistry) -> list[str]:

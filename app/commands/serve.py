@@ -112,7 +112,9 @@ def recorder(
     partitions: Partitions = None,
     state_dir: StateDir = None,
     history_url: HistoryUrl = None,
+    metrics_port: MetricsPort = None,
     log_level: LogLevel = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Write the history: what was predicted, what came true, what was found, trained and deployed.
 
@@ -123,16 +125,19 @@ def recorder(
     Examples:
       driftline recorder
       driftline recorder --history-url postgresql://driftline@db/driftline
+      driftline recorder --metrics-port 9465 --log-format json
     """
     from app.history import NewerHistory
     from app.recorder import run_recorder
     from app.runtime.errors import TopicError
+    from app.runtime.listening import PortTaken
     from app.runtime.settings import SettingsError
 
-    with _set_up(TopicError, SettingsError, NewerHistory):
+    with _set_up(PortTaken, TopicError, SettingsError, NewerHistory):
         settings = settings_of(
             bootstrap_servers=bootstrap_servers, prefix=prefix, group=group, partitions=partitions,
-            state_dir=state_dir, history_url=history_url, log_level=log_level,
+            state_dir=state_dir, history_url=history_url, recorder_metrics_port=metrics_port,
+            log_level=log_level, log_format=log_format,
         )  # fmt: skip
         sys.exit(run_recorder(settings if settings.bootstrap_servers else connected(settings)))
 

@@ -14,8 +14,8 @@ from app.history.tables import PREDICTION_DAYS, PREDICTIONS, WAITING_FEEDBACK
 FEEDBACK = ("actual", "actual_value", "feedback_at")
 
 
-def add_predictions(connection: Connection, rows: Sequence[Row]) -> None:
-    """Insert predictions, with the feedback that waits for them."""
+def add_predictions(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
+    """Insert predictions, with the feedback that waits for them. Answers the rows by table, as `add_feedback` does."""
     first: dict[object, Row] = {}
     for row in rows:
         first.setdefault(row["prediction_id"], row)
@@ -24,9 +24,10 @@ def add_predictions(connection: Connection, rows: Sequence[Row]) -> None:
     for ids in parts(waiting):
         connection.execute(delete(WAITING_FEEDBACK).where(WAITING_FEEDBACK.c.prediction_id.in_(ids)))
     _mark(connection, ((row["model"], row["model_version"], row["predicted_at"]) for row in first.values()))
+    return {PREDICTIONS.name: len(first)}
 
 
-def add_feedback(connection: Connection, rows: Sequence[Row]) -> None:
+def add_feedback(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
     """Give predictions their feedback; what comes before its prediction waits."""
     last = {row["prediction_id"]: row for row in rows}
     columns = PREDICTIONS.c
@@ -42,7 +43,9 @@ def add_feedback(connection: Connection, rows: Sequence[Row]) -> None:
             changed, [{"id_": key, **{f"{name}_": last[key][name] for name in FEEDBACK}} for key in known]
         )
         _mark(connection, known.values())
-    put(connection, WAITING_FEEDBACK, [row for key, row in last.items() if key not in known])
+    waiting = [row for key, row in last.items() if key not in known]
+    put(connection, WAITING_FEEDBACK, waiting)
+    return {PREDICTIONS.name: len(known), WAITING_FEEDBACK.name: len(waiting)}
 
 
 def day_of(moment: object) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.history.database import History, words_of
+from app.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +29,33 @@ class Stopped(Exception):
     """It is to end while the database does not answer."""
 
 
-async def until_done(history: History, work: Callable[[], T], stopping: asyncio.Event) -> T:
-    """What `work` answers in a thread, once the database lets it. Raises OWN_FAULT's; Stopped."""
+async def until_done(
+    history: History,
+    work: Callable[[], T],
+    stopping: asyncio.Event,
+    waits: Callable[[str | None], None] = lambda _: None,
+) -> T:
+    """What `work` answers in a thread, once the database lets it. Raises OWN_FAULT's; Stopped.
+
+    `waits` is told what the database says while it does not, and None when it does.
+    """
     delay, attempt = FIRST_SECONDS, work
     while True:
         try:
             found = await asyncio.to_thread(attempt)
         except OWN_FAULT:
+            waits(None)
             raise
         except PASSING as error:
+            metrics.RECORDER_RETRIES.inc()
+            waits(reason_of(error))
             if attempt is work:
                 log.warning("the history at %s waits, nothing else does: %s", history.name, reason_of(error))
             attempt = _again(history, work)
         else:
             if attempt is not work:
                 log.warning("the history at %s is written again", history.name)
+            waits(None)
             return found
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stopping.wait(), delay)

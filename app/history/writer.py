@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
 from app.history.database import History
 from app.history.inserting import add, put
 from app.history.joined import add_feedback, add_predictions
 from app.history.rows import Row
 from app.history.tables import ALERTS, DELIVERIES, DRIFT_CHECKS, MODEL_DEPLOYMENTS, RECORDED_OFFSETS, TRAINING_RUNS
+from app.telemetry import metrics
 from topics import registry
 from topics.registry import Topic
 
 Place = tuple[str, int]
 """A topic's whole name and a partition."""
 
-ADDING: dict[Topic, Callable[[Connection, Sequence[Row]], None]] = {
+Adding = Callable[[Connection, Sequence[Row]], Mapping[str, int]]
+"""Writes rows; answers how many, by table."""
+
+
+def _into(table: Table, insert: Callable[[Connection, Table, Sequence[Row]], None] = add) -> Adding:
+    def adding(connection: Connection, rows: Sequence[Row]) -> Mapping[str, int]:
+        insert(connection, table, rows)
+        return {table.name: len(rows)}
+
+    return adding
+
+
+ADDING: dict[Topic, Adding] = {
     registry.PREDICTIONS: add_predictions,
     registry.FEEDBACK: add_feedback,
-    registry.REPORTS: lambda connection, rows: add(connection, DRIFT_CHECKS, rows),
-    registry.ALERTS: lambda connection, rows: add(connection, ALERTS, rows),
-    registry.DELIVERIES: lambda connection, rows: add(connection, DELIVERIES, rows),
-    registry.TRAINING_RUNS: lambda connection, rows: put(connection, TRAINING_RUNS, rows),
-    registry.DEPLOYMENTS: lambda connection, rows: add(connection, MODEL_DEPLOYMENTS, rows),
+    registry.REPORTS: _into(DRIFT_CHECKS),
+    registry.ALERTS: _into(ALERTS),
+    registry.DELIVERIES: _into(DELIVERIES),
+    registry.TRAINING_RUNS: _into(TRAINING_RUNS, put),
+    registry.DEPLOYMENTS: _into(MODEL_DEPLOYMENTS),
 }
 """Every topic that is recorded, in the order in which a batch of them is."""
 
@@ -88,6 +103,7 @@ class Writer:
         would be missing. A partition that is not in the answer is not known: the database was made anew. Raises
         SQLAlchemy's errors, OverflowError and UnicodeEncodeError; then nothing is written.
         """
+        began, written = time.perf_counter(), Counter[str]()
         with self._history.writing() as connection:
             known = _positions(connection, [run.place for run in runs])
             fitting = [run for run in runs if known.get(run.place, -1) >= run.start]
@@ -101,10 +117,20 @@ class Writer:
                     if entry.offset >= known[run.place]
                 ]
                 if rows:
-                    adding(connection, rows)
+                    written.update(adding(connection, rows))
             ends = {run.place: run.end for run in fitting if run.end > known[run.place]}
             _save(connection, ends)
+        if ends:
+            _tell(written, time.perf_counter() - began, recorded_at)
         return {**known, **ends}
+
+
+def _tell(written: Mapping[str, int], seconds: float, at: datetime) -> None:
+    """A batch is committed."""
+    for table, rows in written.items():
+        metrics.RECORDER_ROWS.labels(table).inc(rows)
+    metrics.RECORDER_BATCH_SECONDS.observe(seconds)
+    metrics.RECORDER_LAST_WRITE.set(at.timestamp())
 
 
 def _positions(connection: Connection, places: Sequence[Place]) -> dict[Place, int]:

@@ -9,11 +9,15 @@ from pydantic_settings import BaseSettings
 
 
 class TelemetrySettings(BaseSettings):
-    """Where a worker's metrics and probes are, how logs look, and where traces go."""
+    """Where the metrics and probes of workers and recorders are, how logs look, and where traces go."""
 
-    metrics_host: str = Field("127.0.0.1", min_length=1, description="Address a worker's metrics and probes listen on.")
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="Address metrics and probes listen on.")
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
-        None, description="Their port; 0: a free one, which the log names. Unset: there are none."
+        None,
+        description="Port of a worker's metrics and probes; 0: a free one, which the log names. Unset: there are none.",
+    )
+    recorder_metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
+        None, description="The same for a recorder: it may run beside a worker, as in `driftline up`."
     )
     log_format: Literal["text", "json"] = Field("text", description="Lines for people, or JSON objects.")
     otlp_endpoint: str | None = Field(

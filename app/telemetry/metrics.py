@@ -1,4 +1,4 @@
-"""Every metric, declared once: what a worker tells and what the API tells.
+"""Every metric, declared once: what a worker tells, what the recorder tells and what the API tells.
 
 Labels whose values come from outside (models, features, reasons) are bounded by `bounds.py`: what is beyond is left out
 or counted under `other`, so that no producer can make a monitoring system grow.
@@ -12,10 +12,12 @@ from prometheus_client.process_collector import ProcessCollector
 
 WORKER = CollectorRegistry()
 """What `/metrics` of a worker shows."""
+RECORDER = CollectorRegistry()
+"""What `/metrics` of a recorder shows."""
 API = CollectorRegistry()
 """What `/metrics` of the API shows."""
 
-for registry in (WORKER, API):
+for registry in (WORKER, RECORDER, API):
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
 
@@ -112,6 +114,44 @@ ALERTS = Counter("driftline_alerts", "Transitions of alerts.", ["status", "level
 DELIVERIES = Counter(
     "driftline_deliveries", "Alerts told through a channel, or given up.", ["channel", "outcome"], registry=WORKER
 )
+
+# The recorder
+
+RECORDER_READY = Gauge(
+    "driftline_recorder_ready", "1 while Kafka answers and the database takes what is read.", registry=RECORDER
+)
+RECORDER_LAG = Gauge(
+    "driftline_recorder_lag_records", "Records of a partition that this recorder holds and has not written yet.",
+    ["topic", "partition"], registry=RECORDER,
+)  # fmt: skip
+RECORDER_PARTITIONS = Gauge(
+    "driftline_recorder_partitions_held", "Partitions that this recorder reads, by topic.", ["topic"],
+    registry=RECORDER,
+)  # fmt: skip
+RECORDER_ROWS = Counter(
+    "driftline_recorder_rows", "Rows written, by table; a prediction that is given its truth counts again.",
+    ["table"], registry=RECORDER,
+)  # fmt: skip
+RECORDER_BATCH_SECONDS = Histogram(
+    "driftline_recorder_batch_seconds", "Time that one batch took in the database, until it was committed.",
+    buckets=QUICK, registry=RECORDER,
+)  # fmt: skip
+RECORDER_LAST_WRITE = Gauge(
+    "driftline_recorder_last_write_timestamp_seconds",
+    "When the last batch was committed, in seconds since 1970; 0 before the first.", registry=RECORDER,
+)  # fmt: skip
+RECORDER_RETRIES = Counter(
+    "driftline_recorder_retries", "Attempts that the database did not let through; each is made again.",
+    registry=RECORDER,
+)  # fmt: skip
+RECORDER_DEAD_LETTERS = Counter(
+    "driftline_recorder_dead_letters", "Records set aside to the dead letters, by the kind of reason.",
+    ["topic", "reason"], registry=RECORDER,
+)  # fmt: skip
+RECORDER_LOST = Counter(
+    "driftline_recorder_lost_records", "Records that Kafka had deleted before they were recorded.", ["topic"],
+    registry=RECORDER,
+)  # fmt: skip
 
 # The API
 

@@ -1,4 +1,4 @@
-"""A worker's HTTP: `/metrics`, `/ready` and `/health`, served by the loop that the agents run in.
+"""A worker's or a recorder's HTTP: `/metrics`, `/ready` and `/health`, served by the loop that it works in.
 
 That it answers at all says that the loop goes on; that is what `/health` is for.
 """
@@ -12,9 +12,7 @@ from typing import Self
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
-from app.telemetry.metrics import WORKER
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 CLOSE_SECONDS = 0.5
 
@@ -22,16 +20,18 @@ CLOSE_SECONDS = 0.5
 class Probe:
     """Serves while its context lasts. `look` sets the gauges that are looked up, before each answer of `/metrics`.
 
-    `state` answers whether the worker is ready, and what `/ready` tells.
+    `state` answers whether the process is ready, and what `/ready` tells.
     """
 
     def __init__(
         self,
         listening: socket.socket,
+        registry: CollectorRegistry,
         look: Callable[[], None],
         state: Callable[[], tuple[bool, Mapping[str, object]]],
     ) -> None:
         self._listening = listening
+        self._registry = registry
         self._look = look
         self._state = state
         app = web.Application()
@@ -58,7 +58,7 @@ class Probe:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         self._look()
-        return web.Response(body=generate_latest(WORKER), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _ready(self, _: web.Request) -> web.Response:
         ready, told = self._state()

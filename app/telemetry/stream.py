@@ -11,15 +11,14 @@ from typing import Any
 import msgspec
 
 from app.telemetry import metrics
-from app.telemetry.bounds import OTHER, BoundedGauge, BoundedLabel
+from app.telemetry.bounds import BoundedGauge, BoundedLabel
 from app.telemetry.findings import Findings
+from app.telemetry.lag import tell_lag
 from topics.events import AnyReport, Level, PaneEvent, PanePartial
 from topics.registry import ALERTS, DELIVERIES, Topic
 
 MOST_REASONS = 50
 MOST_CHANNELS = 50
-MOST_PARTITIONS = 64
-"""Partitions of a topic with a lag of their own; the rest is summed up under `other`."""
 MOST_FIRING = 1000
 
 Handler = Callable[[int, int, list[Any], bool], Awaitable[None]]
@@ -122,20 +121,7 @@ class StreamMetrics:
 
     def lag(self, left: Mapping[tuple[str, int], int]) -> None:
         """Records that are not applied yet, by topic and partition held."""
-        metrics.LAG.clear()
-        metrics.PARTITIONS_HELD.clear()
-        held: Counter[str] = Counter()
-        rest: Counter[str] = Counter()
-        for (topic, partition), records in sorted(left.items()):
-            held[topic] += 1
-            if held[topic] <= MOST_PARTITIONS:
-                metrics.LAG.labels(topic, str(partition)).set(records)
-            else:
-                rest[topic] += records
-        for topic, records in rest.items():
-            metrics.LAG.labels(topic, OTHER).set(records)
-        for topic, n in held.items():
-            metrics.PARTITIONS_HELD.labels(topic).set(n)
+        tell_lag(left, metrics.LAG, metrics.PARTITIONS_HELD)
 
     def firing(self, alerts: Iterable[tuple[str, str, str]]) -> None:
         """The model, version and rule of each alert that fires."""

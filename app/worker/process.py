@@ -29,7 +29,7 @@ from app.runtime.redelivered_view import RedeliveredView
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import ensure_topics
-from app.telemetry import logs, tracing
+from app.telemetry import logs, metrics, tracing
 from app.telemetry.probe import Probe
 from app.worker.wiring import Worker
 
@@ -94,7 +94,7 @@ async def _probed(worker: Worker, listening: socket.socket | None) -> AsyncItera
     if listening is None:
         yield
         return
-    async with Probe(listening, worker.standing.look, worker.standing.state) as probe:
+    async with Probe(listening, metrics.WORKER, worker.standing.look, worker.standing.state) as probe:
         log.info("metrics and probes are at %s", probe.address)
         yield
 

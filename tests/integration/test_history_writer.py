@@ -31,6 +31,7 @@ from app.history.tables import (
     metadata,
 )
 from app.history.writer import Run
+from app.telemetry.metrics import RECORDER
 from tests.databases import emptied
 from tests.history_stream import AT, ISO, Sent, Stream, prediction
 from topics import registry
@@ -103,6 +104,25 @@ def test_feedback_waits_for_its_prediction(stream: Stream) -> None:
     stream.write(registry.PREDICTIONS, prediction("a"))
     assert [row["actual"] for row in stream.rows(PREDICTIONS)] == ["z"]
     assert [row["prediction_id"] for row in stream.rows(WAITING_FEEDBACK)] == ["b"]
+
+
+def test_rows_are_counted_by_table_once_they_are_committed(stream: Stream) -> None:
+    def told(name: str, **labels: str) -> float:
+        return RECORDER.get_sample_value(f"driftline_recorder_{name}", labels) or 0.0
+
+    def rows() -> list[float]:
+        return [told("rows_total", table=table.name) for table in (PREDICTIONS, WAITING_FEEDBACK)]
+
+    before, batches = rows(), told("batch_seconds_count")
+    stream.clock = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    stream.write(registry.PREDICTIONS, prediction("a"), prediction("b"))
+    stream.write(registry.FEEDBACK, {"prediction_id": "a", "actual": "x"}, {"prediction_id": "later", "actual": "y"})
+    assert [new - old for new, old in zip(rows(), before, strict=True)] == [3.0, 1.0]
+    assert told("batch_seconds_count") == batches + 2
+    assert told("last_write_timestamp_seconds") == stream.clock.timestamp()
+    beyond = stream.run(registry.PREDICTIONS, prediction("c"), start=1000)
+    stream.writer.write([beyond])  # what lies between is missing: nothing of it is written
+    assert told("batch_seconds_count") == batches + 2
 
 
 @pytest.mark.parametrize("history", ["sqlite"], indirect=True)

@@ -14,8 +14,11 @@ from pathlib import Path
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from app.history.writer import ADDING
+from app.runtime.kafka_probe import free_ports
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
+from tests.integration.test_telemetry import answers, samples
 from tests.stream import Truth, send, truth, worker
 from topics.registry import DEAD_LETTERS, DELIVERIES, DEPLOYMENTS, FEEDBACK, PREDICTIONS, Topic
 
@@ -75,12 +78,21 @@ def expected(wanted: Truth) -> dict[str, tuple[str, str | None]]:
 
 
 async def test_killed_and_started_again_it_records_each_prediction_once_with_its_truth(settings: Settings) -> None:
-    settings = settings.model_copy(update={"session_seconds": 2.0})
+    (port,) = free_ports(1)
+    settings = settings.model_copy(update={"session_seconds": 2.0, "recorder_metrics_port": port})
+    probe = f"http://127.0.0.1:{port}"
     await ensure_topics(settings)
     wanted = truth(EVENTS)
     half = len(wanted.records) // 2
     await send(settings, wanted.records[:half], close=False)
+    in_the_way = settings.state_dir / "history.db"
+    in_the_way.mkdir(parents=True)
     with worker(settings, "recorder-killed", RECORDER) as process:
+        waiting = (await answers(f"{probe}/ready", 503, until="unable to open")).json()
+        assert (waiting["status"], waiting["lag"]) == ("waiting", {})
+        assert "unable to open database file" in waiting["waits_for"]
+        assert (await answers(f"{probe}/health", 200)).json() == {"status": "healthy"}
+        in_the_way.rmdir()
         await until(settings, lambda found: found[0] > 0)
         os.kill(process.pid, signal.SIGKILL)
     await send(settings, wanted.records[half:])
@@ -99,7 +111,23 @@ async def test_killed_and_started_again_it_records_each_prediction_once_with_its
         assert reasons[UNFIT] == "history: Python int too large to convert to SQLite INTEGER"
         await until_rows(settings, "SELECT channel FROM deliveries ORDER BY channel", [("email",), ("slack",)])
         await until_rows(settings, "SELECT source FROM model_deployments", [("register",)])
+        await _told(probe, settings)
         assert process.stop() == 0, log_of(settings)
+
+
+async def _told(probe: str, settings: Settings) -> None:
+    """What `/ready` and `/metrics` say when all is written."""
+    state = (await answers(f"{probe}/ready", 200)).json()
+    assert (state["status"], state["waits_for"]) == ("ready", None)
+    assert state["partitions"] == {topic.name: topic.partitions(settings.partitions) for topic in ADDING}
+    assert set(state["lag"].values()) == {0}
+    found = samples((await answers(f"{probe}/metrics", 200)).text)
+    assert found["driftline_recorder_ready",] == 1
+    assert found["driftline_recorder_rows_total", "deliveries"] == 2
+    assert found["driftline_recorder_rows_total", "model_deployments"] == 1
+    assert found["driftline_recorder_dead_letters_total", "history", "deliveries"] == 1
+    assert 0 <= time.time() - found["driftline_recorder_last_write_timestamp_seconds",] < 60
+    assert found["driftline_recorder_batch_seconds_count",] > 0
 
 
 async def _bad_and_good(settings: Settings) -> None:

@@ -23,8 +23,8 @@ def samples(text: str) -> dict[tuple[str, ...], float]:
     return {(sample.name, *(v for _, v in sorted(sample.labels.items()))): sample.value for sample in found}
 
 
-async def answers(url: str, status: int, seconds: float = 60.0) -> httpx.Response:
-    """The first answer with that status."""
+async def answers(url: str, status: int, seconds: float = 60.0, until: str = "") -> httpx.Response:
+    """The first answer with that status, and with that in it."""
     async with asyncio.timeout(seconds), httpx.AsyncClient(trust_env=False) as client:
         while True:
             try:
@@ -32,7 +32,7 @@ async def answers(url: str, status: int, seconds: float = 60.0) -> httpx.Respons
             except httpx.TransportError:
                 pass
             else:
-                if answer.status_code == status:
+                if answer.status_code == status and until in answer.text:
                     return answer
             await asyncio.sleep(0.05)
 

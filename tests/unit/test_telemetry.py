@@ -13,8 +13,9 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from app.telemetry.bounds import BoundedGauge, BoundedLabel
 from app.telemetry.findings import Findings
-from app.telemetry.metrics import API, WORKER
-from app.telemetry.stream import MOST_PARTITIONS, StreamMetrics, kind_of
+from app.telemetry.lag import MOST_PARTITIONS
+from app.telemetry.metrics import API, RECORDER, WORKER
+from app.telemetry.stream import StreamMetrics, kind_of
 from manual import metrics as page
 from manual.__main__ import FOLDER, PAGES
 from tests.unit.reports import drift_report, feature, metric, performance_report
@@ -34,7 +35,7 @@ def test_the_reference_is_what_the_code_says(name: str) -> None:
 
 
 def test_names_follow_the_conventions() -> None:
-    found = [*page.told(WORKER), *page.told(API)]
+    found = [*page.told(WORKER), *page.told(RECORDER), *page.told(API)]
     assert len(found) == len({one.name for one in found}) > 20
     for one in found:
         assert re.fullmatch(r"driftline_[a-z_]+", one.name), one
@@ -44,7 +45,9 @@ def test_names_follow_the_conventions() -> None:
 
 def test_every_metric_is_on_the_page() -> None:
     text = (Path(FOLDER) / "metrics.md").read_text()
-    assert [one.name for one in (*page.told(WORKER), *page.told(API)) if f"`{one.name}`" not in text] == []
+    assert [
+        one.name for one in (*page.told(WORKER), *page.told(RECORDER), *page.told(API)) if f"`{one.name}`" not in text
+    ] == []
 
 
 def test_a_gauge_forgets_what_was_set_longest_ago() -> None:

@@ -1,4 +1,4 @@
-"""The recorder: a process of its own that reads what the history keeps, and writes it into the database.
+"""Reads what the history keeps, and writes it into the database.
 
 Nothing else waits for it. A database that is locked, full or away is tried again until it takes the rows.
 """
@@ -8,10 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -23,13 +20,12 @@ from agents.sending import dead_letter
 from app.history.database import History
 from app.history.retrying import OWN_FAULT, Stopped, reason_of, until_done
 from app.history.writer import ADDING, Place, Run, Writer
-from app.history_setup import history_of, housekeeping_of
+from app.history_setup import housekeeping_of
 from app.ingest.decoding import Rejected
+from app.recorder.standing import Standing
 from app.runtime.kafka_access import client_options
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
-from app.telemetry import logs
 from topics.registry import DEAD_LETTERS
 
 log = logging.getLogger(__name__)
@@ -43,8 +39,10 @@ FETCH_BYTES = 8 << 20
 AWAY_MS = 3_600_000
 """How long the database may keep the recorder before Kafka gives its partitions to another."""
 COMMIT_SECONDS = 1.0
-LAST_SECONDS = 7.5
-"""After a signal the process is gone by then, whatever hangs: what was not written is read again."""
+LOOK_SECONDS = 5.0
+"""How often Kafka is asked where the partitions end: the database may keep the recorder from reading on."""
+ANSWER_SECONDS = 10.0
+"""How long its answer is waited for."""
 SHRUNK_TIMES = 3
 """So often a log's end is asked for, before it is taken for another log."""
 
@@ -52,14 +50,17 @@ SHRUNK_TIMES = 3
 class Recorder:
     """Reads as a member of a consumer group of its own; where to read from, the database says."""
 
-    def __init__(self, settings: Settings, history: History, producer: Producer, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, settings: Settings, history: History, producer: Producer, standing: Standing, stopping: asyncio.Event
+    ) -> None:
         self._settings = settings
         self._history = history
         self._producer = producer
         self._stopping = stopping
         self._writer = Writer(history)
         self._topics = {topic.full_name(settings.prefix): topic for topic in ADDING}
-        self._positions: dict[TopicPartition, int] = {}
+        self._standing = standing
+        self._positions = standing.positions
         self._committed_at = 0.0
         largest = max(topic.max_message_bytes for topic in ADDING)
         self._consumer = AIOKafkaConsumer(
@@ -75,15 +76,18 @@ class Recorder:
         with contextlib.suppress(Stopped):
             await self._database(self._history.prepare)
             log.info("the recorder writes to %s", self._history.name)
-            self._consumer.subscribe(list(self._topics), listener=_Rebalanced(self._positions))
+            self._consumer.subscribe(list(self._topics), listener=_Rebalanced(self._standing))
             await self._consumer.start()
             house = asyncio.create_task(housekeeping_of(self._settings, self._history, self._stopping).run())
+            looking = asyncio.create_task(self._look_ahead())
             try:
                 while not self._stopping.is_set():
                     await self._step()
-                    if house.done():
-                        house.result()
+                    for beside in (house, looking):
+                        if beside.done():
+                            beside.result()
             finally:
+                looking.cancel()
                 await self._consumer.stop()
             await house
 
@@ -95,6 +99,7 @@ class Recorder:
         runs, rejected = [], []
         for tp, records in fetched.items():
             if tp in self._positions and records:  # else it came, or went, in the meantime
+                self._standing.ends[tp] = self._consumer.highwater(tp) or 0
                 run, wrong = self._read(tp, records)
                 runs.append(run)
                 rejected += [(tp, one) for one in wrong]
@@ -103,11 +108,26 @@ class Recorder:
             await self._write(runs)
             await self._commit()
 
+    async def _look_ahead(self) -> None:
+        """Ask again and again where the partitions end, whatever keeps the recorder from reading them."""
+        while True:
+            held = list(self._consumer.assignment())
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    self._standing.ends = await self._consumer.end_offsets(held)
+            except TimeoutError:
+                self._standing.kafka = f"it has not answered for {ANSWER_SECONDS:g} s"
+            except (KafkaError, IllegalStateError) as error:
+                self._standing.kafka = type(error).__name__
+            else:
+                self._standing.kafka = None
+            await asyncio.sleep(LOOK_SECONDS)
+
     def _read(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> tuple[Run, list[Rejected]]:
         topic = self._topics[tp.topic]
         gap = records[0].offset - self._positions[tp]
         if gap > 0:
-            log.error("%d records of %s/%d were deleted before they were recorded", gap, tp.topic, tp.partition)
+            self._lost(tp, gap)
         entries, rejected = entries_of(topic, records)
         end = records[-1].offset + 1
         return Run(topic, (tp.topic, tp.partition), self._positions[tp], end, tuple(entries)), rejected
@@ -153,6 +173,7 @@ class Recorder:
         letters = [dead_letter(tp.topic, tp.partition, one) for tp, one in rejected]
         for refused in await self._producer.send_many(DEAD_LETTERS, letters):
             log.error("a dead letter is lost: %s", refused.reason)
+        self._standing.dead_letters((tp.topic, one.reason) for tp, one in rejected)
         log.warning("%d records to the dead letters; the first: %s", len(rejected), rejected[0][1].reason)
 
     async def _find_positions(self, new: Sequence[TopicPartition]) -> None:
@@ -173,7 +194,7 @@ class Recorder:
         place = (tp.topic, tp.partition)
         if at is None or at < start:
             if at is not None:
-                log.error("%d records of %s/%d were deleted before they were recorded", start - at, *place)
+                self._lost(tp, start - at)
             await self._database(partial(self._writer.move, place, start))
             return start
         for _ in range(SHRUNK_TIMES):
@@ -184,6 +205,10 @@ class Recorder:
         log.warning("%s/%d is another log than was recorded: it is read from its beginning", *place)
         await self._database(partial(self._writer.move, place, start))
         return start
+
+    def _lost(self, tp: TopicPartition, records: int) -> None:
+        log.error("%d records of %s/%d were deleted before they were recorded", records, tp.topic, tp.partition)
+        self._standing.lost(tp.topic, records)
 
     async def _commit(self) -> None:
         """Tell Kafka how far it is, for who watches the lag: nothing is read by it."""
@@ -198,45 +223,19 @@ class Recorder:
 
     async def _database(self, work: Callable[[], T]) -> T:
         """Do it in a thread, as often as it takes. Raises OWN_FAULT's, and Stopped where the recorder is to end."""
-        return await until_done(self._history, work, self._stopping)
+        return await until_done(self._history, work, self._stopping, self._standing.waits)
 
 
 class _Rebalanced(ConsumerRebalanceListener):  # type: ignore[misc]  # it comes without types
     """Forgets where a partition was read to: another may go on with it in the meantime."""
 
-    def __init__(self, positions: dict[TopicPartition, int]) -> None:
-        self._positions = positions
+    def __init__(self, standing: Standing) -> None:
+        self._standing = standing
 
     async def on_partitions_revoked(self, revoked: object) -> None:
-        self._positions.clear()
+        self._standing.positions.clear()
+        self._standing.held = None
 
-    async def on_partitions_assigned(self, assigned: object) -> None:
-        self._positions.clear()
-
-
-def run_recorder(settings: Settings) -> int:
-    """Run a recorder until SIGTERM or SIGINT; answers the exit status.
-
-    Raises SettingsError, TopicError, NewerHistory.
-    """
-    logs.set_up(settings.log_level, settings.log_format)
-    return asyncio.run(_run(settings, history_of(settings)))
-
-
-async def _run(settings: Settings, history: History) -> int:
-    stopping = asyncio.Event()
-
-    def stop() -> None:
-        stopping.set()
-        last = threading.Timer(LAST_SECONDS, os._exit, (0,))
-        last.daemon = True
-        last.start()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-    await ensure_topics(settings, [*ADDING, DEAD_LETTERS])
-    async with Producer(settings) as producer:
-        await Recorder(settings, history, producer, stopping).run()
-    history.close()
-    log.info("stopped")
-    return 0
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._standing.positions.clear()
+        self._standing.held = frozenset(assigned)

@@ -1,0 +1,76 @@
+"""A recorder's process: started, asked how it stands, stopped in time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import AsyncIterator
+
+from app.history.database import History
+from app.history.writer import ADDING
+from app.history_setup import history_of
+from app.recorder.recording import Recorder
+from app.recorder.standing import Standing
+from app.runtime.listening import listen
+from app.runtime.producer import Producer
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import ensure_topics
+from app.telemetry import logs, metrics
+from app.telemetry.probe import Probe
+from topics.registry import DEAD_LETTERS
+
+log = logging.getLogger(__name__)
+
+LAST_SECONDS = 7.5
+"""After a signal the process is gone by then, whatever hangs: what was not written is read again."""
+
+
+def run_recorder(settings: Settings) -> int:
+    """Run a recorder until SIGTERM or SIGINT; answers the exit status.
+
+    Raises SettingsError, TopicError, NewerHistory, PortTaken.
+    """
+    history = history_of(settings)
+    listening = None
+    if settings.recorder_metrics_port is not None:
+        who = ("the recorder's metrics", "recorder_metrics_port", "--metrics-port")
+        listening = listen(settings.metrics_host, settings.recorder_metrics_port, *who)
+    logs.set_up(settings.log_level, settings.log_format)
+    return asyncio.run(_run(settings, history, listening))
+
+
+async def _run(settings: Settings, history: History, listening: socket.socket | None) -> int:
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        stopping.set()
+        last = threading.Timer(LAST_SECONDS, os._exit, (0,))
+        last.daemon = True
+        last.start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    standing = Standing(settings.prefix)
+    async with _probed(standing, listening):
+        await ensure_topics(settings, [*ADDING, DEAD_LETTERS])
+        async with Producer(settings) as producer:
+            await Recorder(settings, history, producer, standing, stopping).run()
+    history.close()
+    log.info("stopped")
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def _probed(standing: Standing, listening: socket.socket | None) -> AsyncIterator[None]:
+    """Metrics and probes, where they are wanted."""
+    if listening is None:
+        yield
+        return
+    async with Probe(listening, metrics.RECORDER, standing.look, standing.state) as probe:
+        log.info("metrics and probes are at %s", probe.address)
+        yield
