@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from app.runtime.settings import ENV_PREFIX, Settings, load_settings
-from app.telemetry.metrics import API, WORKER
+from app.telemetry.metrics import API, RECORDER, WORKER
 from manual.metrics import told
 from tests.unit.command_lines import parse
 from topics.registry import FEEDBACK, PREDICTIONS
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 BASE, PRODUCTION = DEPLOY / "kubernetes" / "base", DEPLOY / "kubernetes" / "overlays" / "production"
 NAMES = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
-OURS = {name: set(one.labels) for registry in (WORKER, API) for one in told(registry) for name in one.names}
+OURS = {name: set(one.labels) for registry in (WORKER, RECORDER, API) for one in told(registry) for name in one.names}
 THEIRS = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}
 WORDS = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 TEXTS = re.compile(r'"[^"]*"')
