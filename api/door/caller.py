@@ -10,7 +10,7 @@ from http.cookies import CookieError, SimpleCookie
 from fastapi import Request
 
 from api.door.rules import SESSION_COOKIE
-from app.access import Key, KeyFile, Role
+from app.access import Key, KeyFile, KeyFileError, Role
 
 BEARER = b"bearer "
 CALLER = "driftline.caller"
@@ -63,6 +63,18 @@ def caller_of(request: Request) -> Caller:
     found = request.scope[CALLER]
     assert isinstance(found, Caller)
     return found
+
+
+def still_reads(request: Request) -> bool:
+    """Whether who was let in would be let in again: a stream may last longer than a key."""
+    keys = request.app.state.keys
+    assert isinstance(keys, KeyFile)
+    if caller_of(request).is_open:
+        return not keys.exists
+    try:
+        return identified(dict(request.scope["headers"]), keys).allows("read")
+    except KeyFileError:
+        return False
 
 
 def _given_key(headers: Mapping[bytes, bytes]) -> str | None:

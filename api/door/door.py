@@ -38,8 +38,8 @@ SAFE_HEADERS = {
 }
 """Of every answer that does not say otherwise itself."""
 AGAIN = (
-    '<!doctype html><html lang="en"><title>Driftline</title>'
-    '<meta http-equiv="refresh" content="0"><p>One moment.</p></html>'
+    '<!doctype html><html lang="en"><title>Driftline</title><script src="/sign-in/again.js" type="module"></script>'
+    '<noscript><meta http-equiv="refresh" content="0"></noscript><p>One moment.</p></html>'
 )
 """To a reader who comes from elsewhere: browsers send a strict cookie only once the page is asked for from here."""
 
@@ -147,7 +147,8 @@ def _told_to(scope: Scope, problem: Problem) -> Response:
     if not headers.get("accept", "").startswith("text/html"):
         return problem.response()
     if headers.get("sec-fetch-site") == "cross-site":
-        return Response(AGAIN, media_type="text/html")
+        policy = "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        return Response(AGAIN, media_type="text/html", headers={"Content-Security-Policy": policy})
     query = scope["query_string"].decode("latin-1")
     to = scope["path"] + (f"?{query}" if query else "")
     return Response(status_code=303, headers={"Location": f"/sign-in?to={quote(to, safe='/')}"})

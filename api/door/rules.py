@@ -10,9 +10,9 @@ from app.access import Role, is_loopback
 
 SESSION_COOKIE = "driftline_session"
 
-OPEN = frozenset({"/health", "/ready", "/sign-in", "/sign-in/sign-in.css", "/sign-out"})
+OPEN = frozenset({"/health", "/ready", "/sign-in", "/sign-out"})
 """No key is asked for."""
-PARTS_OF_PAGES = "/dashboard/"
+PARTS_OF_PAGES = ("/dashboard/", "/sign-in/")
 """Styles and scripts, which say nothing of anybody's models."""
 PRODUCED = frozenset({"/predict", "/predictions", "/feedback"})
 SAFE = frozenset({"GET", "HEAD"})

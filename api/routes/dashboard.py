@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from api.door import caller_of
 from api.problems import Problem
 
 STATIC = Path(__file__).parent.parent / "static"
 TYPES = {".css": "text/css", ".js": "text/javascript"}
 PARTS = {path.name: TYPES[path.suffix] for path in STATIC.iterdir() if path.suffix in TYPES}
+SESSION = "<!-- session -->"
+SIGN_OUT = '<button class="act sign-out" type="button" data-action="sign-out">Sign out</button>'
 HEADERS = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -23,9 +26,10 @@ router = APIRouter()
 
 
 @router.get("/dashboard")
-def page() -> Response:
-    """The page."""
-    return _file("dashboard.html", "text/html")
+def page(request: Request) -> Response:
+    """The page; who is signed in can sign out."""
+    text = (STATIC / "dashboard.html").read_text("utf-8")
+    return _answer(text.replace(SESSION, SIGN_OUT if caller_of(request).by_session else ""), "text/html")
 
 
 @router.get("/dashboard/{name}")
@@ -33,8 +37,8 @@ def part(name: str) -> Response:
     """Its style and scripts."""
     if name not in PARTS:
         raise Problem(404, f"the dashboard has no {name!r}")
-    return _file(name, PARTS[name])
+    return _answer((STATIC / name).read_bytes(), PARTS[name])
 
 
-def _file(name: str, kind: str) -> Response:
-    return Response((STATIC / name).read_bytes(), media_type=f"{kind}; charset=utf-8", headers=HEADERS)
+def _answer(content: str | bytes, kind: str) -> Response:
+    return Response(content, media_type=f"{kind}; charset=utf-8", headers=HEADERS)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from api.changes import Subject
+from api.door import still_reads
 from api.problems import Problem
 from api.routes.models import summaries, summary
 from api.services import Services, Serving
@@ -30,27 +31,29 @@ LastGiven = Annotated[str | None, Query(description="as the header Last-Event-ID
 
 
 @router.get("/events")
-async def events(services: Serving, last_event_id: Last = None, since: LastGiven = None) -> StreamingResponse:
+async def events(
+    request: Request, services: Serving, last_event_id: Last = None, since: LastGiven = None
+) -> StreamingResponse:
     """`state`: all model versions. `changed`: those that are new, and which lists are. `heartbeat`: what is wrong.
 
     While changes come there are no heartbeats: they say that all is well.
     The id of an event holds until the API is started again; with one that does not hold, `state` comes again.
+    It ends when the key does.
     """
     if services.streams >= MAX_STREAMS:
         raise Problem(503, f"{MAX_STREAMS} readers follow already", headers={"Retry-After": "5"})
     number = services.changes.number_of(last_event_id or since)
-    return StreamingResponse(
-        _stream(services, number), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-    )
+    told = _stream(services, number, lambda: still_reads(request))
+    return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-async def _stream(services: Services, number: int | None) -> AsyncIterator[bytes]:
+async def _stream(services: Services, number: int | None, reads: Callable[[], bool]) -> AsyncIterator[bytes]:
     services.streams += 1
     closing = asyncio.create_task(services.closing.wait())
     try:
         yield f"retry: {RETRY_MS}\n\n".encode()
         yield await _heartbeat(services)
-        while not services.closing.is_set():
+        while not services.closing.is_set() and reads():
             if not services.loaded:
                 await _first(services.connected.wait(), closing)
                 if not services.loaded:

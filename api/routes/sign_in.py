@@ -11,14 +11,16 @@ from fastapi import APIRouter, Request, Response
 
 from api.bodies import read_body
 from api.door import SESSION_COOKIE, caller_of
+from api.problems import Problem
 from app.access import KeyFile, session_of
 
 STATIC = Path(__file__).parent.parent / "static"
 SESSION_SECONDS = 12 * 3600
 HOME = "/dashboard"
+PARTS = {"sign-in.css": "text/css", "sign-in.js": "text/javascript", "again.js": "text/javascript"}
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "Referrer-Policy": "same-origin",  # with none, browsers do not say where a form comes from
 }
 
@@ -34,10 +36,12 @@ async def page(request: Request, to: str = HOME) -> Response:
     return _form(to, "")
 
 
-@router.get("/sign-in/sign-in.css", include_in_schema=False)
-async def style() -> Response:
-    """Its style."""
-    return Response((STATIC / "sign-in.css").read_bytes(), media_type="text/css", headers={"Cache-Control": "no-cache"})
+@router.get("/sign-in/{name}", include_in_schema=False)
+async def part(name: str) -> Response:
+    """Its style, and the scripts that keep the view that was asked for."""
+    if name not in PARTS:
+        raise Problem(404, f"the form has no {name!r}")
+    return Response((STATIC / name).read_bytes(), media_type=PARTS[name], headers={"Cache-Control": "no-cache"})
 
 
 @router.post("/sign-in", include_in_schema=False)

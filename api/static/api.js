@@ -26,6 +26,16 @@ export const remove = (path) => ask(path, { method: "DELETE" });
 
 export const of = (model, version) => `/models/${encodeURIComponent(model)}/${encodeURIComponent(version)}`;
 
+const windows = new BroadcastChannel("driftline"); // of this browser
+windows.addEventListener("message", signIn);
+
+export async function signOut() {
+  await send("/sign-out");
+  windows.postMessage("signed out");
+  signIn();
+}
+
+// What is shown is in the hash: it stays with the browser, through the form and back.
 function signIn() {
-  location.assign(`/sign-in?to=${location.pathname}`);
+  location.assign(`/sign-in?to=${encodeURIComponent(location.pathname + location.search)}${location.hash}`);
 }

@@ -1,7 +1,7 @@
 // The page: what the address names is loaded, drawn, and kept up to date.
 
 import * as alerts from "./alerts.js";
-import { Refused, read, remove } from "./api.js";
+import { Refused, read, remove, signOut } from "./api.js";
 import { drawDistribution } from "./distribution.js";
 import { morph, node } from "./dom.js";
 import * as feature from "./feature.js";
@@ -132,6 +132,7 @@ document.addEventListener("click", async (event) => {
   if (!target) return;
   const { action } = target.dataset;
   if (action === "skip") $("main").focus();
+  if (action === "sign-out") await signOut().catch((error) => said(error.message));
   if (action === "state") location.replace(withAsked(state.route, { state: target.dataset.state }));
   if (action === "silence") {
     const { alerts: known } = await read("/alerts?limit=2000");
@@ -185,6 +186,7 @@ setInterval(() => {
 history.scrollRestoration = "manual";
 try { for (const [place, at] of JSON.parse(sessionStorage.getItem("scrolls") || "[]")) scrolls.set(place, at); } catch { /* the top, then */ }
 addEventListener("pagehide", () => { try { sessionStorage.setItem("scrolls", JSON.stringify([...scrolls])); } catch { /* the top, then */ } });
+addEventListener("pageshow", (event) => event.persisted && location.reload()); // kept by the browser: it may be old, and the session over
 $("zone").textContent = zoneWords();
 adoptQuery();
 go({ arrive: true });

@@ -39,7 +39,7 @@ def page() -> Iterator[Page]:
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser.new_page()
+        yield browser.new_context().new_page()
         browser.close()
 
 
@@ -51,7 +51,12 @@ def answers(address: str) -> bool:
         return False
 
 
-def test_a_reader_signs_in_stays_signed_in_and_is_out_when_the_key_is(
+def sign_in(page: Page, key: str) -> None:
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def test_a_reader_signs_in_keeps_the_place_signs_out_and_is_out_when_the_key_is(
     guarded: tuple[str, str, Settings], page: Page
 ) -> None:
     address, key, settings = guarded
@@ -63,8 +68,7 @@ def test_a_reader_signs_in_stays_signed_in_and_is_out_when_the_key_is(
     page.keyboard.type("a guess")
     page.keyboard.press("Enter")
     page.get_by_role("alert").get_by_text("unknown, expired or revoked").wait_for()
-    page.get_by_label("API key").fill(key)
-    page.get_by_role("button", name="Sign in").click()
+    sign_in(page, key)
     page.wait_for_url(f"{address}/dashboard#/model/churn/3")
     page.get_by_role("link", name="Driftline").wait_for()
     (cookie,) = page.context.cookies()
@@ -74,13 +78,27 @@ def test_a_reader_signs_in_stays_signed_in_and_is_out_when_the_key_is(
     assert page.evaluate(asked, "/models") == 503  # let in, to where Kafka is not
     # a link on somebody else's page: the strict cookie comes with the second request
     elsewhere = f"http://localhost:{settings.api_port}/health"
+    place = f"{address}/dashboard#/model/team%20a/50%25%3F"
     page.goto(elsewhere)
-    page.evaluate(f"location.href = '{address}/dashboard'")
-    page.wait_for_url(f"{address}/dashboard")
+    page.evaluate(f"location.href = '{place}'")
     page.get_by_role("link", name="Driftline").wait_for()
+    assert page.url == place
+    # out in one window is out in all
+    other = page.context.new_page()
+    other.goto(f"{address}/dashboard#/alerts")
+    page.get_by_role("button", name="Sign out").press("Enter")
+    page.wait_for_url(f"{address}/sign-in?to=%2Fdashboard#/model/team%20a/50%25%3F")
+    other.wait_for_url(f"{address}/sign-in?to=%2Fdashboard#/alerts")
+    other.close()
+    assert page.context.cookies() == []
+    page.goto(place)
+    page.wait_for_url(f"{address}/sign-in?to=/dashboard#/model/team%20a/50%25%3F")
+    sign_in(page, key + "x")
+    page.get_by_role("alert").wait_for()
+    sign_in(page, key)
+    page.wait_for_url(place)
+    assert page.evaluate(asked, "/models") == 503
     keys = KeyFile(keys_path(settings))
     keys.revoke(keys.all()[0].id, datetime.now(UTC))
-    assert page.evaluate(asked, "/models") == 401
-    page.reload()
-    page.wait_for_url(f"{address}/sign-in?to=/dashboard")
+    page.wait_for_url(f"{address}/sign-in?to=%2Fdashboard#/model/team%20a/50%25%3F")  # by itself
     assert refused == []

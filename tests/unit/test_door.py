@@ -101,6 +101,7 @@ async def test_a_revoked_key_is_refused_from_the_next_request_on(tmp_path: Path)
 async def test_without_keys_it_is_open_until_the_first_one_and_never_again(tmp_path: Path) -> None:
     async with client_of(tmp_path) as client:
         assert (await client.get("/models")).status_code == 503
+        assert "Sign out" not in (await client.get("/dashboard")).text
         key = bearer(key_of(tmp_path, "read"))
         assert (await client.get("/models")).status_code == 401
         (tmp_path / "api-keys.json").write_text("no keys")
@@ -172,10 +173,13 @@ async def test_a_browser_is_led_to_the_form_and_its_session_is_a_cookie_that_no_
         cookie = answer.headers["set-cookie"]
         assert all(words in cookie for words in ("HttpOnly", "SameSite=strict", "Path=/"))
         assert key.rpartition("_")[2] not in cookie
-        assert (await client.get("/dashboard")).status_code == 200
+        assert "Sign out" in (await client.get("/dashboard")).text
+        assert "Sign out" not in (await client.get("/dashboard", headers=bearer(key))).text
         assert (await client.get("/models")).status_code == 503
         assert (await client.get("/sign-in")).status_code == 303
-        await client.post("/sign-out", headers=OURS)
+        assert (await client.post("/sign-out", headers={"origin": "https://evil.example"})).status_code == 403
+        answer = await client.post("/sign-out", headers=OURS)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
         assert (await client.get("/models")).status_code == 401
 
 
@@ -196,7 +200,18 @@ async def test_a_session_is_marked_secure_where_the_page_is(tmp_path: Path) -> N
         assert "Secure" in answer.headers["set-cookie"]
 
 
-@pytest.mark.parametrize("to", ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "/a\nb"])
+@pytest.mark.parametrize(
+    "to",
+    [
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "evil",
+        "/a\nb",
+        "\t//evil.example",
+        "#//evil.example",
+    ],
+)
 async def test_the_form_leads_nowhere_else(to: str, tmp_path: Path) -> None:
     key = key_of(tmp_path, "read")
     async with client_of(tmp_path) as client:
