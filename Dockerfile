@@ -1,4 +1,4 @@
-# One image for every process: driftline worker, driftline api.
+# One image for every process: driftline worker, driftline api, driftline recorder.
 FROM python:3.11-slim AS environment
 ARG UV_VERSION=0.13.9
 RUN pip install --no-cache-dir uv==${UV_VERSION}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from app.history_setup import history_of
 from app.runtime.kafka_config import LARGEST_MESSAGE
 from app.runtime.kafka_docker import COMPOSE_FILE, DEFAULT_PORT
 from app.runtime.kafka_jars import KAFKA_VERSION
@@ -18,6 +19,7 @@ from tests.unit.command_lines import parse
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / COMPOSE_FILE).read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+THEIRS = {"kafka", "postgres"}
 NAMES = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
 
 
@@ -27,7 +29,7 @@ def services() -> dict[str, Any]:
 
 
 def ours() -> dict[str, Any]:
-    return {name: service for name, service in services().items() if name != "kafka"}
+    return {name: service for name, service in services().items() if name not in THEIRS}
 
 
 def kept(value: object) -> str:
@@ -43,7 +45,7 @@ def test_every_driftline_variable_is_a_setting(text: str) -> None:
 
 
 def test_every_service_of_ours_is_a_command_of_driftline() -> None:
-    assert set(ours()) == {"worker", "api"}
+    assert set(ours()) == {"worker", "recorder", "api"}
     assert DOCKERFILE.count('ENTRYPOINT ["python", "-m", "app.cli"]') == 1
     for name, service in ours().items():
         parse(service["command"])
@@ -93,6 +95,22 @@ def test_ports_and_health_checks_name_what_listens() -> None:
     assert f"EXPOSE {port}\n" in DOCKERFILE
 
 
+def test_the_api_reads_the_history_that_the_recorder_writes_and_the_server_is_made_for() -> None:
+    made = {name: kept(value) for name, value in services()["postgres"]["environment"].items()}
+    for name in ("recorder", "api"):
+        given = {
+            key.removeprefix(ENV_PREFIX).lower(): kept(value) for key, value in ours()[name]["environment"].items()
+        }
+        url = history_of(load_settings(**given)).engine.url
+        assert url.host in services(), name
+        assert (url.username, url.password, url.database) == (
+            made["POSTGRES_USER"], made["POSTGRES_PASSWORD"], made["POSTGRES_DB"],
+        ), name  # fmt: skip
+    assert "ports" not in services()["postgres"]  # its password is in the file
+    assert services()["recorder"]["depends_on"]["postgres"]["condition"] == "service_healthy"
+    assert {made["POSTGRES_USER"], made["POSTGRES_DB"]} <= set(services()["postgres"]["healthcheck"]["test"])
+
+
 def test_every_mounted_volume_is_declared_and_ours_to_write() -> None:
     declared = set(yaml.safe_load(COMPOSE)["volumes"])
     mounted = [volume.split(":") for service in services().values() for volume in service.get("volumes", [])]
@@ -100,7 +118,7 @@ def test_every_mounted_volume_is_declared_and_ours_to_write() -> None:
     home = re.search(r"--home-dir (\S+) driftline", DOCKERFILE)
     assert home is not None
     for name, path in mounted:
-        assert name == "kafka" or path.startswith(home[1]), name
+        assert name in THEIRS or path.startswith(home[1]), name
 
 
 def test_the_image_has_every_package() -> None:

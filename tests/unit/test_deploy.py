@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from app.history import History
 from app.runtime.settings import ENV_PREFIX, Settings, load_settings
 from app.telemetry.metrics import API, RECORDER, WORKER
 from manual.metrics import told
@@ -22,6 +23,12 @@ from topics.registry import FEEDBACK, PREDICTIONS
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 BASE, PRODUCTION = DEPLOY / "kubernetes" / "base", DEPLOY / "kubernetes" / "overlays" / "production"
+WITH_POSTGRESQL = DEPLOY / "kubernetes" / "overlays" / "with-postgresql"
+UNPRIVILEGED = {
+    "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+}  # fmt: skip
+PORTS = ("DRIFTLINE_METRICS_PORT", "DRIFTLINE_RECORDER_METRICS_PORT", "DRIFTLINE_API_PORT")
+"""Where a process has its `/metrics`."""
 NAMES = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
 OURS = {name: set(one.labels) for registry in (WORKER, RECORDER, API) for one in told(registry) for name in one.names}
 THEIRS = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}
@@ -111,46 +118,91 @@ def test_the_dashboard_fits_its_grid_and_its_source() -> None:
 def test_compose_has_all_and_scrapes_what_runs() -> None:
     compose = loaded(DEPLOY / "docker-compose.yml")
     services = compose["services"]
-    assert set(services) == {"kafka", "worker-1", "worker-2", "api", "prometheus", "grafana"}
+    assert set(services) == {
+        "kafka", "worker-1", "worker-2", "postgres", "recorder", "api", "prometheus", "grafana",
+    }  # fmt: skip
     plain = loaded(ROOT / "docker-compose.kafka.yml")["services"]
     for name, service in services.items():
         extended = service.get("extends")
         if extended:
             assert (DEPLOY / extended["file"]).resolve() == ROOT / "docker-compose.kafka.yml", name
             assert extended["service"] in plain, name
+            assert service.get("depends_on") == plain[extended["service"]].get("depends_on"), name
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert (DEPLOY / source).exists() if source.startswith("./") else source in compose["volumes"], volume
+    scraped = set[str]()
     for config in loaded(DEPLOY / "prometheus" / "prometheus.yml")["scrape_configs"]:
         for target in config["static_configs"][0]["targets"]:
             host, _, port = target.partition(":")
-            wanted = services[host].get("environment", {}).get("DRIFTLINE_METRICS_PORT", load_settings().api_port)
+            given = services[host].get("environment", {})
+            wanted = next((given[name] for name in PORTS if name in given), load_settings().api_port)
             assert int(port) == wanted, target
+            scraped.add(host)
+    assert scraped == services.keys() - {"kafka", "postgres", "prometheus", "grafana"}
 
 
 def test_workloads_have_probes_limits_and_no_privileges() -> None:
-    assert set(deployments()) == {"driftline-worker", "driftline-api"}
+    assert set(deployments()) == {"driftline-worker", "driftline-recorder", "driftline-api"}
     for name, one in deployments().items():
         pod = one["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         parse(container["args"])
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         given = {entry["name"]: entry["value"] for entry in container["env"]}
-        port = given.get("DRIFTLINE_METRICS_PORT") or given["DRIFTLINE_API_PORT"]
+        (port,) = [given[setting] for setting in PORTS if setting in given]
         for probe, path in (("startupProbe", "/health"), ("livenessProbe", "/health"), ("readinessProbe", "/ready")):
             get = container[probe]["httpGet"]
             assert (get["path"], ports[get["port"]]) == (path, int(port)), (name, probe)
         assert one["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] == port
         for kind in ("requests", "limits"):
             assert {"cpu", "memory"} <= container["resources"][kind].keys(), name
-        assert pod["securityContext"]["runAsNonRoot"]
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
-        }  # fmt: skip
+        assert_unprivileged(pod)
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}, name
         assert "replicas" not in one["spec"] or name != "driftline-worker"  # KEDA decides
+
+
+def assert_unprivileged(pod: dict[str, Any]) -> None:
+    """A namespace that enforces the restricted standard takes it."""
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert [container["securityContext"] for container in pod["containers"]] == [UNPRIVILEGED]
+
+
+def test_one_recorder_writes_the_history_that_the_api_reads() -> None:
+    recorder, api = deployments()["driftline-recorder"], deployments()["driftline-api"]
+    assert (recorder["spec"]["replicas"], recorder["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    for one, optional in ((recorder, False), (api, True)):
+        (container,) = one["spec"]["template"]["spec"]["containers"]
+        (secret,) = [source["secretRef"] for source in container["envFrom"] if "secretRef" in source]
+        assert (secret["name"], secret.get("optional", False)) == ("driftline-history", optional)
+
+
+def test_the_server_of_the_overlay_is_the_one_of_the_how_to() -> None:
+    found = {one["kind"]: one for one in manifests(WITH_POSTGRESQL) if one["kind"] in {"StatefulSet", "Service"}}
+    pod, service = found["StatefulSet"]["spec"]["template"]["spec"], found["Service"]
+    assert_unprivileged(pod)
+    (container,) = pod["containers"]
+    environment = {entry["name"]: entry for entry in container["env"]}
+    page = (ROOT / "docs" / "how-to" / "kubernetes.md").read_text()
+    (url,) = re.findall(r"from-literal=DRIFTLINE_HISTORY_URL=(postgresql://driftline@driftline-postgres\S+)", page)
+    address = History(url).engine.url
+    assert address.host == service["metadata"]["name"] == found["StatefulSet"]["spec"]["serviceName"]
+    made = {"POSTGRES_USER": address.username, "POSTGRES_DB": address.database}
+    assert made == {name: environment[name]["value"] for name in made}
+    assert {address.username, address.database} <= set(container["readinessProbe"]["exec"]["command"])
+    secret = environment["POSTGRES_PASSWORD"]["valueFrom"]["secretKeyRef"]
+    assert secret == {"name": "driftline-history", "key": "DRIFTLINE_HISTORY_PASSWORD"}
+    assert secret["key"] in NAMES
+    assert f"--from-literal={secret['key']}=" in page
+    labels = found["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    assert container["image"] == loaded(ROOT / "docker-compose.kafka.yml")["services"]["postgres"]["image"]
+    (volume,) = found["StatefulSet"]["spec"]["volumeClaimTemplates"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert mounts.keys() == {volume["metadata"]["name"], *(one["name"] for one in pod["volumes"])}
+    assert environment["PGDATA"]["value"].startswith(mounts[volume["metadata"]["name"]])
 
 
 def test_workers_are_scaled_by_the_lag_of_their_own_group_and_topics() -> None:
@@ -191,13 +243,16 @@ def test_the_overlay_changes_what_hangs_together() -> None:
 @pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="kubectl builds it where there is one; the parts are tested above"
 )
-def test_kustomize_builds_the_overlay() -> None:
+@pytest.mark.parametrize("overlay", [PRODUCTION, WITH_POSTGRESQL], ids=lambda path: path.name)
+def test_kustomize_builds_the_overlay(overlay: Path) -> None:
     built = subprocess.run(
-        ["kubectl", "kustomize", str(PRODUCTION)], capture_output=True, text=True, check=True, timeout=60
+        ["kubectl", "kustomize", str(overlay)], capture_output=True, text=True, check=True, timeout=60
     )
     found = list(yaml.safe_load_all(built.stdout))
-    assert {one["kind"] for one in found} == {
+    server = {"StatefulSet"} if overlay is WITH_POSTGRESQL else set[str]()
+    assert {one["kind"] for one in found} == server | {
         "Namespace", "ConfigMap", "Deployment", "Service", "PodDisruptionBudget", "ScaledObject",
     }  # fmt: skip
+    assert {one["metadata"]["namespace"] for one in found if one["kind"] != "Namespace"} == {"driftline"}
     (scaled,) = [one for one in found if one["kind"] == "ScaledObject"]
     assert scaled["spec"]["maxReplicaCount"] == 24
