@@ -19,7 +19,7 @@ FIELDS = (
     "records", "silence_id", "status", "topic", "trace_id",
 )  # fmt: skip
 """What a line may say beside its words."""
-NOISY = ("faust", "mode", "aiokafka", "kafka", "opentelemetry", "urllib3")
+NOISY = ("alembic", "faust", "mode", "aiokafka", "kafka", "opentelemetry", "urllib3")
 
 
 def set_up(level: str, form: Form) -> None:
