@@ -62,12 +62,16 @@ class Workers:
 
     def __init__(self) -> None:
         self._newest: dict[tuple[str, str], MonitorReport] = {}
+        self._new: dict[tuple[str, str], datetime] = {}  # since when, of those that have taken nobody's place yet
         self._lags: deque[Lag] = deque(maxlen=MAX_REPORTS)
         self._dead: dict[str, DeadLetters] = {}
 
     def take(self, report: MonitorReport) -> bool:
         """Take a report. Those of one worker come in order."""
-        self._newest[report.model_version, report.worker] = report
+        key = (report.model_version, report.worker)
+        if key not in self._newest:
+            self._new[key] = report.window_start
+        self._newest[key] = report
         waiting = sum(report.lag.values())
         self._lags.append(
             Lag(at=report.window_end, worker=report.worker, records=waiting, behind_seconds=report.behind_seconds)
@@ -86,6 +90,7 @@ class Workers:
 
     def now(self, now: datetime) -> Monitored:
         """What is known at a moment; workers that left long ago are not."""
+        self._forget(now)
         workers = [
             Worker(
                 worker=report.worker,
@@ -97,7 +102,6 @@ class Workers:
                 lag=report.lag,
             )
             for report in self._newest.values()
-            if now - report.window_end < FORGOTTEN
         ]
         lag: Counter[str] = Counter()
         for worker in workers:
@@ -109,3 +113,27 @@ class Workers:
             over_time=sorted(self._lags, key=lambda lag: lag.at),
             dead_letters=sorted(self._dead.values(), key=lambda letters: -letters.count),
         )
+
+    def _forget(self, now: datetime) -> None:
+        """Those that left long ago, and those in whose place another was started: one each, on the same host."""
+        for key in [key for key, report in self._newest.items() if now - report.window_end > FORGOTTEN]:
+            self._drop(key)
+        for new, since in sorted(self._new.items(), key=lambda item: item[1]):
+            left = [
+                (report.window_end, key)
+                for key, report in self._newest.items()
+                if report.window_end < since and now - report.window_end > SILENT and _place(key) == _place(new)
+            ]
+            if left:
+                self._drop(min(left)[1])
+                del self._new[new]
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        del self._newest[key]
+        self._new.pop(key, None)
+
+
+def _place(key: tuple[str, str]) -> tuple[str, str]:
+    """The group, and the host of a worker named `host:process`."""
+    group, worker = key
+    return group, worker.rpartition(":")[0] or worker

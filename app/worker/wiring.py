@@ -76,7 +76,7 @@ class Worker:
         self._started_at = time.time()
         self.metrics = StreamMetrics()
         self.traces = tracing.RunTraces()
-        self.monitor = SelfMonitor(settings.group, platform.node())
+        self.monitor = SelfMonitor(settings.group, f"{platform.node()}:{os.getpid()}")
         self.outlet = Outlet(settings, producer, self.metrics, self.monitor)
         self.join = Join(
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,

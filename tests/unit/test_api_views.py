@@ -249,6 +249,25 @@ def test_workers_are_told_with_lag_and_dead_letters_by_reason() -> None:
     assert [lag.records for lag in told.over_time] == [1000, 5, 6]
 
 
+def test_each_worker_of_a_host_is_told_and_one_that_was_started_again_is_not_told_twice() -> None:
+    workers = Workers()
+    for name in ("a:10", "a:11", "a:12", "b:10"):
+        workers.take(a_monitor_report(0, name))
+    for second, name in ((50, "a:11"), (60, "a:20"), (75, "a:20"), (75, "b:10")):
+        workers.take(a_monitor_report(second, name))
+    for _ in range(2):
+        told = workers.now(START + timedelta(seconds=80)).workers
+        assert [(one.worker, one.silent) for one in told] == [
+            ("a:11", False), ("a:20", False), ("b:10", False), ("a:12", True)
+        ]  # fmt: skip
+    workers.take(a_monitor_report(600, "a:30"))
+    workers.take(a_monitor_report(600, "c:1"))
+    told = workers.now(START + timedelta(seconds=610)).workers
+    assert [one.worker for one in told if not one.silent] == ["a:30", "c:1"]
+    assert [one.worker for one in told if one.silent] == ["a:11", "a:20", "b:10"]
+    assert workers.now(START + timedelta(days=2)).workers == []
+
+
 async def test_who_was_away_is_told_what_has_changed_since_and_nothing_else() -> None:
     changes = Changes()
     changes.note(("model", "a", "1"))

@@ -160,8 +160,8 @@ class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field=
 class MonitorReport(Report, frozen=True, kw_only=True, tag="monitor", tag_field="kind"):
     """A worker of itself, by the wall clock; model `driftline`, the version is the consumer group.
 
-    `n`: records read. `lag`: records still to be read, by topic; `behind_seconds`: the age of the oldest record
-    that was read last while others waited. `dead_letters`: by reason.
+    `worker`: its host and process (`host:1234`). `n`: records read. `lag`: records still to be read, by topic;
+    `behind_seconds`: the age of the oldest record that was read last while others waited. `dead_letters`: by reason.
     """
 
     worker: str
