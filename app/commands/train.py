@@ -86,6 +86,7 @@ def train(
       driftline train --data customers.csv --target churned --output models/churn --label 1=Churn --label 0=Stays
       driftline train --data houses.parquet --target price --output models/price --ignore id --estimator linear
     """
+    from app.core.naming import wrong_name
     from app.registration import read_table
     from app.training import Plan, TrainingError, run_of, write
     from app.training import train as fit
@@ -94,8 +95,9 @@ def train(
     settings = settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix)
     begun = datetime.now(UTC)
     name, number = model or output.resolve().name, version or f"{begun:%Y%m%d-%H%M%S}"
-    _check_name("--model", name)
-    _check_name("--version", number)
+    for flag, named in (("--model", name), ("--version", number)):
+        if wrong := wrong_name(named):
+            raise Trouble(f"{flag}: {wrong}")
     frame = read_table(existing(data))
     plan = Plan(
         target=target, task=None if task is None else task.value, ignore=tuple(ignore or ()),
@@ -116,11 +118,6 @@ def train(
         print_json({"output": str(output), "published": published, "run": run})
     else:
         _show(trained, run, output)
-
-
-def _check_name(flag: str, name: str) -> None:
-    if not 0 < len(name) <= 200 or "/" in name:
-        raise Trouble(f"{flag}: 1 to 200 characters without '/', not {name!r}")
 
 
 def _labels(given: list[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 
+from app.core.naming import wrong_name
 from app.core.profile import Profile
 from app.registration.monitoring import MonitoringFile
 from app.registration.profiling import profile_of
@@ -18,8 +19,6 @@ from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from topics.events import DeploymentEvent, ModelEvent
 from topics.registry import DEPLOYMENTS, MODELS
-
-LONGEST_NAME = 200
 
 
 class RegistrationError(ValueError):
@@ -53,7 +52,8 @@ async def register(
     TopicError, BrokerUnavailable.
     """
     for name, value in (("model", model), ("version", version)):
-        _check_name(name, value)
+        if wrong := wrong_name(value):
+            raise RegistrationError(f"{name}: {wrong}")
     file = MonitoringFile() if file is None else file
     profile = profile_of(model, version, frame, file, baseline)
     event = ModelEvent(
@@ -87,8 +87,3 @@ def _deployment(event: ModelEvent, profile: Profile) -> DeploymentEvent:
         model_type=profile.task,
         detail=f"profile {profile.profile_id} of {profile.n} rows",
     )
-
-
-def _check_name(name: str, value: str) -> None:
-    if not 0 < len(value) <= LONGEST_NAME or "/" in value:
-        raise RegistrationError(f"{name}: 1 to {LONGEST_NAME} characters without '/', not {value!r}")

@@ -23,6 +23,7 @@ import sklearn
 from sklearn.exceptions import InconsistentVersionWarning
 
 from app.core.metadata import kinds_by_stats
+from app.core.naming import wrong_name
 from app.core.profile import Kind, category_of
 
 MODEL, FEATURES, TRAINING = "model.joblib", "feature_metadata.json", "training_metadata.json"
@@ -105,6 +106,9 @@ def load_bundle(folder: Path) -> Bundle:
     for name in ("model", "model_version", "model_type", "timestamp", *(("sha256",) if "sha256" in training else ())):
         if not isinstance(training.get(name), str) or not training[name]:
             raise BundleError(f"{home / TRAINING}: {name} must be a text")
+    for name in ("model", "model_version"):
+        if wrong := wrong_name(training[name]):
+            raise BundleError(f"{home / TRAINING}: {name}: {wrong}")
     for name in ("training_metrics", "labels"):
         if not isinstance(training.get(name, {}), dict):
             raise BundleError(f"{home / TRAINING}: {name} must be an object")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from urllib.parse import quote
 
 from playwright.async_api import Browser, Page, expect
 
@@ -13,6 +14,8 @@ from tests.browser.world import address, api, load_models, page_of, send_panes, 
 from tests.stream import register_model, worker
 
 FIRST_PAINT_MS = 1500
+ODD = "50% off? #{} ü&+"
+"""A name with all that means something in an address."""
 
 
 async def fold_out(page: Page, title: str) -> None:
@@ -76,14 +79,14 @@ async def test_from_nothing_to_a_resolved_alert_without_a_reload(browser: Browse
 
 
 async def test_the_server_is_lost_and_found_again_and_the_place_is_kept(browser: Browser, settings: Settings) -> None:
-    settings = with_port(settings)
+    settings, odd = with_port(settings), ODD.format(0)
     await ensure_topics(settings)
-    await load_models(settings, 3, 12, 20)
+    await load_models(settings, 3, 12, 20, ODD)
     async with page_of(browser, settings, width=390, dark=True) as watched:
         page = watched.page
         with api(settings):
-            await page.goto("/dashboard?model=model-00&version=1")  # as links in alerts are
-            await expect(page.get_by_role("heading", name="model-00 1")).to_be_visible()
+            await page.goto(f"/dashboard?model={quote(odd)}&version=1")  # as links in alerts are
+            await expect(page.get_by_role("heading", name=f"{odd} 1")).to_be_visible()
             await page.get_by_role("link", name="feature_000").scroll_into_view_if_needed()
             await expect(page.locator("#link-words")).to_have_text("Live")
             before = await page.evaluate("scrollY")
@@ -91,18 +94,23 @@ async def test_the_server_is_lost_and_found_again_and_the_place_is_kept(browser:
             assert await page.evaluate("document.documentElement.scrollWidth") == 390
             await watched.accessible()
         await expect(page.locator("#stale-words")).to_contain_text("The server does not answer. What you see is from")
-        await expect(page.get_by_role("heading", name="model-00 1")).to_be_visible()
-        await load_models(settings, 4, 12, 21)
+        await expect(page.get_by_role("heading", name=f"{odd} 1")).to_be_visible()
+        await load_models(settings, 4, 12, 21, ODD)
         with api(settings):
             await expect(page.locator("#link-words")).to_have_text("Live")
             await expect(page.locator("#stale")).to_be_hidden()
             await expect(page.locator("#main")).to_contain_text("21 windows")
             assert abs(await page.evaluate("scrollY") - before) < 60
             await page.reload()
-            await expect(page.get_by_role("heading", name="model-00 1")).to_be_visible()
+            await expect(page.get_by_role("heading", name=f"{odd} 1")).to_be_visible()
+            await page.get_by_role("link", name="feature_000").click()
+            await expect(page.get_by_role("heading", name="feature_000")).to_be_visible()
+            await expect(page.locator("#main")).to_contain_text("Reference and this window")
+            await page.go_back()
+            await expect(page.get_by_role("heading", name=f"{odd} 1")).to_be_visible()
             await page.go_back()
             await page.go_forward()
-            await expect(page.get_by_role("heading", name="model-00 1")).to_be_visible()
+            await expect(page.get_by_role("heading", name=f"{odd} 1")).to_be_visible()
         watched.check(lost=True)
 
 

@@ -117,14 +117,14 @@ async def page_of(
         await context.close()
 
 
-async def load_models(settings: Settings, models: int, features: int, windows: int) -> None:
+async def load_models(settings: Settings, models: int, features: int, windows: int, name: str = "model-{:02}") -> None:
     """Reports of many models, as workers would have sent them; a tenth of the models drift in the end."""
     async with Producer(settings) as producer:
         for number in range(models):
             records = [
-                Outgoing(f"model-{number:02}".encode(), msgspec.json.encode(report))
+                Outgoing(name.format(number).encode(), msgspec.json.encode(report))
                 for window in range(windows)
-                for report in _reports(f"model-{number:02}", features, window, drifting=number % 10 == 0)
+                for report in _reports(name.format(number), features, window, drifting=number % 10 == 0)
             ]
             await producer.send_many(REPORTS, records)
             await asyncio.sleep(0)

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -150,6 +151,13 @@ async def test_a_feature_is_told_by_its_name_and_silences_are_told_beside_alerts
             answer = await client.get(f"/models/stream/1/{path}")
             assert (answer.status_code, words in answer.json()["detail"]) == (404, True)
         assert (await client.get("/models/stream/1/features?end=2020-01-01T00:00:00")).status_code == 422
+        odd = ("50% off? #1 ü&+", "1.0 rc%2F1;=")
+        await publish(settings, msgspec.structs.replace(a_report(), model=odd[0], model_version=odd[1]))
+        place = "/models/" + "/".join(quote(name, safe="") for name in odd)
+        await until(client, f"{place}/timeline", "ends")
+        for path in ("", "/drift", "/performance", "/alerts", "/features", "/features/size%2Fm%20%C3%B6"):
+            assert (await client.get(place + path)).status_code == 200
+        assert (await client.get(place)).json()["model_version"] == odd[1]
         (alert,) = (await client.get("/alerts", params={"status": "firing"})).json()["alerts"]
         assert (alert["silenced_by"], alert["evidence"]) == (None, {"value": 0.5})
         silence = {

@@ -23,9 +23,11 @@ from app.registration import (
     read_baseline,
     read_monitoring,
     read_table,
+    register,
     roles_of,
     task_of,
 )
+from app.runtime.settings import load_settings
 
 
 def a_table(n: int = 600) -> pd.DataFrame:
@@ -267,3 +269,11 @@ def test_a_wrong_baseline_is_named(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(RegistrationError, match=r"baseline\.json: expected an object of metrics"):
         read_baseline(path)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", ".", "..", "a\nb", "x" * 201])
+async def test_a_name_that_no_address_can_have_is_refused(name: str) -> None:
+    nowhere = load_settings(bootstrap_servers="127.0.0.1:1")
+    for field, named in (("model", (name, "1")), ("version", ("churn", name))):
+        with pytest.raises(RegistrationError, match=f"^{field}: 1 to 200 printable characters without '/'"):
+            await register(nowhere, *named, pd.DataFrame())

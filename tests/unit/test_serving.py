@@ -172,6 +172,7 @@ def test_a_model_outside_the_folder_is_not_loaded(tmp_path: Path) -> None:
         (TRAINING, {"sha256": 5}, "sha256 must be a text"),
         (FEATURES, {"types": {"age": "float"}}, "types.age must be one of number, text, integer, boolean"),
         (TRAINING, {"model_version": 3}, "model_version must be a text"),
+        (TRAINING, {"model": "team/churn"}, "model: 1 to 200 printable characters without '/'"),
         (TRAINING, {"labels": []}, "labels must be an object"),
         (TRAINING, {"positive_label": "yes"}, "positive_label 'yes' is not one of 0, 1"),
     ],
