@@ -17,8 +17,10 @@ from api.predicting import PredictRequest
 from api.routes.predict import PredictAnswer
 from api.shapes import (
     Accepted,
+    AlertHistory,
     Alerts,
     AllAlerts,
+    DeliveryHistory,
     DeploymentHistory,
     DriftHistory,
     DriftReports,
@@ -80,6 +82,8 @@ OPERATIONS: dict[tuple[str, str], Bodies] = {
     ("get", "/history/predictions"): Bodies(PredictionHistory),
     ("get", "/history/performance"): Bodies(PerformanceHistory),
     ("get", "/history/drift"): Bodies(DriftHistory),
+    ("get", "/history/alerts"): Bodies(AlertHistory),
+    ("get", "/history/deliveries"): Bodies(DeliveryHistory),
     ("get", "/models/{model}/{version}/features"): Bodies(Columns),
     ("get", "/models/{model}/{version}/features/{name}"): Bodies(ColumnView),
     ("get", "/alerts"): Bodies(AllAlerts),

@@ -9,7 +9,15 @@ from msgspec import UNSET, UnsetType
 
 from api.bodies import Rejection
 from api.glance import ModelSummary
-from app.history.answers import Deployment, DriftCheck, Prediction, TrainingRun, VersionPerformance
+from app.history.answers import (
+    Deployment,
+    DriftCheck,
+    Prediction,
+    RecordedAlert,
+    RecordedDelivery,
+    TrainingRun,
+    VersionPerformance,
+)
 from app.runtime.receiving import ShownReceiver
 from topics.events import AlertEvent, DriftReport, PerformanceReport, SilenceEvent
 
@@ -158,6 +166,18 @@ class DriftHistory(msgspec.Struct, frozen=True, kw_only=True):
     """Windows as they were judged, the newest first."""
 
     drift: list[DriftCheck]
+
+
+class AlertHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Transitions of alerts, the newest first."""
+
+    alerts: list[RecordedAlert]
+
+
+class DeliveryHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """What was told of alerts, or given up, the newest first."""
+
+    deliveries: list[RecordedDelivery]
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""GET /history…: what was trained, deployed, predicted and found, from the history's database."""
+"""GET /history…: what was trained, deployed, predicted, found and told, from the history's database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from api.answers import answer
 from api.problems import Problem, unavailable
 from api.services import Services, Serving
 from app.history import HistoryError, queries
-from app.history.wanted import Wanted, WantedChecks, WantedPredictions
+from app.history.wanted import Wanted, WantedAlerts, WantedChecks, WantedDeliveries, WantedPredictions
+from topics.events import AlertStatus, Level
 
 router = APIRouter(prefix="/history")
 
@@ -84,6 +85,34 @@ def drift(
     """Windows as they were judged, the newest first."""
     wanted = _wanted(WantedChecks, given | {"kind": kind, "detected": detected, "every": every, "report": report})
     return _answered(services, "drift", lambda connection: queries.drift_checks(connection, wanted))
+
+
+@router.get("/alerts")
+def alerts(
+    services: Serving,
+    given: Which,
+    alert_id: Annotated[str | None, Query(description="only this transition", max_length=200)] = None,
+    status: Annotated[AlertStatus | None, Query(description="that fire, or are resolved")] = None,
+    level: Annotated[Level | None, Query(description="only those of this level")] = None,
+    rule: Annotated[str | None, Query(description="only those of this rule", max_length=200)] = None,
+) -> Response:
+    """Transitions of alerts, the newest first."""
+    more = {"alert_id": alert_id, "status": status, "level": level, "rule": rule}
+    wanted = _wanted(WantedAlerts, given | more)
+    return _answered(services, "alerts", lambda connection: queries.alerts(connection, wanted))
+
+
+@router.get("/deliveries")
+def deliveries(
+    services: Serving,
+    given: Which,
+    alert_id: Annotated[str | None, Query(description="only of this transition", max_length=200)] = None,
+    channel: Annotated[str | None, Query(description="only through this channel", max_length=200)] = None,
+    outcome: Annotated[Literal["delivered", "failed"] | None, Query(description="told, or given up")] = None,
+) -> Response:
+    """What was told of alerts, or given up, the newest first."""
+    wanted = _wanted(WantedDeliveries, given | {"alert_id": alert_id, "channel": channel, "outcome": outcome})
+    return _answered(services, "deliveries", lambda connection: queries.deliveries(connection, wanted))
 
 
 def _wanted(kind: Callable[..., T], given: dict[str, Any]) -> T:

@@ -1,40 +1,31 @@
-"""`driftline history`: what was trained, deployed, predicted and found, from the history's database."""
+"""`driftline history`: what was trained, deployed, predicted, found and told, from the history's database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import closing
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from app.commands import history_rows as rows
-from app.commands.common import (
-    AsJson,
-    HistoryUrl,
-    StateDir,
-    Trouble,
-    moment_of,
-    print_json,
-    print_table,
-    settings_of,
+from app.commands.common import AsJson, HistoryUrl, StateDir
+from app.commands.history_alerts import alerts, deliveries
+from app.commands.history_asking import (
+    Limit,
+    OnlyModel,
+    OnlyVersion,
+    Since,
+    Until,
+    asked,
+    print_found,
+    wanted_of,
 )
 from app.commands.history_export import export
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-
 app = typer.Typer(no_args_is_help=True)
+app.command()(alerts)
+app.command()(deliveries)
 app.command()(export)
-
-OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
-OnlyVersion = Annotated[str | None, typer.Option("--version", help="Only this version of it.")]
-Since = Annotated[str | None, typer.Option("--since", help="From this time on, 2026-06-01T12:00:00Z say.")]
-Until = Annotated[str | None, typer.Option("--until", help="Before this time.")]
-Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="The newest so many.")]
 
 
 class Kind(StrEnum):
@@ -46,13 +37,14 @@ class Kind(StrEnum):
 
 @app.callback()
 def group() -> None:
-    """What was trained, deployed, predicted and found, as `driftline recorder` has written it.
+    """What was trained, deployed, predicted, found and told, as `driftline recorder` has written it.
 
     \b
     Examples:
       driftline history predictions --model churn --version 3 --limit 10
       driftline history performance
       driftline history drift --model churn --detected
+      driftline history alerts --model churn --level critical
     """
 
 
@@ -76,10 +68,10 @@ def training(
     """
     from app.history import queries
 
-    wanted = _wanted(model, version, since, until, limit)
-    found = _asked(state_dir, history_url, lambda connection: queries.training_runs(connection, wanted))
+    wanted = wanted_of(model, version, since, until, limit)
+    found = asked(state_dir, history_url, lambda connection: queries.training_runs(connection, wanted))
     header = ("finished", "model", "version", "type", "status", "rows", "metrics")
-    _print(found, json_, "no trainings", header, rows.training)
+    print_found(found, json_, "no trainings", header, rows.training)
 
 
 @app.command()
@@ -101,9 +93,9 @@ def deployments(
     """
     from app.history import queries
 
-    wanted = _wanted(model, version, since, until, limit)
-    found = _asked(state_dir, history_url, lambda connection: queries.deployments(connection, wanted))
-    _print(found, json_, "no deployments", ("deployed", "model", "version", "by", "type"), rows.deployment)
+    wanted = wanted_of(model, version, since, until, limit)
+    found = asked(state_dir, history_url, lambda connection: queries.deployments(connection, wanted))
+    print_found(found, json_, "no deployments", ("deployed", "model", "version", "by", "type"), rows.deployment)
 
 
 @app.command()
@@ -131,11 +123,11 @@ def predictions(
     from app.history import queries
     from app.history.wanted import WantedPredictions
 
-    wanted = _wanted(model, version, since, until, limit, WantedPredictions, prediction_id=prediction_id,
-                     prediction=label, feedback=feedback, wrong=wrong)  # fmt: skip
-    found = _asked(state_dir, history_url, lambda connection: queries.predictions(connection, wanted))
+    wanted = wanted_of(model, version, since, until, limit, WantedPredictions, prediction_id=prediction_id,
+                       prediction=label, feedback=feedback, wrong=wrong)  # fmt: skip
+    found = asked(state_dir, history_url, lambda connection: queries.predictions(connection, wanted))
     header = ("time", "model", "version", "id", "prediction", "probability", "truth")
-    _print(found, json_, "no predictions", header, rows.prediction)
+    print_found(found, json_, "no predictions", header, rows.prediction)
 
 
 @app.command()
@@ -160,10 +152,10 @@ def performance(
     """
     from app.history import queries
 
-    wanted = _wanted(model, version, since, until, limit)
-    found = _asked(state_dir, history_url, lambda connection: queries.performance(connection, wanted))
+    wanted = wanted_of(model, version, since, until, limit)
+    found = asked(state_dir, history_url, lambda connection: queries.performance(connection, wanted))
     header = ("model", "version", "predictions", "with truth", "average", "probability", "error", "wrong", "last")
-    _print(found, json_, "no predictions", header, rows.performance)
+    print_found(found, json_, "no predictions", header, rows.performance)
 
 
 @app.command()
@@ -191,42 +183,9 @@ def drift(
     from app.history import queries
     from app.history.wanted import WantedChecks
 
-    wanted = _wanted(model, version, since, until, limit, WantedChecks, kind=kind.value, detected=detected, every=every,
-                     report=report and json_)  # fmt: skip
-    found = _asked(state_dir, history_url, lambda connection: queries.drift_checks(connection, wanted))
-    _print(found, json_, "no checks", ("window's end", "model", "version", "n", "found", "share", "which"), rows.check)
-
-
-def _wanted(
-    model: str | None, version: str | None, since: str | None, until: str | None, limit: int,
-    which: Callable[..., Any] | None = None, **more: object,
-) -> Any:  # fmt: skip
-    from app.history.wanted import Wanted
-
-    try:
-        return (which or Wanted)(
-            model=model, model_version=version, since=moment_of("--since", since), until=moment_of("--until", until),
-            limit=limit, **more,
-        )  # fmt: skip
-    except ValueError as error:
-        raise Trouble(f"{error}") from None
-
-
-def _asked(state_dir: Path | None, history_url: str | None, ask: Callable[[Connection], list[Any]]) -> list[Any]:
-    from app.history_setup import history_of
-
-    settings = settings_of(state_dir=state_dir, history_url=history_url)
-    with closing(history_of(settings)) as history, history.reading() as connection:
-        return ask(connection)
-
-
-def _print(
-    found: list[Any], as_json: bool, none: str, header: Iterable[str], row: Callable[[Any], tuple[str, ...]]
-) -> None:
-    if as_json:
-        for one in found:
-            print_json(one)
-    elif found:
-        print_table(header, map(row, found))
-    else:
-        print(none)
+    wanted = wanted_of(model, version, since, until, limit, WantedChecks, kind=kind.value, detected=detected,
+                       every=every, report=report and json_)  # fmt: skip
+    found = asked(state_dir, history_url, lambda connection: queries.drift_checks(connection, wanted))
+    print_found(
+        found, json_, "no checks", ("window's end", "model", "version", "n", "found", "share", "which"), rows.check
+    )

@@ -42,6 +42,17 @@ def check(one: answers.DriftCheck) -> tuple[str, ...]:
     return *window, found, _number(one.share), ", ".join(one.named)
 
 
+def alert(one: answers.RecordedAlert) -> tuple[str, ...]:
+    """Time, status, level, rule, alert, id."""
+    return _time(one.emitted_at), one.status, one.level, one.rule, one.title, one.alert_id
+
+
+def delivery(one: answers.RecordedDelivery) -> tuple[str, ...]:
+    """Time, channel, outcome, attempts, alert, why, detail."""
+    told = (_time(one.delivered_at), one.channel, one.outcome, str(one.attempts))
+    return *told, one.title or one.alert_id, one.reason, one.detail
+
+
 def _time(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Row
 
-from topics.events import Scalar
+from topics.events import AlertStatus, Level, Scalar
 
 T = TypeVar("T", bound=Struct)
 
@@ -99,6 +99,48 @@ class DriftCheck(Struct, frozen=True, kw_only=True):
     report: dict[str, Any] | None = None
 
 
+class RecordedAlert(Struct, frozen=True, kw_only=True):
+    """One transition of one alert. `alert_id` names the transition, `fingerprint` the alert.
+
+    `model` and `model_version` are empty where the alert is about none.
+    """
+
+    alert_id: str
+    fingerprint: str
+    status: AlertStatus
+    level: Level
+    rule: str
+    model: str
+    model_version: str
+    title: str
+    message: str
+    labels: dict[str, str]
+    evidence: dict[str, Any]
+    started_at: datetime
+    ended_at: datetime | None
+    emitted_at: datetime
+
+
+class RecordedDelivery(Struct, frozen=True, kw_only=True):
+    """One alert told through one channel, or given up.
+
+    `model`, `model_version` and `title` are the alert's: null where the history does not have it.
+    """
+
+    alert_id: str
+    fingerprint: str
+    notification_id: str
+    channel: str
+    outcome: Literal["delivered", "failed"]
+    attempts: int
+    reason: str
+    detail: str
+    delivered_at: datetime
+    model: str | None
+    model_version: str | None
+    title: str | None
+
+
 def training_run_of(row: Row[Any]) -> TrainingRun:
     """A row of `training_runs`."""
     return _answer(TrainingRun, row, metrics=_json(row.metrics), parameters=_json(row.parameters))
@@ -113,6 +155,16 @@ def drift_check_of(row: Row[Any]) -> DriftCheck:
     """A row of `drift_checks`, with its report where that was asked for."""
     report = row._mapping.get("report")
     return _answer(DriftCheck, row, named=_json(row.named), report=None if report is None else _json(report))
+
+
+def alert_of(row: Row[Any]) -> RecordedAlert:
+    """A row of `alerts`."""
+    return _answer(RecordedAlert, row, labels=_json(row.labels), evidence=_json(row.evidence))
+
+
+def delivery_of(row: Row[Any]) -> RecordedDelivery:
+    """A row of `deliveries`, with its alert's model and title."""
+    return _answer(RecordedDelivery, row)
 
 
 def prediction_of(row: Row[Any]) -> Prediction:

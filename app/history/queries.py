@@ -6,21 +6,40 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, and_, case, func, select
+from sqlalchemy import Connection, FromClause, Row, and_, case, func, select
 
 from app.history.answers import (
     Deployment,
     DriftCheck,
     Prediction,
+    RecordedAlert,
+    RecordedDelivery,
     TrainingRun,
     VersionPerformance,
+    alert_of,
+    delivery_of,
     deployment_of,
     drift_check_of,
     prediction_of,
     training_run_of,
 )
-from app.history.tables import DRIFT_CHECKS, MODEL_DEPLOYMENTS, PREDICTION_DAYS, PREDICTIONS, TRAINING_RUNS
-from app.history.wanted import Wanted, WantedChecks, WantedPredictions
+from app.history.tables import (
+    ALERTS,
+    DELIVERIES,
+    DRIFT_CHECKS,
+    MODEL_DEPLOYMENTS,
+    PREDICTION_DAYS,
+    PREDICTIONS,
+    TRAINING_RUNS,
+)
+from app.history.wanted import Wanted, WantedAlerts, WantedChecks, WantedDeliveries, WantedPredictions
+
+TOLD = (
+    select(*DELIVERIES.c, ALERTS.c.model, ALERTS.c.model_version, ALERTS.c.title)
+    .select_from(DELIVERIES.outerjoin(ALERTS, DELIVERIES.c.alert_id == ALERTS.c.alert_id))
+    .subquery("told")
+)
+"""Deliveries with what they told of; an alert may be gone, or come later."""
 
 
 def training_runs(connection: Connection, wanted: Wanted) -> list[TrainingRun]:
@@ -31,6 +50,16 @@ def training_runs(connection: Connection, wanted: Wanted) -> list[TrainingRun]:
 def deployments(connection: Connection, wanted: Wanted) -> list[Deployment]:
     """Model versions that went into service."""
     return list(map(deployment_of, _newest(connection, MODEL_DEPLOYMENTS, "deployed_at", wanted)))
+
+
+def alerts(connection: Connection, wanted: WantedAlerts) -> list[RecordedAlert]:
+    """Transitions of alerts, by when they were raised or resolved."""
+    return list(map(alert_of, _newest(connection, ALERTS, "emitted_at", wanted)))
+
+
+def deliveries(connection: Connection, wanted: WantedDeliveries) -> list[RecordedDelivery]:
+    """What was told of alerts, or given up."""
+    return list(map(delivery_of, _newest(connection, TOLD, "delivered_at", wanted)))
 
 
 def predictions(connection: Connection, wanted: WantedPredictions) -> list[Prediction]:
@@ -89,7 +118,7 @@ def _is_revised() -> Any:
     return select(later.c.revision).where(*window, later.c.revision > own.revision).exists()
 
 
-def _newest(connection: Connection, table: Table, moment: str, wanted: Wanted) -> Sequence[Row[Any]]:
+def _newest(connection: Connection, table: FromClause, moment: str, wanted: Wanted) -> Sequence[Row[Any]]:
     asked = select(table).where(*wanted.conditions(table, moment))
     return connection.execute(asked.order_by(table.c[moment].desc()).limit(wanted.limit)).all()
 

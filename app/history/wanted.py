@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import ColumnElement, FromClause
 
 from app.history.tables import DRIFT_CHECKS, PREDICTIONS
+from topics.events import AlertStatus, Level
 
 FIRST_YEAR, LAST_YEAR = 1970, 2100
 
@@ -35,7 +36,7 @@ class Wanted:
             if isinstance(value, datetime) and not FIRST_YEAR < value.year < LAST_YEAR:
                 raise ValueError(f"{name}: must be between {FIRST_YEAR} and {LAST_YEAR}")
 
-    def conditions(self, table: Table, moment: str) -> list[ColumnElement[bool]]:
+    def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
         """The rows of a table whose time is in the column `moment`."""
         columns = table.c
         found: list[ColumnElement[bool]] = []
@@ -59,7 +60,7 @@ class WantedPredictions(Wanted):
     feedback: bool | None = None
     wrong: bool | None = None
 
-    def conditions(self, table: Table = PREDICTIONS, moment: str = "predicted_at") -> list[ColumnElement[bool]]:
+    def conditions(self, table: FromClause = PREDICTIONS, moment: str = "predicted_at") -> list[ColumnElement[bool]]:
         """The rows of `predictions`."""
         columns, found = table.c, super().conditions(table, moment)
         if self.prediction_id is not None:
@@ -85,12 +86,43 @@ class WantedChecks(Wanted):
     every: bool = False
     report: bool = False
 
-    def conditions(self, table: Table = DRIFT_CHECKS, moment: str = "window_end") -> list[ColumnElement[bool]]:
+    def conditions(self, table: FromClause = DRIFT_CHECKS, moment: str = "window_end") -> list[ColumnElement[bool]]:
         """The rows of `drift_checks`."""
         found = [table.c.kind == self.kind, *super().conditions(table, moment)]
         if self.detected is not None:
             found.append(table.c.detected.is_(self.detected))
         return found
+
+
+@dataclass(frozen=True)
+class WantedAlerts(Wanted):
+    """Also: one transition, those of a status, a level or a rule."""
+
+    alert_id: str | None = None
+    status: AlertStatus | None = None
+    level: Level | None = None
+    rule: str | None = None
+
+    def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
+        """The rows of `alerts`."""
+        return super().conditions(table, moment) + _equal(self, table, "alert_id", "status", "level", "rule")
+
+
+@dataclass(frozen=True)
+class WantedDeliveries(Wanted):
+    """Also: those of one transition, of a channel, delivered or given up."""
+
+    alert_id: str | None = None
+    channel: str | None = None
+    outcome: Literal["delivered", "failed"] | None = None
+
+    def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
+        """The rows of `deliveries`, with their alerts' models."""
+        return super().conditions(table, moment) + _equal(self, table, "alert_id", "channel", "outcome")
+
+
+def _equal(wanted: Wanted, table: FromClause, *names: str) -> list[ColumnElement[bool]]:
+    return [table.c[name] == value for name in names if (value := getattr(wanted, name)) is not None]
 
 
 def _utc(moment: datetime) -> datetime:

@@ -6,11 +6,12 @@ import json
 import random
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import Connection, event, text
 from typer.testing import CliRunner, Result
@@ -20,11 +21,13 @@ from api.services import Services
 from app.cli import app
 from app.commands.common import Trouble
 from app.history import History, queries
-from app.history.wanted import Wanted, WantedChecks, WantedPredictions
+from app.history.wanted import Wanted, WantedAlerts, WantedChecks, WantedDeliveries, WantedPredictions
 from app.runtime.settings import load_settings
 from tests.history_stream import AT, ISO, Stream, prediction
+from tests.unit.notifications import alert_event
 from tests.unit.reports import drift_report, end_of, performance_report
 from topics import registry
+from topics.events import AlertEvent, DeliveryEvent
 
 N = 300
 RUN = {
@@ -53,6 +56,42 @@ def made() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return events, truths
 
 
+def raised() -> list[AlertEvent]:
+    """Transitions of two models, in the order in which they came."""
+    drift = alert_event("a0", level="critical", fingerprint="drift")
+    labels = {"model": "churn", "model_version": "3"}
+    traffic = alert_event("a1", rule="traffic", labels=labels, level="warning", fingerprint="traffic")
+    over = alert_event("a2", status="resolved", fingerprint="drift", ended_at=drift.started_at + timedelta(hours=1))
+    later = alert_event("a3", labels=drift.labels | {"model_version": "4"}, fingerprint="later")
+    return [
+        msgspec.structs.replace(one, emitted_at=one.emitted_at + timedelta(minutes=i))
+        for i, one in enumerate((drift, traffic, over, later))
+    ]
+
+
+def told() -> list[DeliveryEvent]:
+    """What was told of them, and of an alert that the history does not have."""
+    alerts = raised()
+    what: list[tuple[AlertEvent, str, Literal["delivered", "failed"]]] = [
+        (alerts[0], "slack", "delivered"), (alerts[0], "email", "failed"), (alerts[1], "slack", "delivered"),
+        (alert_event("gone"), "slack", "delivered"),
+    ]  # fmt: skip
+    return [
+        DeliveryEvent(
+            alert_id=alert.alert_id,
+            fingerprint=alert.fingerprint,
+            channel=channel,
+            outcome=outcome,
+            attempts=i + 1,
+            detail="HTTP 200",
+            delivered_at=alerts[-1].emitted_at + timedelta(seconds=i),
+            notification_id=f"n{i}",
+            reason="first",
+        )
+        for i, (alert, channel, outcome) in enumerate(what)
+    ]
+
+
 def filled(history: History) -> Stream:
     stream = Stream(history)
     events, truths = made()
@@ -60,6 +99,8 @@ def filled(history: History) -> Stream:
     stream.write(registry.FEEDBACK, *truths)
     stream.write(registry.TRAINING_RUNS, RUN, {**RUN, "run_id": "r0", "finished_at": "2026-02-01T12:00:00Z"})
     stream.write(registry.DEPLOYMENTS, DEPLOYED, {**DEPLOYED, "model": "price", "deployed_at": "2026-03-02T00:00:00Z"})
+    stream.write(registry.ALERTS, *raised())
+    stream.write(registry.DELIVERIES, *told())
     stream.write(
         registry.REPORTS, *(drift_report(i) for i in range(5)), drift_report(2, revision=2, drift_detected=True),
         performance_report(1),
@@ -146,6 +187,66 @@ def test_trainings_and_deployments_come_newest_first(history: History) -> None:
     assert ask(history, queries.training_runs, Wanted(until=datetime(2026, 1, 1, tzinfo=UTC))) == []
 
 
+def test_alerts_are_found_by_every_filter(history: History) -> None:
+    filled(history)
+
+    def check(keep: Callable[[AlertEvent], bool], **wanted: Any) -> None:
+        found = ask(history, queries.alerts, WantedAlerts(**wanted))
+        expected = [one for one in reversed(raised()) if keep(one)]
+        assert 0 < len(expected) < 4 or not wanted
+        assert [
+            (one.alert_id, one.fingerprint, one.status, one.level, one.rule, one.labels, one.evidence, one.started_at,
+             one.ended_at, one.emitted_at) for one in found
+        ] == [
+            (one.alert_id, one.fingerprint, one.status, one.level, one.rule, one.labels, one.evidence, one.started_at,
+             one.ended_at, one.emitted_at) for one in expected
+        ]  # fmt: skip
+        assert {(one.model, one.model_version) for one in found} == {
+            (one.labels["model"], one.labels["model_version"]) for one in expected
+        }
+
+    second = raised()[1].emitted_at
+    check(lambda one: True)
+    check(lambda one: one.labels["model"] == "income", model="income")
+    check(lambda one: one.alert_id in ("a0", "a2"), model="income", model_version="3")
+    check(lambda one: one.emitted_at >= second, since=second)
+    check(lambda one: one.emitted_at < second, until=second)
+    check(lambda one: one.alert_id == "a2", alert_id="a2")
+    check(lambda one: one.status == "resolved", status="resolved")
+    check(lambda one: one.level == "critical", level="critical")
+    check(lambda one: one.rule == "traffic", rule="traffic")
+    assert [one.alert_id for one in ask(history, queries.alerts, WantedAlerts(limit=2))] == ["a3", "a2"]
+
+
+def test_deliveries_are_found_by_every_filter_with_what_they_told_of(history: History) -> None:
+    filled(history)
+    known = {one.alert_id: one for one in raised()}
+
+    def check(keep: Callable[[DeliveryEvent], bool], **wanted: Any) -> None:
+        found = ask(history, queries.deliveries, WantedDeliveries(**wanted))
+        expected = [one for one in reversed(told()) if keep(one)]
+        assert 0 < len(expected) < 4 or not wanted
+        assert [(one.notification_id, one.channel, one.outcome, one.attempts, one.delivered_at) for one in found] == [
+            (one.notification_id, one.channel, one.outcome, one.attempts, one.delivered_at) for one in expected
+        ]
+        for one in found:
+            alert = known.get(one.alert_id)
+            assert one.title == (alert and alert.title)
+            assert one.model == (alert and alert.labels["model"])
+            assert one.model_version == (alert and alert.labels["model_version"])
+
+    third = told()[2].delivered_at
+    check(lambda one: True)
+    check(lambda one: one.alert_id == "a0", model="income")
+    check(lambda one: one.alert_id == "a1", model="churn", model_version="3")
+    check(lambda one: one.delivered_at >= third, since=third)
+    check(lambda one: one.delivered_at < third, until=third)
+    check(lambda one: one.alert_id == "a0", alert_id="a0")
+    check(lambda one: one.channel == "slack", channel="slack")
+    check(lambda one: one.outcome == "failed", outcome="failed")
+    assert len(ask(history, queries.deliveries, WantedDeliveries(limit=2))) == 2
+
+
 @pytest.mark.parametrize(
     ("wanted", "field"),
     [
@@ -173,6 +274,12 @@ QUESTIONS: list[tuple[Callable[..., list[Any]], Wanted, str]] = [
     (queries.training_runs, Wanted(model="churn", model_version="3"), "ix_training_runs_version"),
     (queries.deployments, Wanted(), "ix_model_deployments_deployed"),
     (queries.deployments, Wanted(model="churn", model_version="3"), "pk_model_deployments"),
+    (queries.alerts, WantedAlerts(), "ix_alerts_emitted"),
+    (queries.alerts, WantedAlerts(model="churn", model_version="3"), "ix_alerts_version"),
+    (queries.alerts, WantedAlerts(alert_id="a1"), "pk_alerts"),
+    (queries.deliveries, WantedDeliveries(), "ix_deliveries_delivered"),
+    (queries.deliveries, WantedDeliveries(alert_id="a1"), "pk_deliveries"),
+    (queries.deliveries, WantedDeliveries(model="churn", model_version="3"), "_deliveries"),
 ]
 
 
@@ -227,6 +334,11 @@ def test_the_command_line_prints_it(state_dir: Path) -> None:
     assert answer.exit_code == 0, answer.output
     found = [json.loads(line) for line in answer.stdout.splitlines()]
     assert [one["model"] for one in found] == ["churn", "churn"]
+    answer = driftline("alerts", "--level", "critical", "--status", "firing", "--json", folder=state_dir)
+    assert [json.loads(line)["alert_id"] for line in answer.stdout.splitlines()] == ["a0"]
+    failed = driftline("deliveries", "--outcome", "failed", folder=state_dir).stdout.splitlines()
+    assert failed[0].split()[:3] == ["time", "channel", "outcome"]
+    assert [line.split()[2:4] for line in failed[1:]] == [["email", "failed"]]
     table = driftline("performance", folder=state_dir).stdout.splitlines()
     assert table[0].split()[:3] == ["model", "version", "predictions"]
     assert len(table) == 4
@@ -253,6 +365,10 @@ async def test_the_api_answers_it_and_says_what_is_wrong(state_dir: Path, tmp_pa
         assert len((await http.get("/history/drift", params={"every": True})).json()["drift"]) == 6
         assert len((await http.get("/history/training")).json()["training"]) == 2
         assert len((await http.get("/history/deployments")).json()["deployments"]) == 2
+        (critical,) = (await http.get("/history/alerts", params={"level": "critical"})).json()["alerts"]
+        assert (critical["alert_id"], critical["evidence"]) == ("a0", {"n": 1000})
+        given_up = (await http.get("/history/deliveries", params={"alert_id": "a0", "outcome": "failed"})).json()
+        assert [one["channel"] for one in given_up["deliveries"]] == ["email"]
         for wrong in ({"model_version": "3"}, {"limit": 0}, {"since": "0001-01-01T00:00:00+14:00"}, {"model": "\0"}):
             refused = await http.get("/history/predictions", params=wrong)
             assert refused.status_code == 422, wrong

@@ -96,6 +96,8 @@ def test_every_command_is_known() -> None:
         "contract write",
         "demo",
         "history",
+        "history alerts",
+        "history deliveries",
         "history deployments",
         "history drift",
         "history export",

@@ -17,6 +17,7 @@ from tests.unit.command_lines import parse
 
 PAGE = (Path(__file__).parents[2] / "docs" / "history.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+ASKED = ("predictions", "performance", "drift", "alerts", "deliveries", "training", "deployments")
 TYPED = [line for kind, text in BLOCKS if not kind for line in text.splitlines() if line.startswith("driftline ")]
 
 
@@ -42,7 +43,7 @@ def test_every_piece_of_settings_can_be_used(text: str, tmp_path: Path) -> None:
 
 def test_the_endpoints_are_there() -> None:
     paths = set(create_app(load_settings(model_path=None)).openapi()["paths"])
-    named = {f"/history/{name}" for name in ("predictions", "performance", "drift", "training", "deployments")}
+    named = {f"/history/{name}" for name in ASKED}
     assert named <= paths
     (asked,) = re.findall(r"curl '([^']+)'", PAGE)
     assert urlsplit(asked).path in paths
