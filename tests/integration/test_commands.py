@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import termios
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +34,33 @@ from topics.registry import ALERTS, REPORTS
 
 def command_of(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "app.cli", *arguments]
+
+
+@contextmanager
+def on_a_terminal(
+    settings: Settings, *arguments: str
+) -> Iterator[tuple[Callable[[str], str], subprocess.Popen[bytes]]]:
+    """A command on a terminal of 80 by 24; what it has written there, once that has some words."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    env = environment(settings) | {"TERM": "xterm-256color"}
+    process = subprocess.Popen(command_of(*arguments), stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    written = b""
+
+    def seen(words: str) -> str:
+        nonlocal written
+        while words not in (text := written.decode("utf-8", "ignore")):
+            assert select.select([ours], [], [], 30)[0], text
+            written += os.read(ours, 65536)
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+
+    try:
+        yield seen, process
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
 
 
 def driftline(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -164,8 +195,12 @@ async def test_top_and_report_tell_what_the_stream_has_found(settings: Settings,
     (model,) = told["models"]
     assert (model["model"], model["state"], model["drift_share"]) == (stream.MODEL, "drifting", 0.5)
     once = driftline(settings, "top", "--once").stdout
-    assert "1 of 1 model versions need attention" in once
-    assert re.search(r"drifting +stream +1 +█+ +50%", once)
+    assert "1 of 1 model versions needs attention" in once
+    assert re.search(r"drifting +stream 1 +█+ +50%", once)
+    with on_a_terminal(settings, "top") as (seen, process):
+        assert re.search(r"drifting.* stream 1 +█+ +50%", seen("50%"))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
     named = ("report", "--model", stream.MODEL, "--version", stream.VERSION, "--html", str(tmp_path / "page.html"))
     newest = json.loads(driftline(settings, *named, "--json").stdout)
     assert newest["window_end"] == "2017-05-01T02:00:00Z"

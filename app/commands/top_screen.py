@@ -1,0 +1,163 @@
+"""What `driftline top` draws: one screen of text, as wide and as high as the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from app.commands.top import ORDER
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from api.glance import ModelSummary
+    from api.workers import Monitored
+    from topics.events import AlertEvent
+
+MOST_ALERTS = 8
+FRAME = 7
+"""Lines of a screen that are neither rows of models nor alerts."""
+STYLES = {
+    "alerting": "bold red", "degraded": "red", "drifting": "yellow", "healthy": "green", "critical": "bold red",
+    "error": "red", "warning": "yellow",
+}  # fmt: skip
+BAR = 10
+GAP = 2
+NARROWEST = 16
+"""Of a column that gives way to others."""
+ELASTIC = ("model", "features")
+NUMBERS = ("reference", "estimated", "rows", "truth")
+REGISTER = """Say what is normal: driftline register --model M --version V --reference FILE
+Only want to see it work? driftline demo"""
+
+
+def screen(
+    summaries: list[ModelSummary],
+    firing: list[AlertEvent],
+    monitored: Monitored,
+    now: datetime,
+    size: tuple[int, int | None],
+    trouble: str = "",
+) -> RenderableType:
+    """All of it, within so many columns and lines (None: as many as it takes). `trouble`: why it may be old."""
+    width, height = size
+    told = firing[:MOST_ALERTS]
+    most = len(summaries) if height is None else max(3, height - FRAME - len(told) - (len(firing) > len(told)))
+    bad = sum(one.state in ORDER[:3] for one in summaries)
+    needs = (
+        f"{bad} of {len(summaries)} model versions need{'s' * (bad == 1)} attention"
+        if bad
+        else "no model needs attention"
+    )
+    parts = [
+        Text(f"driftline  {now.astimezone():%H:%M:%S}  {needs if summaries else 'no model is registered'}", "bold")
+    ]
+    parts.append(Text(trouble, style="bold red") if trouble else Text(_workers(monitored), style="dim"))
+    body: list[RenderableType] = [Text(), _table(summaries[:most], width)] if summaries else [Text(), Text(REGISTER)]
+    if len(summaries) > most:
+        body.append(Text(f"and {len(summaries) - most} more, none of them worse", style="dim"))
+    alerts = [Text(), Text(f"{len(firing)} firing" if firing else "no alert is firing", style="bold")]
+    alerts += [_alert(alert) for alert in told]
+    if len(firing) > len(told):
+        alerts.append(Text(f"and {len(firing) - len(told)} more: driftline alerts list", style="dim"))
+    for line in (*parts, *alerts):
+        line.no_wrap, line.overflow = True, "ellipsis"
+    return Group(*parts, *body, *alerts)
+
+
+def _alert(alert: AlertEvent) -> Text:
+    line = Text(f"{alert.level:<9}", style=STYLES.get(alert.level, ""))
+    return line.append(f"{alert.started_at.astimezone():%Y-%m-%d %H:%M}  {alert.title}", style="default")
+
+
+def _workers(monitored: Monitored) -> str:
+    if not monitored.workers:
+        return "no worker has reported in the last day: driftline worker"
+    there = [worker for worker in monitored.workers if not worker.silent]
+    dead = sum(letters.count for letters in monitored.dead_letters)
+    waiting = sum(monitored.lag.values())
+    silent = len(monitored.workers) - len(there)
+    return (
+        f"{len(there)} worker{'' if len(there) == 1 else 's'} at work{f', {silent} silent' if silent else ''}, "
+        f"{waiting:,} records waiting, behind by {monitored.behind_seconds:.0f} s, {dead:,} dead letters"
+    )
+
+
+class Column(NamedTuple):
+    """One of the table's. `rank`: the higher it is, the earlier it makes room for others."""
+
+    name: str
+    rank: int
+    cells: list[Text]
+
+
+def _table(summaries: list[ModelSummary], width: int) -> Table:
+    """As many of the columns as there is room for, what matters most first."""
+    columns = _columns(summaries)
+    widths = _widths(columns, width)
+    shown = [column for column in columns if column.name in widths]
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
+    for name, _, _ in shown:
+        table.add_column(name, justify="right" if name in NUMBERS else "left", width=widths[name], no_wrap=True)
+    for cells in zip(*(column.cells for column in shown), strict=True):
+        table.add_row(*cells)
+    return table
+
+
+def _columns(summaries: list[ModelSummary]) -> list[Column]:
+    ends = [None if one.window_end is None else one.window_end.astimezone() for one in summaries]
+    return [
+        Column("state", 0, [Text(one.state, style=STYLES.get(one.state, "dim")) for one in summaries]),
+        Column("model", 0, [Text(f"{one.model} {one.model_version}") for one in summaries]),
+        Column("drifted", 1, [Text(_share(one)) for one in summaries]),
+        Column("features", 4, [Text(_drifted(one)) for one in summaries]),
+        Column("metric", 2, [Text(_measured(one), style="red" if one.degraded else "") for one in summaries]),
+        Column("reference", 5, [Text(_number(one.baseline)) for one in summaries]),
+        Column("estimated", 6, [Text(_number(one.estimated)) for one in summaries]),
+        Column("rows", 7, [Text("" if one.n is None else f"{one.n:,}") for one in summaries]),
+        Column("truth", 8, [Text("" if one.coverage is None else f"{one.coverage:.0%}") for one in summaries]),
+        Column("last window", 3, [Text("" if end is None else f"{end:%Y-%m-%d %H:%M}") for end in ends]),
+    ]
+
+
+def _widths(columns: list[Column], width: int) -> dict[str, int]:
+    """Those of the columns that there is room for."""
+    wanted = {column.name: max(len(column.name), *(cell.cell_len for cell in column.cells)) for column in columns}
+    widths: dict[str, int] = {}
+    left = width + GAP
+    for column in sorted(columns, key=lambda column: column.rank):
+        least = min(wanted[column.name], NARROWEST) if column.name in ELASTIC else wanted[column.name]
+        if GAP + least > left:
+            break
+        widths[column.name] = least
+        left -= GAP + least
+    for name in ELASTIC:
+        if name in widths:
+            more = min(left, wanted[name] - widths[name])
+            widths[name] += more
+            left -= more
+    return widths
+
+
+def _share(one: ModelSummary) -> str:
+    if one.drift_share is None:
+        return ""
+    if not one.sufficient:
+        return "too few"
+    return f"{'█' * round(one.drift_share * BAR):<{BAR}} {one.drift_share:>4.0%}"
+
+
+def _drifted(one: ModelSummary) -> str:
+    more = one.drifted_count - len(one.drifted[:3])
+    return ", ".join(one.drifted[:3]) + (f" and {more} more" if more > 0 else "")
+
+
+def _measured(one: ModelSummary) -> str:
+    return "" if one.value is None else f"{one.metric} {one.value:.3f}{' ↓' if one.degraded else ''}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
