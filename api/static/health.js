@@ -5,6 +5,8 @@ import { chartHost, node } from "./dom.js";
 import { card, code, empty, facts, head, keys, pill, when } from "./parts.js";
 import { count, length, moment, plural, wholeTicks } from "./words.js";
 
+const SILENT_MS = 60000; // as in api/workers.py
+
 export const title = () => "Health";
 
 export const load = () => read("/monitor");
@@ -15,12 +17,12 @@ export function draw(data) {
   const there = data.workers.filter((w) => !w.silent);
   const dead = data.dead_letters.reduce((sum, one) => sum + one.count, 0);
   const waiting = Object.values(data.lag).reduce((sum, n) => sum + n, 0);
-  const parts = [head("head", "Health", { about: data.workers.length ? `${plural(there.length, "worker")} at work` : "no worker has reported yet" })];
+  const parts = [head("head", "Health", { about: data.workers.length ? there.length ? `${plural(there.length, "worker")} at work` : "no worker is at work: driftline worker starts one" : "no worker has reported yet" })];
   if (!data.workers.length) parts.push(empty("none", "No worker has reported in the last day", "Workers count and judge; without one nothing happens. Each says how it does every 15 seconds while it has something to read.", code("driftline up        # Kafka, a worker and the API on this machine\ndriftline worker    # one more worker")));
   else parts.push(facts("facts", [
-    ["Workers", String(there.length), there.length < data.workers.length ? `${plural(data.workers.length - there.length, "other")} silent` : "all report", there.length ? null : "bad"],
-    ["Records waiting", count(waiting), Object.entries(data.lag).map(([topic, n]) => `${topic} ${count(n)}`).join(", ") || "nothing waits"],
-    ["Behind by", length(data.behind_seconds), "age of the oldest record being read", data.behind_seconds > 60 ? "bad" : null],
+    ["Workers", String(there.length), there.length < data.workers.length ? `${count(data.workers.length - there.length)} silent` : "all report", there.length ? null : "bad"],
+    ["Records waiting", there.length ? count(waiting) : null, !there.length ? "no worker says so" : Object.entries(data.lag).map(([topic, n]) => `${topic} ${count(n)}`).join(", ") || "nothing waits"],
+    ["Behind by", there.length ? length(data.behind_seconds) : null, there.length ? "age of the oldest record being read" : "no worker says so", data.behind_seconds > 60 ? "bad" : null],
     ["Dead letters", count(dead), "as far back as reports are kept", dead ? "warn" : null],
   ]), workers(data.workers));
   if (data.over_time.length > 1) parts.push(overTime(data.over_time));
@@ -33,16 +35,28 @@ function workers(list) {
     node("thead", {}, node("tr", {}, [["Worker"], ["State"], ["Records a second", "number"], ["Waiting", "number"], ["Behind by", "number"]].map(([words, kind]) => node("th", { scope: "col", class: kind }, words)))),
     node("tbody", {}, list.map((w) => node("tr", { "data-key": `${w.group} ${w.worker}` },
       node("th", { scope: "row" }, w.worker, node("small", {}, `group ${w.group}`)),
-      node("td", {}, w.silent ? pill("warning", "silent") : pill("healthy", "at work"), node("small", {}, "said so ", when(w.at))),
+      node("td", {}, w.silent ? pill("warning", "silent") : pill("healthy", "at work"), node("small", {}, w.silent ? "last heard " : "said so ", when(w.at))),
       node("td", { class: "number", "data-name": "a second" }, count(Math.round(w.rate))), node("td", { class: "number", "data-name": "waiting" }, count(Object.values(w.lag).reduce((sum, n) => sum + n, 0))),
       node("td", { class: "number", "data-name": "behind by" }, length(w.behind_seconds)))))));
 }
 
-function overTime(given) {
+// What each worker has said last, together: they do not speak at the same moment.
+function together(given) {
+  const last = new Map();
+  return given.map(({ at, worker, records }) => {
+    const time = Date.parse(at);
+    last.set(worker, { time, records });
+    const there = [...last.values()].filter((one) => time - one.time < SILENT_MS);
+    return { at, records: there.reduce((sum, one) => sum + one.records, 0) };
+  });
+}
+
+function overTime(each) {
+  const given = together(each);
   const most = Math.max(1, ...given.map((one) => one.records));
   const data = { name: "Records waiting over time", ends: given.map((one) => Date.parse(one.at)), marks: [], chosen: null,
-    panels: [{ name: "Records waiting, by report", tall: 110, low: 0, high: most * 1.05, ticks: wholeTicks(0, most, 3), words: count, lines: [{ kind: "share", words: "Records waiting", area: true, values: given.map((one) => one.records) }] }] };
-  return card("lag", "Lag over time", null, chartHost("time", "lag", data), keys(["share", "Records still to be read when a worker reported"]));
+    panels: [{ name: "Records waiting, of all workers", tall: 110, low: 0, high: most * 1.05, ticks: wholeTicks(0, most, 3), words: count, lines: [{ kind: "share", words: "Records waiting", area: true, values: given.map((one) => one.records) }] }] };
+  return card("lag", "Lag over time", null, chartHost("time", "lag", data), keys(["share", "Records still to be read, as the workers have said last"]));
 }
 
 function deadLetters(given) {

@@ -58,7 +58,7 @@ function row(m) {
       node("span", { class: "who" }, node("b", {}, m.model), node("small", {}, `version ${m.model_version}`)),
       node("span", { class: "what" }, statePill(m.state), m.firing ? node("small", {}, plural(m.firing, "alert"), " firing") : null),
       node("span", { class: "drifted" }, spark(m.recent, { high: 0.2, limit: m.drift_threshold }),
-        node("span", {}, node("b", {}, waiting ? "–" : m.sufficient ? percent(m.drift_share) : "too few"), node("small", {}, drifted(m)))),
+        node("span", {}, node("b", {}, waiting || !m.sufficient ? "–" : percent(m.drift_share)), node("small", {}, waiting ? "" : m.sufficient ? drifted(m) : "too few to judge"))),
       node("span", { class: "metric" }, performance(m)),
       node("span", { class: "n" }, node("b", {}, count(m.n)), node("small", {}, none(m.coverage) ? "" : `${percent(m.coverage)} with truth`)),
       node("span", { class: "when" }, waiting ? node("small", {}, "no window yet") : when(m.window_end))));

@@ -64,7 +64,7 @@ export function ago(time) {
 export function ticksOfTime(first, last, wanted) {
   const days = (last - first) / 86400000;
   const form = days > 300 ? { month: "short", year: "numeric" } : days > 4 ? { day: "numeric", month: "short" }
-    : days > 0.8 ? { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit" };
+    : days > 0.8 ? { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit", ...(days < 0.01 ? { second: "2-digit" } : {}) };
   const words = new Intl.DateTimeFormat("en-GB", form);
   return Array.from({ length: wanted + 1 }, (_, i) => first + ((last - first) * i) / wanted).map((at) => [at, words.format(at)]);
 }

@@ -101,7 +101,7 @@ def _plan() -> dict[str, object]:
     mixed = [(p + q) / 2 for p, q in zip(reference, current, strict=True)]
     divergence = sum(_bits(p, m) + _bits(q, m) for p, q, m in zip(reference, current, mixed, strict=True)) / 2
     words = [
-        ", ".join(f"{name} {share:.1%}" for name, share in zip(at, shares, strict=True))
+        ", ".join(f"{name}: {share:.1%}" for name, share in zip(at, shares, strict=True))
         for shares in (reference, current)
     ]
     return _feature(

@@ -19,12 +19,12 @@ def numeric_words(median: str, mean: float | None) -> str:
 
 
 def category_words(names: Sequence[str], counts: Integers) -> str:
-    """The largest categories and their shares: `A 50%, B 30%, C 12%`."""
+    """The largest categories and their shares: `A: 50.0%, B: 30.0%, C: 12.0%`."""
     total = int(counts.sum())
     if not total:
         return NOTHING
     largest = np.argsort(-counts, kind="stable")[:TOP].tolist()
-    return ", ".join(f"{names[i]} {counts[i] / total:.1%}" for i in largest if counts[i])
+    return ", ".join(f"{names[i]}: {counts[i] / total:.1%}" for i in largest if counts[i])
 
 
 def reference_words(slots: Slots) -> str:

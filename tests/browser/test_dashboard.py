@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
-from tests.browser.world import address, api, load_models, page_of, send_panes, with_port
+from tests.browser.world import address, api, load_models, page_of, send_monitors, send_panes, with_port
 from tests.stream import register_model, worker
 
 FIRST_PAINT_MS = 1500
@@ -168,4 +168,9 @@ async def test_every_view_fits_its_width_in_the_dark(browser: Browser, settings:
                     await page.set_viewport_size({"width": width, "height": 860})
                     assert await page.evaluate("document.documentElement.scrollWidth") <= width, place
                     await watched.accessible()
+            await send_monitors(settings, "shop:1", "shop:2")  # two workers of one host
+            await expect(page.locator("[data-key=workers] tbody th")).to_contain_text(["shop:1", "shop:2"])
+            await expect(page.locator(".facts")).to_contain_text("2,400")
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+            await watched.accessible()
             watched.check()

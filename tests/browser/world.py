@@ -16,11 +16,12 @@ import numpy as np
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, ConsoleMessage, Page
 
+from app.alerting.monitor import SELF
 from app.runtime.guarded import GuardedProcess
 from app.runtime.producer import Outgoing, Producer
 from app.runtime.settings import Settings
 from tests.stream import MODEL, PANE, START, VERSION, frame, worker
-from topics.events import DriftReport, FeatureDrift, MetricChange, PerformanceReport, Shape
+from topics.events import DriftReport, FeatureDrift, MetricChange, MonitorReport, PerformanceReport, Shape
 from topics.registry import PREDICTIONS, REPORTS
 
 ROWS = 120
@@ -128,6 +129,21 @@ async def load_models(settings: Settings, models: int, features: int, windows: i
             ]
             await producer.send_many(REPORTS, records)
             await asyncio.sleep(0)
+
+
+async def send_monitors(settings: Settings, *workers: str) -> None:
+    """What workers say of themselves, as each would have just now."""
+    now = datetime.now(UTC)
+    reports = [
+        MonitorReport(
+            model=SELF, model_version="group", profile_id="", window_start=now - timedelta(seconds=15), window_end=now,
+            revision=1, n=1500, sufficient=True, emitted_at=now, worker=worker, lag={"predictions": 1200},
+            behind_seconds=2.0, dead_letters={},
+        )
+        for worker in workers
+    ]  # fmt: skip
+    async with Producer(settings) as producer:
+        await producer.send_many(REPORTS, [Outgoing(b"driftline", msgspec.json.encode(report)) for report in reports])
 
 
 def _reports(model: str, features: int, window: int, *, drifting: bool) -> Iterator[DriftReport | PerformanceReport]:

@@ -168,8 +168,8 @@ def test_evidence_of_a_categorical_column() -> None:
     comparison, _ = compared(["a", "a", "b", "c"], ["a", "z", "y", None], [])
     assert (comparison.n, comparison.missing, comparison.unseen) == (3, 1, 2)
     assert comparison.direction == "more (unseen)"
-    assert comparison.reference == "a 50.0%, b 25.0%, c 25.0%"
-    assert comparison.current == "(unseen) 66.7%, a 33.3%"
+    assert comparison.reference == "a: 50.0%, b: 25.0%, c: 25.0%"
+    assert comparison.current == "(unseen): 66.7%, a: 33.3%"
 
 
 @pytest.mark.parametrize("reference", [np.array([]), np.array([np.nan]), []])
