@@ -28,6 +28,9 @@ FAILED = 70
 """Exit status after an agent's unexpected error (EX_SOFTWARE)."""
 HELD = os.EX_DATAERR
 """Exit status (65) of a worker that waits for somebody to decide: another start alone would not help."""
+MOST_POLLED = 20_000
+"""Records of all partitions at a time: so far at most does one topic run ahead of the other that it is joined with."""
+
 BUFFERED_RUNS = 8
 FETCH_BYTES = 16 << 20
 """Of one partition at once: with a quarter of it a worker that is behind waits for the broker a third of the time."""
@@ -54,6 +57,7 @@ def make_app(settings: Settings) -> faust.App:
         broker_session_timeout=settings.session_seconds,
         broker_heartbeat_interval=settings.session_seconds / 4,
         broker_request_timeout=max(40.0, 4 * settings.session_seconds),
+        broker_max_poll_records=MOST_POLLED,
         producer_max_request_size=CHANGELOG_BYTES,
         producer_linger=0.005,
         stream_buffer_maxsize=BUFFERED_RUNS,
@@ -108,12 +112,15 @@ def add_agent(
 ) -> None:
     """Bind an agent: it takes the topics' runs one after another, in one place, so its table has one writer.
 
+    Of several topics the others follow the first, by the broker's time, where that has more to be read.
+
     An error that it does not handle ends the process before any later run is applied; a record that does so again
     and again is quarantined. `Held` ends it too, with a status of its own, once `held` has told of it.
     """
     names = [topic.full_name(settings.prefix) for topic in topics]
     for number, full_name in enumerate(names):
         app.transport.positions[full_name] = _position(position, number)
+    app.transport.order.leaders |= dict.fromkeys(names[1:], names[0])
 
     async def agent(stream: Any) -> None:
         at: tuple[TP, list[Any]] | None = None

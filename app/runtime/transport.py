@@ -19,6 +19,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from app.runtime.fetching import ConsumerThread, ReadOffsets
+from app.runtime.reading_order import ReadingOrder
 from app.runtime.run_ledger import RunLedger
 from app.runtime.runs import Log, Position, Run, tick
 
@@ -94,6 +95,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         for tp in self._due_ticks():
             yield tp, tick(tp, self._fetched.get(tp, -1), generation)
 
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        if active_partitions:
+            active_partitions = self.transport.order.without_those_ahead(active_partitions, self._has_more)
+        return await super()._getmany(active_partitions, timeout)
+
+    def _has_more(self, tp: TP) -> bool:
+        following = max(self._fetched.get(tp, -1) + 1, self.held.get(tp, 0))
+        return following < (self.highwater(tp) or 0)
+
     def _is_wanted(self, tp: TP, active: set[TP] | None, generation: int) -> bool:
         if tp.topic in self.transport.positions and self.recovered != generation:
             return False
@@ -123,6 +133,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return self._to_message(tp, run[0])
         last = run[-1]
         self.ledgers[tp].delivered(last.offset)
+        self.transport.order.handed(tp, last.timestamp)
         return ConsumerMessage(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
             [], None, Run(run, sought), None, 0, 0, tp, generation_id=generation,
@@ -145,6 +156,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         generation = self.app.consumer_generation_id
         await super().perform_seek()
         self.ledgers.clear()
+        self.transport.order.forget()
         self.transport.on_recovered()
         positions = self.transport.positions
         batched = [tp for tp in self.assignment() if tp.topic in positions]
@@ -246,6 +258,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
     Consumer = BatchConsumer
     on_recovered: Callable[[], None]
     positions: dict[str, Position]
+    order: ReadingOrder
     max_run: int
     tick_seconds: float
 
@@ -254,6 +267,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         """Give an app this transport, before its consumer exists."""
         transport = cls(app.conf.broker_consumer, app)
         transport.positions = {}
+        transport.order = ReadingOrder()
         transport.on_recovered = lambda: None
         transport.max_run = max_run
         transport.tick_seconds = tick_seconds

@@ -1,0 +1,47 @@
+"""Which partitions wait for others, so that topics that are joined are read in about the order of the broker's time.
+
+Read as fast as each of them comes, feedback runs ahead of the predictions of a backlog, since its records are smaller
+and fewer, and all that is ahead has to wait in memory. Only the order of reading is touched, never what comes of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+
+from faust.types import TP
+
+PATIENCE = 5.0
+"""Seconds: a leader that has brought nothing for so long is waited for no longer, whatever its log promises."""
+
+
+class ReadingOrder:
+    """A partition waits while it is ahead of the same one of its leading topic, and that one has more."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self.leaders: dict[str, str] = {}
+        """The topic that goes first, by the topic that follows it."""
+        self._now = now
+        self._handed: dict[TP, tuple[int, float]] = {}
+
+    def handed(self, tp: TP, timestamp: int) -> None:
+        """Note a run: the broker's time of its last record."""
+        self._handed[tp] = timestamp, self._now()
+
+    def forget(self) -> None:
+        """What is read next may be from anywhere."""
+        self._handed.clear()
+
+    def without_those_ahead(self, active: Collection[TP], has_more: Callable[[TP], bool]) -> set[TP]:
+        """The partitions to read now. `has_more`: whether a partition's log goes on after what was read."""
+        return {tp for tp in active if not self._waits(tp, active, has_more)}
+
+    def _waits(self, tp: TP, active: Collection[TP], has_more: Callable[[TP], bool]) -> bool:
+        leader = self.leaders.get(tp.topic)
+        if leader is None or tp not in self._handed:
+            return False
+        first = TP(leader, tp.partition)
+        if first not in active or first not in self._handed or not has_more(first):
+            return False
+        timestamp, at = self._handed[first]
+        return self._handed[tp][0] > timestamp and self._now() - at < PATIENCE
