@@ -21,6 +21,8 @@ class ReadingOrder:
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self.leaders: dict[str, str] = {}
         """The topic that goes first, by the topic that follows it."""
+        self.waiting: frozenset[TP] = frozenset()
+        """Those that are not read now."""
         self._now = now
         self._handed: dict[TP, tuple[int, float]] = {}
 
@@ -31,10 +33,12 @@ class ReadingOrder:
     def forget(self) -> None:
         """What is read next may be from anywhere."""
         self._handed.clear()
+        self.waiting = frozenset()
 
     def without_those_ahead(self, active: Collection[TP], has_more: Callable[[TP], bool]) -> set[TP]:
         """The partitions to read now. `has_more`: whether a partition's log goes on after what was read."""
-        return {tp for tp in active if not self._waits(tp, active, has_more)}
+        self.waiting = frozenset(tp for tp in active if self._waits(tp, active, has_more))
+        return set(active) - self.waiting
 
     def _waits(self, tp: TP, active: Collection[TP], has_more: Callable[[TP], bool]) -> bool:
         leader = self.leaders.get(tp.topic)

@@ -113,7 +113,7 @@ class Watchdog:
         stall = Stall(self._seconds, self._pause)
         while True:
             await asyncio.sleep(self._pause)
-            held = {tp: offset for tp, offset in list(self._held().items()) if tp.topic in self._topics}
+            held = self._read_now()
             ends = await self._ends(held) if held else {}
             tp = stall.look(time.monotonic(), Sight(held, ends, self._work()))
             if tp is not None:
@@ -122,9 +122,12 @@ class Watchdog:
                     f"it was applied for {self._seconds:g} s (stall_seconds); the worker ends, to be started again"
                 )
 
-    def _held(self) -> Mapping[TP, int]:
+    def _read_now(self) -> dict[TP, int]:
+        """The next offset to apply of what is to be read: of two topics that are joined one may wait for the other."""
         consumer = self._app._consumer
-        return {} if consumer is None else consumer.held
+        held = {} if consumer is None else consumer.held
+        waiting = self._app.transport.order.waiting
+        return {tp: at for tp, at in list(held.items()) if tp.topic in self._topics and tp not in waiting}
 
     def _work(self) -> int | None:
         """What recoveries have done so far; None in a rebalance."""

@@ -32,8 +32,10 @@ def test_what_is_ahead_waits_until_its_leader_has_caught_up() -> None:
     assert read_next(order, every) == every  # its leader's time is not known
     order.handed(PREDICTIONS, 1000)
     assert read_next(order, every) == {PREDICTIONS, ANOTHER}
+    assert order.waiting == {FEEDBACK}, "the watchdog is not to take it for a partition that stands still"
     order.handed(PREDICTIONS, 2000)
     assert read_next(order, every) == every
+    assert order.waiting == set()
 
 
 def test_a_leader_never_waits() -> None:
