@@ -92,14 +92,14 @@ class Watched:
     def check(self, *, lost: bool = False) -> None:
         """Fails on any complaint; `lost`: the server was away, of which the browser may complain."""
         told = [words for words in self.complaints if not (lost and any(known in words for known in LOST))]
-        assert told == []
+        assert told == [], told
 
     async def accessible(self) -> None:
         """Fails on what axe finds serious or worse."""
         found = await Axe().run(self.page)
         serious = [one for one in found.response["violations"] if one["impact"] in ("serious", "critical")]
         told = [(one["id"], [node["html"][:160] for node in one["nodes"]][:4]) for one in serious]
-        assert told == []
+        assert told == [], told
 
 
 @asynccontextmanager

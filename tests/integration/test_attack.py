@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -122,6 +123,10 @@ NAMES = st.sampled_from([
 ])  # fmt: skip
 
 
+MOST_EVENTS = 3
+"""In one body."""
+
+
 def sound(number: int) -> dict[str, Any]:
     """A prediction that nothing is wrong with; feedback, too."""
     return {
@@ -137,7 +142,7 @@ def bodies(draw: st.DrawFn) -> bytes | int:
     A number is the depth of a body that is nested (see `body_of`).
     """
     events = []
-    for number in range(draw(st.integers(1, 3))):
+    for number in range(draw(st.integers(1, MOST_EVENTS))):
         event = {**sound(number), **draw(st.dictionaries(NAMES | st.text(max_size=8), ANYTHING, max_size=3))}
         for name in draw(st.sets(NAMES, max_size=2)):
             event.pop(name, None)
@@ -173,7 +178,7 @@ TOGETHER = 20
 @pytest.mark.parametrize("size", SIZES)
 async def test_no_body_makes_the_api_fail_and_all_that_it_accepts_is_in_kafka(settings: Settings, size: int) -> None:
     await ensure_topics(settings)
-    accepted = {"/predictions": 0, "/feedback": 0}
+    accepted, doubtful = {"/predictions": 0, "/feedback": 0}, Counter[str]()
     with api(settings) as url, httpx.Client(base_url=url, timeout=60) as client:
 
         @bounded(size // TOGETHER)
@@ -185,6 +190,7 @@ async def test_no_body_makes_the_api_fail_and_all_that_it_accepts_is_in_kafka(se
                 never_fails(answer.status_code, answer.headers, answer.text)
                 told = answer.json()
                 if answer.status_code >= 300:
+                    doubtful[path] += MOST_EVENTS * (answer.status_code == 503)  # some may have arrived
                     assert answer.headers["content-type"] == "application/problem+json"
                     assert told["detail"]
                     continue
@@ -194,7 +200,8 @@ async def test_no_body_makes_the_api_fail_and_all_that_it_accepts_is_in_kafka(se
         await asyncio.to_thread(post)
     for topic, kind in ((PREDICTIONS, PredictionEvent), (FEEDBACK, FeedbackEvent)):
         records = await records_of(settings, topic)
-        assert len(records) == accepted[f"/{topic.name}"] > 0
+        path = f"/{topic.name}"
+        assert 0 < accepted[path] <= len(records) <= accepted[path] + doubtful[path]
         for record in records:
             msgspec.json.decode(record.value, type=kind)
 
