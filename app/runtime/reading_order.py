@@ -35,17 +35,24 @@ class ReadingOrder:
         self._handed.clear()
         self.waiting = frozenset()
 
-    def without_those_ahead(self, active: Collection[TP], has_more: Callable[[TP], bool]) -> set[TP]:
-        """The partitions to read now. `has_more`: whether a partition's log goes on after what was read."""
-        self.waiting = frozenset(tp for tp in active if self._waits(tp, active, has_more))
+    def without_those_ahead(
+        self, active: Collection[TP], full: Collection[TP], has_more: Callable[[TP], bool]
+    ) -> set[TP]:
+        """The partitions to read now.
+
+        `active`: those that may be read; `full`: those that may be once their agent has room again, and are waited for;
+        `has_more`: whether a partition's log goes on after what was read.
+        """
+        ours = {*active, *full}
+        self.waiting = frozenset(tp for tp in ours if self._waits(tp, ours, has_more))
         return set(active) - self.waiting
 
-    def _waits(self, tp: TP, active: Collection[TP], has_more: Callable[[TP], bool]) -> bool:
+    def _waits(self, tp: TP, ours: Collection[TP], has_more: Callable[[TP], bool]) -> bool:
         leader = self.leaders.get(tp.topic)
         if leader is None or tp not in self._handed:
             return False
         first = TP(leader, tp.partition)
-        if first not in active or first not in self._handed or not has_more(first):
+        if first not in ours or first not in self._handed or not has_more(first):
             return False
         timestamp, at = self._handed[first]
         return self._handed[tp][0] > timestamp and self._now() - at < PATIENCE

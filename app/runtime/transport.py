@@ -96,9 +96,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             yield tp, tick(tp, self._fetched.get(tp, -1), generation)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
-        if active_partitions:
-            active_partitions = self.transport.order.without_those_ahead(active_partitions, self._has_more)
-        return await super()._getmany(active_partitions, timeout)
+        order: ReadingOrder = self.transport.order
+        wanted = order.without_those_ahead(active_partitions or (), self._buffered_partitions, self._has_more)
+        if not wanted:  # to aiokafka no partition at all would be every one
+            await asyncio.sleep(min(timeout, _SEEK_PAUSE))
+            return {}
+        return await super()._getmany(wanted, timeout)
 
     def _has_more(self, tp: TP) -> bool:
         following = max(self._fetched.get(tp, -1) + 1, self.held.get(tp, 0))

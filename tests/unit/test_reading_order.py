@@ -20,8 +20,8 @@ def order_of(clock: Clock) -> ReadingOrder:
     return order
 
 
-def read_next(order: ReadingOrder, active: set[TP], *, more: bool = True) -> set[TP]:
-    return order.without_those_ahead(active, lambda _: more)
+def read_next(order: ReadingOrder, active: set[TP], *, full: tuple[TP, ...] = (), more: bool = True) -> set[TP]:
+    return order.without_those_ahead(active, full, lambda _: more)
 
 
 def test_what_is_ahead_waits_until_its_leader_has_caught_up() -> None:
@@ -53,6 +53,7 @@ def test_nobody_waits_for_what_does_not_come() -> None:
     both = {PREDICTIONS, FEEDBACK}
     assert read_next(order, both, more=False) == both, "the leader's log is read to its end"
     assert read_next(order, {FEEDBACK}) == {FEEDBACK}, "the leader is paused, or not ours"
+    assert read_next(order, {FEEDBACK}, full=(PREDICTIONS,)) == set(), "the leader goes on when its agent has room"
     assert read_next(order, both) == {PREDICTIONS}
     clock.now += PATIENCE
     assert read_next(order, both) == both, "the leader's log promises more and brings nothing"
