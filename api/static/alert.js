@@ -38,7 +38,7 @@ function evidence(alert) {
     e.window_end ? node("p", { class: "quiet" }, `Seen in the window ${span(e.window_start, e.window_end)}, of ${count(e.n)} predictions`) : null,
     node("p", { class: "message" }, words(alert)),
     columns(e, model, version, window),
-    metrics(e),
+    metrics(e, alert.labels.metric),
     shares(e),
     node("p", { class: "ids" }, `Rule ${ruleName(alert.rule)} · level ${alert.level} · fired ${moment(alert.started_at)}${alert.ended_at ? ` · resolved ${moment(alert.ended_at)}` : ""}`),
     node("p", { class: "acts" },
@@ -68,12 +68,13 @@ function columns(e, model, version, window) {
   given.length > shown.length ? node("p", { class: "quiet" }, `and ${count(given.length - shown.length)} more`) : null);
 }
 
-function metrics(e) {
-  const given = (e.metrics || []).filter((m) => !none(m.value));
+// That of the alert first.
+function metrics(e, own) {
+  const given = (e.metrics || []).filter((m) => !none(m.value)).sort((a, b) => (b.name === own) - (a.name === own));
   if (!given.length) return null;
   return node("table", { class: "metrics" }, node("thead", {}, node("tr", {}, ["Metric", "Window", "95 % interval", "Reference", "Change"].map((words) => node("th", { scope: "col" }, words)))),
     node("tbody", {}, given.map((m) => node("tr", {}, node("th", { scope: "row" }, metricName(m.name)), node("td", { class: m.degraded ? "bad" : null }, measure(m.name, m.value)),
-      node("td", {}, none(m.low) ? "–" : `${measure(m.name, m.low)} to ${measure(m.name, m.high)}`), node("td", {}, measure(m.name, m.baseline)),
+      node("td", { "data-name": "95 %" }, none(m.low) ? "–" : `${measure(m.name, m.low)} to ${measure(m.name, m.high)}`), node("td", { "data-name": "reference" }, measure(m.name, m.baseline)),
       node("td", {}, none(m.relative) ? "–" : `${percent(Math.abs(m.relative), 1)} ${m.relative > 0 ? "worse" : "better"}`)))));
 }
 

@@ -4,10 +4,10 @@ import { alertList } from "./alert.js";
 import { of, read } from "./api.js";
 import { chartHost, node } from "./dom.js";
 import { measure } from "./overview.js";
-import { card, code, empty, facts, head, keys, link, notice, pill, statePill } from "./parts.js";
+import { card, code, empty, facts, head, keys, link, notice, pill } from "./parts.js";
 import { featureAt, modelAt, overviewAt } from "./route.js";
 import { spark } from "./spark.js";
-import { chance, count, metricName, moment, niceTicks, none, number, percent, plural, span, testName, wholeTicks } from "./words.js";
+import { STATES, chance, count, metricName, moment, niceTicks, none, number, percent, plural, span, testName, wholeTicks } from "./words.js";
 
 export const title = (route) => `${route.model} ${route.version}`;
 
@@ -30,17 +30,17 @@ export function draw(data, route, { models }) {
   const { timeline, alerts, features, chosen } = data;
   const summary = (models || []).find((m) => m.model === route.model && m.model_version === route.version);
   const i = chosen ? timeline.ends.indexOf(chosen) : timeline.ends.length - 1;
-  const parts = [heading(route, summary)];
+  const parts = [heading(route, summary, chosen)];
   if (!timeline.ends.length) return [...parts, waiting(route, summary), alerts.length ? alertList("alerts", alerts, { about: "of this model version" }) : null];
   if (chosen) parts.push(notice("chosen", node("span", {}, "You look at the window until ", node("b", {}, moment(chosen)), ". "), link(modelAt(route.model, route.version, { ...route.asked, window: null }), "Go to the newest")));
   return [...parts, numbers(timeline, i, features), overTime(timeline, route, chosen), alertsPart(alerts), features ? featuresPart(features, route, chosen) : null];
 }
 
-function heading(route, summary) {
+function heading(route, summary, chosen) {
   const about = summary && [summary.task, none(summary.features) ? null : plural(summary.features, "feature"),
     none(summary.window_end) ? null : `last window ${span(summary.window_start, summary.window_end)}`].filter(Boolean).join(" · ");
   return head("head", [route.model, " ", node("span", { class: "version" }, route.version)],
-    { trail: [link(overviewAt(), "Models")], state: summary ? statePill(summary.state) : null, about });
+    { trail: [link(overviewAt(), "Models")], state: summary ? pill(summary.state, `${chosen ? "now: " : ""}${STATES[summary.state]}`) : null, about });
 }
 
 function numbers(t, i, features) {

@@ -144,6 +144,7 @@ async def test_fifty_models_of_a_hundred_features_are_painted_at_once(browser: B
             assert "Features drifted 50 %" in (await chart.get_attribute("aria-valuetext") or "")
             await chart.press("Enter")
             await expect(page.get_by_text("You look at the window until 1 Jun 2026, 08:00")).to_be_visible()
+            await expect(page.locator(".head .state")).to_have_text("now: drifting")
             await expect(page.locator(".features tbody tr")).to_have_count(100)
             await page.goto("/dashboard#/model/nobody/1")
             await expect(page.get_by_text("It is not there")).to_be_visible()
