@@ -34,9 +34,10 @@ function evidence(alert) {
   const { model, model_version: version } = alert.labels;
   const e = alert.evidence;
   const window = e.window_end || null;
+  const told = words(alert);
   return [
     e.window_end ? node("p", { class: "quiet" }, `Seen in the window ${span(e.window_start, e.window_end)}, of ${count(e.n)} predictions`) : null,
-    node("p", { class: "message" }, words(alert)),
+    told ? node("p", { class: "message" }, told) : null,
     columns(e, model, version, window),
     metrics(e, alert.labels.metric),
     shares(e),
