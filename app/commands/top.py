@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -64,6 +65,7 @@ async def _run(settings: Settings, *, live: bool, as_json: bool) -> None:
         if not live:
             console.print(screen(*_state(models, reports), size=(console.width, None)))
             return
+        logging.getLogger().addHandler(logging.NullHandler())  # a client's words would fall into the picture
         with Live(screen(*_state(models, reports), size=console.size), console=console, screen=True) as shown:
             trouble, fresh = "", datetime.now(UTC)
             while True:

@@ -28,6 +28,10 @@ BAR = 10
 GAP = 2
 NARROWEST = 16
 """Of a column that gives way to others."""
+USUAL = 32
+"""Of a name with its version."""
+NEEDED = 3
+"""The rank from which columns are less needed than a whole name."""
 ELASTIC = ("model", "features")
 NUMBERS = ("reference", "estimated", "rows", "truth")
 REGISTER = """Say what is normal: driftline register --model M --version V --reference FILE
@@ -124,21 +128,27 @@ def _columns(summaries: list[ModelSummary]) -> list[Column]:
 
 
 def _widths(columns: list[Column], width: int) -> dict[str, int]:
-    """Those of the columns that there is room for."""
+    """Those of the columns that there is room for; a usual name is whole before the less needed columns come."""
     wanted = {column.name: max(len(column.name), *(cell.cell_len for cell in column.cells)) for column in columns}
     widths: dict[str, int] = {}
     left = width + GAP
+
+    def grow(name: str, most: int) -> int:
+        more = max(0, min(left, most - widths.get(name, most)))
+        if more:
+            widths[name] += more
+        return more
+
     for column in sorted(columns, key=lambda column: column.rank):
+        if column.rank == NEEDED:
+            left -= grow("model", min(wanted["model"], USUAL))
         least = min(wanted[column.name], NARROWEST) if column.name in ELASTIC else wanted[column.name]
         if GAP + least > left:
             break
         widths[column.name] = least
         left -= GAP + least
     for name in ELASTIC:
-        if name in widths:
-            more = min(left, wanted[name] - widths[name])
-            widths[name] += more
-            left -= more
+        left -= grow(name, wanted[name])
     return widths
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from api.glance import ModelSummary
 from api.workers import Monitored, Worker
-from app.commands.top_screen import screen
+from app.commands.top_screen import _table, screen
 from tests.unit.notifications import alert_event
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -56,6 +56,15 @@ def test_what_matters_most_is_shown_whole_where_there_is_little_room() -> None:
         assert words in narrow[4], words
     for words in ("customers-of-the-shop-00 2026.06.01", "age, income and 5 more", "0.930", "12,345", "2026-06-01"):
         assert words in wide[4], words
+
+
+def test_a_usual_name_is_whole_where_less_needed_columns_would_take_its_room() -> None:
+    table = _table([a_model(1, model="census-employment", model_version="1-replay")], 80)
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(table)
+    assert "census-employment 1-replay" in captured.get()
+    assert "accuracy 0.912" in captured.get()
 
 
 def test_an_empty_screen_says_what_to_do_and_an_old_one_that_it_is_old() -> None:
