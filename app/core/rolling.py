@@ -13,6 +13,7 @@ from app.core.layout import layout_of
 from app.core.outcome import outcome_layout
 from app.core.pane import Pane, merge
 from app.core.profile import Profile
+from app.core.running_sum import RunningSum
 
 MOST_SILENT = 10
 """Windows without any prediction that are judged; then the model version is left alone until something comes."""
@@ -24,6 +25,13 @@ class Slice:
 
     partials: dict[int, tuple[int, Pane]] = field(default_factory=dict)
     total: Pane | None = None
+
+    def sum(self, size: int, sums: int) -> Pane:
+        """All partials together, made once."""
+        if self.total is None:
+            partials = [partial for _, partial in self.partials.values()]
+            self.total = partials[0] if len(partials) == 1 else merge(partials, size, sums)
+        return self.total
 
     def revisions(self) -> tuple[tuple[int, int], ...]:
         """Which partials it is made of: each source partition's revision."""
@@ -69,6 +77,8 @@ class ModelWindows:
         self._since = now
         self._inputs: dict[int, Slice] = {}
         self._outcomes: dict[int, Slice] = {}
+        self._input_sum = RunningSum(self.layout.size, self.layout.sums)
+        self._outcome_sum = RunningSum(self.outcome_layout.size, self.outcome_layout.sums)
         self._progress: dict[int, tuple[int, int, bool]] = {}
         self._settled: dict[int, int] = {}
         self._behind: dict[int, int] = {}
@@ -146,11 +156,11 @@ class ModelWindows:
     def evaluate(self, end: int) -> Evaluated | None:
         """Judge the window that ends with a pane; None when it is empty and the model is not served live."""
         self.changed.discard(end)
-        inputs, drift_source = self._window(self._inputs, end, self.layout.size, self.layout.sums)
+        inputs, drift_source = self._window(self._inputs, end, self._input_sum)
         traffic = self._traffic(end) if self.live else None
         if inputs.n == 0:
             return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic)
-        outcomes, more = self._window(self._outcomes, end, self.outcome_layout.size, self.outcome_layout.sums)
+        outcomes, more = self._window(self._outcomes, end, self._outcome_sum)
         return Evaluated(
             end=end,
             drift=drift_decision(self.layout, inputs, self.monitoring),
@@ -186,15 +196,10 @@ class ModelWindows:
     def _count(slices: dict[int, Slice], pane: int) -> int:
         return sum(partial.n for _, partial in slices[pane].partials.values()) if pane in slices else 0
 
-    def _window(self, slices: dict[int, Slice], end: int, size: int, sums: int) -> tuple[Pane, int]:
-        found = [slices[pane] for pane in range(end - self.panes + 1, end + 1) if pane in slices]
-        for one in found:
-            if one.total is None:
-                partials = [partial for _, partial in one.partials.values()]
-                one.total = partials[0] if len(partials) == 1 else merge(partials, size, sums)
-        return merge([one.total for one in found if one.total is not None], size, sums), crc32(
-            repr([one.revisions() for one in found]).encode()
-        )
+    def _window(self, slices: dict[int, Slice], end: int, running: RunningSum) -> tuple[Pane, int]:
+        found = {pane: slices[pane] for pane in range(end - self.panes + 1, end + 1) if pane in slices}
+        source = crc32(repr([one.revisions() for one in found.values()]).encode())
+        return running.of({pane: one.sum(running.size, running.sums) for pane, one in found.items()}), source
 
     def forget(self) -> None:
         """Drop the panes that neither a record nor a window still to be judged again can reach."""
