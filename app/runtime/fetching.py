@@ -11,6 +11,9 @@ from faust.types import TP
 from app.runtime.fetched import FetchResults
 from app.runtime.runs import Position
 
+_FETCH_WAIT_MS = 100
+"""How long the broker may hold back the answer to a fetch when there is nothing new."""
+
 
 class ReadOffsets(defaultdict[TP, int | None]):
     """Faust's note of what it has read to, below which it drops what it fetches.
@@ -39,4 +42,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def on_start(self) -> None:
         await super().on_start()
         batched = self.transport.positions
+        # Faust has it wait 1.5 s for something new: what is asked for meanwhile (an offset, a seek, partitions that go
+        # on) waits behind it on the same connection, so that each recovery took seconds of doing nothing.
+        self._consumer._fetcher._fetch_max_wait_ms = _FETCH_WAIT_MS
         self._consumer._fetcher._records = FetchResults(lambda topic: topic in batched)  # before there is an assignment
