@@ -26,7 +26,6 @@ Once = Annotated[bool, typer.Option("--once", help="Print it once and end, as wh
 
 REFRESH_SECONDS = 0.5
 CHECK_SECONDS = 5.0
-ORDER = ("alerting", "degraded", "drifting", "insufficient", "waiting", "healthy")
 PIPED_WIDTH = 180
 """Where no terminal says how wide it is."""
 
@@ -118,6 +117,7 @@ def _state(
     models: RegistrationsView, reports: ReportsView
 ) -> tuple[list[ModelSummary], list[AlertEvent], Monitored, datetime]:
     from api.glance import LEVELS, summaries_of
+    from app.commands.top_screen import ORDER
 
     now = datetime.now(UTC)
     summaries = sorted(

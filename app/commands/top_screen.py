@@ -8,8 +8,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.commands.top import ORDER
-
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
     from api.workers import Monitored
     from topics.events import AlertEvent
 
+ORDER = ("alerting", "degraded", "drifting", "insufficient", "waiting", "healthy")
+"""States, those that need attention first; the first three do."""
 MOST_ALERTS = 8
 FRAME = 7
 """Lines of a screen that are neither rows of models nor alerts."""
