@@ -123,6 +123,8 @@ NAMES = st.sampled_from([
 ])  # fmt: skip
 
 
+DEPTHS = [10, 100, 1000] * 10 + [100_000]
+"""A body of the deepest is 600 KB: of a hundred thousand bodies it is to be the seldom one."""
 MOST_EVENTS = 3
 """In one body."""
 
@@ -151,7 +153,7 @@ def bodies(draw: st.DrawFn) -> bytes | int:
     if form == "raw":
         return draw(st.binary(max_size=200))
     if form == "nested":
-        return draw(st.sampled_from([10, 1000, 100_000]))
+        return draw(st.sampled_from(DEPTHS))
     body = events[0] if form == "one" else b"\n".join(events) if form == "lines" else b"[" + b",".join(events) + b"]"
     damage = draw(st.sampled_from(["", "", "", "cut", "byte"]))
     at = draw(st.integers(0, max(0, len(body) - 1)))
@@ -243,7 +245,8 @@ async def send_raw(settings: Settings, values: list[bytes]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, acks="all", linger_ms=5)
     await producer.start()
     try:
-        futures = [await producer.send(PREDICTIONS.full_name(settings.prefix), value, b"a0") for value in values]
-        await asyncio.gather(*futures)
+        name = PREDICTIONS.full_name(settings.prefix)
+        for i in range(0, len(values), 500):
+            await asyncio.gather(*[await producer.send(name, value, b"a0") for value in values[i : i + 500]])
     finally:
         await producer.stop()
