@@ -24,11 +24,11 @@ class ReadingOrder:
         self.waiting: frozenset[TP] = frozenset()
         """Those that are not read now."""
         self._now = now
-        self._handed: dict[TP, tuple[int, float]] = {}
+        self._handed: dict[TP, tuple[int, int, float]] = {}
 
-    def handed(self, tp: TP, timestamp: int) -> None:
-        """Note a run: the broker's time of its last record."""
-        self._handed[tp] = timestamp, self._now()
+    def handed(self, tp: TP, first: int, last: int) -> None:
+        """Note what was fetched at once: the broker's times of its first and last record."""
+        self._handed[tp] = last, max(0, last - first), self._now()
 
     def forget(self) -> None:
         """What is read next may be from anywhere."""
@@ -54,5 +54,5 @@ class ReadingOrder:
         first = TP(leader, tp.partition)
         if first not in ours or first not in self._handed or not has_more(first):
             return False
-        timestamp, at = self._handed[first]
-        return self._handed[tp][0] > timestamp and self._now() - at < PATIENCE
+        (reached, length, _), (led, _, at) = self._handed[tp], self._handed[first]
+        return reached + length > led and self._now() - at < PATIENCE  # what comes next is about as long as the last

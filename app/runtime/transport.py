@@ -85,6 +85,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if not self._is_wanted(tp, active, generation):
                 continue
             run = list(fetched)
+            transport.order.handed(tp, run[0].timestamp, run[-1].timestamp)
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
             step = transport.max_run if tp.topic in transport.positions else 1
             for i in range(0, len(run), step):
@@ -136,7 +137,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return self._to_message(tp, run[0])
         last = run[-1]
         self.ledgers[tp].delivered(last.offset)
-        self.transport.order.handed(tp, last.timestamp)
         return ConsumerMessage(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
             [], None, Run(run, sought), None, 0, 0, tp, generation_id=generation,
