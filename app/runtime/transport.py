@@ -24,6 +24,8 @@ from app.runtime.run_ledger import RunLedger
 from app.runtime.runs import Log, Position, Run, tick
 
 _SEEK_PAUSE = 0.1
+_FULL_PAUSE = 0.02
+"""Seconds that others are waited for while an agent has no room: it will have some before it has nothing to do."""
 _NONE = -1
 
 
@@ -99,14 +101,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         order: ReadingOrder = self.transport.order
         wanted = order.without_those_ahead(active_partitions or (), self._buffered_partitions, self._has_more)
+        if self._buffered_partitions:
+            timeout = min(timeout, _FULL_PAUSE)
         if not wanted:  # to aiokafka no partition at all would be every one
-            await asyncio.sleep(min(timeout, _SEEK_PAUSE))
+            await asyncio.sleep(timeout)
             return {}
         return await super()._getmany(wanted, timeout)
 
     def _has_more(self, tp: TP) -> bool:
         following = max(self._fetched.get(tp, -1) + 1, self.held.get(tp, 0))
-        return following < (self.highwater(tp) or 0)
+        return following < max(self.highwater(tp) or 0, self.logs[tp].end if tp in self.logs else 0)
 
     def _is_wanted(self, tp: TP, active: set[TP] | None, generation: int) -> bool:
         if tp.topic in self.transport.positions and self.recovered != generation:

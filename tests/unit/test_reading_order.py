@@ -27,10 +27,10 @@ def read_next(order: ReadingOrder, active: set[TP], *, full: tuple[TP, ...] = ()
 def test_what_is_ahead_waits_until_its_leader_has_caught_up() -> None:
     order = order_of(Clock())
     every = {PREDICTIONS, FEEDBACK, ANOTHER}
-    assert read_next(order, every) == every  # nothing is known yet
-    order.handed(FEEDBACK, 2000, 2000)
-    assert read_next(order, every) == every  # its leader's time is not known
+    assert read_next(order, every) == {PREDICTIONS, ANOTHER}, "its leader comes first"
     order.handed(PREDICTIONS, 1000, 1000)
+    assert read_next(order, every) == every, "how far it is ahead is not known"
+    order.handed(FEEDBACK, 2000, 2000)
     assert read_next(order, every) == {PREDICTIONS, ANOTHER}
     assert order.waiting == {FEEDBACK}, "the watchdog is not to take it for a partition that stands still"
     order.handed(PREDICTIONS, 2000, 2000)
@@ -69,4 +69,6 @@ def test_nobody_waits_for_what_does_not_come() -> None:
     order.handed(PREDICTIONS, 1500, 1500)
     assert read_next(order, both) == {PREDICTIONS}
     order.forget()
-    assert read_next(order, both) == both
+    assert read_next(order, both) == {PREDICTIONS}
+    clock.now += PATIENCE
+    assert read_next(order, both) == both, "the leader has never brought anything"
