@@ -20,7 +20,7 @@ const CHARTS = { time: drawTime, distribution: drawDistribution };
 const RELOAD_MS = 700; // the least time between two reloads of what is shown
 
 const $ = (id) => document.getElementById(id);
-const state = { models: null, route: null, data: null, error: null };
+const state = { models: null, route: null, shown: null, data: null, error: null };
 const scrolls = new Map(); // where each place was scrolled to
 let loading = 0; // the number of the newest load: an older one that comes late is dropped
 let reload = null;
@@ -35,19 +35,19 @@ async function go({ arrive = false } = {}) {
   try {
     const data = await VIEWS[route.view].load(route);
     if (number !== loading) return;
-    Object.assign(state, { data, error: null });
+    Object.assign(state, { shown: route, data, error: null });
   } catch (error) {
     if (number !== loading) return;
     if (!(error instanceof Refused)) throw error;
     if (!arrive && state.data && ![404].includes(error.status)) return; // what is shown stays; the line above says that it is old
-    Object.assign(state, { data: null, error });
+    Object.assign(state, { shown: route, data: null, error });
   }
   draw();
   if (arrive) settle(route);
 }
 
 function draw() {
-  const { route, data, error } = state;
+  const { shown: route, data, error } = state; // what comes live is drawn where the reader still is, until the next place is loaded
   if (!route || (!data && !error)) return;
   const view = VIEWS[route.view];
   morph($("main"), error ? failed(route, error) : view.draw(data, route, state));
@@ -155,7 +155,7 @@ function said(words) {
 document.addEventListener("input", (event) => {
   if (event.target.id !== "search") return;
   history.replaceState(null, "", withAsked(state.route, { q: event.target.value }));
-  state.route = parse();
+  state.route = state.shown = parse();
   draw();
 });
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from urllib.parse import quote
 
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
@@ -78,6 +79,15 @@ async def test_from_nothing_to_a_resolved_alert_without_a_reload(browser: Browse
             watched.check()
 
 
+DRAWN = """() => {
+  window.drawn = new Promise((done) => {
+    new MutationObserver(() => done(true)).observe(document.querySelector("title"), { childList: true });
+    addEventListener("error", () => done(true));
+  });
+}"""
+"""Makes a promise that is kept when the page is drawn again, or fails to be."""
+
+
 async def test_the_server_is_lost_and_found_again_and_the_place_is_kept(browser: Browser, settings: Settings) -> None:
     settings, odd = with_port(settings), ODD.format(0)
     await ensure_topics(settings)
@@ -103,7 +113,19 @@ async def test_the_server_is_lost_and_found_again_and_the_place_is_kept(browser:
             assert abs(await page.evaluate("scrollY") - before) < 60
             await page.reload()
             await expect(page.get_by_role("heading", name=f"{odd} 1")).to_be_visible()
+            answered = asyncio.Event()
+
+            async def held(route: Route) -> None:
+                await answered.wait()
+                await route.continue_()
+
+            await page.route("**/features/feature_000**", held)
+            await page.evaluate(DRAWN)
             await page.get_by_role("link", name="feature_000").click()
+            await load_models(settings, 4, 12, 22, ODD)
+            await page.evaluate("window.drawn")  # of what comes live, while the feature is still being asked for
+            await expect(page.get_by_role("heading", name=f"{odd} 1")).to_be_visible()
+            answered.set()
             await expect(page.get_by_role("heading", name="feature_000")).to_be_visible()
             await expect(page.locator("#main")).to_contain_text("Reference and this window")
             await page.go_back()
