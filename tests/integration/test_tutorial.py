@@ -47,7 +47,10 @@ def test_the_tutorial_comes_out_as_it_says(settings: Settings, tmp_path: Path, m
                 while words not in answer and time.monotonic() < deadline:
                     answer = _type(line, env)  # a person who reads the page takes longer than the stream
                 assert words in answer, (line, answer)
-    assert list((tmp_path / "alerts").glob("*.jsonl"))
+        deadline = time.monotonic() + PATIENCE  # an alert is told a moment after it is listed
+        while not (told := list((tmp_path / "alerts").glob("*.jsonl"))) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert told
 
 
 EXPECTED: dict[str, tuple[str, ...]] = {
