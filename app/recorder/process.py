@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator
 
 from app.history.database import History
 from app.history.writer import ADDING
@@ -21,7 +19,7 @@ from app.runtime.producer import Producer
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from app.telemetry import logs, metrics
-from app.telemetry.probe import Probe
+from app.telemetry.probe import probed
 from topics.registry import DEAD_LETTERS
 
 log = logging.getLogger(__name__)
@@ -56,21 +54,10 @@ async def _run(settings: Settings, history: History, listening: socket.socket | 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     standing = Standing(settings.prefix)
-    async with _probed(standing, listening):
+    async with probed(listening, metrics.RECORDER, standing.look, standing.state):
         await ensure_topics(settings, [*ADDING, DEAD_LETTERS])
         async with Producer(settings) as producer:
             await Recorder(settings, history, producer, standing, stopping).run()
     history.close()
     log.info("stopped")
     return 0
-
-
-@contextlib.asynccontextmanager
-async def _probed(standing: Standing, listening: socket.socket | None) -> AsyncIterator[None]:
-    """Metrics and probes, where they are wanted."""
-    if listening is None:
-        yield
-        return
-    async with Probe(listening, metrics.RECORDER, standing.look, standing.state) as probe:
-        log.info("metrics and probes are at %s", probe.address)
-        yield

@@ -5,14 +5,18 @@ That it answers at all says that the loop goes on; that is what `/health` is for
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Self
 
 import msgspec
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+log = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 0.5
 
@@ -70,3 +74,19 @@ class Probe:
 
 def _json(told: object, status: int) -> web.Response:
     return web.Response(body=msgspec.json.encode(told), status=status, content_type="application/json")
+
+
+@contextlib.asynccontextmanager
+async def probed(
+    listening: socket.socket | None,
+    registry: CollectorRegistry,
+    look: Callable[[], None],
+    state: Callable[[], tuple[bool, Mapping[str, object]]],
+) -> AsyncIterator[None]:
+    """A probe while the context lasts, where one is wanted: without a socket there is none."""
+    if listening is None:
+        yield
+        return
+    async with Probe(listening, registry, look, state) as probe:
+        log.info("metrics and probes are at %s", probe.address)
+        yield

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 from agents.retrain import Retrain
 from app.alerting.channels import channels_of
@@ -30,7 +30,7 @@ from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import ensure_topics
 from app.telemetry import logs, metrics, tracing
-from app.telemetry.probe import Probe
+from app.telemetry.probe import probed
 from app.worker.wiring import Worker
 
 log = logging.getLogger(__name__)
@@ -84,19 +84,8 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         told = ReceiverChannels(channels, receivers, settings)
         worker = Worker(settings, producer, models, silences, redelivered, told)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
-        async with _probed(worker, listening):
+        async with probed(listening, metrics.WORKER, worker.standing.look, worker.standing.state):
             return await _work(worker, stopping)
-
-
-@contextlib.asynccontextmanager
-async def _probed(worker: Worker, listening: socket.socket | None) -> AsyncIterator[None]:
-    """Metrics and probes, where they are wanted."""
-    if listening is None:
-        yield
-        return
-    async with Probe(listening, metrics.WORKER, worker.standing.look, worker.standing.state) as probe:
-        log.info("metrics and probes are at %s", probe.address)
-        yield
 
 
 async def _work(worker: Worker, stopping: asyncio.Event) -> int:
