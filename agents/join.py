@@ -11,23 +11,20 @@ from operator import attrgetter
 import msgspec
 
 from agents.join_models import Models, WatchedModels
+from agents.join_progress import progress_news
 from agents.join_saving import save, spent_keys
 from agents.join_source import EPOCHS_SINCE, Source, rebuilt_at, recents, recover
-from agents.pane_events import partials_of, progress_of
+from agents.join_taking import Taking
+from agents.pane_events import partials_of
 from agents.sending import Reject
 from agents.stops import Stop, Stops
 from agents.watermark import records_from
 from app.core import expiry, join_delta
-from app.core.join_feedback import add_feedback
-from app.core.join_predictions import add_predictions
-from app.core.joining import MICROSECONDS, NEVER
 from app.ingest.dead_letter_limit import DeadLetterLimit
-from app.ingest.decoding import AHEAD, Record, Rejected, is_ahead
-from app.ingest.feedback import feedback_batch
-from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
+from app.ingest.decoding import Record, Rejected
 from app.runtime.errors import Held
 from app.runtime.runs import Log
-from topics.events import PaneEvent, to_epoch
+from topics.events import PaneEvent
 from topics.registry import FEEDBACK, PREDICTIONS, Topic
 
 log = logging.getLogger(__name__)
@@ -75,14 +72,15 @@ class Join:
     ) -> None:
         """`limit` makes the bound on dead letters of a partition, with what is known of it.
 
-        `alive` is called all along a recovery, which may take long and answers nobody.
+        `alive` is called all along a recovery, which may take long and answers nobody. `log_of`: a partition's log
+        of predictions (topic 0) or feedback (1) as it is now; without it, feedback is never waited for.
         """
         self._table = table
         self._models = WatchedModels(models)
         self._epoch = epoch
         self._checkpoint_seconds = checkpoint_seconds
         self._now = now
-        self._columns = PredictionColumns(self._models.watched, self._models.number_of)
+        self._taking = Taking(self._models, now)
         self._sources: dict[int, Source] = {}
         self._stops = Stops(table)
         self._newest_epoch = 0
@@ -174,7 +172,7 @@ class Join:
         source.caught_up[topic] = caught_up
         fresh = records_from(source.offsets[topic], records)
         if fresh:
-            take = self._predictions if topic == 0 else self._feedback
+            take = self._taking.predictions if topic == 0 else self._taking.feedback
             rejected = await take(source, fresh)
             crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if rejected else None
             if crossed is not None:
@@ -186,56 +184,6 @@ class Join:
         due = self._now() - source.saved_at >= self._checkpoint_seconds
         if due or source.unsaved >= MOST_UNSAVED:
             await self._checkpoint(partition, source, publish)
-
-    async def _predictions(self, source: Source, records: Sequence[Record]) -> list[Rejected]:
-        rejected: list[Rejected] = []
-        start = 0
-        beats = [i for i, record in enumerate(records) if is_heartbeat(record)]
-        for beat in (*beats, len(records)):
-            if beat > start:
-                rejected += await self._count(source, records[start:beat])
-            if beat < len(records):
-                rejected += await self._beat(source, records[beat])
-            start = beat + 1
-        return rejected
-
-    async def _count(self, source: Source, records: Sequence[Record]) -> list[Rejected]:
-        heads = heads_of(records, self._columns.expected)
-        await self._models.look_up(heads.versions())
-        batch, rejected, kept = self._columns.batch(heads)
-        late = add_predictions(source.state, batch)
-        now = self._now()
-        recorded = max(map(_timestamp, records)) * 1000
-        for number in set(batch.model.tolist()):
-            source.arrived[number] = now
-            tally = source.state.tally(number)
-            tally.recorded = max(tally.recorded, recorded)
-        return rejected + [
-            Rejected(kept[i], "late: older than this model's lateness allows", True) for i in late.tolist()
-        ]
-
-    async def _beat(self, source: Source, record: Record) -> list[Rejected]:
-        beat = heartbeat_of(record)
-        if isinstance(beat, Rejected):
-            return [beat]
-        await self._models.look_up([(beat.model, beat.model_version)])
-        number = self._models.number_of(beat.model, beat.model_version)
-        if number is None:
-            reason = f"unknown `model_version`: {beat.model} {beat.model_version} is not registered"
-            return [Rejected(record, reason, True)]
-        ahead = self._models.watched[number].windows.ahead
-        if is_ahead(record, to_epoch(beat.timestamp), ahead):
-            return [Rejected(record, AHEAD % ahead, True)]
-        tally = source.state.tally(number)
-        tally.event_time = max(tally.event_time, round(to_epoch(beat.timestamp) * MICROSECONDS))
-        source.arrived[number] = self._now()
-        return []
-
-    async def _feedback(self, source: Source, records: Sequence[Record]) -> list[Rejected]:
-        source.fed_at = self._now()
-        batch, rejected = feedback_batch(records)
-        add_feedback(source.state, batch)
-        return rejected
 
     # Checkpoints
 
@@ -271,24 +219,9 @@ class Join:
                 return
             inputs, outcomes = map(join_delta.totals_of, (source.state.inputs, source.state.outcomes))
             events = partials_of(self._models.watched, inputs, outcomes, partition, revision)
-        await publish([*events, *self._progress(partition, source, revision)])
+        fed = self._log_of(partition, 1)
+        at_end = fed is None or source.offsets[1] >= fed.end
+        await publish([*events, *progress_news(partition, source, self._now(), fed_to_end=at_end)])
         if source.rebuilt_at is not None:
             source.rebuilt_at = None
             self._table.pop(f"rebuilt/{partition}", None)
-
-    def _progress(self, partition: int, source: Source, revision: int) -> list[PaneEvent]:
-        """What is new of each model's progress. Idle, its time goes on at the pace of the wall clock."""
-        events: list[PaneEvent] = []
-        now = self._now()
-        for number, tally in source.state.tallies.items():
-            if tally.event_time == NEVER:
-                continue
-            watched = self._models.watched[number]
-            silent = now - source.arrived.setdefault(number, now)
-            idle = silent >= watched.windows.idle_after and source.caught_up[0]
-            event_time = tally.event_time + (round(silent * MICROSECONDS) if idle else 0)
-            news = (event_time // watched.pane if idle else event_time, idle, revision)
-            if source.told.get(number) != news:
-                source.told[number] = news
-                events.append(progress_of(watched, tally, partition, revision, event_time, idle=idle))
-        return events

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from app.core import expiry, join_delta
+from app.core.held_times import HeldTimes
 from app.core.join_delta import JoinDelta
 from app.core.joining import JoinState, Watched
 from app.ingest.dead_letter_limit import DeadLetterLimit
@@ -87,6 +88,7 @@ class Source:
     noted: Recent = ((), ())
     whole: bool = True
     rebuilt_at: Offsets | None = None
+    held: HeldTimes = field(default_factory=lambda: HeldTimes({}))
 
     def revision(self) -> int:
         """Of what is published now: higher than all from before the last recovery, whatever that had reached."""
@@ -135,6 +137,7 @@ def recover(
         source.offsets, source.saved = list(at), at
     expiry.sweep_again(source.state)
     source.swept = {model: tally.swept for model, tally in source.state.tallies.items()}
+    source.held = HeldTimes({model: tally.event_time for model, tally in source.state.tallies.items()})
     source.ordinal = source.state.rows.next_ordinal
     return source
 

@@ -24,15 +24,17 @@ class ReadingOrder:
         self.waiting: frozenset[TP] = frozenset()
         """Those that are not read now."""
         self._now = now
-        self._handed: dict[TP, tuple[int, float]] = {}
+        self._handed: dict[TP, tuple[int, int, float]] = {}
+        self._since = now()
 
-    def handed(self, tp: TP, timestamp: int) -> None:
-        """Note a run: the broker's time of its last record."""
-        self._handed[tp] = timestamp, self._now()
+    def handed(self, tp: TP, first: int, last: int) -> None:
+        """Note what was fetched at once: the broker's times of its first and last record."""
+        self._handed[tp] = last, max(0, last - first), self._now()
 
     def forget(self) -> None:
         """What is read next may be from anywhere."""
         self._handed.clear()
+        self._since = self._now()
         self.waiting = frozenset()
 
     def without_those_ahead(
@@ -49,10 +51,15 @@ class ReadingOrder:
 
     def _waits(self, tp: TP, ours: Collection[TP], has_more: Callable[[TP], bool]) -> bool:
         leader = self.leaders.get(tp.topic)
-        if leader is None or tp not in self._handed:
+        if leader is None:
             return False
         first = TP(leader, tp.partition)
-        if first not in ours or first not in self._handed or not has_more(first):
+        if first not in ours or not has_more(first):
             return False
-        timestamp, at = self._handed[first]
-        return self._handed[tp][0] > timestamp and self._now() - at < PATIENCE
+        led = self._handed.get(first)
+        if led is None:
+            return self._now() - self._since < PATIENCE
+        if tp not in self._handed:
+            return False
+        (reached, length, _), (until, _, at) = self._handed[tp], led
+        return reached + length > until and self._now() - at < PATIENCE  # what comes next is about as long as the last

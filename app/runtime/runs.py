@@ -16,7 +16,7 @@ Position = Callable[[TP], int]
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A partition's log when its state was last recovered: its first offset, its end, and what was committed of it."""
+    """A partition's log: its first offset and its end, and what was committed of it at the last recovery."""
 
     begin: int
     end: int

@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import faust
@@ -24,6 +25,8 @@ from app.runtime.run_ledger import RunLedger
 from app.runtime.runs import Log, Position, Run, tick
 
 _SEEK_PAUSE = 0.1
+_FULL_PAUSE = 0.02
+"""Seconds that others are waited for while an agent has no room: it will have some before it has nothing to do."""
 _NONE = -1
 
 
@@ -63,6 +66,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return None
         return found
 
+    def log_of(self, tp: TP) -> Log | None:
+        """A partition's log, its end as far as was seen by now; None of one that is not ours."""
+        known = self.logs.get(tp)
+        return None if known is None else replace(known, end=max(known.end, self.highwater(tp) or 0))
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch records and yield them as runs."""
         transport: BatchTransport = self.transport
@@ -85,6 +93,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if not self._is_wanted(tp, active, generation):
                 continue
             run = list(fetched)
+            transport.order.handed(tp, run[0].timestamp, run[-1].timestamp)
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
             step = transport.max_run if tp.topic in transport.positions else 1
             for i in range(0, len(run), step):
@@ -98,14 +107,17 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         order: ReadingOrder = self.transport.order
         wanted = order.without_those_ahead(active_partitions or (), self._buffered_partitions, self._has_more)
+        if self._buffered_partitions:
+            timeout = min(timeout, _FULL_PAUSE)
         if not wanted:  # to aiokafka no partition at all would be every one
-            await asyncio.sleep(min(timeout, _SEEK_PAUSE))
+            await asyncio.sleep(timeout)
             return {}
         return await super()._getmany(wanted, timeout)
 
     def _has_more(self, tp: TP) -> bool:
         following = max(self._fetched.get(tp, -1) + 1, self.held.get(tp, 0))
-        return following < (self.highwater(tp) or 0)
+        known = self.log_of(tp)
+        return known is not None and following < known.end
 
     def _is_wanted(self, tp: TP, active: set[TP] | None, generation: int) -> bool:
         if tp.topic in self.transport.positions and self.recovered != generation:
@@ -136,7 +148,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return self._to_message(tp, run[0])
         last = run[-1]
         self.ledgers[tp].delivered(last.offset)
-        self.transport.order.handed(tp, last.timestamp)
         return ConsumerMessage(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
             [], None, Run(run, sought), None, 0, 0, tp, generation_id=generation,

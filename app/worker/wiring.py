@@ -102,8 +102,8 @@ class Worker:
         return self.watching.get(model, version)
 
     def _log_of(self, partition: int, topic: int) -> Log | None:
-        name = SOURCES[topic].full_name(self.settings.prefix)
-        found: Log | None = self.app.consumer.logs.get(TP(name, partition))
+        tp = TP(SOURCES[topic].full_name(self.settings.prefix), partition)
+        found: Log | None = self.app.consumer.log_of(tp)
         return found
 
     def _limit(self, recent: Sequence[int]) -> DeadLetterLimit:

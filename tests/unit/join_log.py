@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from app.runtime.models_view import RegisteredModel
 from tests.unit.reports import StubRecord
 
 START = 1_700_000_000.0
+BROKER_AHEAD = 2000.0
+"""Seconds by which the broker's clock is ahead of all event times."""
 HEARTBEAT = (("driftline", b"heartbeat"),)
 
 
@@ -84,6 +88,9 @@ class Producer:
     ids: list[Planned] = field(default_factory=list)
     time: float = START
     told: dict[int, float] = field(default_factory=dict)
+    taken: int = 0
+    reached: dict[tuple[int, str], list[tuple[float, int]]] = field(default_factory=dict)
+    """Of each partition and model: the newest event time so far, and the broker's time of what brought it."""
 
     def __post_init__(self) -> None:
         self.logs = {(partition, topic): [] for partition in range(self.partitions) for topic in (0, 1)}
@@ -94,7 +101,17 @@ class Producer:
         offset = log[-1].offset + 1 if log else 0
         offset += self.rng.random() < 0.05
         raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-        log.append(StubRecord(offset, raw, None if key is None else key.encode(), **more))
+        self.taken = max(self.taken + 1, round((self.time + BROKER_AHEAD) * 1000))
+        log.append(StubRecord(offset, raw, None if key is None else key.encode(), self.taken, **more))
+        if topic == 0 and isinstance(value, dict):
+            times = self.reached.setdefault((partition, value["model_version"]), [])
+            if not times or value["timestamp"] > times[-1][0]:
+                times.append((value["timestamp"], self.taken))
+
+    def unread(self, partition: int, topic: int, following: int) -> list[StubRecord]:
+        """The records of a log from an offset on."""
+        log = self.logs[partition, topic]
+        return log[bisect_left(log, following, key=attrgetter("offset")) :]
 
     def plan(self) -> Planned:
         """A new id, near the newest time."""

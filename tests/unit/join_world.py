@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections.abc import Coroutine, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,8 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from agents.join import Join
+from agents.join_progress import FEEDBACK_WAIT_SECONDS
 from agents.pane_events import key_of
 from app.ingest.decoding import Rejected
+from app.runtime.runs import Log
 from tests.unit.join_log import PANES, PROFILES, Producer, Registry
 from tests.unit.join_truth import Cell, Total, Truth, truth
 from tests.unit.reports import StubRecord
@@ -70,8 +73,9 @@ class Owner:
         self.table = Table(self)
         self.steps_left = NEVER
         self.join = Join(
-            self.table, world.registry, checkpoint_seconds=1.0, now=lambda: world.clock, epoch=world.next_epoch
-        )
+            self.table, world.registry, checkpoint_seconds=1.0, now=lambda: world.clock, epoch=world.next_epoch,
+            log_of=world.log_of,
+        )  # fmt: skip
         self.recover()
 
     def recover(self) -> None:
@@ -82,6 +86,8 @@ class Owner:
             if value is not None:
                 self.table.rows[key] = value
         self.join.forget()
+        self.not_waited_for: dict[tuple[int, str], float] = {}
+        self.fed = dict.fromkeys(range(self.world.producer.partitions), self.world.clock)
         self.at = {part: self.join.position(*part) for part in self.world.producer.logs}
 
     def step(self) -> None:
@@ -95,6 +101,8 @@ class Owner:
         log = self.world.producer.logs[partition, topic]
         start = max(0, self.at[partition, topic] - again)
         found = [record for record in log if record.offset >= start][:most]
+        if topic == 1 and found and found[-1].offset >= self.at[partition, 1]:
+            self.fed[partition] = self.world.clock
         if found:
             self.at[partition, topic] = max(self.at[partition, topic], found[-1].offset + 1)
         caught_up = not log or self.at[partition, topic] > log[-1].offset
@@ -105,7 +113,21 @@ class Owner:
     async def publish(self, events: Sequence[PaneEvent]) -> None:
         for event in events:
             self.step()
+            if isinstance(event, Progress):
+                self.see_feedback_read(event)
             self.world.take(event)
+
+    def see_feedback_read(self, told: Progress) -> None:
+        """Whoever hears of an event time has all feedback that was there when it was reached, or none came for long."""
+        part = told.partition, told.model_version
+        if told.idle or self.world.clock - self.fed[told.partition] >= FEEDBACK_WAIT_SECONDS:
+            self.not_waited_for[part] = told.event_time
+        if told.event_time <= self.not_waited_for.get(part, 0.0):
+            return
+        times = self.world.producer.reached[part]
+        _, reached = times[bisect_left(times, (told.event_time, 0))]
+        unread = self.world.producer.unread(told.partition, 1, self.at[told.partition, 1])
+        assert all(record.timestamp > reached for record in unread)
 
     async def reject(self, partition: int, topic: int, rejected: Sequence[Rejected]) -> None:
         self.step()
@@ -135,6 +157,11 @@ class World:
     def next_epoch(self) -> int:
         self.epochs += 1
         return self.epochs
+
+    def log_of(self, partition: int, topic: int) -> Log:
+        """A log as the broker has it; nothing was committed of it."""
+        log = self.producer.logs[partition, topic]
+        return Log(0, log[-1].offset + 1 if log else 0, 0)
 
     def take(self, event: PaneEvent) -> None:
         """What `panes` keeps of it: the highest revision, and of two equal ones the same."""
@@ -206,7 +233,7 @@ class World:
 
     def unread(self) -> list[StubRecord]:
         """Records that the owner has yet to read."""
-        return [r for part, log in self.producer.logs.items() for r in log if r.offset >= self.owner.at[part]]
+        return [r for part in self.producer.logs for r in self.producer.unread(*part, self.owner.at[part])]
 
     def differences(self) -> list[object]:
         """Where the newest of everything that was published is not what the logs come to."""
@@ -233,7 +260,8 @@ class World:
             settled = float("-inf") if event.settled is None else event.settled // PANES[key[0]] * PANES[key[0]]
             expired = sum(end <= settled for end in tally.unjoined)
             counted = (event.predictions, event.feedback, event.duplicates, event.late, event.expired)
-            if counted != (tally.predictions, tally.feedback, tally.duplicates, tally.late, expired):
+            wholly = (tally.predictions, tally.feedback, tally.duplicates, tally.late, expired)
+            if counted != wholly or event.event_time < tally.newest:
                 wrong.append((event, tally, expired))
         return wrong
 

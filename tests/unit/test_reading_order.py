@@ -27,29 +27,38 @@ def read_next(order: ReadingOrder, active: set[TP], *, full: tuple[TP, ...] = ()
 def test_what_is_ahead_waits_until_its_leader_has_caught_up() -> None:
     order = order_of(Clock())
     every = {PREDICTIONS, FEEDBACK, ANOTHER}
-    assert read_next(order, every) == every  # nothing is known yet
-    order.handed(FEEDBACK, 2000)
-    assert read_next(order, every) == every  # its leader's time is not known
-    order.handed(PREDICTIONS, 1000)
+    assert read_next(order, every) == {PREDICTIONS, ANOTHER}, "its leader comes first"
+    order.handed(PREDICTIONS, 1000, 1000)
+    assert read_next(order, every) == every, "how far it is ahead is not known"
+    order.handed(FEEDBACK, 2000, 2000)
     assert read_next(order, every) == {PREDICTIONS, ANOTHER}
     assert order.waiting == {FEEDBACK}, "the watchdog is not to take it for a partition that stands still"
-    order.handed(PREDICTIONS, 2000)
+    order.handed(PREDICTIONS, 2000, 2000)
     assert read_next(order, every) == every
     assert order.waiting == set()
 
 
+def test_it_stays_behind_by_as_much_as_comes_at_once() -> None:
+    order = order_of(Clock())
+    order.handed(FEEDBACK, 1000, 1400)
+    order.handed(PREDICTIONS, 1500, 1799)
+    assert read_next(order, {PREDICTIONS, FEEDBACK}) == {PREDICTIONS}, "its next 400 ms would be ahead"
+    order.handed(PREDICTIONS, 1799, 1800)
+    assert read_next(order, {PREDICTIONS, FEEDBACK}) == {PREDICTIONS, FEEDBACK}
+
+
 def test_a_leader_never_waits() -> None:
     order = order_of(Clock())
-    order.handed(PREDICTIONS, 2000)
-    order.handed(FEEDBACK, 1000)
+    order.handed(PREDICTIONS, 2000, 2000)
+    order.handed(FEEDBACK, 1000, 1000)
     assert read_next(order, {PREDICTIONS, FEEDBACK}) == {PREDICTIONS, FEEDBACK}
 
 
 def test_nobody_waits_for_what_does_not_come() -> None:
     clock = Clock()
     order = order_of(clock)
-    order.handed(FEEDBACK, 2000)
-    order.handed(PREDICTIONS, 1000)
+    order.handed(FEEDBACK, 2000, 2000)
+    order.handed(PREDICTIONS, 1000, 1000)
     both = {PREDICTIONS, FEEDBACK}
     assert read_next(order, both, more=False) == both, "the leader's log is read to its end"
     assert read_next(order, {FEEDBACK}) == {FEEDBACK}, "the leader is paused, or not ours"
@@ -57,7 +66,9 @@ def test_nobody_waits_for_what_does_not_come() -> None:
     assert read_next(order, both) == {PREDICTIONS}
     clock.now += PATIENCE
     assert read_next(order, both) == both, "the leader's log promises more and brings nothing"
-    order.handed(PREDICTIONS, 1500)
+    order.handed(PREDICTIONS, 1500, 1500)
     assert read_next(order, both) == {PREDICTIONS}
     order.forget()
-    assert read_next(order, both) == both
+    assert read_next(order, both) == {PREDICTIONS}
+    clock.now += PATIENCE
+    assert read_next(order, both) == both, "the leader has never brought anything"
