@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xxhash
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.core.config import Windows
@@ -19,6 +19,7 @@ from app.ingest.decoding import Rejected
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
 from tests.unit.join_log import HEARTBEAT, PROFILES
+from tests.unit.join_truth import spelled
 from tests.unit.reports import StubRecord
 
 Event = dict[str, Any]
@@ -88,11 +89,13 @@ def are_scalars(value: object) -> bool:
     return isinstance(value, dict) and not any(isinstance(one, (list, dict)) for one in value.values())
 
 
-def is_probability(value: object, version: object) -> bool:
+def is_probability(value: object, version: object, prediction: object) -> bool:
+    """Of many classes the one is judged that was predicted, of two the last."""
     if isinstance(value, dict):
         if not all(map(is_number, value.values())):
             return False
-        value = value.get(PROFILES[str(version)].labels[-1]) if version in VERSIONS else None
+        judged = {"binary": PROFILES["binary"].labels[-1], "multiclass": spelled(prediction)}
+        value = value.get(judged[str(version)]) if version in VERSIONS else None
     if value is None or version not in VERSIONS:
         return value is None or is_number(value)
     return is_number(value) and 0 <= value <= 1  # type: ignore[operator]
@@ -108,7 +111,7 @@ def wrong_fields(event: Event) -> set[str]:
         "timestamp": is_time(event.get("timestamp")),
         "features": are_scalars(event.get("features")),
         "prediction": isinstance(event.get("prediction"), (str, int, float, bool)),
-        "probability": is_probability(event.get("probability"), version),
+        "probability": is_probability(event.get("probability"), version, event.get("prediction")),
         "metadata": event.get("metadata") is None or are_scalars(event["metadata"]),
     }
     return {field for field, sound in checks.items() if not sound}
@@ -128,6 +131,7 @@ def changed(draw: st.DrawFn, base: Event) -> Event:
 
 
 @given(st.lists(changed(PREDICTION) | changed(PREDICTION | {"model_version": "multiclass"}), max_size=8))
+@example([PREDICTION | {"model_version": "multiclass", "probability": {"0": 0.5, "1": 2}}])
 def test_the_predictions_that_are_sound_are_kept_and_the_others_say_which_field_is_not(events: list[Event]) -> None:
     records = [record(event, offset=i) for i, event in enumerate(events)]
     batch, rejected, kept = read(records)
