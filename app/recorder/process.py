@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
-import threading
 
 from app.history.database import History
 from app.history.writer import ADDING
@@ -17,15 +15,13 @@ from app.recorder.standing import Standing
 from app.runtime.listening import listen
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
+from app.runtime.stopping import end_at_last
 from app.runtime.topic_admin import ensure_topics
 from app.telemetry import logs, metrics
 from app.telemetry.probe import probed
 from topics.registry import DEAD_LETTERS
 
 log = logging.getLogger(__name__)
-
-LAST_SECONDS = 7.5
-"""After a signal the process is gone by then, whatever hangs: what was not written is read again."""
 
 
 def run_recorder(settings: Settings) -> int:
@@ -47,9 +43,7 @@ async def _run(settings: Settings, history: History, listening: socket.socket | 
 
     def stop() -> None:
         stopping.set()
-        last = threading.Timer(LAST_SECONDS, os._exit, (0,))
-        last.daemon = True
-        last.start()
+        end_at_last()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)

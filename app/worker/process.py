@@ -7,7 +7,6 @@ import contextlib
 import gc
 import importlib
 import logging
-import os
 import signal
 import socket
 import threading
@@ -28,6 +27,7 @@ from app.runtime.recovery import tell_recovery
 from app.runtime.redelivered_view import RedeliveredView
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
+from app.runtime.stopping import end_at_last
 from app.runtime.topic_admin import ensure_topics
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.probe import probed
@@ -38,8 +38,6 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 3.0
 TELLING_SECONDS = 1.5
 """How long a worker that stops waits for what it is telling; what it does not see the end of is told again."""
-LAST_SECONDS = 7.5
-"""After a signal the process is gone by then, whatever hangs: the state bears it."""
 
 GARBAGE_THRESHOLD = 50_000
 """Objects after which Python looks for cycles: a run makes thousands of objects, none of them in one."""
@@ -111,7 +109,7 @@ async def _work(worker: Worker, stopping: asyncio.Event) -> int:
     if crashed.is_set():
         log.critical("the worker crashed: %r", worker.app.crash_reason)
         return FAILED
-    _end_at_last()
+    end_at_last()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(worker.notify.stop(), TELLING_SECONDS)
     await worker.drain()
@@ -128,10 +126,3 @@ async def _collect_garbage() -> None:
     while True:
         await asyncio.sleep(GARBAGE_SECONDS)
         gc.collect(1)
-
-
-def _end_at_last() -> None:
-    """End the process when its end takes too long: whoever stops it would kill it."""
-    last = threading.Timer(LAST_SECONDS, os._exit, (0,))
-    last.daemon = True
-    last.start()
