@@ -6,7 +6,6 @@ told; what came of it is in the table before it is published. A crash repeats th
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
@@ -15,33 +14,31 @@ from functools import partial
 
 import msgspec
 
-from agents.delivering import Attempted, Deliveries
+from agents.delivering import Deliveries
+from agents.notify_outcomes import Outcomes
 from agents.notify_reasons import ReasonLog
 from agents.notify_state import NotifyState
 from agents.sending import Publish, Reject
 from agents.watermark import advance, next_offset, unapplied
 from app.alerting.composing import compose, within
-from app.alerting.delivery import Channel, Retryable
+from app.alerting.delivery import Channel
 from app.alerting.group import (
     Group,
     Muted,
     Telling,
     arrive,
     evaluate,
-    finished,
     heard_after_all,
     under_way,
     waits,
     with_channels,
 )  # fmt: skip
 from app.alerting.muting import Muting
-from app.alerting.retrying import Patience, Pending, after_attempt
+from app.alerting.retrying import Patience, Pending
 from app.alerting.routing import Routing
-from app.alerting.undelivered import delivery_events, key_of, undelivered_event
 from app.core.config import Alerting, Monitoring
 from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
 from topics.events import AlertEvent
-from topics.registry import DELIVERIES, UNDELIVERED
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +82,10 @@ class Notify:
         self._routing = routing or Routing()
         self._muting = muting
         self._redelivered = redelivered
-        self._patience = patience or Patience()
-        self._saved = saved
         self._now = now
-        self._rng = rng or random.Random()
-        self._deliveries = Deliveries(channels, attempt_seconds=self._patience.attempt_seconds, at_once=AT_ONCE)
+        patience = patience or Patience()
+        self._deliveries = Deliveries(channels, attempt_seconds=patience.attempt_seconds, at_once=AT_ONCE)
+        self._outcomes = Outcomes(self._deliveries, patience, saved, rng or random.Random())
         self._states: dict[int, NotifyState] = {}
         self._pruned: dict[int, float] = {}
         self._looked_at: dict[int, float] = {}
@@ -120,7 +116,7 @@ class Notify:
         """Take a run, or a tick: record what is over, take the alerts, decide, and begin what is to be told."""
         now = self._now()
         state = self._state(partition)
-        await self._collect(partition, state, publish, now.timestamp())
+        await self._outcomes.collect(partition, state, publish, now.timestamp())
         for name, group in state.groups.items():
             state.groups[name] = heard_after_all(group, partial(self._redelivered, name))
         changed = set[str]()
@@ -136,7 +132,7 @@ class Notify:
         if records:
             advance(self._table, partition, records[-1].offset + 1)
         if new:
-            await self._save()
+            await self._outcomes.save()
         if not self._stopping:
             self._deliveries.begin(partition, state.pending.values(), now.timestamp())
         self._prune(partition, state, now.timestamp())
@@ -145,61 +141,6 @@ class Notify:
         if partition not in self._states:
             self._states[partition] = NotifyState(self._table, partition)
         return self._states[partition]
-
-    # What is over
-
-    async def _collect(self, partition: int, state: NotifyState, publish: Publish, now: float) -> None:
-        """Write what came of the attempts that are over, and publish it of the notifications that are done."""
-        for one in self._deliveries.collect(partition):
-            pending = state.pending.get(one.notification_id)
-            if pending is not None and pending.attempts == one.attempt and not pending.outcome:
-                state.pending[one.notification_id] = self._after(pending, one, now)
-        state.write()
-        done = [pending for pending in state.pending.values() if pending.outcome]
-        if done:
-            await self._save()
-        for pending in done:
-            await self._record(state, pending, publish)
-
-    async def _save(self) -> None:
-        if self._saved is not None:
-            await self._saved()
-
-    def _after(self, pending: Pending, one: Attempted, now: float) -> Pending:
-        if isinstance(one.outcome, Retryable) and one.outcome.after is not None:
-            self._deliveries.hold(one.channel, now + one.outcome.after)
-        after = after_attempt(pending, one.outcome, self._patience, now, self._rng)
-        if not after.outcome:
-            wait = after.next_at - now
-            log.warning(
-                "%s through %r not told yet, again in %.1f s: %s",
-                _name(after),
-                one.channel,
-                wait,
-                after.detail,
-                extra=_about(after),
-            )
-        return after
-
-    async def _record(self, state: NotifyState, pending: Pending, publish: Publish) -> None:
-        """Publish what came of a notification, then let its group go on."""
-        notification, channel = pending.notification, pending.channel
-        if pending.outcome == "failed":
-            log.error(
-                "%s through %r given up after %d: %s", _name(pending), channel, pending.attempts, pending.detail,
-                extra=_about(pending),
-            )  # fmt: skip
-            await publish(UNDELIVERED, key_of(pending), msgspec.json.encode(undelivered_event(pending)), None)
-        events = delivery_events(pending)
-        encoded = [(f"{event.alert_id}/{channel}".encode(), msgspec.json.encode(event)) for event in events]
-        await asyncio.gather(*(publish(DELIVERIES, key, value, None) for key, value in encoded))
-        del state.pending[notification.notification_id]
-        group = state.groups.get(notification.group)
-        if group is not None:
-            delivered = pending.outcome == "delivered"
-            state.groups[notification.group] = finished(
-                group, channel, notification.notification_id, notification.firing, delivered=delivered
-            )
 
     # What comes
 
@@ -260,14 +201,6 @@ class Notify:
                 for channel in g.tellers
             }
             self._reasons.keep(known)
-
-
-def _about(pending: Pending) -> dict[str, str]:
-    return {"notification_id": pending.notification.notification_id, "channel": pending.channel}
-
-
-def _name(pending: Pending) -> str:
-    return f"notification {pending.notification.notification_id} of {pending.notification.group}"
 
 
 def _alert_of(record: Record) -> AlertEvent | Rejected:
