@@ -17,14 +17,14 @@ FAILING = """
 import inspect, sys
 from pathlib import Path
 
-import agents.join
+import agents.join_taking
 from app.ingest.decoding import ids_of
 from app.runtime.settings import load_settings
 from app.worker import run_worker
 from app.worker.outlet import Outlet
 
 owner, name, when, notes = *sys.argv[1:4], Path(sys.argv[4])
-owner = {"join": agents.join, "outlet": Outlet}[owner]
+owner = {"join": agents.join_taking, "outlet": Outlet}[owner]
 applied = getattr(owner, name)
 id_ = ids_of([when.encode()])[0]
 calls = 0

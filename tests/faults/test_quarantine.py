@@ -29,8 +29,8 @@ def poisoned(records, *expected):
         raise ValueError("a fault of ours that one record brings out")
     return heads_of(records, *expected)
 
-import agents.join
-agents.join.heads_of = poisoned
+import agents.join_taking
+agents.join_taking.heads_of = poisoned
 sys.exit(run_worker(load_settings()))
 """
 MOST_LIVES = 8

@@ -99,8 +99,8 @@ async def test_an_idle_worker_and_one_that_is_slow_are_left_alone(settings: Sett
     await ensure_topics(settings)
     await register_model(settings)
     await send(settings, wanted.records)
-    slow = "import agents.join, time; taken = agents.join.add_predictions; "
-    slow += "agents.join.add_predictions = lambda *given: (time.sleep(0.5), taken(*given))[1]; "
+    slow = "import agents.join_taking, time; taken = agents.join_taking.add_predictions; "
+    slow += "agents.join_taking.add_predictions = lambda *given: (time.sleep(0.5), taken(*given))[1]; "
     slow += "import sys; from app.cli import main; sys.exit(main())"
     with worker(settings, command=("-c", slow, "worker")) as process:
         counts = await until_equal(settings, wanted, 45)
