@@ -1,6 +1,6 @@
 """Where a worker's time goes for each event: the join fed from memory, without Kafka and Faust.
 
-The same events as `benchmarks.throughput`, one partition, runs of 2,000 records, a checkpoint every 20,000 records.
+The same events as `benchmarks.throughput`, one partition, runs of 5,000 records, a checkpoint every 20,000 records.
 Prints microseconds of each step for each event; `--profile` prints cProfile's table instead.
 """
 
@@ -25,7 +25,7 @@ from app.runtime.models_view import RegisteredModel
 from benchmarks.events import MODEL, VERSION, counts_of, feedback, frame, monitoring, predictions
 from topics.events import PaneEvent
 
-RUN = 2000
+RUN = 5000
 
 
 @dataclass(slots=True)

@@ -102,7 +102,7 @@ class Settings(
     accept_dead_letters: bool = Field(
         False, description="Let what is unreadable and older than the worker's start go to the dead letters."
     )
-    max_run: int = Field(2000, ge=1, le=100_000, description="Most records in one run of an agent.")
+    max_run: int = Field(5000, ge=1, le=100_000, description="Most records in one run of an agent.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
 
     @classmethod
