@@ -160,15 +160,15 @@ class WindowsAgent:
         self, key: Key, windows: ModelWindows, end: int, issued: Issued | None
     ) -> list[tuple[str, bytes, list[AnyReport]]]:
         """Judge a window: the table's note of it and the reports that are new; nothing when none is."""
-        found = windows.evaluate(end)
+        found = windows.evaluate(end, None if issued is None else (issued.drift, issued.performance))
         if found is None:
             return []
         now = self._wall()
         revision = max(round((now - REVISIONS_SINCE).total_seconds() * 1000), issued.revision + 1 if issued else 0)
         reports: list[AnyReport] = []
-        if found.drift is not None and (issued is None or found.drift_source != issued.drift):
+        if found.drift is not None:
             reports.append(drift_report(windows, end, found.drift, revision, now))
-        if found.performance is not None and (issued is None or found.performance_source != issued.performance):
+        if found.performance is not None:
             reports.append(performance_report(windows, end, found.performance, revision, now))
         note = Issued(0, 0, 0) if issued is None else issued
         if found.traffic is not None:

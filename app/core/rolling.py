@@ -52,7 +52,8 @@ class Totals:
 class Evaluated:
     """A window judged: `end` is its last pane; each source names the partials that went into it.
 
-    Without predictions there are no decisions; `traffic` is there where the model is served live.
+    Without predictions there are no decisions, nor where the source is known; `traffic` is there where the model is
+    served live.
     """
 
     end: int
@@ -153,24 +154,26 @@ class ModelWindows:
             self._followed = max(self._followed, last)
         return sorted(end for end in self.changed if end <= closed)
 
-    def evaluate(self, end: int) -> Evaluated | None:
-        """Judge the window that ends with a pane; None when it is empty and the model is not served live."""
+    def evaluate(self, end: int, known: tuple[int, int] | None = None) -> Evaluated | None:
+        """Judge the window that ends with a pane; None when it is empty and the model is not served live.
+
+        `known`: the sources, of drift and of performance, for which the decisions are known.
+        """
         self.changed.discard(end)
         inputs, drift_source = self._window(self._inputs, end, self._input_sum)
         traffic = self._traffic(end) if self.live else None
         if inputs.n == 0:
             return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic)
         outcomes, more = self._window(self._outcomes, end, self._outcome_sum)
-        return Evaluated(
-            end=end,
-            drift=drift_decision(self.layout, inputs, self.monitoring),
-            drift_source=drift_source,
-            performance=performance_decision(
+        performance_source = crc32(repr((drift_source, more)).encode())
+        drift, performance = None, None
+        if known is None or known[0] != drift_source:
+            drift = drift_decision(self.layout, inputs, self.monitoring)
+        if known is None or known[1] != performance_source:
+            performance = performance_decision(
                 self.profile, self.outcome_layout, self.layout, inputs, outcomes, self.monitoring
-            ),
-            performance_source=crc32(repr((drift_source, more)).encode()),
-            traffic=traffic,
-        )
+            )
+        return Evaluated(end, drift, drift_source, performance, performance_source, traffic)
 
     def _traffic(self, end: int) -> Traffic | None:
         panes = [pane for pane in self._inputs if pane <= end and self._count(self._inputs, pane)]
