@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
-from operator import attrgetter
 
 import msgspec
 
@@ -28,8 +27,6 @@ from topics.events import PaneEvent
 from topics.registry import FEEDBACK, PREDICTIONS, Topic
 
 log = logging.getLogger(__name__)
-
-_timestamp = attrgetter("timestamp")
 
 SOURCES = (PREDICTIONS, FEEDBACK)
 """The topics that are joined, by their numbers."""

@@ -137,7 +137,7 @@ def recover(
         source.offsets, source.saved = list(at), at
     expiry.sweep_again(source.state)
     source.swept = {model: tally.swept for model, tally in source.state.tallies.items()}
-    source.held = HeldTimes({model: tally.event_time for model, tally in source.state.tallies.items()})
+    source.held = HeldTimes(source.state.event_times)
     source.ordinal = source.state.rows.next_ordinal
     return source
 

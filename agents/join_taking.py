@@ -29,7 +29,7 @@ class Taking:
     async def predictions(self, source: Source, records: Sequence[Record]) -> list[Rejected]:
         """Count predictions, and hear heartbeats, in the order in which they came."""
         rejected: list[Rejected] = []
-        before = {number: tally.event_time for number, tally in source.state.tallies.items()}
+        before = source.state.event_times
         start = 0
         beats = [i for i, record in enumerate(records) if is_heartbeat(record)]
         for beat in (*beats, len(records)):
@@ -38,8 +38,7 @@ class Taking:
             if beat < len(records):
                 rejected += await self._beat(source, records[beat])
             start = beat + 1
-        times = {number: tally.event_time for number, tally in source.state.tallies.items()}
-        moved = {number: time for number, time in times.items() if time > before.get(number, NEVER)}
+        moved = {number: time for number, time in source.state.event_times.items() if time > before.get(number, NEVER)}
         source.held.reached(records[0].timestamp, records[-1].timestamp, moved)
         return rejected
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 
@@ -33,7 +34,7 @@ class HeldTimes:
         if times:
             self._steps.append((last, dict(times)))
 
-    def fed(self, until: int) -> None:
+    def fed(self, until: float) -> None:
         """Feedback has been read up to a broker's time."""
         while self._steps and self._steps[0][0] <= until:
             self._released |= self._steps.popleft()[1]
@@ -42,8 +43,7 @@ class HeldTimes:
         """No feedback is to be waited for."""
         self._released |= self._recovered
         self._recovered = {}
-        while self._steps:
-            self._released |= self._steps.popleft()[1]
+        self.fed(math.inf)
 
     def of(self, model: int) -> int:
         """A model's event time, as far as it may be told; NEVER where none may."""

@@ -118,6 +118,11 @@ class JoinState:
         """The totals of one model version."""
         return self.tallies.setdefault(model, Tally())
 
+    @property
+    def event_times(self) -> dict[int, int]:
+        """The newest event time of each model, in microseconds; NEVER where there is none."""
+        return {model: tally.event_time for model, tally in self.tallies.items()}
+
     def input_pane(self, key: PaneKey) -> PaneBuffer:
         """The pane of inputs, made when first asked for."""
         buffer = self.inputs.get(key)
