@@ -10,7 +10,8 @@ import msgspec
 
 from agents.sending import Publish, Reject
 from agents.watermark import advance, next_offset, unapplied
-from app.alerting.lifecycle import RuleState, step
+from app.alerting.beside import Beside, noted
+from app.alerting.lifecycle import RuleState, Stage, stage_of, step
 from app.alerting.message import alert_of
 from app.alerting.rules import CRITICAL_FEATURE, ESTIMATE, PERFORMANCE, Verdict, off, rule_of, verdicts_of
 from app.core.config import Monitoring
@@ -23,14 +24,7 @@ Models = Callable[[str, str], Monitoring | None]
 
 _reports: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
 _states = msgspec.json.Decoder(RuleState)
-
-
-class _Firing(msgspec.Struct):
-    firing: bool = False
-
-
-_firings = msgspec.json.Decoder(_Firing)
-"""Of a rule's state only whether it fires: quick enough to ask of all of them."""
+_besides = msgspec.json.Decoder(Beside)
 
 
 @dataclass(slots=True)
@@ -40,11 +34,13 @@ class AlertsRun:
     alerts: list[AlertEvent] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     states: dict[str, RuleState] = field(default_factory=dict)
+    beside: dict[str, Beside] = field(default_factory=dict)
     next_offset: int | None = None
 
 
 class Alerts:
-    """The agent's logic. `table` holds each rule's state, and the watermark of each source partition.
+    """The agent's logic. `table` holds each rule's state, what each model version's newest windows
+    showed, and the watermark of each source partition.
 
     `catch_up` brings `models` up to now: a report of a model that is not known waits for it once. `page` is the
     address of the API, for the alerts' links.
@@ -99,21 +95,21 @@ class Alerts:
         return run
 
     def apply(self, partition: int, run: AlertsRun) -> None:
-        """Write a run's states, then the watermark."""
-        for key, state in run.states.items():
+        """Write what a run comes to, then the watermark."""
+        for key, state in (*run.states.items(), *run.beside.items()):
             self._table[key] = msgspec.json.encode(state)
         if run.next_offset is not None:
             advance(self._table, partition, run.next_offset)
 
-    def firing(self) -> Iterator[tuple[str, str, str]]:
-        """Model, version and rule of each alert that fires, by the table."""
+    def stages(self) -> Iterator[tuple[str, str, str, Stage]]:
+        """Model, version and rule of each alert that is pending or fires, by the table."""
         for key, value in self._table.items():
             names = names_of(key)
-            if len(names) == 4 and _firings.decode(value).firing:
-                yield names[0], names[1], names[2]
+            if len(names) == 4 and (stage := stage_of(_states.decode(value))) != "calm":
+                yield names[0], names[1], names[2], stage
 
     def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
-        verdicts = verdicts_of(report, monitoring)
+        verdicts, beside = verdicts_of(report, monitoring), self._note(report, run)
         for verdict in (*verdicts, *self._unnamed(report, verdicts, run)):
             key = state_key(report, verdict)
             before = run.states.get(key) or self._state(key)
@@ -122,7 +118,20 @@ class Alerts:
             if after is not before:
                 run.states[key] = after
             if transition is not None:
-                run.alerts.append(alert_of(report, verdict, transition, rule, emitted_at=self._now(), page=self._page))
+                alert = alert_of(
+                    report, verdict, transition, rule, emitted_at=self._now(), page=self._page, beside=beside
+                )
+                run.alerts.append(alert)
+
+    def _note(self, report: AnyReport, run: AlertsRun) -> Beside | None:
+        """What is known of the model version beside what each rule has judged; this report is known now."""
+        key = key_of(report.model, report.model_version, BESIDE)
+        value = self._table.get(key)
+        before = run.beside.get(key) or (None if value is None else _besides.decode(value))
+        after = noted(before, report)
+        if after is not None and after is not before:
+            run.beside[key] = after
+        return after
 
     def _unnamed(self, report: AnyReport, verdicts: Sequence[Verdict], run: AlertsRun) -> list[Verdict]:
         """`off` for the features and metrics that were judged by themselves once, and are no more."""
@@ -140,6 +149,8 @@ class Alerts:
         return RuleState() if found is None else _states.decode(found)
 
 
+BESIDE = "beside"
+"""In a key, which has three names then, and not four as that of a rule: what the newest windows showed."""
 _NO_METRIC = "it is not among the report's metrics any more"
 _BY_NAME: dict[type, dict[str, str]] = {
     DriftReport: {CRITICAL_FEATURE: "it is not in alerting.critical_features any more"},

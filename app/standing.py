@@ -31,7 +31,7 @@ class Standing:
     def look(self) -> None:
         """Set the gauges that are looked up."""
         self._stream.lag(self._lag())
-        self._stream.firing(self._firing())
+        self._stream.alerts(self._alerts_held())
         metrics.PENDING.set(self._join.pending)
         metrics.RECOVERING.set(not self._recovered)
         metrics.RECOVERY_LEFT.set(self.recovery.records - self.recovery.read)
@@ -63,11 +63,11 @@ class Standing:
             for tp, following in consumer.held.items()
         }
 
-    def _firing(self) -> Iterator[tuple[str, str, str]]:
-        """What fires in partitions that are held: of others the store may still know what was."""
+    def _alerts_held(self) -> Iterator[tuple[str, str, str, str]]:
+        """What is pending or fires in partitions that are held: of others the store may still know what was."""
         consumer = self._app._consumer
         name = REPORTS.full_name(self._settings.prefix)
         held = set() if consumer is None else {tp.partition for tp in consumer.held if tp.topic == name}
-        for model, version, rule in self._alerts.firing():
+        for model, version, rule, stage in self._alerts.stages():
             if partition_of(model, version, self._settings.partitions) in held:
-                yield model, version, rule
+                yield model, version, rule, stage

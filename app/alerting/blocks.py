@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
 from app.alerting.rendering import NOTE
-from app.alerting.story import Column, Metric, Story, Told
+from app.alerting.rows import Column, Metric
+from app.alerting.story import Story, Told
 
 Block = dict[str, object]
 

@@ -10,6 +10,7 @@ import msgspec
 
 from app.alerting.group import Telling
 from app.alerting.notification import Notification
+from app.alerting.rules import DATA_DRIFT
 from app.core.notifying import LEVELS
 from topics.events import AlertEvent
 
@@ -21,7 +22,7 @@ def compose(group: str, labels: Mapping[str, str], telling: Telling, emitted_at:
     """The notification of a telling. `labels`: what names the group."""
     alerts = (*telling.firing, *telling.resolved)
     links: dict[str, str] = {}
-    for alert in alerts:
+    for alert in sorted(alerts, key=_by_drift):
         links = {**alert.links, **links}
     return Notification(
         notification_id=_id_of(group, telling),
@@ -36,6 +37,12 @@ def compose(group: str, labels: Mapping[str, str], telling: Telling, emitted_at:
         links=links,
         emitted_at=emitted_at,
     )
+
+
+def _by_drift(alert: AlertEvent) -> tuple[bool, float]:
+    """For the link to the worst feature: the alert that has compared them all first, then the largest effect."""
+    value = alert.evidence.get("value")
+    return alert.rule != DATA_DRIFT, -value if isinstance(value, float) else 0.0
 
 
 def _id_of(group: str, telling: Telling) -> str:

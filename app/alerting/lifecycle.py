@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +16,9 @@ from topics.events import AlertStatus
 
 SPARE_WINDOWS = 8
 """Windows kept beyond those that a rule asks for, so that a report issued again finds its own."""
+
+
+Stage = Literal["calm", "pending", "firing"]
 
 
 class Judged(Struct, frozen=True, array_like=True):
@@ -60,6 +64,14 @@ class RuleState(Struct, frozen=True, kw_only=True):
 def ring_size(rule: Rule) -> int:
     """How many windows a rule remembers."""
     return max(rule.for_windows, rule.clear_windows, 1) + SPARE_WINDOWS
+
+
+def stage_of(state: RuleState) -> Stage:
+    """Where an alert stands. Pending: the newest judged window is a breach, and not yet enough of them in a row are."""
+    if state.firing:
+        return "firing"
+    judged = [entry for entry in state.ring if entry.state != "insufficient"]
+    return "pending" if judged and judged[-1].state == "breach" else "calm"
 
 
 def step(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from urllib.parse import quote
 
 import msgspec
 
+from app.alerting.beside import Beside, evidence_beside, lines_beside
 from app.alerting.lifecycle import Transition, alert_id_of, fingerprint_of, labels_of
-from app.alerting.rules import Verdict
+from app.alerting.links import DASHBOARD, links_of
+from app.alerting.rules import ESTIMATE, PERFORMANCE, Verdict
 from app.alerting.wording import TOLD, message_of, title_of, top_features, top_metrics, utc
 from app.core.config import Rule
 from topics.events import AlertEvent, AnyReport, DriftReport, PerformanceReport, TrafficReport
@@ -18,12 +19,17 @@ EVIDENCE_FEATURES = 50
 
 
 def alert_of(
-    report: AnyReport, verdict: Verdict, transition: Transition, rule: Rule, *, emitted_at: datetime, page: str = ""
-) -> AlertEvent:
-    """The event of a transition. `page`: the address of the API, for links; empty: none."""
+    report: AnyReport, verdict: Verdict, transition: Transition, rule: Rule, *, emitted_at: datetime, page: str = "",
+    beside: Beside | None = None,
+) -> AlertEvent:  # fmt: skip
+    """The event of a transition. `page`: the API's address, for links; empty: none. `beside`: what else is known."""
     labels = labels_of(report.model, report.model_version, verdict)
     fingerprint = fingerprint_of(labels)
-    links = _links(report, page)
+    firing = transition.status == "firing"
+    links = links_of(report, verdict, page, firing=firing)
+    if verdict.state == "off" or (verdict.rule in (PERFORMANCE, ESTIMATE) and not firing):
+        beside = None
+    more = [*lines_beside(report, beside), *(f"{DASHBOARD}: {links[name]}" for name in links if name == DASHBOARD)]
     return AlertEvent(
         alert_id=alert_id_of(fingerprint, transition),
         fingerprint=fingerprint,
@@ -31,17 +37,17 @@ def alert_of(
         level="critical" if transition.severe else rule.level,
         rule=verdict.rule,
         title=title_of(report, verdict, transition),
-        message=message_of(report, verdict, transition, links),
+        message=message_of(report, verdict, transition, more),
         labels=labels,
         started_at=utc(transition.started_at),
         ended_at=None if transition.ended_at is None else utc(transition.ended_at),
-        evidence=evidence_of(report, verdict),
+        evidence=evidence_of(report, verdict, beside),
         links=links,
         emitted_at=emitted_at,
     )
 
 
-def evidence_of(report: AnyReport, verdict: Verdict) -> dict[str, object]:
+def evidence_of(report: AnyReport, verdict: Verdict, beside: Beside | None = None) -> dict[str, object]:
     """The report's numbers behind a verdict, as JSON has them. Names of unseen categories stay in the report."""
     evidence: dict[str, object] = {
         "value": verdict.value,
@@ -52,6 +58,7 @@ def evidence_of(report: AnyReport, verdict: Verdict) -> dict[str, object]:
         "profile_id": report.profile_id,
         "n": report.n,
         **verdict.evidence,
+        **evidence_beside(report, beside),
     }
     if isinstance(report, DriftReport):
         evidence |= _drift_evidence(report, verdict)
@@ -80,10 +87,3 @@ def _drift_evidence(report: DriftReport, verdict: Verdict) -> dict[str, object]:
         "features": [msgspec.structs.replace(feature, unseen_names={}) for feature in told],
         "prediction": [msgspec.structs.replace(c, unseen_names={}) for c in columns if c is not None],
     }
-
-
-def _links(report: AnyReport, page: str) -> dict[str, str]:
-    if not page:
-        return {}
-    model, version = quote(report.model, safe=""), quote(report.model_version, safe="")
-    return {"dashboard": f"{page.rstrip('/')}/dashboard?model={model}&version={version}"}

@@ -18,7 +18,7 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
-from app.alerting.story import Column
+from app.alerting.rows import Column
 from app.alerting.words import clip
 from topics.events import Shape
 

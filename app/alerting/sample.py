@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from app.alerting.links import ALERTS, DASHBOARD, FEATURE
 from app.alerting.notification import Notification
 from topics.events import AlertEvent, AlertStatus, FeatureDrift, Level, MetricChange, Shape
 
@@ -20,7 +21,11 @@ def sample(level: Level, *, resolved: bool, now: datetime, page: str) -> Notific
     """Drift of two features and a fall in performance, firing or resolved. `page`: the API's address, for the link."""
     since = now - timedelta(minutes=25)
     ended = now - timedelta(minutes=2) if resolved else None
-    links = {"dashboard": f"{page}/dashboard?model=sample-churn&version=3"}
+    start = f"{page}/dashboard"
+    links = {DASHBOARD: f"{start}?model=sample-churn&version=3"}
+    if not resolved:
+        links[FEATURE] = f"{start}#/model/sample-churn/3/feature/age"
+    links[ALERTS] = f"{start}#/alerts"
     alerts = tuple(_alerts(level, since, ended, now, links))
     title = "sample-churn 3: data drift in 2 of 6 features (age, plan)"
     if resolved:
@@ -46,7 +51,7 @@ def _alerts(
     status: AlertStatus = "firing" if ended is None else "resolved"
     span = f"Since {since:%Y-%m-%d %H:%M} UTC."
     if ended is not None:
-        span = f"From {since:%Y-%m-%d %H:%M} UTC to {ended:%Y-%m-%d %H:%M} UTC."
+        span = f"From {since:%Y-%m-%d %H:%M} UTC to {ended:%Y-%m-%d %H:%M} UTC (23 min)."
     window = f"Seen in the window {now - timedelta(hours=1):%Y-%m-%d %H:%M} UTC to {now:%Y-%m-%d %H:%M} UTC"
     drifts = ended is None
     share = (

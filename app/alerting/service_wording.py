@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
-from app.alerting.service_rules import FEEDBACK, TRAFFIC
+from app.alerting.service_rules import CHANCE, FEEDBACK, TRAFFIC
 from app.alerting.verdict import Verdict
 from topics.events import MonitorReport, TrafficReport
 
@@ -21,18 +22,35 @@ SERVICE = {
 
 
 def traffic_lines(report: TrafficReport, verdict: Verdict) -> Iterator[str]:
-    """What is seen of traffic and feedback."""
-    told = (verdict.rule, verdict.subject)
+    """What is seen of traffic and feedback, and how sure that is."""
+    told, pane = (verdict.rule, verdict.subject), report.window_end - report.window_start
+    pane /= max(len(report.counts), 1)
     if told == (TRAFFIC, "stopped"):
-        yield f"None in the last {report.silent} panes; usually there are {report.usual:.4g} in one."
+        usual = f"{report.usual:.4g} in {lasting(pane)}"
+        yield f"None in the last {lasting(report.silent * pane)}; usually there are {usual}."
     elif told == (TRAFFIC, "volume"):
         recent, before = verdict.evidence.get("recent"), verdict.evidence.get("before")
-        yield f"{recent:.4g} in a pane lately, {before:.4g} before that." if isinstance(recent, float) else "Too few."
+        if not isinstance(recent, float) or not isinstance(before, float):
+            yield "Too few."
+            return
+        yield f"{recent:.4g} in {lasting(pane)} lately, {before:.4g} before that."
     elif told == (FEEDBACK, "stopped"):
-        yield f"None for {report.feedback_silent} panes; its longest pause lately was {report.feedback_longest}."
+        longest = lasting(report.feedback_longest * pane)
+        yield f"None for {lasting(report.feedback_silent * pane)}; its longest pause lately was {longest}."
     else:
         told_share = f"{report.coverage:.0%}; usual are {report.usual_coverage:.0%}"
         yield f"Of the window before this one so many have their feedback: {told_share}."
+    if verdict.rule == TRAFFIC and verdict.state == "breach":
+        yield f"At the usual rate chance brings that less than once in {1 / CHANCE:,.0f} times."
+
+
+def lasting(span: timedelta) -> str:
+    """A length of time in the unit that suits it."""
+    seconds = span.total_seconds()
+    for most, length, unit in ((120, 1, "s"), (120 * 60, 60, "min"), (48 * 3600, 3600, "h")):
+        if seconds < most:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds / 86_400:.3g} days"
 
 
 def monitor_lines(report: MonitorReport, verdict: Verdict) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from app.alerting.lifecycle import Transition
 from app.alerting.rules import (
@@ -17,7 +17,7 @@ from app.alerting.rules import (
     effect_of,
     worsening_of,
 )
-from app.alerting.service_wording import SERVICE, monitor_lines, traffic_lines
+from app.alerting.service_wording import SERVICE, lasting, monitor_lines, traffic_lines
 from topics.events import (
     AnyReport,
     DriftReport,
@@ -71,8 +71,8 @@ def _drift_title(report: DriftReport, verdict: Verdict, *, firing: bool) -> str:
     return f"{verdict.subject} {'has drifted' if firing else 'no longer drifts'}"
 
 
-def message_of(report: AnyReport, verdict: Verdict, transition: Transition, links: dict[str, str]) -> str:
-    """The whole of it, a fact a line."""
+def message_of(report: AnyReport, verdict: Verdict, transition: Transition, more: Sequence[str] = ()) -> str:
+    """The whole of it, a fact a line; `more` at its end."""
     lines = [_span(transition), _window(report)]
     if verdict.state == "off":
         lines.append(f"Closed, because {verdict.evidence.get('reason')}.")
@@ -90,7 +90,7 @@ def message_of(report: AnyReport, verdict: Verdict, transition: Transition, link
         lines += _data_quality(report, verdict)
     elif verdict.rule == CRITICAL_FEATURE:
         lines += [column_line(feature) for feature in report.features if feature.name == verdict.subject]
-    return "\n".join([*lines, *(f"{name}: {address}" for name, address in links.items())])
+    return "\n".join([*lines, *more])
 
 
 def utc(epoch: float) -> datetime:
@@ -110,6 +110,11 @@ def top_metrics(report: PerformanceReport) -> list[MetricChange]:
     return sorted(known, key=lambda metric: (not metric.degraded, -worsening_of(metric), metric.name))
 
 
+def span_of(start: datetime, end: datetime) -> str:
+    """From when to when, in UTC."""
+    return f"{_moment(start)} to {_moment(end)}"
+
+
 def column_line(column: FeatureDrift) -> str:
     """One column: statistic, how sure, direction, reference -> current."""
     if column.statistic is None:
@@ -126,16 +131,17 @@ def _span(transition: Transition) -> str:
     since = _moment(utc(transition.started_at))
     if transition.ended_at is None:
         return f"Since {since}."
-    return f"From {since} to {_moment(utc(transition.ended_at))}."
+    lasted = lasting(timedelta(seconds=transition.ended_at - transition.started_at))
+    return f"From {since} to {_moment(utc(transition.ended_at))} ({lasted})."
 
 
 def _window(report: AnyReport) -> str:
     if isinstance(report, MonitorReport):
-        return f"Seen from {_moment(report.window_start)} to {_moment(report.window_end)}: {report.n:,} records read."
+        return f"Seen from {span_of(report.window_start, report.window_end)}: {report.n:,} records read."
     counted = f"{report.n:,} prediction{'' if report.n == 1 else 's'}"
     if isinstance(report, PerformanceReport):
         counted += f", the truth of {report.feedback:,} of them ({report.coverage:.0%})"
-    return f"Seen in the window {_moment(report.window_start)} to {_moment(report.window_end)}: {counted}."
+    return f"Seen in the window {span_of(report.window_start, report.window_end)}: {counted}."
 
 
 def _data_drift(report: DriftReport) -> Iterator[str]:

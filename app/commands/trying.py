@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 
 def try_once(settings: Settings, channel: Channel, level: Level, *, resolved: bool, as_json: bool) -> bool:
     """Send it, and say what came back; answers whether it was delivered."""
-    from app.alerting.delivery import Delivered
+    from app.alerting.delivery import Delivered, Retryable
     from app.alerting.sample import sample
 
-    page = f"http://{settings.api_host}:{settings.api_port}"
-    notification = sample(level, resolved=resolved, now=datetime.now(UTC), page=page)
+    notification = sample(level, resolved=resolved, now=datetime.now(UTC), page=settings.page)
     started = time.monotonic()
     outcome = asyncio.run(channel.deliver(notification))
     seconds = time.monotonic() - started
@@ -30,6 +29,8 @@ def try_once(settings: Settings, channel: Channel, level: Level, *, resolved: bo
         print_json(_answer(channel.name, notification, outcome, seconds))
     else:
         words = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
+        if isinstance(outcome, Retryable) and outcome.after is not None:
+            words += f"; it asks to wait {outcome.after:g} s"
         print(f"{channel.name}: {type(outcome).__name__.lower()} in {seconds:.2f} s" + (f": {words}" if words else ""))
     return isinstance(outcome, Delivered)
 

@@ -10,6 +10,7 @@ import re
 from email.utils import formataddr, getaddresses
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
@@ -41,12 +42,26 @@ class ChannelSettings(BaseSettings):
     webhook_secret_file: Path | None = Field(None, description="A file with it.")
     apprise_urls: SecretStr | None = Field(None, description="Apprise URLs, with spaces or commas between.")
     apprise_urls_file: Path | None = Field(None, description="A file with them.")
+    public_url: str | None = Field(
+        None, description="Where people reach the API and its dashboard; the links in alerts begin with it."
+    )
     receiver_secrets_dir: Path | None = Field(
         None, description="Folder of the keys that sign what goes to receivers, a file each."
     )
     allow_private_webhooks: bool = Field(
         False, description="Whether webhooks that are not from these settings may lead to private addresses."
     )
+
+    @field_validator("public_url")
+    @classmethod
+    def _a_page(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        plain = value.isprintable() and not any(character.isspace() for character in value)
+        if not plain or parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an address such as https://driftline.example.org")
+        return value.rstrip("/")
 
     @field_validator("email_to", mode="before")
     @classmethod

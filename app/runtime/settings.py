@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import tomllib
 from pathlib import Path
@@ -104,6 +105,14 @@ class Settings(
     )
     max_run: int = Field(5000, ge=1, le=100_000, description="Most records in one run of an agent.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
+
+    @property
+    def page(self) -> str:
+        """Where people reach the API: `public_url`, else where it listens (by this machine's name, if everywhere)."""
+        if self.public_url is not None:
+            return self.public_url
+        host = platform.node() if self.api_host in ("0.0.0.0", "::") else self.api_host  # noqa: S104
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.api_port}"
 
     @classmethod
     def settings_customise_sources(

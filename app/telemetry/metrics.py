@@ -110,6 +110,10 @@ COVERAGE = Gauge(
 # Who is told
 
 ALERTS_FIRING = Gauge("driftline_alerts_firing", "Alerts that fire now, by rule.", [*VERSION, "rule"], registry=WORKER)
+ALERTS_PENDING = Gauge(
+    "driftline_alerts_pending", "Alerts that are breached, and not yet in enough windows in a row to fire, by rule.",
+    [*VERSION, "rule"], registry=WORKER,
+)  # fmt: skip
 ALERTS = Counter("driftline_alerts", "Transitions of alerts.", ["status", "level"], registry=WORKER)
 DELIVERIES = Counter(
     "driftline_deliveries", "Alerts told through a channel, or given up.", ["channel", "outcome"], registry=WORKER

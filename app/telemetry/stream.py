@@ -47,7 +47,10 @@ class StreamMetrics:
         self._findings = Findings()
         self._reasons = BoundedLabel(MOST_REASONS)
         self._channels = BoundedLabel(MOST_CHANNELS)
-        self._firing = BoundedGauge(metrics.ALERTS_FIRING, MOST_FIRING)
+        self._stages = {
+            "pending": BoundedGauge(metrics.ALERTS_PENDING, MOST_FIRING),
+            "firing": BoundedGauge(metrics.ALERTS_FIRING, MOST_FIRING),
+        }
         self._oldest: dict[int, float] = {}
         self._newest_pane: float | None = None
 
@@ -123,11 +126,12 @@ class StreamMetrics:
         """Records that are not applied yet, by topic and partition held."""
         tell_lag(left, metrics.LAG, metrics.PARTITIONS_HELD)
 
-    def firing(self, alerts: Iterable[tuple[str, str, str]]) -> None:
-        """The model, version and rule of each alert that fires."""
-        self._firing.clear()
-        for labels, n in Counter(alerts).items():
-            self._firing.set(labels, n)
+    def alerts(self, found: Iterable[tuple[str, str, str, str]]) -> None:
+        """The model, version, rule and stage of each alert that is pending or fires."""
+        for gauge in self._stages.values():
+            gauge.clear()
+        for (*labels, stage), n in Counter(found).items():
+            self._stages[stage].set(tuple(labels), n)
 
     def forget(self) -> None:
         """Partitions change hands."""

@@ -86,8 +86,7 @@ class Worker:
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds,
             reported=self.metrics.reported,
         )  # fmt: skip
-        page = f"http://{settings.api_host}:{settings.api_port}"
-        self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=page)
+        self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=settings.page)
         self.standing = Standing(self.app, settings, self.metrics, self.join, self.alerts)
         self.notify = Notify(
             tables["notify"], self._monitoring, channels,

@@ -53,6 +53,13 @@ async def test_slack_that_refuses_it_is_exit_status_1_and_says_what_came_back() 
     assert "✅" in json.loads(found.requests[0].body)["blocks"][0]["text"]["text"]
 
 
+async def test_slack_that_asks_to_wait_says_for_how_long() -> None:
+    async with receiver(answering(429, b"rate_limited", Retry_After="17")) as found:
+        answer = await typed("slack", slack_webhook_url=f"{found.origin}/secret-path")
+    assert answer.exit_code == 1
+    assert answer.stdout.endswith("HTTP 429 (rate_limited); it asks to wait 17 s\n")
+
+
 async def test_a_mail_arrives_with_a_picture() -> None:
     async with mail_server(Post()) as post:
         answer = await typed(

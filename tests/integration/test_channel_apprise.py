@@ -8,7 +8,7 @@ import pytest
 from app.alerting.channels.apprise import AppriseChannel
 from app.alerting.delivery import Delivered, Permanent, Retryable
 from tests.notifications import notification, resolved
-from tests.receivers import answering, in_turn, receiver
+from tests.receivers import answering, breaking_off, in_turn, raw, receiver
 
 pytestmark = pytest.mark.usefixtures("direct")
 
@@ -46,3 +46,11 @@ def test_what_is_no_url_of_apprise_is_said_without_repeating_it(urls: str) -> No
         AppriseChannel(urls, seconds=5)
     assert "token" not in str(error.value)
     assert "nonsense" not in str(error.value)
+
+
+async def test_an_answer_that_breaks_off_or_never_comes_is_worth_another_attempt() -> None:
+    for answer in (breaking_off(200), breaking_off(500), raw(b"")):
+        async with receiver(answer) as found:
+            outcome = await AppriseChannel(f"json://127.0.0.1:{found.port}", seconds=5).deliver(notification())
+        assert isinstance(outcome, Retryable), outcome
+        assert len(found.requests) == 1

@@ -146,9 +146,11 @@ async def test_starttls_and_login(server_tls: ssl.SSLContext, trusted: None) -> 
     assert post.secure == [True]
 
 
-async def test_tls_from_the_start(server_tls: ssl.SSLContext, trusted: None) -> None:
-    async with mail_server(Post(), tls=server_tls, implicit=True) as post:
-        assert isinstance(await channel(post.port, "tls").deliver(notification()), Delivered)
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")  # the server's own: it is TLS already
+async def test_tls_from_the_start_and_login(server_tls: ssl.SSLContext, trusted: None) -> None:
+    async with mail_server(Post(), tls=server_tls, implicit=True, login=("drift", PASSWORD)) as post:
+        assert isinstance(await channel(post.port, "tls").deliver(notification()), Permanent), "without its login"
+        assert isinstance(await channel(post.port, "tls", login=True).deliver(notification()), Delivered)
     assert len(post.envelopes) == 1
 
 
@@ -263,6 +265,28 @@ async def test_no_server_and_one_that_hangs_up_are_worth_another_attempt() -> No
     async with talking(hang_up) as port:
         assert await channel(port).deliver(resolved()) == expected
     assert await channel(port).deliver(resolved()) == expected
+
+
+@pytest.mark.parametrize("lines", [3, 10_000], ids=["in the middle of the message", "before the answer to it"])
+async def test_a_server_that_hangs_up_on_the_message_is_worth_another_attempt(lines: int) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in (
+            b"220 mail.test ESMTP",
+            b"250 mail.test",
+            b"250 OK",
+            b"250 OK",
+            b"250 OK",
+            b"250 OK",
+            b"354 go on",
+        ):
+            writer.write(answer + b"\r\n")
+            await reader.readline()
+        for _ in range(lines):
+            if await reader.readline() in (b".\r\n", b""):
+                break
+
+    async with talking(talk) as port:
+        assert await channel(port).deliver(pictured()) == Retryable("no connection to the mail server, or it was lost")
 
 
 async def test_a_picture_that_fails_does_not_keep_the_words_back(monkeypatch: pytest.MonkeyPatch) -> None:

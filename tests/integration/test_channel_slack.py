@@ -77,8 +77,8 @@ async def test_every_message_is_within_slacks_limits_and_escaped(told: Notificat
             assert 1 <= len(block["elements"]) <= 10
     for kind, text in [*texts(blocks), ("mrkdwn", body["text"])]:
         if kind == "mrkdwn":
-            rest = text.replace("<https://example.org/?a=%3Cb%3E%7Cc&amp;d|dashboard>", "")
-            rest = rest.replace("<http://127.0.0.1:8700/dashboard?model=income&amp;version=3|dashboard>", "")
+            rest = text.replace("<https://example.org/?a=%3Cb%3E%7Cc&amp;d|Open the dashboard>", "")
+            rest = rest.replace("<http://127.0.0.1:8700/dashboard?model=income&amp;version=3|Open the dashboard>", "")
             assert "<" not in rest
             assert ">" not in rest
             assert "&" not in rest.replace("&amp;", "").replace("&lt;", "").replace("&gt;", "")
@@ -92,7 +92,7 @@ async def test_it_says_level_features_metrics_time_and_where_to_look() -> None:
         "*level*\nerror", "*status*\nfiring", "*model*\nincome", "1,000 predictions",
         "*age*: KS distance 0.3 (threshold 0.1), p &lt; 1e-12, higher", "median 40, mean 41 → median 480, mean 490",
         "*recall* 0.6 (95 % interval 0.59 to 0.61), baseline 0.8: 25.0% worse", "2026-06-01T12:00:00Z",
-        "<http://127.0.0.1:8700/dashboard?model=income&amp;version=3|dashboard>",
+        "<http://127.0.0.1:8700/dashboard?model=income&amp;version=3|Open the dashboard>",
     ):  # fmt: skip
         assert words in said
     assert body["blocks"][-1]["type"] == "context"

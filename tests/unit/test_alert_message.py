@@ -123,7 +123,7 @@ def test_a_resolved_alert_says_from_when_to_when(report: AnyReport, rule: str, t
     found = alert(report, rule, RESOLVED)
     assert (found.status, found.title) == ("resolved", title)
     assert (found.started_at, found.ended_at) == (end_of(0), end_of(2))
-    assert found.message.startswith("From 2017-05-01 00:00 UTC to 2017-05-01 02:00 UTC.")
+    assert found.message.startswith("From 2017-05-01 00:00 UTC to 2017-05-01 02:00 UTC (2 h).")
 
 
 def test_firing_and_resolved_are_one_alert_with_two_ids() -> None:
@@ -155,6 +155,26 @@ def test_performance_evidence_has_metrics_confusion_and_estimates() -> None:
 
 def test_links_lead_to_the_page_and_spell_names_safely() -> None:
     found = alert(drift_report(model="a/b &c"), "data_drift", page="http://localhost:8700/")
-    assert found.links == {"dashboard": "http://localhost:8700/dashboard?model=a%2Fb%20%26c&version=3"}
+    assert found.links == {
+        "dashboard": "http://localhost:8700/dashboard?model=a%2Fb%20%26c&version=3",
+        "alerts": "http://localhost:8700/dashboard#/alerts",
+    }
     assert found.links["dashboard"] in found.message
     assert alert(drift_report(), "data_drift").links == {}
+
+
+def test_drift_leads_to_its_worst_column_in_its_window_while_it_fires() -> None:
+    start = "http://x:1/dashboard#/model/income/3"
+    window = "?window=2017-05-01T00%3A00%3A00Z"
+    features = [feature("sex", 0.3), feature("age/x", 0.7), feature("calm")]
+    report = drift_report(features=features, prediction=feature("prediction", 0.2))
+    assert alert(report, "data_drift", page="http://x:1").links["feature"] == f"{start}/feature/age%2Fx{window}"
+    assert alert(report, "prediction_drift", page="http://x:1").links["feature"] == (
+        f"{start}/prediction/prediction{window}"
+    )
+    both = msgspec.structs.replace(report, probability=feature("probability", 0.9))
+    assert "/probability/probability?" in alert(both, "prediction_drift", page="http://x:1").links["feature"]
+    named = drift_report(features=[feature("age", 0.2), feature("sex", 0.9)])
+    assert "/feature/age?" in alert(named, "critical_feature", page="http://x:1").links["feature"]
+    for found in (alert(report, "data_drift", RESOLVED, "http://x:1"), alert(drift_report(), "data_drift", FIRED, "x")):
+        assert set(found.links) == {"dashboard", "alerts"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -268,3 +269,40 @@ def test_a_run_is_judged_without_touching_the_table() -> None:
     table = dict[str, bytes]()
     run = agent(table).run(0, records_of([bad(1), bad(2)]))
     assert (len(run.alerts), run.next_offset, table) == (2, 2, {})
+
+
+async def test_a_drift_alert_tells_how_the_model_performs_though_the_worker_died_in_between() -> None:
+    broker, table = Broker(), dict[str, bytes]()
+    worse = performance_report(1, metric("recall", 0.2))
+    await agent(table).handle(0, records_of([bad(1), worse]), broker.publish, broker.reject)
+    await agent(table).handle(0, records_of([bad(2)], 2), broker.publish, broker.reject)
+    drift = next(alert for alert in broker.alerts if alert.rule == "data_drift")
+    assert "recall 0.64 (95 % interval 0.63 to 0.65), baseline 0.8: 20.0% worse" in drift.message
+    assert drift.evidence["metrics"]
+    await agent(table).handle(0, records_of([performance_report(2, metric("recall", 0.2))], 3), *_to(broker))
+    fallen = next(alert for alert in broker.alerts if alert.rule == "performance")
+    assert "1 of its 2 features differs from the reference" in fallen.message
+    assert "age: ks 0.6" in fallen.message
+    over = [performance_report(window, metric("recall")) for window in (3, 4)]
+    await agent(table).handle(0, records_of(over, 4), *_to(broker))
+    assert "reference" not in broker.alerts[-1].message
+    assert "beside" in {names_of(key)[-1] for key in table}
+    assert {(rule, stage) for _, _, rule, stage in agent(table).stages()} == {
+        ("data_drift", "firing"), ("critical_feature", "firing"),
+    }  # fmt: skip
+
+
+def _to(broker: Broker) -> tuple[Any, Any]:
+    return broker.publish, broker.reject
+
+
+async def test_an_alert_is_pending_then_fires_then_is_calm_and_only_its_turns_are_told() -> None:
+    broker, table = Broker(), dict[str, bytes]()
+    monitoring = Monitoring(alerting=Alerting(data_drift=Rule(for_windows=3, clear_windows=2)))
+    stages = []
+    insufficient = msgspec.structs.replace(bad(3), sufficient=False)
+    for offset, report in enumerate([good(0), bad(1), bad(2), insufficient, bad(4), good(5), good(6), bad(7), good(8)]):
+        await agent(table, monitoring).handle(0, records_of([report], offset), *_to(broker))
+        stages.append([stage for _, _, rule, stage in agent(table, monitoring).stages() if rule == "data_drift"])
+    assert stages == [[], *[["pending"]] * 3, *[["firing"]] * 2, [], ["pending"], []]
+    assert [alert.status for alert in broker.alerts] == ["firing", "resolved"]

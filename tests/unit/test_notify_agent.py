@@ -14,16 +14,16 @@ import pytest
 
 from agents.notify import AT_ONCE, Notify
 from app.alerting.delivery import Channel, Delivered, Outcome, Permanent, Retryable
-from app.alerting.muting import Muting, quiet_of
+from app.alerting.muting import Muting, inhibition_of, quiet_of
 from app.alerting.notification import Notification
 from app.alerting.retrying import Patience
 from app.alerting.routing import Policy, Routing
 from app.core.config import Alerting, Monitoring
-from app.core.notifying import Route
+from app.core.notifying import DEFAULT_INHIBIT, Inhibit, Route
 from app.ingest.decoding import Rejected
 from tests.unit.notifications import alert_event, of_rule, resolved, silence
 from tests.unit.reports import START, records_of
-from topics.events import AlertEvent, DeliveryEvent, SilenceEvent, UndeliveredEvent
+from topics.events import AlertEvent, DeliveryEvent, Hours, SilenceEvent, UndeliveredEvent
 from topics.registry import DELIVERIES, REPORTS, UNDELIVERED, Topic
 
 AT_ONCE_POLICY = Policy(wait=0.0, interval=0.0, repeat=3600.0)
@@ -98,6 +98,7 @@ class Worker:
     patience: Patience = field(default_factory=Patience)
     routing: Routing = field(default_factory=lambda: Routing(policy=AT_ONCE_POLICY))
     silences: list[SilenceEvent] = field(default_factory=list)
+    inhibit: Sequence[Inhibit] = ()
     redelivered: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     table: KilledTable = field(default_factory=KilledTable)
     sent: list[DeliveryEvent] = field(default_factory=list)
@@ -117,7 +118,9 @@ class Worker:
         self.agent = Notify(
             self.table, lambda model, version: monitoring, {channel.name: channel for channel in self.channels},
             routing=self.routing, patience=self.patience, now=lambda: self.now, rng=random.Random(1),
-            muting=lambda: Muting([quiet_of(one) for one in self.silences]),
+            muting=lambda: Muting(
+                [quiet_of(one) for one in self.silences], [inhibition_of(*given) for given in enumerate(self.inhibit)]
+            ),
             redelivered=lambda group, channel: self.redelivered.get((group, channel), {}),
         )  # fmt: skip
 
@@ -522,3 +525,31 @@ async def test_the_end_of_what_was_given_up_is_told_once_it_was_sent_again(again
     await worker.run(resolved(other("1")))
     await worker.tick()
     assert slack.ids == told
+
+
+async def test_a_traffic_stop_keeps_drift_quiet_and_what_drifts_on_is_told_once_traffic_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "agents")
+    channel = StubChannel("a")
+    worker = Worker([channel], inhibit=DEFAULT_INHIBIT)
+    stop, drift = of_rule("traffic"), of_rule("data_drift")
+    await worker.run(stop, drift, of_rule("data_drift", version="4"))
+    await worker.ticks(3)
+    assert sorted(channel.ids) == ["3/traffic/features", "4/data_drift/features"]
+    await worker.run(resolved(stop))
+    await worker.ticks(3)
+    assert channel.ids[2:] == ["3/data_drift/features", "3/traffic/features-over"]
+
+
+async def test_a_maintenance_window_keeps_quiet_until_it_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "agents")
+    channel = StubChannel("a")
+    hours = Hours(weekdays=("mon",), start="00:00", end="01:00", zone="UTC")
+    worker = Worker([channel], silences=[silence("model=income", starts_at=START, ends_at=None, hours=hours)])
+    await worker.run(of_rule("data_drift"))
+    await worker.ticks(3500, every=100)
+    assert (START.weekday(), channel.ids) == (0, [])
+    assert "muted by maintenance window" in caplog.text
+    await worker.ticks(200, every=100)
+    assert channel.ids == ["3/data_drift/features"]

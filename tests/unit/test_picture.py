@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from app.alerting.picture import REFERENCE, picture_of
-from app.alerting.story import Column
+from app.alerting.rows import Column
 from tests.notifications import HOSTILE
 from topics.events import Shape
 

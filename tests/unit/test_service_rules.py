@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,10 @@ from scipy.stats import binomtest, poisson
 from app.alerting.lifecycle import Transition
 from app.alerting.message import alert_of
 from app.alerting.rules import Verdict, rule_of, verdicts_of
+from app.alerting.service_wording import lasting
 from app.core.config import Alerting, Monitoring, Rule
-from tests.unit.reports import START, end_of
+from app.core.rule_layers import RULES
+from tests.unit.reports import START, drift_report, end_of, feature, metric, performance_report
 from topics.events import AnyReport, MonitorReport, TrafficReport
 
 MONITORING = Monitoring()
@@ -111,11 +115,13 @@ def test_too_little_known_neither_fires_nor_resolves_and_rules_can_be_switched_o
     ("report", "key", "title", "words"),
     [
         (traffic([9] * 8 + [0] * 4, silent=4, usual=9.0), ("traffic", "stopped"),
-         "income 3: no predictions come any more", "None in the last 4 panes; usually there are 9 in one."),
-        (traffic([9] * 11 + [1]), ("traffic", "volume"), "income 3: predictions have dropped suddenly",
-         "1 in a pane lately"),
+         "income 3: no predictions come any more",
+         ("None in the last 80 min; usually there are 9 in 20 min.\n"
+          "At the usual rate chance brings that less than once in 1,000 times.")),
+        (traffic([30] * 11 + [1]), ("traffic", "volume"), "income 3: predictions have dropped suddenly",
+         "1 in 20 min lately, 30 before that.\nAt the usual rate chance"),
         (traffic([9] * 12, feedback_silent=9), ("feedback", "stopped"), "income 3: no feedback comes any more",
-         "None for 9 panes; its longest pause lately was 3."),
+         "None for 3 h; its longest pause lately was 60 min."),
         (traffic([90] * 12, coverage=0.1), ("feedback", "coverage"), "income 3: fewer predictions get their feedback",
          "10%; usual are 80%"),
         (monitor(behind_seconds=90.0), ("monitor", "lag of w1"), "income 3: lag of w1 is too high",
@@ -129,3 +135,43 @@ def test_alerts_say_what_happened(report: AnyReport, key: tuple[str, str], title
     alert = alert_of(report, verdict, fired, rule, emitted_at=START)
     assert (alert.rule, alert.title) == (key[0], title)
     assert words in alert.message
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.5, "0.5 s"), (90, "90 s"), (120, "2 min"), (7200, "2 h"), (200_000, "2.31 days")]
+)
+def test_a_length_of_time_has_the_unit_that_suits_it(seconds: float, words: str) -> None:
+    assert lasting(timedelta(seconds=seconds)) == words
+
+
+NEAR: dict[str, tuple[AnyReport, str]] = {
+    "data_drift": (drift_report(drift_share=0.21, drift_detected=False), "features"),
+    "prediction_drift": (drift_report(prediction=feature("prediction", 0.07, significant=True)), "prediction"),
+    "critical_feature": (drift_report(features=[feature("age", 0.07, significant=True)]), "age"),
+    "performance": (performance_report(0, metric("f1", 0.035)), "f1"),
+    "performance_estimate": (
+        performance_report(0, metric("f1", 0.035), estimated=(metric("f1", value=0.8, low=0.79, high=0.81),)), "f1",
+    ),
+    "data_quality": (drift_report(features=[feature("age", missing=35, missing_rises=True)]), "missing"),
+    "traffic": (traffic([100] * 11 + [65]), "volume"),
+    "feedback": (traffic([50] * 12, coverage=0.52), "coverage"),
+    "monitor": (monitor(behind_seconds=42.0), "lag of w1"),
+}  # fmt: skip
+"""Of each rule a window that is at 0.7 of the way to its threshold."""
+
+
+def test_each_rule_has_one() -> None:
+    assert set(NEAR) == set(RULES)
+
+
+@pytest.mark.parametrize("rule", NEAR)
+@pytest.mark.parametrize(("hysteresis", "state"), [(0.9, "clear"), (0.5, "between")])
+def test_every_rules_own_hysteresis_and_level_hold(rule: str, hysteresis: float, state: str) -> None:
+    report, subject = NEAR[rule]
+    own = Rule(hysteresis=hysteresis, level="info")
+    alerting = replace(Alerting(critical_features=("age",)), **{rule: own})  # type: ignore[arg-type]
+    verdict = found(report, Monitoring(alerting=alerting))[rule, subject]
+    assert verdict.state == state
+    assert rule_of(verdict, alerting) is own
+    resolved = Transition(status="resolved", window_end=1.0, started_at=0.0, ended_at=1.0)
+    assert alert_of(report, verdict, resolved, own, emitted_at=START).level == "info"

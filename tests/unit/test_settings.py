@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,26 @@ def test_a_file_that_is_no_toml_is_named(folder: Path) -> None:
 
 def test_every_setting_says_what_it_is() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "page"),
+    [
+        ({}, "http://127.0.0.1:8700"),
+        ({"api_host": "10.0.0.5", "api_port": 80}, "http://10.0.0.5:80"),
+        ({"api_host": "::1"}, "http://[::1]:8700"),
+        ({"api_host": "0.0.0.0"}, f"http://{platform.node()}:8700"),
+        ({"api_host": "::", "public_url": "https://drift.example.org/ml/"}, "https://drift.example.org/ml"),
+    ],
+)
+def test_links_lead_to_the_public_address_or_to_where_the_api_listens(given: dict[str, object], page: str) -> None:
+    assert load_settings(**given).page == page
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["drift.example.org", "ftp://x", "https://", "https://x/?a=b", "https://x/#/a", "https://x /", "https://[x"],
+)
+def test_a_public_address_that_is_none_is_named(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^public_url: "):
+        load_settings(public_url=value)

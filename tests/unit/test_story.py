@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.alerting.beside import Beside, noted
 from app.alerting.blocks import escaped
 from app.alerting.message import alert_of
 from app.alerting.rendering import html_of, text_of
@@ -23,11 +24,12 @@ from tests.unit.test_alert_message import FIRED
 from topics.events import AlertEvent, AnyReport
 
 
-def genuine(report: AnyReport, rule: str) -> AlertEvent:
+def genuine(report: AnyReport, rule: str, beside: Beside | None = None) -> AlertEvent:
     """An alert as the stream makes it."""
     monitoring = Monitoring()
     verdict = next(v for v in verdicts_of(report, monitoring) if v.rule == rule)
-    return alert_of(report, verdict, FIRED, rule_of(verdict, monitoring.alerting), emitted_at=MOMENT, page="http://x:1")
+    rule_ = rule_of(verdict, monitoring.alerting)
+    return alert_of(report, verdict, FIRED, rule_, emitted_at=MOMENT, page="http://x:1", beside=beside)
 
 
 def test_the_five_largest_effects_are_told_and_the_rest_is_counted() -> None:
@@ -157,3 +159,23 @@ def test_any_names_make_a_message(model: str, name: str, category: str) -> None:
 def test_the_story_of_a_resolved_notification_is_green() -> None:
     assert story_of(resolved()).subject == "✅ [resolved] income 3: data drift is over"
     assert msgspec.json.encode(story_of(resolved()))
+
+
+def test_what_is_beside_is_told_once_and_not_where_another_alert_of_the_group_is_about_it() -> None:
+    fallen = performance_report(0, metric_change("recall", 0.4))
+    drift = drift_report(features=[feature("age", 0.5), feature("sex")], prediction=feature("prediction", 0.3))
+    known = noted(noted(None, fallen), drift)
+    alone = story_of(notification(genuine(drift, "data_drift", known)))
+    assert alone.facts[-1].startswith("How the model performs is known of the window 2017-04-30 20:00 UTC to")
+    assert [row.name for row in alone.metrics] == ["recall"]
+    assert text_of(alone).count("recall 0.48") == 1
+    two = story_of(notification(genuine(drift, "data_drift", known), genuine(drift, "prediction_drift", known)))
+    assert text_of(two).count("How the model performs is known") == 1
+    performance = story_of(notification(genuine(fallen, "performance", known)))
+    assert "1 of its 2 features differs from the reference" in performance.facts[-1]
+    assert [row.name for row in performance.columns] == ["age"]
+    both = story_of(notification(genuine(drift, "data_drift", known), genuine(fallen, "performance", known)))
+    text = text_of(both)
+    assert "How the model performs is known" not in text
+    assert "of its 2 features" not in text
+    assert (text.count("age: KS distance 0.5"), text.count("recall 0.48")) == (1, 1)

@@ -19,7 +19,8 @@ from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
 from app.alerting.mail import message_of
 from app.alerting.notification import Notification
 from app.alerting.picture import picture_of
-from app.alerting.story import Column, story_of
+from app.alerting.rows import Column
+from app.alerting.story import story_of
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,142 @@
+"""What the other report said: a drift alert tells how the model performs, one of performance what has drifted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.alerting.wording import TOLD, column_line, metric_line, span_of, top_features, top_metrics
+from topics.events import AnyReport, DriftReport, FeatureDrift, MetricChange, PerformanceReport
+
+
+class Drifted(Struct, frozen=True, kw_only=True):
+    """A window's drift: how many of its features, and the columns that a message names, the worst with its shape."""
+
+    window_start: datetime
+    window_end: datetime
+    features: int
+    drifted: int
+    columns: tuple[FeatureDrift, ...]
+
+
+class Performed(Struct, frozen=True, kw_only=True):
+    """A window's performance, as far as a message tells of it."""
+
+    window_start: datetime
+    window_end: datetime
+    n: int
+    feedback: int
+    coverage: float
+    metrics: tuple[MetricChange, ...]
+    estimated: tuple[MetricChange, ...]
+
+
+class Beside(Struct, frozen=True, kw_only=True):
+    """The newest windows of one profile. `judged`: the newest with enough truth; `newest`: the newest of all."""
+
+    profile_id: str
+    drift: Drifted | None = None
+    judged: Performed | None = None
+    newest: Performed | None = None
+
+
+def noted(known: Beside | None, report: AnyReport) -> Beside | None:
+    """What is known after a report; a window that is older than what is known changes nothing."""
+    if not isinstance(report, DriftReport | PerformanceReport):
+        return known
+    if known is None or known.profile_id != report.profile_id:
+        known = Beside(profile_id=report.profile_id)
+    if isinstance(report, DriftReport):
+        return replace(known, drift=_drifted(report)) if report.sufficient and _newer(report, known.drift) else known
+    if _newer(report, known.newest):
+        known = replace(known, newest=_performed(report))
+    if report.sufficient and _newer(report, known.judged):
+        known = replace(known, judged=_performed(report))
+    return known
+
+
+def _newer(report: AnyReport, known: Drifted | Performed | None) -> bool:
+    return known is None or report.window_end >= known.window_end
+
+
+def _drifted(report: DriftReport) -> Drifted:
+    worst = [feature for feature in top_features(report) if feature.drifted][:TOLD]
+    lean = [replace(one, unseen_names={}, shape=None if i else one.shape) for i, one in enumerate(worst)]
+    return Drifted(
+        window_start=report.window_start, window_end=report.window_end, features=len(report.features),
+        drifted=len(report.drifted_features), columns=tuple(lean),
+    )  # fmt: skip
+
+
+def _performed(report: PerformanceReport) -> Performed:
+    return Performed(
+        window_start=report.window_start, window_end=report.window_end, n=report.n, feedback=report.feedback,
+        coverage=report.coverage, metrics=tuple(top_metrics(report)[:TOLD]),
+        estimated=tuple(metric for metric in report.estimated if metric.value is not None)[:TOLD],
+    )  # fmt: skip
+
+
+def lines_beside(report: AnyReport, known: Beside | None) -> list[str]:
+    """What an alert adds to what it is about, a fact a line: sentences, then columns or metrics."""
+    rows = [column_line(column) for column in columns_beside(report, known)]
+    rows += [metric_line(metric) for metric in metrics_beside(report, known)]
+    return [*sentences_beside(report, known), *rows]
+
+
+def sentences_beside(report: AnyReport, known: Beside | None) -> list[str]:
+    """Those of these lines that are sentences."""
+    if known is None or known.profile_id != report.profile_id:
+        return []
+    if isinstance(report, DriftReport):
+        return list(_of_performance(report, known))
+    if isinstance(report, PerformanceReport) and known.drift is not None:
+        return [_of_drift(known.drift)]
+    return []
+
+
+def columns_beside(report: AnyReport, known: Beside | None) -> tuple[FeatureDrift, ...]:
+    """The columns that an alert on performance tells of."""
+    if not isinstance(report, PerformanceReport) or known is None or known.drift is None:
+        return ()
+    return known.drift.columns if known.profile_id == report.profile_id else ()
+
+
+def metrics_beside(report: AnyReport, known: Beside | None) -> tuple[MetricChange, ...]:
+    """The metrics that an alert on drift tells of."""
+    if not isinstance(report, DriftReport) or known is None or known.judged is None:
+        return ()
+    return known.judged.metrics if known.profile_id == report.profile_id else ()
+
+
+def evidence_beside(report: AnyReport, known: Beside | None) -> dict[str, object]:
+    """The numbers behind these lines, named as in alerts that are about them; `beside` has the sentences."""
+    told = sentences_beside(report, known)
+    if not told:
+        return {}
+    if isinstance(report, DriftReport):
+        return {"beside": told, "metrics": metrics_beside(report, known)}
+    return {"beside": told, "features": columns_beside(report, known)}
+
+
+def _of_drift(drift: Drifted) -> str:
+    named = "None" if not drift.drifted else f"{drift.drifted:,}"
+    differ = "differ" if drift.drifted > 1 else "differs"
+    window = span_of(drift.window_start, drift.window_end)
+    return f"{named} of its {drift.features:,} features {differ} from the reference in the window {window}."
+
+
+def _of_performance(report: DriftReport, known: Beside) -> Iterator[str]:
+    judged, newest = known.judged, known.newest
+    if judged is not None:
+        window = span_of(judged.window_start, judged.window_end)
+        truth = f"the truth of {judged.feedback:,} of {judged.n:,} predictions ({judged.coverage:.0%})"
+        yield f"How the model performs is known of the window {window}: {truth}."
+    elif newest is not None:
+        truth = f"the truth of {newest.feedback:,} of {newest.n:,} predictions has come ({newest.coverage:.0%})"
+        yield f"How the model performs is not known yet: {truth}."
+    if newest is not None and (judged is None or judged.window_end <= report.window_start):
+        for metric in newest.estimated[:1]:
+            yield f"Estimated without the truth: {metric_line(metric)}."
