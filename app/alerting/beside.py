@@ -132,8 +132,8 @@ def _of_performance(report: DriftReport, known: Beside) -> Iterator[str]:
     judged, newest = known.judged, known.newest
     if judged is not None:
         window = span_of(judged.window_start, judged.window_end)
-        truth = f"the truth of {judged.feedback:,} of {judged.n:,} predictions ({judged.coverage:.0%})"
-        yield f"How the model performs is known of the window {window}: {truth}."
+        truth = f"the truth of {judged.feedback:,} of {judged.n:,} predictions is known ({judged.coverage:.0%})"
+        yield f"How the model performs is as of the window {window}: {truth}."
     elif newest is not None:
         truth = f"the truth of {newest.feedback:,} of {newest.n:,} predictions has come ({newest.coverage:.0%})"
         yield f"How the model performs is not known yet: {truth}."

@@ -15,7 +15,8 @@ from app.core.notifying import LEVELS
 from topics.events import AlertEvent
 
 NAMED = 3
-"""Rules, or subjects of one rule, that a title names."""
+"""Things that have happened, or subjects of one of them, that a title names."""
+PLURAL = {"has": "have", "is": "are", "drifts": "drift"}
 
 
 def compose(group: str, labels: Mapping[str, str], telling: Telling, emitted_at: datetime) -> Notification:
@@ -59,34 +60,36 @@ def _common(alerts: Sequence[AlertEvent]) -> dict[str, str]:
 
 
 def _title(labels: Mapping[str, str], telling: Telling) -> str:
+    """The only alert's own title, or in one line what has happened, the worst first."""
     alerts = (*telling.firing, *telling.resolved)
     if len(alerts) == 1:
         return alerts[0].title
     about = f"{labels.get('model', '')} {labels.get('model_version', '')}".strip()
-    parts = []
-    if telling.firing:
-        parts.append(f"{_alerts(telling.firing)} firing ({_rules(telling.firing)})")
-    if telling.resolved:
-        parts.append(f"{_alerts(telling.resolved) if not parts else len(telling.resolved)} resolved")
-    return f"{about}: {', '.join(parts)}"
+    said = _said(about, telling.firing or telling.resolved)
+    more = f" ({len(telling.resolved)} resolved)" if telling.firing and telling.resolved else ""
+    return f"{about}: {said}{more}"
 
 
-def _alerts(alerts: Sequence[AlertEvent]) -> str:
-    return f"{len(alerts)} alert{'' if len(alerts) == 1 else 's'}"
+def _said(about: str, alerts: Sequence[AlertEvent]) -> str:
+    """Their titles without the model; what is said of several subjects alike is said once."""
+    subjects: dict[str, list[str]] = {}
+    for alert in sorted(alerts, key=lambda alert: -LEVELS.index(alert.level)):
+        title, subject = alert.title.removeprefix(f"{about}: "), alert.labels.get("subject", "")
+        alike = bool(subject) and title.startswith(f"{subject} ")
+        subjects.setdefault(title.removeprefix(subject) if alike else title, []).append(subject if alike else "")
+    parts = [_of_all(names, words) for words, names in subjects.items()]
+    return _some(parts, "; ")
 
 
-def _rules(alerts: Sequence[AlertEvent]) -> str:
-    """The rules, the worst alerts' first; of one rule alone what it speaks of."""
-    worst = sorted(alerts, key=lambda alert: -LEVELS.index(alert.level))
-    rules = list(dict.fromkeys(alert.rule for alert in worst))
-    if len(rules) == 1 and len(worst) > 1:
-        return f"{rules[0]}: {_some([alert.labels.get('subject', '') for alert in worst])}"
-    return _some(rules)
+def _of_all(names: Sequence[str], words: str) -> str:
+    if len(names) == 1 or not names[0]:
+        return names[0] + words
+    return " ".join([_some(names, ", "), *(PLURAL.get(word, word) for word in words.split())])
 
 
-def _some(names: Sequence[str]) -> str:
+def _some(names: Sequence[str], between: str) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    return between.join(names[:NAMED]) + more
 
 
 def within(notification: Notification, limit: int) -> Notification:

@@ -27,9 +27,9 @@ def sample(level: Level, *, resolved: bool, now: datetime, page: str) -> Notific
         links[FEATURE] = f"{start}#/model/sample-churn/3/feature/age"
     links[ALERTS] = f"{start}#/alerts"
     alerts = tuple(_alerts(level, since, ended, now, links))
-    title = "sample-churn 3: data drift in 2 of 6 features (age, plan)"
+    title = "sample-churn 3: data drift in 2 of 6 features (age, plan); recall has got worse"
     if resolved:
-        title = "sample-churn 3: data drift is over"
+        title = "sample-churn 3: data drift is over; recall is as good as before again"
     return Notification(
         notification_id=f"sample-{now:%Y%m%dT%H%M%S}",
         group="sample-churn/3",
@@ -65,7 +65,7 @@ def _alerts(
         ),
         "performance": (
             "recall has got worse" if drifts else "recall is as good as before again",
-            f"{span}\n{window}: 4,812 predictions, the truth of 3,977 of them (83%).",
+            f"{span}\n{window}: 4,812 predictions.\nThe truth of 3,977 of 4,812 predictions is known (83%).",
             {
                 "n": 4812,
                 "metrics": [

@@ -167,7 +167,7 @@ def _lines(alert: AlertEvent, elsewhere: set[str]) -> tuple[str, ...]:
 
 
 def _links(links: dict[str, str]) -> Iterator[tuple[str, str]]:
-    for name, address in links.items():
+    for name, address in sorted(links.items(), key=lambda link: list({**LINK_WORDS, **links}).index(link[0])):
         if urlsplit(address).scheme in ("http", "https") and address == clean(address):
             yield clean(LINK_WORDS.get(name, name), LONGEST_NAME), address
 

@@ -139,8 +139,6 @@ def _window(report: AnyReport) -> str:
     if isinstance(report, MonitorReport):
         return f"Seen from {span_of(report.window_start, report.window_end)}: {report.n:,} records read."
     counted = f"{report.n:,} prediction{'' if report.n == 1 else 's'}"
-    if isinstance(report, PerformanceReport):
-        counted += f", the truth of {report.feedback:,} of them ({report.coverage:.0%})"
     return f"Seen in the window {span_of(report.window_start, report.window_end)}: {counted}."
 
 
@@ -155,7 +153,7 @@ def _data_drift(report: DriftReport) -> Iterator[str]:
 
 
 def _performance(report: PerformanceReport, verdict: Verdict) -> Iterator[str]:
-    """The metric, and what it is compared with."""
+    """The metric, what it is compared with, and how much of the truth is known."""
     metric = next(metric for metric in report.metrics if metric.name == verdict.subject)
     yield metric_line(metric)
     guess = next((metric for metric in report.estimated if metric.name == verdict.subject), None)
@@ -164,6 +162,7 @@ def _performance(report: PerformanceReport, verdict: Verdict) -> Iterator[str]:
     degradation = verdict.evidence.get("degradation")
     if isinstance(degradation, float):
         yield f"Critical: {metric.name} is more than {degradation:.1%} worse than its baseline."
+    yield f"The truth of {report.feedback:,} of {report.n:,} predictions is known ({report.coverage:.0%})."
 
 
 def metric_line(metric: MetricChange) -> str:

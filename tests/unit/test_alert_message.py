@@ -51,7 +51,7 @@ def test_performance_tells_change_and_certainty() -> None:
     report = performance_report(1, metric("accuracy", 0.1), metric("recall", -0.02))
     found = alert(report, "performance")
     assert found.title == "income 3: accuracy has got worse"
-    assert "the truth of 900 of them (90%)" in found.message
+    assert "The truth of 900 of 1,000 predictions is known (90%)." in found.message
     assert "accuracy 0.72 (95 % interval 0.71 to 0.73), baseline 0.8: 10.0% worse (threshold 5.0%)" in found.message
     assert "recall" not in found.message
     assert (found.level, "Critical" in found.message) == ("error", False)

@@ -9,7 +9,7 @@ from tests.unit.reports import drift_report, feature, metric, performance_report
 from topics.events import AnyReport
 
 SEX = feature("sex")
-KNOWN_UNTIL = "How the model performs is known of the window "
+KNOWN_UNTIL = "How the model performs is as of the window "
 
 
 def after(*reports: AnyReport) -> Beside | None:
@@ -25,7 +25,10 @@ def test_drift_tells_how_the_model_performs_and_in_which_window() -> None:
     known = after(performance_report(0, metric("recall", 0.2), metric("accuracy", 0.01)))
     report = drift_report(1, features=[feature("age", 0.5), SEX])
     assert lines_beside(report, known) == [
-        f"{KNOWN_UNTIL}2017-04-30 20:00 UTC to 2017-05-01 00:00 UTC: the truth of 900 of 1,000 predictions (90%).",
+        (
+            KNOWN_UNTIL + "2017-04-30 20:00 UTC to 2017-05-01 00:00 UTC: "
+            "the truth of 900 of 1,000 predictions is known (90%)."
+        ),
         "recall 0.64 (95 % interval 0.63 to 0.65), baseline 0.8: 20.0% worse (threshold 5.0%)",
         "accuracy 0.792 (95 % interval 0.782 to 0.802), baseline 0.8: 1.0% worse (threshold 5.0%)",
     ]

@@ -13,23 +13,43 @@ from topics.events import AlertEvent
 GROUP = {"model": "income", "model_version": "3"}
 
 
-def of(rule: str, subject: str) -> AlertEvent:
-    return alert(f"{rule}-{subject}", rule=rule, labels={**GROUP, "rule": rule, "subject": subject})
+def of(rule: str, subject: str, title: str, level: str = "error") -> AlertEvent:
+    labels = {**GROUP, "rule": rule, "subject": subject}
+    return alert(f"{rule}-{subject}", rule=rule, labels=labels, title=f"income 3: {title}", level=level)
+
+
+def worse(*metrics: str, level: str = "error") -> list[AlertEvent]:
+    return [of("performance", name, f"{name} has got worse", level=level) for name in metrics]
+
+
+def over(*metrics: str) -> list[AlertEvent]:
+    return [of("performance", name, f"{name} is as good as before again") for name in metrics]
+
+
+DRIFT = of("data_drift", "features", "data drift in 2 of 3 features (age, income)")
+OUTPUT = of("prediction_drift", "prediction", "its predictions have drifted", level="warning")
 
 
 @pytest.mark.parametrize(
-    ("firing", "title"),
+    ("firing", "ended", "title"),
     [
-        ([of("performance", name) for name in ("accuracy", "f1")], "2 alerts firing (performance: accuracy, f1)"),
+        (worse("f1"), [], "f1 has got worse"),
+        (worse("accuracy", "f1"), [], "accuracy, f1 have got worse"),
+        (worse("accuracy", "f1", "recall", "precision", "brier"), [], "accuracy, f1, recall and 2 more have got worse"),
         (
-            [of("performance", name) for name in ("accuracy", "f1", "recall", "precision", "brier")],
-            "5 alerts firing (performance: accuracy, f1, recall and 2 more)",
+            [OUTPUT, DRIFT, *worse("recall", level="critical")], [],
+            "recall has got worse; data drift in 2 of 3 features (age, income); its predictions have drifted",
         ),
-        ([of("performance", "f1"), of("data_drift", "features")], "2 alerts firing (performance, data_drift)"),
+        (worse("f1"), over("recall", "brier"), "f1 has got worse (2 resolved)"),
+        ([], over("recall", "brier"), "recall, brier are as good as before again"),
+        ([], [of("critical_feature", name, f"{name} no longer drifts") for name in "ab"], "a, b no longer drift"),
+        ([OUTPUT, OUTPUT], [], "its predictions have drifted"),
     ],
-)
-def test_a_title_names_the_rules_or_what_the_only_rule_is_about(firing: list[AlertEvent], title: str) -> None:
-    telling = Telling(channel="slack", reason=Reason.FIRST, firing=tuple(firing), resolved=(), sequence=1)
+)  # fmt: skip
+def test_a_title_says_what_has_happened_the_worst_first(
+    firing: list[AlertEvent], ended: list[AlertEvent], title: str
+) -> None:
+    telling = Telling(channel="slack", reason=Reason.FIRST, firing=tuple(firing), resolved=tuple(ended), sequence=1)
     assert compose("g", GROUP, telling, MOMENT).title == f"income 3: {title}"
 
 

@@ -193,8 +193,8 @@ async def test_one_incident_is_one_message_with_its_name_and_one_more_when_it_is
     await worker.ticks(20)
     first, last = channel.told
     assert (len(first.firing), first.status, first.reason) == (15, "firing", "first notification")
-    assert (
-        first.title == "income 3: 15 alerts firing (performance, critical_feature:f0, critical_feature:f1 and 12 more)"
+    assert first.title == (
+        "income 3: 3/performance/features; 3/critical_feature:f0/features; 3/critical_feature:f1/features and 12 more"
     )
     assert first.labels == {"model": "income", "model_version": "3", "subject": "features"}
     assert (len(last.resolved), last.status, last.reason) == (15, "resolved", "all resolved")

@@ -58,7 +58,10 @@ def test_an_incident_of_several_alerts_is_one_message() -> None:
     drift = genuine(drift_report(features=[feature("age", 0.5)]), "data_drift")
     worse = genuine(performance_report(0, metric_change("recall", 0.4), metric_change("f1", 0.01)), "performance")
     story = story_of(notification(drift, worse, title="income 3: 2 alerts"))
-    assert story.facts == ("Since 2017-05-01 00:00 UTC.",), "what all of them say is said once"
+    assert story.facts == (
+        "Since 2017-05-01 00:00 UTC.",
+        "Seen in the window 2017-04-30 20:00 UTC to 2017-05-01 00:00 UTC: 1,000 predictions.",
+    ), "what all of them say is said once"
     assert [told.title for told in story.alerts] == sorted([drift.title, worse.title])
     assert [row.name for row in story.columns] == ["age"]
     assert [(row.name, row.change, row.degraded) for row in story.metrics] == [
@@ -66,7 +69,7 @@ def test_an_incident_of_several_alerts_is_one_message() -> None:
         ("f1", "1.0% worse", False),
     ]
     text = text_of(story)
-    assert "the truth of 900 of them (90%)" in text
+    assert "The truth of 900 of 1,000 predictions is known (90%)." in text
     assert "recall 0.48 (95 % interval 0.47 to 0.49), baseline 0.8: 40.0% worse" in text
 
 
@@ -166,16 +169,16 @@ def test_what_is_beside_is_told_once_and_not_where_another_alert_of_the_group_is
     drift = drift_report(features=[feature("age", 0.5), feature("sex")], prediction=feature("prediction", 0.3))
     known = noted(noted(None, fallen), drift)
     alone = story_of(notification(genuine(drift, "data_drift", known)))
-    assert alone.facts[-1].startswith("How the model performs is known of the window 2017-04-30 20:00 UTC to")
+    assert alone.facts[-1].startswith("How the model performs is as of the window 2017-04-30 20:00 UTC to")
     assert [row.name for row in alone.metrics] == ["recall"]
     assert text_of(alone).count("recall 0.48") == 1
     two = story_of(notification(genuine(drift, "data_drift", known), genuine(drift, "prediction_drift", known)))
-    assert text_of(two).count("How the model performs is known") == 1
+    assert text_of(two).count("How the model performs is as of") == 1
     performance = story_of(notification(genuine(fallen, "performance", known)))
     assert "1 of its 2 features differs from the reference" in performance.facts[-1]
     assert [row.name for row in performance.columns] == ["age"]
     both = story_of(notification(genuine(drift, "data_drift", known), genuine(fallen, "performance", known)))
     text = text_of(both)
-    assert "How the model performs is known" not in text
+    assert "How the model performs is as of" not in text
     assert "of its 2 features" not in text
     assert (text.count("age: KS distance 0.5"), text.count("recall 0.48")) == (1, 1)
