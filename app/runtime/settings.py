@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import tomllib
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -111,7 +112,7 @@ class Settings(
         """Where people reach the API: `public_url`, else where it listens (by this machine's name, if everywhere)."""
         if self.public_url is not None:
             return self.public_url
-        host = platform.node() if self.api_host in ("0.0.0.0", "::") else self.api_host  # noqa: S104
+        host = platform.node() if _everywhere(self.api_host) else self.api_host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.api_port}"
 
     @classmethod
@@ -158,6 +159,13 @@ class Settings(
     @classmethod
     def _home(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser()
+
+
+def _everywhere(host: str) -> bool:
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def load_settings(**overrides: object) -> Settings:
