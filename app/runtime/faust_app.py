@@ -68,7 +68,9 @@ def make_app(settings: Settings) -> faust.App:
         broker_credentials=_credentials(options),
         autodiscover=False,
     )
-    BatchTransport.install(app, max_run=settings.max_run, tick_seconds=settings.tick_seconds)
+    BatchTransport.install(
+        app, max_run=settings.max_run, tick_seconds=settings.tick_seconds, on_refused=lambda: _end(FAILED)
+    )
     return app
 
 

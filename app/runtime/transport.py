@@ -19,6 +19,7 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from app.runtime.changelog_producer import ChangelogProducer
 from app.runtime.fetching import ConsumerThread, ReadOffsets
 from app.runtime.reading_order import ReadingOrder
 from app.runtime.run_ledger import RunLedger
@@ -267,22 +268,28 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
     """The transport of an app: which topics come in runs, and where each of their partitions is read from.
 
     `on_recovered` is called when the tables are complete: what was made of them before is to be made again.
+    `on_refused` is called when Kafka does not take what is written to a table, and is to end the process.
     """
 
     Consumer = BatchConsumer
+    Producer = ChangelogProducer
     on_recovered: Callable[[], None]
+    on_refused: Callable[[], None]
     positions: dict[str, Position]
     order: ReadingOrder
     max_run: int
     tick_seconds: float
 
     @classmethod
-    def install(cls, app: faust.App, *, max_run: int, tick_seconds: float) -> BatchTransport:
+    def install(
+        cls, app: faust.App, *, max_run: int, tick_seconds: float, on_refused: Callable[[], None]
+    ) -> BatchTransport:
         """Give an app this transport, before its consumer exists."""
         transport = cls(app.conf.broker_consumer, app)
         transport.positions = {}
         transport.order = ReadingOrder()
         transport.on_recovered = lambda: None
+        transport.on_refused = on_refused
         transport.max_run = max_run
         transport.tick_seconds = tick_seconds
         app.transport = transport

@@ -1,0 +1,81 @@
+"""What is written to tables: once, however often it is sent; and whoever cannot write it does not go on."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.record.memory_records import MemoryRecords
+
+from app.runtime.faust_app import FAILED
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import NamedTopic, ensure_topics
+from tests.stream import register_model, send, truth, until_equal, worker
+
+REFUSED = """
+import asyncio, sys
+
+from app.runtime.faust_app import make_app
+from app.runtime.settings import load_settings
+from app.telemetry import logs
+
+async def main():
+    app = make_app(load_settings())
+    await app.producer.start()
+    for value in (b"small", bytes(1000), b"small"):
+        await app.producer.send(sys.argv[1], b"key", value, 0, None, None)
+    await asyncio.sleep(30)
+
+logs.set_up("INFO", "text")
+asyncio.run(main())
+"""
+"""Writes a record that is larger than its topic allows."""
+
+
+async def batches_of(settings: Settings, topic: str, partition: int) -> list[tuple[int, int, int]]:
+    """Of each batch of a partition, as it is in the log: producer id, first sequence, records."""
+    client = AIOKafkaClient(bootstrap_servers=settings.bootstrap_servers)
+    await client.bootstrap()
+    try:
+        await client.set_topics([topic])
+        leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        request = FetchRequest(100, 1, 64 << 20, 0, [(topic, [(partition, 0, 64 << 20)])], rack_id="")
+        ((_, ((*_, raw),)),) = (await client.send(leader, request)).topics
+    finally:
+        await client.close()
+    records = MemoryRecords(raw)
+    found = []
+    while records.has_next():
+        batch = records.next_batch()
+        found.append((batch.producer_id, batch.base_sequence, batch.next_offset - batch.base_offset))
+    return found
+
+
+async def test_a_worker_writes_its_changelogs_as_an_idempotent_producer(settings: Settings) -> None:
+    wanted = truth(1000, seed=31)
+    await ensure_topics(settings)
+    await register_model(settings)
+    await send(settings, wanted.records)
+    with worker(settings):
+        assert (await until_equal(settings, wanted, 40)).equal(wanted)
+    written = [await batches_of(settings, f"{settings.group}-join-changelog", p) for p in range(settings.partitions)]
+    producers = {producer for batches in written for producer, _, _ in batches}
+    assert len(producers) == 1
+    assert min(producers) >= 0  # -1: Kafka would take a batch as often as it is sent
+    for batches in written:
+        following = 0
+        for _, first, records in batches:
+            assert first == following
+            following += records
+        assert following > 0
+
+
+async def test_a_worker_ends_where_kafka_refuses_what_it_writes_to_a_table(settings: Settings) -> None:
+    name = f"{settings.group}-small-changelog"
+    await ensure_topics(settings, (), [NamedTopic(name, 1, {"max.message.bytes": "200"})])
+    with worker(settings, "refused", ("-c", REFUSED, name)) as process:
+        assert await asyncio.to_thread(process.wait, 25) == FAILED
+    told = (settings.state_dir / "refused.log").read_text()
+    assert f"{name} does not take a record (MessageSizeTooLargeError" in told
