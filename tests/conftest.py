@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from app.runtime.kafka_config import LARGEST_MESSAGE
 from app.runtime.kafka_docker import docker_answers
 from app.runtime.kafka_process import start_from_jars
 from app.runtime.settings import ENV_PREFIX, Settings, load_settings
+from app.telemetry import logs
 from tests import databases
 
 GIVEN_SERVERS = os.environ.get(f"{ENV_PREFIX}BOOTSTRAP_SERVERS") or None
@@ -70,6 +72,17 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy of the machine's between a channel and the test's own servers."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What a process logs that is set to DEBUG."""
+    levels = {name: logging.getLogger(name).level for name in (*logs.NOISY, *logs.TELLTALE)}
+    caplog.set_level(logging.DEBUG)
+    logs.set_up("DEBUG", "text")
+    yield caplog
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def _url_of(url: str | Path, password: str | None) -> URL:
 
 def _sqlite(url: URL) -> Engine:
     """Readers and the writer do not wait for each other (WAL); a transaction that writes locks at its beginning."""
-    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000})
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_MS / 1000})
 
     @event.listens_for(engine, "connect")
     def _connected(raw: Any, _record: Any) -> None:
@@ -136,4 +136,6 @@ def _postgresql(url: URL) -> Engine:
         "options": f"-c lock_timeout={LOCK_SECONDS * 1000:.0f}ms -c statement_timeout={WRITE_SECONDS}s -c timezone=UTC",
         "application_name": "driftline",
     }
-    return create_engine(url, pool_pre_ping=True, pool_size=4, pool_timeout=SECONDS, connect_args=arguments)
+    return create_engine(
+        url, hide_parameters=True, pool_pre_ping=True, pool_size=4, pool_timeout=SECONDS, connect_args=arguments
+    )

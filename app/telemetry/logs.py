@@ -19,16 +19,21 @@ FIELDS = (
     "records", "silence_id", "status", "topic", "trace_id",
 )  # fmt: skip
 """What a line may say beside its words."""
-NOISY = ("alembic", "faust", "mode", "aiokafka", "kafka", "opentelemetry", "urllib3")
+NOISY = ("alembic", "faust", "mode", "aiokafka", "kafka", "opentelemetry")
+"""Libraries whose news is left out at INFO. What they tell at DEBUG, values and passwords as they travel, always is."""
+TELLTALE = ("httpx", "httpcore", "urllib3", "requests")
+"""Libraries that tell whole addresses at INFO or DEBUG: in those of webhooks there are secrets."""
 
 
 def set_up(level: str, form: Form) -> None:
-    """Log to standard error from now on. Libraries' own news is left out at INFO."""
+    """Log to standard error from now on, of our own all that `level` asks for."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter_of(form))
     logging.basicConfig(level=level, handlers=[handler])
     for noisy in NOISY:
-        logging.getLogger(noisy).setLevel("WARNING" if level == "INFO" else level)
+        logging.getLogger(noisy).setLevel({"DEBUG": "INFO", "INFO": "WARNING"}.get(level, level))
+    for telltale in TELLTALE:
+        logging.getLogger(telltale).setLevel("ERROR" if level == "ERROR" else "WARNING")
 
 
 def formatter_of(form: Form) -> logging.Formatter:

@@ -32,6 +32,7 @@ from topics.registry import ALERTS, FEEDBACK, PREDICTIONS, REPORTS, Topic
 
 PEOPLE = pd.DataFrame({"age": np.linspace(18, 80, 200), "plan": ["basic", "gold"] * 100})
 TRUTH = (PEOPLE["age"] > 50).astype(int)
+CANARY = "canary-4711"
 EVENT: dict[str, Any] = {
     "prediction_id": "a", "model": "churn", "model_version": "3", "timestamp": "2026-01-01T00:00:00Z",
     "features": {"age": 30, "plan": "gold", "member": True, "left": None}, "prediction": 1, "probability": 0.5,
@@ -95,6 +96,16 @@ async def test_an_accepted_prediction_is_in_kafka_under_its_id(client: httpx.Asy
     assert msgspec.json.decode(record.value, type=PredictionEvent) == msgspec.convert(
         EVENT, PredictionEvent, strict=False
     )
+
+
+async def test_at_debug_no_event_and_no_id_is_logged(
+    client: httpx.AsyncClient, settings: Settings, logged: pytest.LogCaptureFixture
+) -> None:
+    event = {**EVENT, "prediction_id": f"{CANARY}-1", "features": {"plan": CANARY}, "prediction": CANARY}
+    assert (await client.post("/predictions", json=[event, {**event, "features": CANARY}])).status_code == 202
+    assert (await client.post("/feedback", json={"prediction_id": CANARY, "actual": CANARY})).status_code == 200
+    assert len(await records_of(settings, PREDICTIONS)) == 1
+    assert CANARY not in logged.text
 
 
 async def test_what_is_not_given_is_filled_in_and_told(client: httpx.AsyncClient, settings: Settings) -> None:

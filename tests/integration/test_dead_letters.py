@@ -24,6 +24,7 @@ MALFORMED = 1000
 GOOD = 4000
 DEEP = 20_000
 LONG = "x" * 100_000
+CANARY = "canary-4711"
 BEAT = (("driftline", b"heartbeat"),)
 
 Headers = tuple[tuple[str, bytes | None], ...]
@@ -45,7 +46,8 @@ class Wire:
 def prediction(key: str, **changes: object) -> dict[str, object]:
     return {
         "prediction_id": key, "model": MODEL, "model_version": VERSION, "timestamp": START + 60.0,
-        "features": {"size": 0.5, "colour": "red"}, "prediction": "1", "probability": 0.75, "metadata": None, **changes,
+        "features": {"size": 0.5, "colour": CANARY}, "prediction": "1", "probability": 0.75, "metadata": None,
+        **changes,
     }  # fmt: skip
 
 
@@ -182,7 +184,7 @@ def rewritten(value: bytes, rng: random.Random) -> bytes:
         event["unheard_of"] = {"a": [1, {"b": None}], "x": LONG}
     if "features" in event and rng.random() < 0.5:
         event["features"] |= {'an "odd" \n name': 1, "": None, "size": str(rng.random())}
-    event["metadata"] = {"place": "Jyväskylä\n", "n": 1, "none": None}
+    event["metadata"] = {"place": f"Jyväskylä\n{CANARY}", "n": 1, "none": None}
     return rng.choice([
         json.dumps(event, indent=2).encode(),
         json.dumps(event, ensure_ascii=False).encode(),
@@ -238,7 +240,7 @@ def split(letter: Any) -> tuple[Origin, str, Headers]:
 
 @pytest.mark.timeout(150)
 async def test_all_and_only_the_malformed_are_set_aside_and_the_others_are_counted(settings: Settings) -> None:
-    settings = settings.model_copy(update={"max_run": 200})
+    settings = settings.model_copy(update={"max_run": 200, "log_level": "DEBUG"})
     rng = random.Random(4)
     wanted = truth(GOOD, seed=5)
     good = [
@@ -258,6 +260,7 @@ async def test_all_and_only_the_malformed_are_set_aside_and_the_others_are_count
         await dead_letters(settings, MALFORMED, 20)
         assert process.poll() is None, log_of(settings)
     assert counts.equal(wanted), differences(counts, wanted) + log_of(settings)
+    assert CANARY not in (settings.state_dir / "worker.log").read_text()
     letters = await dead_letters(settings, MALFORMED, 5)
     assert sorted(split(letter)[0] for letter in letters) == sorted(origins)
     for letter in letters:
