@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import logging
 import socket
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.connection import Connection
 from app.access import check_open
 from app.runtime.broker import running_kafka
 from app.runtime.errors import BrokerError
@@ -32,6 +34,15 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves it."""
+    connection = partial(Connection, head_seconds=settings.body_seconds)
+    return uvicorn.Config(
+        app, log_config=None, log_level=settings.log_level.lower(), access_log=False,
+        timeout_graceful_shutdown=GRACE_SECONDS, http=connection,  # type: ignore[arg-type]  # uvicorn only calls it
+    )  # fmt: skip
+
+
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests that are under way are answered first.
 
@@ -49,10 +60,7 @@ def serve(settings: Settings) -> None:
             raise BrokerError("no Kafka: set DRIFTLINE_BOOTSTRAP_SERVERS or --bootstrap-servers, or run driftline up")
         settings = settings.model_copy(update={"bootstrap_servers": servers})
     app = create_app(settings)
-    config = uvicorn.Config(
-        app, log_config=None, log_level=settings.log_level.lower(), access_log=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )  # fmt: skip
+    config = config_of(app, settings)
     gc.freeze()  # what the API is made of stays: looking through all of it for garbage held up requests
     with listen(settings.api_host, settings.api_port) as listening:
         try:

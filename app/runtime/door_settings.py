@@ -22,7 +22,9 @@ class DoorSettings(BaseSettings):
         None, description="Origins whose pages may call the API, as https://host[:port], with commas between."
     )
     rate_limit: str = Field("1000/second", description="Requests of one key, as 1000/second, 10/minute, or off.")
-    body_seconds: float = Field(30.0, gt=0, le=3600, description="How long a request's body may take to arrive.")
+    body_seconds: float = Field(
+        30.0, gt=0, le=3600, description="How long a request's headers may take to arrive, and its body."
+    )
     api_buffer_mib: int = Field(
         256, ge=1, le=1 << 20, description="MiB of requests that may wait for their answers; beyond, 503."
     )
