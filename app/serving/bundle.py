@@ -103,15 +103,8 @@ def load_bundle(folder: Path) -> Bundle:
         raise BundleError(f"{folder}: no such folder; model_path must be a folder with {MODEL}")
     features, training = _object(home / FEATURES), _object(home / TRAINING)
     known = Training.__dataclass_fields__
-    for name in ("model", "model_version", "model_type", "timestamp", *(("sha256",) if "sha256" in training else ())):
-        if not isinstance(training.get(name), str) or not training[name]:
-            raise BundleError(f"{home / TRAINING}: {name} must be a text")
-    for name in ("model", "model_version"):
-        if wrong := wrong_name(training[name]):
-            raise BundleError(f"{home / TRAINING}: {name}: {wrong}")
-    for name in ("training_metrics", "labels"):
-        if not isinstance(training.get(name, {}), dict):
-            raise BundleError(f"{home / TRAINING}: {name} must be an object")
+    _check(home / TRAINING, training)
+    names, unnamed = _names(home, training)
     kinds = _kinds(home / FEATURES, features)
     if not kinds:
         raise BundleError(f"{home / FEATURES}: features names none")
@@ -125,9 +118,38 @@ def load_bundle(folder: Path) -> Bundle:
         estimator=estimator,
         kinds=cast(Mapping[str, Kind], kinds),
         types=cast(Mapping[str, ValueType], types),
-        training=Training(**{name: value for name, value in training.items() if name in known}),
-        cautions=cautions,
+        training=Training(**{name: value for name, value in (training | names).items() if name in known}),
+        cautions=(*unnamed, *cautions),
     )
+
+
+def _check(path: Path, training: Mapping[str, Any]) -> None:
+    """Refuse what is missing, or of the wrong type."""
+    given = [name for name in ("model", "model_version", "sha256") if name in training]
+    for name in ("model_type", "timestamp", *given):
+        if not isinstance(training.get(name), str) or not training[name]:
+            raise BundleError(f"{path}: {name} must be a text")
+    for name in ("training_metrics", "labels"):
+        if not isinstance(training.get(name, {}), dict):
+            raise BundleError(f"{path}: {name} must be an object")
+    for label, told in training.get("labels", {}).items():
+        if not isinstance(told, str):
+            raise BundleError(f"{path}: labels.{label} must be a text, not {told!r}")
+
+
+def _names(home: Path, training: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The model's name and version, and what is to be said where the metadata, written elsewhere, has none."""
+    instead = {"model": ("the folder's name", home.name), "model_version": ("its timestamp", training["timestamp"])}
+    names = {key: training.get(key, other) for key, (_, other) in instead.items()}
+    for key, name in names.items():
+        if wrong := wrong_name(name):
+            raise BundleError(f"{home / TRAINING}: {key}: {wrong}")
+    unnamed = (
+        f"{TRAINING} names no {key}, so it goes by {what}: {other}"
+        for key, (what, other) in instead.items()
+        if key not in training
+    )
+    return names, tuple(unnamed)
 
 
 def _kinds(path: Path, metadata: Mapping[str, Any]) -> Mapping[str, str]:

@@ -143,6 +143,24 @@ def test_a_model_of_another_scikit_learn_is_loaded_and_says_so(tmp_path: Path, m
     assert caution.startswith(f"model.joblib was saved with scikit-learn 1.0.2, here is {sklearn.__version__}")
 
 
+def test_metadata_written_elsewhere_may_leave_out_the_name_and_the_version(tmp_path: Path) -> None:
+    path = saved(tmp_path / "churn") / TRAINING
+    given = {
+        "timestamp": "2026-06-01T12:00:00+00:00", "model_type": "LogisticRegression",
+        "training_metrics": {"accuracy": 0.9}, "labels": {"0": "No Churn", "1": "Churn"},
+    }  # fmt: skip
+    path.write_text(json.dumps(given))
+    bundle = load_bundle(tmp_path / "churn")
+    assert (bundle.training.model, bundle.training.model_version) == ("churn", given["timestamp"])
+    assert bundle.cautions[:2] == (
+        "training_metadata.json names no model, so it goes by the folder's name: churn",
+        f"training_metadata.json names no model_version, so it goes by its timestamp: {given['timestamp']}",
+    )
+    path.write_text(json.dumps(given | {"timestamp": "1/6/2026"}))
+    with pytest.raises(BundleError, match=r"model_version: 1 to 200 printable characters without '/'"):
+        load_bundle(tmp_path / "churn")
+
+
 def test_features_may_be_a_list_of_which_the_statistics_tell_the_kinds(tmp_path: Path) -> None:
     path = saved(tmp_path) / FEATURES
     stats = {"age": {"mean": 49.0, "std": 18.0}, "plan": {"unique": 3}}
@@ -174,6 +192,7 @@ def test_a_model_outside_the_folder_is_not_loaded(tmp_path: Path) -> None:
         (TRAINING, {"model_version": 3}, "model_version must be a text"),
         (TRAINING, {"model": "team/churn"}, "model: 1 to 200 printable characters without '/'"),
         (TRAINING, {"labels": []}, "labels must be an object"),
+        (TRAINING, {"labels": {"1": 5}}, "labels.1 must be a text, not 5"),
         (TRAINING, {"positive_label": "yes"}, "positive_label 'yes' is not one of 0, 1"),
     ],
 )
