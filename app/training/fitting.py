@@ -161,9 +161,11 @@ def _checked(truth: pd.Series, task: Task, plan: Plan) -> str | None:
 
 
 def _answers(pipeline: Pipeline, frame: pd.DataFrame, task: Task, positive: str | None) -> dict[str, object]:
+    """The predictions; the probability of the positive class, or of more than two of the predicted one."""
     answers: dict[str, object] = {"prediction": pipeline.predict(frame)}
-    if task == "binary":
-        answers["probability"] = pipeline.predict_proba(frame)[:, classes_of(pipeline).index(str(positive))]
+    if task != "regression":
+        each = pipeline.predict_proba(frame)
+        answers["probability"] = each.max(axis=1) if positive is None else each[:, classes_of(pipeline).index(positive)]
     return answers
 
 

@@ -100,6 +100,12 @@ def test_many_classes_and_a_regression(tmp_path: Path) -> None:
     profile = profile_of("iris", "1", read_table(tmp_path / "iris" / REFERENCE), file)
     assert profile.labels == ("0", "1", "2")
     assert profile.baseline == pytest.approx(dict(trained.metrics), abs=1e-6)
+    answers = trained.reference
+    each = trained.pipeline.predict_proba(answers[list(trained.inputs.kinds)])
+    assert answers["probability"].tolist() == each[np.arange(len(each)), answers["prediction"]].tolist()
+    found = judge(profile, answers, file.monitoring, file.columns).performance
+    assert found is not None
+    assert [metric.name for metric in found.estimated] == ["accuracy"]
     people = load_diabetes(as_frame=True).frame
     price = train(people, Plan(target="target", estimator="linear"))
     assert price.task == "regression"
