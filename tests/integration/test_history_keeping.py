@@ -24,6 +24,8 @@ from app.history.exporting import export
 from app.history.retention import Limits, retain, size_of
 from app.history.retrying import Stopped, until_done
 from app.history.tables import DELIVERIES, DRIFT_CHECKS, PREDICTION_DAYS, PREDICTIONS, TRAINING_RUNS, WAITING_FEEDBACK
+from app.history_setup import housekeeping_of
+from app.runtime.settings import load_settings
 from tests.databases import Server
 from tests.history_stream import AT, ISO, Stream, prediction
 from tests.integration.test_history_queries import RUN
@@ -210,6 +212,29 @@ def test_the_command_line_exports_both_kinds(tmp_path: Path) -> None:
     assert answer.exit_code == 0, answer.output
     assert sorted(Path(line).suffix for line in answer.output.splitlines()) == [".jsonl", ".parquet"]
     assert CliRunner().invoke(app, arguments).output == "nothing has changed\n"
+
+
+async def test_beside_recording_files_are_written_again_and_again_and_what_is_too_old_goes(
+    history: History, tmp_path: Path
+) -> None:
+    stream, stopping = Stream(history), asyncio.Event()
+    recorded(stream, 3000, "old", timestamp="2020-01-01T00:00:00Z")
+    stream.clock = datetime.now(UTC)
+    settings = load_settings(export_dir=tmp_path / "out", export_formats="jsonl,parquet", export_seconds=0.05)
+    keeping = asyncio.create_task(housekeeping_of(settings, history, stopping).run())
+    await until_true(lambda: len(list(tmp_path.rglob("2020-01-01.*"))) == 2 and ids(stream) == [])
+    stream.write(registry.PREDICTIONS, prediction("new"))
+    await until_true(lambda: len(list(tmp_path.rglob("2023-11-14.*"))) == 2)
+    stopping.set()
+    await asyncio.wait_for(keeping, 5)
+    assert [[row["prediction_id"] for row in rows] for rows in exported(tmp_path).values()] == [["old"], ["new"]]
+
+
+async def until_true(happened: Callable[[], bool]) -> None:
+    """Wait for what a thread does; it tells nobody."""
+    async with asyncio.timeout(20):
+        while not happened():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ from app.registration import monitoring_of, register
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from tests.stream import send, worker
-from topics.events import AlertEvent, AnyReport, PerformanceReport
-from topics.registry import ALERTS, FEEDBACK, PREDICTIONS, REPORTS, TOPICS
+from topics.events import AlertEvent, AnyReport, PerformanceReport, RetrainingEvent
+from topics.registry import ALERTS, FEEDBACK, PREDICTIONS, REPORTS, RETRAINING, TOPICS
 
 PANE, PANES, EACH = 60.0, 10, 120
 START = 1_700_000_040.0
@@ -109,16 +109,19 @@ def records_of(model: Model) -> list[tuple[str, bytes, bytes]]:
 
 
 class Seen:
-    """The newest performance report of each window, and the alerts."""
+    """The newest performance report of each window, the alerts, and what they ask for."""
 
     def __init__(self) -> None:
         self.reports: dict[tuple[str, int], PerformanceReport] = {}
         self.alerts: list[AlertEvent] = []
+        self.signals: list[RetrainingEvent] = []
 
     def take(self, topic: str, value: bytes) -> None:
         """Take one record of any topic."""
         if topic.endswith(ALERTS.name):
             self.alerts.append(msgspec.json.decode(value, type=AlertEvent))
+        if topic.endswith(RETRAINING.name):
+            self.signals.append(msgspec.json.decode(value, type=RetrainingEvent))
         if not topic.endswith(REPORTS.name):
             return
         report = msgspec.json.decode(value, type=AnyReport)
@@ -136,7 +139,7 @@ class Seen:
             for end in range(1, PANES + 1)
         )
         fell = {(a.labels["model"], a.labels["metric"]) for a in self.alerts if a.rule == "performance"}
-        return whole and fell >= FELL
+        return whole and fell >= FELL and {signal.model for signal in self.signals} == {"digits", "diabetes"}
 
 
 async def read_all(settings: Settings, take: Callable[[str, bytes], None], enough: Callable[[], bool]) -> None:
@@ -178,7 +181,12 @@ async def test_both_are_judged_as_scikit_learn_judges_their_rows(settings: Setti
             judged(seen.reports[model.name, end], inside, model.reference)
         fell = [a for a in seen.alerts if (a.rule, a.labels["model"]) == ("performance", model.name)]
         assert min(alert.started_at.timestamp() for alert in fell) >= START + FAULT * PANE
-    assert schemas.checked >= {"predictions", "feedback", "models", "panes", "reports", "alerts"}
+    assert schemas.checked >= {"predictions", "feedback", "models", "panes", "reports", "alerts", "retraining"}
+    alerts = {alert.alert_id: alert.labels["model"] for alert in seen.alerts}
+    assert {(signal.source, alerts[signal.alert_id or ""]) for signal in seen.signals} == {
+        ("stream", "digits"), ("stream", "diabetes"),
+    }  # fmt: skip
+    assert len(seen.signals) == 2  # however many alerts fire, one in the time between two signals
 
 
 async def send_all(settings: Settings, model: Model) -> None:
