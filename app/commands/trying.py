@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def try_once(settings: Settings, channel: Channel, level: Level, *, resolved: bool, as_json: bool) -> bool:
     """Send it, and say what came back; answers whether it was delivered."""
-    from app.alerting.delivery import Delivered, Retryable
+    from app.alerting.delivery import Delivered
     from app.alerting.sample import sample
 
     notification = sample(level, resolved=resolved, now=datetime.now(UTC), page=settings.page)
@@ -28,11 +28,21 @@ def try_once(settings: Settings, channel: Channel, level: Level, *, resolved: bo
     if as_json:
         print_json(_answer(channel.name, notification, outcome, seconds))
     else:
-        words = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
-        if isinstance(outcome, Retryable) and outcome.after is not None:
-            words += f"; it asks to wait {outcome.after:g} s"
-        print(f"{channel.name}: {type(outcome).__name__.lower()} in {seconds:.2f} s" + (f": {words}" if words else ""))
+        print(f"{channel.name}: {_words(outcome, seconds)}")
     return isinstance(outcome, Delivered)
+
+
+def _words(outcome: Outcome, seconds: float) -> str:
+    """What came back, on one line."""
+    from app.alerting.delivery import Delivered, Retryable
+
+    if isinstance(outcome, Delivered):
+        return f"delivered in {seconds:.2f} s" + (f": {outcome.detail}" if outcome.detail else "")
+    failed = f"not delivered, after {seconds:.2f} s: {outcome.reason}"
+    if not isinstance(outcome, Retryable):
+        return failed
+    wait = "" if outcome.after is None else f" (it asks to wait {outcome.after:g} s)"
+    return f"{failed}; a worker would try again{wait}"
 
 
 def _answer(channel: str, notification: Notification, outcome: Outcome, seconds: float) -> dict[str, object]:

@@ -23,6 +23,18 @@ async def fold_out(page: Page, title: str) -> None:
     await page.locator("summary", has_text=title).first.click()
 
 
+async def follow_links(page: Page) -> None:
+    """Those that messages have: to the worst feature in the window that the alert was made of, and to all alerts."""
+    told = await page.evaluate("fetch('/alerts?status=firing').then((answer) => answer.json())")
+    (alert,) = [one for one in told["alerts"] if one["rule"] == "data_drift"]
+    await page.goto(alert["links"]["feature"])
+    await expect(page.get_by_role("heading", name="size")).to_be_visible()
+    (drifted,) = [one for one in alert["evidence"]["features"] if one["drifted"]]
+    await expect(page.locator(".facts dd").first).to_contain_text(f"{drifted['statistic']:.2f}")
+    await page.goto(alert["links"]["alerts"])
+    await expect(page.get_by_role("heading", name="Firing, but silenced")).to_be_visible()
+
+
 async def test_from_nothing_to_a_resolved_alert_without_a_reload(browser: Browser, settings: Settings) -> None:
     settings = with_port(settings)
     await ensure_topics(settings)
@@ -64,6 +76,9 @@ async def test_from_nothing_to_a_resolved_alert_without_a_reload(browser: Browse
             await dialog.get_by_role("button", name="Silence").click()
             await expect(page.get_by_role("heading", name="Firing, but silenced")).to_be_visible()
             await expect(page.locator(".silences")).to_contain_text("known, being mended")
+            await watched.accessible()
+
+            await follow_links(page)
             await watched.accessible()
 
             await send_panes(settings, 14, 26, 0.0)

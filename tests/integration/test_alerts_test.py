@@ -47,7 +47,8 @@ async def test_slack_that_refuses_it_is_exit_status_1_and_says_what_came_back() 
         answer = await typed("slack", "--resolved", slack_webhook_url=f"{found.origin}/secret-path")
     assert answer.exit_code == 1
     assert re.fullmatch(
-        r"slack: permanent in \d+\.\d\d s: HTTP 403 \(invalid_token\); make a new incoming webhook .*\n", answer.stdout
+        r"slack: not delivered, after \d+\.\d\d s: HTTP 403 \(invalid_token\); make a new incoming webhook .*\n",
+        answer.stdout,
     )
     assert "secret-path" not in answer.output
     assert "✅" in json.loads(found.requests[0].body)["blocks"][0]["text"]["text"]
@@ -57,7 +58,7 @@ async def test_slack_that_asks_to_wait_says_for_how_long() -> None:
     async with receiver(answering(429, b"rate_limited", Retry_After="17")) as found:
         answer = await typed("slack", slack_webhook_url=f"{found.origin}/secret-path")
     assert answer.exit_code == 1
-    assert answer.stdout.endswith("HTTP 429 (rate_limited); it asks to wait 17 s\n")
+    assert answer.stdout.endswith("HTTP 429 (rate_limited); a worker would try again (it asks to wait 17 s)\n")
 
 
 async def test_a_mail_arrives_with_a_picture() -> None:

@@ -62,7 +62,7 @@ async def test_log_writes_one_line_at_the_alerts_level(caplog: pytest.LogCapture
     await channel.deliver(notification_of(alert_event(status="resolved")))
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.INFO]
     first = caplog.records[0].getMessage()
-    assert first == "firing: x FAKE  [31m. Since May.; age is off [a1]"
+    assert first == "firing: x FAKE  [31m. Since May; age is off [a1]"
 
 
 async def test_log_and_file_have_a_line_a_transition_in_the_order_of_events(

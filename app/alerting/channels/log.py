@@ -23,7 +23,7 @@ class LogChannel:
         """Log each at its level; resolved ones at INFO."""
         for alert in transitions_of(notification):
             level = LEVELS[alert.level] if alert.status == "firing" else logging.INFO
-            words = "; ".join(alert.message.splitlines())
+            words = "; ".join(line.removesuffix(".") for line in alert.message.splitlines())
             about = {"alert_id": alert.alert_id, "notification_id": notification.notification_id, **_model_of(alert)}
             self._logger.log(
                 level, "%s: %s. %s [%s]", alert.status, _safe(alert.title), _safe(words), alert.alert_id, extra=about
