@@ -1,10 +1,12 @@
 """Whether the cost of an event stays the same however long the stream, and what a waiting prediction costs in memory.
 
-Speed: the whole pipeline on backlogs of several sizes, each in topics of its own, as in `benchmarks.throughput`, in
-two rounds. Memory of the stream: the worker's resident memory while it reads the largest, with a retention that is
-much shorter than the stream. Memory of what waits: a join in this process takes predictions without feedback, and
-what the process has grown by is divided by their number; of that, what the arrays and the table of saved deltas
-account for.
+Speed: the whole pipeline on a backlog, as in `benchmarks.throughput`: events a second when 100,000, when 1 million and
+when 5 million have been counted, after a lead that fills the buffers between broker and worker; what follows keeps them
+full to the end. Each is told in the time that a fixed piece of work took meanwhile, as the machine is quicker or slower
+for minutes at a time (`benchmarks.yardstick`). Memory of the stream: the worker's resident memory meanwhile, with a
+retention that is much shorter than the stream. Memory of what waits: a join in this process takes predictions without
+feedback, and what the process has grown by is divided by their number; of that, what the arrays and the table of saved
+deltas account for.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import ctypes
 import gc
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
 import psutil
 from aiokafka.admin import AIOKafkaAdminClient
@@ -23,19 +26,21 @@ from app.replay.run import Sent
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from benchmarks import pipeline
+from benchmarks.curve import Curve
 from benchmarks.events import CHUNK, PER_SECOND, counts_of, predictions, register_model, send_events
 from benchmarks.harness import parser_of, run
 from benchmarks.hot_path import Record, Timed
+from benchmarks.yardstick import Yardstick
 
 MOST_SECONDS = 900.0
 RETENTION = 600.0
 """Seconds of event time that a prediction waits for its truth: 300,000 predictions."""
 CHECKPOINT = 2000
 """Predictions of a partition in a delta: half a second of 4,000 a second."""
-WAITS = 0.05
-"""Seconds between checkpoints that are not full: the wait for the last is the same for all, and no cost of an event."""
+LEAD = 250_000
+"""Events before what is measured, and after it."""
 ROUNDS = 2
-"""Every size is measured so often, in turn, and its best counts: machines are slower for minutes at a time."""
+PARTS = 10
 RESTS = 1.0
 
 
@@ -43,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; answers the exit status."""
     parser = parser_of("flat", __doc__)
     parser.add_argument("--sizes", type=_sizes, default="100000,1000000,5000000",
-                        help="events of each backlog, separated by commas (%(default)s)")  # fmt: skip
+                        help="events at which the speed is told, separated by commas (%(default)s)")  # fmt: skip
     parser.add_argument("--pending", type=int, default=1_000_000, help="predictions that wait (%(default)s)")
     parser.add_argument("--reference", type=int, default=10_000, help="rows of the reference (%(default)s)")
     return run(parser, arguments, _measure)
@@ -56,15 +61,32 @@ def _sizes(text: str) -> list[int]:
 async def _measure(settings: Settings, options: argparse.Namespace) -> None:
     # the memory first: a process that has sent five million events has holes that what waits would fill unseen
     await _pending(options.pending, options.reference)
-    rates = dict.fromkeys(options.sizes, 0.0)
-    for i in range(ROUNDS):
-        for size in options.sizes:
-            found = await _pipeline(settings, f"{size}-{i}", size, options.reference)
-            rates[size] = max(rates[size], found.figures.rate)
-            tell_memory(found, size)
+    rounds = []
+    yardstick = Yardstick()
+    with yardstick.beside():
+        for i in range(ROUNDS):
+            found = await _pipeline(settings, str(i), max(options.sizes) + 2 * LEAD, options.reference)
+            tell_memory(found, max(options.sizes))
+            tell_parts(found, yardstick, max(options.sizes))
+            rounds.append(found)
+    rates = {size: sum(rate(one, yardstick, LEAD, LEAD + size) for one in rounds) / ROUNDS for size in options.sizes}
     slowest, fastest = min(rates.values()), max(rates.values())
     told = ", ".join(f"{size:,}: {rate:,.0f}/s" for size, rate in rates.items())
     print(f"flat {told}; slowest/fastest {slowest / fastest:.2f}", flush=True)
+
+
+def rate(found: pipeline.Pipeline, yardstick: Yardstick, first: int, last: int) -> float:
+    """Events a second between those two counts, had the machine always had its mean speed."""
+    curve = Curve(found.watched.steps)
+    start, end = curve.when(first), curve.when(last)
+    return (last - first) / (end - start) * yardstick.between(start, end) / yardstick.mean
+
+
+def tell_parts(found: pipeline.Pipeline, yardstick: Yardstick, size: int) -> None:
+    """The speed of each tenth of what is measured."""
+    bounds = [LEAD + size * i // PARTS for i in range(PARTS + 1)]
+    rates = [rate(found, yardstick, first, last) for first, last in pairwise(bounds)]
+    print(f"flat tenths of {size:,} events: {', '.join(f'{one:,.0f}/s' for one in rates)}", flush=True)
 
 
 async def _pipeline(settings: Settings, name: str, events: int, reference: int) -> pipeline.Pipeline:
@@ -74,8 +96,6 @@ async def _pipeline(settings: Settings, name: str, events: int, reference: int) 
             "prefix": f"{settings.prefix}{name}.",
             "group": f"{settings.group}-{name}",
             "state_dir": settings.state_dir / name,
-            "checkpoint_seconds": WAITS,
-            "tick_seconds": WAITS,
         }
     )
     wanted, told = counts_of(events), 0
@@ -101,9 +121,9 @@ async def _pipeline(settings: Settings, name: str, events: int, reference: int) 
 def tell_memory(found: pipeline.Pipeline, events: int) -> None:
     """The resident memory over a run: once what waits has reached the retention it should rise no more."""
     window = round(1.5 * RETENTION * PER_SECOND)
-    early = max((rss for counted, rss in found.rss if counted <= window), default=0)
-    middle = max((rss for counted, rss in found.rss if window < counted <= events // 2), default=0)
-    late = max((rss for counted, rss in found.rss if counted > events // 2), default=0)
+    early = max((rss for counted, rss in found.watched.rss if counted <= window), default=0)
+    middle = max((rss for counted, rss in found.watched.rss if window < counted <= events // 2), default=0)
+    late = max((rss for counted, rss in found.watched.rss if counted > events // 2), default=0)
     if middle:
         print(f"flat resident of {events:,} events: {early / 2**20:.0f} MiB up to the retention, "
               f"{middle / 2**20:.0f} MiB in the rest of the first half, {late / 2**20:.0f} MiB in the second",

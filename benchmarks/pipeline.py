@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -22,6 +22,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from agents.join_source import decode_delta
 from app.runtime.guarded import GuardedProcess
 from app.runtime.settings import Settings, environment
+from benchmarks.curve import Step
 from benchmarks.events import Counts
 from benchmarks.reading import Figures, ReaderFailed, last_words
 from topics.events import PaneEvent, Progress
@@ -46,6 +47,7 @@ class Watched:
     largest_rss: int = 0
     rss: list[tuple[int, int]] = field(default_factory=list)
     """Events counted so far, bytes resident."""
+    steps: list[Step] = field(default_factory=list)
 
     @property
     def counts(self) -> Counts:
@@ -71,11 +73,8 @@ class Pipeline:
     """What one run of the worker came to."""
 
     figures: Figures
-    panes: int
-    reports: int
     reports_after: float | None
-    largest_rss: int
-    rss: Sequence[tuple[int, int]] = ()
+    watched: Watched
 
 
 @contextmanager
@@ -100,7 +99,7 @@ async def run(settings: Settings, wanted: Counts, seconds: float) -> Pipeline:
     assert watched.ended is not None
     figures = Figures(wanted.events - first, watched.ended - start, watched.cpu_between(start, watched.ended))
     after = None if watched.last_report is None else watched.last_report - watched.ended
-    return Pipeline(figures, watched.panes, watched.reports, after, watched.largest_rss, watched.rss)
+    return Pipeline(figures, after, watched)
 
 
 async def _watch(settings: Settings, wanted: Counts, process: GuardedProcess, seconds: float) -> Watched:
@@ -134,6 +133,7 @@ def take(watched: Watched, is_report: bool, record: ConsumerRecord, wanted: Coun
     event = msgspec.json.decode(record.value, type=PaneEvent)
     assert isinstance(event, Progress)
     watched.progress[event.partition] = event
+    watched.steps.append(Step(when, event.partition, event.predictions + event.feedback))
     if watched.ended is None and watched.counts == wanted:
         watched.ended = when
 

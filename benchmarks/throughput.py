@@ -67,8 +67,9 @@ def _measure(settings: Settings, options: argparse.Namespace) -> None:
     found = asyncio.run(pipeline.run(settings, wanted, MOST_SECONDS))
     _say("pipeline", found.figures)
     late = "none" if found.reports_after is None else f"the last {found.reports_after:.1f} s after it"
-    print(f"  {found.panes:,} pane records, {found.reports:,} reports ({late}); "
-          f"at most {found.largest_rss / 2**20:,.0f} MiB resident", flush=True)  # fmt: skip
+    watched = found.watched
+    print(f"  {watched.panes:,} pane records, {watched.reports:,} reports ({late}); "
+          f"at most {watched.largest_rss / 2**20:,.0f} MiB resident", flush=True)  # fmt: skip
     raw.append(_raw(settings, wanted))
     stock = _faust(settings, min(options.faust_events, wanted.events))
     if options.keep_log:

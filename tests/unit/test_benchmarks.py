@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from app.runtime.settings import load_settings
+from benchmarks.curve import Curve, Step
 from benchmarks.events import predictions
 from benchmarks.hot_path import Record, Timed
 from benchmarks.latency import PANE, Seen
 from benchmarks.machine import machine
+from benchmarks.yardstick import Yardstick
 
 
 def test_an_event_is_counted_by_the_first_report_that_has_as_many() -> None:
@@ -37,3 +41,20 @@ async def test_a_join_that_is_fed_from_memory_counts_every_prediction() -> None:
     run = [Record(i, 0, k, v, ()) for i, (k, v) in enumerate(zip(chunk.keys, chunk.values, strict=True))]
     await timed.take(0, run)
     assert len(timed.join._source(0).state.rows) == 2000
+
+
+def test_what_partitions_count_is_summed_along_their_own_lines() -> None:
+    steps = [Step(10.0, 0, 100), Step(20.0, 0, 300), Step(12.0, 1, 50), Step(22.0, 1, 150), Step(16.0, 2, 10)]
+    curve = Curve(steps)
+    assert curve.when(100) == 10.0
+    assert curve.when(100 + 40 + 50) == 12.0
+    assert curve.when(300 + 50 + 80 + 10) == 20.0
+
+
+def test_the_yardstick_tells_the_time_of_its_own_work_only() -> None:
+    yardstick = Yardstick()
+    started = time.time()
+    with yardstick.beside():
+        while len(yardstick.looks) < 3:
+            time.thread_time()
+    assert 0 < yardstick.between(started, time.time()) == yardstick.mean < 0.5
