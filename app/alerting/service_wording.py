@@ -35,8 +35,8 @@ def traffic_lines(report: TrafficReport, verdict: Verdict) -> Iterator[str]:
             return
         yield f"{recent:.4g} in {lasting(pane)} lately, {before:.4g} before that."
     elif told == (FEEDBACK, "stopped"):
-        longest = lasting(report.feedback_longest * pane)
-        yield f"None for {lasting(report.feedback_silent * pane)}; its longest pause lately was {longest}."
+        longest = f"the longest of its last {report.feedback_gaps} pauses was {lasting(report.feedback_longest * pane)}"
+        yield f"None for {lasting(report.feedback_silent * pane)}; {longest}."
     else:
         told_share = f"{report.coverage:.0%}; usual are {report.usual_coverage:.0%}"
         yield f"Of the window before this one so many have their feedback: {told_share}."

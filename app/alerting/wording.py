@@ -18,6 +18,7 @@ from app.alerting.rules import (
     worsening_of,
 )
 from app.alerting.service_wording import SERVICE, lasting, monitor_lines, traffic_lines
+from app.core.missing import CHANCE
 from topics.events import (
     AnyReport,
     DriftReport,
@@ -197,6 +198,8 @@ def _data_quality(report: DriftReport, verdict: Verdict) -> Iterator[str]:
     allowed = f" (up to {verdict.threshold:.1%} more are let pass)" if verdict.threshold is not None else ""
     words = PROBLEMS[problem]
     yield f"{words[0].upper()}{words[1:]}: {', '.join(listed) or 'none'}{allowed}."
+    if verdict.state == "breach" and problem in ("missing", "unseen"):
+        yield f"Chance brings that in less than one window of {1 / CHANCE:,.0f}."
 
 
 def _counted(feature: FeatureDrift, problem: str) -> tuple[int, float]:

@@ -103,6 +103,8 @@ def test_bad_data_tells_which_and_how_many() -> None:
     }
     assert found["missing"].title == "income 3: bad data, missing values in age"
     assert "Missing values: age 70.0% of its rows (10.0% expected from the reference)" in found["missing"].message
+    for name, sure in (("missing", True), ("unseen", True), ("unknown", False), ("type", False)):
+        assert ("Chance brings that in less than one window of 1,000." in found[name].message) is sure
     assert found["missing"].evidence["columns"] == {"age": pytest.approx(0.6)}
     assert found["unseen"].title == "income 3: bad data, unseen categories in sex"
     assert "Unknown features: agee 70.0% of its rows" in found["unknown"].message
@@ -124,6 +126,7 @@ def test_a_resolved_alert_says_from_when_to_when(report: AnyReport, rule: str, t
     assert (found.status, found.title) == ("resolved", title)
     assert (found.started_at, found.ended_at) == (end_of(0), end_of(2))
     assert found.message.startswith("From 2017-05-01 00:00 UTC to 2017-05-01 02:00 UTC (2 h).")
+    assert "Chance brings" not in found.message
 
 
 def test_firing_and_resolved_are_one_alert_with_two_ids() -> None:

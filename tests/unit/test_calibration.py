@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.core.counting import input_pane
 from app.core.outcome import outcome_pane
 from app.core.pane import Pane, merge
+from benchmarks.calibration import shifted, stationary
 from benchmarks.populations import Watched, compiled, made_up, moved, watched
 from benchmarks.window_streams import PANES, independent, rolling
 
@@ -50,3 +51,21 @@ def test_windows_on_their_own_and_rolling_ones_equal_merged_panes() -> None:
         layout, outcome = watching.layout, watching.outcome_layout
         assert same_counts(window.inputs, merge([i for i, _ in panes], layout.size, layout.sums))
         assert window.outcomes.same(merge([o for _, o in panes], outcome.size, outcome.sums))
+
+
+def test_the_decision_is_calm_on_what_never_drifts_and_finds_what_does() -> None:
+    """A small part of the benchmark's counts, with its own seeds: the whole is in docs/decision.md."""
+    calm = stationary(("15", 0, 500, 60))
+    for counts in (calm.apart, calm.rolled):
+        assert counts["windows"] == 30
+        assert {rule: counts.get(rule, 0) for rule in ("data", "prediction", "performance", "missing")} == {
+            "data": 0, "prediction": 0, "performance": 0, "missing": 0,
+        }  # fmt: skip
+        assert counts.get("feature", 0) <= 2
+        assert counts["plain"] > counts.get("feature", 0)
+    assert not [rule for rule in calm.rolled if rule.startswith("alert")]
+    found = shifted(("mean +1 sd", 500, 1, 10))
+    assert (found.found["feature"], found.before.get("feature", 0)) == (10, 0)
+    (delay,) = found.delays["feature"]
+    assert delay is not None
+    assert 2 <= delay <= 30, "of 60 panes, in two windows in a row"

@@ -121,7 +121,7 @@ def test_too_little_known_neither_fires_nor_resolves_and_rules_can_be_switched_o
         (traffic([30] * 11 + [1]), ("traffic", "volume"), "income 3: predictions have dropped suddenly",
          "1 in 20 min lately, 30 before that.\nAt the usual rate chance"),
         (traffic([9] * 12, feedback_silent=9), ("feedback", "stopped"), "income 3: no feedback comes any more",
-         "None for 3 h; its longest pause lately was 60 min."),
+         "None for 3 h; the longest of its last 20 pauses was 60 min."),
         (traffic([90] * 12, coverage=0.1), ("feedback", "coverage"), "income 3: fewer predictions get their feedback",
          "10%; usual are 80%"),
         (monitor(behind_seconds=90.0), ("monitor", "lag of w1"), "income 3: lag of w1 is too high",
