@@ -70,8 +70,13 @@ def stage_of(state: RuleState) -> Stage:
     """Where an alert stands. Pending: the newest judged window is a breach, and not yet enough of them in a row are."""
     if state.firing:
         return "firing"
+    return "pending" if breached_since(state) else "calm"
+
+
+def breached_since(state: RuleState) -> list[float]:
+    """The ends of the windows that are breached in a row at the newest end, as far as they are remembered."""
     judged = [entry for entry in state.ring if entry.state != "insufficient"]
-    return "pending" if judged and judged[-1].state == "breach" else "calm"
+    return [entry.window_end for entry in _newest_row(judged, "breach")]
 
 
 def step(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from app.commands import receivers, silence
-from app.commands.common import AsJson, Bootstrap, Prefix, connected, print_json, print_table, settings_of
+from app.commands.common import AsJson, Bootstrap, Prefix, Trouble, connected, print_json, print_table, settings_of
 from app.commands.redeliver import redeliver
 from app.commands.rules import rules
 
@@ -24,6 +24,7 @@ app.command()(rules)
 
 OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
 Firing = Annotated[bool, typer.Option("--firing", help="Only what is firing now.")]
+Brewing = Annotated[bool, typer.Option("--pending", help="Only what is breached, and not yet for long enough to fire.")]
 Every = Annotated[bool, typer.Option("--all", help="Every transition, not only each alert's newest.")]
 
 
@@ -46,6 +47,7 @@ def group() -> None:
 def list_(
     model: OnlyModel = None,
     firing: Firing = False,
+    pending: Brewing = False,
     every: Every = False,
     json_: AsJson = False,
     bootstrap_servers: Bootstrap = None,
@@ -56,9 +58,15 @@ def list_(
     \b
     Examples:
       driftline alerts list --firing
+      driftline alerts list --pending
       driftline alerts list --model churn --all --json
     """
+    if pending and (firing or every):
+        raise Trouble("--pending: what is pending has not fired; leave out --firing and --all")
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    if pending:
+        _show_pending(settings, model, as_json=json_)
+        return
     found = asyncio.run(_alerts(settings, model, every=every))
     if firing:
         found = [alert for alert in found if alert.status == "firing"]
@@ -70,6 +78,26 @@ def list_(
         print("no alerts")
         return
     print_table(("status", "level", "since", "until", "alert"), map(_row, found))
+
+
+def _show_pending(settings: Settings, model: str | None, *, as_json: bool) -> None:
+    from app.commands.pending import pending
+
+    found = asyncio.run(pending(settings, model))
+    if as_json:
+        for one in found:
+            print_json(one)
+        return
+    if not found:
+        print("nothing is pending")
+        return
+    heads = ("level", "since", "windows", "alert")
+    rows = [
+        (one.level, f"{one.since:%Y-%m-%d %H:%M}", f"{one.windows} of {one.for_windows}",
+         f"{one.model} {one.model_version}: {one.rule}, {one.subject}")
+        for one in found
+    ]  # fmt: skip
+    print_table(heads, rows)
 
 
 @app.command("test")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli import app
-from app.runtime.producer import Producer
+from app.runtime.producer import Outgoing, Producer
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
 from app.runtime.silencing import SilenceRequest, send_silence, silence_of, utc_now
@@ -20,10 +21,11 @@ from app.runtime.topic_admin import ensure_topics
 from tests.faults.test_notifier_killed import recorded_of, send_alerts, until
 from tests.faults.test_worker_killed import log_of
 from tests.integration.test_api import client_of, ready, records_of
-from tests.stream import worker
+from tests.stream import MODEL, VERSION, register_model, worker
 from tests.unit.notifications import of_rule
-from topics.events import SilenceEvent
-from topics.registry import SILENCES, UNDELIVERED
+from tests.unit.reports import drift_report, feature
+from topics.events import DriftReport, SilenceEvent
+from topics.registry import REPORTS, SILENCES, UNDELIVERED
 
 BODY = {"matchers": ["model=income"], "seconds": 3600, "comment": "retraining", "created_by": "ada"}
 
@@ -136,3 +138,30 @@ async def test_a_worker_heeds_silences_and_what_it_gave_up_can_be_sent_again(set
     assert (await typed(settings, "alerts", "redeliver", "--all")).stdout == "nothing undelivered\n"
     which = await typed(settings, "alerts", "redeliver")
     assert "which?" in str(which.exception)
+
+
+async def test_what_is_pending_is_listed_until_it_fires(settings: Settings) -> None:
+    await ensure_topics(settings)
+    await register_model(settings)
+    drifted = [feature("size", 0.5), feature("colour")]
+    named: dict[str, Any] = {"model": MODEL, "model_version": VERSION}
+    reports = [drift_report(0, **named), drift_report(1, features=drifted, **named)]
+    run = ("alerts", "list", "--pending")
+
+    async def send(report: DriftReport) -> None:
+        async with Producer(settings) as producer:
+            await producer.send_many(REPORTS, [Outgoing(b"key", msgspec.json.encode(report), 0)])
+
+    for report in reports:
+        await send(report)
+    shown = await typed(settings, *run, "--json")
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout) == {
+        "model": MODEL, "model_version": VERSION, "rule": "data_drift", "subject": "features", "level": "error",
+        "since": "2017-05-01T01:00:00Z", "windows": 1, "for_windows": 2,
+    }  # fmt: skip
+    table = (await typed(settings, *run, "--model", MODEL)).stdout
+    assert table.splitlines()[1] == f"error  2017-05-01 01:00  1 of 2   {MODEL} {VERSION}: data_drift, features"
+    assert "--firing" in str((await typed(settings, *run, "--firing")).exception)
+    await send(drift_report(2, features=drifted, **named))
+    assert (await typed(settings, *run)).stdout == "nothing is pending\n"
