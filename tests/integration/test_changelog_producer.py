@@ -12,7 +12,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from app.runtime.faust_app import FAILED
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import NamedTopic, ensure_topics
-from tests.stream import register_model, send, truth, until_equal, worker
+from tests.stream import worker
 
 REFUSED = """
 import asyncio, sys
@@ -51,25 +51,6 @@ async def batches_of(settings: Settings, topic: str, partition: int) -> list[tup
         batch = records.next_batch()
         found.append((batch.producer_id, batch.base_sequence, batch.next_offset - batch.base_offset))
     return found
-
-
-async def test_a_worker_writes_its_changelogs_as_an_idempotent_producer(settings: Settings) -> None:
-    wanted = truth(1000, seed=31)
-    await ensure_topics(settings)
-    await register_model(settings)
-    await send(settings, wanted.records)
-    with worker(settings):
-        assert (await until_equal(settings, wanted, 40)).equal(wanted)
-    written = [await batches_of(settings, f"{settings.group}-join-changelog", p) for p in range(settings.partitions)]
-    producers = {producer for batches in written for producer, _, _ in batches}
-    assert len(producers) == 1
-    assert min(producers) >= 0  # -1: Kafka would take a batch as often as it is sent
-    for batches in written:
-        following = 0
-        for _, first, records in batches:
-            assert first == following
-            following += records
-        assert following > 0
 
 
 async def test_a_worker_ends_where_kafka_refuses_what_it_writes_to_a_table(settings: Settings) -> None:

@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
+from tests.integration.test_changelog_producer import batches_of
 from tests.stream import differences, register_model, send, truth, until, until_equal, worker
 from topics.registry import FEEDBACK, PANES, PREDICTIONS
 
@@ -137,3 +138,17 @@ async def test_a_worker_that_is_stopped_in_the_middle_ends_well_and_the_next_goe
     with worker(settings, "next"):
         counts = await until_equal(settings, wanted, 45)
     assert counts.equal(wanted), differences(counts, wanted) + log_of(settings, "next")
+    await was_written_by_idempotent_producers(settings, 2)
+
+
+async def was_written_by_idempotent_producers(settings: Settings, producers: int) -> None:
+    """Kafka takes a batch once of who numbers them; -1 is nobody, whose batch is taken as often as it is sent."""
+    found: set[int] = set()
+    for partition in range(settings.partitions):
+        following: dict[int, int] = {}
+        for producer, sequence, records in await batches_of(settings, f"{settings.group}-join-changelog", partition):
+            assert sequence == following.get(producer, 0)
+            following[producer] = sequence + records
+        found |= following.keys()
+    assert len(found) == producers
+    assert min(found) >= 0
