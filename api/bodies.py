@@ -42,6 +42,8 @@ async def read_body(request: Request) -> bytes:
 
 def decode_one(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """One JSON object. Raises Problem 400 where it is not JSON, 422 where a field is wrong."""
+    if not body.strip():
+        raise Problem(400, "the body is empty")
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:

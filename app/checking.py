@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 import pandas as pd
 
+from app.core.findings import DriftDecision
 from app.core.profile import Kind
 from app.offline import Decision, decide
 from app.registration import Columns, MonitoringFile, read_table
@@ -22,7 +23,7 @@ Verdict = Literal["drift", "no drift", "no decision"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What came of a check. Without a decision, or with too few rows for it, nothing is said, and never "no drift"."""
+    """What came of a check. What cannot be decided, or was not judged whole, is never "no drift"."""
 
     reference: str
     current: str
@@ -37,7 +38,7 @@ class Check:
             return "no decision"
         if self.decision.drifted:
             return "drift"
-        return "no drift" if self.decision.drift.sufficient else "no decision"
+        return "no decision" if self.warnings else "no drift"
 
     def told(self) -> dict[str, object]:
         """All of it, as JSON has it; `drifted` is null without a decision."""
@@ -59,7 +60,8 @@ def check_files(
 ) -> Check:
     """Judge one file against another. `kinds`: the features to be judged, and no others, as the metadata has them.
 
-    A file that is not there is a warning, and no decision. Raises TableError or MonitoringError naming file, column or
+    A file that is not there is a warning, and no decision; so are too few rows, and a feature without any value, unless
+    others have drifted. Raises TableError or MonitoringError naming file, column or
     key; OSError where a file is there and cannot be read.
     """
     absent = [path for path in (reference, current) if not path.is_file()]
@@ -70,8 +72,17 @@ def check_files(
     if kinds is not None:
         watched = msgspec.structs.replace(watched, columns=_only(kinds, watched.columns, held))
     decision = decide(read_table(reference), held, watched)
-    few = f"{decision.drift.n:,} rows are too few to judge (drift.min_samples {watched.monitoring.drift.min_samples:,})"
-    return Check(str(reference), str(current), now, decision, () if decision.drift.sufficient else (few,))
+    return Check(str(reference), str(current), now, decision, tuple(_not_judged(decision.drift, watched, current)))
+
+
+def _not_judged(drift: DriftDecision, watched: MonitoringFile, current: Path) -> Iterator[str]:
+    if not drift.sufficient:
+        fewest = watched.monitoring.drift.min_samples
+        yield f"{drift.n:,} rows are too few to judge (drift.min_samples {fewest:,})"
+        return
+    empty = [feature.name for feature in drift.features if feature.n == 0]
+    if empty:
+        yield f"{current} has no value of {', '.join(empty)}, so nothing is decided about it"
 
 
 def _only(kinds: Mapping[str, Kind], columns: Columns, current: pd.DataFrame) -> Columns:

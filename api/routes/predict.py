@@ -29,6 +29,9 @@ class PredictAnswer(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str
 
 
+EXACT = 2.0**53
+"""Beyond it a float is no whole number in particular."""
+
 _request = msgspec.json.Decoder(PredictRequest)
 
 
@@ -55,7 +58,7 @@ def _list_of(body: bytes, kind: str) -> list[PredictRequest]:
 
 def _told(one: ServedEvent) -> PredictAnswer:
     return PredictAnswer(
-        prediction=one.prediction,
+        prediction=_whole(one.prediction),
         prediction_label=one.prediction_label,
         probability=one.probability,
         prediction_id=one.prediction_id,
@@ -63,3 +66,8 @@ def _told(one: ServedEvent) -> PredictAnswer:
         model=one.model,
         model_version=one.model_version,
     )
+
+
+def _whole(value: str | float | bool) -> str | float | bool:
+    """A label that is a whole number as such: what was read back from Kafka is a float, 1.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value

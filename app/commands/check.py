@@ -57,7 +57,8 @@ def check(
     """Judge one table against another; Kafka is not needed.
 
     The decision is that of the stream, with all of the table as one window. Exit status: 0 no drift, 1 drift
-    (of data or predictions, or degraded performance), 2 no decision (a file is missing, rows are too few) or trouble.
+    (of data or predictions, or degraded performance), 2 no decision (a file is missing, rows are too few, a feature
+    has no value) or trouble.
     With --model and --version a finding is a signal to retrain, too.
 
     \b
@@ -167,9 +168,15 @@ def _strength(column: FeatureDrift) -> tuple[bool, float]:
 def _drift_lines(drift: DriftDecision) -> Iterator[str]:
     names = f": {', '.join(drift.drifted_features)}" if drift.drifted_features else ""
     share = f"{len(drift.drifted_features)} of {len(drift.features)} features ({drift.drift_share:.0%}){names}"
+    if not drift.sufficient:
+        yield f"data and predictions: {drift.n:,} rows are too few to judge"
+        return
     word = "drifted" if drift.drift_detected else "not drifted"
     yield f"data: {word}; {share}; drift is from {drift.drift_threshold:.0%} on"
-    yield f"predictions: {'drifted' if drift.prediction_drift else 'not drifted'}"
+    if drift.prediction is not None and drift.prediction.n:
+        yield f"predictions: {'drifted' if drift.prediction_drift else 'not drifted'}"
+    else:
+        yield "predictions: none in the table"
 
 
 def _performance_lines(performance: PerformanceDecision | None) -> Iterator[str]:
@@ -177,6 +184,8 @@ def _performance_lines(performance: PerformanceDecision | None) -> Iterator[str]
         yield "performance: no truth in the table"
         return
     verdict = f"degraded: {', '.join(performance.degraded_metrics)}" if performance.degraded else "not degraded"
+    if not performance.sufficient:
+        verdict = "too few to judge"
     yield f"performance: {verdict} ({performance.feedback:,} rows with truth)"
     for metric in performance.metrics:
         yield f"  {metric.name} {_number(metric.value)} (baseline {_number(metric.baseline)})"

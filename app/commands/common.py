@@ -22,7 +22,9 @@ Bootstrap = Annotated[
     str | None, typer.Option("--bootstrap-servers", help="Kafka to use, host:port[,host:port]. Default: find or start.")
 ]
 Prefix = Annotated[str | None, typer.Option(help="Prefix of the topics' names. [default: driftline.]")]
-StateDir = Annotated[Path | None, typer.Option(help="Where workers and a started broker keep their state.")]
+StateDir = Annotated[
+    Path | None, typer.Option(help="The state of workers and a started broker; keys and history, too.")
+]
 HistoryUrl = Annotated[
     str | None,
     typer.Option(help="sqlite:///FILE or postgresql://USER@HOST/DATABASE. [default: history.db in the state folder]"),

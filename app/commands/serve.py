@@ -148,6 +148,8 @@ def api(
     host: Host = None,
     port: Port = None,
     model_path: ModelPath = None,
+    state_dir: StateDir = None,
+    history_url: HistoryUrl = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
@@ -170,7 +172,8 @@ def api(
     with _set_up(PortTaken, SettingsError, BundleError, OpenApi, KeyFileError):
         settings = settings_of(
             bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port,
-            model_path=model_path, log_level=log_level, log_format=log_format,
+            model_path=model_path, state_dir=state_dir, history_url=history_url, log_level=log_level,
+            log_format=log_format,
         )  # fmt: skip
         serve(settings)
 

@@ -51,7 +51,7 @@ def profile_of(
             numbers_of(prediction) if task == "regression" else categories_of(prediction),
             probability,
             _actual(frame, roles, regression=task == "regression"),
-            labels=file.labels, positive_label=file.positive_label,
+            labels=file.labels, positive_label=file.positive_label or _likelier(frame, roles, file, task, probability),
         )  # fmt: skip
     except ValueError as error:
         raise TableError(str(error)) from None
@@ -91,6 +91,16 @@ def _probability(frame: pd.DataFrame, roles: Roles, file: MonitoringFile, task: 
     if ((values < 0) | (values > 1)).any():
         raise TableError(f"column {roles.probability!r} has values outside 0 to 1, so it holds no probabilities")
     return values
+
+
+def _likelier(
+    frame: pd.DataFrame, roles: Roles, file: MonitoringFile, task: Task, probability: NDArray[np.float64] | None
+) -> str | None:
+    """Which of two labels a probability is of, where nobody says: where it is predicted the probability is higher."""
+    if task != "binary" or file.labels or probability is None:
+        return None
+    means = pd.Series(probability).groupby(np.array(categories_of(frame[roles.prediction]), dtype=object)).mean()
+    return str(means.idxmax()) if means.notna().all() and means.nunique() == 2 else None
 
 
 def _actual(frame: pd.DataFrame, roles: Roles, *, regression: bool) -> NDArray[np.float64] | list[str | None] | None:

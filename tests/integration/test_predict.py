@@ -64,10 +64,11 @@ async def test_a_served_prediction_is_in_kafka_as_it_was_answered(
     assert answer.status_code == 200
     told = answer.json()
     assert (told["prediction"], told["prediction_label"], told["prediction_id"]) == (1, "leaves", "order-1")
+    for request in ({"request_id": "order-1"}, {}):
+        assert '"prediction":1,' in (await serving.post("/predict", json={"features": OLD, **request})).text  # not 1.0
     assert (told["model"], told["model_version"]) == ("churn", "3")
-    (record,) = await records_of(settings, PREDICTIONS)
+    record = next(one for one in await records_of(settings, PREDICTIONS) if one.key == b"order-1")
     event = msgspec.json.decode(record.value, type=PredictionEvent)
-    assert record.key == b"order-1"
     assert (event.features, event.prediction, event.probability) == (OLD, 1, told["probability"])
     assert event.timestamp == datetime.fromisoformat(told["timestamp"])
 
@@ -131,6 +132,8 @@ async def test_an_id_that_was_used_for_other_features_is_refused(
 async def test_all_that_is_wrong_is_named_and_of_a_list_with_a_fault_nothing_is_predicted(
     serving: httpx.AsyncClient, settings: Settings
 ) -> None:
+    answer = await serving.post("/predict", content=b" ")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "the body is empty")
     answer = await serving.post("/predict", json={"features": {"colour": "red"}})
     assert answer.status_code == 400
     assert answer.json()["missing_features"] == ["age", "plan"]

@@ -47,6 +47,15 @@ def test_too_few_rows_and_a_missing_file_are_no_decision(tmp_path: Path) -> None
     assert few.told()["drifted"] is None is none.told()["drifted"]
 
 
+def test_a_feature_without_a_value_is_not_judged_to_have_no_drift(tmp_path: Path) -> None:
+    reference, lacking = table(tmp_path / "r.csv"), tmp_path / "c.csv"
+    for shift, verdict in ((0.0, "no decision"), (3.0, "drift")):
+        pd.read_csv(table(tmp_path / "whole.csv", shift=shift)).drop(columns="plan").to_csv(lacking, index=False)
+        found = check_files(reference, lacking, now=NOW)
+        assert found.verdict == verdict
+        assert found.warnings == (f"{lacking} has no value of plan, so nothing is decided about it",)
+
+
 def test_each_check_has_its_file_under_its_time(tmp_path: Path) -> None:
     found = check_files(table(tmp_path / "r.csv"), table(tmp_path / "c.csv", shift=3), now=NOW)
     path = write_check(found, tmp_path / "out")

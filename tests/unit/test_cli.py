@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import typer
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from app.cli import app
 from tests.unit.command_lines import parse
@@ -208,6 +209,20 @@ def test_a_missing_file_is_a_warning_and_no_decision_and_never_no_drift(
     (path,) = (tmp_path / "artifacts" / "drift").iterdir()
     told = json.loads(path.read_bytes())
     assert (told["verdict"], told["drifted"], told["drift"]) == ("no decision", None, None)
+
+
+def test_what_is_not_judged_is_never_said_to_have_not_drifted(tables: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    few, alone = tmp_path / "few.csv", tmp_path / "alone.csv"
+    frame = pd.read_parquet(tables[0])
+    frame.head(20).to_csv(few, index=False)
+    frame[["age", "town"]].to_csv(alone, index=False)
+    said = CliRunner().invoke(app, ["check", "--reference", str(tables[0]), "--current", str(few)])
+    assert said.exit_code == 2
+    assert "20 rows are too few to judge" in said.output
+    assert "not drifted" not in said.output
+    assert "not degraded" not in said.output
+    said = CliRunner().invoke(app, ["check", "--reference", str(tables[0]), "--current", str(alone)])
+    assert (said.exit_code, "predictions: none in the table" in said.output) == (0, True)
 
 
 @pytest.mark.parametrize(

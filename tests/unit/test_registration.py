@@ -15,6 +15,7 @@ from app.core.config import Monitoring, Rule
 from app.core.profile import Profile
 from app.registration import (
     MonitoringError,
+    MonitoringFile,
     RegistrationError,
     TableError,
     features_of,
@@ -277,3 +278,15 @@ async def test_a_name_that_no_address_can_have_is_refused(name: str) -> None:
     for field, named in (("model", (name, "1")), ("version", ("churn", name))):
         with pytest.raises(RegistrationError, match=f"^{field}: 1 to 200 printable characters without '/'"):
             await register(nowhere, *named, pd.DataFrame())
+
+
+def test_a_probability_is_of_the_label_that_is_predicted_where_it_is_high_unless_somebody_says() -> None:
+    probability = np.linspace(0.01, 0.99, 100)
+    frame = pd.DataFrame({
+        "a": range(100), "probability": probability, "prediction": np.where(probability > 0.3, "leaves", "stays"),
+    })  # fmt: skip
+    assert profile_of("m", "1", frame).labels == ("stays", "leaves")  # and not the last by name
+    assert profile_of("m", "1", frame, MonitoringFile(positive_label="stays")).labels == ("leaves", "stays")
+    assert profile_of("m", "1", frame, MonitoringFile(labels=("leaves", "stays"))).labels == ("leaves", "stays")
+    assert profile_of("m", "1", frame.drop(columns="probability")).labels == ("leaves", "stays")
+    assert profile_of("m", "1", frame.assign(probability=0.5)).labels == ("leaves", "stays")

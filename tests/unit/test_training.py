@@ -14,7 +14,14 @@ from sklearn.datasets import load_diabetes, load_iris
 
 from app.offline import judge
 from app.registration import monitoring_of as checked
-from app.registration import profile_of, read_baseline, read_monitoring, read_table
+from app.registration import (
+    profile_of,
+    read_baseline,
+    read_metadata,
+    read_monitoring,
+    read_table,
+    setup_monitoring,
+)
 from app.serving import load_bundle, predict
 from app.serving.bundle import FEATURES, TRAINING
 from app.training import MONITORING, REFERENCE, Plan, TrainingError, run_of, train, write
@@ -72,6 +79,17 @@ def test_what_is_left_is_served_and_registered_with_the_metrics_that_were_told(
     assert {name: profile.baseline[name] for name in told} == pytest.approx(told, abs=0.01)  # AUC is of bins there
     assert json.loads((tmp_path / TRAINING).read_text())["sha256"] == sha256
     assert run_of(trained, "churn", "3", "customers.csv", sha256).metrics == told
+
+
+def test_the_configuration_that_is_shown_registers_it_with_the_class_that_was_meant(tmp_path: Path) -> None:
+    write(tmp_path, train(customers(), replace(PLAN, positive_label="no")), "churn", "3")
+    shown = setup_monitoring(read_metadata(tmp_path / TRAINING), read_metadata(tmp_path / FEATURES))
+    (tmp_path / "shown.json").write_text(shown.model_dump_json())
+    reference, file = read_table(tmp_path / REFERENCE), read_monitoring(tmp_path / "shown.json")
+    profile = profile_of("churn", "3", reference.rename(columns={"churned": "actual"}), file)
+    assert profile.labels == ("yes", "no")
+    told = dict(shown.performance_monitoring.baseline)
+    assert {name: profile.baseline[name] for name in told} == pytest.approx(told, abs=0.01)
 
 
 def test_the_rows_that_are_judged_are_none_of_those_that_are_learnt() -> None:
