@@ -26,7 +26,7 @@ def test_scikit_learns_own_sets_are_learnt_broken_and_judged(tmp_path: Path, mon
     for line in lines:
         program, *words = shlex.split(line)
         if program == "python":
-            runpy.run_path(*words)
+            runpy.run_path(words[0])
         elif words[0] in ("train", "check"):
             said = CliRunner().invoke(app, [*words, *(["--no-publish"] if words[0] == "train" else [])])
             found[line] = said.output
