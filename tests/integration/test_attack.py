@@ -127,6 +127,10 @@ DEPTHS = [10, 100, 1000] * 10 + [100_000]
 """A body of the deepest is 600 KB: of a hundred thousand bodies it is to be the seldom one."""
 MOST_EVENTS = 3
 """In one body."""
+CHANGES = st.dictionaries(NAMES | st.text(max_size=8), ANYTHING, max_size=3)
+DROPPED = st.sets(NAMES, max_size=2)
+FORMS = st.sampled_from(["one", "list", "lines", "nested", "raw"])
+DAMAGES = st.sampled_from(["", "", "", "cut", "byte"])
 
 
 def sound(number: int) -> dict[str, Any]:
@@ -145,17 +149,17 @@ def bodies(draw: st.DrawFn) -> bytes | int:
     """
     events = []
     for number in range(draw(st.integers(1, MOST_EVENTS))):
-        event = {**sound(number), **draw(st.dictionaries(NAMES | st.text(max_size=8), ANYTHING, max_size=3))}
-        for name in draw(st.sets(NAMES, max_size=2)):
+        event = {**sound(number), **draw(CHANGES)}
+        for name in draw(DROPPED):
             event.pop(name, None)
         events.append(json.dumps(event, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass"))
-    form = draw(st.sampled_from(["one", "list", "lines", "nested", "raw"]))
+    form = draw(FORMS)
     if form == "raw":
         return draw(st.binary(max_size=200))
     if form == "nested":
         return draw(st.sampled_from(DEPTHS))
     body = events[0] if form == "one" else b"\n".join(events) if form == "lines" else b"[" + b",".join(events) + b"]"
-    damage = draw(st.sampled_from(["", "", "", "cut", "byte"]))
+    damage = draw(DAMAGES)
     at = draw(st.integers(0, max(0, len(body) - 1)))
     if damage == "cut":
         return body[:at]
