@@ -9,7 +9,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Connection(H11Protocol):
-    """Closed where no whole head of a request comes within `head_seconds`; what comes after the head is the door's."""
+    """Closed where no whole head of a request comes within `head_seconds` of its beginning; the rest is the door's.
+
+    Between two requests it is uvicorn's, which closes it after `timeout_keep_alive`.
+    """
 
     def __init__(self, *args: Any, head_seconds: float, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -27,9 +30,10 @@ class Connection(H11Protocol):
         self._look()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, however much is sent that is none."""
+        """Wait for the rest of the next request where some of it is there."""
         super().on_response_complete()
-        self._look()
+        if self.conn.trailing_data[0]:
+            self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing."""

@@ -22,6 +22,9 @@ from app.telemetry import logs, tracing
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10
+KEPT_SECONDS = 75
+"""A connection is kept after an answer: longer than callers and balancers keep it (5 to 60 s), so that the one who lets
+go is never the one who did not ask. Closed at the same moment, a request would be lost with it."""
 
 
 class Server(uvicorn.Server):
@@ -39,7 +42,7 @@ def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
     connection = partial(Connection, head_seconds=settings.body_seconds)
     return uvicorn.Config(
         app, log_config=None, log_level=settings.log_level.lower(), access_log=False,
-        timeout_graceful_shutdown=GRACE_SECONDS, http=connection,  # type: ignore[arg-type]  # uvicorn only calls it
+        timeout_graceful_shutdown=GRACE_SECONDS, timeout_keep_alive=KEPT_SECONDS, http=connection,  # type: ignore[arg-type]  # uvicorn only calls it
     )  # fmt: skip
 
 

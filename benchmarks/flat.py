@@ -35,6 +35,8 @@ from benchmarks.yardstick import Yardstick
 MOST_SECONDS = 900.0
 RETENTION = 600.0
 """Seconds of event time that a prediction waits for its truth: 300,000 predictions."""
+PANES = 15
+"""In a window: those that may be judged again are all there after half an hour of event time, 1.35 million events."""
 CHECKPOINT = 2000
 """Predictions of a partition in a delta: half a second of 4,000 a second."""
 LEAD = 250_000
@@ -107,7 +109,7 @@ async def _pipeline(settings: Settings, name: str, events: int, reference: int) 
             print(f"  sent {sent.predictions + sent.feedback:,} of {wanted.events:,}", flush=True)
 
     await ensure_topics(own)
-    await register_model(own, reference, windows={"retention": RETENTION, "lateness": 120})
+    await register_model(own, reference, windows={"retention": RETENTION, "lateness": 120, "panes": PANES})
     await send_events(own, wanted, tell)
     await asyncio.sleep(RESTS)
     found = await pipeline.run(own, wanted, MOST_SECONDS)

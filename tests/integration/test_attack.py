@@ -190,8 +190,7 @@ def together(one: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
 async def test_no_body_makes_the_api_fail_and_all_that_it_accepts_is_in_kafka(settings: Settings, size: int) -> None:
     await ensure_topics(settings)
     accepted, doubtful = {"/predictions": 0, "/feedback": 0}, Counter[str]()
-    kept = httpx.Limits(keepalive_expiry=2)  # well before the server closes what has been idle for 5 s
-    with api(settings) as url, httpx.Client(base_url=url, timeout=60, limits=kept) as client:
+    with api(settings) as url, httpx.Client(base_url=url, timeout=60) as client:
 
         @bounded(size // TOGETHER)
         @given(together(st.tuples(st.sampled_from(sorted(accepted)), bodies(), KINDS)))

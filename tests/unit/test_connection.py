@@ -15,6 +15,9 @@ from app.runtime.listening import listen
 from app.runtime.settings import load_settings
 
 HEAD_SECONDS = 0.3
+KEPT_SECONDS = 1
+LONGEST_KEPT = 60
+"""How long clients and balancers keep a connection."""
 SLOW_SECONDS = 3 * HEAD_SECONDS
 ASKED = b"GET / HTTP/1.1\r\nhost: api\r\n\r\n"
 
@@ -30,7 +33,10 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
     app.get("/")(lambda: "answered")
     app.get("/slow")(slowly)
     with listen("127.0.0.1", 0) as listening:
-        server = Server(config_of(app, load_settings(state_dir=tmp_path, body_seconds=HEAD_SECONDS)))
+        config = config_of(app, load_settings(state_dir=tmp_path, body_seconds=HEAD_SECONDS))
+        assert config.timeout_keep_alive > LONGEST_KEPT
+        config.timeout_keep_alive = KEPT_SECONDS
+        server = Server(config)
         running = asyncio.create_task(server.serve([listening]))
         yield listening.getsockname()[1]
         server.should_exit = True
@@ -72,4 +78,21 @@ async def test_an_answer_may_take_longer_and_the_connection_goes_on(port: int) -
     for path in (b"/slow", b"/", b"/slow"):
         writer.write(ASKED.replace(b"/ ", path + b" ", 1))
         assert await answer_of(reader) == b'HTTP/1.1 200 OK "answered"'
+    writer.close()
+
+
+async def test_a_connection_is_kept_for_longer_than_a_head_may_take(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for pause in (2 * HEAD_SECONDS, 0):
+        writer.write(ASKED)
+        assert await answer_of(reader) == b'HTTP/1.1 200 OK "answered"'
+        await asyncio.sleep(pause)  # nothing is to happen meanwhile
+    writer.close()
+
+
+async def test_the_next_head_has_its_time_though_it_began_during_an_answer(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(ASKED.replace(b"/ ", b"/slow ", 1) + b"GET / HT")
+    assert (await answer_of(reader)).startswith(b"HTTP/1.1 200")
+    assert await asyncio.wait_for(reader.read(), 3 * HEAD_SECONDS) == b""
     writer.close()
