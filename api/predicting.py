@@ -36,7 +36,8 @@ async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequ
     """An answer to each request, in order, once Kafka has all of them: all or none.
 
     Raises Problem 400 where features are missing, 422 where they are otherwise wrong, 409 where a `request_id` was
-    used for other features, 413 where a record is too large, 500 where the model fails; BrokerUnavailable.
+    used for other features, 413 where a record is too large, 500 where the model fails, 503 where it takes too long;
+    BrokerUnavailable.
     """
     digests = [_digest(one.features) for one in asked]
     answers = _known(services, asked, digests)
@@ -75,12 +76,16 @@ async def _predicted(
     services: Services, bundle: Bundle, asked: Sequence[PredictRequest], fresh: Sequence[int]
 ) -> list[Predicted]:
     """The model's predictions, made in a thread of its own."""
-    loop = asyncio.get_running_loop()
+    loop, most = asyncio.get_running_loop(), services.settings.predict_seconds
+    within = asyncio.timeout(most)
     try:
-        return await loop.run_in_executor(services.predicting, predict, bundle, [asked[i].features for i in fresh])
+        async with within:
+            return await loop.run_in_executor(services.predicting, predict, bundle, [asked[i].features for i in fresh])
     except UnfitRows as error:
         raise _unfit(error, fresh, len(asked)) from None
     except Exception as error:
+        if within.expired():
+            raise unavailable(f"the model has not answered within {most:g} s (predict_seconds)") from None
         log.error("the model failed: %s", type(error).__name__)  # its words may hold feature values
         raise Problem(500, f"the model failed on these features: {type(error).__name__}") from error
 

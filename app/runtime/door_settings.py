@@ -28,6 +28,9 @@ class DoorSettings(BaseSettings):
     api_buffer_mib: int = Field(
         256, ge=1, le=1 << 20, description="MiB of requests that may wait for their answers; beyond, 503."
     )
+    predict_seconds: float = Field(
+        30.0, gt=0, le=3600, description="How long the served model may take for a request; beyond, 503."
+    )
 
     pairing_seconds: float = Field(
         60.0, gt=0, le=3600, description="How long KServe's request and response wait for each other."

@@ -160,7 +160,7 @@ async def test_all_that_is_wrong_is_named_and_of_a_list_with_a_fault_nothing_is_
 
 
 async def test_a_slow_model_keeps_nobody_else_waiting(
-    serving: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    serving: httpx.AsyncClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = services_of(serving).bundle
     assert bundle is not None
@@ -176,9 +176,15 @@ async def test_a_slow_model_keeps_nobody_else_waiting(
     waiting = asyncio.create_task(serving.post("/predict", json={"features": OLD}))
     assert await asyncio.to_thread(entered.wait, 20)
     assert (await serving.get("/health")).status_code == 200
+    services = services_of(serving)
+    services.settings = services.settings.model_copy(update={"predict_seconds": 0.1})
+    late = await serving.post("/predict", json={"features": OLD, "request_id": "late"})
+    assert (late.status_code, late.headers["retry-after"]) == (503, "5")
+    assert late.json()["detail"] == "the model has not answered within 0.1 s (predict_seconds)"
     assert not waiting.done()
     release.set()
     assert (await waiting).status_code == 200
+    assert len(await records_of(settings, PREDICTIONS)) == 1
 
 
 async def test_who_serves_is_told_with_what_is_to_be_known_of_it(
