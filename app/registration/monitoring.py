@@ -57,7 +57,8 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
-    """All of monitoring.json. `task` None: inferred; `labels` empty: those that occur.
+    """All of monitoring.json. `task` None: inferred; `labels` empty: those that occur; `positive_label` None: as the
+    reference's probability shows, else the last.
 
     `rules`: what it says of the rules itself, by rule and setting; in `monitoring` they are complete.
     `baseline` and `reference` (a path) are said by a configuration of the other form (`app/registration/setup.py`).

@@ -37,6 +37,16 @@ def command_of(*arguments: str) -> list[str]:
 
 
 @contextmanager
+def heeds_ctrl_c() -> Iterator[None]:
+    """For a process that is started within: it inherits that Ctrl-C is ignored, from a test run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def on_a_terminal(
     settings: Settings, *arguments: str
 ) -> Iterator[tuple[Callable[[str], str], subprocess.Popen[bytes]]]:
@@ -44,7 +54,8 @@ def on_a_terminal(
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
     env = environment(settings) | {"TERM": "xterm-256color"}
-    process = subprocess.Popen(command_of(*arguments), stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    with heeds_ctrl_c():
+        process = subprocess.Popen(command_of(*arguments), stdin=theirs, stdout=theirs, stderr=theirs, env=env)
     os.close(theirs)
     written = b""
 
@@ -74,9 +85,9 @@ def running(settings: Settings, *arguments: str) -> Iterator[subprocess.Popen[st
     """A command that goes on until it is stopped, at the end of the context at the latest."""
     pipe = subprocess.PIPE
     env = environment(settings)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background ignores it
-    with subprocess.Popen(command_of(*arguments), stdout=pipe, stderr=pipe, text=True, env=env) as process:
-        signal.signal(signal.SIGINT, before)
+    with heeds_ctrl_c():
+        process = subprocess.Popen(command_of(*arguments), stdout=pipe, stderr=pipe, text=True, env=env)
+    with process:
         try:
             yield process
         finally:
