@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Mapping
 from urllib.parse import quote
 
@@ -17,6 +16,7 @@ from api.door.limits import MIB, Body, Rate, Waiting, check_length
 from api.door.rules import SAFE, check_host, check_origin, comes_from_a_page_of_ours, needed
 from api.problems import Problem, unavailable
 from app.access import KeyFile, KeyFileError, Role, is_loopback
+from app.runtime.errors import without_values
 from app.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -157,9 +157,3 @@ def _told_to(scope: Scope, problem: Problem) -> Response:
 def _address(scope: Scope) -> str:
     client = scope.get("client")
     return client[0] if client else "nobody"
-
-
-def without_values(error: BaseException) -> str:
-    """An error's kind and place: its words may hold feature values."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} at " + " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))

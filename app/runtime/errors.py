@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
+
+WORDS_KNOWN = ("app", "agents", "api", "topics", "aiokafka")
+"""Packages whose errors are written for a log; the words of any other's may hold a feature's value."""
+
 
 class BrokerError(Exception):
     """Kafka can be neither found nor started."""
@@ -21,3 +26,12 @@ class Held(Exception):
 
 class StateLost(Exception):
     """Saved state is gone that cannot be built again: what would be counted from now on would be too little."""
+
+
+def without_values(error: BaseException) -> str:
+    """An error's kind and place; its words only where they hold no value."""
+    kind = type(error)
+    known = kind.__module__.partition(".")[0] in WORDS_KNOWN or isinstance(error, OSError)
+    frames = traceback.extract_tb(error.__traceback__)
+    at = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
+    return f"{kind.__name__}{f': {error}' if known else ''} at {at}"

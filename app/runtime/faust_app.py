@@ -13,7 +13,7 @@ import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types import TP
 
-from app.runtime.errors import Held
+from app.runtime.errors import Held, without_values
 from app.runtime.kafka_access import client_options
 from app.runtime.quarantine import Quarantine
 from app.runtime.runs import Position, Runs
@@ -147,9 +147,9 @@ def add_agent(
                     leaving = asyncio.create_task(_leave(held(stopped)))
                     continue
                 app.consumer.done(message)
-        except Exception as error:
-            words = "agent %s failed; the worker ends, so that nothing is skipped"
-            log.critical(words, name, exc_info=True, extra={"agent": name})
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends, and it is told without its words
+            words = "agent %s failed; the worker ends, so that nothing is skipped: %s"
+            log.critical(words, name, without_values(error), extra={"agent": name})
             if at is not None:
                 quarantine.failed(*at, error)
             _end(FAILED)

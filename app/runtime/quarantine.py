@@ -100,8 +100,9 @@ class Quarantine:
         if suspect.first > suspect.last or not known.times:  # nothing in common: another story
             suspect = Suspect(first, last, 1, known.convicted)
         if suspect.first == suspect.last and suspect.times >= FATAL_TIMES:
-            reason = f"quarantined: it ended the worker {suspect.times} times, with {type(error).__name__}: {error}"
+            reason = f"quarantined: it ended the worker {suspect.times} times, with {type(error).__name__}"
             log.critical("%s: the record at offset %d goes to the dead letters; %s", name, first, reason)
+            reason += f": {error}"  # beside the record itself, whose value may be in it
             newest = dict(sorted(suspect.convicted.items())[-MOST_CONVICTED + 1 :])
             suspect = Suspect(first, last, 0, {**newest, first: reason})
         self._suspects[name] = suspect

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.types import Message, Receive, Scope, Send
 
+from app.runtime.errors import StateLost, without_values
 from app.telemetry import tracing
 from app.telemetry.logs import formatter_of
 from app.telemetry.traced_requests import Traced
@@ -157,3 +158,15 @@ async def test_a_request_is_in_its_callers_trace_and_probes_are_not_traced(expor
 @pytest.mark.parametrize("text", ["", "00-x", f"00-{'0' * 32}-b7ad6b7169203331-01", f"00-{TRACE}-{'0' * 16}-01", None])
 def test_what_is_no_context_is_none(text: str | None) -> None:
     assert tracing.context_of(text) is None
+
+
+def test_an_error_s_words_are_told_where_they_were_made_for_a_log() -> None:
+    def told_of(error: Exception) -> str:
+        try:
+            raise error
+        except Exception as raised:  # noqa: BLE001
+            return without_values(raised)
+
+    assert told_of(ValueError("could not convert 'canary'")).startswith(f"ValueError at {__file__}:")
+    assert told_of(StateLost("partition 3 is gone")).startswith(f"StateLost: partition 3 is gone at {__file__}:")
+    assert told_of(FileNotFoundError(2, "no such file", "x")).startswith("FileNotFoundError: [Errno 2]")
