@@ -36,7 +36,14 @@ class Items(Generic[T_co]):
 
 
 async def read_body(request: Request) -> bytes:
-    """The body, whose size and time the door bounds. Raises Problem 408, 413, 503."""
+    """The body, whose size and time the door bounds. Raises Problem 408, 413, 503, and 415 for one that is packed."""
+    packed = request.headers.get("content-encoding", "identity")
+    if packed.lower() != "identity":
+        raise Problem(
+            415,
+            f"content-encoding: {packed} is not taken; send the body as it is",
+            headers={"Accept-Encoding": "identity"},
+        )
     return await request.body()
 
 

@@ -54,6 +54,7 @@ async def drip(writer: asyncio.StreamWriter) -> None:
 
 async def answer_of(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
+    assert b"uvicorn" not in head
     length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length"))
     return head.split(b"\r\n")[0] + b" " + await reader.readexactly(length)
 

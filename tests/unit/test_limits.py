@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -131,6 +132,14 @@ async def test_a_body_that_is_nested_too_deeply_is_413(body: bytes, kind: str, t
         for path in ("/predictions", "/feedback"):
             answer = await client.post(path, content=body, headers={"content-type": kind})
             assert answer.status_code == 413, answer.text
+
+
+@pytest.mark.parametrize("path", ["/predictions", "/feedback", "/sign-in", "/silences"])
+async def test_a_body_that_is_packed_is_415(path: str, tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        answer = await client.post(path, content=gzip.compress(b"{}"), headers={"content-encoding": "gzip"})
+    assert (answer.status_code, answer.headers["accept-encoding"]) == (415, "identity")
+    assert answer.json()["detail"] == "content-encoding: gzip is not taken; send the body as it is"
 
 
 async def test_an_unexpected_error_is_500_without_its_words_here_or_in_the_log(
