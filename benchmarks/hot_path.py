@@ -22,10 +22,11 @@ from agents.pane_events import key_of
 from app.ingest.decoding import Rejected
 from app.registration import profile_of
 from app.runtime.models_view import RegisteredModel
+from app.runtime.settings import Settings
 from benchmarks.events import MODEL, VERSION, counts_of, feedback, frame, monitoring, predictions
 from topics.events import PaneEvent
 
-RUN = 5000
+RUN: int = Settings.model_fields["max_run"].default
 
 
 @dataclass(slots=True)
