@@ -19,6 +19,7 @@ import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import psutil
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -27,7 +28,7 @@ from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from benchmarks import pipeline
 from benchmarks.curve import Curve
-from benchmarks.events import CHUNK, PER_SECOND, counts_of, predictions, register_model, send_events
+from benchmarks.events import CHUNK, counts_of, predictions, register_model, send_events
 from benchmarks.harness import parser_of, run
 from benchmarks.hot_path import Record, Timed
 from benchmarks.yardstick import Yardstick
@@ -42,7 +43,9 @@ CHECKPOINT = 2000
 LEAD = 250_000
 """Events before what is measured, and after it."""
 ROUNDS = 2
-PARTS = 10
+SHORT = 5
+"""Backlogs of the least size in a round: a worker tells what it has counted at its checkpoints, twice in that time."""
+PARTS, QUARTERS = 10, 4
 RESTS = 1.0
 
 
@@ -63,31 +66,39 @@ def _sizes(text: str) -> list[int]:
 async def _measure(settings: Settings, options: argparse.Namespace) -> None:
     # the memory first: a process that has sent five million events has holes that what waits would fill unseen
     await _pending(options.pending, options.reference)
-    rounds = []
+    least, most = min(options.sizes), max(options.sizes)
+    found: list[tuple[int, pipeline.Pipeline]] = []
     yardstick = Yardstick()
     with yardstick.beside():
-        for i in range(ROUNDS):
-            found = await _pipeline(settings, str(i), max(options.sizes) + 2 * LEAD, options.reference)
-            tell_memory(found, max(options.sizes))
-            tell_parts(found, yardstick, max(options.sizes))
-            rounds.append(found)
-    rates = {size: sum(rate(one, yardstick, LEAD, LEAD + size) for one in rounds) / ROUNDS for size in options.sizes}
+        for i, size in enumerate(([least] * SHORT + [most]) * ROUNDS):
+            one = await _pipeline(settings, str(i), size + 2 * LEAD, options.reference)
+            found.append((size, one))
+            if size == most:
+                tell_memory(one, size)
+                tell_parts(one, yardstick, size)
+    rates: dict[int, float] = {}
+    for size in options.sizes:
+        took = [seconds(one, yardstick, LEAD, LEAD + size) for upto, one in found if upto >= size]
+        rates[size] = size * len(took) / sum(took)
+        print(
+            f"  {size:>9,} events, {len(took)} times: {', '.join(f'{size / one:,.0f}/s' for one in took)}", flush=True
+        )
     slowest, fastest = min(rates.values()), max(rates.values())
     told = ", ".join(f"{size:,}: {rate:,.0f}/s" for size, rate in rates.items())
     print(f"flat {told}; slowest/fastest {slowest / fastest:.2f}", flush=True)
 
 
-def rate(found: pipeline.Pipeline, yardstick: Yardstick, first: int, last: int) -> float:
-    """Events a second between those two counts, had the machine always had its mean speed."""
+def seconds(found: pipeline.Pipeline, yardstick: Yardstick, first: int, last: int) -> float:
+    """What the events between those two counts took, had the machine always had its mean speed."""
     curve = Curve(found.watched.steps)
     start, end = curve.when(first), curve.when(last)
-    return (last - first) / (end - start) * yardstick.between(start, end) / yardstick.mean
+    return (end - start) * yardstick.mean / yardstick.between(start, end)
 
 
 def tell_parts(found: pipeline.Pipeline, yardstick: Yardstick, size: int) -> None:
     """The speed of each tenth of what is measured."""
     bounds = [LEAD + size * i // PARTS for i in range(PARTS + 1)]
-    rates = [rate(found, yardstick, first, last) for first, last in pairwise(bounds)]
+    rates = [size / PARTS / seconds(found, yardstick, first, last) for first, last in pairwise(bounds)]
     print(f"flat tenths of {size:,} events: {', '.join(f'{one:,.0f}/s' for one in rates)}", flush=True)
 
 
@@ -121,15 +132,12 @@ async def _pipeline(settings: Settings, name: str, events: int, reference: int) 
 
 
 def tell_memory(found: pipeline.Pipeline, events: int) -> None:
-    """The resident memory over a run: once what waits has reached the retention it should rise no more."""
-    window = round(1.5 * RETENTION * PER_SECOND)
-    early = max((rss for counted, rss in found.watched.rss if counted <= window), default=0)
-    middle = max((rss for counted, rss in found.watched.rss if window < counted <= events // 2), default=0)
-    late = max((rss for counted, rss in found.watched.rss if counted > events // 2), default=0)
-    if middle:
-        print(f"flat resident of {events:,} events: {early / 2**20:.0f} MiB up to the retention, "
-              f"{middle / 2**20:.0f} MiB in the rest of the first half, {late / 2**20:.0f} MiB in the second",
-              flush=True)  # fmt: skip
+    """The resident memory over a run: once what waits, and the windows, are full it should rise no more."""
+    counted, rss = np.array(found.watched.rss).T
+    bounds = [LEAD + events * i // QUARTERS for i in range(QUARTERS + 1)]
+    told = [np.median(rss[(first < counted) & (counted <= last)]) for first, last in pairwise(bounds)]
+    print(f"flat resident in the quarters of {events:,} events: "
+          f"{', '.join(f'{one / 2**20:.0f} MiB' for one in told)}", flush=True)  # fmt: skip
 
 
 async def _pending(pending: int, reference: int) -> None:
