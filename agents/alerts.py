@@ -125,11 +125,13 @@ class Alerts:
 
     def _note(self, report: AnyReport, run: AlertsRun) -> Beside | None:
         """What is known of the model version beside what each rule has judged; this report is known now."""
+        if not isinstance(report, DriftReport | PerformanceReport):
+            return None  # alerts on traffic, feedback and the monitor tell of nothing else
         key = key_of(report.model, report.model_version, BESIDE)
         value = self._table.get(key)
         before = run.beside.get(key) or (None if value is None else _besides.decode(value))
         after = noted(before, report)
-        if after is not None and after is not before:
+        if after is not before:
             run.beside[key] = after
         return after
 

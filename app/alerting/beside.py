@@ -43,10 +43,8 @@ class Beside(Struct, frozen=True, kw_only=True):
     newest: Performed | None = None
 
 
-def noted(known: Beside | None, report: AnyReport) -> Beside | None:
+def noted(known: Beside | None, report: DriftReport | PerformanceReport) -> Beside:
     """What is known after a report; a window that is older than what is known changes nothing."""
-    if not isinstance(report, DriftReport | PerformanceReport):
-        return known
     if known is None or known.profile_id != report.profile_id:
         known = Beside(profile_id=report.profile_id)
     if isinstance(report, DriftReport):
@@ -58,7 +56,7 @@ def noted(known: Beside | None, report: AnyReport) -> Beside | None:
     return known
 
 
-def _newer(report: AnyReport, known: Drifted | Performed | None) -> bool:
+def _newer(report: DriftReport | PerformanceReport, known: Drifted | Performed | None) -> bool:
     return known is None or report.window_end >= known.window_end
 
 
@@ -81,44 +79,31 @@ def _performed(report: PerformanceReport) -> Performed:
 
 def lines_beside(report: AnyReport, known: Beside | None) -> list[str]:
     """What an alert adds to what it is about, a fact a line: sentences, then columns or metrics."""
-    rows = [column_line(column) for column in columns_beside(report, known)]
-    rows += [metric_line(metric) for metric in metrics_beside(report, known)]
-    return [*sentences_beside(report, known), *rows]
-
-
-def sentences_beside(report: AnyReport, known: Beside | None) -> list[str]:
-    """Those of these lines that are sentences."""
-    if known is None or known.profile_id != report.profile_id:
-        return []
-    if isinstance(report, DriftReport):
-        return list(_of_performance(report, known))
-    if isinstance(report, PerformanceReport) and known.drift is not None:
-        return [_of_drift(known.drift)]
-    return []
-
-
-def columns_beside(report: AnyReport, known: Beside | None) -> tuple[FeatureDrift, ...]:
-    """The columns that an alert on performance tells of."""
-    if not isinstance(report, PerformanceReport) or known is None or known.drift is None:
-        return ()
-    return known.drift.columns if known.profile_id == report.profile_id else ()
-
-
-def metrics_beside(report: AnyReport, known: Beside | None) -> tuple[MetricChange, ...]:
-    """The metrics that an alert on drift tells of."""
-    if not isinstance(report, DriftReport) or known is None or known.judged is None:
-        return ()
-    return known.judged.metrics if known.profile_id == report.profile_id else ()
+    sentences, columns, metrics = _told(report, known)
+    return [*sentences, *map(column_line, columns), *map(metric_line, metrics)]
 
 
 def evidence_beside(report: AnyReport, known: Beside | None) -> dict[str, object]:
     """The numbers behind these lines, named as in alerts that are about them; `beside` has the sentences."""
-    told = sentences_beside(report, known)
-    if not told:
+    sentences, columns, metrics = _told(report, known)
+    if not sentences:
         return {}
     if isinstance(report, DriftReport):
-        return {"beside": told, "metrics": metrics_beside(report, known)}
-    return {"beside": told, "features": columns_beside(report, known)}
+        return {"beside": sentences, "metrics": metrics}
+    return {"beside": sentences, "features": columns}
+
+
+def _told(
+    report: AnyReport, known: Beside | None
+) -> tuple[list[str], tuple[FeatureDrift, ...], tuple[MetricChange, ...]]:
+    """Sentences; the columns that an alert on performance tells of; the metrics that one on drift does."""
+    if known is None or known.profile_id != report.profile_id:
+        return [], (), ()
+    if isinstance(report, DriftReport):
+        return list(_of_performance(report, known)), (), () if known.judged is None else known.judged.metrics
+    if isinstance(report, PerformanceReport) and known.drift is not None:
+        return [_of_drift(known.drift)], known.drift.columns, ()
+    return [], (), ()
 
 
 def _of_drift(drift: Drifted) -> str:

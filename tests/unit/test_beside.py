@@ -6,18 +6,18 @@ import msgspec
 
 from app.alerting.beside import Beside, evidence_beside, lines_beside, noted
 from tests.unit.reports import drift_report, feature, metric, performance_report
-from topics.events import AnyReport
+from topics.events import DriftReport, PerformanceReport
 
 SEX = feature("sex")
 KNOWN_UNTIL = "How the model performs is as of the window "
 
 
-def after(*reports: AnyReport) -> Beside | None:
+def after(*reports: DriftReport | PerformanceReport) -> Beside | None:
     """What is known after these; kept as the table keeps it."""
     known: Beside | None = None
     for report in reports:
         known = noted(known, report)
-        known = None if known is None else msgspec.json.decode(msgspec.json.encode(known), type=Beside)
+        known = msgspec.json.decode(msgspec.json.encode(known), type=Beside)
     return known
 
 
