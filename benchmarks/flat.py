@@ -67,18 +67,19 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
     # the memory first: a process that has sent five million events has holes that what waits would fill unseen
     await _pending(options.pending, options.reference)
     least, most = min(options.sizes), max(options.sizes)
-    found: list[tuple[int, pipeline.Pipeline]] = []
+    found: list[tuple[int, Curve]] = []
     yardstick = Yardstick()
     with yardstick.beside():
         for i, size in enumerate(([least] * SHORT + [most]) * ROUNDS):
             one = await _pipeline(settings, str(i), size + 2 * LEAD, options.reference)
-            found.append((size, one))
+            curve = Curve(one.watched.steps)
+            found.append((size, curve))
             if size == most:
                 tell_memory(one, size)
-                tell_parts(one, yardstick, size)
+                tell_parts(curve, yardstick, size)
     rates: dict[int, float] = {}
     for size in options.sizes:
-        took = [seconds(one, yardstick, LEAD, LEAD + size) for upto, one in found if upto >= size]
+        took = [seconds(curve, yardstick, LEAD, LEAD + size) for upto, curve in found if upto >= size]
         rates[size] = size * len(took) / sum(took)
         print(
             f"  {size:>9,} events, {len(took)} times: {', '.join(f'{size / one:,.0f}/s' for one in took)}", flush=True
@@ -88,17 +89,16 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
     print(f"flat {told}; slowest/fastest {slowest / fastest:.2f}", flush=True)
 
 
-def seconds(found: pipeline.Pipeline, yardstick: Yardstick, first: int, last: int) -> float:
+def seconds(curve: Curve, yardstick: Yardstick, first: int, last: int) -> float:
     """What the events between those two counts took, had the machine always had its mean speed."""
-    curve = Curve(found.watched.steps)
     start, end = curve.when(first), curve.when(last)
     return (end - start) * yardstick.mean / yardstick.between(start, end)
 
 
-def tell_parts(found: pipeline.Pipeline, yardstick: Yardstick, size: int) -> None:
+def tell_parts(curve: Curve, yardstick: Yardstick, size: int) -> None:
     """The speed of each tenth of what is measured."""
     bounds = [LEAD + size * i // PARTS for i in range(PARTS + 1)]
-    rates = [size / PARTS / seconds(found, yardstick, first, last) for first, last in pairwise(bounds)]
+    rates = [size / PARTS / seconds(curve, yardstick, first, last) for first, last in pairwise(bounds)]
     print(f"flat tenths of {size:,} events: {', '.join(f'{one:,.0f}/s' for one in rates)}", flush=True)
 
 
