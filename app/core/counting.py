@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from app.core.layout import CLIP, FIXED_POINT, Floats, Integers, Layout, Slots
 from app.core.pane import Names, Pane, add_name
-from app.core.profile import category_of
+from app.core.values.reading import MISSING_CATEGORIES, name_of, names, numbers
 
-Scalar = str | float | bool | None
+Scalar = str | int | float | bool | None
 Slot = NDArray[np.int32]
 Values = Sequence[Scalar] | Floats
 """A column: any values, or numbers alone (NaN where missing)."""
@@ -21,82 +21,61 @@ NON_FINITE = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 
 NUMBERS = frozenset({float, type(None)})
 """The types of a column of numbers, some of them missing."""
-_PLAIN = frozenset({str, float, type(None)})
-_MISTAKABLE = frozenset({"0", "1", "false", "true"})
-"""Categories that are equal in a dict when they come as numbers and as booleans."""
+MOST_SPELLINGS = 10_000
+"""Spellings of known categories that are remembered, for each column."""
 
 
 class CategoryCodes(dict[Scalar, int]):
-    """Raw value -> slot of a categorical column; what it does not hold is unseen.
+    """Raw cell -> slot of a categorical column, by the column's reading; what it does not hold is unseen.
 
-    `mistakable`: `True == 1.0` in a dict, so values of such columns go through `category_of` if there are booleans.
+    `mistakable`: the column tells True from 1, which are one key of a dict.
     """
 
     def __init__(self, slots: Slots) -> None:
         super().__init__(slots.codes.items())
-        for category, code in slots.codes.items():
-            number = _number_of(str(category))
-            if number is not None:
-                self[number] = code
-        self[None] = slots.missing
+        self._reading = slots.column.reading
+        self._by_name: dict[str, int] = {str(name): code for name, code in slots.codes.items()}
+        words = MISSING_CATEGORIES if self._reading.missing is None else self._reading.missing
+        self.update(dict.fromkeys((None, *words), slots.missing))
+        self.missing = slots.missing
         self.unseen = slots.unseen
-        self.mistakable = not _MISTAKABLE.isdisjoint(slots.column.categories)
+        self.mistakable = any(self.slot(flag) != self.slot(int(flag)) for flag in (True, False))
+
+    def slot(self, value: Scalar) -> int:
+        """Return the slot of a cell, however it is spelled."""
+        name = name_of(value, self._reading)
+        return self.missing if name is None else self._by_name.get(name, self.unseen)
 
     def __missing__(self, value: Scalar) -> int:
-        return self.unseen
-
-
-def _number_of(category: str) -> float | None:
-    """The number that is spelled like this category, if there is one."""
-    try:
-        number = float(category)
-    except ValueError:
-        return None
-    return number if category_of(number) == category else None
+        slot = self.slot(value)
+        if slot != self.unseen and len(self) < MOST_SPELLINGS:
+            self[value] = slot
+        return slot
 
 
 def numeric_slots(slots: Slots, values: Values) -> tuple[Slot, Floats]:
-    """Slots of a numeric column and its values as floats (NaN where missing or of the wrong type)."""
+    """Return the slots of a numeric column and its values as floats (NaN where missing or of the wrong type)."""
     if isinstance(values, np.ndarray) or set(map(type, values)) <= NUMBERS:
         floats = np.asarray(values, np.float64)
         return slots.numeric(floats).astype(np.int32), floats
-    invalid = np.zeros(len(values), np.bool_)
-    floats = np.empty(len(values))
-    for i, value in enumerate(values):
-        number = _numeric(value)
-        invalid[i] = number is None
-        floats[i] = np.nan if number is None else number
+    floats, invalid = numbers(values, slots.column.reading)
     found = slots.numeric(floats).astype(np.int32)
     found[invalid] = slots.invalid
     return found, floats
 
 
-def _numeric(value: Scalar) -> float | None:
-    """A number, NaN for a missing value, None for a value of another type."""
-    if value is None:
-        return np.nan
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, str):
-        return NON_FINITE.get(value)
-    return float(value)
-
-
 def categorical_slots(codes: CategoryCodes, values: Sequence[Scalar]) -> Slot:
-    """Slots of a categorical column."""
-    found = np.fromiter(map(codes.__getitem__, values), np.int32, len(values))
-    if (codes.mistakable or codes.unseen in found) and not set(map(type, values)) <= _PLAIN:
-        spelled = [None if v is None else category_of(v) for v in values]
-        return np.fromiter(map(codes.__getitem__, spelled), np.int32, len(values))
-    return found
+    """Return the slots of a categorical column."""
+    slot = codes.slot if codes.mistakable and bool in set(map(type, values)) else codes.__getitem__
+    return np.fromiter(map(slot, values), np.int32, len(values))
 
 
 def unseen_names(slots: Slots, found: Slot, values: Sequence[Scalar]) -> dict[str, int]:
     """Names of the unseen categories among the values, counted, capped."""
     tally: dict[str, int] = {}
-    for i in np.flatnonzero(found == slots.unseen).tolist():
-        value = values[i]
-        add_name(tally, category_of(value) if value is not None else "", 1)
+    rows = np.flatnonzero(found == slots.unseen).tolist()
+    for name in names([values[i] for i in rows], slots.column.reading):
+        add_name(tally, name or "", 1)
     return tally
 
 

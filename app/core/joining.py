@@ -20,7 +20,8 @@ from app.core.join_rows import PendingRows
 from app.core.layout import Floats, Layout, layout_of
 from app.core.outcome import OutcomeLayout, outcome_layout
 from app.core.pane_buffer import PaneBuffer
-from app.core.profile import Profile, category_of
+from app.core.profile import Profile
+from app.core.values.reading import name_of, numbers
 
 MICROSECONDS = 1_000_000
 NEVER = -(1 << 62)
@@ -44,11 +45,12 @@ class Watched:
 
     def actuals_of(self, actuals: Sequence[Scalar]) -> Floats:
         """Truths as numbers: the label's code, or the value; NaN where it is neither."""
-        if self.labels:
-            if not set(map(type, actuals)) <= {str}:
-                actuals = [None if actual is None else category_of(actual) for actual in actuals]
-            return np.array([self.labels.get(actual, np.nan) for actual in actuals], np.float64)
-        return np.array([actual if isinstance(actual, float) else np.nan for actual in actuals], np.float64)
+        if not self.labels:
+            return numbers(actuals)[0]
+        known, reading = self.labels, self.profile.prediction.reading
+        if not set(map(type, actuals)) <= {str} or not known.keys() >= set(actuals):
+            actuals = [name_of(actual, reading) for actual in actuals]
+        return np.array([known.get(actual, np.nan) for actual in actuals], np.float64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.profile import Column, Profile
+from app.core.values.reading import in_precision
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -107,8 +108,11 @@ class Slots:
         return np.array([*self.column.counts, 0], np.int64)
 
     def numeric(self, values: Floats) -> Integers:
-        """The slot of each value (n floats, NaN for missing), from the column's own start."""
-        reference = self.values
+        """The slot of each value (n floats, NaN for missing), from the column's own start.
+
+        Values are compared in the precision that the reference had (`in_precision`).
+        """
+        values, reference = in_precision(values, self.column.reading.precision), self.values
         m = len(reference)
         order = np.argsort(values)  # one after another they find their places in memory that was just read
         left = np.empty(len(values), np.int64)

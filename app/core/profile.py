@@ -6,13 +6,18 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["numeric", "categorical"]
-Task = Literal["binary", "multiclass", "regression"]
+from app.core.values import kind
+from app.core.values.cell import Cell
+from app.core.values.reading import PLAIN, Reading, in_precision, name_of, spelled
+
+Kind: TypeAlias = kind.Kind
+Task = Literal["binary", "multiclass", "regression", "features"]
+"""What the model does; `features`: its predictions are not known, only its features are watched."""
 
 MAX_REFERENCE_VALUES = 10_000
 """A numeric column with more distinct values is thinned to this many order statistics."""
@@ -25,7 +30,8 @@ class Column:
     Numeric: `values` are the m distinct finite reference values, ascending, `counts` how often each occurs,
     `below` and `above` the counts of -inf and +inf. Categorical: `categories` and their `counts`.
     `error_bound` is the largest error of the KS statistic that thinning can cause (0 when exact).
-    `centre` and `scale` (both of the finite values) are the units in which panes keep sums.
+    `centre` and `scale` (both of the finite values) are the units in which panes keep sums. `reading`: how later cells
+    are read. `missing` and `invalid` are reference rows without a value, and with one that is none of its kind.
     """
 
     name: str
@@ -39,6 +45,8 @@ class Column:
     centre: float = 0.0
     scale: float = 1.0
     error_bound: float = 0.0
+    invalid: int = 0
+    reading: Reading = PLAIN
 
     @property
     def total(self) -> int:
@@ -50,10 +58,11 @@ class Column:
 class Profile:
     """The reference of one model version.
 
-    `labels` are the classes in the order of the confusion matrix (empty for regression); of a binary model
-    `labels[1]` is the positive one. `probability` is that of the positive class, of more classes that of the predicted
-    one (the model's confidence). `baseline` are the reference's own metrics. `calibration` maps a
-    probability to a calibrated one by linear interpolation between its (x, y) points; empty: identity.
+    A model of task `features` has an empty `prediction` and no labels. `labels` are the classes in the order of the
+    confusion matrix (empty for regression); of a binary model `labels[1]` is the positive one. `probability` is that of
+    the positive class, of more classes that of the predicted one (the model's confidence). `baseline` are the
+    reference's own metrics. `calibration` maps a probability to a calibrated one by linear interpolation between its
+    (x, y) points; empty: identity. `ignored` are columns that are known to be no features: events may carry them.
     """
 
     model: str
@@ -68,6 +77,7 @@ class Profile:
     calibration: tuple[tuple[float, float], ...]
     n: int
     profile_id: str = ""
+    ignored: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -82,8 +92,19 @@ def with_identity(profile: Profile) -> Profile:
     return replace(profile, profile_id=digest[:16])
 
 
-def numeric_column(name: str, raw: NDArray[np.float64], limit: int = MAX_REFERENCE_VALUES) -> Column:
-    """The reference of a numeric column from its raw values; NaN is missing, infinities are values."""
+def numeric_column(
+    name: str,
+    raw: NDArray[np.float64],
+    limit: int = MAX_REFERENCE_VALUES,
+    *,
+    reading: Reading = PLAIN,
+    invalid: int = 0,
+) -> Column:
+    """Return the reference of a numeric column from its raw values; NaN is missing, infinities are values.
+
+    `invalid` of the NaNs are cells that are no numbers.
+    """
+    raw = in_precision(raw, reading.precision)
     present = raw[~np.isnan(raw)]
     finite = present[np.isfinite(present)]
     values, counts = np.unique(finite, return_counts=True)
@@ -101,10 +122,12 @@ def numeric_column(name: str, raw: NDArray[np.float64], limit: int = MAX_REFEREN
         counts=tuple(counts.tolist()),
         below=int(np.sum(present == -math.inf)),
         above=int(np.sum(present == math.inf)),
-        missing=int(len(raw) - len(present)),
+        missing=int(len(raw) - len(present)) - invalid,
         centre=centre if math.isfinite(centre) else 0.0,
         scale=scale if scale > 0 and math.isfinite(scale) else 1.0,
         error_bound=error_bound,
+        invalid=invalid,
+        reading=reading,
     )
 
 
@@ -121,8 +144,10 @@ def _thin(
     return values[kept], merged, float(lost.max() / total)
 
 
-def categorical_column(name: str, raw: Sequence[str | None], order: Sequence[str] = ()) -> Column:
-    """The reference of a categorical column; None is missing. `order` fixes the first categories."""
+def categorical_column(
+    name: str, raw: Sequence[str | None], order: Sequence[str] = (), *, reading: Reading = PLAIN
+) -> Column:
+    """Return the reference of a categorical column from its names; None is missing. `order` fixes the first ones."""
     tally: dict[str, int] = dict.fromkeys(order, 0)
     missing = 0
     for value in raw:
@@ -137,22 +162,19 @@ def categorical_column(name: str, raw: Sequence[str | None], order: Sequence[str
         categories=categories,
         counts=tuple(tally[c] for c in categories),
         missing=missing,
+        reading=reading,
     )
 
 
 def category_of(value: str | float | bool) -> str:
-    """The one spelling of a category: JSON's for booleans, no trailing `.0` for whole numbers."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(int(value)) if float(value).is_integer() else repr(float(value))
+    """Return the spelling of a category that no column's reading is known of."""
+    return spelled(value)
 
 
-def judged_class(profile: Profile, prediction: str | float | bool) -> str:
-    """The class whose probability is judged: a binary model's positive one, of more classes the predicted one."""
+def judged_class(profile: Profile, prediction: Cell) -> str:
+    """Return the class whose probability is judged: a binary model's positive one, else the predicted one."""
     if profile.task == "multiclass":
-        return category_of(prediction)
+        return name_of(prediction, profile.prediction.reading) or ""
     return profile.labels[-1] if profile.labels else ""
 
 

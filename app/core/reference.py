@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +17,13 @@ from app.core.profile import (
     Profile,
     Task,
     categorical_column,
-    category_of,
     numeric_column,
     with_identity,
 )
+from app.core.values.cell import Cell
+from app.core.values.reading import Reading, name_of, names, numbers, spelling_of
 
-Raw = Sequence[str | float | bool | None]
+Raw = Sequence[Cell]
 Categories = list[str | None]
 
 
@@ -36,66 +36,114 @@ class _Outcome:
     actual: Floats | None
 
 
+@dataclass(frozen=True, slots=True)
+class HowRead:
+    """How a reference's columns were read, by column; `outputs` is of the prediction and the truth alike.
+
+    `invalid` counts the cells of a numeric column that are no numbers, which are NaN in it.
+    """
+
+    features: Mapping[str, Reading] = field(default_factory=dict)
+    invalid: Mapping[str, int] = field(default_factory=dict)
+    outputs: Reading | None = None
+    ignored: Sequence[str] = ()
+
+
 def build_profile(  # noqa: PLR0913 (a profile is made of that many columns)
     model: str,
     model_version: str,
     task: Task,
-    features: Mapping[str, Floats | Sequence[str | None]],
-    prediction: Raw | NDArray[np.generic],
+    features: Mapping[str, Floats | Sequence[Cell]],
+    prediction: Raw | NDArray[np.generic] | None,
     probability: Floats | None = None,
     actual: Raw | NDArray[np.generic] | None = None,
     *,
     labels: Sequence[str] = (),
     positive_label: str | None = None,
+    read: HowRead | None = None,
 ) -> Profile:
-    """The profile of n reference rows.
+    """Return the profile of n reference rows.
 
-    Features: arrays are numeric (NaN missing), other sequences categorical (None missing). `probability` is
-    that of the positive class, of more than two classes that of the predicted one. `labels` default to those seen,
-    ascending; of a binary model `positive_label` (default: the last) becomes `labels[1]`. Baseline metrics need
-    `actual`; calibration and the estimated baseline need `probability` too. ValueError names the column of another
-    length or labels that do not fit.
+    Features: arrays are numeric (NaN missing), other sequences categorical (None missing). `prediction` None: task
+    `features`. `probability` is that of the positive class, of more than two classes that of the predicted one.
+    `labels` default to those seen, ascending; of a binary model `positive_label` (default: the last) becomes
+    `labels[1]`. Baseline metrics need `actual`; calibration and the estimated baseline need `probability` too. `read`:
+    how the columns were read; what it does not say is decided from their values.
+
+    Raises ValueError, which names the column of another length or the labels that do not fit.
     """
-    _check_lengths(features, prediction, probability, actual)
-    known = () if task == "regression" else _labels(task, prediction, actual, labels, positive_label)
+    read = HowRead() if read is None else read
+    n = len(next(iter(features.values()), ())) if prediction is None else len(prediction)
+    _check_lengths(n, features, probability, actual)
+    if prediction is None or task == "features":
+        task, prediction, probability, actual = "features", None, None, None
+    outputs = _reading_of_outputs(task, prediction, actual) if read.outputs is None else read.outputs
+    told = None if prediction is None else _labels_or_numbers(task, prediction, outputs)
+    truth = None if actual is None else _labels_or_numbers(task, actual, outputs)
+    known = _labels(task, told, truth, [name_of(label, outputs) or "" for label in labels],
+                    None if positive_label is None else name_of(positive_label, outputs))  # fmt: skip
     profile = Profile(
         model=model,
         model_version=model_version,
         task=task,
-        features=tuple(_column(name, values) for name, values in features.items()),
-        prediction=_prediction(task, prediction, known),
+        features=tuple(_column(name, values, read) for name, values in features.items()),
+        prediction=_prediction(told, known, outputs),
         probability=None if probability is None else numeric_column("probability", _floats(probability)),
         labels=known,
         baseline={},
         estimated_baseline={},
         calibration=(),
-        n=len(prediction),
+        n=n,
+        ignored=tuple(read.ignored),
     )
-    return with_identity(_with_metrics(profile, _outcome(task, known, prediction, probability, actual)))
+    return with_identity(_with_metrics(profile, _outcome(known, n, told, probability, truth)))
+
+
+def _reading_of_outputs(
+    task: Task, prediction: Raw | NDArray[np.generic] | None, actual: Raw | NDArray[np.generic] | None
+) -> Reading:
+    """Return how predictions and truth spell their labels: both alike, the prediction first."""
+    if task in ("regression", "features"):
+        return Reading()
+    return spelling_of([*_cells(prediction), *_cells(actual)])
+
+
+def _cells(values: Raw | NDArray[np.generic] | None) -> Sequence[Cell]:
+    if values is None:
+        return ()
+    found: Sequence[Cell] = values.tolist() if isinstance(values, np.ndarray) else values
+    return found
+
+
+def _labels_or_numbers(task: Task, values: Raw | NDArray[np.generic], reading: Reading) -> Categories | Floats:
+    """Return the names of labels (None where missing), or of a regression its numbers (NaN where there is none)."""
+    cells = _cells(values)
+    return numbers(cells, reading)[0] if task == "regression" else names(cells, reading)
 
 
 def _check_lengths(
+    n: int,
     features: Mapping[str, Sequence[object] | Floats],
-    prediction: Sequence[object] | NDArray[np.generic],
     probability: Floats | None,
     actual: Sequence[object] | NDArray[np.generic] | None,
 ) -> None:
     columns = {**features, "probability": probability, "actual": actual}
     for name, values in columns.items():
-        if values is not None and len(values) != len(prediction):
-            raise ValueError(f"{name}: {len(values)} rows, but the prediction has {len(prediction)}")
+        if values is not None and len(values) != n:
+            raise ValueError(f"{name}: {len(values)} rows, but the prediction has {n}")
 
 
 def _labels(
     task: Task,
-    prediction: Raw | NDArray[np.generic],
-    actual: Raw | NDArray[np.generic] | None,
+    prediction: Categories | Floats | None,
+    actual: Categories | Floats | None,
     given: Sequence[str],
     positive: str | None,
 ) -> tuple[str, ...]:
-    seen = {label for label in _categories(prediction) if label is not None}
-    seen |= {label for label in _categories([] if actual is None else actual) if label is not None}
-    labels = tuple(given) or tuple(sorted(seen))
+    if task in ("regression", "features"):
+        return ()
+    seen = {label for values in (prediction, actual) if isinstance(values, list) for label in values}
+    labels = tuple(given) or tuple(sorted(label for label in seen if label is not None))
     if len(set(labels)) != len(labels):
         raise ValueError(f"labels: each may occur once, got {', '.join(labels)}")
     if task == "multiclass":
@@ -109,35 +157,38 @@ def _labels(
     return (next(label for label in labels if label != positive), positive)
 
 
-def _column(name: str, values: Floats | Sequence[str | None]) -> Column:
+def _column(name: str, values: Floats | Sequence[Cell], read: HowRead) -> Column:
+    reading = read.features.get(name)
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
-        return numeric_column(name, _floats(values))
-    return categorical_column(name, _categories(values))
+        return numeric_column(
+            name, _floats(values), reading=reading or Reading(), invalid=read.invalid.get(name, 0)
+        )  # fmt: skip
+    cells = _cells(values)
+    reading = spelling_of(cells) if reading is None else reading
+    return categorical_column(name, names(cells, reading), reading=reading)
 
 
-def _prediction(task: Task, values: Raw | NDArray[np.generic], labels: Sequence[str]) -> Column:
-    if task == "regression":
-        return numeric_column("prediction", _floats(values))
-    return categorical_column("prediction", _categories(values), labels)
+def _prediction(values: Categories | Floats | None, labels: Sequence[str], reading: Reading) -> Column:
+    if isinstance(values, np.ndarray):
+        return numeric_column("prediction", values, reading=reading)
+    return categorical_column("prediction", values or (), labels, reading=reading)
 
 
 def _outcome(
-    task: Task,
     labels: Sequence[str],
-    prediction: Raw | NDArray[np.generic],
+    n: int,
+    prediction: Categories | Floats | None,
     probability: Floats | None,
-    actual: Raw | NDArray[np.generic] | None,
+    actual: Categories | Floats | None,
 ) -> _Outcome:
-    n = len(prediction)
-    if task == "regression":
-        truth = None if actual is None else _floats(actual)
-        return _Outcome(np.full(n, -1, np.int64), _floats(prediction), truth)
+    if isinstance(prediction, np.ndarray):
+        return _Outcome(np.full(n, -1, np.int64), prediction, actual if isinstance(actual, np.ndarray) else None)
     codes = {label: code for code, label in enumerate(labels)}
-    predicted = np.array([codes.get(c, -1) if c is not None else -1 for c in _categories(prediction)], np.int64)
+    predicted = np.array([-1 if c is None else codes.get(c, -1) for c in prediction or ()], np.int64)
     value = np.full(n, np.nan) if probability is None else _floats(probability)
-    if actual is None:
+    if not isinstance(actual, list):
         return _Outcome(predicted, value, None)
-    truth = np.array([codes.get(c, np.nan) if c is not None else np.nan for c in _categories(actual)], np.float64)
+    truth = np.array([np.nan if c is None else codes.get(c, np.nan) for c in actual], np.float64)
     return _Outcome(predicted, value, truth)
 
 
@@ -173,16 +224,3 @@ def _values(metrics: Sequence[Metric]) -> dict[str, float]:
 def _floats(values: Sequence[object] | NDArray[np.generic]) -> Floats:
     """Floats with NaN for None."""
     return np.array(values, dtype=np.float64)
-
-
-def _categories(values: Sequence[object] | NDArray[np.generic]) -> Categories:
-    """The one spelling of each value; None and NaN are missing."""
-    return [_spelled(value) for value in (values.tolist() if isinstance(values, np.ndarray) else values)]
-
-
-def _spelled(value: object) -> str | None:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, np.generic):
-        return _spelled(value.item())
-    return category_of(value) if isinstance(value, str | int | float) else str(value)

@@ -132,6 +132,11 @@ def spelled(value: object) -> str:
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
+def label(value: object) -> str:
+    """A label as text, of models whose labels are "0" and "1": there a truth value is the number."""
+    return spelled(int(value) if isinstance(value, bool) else value)
+
+
 def inputs(layout: Layout, event: dict[str, Any]) -> tuple[list[int], list[int], list[tuple[str, str]]]:
     """Slots, sums and unexpected names of one prediction."""
     profile = layout.profile
@@ -156,8 +161,8 @@ def inputs(layout: Layout, event: dict[str, Any]) -> tuple[list[int], list[int],
     known = {column.name for column in profile.features}
     names += [("", name) for name in event["features"] if name not in known]
     mass = [0, 0]
-    if profile.task == "binary" and spelled(event["prediction"]) in profile.labels and probability is not None:
-        mass[profile.labels.index(spelled(event["prediction"]))] = round(probability * FIXED_POINT)
+    if profile.task == "binary" and label(event["prediction"]) in profile.labels and probability is not None:
+        mass[profile.labels.index(label(event["prediction"]))] = round(probability * FIXED_POINT)
     return slots, sums + mass, names
 
 
@@ -188,11 +193,11 @@ def outcome(profile: Profile, event: dict[str, Any], actual: object) -> tuple[li
         return _regression(profile, event["prediction"], actual)
     k = len(profile.labels)
     size = k * k + (4000 if k == 2 else 0) + 1
-    predicted = spelled(event["prediction"])
+    predicted = label(event["prediction"])
     sums = [0, 0] if k == 2 else []
-    if predicted not in profile.labels or spelled(actual) not in profile.labels:
+    if predicted not in profile.labels or label(actual) not in profile.labels:
         return [size - 1], sums
-    code = profile.labels.index(spelled(actual))
+    code = profile.labels.index(label(actual))
     slots = [code * k + profile.labels.index(predicted)]
     p = event.get("probability")
     p = p.get(profile.labels[1]) if isinstance(p, dict) else p
@@ -205,6 +210,7 @@ def outcome(profile: Profile, event: dict[str, Any], actual: object) -> tuple[li
 
 def _regression(profile: Profile, prediction: object, actual: object) -> tuple[list[int], list[int]]:
     value = SPELLED.get(prediction) if isinstance(prediction, str) else prediction
+    actual = float(actual) if actual in ("0", "1") else actual  # a text of a number is the number
     if not _is_number(value) or not _is_number(actual):
         return [0], [0, 0, 0, 0]
     scale, centre = profile.prediction.scale, profile.prediction.centre

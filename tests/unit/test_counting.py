@@ -117,13 +117,24 @@ def spelled(value: object) -> str:
     return str(value)
 
 
+def named(column: Column, value: object) -> str:
+    """The same in a column: of truth values 0 and 1 are two, of the labels 0 and 1 truth values are."""
+    name = spelled(value)
+    if set(column.categories) == {"true", "false"}:
+        return {"0": "false", "1": "true"}.get(name, name.lower())
+    if set(column.categories) <= {"0", "1"}:
+        return {"false": "0", "true": "1"}.get(name.lower(), name)
+    return name
+
+
 def slot_of(column: Column, value: object) -> int:
     """The slot of one value, from the column's own start."""
     if column.kind == "categorical":
         k = len(column.categories)
-        if value is None:
+        if value is None or value == "":
             return k + 1
-        return column.categories.index(spelled(value)) if spelled(value) in column.categories else k
+        name = named(column, value)
+        return column.categories.index(name) if name in column.categories else k
     m = len(column.values)
     if isinstance(value, bool) or (isinstance(value, str) and value not in {"NaN", "Infinity", "-Infinity"}):
         return 2 * m + 4

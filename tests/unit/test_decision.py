@@ -108,7 +108,7 @@ def test_prediction_drift_is_judged_apart_from_the_features() -> None:
 def test_data_quality_is_told() -> None:
     layout = layout_for({"x": normal(2000), "c": ["a", "b"] * 1000})
     pane = input_pane(
-        layout, {"x": ["1", *[None] * 299, *[0.5] * 700], "c": [*["z"] * 100, *["a"] * 900]}, ["no"] * 1000
+        layout, {"x": ["one", "1", *[None] * 299, *[0.5] * 699], "c": [*["z"] * 100, *["a"] * 900]}, ["no"] * 1000
     )
     pane.names[""] = {"extra": 7}
     decision = drift_decision(layout, pane, DEFAULT)

@@ -1,0 +1,268 @@
+"""How the cells of one column are read: as numbers, or as category names of one spelling each."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.values.cell import Cell
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+Spelling = Literal["text", "whole", "boolean"]
+"""How a column spells its categories: as they stand, as whole numbers, or as `true` and `false`."""
+Precision = Literal["float64", "float32", "float16"]
+
+MISSING_NUMBERS = ("", "nan", "na", "n/a", "null", "none")
+"""Texts that are a missing number, in lower case and without the spaces around them."""
+MISSING_CATEGORIES = ("",)
+"""Texts that are a missing category. Every other text is a category: NA is Namibia."""
+
+MOST_BITS = 10_000
+"""Of a whole number that is spelled in decimal digits."""
+
+_INFINITIES = {
+    "inf": math.inf, "+inf": math.inf, "infinity": math.inf, "+infinity": math.inf,
+    "-inf": -math.inf, "-infinity": -math.inf,
+}  # fmt: skip
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0+)?")
+_GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3})+(?:,[0-9]+)?")
+_BOOLEANS = {"true": True, "false": False}
+_NUMBER_WORDS = {"0": False, "1": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a column's cells are read, as its reference decided.
+
+    `spelling` and `booleans` (the names of false and true) are of categories, `precision` is of numbers: later numbers
+    are rounded to it before they are compared. `missing`: the texts that are no value; None means the default of the
+    column's kind.
+    """
+
+    spelling: Spelling = "text"
+    booleans: tuple[str, str] = ("false", "true")
+    precision: Precision = "float64"
+    missing: tuple[str, ...] | None = None
+
+
+PLAIN = Reading()
+
+
+def number_of(  # noqa: PLR0911 (one for each form of a cell)
+    cell: Cell, missing: Collection[str] = MISSING_NUMBERS, decimal: str = "."
+) -> float | None:
+    """Return a cell as a number: NaN where it is missing, None where it is no number.
+
+    A boolean is no number. `decimal`: the decimal mark of texts; with a comma, points may group thousands.
+    """
+    if isinstance(cell, float):
+        return cell
+    if cell is None:
+        return math.nan
+    if isinstance(cell, bool):
+        return None
+    if isinstance(cell, int | Decimal):
+        try:
+            return float(cell)
+        except OverflowError:
+            return None
+    text = cell.strip()
+    if text.casefold() in missing:
+        return math.nan
+    if decimal == "," and "," in text:
+        text = text.replace(".", "") if _GROUPED.fullmatch(text) else text
+        text = text.replace(",", ".") if text.count(",") == 1 and "." not in text else "no number"
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    return _INFINITIES.get(text.casefold())
+
+
+def numbers(cells: Sequence[Cell] | Floats, reading: Reading = PLAIN, decimal: str = ".") -> tuple[Floats, Mask]:
+    """Return n cells as floats (NaN where missing or invalid), and which are invalid."""
+    if isinstance(cells, np.ndarray):
+        return cells, np.zeros(len(cells), np.bool_)
+    missing = MISSING_NUMBERS if reading.missing is None else reading.missing
+    known = _all_texts(cells, decimal)
+    if known is not None:
+        return known, np.zeros(len(cells), np.bool_)
+    floats, invalid = np.empty(len(cells)), np.zeros(len(cells), np.bool_)
+    read: dict[str, float | None] = {}
+    for i, cell in enumerate(cells):
+        if isinstance(cell, str):
+            if cell not in read:
+                read[cell] = number_of(cell, missing, decimal)
+            number = read[cell]
+        else:
+            number = number_of(cell, missing, decimal)
+        if number is None:
+            invalid[i], floats[i] = True, np.nan
+        else:
+            floats[i] = number
+    return floats, invalid
+
+
+def _all_texts(cells: Sequence[Cell], decimal: str) -> Floats | None:
+    """Return texts that are all plain finite numbers as floats, in one call; None where any may be something else."""
+    if decimal != "." or set(map(type, cells)) != {str}:
+        return None
+    joined = "".join(cells)  # type: ignore[arg-type]  # they are all texts
+    if not joined.isascii() or "_" in joined:  # Python's float takes 1_000 and digits of every script
+        return None
+    try:
+        found = np.fromiter(map(float, cells), np.float64, len(cells))  # type: ignore[arg-type]
+    except ValueError:
+        return None
+    return None if np.isnan(found).any() else found
+
+
+def in_precision(floats: Floats, precision: Precision) -> Floats:
+    """Return floats in the precision in which a reference had them.
+
+    In float64, a number that was a float32 before (0.10000000149011612) becomes the decimal that it was written as
+    (0.1), so that both compare as equal.
+    """
+    if precision == "float64":
+        return as_written(floats)
+    with np.errstate(over="ignore"):
+        narrow = floats.astype(precision).astype(np.float64)
+    lost = np.isinf(narrow) & np.isfinite(floats)
+    return np.where(lost, floats, narrow) if lost.any() else narrow
+
+
+def as_written(floats: Floats) -> Floats:
+    """Return floats with those that only a float32 explains as the shortest decimal of that float32.
+
+    Such a number equals its own float32, is not whole, and has no decimal of nine digits or fewer: of doubles that were
+    never a float32, one in 2^29 does. The shortest decimal has 6 to 9 significant digits (IEEE 754, 5.12.2).
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = np.flatnonzero((floats.astype(np.float32) == floats) & (floats != np.rint(floats)))
+    if not len(rows):
+        return floats
+    values = floats[rows]
+    rows = rows[_rounded(values, 9) != values]
+    if not len(rows):
+        return floats
+    found, values = floats.copy(), floats[rows]
+    narrow, written = values.astype(np.float32), values.copy()
+    for digits in (9, 8, 7, 6):
+        candidate = _rounded(values, digits)
+        same = candidate.astype(np.float32) == narrow
+        written[same] = candidate[same]
+    found[rows] = written
+    return found
+
+
+def _rounded(values: Floats, digits: int) -> Floats:
+    """Round finite values that are not 0 to so many significant digits."""
+    exponent = digits - 1 - np.floor(np.log10(np.abs(values)))
+    scale = 10.0 ** np.abs(exponent)
+    found: Floats = np.where(exponent >= 0, np.rint(values * scale) / scale, np.rint(values / scale) * scale)
+    return found
+
+
+def name_of(cell: Cell, reading: Reading = PLAIN) -> str | None:
+    """Return the name of a category, a label or an id in its column's spelling; None where it is missing.
+
+    Texts are Unicode NFC. Of a whole-number column 7, 7.0 and "7" are `7`; of other columns a text stays as it stands.
+    """
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return None
+    if isinstance(cell, bool):
+        return reading.booleans[cell]
+    text = spelled(cell)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    if text in (MISSING_CATEGORIES if reading.missing is None else reading.missing):
+        return None
+    if reading.spelling == "text":
+        return text
+    return _boolean_name(text, reading) or _whole_name(text, reading)
+
+
+def spelled(cell: str | float | bool | Decimal) -> str:
+    """Return a category as text: whole numbers without a fraction, every digit kept, truth values in lower case."""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, Decimal):
+        return format(cell, "f")
+    if isinstance(cell, int):
+        return _digits(cell)
+    if not math.isfinite(cell):
+        return "NaN" if math.isnan(cell) else "Infinity" if cell > 0 else "-Infinity"
+    return _digits(int(cell)) if cell.is_integer() else repr(cell)
+
+
+def _digits(number: int) -> str:
+    """Return a whole number's digits; Python itself writes no more than some thousands."""
+    return str(number) if abs(number).bit_length() < MOST_BITS else hex(number)
+
+
+def _boolean_name(text: str, reading: Reading) -> str:
+    """Return the name of a truth value that a text is, in a column of truth values; empty where it is none."""
+    if reading.spelling != "boolean" and reading.booleans != ("0", "1"):
+        return ""
+    found = _BOOLEANS.get(text.casefold())
+    if found is None and reading.spelling == "boolean":
+        whole = _WHOLE.fullmatch(text)
+        found = None if whole is None else _NUMBER_WORDS.get(whole[1])
+    return "" if found is None else reading.booleans[found]
+
+
+def _whole_name(text: str, reading: Reading) -> str:
+    whole = _WHOLE.fullmatch(text) if reading.spelling == "whole" else None
+    if whole is None:
+        return text
+    return "0" if whole[1] == "-0" else whole[1]
+
+
+def names(cells: Sequence[Cell], reading: Reading = PLAIN) -> list[str | None]:
+    """Return the name of each cell, None where it is missing."""
+    known: dict[tuple[type, Cell], str | None] = {}
+    found: list[str | None] = []
+    for cell in cells:
+        key = (type(cell), cell)  # True, 1 and 1.0 are one key of a dict
+        if key not in known:
+            known[key] = name_of(cell, reading)
+        found.append(known[key])
+    return found
+
+
+def spelling_of(cells: Sequence[Cell], missing: tuple[str, ...] | None = None) -> Reading:
+    """Decide how a column of categories, labels or ids spells them, from all cells of its reference.
+
+    Only truth values (and 0 and 1 among them, where the first one is a truth value): `boolean`. Only whole numbers, as
+    numbers or as texts without leading zeros: `whole`. Everything else keeps its texts.
+    """
+    seen = dict.fromkeys((type(cell), cell) for cell in cells)
+    plain = Reading(missing=missing)
+    given = [(cell, name) for _, cell in seen if (name := name_of(cell, plain)) is not None]
+    if not given:
+        return plain
+    booleans = [isinstance(cell, bool) or name.casefold() in _BOOLEANS for cell, name in given]
+    whole = [_WHOLE.fullmatch(name) for _, name in given]
+    binary = {match[1] for match in whole if match is not None} <= {"0", "1"}
+    truths = all(boolean or match is not None for boolean, match in zip(booleans, whole, strict=True))
+    if any(booleans) and truths and binary:
+        first = Reading("boolean", missing=missing)
+        return first if booleans[0] else Reading("whole", ("0", "1"), missing=missing)
+    if all(match is not None for match in whole):
+        return Reading("whole", ("0", "1") if binary else ("false", "true"), missing=missing)
+    texts = {name for _, name in given}
+    for false, true in (("false", "true"), ("False", "True"), ("FALSE", "TRUE")):
+        if false in texts or true in texts:
+            return Reading("text", (false, true), missing=missing)
+    return plain
