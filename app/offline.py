@@ -16,10 +16,13 @@ from app.core.joining import MICROSECONDS, NEVER
 from app.core.layout import Floats, Layout, layout_of
 from app.core.outcome import outcome_layout, outcome_pane
 from app.core.pane import Pane, merge
-from app.core.profile import Profile, category_of
+from app.core.profile import Column, Profile
+from app.core.values.reading import names, numbers
 from app.registration import Columns, MonitoringFile, profile_of
 from app.registration.roles import USUAL_IDS, USUAL_TARGETS
-from app.replay.encode import json_values
+from app.tables import CellTable, TableError
+from app.tables.columns import SHOWN_COLUMNS, Probability
+from app.tables.json_cells import class_probabilities, json_cells, judged_probabilities
 
 PIECE = 50_000
 """Rows counted at a time; the pieces are merged as the stream merges its panes."""
@@ -51,53 +54,85 @@ def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, colum
     """
     layout = layout_of(profile)
     target = _present(current, (columns.target,) if columns.target else USUAL_TARGETS)
-    pieces = [current.iloc[start : start + PIECE] for start in range(0, len(current), PIECE)]
-    inputs = merge((_inputs(layout, piece, columns) for piece in pieces), layout.size, layout.sums)
+    _check_shared(profile, current)
+    inputs = merge((_inputs(layout, piece, columns) for piece in _pieces(current)), layout.size, layout.sums)
     inputs.names.update(_unknown(profile, current, columns, target))
     drift = drift_decision(layout, inputs, monitoring)
-    if target is None:
+    if target is None or profile.task == "features":
         return Decision(drift, None)
     outcomes = outcome_layout(profile)
-    judged = merge(
-        (_outcomes(layout, piece[piece[target].notna()], columns, target) for piece in pieces),
-        outcomes.size,
-        outcomes.sums,
-    )
+    with_truth = (CellTable(piece.frame[_given(profile, piece, target)]) for piece in _pieces(current))
+    judged = merge((_outcomes(layout, piece, columns, target) for piece in with_truth), outcomes.size, outcomes.sums)
     return Decision(drift, performance_decision(profile, outcomes, layout, inputs, judged, monitoring))
 
 
-def _inputs(layout: Layout, rows: pd.DataFrame, columns: Columns) -> Pane:
-    names = (slots.column.name for slots in layout.features)
-    features = {name: json_values(rows[name]) for name in names if name in rows.columns}
-    return input_pane(layout, features, *_outputs(rows, columns))
+def _pieces(current: pd.DataFrame) -> Iterator[CellTable]:
+    return (CellTable(current.iloc[start : start + PIECE]) for start in range(0, len(current), PIECE))
 
 
-def _outputs(rows: pd.DataFrame, columns: Columns) -> tuple[Sequence[Scalar], Sequence[Scalar]]:
-    nothing: list[Scalar] = [None] * len(rows)
-    probability = _present(rows, (columns.probability or "probability",))
-    return (
-        json_values(rows[columns.prediction]) if columns.prediction in rows.columns else nothing,
-        nothing if probability is None else json_values(rows[probability]),
-    )
+def _given(profile: Profile, table: CellTable, target: str) -> list[bool]:
+    """Return in which rows there is a truth: an empty cell is none."""
+    return [cell is not None for cell in json_cells(table.cells(target), profile.prediction, table.decimal)]
 
 
-def _outcomes(layout: Layout, rows: pd.DataFrame, columns: Columns, target: str) -> Pane:
-    """The pane of the rows that have a truth."""
-    nothing: list[Scalar] = [None] * len(rows)
-    prediction, probability = _outputs(rows, columns)
+def _check_shared(profile: Profile, current: pd.DataFrame) -> None:
+    if not any(column.name in current.columns for column in profile.features):
+        had = ", ".join(column.name for column in profile.features[:SHOWN_COLUMNS])
+        has = ", ".join(map(str, current.columns[:SHOWN_COLUMNS]))
+        raise TableError(
+            f"the table shares no feature with the reference: it has {has}; the reference has {had}. "
+            "Is it another file, or separated otherwise (--separator)?"
+        )
+
+
+def _inputs(layout: Layout, table: CellTable, columns: Columns) -> Pane:
+    named = (slots.column for slots in layout.features)
+    features = {column.name: _values(table, column) for column in named if column.name in table}
+    return input_pane(layout, features, *_outputs(layout.profile, table, columns))
+
+
+def _values(table: CellTable, column: Column) -> Sequence[Scalar]:
+    """Return a column's cells as the stream is sent them: numbers, names of categories, and texts that are neither."""
+    return json_cells(table.cells(column.name), column, table.decimal)
+
+
+def _outputs(profile: Profile, table: CellTable, columns: Columns) -> tuple[Sequence[Scalar], Sequence[Scalar]]:
+    """Return the predictions, and the probabilities of the class that is judged."""
+    nothing: list[Scalar] = [None] * len(table)
+    name = columns.prediction or "prediction"
+    known = profile.task != "features" and name in table
+    told = json_cells(table.cells(name), profile.prediction, table.decimal) if known else nothing
+    given = None if profile.probability is None else _probabilities(table, columns)
+    return told, nothing if given is None else judged_probabilities(profile, told, given)
+
+
+def _probabilities(table: CellTable, columns: Columns) -> Sequence[Probability | None] | None:
+    if columns.probabilities:
+        named = {label: name for label, name in columns.probabilities.items() if name in table}
+        return class_probabilities(table, named) if named else None
+    name = columns.probability or "probability"
+    return table.probabilities(name) if name in table else None
+
+
+def _outcomes(layout: Layout, table: CellTable, columns: Columns, target: str) -> Pane:
+    """Return the pane of the rows that have a truth."""
+    nothing: list[Scalar] = [None] * len(table)
+    profile = layout.profile
+    prediction, probability = _outputs(profile, table, columns)
     outputs = [prediction] if layout.probability is None else [prediction, probability]
     counted = Counter(layout).count([*[nothing] * len(layout.features), *outputs])
     predicted, value = counted.labels_and_values(layout)
-    truth = _truth(layout.profile, json_values(rows[target]))
-    return outcome_pane(outcome_layout(layout.profile), predicted.astype(np.int64), value, truth)
+    truth = _truth(profile, json_cells(table.cells(target), profile.prediction, table.decimal))
+    return outcome_pane(outcome_layout(profile), predicted.astype(np.int64), value, truth)
 
 
 def _truth(profile: Profile, actual: Sequence[Scalar]) -> Floats:
-    """Label codes, or the values of a regression; NaN where it is neither."""
+    """Return label codes, or the values of a regression; NaN where it is neither."""
     if profile.task == "regression":
-        return np.array([a if isinstance(a, (int, float)) else np.nan for a in actual], np.float64)
+        return numbers(actual, profile.prediction.reading)[0]
     codes = {label: float(code) for code, label in enumerate(profile.labels)}
-    return np.array([np.nan if a is None else codes.get(category_of(a), np.nan) for a in actual], np.float64)
+    reading = profile.prediction.reading
+    return np.array([np.nan if a is None else codes.get(a, np.nan) for a in names(actual, reading)], np.float64)
 
 
 def _unknown(
@@ -105,11 +140,15 @@ def _unknown(
 ) -> dict[str, dict[str, int]]:
     """How many rows have each column that has no role."""
     known = {
-        *(column.name for column in profile.features), *columns.ignore, columns.prediction,
-        columns.probability or "probability", columns.timestamp or "timestamp", target,
-        *((columns.id,) if columns.id else USUAL_IDS),
+        *(column.name for column in profile.features), *columns.ignore, *profile.ignored,
+        columns.prediction or "prediction", *columns.probabilities.values(), columns.probability or "probability",
+        columns.timestamp or "timestamp", target, *((columns.id,) if columns.id else USUAL_IDS),
     }  # fmt: skip
-    counts = {name: int(current[name].notna().sum()) for name in current.columns if name not in known}
+    counts = {
+        name: int((current[name].notna() & (current[name] != "")).sum())
+        for name in current.columns
+        if name not in known
+    }
     return {"": {name: count for name, count in counts.items() if count}} if any(counts.values()) else {}
 
 

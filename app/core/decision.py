@@ -39,6 +39,7 @@ def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring) -> DriftD
     k = len(layout.features)
     features = _judged(comparisons[:k], p[:k], pane, thresholds, sufficient)
     outputs = _judged(comparisons[k:], p[k:], pane, thresholds, sufficient)
+    outputs = () if layout.profile.task == "features" else outputs
     drifted = tuple(feature.name for feature in features if feature.drifted)
     share = len(drifted) / k if k else 0.0
     needed = thresholds.share if thresholds.policy == "decision" else 1.0 / max(k, 1)
@@ -51,7 +52,7 @@ def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring) -> DriftD
         drifted_features=drifted,
         prediction_drift=any(output.drifted for output in outputs),
         features=features,
-        prediction=outputs[0],
+        prediction=outputs[0] if outputs else None,
         probability=outputs[1] if len(outputs) > 1 else None,
         missing_share=sum(f.missing + f.invalid for f in features) / max(pane.n * k, 1),
         unknown_features=dict(pane.names.get(UNKNOWN_FEATURES, {})),

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Row
 
-from topics.events import AlertStatus, Level, Scalar
+from app.core.values.reading import spelled
+from topics.events import AlertStatus, Label, Level, Scalar
 
 T = TypeVar("T", bound=Struct)
 
@@ -45,17 +46,20 @@ class Deployment(Struct, frozen=True, kw_only=True):
 
 
 class Prediction(Struct, frozen=True, kw_only=True):
-    """One prediction with its truth: `actual` and `feedback_at` are null until that comes."""
+    """One prediction with its truth: `actual` and `feedback_at` are null until that comes.
+
+    `prediction` is null where only features were sent.
+    """
 
     prediction_id: str
     model: str
     model_version: str
     timestamp: datetime
     features: dict[str, Scalar]
-    prediction: str | float | bool
+    prediction: Label | None
     probability: float | dict[str, float] | None
     metadata: dict[str, Scalar] | None
-    actual: str | float | bool | None
+    actual: Label | None
     feedback_at: datetime | None
 
 
@@ -176,7 +180,7 @@ def prediction_of(row: Row[Any]) -> Prediction:
         model_version=row.model_version,
         timestamp=row.predicted_at,
         features=_json(row.features),
-        prediction=_as_sent(row.prediction, row.prediction_value),
+        prediction=_as_sent(row.prediction, row.prediction_value) if row.prediction else None,
         probability=row.probability if by_class is None else _json(by_class),
         metadata=None if row.metadata is None else _json(row.metadata),
         actual=None if row.actual is None else _as_sent(row.actual, row.actual_value),
@@ -185,9 +189,12 @@ def prediction_of(row: Row[Any]) -> Prediction:
 
 
 def _as_sent(label: str, value: float | None) -> str | float | bool:
+    """Return a label as it was sent; whole numbers that a float cannot hold with every digit."""
     if value is None:
         return label
-    return label == "true" if label in ("true", "false") else value
+    if label in ("true", "false"):
+        return label == "true"
+    return value if spelled(value) == label or not label.lstrip("-").isdigit() else int(label)
 
 
 def _answer(kind: type[T], row: Row[Any], **decoded: object) -> T:

@@ -7,21 +7,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from app.core.profile import category_of
+from app.core.values.reading import spelled
 from app.history.answers import Prediction
 
+EXACT_IN_A_FLOAT = 1 << 53
 GROUP = 20_000
 """Rows of a row group."""
 
 Flat = dict[str, Any]
 
-CASTS: dict[str, Callable[[Any], object]] = {"string": category_of, "float64": float, "bool_": bool}
+CASTS: dict[str, Callable[[Any], object]] = {"string": spelled, "float64": float, "bool_": bool}
 
 
 def write_parquet(path: Path, rows: Callable[[], Iterable[Prediction]]) -> int:
     """Write them; answers how many. `rows` is called twice: a column's type is known when all of it was seen.
 
-    A column of numbers is float64, of booleans bool; of both, or with text, it is text.
+    A column of numbers is float64, of booleans bool; of both, with text, or with a whole number that a float cannot
+    hold, it is text.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -29,7 +31,7 @@ def write_parquet(path: Path, rows: Callable[[], Iterable[Prediction]]) -> int:
     kinds: dict[str, set[type]] = {}
     for row in rows():
         for name, value in _parts(row):
-            kinds.setdefault(name, set()).add(type(value))
+            kinds.setdefault(name, set()).add(str if _is_large(value) else type(value))
     types = {name: _type_of(kinds[name]) for name in sorted(kinds)}
     moment = pa.timestamp("us", tz="UTC")
     known = {
@@ -52,10 +54,10 @@ def _flat(row: Prediction, types: dict[str, str]) -> Flat:
         "model": row.model,
         "model_version": row.model_version,
         "timestamp": row.timestamp,
-        "prediction": category_of(row.prediction),
+        "prediction": "" if row.prediction is None else spelled(row.prediction),
         "prediction_value": _number(row.prediction),
         "probability": None if isinstance(row.probability, dict) else row.probability,
-        "actual": None if row.actual is None else category_of(row.actual),
+        "actual": None if row.actual is None else spelled(row.actual),
         "actual_value": _number(row.actual),
         "feedback_at": row.feedback_at,
         **{name: CASTS[types[name]](value) for name, value in _parts(row)},
@@ -68,6 +70,11 @@ def _parts(row: Prediction) -> Iterator[tuple[str, str | float | bool]]:
         for name, value in values.items():
             if value is not None:
                 yield f"{kind}.{name}", value
+
+
+def _is_large(value: object) -> bool:
+    """Return whether a value is a whole number that a float may not hold with every digit."""
+    return isinstance(value, int) and abs(value) > EXACT_IN_A_FLOAT
 
 
 def _type_of(kinds: set[type]) -> str:

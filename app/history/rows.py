@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from app.core.profile import category_of
+from app.core.values.reading import number_of, spelled
 from topics.events import (
     AlertEvent,
     AnyReport,
@@ -19,6 +19,7 @@ from topics.events import (
     DriftReport,
     FeatureDrift,
     FeedbackEvent,
+    Label,
     PerformanceReport,
     Scalar,
     Timestamp,
@@ -47,7 +48,7 @@ class Predicted(Protocol):
     @property
     def features(self) -> msgspec.Raw: ...
     @property
-    def prediction(self) -> str | float | bool: ...
+    def prediction(self) -> Label | None: ...
     @property
     def probability(self) -> float | dict[str, float] | None: ...
     @property
@@ -63,7 +64,7 @@ def prediction_row(event: Predicted) -> Row:
         "model_version": event.model_version,
         "predicted_at": _utc(event.timestamp),
         "features": bytes(event.features).decode(),
-        "prediction": category_of(event.prediction),
+        "prediction": "" if event.prediction is None else spelled(event.prediction),
         "prediction_value": _number(event.prediction),
         "probability": None if by_class else event.probability,
         "probabilities": _json(event.probability) if by_class else None,
@@ -78,7 +79,7 @@ def feedback_row(event: FeedbackEvent, taken_at: float) -> Row:
     """A row of `waiting_feedback`; feedback without a time is of when the broker took it, in epoch seconds."""
     return _sound({
         "prediction_id": event.prediction_id,
-        "actual": category_of(event.actual),
+        "actual": spelled(event.actual),
         "actual_value": _number(event.actual),
         "feedback_at": _utc(taken_at if event.timestamp is None else event.timestamp),
     })  # fmt: skip
@@ -204,8 +205,10 @@ def _aware(name: str, value: datetime) -> datetime:
     return value
 
 
-def _number(value: str | float | bool) -> float | None:
-    return None if isinstance(value, str) else float(value)
+def _number(value: Label | None) -> float | None:
+    if value is None or isinstance(value, str):
+        return None
+    return float(value) if isinstance(value, bool) else number_of(value)
 
 
 def _json(value: object) -> str:

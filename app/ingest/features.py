@@ -51,7 +51,9 @@ class FeaturesDecoder:
 
     struct: type | None
 
-    def __init__(self, features: Sequence[Column]) -> None:
+    def __init__(self, features: Sequence[Column], ignored: Sequence[str] = ()) -> None:
+        """`ignored` are names that are no features, and are not unknown either."""
+        self._ignored = frozenset(ignored)
         self._names = tuple(column.name for column in features)
         self._numeric = {column.name for column in features if column.kind == "numeric"}
         self._extra: tuple[str, ...] = ()
@@ -84,7 +86,7 @@ class FeaturesDecoder:
             (row, name)
             for name, column in zip(self._extra, found[len(self._names) :], strict=True)
             for row, value in enumerate(column)
-            if value is not msgspec.UNSET
+            if value is not msgspec.UNSET and name not in self._ignored
         ]
         columns: list[Values] = [
             floats_of(column) if name in self._numeric else column
@@ -103,9 +105,10 @@ class FeaturesDecoder:
                 found = {}
             rows.append(found)
         known = set(self._names)
-        unknown = [(row, name) for row, found in enumerate(rows) for name in found if name not in known]
+        others = [(row, name) for row, found in enumerate(rows) for name in found if name not in known]
+        unknown = [(row, name) for row, name in others if name not in self._ignored]
         columns: list[Values] = [[row.get(name) for row in rows] for name in self._names]
-        self._learn({name for _, name in unknown}, columns)
+        self._learn({name for _, name in others}, columns)
         return FeatureColumns(columns, unknown, rejected)
 
     def _learn(self, unknown: set[str], columns: Sequence[Values]) -> None:

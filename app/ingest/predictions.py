@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from app.core.counting import Scalar, Values, pick
 from app.core.joining import MICROSECONDS, PredictionBatch, Watched
 from app.core.layout import Floats
-from app.core.profile import judged_class
+from app.core.profile import Profile, judged_class
+from app.core.values.reading import name_of
 from app.ingest.decoding import (
     AHEAD,
     EARLIEST,
@@ -44,7 +45,7 @@ class Head(Struct, frozen=True, gc=False):
     model_version: Name
     timestamp: Timestamp
     features: Raw
-    prediction: str | float | bool
+    prediction: str | int | float | bool | None = None
     probability: float | dict[str, float] | None = None
     metadata: dict[str, Scalar] | None = None
 
@@ -225,8 +226,18 @@ class PredictionColumns:
     def _decoder(self, number: int) -> FeaturesDecoder:
         decoder = self._decoders.get(number)
         if decoder is None:
-            decoder = self._decoders[number] = FeaturesDecoder(self._watched[number].profile.features)
+            decoder = self._decoders[number] = FeaturesDecoder(
+                self._watched[number].profile.features, self._watched[number].profile.ignored
+            )
         return decoder
+
+
+def _of_class(probabilities: dict[str, float], label: str, profile: Profile) -> float | None:
+    """Return the probability of a class, whose name may be another spelling of the label."""
+    if label in probabilities:
+        return probabilities[label]
+    reading = profile.prediction.reading
+    return next((p for name, p in probabilities.items() if name_of(name, reading) == label), None)
 
 
 def _probabilities(watched: Watched, heads: Sequence[Head]) -> tuple[Floats, dict[int, str]]:
@@ -235,7 +246,7 @@ def _probabilities(watched: Watched, heads: Sequence[Head]) -> tuple[Floats, dic
     if dict in set(map(type, raw)):
         told = [head.prediction for head in heads]
         raw = [
-            p.get(judged_class(watched.profile, label)) if isinstance(p, dict) else p
+            _of_class(p, judged_class(watched.profile, label), watched.profile) if isinstance(p, dict) else p
             for p, label in zip(raw, told, strict=True)
         ]
     numbers = np.array(raw, np.float64)

@@ -1,9 +1,9 @@
 """From a reference table to a registered model version."""
 
 from app.registration.monitoring import Columns, MonitoringError, MonitoringFile, monitoring_of
-from app.registration.profiling import profile_of
+from app.registration.profiling import Reference, profile_of, read_reference
 from app.registration.publish import RegistrationError, read_baseline, register
-from app.registration.roles import Roles, features_of, roles_of, task_of
+from app.registration.roles import Roles, features_of, roles_of
 from app.registration.setup import (
     kinds_of_metadata,
     read_metadata,
@@ -11,13 +11,16 @@ from app.registration.setup import (
     setup_monitoring,
 )
 from app.registration.setup_keys import MonitoringSetup
-from app.registration.table import TableError, read_table
+from app.registration.task import task_of
+from app.tables import FileOptions, TableError, read_table
 
 __all__ = [
     "Columns",
+    "FileOptions",
     "MonitoringError",
     "MonitoringFile",
     "MonitoringSetup",
+    "Reference",
     "RegistrationError",
     "Roles",
     "TableError",
@@ -28,6 +31,7 @@ __all__ = [
     "read_baseline",
     "read_metadata",
     "read_monitoring",
+    "read_reference",
     "read_table",
     "register",
     "roles_of",

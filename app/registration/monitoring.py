@@ -39,21 +39,34 @@ class MonitoringError(ValueError):
     """What is wrong in monitoring.json; names the key."""
 
 
+class Missing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Texts that are a missing value: of numbers (in any case, with spaces or not), of categories as they stand.
+
+    None: the defaults, MISSING_NUMBERS and MISSING_CATEGORIES of `app.core.values.reading`. Null is missing everywhere.
+    """
+
+    numeric: tuple[str, ...] | None = None
+    categorical: tuple[str, ...] | None = None
+
+
 class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which column of the table is what. What is not named is found by its usual name.
 
-    `features`: None takes all that is left. `ignore`: columns that are nothing of the model.
+    `features`: None takes all that is left. `ignore`: columns that are nothing of the model. `probabilities`: each
+    class's column, where there is one a class.
     """
 
     features: tuple[str, ...] | None = None
     categorical: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
-    prediction: str = "prediction"
+    prediction: str | None = None
     probability: str | None = None
+    probabilities: dict[str, str] = {}
     target: str | None = None
     id: str | None = None
     timestamp: str | None = None
     ignore: tuple[str, ...] = ()
+    missing: Missing = Missing()
 
 
 class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,27 +1,37 @@
-"""The profile of a reference table."""
+"""The profile of a reference table, and what was found on the way to it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from app.core.profile import Profile, Task, with_identity
-from app.core.reference import build_profile
+from app.core.profile import Profile, with_identity
+from app.core.reference import HowRead, build_profile
+from app.core.values.reading import Reading, name_of, names, numbers
 from app.registration.monitoring import MonitoringError, MonitoringFile
-from app.registration.roles import Roles, features_of, roles_of, task_of
-from app.registration.table import TableError, categories_of, numbers_of
+from app.registration.roles import Roles, features_of, roles_of
+from app.registration.task import TaskDecision, task_of
+from app.tables import CellTable, TableError
+from app.tables.json_cells import class_probabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
-ID_LIKE = 0.5
-"""Text with more distinct values than this share of the rows (and than MANY) is no category."""
-MANY = 100
+NAMED_CELLS = 3
+"""Invalid cells of a column that are named by row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference table read: its profile, why each feature is of its kind, and what else there is to say of it."""
+
+    profile: Profile
+    roles: Roles
+    notes: tuple[str, ...]
 
 
 def profile_of(
@@ -31,79 +41,158 @@ def profile_of(
     file: MonitoringFile | None = None,
     baseline: Mapping[str, float] | None = None,
 ) -> Profile:
-    """The profile of a reference table; `baseline` replaces the metrics found in the table, by name.
+    """Return the profile of a reference table (see `read_reference`)."""
+    return read_reference(model, version, frame, file, baseline).profile
 
-    Raises TableError or MonitoringError naming the column or key.
+
+def read_reference(
+    model: str,
+    version: str,
+    frame: pd.DataFrame,
+    file: MonitoringFile | None = None,
+    baseline: Mapping[str, float] | None = None,
+) -> Reference:
+    """Return the profile of a reference table, with what was decided and found.
+
+    `baseline` replaces the metrics found in the table, by name. Raises TableError or MonitoringError naming the column
+    or key.
     """
     file = MonitoringFile() if file is None else file
-    roles = roles_of(frame, file.columns)
-    features = features_of(frame, roles.kinds)
-    for name in roles.kinds:
-        _check_feature(frame[name], name in file.columns.categorical or roles.kinds[name] == "numeric")
-    absent = [name for name in file.monitoring.alerting.critical_features if name not in roles.kinds]
-    if absent:
-        raise MonitoringError(f"alerting.critical_features: {', '.join(absent)} is not one of the features")
-    task = task_of(frame, roles, file)
-    prediction, probability = frame[roles.prediction], _probability(frame, roles, file, task)
+    table = CellTable(frame)
+    roles = roles_of(table, file.columns)
+    _check_roles(table, roles, file)
+    task = task_of(table, roles, file)
+    probability = _probability(table, roles, file, task)
+    truth = None if roles.target is None or task.task == "features" else _outputs(table, roles.target, task)
+    told = None if roles.prediction is None else _outputs(table, roles.prediction, task)
     try:
         profile = build_profile(
-            model, version, task, features,
-            numbers_of(prediction) if task == "regression" else categories_of(prediction),
-            probability,
-            _actual(frame, roles, regression=task == "regression"),
-            labels=file.labels, positive_label=file.positive_label or _likelier(frame, roles, file, task, probability),
+            model, version, task.task, features_of(table, roles.decisions), told, probability, truth,
+            labels=file.labels, positive_label=file.positive_label or _likelier(file, task, told, probability),
+            read=_how_read(table, roles, file, task),
         )  # fmt: skip
     except ValueError as error:
         raise TableError(str(error)) from None
-    if not baseline:
-        return profile
-    return with_identity(replace(profile, baseline={**profile.baseline, **baseline}))
+    if baseline:
+        profile = with_identity(replace(profile, baseline={**profile.baseline, **baseline}))
+    return Reference(profile, roles, tuple(_notes(table, roles, task)))
 
 
-def _check_feature(column: pd.Series, listed: bool) -> None:
-    if column.isna().all():
-        raise TableError(f"column {column.name!r} has no values: list it under columns.ignore")
-    distinct = column.nunique()
-    if not listed and distinct > max(MANY, ID_LIKE * len(column)):
-        raise TableError(
-            f"column {column.name!r} has {distinct:,} different texts in {len(column):,} rows, so it looks like an id "
-            f"or a text: list it under columns.ignore (or, if it is a category, under columns.categorical)"
-        )
+def _check_roles(table: CellTable, roles: Roles, file: MonitoringFile) -> None:
+    for name in roles.decisions:
+        cells = table.cells(name)
+        if np.isnan(cells).all() if isinstance(cells, np.ndarray) else not any(_has_value(c) for c in set(cells)):
+            raise TableError(f"column {name!r} has no values: list it under columns.ignore")
+    absent = [name for name in file.monitoring.alerting.critical_features if name not in roles.decisions]
+    if absent:
+        why = "; ".join(f"{name} {roles.left_out[name]}" for name in absent if name in roles.left_out)
+        hint = f" ({why}; columns.features puts it back)" if why else ""
+        raise MonitoringError(f"alerting.critical_features: {', '.join(absent)} is not one of the features{hint}")
 
 
-def _probability(frame: pd.DataFrame, roles: Roles, file: MonitoringFile, task: Task) -> NDArray[np.float64] | None:
-    """Of the positive class; of more than two classes that of the predicted one."""
-    if roles.probability is None:
+def _has_value(cell: object) -> bool:
+    return cell is not None and cell != "" and cell == cell  # noqa: PLR0124 (NaN is not itself)
+
+
+def _outputs(table: CellTable, name: str, task: TaskDecision) -> NDArray[np.float64] | Sequence[str | None]:
+    """Return predictions or truth: numbers of a regression, else names of labels."""
+    cells = table.cells(name)
+    if task.task == "regression":
+        floats, invalid = numbers(cells, task.reading, table.decimal)
+        if invalid.any() and invalid.sum() >= np.isfinite(floats).sum():
+            raise TableError(f"column {name!r} holds no numbers, which a regression needs")
+        return floats
+    return names(cells.tolist() if isinstance(cells, np.ndarray) else cells, task.reading)
+
+
+def _how_read(table: CellTable, roles: Roles, file: MonitoringFile, task: TaskDecision) -> HowRead:
+    invalid = {
+        name: int(numbers(table.cells(name), decision.reading, table.decimal)[1].sum())
+        for name, decision in roles.decisions.items()
+        if decision.kind == "numeric"
+    }
+    return HowRead(
+        features={name: decision.reading for name, decision in roles.decisions.items()},
+        invalid={name: count for name, count in invalid.items() if count},
+        outputs=task.reading,
+        ignored=(*file.columns.ignore, *roles.left_out),
+    )
+
+
+def _probability(
+    table: CellTable, roles: Roles, file: MonitoringFile, task: TaskDecision
+) -> NDArray[np.float64] | None:
+    """Return the probability of the positive class; of more than two classes that of the predicted one."""
+    if task.task == "features" or (roles.probability is None and not roles.probabilities):
         return None
-    column = frame[roles.probability]
-    by_class = column.map(lambda value: isinstance(value, dict)).any()
-    if by_class and task == "multiclass":
-        told = categories_of(frame[roles.prediction])
-        picked = [p.get(label) if isinstance(p, dict) else p for p, label in zip(column, told, strict=True)]
-        column = pd.Series(picked, index=column.index, name=column.name, dtype=object)
-    elif by_class:
-        if file.positive_label is None:
-            raise MonitoringError(
-                f"positive_label: needed, because column {column.name!r} holds one probability a class"
-            )
-        column = column.map(lambda value: value.get(file.positive_label) if isinstance(value, dict) else value)
-    values = numbers_of(column)
-    if ((values < 0) | (values > 1)).any():
-        raise TableError(f"column {roles.probability!r} has values outside 0 to 1, so it holds no probabilities")
+    if roles.probability is not None:
+        given = table.probabilities(roles.probability)
+        where = f"column {roles.probability!r}"
+    else:
+        given = class_probabilities(table, roles.probabilities)
+        where = f"columns {', '.join(map(repr, roles.probabilities.values()))}"
+    if any(isinstance(one, dict) for one in given):
+        labels = _judged_labels(table, roles, file, task, where)
+        spelled = [
+            {name_of(label, task.reading): p for label, p in one.items()} if isinstance(one, dict) else one
+            for one in given
+        ]
+        given = [one.get(label) if isinstance(one, dict) else one for one, label in zip(spelled, labels, strict=True)]
+    values = np.array(given, np.float64)
+    with np.errstate(invalid="ignore"):
+        if ((values < 0) | (values > 1)).any():
+            raise TableError(f"{where} has values outside 0 to 1, so it holds no probabilities")
     return values
 
 
+def _judged_labels(
+    table: CellTable, roles: Roles, file: MonitoringFile, task: TaskDecision, where: str
+) -> Sequence[str | None]:
+    """Return, for each row, the label whose probability is judged."""
+    if task.task == "multiclass":
+        assert roles.prediction is not None
+        cells = table.cells(roles.prediction)
+        return names(cells.tolist() if isinstance(cells, np.ndarray) else cells, task.reading)
+    if file.positive_label is None and not roles.probabilities:
+        raise MonitoringError(f"positive_label: needed, because {where} holds one probability a class")
+    label = file.positive_label or (file.labels or tuple(roles.probabilities))[-1]
+    return [name_of(label, task.reading)] * len(table)
+
+
 def _likelier(
-    frame: pd.DataFrame, roles: Roles, file: MonitoringFile, task: Task, probability: NDArray[np.float64] | None
+    file: MonitoringFile,
+    task: TaskDecision,
+    told: NDArray[np.float64] | Sequence[str | None] | None,
+    probability: NDArray[np.float64] | None,
 ) -> str | None:
-    """Which of two labels a probability is of, where nobody says: where it is predicted the probability is higher."""
-    if task != "binary" or file.labels or probability is None:
+    """Return which of two labels a probability is of, where nobody says: the predicted one where it is higher."""
+    if task.task != "binary" or file.labels or probability is None or told is None:
         return None
-    means = pd.Series(probability).groupby(np.array(categories_of(frame[roles.prediction]), dtype=object)).mean()
+    means = pd.Series(probability).groupby(np.array(told, dtype=object)).mean()
     return str(means.idxmax()) if means.notna().all() and means.nunique() == 2 else None
 
 
-def _actual(frame: pd.DataFrame, roles: Roles, *, regression: bool) -> NDArray[np.float64] | list[str | None] | None:
-    if roles.target is None:
-        return None
-    return numbers_of(frame[roles.target]) if regression else categories_of(frame[roles.target])
+def _notes(table: CellTable, roles: Roles, task: TaskDecision) -> Sequence[str]:
+    """Return what there is to say of a reference, a line each."""
+    notes = [f"task {task.task}: {task.reason}"]
+    for key, name in roles.by_name:
+        if name != "prediction":
+            notes.append(f"{name} is taken as the {key}, by its name (columns.{key} names another)")
+    for name, why in roles.left_out.items():
+        notes.append(f"{name} is left out: it {why} (columns.features, columns.numeric or columns.categorical keep it)")
+    for name, decision in roles.decisions.items():
+        if decision.kind == "numeric":
+            notes += _invalid_cells(table, name, decision.reading.missing)
+    return notes
+
+
+def _invalid_cells(table: CellTable, name: str, missing: tuple[str, ...] | None) -> list[str]:
+    cells = table.cells(name)
+    if isinstance(cells, np.ndarray):
+        return []
+    rows = np.flatnonzero(numbers(cells, Reading(missing=missing), table.decimal)[1]).tolist()
+    if not rows:
+        return []
+    named = ", ".join(f"row {row + 1} {str(cells[row])[:40]!r}" for row in rows[:NAMED_CELLS])
+    more = f" and {len(rows) - NAMED_CELLS:,} more" if len(rows) > NAMED_CELLS else ""
+    return [f"{name}: {len(rows):,} of {len(cells):,} cells are no numbers: {named}{more}"]

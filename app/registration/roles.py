@@ -1,97 +1,161 @@
-"""Which column of a table is what, and of which kind."""
+"""Which column of a table is what, and of which kind: as monitoring.json says it, else as the cells show."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from app.core.profile import Kind, Task
-from app.registration.monitoring import Columns, MonitoringFile
-from app.registration.table import TableError, categories_of, column_of, kind_of, values_of
+from app.core.profile import Kind
+from app.core.values.cell import Cell
+from app.core.values.kind import Decision, MissingWords, decide, not_a_feature
+from app.core.values.reading import names, numbers
+from app.registration.monitoring import Columns
+from app.tables import CellTable, TableError, column_of
 
 USUAL_TARGETS = ("target", "actual")
 USUAL_IDS = ("prediction_id", "id")
-MAX_LABELS = 50
-"""An integer prediction with more distinct values is a regression's."""
 
 Features = Mapping[str, NDArray[np.float64] | Sequence[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Columns of one table: features with their kinds in the table's order, and the others by role."""
+    """Columns of one table: features with what was decided of them in the table's order, and the others by role.
 
-    kinds: Mapping[str, Kind]
-    prediction: str
+    `probabilities`: the column of each class's probability, where there is one a class. `left_out`: columns that are
+    no features, and why. `by_name`: outputs that were found by their usual names, as (key, column).
+    """
+
+    decisions: Mapping[str, Decision]
+    prediction: str | None
     probability: str | None
     target: str | None
+    probabilities: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    by_name: Sequence[tuple[str, str]] = ()
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Return each feature's kind, by name."""
+        return {name: decision.kind for name, decision in self.decisions.items()}
 
 
-def roles_of(frame: pd.DataFrame, columns: Columns) -> Roles:
-    """What each column is: as `columns` names it, else by its usual name; what is left are features.
+def roles_of(table: CellTable | pd.DataFrame, columns: Columns) -> Roles:
+    """Return what each column is: as `columns` names it, else by its usual name; what is left are features.
 
-    Raises TableError naming the column that is absent, has two roles, or is neither numbers nor categories.
+    Of what is left, counts of the rows, ids, texts for people, and dates are left out. Raises TableError naming the
+    column that is absent, has two roles, or is neither numbers nor categories.
     """
-    prediction = columns.prediction
-    if prediction not in frame.columns:
-        column_of(frame, prediction, "columns.prediction")
-    probability = _named(frame, columns.probability, ("probability",), "columns.probability")
-    target = _named(frame, columns.target, USUAL_TARGETS, "columns.target")
-    others = {
-        prediction, probability, target, *columns.ignore,
-        _named(frame, columns.id, USUAL_IDS, "columns.id"),
-        _named(frame, columns.timestamp, ("timestamp",), "columns.timestamp"),
-    }  # fmt: skip
-    if columns.features is None:
-        features = [name for name in frame.columns if name not in others]
-    else:
-        features = list(columns.features)
-    if not features:
-        raise TableError("no column is left to be a feature: name some under columns.features")
+    table = CellTable(table) if isinstance(table, pd.DataFrame) else table
+    named, outputs = _outputs(table, columns)
+    others = _others(table, columns, outputs)
+    listed = columns.features is not None
+    features = list(columns.features or ()) if listed else [str(n) for n in table.frame.columns if n not in others]
+    _check_lists(features, columns)
+    decisions: dict[str, Decision] = {}
+    left_out: dict[str, str] = {}
+    for name in features:
+        decision, cells = _decided(table, name, columns), table.cells(name, "columns.features")
+        chosen = listed or name in (*columns.categorical, *columns.numeric)
+        why = "" if chosen else not_a_feature(name, cells, decision)
+        if why:
+            left_out[name] = why
+        else:
+            decisions[name] = decision
+    if not decisions:
+        hint = "; ".join(f"{name} {why}" for name, why in left_out.items())
+        raise TableError(
+            f"no column is left to be a feature{f' ({hint})' if hint else ''}: name some under columns.features"
+        )
+    return Roles(decisions, *outputs, columns.probabilities, left_out, named)
+
+
+def _outputs(
+    table: CellTable, columns: Columns
+) -> tuple[list[tuple[str, str]], tuple[str | None, str | None, str | None]]:
+    """Return the outputs that were found by their names, and the columns of prediction, probability and target."""
+    by_name: list[tuple[str, str]] = []
+
+    def named(key: str, name: str | None, usual: Sequence[str]) -> str | None:
+        if name is not None:
+            column_of(table.frame, name, f"columns.{key}")
+            return name
+        found = next((one for one in usual if one in table), None)
+        if found is not None:
+            by_name.append((key, found))
+        return found
+
+    prediction = named("prediction", columns.prediction, ("prediction",))
+    probability = None if columns.probabilities else named("probability", columns.probability, ("probability",))
+    for label, name in columns.probabilities.items():
+        column_of(table.frame, name, f"columns.probabilities.{label}")
+    return by_name, (prediction, probability, named("target", columns.target, USUAL_TARGETS))
+
+
+def _others(table: CellTable, columns: Columns, outputs: Sequence[str | None]) -> set[str | None]:
+    id_ = columns.id or next((one for one in USUAL_IDS if one in table), None)
+    timestamp = columns.timestamp or ("timestamp" if "timestamp" in table else None)
+    for key, name in (("id", columns.id), ("timestamp", columns.timestamp)):
+        if name is not None:
+            column_of(table.frame, name, f"columns.{key}")
+    return {*outputs, *columns.ignore, *columns.probabilities.values(), id_, timestamp}
+
+
+def _check_lists(features: Sequence[str], columns: Columns) -> None:
     for name in (*columns.categorical, *columns.numeric):
         if name not in features:
             raise TableError(f"columns.categorical and columns.numeric: {name!r} is not one of the features")
     for name in columns.categorical:
         if name in columns.numeric:
             raise TableError(f"column {name!r} is listed under columns.categorical and columns.numeric")
-    kinds = {name: _kind(column_of(frame, name, "columns.features"), columns) for name in features}
-    return Roles(kinds, prediction, probability, target)
 
 
-def _named(frame: pd.DataFrame, name: str | None, usual: Sequence[str], key: str) -> str | None:
-    if name is None:
-        return next((one for one in usual if one in frame.columns), None)
-    column_of(frame, name, key)
-    return name
+def _decided(table: CellTable, name: str, columns: Columns) -> Decision:
+    given: Kind | None = (
+        "categorical" if name in columns.categorical else "numeric" if name in columns.numeric else None
+    )
+    words = columns.missing.numeric
+    numeric = None if words is None else tuple(word.strip().casefold() for word in words)
+    decision = decide(
+        table.cells(name, "columns.features"), typed=table.typed, precision=table.precision(name),
+        missing=MissingWords(numeric, columns.missing.categorical), given=given, decimal=table.decimal,
+    )  # fmt: skip
+    if decision.kind == "numeric":
+        _check_numbers(table, name, decision)
+    return decision
 
 
-def _kind(column: pd.Series, columns: Columns) -> Kind:
-    if column.name in columns.categorical:
-        return "categorical"
-    return "numeric" if column.name in columns.numeric else kind_of(column)
+def _check_numbers(table: CellTable, name: str, decision: Decision) -> None:
+    cells = table.cells(name)
+    floats, invalid = numbers(cells, decision.reading, table.decimal)
+    if invalid.any() and invalid.sum() >= np.isfinite(floats).sum():
+        first = int(np.flatnonzero(invalid)[0])
+        raise TableError(
+            f"column {name!r} holds {_what(cells[first])}, not numbers, in {int(invalid.sum()):,} of {len(cells):,} "
+            f"rows (the first is row {first + 1}): list it under columns.categorical, or convert it"
+        )
 
 
-def features_of(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> Features:
-    """Every feature's column: float64 with NaN where numeric, names with None where categorical.
+def _what(cell: Cell | np.float64) -> str:
+    return "truth values" if isinstance(cell, bool) else "texts"
 
-    `kinds` are those of `roles_of` or of a profile (`feature_kinds`). Raises TableError naming the column.
+
+def features_of(table: CellTable | pd.DataFrame, decisions: Mapping[str, Decision]) -> Features:
+    """Return every feature's column as its decision reads it: floats with NaN where numeric, names where categorical.
+
+    Raises TableError naming the column that is absent.
     """
-    return {name: values_of(column_of(frame, name), kind) for name, kind in kinds.items()}
+    table = CellTable(table) if isinstance(table, pd.DataFrame) else table
+    return {name: values_of(table, name, decision) for name, decision in decisions.items()}
 
 
-def task_of(frame: pd.DataFrame, roles: Roles, file: MonitoringFile) -> Task:
-    """The task that is given, else by the outputs: two labels are binary; text and few integers multiclass."""
-    if file.task is not None:
-        return file.task
-    columns = [frame[name] for name in (roles.prediction, roles.target) if name is not None]
-    labels = set(file.labels) or {label for column in columns for label in categories_of(column) if label is not None}
-    if len(labels) == 2:
-        return "binary"
-    if kind_of(columns[0]) == "categorical" or file.labels:
-        return "multiclass"
-    whole = all(pd.api.types.is_integer_dtype(column.dtype) for column in columns)
-    return "multiclass" if whole and len(labels) <= MAX_LABELS else "regression"
+def values_of(table: CellTable, name: str, decision: Decision) -> NDArray[np.float64] | Sequence[str | None]:
+    """Return one column's values."""
+    cells = table.cells(name)
+    if decision.kind == "numeric":
+        return numbers(cells, decision.reading, table.decimal)[0]
+    return names(cells.tolist() if isinstance(cells, np.ndarray) else cells, decision.reading)

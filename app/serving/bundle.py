@@ -24,7 +24,8 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 from app.core.metadata import kinds_by_stats
 from app.core.naming import wrong_name
-from app.core.profile import Kind, category_of
+from app.core.profile import Kind
+from app.core.values.reading import spelled
 
 MODEL, FEATURES, TRAINING = "model.joblib", "feature_metadata.json", "training_metadata.json"
 
@@ -199,9 +200,7 @@ def _skew(found: Sequence[Warning | str]) -> tuple[str, ...]:
 def classes_of(estimator: Any) -> tuple[str, ...]:
     """A classifier's classes, spelled as categories; none of a regression."""
     classes = getattr(estimator, "classes_", ())
-    return tuple(
-        category_of(value if isinstance(value, (str, int, float)) else str(value)) for value in list_of(classes)
-    )
+    return tuple(spelled(value if isinstance(value, (str, int, float)) else str(value)) for value in list_of(classes))
 
 
 def list_of(values: Any) -> list[Any]:

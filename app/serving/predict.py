@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from app.core.counting import NON_FINITE
-from app.core.profile import category_of
+from app.core.values.reading import spelled
 from app.serving.bundle import Bundle, ValueType, classes_of, list_of
 
-Scalar = str | float | bool | None
+Scalar = str | int | float | bool | None
 WORDS: Mapping[ValueType, str] = {
     "number": "a number", "text": "a text", "integer": "a whole number", "boolean": "true or false",
 }  # fmt: skip
@@ -65,7 +65,7 @@ def predict(bundle: Bundle, rows: Sequence[Mapping[str, Scalar]]) -> list[Predic
         name: _column([row[name] for row in rows], kind) for name, kind in bundle.types.items()
     })  # fmt: skip
     predictions = [_plain(value) for value in list_of(bundle.estimator.predict(frame))]
-    labels = [bundle.training.labels.get(category_of(value), category_of(value)) for value in predictions]
+    labels = [bundle.training.labels.get(spelled(value), spelled(value)) for value in predictions]
     return [Predicted(*row) for row in zip(predictions, labels, _probabilities(bundle, frame), strict=True)]
 
 
@@ -103,7 +103,7 @@ def _column(values: list[Scalar], kind: ValueType) -> pd.Series:
         floats = [np.nan if v is None else NON_FINITE[v] if isinstance(v, str) else float(v) for v in values]
         return pd.Series(floats, dtype=np.float64)
     if kind == "text":
-        return pd.Series([None if v is None else category_of(v) for v in values], dtype="str")
+        return pd.Series([None if v is None else spelled(v) for v in values], dtype="str")
     if None in values:
         return pd.Series([None if v is None else v if kind == "boolean" else int(v) for v in values], dtype=object)
     return pd.Series(values, dtype=bool if kind == "boolean" else np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,12 +10,16 @@ import numpy as np
 import pandas as pd
 
 from app.core.profile import Kind
-from app.registration.profiling import ID_LIKE, MANY
-from app.registration.table import TableError, categories_of, kind_of, numbers_of
+from app.core.values.kind import Decision, decide, not_a_feature
+from app.core.values.reading import names, numbers, spelled, spelling_of
+from app.registration.roles import values_of
 from app.serving.bundle import ValueType
+from app.tables import CellTable, TableError
 
 OUTPUTS = ("prediction", "probability")
 TOP_CATEGORIES = 50
+DIGITS_OF_INT64 = 19
+"""Whole numbers of fewer digits fit into 64 bits."""
 
 
 class TrainingError(ValueError):
@@ -33,60 +38,107 @@ class Inputs:
 def inputs_of(frame: pd.DataFrame, target: str, ignore: Sequence[str], categorical: Sequence[str]) -> Inputs:
     """All columns but the target and the ignored ones. Raises TrainingError that names all that cannot be used."""
     named = {"--target": [target], "--ignore": ignore, "--categorical": categorical}
-    for flag, names in named.items():
-        for name in names:
+    for flag, columns_ in named.items():
+        for name in columns_:
             if name not in frame.columns:
                 raise TrainingError(f"{flag}: no column {name!r} in the table; it has {', '.join(frame.columns)}")
     features = [name for name in frame.columns if name != target and name not in ignore]
     if not features:
         raise TrainingError("no column is left to be a feature: ignore fewer")
-    useless = {name: why for name in features if (why := _useless(frame[name], name in categorical))}
+    table = CellTable(frame)
+    useless: dict[str, str] = {}
+    decisions: dict[str, Decision] = {}
+    for name in features:
+        decision = _decided(table, name, is_category=name in categorical)
+        if isinstance(decision, str):
+            useless[name] = decision
+        else:
+            decisions[name] = decision
     if useless:
         told = "; ".join(f"{name} {why}" for name, why in useless.items())
-        flags = " ".join(f"--ignore {name}" for name in useless)
+        flags = " ".join(f"--ignore {shlex.quote(name)}" for name in useless)
         raise TrainingError(f"columns that are no features: {told}. Leave them out: {flags}")
-    kinds: dict[str, Kind] = {name: "categorical" if name in categorical else kind_of(frame[name]) for name in features}
-    types = {name: _type_of(frame[name], kind) for name, kind in kinds.items()}
-    columns = {name: _column(frame[name], types[name]) for name in features}
+    types = {name: _type_of(table, name, decision) for name, decision in decisions.items()}
+    columns = {name: _column(table, name, decision, types[name]) for name, decision in decisions.items()}
+    kinds = {name: decision.kind for name, decision in decisions.items()}
     return Inputs(pd.DataFrame(columns, index=frame.index), kinds, types)
 
 
-def _useless(column: pd.Series, is_category: bool) -> str:
-    if column.name in OUTPUTS:
-        return "is what the model will add"
-    if column.isna().all():
-        return "has no values"
+def target_of(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Return the target of the rows that have one: whole numbers, truth values, floats, or texts.
+
+    Raises TrainingError where the column holds lists or the like.
+    """
+    table = CellTable(frame)
     try:
-        kind = "categorical" if is_category else kind_of(column)
-        distinct = column.nunique()
-    except (TableError, TypeError):
+        cells = table.cells(name)
+    except TableError as error:
+        raise TrainingError(f"--target: {error}") from None
+    plain = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    spelling = spelling_of(plain)
+    spelled = names(plain, spelling)
+    known = [i for i, label in enumerate(spelled) if label is not None]
+    labels = [spelled[i] for i in known]
+    index = frame.index[known]
+    only_texts = table.typed and all(isinstance(plain[i], str) for i in known)
+    if spelling.spelling == "boolean" and not only_texts:
+        return pd.Series([label == spelling.booleans[1] for label in labels], index=index, dtype=bool, name=name)
+    if decide(cells, typed=table.typed, decimal=table.decimal).kind == "numeric":
+        floats, _ = numbers(cells, decimal=table.decimal)
+        whole = spelling.spelling == "whole" and _fit_int64(labels)
+        if whole:
+            return pd.Series([int(str(label)) for label in labels], index=index, dtype=np.int64, name=name)
+        present = ~np.isnan(floats)
+        return pd.Series(floats[present], index=frame.index[present], dtype=np.float64, name=name)
+    return pd.Series(labels, index=index, dtype="str", name=name)
+
+
+def _fit_int64(labels: Sequence[str | None]) -> bool:
+    return all(len(label) < DIGITS_OF_INT64 for label in set(labels) if label is not None)
+
+
+def _decided(table: CellTable, name: str, *, is_category: bool) -> Decision | str:
+    """Return what a column is, or why it is no feature, in words."""
+    if name in OUTPUTS:
+        return "is what the model will add"
+    try:
+        cells = table.cells(name)
+    except TableError:
         return "holds neither numbers nor categories"
-    if kind == "categorical" and not is_category and distinct > max(MANY, ID_LIKE * len(column)):
-        return f"has {distinct:,} different texts in {len(column):,} rows, as an id or a text has"
-    return ""
+    decision = decide(
+        cells, typed=table.typed, precision=table.precision(name), decimal=table.decimal,
+        given="categorical" if is_category else None,
+    )  # fmt: skip
+    values = values_of(table, name, decision)
+    empty = np.isnan(values).all() if isinstance(values, np.ndarray) else not any(v is not None for v in values)
+    if empty:
+        return "has no values"
+    return decision if is_category else not_a_feature(name, cells, decision) or decision
 
 
-def _type_of(column: pd.Series, kind: Kind) -> ValueType:
-    if kind == "numeric":
+def _type_of(table: CellTable, name: str, decision: Decision) -> ValueType:
+    if decision.kind == "numeric":
         return "number"
-    present = column.dropna()
-    if pd.api.types.is_bool_dtype(present.infer_objects().dtype):
+    cells = table.cells(name)
+    if table.typed and any(isinstance(cell, str) for cell in cells):
+        return "text"
+    if decision.reading.spelling == "boolean":
         return "boolean"
-    if pd.api.types.is_integer_dtype(present.infer_objects().dtype):
-        return "integer"
-    numbers = pd.api.types.is_float_dtype(present.dtype) and bool((present % 1 == 0).all())
-    return "integer" if numbers else "text"
+    whole = decision.reading.spelling == "whole" and _fit_int64(list(values_of(table, name, decision)))
+    return "integer" if whole else "text"
 
 
-def _column(column: pd.Series, kind: ValueType) -> pd.Series:
-    """A column in the dtype in which the server will have it."""
-    if kind == "number":
-        return pd.Series(numbers_of(column), index=column.index, dtype=np.float64)
+def _column(table: CellTable, name: str, decision: Decision, kind: ValueType) -> pd.Series:
+    """Return a column in the dtype in which the server will have it."""
+    values, index = values_of(table, name, decision), table.frame.index
+    if isinstance(values, np.ndarray):
+        return pd.Series(values, index=index, dtype=np.float64)
     if kind == "text":
-        return pd.Series(categories_of(column), index=column.index, dtype="str")
-    plain = [None if pd.isna(v) else bool(v) if kind == "boolean" else int(v) for v in column]
+        return pd.Series(values, index=index, dtype="str")
+    true = decision.reading.booleans[1]
+    plain = [None if v is None else v == true if kind == "boolean" else int(v) for v in values]
     complete = None not in plain
-    return pd.Series(plain, index=column.index, dtype=(bool if kind == "boolean" else np.int64) if complete else object)
+    return pd.Series(plain, index=index, dtype=(bool if kind == "boolean" else np.int64) if complete else object)
 
 
 def stats_of(inputs: Inputs) -> dict[str, dict[str, object]]:
@@ -97,7 +149,8 @@ def stats_of(inputs: Inputs) -> dict[str, dict[str, object]]:
 def _stats(column: pd.Series, kind: Kind) -> dict[str, object]:
     missing = int(column.isna().sum())
     if kind == "categorical":
-        counts = pd.Series(categories_of(column)).value_counts()
+        names_ = [None if pd.isna(value) else spelled(value) for value in column.tolist()]
+        counts = pd.Series(names_, dtype=object).value_counts()
         shown = {str(name): int(count) for name, count in counts.head(TOP_CATEGORIES).items()}
         return {"unique": len(counts), "counts": shown, "missing": missing}
     finite = column[np.isfinite(column)]

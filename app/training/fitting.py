@@ -15,10 +15,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
-from app.core.profile import Task, category_of
-from app.registration.roles import MAX_LABELS
+from app.core.profile import Task
+from app.core.values.reading import spelled
+from app.registration.task import MAX_LABELS
 from app.serving.bundle import classes_of
-from app.training.columns import Inputs, TrainingError, inputs_of
+from app.training.columns import Inputs, TrainingError, inputs_of, target_of
 from app.training.pipeline import Estimator, pipeline_of
 
 FEWEST_ROWS = 40
@@ -64,11 +65,11 @@ def train(frame: pd.DataFrame, plan: Plan, tell: Tell = lambda _: None) -> Train
         raise TrainingError(f"--holdout: must be above 0 and below 1, not {plan.holdout:g}")
     if plan.target not in frame.columns:
         raise TrainingError(f"--target: no column {plan.target!r} in the table; it has {', '.join(frame.columns)}")
-    known = frame[frame[plan.target].notna()]
+    target = target_of(frame, plan.target)
+    known = frame.loc[target.index]
     if len(known) < FEWEST_ROWS:
         raise TrainingError(f"{len(known)} rows with a {plan.target!r} are too few: give {FEWEST_ROWS} at least")
     inputs = inputs_of(known, plan.target, plan.ignore, plan.categorical)
-    target = known[plan.target]
     task = plan.task or task_of(target)
     _check_target(target, task)
     truth = _truth(target, task)
@@ -124,7 +125,7 @@ def _truth(target: pd.Series, task: Task) -> pd.Series:
     if pd.api.types.is_float_dtype(target.dtype) and bool((target % 1 == 0).all()):
         return target.astype(np.int64)
     numeric = pd.api.types.is_numeric_dtype(target.dtype)  # booleans too
-    return target if numeric else target.astype(object).map(lambda v: v if isinstance(v, str) else category_of(v))
+    return target if numeric else target.astype(object).map(lambda v: v if isinstance(v, str) else spelled(v))
 
 
 def _parted(target: pd.Series, task: Task, plan: Plan) -> tuple[pd.Index, pd.Index]:
@@ -150,7 +151,7 @@ def _fit(pipeline: Pipeline, frame: pd.DataFrame, truth: pd.Series, tell: Tell) 
 def _checked(truth: pd.Series, task: Task, plan: Plan) -> str | None:
     """The positive label of two classes; raises TrainingError where the plan names classes that there are not."""
     distinct = [] if task == "regression" else sorted(truth.unique().tolist())
-    classes = [category_of(label) for label in distinct]
+    classes = [spelled(label) for label in distinct]
     if plan.positive_label is not None and (task != "binary" or plan.positive_label not in classes):
         words = f"one of {', '.join(classes)}" if task == "binary" else f"for two classes only; this is {task}"
         raise TrainingError(f"--positive-label: must be {words}, not {plan.positive_label!r}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from app.core.profile import category_of
+from app.core.values.reading import spelled
 from app.serving.bundle import save_bundle
 from app.training.columns import stats_of
 from app.training.fitting import Trained
@@ -43,5 +43,5 @@ def monitoring_of(trained: Trained) -> dict[str, object]:
     if trained.positive_label is not None:
         told["positive_label"] = trained.positive_label
     if trained.task != "regression":
-        told["labels"] = sorted(category_of(label) for label in trained.pipeline.classes_.tolist())
+        told["labels"] = sorted(spelled(label) for label in trained.pipeline.classes_.tolist())
     return told

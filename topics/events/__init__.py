@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from topics.events.alerts import AlertEvent, AlertStatus, DeliveryEvent, Hours, Level, SilenceEvent, UndeliveredEvent
-from topics.events.base import Event, Name, Scalar, Timestamp, to_epoch
+from topics.events.base import Event, Label, Name, Scalar, Timestamp, to_epoch
 from topics.events.lifecycle import DeploymentEvent, RetrainingEvent, TrainingRunEvent
 from topics.events.models import ModelEvent
 from topics.events.panes import CategoryCounts, PaneEvent, PanePartial, Progress
@@ -36,6 +36,7 @@ __all__ = [
     "FeedbackEvent",
     "Heartbeat",
     "Hours",
+    "Label",
     "Level",
     "MetricChange",
     "ModelEvent",

@@ -7,7 +7,10 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-Scalar = str | float | bool | None
+Scalar = str | int | float | bool | None
+"""A cell of JSON. Whole numbers keep every digit."""
+Label = str | int | float | bool
+"""A prediction, or the truth about one."""
 Timestamp = Annotated[datetime, Meta(tz=True)] | float
 """RFC 3339 with a zone, or seconds since the epoch."""
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from topics.events.base import Event, Name, Scalar, Timestamp
+from topics.events.base import Event, Label, Name, Scalar, Timestamp
 
 
 class PredictionEvent(Event, frozen=True, kw_only=True):
-    """One prediction, as it was made. `prediction_id` is the record's key."""
+    """One prediction, as it was made. `prediction_id` is the record's key.
+
+    Without a `prediction` only the features are watched.
+    """
 
     prediction_id: Name
     model: Name
     model_version: Name
     timestamp: Timestamp
     features: dict[str, Scalar]
-    prediction: str | float | bool
+    prediction: Label | None = None
     probability: float | dict[str, float] | None = None
     metadata: dict[str, Scalar] | None = None
 
@@ -30,7 +33,7 @@ class ServedEvent(Event, frozen=True, kw_only=True):
     model: Name
     model_version: Name
     timestamp: datetime
-    prediction: str | float | bool
+    prediction: Label
     prediction_label: str
     probability: float | dict[str, float] | None
     features_digest: str
@@ -40,7 +43,7 @@ class FeedbackEvent(Event, frozen=True, kw_only=True):
     """The truth about one prediction, usually late. A later one corrects an earlier one."""
 
     prediction_id: Name
-    actual: str | float | bool
+    actual: Label
     timestamp: Timestamp | None = None
     metadata: dict[str, Scalar] | None = None
 

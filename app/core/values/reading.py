@@ -144,21 +144,36 @@ def as_written(floats: Floats) -> Floats:
     """Return floats with those that only a float32 explains as the shortest decimal of that float32.
 
     Such a number equals its own float32, is not whole, and has no decimal of nine digits or fewer: of doubles that were
-    never a float32, one in 2^29 does. The shortest decimal has 6 to 9 significant digits (IEEE 754, 5.12.2).
+    never a float32, one in 2^29 does.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         rows = np.flatnonzero((floats.astype(np.float32) == floats) & (floats != np.rint(floats)))
     if not len(rows):
         return floats
-    values = floats[rows]
-    rows = rows[_rounded(values, 9) != values]
+    rows = rows[_rounded(floats[rows], 9) != floats[rows]]
     if not len(rows):
         return floats
-    found, values = floats.copy(), floats[rows]
-    narrow, written = values.astype(np.float32), values.copy()
-    for digits in (9, 8, 7, 6):
+    found = floats.copy()
+    found[rows] = shortest_decimals(floats[rows], "float32")
+    return found
+
+
+def shortest_decimals(floats: Floats, precision: Precision) -> Floats:
+    """Return numbers that a narrower type held as the shortest decimals that name them there.
+
+    A float32 has 6 to 9 significant digits, a float16 has 3 to 5 (IEEE 754, 5.12.2). Whole numbers, 0 and what is not
+    finite stay.
+    """
+    if precision == "float64":
+        return floats
+    found = floats.copy()
+    with np.errstate(invalid="ignore"):
+        rows = np.flatnonzero(np.isfinite(floats) & (floats != np.rint(floats)))
+    values = floats[rows]
+    narrow, written = values.astype(precision), values.copy()
+    for digits in (9, 8, 7, 6) if precision == "float32" else (5, 4, 3):
         candidate = _rounded(values, digits)
-        same = candidate.astype(np.float32) == narrow
+        same = candidate.astype(precision) == narrow
         written[same] = candidate[same]
     found[rows] = written
     return found

@@ -1,0 +1,104 @@
+"""Whether a model tells two classes, several, or a number: by what its predictions and their truth are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.profile import Task
+from app.core.values.cell import Cell, is_missing
+from app.core.values.kind import decide
+from app.core.values.reading import Reading, names, numbers, spelling_of
+from app.registration.monitoring import MonitoringError, MonitoringFile
+from app.registration.roles import Roles
+from app.tables import CellTable
+
+MAX_LABELS = 50
+"""Whole numbers with more distinct values are a regression's."""
+FEW = 10
+"""Up to so many whole numbers are classes; of more, near misses are a regression's."""
+NEAR = 0.5
+"""Wrong predictions of a count are nearer to the truth than this share of the distance of two random rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDecision:
+    """A task, how its labels are spelled, and why, in words."""
+
+    task: Task
+    reading: Reading
+    reason: str
+
+
+def task_of(table: CellTable, roles: Roles, file: MonitoringFile) -> TaskDecision:
+    """Return the task that is given, else by the outputs.
+
+    Two labels are binary; texts are classes; whole numbers are classes up to MAX_LABELS of them, unless they are
+    written as decimals (4.0) without a gap that explains it, or more than FEW and mostly near misses. All other numbers
+    are a regression. Raises MonitoringError where only one class occurs and `labels` does not say which others may.
+    """
+    if roles.prediction is None:
+        if file.task not in (None, "features"):
+            raise MonitoringError(f"task: {file.task} needs predictions: name their column as columns.prediction")
+        return TaskDecision("features", Reading(), "there is no column of predictions (columns.prediction names one)")
+    prediction = _cells(table, roles.prediction)
+    truth = [] if roles.target is None else _cells(table, roles.target)
+    reading = spelling_of([*prediction, *truth])
+    if file.task is not None:
+        return TaskDecision(file.task, Reading() if file.task == "regression" else reading, "as task says")
+    labels = {name for name in names([*prediction, *truth, *file.labels], reading) if name is not None}
+    number = len(file.labels) or len(labels)
+    if number == 2:
+        return TaskDecision("binary", reading, "two labels occur")
+    reason = _classes(table, prediction, truth, labels) if not file.labels else "labels names them"
+    if not reason:
+        why = "the predictions are numbers (task: multiclass makes them classes)"
+        return TaskDecision("regression", Reading(), why)
+    if number < 2:
+        raise MonitoringError(
+            f"labels: the reference has one class only ({', '.join(sorted(labels)) or 'none'}); "
+            f'name all that the model tells, as "labels": ["{next(iter(sorted(labels)), "a")}", "..."]'
+        )
+    return TaskDecision("multiclass", reading, f"{reason} (task: regression makes them numbers)")
+
+
+def _cells(table: CellTable, name: str) -> list[Cell]:
+    cells = table.cells(name)
+    return cells.tolist() if isinstance(cells, np.ndarray) else list(cells)
+
+
+def _classes(table: CellTable, prediction: Sequence[Cell], truth: Sequence[Cell], labels: set[str]) -> str:
+    """Return why predictions are classes, in words; empty where they are numbers."""
+    if decide(prediction, typed=table.typed, decimal=table.decimal).kind == "categorical":
+        return f"the predictions are {len(labels)} texts"
+    told, _ = numbers(prediction, decimal=table.decimal)
+    actual, _ = numbers(truth, decimal=table.decimal)
+    known = np.concatenate([told, actual])
+    known = known[~np.isnan(known)]
+    if not len(known) or (known != np.rint(known)).any() or len(labels) > MAX_LABELS or _decimals(prediction):
+        return ""
+    if len(labels) > FEW and len(truth) and _near(told, actual):
+        return ""
+    return f"the predictions are {len(labels)} whole numbers"
+
+
+def _decimals(cells: Sequence[Cell]) -> bool:
+    """Return whether whole numbers are written as decimals with no gap among them that makes pandas do so."""
+    if any(is_missing(cell) or cell == "" for cell in cells):
+        return False
+    return all(isinstance(cell, float) or (isinstance(cell, str) and "." in cell) for cell in cells)
+
+
+def _near(predicted: NDArray[np.float64], actual: NDArray[np.float64]) -> bool:
+    """Return whether wrong predictions are near the truth, as those of a count are and those of classes are not."""
+    wrong = ~(np.isnan(predicted) | np.isnan(actual)) & (predicted != actual)
+    if not wrong.any():
+        return False
+    one, other = predicted[wrong], actual[wrong]
+    apart = np.abs(one[:, None] - np.unique(other)[None, :])
+    weights = np.unique(other, return_counts=True)[1]
+    by_chance = float((apart @ weights).sum() / (len(one) * weights.sum()))
+    return by_chance > 0 and float(np.abs(one - other).mean()) < NEAR * by_chance

@@ -1,0 +1,238 @@
+"""Files as tables whose cells are as they stand: CSV as text, JSON and Parquet as they type them."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from app.tables.columns import DECIMAL, TEXT
+from app.tables.csv_form import NAMES, CsvForm, form_of, odd_line, opened, undecodable
+from app.tables.errors import TableError
+
+CSV, PARQUET, JSONL = frozenset({".csv", ".tsv"}), frozenset({".parquet", ".pq"}), frozenset({".jsonl", ".ndjson"})
+ENVELOPE = frozenset({"model", "model_version", "metadata"})
+"""What an event says that is no column of its table."""
+BLOCK = 4 << 20
+"""Bytes of a CSV that are parsed at a time."""
+WHOLE = 1 << 40
+"""More rows than a table has."""
+
+_NULLABLE: dict[pa.DataType, Any] = {
+    pa.int8(): pd.Int8Dtype(), pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(), pa.uint16(): pd.UInt16Dtype(), pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(), pa.bool_(): pd.BooleanDtype(),
+}  # fmt: skip
+"""Whole numbers and truth values with gaps stay what they are: pandas' own types make floats of them."""
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class FileOptions:
+    """What somebody says of a file; None is found."""
+
+    encoding: str | None = None
+    separator: str | None = None
+    decimal: str | None = None
+
+
+FOUND = FileOptions()
+
+
+def kind_of_file(path: Path) -> str:
+    """Return a file's ending without .gz. Raises TableError where no reader has it."""
+    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    kind = plain.suffix.lower()
+    if kind not in CSV | PARQUET | JSONL or (kind in PARQUET and plain != path):
+        raise TableError(f"{path}: unknown kind of file; give .csv, .parquet or .jsonl (.csv.gz and .jsonl.gz too)")
+    return kind
+
+
+def read_table(path: Path, options: FileOptions = FOUND) -> pd.DataFrame:
+    """Return a CSV, Parquet or JSONL file as a table; of JSONL events, `features` become columns of their own.
+
+    Raises TableError; OSError where the file cannot be opened.
+    """
+    if not path.is_file():
+        kind_of_file(path)
+        raise TableError(f"{path}: no such file")
+    found = list(read_chunks(path, WHOLE, options))
+    if not found:
+        raise TableError(f"{path}: the table has no rows")
+    return found[0]
+
+
+def read_chunks(path: Path, rows: int, options: FileOptions = FOUND) -> Iterator[pd.DataFrame]:
+    """Yield a file's table, `rows` at a time, in bounded memory; nothing for one without rows.
+
+    Raises TableError; OSError where the file cannot be opened.
+    """
+    kind = kind_of_file(path)
+    try:
+        if kind in CSV:
+            yield from _csv(path, rows, options)
+        elif kind in PARQUET:
+            yield from _parquet(path, rows)
+        else:
+            yield from _jsonl(path, rows)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, EOFError) as error:
+        raise TableError(f"{path}: {_words(error)}") from None
+
+
+def form_words(path: Path, options: FileOptions = FOUND) -> str:
+    """Return what was found of a CSV's form that is not the usual, in words; empty where all is usual."""
+    if kind_of_file(path) not in CSV:
+        return ""
+    form = form_of(path, options.encoding, options.separator, options.decimal)
+    unusual = [
+        *([form.encoding.upper()] if form.encoding != "utf-8" else []),
+        *([f"separated by {NAMES.get(form.separator, repr(form.separator))}"] if form.separator != "," else []),
+        *(["decimal commas"] if form.decimal == "," else []),
+    ]
+    return f"{path}: read as {', '.join(unusual)} (--encoding, --separator and --decimal change it)" if unusual else ""
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _named(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    frame.columns = frame.columns.map(lambda name: unicodedata.normalize("NFC", str(name)))
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise TableError(f"{path}: column {twice[0]!r} stands there twice: give each column a name of its own")
+    return frame
+
+
+def _csv(path: Path, rows: int, options: FileOptions) -> Iterator[pd.DataFrame]:
+    form = form_of(path, options.encoding, options.separator, options.decimal)
+    with opened(path) as file:
+        try:
+            for frame in _parts(_csv_batches(file, form), rows):
+                frame.attrs = {TEXT: True, DECIMAL: form.decimal}
+                yield _named(frame, path)
+        except UnicodeDecodeError as error:
+            raise undecodable(path, form.encoding, error) from None
+        except pa.ArrowInvalid as error:
+            if "invalid UTF8" in str(error):
+                raise undecodable(path, form.encoding, error) from None
+            raise TableError(f"{path}: {odd_line(path, form) or _words(error)}") from None
+
+
+def _csv_batches(file: BinaryIO, form: CsvForm) -> Iterator[pa.RecordBatch]:
+    try:
+        reader = pa_csv.open_csv(
+            file,
+            read_options=pa_csv.ReadOptions(
+                column_names=list(form.names), skip_rows=form.header_lines, encoding=form.encoding, block_size=BLOCK
+            ),
+            parse_options=pa_csv.ParseOptions(delimiter=form.separator, newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(form.names, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if "Empty CSV" in str(error):
+            return
+        raise
+    yield from reader
+
+
+def _parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
+    with pq.ParquetFile(path) as file:
+        for frame in _parts(file.iter_batches(batch_size=min(rows, 64 * 1024)), rows):
+            unnamed = [name for name in frame.columns if re.fullmatch(r"__index_level_\d+__", str(name))]
+            yield _named(frame.drop(columns=unnamed), path)
+
+
+def _parts(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pd.DataFrame]:
+    """Yield batches as tables of so many rows, the last of fewer."""
+    held: list[pa.RecordBatch] = []
+    n = 0
+    for batch in batches:
+        rest = batch
+        while n + rest.num_rows >= rows:
+            held.append(rest.slice(0, rows - n))
+            yield _frame(held)
+            rest, held, n = rest.slice(rows - n), [], 0
+        if rest.num_rows:
+            held.append(rest)
+            n += rest.num_rows
+    if held:
+        yield _frame(held)
+
+
+def _frame(batches: list[pa.RecordBatch]) -> pd.DataFrame:
+    return pa.Table.from_batches(batches).to_pandas(types_mapper=_NULLABLE.get, ignore_metadata=True)
+
+
+def _jsonl(path: Path, rows: int) -> Iterator[pd.DataFrame]:
+    columns: dict[str, None] = {}
+    for lines in _numbered(path, rows):
+        found = [_row(path, number, line) for number, line in lines]
+        for row in found:
+            columns.update(dict.fromkeys(row))
+        # object columns: a gap makes no float of a whole number
+        yield _named(
+            pd.DataFrame({name: pd.Series([row.get(name) for row in found], dtype=object) for name in columns}), path
+        )
+
+
+def _numbered(path: Path, size: int) -> Iterator[list[tuple[int, bytes]]]:
+    """Yield the lines that are not empty, each with its number from 1."""
+    with opened(path) as file:
+        lines = ((number, value) for number, line in enumerate(file, 1) if (value := _line(number, line)))
+        while found := list(islice(lines, size)):
+            yield found
+
+
+def _line(number: int, line: bytes) -> bytes:
+    return (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).strip()
+
+
+def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """Return a line's row; the features of an event are columns of their own."""
+    row = json_object(path, number, line)
+    features = row.pop("features", None)
+    if isinstance(features, dict):
+        return {name: value for name, value in row.items() if name not in ENVELOPE} | features
+    return row if features is None else row | {"features": features}
+
+
+def json_object(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """Return a line's JSON object, whole numbers with every digit. NaN, as Python writes it, is taken for missing.
+
+    Raises TableError naming the line.
+    """
+    try:
+        return _OBJECT.decode(line)
+    except msgspec.ValidationError:
+        raise TableError(f"{path} line {number}: expected an object") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = _python_json(line)
+        if isinstance(found, dict):
+            return found
+        raise TableError(f"{path} line {number}: {error}") from None
+
+
+def _python_json(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def with_separator(options: FileOptions, separator: str) -> FileOptions:
+    """Return the options with a separator by its name or as it stands: `tab` is a tab."""
+    return replace(options, separator={"tab": "\t", "\\t": "\t"}.get(separator, separator))
