@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 import uuid
 from datetime import UTC, datetime
 
 import msgspec
 
 from api.cloud_events import Envelope
-from topics.events import FeedbackEvent, Name, PredictionEvent, Scalar, Timestamp, to_epoch
+from app.core.values.reading import spelled
+from topics.events import FeedbackEvent, Label, Name, PredictionEvent, Scalar, Timestamp, to_epoch
 
 EARLIEST, LATEST = 0.0, 4_102_444_800.0
-"""Timestamps from 1970 to 2100 are believed, as in the stream."""
+"""Timestamps from 1970 until before 2100 are believed, as in the stream."""
 
 
 class IncomingPrediction(msgspec.Struct, frozen=True, kw_only=True):
-    """A PredictionEvent whose id and timestamp may be left to us."""
+    """A PredictionEvent whose id and timestamp may be left to us. `prediction` is null where features alone are sent."""
 
-    prediction_id: Name | None = None
+    prediction_id: Name | int | float | None = None
     model: Name
     model_version: Name
     timestamp: Timestamp | None = None
     features: dict[str, Scalar]
-    prediction: str | float | bool
+    prediction: Label | None
     probability: float | dict[str, float] | None = None
     metadata: dict[str, Scalar] | None = None
 
     def event(self, now: datetime) -> PredictionEvent:
         """The event; what is not given is made up."""
         return PredictionEvent(
-            prediction_id=self.prediction_id or new_id(),
+            prediction_id=new_id() if self.prediction_id is None else id_of(self.prediction_id),
             model=self.model,
             model_version=self.model_version,
             timestamp=now if self.timestamp is None else self.timestamp,
@@ -41,8 +43,26 @@ class IncomingPrediction(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class IncomingFeedback(msgspec.Struct, frozen=True, kw_only=True):
+    """A FeedbackEvent whose id may be a number."""
+
+    prediction_id: Name | int | float
+    actual: Label
+    timestamp: Timestamp | None = None
+    metadata: dict[str, Scalar] | None = None
+
+    def event(self) -> FeedbackEvent:
+        """Return the event."""
+        return FeedbackEvent(
+            prediction_id=id_of(self.prediction_id),
+            actual=self.actual,
+            timestamp=self.timestamp,
+            metadata=self.metadata,
+        )
+
+
 predictions = msgspec.json.Decoder(IncomingPrediction)
-feedback = msgspec.json.Decoder(FeedbackEvent)
+feedback = msgspec.json.Decoder(IncomingFeedback)
 encode = msgspec.json.Encoder().encode
 
 
@@ -59,14 +79,14 @@ def wrong_prediction(event: IncomingPrediction) -> str:
     return wrong_timestamp(event.timestamp) or _wrong_probability(event.probability)
 
 
-def wrong_feedback(event: FeedbackEvent) -> str:
+def wrong_feedback(event: IncomingFeedback) -> str:
     """The same for feedback."""
     return wrong_timestamp(event.timestamp)
 
 
 def wrong_timestamp(timestamp: Timestamp | None) -> str:
     """Why a timestamp is not believed."""
-    if timestamp is None or EARLIEST <= to_epoch(timestamp) <= LATEST:
+    if timestamp is None or EARLIEST <= to_epoch(timestamp) < LATEST:
         return ""
     return "timestamp: must be RFC 3339 or seconds since the epoch, from 1970 to 2100 (milliseconds?)"
 
@@ -79,6 +99,11 @@ def _wrong_probability(probability: float | dict[str, float] | None) -> str:
         if not (math.isfinite(value) and 0.0 <= value <= 1.0):
             return f"probability{'.' if label else ''}{label}: must be from 0 to 1"
     return ""
+
+
+def id_of(given: str | float) -> str:
+    """Return an id in its one spelling: 7 and 7.0 are `7`, texts are Unicode NFC."""
+    return unicodedata.normalize("NFC", given) if isinstance(given, str) else spelled(given)
 
 
 def new_id() -> str:

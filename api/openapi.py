@@ -12,7 +12,7 @@ from api.bodies import MAX_ITEMS
 from api.columns import Columns, ColumnView
 from api.door.rules import needed
 from api.glance import ModelSummary
-from api.incoming import IncomingPrediction
+from api.incoming import IncomingFeedback, IncomingPrediction
 from api.predicting import PredictRequest
 from api.routes.predict import PredictAnswer
 from api.shapes import (
@@ -43,7 +43,6 @@ from api.workers import Monitored
 from app.contract.schemas import components
 from app.runtime.receiving import ReceiverRequest, ShownReceiver
 from app.runtime.silencing import SilenceRequest
-from topics.events import FeedbackEvent
 
 Document = dict[str, Any]
 
@@ -70,7 +69,7 @@ OPERATIONS: dict[tuple[str, str], Bodies] = {
     ("get", "/metrics"): Bodies("text/plain"),
     ("post", "/predict"): Bodies(PredictAnswer, PredictRequest, each=True),
     ("post", "/predictions"): Bodies(Accepted, IncomingPrediction, many=True),
-    ("post", "/feedback"): Bodies(Recorded, FeedbackEvent, many=True),
+    ("post", "/feedback"): Bodies(Recorded, IncomingFeedback, many=True),
     ("get", "/models"): Bodies(Models),
     ("get", "/models/{model}/{version}"): Bodies(ModelSummary),
     ("get", "/models/{model}/{version}/drift"): Bodies(DriftReports),

@@ -14,7 +14,8 @@ import pandas as pd
 from app.core.findings import DriftDecision
 from app.core.profile import Kind
 from app.offline import Decision, decide
-from app.registration import Columns, MonitoringFile, read_table
+from app.registration import Columns, FileOptions, MonitoringFile, read_table
+from app.tables.files import FOUND, form_words
 
 FOLDER = Path("artifacts", "drift")
 
@@ -30,6 +31,14 @@ class Check:
     checked_at: datetime
     decision: Decision | None
     warnings: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
+    """How the files are written, where that is not usual."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what there is to say of the files, and of how the reference was read."""
+        read = None if self.decision is None else self.decision.reference
+        return (*self.forms, *(() if read is None else read.notes))
 
     @property
     def verdict(self) -> Verdict:
@@ -46,7 +55,8 @@ class Check:
         return {
             "checked_at": self.checked_at, "reference": self.reference, "current": self.current,
             "verdict": self.verdict, "drifted": None if self.verdict == "no decision" else self.verdict == "drift",
-            "warnings": self.warnings, "drift": found and found.drift, "performance": found and found.performance,
+            "warnings": self.warnings, "notes": self.notes, "drift": found and found.drift,
+            "performance": found and found.performance,
         }  # fmt: skip
 
 
@@ -56,6 +66,7 @@ def check_files(
     file: MonitoringFile | None = None,
     *,
     kinds: Mapping[str, Kind] | None = None,
+    options: FileOptions = FOUND,
     now: datetime,
 ) -> Check:
     """Judge one file against another. `kinds`: the features to be judged, and no others, as the metadata has them.
@@ -68,11 +79,14 @@ def check_files(
     if absent:
         warnings = tuple(f"{path}: no such file, so nothing is decided" for path in absent)
         return Check(str(reference), str(current), now, None, warnings)
-    watched, held = MonitoringFile() if file is None else file, read_table(current)
+    watched, held = MonitoringFile() if file is None else file, read_table(current, options)
     if kinds is not None:
         watched = msgspec.structs.replace(watched, columns=_only(kinds, watched.columns, held))
-    decision = decide(read_table(reference), held, watched)
-    return Check(str(reference), str(current), now, decision, tuple(_not_judged(decision.drift, watched, current)))
+    decision = decide(read_table(reference, options), held, watched)
+    notes = tuple(filter(None, (form_words(reference, options), form_words(current, options))))
+    return Check(
+        str(reference), str(current), now, decision, tuple(_not_judged(decision.drift, watched, current)), notes
+    )
 
 
 def _not_judged(drift: DriftDecision, watched: MonitoringFile, current: Path) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from app.core.outcome import outcome_layout, outcome_pane
 from app.core.pane import Pane, merge
 from app.core.profile import Column, Profile
 from app.core.values.reading import names, numbers
-from app.registration import Columns, MonitoringFile, profile_of
+from app.registration import Columns, MonitoringFile, Reference, read_reference
 from app.registration.roles import USUAL_IDS, USUAL_TARGETS
 from app.tables import CellTable, TableError
 from app.tables.columns import SHOWN_COLUMNS, Probability
@@ -30,10 +30,14 @@ PIECE = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one table means against its reference; `performance` is None without truth in it."""
+    """What one table means against its reference; `performance` is None without truth in it.
+
+    `reference`: what was read of the reference, where it was a table.
+    """
 
     drift: DriftDecision
     performance: PerformanceDecision | None
+    reference: Reference | None = field(default=None, compare=False)
 
     @property
     def drifted(self) -> bool:
@@ -44,7 +48,8 @@ class Decision:
 
 def decide(reference: pd.DataFrame, current: pd.DataFrame, file: MonitoringFile) -> Decision:
     """Judge a table against a reference. Raises TableError or MonitoringError naming the column or key."""
-    return judge(profile_of("offline", "check", reference, file), current, file.monitoring, file.columns)
+    found = read_reference("offline", "check", reference, file)
+    return replace(judge(found.profile, current, file.monitoring, file.columns), reference=found)
 
 
 def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, columns: Columns) -> Decision:

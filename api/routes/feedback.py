@@ -24,7 +24,7 @@ async def post_feedback(request: Request, services: Serving) -> Response:
         found = decoded(envelopes, feedback, wrong_feedback, lambda event, _: event)
     else:
         found = decode_items(body, request.headers.get("content-type", ""), feedback, wrong_feedback)
-    rejected = await publish(services.producer, FEEDBACK, [event for _, event in found.accepted], found)
+    rejected = await publish(services.producer, FEEDBACK, [event.event() for _, event in found.accepted], found)
     if not rejected:
         return answer({"status": "success", "message": "Feedback recorded"})
     given = len(found.accepted) + len(found.rejected)

@@ -16,9 +16,13 @@ from app.commands.common import (
     AsJson,
     Bootstrap,
     ConfigFile,
+    DecimalMark,
+    Encoding,
     Prefix,
+    Separator,
     Trouble,
     existing,
+    file_options,
     print_json,
     print_table,
     settings_of,
@@ -50,6 +54,9 @@ def check(
     output: Output = None,
     model: Model = None,
     version: Version = None,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    decimal: DecimalMark = None,
     json_: AsJson = False,
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
@@ -75,7 +82,10 @@ def check(
     settings = settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix)
     file = read_monitoring(None if config is None else existing(config))
     kinds = None if metadata is None else kinds_of_metadata(read_metadata(existing(metadata)))
-    found = check_files(reference, current, file, kinds=kinds, now=datetime.now(UTC))
+    options = file_options(encoding, separator, decimal)
+    found = check_files(reference, current, file, kinds=kinds, options=options, now=datetime.now(UTC))
+    for note in found.notes:
+        _warn(note)
     for warning in found.warnings:
         _warn(f"warning: {warning}")
     if output is not None:

@@ -14,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from app.runtime.settings import Settings
+    from app.tables import FileOptions
 
 TROUBLE = 2
 """Exit status of a command that could not do its work."""
@@ -32,7 +33,22 @@ HistoryUrl = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 Model = Annotated[str, typer.Option(help="The model's name.")]
 Version = Annotated[str, typer.Option(help="The model's version.")]
+Encoding = Annotated[str | None, typer.Option(help="Of CSV files. [default: UTF-8, or UTF-16 by its mark]")]
+Separator = Annotated[str | None, typer.Option(help="Of CSV files: one character, or tab. [default: found]")]
+DecimalMark = Annotated[str | None, typer.Option("--decimal", help="Of CSV files: . or , [default: found]")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="monitoring.json: windows, thresholds, rules.")]
+
+
+def file_options(encoding: str | None, separator: str | None, decimal: str | None) -> FileOptions:
+    """Return what the flags say of CSV files. Raises Trouble naming the flag."""
+    from app.tables import FileOptions
+
+    separator = {"tab": "\t", "\\t": "\t"}.get(separator or "", separator)
+    if separator is not None and len(separator) != 1:
+        raise Trouble(f"--separator: must be one character, or tab, not {separator!r}")
+    if decimal not in (None, ".", ","):
+        raise Trouble(f"--decimal: must be . or , not {decimal!r}")
+    return FileOptions(encoding, separator, decimal)
 
 
 class Trouble(Exception):

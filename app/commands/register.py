@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,16 @@ from app.commands.common import (
     AsJson,
     Bootstrap,
     ConfigFile,
+    DecimalMark,
+    Encoding,
     Model,
     Prefix,
+    Separator,
     Trouble,
     Version,
     connected,
     existing,
+    file_options,
     print_json,
     print_table,
     settings_of,
@@ -36,6 +41,9 @@ def register(
     reference: Reference = None,
     config: ConfigFile = None,
     baseline: Baseline = None,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    decimal: DecimalMark = None,
     json_: AsJson = False,
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
@@ -52,6 +60,7 @@ def register(
     """
     from app.registration import read_baseline, read_monitoring, read_table
     from app.registration import register as publish
+    from app.tables.files import form_words
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
     file = read_monitoring(None if config is None else existing(config))
@@ -59,19 +68,37 @@ def register(
     path = reference or (file.reference and Path(file.reference))
     if not path:
         raise Trouble("--reference: give the file, or name it as data_drift_monitoring.reference_data_path in --config")
-    frame = read_table(existing(path))
-    profile = asyncio.run(publish(settings, model, version, frame, file, metrics))
+    options = file_options(encoding, separator, decimal)
+    frame = read_table(existing(path), options)
+    found = asyncio.run(publish(settings, model, version, frame, file, metrics))
+    profile, decisions = found.profile, found.roles.decisions
+    for note in (form_words(path, options), *found.notes):
+        if note:
+            print(note, file=sys.stderr)
     if json_:
         print_json({
             "model": model, "model_version": version, "profile_id": profile.profile_id, "task": profile.task,
             "n": profile.n, "labels": profile.labels, "baseline": profile.baseline,
             "features": {column.name: column.kind for column in profile.features},
+            "decided": {name: decision.reason for name, decision in decisions.items()},
+            "invalid": {column.name: column.invalid for column in profile.features if column.invalid},
+            "left_out": found.roles.left_out, "notes": found.notes,
         })  # fmt: skip
         return
     print(f"registered {model} version {version}: {profile.task}, {profile.n:,} rows, profile {profile.profile_id}")
     print_table(
-        ("feature", "kind", "values", "missing"),
-        [(c.name, c.kind, f"{len(c.values or c.categories):,}", f"{c.missing:,}") for c in profile.features],
+        ("feature", "kind", "values", "missing", "invalid", "because"),
+        [
+            (
+                c.name,
+                c.kind,
+                f"{len(c.values or c.categories):,}",
+                f"{c.missing:,}",
+                f"{c.invalid:,}",
+                decisions[c.name].reason,
+            )
+            for c in profile.features
+        ],
     )
     for name, value in profile.baseline.items():
         print(f"baseline {name} {value:.4f}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,15 @@ from app.commands.common import (
     AsJson,
     Bootstrap,
     ConfigFile,
+    DecimalMark,
+    Encoding,
     Model,
     Prefix,
+    Separator,
     Version,
     connected,
     existing,
+    file_options,
     is_terminal,
     print_json,
     settings_of,
@@ -29,10 +34,12 @@ from app.commands.common import (
 if TYPE_CHECKING:
     from app.core.profile import Profile
     from app.registration import Columns as FileColumns
+    from app.replay.check import Checked
     from app.replay.encode import Columns
     from app.replay.run import Progress, Sent
     from app.runtime.models_view import RegisteredModel
     from app.runtime.settings import Settings
+    from app.tables import FileOptions
 
 PLAIN_EVERY = 2.0
 """Seconds between progress lines where there is no terminal."""
@@ -61,15 +68,20 @@ def replay(
     prediction_column: PredictionColumn = None,
     probability_column: ProbabilityColumn = None,
     actual_column: ActualColumn = None,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    decimal: DecimalMark = None,
     json_: AsJson = False,
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
     """Send predictions and feedback from files.
 
-    They are merged by their event time. The model must be registered; its features are the columns sent. The
-    other columns are found by their usual names, by the monitoring.json that --config names, or by flags. Sort
-    each file by time.
+    Both files are read once before anything is sent: times out of range, ids that repeat, truth that comes too late
+    or has no prediction are named, and refused where most of it would not count. Rows are sent in the order of their
+    times, sorted where the file is not; truth without a time follows its prediction. The model must be registered;
+    its features are the columns sent, read as its reference was. The other columns are found by their usual names, by
+    the monitoring.json that --config names, or by flags.
 
     A line of JSONL is a row as in CSV, or a whole event (its features within `features`), which is sent as it is.
 
@@ -88,8 +100,10 @@ def replay(
     known = asyncio.run(registered(settings, model, version))
     flags = (prediction_column, probability_column, id_column, timestamp_column, actual_column)
     columns = _columns(known.profile, file.columns, *flags)
+    options = file_options(encoding, separator, decimal)
+    checked = _checked(known, columns, predictions, feedback, options)
     with _progress(files, quiet=json_) as progress:
-        sent = asyncio.run(_replay(settings, known, columns, predictions, feedback, rate, heartbeat, progress))
+        sent = asyncio.run(_replay(settings, known, checked, rate, heartbeat, progress))
     if json_:
         print_json({"predictions": sent.predictions, "feedback": sent.feedback, "seconds": round(sent.seconds, 3),
                     "events_per_second": round(sent.rate), "event_time": sent.event_time})  # fmt: skip
@@ -97,28 +111,54 @@ def replay(
     print(f"sent {_line(sent)}")
 
 
+def _checked(
+    known: RegisteredModel, columns: Columns, predictions: Path, feedback: Path | None, options: FileOptions
+) -> Checked:
+    """Read both files whole before anything is sent, and print what there is to say of them."""
+    from app.replay.check import check_files
+    from app.tables.files import form_words
+
+    for path in (predictions, feedback):
+        if path is not None and (words := form_words(path, options)):
+            _note(words)
+    profile, last = known.profile, time.monotonic()
+
+    def read(rows: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PLAIN_EVERY:
+            last = time.monotonic()
+            _note(f"reading: {rows:,} rows")
+
+    checked = check_files(
+        predictions, feedback, columns, (profile.model, profile.model_version), known.monitoring.windows.retention,
+        options=options, read=read,
+    )  # fmt: skip
+    for note in checked.notes:
+        _note(note)
+    return checked
+
+
+def _note(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 async def _replay(
     settings: Settings,
     known: RegisteredModel,
-    columns: Columns,
-    predictions: Path,
-    feedback: Path | None,
+    checked: Checked,
     rate: float | None,
     heartbeat: bool,
     progress: Progress,
 ) -> Sent:
-    from app.replay.encode import encode_feedback, encode_predictions
-    from app.replay.files import encoded_chunks
     from app.replay.run import close_windows
     from app.replay.run import replay as run
     from app.replay.send import Sender
+    from app.replay.sort import in_order
     from app.runtime.kafka_access import client_options
 
     model, version = known.profile.model, known.profile.model_version
-    rows = encoded_chunks(
-        predictions, lambda frame: encode_predictions(frame, columns, model, version), model=(model, version)
-    )
-    truth = iter(()) if feedback is None else encoded_chunks(feedback, lambda frame: encode_feedback(frame, columns))
+    rows = in_order(checked.predictions)
+    truth = iter(()) if checked.feedback is None else in_order(checked.feedback)
     prefix = settings.prefix
     async with Sender(client_options(settings)) as sender:
         sent = await run(sender, rows, truth, prefix=prefix, rate=rate, progress=progress)
@@ -136,11 +176,13 @@ def _columns(
 
     return Columns(
         features=tuple(column.name for column in profile.features),
-        prediction=prediction or file.prediction,
+        prediction=None if profile.task == "features" else prediction or file.prediction or "prediction",
         probability=None if profile.probability is None else probability or file.probability or "probability",
+        probabilities=file.probabilities if profile.probability is not None and probability is None else {},
         prediction_id=id_ or file.id or "prediction_id",
         timestamp=timestamp or file.timestamp or "timestamp",
         actual=actual or file.target or "actual",
+        profile=profile,
     )
 
 

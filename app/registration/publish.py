@@ -13,7 +13,7 @@ import pandas as pd
 from app.core.naming import wrong_name
 from app.core.profile import Profile
 from app.registration.monitoring import MonitoringFile
-from app.registration.profiling import profile_of
+from app.registration.profiling import Reference, read_reference
 from app.runtime.producer import Producer, RecordRefused
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
@@ -45,8 +45,8 @@ async def register(
     frame: pd.DataFrame,
     file: MonitoringFile | None = None,
     baseline: Mapping[str, float] | None = None,
-) -> Profile:
-    """Publish the profile of a reference table and its monitoring; returns when Kafka has it.
+) -> Reference:
+    """Publish the profile of a reference table and its monitoring; return what was read once Kafka has it.
 
     Registering a version again replaces it. Raises TableError, MonitoringError, RegistrationError,
     TopicError, BrokerUnavailable.
@@ -55,7 +55,8 @@ async def register(
         if wrong := wrong_name(value):
             raise RegistrationError(f"{name}: {wrong}")
     file = MonitoringFile() if file is None else file
-    profile = profile_of(model, version, frame, file, baseline)
+    reference = read_reference(model, version, frame, file, baseline)
+    profile = reference.profile
     event = ModelEvent(
         model=model,
         model_version=version,
@@ -75,7 +76,7 @@ async def register(
         await producer.send(
             DEPLOYMENTS, f"{model}/{version}".encode(), msgspec.json.encode(_deployment(event, profile))
         )
-    return profile
+    return reference
 
 
 def _deployment(event: ModelEvent, profile: Profile) -> DeploymentEvent:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import orjson
 import pandas as pd
 from numpy.typing import NDArray
 
-from topics.events import Scalar
+from app.core.profile import Column, Profile
+from app.core.values.reading import PLAIN, Reading, names
+from app.tables import CellTable
+from app.tables.json_cells import Json, class_probabilities, json_cells
+from app.tables.times import epoch_seconds
+
+LARGEST_INTEGER = 1 << 63
+"""Whole numbers beyond it are written by hand: orjson takes none of more than 64 bits."""
 
 
 class ReplayError(ValueError):
@@ -20,14 +27,35 @@ class ReplayError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which column holds what. `features` are sent under their own names."""
+    """Which column holds what, and how it is read. `features` are sent under their own names.
+
+    `prediction` None: features alone. `probabilities`: each class's column, where there is one a class. `profile`: the
+    model version whose columns they are; without one cells are sent as they stand. `ids`: how ids are spelled. `unit`:
+    the seconds of a number in `timestamp`. `known`: columns that the file has somewhere, so that a chunk without one
+    has no value of it.
+    """
 
     features: tuple[str, ...]
-    prediction: str = "prediction"
+    prediction: str | None = "prediction"
     probability: str | None = "probability"
+    probabilities: Mapping[str, str] = field(default_factory=dict)
     prediction_id: str = "prediction_id"
     timestamp: str = "timestamp"
     actual: str = "actual"
+    profile: Profile | None = None
+    ids: Reading = PLAIN
+    unit: float = 1.0
+    known: Collection[str] = ()
+
+    def profiled(self, name: str) -> Column | None:
+        """Return a feature's column of the profile."""
+        columns = () if self.profile is None else self.profile.features
+        return next((column for column in columns if column.name == name), None)
+
+    @property
+    def outputs(self) -> Column | None:
+        """Return the profile's column of predictions."""
+        return None if self.profile is None else self.profile.prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,109 +78,94 @@ class Encoded:
 
 
 def encode_predictions(frame: pd.DataFrame, columns: Columns, model: str, version: str) -> Encoded:
-    """One `PredictionEvent` a row. Raises ReplayError naming the column that is absent or unusable."""
-    ids = _ids(frame, columns.prediction_id)
-    times = epoch_seconds(column_of(frame, columns.timestamp))
-    if not np.isfinite(times).all():
-        raise ReplayError(f"column {columns.timestamp!r} has empty timestamps; every prediction needs one")
-    predictions = json_values(column_of(frame, columns.prediction))
-    features = [json_values(column_of(frame, name)) for name in columns.features]
-    probabilities: Sequence[Scalar] = [None] * len(ids)
-    if columns.probability is not None:
-        probabilities = json_values(column_of(frame, columns.probability))
-    names, dumps = columns.features, orjson.dumps
+    """Return one `PredictionEvent` a row. Raises ReplayError naming the column that is absent or unusable."""
+    table = CellTable(frame)
+    ids = _ids(table, columns)
+    times = _times(table, columns)
+    if np.isnan(times).any():
+        row = int(np.flatnonzero(np.isnan(times))[0]) + 1
+        raise ReplayError(f"column {columns.timestamp!r} has empty timestamps (row {row}); every prediction needs one")
+    features = [_cells(table, name, columns, columns.profiled(name)) for name in columns.features]
+    nothing: Sequence[Json] = [None] * len(ids)
+    told = nothing if columns.prediction is None else _cells(table, columns.prediction, columns, columns.outputs)
+    probabilities = _probabilities(table, columns) or nothing
+    envelope = {"model": model, "model_version": version}
     values = [
-        dumps({
-            "prediction_id": id_, "model": model, "model_version": version, "timestamp": time,
-            "features": dict(zip(names, row, strict=True)), "prediction": prediction, "probability": probability,
+        _dumps({
+            "prediction_id": id_, **envelope, "timestamp": time,
+            "features": dict(zip(columns.features, row, strict=True)), "prediction": one, "probability": probability,
         })
-        for id_, time, prediction, probability, row in zip(
-            ids, times.tolist(), predictions, probabilities, _rows(features, len(ids)), strict=True
+        for id_, time, one, probability, row in zip(
+            ids, times.tolist(), told, probabilities, _rows(features, len(ids)), strict=True
         )
     ]  # fmt: skip
     return Encoded(times, [id_.encode() for id_ in ids], values)
 
 
 def encode_feedback(frame: pd.DataFrame, columns: Columns) -> Encoded:
-    """One `FeedbackEvent` a row that has a truth; the timestamp column may be absent."""
-    frame = frame[column_of(frame, columns.actual).notna()]
-    ids = _ids(frame, columns.prediction_id)
-    times = np.full(len(ids), np.inf)
-    if columns.timestamp in frame.columns:
-        times = epoch_seconds(frame[columns.timestamp])
-    stamps = [time if math.isfinite(time) else None for time in times.tolist()]
+    """Return one `FeedbackEvent` a row that has a truth; the timestamp column may be absent."""
+    table = CellTable(frame)
+    actual = _cells(table, columns.actual, columns, columns.outputs)
+    kept = [i for i, truth in enumerate(actual) if truth is not None and truth != ""]
+    all_ids = _ids(table, columns, kept)
+    all_times = _times(table, columns) if columns.timestamp in table else np.full(len(table), np.nan)
+    times = all_times[kept]
     values = [
-        orjson.dumps({"prediction_id": id_, "actual": actual, "timestamp": time})
-        for id_, actual, time in zip(ids, json_values(frame[columns.actual]), stamps, strict=True)
+        _dumps({"prediction_id": all_ids[i], "actual": actual[i], "timestamp": None if math.isnan(time) else time})
+        for i, time in zip(kept, times.tolist(), strict=True)
     ]
-    return Encoded(np.where(np.isfinite(times), times, np.inf), [id_.encode() for id_ in ids], values)
+    return Encoded(np.where(np.isnan(times), np.inf, times), [all_ids[i].encode() for i in kept], values)
 
 
-def json_values(series: pd.Series) -> list[Scalar]:
-    """A column as JSON scalars: missing (NaN too) as None, infinities by their names in events."""
-    if isinstance(series.dtype, pd.CategoricalDtype):
-        names = np.array([*json_values(pd.Series(series.cat.categories)), None], dtype=object)
-        taken: list[Scalar] = names[series.cat.codes.to_numpy()].tolist()
-        return taken
-    if series.dtype.kind in "biu" and isinstance(series.dtype, np.dtype):
-        plain: list[Scalar] = series.to_numpy().tolist()
-        return plain
-    if series.dtype.kind == "f" and isinstance(series.dtype, np.dtype):
-        floats = series.to_numpy(dtype=np.float64)
-        values: list[Scalar] = floats.tolist()
-        for i in np.flatnonzero(~np.isfinite(floats)).tolist():
-            values[i] = _non_finite(floats[i])
-        return values
-    missing = series.isna().to_numpy()
-    return [None if gone else _scalar(v) for v, gone in zip(series.tolist(), missing.tolist(), strict=True)]
-
-
-def epoch_seconds(series: pd.Series) -> NDArray[np.float64]:
-    """Timestamps as seconds since the epoch (NaN where empty): numbers as they are, text as RFC 3339.
-
-    Times without a zone are read as UTC.
-    """
-    if series.dtype.kind in "iuf":
-        numbers: NDArray[np.float64] = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        return numbers
-    try:
-        moments = pd.to_datetime(series, utc=True, format=None if series.dtype.kind == "M" else "ISO8601")
-    except (ValueError, TypeError) as error:
-        raise ReplayError(f"column {series.name!r} is no timestamp (RFC 3339 or epoch seconds): {error}") from None
-    micros = moments.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
-    return np.where(np.isnat(micros), np.nan, micros.astype(np.int64) / 1e6)
-
-
-def column_of(frame: pd.DataFrame, name: str) -> pd.Series:
-    """One column. Raises ReplayError naming it where it is absent."""
-    if name not in frame.columns:
-        known = ", ".join(map(str, frame.columns[:30]))
+def _cells(table: CellTable, name: str, columns: Columns, column: Column | None) -> Sequence[Json]:
+    if name not in table:
+        if name in columns.known:
+            return [None] * len(table)
+        known = ", ".join(map(str, table.frame.columns[:30]))
         raise ReplayError(f"no column {name!r}; the file has: {known}")
-    return frame[name]
+    return json_cells(table.cells(name), column, table.decimal)
 
 
-def _ids(frame: pd.DataFrame, name: str) -> list[str]:
-    column = column_of(frame, name)
-    if column.isna().any():
-        raise ReplayError(f"column {name!r} has empty ids; every row needs its prediction_id")
-    return [v if isinstance(v, str) else str(v) for v in json_values(column)]
-
-
-def _rows(features: Sequence[Sequence[Scalar]], n: int) -> Sequence[tuple[Scalar, ...]]:
-    return list(zip(*features, strict=True)) if features else [()] * n
-
-
-def _non_finite(value: float) -> Scalar:
-    if math.isnan(value):
+def _probabilities(table: CellTable, columns: Columns) -> Sequence[object] | None:
+    if columns.probabilities:
+        return class_probabilities(table, columns.probabilities)
+    if columns.probability is None:
         return None
-    return "Infinity" if value > 0 else "-Infinity"
+    if columns.probability not in table:
+        return _cells(table, columns.probability, columns, None)
+    return table.probabilities(columns.probability)
 
 
-def _scalar(value: object) -> Scalar:
-    if isinstance(value, float) and not math.isfinite(value):
-        return _non_finite(value)
-    if isinstance(value, (str, float, bool, int)):
-        return value
-    if isinstance(value, np.generic):
-        return _scalar(value.item())
-    return str(value)
+def _ids(table: CellTable, columns: Columns, rows: Sequence[int] | None = None) -> list[str]:
+    """Return ids, each in the column's one spelling. Raises ReplayError where one is empty, of those rows."""
+    if columns.prediction_id not in table:
+        _cells(table, columns.prediction_id, columns, None)
+    cells = table.cells(columns.prediction_id) if columns.prediction_id in table else [None] * len(table)
+    found = names(cells.tolist() if isinstance(cells, np.ndarray) else cells, columns.ids)
+    empty = next((i for i in (range(len(found)) if rows is None else rows) if found[i] is None), None)
+    if empty is not None:
+        raise ReplayError(
+            f"column {columns.prediction_id!r} has empty ids (row {empty + 1}); every row needs its prediction_id"
+        )
+    return [id_ or "" for id_ in found]
+
+
+def _times(table: CellTable, columns: Columns) -> NDArray[np.float64]:
+    name = columns.timestamp
+    if name not in table:
+        _cells(table, name, columns, None)
+        return np.full(len(table), np.nan)
+    return epoch_seconds(table, name) * columns.unit
+
+
+def _dumps(event: dict[str, object]) -> bytes:
+    try:
+        return orjson.dumps(event)
+    except TypeError:  # a whole number of more than 64 bits
+        import json
+
+        return json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _rows(features: Sequence[Sequence[Json]], n: int) -> Sequence[tuple[Json, ...]]:
+    return list(zip(*features, strict=True)) if features else [()] * n

@@ -8,19 +8,17 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import orjson
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from app.replay.encode import Encoded, ReplayError
+from app.tables import FileOptions, TableError, read_chunks
+from app.tables.csv_form import opened
+from app.tables.files import FOUND, JSONL, json_object, kind_of_file
 from topics.events import Name, Timestamp, to_epoch
 
 CHUNK = 2_000
 """Rows encoded at a time."""
-JSONL = frozenset({".jsonl", ".ndjson"})
-CSV = frozenset({".csv"})
-PARQUET = frozenset({".parquet", ".pq"})
 
 Encode = Callable[[pd.DataFrame], Encoded]
 
@@ -42,23 +40,21 @@ class _Said(msgspec.Struct):
 
 
 def encoded_chunks(
-    path: Path, encode: Encode, chunk: int = CHUNK, *, model: tuple[str, str] | None = None
+    path: Path,
+    encode: Encode,
+    chunk: int = CHUNK,
+    *,
+    model: tuple[str, str] | None = None,
+    options: FileOptions = FOUND,
 ) -> Iterator[Encoded]:
-    """The file's events, `chunk` at a time, in file order.
+    """Yield the file's events, `chunk` at a time, in file order.
 
     JSONL may hold events, which are sent as they are, or rows; the first line tells which. `model`: the model and
     version whose predictions they are, None for feedback. Raises ReplayError, OSError.
     """
-    suffix = path.suffix.lower()
-    if suffix in JSONL:
-        if _has_events(path, model):
-            return _events(path, chunk, model)
-        return _encoded(path, _json_rows(path, chunk), encode)
-    if suffix in CSV:
-        return _encoded(path, _csv(path, chunk), encode)
-    if suffix in PARQUET:
-        return _encoded(path, _parquet(path, chunk), encode)
-    raise ReplayError(f"{path}: unknown kind of file; give .csv, .parquet or .jsonl (a row or an event a line)")
+    if holds_events(path, model):
+        return _events(path, chunk, model)
+    return _encoded(path, frames(path, chunk, model, options), encode)
 
 
 def frame_chunks(frame: pd.DataFrame, encode: Encode, chunk: int = CHUNK) -> Iterator[Encoded]:
@@ -67,36 +63,50 @@ def frame_chunks(frame: pd.DataFrame, encode: Encode, chunk: int = CHUNK) -> Ite
         yield encode(frame.iloc[start : start + chunk])
 
 
+def frames(
+    path: Path, chunk: int = CHUNK, model: tuple[str, str] | None = None, options: FileOptions = FOUND
+) -> Iterator[pd.DataFrame]:
+    """Yield a file's rows as tables. Raises ReplayError, also where an event stands among rows of predictions."""
+    kind_of(path)
+    try:
+        yield from read_chunks(path, chunk, options, events=model is None)
+    except TableError as error:
+        raise ReplayError(str(error)) from None
+
+
+def kind_of(path: Path) -> str:
+    """Return a file's ending. Raises ReplayError where no reader has it."""
+    try:
+        return kind_of_file(path)
+    except TableError as error:
+        raise ReplayError(f"{error}: a row, or an event, a line") from None
+
+
 def rows_in(path: Path) -> int | None:
     """How many rows the file has, where that can be told without reading it."""
-    if path.suffix.lower() not in PARQUET:
+    if path.suffix.lower() not in (".parquet", ".pq"):
         return None
     rows: int = pq.read_metadata(path).num_rows
     return rows
 
 
-def _encoded(path: Path, frames: Iterator[pd.DataFrame], encode: Encode) -> Iterator[Encoded]:
-    try:
-        for frame in frames:
-            yield encode(frame)
-    except (ReplayError, pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ReplayError(f"{path}: {error}") from None
+def _encoded(path: Path, tables: Iterator[pd.DataFrame], encode: Encode) -> Iterator[Encoded]:
+    rows = 0
+    for table in tables:
+        try:
+            found = encode(table)
+        except (ReplayError, TableError) as error:
+            where = f" (in rows {rows + 1:,} to {rows + len(table):,})" if rows else ""
+            raise ReplayError(f"{path}: {error}{where}") from None
+        rows += len(table)
+        yield found
 
 
-def _csv(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
-    with pd.read_csv(path, chunksize=chunk) as frames:
-        yield from frames
-
-
-def _parquet(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=chunk):
-            yield batch.to_pandas()
-
-
-def _has_events(path: Path, model: tuple[str, str] | None) -> bool:
-    """Whether the first line is an event: predictions then have their `features` within, feedback its own names."""
-    with path.open("rb") as file:
+def holds_events(path: Path, model: tuple[str, str] | None) -> bool:
+    """Return whether a file holds events: predictions then have their `features` within, feedback its own names."""
+    if kind_of(path) not in JSONL:
+        return False
+    with opened(path) as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 row = _row(path, number, line)
@@ -106,32 +116,17 @@ def _has_events(path: Path, model: tuple[str, str] | None) -> bool:
 
 def _row(path: Path, number: int, line: bytes) -> dict[str, object]:
     try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise ReplayError(f"{path} line {number}: {error}") from None
-    if not isinstance(row, dict):
-        raise ReplayError(f"{path} line {number}: expected an object: a row, or an event")
-    return row
+        return json_object(path, number, line.removeprefix(b"\xef\xbb\xbf"))
+    except TableError as error:
+        raise ReplayError(f"{error}: a row, or an event") from None
 
 
 def _numbered(path: Path, chunk: int) -> Iterator[list[tuple[int, bytes]]]:
     """The lines that are not empty, each with its number from 1."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         lines = ((number, value) for number, line in enumerate(file, 1) if (value := line.strip()))
         while found := list(islice(lines, chunk)):
             yield found
-
-
-def _json_rows(path: Path, chunk: int) -> Iterator[pd.DataFrame]:
-    """Tables of all columns seen so far: a row may leave out what it has no value for."""
-    columns: dict[str, None] = {}
-    for lines in _numbered(path, chunk):
-        rows = [_row(path, *line) for line in lines]
-        for (number, _), row in zip(lines, rows, strict=True):
-            if "features" in row:
-                raise ReplayError(f"{path} line {number}: an event, but the first line is a row without `features`")
-            columns.update(dict.fromkeys(row))
-        yield pd.DataFrame.from_records(rows).reindex(columns=list(columns))
 
 
 def _events(path: Path, chunk: int, model: tuple[str, str] | None) -> Iterator[Encoded]:

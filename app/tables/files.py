@@ -6,7 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -73,8 +73,10 @@ def read_table(path: Path, options: FileOptions = FOUND) -> pd.DataFrame:
     return found[0]
 
 
-def read_chunks(path: Path, rows: int, options: FileOptions = FOUND) -> Iterator[pd.DataFrame]:
+def read_chunks(path: Path, rows: int, options: FileOptions = FOUND, *, events: bool = True) -> Iterator[pd.DataFrame]:
     """Yield a file's table, `rows` at a time, in bounded memory; nothing for one without rows.
+
+    `events`: whether a line of JSONL may be an event.
 
     Raises TableError; OSError where the file cannot be opened.
     """
@@ -85,7 +87,7 @@ def read_chunks(path: Path, rows: int, options: FileOptions = FOUND) -> Iterator
         elif kind in PARQUET:
             yield from _parquet(path, rows)
         else:
-            yield from _jsonl(path, rows)
+            yield from _jsonl(path, rows, events=events)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, EOFError) as error:
         raise TableError(f"{path}: {_words(error)}") from None
 
@@ -177,10 +179,10 @@ def _frame(batches: list[pa.RecordBatch]) -> pd.DataFrame:
     return pa.Table.from_batches(batches).to_pandas(types_mapper=_NULLABLE.get, ignore_metadata=True)
 
 
-def _jsonl(path: Path, rows: int) -> Iterator[pd.DataFrame]:
+def _jsonl(path: Path, rows: int, *, events: bool) -> Iterator[pd.DataFrame]:
     columns: dict[str, None] = {}
     for lines in _numbered(path, rows):
-        found = [_row(path, number, line) for number, line in lines]
+        found = [_row(path, number, line, events=events) for number, line in lines]
         for row in found:
             columns.update(dict.fromkeys(row))
         # object columns: a gap makes no float of a whole number
@@ -201,9 +203,11 @@ def _line(number: int, line: bytes) -> bytes:
     return (line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line).strip()
 
 
-def _row(path: Path, number: int, line: bytes) -> dict[str, Any]:
+def _row(path: Path, number: int, line: bytes, *, events: bool) -> dict[str, Any]:
     """Return a line's row; the features of an event are columns of their own."""
     row = json_object(path, number, line)
+    if "features" in row and not events:
+        raise TableError(f"{path} line {number}: an event, but the first line is a row without `features`")
     features = row.pop("features", None)
     if isinstance(features, dict):
         return {name: value for name, value in row.items() if name not in ENVELOPE} | features
@@ -231,8 +235,3 @@ def _python_json(line: bytes) -> object:
         return json.loads(line)
     except (ValueError, RecursionError):
         return None
-
-
-def with_separator(options: FileOptions, separator: str) -> FileOptions:
-    """Return the options with a separator by its name or as it stands: `tab` is a tab."""
-    return replace(options, separator={"tab": "\t", "\\t": "\t"}.get(separator, separator))

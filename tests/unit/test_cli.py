@@ -246,10 +246,10 @@ def test_trouble_is_one_line_on_standard_error_and_exit_status_2(arguments: list
 
 def test_a_wrong_table_names_the_file_and_the_column(tables: tuple[Path, Path, Path], tmp_path: Path) -> None:
     broken = tmp_path / "broken.csv"
-    broken.write_text("age,town\n1,Oulu\n")
+    broken.write_text("age,town,probability,prediction\n1,Oulu,7,1\n2,Oulu,7,0\n")
     answer = driftline("check", "--reference", str(broken), "--current", str(tables[1]))
     assert answer.returncode == 2
-    assert "prediction" in answer.stderr
+    assert "column 'probability' has values outside 0 to 1" in answer.stderr
 
 
 def test_a_service_with_a_wrong_setting_tells_its_supervisor_not_to_try_again() -> None:

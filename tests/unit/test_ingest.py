@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ def wrong_fields(event: Event) -> set[str]:
         "model_version": is_name(version) and number_of(str(event.get("model")), str(version)) is not None,
         "timestamp": is_time(event.get("timestamp")),
         "features": are_scalars(event.get("features")),
-        "prediction": isinstance(event.get("prediction"), (str, int, float, bool)),
+        "prediction": isinstance(event.get("prediction"), (str, int, float, bool, NoneType)),
         "probability": is_probability(event.get("probability"), version, event.get("prediction")),
         "metadata": event.get("metadata") is None or are_scalars(event["metadata"]),
     }
@@ -151,7 +152,7 @@ def test_the_predictions_that_are_sound_are_kept_and_the_others_say_which_field_
         if of_model:
             expected = [[event["features"].get(name) for event in of_model] for name in names]
             assert [plain(column) for column in batch.columns[number][: len(names)]] == expected
-            assert plain(batch.columns[number][len(names)]) == [event["prediction"] for event in of_model]
+            assert plain(batch.columns[number][len(names)]) == [event.get("prediction") for event in of_model]
         unknown = [
             (i, name)
             for i, event in enumerate(sound)

@@ -38,7 +38,7 @@ def profile_of(n: int = 4000, seed: int = 1, curve: float = 1.0) -> Profile:
 def test_arrays_are_numeric_and_sequences_categorical() -> None:
     profile = build_profile(
         "m", "1", "binary",
-        {"age": np.array([1.0, np.nan]), "city": ["a", None], "flag": [True, False]},  # type: ignore[list-item]
+        {"age": np.array([1.0, np.nan]), "city": ["a", None], "flag": [True, False]},
         np.array([0.0, 1.0]),
     )  # fmt: skip
     assert [(c.name, c.kind, c.missing) for c in profile.features] == [

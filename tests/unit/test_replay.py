@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.counting import NON_FINITE
+from app.registration import profile_of
 from app.replay.encode import Columns, Encoded, ReplayError, encode_feedback, encode_predictions
 from app.replay.files import encoded_chunks, frame_chunks
 from app.replay.merge import merged
@@ -93,11 +94,12 @@ def test_rows_without_truth_send_no_feedback_and_times_may_be_absent() -> None:
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_file_gives_the_same_events_as_the_table_whatever_the_chunk(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"people.{suffix}"
-    frame = people()
+    frame, profile = people(), profile_of("m", "1", people())
+    columns = replace(COLUMNS, profile=profile)
     frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
-    whole = encode_predictions(frame, COLUMNS, "m", "1").values
+    whole = encode_predictions(frame, columns, "m", "1").values
     for chunk in (1, 3, 100):
-        parts = encoded_chunks(path, lambda f: encode_predictions(f, COLUMNS, "m", "1"), chunk)
+        parts = encoded_chunks(path, lambda f: encode_predictions(f, columns, "m", "1"), chunk)
         assert [json.loads(v) for part in parts for v in part.values] == [json.loads(v) for v in whole]
 
 
