@@ -18,7 +18,10 @@ EARLIEST, LATEST = 0.0, 4_102_444_800.0
 
 
 class IncomingPrediction(msgspec.Struct, frozen=True, kw_only=True):
-    """A PredictionEvent whose id and timestamp may be left to us. `prediction` is null where features alone are sent."""
+    """A PredictionEvent whose id and timestamp may be left to us.
+
+    `prediction` is null where features alone are sent.
+    """
 
     prediction_id: Name | int | float | None = None
     model: Name

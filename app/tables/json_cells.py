@@ -16,7 +16,7 @@ from app.tables.columns import Cells, CellTable, Floats, Probability
 
 Json = str | int | float | bool | None
 
-_WHOLE = re.compile(r"-?[0-9]+")
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
 
 
 def json_cells(cells: Cells, column: Column | None = None, decimal: str = ".") -> list[Json]:

@@ -25,7 +25,7 @@ def half(kind: str, data: object, number: str = "a", arrived: float = 0.0, model
     return Half.of(envelope, model, "3", arrived)
 
 
-def found(request: object, response: object) -> list[tuple[str | None, dict[str, Any], Any, Any]]:
+def found(request: object, response: object) -> list[tuple[Any, dict[str, Any], Any, Any]]:
     made = predictions_of(Pair(half(REQUEST, request), half(RESPONSE, response)), lambda *_: ORDER)
     return [(one.prediction_id, dict(one.features), one.prediction, one.probability) for one in made]
 

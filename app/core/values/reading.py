@@ -27,6 +27,8 @@ MISSING_NUMBERS = ("", "nan", "na", "n/a", "null", "none")
 MISSING_CATEGORIES = ("",)
 """Texts that are a missing category. Every other text is a category: NA is Namibia."""
 
+LARGEST_EXACT_POWER = 22
+"""10 to this power is a double, so that one multiplication or division by it is rounded once."""
 MOST_BITS = 10_000
 """Of a whole number that is spelled in decimal digits."""
 
@@ -161,7 +163,7 @@ def as_written(floats: Floats) -> Floats:
 def shortest_decimals(floats: Floats, precision: Precision) -> Floats:
     """Return numbers that a narrower type held as the shortest decimals that name them there.
 
-    A float32 has 6 to 9 significant digits, a float16 has 3 to 5 (IEEE 754, 5.12.2). Whole numbers, 0 and what is not
+    Nine significant digits name every float32, five every float16 (IEEE 754, 5.12.2). Whole numbers and what is not
     finite stay.
     """
     if precision == "float64":
@@ -171,7 +173,7 @@ def shortest_decimals(floats: Floats, precision: Precision) -> Floats:
         rows = np.flatnonzero(np.isfinite(floats) & (floats != np.rint(floats)))
     values = floats[rows]
     narrow, written = values.astype(precision), values.copy()
-    for digits in (9, 8, 7, 6) if precision == "float32" else (5, 4, 3):
+    for digits in range(9 if precision == "float32" else 5, 0, -1):
         candidate = _rounded(values, digits)
         same = candidate.astype(precision) == narrow
         written[same] = candidate[same]
@@ -180,10 +182,12 @@ def shortest_decimals(floats: Floats, precision: Precision) -> Floats:
 
 
 def _rounded(values: Floats, digits: int) -> Floats:
-    """Round finite values that are not 0 to so many significant digits."""
+    """Round finite values, none of them 0, to so many significant digits: to the doubles that such decimals are."""
     exponent = digits - 1 - np.floor(np.log10(np.abs(values)))
-    scale = 10.0 ** np.abs(exponent)
+    scale = 10.0 ** np.minimum(np.abs(exponent), LARGEST_EXACT_POWER)
     found: Floats = np.where(exponent >= 0, np.rint(values * scale) / scale, np.rint(values / scale) * scale)
+    for row in np.flatnonzero(np.abs(exponent) > LARGEST_EXACT_POWER).tolist():
+        found[row] = float(f"{values[row]:.{digits - 1}e}")
     return found
 
 
