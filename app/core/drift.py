@@ -155,7 +155,9 @@ def _unseen_counts(rows: int, names: Mapping[str, int]) -> Integers:
     """
     kept = [count for name, count in names.items() if count > 0 and (name != OTHER or len(names) < MAX_NAMES)]
     rest = rows - sum(kept)
-    return np.array([*kept, *[1] * rest] if rest >= 0 else [1] * rows, np.int64)
+    if rest < 0:
+        return np.ones(rows, np.int64)
+    return np.concatenate([np.array(kept, np.int64), np.ones(rest, np.int64)])
 
 
 @dataclass(frozen=True, slots=True)
