@@ -1,9 +1,10 @@
 """How often the decision is wrong on data that never drifts, and how soon it is right on data that does.
 
-Rows are drawn from a population that does not change (census people; made-up columns), reference and windows alike,
-and go through the real decision (`app.core.decision`) as panes; rolling windows (60 panes, rolling by one) also through
-the real rules and the alert's lifecycle. Each reference is one of ten, since the luck of one reference stays with all
-of its windows. Then shifts are planted. Beside Driftline's decision stand, on the same statistics:
+Rows are drawn from a population that does not change (census people; made-up columns; columns of 200 to 2,000
+categories), reference and windows alike, and go through the real decision (`app.core.decision`) as panes; rolling
+windows (60 panes, rolling by one) also through the real rules and the alert's lifecycle. Each reference is one of
+several, since the luck of one reference stays with all of its windows. Then shifts are planted. Beside Driftline's
+decision stand, on the same statistics:
 
 plain     any feature with p < 0.05, no correction, no effect size
 chunks    thresholds from the reference's own chunks, mean + 3 standard deviations of each feature's statistic, as
@@ -42,7 +43,9 @@ from benchmarks.populations import (
     Watched,
     census_people,
     compiled,
+    enlarged,
     made_up,
+    many_categories,
     mislabelled,
     moved,
     remixed,
@@ -55,13 +58,15 @@ from topics.events import AnyReport, DriftReport, PerformanceReport
 R = TypeVar("R")
 
 SIZES = (500, 2_000, 10_000, 50_000)
-POPULATIONS = {"census": 0.4, "15": 0.4, "100": 0.2}
+POPULATIONS = {"census": 0.4, "15": 0.4, "100": 0.2, "many": 0.2}
 """Each population's share of the evaluations at each window size."""
 REFERENCES = 5
 REFERENCE_ROWS = 5_000
 CHUNKS = 30
 PLAIN = 0.05
 SHIFTS: dict[str, tuple[str, Shift]] = {
+    "flat, largest +20 points": ("flat1000", enlarged("flat1000", 0.2)),
+    "Zipf, largest +20 points": ("zipf1000", enlarged("zipf1000", 0.2)),
     "mean +0.1 sd": ("x0", moved("x0", 0.1)),
     "mean +0.25 sd": ("x0", moved("x0", 0.25)),
     "mean +0.5 sd": ("x0", moved("x0", 0.5)),
@@ -76,7 +81,8 @@ SHIFTS: dict[str, tuple[str, Shift]] = {
     "labels 5 %": ("", mislabelled(0.05)),
     "labels 10 %": ("", mislabelled(0.1)),
 }
-"""Which feature of the made-up 15 changes (x0 is normal, x8 has five categories; labels: none), and how."""
+"""Which feature changes, and how: of the made-up 15 (x0 is normal, x8 has five categories; labels: none), or the only
+one of a population of that name with 1,000 categories."""
 SHIFT_SIZES = (500, 2_000, 10_000)
 CHANGE, LATER = 20, 70
 """Rolling windows before a shift begins, and after."""
@@ -84,7 +90,13 @@ CHANGE, LATER = 20, 70
 
 @cache
 def _population(name: str) -> Population:
-    return census_people() if name == "census" else made_up(int(name))
+    if name == "census":
+        return census_people()
+    if name == "many":
+        return many_categories("200 to 2,000 categories, 6 features")
+    if name.isdigit():
+        return made_up(int(name))
+    return many_categories(name, [(name[:4], int(name[4:]))])
 
 
 class Judge:
@@ -181,13 +193,14 @@ def shifted(task: tuple[str, int, int, int]) -> Shifted:
     words, n, streams, windows = task
     rng = np.random.default_rng([n, *words.encode()])
     feature, shift = SHIFTS[words]
+    population = _population(feature if feature.startswith(("flat", "zipf")) else "15")
     rules = ("feature", "plain", "chunks") if feature else ("performance", "plain performance", "chunks performance")
     found: Counter[str] = Counter()
     before: Counter[str] = Counter()
     delays: dict[str, list[int | None]] = {rule: [] for rule in rules}
     for _ in range(streams):
-        judge = Judge(watched(_population("15"), REFERENCE_ROWS, rng), n, rng)
-        later = compiled(shift(_population("15"), rng), judge.watching.layout.profile)
+        judge = Judge(watched(population, REFERENCE_ROWS, rng), n, rng)
+        later = compiled(shift(population, rng), judge.watching.layout.profile)
         for window in independent(later, n, windows // streams, rng):
             said = judge.says(*judge.decide(window), feature)
             found.update(rule for rule in (*rules, "windows") if said[rule])
@@ -222,10 +235,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     calm = [
         (name, seed, n, max(4, round(evaluations * share / references)))
         for n in sorted(sizes, reverse=True) for name, share in POPULATIONS.items() for seed in range(references)
+        if name in options.populations
     ]  # fmt: skip
     planted = [
         (words, n, 2 if options.quick else options.streams, 10 if options.quick else options.windows)
-        for words in (("mean +1 sd", "labels 10 %") if options.quick else SHIFTS)
+        for words in (("mean +1 sd", "labels 10 %") if options.quick else options.shifts)
         for n in ((500,) if options.quick else SHIFT_SIZES)
     ]
     known = _Known([], []) if options.load is None else msgspec.json.decode(options.load.read_bytes(), type=_Known)
@@ -274,6 +288,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--evaluations", type=int, default=10_000, help="windows without drift at each window size (%(default)s)")
     add("--sizes", type=int, nargs="+", default=SIZES, help="rows of a window")
+    add("--populations", nargs="*", default=list(POPULATIONS), choices=POPULATIONS, help="those that never drift")
+    add("--shifts", nargs="*", default=list(SHIFTS), choices=SHIFTS, help="those that are planted")
     add("--streams", type=int, default=6, help="references of each planted shift at each size (%(default)s)")
     add("--windows", type=int, default=120, help="shifted windows of each planted shift at each size (%(default)s)")
     add("--jobs", type=int, default=2, help="processes (%(default)s)")

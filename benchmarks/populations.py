@@ -1,4 +1,4 @@
-"""Rows that never drift, and the same rows with a planted shift: census people and made-up columns.
+"""Rows that never drift, and the same rows with a planted shift: census people, made-up columns, many categories.
 
 A population is a finite list of rows. Reference and windows are drawn from it with replacement, so both come from
 exactly the same distribution, columns together, with ties and missing values as they are in the rows.
@@ -6,7 +6,8 @@ exactly the same distribution, columns together, with ties and missing values as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter as Counts
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -92,12 +93,31 @@ def _category(hidden: Floats, kinds: int, rng: np.random.Generator) -> list[str 
     return [f"c{order[code]}" for code in np.searchsorted(edges, hidden)]
 
 
+MANY = (("flat", 200), ("flat", 1_000), ("flat", 2_000), ("zipf", 200), ("zipf", 1_000), ("zipf", 2_000))
+"""How the columns of many categories are distributed, and over how many."""
+ZIPF = 1.1
+"""Shares fall as 1/rank to this."""
+
+
+def many_categories(name: str, columns: Sequence[tuple[str, int]] = MANY, seed: int = 3) -> Population:
+    """Columns of many categories, independent of each other and of the model's outputs."""
+    rng = np.random.default_rng(seed)
+    made: dict[str, Column] = {}
+    for law, kinds in columns:
+        shares = 1.0 / np.arange(1, kinds + 1) ** (ZIPF if law == "zipf" else 0.0)
+        made[f"{law}{kinds}"] = [f"c{code}" for code in rng.choice(kinds, ROWS, p=shares / shares.sum()).tolist()]
+    probability = rng.random(ROWS)
+    actual = (rng.random(ROWS) < probability).astype(np.int64)
+    return Population(name, made, (probability >= 0.5).astype(np.int64), probability, actual)
+
+
 @dataclass(frozen=True)
 class Watched:
     """A reference drawn from a population, and each row of the population in its slots.
 
     `inputs`: N x columns, positions in the input pane; `outcomes`: N x 2, positions in the outcome pane, and `sums`,
-    each row's share of its sums.
+    each row's share of its sums. `unseen`: of columns with categories that the reference does not have, each row's
+    category among them, -1 where the reference has it; `names` are these categories.
     """
 
     population: Population
@@ -107,6 +127,8 @@ class Watched:
     mass: NDArray[np.int64]
     outcomes: NDArray[np.int64]
     sums: NDArray[np.int64]
+    unseen: Mapping[str, NDArray[np.int64]]
+    names: Mapping[str, list[str]]
 
 
 def watched(population: Population, reference_rows: int, rng: np.random.Generator) -> Watched:
@@ -130,9 +152,16 @@ def compiled(population: Population, profile: Profile) -> Watched:
     slots, sums = outcome_slots(
         outcomes, population.prediction, population.probability, population.actual.astype(np.float64)
     )
+    unseen, names = {}, {}
+    for name, (column, found, values) in counted.unseen.items():
+        picked = [str(value) if yes else "" for value, yes in zip(values, found == column.unseen, strict=True)]
+        known, codes = np.unique(picked, return_inverse=True)
+        first = int(known[0] == "")
+        names[name], unseen[name] = known[first:].tolist(), codes.astype(np.int64) - first
     return Watched(
-        population, layout, outcomes, np.ascontiguousarray(counted.slots), counted.sums[:, -2:].copy(), slots, sums
-    )
+        population, layout, outcomes, np.ascontiguousarray(counted.slots), counted.sums[:, -2:].copy(), slots, sums,
+        unseen, names,
+    )  # fmt: skip
 
 
 def _picked(column: Column, rows: NDArray[np.int64]) -> Column:
@@ -167,6 +196,19 @@ def remixed(name: str, share: float) -> Shift:
         second = str(names[np.argsort(-counts)[1]])
         turned = rng.random(p.n) < share
         return _with(p, name, [second if t else value for t, value in zip(turned.tolist(), column, strict=True)])
+
+    return shift
+
+
+def enlarged(name: str, points: float) -> Shift:
+    """A column's largest category has a share so much larger; the rows come from all others alike."""
+
+    def shift(p: Population, rng: np.random.Generator) -> Population:
+        column = p.features[name]
+        assert isinstance(column, list)
+        largest, count = Counts(column).most_common(1)[0]
+        turned = rng.random(p.n) < points / (1.0 - count / p.n)
+        return _with(p, name, [largest if t else value for t, value in zip(turned.tolist(), column, strict=True)])
 
     return shift
 

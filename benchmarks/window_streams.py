@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.pane import Pane
+from app.core.pane import Names, Pane, add_name
 from benchmarks.populations import Watched
 
 PANES = 60
@@ -34,6 +34,7 @@ class Drawn:
         self._outcomes = np.zeros(watched.outcome_layout.size, np.int64)
         self._mass = np.zeros(2, np.int64)
         self._sums = np.zeros(watched.outcome_layout.sums, np.int64)
+        self._unseen: dict[str, Counter[str]] = {}
 
     def add(self, rows: NDArray[np.int64], watched: Watched, sign: int = 1) -> None:
         """Count rows of a population that is compiled for the same reference."""
@@ -47,12 +48,22 @@ class Drawn:
                 np.add(dense, sign * np.bincount(found, minlength=len(dense)), out=dense)
         self._mass += sign * watched.mass[rows].sum(axis=0)
         self._sums += sign * watched.sums[rows].sum(axis=0)
+        for name, codes in watched.unseen.items():
+            counts = np.bincount(codes[rows] + 1)
+            tally = self._unseen.setdefault(name, Counter())
+            for code in (np.flatnonzero(counts[1:])).tolist():
+                tally[watched.names[name][code]] += sign * int(counts[code + 1])
 
     def window(self) -> Window:
         """What was drawn, as the stream's merged panes are. Sums of columns are left 0: they are words in a report."""
         sums = np.zeros(self._w.layout.sums, np.int64)
         sums[-2:] = self._mass
-        return Window(Pane.of(self.n, self._inputs, sums), Pane.of(self.n, self._outcomes, self._sums.copy()))
+        names: Names = {column: {} for column in self._unseen}
+        for column, tally in self._unseen.items():
+            for name, count in tally.items():
+                if count:
+                    add_name(names[column], name, count)
+        return Window(Pane.of(self.n, self._inputs, sums, names), Pane.of(self.n, self._outcomes, self._sums.copy()))
 
 
 def independent(watched: Watched, n: int, windows: int, rng: np.random.Generator) -> Iterator[Window]:

@@ -95,21 +95,22 @@ def _critical_feature(name: str, feature: FeatureDrift | None, rule: Rule) -> Ve
 
 
 def _is_clear(column: FeatureDrift, rule: Rule) -> bool:
-    """At or below the threshold less the hysteresis, or not significant.
+    """Its effect is at or below the threshold less the hysteresis, or it is not significant."""
+    size = _effect_size(column)
+    return size is None or not column.significant or size <= column.threshold * rule.hysteresis
 
-    The second is for the Jensen-Shannon distance: its sampling bias alone can stand above the threshold where
-    categories are many and rows few, and would hold an alert for ever.
-    """
-    if column.statistic is None or not column.significant:
-        return True
-    return column.statistic <= column.threshold * rule.hysteresis
+
+def _effect_size(column: FeatureDrift) -> float | None:
+    """Reports of older versions have the statistic alone."""
+    return column.statistic if column.effect_size is None else column.effect_size
 
 
 def effect_of(column: FeatureDrift) -> float:
-    """A column's statistic in units of its threshold, 0 where there is none: orders numeric and categorical."""
-    if column.statistic is None:
+    """A column's effect size in units of its threshold, 0 where there is none: orders numeric and categorical."""
+    size = _effect_size(column)
+    if size is None:
         return 0.0
-    return column.statistic / column.threshold if column.threshold > 0 else column.statistic
+    return size / column.threshold if column.threshold > 0 else size
 
 
 def _data_quality(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:

@@ -35,7 +35,11 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class DriftThresholds:
-    """When a column has drifted. `policy: threshold` is the plain rule (p < alpha or distance > threshold)."""
+    """When a column has drifted. `policy: threshold` is the plain rule (p < alpha or distance > threshold).
+
+    Effects: `numerical_effect` of the KS statistic, `categorical` of the Jensen-Shannon distance without what sampling
+    alone brings (policy `threshold`: of the distance itself).
+    """
 
     policy: Literal["decision", "threshold"] = "decision"
     alpha: float = 0.05

@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 
 from app.core.config import DriftThresholds, Monitoring, PerformanceThresholds
-from app.core.drift import Comparison, compare, p_values
+from app.core.drift import Comparison, Strength, compare, strengths
 from app.core.estimation import estimated_metrics
 from app.core.findings import DriftDecision, FeatureDrift, MetricChange, PerformanceDecision
 from app.core.intervals import deviations, z_of
@@ -29,16 +29,16 @@ def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring) -> DriftD
 
     Policy `decision`: the features are corrected together, the prediction and its probability together, and
     the data has drifted when the share of drifted features reaches `drift.share`. Policy `threshold`: any
-    feature with p < alpha (numeric) or a distance above `drift.categorical`. A window under
+    feature with p < alpha (numeric) or a distance above `drift.categorical`, as it is. A window under
     `drift.min_samples` has neither drifted nor not.
     """
     thresholds = monitoring.drift
     sufficient = pane.n >= thresholds.min_samples
     comparisons = compare(layout, pane)
-    p = p_values(comparisons)
+    found = strengths(comparisons)
     k = len(layout.features)
-    features = _judged(comparisons[:k], p[:k], pane, thresholds, sufficient)
-    outputs = _judged(comparisons[k:], p[k:], pane, thresholds, sufficient)
+    features = _judged(comparisons[:k], found[:k], pane, thresholds, sufficient)
+    outputs = _judged(comparisons[k:], found[k:], pane, thresholds, sufficient)
     outputs = () if layout.profile.task == "features" else outputs
     drifted = tuple(feature.name for feature in features if feature.drifted)
     share = len(drifted) / k if k else 0.0
@@ -61,17 +61,17 @@ def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring) -> DriftD
 
 def _judged(
     comparisons: Sequence[Comparison],
-    p: Sequence[float | None],
+    found: Sequence[Strength],
     pane: Pane,
     thresholds: DriftThresholds,
     sufficient: bool,
 ) -> tuple[FeatureDrift, ...]:
-    significant = significant_among(p, thresholds)
+    significant = significant_among([strength.p_value for strength in found], thresholds)
     return tuple(
         _feature(
-            c, value, significant=s, sufficient=sufficient, thresholds=thresholds, pane=pane, tested=len(comparisons)
+            c, strength, significant=s, sufficient=sufficient, thresholds=thresholds, pane=pane, tested=len(comparisons)
         )
-        for c, value, s in zip(comparisons, p, significant, strict=True)
+        for c, strength, s in zip(comparisons, found, significant, strict=True)
     )
 
 
@@ -92,7 +92,7 @@ def significant_among(p: Sequence[float | None], thresholds: DriftThresholds) ->
 
 def _feature(
     comparison: Comparison,
-    p: float | None,
+    strength: Strength,
     *,
     significant: bool,
     sufficient: bool,
@@ -104,7 +104,8 @@ def _feature(
     column = slots.column
     numeric = column.kind == "numeric"
     threshold = thresholds.numerical_effect if numeric else thresholds.categorical
-    effect = statistic is not None and (statistic >= threshold if numeric else statistic > threshold)
+    size = statistic if thresholds.policy == "threshold" else strength.effect_size
+    effect = size is not None and (size >= threshold if numeric else size > threshold)
     drifted = significant and effect
     reference_n = slots.total + column.missing
     if thresholds.policy == "threshold":
@@ -114,7 +115,8 @@ def _feature(
         kind=column.kind,
         test=TESTS[column.kind],
         statistic=statistic,
-        p_value=p,
+        p_value=strength.p_value,
+        effect_size=strength.effect_size,
         threshold=threshold,
         effect=effect,
         significant=significant,

@@ -1,11 +1,11 @@
-"""One column of a window against its reference: the statistic, its p-value and the evidence.
+"""One column of a window against its reference: the statistic, its p-value, its effect and the evidence.
 
 Numeric: the exact two-sample Kolmogorov-Smirnov statistic. Categorical: the Jensen-Shannon distance in bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -15,7 +15,8 @@ from scipy import special
 
 from app.core.kolmogorov import ks_p_values
 from app.core.layout import Integers, Layout, Slots
-from app.core.pane import Pane
+from app.core.pane import MAX_NAMES, OTHER, Pane
+from app.core.permutation import Table, permutation_tests
 from app.core.shape import Shape, categorical_shape, numeric_shape
 from app.core.summary import NOTHING, UNSEEN, category_words, current_mean, numeric_words, reference_words, value_at
 
@@ -26,12 +27,12 @@ LN2 = float(np.log(2.0))
 class Comparison:
     """A column's statistic (None where a side is empty) and evidence; `n` counts the values compared.
 
-    `degrees` are the chi-square's degrees of freedom (categories in either side, less one); numeric: 0.
+    `table`: the counts by category that the permutation test takes, where both sides have values; numeric: None.
     """
 
     slots: Slots
     statistic: float | None
-    degrees: int
+    table: Table | None
     n: int
     missing: int
     invalid: int
@@ -55,7 +56,7 @@ def compare(layout: Layout, pane: Pane) -> list[Comparison]:
         if i in sum_at:
             found.append(compare_numeric(slots, indices, counts, int(pane.sums[sum_at[i]])))
         else:
-            found.append(compare_categorical(slots, indices, counts))
+            found.append(compare_categorical(slots, indices, counts, pane.names.get(slots.column.name, {})))
     return found
 
 
@@ -89,7 +90,7 @@ def compare_numeric(slots: Slots, indices: Integers, counts: Integers, total: in
             gap = (int(indices[highest]) - 1) // 2 * 2 if higher >= lower else int(indices[lowest])
             shape = numeric_shape(slots, indices, cumulative, gap)
     return Comparison(
-        slots=slots, statistic=statistic, degrees=0, n=n,
+        slots=slots, statistic=statistic, table=None, n=n,
         missing=tail.get(slots.missing, 0), invalid=tail.get(slots.invalid, 0),
         unseen=0, out_of_range=_out_of_range(slots, indices, counts),
         reference=reference_words(slots), current=current, direction=direction, shape=shape,
@@ -108,27 +109,31 @@ def _out_of_range(slots: Slots, indices: Integers, counts: Integers) -> int:
     return int(sum(ends.get(slot, 0) for slot in outside))
 
 
-def compare_categorical(slots: Slots, indices: Integers, counts: Integers) -> Comparison:
+def compare_categorical(
+    slots: Slots, indices: Integers, counts: Integers, unseen: Mapping[str, int] | None = None
+) -> Comparison:
     """A categorical column from its counts (ascending slots from the column's own start).
 
-    All unseen categories together are one: the distance is the same, since the reference has none of them.
-    Equal to `scipy.spatial.distance.jensenshannon(base=2)` over the union of the categories.
+    In the distance all unseen categories together are one: it is the same, since the reference has none of them.
+    Equal to `scipy.spatial.distance.jensenshannon(base=2)` over the union of the categories. In the table of the
+    permutation test each is its own, as `unseen` (name -> how often) has them.
     """
     column = slots.column
     dense = np.zeros(slots.size, np.int64)
     dense[indices] = counts
     now, before = dense[: slots.unseen + 1], slots.tally
     n = int(now.sum())
-    statistic, direction, degrees, shape = None, "", 0, None
+    statistic, direction, table, shape = None, "", None, None
     names = (*column.categories, UNSEEN)
     if n and slots.total:
         p, q = now / n, slots.shares
         statistic = _jensen_shannon(p, q)
-        degrees = int(((now > 0) | (before > 0)).sum()) - 1
+        apart = _unseen_counts(int(now[-1]), unseen or {})
+        table = Table(np.concatenate([now[:-1], apart]), np.concatenate([before[:-1], np.zeros_like(apart)]))
         direction = "" if statistic == 0.0 else f"more {names[int(np.argmax(p - q))]}"
         shape = categorical_shape(slots, now, n)
     return Comparison(
-        slots=slots, statistic=statistic, degrees=degrees, n=n,
+        slots=slots, statistic=statistic, table=table, n=n,
         missing=int(dense[slots.missing]), invalid=int(dense[slots.invalid]),
         unseen=int(dense[slots.unseen]), out_of_range=0,
         reference=reference_words(slots), current=category_words(names, now), direction=direction,
@@ -142,30 +147,46 @@ def _jensen_shannon(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
     return sqrt(max(float(divergence), 0.0) / LN2 / 2.0)
 
 
-def p_values(comparisons: Sequence[Comparison]) -> list[float | None]:
-    """The p-value of each comparison; None where there is no statistic, or one row on each side.
+def _unseen_counts(rows: int, names: Mapping[str, int]) -> Integers:
+    """How often each unseen category occurs, of so many rows.
 
-    KS: scipy's asymptotic one. Jensen-Shannon: 8 ln2 nm/(n+m) times the divergence in bits is about
-    chi-square, with the categories less one as degrees of freedom (Menendez et al. 1997).
+    Rows whose name was not kept (a pane keeps MAX_NAMES of them, the others are one) each count as a category of
+    their own: of all ways to divide them, that speaks least for drift.
     """
-    found: list[float | None] = [None] * len(comparisons)
-    numeric = [i for i, c in enumerate(comparisons) if c.statistic is not None and c.slots.column.kind == "numeric"]
+    kept = [count for name, count in names.items() if count > 0 and (name != OTHER or len(names) < MAX_NAMES)]
+    rest = rows - sum(kept)
+    if rest < 0:
+        return np.ones(rows, np.int64)
+    return np.concatenate([np.array(kept, np.int64), np.ones(rest, np.int64)])
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """How strong a difference is: its p-value and the size of its effect; None where there is no statistic.
+
+    p: also None of a numeric column with one row on each side. The effect size is the KS statistic, or the
+    Jensen-Shannon distance without what sampling alone brings: sqrt(max(JSD - its mean over permutations, 0)).
+    """
+
+    p_value: float | None
+    effect_size: float | None
+
+
+def strengths(comparisons: Sequence[Comparison]) -> list[Strength]:
+    """The p-value and the effect of each comparison.
+
+    KS: scipy's asymptotic p-value. Jensen-Shannon: that of the permutation test (see `permutation.py`).
+    """
+    found = [Strength(None, c.statistic) for c in comparisons]
+    numeric = [i for i, c in enumerate(comparisons) if c.statistic is not None and c.table is None]
     if numeric:
         picked = [comparisons[i] for i in numeric]
         n = np.array([c.n for c in picked], np.float64)
         m = np.array([c.slots.total for c in picked], np.float64)
         values = ks_p_values(np.array([c.statistic for c in picked], np.float64), m, n)
         for i, value in zip(numeric, values.tolist(), strict=True):
-            found[i] = None if np.isnan(value) else value
-    for i, c in enumerate(comparisons):
-        if c.statistic is not None and c.slots.column.kind == "categorical":
-            found[i] = _chi_square(c, c.statistic)
+            found[i] = Strength(None if np.isnan(value) else value, comparisons[i].statistic)
+    tables = {i: c.table for i, c in enumerate(comparisons) if c.table is not None}
+    for i, judged in zip(tables, permutation_tests(list(tables.values())), strict=True):
+        found[i] = Strength(judged.p_value, sqrt(max(judged.divergence - judged.mean, 0.0)))
     return found
-
-
-def _chi_square(comparison: Comparison, distance: float) -> float:
-    if not comparison.degrees:
-        return 1.0
-    n, m = comparison.n, comparison.slots.total
-    statistic = 8.0 * LN2 * (n * m / (n + m)) * distance * distance
-    return float(special.chdtrc(comparison.degrees, statistic))

@@ -12,6 +12,8 @@ from app.core.shape import Shape
 class FeatureDrift:
     """One column's comparison: `drifted` needs `significant` (after Benjamini-Hochberg) and `effect`.
 
+    `effect_size` is what `effect` holds against `threshold`: the KS statistic, or the Jensen-Shannon distance without
+    what sampling alone brings (policy `threshold`: the statistic itself is held against it).
     `reference_missing` is the share of the reference's rows without a value; `missing_rises` says that the
     window's is above it by more than chance. `reference_unseen` and `unseen_rises`: the same of unseen categories, as
     the reference's single ones let expect them. `shape`: both distributions in a few points, None without values.
@@ -41,6 +43,7 @@ class FeatureDrift:
     reference_unseen: float = 0.0
     unseen_rises: bool = False
     shape: Shape | None = None
+    effect_size: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

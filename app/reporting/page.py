@@ -81,7 +81,8 @@ def _columns(drift: DriftReport) -> list[FeatureDrift]:
     special = [column for column in (drift.prediction, drift.probability) if column is not None]
 
     def effect(column: FeatureDrift) -> float:
-        return -1.0 if column.statistic is None else column.statistic / (column.threshold or 1.0)
+        size = column.statistic if column.effect_size is None else column.effect_size
+        return -1.0 if size is None else size / (column.threshold or 1.0)
 
     return sorted((*special, *drift.features), key=lambda column: (-column.drifted, -effect(column), column.name))
 

@@ -51,6 +51,14 @@ def test_a_column_is_clear_below_its_hysteresis_or_without_significance(
     assert verdict(drift_report(prediction=output), "prediction_drift").state == state
 
 
+@pytest.mark.parametrize(("effect_size", "state"), [(0.095, "between"), (0.09, "clear"), (0.0, "clear")])
+def test_a_column_of_many_categories_is_clear_by_its_effect_and_not_by_its_distance(
+    effect_size: float, state: VerdictState
+) -> None:
+    column = feature("age", 0.4, significant=True, drifted=False, effect=False, effect_size=effect_size)
+    assert verdict(drift_report(features=[column]), "critical_feature").state == state
+
+
 def test_prediction_drift_follows_the_probability_too() -> None:
     report = drift_report(prediction_drift=True, probability=feature("probability", 0.4))
     found = verdict(report, "prediction_drift")

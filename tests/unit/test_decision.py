@@ -88,6 +88,42 @@ def test_stationary_data_gives_no_alarm() -> None:
         assert not decision.drifted_features
 
 
+def cities(n: int, seed: int, moved: float = 0.0) -> list[str]:
+    """Of 200 equally frequent ones, a share of the rows moved to the first."""
+    rng = np.random.default_rng(seed)
+    return [f"c{i}" for i in np.where(rng.random(n) < moved, 0, rng.integers(0, 200, n))]
+
+
+def test_the_effect_of_categories_is_without_what_sampling_brings() -> None:
+    layout = layout_for({"city": cities(1000, 0)})
+    calm, moved = (drift_decision(layout, pane_of(layout, {"city": cities(500, 1, by)}), DEFAULT) for by in (0.0, 0.2))
+    for decision, drifted in ((calm, False), (moved, True)):
+        city = decision.features[0]
+        assert city.statistic is not None
+        assert city.statistic > 0.2
+        assert city.effect_size is not None
+        assert city.effect_size < city.statistic - 0.05
+        assert (city.effect, city.significant, city.drifted) == (drifted, drifted, drifted)
+    plain = drift_decision(layout, pane_of(layout, {"city": cities(500, 1)}), PLAIN).features[0]
+    assert (plain.effect_size, plain.effect, plain.drifted) == (calm.features[0].effect_size, True, True)
+
+
+def test_the_effect_of_numbers_is_the_statistic() -> None:
+    feature = drift({"x": normal(5000)}, {"x": normal(5000, 0.5, 1)}).features[0]
+    assert feature.effect_size == feature.statistic
+    assert drift({"x": normal(2000)}, {"x": normal(0)}).features[0].effect_size is None
+
+
+@pytest.mark.parametrize("n", [500, 2000])
+def test_calm_categories_are_called_drifted_in_no_more_than_the_stated_share(n: int) -> None:
+    layout = layout_for({"city": cities(1000, 0)})
+    found = [
+        drift_decision(layout, pane_of(layout, {"city": cities(n, 10 + i)}), DEFAULT).drifted_features
+        for i in range(200)
+    ]
+    assert sum(map(bool, found)) <= 10
+
+
 def test_prediction_drift_is_judged_apart_from_the_features() -> None:
     rng = np.random.default_rng(2)
     layout = layout_for({"x": normal(2000)}, prediction=["no", "yes"] * 1000, probability=rng.random(2000))

@@ -13,9 +13,10 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from app.core.drift import Comparison, compare, p_values
+from app.core.counting import input_pane
+from app.core.drift import Comparison, Strength, compare, compare_categorical, strengths
 from app.core.kolmogorov import ks_p_values
-from app.core.pane import Pane, merge
+from app.core.pane import MAX_NAMES, OTHER, Pane, merge
 from tests.unit.columns import Floats, Values, layout_for, pane_of
 
 EXACT = 1e-12
@@ -33,7 +34,7 @@ def compared(reference: Values, current: Values, at: list[int], limit: int = 10_
     edges = [0, *sorted(min(cut, len(current)) for cut in at), len(current)]
     panes = [pane_of(layout, {"x": current[a:b]}) for a, b in pairwise(edges)]
     comparison = compare(layout, merge(panes, layout.size, layout.sums))[0]
-    return comparison, p_values([comparison])[0]
+    return comparison, strengths([comparison])[0].p_value
 
 
 def ks(reference: Floats, current: Floats) -> tuple[float, float] | None:
@@ -170,6 +171,49 @@ def test_evidence_of_a_categorical_column() -> None:
     assert comparison.direction == "more (unseen)"
     assert comparison.reference == "a: 50.0%, b: 25.0%, c: 25.0%"
     assert comparison.current == "(unseen): 66.7%, a: 33.3%"
+
+
+def named(reference: list[str | None], current: list[str | None]) -> Strength:
+    """The strength of a window whose pane keeps the names of unseen categories."""
+    layout = layout_for({"c": reference})
+    return strengths(compare(layout, input_pane(layout, {"c": current}, ["no"] * len(current)))[:1])[0]
+
+
+def test_each_unseen_category_is_one_of_its_own() -> None:
+    """Values that never repeat are new in every draw of the rows; one new value in 8 % of the rows is drift."""
+    rng = np.random.default_rng(1)
+    known: list[str | None] = [f"c{i}" for i in rng.integers(0, 20, 900)]
+    reference = [*known, *[f"once {i}" for i in range(100)]]
+    current: list[str | None] = [f"c{i}" for i in rng.integers(0, 20, 450)]
+    many = named(reference, [*current, *[f"new {i}" for i in range(40)]])
+    more = named(reference, [*current, *[f"new {i}" for i in range(200)]])
+    same = named(reference, [*current, *["new"] * 40])
+    for strength, low, high in ((many, 0.05, 1.0), (more, 0.0, 0.01), (same, 0.0, 1e-5)):
+        assert strength.p_value is not None
+        assert low <= strength.p_value <= high
+    assert many.effect_size is not None
+    assert many.effect_size < 0.1
+    assert same.effect_size is not None
+    assert same.effect_size > 0.15
+
+
+@given(st.dictionaries(st.sampled_from([*"abcdefgh", OTHER]), st.integers(-2, 9)), st.integers(0, 60))
+def test_the_table_has_every_unseen_row_once(names: dict[str, int], rows: int) -> None:
+    slots = layout_for({"c": ["x"] * 3}).slots[0]
+    found = compare_categorical(slots, np.array([0, slots.unseen]), np.array([5, rows]), names)
+    assert found.table is not None
+    assert (found.table.window.sum(), found.table.reference.sum()) == (5 + rows, 3)
+    assert len(found.table.window) == len(found.table.reference)
+    if all(count > 0 for count in names.values()) and sum(names.values()) == rows:
+        assert sorted(found.table.window[1:].tolist()) == sorted(names.values())
+
+
+def test_unseen_rows_without_a_name_are_each_one_of_their_own() -> None:
+    slots = layout_for({"c": ["x"] * 3}).slots[0]
+    names = {f"n{i}": 2 for i in range(MAX_NAMES)} | {OTHER: 30}
+    found = compare_categorical(slots, np.array([0, slots.unseen]), np.array([5, 2 * MAX_NAMES + 30]), names)
+    assert found.table is not None
+    assert found.table.window.tolist() == [5, *[2] * MAX_NAMES, *[1] * 30]
 
 
 @pytest.mark.parametrize("reference", [np.array([]), np.array([np.nan]), []])

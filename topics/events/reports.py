@@ -23,12 +23,13 @@ class Shape(Event, frozen=True, kw_only=True):
 class FeatureDrift(Event, frozen=True, kw_only=True):
     """One feature's comparison with its reference.
 
-    `p_value` is None where the test could not be made; `effect` says whether the statistic reaches its
-    `threshold`; `significant` is the decision after Benjamini-Hochberg; `drifted` needs both. `missing` are rows
-    without a value; `reference_missing` is their share in the reference, `missing_rises` says that the window's is
-    above it by more than chance. `reference_unseen` is the share of unseen categories that the reference lets expect
-    (its categories that occur once, Good 1953), `unseen_rises` the same for it. `shape`: both distributions in a few
-    points, None without values.
+    `p_value` is None where the test could not be made; `effect_size` is the Kolmogorov-Smirnov statistic, or the
+    Jensen-Shannon distance without what sampling alone brings; `effect` says whether that reaches the `threshold`
+    (policy `threshold`: whether the statistic does); `significant` is the decision after Benjamini-Hochberg; `drifted`
+    needs both. `missing` are rows without a value; `reference_missing` is their share in the reference,
+    `missing_rises` says that the window's is above it by more than chance. `reference_unseen` is the share of unseen
+    categories that the reference lets expect (its categories that occur once, Good 1953), `unseen_rises` the same for
+    it. `shape`: both distributions in a few points, None without values.
     """
 
     name: str
@@ -55,6 +56,7 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     reference_unseen: float = 0.0
     unseen_rises: bool = False
     shape: Shape | None = None
+    effect_size: float | None = None
 
 
 class Report(Event, frozen=True, kw_only=True):
