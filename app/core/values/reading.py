@@ -95,7 +95,7 @@ def numbers(cells: Sequence[Cell] | Floats, reading: Reading = PLAIN, decimal: s
     if isinstance(cells, np.ndarray):
         return cells, np.zeros(len(cells), np.bool_)
     missing = MISSING_NUMBERS if reading.missing is None else reading.missing
-    known = _all_texts(cells, decimal)
+    known = _all_texts(cells, decimal) if reading.missing is None else None  # a given word may look like a number
     if known is not None:
         return known, np.zeros(len(cells), np.bool_)
     floats, invalid = np.empty(len(cells)), np.zeros(len(cells), np.bool_)
