@@ -147,16 +147,15 @@ def _of_performance(
 
 def _metric(metric: MetricChange, degradation: float, rule: Rule) -> Verdict:
     drop = metric.relative
-    if drop is None:
-        return Verdict(PERFORMANCE, metric.name, "insufficient", None, metric.threshold)
+    if drop is None or not metric.judged:
+        evidence = {"reason": metric.reason} if metric.reason else {}
+        return Verdict(PERFORMANCE, metric.name, "insufficient", None, metric.threshold, evidence)
     state: VerdictState = "breach" if metric.degraded else "between"
     if not metric.degraded and drop <= metric.threshold * rule.hysteresis:
         state = "clear"
     severe = metric.degraded and drop > degradation
-    evidence: dict[str, object] = {"degradation": degradation} if severe else {}
-    return Verdict(
-        PERFORMANCE, metric.name, state, drop, metric.threshold, evidence, severe and rule.level != "critical"
-    )
+    more: dict[str, object] = {"degradation": degradation} if severe else {}
+    return Verdict(PERFORMANCE, metric.name, state, drop, metric.threshold, more, severe and rule.level != "critical")
 
 
 def _estimate(real: MetricChange, guess: MetricChange, rule: Rule) -> Verdict:
@@ -174,8 +173,8 @@ def _estimate(real: MetricChange, guess: MetricChange, rule: Rule) -> Verdict:
 
 
 def worsening_of(metric: MetricChange) -> float:
-    """A metric's relative drop in units of its threshold; -inf where it is not known."""
-    if metric.relative is None:
+    """A metric's relative drop in units of its threshold; -inf where it is not judged."""
+    if metric.relative is None or not metric.judged:
         return float("-inf")
     return metric.relative / metric.threshold if metric.threshold > 0 else metric.relative
 
