@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 
@@ -11,6 +12,12 @@ from app.core.findings import DriftDecision, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows
 from topics.events import DriftReport, PerformanceReport, TrafficReport
+
+TOTALS = ("feedback", "duplicates", "late", "expired", "waiting")
+WITHOUT_A_PAIR = {
+    "no truth in time": "expired", "truth too late": "expired_feedback", "truth without a prediction": "waiting",
+}  # fmt: skip
+"""What a report calls the totals of what was not joined."""
 
 PAUSES = 20
 """Pauses between feedback that are remembered."""
@@ -58,7 +65,8 @@ def _envelope(windows: ModelWindows, end: int, revision: int, now: datetime) -> 
 def drift_report(windows: ModelWindows, end: int, found: DriftDecision, revision: int, now: datetime) -> DriftReport:
     """The report of a window's drift."""
     envelope = _envelope(windows, end, revision, now)
-    return msgspec.convert({**_fields(found), **envelope}, DriftReport, from_attributes=True)
+    left_out = _left_out(windows, {"late": "late", "repeated id": "duplicates"})
+    return msgspec.convert({**_fields(found), **envelope, "left_out": left_out}, DriftReport, from_attributes=True)
 
 
 def performance_report(
@@ -66,7 +74,10 @@ def performance_report(
 ) -> PerformanceReport:
     """The report of a window's performance."""
     envelope = _envelope(windows, end, revision, now)
-    return msgspec.convert({**_fields(found), **envelope}, PerformanceReport, from_attributes=True)
+    left_out = _left_out(windows, WITHOUT_A_PAIR)
+    return msgspec.convert(
+        {**_fields(found), **envelope, "left_out": left_out}, PerformanceReport, from_attributes=True
+    )
 
 
 def traffic_report(
@@ -83,10 +94,16 @@ def traffic_report(
             "feedback_silent": note.silent,
             "feedback_longest": max(note.pauses, default=0),
             "feedback_gaps": len(note.pauses),
-            **{name: sum(getattr(t, name) for t in totals) for name in ("feedback", "duplicates", "late", "expired")},
+            **{name: sum(getattr(t, name) for t in totals) for name in TOTALS},
         },
         TrafficReport,
     )
+
+
+def _left_out(windows: ModelWindows, names: Mapping[str, str]) -> dict[str, int]:
+    """Totals over the partitions by their reasons, those that are not zero."""
+    sums = {reason: sum(getattr(t, name) for t in windows.totals.values()) for reason, name in names.items()}
+    return {reason: n for reason, n in sums.items() if n}
 
 
 def _fields(decision: DriftDecision | PerformanceDecision | Traffic) -> dict[str, object]:

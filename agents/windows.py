@@ -115,7 +115,9 @@ class WindowsAgent:
             newest = round(event.event_time * MICROSECONDS)
             windows.progress(event.partition, event.revision, newest, settled, idle=event.idle)
             behind = None if event.behind is None else round(event.behind * MICROSECONDS)
-            totals = Totals(event.feedback, event.duplicates, event.late, event.expired)
+            totals = Totals(
+                event.feedback, event.duplicates, event.late, event.expired, event.waiting, event.expired_feedback
+            )
             windows.arrived(event.partition, behind, totals)
         else:
             pane = round(event.pane_start * MICROSECONDS) // windows.pane

@@ -45,10 +45,10 @@ def _unknown(labels: Mapping[str, int], rows: int, whose: str) -> Iterator[str]:
         yield f"{_share(count, rows)} of {whose} is one of {len(rest):,} other labels that the reference does not have"
 
 
-def counted(reasons: Mapping[str, int], most: int = 8) -> str:
+def counted(reasons: Mapping[str, int], most: int = 8, what: str = "reasons") -> str:
     """Rows by reason, the most frequent first: `missing prediction 12, unreadable truth 3`."""
     ordered = sorted(((name, n) for name, n in reasons.items() if n), key=lambda item: (-item[1], item[0]))
-    more = f" and {len(ordered) - most} other reasons" if len(ordered) > most else ""
+    more = f" and {len(ordered) - most} other {what}" if len(ordered) > most else ""
     return ", ".join(f"{name} {n:,}" for name, n in ordered[:most]) + more
 
 

@@ -8,13 +8,17 @@ from math import sqrt
 from app.core.config import PerformanceThresholds
 from app.core.findings import MetricChange
 from app.core.intervals import deviations, z_of
-from app.core.performance import LOSSES, Metric
+from app.core.outcome import outcome_layout
+from app.core.pane import Pane
+from app.core.performance import LOSSES, Metric, metrics_of
 from app.core.profile import Profile
 
 NO_TRUTH = "no baseline: the reference has no truth"
 UNDEFINED = "no baseline: it is undefined on the reference"
 LOWEST = "its baseline is 0, the lowest that it can be"
 NO_VALUE = "undefined in this window"
+SCORED = ("roc_auc", "log_loss", "brier")
+"""The metrics of a binary model that need its probability."""
 
 
 def changes(
@@ -107,6 +111,34 @@ def scale_of(name: str, baseline: float, spread: float) -> float | None:
     if name in ("mae", "rmse"):
         return spread
     return 1.0 if name in LOSSES else None
+
+
+def without_baseline(profile: Profile) -> dict[str, str]:
+    """The metrics of a profile's task that no window can be judged by, each with the reason and what to do."""
+    if profile.task == "features":
+        return {}
+    layout = outcome_layout(profile)
+    names = [metric.name for metric in metrics_of(layout, Pane.empty(layout.sums))]
+    if not profile.baseline:
+        reason = (
+            "the reference has no truth; name its column (columns.target; by itself target or actual is taken), "
+            "or give the metrics with --baseline"
+        )
+        return dict.fromkeys(names, reason)
+    found: dict[str, str] = {}
+    for name in names:
+        if name not in profile.baseline:
+            found[name] = "it is undefined on the reference; take one that has every class, or give it with --baseline"
+        elif scale_of(name, profile.baseline[name], profile.prediction.scale) is None:
+            found[name] = (
+                "it is 0 on the reference and cannot get worse; see whether labels and positive_label are right"
+            )
+    if profile.task == "binary" and profile.probability is None:
+        reason = (
+            "the reference has no probability; name its column (columns.probability; by itself probability is taken)"
+        )
+        found |= dict.fromkeys(SCORED, reason)
+    return found
 
 
 def why_not_judged(metrics: Sequence[MetricChange], truths: int, usable: int, fewest: int) -> str:

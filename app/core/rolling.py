@@ -40,12 +40,17 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What one source partition has counted since its first record."""
+    """What one source partition has counted since its first record.
+
+    `waiting` and `expired_feedback` are of all models: feedback whose prediction has not come, and what came too late.
+    """
 
     feedback: int = 0
     duplicates: int = 0
     late: int = 0
     expired: int = 0
+    waiting: int = 0
+    expired_feedback: int = 0
 
 
 @dataclass(frozen=True, slots=True)

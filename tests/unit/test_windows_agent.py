@@ -341,6 +341,21 @@ async def test_a_live_model_is_judged_without_predictions_for_ten_windows() -> N
     assert await world.read() == []
 
 
+async def test_what_no_window_counts_is_in_the_reports_by_reason() -> None:
+    def totals(partition: int, **counts: int) -> PaneEvent:
+        event = progress(9, partition)
+        assert isinstance(event, Progress)
+        return msgspec.structs.replace(event, **counts)
+
+    world = World(partitions=2)
+    found = await world.send(
+        totals(0, late=2, duplicates=1, waiting=4), totals(1, late=3, expired_feedback=5), inputs(0, 600)
+    )
+    left = {type(report).__name__: report.left_out for report in found}
+    assert left["DriftReport"] == {"late": 5, "repeated id": 1}
+    assert left["PerformanceReport"] == {"truth without a prediction": 4, "truth too late": 5}
+
+
 async def test_a_replay_of_old_files_is_never_judged_for_traffic() -> None:
     world = World()
     for behind in (PANES * PANE + 1, 1e7):
