@@ -64,12 +64,12 @@ function numbers(t, i, k, features) {
     series && [metricName(series.name), none(series.value[k]) ? null : measure(series.name, series.value[k]),
       none_yet ? "no truth yet" : `${series.not_judged[k] ? `not judged: ${series.not_judged[k]}` : `${measure(series.name, series.baseline)} on the reference`}${until}`, series.degraded[k] ? "bad" : null],
     series && !none(series.estimated[i]) && ["Estimated without truth", measure(series.name, series.estimated[i]), metricName(series.name)],
-    ["Truth received", none_yet ? "none yet" : percent(t.coverage[k]), `of the predictions in the window${none_yet ? "" : until}`],
+    ["Truth received", none_yet ? "none yet" : percent(t.coverage[k]), `of the predictions in the window${none_yet || k === i ? "" : ` until ${moment(t.ends[k])}`}`],
   ]);
 }
 
 function leftOutPart(t, k) {
-  const records = Object.entries(t.left_out).map(([reason, n]) => `${count(n)}: ${reason}`);
+  const records = Object.entries(t.left_out).map(([reason, n]) => `${reason} ${count(n)}`);
   if (!t.accounting[k].length && !records.length) return null;
   return card("left-out", "Not in these numbers", null,
     node("ul", { class: "plain" }, t.accounting[k].map((line) => node("li", { class: "warn" }, line)),

@@ -112,10 +112,16 @@ def effect_of(column: FeatureDrift) -> float:
     return column.statistic / column.threshold if column.threshold > 0 else column.statistic
 
 
+def quality_columns(report: DriftReport) -> list[FeatureDrift]:
+    """The columns whose values are judged: the features, and prediction and probability where any row has one."""
+    outputs = (report.prediction, report.probability)
+    return [*report.features, *(one for one in outputs if one is not None and one.missing < report.n)]
+
+
 def _data_quality(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
     """Each problem by itself: the columns that have it, with the share of rows that decides."""
     rows = max(report.n, 1)
-    features = report.features
+    features = quality_columns(report)
     problems: tuple[tuple[str, dict[str, float], float], ...] = (
         ("missing", {f.name: f.missing / rows - f.reference_missing for f in features if f.missing_rises},
          alerting.missing_share),
@@ -181,6 +187,6 @@ def worsening_of(metric: MetricChange) -> float:
 
 __all__ = [
     "CRITICAL_FEATURE", "DATA_DRIFT", "DATA_QUALITY", "ESTIMATE", "FEEDBACK", "MONITOR", "PERFORMANCE",
-    "PREDICTION_DRIFT", "TRAFFIC", "Verdict", "VerdictState", "effect_of", "off", "rule_of", "verdicts_of",
-    "worsening_of",
+    "PREDICTION_DRIFT", "TRAFFIC", "Verdict", "VerdictState", "effect_of", "off", "quality_columns", "rule_of",
+    "verdicts_of", "worsening_of",
 ]  # fmt: skip

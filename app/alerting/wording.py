@@ -15,6 +15,7 @@ from app.alerting.rules import (
     PREDICTION_DRIFT,
     Verdict,
     effect_of,
+    quality_columns,
     worsening_of,
 )
 from app.alerting.service_wording import SERVICE, lasting, monitor_lines, traffic_lines
@@ -210,7 +211,7 @@ def _data_quality(report: DriftReport, verdict: Verdict) -> Iterator[str]:
     if problem == "unknown":
         counts = {name: (count, 0.0) for name, count in report.unknown_features.items()}
     else:
-        counts = {f.name: _counted(f, problem) for f in report.features}
+        counts = {f.name: _counted(f, problem) for f in quality_columns(report)}
     top = sorted(counts, key=lambda name: (counts[name][1] - counts[name][0] / rows, name))
     told = [name for name in top if counts[name][0]][:TOLD]
     listed = [

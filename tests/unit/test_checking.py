@@ -98,37 +98,34 @@ def test_calm_rows_have_no_finding(tmp_path: Path) -> None:
     assert (found.verdict, found.exit_status, found.findings, found.unjudged) == ("no drift", 0, (), ())
 
 
-def test_each_rule_that_the_stream_would_fire_is_a_finding(tmp_path: Path) -> None:
+def spoilt(frame: pd.DataFrame, kind: str) -> tuple[pd.DataFrame, dict[str, object]]:
+    """Calm rows with one fault, and the settings that it needs."""
     rng = np.random.default_rng(3)
+    some, many = rng.random(len(frame)) < 0.2, rng.random(len(frame)) < 0.4
+    put: dict[str, tuple[object, object, object]] = {
+        "missing": (some, ["f0", "f1"], np.nan),
+        "no prediction": (some, "prediction", np.nan),
+        "unseen": (some, "plan", "unheard of"),
+        "type": (some, "f0", "word"),
+        "critical_feature": (slice(None), "f0", frame["f0"] + 5.0),
+        "data_drift": (slice(None), ["f0", "f1", "f2", "f3"], frame[["f0", "f1", "f2", "f3"]] + 1.0),
+        "prediction_drift": (slice(None), "prediction", 1),
+        "accuracy": (many, "prediction", 1 - frame["prediction"]),
+    }
+    if kind == "unknown":
+        return frame.assign(extra=1.0), {}
+    rows, columns, value = put[kind]
+    if kind == "type":
+        frame = frame.astype({"f0": object})
+    frame.loc[rows, columns] = value
+    if kind == "critical_feature":
+        return frame, {"alerting": {"critical_features": ["f0"]}}
+    return frame, {"columns": {"numeric": ["f0"]}} if kind == "type" else {}
 
-    def some(frame: pd.DataFrame, share: float) -> pd.Series:
-        return pd.Series(rng.random(len(frame)) < share)
 
-    def spoil(rule: str) -> tuple[pd.DataFrame, dict[str, object]]:
-        frame = calm(tmp_path)
-        settings: dict[str, object] = {}
-        if rule == "missing":
-            frame.loc[some(frame, 0.2), ["f0", "f1"]] = np.nan
-        elif rule == "unseen":
-            frame.loc[some(frame, 0.1), "plan"] = "unheard of"
-        elif rule == "type":
-            frame = frame.astype({"f0": object})
-            frame.loc[some(frame, 0.1), "f0"] = "word"
-            settings = {"columns": {"numeric": ["f0"]}}
-        elif rule == "unknown":
-            frame["extra"] = 1.0
-        elif rule == "critical_feature":
-            frame["f0"] += 5.0
-            settings = {"alerting": {"critical_features": ["f0"]}}
-        elif rule == "data_drift":
-            frame[["f0", "f1", "f2", "f3"]] += 1.0
-        elif rule == "prediction_drift":
-            frame["prediction"] = 1
-        elif rule == "accuracy":
-            frame.loc[some(frame, 0.3), "prediction"] = 1 - frame["prediction"]
-        return frame, settings
-
+def test_each_rule_that_the_stream_would_fire_is_a_finding(tmp_path: Path) -> None:
     expected = {
+        "no prediction": ("data_quality", "missing", "findings"),
         "missing": ("data_quality", "missing", "findings"), "unseen": ("data_quality", "unseen", "findings"),
         "type": ("data_quality", "type", "findings"), "unknown": ("data_quality", "unknown", "findings"),
         "critical_feature": ("critical_feature", "f0", "drift"), "data_drift": ("data_drift", "features", "drift"),
@@ -136,7 +133,7 @@ def test_each_rule_that_the_stream_would_fire_is_a_finding(tmp_path: Path) -> No
         "accuracy": ("performance", "accuracy", "drift"),
     }  # fmt: skip
     for kind, (rule, subject, verdict) in expected.items():
-        frame, settings = spoil(kind)
+        frame, settings = spoilt(calm(tmp_path), kind)
         found = checked(tmp_path, frame, settings)
         assert (rule, subject) in {(one.rule, one.subject) for one in found.findings}, kind
         assert (found.verdict, found.exit_status) == (verdict, 1), kind

@@ -14,6 +14,7 @@ from scipy.stats import false_discovery_control
 from app.core.config import DriftThresholds, Monitoring, PerformanceThresholds
 from app.core.counting import input_pane
 from app.core.decision import change, drift_decision, performance_decision, significant_among
+from app.core.degradation import without_baseline
 from app.core.findings import DriftDecision, PerformanceDecision
 from app.core.layout import layout_of
 from app.core.outcome import outcome_layout, outcome_pane
@@ -301,6 +302,28 @@ def test_a_reference_without_truth_judges_nothing_and_says_so() -> None:
     assert (found.judged, found.degraded, found.reason) == (False, False, "no baseline: the reference has no truth")
     assert {metric.judged for metric in found.metrics} == {False}
     assert found.metrics[0].value is not None
+
+
+def test_what_has_no_baseline_is_known_at_registration_with_what_to_do() -> None:
+    rng = np.random.default_rng(4)
+    said, probability, truth = rows(rng, 0.2, rng.normal(size=500))
+    x = {"x": rng.normal(size=500)}
+
+    def missing(
+        prediction: list[str], p: Floats | None, actual: list[str] | None, positive: str | None = None
+    ) -> dict[str, str]:
+        return without_baseline(build_profile("m", "1", "binary", x, prediction, p, actual, positive_label=positive))
+
+    assert missing(said, probability, truth) == {}
+    bare = missing(said, probability, None)
+    assert {"accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier"} <= set(bare)
+    assert all("no truth" in reason and "columns.target" in reason for reason in bare.values())
+    scoreless = missing(said, None, truth)
+    assert set(scoreless) == {"roc_auc", "log_loss", "brier"}
+    assert all("columns.probability" in reason for reason in scoreless.values())
+    never = missing(["no"] * 500, probability, truth, "yes")
+    assert {"precision", "recall", "f1"} <= set(never)
+    assert "cannot get worse" in never["recall"]
 
 
 def test_truth_that_cannot_be_read_is_not_said_to_be_too_few_rows() -> None:
