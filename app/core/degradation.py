@@ -13,6 +13,8 @@ from app.core.pane import Pane
 from app.core.performance import LOSSES, Metric, metrics_of
 from app.core.profile import Profile
 
+ROUNDING = 1e-6
+"""A baseline below this share of its scale at zero is zero: of a model that is right but for rounding."""
 NO_TRUTH = "no baseline: the reference has no truth"
 UNDEFINED = "no baseline: it is undefined on the reference"
 LOWEST = "its baseline is 0, the lowest that it can be"
@@ -99,18 +101,15 @@ def change(
 
 
 def scale_of(name: str, baseline: float, spread: float) -> float | None:
-    """What a drop is a share of: the baseline, where that is above zero.
+    """What a drop is a share of: the baseline, where that is above zero by more than rounding.
 
     Else of mae and rmse the reference's `spread`, of log_loss and brier 1; of r2 1 - baseline, the squared error in
     units of the truth's variance, so that the drop is its rise. None of a share at 0, which cannot get worse.
     """
-    if baseline > 0.0:
+    at_zero = {"mae": spread, "rmse": spread, "log_loss": 1.0, "brier": 1.0, "r2": 1.0 - baseline}.get(name)
+    if baseline > ROUNDING * (at_zero or 0.0):
         return baseline
-    if name == "r2":
-        return 1.0 - baseline
-    if name in ("mae", "rmse"):
-        return spread
-    return 1.0 if name in LOSSES else None
+    return at_zero
 
 
 def without_baseline(profile: Profile) -> dict[str, str]:

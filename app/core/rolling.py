@@ -136,6 +136,16 @@ class ModelWindows:
         """
         return bool(self._behind) and min(self._behind.values()) <= self.pane * self.panes
 
+    @property
+    def quiet(self) -> bool:
+        """Whether no source partition has brought a prediction for a while."""
+        return bool(self._progress) and all(idle for _, _, idle in self._progress.values())
+
+    @property
+    def latest(self) -> int:
+        """The end of the newest closed window that may have predictions; below all panes where there is none."""
+        return min(self._closed, self._newest + self.panes - 1)
+
     def closed(self, now: float) -> int:
         """The newest pane that the watermark has closed; it never falls.
 

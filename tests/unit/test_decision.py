@@ -254,6 +254,9 @@ def test_what_cannot_be_compared_is_not_judged_and_says_why(
         ("rmse", 0.0, 0.6, True),
         ("brier", 0.0, 0.04, False),
         ("brier", 0.0, 0.06, True),
+        ("mae", 1e-12, 3e-12, False),  # right but for rounding, then and now
+        ("mae", 1e-12, 0.6, True),
+        ("mae", 1e-4, 2e-4, False),  # doubled, but the interval is wide
         ("r2", 0.0, -0.04, False),
         ("r2", 0.0, -0.06, True),
         ("r2", -3.0, -3.1, False),  # the squared error rises by 2.5 %
