@@ -140,6 +140,11 @@ class Join:
         return all(source.unsaved == 0 for source in self._sources.values())
 
     @property
+    def waiting(self) -> int:
+        """Feedback whose prediction has not come, over all partitions held."""
+        return sum(len(source.state.waiting) for source in self._sources.values())
+
+    @property
     def pending(self) -> int:
         """Predictions that wait for their truth."""
         return sum(len(source.state.rows) for source in self._sources.values())

@@ -33,5 +33,11 @@ def progress_news(partition: int, source: Source, now: float, *, fed_to_end: boo
         news = (event_time // watched.pane if idle else event_time, idle, revision)
         if source.told.get(number) != news:
             source.told[number] = news
-            events.append(progress_of(watched, tally, partition, revision, event_time, idle=idle))
+            state = source.state
+            events.append(
+                progress_of(
+                    watched, tally, partition, revision, event_time,
+                    idle=idle, waiting=len(state.waiting), expired_feedback=state.expired_feedback,
+                )
+            )  # fmt: skip
     return events

@@ -44,9 +44,13 @@ def partials_of(
 
 
 def progress_of(
-    watched: Watched, tally: Tally, partition: int, revision: int, event_time: int, *, idle: bool
-) -> Progress:
-    """How far one source partition has come with a model version, `event_time` in microseconds."""
+    watched: Watched, tally: Tally, partition: int, revision: int, event_time: int, *, idle: bool, waiting: int = 0,
+    expired_feedback: int = 0,
+) -> Progress:  # fmt: skip
+    """How far one source partition has come with a model version, `event_time` in microseconds.
+
+    `waiting` and `expired_feedback` are counts of the partition (see `Progress`).
+    """
     return Progress(
         model=watched.profile.model,
         model_version=watched.profile.model_version,
@@ -61,6 +65,8 @@ def progress_of(
         duplicates=tally.duplicates,
         late=tally.late,
         expired=tally.expired,
+        waiting=waiting,
+        expired_feedback=expired_feedback,
         behind=(tally.recorded - tally.event_time) / MICROSECONDS if tally.recorded > NEVER else None,
     )
 

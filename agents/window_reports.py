@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from zlib import crc32
 
 import msgspec
 
@@ -11,6 +13,13 @@ from app.core.findings import DriftDecision, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows
 from topics.events import DriftReport, PerformanceReport, TrafficReport
+
+TOTALS = ("feedback", "duplicates", "late", "expired", "waiting")
+NOT_COUNTED = {"late": "late", "repeated id": "duplicates"}
+WITHOUT_A_PAIR = {
+    "no truth in time": "expired", "truth too late": "expired_feedback", "truth without a prediction": "waiting",
+}  # fmt: skip
+"""What reports call the totals of predictions that are not counted, and of what was not joined."""
 
 PAUSES = 20
 """Pauses between feedback that are remembered."""
@@ -20,7 +29,7 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
     """What was last issued of a window: its revision, and what each report was made of.
 
     The rest is what the next window of a live model has to know: feedback in all, panes since it last came, how long
-    its last pauses were, and the usual share with feedback.
+    its last pauses were, and the usual share with feedback; `left_out`: what its reports said that no window counts.
     """
 
     revision: int
@@ -31,6 +40,7 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
     silent: int = 0
     pauses: tuple[int, ...] = ()
     coverage: float = -1.0
+    left_out: int = 0
 
     def after(self, feedback: int, coverage: float, panes: int) -> Issued:
         """What the window after this one has to know."""
@@ -58,7 +68,8 @@ def _envelope(windows: ModelWindows, end: int, revision: int, now: datetime) -> 
 def drift_report(windows: ModelWindows, end: int, found: DriftDecision, revision: int, now: datetime) -> DriftReport:
     """The report of a window's drift."""
     envelope = _envelope(windows, end, revision, now)
-    return msgspec.convert({**_fields(found), **envelope}, DriftReport, from_attributes=True)
+    left_out = _left_out(windows, NOT_COUNTED)
+    return msgspec.convert({**_fields(found), **envelope, "left_out": left_out}, DriftReport, from_attributes=True)
 
 
 def performance_report(
@@ -66,7 +77,10 @@ def performance_report(
 ) -> PerformanceReport:
     """The report of a window's performance."""
     envelope = _envelope(windows, end, revision, now)
-    return msgspec.convert({**_fields(found), **envelope}, PerformanceReport, from_attributes=True)
+    left_out = _left_out(windows, WITHOUT_A_PAIR)
+    return msgspec.convert(
+        {**_fields(found), **envelope, "left_out": left_out}, PerformanceReport, from_attributes=True
+    )
 
 
 def traffic_report(
@@ -83,10 +97,22 @@ def traffic_report(
             "feedback_silent": note.silent,
             "feedback_longest": max(note.pauses, default=0),
             "feedback_gaps": len(note.pauses),
-            **{name: sum(getattr(t, name) for t in totals) for name in ("feedback", "duplicates", "late", "expired")},
+            **{name: sum(getattr(t, name) for t in totals) for name in TOTALS},
         },
         TrafficReport,
     )
+
+
+def left_out_source(windows: ModelWindows) -> int:
+    """What a window's reports would say now that no window counts, as a number; 0 where that is nothing."""
+    found = _left_out(windows, NOT_COUNTED), _left_out(windows, WITHOUT_A_PAIR)
+    return crc32(repr(found).encode()) if any(found) else 0
+
+
+def _left_out(windows: ModelWindows, names: Mapping[str, str]) -> dict[str, int]:
+    """Totals over the partitions by their reasons, those that are not zero."""
+    sums = {reason: sum(getattr(t, name) for t in windows.totals.values()) for reason, name in names.items()}
+    return {reason: n for reason, n in sums.items() if n}
 
 
 def _fields(decision: DriftDecision | PerformanceDecision | Traffic) -> dict[str, object]:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from agents.sending import Reject
-from agents.window_reports import Issued, drift_report, performance_report, traffic_report
+from agents.window_reports import Issued, drift_report, left_out_source, performance_report, traffic_report
 from app.core.joining import MICROSECONDS
 from app.core.pane import Pane
 from app.core.rolling import ModelWindows, Totals
@@ -115,7 +115,9 @@ class WindowsAgent:
             newest = round(event.event_time * MICROSECONDS)
             windows.progress(event.partition, event.revision, newest, settled, idle=event.idle)
             behind = None if event.behind is None else round(event.behind * MICROSECONDS)
-            totals = Totals(event.feedback, event.duplicates, event.late, event.expired)
+            totals = Totals(
+                event.feedback, event.duplicates, event.late, event.expired, event.waiting, event.expired_feedback
+            )
             windows.arrived(event.partition, behind, totals)
         else:
             pane = round(event.pane_start * MICROSECONDS) // windows.pane
@@ -146,6 +148,8 @@ class WindowsAgent:
                 if len(found) >= MOST_AT_ONCE:
                     break
                 found += self._evaluate(key, windows, end, issued)
+            if again and windows.quiet:
+                found += self._told_anew(key, windows)
             windows.forget()
         if again and len(found) < MOST_AT_ONCE:
             part.reissued_at = now
@@ -155,6 +159,13 @@ class WindowsAgent:
             self._table[name] = issued_now
             for report in reports:
                 self._reported(report)
+
+    def _told_anew(self, key: Key, windows: ModelWindows) -> list[tuple[str, bytes, list[AnyReport]]]:
+        """The newest window again, where more was left out of all windows since: no other window will follow."""
+        issued = self._issued(key, windows.latest)
+        if issued is None or windows.latest in windows.changed or issued.left_out == left_out_source(windows):
+            return []
+        return self._evaluate(key, windows, windows.latest, msgspec.structs.replace(issued, drift=-1, performance=-1))
 
     def _evaluate(
         self, key: Key, windows: ModelWindows, end: int, issued: Issued | None
@@ -181,8 +192,9 @@ class WindowsAgent:
                 reports.append(traffic_report(windows, end, found.traffic, note, revision, now))
             note = msgspec.structs.replace(note, traffic=source)
         note = msgspec.structs.replace(
-            note, revision=revision, drift=found.drift_source, performance=found.performance_source
-        )
+            note, revision=revision, drift=found.drift_source, performance=found.performance_source,
+            left_out=left_out_source(windows),
+        )  # fmt: skip
         return [(_name(key, end), msgspec.json.encode(note), reports)] if reports else []
 
     def _issued(self, key: Key, end: int) -> Issued | None:

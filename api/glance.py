@@ -7,10 +7,11 @@ from datetime import datetime
 import msgspec
 
 from api.registrations import Registration, RegistrationsView
-from api.state import State, state_of
-from api.timeline import metric_of, metrics_of, preferred
+from api.state import State, state_of, why_not_judged
+from api.timeline import left_out_of, metric_of, metrics_of, preferred
 from api.views import Findings, ReportsView
-from topics.events import Level
+from app.core.accounting import accounting_of
+from topics.events import Level, MetricChange, PerformanceReport
 
 RECENT = 40
 """Windows of the small picture."""
@@ -23,7 +24,10 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     """`state` is the worst that is known of it; `drifted` names the first of the drifted features, `recent` are shares.
 
     `metric` is the one that stands for the others, with its `value`, what it was on the reference, and what it is
-    estimated to be without truth.
+    estimated to be without truth. `value`, `degraded`, `coverage` and `accounting` are of the newest window whose truth
+    has come, from `truth_start` until `truth_end` (null: none has); where the metric was not compared with its baseline
+    `judged` is false, and `reason` says why. `accounting`: what the metrics leave out, a fact each. `left_out`: records
+    that no window counts, by reason. `not_judged`: why the window says nothing of how the model is; else empty.
     """
 
     model: str
@@ -50,6 +54,13 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     coverage: float | None
     firing: int
     level: Level | None
+    truth_start: datetime | None = None
+    truth_end: datetime | None = None
+    judged: bool = True
+    reason: str = ""
+    accounting: list[str] = msgspec.field(default_factory=list)
+    left_out: dict[str, int] = msgspec.field(default_factory=dict)
+    not_judged: str = ""
 
 
 def summaries_of(models: RegistrationsView, reports: ReportsView) -> list[ModelSummary]:
@@ -66,7 +77,9 @@ def summary_of(model: str, version: str, known: Registration | None, found: Find
     drift, performance = found.drift.latest, found.performance.latest
     ends = [report.window_end for report in (drift, performance) if report is not None]
     name = preferred(metrics_of(found)) or ""
-    realised = metric_of(performance.metrics, name) if performance else None
+    truth = found.realised
+    known_truth = truth if truth is not None and truth.feedback else None
+    realised = metric_of(truth.metrics, name) if truth else None
     estimated = metric_of(performance.estimated, name) if performance else None
     firing = found.firing
     newest = drift or performance
@@ -91,8 +104,22 @@ def summary_of(model: str, version: str, known: Registration | None, found: Find
         value=realised.value if realised else None,
         baseline=realised.baseline if realised else None,
         estimated=estimated.value if estimated else None,
-        degraded=bool(performance and performance.sufficient and performance.degraded_metrics),
-        coverage=None if performance is None else performance.coverage,
+        degraded=bool(truth and truth.sufficient and truth.degraded_metrics),
+        coverage=None if truth is None else truth.coverage,
         firing=len(firing),
         level=max((alert.level for alert in firing), key=LEVELS.index, default=None),
+        truth_start=known_truth.window_start if known_truth else None,
+        truth_end=known_truth.window_end if known_truth else None,
+        judged=realised.judged if realised else known_truth is None,
+        reason=_reason(truth, realised),
+        accounting=list(accounting_of(truth)) if truth else [],
+        left_out=left_out_of(found),
+        not_judged="" if newest is None else why_not_judged(found),
     )
+
+
+def _reason(truth: PerformanceReport | None, metric: MetricChange | None) -> str:
+    """Why a window's metric was not compared with its baseline; that of all metrics first."""
+    if truth is None:
+        return ""
+    return truth.reason or (metric.reason if metric else "")

@@ -5,19 +5,43 @@ from __future__ import annotations
 from typing import Literal
 
 from api.views import Findings
+from app.core.accounting import mostly_left_out
+
+MOST = 0.5
+"""A model of whose input more than this share was not judged is not called healthy."""
 
 State = Literal["waiting", "insufficient", "healthy", "drifting", "degraded", "alerting"]
 
 
 def state_of(found: Findings) -> State:
-    """The worst that the last windows and the firing alerts say; too few samples are never called healthy."""
+    """The worst that the last windows and the firing alerts say.
+
+    Performance is that of the newest window whose truth has come. Neither too few samples nor input of which most could
+    not be judged is called healthy.
+    """
     if found.firing:
         return "alerting"
-    drift, performance = found.drift.latest, found.performance.latest
+    drift, performance = found.drift.latest, found.realised
     if drift is None and performance is None:
         return "waiting"
     if performance is not None and performance.sufficient and (performance.degraded or performance.degraded_metrics):
         return "degraded"
     if drift is not None and drift.sufficient and (drift.drift_detected or drift.prediction_drift):
         return "drifting"
-    return "healthy" if drift is not None and drift.sufficient else "insufficient"
+    return "insufficient" if why_not_judged(found) else "healthy"
+
+
+def why_not_judged(found: Findings) -> str:
+    """Why the newest window, or the newest truth, says nothing of how the model is; empty where it was judged."""
+    drift, performance = found.drift.latest, found.realised
+    if drift is None:
+        return "no predictions have been judged"
+    if not drift.sufficient:
+        return f"{drift.n:,} predictions in the window are too few to judge"
+    if drift.unjudged_share > MOST:
+        share = f"{drift.unjudged_share:.0%}"
+        return f"{share} of the features' values are of the wrong type, or missing where the reference has them"
+    if performance is not None and performance.feedback and mostly_left_out(performance):
+        left = sum(performance.not_judged.values())
+        return f"{left:,} of {performance.feedback:,} rows with truth enter no metric"
+    return ""

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from api.views import Findings
+from app.core.accounting import accounting_of
 from topics.events import MetricChange, PerformanceReport
 
 PREFERRED = ("accuracy", "r2", "rmse", "mae")
@@ -16,7 +17,10 @@ Numbers = list[float | None]
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric, a number a window. `low` and `high` bound `value`; `estimated` is what it would be without truth."""
+    """One metric, a number a window. `low` and `high` bound `value`; `estimated` is what it would be without truth.
+
+    `not_judged`: why it was not compared with its baseline, empty where it was.
+    """
 
     name: str
     baseline: float | None
@@ -27,6 +31,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     high: Numbers
     estimated: Numbers
     degraded: list[bool]
+    not_judged: list[str] = msgspec.field(default_factory=list)
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +50,9 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of as many numbers as there are `ends`, oldest first; `metrics` are the names that can be asked for.
 
-    `whole_from`: the first window of which every column is still known; None: of none.
+    `whole_from`: the first window of which every column is still known; None: of none. `truth`: whether enough truth
+    has come to judge; `accounting`: what the metrics leave out, a fact each. `left_out`: records that no window counts,
+    by reason.
     """
 
     ends: list[datetime]
@@ -60,6 +67,9 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     metrics: list[str]
     metric: Series | None
     marks: list[Mark]
+    truth: list[bool] = msgspec.field(default_factory=list)
+    accounting: list[list[str]] = msgspec.field(default_factory=list)
+    left_out: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 def timeline_of(found: Findings, limit: int, metric: str | None = None) -> Timeline:
@@ -90,7 +100,16 @@ def timeline_of(found: Findings, limit: int, metric: str | None = None) -> Timel
             )
             for a in sorted(found.alerts.values(), key=lambda alert: alert.started_at)
         ],
+        truth=[bool(o and o.sufficient) for o in outcomes],
+        accounting=[list(accounting_of(o)) if o else [] for o in outcomes],
+        left_out=left_out_of(found),
     )  # fmt: skip
+
+
+def left_out_of(found: Findings) -> dict[str, int]:
+    """Records of a model version that no window counts, by reason, as the newest reports have them."""
+    newest = (found.drift.latest, found.performance.latest)
+    return {reason: n for report in newest if report is not None for reason, n in report.left_out.items()}
 
 
 def metrics_of(found: Findings) -> list[str]:
@@ -120,6 +139,10 @@ def _series(name: str, reports: list[PerformanceReport | None]) -> Series:
         high=[None if metric is None else metric.high for metric in realised],
         estimated=[None if metric is None else metric.value for metric in estimated],
         degraded=[bool(m and m.degraded and told) for m, told in zip(realised, enough, strict=True)],
+        not_judged=[
+            (report.reason or metric.reason) if report and metric else ""
+            for report, metric in zip(reports, realised, strict=True)
+        ],
     )
 
 

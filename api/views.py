@@ -40,6 +40,11 @@ class Findings:
     alerts: dict[tuple[str, datetime], AlertEvent] = field(default_factory=dict)
 
     @property
+    def realised(self) -> PerformanceReport | None:
+        """The newest report on performance with truth enough to judge; until there is one, the newest of all."""
+        return self.performance.judged or self.performance.latest
+
+    @property
     def firing(self) -> list[AlertEvent]:
         """The alerts that fire now."""
         return [alert for alert in self.alerts.values() if alert.status == "firing"]

@@ -65,6 +65,8 @@ class Windows(Generic[R]):
         self._ends: list[datetime] = []
         self._size = 0
         self._columns: tuple[Named, ...] = ()
+        self._judged: R | None = None
+        self._looked = True
 
     def put(self, report: R, wire: bytes | None = None) -> bool:
         """Take a report, unless what is known is newer: of one profile the revision says so, of two the clock.
@@ -84,6 +86,7 @@ class Windows(Generic[R]):
         packed = zstd.compress(wire or msgspec.json.encode(report), 1)
         self._size += len(packed)
         self._windows[end] = Window(_bare(report), self._marks(report), packed)
+        self._looked = False
         if len(self._ends) > MAX_WINDOWS:
             self._size -= len(self._windows.pop(self._ends.pop(0)).packed)
         self._unpack()
@@ -125,6 +128,14 @@ class Windows(Generic[R]):
     def latest(self) -> R | None:
         """The last window's report, without columns and confusion."""
         return self._windows[self._ends[-1]].report if self._ends else None
+
+    @property
+    def judged(self) -> R | None:
+        """The newest report with enough rows to judge, without columns and confusion; None where none has them."""
+        if not self._looked:
+            reports = (self._windows[end].report for end in reversed(self._ends))
+            self._judged, self._looked = next((report for report in reports if report.sufficient), None), True
+        return self._judged
 
     def __bool__(self) -> bool:
         return bool(self._ends)

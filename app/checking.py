@@ -11,20 +11,29 @@ from typing import Literal
 import msgspec
 import pandas as pd
 
-from app.core.findings import DriftDecision
+from app.core.accounting import mostly_left_out
+from app.core.findings import DriftDecision, PerformanceDecision
 from app.core.profile import Kind
+from app.firing import Finding, Unjudged, findings_of
 from app.offline import Decision, decide
 from app.registration import Columns, FileOptions, MonitoringFile, read_table
+from app.registration.roles import USUAL_IDS
 from app.tables.files import FOUND, form_words
 
 FOLDER = Path("artifacts", "drift")
+MOST = 0.5
+"""No decision where more of the input than this share could not be judged."""
 
-Verdict = Literal["drift", "no drift", "no decision"]
+Verdict = Literal["drift", "findings", "no drift", "no decision"]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What came of a check. What cannot be decided, or was not judged whole, is never "no drift"."""
+    """What came of a check. What cannot be decided, or was not judged whole, is never "no drift".
+
+    `findings`: what each enabled rule would fire for; `unjudged`: what no rule could judge. `repeated_ids`: rows whose
+    id has been before; the stream counts an id once.
+    """
 
     reference: str
     current: str
@@ -33,6 +42,9 @@ class Check:
     warnings: tuple[str, ...] = ()
     forms: tuple[str, ...] = ()
     """How the files are written, where that is not usual."""
+    findings: tuple[Finding, ...] = ()
+    unjudged: tuple[Unjudged, ...] = ()
+    repeated_ids: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -41,13 +53,29 @@ class Check:
         return (*self.forms, *(() if read is None else read.notes))
 
     @property
+    def fires(self) -> tuple[Finding, ...]:
+        """The findings that make the check fail: all but of features without any value, of which nothing is known."""
+        drift = None if self.decision is None else self.decision.drift
+        empty = set() if drift is None else set(_empty(drift))
+        return tuple(finding for finding in self.findings if not finding.only_of(empty))
+
+    @property
     def verdict(self) -> Verdict:
-        """In words."""
+        """In words. "findings": there are some, and none is of drift or degraded performance."""
         if self.decision is None:
             return "no decision"
-        if self.decision.drifted:
+        if self.decision.drifted or any(finding.is_drift for finding in self.fires):
             return "drift"
+        if self.fires:
+            return "findings"
         return "no decision" if self.warnings else "no drift"
+
+    @property
+    def exit_status(self) -> Literal[0, 1, 2]:
+        """1 where an enabled rule would fire, else 2 where the input was not judged, else 0."""
+        if self.fires:
+            return 1
+        return 2 if self.decision is None or self.warnings else 0
 
     def told(self) -> dict[str, object]:
         """All of it, as JSON has it; `drifted` is null without a decision."""
@@ -57,6 +85,8 @@ class Check:
             "verdict": self.verdict, "drifted": None if self.verdict == "no decision" else self.verdict == "drift",
             "warnings": self.warnings, "notes": self.notes, "drift": found and found.drift,
             "performance": found and found.performance,
+            "exit_status": self.exit_status, "findings": self.findings, "unjudged": self.unjudged,
+            "repeated_ids": self.repeated_ids,
         }  # fmt: skip
 
 
@@ -71,32 +101,73 @@ def check_files(
 ) -> Check:
     """Judge one file against another. `kinds`: the features to be judged, and no others, as the metadata has them.
 
-    A file that is not there is a warning, and no decision; so are too few rows, and a feature without any value, unless
-    others have drifted. Raises TableError or MonitoringError naming file, column or
-    key; OSError where a file is there and cannot be read.
+    A file that is not there is a warning, and no decision; so are too few rows, a feature without any value, and input
+    of which most could not be judged, unless a rule fires for something else. Raises TableError or MonitoringError
+    naming file, column or key; OSError where a file is there and cannot be read.
     """
     absent = [path for path in (reference, current) if not path.is_file()]
     if absent:
         warnings = tuple(f"{path}: no such file, so nothing is decided" for path in absent)
         return Check(str(reference), str(current), now, None, warnings)
     watched, held = MonitoringFile() if file is None else file, read_table(current, options)
+    ids = _id_column(watched.columns, held)
     if kinds is not None:
         watched = msgspec.structs.replace(watched, columns=_only(kinds, watched.columns, held))
     decision = decide(read_table(reference, options), held, watched)
-    notes = tuple(filter(None, (form_words(reference, options), form_words(current, options))))
+    predicts = (watched.columns.prediction or "prediction") in held.columns
+    findings, unjudged = findings_of(decision, watched.monitoring, now)
+    forms = tuple(filter(None, (form_words(reference, options), form_words(current, options))))
     return Check(
-        str(reference), str(current), now, decision, tuple(_not_judged(decision.drift, watched, current)), notes
-    )
+        str(reference), str(current), now, decision,
+        tuple(_not_judged(decision, watched, current, predicts=predicts)), forms, findings, unjudged,
+        0 if ids is None else _repeated(held[ids]),
+    )  # fmt: skip
 
 
-def _not_judged(drift: DriftDecision, watched: MonitoringFile, current: Path) -> Iterator[str]:
+def _not_judged(decision: Decision, watched: MonitoringFile, current: Path, *, predicts: bool) -> Iterator[str]:
+    """Why the input, or most of it, was not judged."""
+    drift = decision.drift
     if not drift.sufficient:
         fewest = watched.monitoring.drift.min_samples
         yield f"{drift.n:,} rows are too few to judge (drift.min_samples {fewest:,})"
         return
-    empty = [feature.name for feature in drift.features if feature.n == 0]
+    empty = _empty(drift)
     if empty:
         yield f"{current} has no value of {', '.join(empty)}, so nothing is decided about it"
+    if drift.unjudged_share > MOST:
+        yield (
+            f"{drift.unjudged_share:.0%} of the features' values are of the wrong type, or missing where the reference "
+            "has them, so most of the input was not judged"
+        )
+    lost = drift.n - (drift.prediction.n if drift.prediction is not None else 0)
+    if predicts and drift.prediction is not None and lost > MOST * drift.n:
+        share = drift.prediction.reference_missing
+        if lost / drift.n - share > MOST:
+            rows = f"{lost:,} of {drift.n:,} rows"
+            yield f"{rows} have no prediction that can be read, so the predictions were not judged"
+    if decision.performance is not None:
+        yield from _truth_not_judged(decision.performance, watched.monitoring.performance.min_samples)
+
+
+def _truth_not_judged(performance: PerformanceDecision, fewest: int) -> Iterator[str]:
+    if mostly_left_out(performance):
+        left = sum(performance.not_judged.values())
+        yield f"{left:,} of {performance.feedback:,} rows with truth enter no metric, so performance was not judged"
+    elif performance.feedback >= fewest and not performance.sufficient:
+        yield f"performance was not judged: {performance.reason}"
+
+
+def _empty(drift: DriftDecision) -> list[str]:
+    return [feature.name for feature in drift.features if feature.n == 0]
+
+
+def _id_column(columns: Columns, current: pd.DataFrame) -> str | None:
+    return next((name for name in ((columns.id,) if columns.id else USUAL_IDS) if name in current.columns), None)
+
+
+def _repeated(ids: pd.Series) -> int:
+    """How many rows repeat the id of another before them."""
+    return int(ids[ids.notna() & (ids != "")].duplicated().sum())
 
 
 def _only(kinds: Mapping[str, Kind], columns: Columns, current: pd.DataFrame) -> Columns:

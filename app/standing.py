@@ -33,6 +33,7 @@ class Standing:
         self._stream.lag(self._lag())
         self._stream.alerts(self._alerts_held())
         metrics.PENDING.set(self._join.pending)
+        metrics.WAITING_FEEDBACK.set(self._join.waiting)
         metrics.RECOVERING.set(not self._recovered)
         metrics.RECOVERY_LEFT.set(self.recovery.records - self.recovery.read)
 

@@ -76,7 +76,7 @@ function metrics(e, own) {
   return node("table", { class: "metrics" }, node("thead", {}, node("tr", {}, ["Metric", "Window", "95 % interval", "Reference", "Change"].map((words) => node("th", { scope: "col" }, words)))),
     node("tbody", {}, given.map((m) => node("tr", {}, node("th", { scope: "row" }, metricName(m.name)), node("td", { class: m.degraded ? "bad" : null }, measure(m.name, m.value)),
       node("td", { "data-name": "95 %" }, none(m.low) ? "–" : `${measure(m.name, m.low)} to ${measure(m.name, m.high)}`), node("td", { "data-name": "reference" }, measure(m.name, m.baseline)),
-      node("td", {}, none(m.relative) ? "–" : `${percent(Math.abs(m.relative), 1)} ${m.relative > 0 ? "worse" : "better"}`)))));
+      node("td", {}, m.judged === false ? `not judged: ${m.reason}` : none(m.relative) ? "–" : `${percent(Math.abs(m.relative), 1)} ${m.relative > 0 ? "worse" : "better"}`)))));
 }
 
 function shares(e) {

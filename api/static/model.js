@@ -33,29 +33,47 @@ export function draw(data, route, { models }) {
   const parts = [heading(route, summary, chosen)];
   if (!timeline.ends.length) return [...parts, waiting(route, summary), alerts.length ? alertList("alerts", alerts, { about: "of this model version" }) : null];
   if (chosen) parts.push(notice("chosen", node("span", {}, "You look at the window until ", node("b", {}, moment(chosen)), ". "), link(modelAt(route.model, route.version, { ...route.asked, window: null }), "Go to the newest")));
-  return [...parts, numbers(timeline, i, features), overTime(timeline, route, chosen), alertsPart(alerts), features ? featuresPart(features, route, chosen) : null];
+  const k = chosen ? i : newestTruth(timeline);
+  return [...parts, numbers(timeline, i, k, features), leftOutPart(timeline, k), overTime(timeline, route, chosen), alertsPart(alerts), features ? featuresPart(features, route, chosen) : null];
 }
 
 function heading(route, summary, chosen) {
   const about = summary && [summary.task, none(summary.features) ? null : plural(summary.features, "feature"),
-    none(summary.window_end) ? null : `last window ${span(summary.window_start, summary.window_end)}`].filter(Boolean).join(" · ");
+    none(summary.window_end) ? null : `last window ${span(summary.window_start, summary.window_end)}`, summary.not_judged].filter(Boolean).join(" · ");
   return head("head", [route.model, " ", node("span", { class: "version" }, route.version)],
     { trail: [link(overviewAt(), "Models")], state: summary ? pill(summary.state, `${chosen ? "now: " : ""}${STATES[summary.state]}`) : null, about });
 }
 
-function numbers(t, i, features) {
+// The newest window whose truth has come: enough to judge, else any, else the newest of all.
+function newestTruth(t) {
+  const enough = t.truth.lastIndexOf(true);
+  const some = enough >= 0 ? enough : t.coverage.findLastIndex((share) => share > 0);
+  return some >= 0 ? some : t.ends.length - 1;
+}
+
+function numbers(t, i, k, features) {
   const series = t.metric;
+  const until = k === i ? "" : `; window until ${moment(t.ends[k])}`; // truth comes late
+  const none_yet = none(t.coverage[k]) || t.coverage[k] === 0;
   const drifted = features && features.columns ? features.columns.filter((c) => c.role === "feature") : null;
   const enough = t.sufficient[i];
   return facts("facts", [
     ["Predictions in the window", count(t.n[i]), enough ? "enough to judge" : "too few to judge drift"],
     ["Features drifted", drifted && enough ? `${drifted.filter((c) => c.found.drifted).length} of ${drifted.length}` : none(t.drift_share[i]) ? null : percent(t.drift_share[i]),
       none(t.drift_threshold) ? null : `data drift from ${percent(t.drift_threshold)}`, t.drift_detected[i] && enough ? "bad" : null],
-    series && [metricName(series.name), none(series.value[i]) ? null : measure(series.name, series.value[i]),
-      none(series.value[i]) ? "no truth yet" : none(series.baseline) ? null : `${measure(series.name, series.baseline)} on the reference`, series.degraded[i] ? "bad" : null],
+    series && [metricName(series.name), none(series.value[k]) ? null : measure(series.name, series.value[k]),
+      none_yet ? "no truth yet" : `${series.not_judged[k] ? `not judged: ${series.not_judged[k]}` : `${measure(series.name, series.baseline)} on the reference`}${until}`, series.degraded[k] ? "bad" : null],
     series && !none(series.estimated[i]) && ["Estimated without truth", measure(series.name, series.estimated[i]), metricName(series.name)],
-    ["Truth received", percent(t.coverage[i]), "of the predictions in the window"],
+    ["Truth received", none_yet ? "none yet" : percent(t.coverage[k]), `of the predictions in the window${none_yet || k === i ? "" : ` until ${moment(t.ends[k])}`}`],
   ]);
+}
+
+function leftOutPart(t, k) {
+  const records = Object.entries(t.left_out).map(([reason, n]) => `${reason} ${count(n)}`);
+  if (!t.accounting[k].length && !records.length) return null;
+  return card("left-out", "Not in these numbers", null,
+    node("ul", { class: "plain" }, t.accounting[k].map((line) => node("li", { class: "warn" }, line)),
+      records.length ? node("li", {}, `Records that no window counts, since the first: ${records.join(", ")}`) : null));
 }
 
 // ---- over time -------------------------------------------------------------
@@ -126,8 +144,10 @@ function featuresPart(features, route, chosen) {
 }
 
 function featureRow({ role, found, since, recent }, route, chosen) {
-  const about = [found.missing_rises ? `${count(found.missing)} missing, more than before` : null, found.invalid ? `${count(found.invalid)} of the wrong type` : null,
+  const bad = [found.missing_rises ? `${count(found.missing)} missing, more than before` : null, found.invalid ? `${count(found.invalid)} of the wrong type` : null,
     found.unseen_rises ? `${count(found.unseen)} unseen` : null].filter(Boolean).join(", ");
+  const usual = [found.missing && !found.missing_rises ? `${count(found.missing)} missing` : null, found.unseen && !found.unseen_rises ? `${count(found.unseen)} unseen` : null,
+    found.out_of_range ? `${count(found.out_of_range)} out of range` : null].filter(Boolean).join(", ");
   const state = found.drifted ? pill("drifting", "drifted") : none(found.statistic) ? pill("", "no values") : "";
   return node("tr", { "data-key": `${role} ${found.name}` },
     node("th", { scope: "row" }, link(featureAt(route.model, route.version, role, found.name, { window: chosen }), found.name), role === "feature" ? null : node("small", {}, role === found.name ? "" : role)),
@@ -135,7 +155,7 @@ function featureRow({ role, found, since, recent }, route, chosen) {
     node("td", { class: "wide" }, spark(recent, { high: found.threshold * 2, limit: found.threshold })),
     node("td", { class: "number" }, number(found.statistic), node("small", {}, testName(found.test))),
     node("td", { class: "number p" }, chance(found.p_value)),
-    node("td", { class: "words" }, found.reference || "–", " → ", node("b", {}, found.current || "–"), about ? node("small", { class: "warn" }, about) : null));
+    node("td", { class: "words" }, found.reference || "–", " → ", node("b", {}, found.current || "–"), bad ? node("small", { class: "warn" }, bad) : null, usual ? node("small", {}, usual) : null));
 }
 
 function waiting(route, summary) {

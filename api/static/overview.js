@@ -4,7 +4,7 @@ import { node } from "./dom.js";
 import { button, code, empty, head, statePill, when } from "./parts.js";
 import { modelAt } from "./route.js";
 import { spark } from "./spark.js";
-import { STATES, count, metricName, none, number, percent, plural } from "./words.js";
+import { STATES, count, metricName, moment, none, number, percent, plural } from "./words.js";
 
 const RANK = Object.fromEntries(Object.keys(STATES).map((state, i) => [state, i]));
 
@@ -53,14 +53,16 @@ function list(models) {
 
 function row(m) {
   const waiting = none(m.window_end);
+  const old = !none(m.truth_end) && m.truth_end !== m.window_end; // truth comes late: what is told is of an earlier window
+  const truth = waiting ? "" : none(m.truth_end) ? "no truth yet" : `${percent(m.coverage)} with truth${old ? ` until ${moment(m.truth_end)}` : ""}`;
   return node("li", { "data-key": `${m.model}\n${m.model_version}` },
     node("a", { class: "row", href: modelAt(m.model, m.model_version) },
       node("span", { class: "who" }, node("b", {}, m.model), node("small", {}, `version ${m.model_version}`)),
       node("span", { class: "what" }, statePill(m.state), m.firing ? node("small", {}, plural(m.firing, "alert"), " firing") : null),
       node("span", { class: "drifted" }, spark(m.recent, { high: 0.2, limit: m.drift_threshold }),
-        node("span", {}, node("b", {}, waiting || !m.sufficient ? "–" : percent(m.drift_share)), node("small", {}, waiting ? "" : m.sufficient ? drifted(m) : "too few to judge"))),
+        node("span", {}, node("b", {}, waiting || !m.sufficient ? "–" : percent(m.drift_share)), node("small", {}, waiting ? "" : !m.sufficient ? "too few to judge" : m.not_judged || drifted(m)))),
       node("span", { class: "metric" }, performance(m)),
-      node("span", { class: "n" }, node("b", {}, count(m.n)), node("small", {}, none(m.coverage) ? "" : `${percent(m.coverage)} with truth`)),
+      node("span", { class: "n" }, node("b", {}, count(m.n)), node("small", {}, truth), leftOut(m.left_out)),
       node("span", { class: "when" }, waiting ? node("small", {}, "no window yet") : when(m.window_end))));
 }
 
@@ -75,8 +77,14 @@ export const measure = (metric, value) => (["mae", "rmse", "log_loss", "r2"].inc
 function performance(m) {
   if (none(m.metric)) return [node("b", {}, "–"), node("small", {}, "")];
   if (none(m.value)) return [node("b", {}, measure(m.metric, m.estimated)), node("small", {}, `${metricName(m.metric)}, estimated`)];
+  const words = none(m.baseline) ? metricName(m.metric) : `${metricName(m.metric)}, ${measure(m.metric, m.baseline)} before`;
   return [node("b", { class: m.degraded ? "bad" : null }, measure(m.metric, m.value)),
-    node("small", {}, none(m.baseline) ? metricName(m.metric) : `${metricName(m.metric)}, ${measure(m.metric, m.baseline)} before`)];
+    node("small", {}, m.judged ? words : `${words}; not judged`), m.accounting.length ? node("small", { class: "warn" }, m.accounting[0]) : null];
+}
+
+function leftOut(counts) {
+  const total = Object.values(counts).reduce((sum, n) => sum + n, 0);
+  return total ? node("small", { class: "warn" }, `${count(total)} left out`) : null;
 }
 
 function nothing() {

@@ -70,6 +70,10 @@ def evidence_of(report: AnyReport, verdict: Verdict, beside: Beside | None = Non
             "estimated": report.estimated,
             "labels": report.labels,
             "confusion": report.confusion,
+            "unknown_actuals": report.unknown_actuals,
+            "unknown_predictions": report.unknown_predictions,
+            "not_judged": report.not_judged,
+            "left_out": report.left_out,
         }
     elif isinstance(report, TrafficReport):
         evidence["counts"] = report.counts

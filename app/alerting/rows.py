@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from app.alerting.rules import ESTIMATE, PERFORMANCE, effect_of, worsening_of
-from app.alerting.wording import SMALLEST_P
+from app.alerting.wording import SMALLEST_P, worse_by
 from app.alerting.words import clean
 from topics.events import AlertEvent, FeatureDrift, MetricChange, Shape
 
@@ -107,9 +107,7 @@ def _sure(p_value: float | None) -> str:
 def metric_row(metric: MetricChange) -> Metric:
     """A metric in words."""
     interval = "" if metric.low is None or metric.high is None else f"{metric.low:.4g} to {metric.high:.4g}"
-    change = ""
-    if metric.relative is not None:
-        change = f"{abs(metric.relative):.1%} {'worse' if metric.relative > 0 else 'better'}"
+    change = worse_by(metric) if metric.judged else f"not judged: {clean(metric.reason, LONGEST_NAME)}"
     return Metric(
         name=clean(metric.name, LONGEST_NAME),
         value="" if metric.value is None else f"{metric.value:.4g}",

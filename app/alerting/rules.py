@@ -113,10 +113,16 @@ def effect_of(column: FeatureDrift) -> float:
     return size / column.threshold if column.threshold > 0 else size
 
 
+def quality_columns(report: DriftReport) -> list[FeatureDrift]:
+    """The columns whose values are judged: the features, and prediction and probability where any row has one."""
+    outputs = (report.prediction, report.probability)
+    return [*report.features, *(one for one in outputs if one is not None and one.missing < report.n)]
+
+
 def _data_quality(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
     """Each problem by itself: the columns that have it, with the share of rows that decides."""
     rows = max(report.n, 1)
-    features = report.features
+    features = quality_columns(report)
     problems: tuple[tuple[str, dict[str, float], float], ...] = (
         ("missing", {f.name: f.missing / rows - f.reference_missing for f in features if f.missing_rises},
          alerting.missing_share),
@@ -148,16 +154,15 @@ def _of_performance(
 
 def _metric(metric: MetricChange, degradation: float, rule: Rule) -> Verdict:
     drop = metric.relative
-    if drop is None:
-        return Verdict(PERFORMANCE, metric.name, "insufficient", None, metric.threshold)
+    if drop is None or not metric.judged:
+        evidence = {"reason": metric.reason} if metric.reason else {}
+        return Verdict(PERFORMANCE, metric.name, "insufficient", None, metric.threshold, evidence)
     state: VerdictState = "breach" if metric.degraded else "between"
     if not metric.degraded and drop <= metric.threshold * rule.hysteresis:
         state = "clear"
     severe = metric.degraded and drop > degradation
-    evidence: dict[str, object] = {"degradation": degradation} if severe else {}
-    return Verdict(
-        PERFORMANCE, metric.name, state, drop, metric.threshold, evidence, severe and rule.level != "critical"
-    )
+    more: dict[str, object] = {"degradation": degradation} if severe else {}
+    return Verdict(PERFORMANCE, metric.name, state, drop, metric.threshold, more, severe and rule.level != "critical")
 
 
 def _estimate(real: MetricChange, guess: MetricChange, rule: Rule) -> Verdict:
@@ -175,14 +180,14 @@ def _estimate(real: MetricChange, guess: MetricChange, rule: Rule) -> Verdict:
 
 
 def worsening_of(metric: MetricChange) -> float:
-    """A metric's relative drop in units of its threshold; -inf where it is not known."""
-    if metric.relative is None:
+    """A metric's relative drop in units of its threshold; -inf where it is not judged."""
+    if metric.relative is None or not metric.judged:
         return float("-inf")
     return metric.relative / metric.threshold if metric.threshold > 0 else metric.relative
 
 
 __all__ = [
     "CRITICAL_FEATURE", "DATA_DRIFT", "DATA_QUALITY", "ESTIMATE", "FEEDBACK", "MONITOR", "PERFORMANCE",
-    "PREDICTION_DRIFT", "TRAFFIC", "Verdict", "VerdictState", "effect_of", "off", "rule_of", "verdicts_of",
-    "worsening_of",
+    "PREDICTION_DRIFT", "TRAFFIC", "Verdict", "VerdictState", "effect_of", "off", "quality_columns", "rule_of",
+    "verdicts_of", "worsening_of",
 ]  # fmt: skip

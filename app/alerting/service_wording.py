@@ -40,6 +40,8 @@ def traffic_lines(report: TrafficReport, verdict: Verdict) -> Iterator[str]:
     else:
         told_share = f"{report.coverage:.0%}; usual are {report.usual_coverage:.0%}"
         yield f"Of the window before this one so many have their feedback: {told_share}."
+    if verdict.rule == FEEDBACK and report.waiting:
+        yield f"Feedback whose prediction has not come (are the ids the same?): {report.waiting:,}."
     if verdict.rule == TRAFFIC and verdict.state == "breach":
         yield f"At the usual rate chance brings that less than once in {1 / CHANCE:,.0f} times."
 

@@ -15,9 +15,11 @@ from app.alerting.rules import (
     PREDICTION_DRIFT,
     Verdict,
     effect_of,
+    quality_columns,
     worsening_of,
 )
 from app.alerting.service_wording import SERVICE, lasting, monitor_lines, traffic_lines
+from app.core.accounting import accounting_of
 from app.core.missing import CHANCE
 from topics.events import (
     AnyReport,
@@ -41,20 +43,24 @@ PROBLEMS = {
 
 def title_of(report: AnyReport, verdict: Verdict, transition: Transition) -> str:
     """One line: which model, what."""
-    about = f"{report.model} {report.model_version}"
     firing = transition.status == "firing"
+    return f"{report.model} {report.model_version}: {what_of(report, verdict, firing=firing, severe=transition.severe)}"
+
+
+def what_of(report: AnyReport, verdict: Verdict, *, firing: bool = True, severe: bool = False) -> str:
+    """One line: what happens, or is over."""
     if verdict.state == "off":
-        return f"{about}: {_watched(verdict)} is no longer watched"
+        return f"{_watched(verdict)} is no longer watched"
     if isinstance(report, DriftReport):
-        return f"{about}: {_drift_title(report, verdict, firing=firing)}"
+        return _drift_title(report, verdict, firing=firing)
     if isinstance(report, TrafficReport):
-        return f"{about}: {SERVICE[verdict.rule, verdict.subject][not firing]}"
+        return SERVICE[verdict.rule, verdict.subject][not firing]
     if isinstance(report, MonitorReport):
-        return f"{about}: {verdict.subject} {'is too high' if firing else 'is as it should be again'}"
+        return f"{verdict.subject} {'is too high' if firing else 'is as it should be again'}"
     if verdict.rule == ESTIMATE:
-        return f"{about}: {verdict.subject} {'is worse than estimated' if firing else 'is as estimated again'}"
-    worse = "has got much worse" if transition.severe else "has got worse"
-    return f"{about}: {verdict.subject} {worse if firing else 'is as good as before again'}"
+        return f"{verdict.subject} {'is worse than estimated' if firing else 'is as estimated again'}"
+    worse = "has got much worse" if severe else "has got worse"
+    return f"{verdict.subject} {worse if firing else 'is as good as before again'}"
 
 
 def _drift_title(report: DriftReport, verdict: Verdict, *, firing: bool) -> str:
@@ -74,24 +80,28 @@ def _drift_title(report: DriftReport, verdict: Verdict, *, firing: bool) -> str:
 
 def message_of(report: AnyReport, verdict: Verdict, transition: Transition, more: Sequence[str] = ()) -> str:
     """The whole of it, a fact a line; `more` at its end."""
-    lines = [_span(transition), _window(report)]
+    return "\n".join([_span(transition), _window(report), *lines_of(report, verdict), *more])
+
+
+def lines_of(report: AnyReport, verdict: Verdict) -> list[str]:
+    """What is found, how sure that is and by how much, a fact a line."""
     if verdict.state == "off":
-        lines.append(f"Closed, because {verdict.evidence.get('reason')}.")
-    elif isinstance(report, TrafficReport):
-        lines += traffic_lines(report, verdict)
-    elif isinstance(report, MonitorReport):
-        lines += monitor_lines(report, verdict)
-    elif isinstance(report, PerformanceReport):
-        lines += _performance(report, verdict)
-    elif verdict.rule == DATA_DRIFT:
-        lines += _data_drift(report)
-    elif verdict.rule == PREDICTION_DRIFT:
-        lines += [column_line(column) for column in (report.prediction, report.probability) if column is not None]
-    elif verdict.rule == DATA_QUALITY:
-        lines += _data_quality(report, verdict)
-    elif verdict.rule == CRITICAL_FEATURE:
-        lines += [column_line(feature) for feature in report.features if feature.name == verdict.subject]
-    return "\n".join([*lines, *more])
+        return [f"Closed, because {verdict.evidence.get('reason')}."]
+    if isinstance(report, DriftReport):
+        return list(_of_drift(report, verdict))
+    if isinstance(report, TrafficReport):
+        return list(traffic_lines(report, verdict))
+    return list(monitor_lines(report, verdict) if isinstance(report, MonitorReport) else _performance(report, verdict))
+
+
+def _of_drift(report: DriftReport, verdict: Verdict) -> Iterator[str]:
+    if verdict.rule == DATA_DRIFT:
+        return _data_drift(report)
+    if verdict.rule == DATA_QUALITY:
+        return _data_quality(report, verdict)
+    if verdict.rule == PREDICTION_DRIFT:
+        return (column_line(column) for column in (report.prediction, report.probability) if column is not None)
+    return (column_line(feature) for feature in report.features if feature.name == verdict.subject)
 
 
 def utc(epoch: float) -> datetime:
@@ -164,6 +174,11 @@ def _performance(report: PerformanceReport, verdict: Verdict) -> Iterator[str]:
     if isinstance(degradation, float):
         yield f"Critical: {metric.name} is more than {degradation:.1%} worse than its baseline."
     yield f"The truth of {report.feedback:,} of {report.n:,} predictions is known ({report.coverage:.0%})."
+    for line in accounting_of(report):
+        yield f"{line[0].upper()}{line[1:]}."
+    unjudged = [f"{metric.name} ({metric.reason})" for metric in report.metrics if not metric.judged]
+    if unjudged:
+        yield f"Not judged: {_some(unjudged)}."
 
 
 def metric_line(metric: MetricChange) -> str:
@@ -171,10 +186,19 @@ def metric_line(metric: MetricChange) -> str:
     if metric.value is None:
         return f"{metric.name}: not known"
     line = f"{metric.name} {metric.value:.4g}{_interval(metric)}"
-    if metric.baseline is None or metric.relative is None:
-        return line
-    change = f"{abs(metric.relative):.1%} {'worse' if metric.relative > 0 else 'better'}"
-    return f"{line}, baseline {metric.baseline:.4g}: {change} (threshold {metric.threshold:.1%})"
+    if metric.baseline is None or not metric.judged:
+        return f"{line}: not judged{f' ({metric.reason})' if metric.reason else ''}"
+    return f"{line}, baseline {metric.baseline:.4g}: {worse_by(metric)} (threshold {metric.threshold:.1%})"
+
+
+def worse_by(metric: MetricChange) -> str:
+    """How far a metric is from its baseline, and which way; of a baseline at or below zero in what it is measured."""
+    if metric.relative is None:
+        return ""
+    words = f"{abs(metric.relative):.1%} {'worse' if metric.relative > 0 else 'better'}"
+    if metric.scale is None or metric.scale == metric.baseline or metric.absolute is None:
+        return words
+    return f"{words} ({abs(metric.absolute):.4g} of {metric.scale:.4g})"
 
 
 def _interval(metric: MetricChange) -> str:
@@ -187,7 +211,7 @@ def _data_quality(report: DriftReport, verdict: Verdict) -> Iterator[str]:
     if problem == "unknown":
         counts = {name: (count, 0.0) for name, count in report.unknown_features.items()}
     else:
-        counts = {f.name: _counted(f, problem) for f in report.features}
+        counts = {f.name: _counted(f, problem) for f in quality_columns(report)}
     top = sorted(counts, key=lambda name: (counts[name][1] - counts[name][0] / rows, name))
     told = [name for name in top if counts[name][0]][:TOLD]
     listed = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.common import (
-    TROUBLE,
     AsJson,
     Bootstrap,
     ConfigFile,
@@ -30,7 +28,6 @@ from app.commands.common import (
 
 if TYPE_CHECKING:
     from app.checking import Check
-    from app.core.findings import DriftDecision, FeatureDrift, PerformanceDecision
     from app.offline import Decision
     from app.runtime.settings import Settings
     from topics.events import RetrainingEvent
@@ -41,9 +38,6 @@ Output = Annotated[Path | None, typer.Option(help="Folder for the whole finding:
 Metadata = Annotated[Path | None, typer.Option(help="feature_metadata.json: only its features are judged.")]
 Model = Annotated[str | None, typer.Option("--model", help="The model: a finding asks in Kafka for its retraining.")]
 Version = Annotated[str | None, typer.Option("--version", help="Its version.")]
-
-DRIFT = 1
-"""Exit status where something has drifted."""
 
 
 def check(
@@ -63,10 +57,10 @@ def check(
 ) -> None:
     """Judge one table against another; Kafka is not needed.
 
-    The decision is that of the stream, with all of the table as one window. Exit status: 0 no drift, 1 drift
-    (of data or predictions, or degraded performance), 2 no decision (a file is missing, rows are too few, a feature
-    has no value) or trouble.
-    With --model and --version a finding is a signal to retrain, too.
+    The decision is that of the stream, with all of the table as one window. Exit status: 0 no finding; 1 an enabled
+    rule would fire (drift, a critical feature, degraded performance, bad data); 2 no decision (a file is missing, rows
+    are too few, a feature has no value, most of the input could not be judged) or trouble.
+    With --model and --version a finding of drift or performance is a signal to retrain, too.
 
     \b
     Examples:
@@ -94,24 +88,27 @@ def check(
         print_json(found.told())
     else:
         if found.decision is not None:
-            _print(found.decision)
+            _print(found, found.decision)
         if found.verdict == "no decision":
             print("no decision")
-    if found.verdict == "drift" and model is not None and version is not None:
-        _ask(settings, _signal(found, model, version))
-    raise typer.Exit({"drift": DRIFT, "no drift": 0, "no decision": TROUBLE}[found.verdict])
+    if model is not None and version is not None and (signal := _signal(found, model, version)) is not None:
+        _ask(settings, signal)
+    raise typer.Exit(found.exit_status)
 
 
 def _warn(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _signal(found: Check, model: str, version: str) -> RetrainingEvent:
-    from app.retraining import of_check
+def _signal(found: Check, model: str, version: str) -> RetrainingEvent | None:
+    """The signal to retrain; None where nothing that the stream would signal has been found."""
+    from app.retraining import REASONS, of_check
 
-    assert found.decision is not None
+    reasons = {REASONS[finding.rule] for finding in found.fires if finding.rule in REASONS}
+    if not reasons or found.decision is None:
+        return None
     drift, performance = found.decision.drift, found.decision.performance
-    if performance is not None and performance.degraded:
+    if "performance" in reasons and performance is not None:
         metrics = ", ".join(performance.degraded_metrics)
         evidence: dict[str, object] = {"degraded_metrics": performance.degraded_metrics}
         return of_check(
@@ -151,55 +148,10 @@ async def _published(settings: Settings, signal: RetrainingEvent) -> bool:
             return await publish(producer, signals, signal, settings.retraining_debounce_seconds)
 
 
-def _print(decision: Decision) -> None:
-    drift = decision.drift
-    shown = [column for column in (drift.prediction, drift.probability) if column is not None]
-    print_table(
-        ("column", "test", "statistic", "threshold", "p-value", "drifted", "reference", "current"),
-        map(_row, [*sorted(drift.features, key=_strength, reverse=True), *shown]),
-    )
+def _print(found: Check, decision: Decision) -> None:
+    from app.commands.check_text import HEADER, lines_of, rows_of
+
+    print_table(HEADER, rows_of(decision.drift))
     print()
-    for line in (*_drift_lines(drift), *_performance_lines(decision.performance)):
+    for line in lines_of(found, decision):
         print(line)
-
-
-def _row(column: FeatureDrift) -> tuple[str, ...]:
-    return (
-        column.name, column.test, _number(column.statistic), f"{column.threshold:g}",
-        "" if column.p_value is None else f"{column.p_value:.2g}",
-        "DRIFTED" if column.drifted else "", column.reference, column.current,
-    )  # fmt: skip
-
-
-def _strength(column: FeatureDrift) -> tuple[bool, float]:
-    return column.drifted, column.statistic or 0.0
-
-
-def _drift_lines(drift: DriftDecision) -> Iterator[str]:
-    names = f": {', '.join(drift.drifted_features)}" if drift.drifted_features else ""
-    share = f"{len(drift.drifted_features)} of {len(drift.features)} features ({drift.drift_share:.0%}){names}"
-    if not drift.sufficient:
-        yield f"data and predictions: {drift.n:,} rows are too few to judge"
-        return
-    word = "drifted" if drift.drift_detected else "not drifted"
-    yield f"data: {word}; {share}; drift is from {drift.drift_threshold:.0%} on"
-    if drift.prediction is not None and drift.prediction.n:
-        yield f"predictions: {'drifted' if drift.prediction_drift else 'not drifted'}"
-    else:
-        yield "predictions: none in the table"
-
-
-def _performance_lines(performance: PerformanceDecision | None) -> Iterator[str]:
-    if performance is None:
-        yield "performance: no truth in the table"
-        return
-    verdict = f"degraded: {', '.join(performance.degraded_metrics)}" if performance.degraded else "not degraded"
-    if not performance.sufficient:
-        verdict = "too few to judge"
-    yield f"performance: {verdict} ({performance.feedback:,} rows with truth)"
-    for metric in performance.metrics:
-        yield f"  {metric.name} {_number(metric.value)} (baseline {_number(metric.baseline)})"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

@@ -58,6 +58,7 @@ def register(
       driftline register --model churn --version 3 --reference validation.parquet
       driftline register --model churn --version 3 --reference validation.csv --config monitoring.json
     """
+    from app.core.degradation import without_baseline
     from app.registration import read_baseline, read_monitoring, read_table
     from app.registration import register as publish
     from app.tables.files import form_words
@@ -83,6 +84,7 @@ def register(
             "decided": {name: decision.reason for name, decision in decisions.items()},
             "invalid": {column.name: column.invalid for column in profile.features if column.invalid},
             "left_out": found.roles.left_out, "notes": found.notes,
+            "not_judged": without_baseline(profile),
         })  # fmt: skip
         return
     print(f"registered {model} version {version}: {profile.task}, {profile.n:,} rows, profile {profile.profile_id}")
@@ -102,3 +104,5 @@ def register(
     )
     for name, value in profile.baseline.items():
         print(f"baseline {name} {value:.4f}")
+    for name, reason in without_baseline(profile).items():
+        print(f"not judged: {name}: {reason}")

@@ -77,6 +77,7 @@ async def _page(settings: Settings, model: str, version: str, end: datetime | No
 
 def _found(found: Findings, model: str, version: str, end: datetime | None) -> Page:
     from api.timeline import timeline_of
+    from app.core.accounting import accounting_of
     from app.reporting.page import Page
     from topics.events import AlertEvent
 
@@ -93,7 +94,8 @@ def _found(found: Findings, model: str, version: str, end: datetime | None) -> P
         return alert.started_at <= wanted and (alert.ended_at is None or alert.ended_at >= wanted)
 
     alerts = sorted(filter(then, found.alerts.values()), key=lambda alert: alert.started_at)
-    return Page(model, version, drift, performance, shares, alerts, datetime.now(UTC))
+    accounting = () if performance is None else tuple(accounting_of(performance))
+    return Page(model, version, drift, performance, shares, alerts, datetime.now(UTC), accounting)
 
 
 def _moment(text: str) -> datetime:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.common import AsJson, Bootstrap, Model, Prefix, connected, print_json, settings_of
+from app.core.accounting import accounting_of, counted
 
 if TYPE_CHECKING:
     from app.runtime.settings import Settings
@@ -150,23 +151,38 @@ def _drift(report: DriftReport) -> Iterator[str]:
             yield f"{feature.name} {feature.test} {feature.statistic:.3f} {feature.direction}".rstrip()
     if report.prediction_drift:
         yield "prediction drift"
+    for reason in ("missing", "invalid", "unseen", "out_of_range"):
+        counts = {feature.name: getattr(feature, reason) for feature in report.features}
+        if any(counts.values()):
+            yield f"{reason.replace('_', ' ')}: {counted(counts, most=3, what='features')}"
+    if report.unknown_features:
+        yield f"unknown features: {counted(report.unknown_features, most=3, what='features')}"
+    if report.left_out:
+        yield f"left out: {counted(report.left_out)}"
 
 
 def _performance(report: PerformanceReport) -> Iterator[str]:
-    if not report.sufficient:
-        yield "insufficient, not judged"
+    if not report.sufficient or not report.judged:
+        yield f"not judged: {report.reason}" if report.reason else "insufficient, not judged"
     else:
         yield f"DEGRADED {', '.join(report.degraded_metrics)}" if report.degraded else "not degraded"
     yield f"coverage {report.coverage:.0%}"
     for metric in report.metrics:
         if metric.value is not None:
-            yield f"{metric.name} {metric.value:.3f}"
+            alone = report.judged and not metric.judged
+            yield f"{metric.name} {metric.value:.3f}{f' (not judged: {metric.reason})' if alone else ''}"
+    yield from accounting_of(report)
+    if report.left_out:
+        yield f"left out: {counted(report.left_out)}"
 
 
 def _traffic(report: TrafficReport) -> Iterator[str]:
     yield f"none for {report.silent} panes" if report.silent else f"{report.counts[-1]:,} in the last pane"
     yield f"usual {report.usual:.4g}"
     yield f"coverage {report.coverage:.0%}"
+    totals = {"late": report.late, "repeated id": report.duplicates, "truth without a prediction": report.waiting}
+    if any(totals.values()):
+        yield f"left out: {counted(totals)}"
 
 
 def _monitor(report: MonitorReport) -> Iterator[str]:

@@ -8,6 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from app.core.accounting import counted
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -122,7 +124,8 @@ def _columns(summaries: list[ModelSummary]) -> list[Column]:
         Column("reference", 5, [Text(_number(one.baseline)) for one in summaries]),
         Column("estimated", 6, [Text(_number(one.estimated)) for one in summaries]),
         Column("rows", 7, [Text("" if one.n is None else f"{one.n:,}") for one in summaries]),
-        Column("truth", 8, [Text("" if one.coverage is None else f"{one.coverage:.0%}") for one in summaries]),
+        Column("truth", 8, [Text(_truth(one)) for one in summaries]),
+        Column("left out", 9, [Text(counted(one.left_out, most=2)) for one in summaries]),
         Column("last window", 3, [Text("" if end is None else f"{end:%Y-%m-%d %H:%M}") for end in ends]),
     ]
 
@@ -157,6 +160,8 @@ def _share(one: ModelSummary) -> str:
         return ""
     if not one.sufficient:
         return "too few"
+    if one.not_judged and one.drift_share == 0.0:
+        return "not judged"
     return f"{'█' * round(one.drift_share * BAR):<{BAR}} {one.drift_share:>4.0%}"
 
 
@@ -166,7 +171,17 @@ def _drifted(one: ModelSummary) -> str:
 
 
 def _measured(one: ModelSummary) -> str:
-    return "" if one.value is None else f"{one.metric} {one.value:.3f}{' ↓' if one.degraded else ''}"
+    if one.value is None:
+        return ""
+    return f"{one.metric} {one.value:.3f}{' ↓' if one.degraded else '' if one.judged else ' not judged'}"
+
+
+def _truth(one: ModelSummary) -> str:
+    """The share of truth that has come of the newest window that has enough, and until when that was."""
+    if one.truth_end is None:
+        return "" if one.coverage is None else "none yet"
+    share = "" if one.coverage is None else f"{one.coverage:.0%}"
+    return share if one.truth_end == one.window_end else f"{share} until {one.truth_end.astimezone():%m-%d %H:%M}"
 
 
 def _number(value: float | None) -> str:

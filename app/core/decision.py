@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
 
 import numpy as np
 
-from app.core.config import DriftThresholds, Monitoring, PerformanceThresholds
+from app.core.config import DriftThresholds, Monitoring
+from app.core.degradation import change, changes, why_not_judged
 from app.core.drift import Comparison, Strength, compare, strengths
 from app.core.estimation import estimated_metrics
 from app.core.findings import DriftDecision, FeatureDrift, MetricChange, PerformanceDecision
-from app.core.intervals import deviations, z_of
 from app.core.layout import Layout
 from app.core.missing import rises
 from app.core.outcome import OutcomeLayout
 from app.core.pane import Pane
-from app.core.performance import LOSSES, Metric, classes_of, confusion_of, metrics_of
+from app.core.performance import classes_of, confusion_of, metrics_of
 from app.core.profile import Kind, Profile
 
 TESTS: dict[Kind, str] = {"numeric": "ks", "categorical": "jensen-shannon"}
@@ -56,7 +55,15 @@ def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring) -> DriftD
         probability=outputs[1] if len(outputs) > 1 else None,
         missing_share=sum(f.missing + f.invalid for f in features) / max(pane.n * k, 1),
         unknown_features=dict(pane.names.get(UNKNOWN_FEATURES, {})),
+        unjudged_share=sum(_unjudged(f, pane.n) for f in features) / max(k, 1),
     )
+
+
+def _unjudged(feature: FeatureDrift, n: int) -> float:
+    """The share of n rows whose value is of the wrong type, or missing where the reference lets expect one."""
+    if not n:
+        return 0.0
+    return max(0.0, feature.missing / n - feature.reference_missing) + feature.invalid / n
 
 
 def _judged(
@@ -155,14 +162,9 @@ def performance_decision(
     dense = outcomes.dense(outcome_layout.size)
     judged = outcomes.n - int(dense[outcome_layout.unknown])
     realised = metrics_of(outcome_layout, outcomes, thresholds.confidence)
-    metrics = tuple(
-        change(m, profile.baseline.get(m.name), judged, profile.n, thresholds, len(realised)) for m in realised
-    )
+    metrics = changes(profile, realised, profile.baseline, judged, thresholds)
     expected = estimated_metrics(layout, inputs, thresholds.confidence) if profile.estimated_baseline else ()
-    estimated = tuple(
-        change(m, profile.estimated_baseline.get(m.name), inputs.n, profile.n, thresholds, len(expected))
-        for m in expected
-    )
+    estimated = changes(profile, expected, profile.estimated_baseline, inputs.n, thresholds)
     degraded = tuple(metric.name for metric in metrics if metric.degraded)
     confusion = confusion_of(outcome_layout, dense)
     return PerformanceDecision(
@@ -177,48 +179,8 @@ def performance_decision(
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         labels=profile.labels,
         classes=classes_of(confusion, profile.labels) if profile.task == "multiclass" else (),
-    )
-
-
-def change(
-    metric: Metric,
-    baseline: float | None,
-    n: int,
-    reference_n: int,
-    thresholds: PerformanceThresholds,
-    tested: int = 1,
-) -> MetricChange:
-    """A metric of n rows against its baseline of `reference_n` rows, one of `tested` that are judged together.
-
-    Degraded when the relative drop is above the metric's threshold and the interval of the drop lies above
-    zero. That interval is the window's own, widened by what the baseline's own rows leave open:
-    half-width times sqrt(1 + n / reference_n), and by the metric's error bound; and from `confidence` to a chance of
-    `chance` over all metrics (Bonferroni), one-sided.
-    """
-    threshold = thresholds.metrics.get(metric.name, thresholds.default)
-    low, high = metric.interval or (None, None)
-    absolute = relative = None
-    degraded = False
-    if metric.value is not None and baseline is not None:
-        absolute = metric.value - baseline
-        drop = absolute if metric.name in LOSSES else -absolute
-        relative = drop / baseline if baseline > 0.0 else None
-        if relative is not None and low is not None and high is not None and n >= thresholds.min_samples:
-            towards = metric.value - low if metric.name in LOSSES else high - metric.value
-            widened = deviations(thresholds.chance / tested) / z_of(thresholds.confidence)
-            margin = towards * widened * sqrt(1.0 + n / max(reference_n, 1)) + metric.error_bound
-            degraded = relative > threshold and drop > margin
-    return MetricChange(
-        name=metric.name,
-        value=metric.value,
-        baseline=baseline,
-        absolute=absolute,
-        relative=relative,
-        low=low,
-        high=high,
-        threshold=threshold,
-        error_bound=metric.error_bound,
-        degraded=degraded,
+        judged=any(metric.judged for metric in metrics),
+        reason=why_not_judged(metrics, outcomes.n, judged, thresholds.min_samples),
     )
 
 

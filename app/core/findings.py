@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.core.profile import Kind
 from app.core.shape import Shape
@@ -50,7 +50,8 @@ class FeatureDrift:
 class DriftDecision:
     """Whether the inputs and the predictions of a window of n rows have drifted.
 
-    `missing_share` is that of the feature values that are missing or of the wrong type.
+    `missing_share` is that of the feature values that are missing or of the wrong type, `unjudged_share` that of those
+    of the wrong type or missing beyond the reference's own share.
     """
 
     n: int
@@ -65,13 +66,16 @@ class DriftDecision:
     probability: FeatureDrift | None
     missing_share: float
     unknown_features: dict[str, int]
+    unjudged_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class MetricChange:
-    """One metric against its baseline: `absolute` is value less baseline, `relative` the drop as its share.
+    """One metric against its baseline: `absolute` is value less baseline, `relative` the drop as a share of `scale`.
 
-    For log_loss, brier, mae and rmse a rise is the drop. `low` and `high` bound the value.
+    For log_loss, brier, mae and rmse a rise is the drop. `low` and `high` bound the value. `scale` is the baseline
+    where that is above zero, else see `app.core.degradation.scale_of`; None where there is none. Where `judged` is
+    false the metric is neither degraded nor not degraded, and `reason` says why.
     """
 
     name: str
@@ -84,6 +88,9 @@ class MetricChange:
     threshold: float
     error_bound: float
     degraded: bool
+    judged: bool = True
+    reason: str = ""
+    scale: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,10 @@ class ClassMetrics:
 class PerformanceDecision:
     """Whether the model has got worse in a window of n rows, `feedback` of them with their truth.
 
-    Estimated metrics are marked one by one; they enter neither `degraded` nor `degraded_metrics`.
+    Estimated metrics are marked one by one; they enter neither `degraded` nor `degraded_metrics`. `unknown_actuals` and
+    `unknown_predictions`: rows with a label that the reference does not have, by label; they count as wrong.
+    `not_judged`: rows with truth that enter no metric, by reason. Where `judged` is false no metric was compared with a
+    baseline, and `reason` says why.
     """
 
     n: int
@@ -116,6 +126,11 @@ class PerformanceDecision:
     confusion: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...]
     classes: tuple[ClassMetrics, ...] = ()
+    unknown_actuals: dict[str, int] = field(default_factory=dict)
+    unknown_predictions: dict[str, int] = field(default_factory=dict)
+    not_judged: dict[str, int] = field(default_factory=dict)
+    judged: bool = True
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,12 +40,17 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What one source partition has counted since its first record."""
+    """What one source partition has counted since its first record.
+
+    `waiting` and `expired_feedback` are of all models: feedback whose prediction has not come, and what came too late.
+    """
 
     feedback: int = 0
     duplicates: int = 0
     late: int = 0
     expired: int = 0
+    waiting: int = 0
+    expired_feedback: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,16 @@ class ModelWindows:
         Both are in the log, so that a replay of June in November is none, whenever it is read.
         """
         return bool(self._behind) and min(self._behind.values()) <= self.pane * self.panes
+
+    @property
+    def quiet(self) -> bool:
+        """Whether no source partition has brought a prediction for a while."""
+        return bool(self._progress) and all(idle for _, _, idle in self._progress.values())
+
+    @property
+    def latest(self) -> int:
+        """The end of the newest closed window that may have predictions; below all panes where there is none."""
+        return min(self._closed, self._newest + self.panes - 1)
 
     def closed(self, now: float) -> int:
         """The newest pane that the watermark has closed; it never falls.

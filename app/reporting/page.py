@@ -17,7 +17,10 @@ MOST_DRAWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is told of one window. `shares`: the share of drifted features of all windows that are known, by end."""
+    """What is told of one window. `shares`: the share of drifted features of all windows that are known, by end.
+
+    `accounting`: what the metrics leave out, a fact each.
+    """
 
     model: str
     model_version: str
@@ -26,6 +29,7 @@ class Page:
     shares: Sequence[tuple[datetime, float | None]]
     alerts: Sequence[AlertEvent]
     made_at: datetime
+    accounting: Sequence[str] = ()
 
     @property
     def window(self) -> DriftReport | PerformanceReport:
@@ -67,13 +71,24 @@ def verdict_of(page: Page) -> list[str]:
             said.append(f"{how}: {share} ({drift.drift_share:.0%}; data drift from {drift.drift_threshold:.0%}).")
         if drift.sufficient and drift.prediction_drift:
             said.append("The predictions have drifted.")
-    if performance is not None and not performance.sufficient:
-        few = f"{performance.feedback:,} predictions with truth are too few to judge performance."
-        said.append(few if performance.feedback else "No truth of these predictions has come yet.")
-    elif performance is not None:
-        worse = ", ".join(performance.degraded_metrics)
-        said.append(f"Performance is worse than on the reference: {worse}." if worse else "No metric has degraded.")
-    return said
+    if performance is not None:
+        said.append(_performance(performance))
+    return [*said, *(f"{line[0].upper()}{line[1:]}." for line in page.accounting)]
+
+
+def _performance(performance: PerformanceReport) -> str:
+    if not performance.feedback:
+        return "No truth of these predictions has come yet."
+    if performance.reason:
+        return f"Performance was not judged: {performance.reason}."
+    if not performance.sufficient:
+        return f"{performance.feedback:,} predictions with truth are too few to judge performance."
+    worse = ", ".join(performance.degraded_metrics)
+    if worse:
+        return f"Performance is worse than on the reference: {worse}."
+    unjudged = [metric.name for metric in performance.metrics if not metric.judged]
+    beside = f" (not judged: {', '.join(unjudged)})" if unjudged else ""
+    return f"No metric has degraded{beside}."
 
 
 def _columns(drift: DriftReport) -> list[FeatureDrift]:

@@ -2,7 +2,7 @@
 
 from app.retraining.hook import Hook, HookFailed, hooks_of
 from app.retraining.publish import publish
-from app.retraining.signal import of_alert, of_check
+from app.retraining.signal import REASONS, of_alert, of_check
 from app.retraining.view import SignalsView
 
-__all__ = ["Hook", "HookFailed", "SignalsView", "hooks_of", "of_alert", "of_check", "publish"]
+__all__ = ["REASONS", "Hook", "HookFailed", "SignalsView", "hooks_of", "of_alert", "of_check", "publish"]

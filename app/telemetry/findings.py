@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+
+from prometheus_client import Gauge
 
 from app.telemetry import metrics
 from app.telemetry.bounds import BoundedGauge
@@ -11,6 +14,8 @@ from topics.events.reports import MetricChange
 
 MOST_VERSIONS = 200
 MOST_COLUMNS = 2000
+MOST_REASONS = 20
+COUNTS = ("missing", "invalid", "unseen", "out_of_range")
 """Label sets of features and of metrics, over all model versions."""
 
 
@@ -26,8 +31,13 @@ class Findings:
         }  # fmt: skip
         self._columns = {
             gauge: BoundedGauge(gauge, MOST_COLUMNS)
-            for gauge in (metrics.DRIFT_STATISTIC, metrics.METRIC_VALUE, metrics.METRIC_BASELINE)
-        }
+            for gauge in (
+                metrics.DRIFT_STATISTIC, metrics.METRIC_VALUE, metrics.METRIC_BASELINE, metrics.METRIC_JUDGED,
+                metrics.ROWS_NOT_JUDGED, metrics.UNKNOWN_LABELS, metrics.LEFT_OUT,
+            )
+        }  # fmt: skip
+        self._columns[metrics.VALUES_LEFT_OUT] = BoundedGauge(metrics.VALUES_LEFT_OUT, len(COUNTS) * MOST_COLUMNS)
+        self._reasons: dict[tuple[Gauge, tuple[str, str], str], set[str]] = {}
         self._newest: dict[tuple[str, str, str], datetime] = {}
 
     def take(self, report: AnyReport) -> None:
@@ -49,6 +59,7 @@ class Findings:
     def forget(self) -> None:
         """Other workers may have the model versions now, and tell of them."""
         self._newest.clear()
+        self._reasons.clear()
         for bounded in (*self._versions.values(), *self._columns.values()):
             bounded.clear()
 
@@ -60,9 +71,16 @@ class Findings:
         for feature in report.features:
             labels = (*version, feature.name, feature.test)
             self._columns[metrics.DRIFT_STATISTIC].set(labels, feature.statistic if judged else None)
+            for reason in COUNTS:
+                self._columns[metrics.VALUES_LEFT_OUT].set((*version, feature.name, reason), getattr(feature, reason))
+        self._by_reason(metrics.LEFT_OUT, version, "drift", report.left_out)
 
     def _performance(self, version: tuple[str, str], report: PerformanceReport) -> None:
         self._versions[metrics.COVERAGE].set(version, report.coverage)
+        self._by_reason(metrics.LEFT_OUT, version, "performance", report.left_out)
+        self._by_reason(metrics.ROWS_NOT_JUDGED, version, "performance", report.not_judged)
+        for side, labels in (("actual", report.unknown_actuals), ("prediction", report.unknown_predictions)):
+            self._columns[metrics.UNKNOWN_LABELS].set((*version, side), sum(labels.values()))
         self._metrics(version, "realised", report.metrics)
         self._metrics(version, "estimated", report.estimated)
 
@@ -71,3 +89,11 @@ class Findings:
             labels = (*version, metric.name, basis)
             self._columns[metrics.METRIC_VALUE].set(labels, metric.value)
             self._columns[metrics.METRIC_BASELINE].set(labels, metric.baseline)
+            self._columns[metrics.METRIC_JUDGED].set(labels, float(metric.judged))
+
+    def _by_reason(self, gauge: Gauge, version: tuple[str, str], kind: str, counts: Mapping[str, int]) -> None:
+        """Set the counts of a report; one that it does not have any more is set to 0."""
+        known = self._reasons.setdefault((gauge, version, kind), set())
+        known.update(list(counts)[:MOST_REASONS])
+        for reason in known:
+            self._columns[gauge].set((*version, reason), counts.get(reason, 0))

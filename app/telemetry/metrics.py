@@ -51,6 +51,9 @@ RECOVERY_LEFT = Gauge(
 PENDING = Gauge(
     "driftline_pending_predictions", "Predictions that wait for their truth in this worker's memory.", registry=WORKER
 )
+WAITING_FEEDBACK = Gauge(
+    "driftline_waiting_feedback", "Feedback whose prediction has not come, in this worker's memory.", registry=WORKER
+)
 DEAD_LETTERS = Counter(
     "driftline_dead_letters", "Records set aside to the dead letters, by the kind of reason.", ["topic", "reason"],
     registry=WORKER,
@@ -105,6 +108,31 @@ METRIC_BASELINE = Gauge(
 COVERAGE = Gauge(
     "driftline_feedback_coverage_ratio", "Share of the newest window's predictions with feedback.", VERSION,
     registry=WORKER,
+)  # fmt: skip
+
+VALUES_LEFT_OUT = Gauge(
+    "driftline_window_values_left_out",
+    "Values of a feature in the newest window that its statistic does not compare with their like: missing, invalid, "
+    "unseen, out_of_range.",
+    [*VERSION, "feature", "reason"], registry=WORKER,
+)  # fmt: skip
+ROWS_NOT_JUDGED = Gauge(
+    "driftline_window_rows_not_judged", "Rows of the newest window with truth that enter no metric, by reason.",
+    [*VERSION, "reason"], registry=WORKER,
+)  # fmt: skip
+UNKNOWN_LABELS = Gauge(
+    "driftline_window_unknown_labels",
+    "Rows of the newest window whose label the reference does not have, of the truth (actual) or of the prediction.",
+    [*VERSION, "of"], registry=WORKER,
+)  # fmt: skip
+METRIC_JUDGED = Gauge(
+    "driftline_metric_judged", "1 where a metric of the newest window was compared with its baseline, else 0.",
+    [*VERSION, "metric", "basis"], registry=WORKER,
+)  # fmt: skip
+LEFT_OUT = Gauge(
+    "driftline_left_out_records",
+    "Predictions and feedback that no window counts, by reason, since the first record, as of the newest report.",
+    [*VERSION, "reason"], registry=WORKER,
 )  # fmt: skip
 
 # Who is told

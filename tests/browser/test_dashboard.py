@@ -11,7 +11,16 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
-from tests.browser.world import address, api, load_models, page_of, send_monitors, send_panes, with_port
+from tests.browser.world import (
+    address,
+    api,
+    load_late_truth,
+    load_models,
+    page_of,
+    send_monitors,
+    send_panes,
+    with_port,
+)
 from tests.stream import register_model, worker
 
 FIRST_PAINT_MS = 1500
@@ -186,6 +195,42 @@ async def test_fifty_models_of_a_hundred_features_are_painted_at_once(browser: B
             await page.goto("/dashboard#/model/nobody/1")
             await expect(page.get_by_text("It is not there")).to_be_visible()
             assert [words for words in watched.complaints if "404" not in words] == []
+
+
+async def test_late_truth_is_told_with_its_date_and_what_is_left_out_beside_it(
+    browser: Browser, settings: Settings
+) -> None:
+    settings = with_port(settings)
+    await ensure_topics(settings)
+    await load_late_truth(settings, "late")
+    with api(settings):
+        async with page_of(browser, settings) as watched:
+            page = watched.page
+            await page.goto("/dashboard")
+            row = page.locator(".models li")
+            await expect(row.locator(".state")).to_have_text("healthy")
+            await expect(row).to_contain_text("50 % with truth until 1 Jun 2026, 14:01")
+            await expect(row).to_contain_text("90.0 %")
+            await expect(row).to_contain_text("12 left out")
+            await row.locator("a").press("Enter")
+            facts = page.locator(".facts")
+            await expect(facts).to_contain_text("91.0 % on the reference; window until 1 Jun 2026, 14:01")
+            await expect(facts).to_contain_text("50 %of the predictions in the window until 1 Jun 2026, 14:01")
+            left = page.locator("[data-key=left-out]")
+            await expect(left).to_contain_text("41 % of the truth is `d`, which the reference does not have")
+            await expect(left).to_contain_text("5 of 2,500 rows with truth enter no metric: no prediction 5")
+            await expect(left).to_contain_text("since the first: late 12")
+            await expect(page.locator(".features tbody tr").first).to_contain_text("7 missing, 3 out of range")
+            await watched.accessible()
+            await page.set_viewport_size({"width": 390, "height": 860})
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 390
+            chart = page.get_by_role("slider", name=re.compile("Windows over time"))
+            for key in ("ArrowLeft", "Enter"):  # the third of four windows, by itself
+                await chart.press(key)
+            await expect(facts).to_contain_text("no truth yet")
+            await expect(left).not_to_contain_text("which the reference does not have")
+            await watched.accessible()
+            watched.check()
 
 
 async def test_every_view_fits_its_width_in_the_dark(browser: Browser, settings: Settings) -> None:

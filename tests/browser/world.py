@@ -131,6 +131,33 @@ async def load_models(settings: Settings, models: int, features: int, windows: i
             await asyncio.sleep(0)
 
 
+async def load_late_truth(settings: Settings, name: str, windows: int = 4) -> None:
+    """A calm model whose truth has come of its second window alone; 41 % of it is a label that the reference lacks."""
+    records: list[Outgoing] = []
+    for window in range(windows):
+        for report in _reports(name, 3, window, drifting=False):
+            told = _with_counts(report) if isinstance(report, DriftReport) else _with_truth(report, window == 1)
+            records.append(Outgoing(name.encode(), msgspec.json.encode(told)))
+    async with Producer(settings) as producer:
+        await producer.send_many(REPORTS, records)
+
+
+def _with_counts(report: DriftReport) -> DriftReport:
+    columns = tuple(msgspec.structs.replace(column, missing=7, out_of_range=3) for column in report.features)
+    return msgspec.structs.replace(report, features=columns, left_out={"late": 12})
+
+
+def _with_truth(report: PerformanceReport, come: bool) -> PerformanceReport:
+    if come:
+        return msgspec.structs.replace(report, unknown_actuals={"d": 1025}, not_judged={"no prediction": 5})
+    blank = msgspec.structs.replace(
+        report.metrics[0], value=None, relative=None, low=None, high=None, judged=False, reason="undefined"
+    )
+    return msgspec.structs.replace(
+        report, metrics=(blank,), feedback=0, coverage=0.0, sufficient=False, judged=False, reason="no truth has come"
+    )
+
+
 async def send_monitors(settings: Settings, *workers: str) -> None:
     """What workers say of themselves, as each would have just now."""
     now = datetime.now(UTC)

@@ -7,7 +7,9 @@ import pytest
 
 from app.alerting.lifecycle import Transition
 from app.alerting.message import alert_of
+from app.alerting.rows import metric_row
 from app.alerting.rules import rule_of, verdicts_of
+from app.alerting.wording import metric_line
 from app.core.config import Alerting, Monitoring, Rule
 from tests.unit.reports import START, drift_report, end_of, feature, metric, performance_report
 from topics.events import AlertEvent, AnyReport
@@ -55,6 +57,25 @@ def test_performance_tells_change_and_certainty() -> None:
     assert "accuracy 0.72 (95 % interval 0.71 to 0.73), baseline 0.8: 10.0% worse (threshold 5.0%)" in found.message
     assert "recall" not in found.message
     assert (found.level, "Critical" in found.message) == ("error", False)
+
+
+def test_performance_tells_what_its_metrics_leave_out_and_which_was_not_judged() -> None:
+    bare = metric("roc_auc", 0.2, baseline=None, judged=False, degraded=False, reason="no baseline: undefined")
+    report = performance_report(
+        1, metric("accuracy", 0.4), bare, unknown_actuals={"d": 369}, not_judged={"missing prediction": 60}
+    )
+    verdict = {v.subject: v for v in verdicts_of(report, MONITORING)}
+    assert (verdict["accuracy"].state, verdict["roc_auc"].state) == ("breach", "insufficient")
+    assert verdict["roc_auc"].evidence == {"reason": "no baseline: undefined"}
+    found = alert(report, "performance")
+    assert "41 % of the truth is `d`, which the reference does not have." in found.message
+    assert "60 of 900 rows with truth enter no metric: missing prediction 60." in found.message
+    assert "Not judged: roc_auc (no baseline: undefined)." in found.message
+    assert found.evidence["unknown_actuals"] == {"d": 369}
+    assert metric_row(bare).change == "not judged: no baseline: undefined"
+    assert "not judged (no baseline: undefined)" in metric_line(bare)
+    perfect = metric("mae", 0.08, baseline=0.0, value=0.8, absolute=0.8, scale=10.0, low=0.7, high=0.9)
+    assert "mae 0.8 (95 % interval 0.7 to 0.9), baseline 0: 8.0% worse (0.8 of 10)" in metric_line(perfect)
 
 
 def test_a_metric_below_its_estimate_tells_both() -> None:

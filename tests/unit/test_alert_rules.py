@@ -90,6 +90,10 @@ def test_a_critical_feature_that_the_profile_lacks_is_off() -> None:
         ({"unknown_features": {"agee": 1}}, "unknown", "clear", []),
         ({"features": [feature("age", invalid=500)]}, "type", "breach", ["age"]),
         ({"features": [feature("age", invalid=10)]}, "type", "between", []),
+        ({"prediction": feature("prediction", missing=200, missing_rises=True)}, "missing", "breach", ["prediction"]),
+        ({"prediction": feature("prediction", None, missing=1000, missing_rises=True)}, "missing", "clear", []),
+        ({"prediction": feature("prediction", unseen=20, unseen_rises=True)}, "unseen", "breach", ["prediction"]),
+        ({"probability": feature("probability", invalid=20)}, "type", "breach", ["probability"]),
     ],
 )  # fmt: skip
 def test_data_quality_breaches_on_each_of_its_problems_by_itself(

@@ -122,6 +122,74 @@ def test_the_state_is_the_worst_that_is_known() -> None:
     assert state_of(found) == "alerting"
 
 
+def no_truth(end: int) -> PerformanceReport:
+    return a_performance_report(
+        end, 0.0, metrics=(), feedback=0, coverage=0.0, sufficient=False, judged=False, reason="no truth has come"
+    )
+
+
+def test_late_truth_is_told_of_the_newest_window_that_has_it() -> None:
+    found = Findings()
+    for end in range(1, 7):
+        found.drift.put(a_drift_report(end))
+        found.performance.put(no_truth(end))
+    told = summary_of("m", "1", None, found)
+    assert (told.state, told.value, told.truth_end, told.coverage) == ("healthy", None, None, 0.0)
+    found.performance.put(a_performance_report(2, 0.7, revision=2, degraded=True, degraded_metrics=("accuracy",)))
+    told = summary_of("m", "1", None, found)
+    assert (told.state, told.value, told.coverage, told.degraded) == ("degraded", 0.7, 0.5, True)
+    assert (told.truth_end, told.window_end) == (START + timedelta(minutes=2), START + timedelta(minutes=6))
+    found.performance.put(a_performance_report(3, 0.9, revision=2))  # the next hour's truth comes: it is well again
+    told = summary_of("m", "1", None, found)
+    assert (told.state, told.value, told.truth_end) == ("healthy", 0.9, START + timedelta(minutes=3))
+    line = timeline_of(found, 10)
+    assert line.truth == [False, True, True, False, False, False]
+    assert line.metric is not None
+    assert line.metric.value == [None, 0.7, 0.9, None, None, None]
+
+
+def test_a_correction_of_the_window_that_is_told_is_told() -> None:
+    found = Findings()
+    found.performance.put(a_performance_report(1, 0.7))
+    assert found.realised is not None
+    found.performance.put(a_performance_report(1, 0.8, revision=2))
+    assert found.realised.metrics[0].value == 0.8
+    found.performance.put(a_performance_report(1, 0.9, revision=1))
+    assert found.realised.metrics[0].value == 0.8
+
+
+def test_input_of_which_most_was_not_judged_is_never_healthy() -> None:
+    found = Findings()
+    found.drift.put(a_drift_report(1, unjudged_share=0.51))
+    assert state_of(found) == "insufficient"
+    assert "51% of the features' values" in summary_of("m", "1", None, found).not_judged
+    found.drift.put(a_drift_report(2, unjudged_share=0.5))
+    assert state_of(found) == "healthy"
+    found.performance.put(a_performance_report(2, 0.9, not_judged={"missing prediction": 226}))
+    assert state_of(found) == "insufficient"
+    assert summary_of("m", "1", None, found).not_judged == "226 of 450 rows with truth enter no metric"
+
+
+def test_what_is_left_out_and_not_judged_is_at_a_glance_and_on_the_time_line() -> None:
+    found = Findings()
+    found.drift.put(a_drift_report(1, left_out={"late": 3}))
+    found.performance.put(
+        a_performance_report(
+            1,
+            0.7,
+            left_out={"truth without a prediction": 2},
+            unknown_actuals={"d": 180},
+            judged=False,
+            reason="no baseline: the reference has no truth",
+        )
+    )
+    told, line = summary_of("m", "1", None, found), timeline_of(found, 1)
+    assert told.left_out == line.left_out == {"late": 3, "truth without a prediction": 2}
+    assert [told.accounting] == line.accounting == [["40 % of the truth is `d`, which the reference does not have"]]
+    assert line.metric is not None
+    assert [told.reason] == line.metric.not_judged == ["no baseline: the reference has no truth"]
+
+
 def test_a_timeline_has_drift_and_performance_of_a_window_side_by_side() -> None:
     found = Findings()
     for end in (1, 2):

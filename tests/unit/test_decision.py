@@ -14,6 +14,7 @@ from scipy.stats import false_discovery_control
 from app.core.config import DriftThresholds, Monitoring, PerformanceThresholds
 from app.core.counting import input_pane
 from app.core.decision import change, drift_decision, performance_decision, significant_among
+from app.core.degradation import without_baseline
 from app.core.findings import DriftDecision, PerformanceDecision
 from app.core.layout import layout_of
 from app.core.outcome import outcome_layout, outcome_pane
@@ -264,10 +265,119 @@ def test_a_metrics_own_threshold_wins() -> None:
     assert not change(metric, 0.8, 1000, 10_000, own).degraded
 
 
-@pytest.mark.parametrize(("value", "baseline"), [(None, 0.8), (0.5, None), (0.5, 0.0)])
-def test_without_value_or_baseline_there_is_no_drop(value: float | None, baseline: float | None) -> None:
-    found = change(Metric("r2", value, 0.0, (0.4, 0.6)), baseline, 1000, 1000, THRESHOLDS)
-    assert (found.relative, found.degraded) == (None, False)
+@pytest.mark.parametrize(
+    ("name", "value", "baseline", "n", "interval", "reason"),
+    [
+        ("r2", None, 0.8, 1000, None, "undefined in this window"),
+        ("r2", 0.5, None, 1000, (0.4, 0.6), "no baseline: the reference has no truth"),
+        ("precision", 0.0, 0.0, 1000, (0.0, 0.1), "its baseline is 0, the lowest that it can be"),
+        ("r2", 0.5, 0.8, 199, (0.4, 0.6), "199 rows are fewer than 200 (performance.min_samples)"),
+        ("mae", 0.5, 0.8, 1000, None, "no confidence interval of 1,000 rows"),
+    ],
+)
+def test_what_cannot_be_compared_is_not_judged_and_says_why(
+    name: str, value: float | None, baseline: float | None, n: int, interval: tuple[float, float] | None, reason: str
+) -> None:
+    found = change(Metric(name, value, 0.0, interval), baseline, n, 1000, THRESHOLDS)
+    assert (found.degraded, found.judged, found.reason) == (False, False, reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "baseline", "value", "degraded"),
+    [
+        ("mae", 0.0, 0.4, False),  # 4 % of the reference's spread of 10: within the threshold of 5 %
+        ("mae", 0.0, 0.6, True),
+        ("rmse", 0.0, 0.6, True),
+        ("brier", 0.0, 0.04, False),
+        ("brier", 0.0, 0.06, True),
+        ("mae", 1e-12, 3e-12, False),  # right but for rounding, then and now
+        ("mae", 1e-12, 0.6, True),
+        ("mae", 1e-4, 2e-4, False),  # doubled, but the interval is wide
+        ("r2", 0.0, -0.04, False),
+        ("r2", 0.0, -0.06, True),
+        ("r2", -3.0, -3.1, False),  # the squared error rises by 2.5 %
+        ("r2", -3.0, -3.3, True),  # by 7.5 %
+        ("r2", -3.0, 0.5, False),
+    ],
+)
+def test_a_baseline_at_or_below_zero_is_judged_by_an_absolute_bound(
+    name: str, baseline: float, value: float, degraded: bool
+) -> None:
+    sharp = Metric(name, value, 0.0, (value - 0.001, value + 0.001))
+    found = change(sharp, baseline, 1000, 10_000, THRESHOLDS, spread=10.0)
+    assert (found.judged, found.degraded) == (True, degraded)
+    vague = Metric(name, value, 0.0, (value - 5.0, value + 5.0))  # the interval decides too
+    assert not change(vague, baseline, 1000, 10_000, THRESHOLDS, spread=10.0).degraded
+
+
+def test_a_perfect_regression_that_gets_worse_is_degraded() -> None:
+    rng = np.random.default_rng(3)
+    y = rng.normal(100.0, 20.0, 4000)
+    x = {"x": rng.normal(size=4000)}
+    profile = build_profile("m", "1", "regression", x, y, actual=y)
+    assert profile.baseline["mae"] == profile.baseline["rmse"] == 0.0
+    layout, outcomes = layout_of(profile), outcome_layout(profile)
+    for error, degraded in ((0.1, False), (5.0, True)):
+        told = y[:2000] + rng.normal(0.0, error, 2000)
+        inputs = input_pane(layout, {"x": rng.normal(size=2000)}, told.tolist(), [])
+        pane = outcome_pane(outcomes, np.full(2000, -1), told, y[:2000])
+        found = performance_decision(profile, outcomes, layout, inputs, pane, Monitoring())
+        assert all(metric.judged for metric in found.metrics)
+        assert ({"mae", "rmse"} <= set(found.degraded_metrics)) is degraded
+
+
+def test_a_reference_without_truth_judges_nothing_and_says_so() -> None:
+    rng = np.random.default_rng(4)
+    said, probability, truth = rows(rng, 0.5, rng.normal(size=1000))
+    bare = build_profile("m", "1", "binary", {"x": rng.normal(size=1000)}, said, probability)
+    layout, outcomes = layout_of(bare), outcome_layout(bare)
+    inputs = input_pane(layout, {"x": rng.normal(size=1000)}, said, probability.tolist())
+    codes = np.array([bare.labels.index(one) for one in truth], np.float64)
+    predicted = np.array([bare.labels.index(one) for one in said])
+    found = performance_decision(
+        bare, outcomes, layout, inputs, outcome_pane(outcomes, predicted, probability, codes), Monitoring()
+    )
+    assert found.sufficient
+    assert (found.judged, found.degraded, found.reason) == (False, False, "no baseline: the reference has no truth")
+    assert {metric.judged for metric in found.metrics} == {False}
+    assert found.metrics[0].value is not None
+
+
+def test_what_has_no_baseline_is_known_at_registration_with_what_to_do() -> None:
+    rng = np.random.default_rng(4)
+    said, probability, truth = rows(rng, 0.2, rng.normal(size=500))
+    x = {"x": rng.normal(size=500)}
+
+    def missing(
+        prediction: list[str], p: Floats | None, actual: list[str] | None, positive: str | None = None
+    ) -> dict[str, str]:
+        return without_baseline(build_profile("m", "1", "binary", x, prediction, p, actual, positive_label=positive))
+
+    assert missing(said, probability, truth) == {}
+    bare = missing(said, probability, None)
+    assert {"accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier"} <= set(bare)
+    assert all("no truth" in reason and "columns.target" in reason for reason in bare.values())
+    scoreless = missing(said, None, truth)
+    assert set(scoreless) == {"roc_auc", "log_loss", "brier"}
+    assert all("columns.probability" in reason for reason in scoreless.values())
+    never = missing(["no"] * 500, probability, truth, "yes")
+    assert {"precision", "recall", "f1"} <= set(never)
+    assert "cannot get worse" in never["recall"]
+
+
+def test_truth_that_cannot_be_read_is_not_said_to_be_too_few_rows() -> None:
+    y = np.random.default_rng(3).normal(size=1000)
+    profile = build_profile("m", "1", "regression", {"x": y}, y, actual=y + 0.1)
+    layout, outcomes = layout_of(profile), outcome_layout(profile)
+    inputs = input_pane(layout, {"x": y}, y.tolist(), [])
+    for readable, reason in (
+        (10, "only 10 of 1,000 rows with truth can be judged, 200 are needed (performance.min_samples)"),
+        (0, "only 0 of 1,000 rows with truth can be judged, 200 are needed (performance.min_samples)"),
+        (1000, ""),
+    ):
+        pane = outcome_pane(outcomes, np.full(1000, -1), y, np.where(np.arange(1000) < readable, y, np.nan))
+        found = performance_decision(profile, outcomes, layout, inputs, pane, Monitoring())
+        assert (found.judged, found.reason) == (not reason, reason)
 
 
 def test_decisions_fit_the_reports_of_the_stream() -> None:

@@ -126,6 +126,34 @@ def test_the_newest_window_is_told_and_late_truth_about_older_ones_is_not() -> N
     assert value("driftline_window_predictions", **version) is None
 
 
+def test_what_a_window_leaves_out_is_counted_by_reason() -> None:
+    found = Findings()
+    spoilt = drift_report(features=(feature("age", 0.02, missing=7, invalid=2, out_of_range=5),), left_out={"late": 4})
+    version = {"model": spoilt.model, "model_version": spoilt.model_version}
+    found.take(spoilt)
+    for reason, n in (("missing", 7), ("invalid", 2), ("unseen", 0), ("out_of_range", 5)):
+        assert value("driftline_window_values_left_out", feature="age", reason=reason, **version) == n
+    assert value("driftline_left_out_records", reason="late", **version) == 4
+    unjudged = metric("accuracy", judged=False, reason="no baseline")
+    late = {"truth without a prediction": 6}
+    found.take(
+        performance_report(
+            0, unjudged, not_judged={"missing prediction": 9}, unknown_actuals={"d": 3, "e": 1}, left_out=late
+        )
+    )
+    assert value("driftline_window_rows_not_judged", reason="missing prediction", **version) == 9
+    assert value("driftline_window_unknown_labels", of="actual", **version) == 4
+    assert value("driftline_window_unknown_labels", of="prediction", **version) == 0
+    assert value("driftline_metric_judged", metric="accuracy", basis="realised", **version) == 0
+    assert value("driftline_left_out_records", reason="truth without a prediction", **version) == 6
+    found.take(performance_report(1, metric("accuracy")))
+    assert value("driftline_window_rows_not_judged", reason="missing prediction", **version) == 0
+    assert value("driftline_metric_judged", metric="accuracy", basis="realised", **version) == 1
+    assert value("driftline_left_out_records", reason="late", **version) == 4
+    found.forget()
+    assert value("driftline_left_out_records", reason="late", **version) is None
+
+
 def test_lag_has_so_many_partitions_and_a_rest() -> None:
     StreamMetrics().lag({("predictions", i): 2 for i in range(MOST_PARTITIONS + 5)})
     assert value("driftline_lag_records", topic="predictions", partition="0") == 2.0

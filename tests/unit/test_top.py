@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,6 +72,22 @@ def test_an_empty_screen_says_what_to_do_and_an_old_one_that_it_is_old() -> None
     for words in ("no model is registered", "driftline register --model M", "driftline worker", "no alert is firing"):
         assert words in text
     assert "Kafka does not answer; what you see" in drawn(80, 24, 1, trouble="Kafka does not answer; what you see")[1]
+
+
+def test_late_truth_has_its_date_and_what_is_not_judged_or_left_out_is_said() -> None:
+    def row(**changes: Any) -> str:
+        console = Console(width=250, height=100, force_terminal=True, color_system=None)
+        with console.capture() as captured:
+            console.print(screen([a_model(1, **changes)], [], QUIET, NOW, (250, None)))
+        return next(line for line in captured.get().splitlines() if "customers-of-the-shop" in line)
+
+    then = NOW - timedelta(days=2)
+    assert f"50% until {then.astimezone():%m-%d %H:%M}" in row(truth_end=then)
+    assert "until" not in row(truth_end=NOW)
+    assert "none yet" in row(truth_end=None, coverage=0.0)
+    assert "accuracy 0.912 not judged" in row(truth_end=NOW, judged=False)
+    assert "late 12, repeated id 3" in row(truth_end=NOW, left_out={"late": 12, "repeated id": 3})
+    assert "not judged" in row(not_judged="62% of the features' values are missing", drift_share=0.0)
 
 
 def test_workers_are_counted() -> None:

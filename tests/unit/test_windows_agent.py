@@ -341,6 +341,46 @@ async def test_a_live_model_is_judged_without_predictions_for_ten_windows() -> N
     assert await world.read() == []
 
 
+async def test_what_no_window_counts_is_in_the_reports_by_reason() -> None:
+    def totals(partition: int, **counts: int) -> PaneEvent:
+        event = progress(9, partition)
+        assert isinstance(event, Progress)
+        return msgspec.structs.replace(event, **counts)
+
+    world = World(partitions=2)
+    found = await world.send(
+        totals(0, late=2, duplicates=1, waiting=4), totals(1, late=3, expired_feedback=5), inputs(0, 600)
+    )
+    left = {type(report).__name__: report.left_out for report in found}
+    assert left["DriftReport"] == {"late": 5, "repeated id": 1}
+    assert left["PerformanceReport"] == {"truth without a prediction": 4, "truth too late": 5}
+
+
+async def test_truth_without_a_prediction_that_comes_after_the_last_window_is_told() -> None:
+    def totals(revision: int, waiting: int, *, idle: bool) -> PaneEvent:
+        event = progress(9, 0, revision, idle=idle)
+        assert isinstance(event, Progress)
+        return msgspec.structs.replace(event, waiting=waiting)
+
+    world = World()
+    before = await world.send(inputs(0, 600), totals(1, 0, idle=False))
+    assert all(report.left_out == {} for report in before)
+    world.clock += 60
+    assert await world.send(totals(2, 7, idle=False)) == []  # while predictions come, the next window tells
+    world.clock += 60
+    found = await world.send(totals(3, 7, idle=True))
+    newest = max(report.window_end for report in before)
+    assert {(type(r).__name__, r.window_end, *r.left_out.items()) for r in found} == {
+        ("DriftReport", newest), ("PerformanceReport", newest, ("truth without a prediction", 7))
+    }  # fmt: skip
+    assert min(report.revision for report in found) > max(report.revision for report in before)
+    world.clock += 60
+    assert await world.read() == []
+    world.restart()
+    world.clock += 60
+    assert await world.read() == []
+
+
 async def test_a_replay_of_old_files_is_never_judged_for_traffic() -> None:
     world = World()
     for behind in (PANES * PANE + 1, 1e7):

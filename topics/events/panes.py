@@ -42,7 +42,9 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress", tag_field="type
     `event_time` is the newest timestamp seen; `idle` means that nothing has arrived for a while, so the
     partition no longer holds the watermark back. What is older than `settled` can no longer change (None:
     everything can). The counters are totals since the first record. `behind`: by how many seconds the newest
-    timestamp was older than the broker's: few where the model is served live, many where files are replayed.
+    timestamp was older than the broker's: few where the model is served live, many where files are replayed. Feedback
+    does not name its model, so two counts are of the partition whatever the model: `waiting` is feedback whose
+    prediction has not come, `expired_feedback` what came too late, or waited in vain.
     """
 
     model: str
@@ -59,6 +61,8 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress", tag_field="type
     late: int
     expired: int
     behind: float | None = None
+    waiting: int = 0
+    expired_feedback: int = 0
 
 
 PaneEvent = PanePartial | Progress

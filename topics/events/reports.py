@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from msgspec import field
+
 from topics.events.base import Event
 
 
@@ -60,7 +62,11 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
 
 
 class Report(Event, frozen=True, kw_only=True):
-    """What every report says first: which window of which model version, and its revision."""
+    """What every report says first: which window of which model version, and its revision.
+
+    `left_out`: records of the model version that no window counts, by reason, since the first record: predictions in a
+    drift report, feedback in one on performance.
+    """
 
     model: str
     model_version: str
@@ -71,10 +77,15 @@ class Report(Event, frozen=True, kw_only=True):
     n: int
     sufficient: bool
     emitted_at: datetime
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kind"):
-    """Inputs and predictions of one window against the reference."""
+    """Inputs and predictions of one window against the reference.
+
+    `missing_share`: of the feature values, those that are missing or of the wrong type; `unjudged_share`: those of the
+    wrong type, or missing beyond the reference's own share.
+    """
 
     drift_detected: bool
     drift_share: float
@@ -86,13 +97,16 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     probability: FeatureDrift | None
     missing_share: float
     unknown_features: dict[str, int]
+    unjudged_share: float = 0.0
 
 
 class MetricChange(Event, frozen=True, kw_only=True):
-    """One metric of one window against its baseline; `relative` is the drop as a share of the baseline.
+    """One metric of one window against its baseline; `relative` is the drop as a share of `scale`.
 
-    `low` and `high` bound the value with 95 % confidence; `degraded` needs a drop beyond the threshold
-    that the interval also excludes.
+    `scale` is the baseline where that is above zero; else of mae and rmse the standard deviation of the reference's
+    predictions, of log_loss and brier 1, of r2 1 - baseline; null where there is none. `low` and `high` bound the value
+    with 95 % confidence; `degraded` needs a drop beyond the threshold that the interval also excludes. Where `judged`
+    is false the metric is neither degraded nor not degraded, and `reason` says why.
     """
 
     name: str
@@ -105,6 +119,9 @@ class MetricChange(Event, frozen=True, kw_only=True):
     threshold: float
     error_bound: float
     degraded: bool
+    judged: bool = True
+    reason: str = ""
+    scale: float | None = None
 
 
 class ClassMetrics(Event, frozen=True, kw_only=True):
@@ -122,6 +139,9 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     """Realised and estimated performance of one window; `coverage` is the share with feedback.
 
     `classes`: of a multiclass model, each for itself. `estimated` is empty where no estimate is defined.
+    `unknown_actuals` and `unknown_predictions`: rows with a label that the reference does not have, by label; they
+    count as wrong. `not_judged`: rows with truth that enter no metric, by reason. Where `judged` is false no metric was
+    compared with a baseline, and `reason` says why.
     """
 
     feedback: int
@@ -133,6 +153,11 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     confusion: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...]
     classes: tuple[ClassMetrics, ...] = ()
+    unknown_actuals: dict[str, int] = field(default_factory=dict)
+    unknown_predictions: dict[str, int] = field(default_factory=dict)
+    not_judged: dict[str, int] = field(default_factory=dict)
+    judged: bool = True
+    reason: str = ""
 
 
 class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field="kind"):
@@ -142,7 +167,8 @@ class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field=
     `usual`: the mean of a pane over the two windows before that. `sufficient`: a whole window's panes are known.
     `coverage`: the share with feedback in the window before this one, `usual_coverage` its slow mean. Feedback last
     came `feedback_silent` panes ago; the longest of its last `feedback_gaps` pauses was `feedback_longest` panes.
-    The others are totals since the first record.
+    The others are totals since the first record; `waiting`: feedback whose prediction has not come, of whatever model
+    of these partitions.
     """
 
     counts: tuple[int, ...]
@@ -157,6 +183,7 @@ class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field=
     duplicates: int
     late: int
     expired: int
+    waiting: int = 0
 
 
 class MonitorReport(Report, frozen=True, kw_only=True, tag="monitor", tag_field="kind"):

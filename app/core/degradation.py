@@ -1,0 +1,160 @@
+"""Whether a metric has got worse than its baseline, or why that cannot be said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+from app.core.config import PerformanceThresholds
+from app.core.findings import MetricChange
+from app.core.intervals import deviations, z_of
+from app.core.outcome import outcome_layout
+from app.core.pane import Pane
+from app.core.performance import LOSSES, Metric, metrics_of
+from app.core.profile import Profile
+
+ROUNDING = 1e-6
+"""A baseline below this share of its scale at zero is zero: of a model that is right but for rounding."""
+NO_TRUTH = "no baseline: the reference has no truth"
+UNDEFINED = "no baseline: it is undefined on the reference"
+LOWEST = "its baseline is 0, the lowest that it can be"
+NO_VALUE = "undefined in this window"
+SCORED = ("roc_auc", "log_loss", "brier")
+"""The metrics of a binary model that need its probability."""
+
+
+def changes(
+    profile: Profile,
+    metrics: Sequence[Metric],
+    baseline: Mapping[str, float],
+    n: int,
+    thresholds: PerformanceThresholds,
+) -> tuple[MetricChange, ...]:
+    """Each metric of n rows against its baseline; they are judged together."""
+    return tuple(
+        change(
+            metric, baseline.get(metric.name), n, profile.n, thresholds, len(metrics),
+            spread=profile.prediction.scale, missing=UNDEFINED if baseline else NO_TRUTH,
+        )
+        for metric in metrics
+    )  # fmt: skip
+
+
+def change(
+    metric: Metric,
+    baseline: float | None,
+    n: int,
+    reference_n: int,
+    thresholds: PerformanceThresholds,
+    tested: int = 1,
+    *,
+    spread: float = 1.0,
+    missing: str = NO_TRUTH,
+) -> MetricChange:
+    """A metric of n rows against its baseline of `reference_n` rows, one of `tested` that are judged together.
+
+    Degraded when the drop is above the metric's threshold times `scale_of` the baseline, and the interval of the drop
+    lies above zero. That interval is the window's own, widened by what the baseline's own rows leave open:
+    half-width times sqrt(1 + n / reference_n), and by the metric's error bound; and from `confidence` to a chance of
+    `chance` over all metrics (Bonferroni), one-sided. `spread`: the standard deviation of the reference's predictions;
+    `missing`: the reason where there is no baseline.
+    """
+    threshold = thresholds.metrics.get(metric.name, thresholds.default)
+    low, high = metric.interval or (None, None)
+    scale = None if baseline is None else scale_of(metric.name, baseline, spread)
+    absolute = relative = None
+    degraded, reason = False, ""
+    if metric.value is None:
+        reason = missing if baseline is None else NO_VALUE
+    elif baseline is None:
+        reason = missing
+    else:
+        absolute = metric.value - baseline
+        drop = absolute if metric.name in LOSSES else -absolute
+        relative = None if scale is None else drop / scale
+        if relative is None:
+            reason = LOWEST
+        elif n < thresholds.min_samples:
+            reason = f"{_rows(n)} fewer than {thresholds.min_samples:,} (performance.min_samples)"
+        elif low is None or high is None:
+            reason = f"no confidence interval of {n:,} rows"
+        else:
+            towards = metric.value - low if metric.name in LOSSES else high - metric.value
+            widened = deviations(thresholds.chance / tested) / z_of(thresholds.confidence)
+            margin = towards * widened * sqrt(1.0 + n / max(reference_n, 1)) + metric.error_bound
+            degraded = relative > threshold and drop > margin
+    return MetricChange(
+        name=metric.name,
+        value=metric.value,
+        baseline=baseline,
+        absolute=absolute,
+        relative=relative,
+        low=low,
+        high=high,
+        threshold=threshold,
+        error_bound=metric.error_bound,
+        degraded=degraded,
+        judged=not reason,
+        reason=reason,
+        scale=scale,
+    )
+
+
+def scale_of(name: str, baseline: float, spread: float) -> float | None:
+    """What a drop is a share of: the baseline, where that is above zero by more than rounding.
+
+    Else of mae and rmse the reference's `spread`, of log_loss and brier 1; of r2 1 - baseline, the squared error in
+    units of the truth's variance, so that the drop is its rise. None of a share at 0, which cannot get worse.
+    """
+    at_zero = {"mae": spread, "rmse": spread, "log_loss": 1.0, "brier": 1.0, "r2": 1.0 - baseline}.get(name)
+    if baseline > ROUNDING * (at_zero or 0.0):
+        return baseline
+    return at_zero
+
+
+def without_baseline(profile: Profile) -> dict[str, str]:
+    """The metrics of a profile's task that no window can be judged by, each with the reason and what to do."""
+    if profile.task == "features":
+        return {}
+    layout = outcome_layout(profile)
+    names = [metric.name for metric in metrics_of(layout, Pane.empty(layout.sums))]
+    if not profile.baseline:
+        reason = (
+            "the reference has no truth; name its column (columns.target; by itself target or actual is taken), "
+            "or give the metrics with --baseline"
+        )
+        return dict.fromkeys(names, reason)
+    found: dict[str, str] = {}
+    for name in names:
+        if name not in profile.baseline:
+            found[name] = "it is undefined on the reference; take one that has every class, or give it with --baseline"
+        elif scale_of(name, profile.baseline[name], profile.prediction.scale) is None:
+            found[name] = (
+                "it is 0 on the reference and cannot get worse; see whether labels and positive_label are right"
+            )
+    if profile.task == "binary" and profile.probability is None:
+        reason = (
+            "the reference has no probability; name its column (columns.probability; by itself probability is taken)"
+        )
+        found |= dict.fromkeys(SCORED, reason)
+    return found
+
+
+def why_not_judged(metrics: Sequence[MetricChange], truths: int, usable: int, fewest: int) -> str:
+    """Why none of the metrics of a window was judged; nothing where one was.
+
+    `truths` rows have a truth, `usable` of them enter the metrics; `fewest` are needed.
+    """
+    if any(metric.judged for metric in metrics):
+        return ""
+    if not truths:
+        return "no truth has come"
+    if usable < fewest:
+        of_truths = f" of {truths:,} rows with truth" if usable < truths else " rows with truth"
+        return f"only {usable:,}{of_truths} can be judged, {fewest:,} are needed (performance.min_samples)"
+    reasons = dict.fromkeys(metric.reason for metric in metrics)
+    return "; ".join(reasons) or "no metric is defined"
+
+
+def _rows(n: int) -> str:
+    return f"{n:,} row is" if n == 1 else f"{n:,} rows are"
