@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,10 +13,11 @@ from app.core.counting import Counter, Scalar, input_pane
 from app.core.decision import drift_decision, performance_decision
 from app.core.findings import DriftDecision, PerformanceDecision
 from app.core.joining import MICROSECONDS, NEVER
+from app.core.labels import label_codes, truths_of
 from app.core.layout import Floats, Layout, layout_of
-from app.core.outcome import outcome_layout, outcome_pane
+from app.core.outcome import OutcomeLayout, outcome_layout, outcome_pane, unknown_names
 from app.core.pane import Pane, merge
-from app.core.profile import Profile, category_of
+from app.core.profile import Profile
 from app.registration import Columns, MonitoringFile, profile_of
 from app.registration.roles import USUAL_IDS, USUAL_TARGETS
 from app.replay.encode import json_values
@@ -59,7 +60,7 @@ def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, colum
         return Decision(drift, None)
     outcomes = outcome_layout(profile)
     judged = merge(
-        (_outcomes(layout, piece[piece[target].notna()], columns, target) for piece in pieces),
+        (_outcomes(layout, outcomes, piece[piece[target].notna()], columns, target) for piece in pieces),
         outcomes.size,
         outcomes.sums,
     )
@@ -81,23 +82,24 @@ def _outputs(rows: pd.DataFrame, columns: Columns) -> tuple[Sequence[Scalar], Se
     )
 
 
-def _outcomes(layout: Layout, rows: pd.DataFrame, columns: Columns, target: str) -> Pane:
+def _outcomes(layout: Layout, outcomes: OutcomeLayout, rows: pd.DataFrame, columns: Columns, target: str) -> Pane:
     """The pane of the rows that have a truth."""
     nothing: list[Scalar] = [None] * len(rows)
     prediction, probability = _outputs(rows, columns)
     outputs = [prediction] if layout.probability is None else [prediction, probability]
     counted = Counter(layout).count([*[nothing] * len(layout.features), *outputs])
-    predicted, value = counted.labels_and_values(layout)
-    truth = _truth(layout.profile, json_values(rows[target]))
-    return outcome_pane(outcome_layout(layout.profile), predicted.astype(np.int64), value, truth)
+    predicted, value, spelled = counted.labels_and_values(layout)
+    truth, unknown = _truth(layout.profile, json_values(rows[target]))
+    pane = outcome_pane(outcomes, predicted.astype(np.int64), value, truth)
+    return replace(pane, names=unknown_names(outcomes, pane, spelled | unknown))
 
 
-def _truth(profile: Profile, actual: Sequence[Scalar]) -> Floats:
-    """Label codes, or the values of a regression; NaN where it is neither."""
+def _truth(profile: Profile, actual: Sequence[Scalar]) -> tuple[Floats, dict[int, str]]:
+    """Label codes and the spelling of unknown ones, or the values of a regression."""
     if profile.task == "regression":
-        return np.array([a if isinstance(a, (int, float)) else np.nan for a in actual], np.float64)
-    codes = {label: float(code) for code, label in enumerate(profile.labels)}
-    return np.array([np.nan if a is None else codes.get(category_of(a), np.nan) for a in actual], np.float64)
+        return truths_of(actual), {}
+    codes, unknown = label_codes({label: code for code, label in enumerate(profile.labels)}, actual)
+    return codes.astype(np.float64), unknown
 
 
 def _unknown(

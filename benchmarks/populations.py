@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.core.counting import Counter, Scalar
 from app.core.layout import Layout, layout_of
-from app.core.outcome import OutcomeLayout, outcome_layout, outcome_slots
+from app.core.outcome import OutcomeLayout, OutcomeRows, outcome_layout, outcome_rows
 from app.core.profile import Profile
 from app.core.reference import build_profile
 from app.demo.census import CATEGORICAL, NUMERIC, TRUTH, census
@@ -96,8 +96,7 @@ def _category(hidden: Floats, kinds: int, rng: np.random.Generator) -> list[str 
 class Watched:
     """A reference drawn from a population, and each row of the population in its slots.
 
-    `inputs`: N x columns, positions in the input pane; `outcomes`: N x 2, positions in the outcome pane, and `sums`,
-    each row's share of its sums.
+    `inputs`: N x columns, positions in the input pane; `outcomes`: what each row counts in the outcome pane.
     """
 
     population: Population
@@ -105,8 +104,7 @@ class Watched:
     outcome_layout: OutcomeLayout
     inputs: NDArray[np.int32]
     mass: NDArray[np.int64]
-    outcomes: NDArray[np.int64]
-    sums: NDArray[np.int64]
+    outcomes: OutcomeRows
 
 
 def watched(population: Population, reference_rows: int, rng: np.random.Generator) -> Watched:
@@ -127,12 +125,8 @@ def compiled(population: Population, profile: Profile) -> Watched:
         column if isinstance(column, np.ndarray) else list[Scalar](column) for column in population.features.values()
     ]
     counted = Counter(layout).count([*columns, [str(p) for p in population.prediction], population.probability])
-    slots, sums = outcome_slots(
-        outcomes, population.prediction, population.probability, population.actual.astype(np.float64)
-    )
-    return Watched(
-        population, layout, outcomes, np.ascontiguousarray(counted.slots), counted.sums[:, -2:].copy(), slots, sums
-    )
+    rows = outcome_rows(outcomes, population.prediction, population.probability, population.actual.astype(np.float64))
+    return Watched(population, layout, outcomes, np.ascontiguousarray(counted.slots), counted.sums[:, -2:].copy(), rows)
 
 
 def _picked(column: Column, rows: NDArray[np.int64]) -> Column:

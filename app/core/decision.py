@@ -13,10 +13,12 @@ from app.core.estimation import estimated_metrics
 from app.core.findings import DriftDecision, FeatureDrift, MetricChange, PerformanceDecision
 from app.core.intervals import deviations, z_of
 from app.core.layout import Layout
+from app.core.metric import Metric
 from app.core.missing import rises
 from app.core.outcome import OutcomeLayout
 from app.core.pane import Pane
-from app.core.performance import LOSSES, Metric, classes_of, confusion_of, metrics_of
+from app.core.performance import LOSSES, classes_of, confusion_of, left_out, metrics_of
+from app.core.performance import judged as judged_rows
 from app.core.profile import Kind, Profile
 
 TESTS: dict[Kind, str] = {"numeric": "ks", "categorical": "jensen-shannon"}
@@ -149,8 +151,8 @@ def performance_decision(
     A window with fewer than `performance.min_samples` judged rows is never degraded.
     """
     thresholds = monitoring.performance
-    dense = outcomes.dense(outcome_layout.size)
-    judged = outcomes.n - int(dense[outcome_layout.unknown])
+    judged = judged_rows(outcome_layout, outcomes)
+    out = left_out(outcome_layout, outcomes)
     realised = metrics_of(outcome_layout, outcomes, thresholds.confidence)
     metrics = tuple(
         change(m, profile.baseline.get(m.name), judged, profile.n, thresholds, len(realised)) for m in realised
@@ -161,7 +163,7 @@ def performance_decision(
         for m in expected
     )
     degraded = tuple(metric.name for metric in metrics if metric.degraded)
-    confusion = confusion_of(outcome_layout, dense)
+    confusion = confusion_of(outcome_layout, outcomes)
     return PerformanceDecision(
         n=inputs.n,
         sufficient=judged >= thresholds.min_samples,
@@ -173,7 +175,11 @@ def performance_decision(
         estimated=estimated,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         labels=profile.labels,
-        classes=classes_of(confusion, profile.labels) if profile.task == "multiclass" else (),
+        classes=classes_of(outcome_layout, outcomes) if profile.task == "multiclass" else (),
+        not_judged=out.not_judged,
+        not_scored=out.not_scored,
+        unknown_actuals=out.unknown_actuals,
+        unknown_predictions=out.unknown_predictions,
     )
 
 

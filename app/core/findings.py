@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.core.profile import Kind
 from app.core.shape import Shape
@@ -99,7 +99,10 @@ class ClassMetrics:
 class PerformanceDecision:
     """Whether the model has got worse in a window of n rows, `feedback` of them with their truth.
 
-    Estimated metrics are marked one by one; they enter neither `degraded` nor `degraded_metrics`.
+    Estimated metrics are marked one by one; they enter neither `degraded` nor `degraded_metrics`. `not_judged`: rows
+    with truth that enter no metric, by reason; `not_scored`: rows that enter none of the metrics of a probability.
+    `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their rows; these rows
+    are judged.
     """
 
     n: int
@@ -113,6 +116,10 @@ class PerformanceDecision:
     confusion: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...]
     classes: tuple[ClassMetrics, ...] = ()
+    not_judged: dict[str, int] = field(default_factory=dict)
+    not_scored: dict[str, int] = field(default_factory=dict)
+    unknown_actuals: dict[str, int] = field(default_factory=dict)
+    unknown_predictions: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

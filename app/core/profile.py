@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Kind = Literal["numeric", "categorical"]
 Task = Literal["binary", "multiclass", "regression"]
 
+LAYOUT_VERSION = 2
+"""To be raised with any change of where a pane counts what."""
 MAX_REFERENCE_VALUES = 10_000
 """A numeric column with more distinct values is thinned to this many order statistics."""
 
@@ -77,8 +79,11 @@ class Profile:
 
 
 def with_identity(profile: Profile) -> Profile:
-    """The same profile, named by the hash of its content."""
-    digest = hashlib.sha256(repr(replace(profile, profile_id="")).encode()).hexdigest()
+    """The same profile, named by the hash of its content and of how panes are laid out for it.
+
+    So panes that an earlier release has counted in another layout belong to another profile, and are not read.
+    """
+    digest = hashlib.sha256(f"{LAYOUT_VERSION} {replace(profile, profile_id='')!r}".encode()).hexdigest()
     return replace(profile, profile_id=digest[:16])
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+import msgspec
+
 from topics.events.base import Event
 
 
@@ -119,7 +121,10 @@ class ClassMetrics(Event, frozen=True, kw_only=True):
 class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", tag_field="kind"):
     """Realised and estimated performance of one window; `coverage` is the share with feedback.
 
-    `classes`: of a multiclass model, each for itself. `estimated` is empty where no estimate is defined.
+    `classes`: of a multiclass model, each for itself. `estimated` is empty where no estimate is defined. `not_judged`:
+    rows with truth that enter no metric, by reason; `not_scored`: rows that enter none of the metrics of a probability.
+    `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their rows (the most
+    frequent ones, the rest under `other`); a row is right where both are the same.
     """
 
     feedback: int
@@ -131,6 +136,10 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     confusion: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...]
     classes: tuple[ClassMetrics, ...] = ()
+    not_judged: dict[str, int] = msgspec.field(default_factory=dict)
+    not_scored: dict[str, int] = msgspec.field(default_factory=dict)
+    unknown_actuals: dict[str, int] = msgspec.field(default_factory=dict)
+    unknown_predictions: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field="kind"):

@@ -1,0 +1,58 @@
+"""Codes of labels: the same in a reference, in the stream and in a table."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.counting import Counter
+from app.core.labels import BUCKETS, INVALID, MISSING, bucket_of, label_codes, truths_of
+from app.core.layout import layout_of
+from app.core.pane import LONGEST_NAME
+from app.core.reference import build_profile
+
+KNOWN = {"no": 0, "1": 1}
+CELLS = st.none() | st.text(max_size=3) | st.sampled_from(["no", "1", 1, 1.0, True, 2.5, "x" * 300, "x" * 301])
+
+
+@given(st.lists(CELLS))
+def test_known_labels_have_their_codes_and_others_one_that_is_theirs_alone(
+    cells: list[str | float | bool | None],
+) -> None:
+    codes, unknown = label_codes(KNOWN, cells)
+    for cell, code in zip(cells, codes.tolist(), strict=True):
+        if cell is None:
+            assert code == MISSING
+        elif code < 2:
+            assert KNOWN[str(int(cell)) if isinstance(cell, float) else str(cell)] == code
+        else:
+            assert code - 2 == bucket_of(unknown[code])
+            assert label_codes(KNOWN, [cell])[0].tolist() == [code]
+    assert all(2 <= code < 2 + BUCKETS and len(name) <= LONGEST_NAME for code, name in unknown.items())
+
+
+def test_a_label_has_the_same_code_for_ever() -> None:
+    """Saved state holds codes: another hash would make other labels of them."""
+    assert [bucket_of(name) for name in ("d", "é", "")] == [2764, 3390, 0]
+
+
+def test_the_predicted_labels_of_the_stream_have_these_codes() -> None:
+    profile = build_profile("m", "1", "multiclass", {}, ["a", "b", "b", "z"], None, labels=["a", "b"])
+    layout = layout_of(profile)
+    cells = ["b", "z", "new", None, 7.0, "a"]
+    codes, _, unknown = Counter(layout).count([cells]).labels_and_values(layout)
+    wanted, spelled = label_codes({"a": 0, "b": 1}, cells)
+    assert codes.tolist() == wanted.tolist()
+    assert unknown == spelled
+    assert set(unknown.values()) == {"z", "new", "7"}
+
+
+def test_truths_of_a_regression_are_numbers_or_counted_as_none() -> None:
+    found = truths_of([1, 2.5, None, "3", True, float("nan")])
+    assert np.array_equal(found, [1.0, 2.5, np.nan, np.inf, np.inf, np.nan], equal_nan=True)
+    profile = build_profile("m", "1", "regression", {}, np.array([1.0, 2.0]))
+    layout = layout_of(profile)
+    codes, values, _ = Counter(layout).count([[1.0, None, "many"]]).labels_and_values(layout)
+    assert codes.tolist() == [MISSING, MISSING, INVALID]
+    assert np.array_equal(values, [1.0, np.nan, np.nan], equal_nan=True)
