@@ -15,9 +15,10 @@ from app.core.findings import DriftDecision, PerformanceDecision
 from app.core.joining import MICROSECONDS, NEVER
 from app.core.labels import label_codes, truths_of
 from app.core.layout import Floats, Layout, layout_of
-from app.core.outcome import OutcomeLayout, outcome_layout, outcome_pane, unknown_names
+from app.core.outcome import OutcomeLayout, outcome_layout, outcome_pane
 from app.core.pane import Pane, merge
 from app.core.profile import Profile
+from app.core.unknown_labels import unknown_names
 from app.registration import Columns, MonitoringFile, profile_of
 from app.registration.roles import USUAL_IDS, USUAL_TARGETS
 from app.replay.encode import json_values

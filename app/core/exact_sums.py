@@ -26,56 +26,53 @@ UNIT = 1074
 """A sum of doubles counts units of 2^-UNIT, a sum of squares units of 2^-(2 UNIT)."""
 LARGEST = float(np.finfo(np.float64).max)
 """The largest double."""
-_MOST = 1 << 19
-"""Values that are added up at once: their amounts together are exact in a double."""
+_BLOCK = 4096
+"""Values that are split at a time: so few stay in the cache, and their amounts together are exact in a double."""
 
 _LOW = np.uint64(0xFFFF_FFFF)
 _BITS = np.uint64(LIMB)
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """n values over the `width` limbs of one exact sum: value i has `amounts[j, i]` in limb `first[i] + j`.
+class Terms:
+    """n finite numbers to be added up, or their squares."""
 
-    Amounts are whole numbers below 2^33, so that many can be added up in doubles, exactly.
-    """
+    values: Floats
+    squared: bool = False
 
-    width: int
-    first: Integers
-    amounts: Floats
-
-    def pick(self, rows: NDArray[np.intp]) -> Parts:
-        """Values by their positions."""
-        return Parts(self.width, self.first[rows], self.amounts[:, rows])
+    @property
+    def width(self) -> int:
+        """Limbs of the sum."""
+        return SQUARE_LIMBS if self.squared else SUM_LIMBS
 
     def sums(self, group: Integers, groups: int) -> Integers:
         """The limbs of each group's sum (groups x width); `group`: n numbers from 0 to groups-1."""
         total = np.zeros((groups, self.width), np.int64)
-        for start in range(0, len(self.first), _MOST):
-            piece = slice(start, start + _MOST)
-            place = self.first[piece] + group[piece] * self.width
-            for j, amounts in enumerate(self.amounts):
-                added = np.bincount(place, weights=amounts[piece], minlength=groups * self.width)
+        split = _squares if self.squared else _numbers
+        for start in range(0, len(self.values), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            first, amounts = split(self.values[block])
+            place = first + group[block] * self.width
+            for j, amount in enumerate(amounts):
+                added = np.bincount(place, weights=amount, minlength=groups * self.width)
                 total[:, j:] += added.reshape(groups, self.width)[:, : self.width - j].astype(np.int64)
         return total
 
 
-def sum_parts(values: Floats) -> Parts:
-    """The parts of a sum of finite values."""
+def _numbers(values: Floats) -> tuple[Integers, Floats]:
+    """The limb at which each value begins, and its amount in that and in the following ones (3 x n)."""
     mantissa, shift, first = _parts(values, 1)
     low, high = (mantissa & _LOW) << shift, (mantissa >> _BITS) << shift
     amounts = np.empty((3, len(values)))
     amounts[0] = low & _LOW
     amounts[1] = (low >> _BITS) + (high & _LOW)
     amounts[2] = high >> _BITS
-    negative = np.signbit(values)
-    if negative.any():
-        amounts[:, negative] *= -1.0
-    return Parts(SUM_LIMBS, first, amounts)
+    amounts *= np.copysign(1.0, values)
+    return first, amounts
 
 
-def square_parts(values: Floats) -> Parts:
-    """The parts of a sum of the squares of finite values."""
+def _squares(values: Floats) -> tuple[Integers, Floats]:
+    """The same of each value's square (5 x n)."""
     mantissa, shift, first = _parts(values, 2)
     low, high = mantissa & _LOW, mantissa >> _BITS
     small, middle, large = low * low, (low * high) << np.uint64(1), high * high
@@ -88,7 +85,7 @@ def square_parts(values: Floats) -> Parts:
         amounts[i] = ((limb << shift) & _LOW) + over
         over = limb >> back
     amounts[4] = over
-    return Parts(SQUARE_LIMBS, first, amounts)
+    return first, amounts
 
 
 def _parts(values: Floats, power: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64], Integers]:

@@ -19,10 +19,11 @@ from app.core.id_index import Ids
 from app.core.join_rows import PendingRows
 from app.core.labels import label_codes, truths_of
 from app.core.layout import Floats, Layout, layout_of
-from app.core.outcome import OutcomeLayout, outcome_layout, unknown_names
+from app.core.outcome import OutcomeLayout, outcome_layout
 from app.core.pane import Pane
 from app.core.pane_buffer import PaneBuffer
 from app.core.profile import Profile
+from app.core.unknown_labels import unknown_names
 
 MICROSECONDS = 1_000_000
 NEVER = -(1 << 62)

@@ -15,10 +15,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.exact_sums import LARGEST, SQUARE_LIMBS, SUM_LIMBS, Parts, square_parts, sum_parts
+from app.core.exact_sums import LARGEST, SQUARE_LIMBS, SUM_LIMBS, Terms
 from app.core.labels import BUCKETS, INVALID
 from app.core.layout import Floats, Integers
-from app.core.pane import MAX_NAMES, OTHER, Names, Pane
+from app.core.pane import Names, Pane
 from app.core.profile import Profile
 from app.core.score_grid import ScoreGrid, score_grid
 
@@ -26,8 +26,6 @@ REASONS = ("missing prediction", "invalid prediction", "missing truth", "invalid
 """Why a row enters no metric."""
 SCORE_REASONS = ("missing probability", "invalid probability", "unknown truth")
 """Why a row that is judged by its label enters no metric of scores."""
-ACTUAL, PREDICTED = "actual", "prediction"
-"""Under which names a pane keeps its unknown labels."""
 SMALLEST = float(np.finfo(np.float64).eps)
 """Log loss takes a probability as at least this and at most 1 less this, as scikit-learn does."""
 
@@ -129,13 +127,13 @@ def outcome_layout(profile: Profile) -> OutcomeLayout:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRows:
-    """What n rows count: `slots` (w x n, -1 for none) once each, and their parts of the exact sums.
+    """What n rows count: `slots` (w x n, -1 for none) once each, and the terms of the exact sums.
 
     A row's part depends on that row alone, so subtracting it is exact.
     """
 
     slots: NDArray[np.int32]
-    exact: tuple[Parts, ...] = ()
+    exact: tuple[Terms, ...] = ()
 
     @property
     def n(self) -> int:
@@ -144,12 +142,12 @@ class OutcomeRows:
 
     def pick(self, rows: NDArray[np.intp]) -> OutcomeRows:
         """Rows by their positions."""
-        return OutcomeRows(self.slots[:, rows], tuple(parts.pick(rows) for parts in self.exact))
+        return OutcomeRows(self.slots[:, rows], tuple(Terms(terms.values[rows], terms.squared) for terms in self.exact))
 
     def sums(self, group: Integers | None = None, groups: int = 1) -> Integers:
         """The limbs of all exact sums of each group (groups x limbs); `group`: n numbers from 0 to groups-1."""
         group = np.zeros(self.n, np.int64) if group is None else group
-        found = [parts.sums(group, groups) for parts in self.exact]
+        found = [terms.sums(group, groups) for terms in self.exact]
         return np.concatenate(found, axis=1) if found else np.zeros((groups, 0), np.int64)
 
 
@@ -192,8 +190,8 @@ def _labels(layout: OutcomeLayout, predicted: Integers, value: Floats, actual: F
 
 def _scores(
     layout: OutcomeLayout, grid: ScoreGrid, value: Floats, code: Integers, judged: NDArray[np.bool_] | None
-) -> tuple[Integers, tuple[Parts, ...]]:
-    """The slot of each score, or of the reason why it has none; parts of the Brier score and the log loss."""
+) -> tuple[Integers, tuple[Terms, ...]]:
+    """The slot of each score, or of the reason why it has none; the terms of the Brier score and the log loss."""
     within = (value >= 0.0) & (value <= 1.0)
     scored = within if judged is None else within & judged & (code < 2)
     everything = bool(scored.all())
@@ -210,7 +208,7 @@ def _scores(
         if judged is not None:
             slot[~judged] = -1
         square, loss = np.where(scored, square, 0.0), np.where(scored, loss, 0.0)
-    return slot, (sum_parts(square), sum_parts(loss))
+    return slot, (Terms(square), Terms(loss))
 
 
 def _regression(layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats) -> OutcomeRows:
@@ -228,7 +226,7 @@ def _regression(layout: OutcomeLayout, predicted: Integers, value: Floats, actua
             slot[rows] = layout.not_judged.start + REASONS.index(reason)
     with np.errstate(over="ignore"):
         error = np.minimum(np.abs(truth - guess), LARGEST)
-    exact = (sum_parts(error), square_parts(error), sum_parts(truth), square_parts(truth))
+    exact = (Terms(error), Terms(error, squared=True), Terms(truth), Terms(truth, squared=True))
     return OutcomeRows(slot[None], exact)
 
 
@@ -240,26 +238,3 @@ def outcome_pane(
     dense = np.bincount(rows.slots[rows.slots >= 0], minlength=layout.size)
     dense[layout.limbs] = rows.sums()[0]
     return Pane.of(rows.n, dense, np.zeros(0, np.int64), names)
-
-
-def unknown_names(layout: OutcomeLayout, pane: Pane, spelled: dict[int, str]) -> Names:
-    """How often each unknown label is the truth, and how often it is predicted; `spelled`: labels by their codes."""
-    if not layout.k or not spelled:
-        return {}
-    names: Names = {}
-    for name, where in ((ACTUAL, layout.unknown_actual), (PREDICTED, layout.unknown_predicted)):
-        first, last = np.searchsorted(pane.indices, [where.start, where.stop])
-        codes = (pane.indices[first:last] - where.start + layout.k).tolist()
-        counts = zip(codes, pane.counts[first:last].tolist(), strict=True)
-        tally = {spelled.get(code, OTHER): count for code, count in counts}
-        if tally:
-            names[name] = _largest(tally)
-    return names
-
-
-def _largest(tally: dict[str, int]) -> dict[str, int]:
-    """The MAX_NAMES most frequent names, the rest under OTHER."""
-    ordered = sorted(tally.items(), key=lambda item: (-item[1], item[0]))
-    kept = dict(ordered[:MAX_NAMES])
-    rest = sum(count for _, count in ordered[MAX_NAMES:])
-    return kept | {OTHER: kept.get(OTHER, 0) + rest} if rest else kept

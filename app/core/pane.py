@@ -85,7 +85,7 @@ def merge(panes: Iterable[Pane], size: int, sums: int) -> Pane:
         add_names(names, pane.names)
     if sum(map(len, indices)) * SPARSE <= size:
         return Pane(n, *add_sparse(np.concatenate(indices), np.concatenate(counts)), total, names)
-    vector = np.zeros(size, np.int64)
+    vector = np.zeros(max(1 + int(at[-1]) for at in indices if len(at)), np.int64)
     for at, count in zip(indices, counts, strict=True):
         vector[at] += count
     return Pane.of(n, vector, total, names)

@@ -149,9 +149,10 @@ def _tally(
         counts = np.ones(len(added) + len(taken), np.int64)
         counts[len(added) :] = -1
         return add_sparse(np.concatenate([added, taken]), counts)
-    dense = np.bincount(added, minlength=size)
+    used = 1 + max(int(part.max()) for part in (added, taken) if len(part))
+    dense = np.bincount(added, minlength=used)
     if len(taken):
-        dense -= np.bincount(taken, minlength=size)
+        dense -= np.bincount(taken, minlength=used)
     indices = np.flatnonzero(dense)
     return indices.astype(np.int32), dense[indices].astype(np.int64, copy=False)
 

@@ -12,9 +12,10 @@ from app.core.exact_sums import SQUARE_LIMBS, SUM_LIMBS, UNIT, ratio, root, whol
 from app.core.findings import ClassMetrics
 from app.core.layout import FIXED_POINT, Integers
 from app.core.metric import Metric
-from app.core.outcome import ACTUAL, PREDICTED, REASONS, SCORE_REASONS, OutcomeLayout
+from app.core.outcome import REASONS, SCORE_REASONS, OutcomeLayout
 from app.core.pane import Pane
 from app.core.score_metrics import score_metrics
+from app.core.unknown_labels import ACTUAL, PREDICTED
 
 LOSSES = frozenset({"log_loss", "brier", "mae", "rmse"})
 """Metrics of which less is better."""

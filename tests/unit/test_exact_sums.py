@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.exact_sums import SQUARE_LIMBS, SUM_LIMBS, UNIT, ratio, root, square_parts, sum_parts, whole
+from app.core.exact_sums import SQUARE_LIMBS, SUM_LIMBS, UNIT, Terms, ratio, root, whole
 
 DOUBLES = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -19,25 +19,26 @@ DOUBLES = st.floats(allow_nan=False, allow_infinity=False)
 def test_sums_are_exact_in_any_order_and_any_grouping(rows: list[tuple[float, int]], rng: object) -> None:
     rng.shuffle(rows)  # type: ignore[attr-defined]
     values, group = np.array([v for v, _ in rows]), np.array([g for _, g in rows], np.int64)
-    for parts, power in ((sum_parts(values), 1), (square_parts(values), 2)):
-        sums = parts.sums(group, 3)
+    for power in (1, 2):
+        terms = Terms(values, squared=power == 2)
+        sums = terms.sums(group, 3)
         assert sums.shape == (3, (SUM_LIMBS, SQUARE_LIMBS)[power - 1])
         for number in range(3):
             wanted = sum((Fraction(v) ** power for v, g in rows if g == number), Fraction(0))
             assert Fraction(whole(sums[number]), 1 << (UNIT * power)) == wanted
-        picked = np.flatnonzero(group == 1)
-        assert np.array_equal(parts.pick(picked).sums(np.zeros(len(picked), np.int64), 1)[0], sums[1])
+        of_one = values[group == 1]
+        assert np.array_equal(Terms(of_one, squared=power == 2).sums(np.zeros(len(of_one), np.int64), 1)[0], sums[1])
 
 
 def test_the_largest_and_the_smallest_add_up() -> None:
     values = np.array([float_info.max] * 3 + [5e-324] * 5 + [-float_info.max] * 3)
-    assert whole(sum_parts(values).sums(np.zeros(11, np.int64), 1)[0]) == 5
+    assert whole(Terms(values).sums(np.zeros(11, np.int64), 1)[0]) == 5
 
 
-def test_what_is_more_than_is_added_at_once_is_exact_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.core.exact_sums._MOST", 7)
+def test_many_blocks_are_exact_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.core.exact_sums._BLOCK", 7)
     values = np.random.default_rng(0).normal(size=100)
-    found = whole(square_parts(values).sums(np.zeros(100, np.int64), 1)[0])
+    found = whole(Terms(values, squared=True).sums(np.zeros(100, np.int64), 1)[0])
     assert Fraction(found, 1 << (2 * UNIT)) == sum(Fraction(v) ** 2 for v in values.tolist())
 
 

@@ -6,11 +6,18 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.core import join_delta
+from app.core.config import Windows
 from app.core.counting import Counter
+from app.core.expiry import keep_waiting
+from app.core.join_feedback import add_feedback
+from app.core.join_predictions import add_predictions
+from app.core.joining import FeedbackBatch, JoinState, PredictionBatch, Watched
 from app.core.labels import BUCKETS, INVALID, MISSING, bucket_of, label_codes, truths_of
 from app.core.layout import layout_of
 from app.core.pane import LONGEST_NAME
 from app.core.reference import build_profile
+from tests.unit.join_log import PROFILES
 
 KNOWN = {"no": 0, "1": 1}
 CELLS = st.none() | st.text(max_size=3) | st.sampled_from(["no", "1", 1, 1.0, True, 2.5, "x" * 300, "x" * 301])
@@ -56,3 +63,24 @@ def test_truths_of_a_regression_are_numbers_or_counted_as_none() -> None:
     codes, values, _ = Counter(layout).count([[1.0, None, "many"]]).labels_and_values(layout)
     assert codes.tolist() == [MISSING, MISSING, INVALID]
     assert np.array_equal(values, [1.0, np.nan, np.nan], equal_nan=True)
+
+
+def test_spellings_outlive_the_delta_that_brought_them() -> None:
+    """The oldest delta is dropped when its rows have expired; what it says of labels is said again by the next."""
+    watched = [Watched(PROFILES["multiclass"], Windows())]
+    ids, now = np.array([[1, 1], [2, 2]], np.uint64), np.full(2, 10**15)
+    state = JoinState(watched)
+    columns = {0: [[20.0, 30.0], ["d", "a"]]}
+    add_predictions(state, PredictionBatch(ids, np.zeros(2, np.int16), now, columns))
+    add_feedback(state, FeedbackBatch(ids, ["e", "d"], now))
+    first = join_delta.take(state, 0, (0, 0), (2, 2))
+    (total,) = first.outcomes.values()
+    assert total.names == {"actual": {"d": 1, "e": 1}, "prediction": {"d": 1}}
+    keep_waiting(first.delta, state)
+    add_feedback(state, FeedbackBatch(ids[:1], ["f"], now[:1]))
+    second = join_delta.take(state, 2, (2, 2), (2, 3))
+    (total,) = second.outcomes.values()
+    assert total.names == {"actual": {"d": 1, "f": 1}, "prediction": {"d": 1}}
+    restored = JoinState(watched)
+    join_delta.restore(restored, second.delta)
+    assert sorted(restored.unknown_labels[0].values()) == ["d", "e", "f"]

@@ -161,7 +161,7 @@ def test_roc_auc_is_within_a_thousandth_of_scikit_learn_at_any_scale(scale: str,
     found = named(metrics_of(layout, outcome_pane(layout, np.zeros(20_000, np.int64), p, truth)))
     auc, precision = found["roc_auc"], found["average_precision"]
     assert auc.value == pytest.approx(sklearn.roc_auc_score(truth, p), abs=min(1e-3, auc.error_bound + 1e-12))
-    assert auc.error_bound < 2e-3 or (scale, reference) != (scale, scale)
+    assert auc.error_bound < (5e-4 if scale == reference else 1e-2 if scale == "few" else 3e-3)
     assert precision.value is not None
     assert abs(precision.value - sklearn.average_precision_score(truth, p)) <= precision.error_bound + 1e-9
     assert precision.value == pytest.approx(sklearn.average_precision_score(truth, p), abs=1e-3)
@@ -245,6 +245,7 @@ HEAVY: dict[str, Callable[[np.random.Generator], tuple[Floats, Floats]]] = {
     "heavy tails": lambda rng: (rng.standard_cauchy(4000) ** 3, rng.standard_cauchy(4000)),
     "a constant predictor": lambda rng: (rng.normal(1.1e6, 2e5, 4000), np.full(4000, 1e6)),
     "far from zero": lambda rng: (1e9 + rng.normal(size=4000), 1e9 + rng.normal(size=4000)),
+    "nearly constant": lambda rng: (-311026.0 - rng.integers(0, 2, 4000) / 1024, rng.normal(-311026.0, 0.1, 4000)),
     "tiny": lambda rng: (1e-150 * rng.normal(size=4000), np.zeros(4000)),
     "one is wide of the mark": lambda rng: (rng.normal(size=4000), np.where(np.arange(4000) == 7, 1e150, 0.0)),
 }
