@@ -8,6 +8,7 @@ scores at one point are equal; two between the same points may not be, and their
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,15 +57,13 @@ class ScoreGrid:
 def score_grid(reference: Floats) -> ScoreGrid:
     """The slots for a reference with these distinct scores."""
     within = reference[(reference >= 0.0) & (reference <= 1.0)]
-    exact = np.union1d(within, np.arange(DECIMALS + 1) / DECIMALS)
     spare = max(1, 2 * (MOST_POINTS - len(within)))
-    low = np.concatenate(
-        [np.ldexp(1.0 + np.arange(STEPS) / STEPS, -power) for power in range(_COARSEST, FINEST + 1)]
-        + [np.ldexp(1.0, -np.arange(FINEST + 1, 1075))]
-    )
-    near_one = 1.0 - low[low >= np.ldexp(1.0, -FINEST)]
-    points = np.unique(np.concatenate([exact, np.arange(spare) / spare, low, near_one]))
-    is_exact = np.isin(points, exact)
+    exact = np.concatenate([within, np.arange(DECIMALS + 1) / DECIMALS])
+    found = np.concatenate([exact, np.arange(spare) / spare, _near_the_ends()])
+    order = np.argsort(found, kind="stable")  # of equal points the exact one comes first
+    ordered = found[order]
+    first_of_its_value = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    points, is_exact = ordered[first_of_its_value], order[first_of_its_value] < len(exact)
     begins = np.ones(2 * len(points) + 1, np.bool_)
     begins[2::2] = is_exact  # a score at another point belongs to those that follow it
     slots = (np.cumsum(begins) - 1).astype(np.int32)
@@ -77,3 +76,11 @@ def score_grid(reference: Floats) -> ScoreGrid:
     exact_slots = at[first]
     middle = np.where(exact_slots, low_end, (low_end + high_end) / 2.0)
     return ScoreGrid(points, slots, exact_slots, middle)
+
+
+@cache
+def _near_the_ends() -> Floats:
+    """Points close together near 0 and near 1, for every reference the same."""
+    steps = 1.0 + np.arange(STEPS) / STEPS
+    fine = np.concatenate([np.ldexp(steps, -power) for power in range(_COARSEST, FINEST + 1)])
+    return np.concatenate([fine, 1.0 - fine, np.ldexp(1.0, -np.arange(FINEST + 1, 1075))])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.core import intervals
 from app.core.exact_sums import UNIT, ratio, whole
-from app.core.layout import Floats, Integers
+from app.core.layout import Floats
 from app.core.metric import Metric
 from app.core.outcome import SMALLEST, OutcomeLayout
 from app.core.pane import Pane
@@ -31,15 +31,10 @@ class Scored:
 
 def scored(layout: OutcomeLayout, grid: ScoreGrid, pane: Pane) -> Scored:
     """The scores of an outcome pane."""
-    found: list[tuple[NDArray[np.int32], Integers]] = []
-    for where in (layout.negative_scores, layout.positive_scores):
-        first, last = np.searchsorted(pane.indices, [where.start, where.stop])
-        found.append((pane.indices[first:last] - where.start, pane.counts[first:last]))
-    slots = np.union1d(found[0][0], found[1][0])
-    counts = np.zeros((2, len(slots)))
-    for of_class, (at, count) in zip(counts, found, strict=True):
-        of_class[np.searchsorted(slots, at)] = count
-    return Scored(counts[0], counts[1], grid.exact[slots], grid.middle[slots])
+    counts = np.stack([pane.part(layout.negative_scores), pane.part(layout.positive_scores)])
+    slots = np.flatnonzero(counts.any(axis=0))
+    negative, positive = counts[:, slots].astype(np.float64)
+    return Scored(negative, positive, grid.exact[slots], grid.middle[slots])
 
 
 def score_metrics(layout: OutcomeLayout, grid: ScoreGrid, pane: Pane, z: float) -> tuple[Metric, ...]:

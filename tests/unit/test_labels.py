@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core import join_delta
 from app.core.config import Windows
-from app.core.counting import Counter
+from app.core.counting import Counter, Values
 from app.core.expiry import keep_waiting
 from app.core.join_feedback import add_feedback
 from app.core.join_predictions import add_predictions
@@ -70,7 +72,7 @@ def test_spellings_outlive_the_delta_that_brought_them() -> None:
     watched = [Watched(PROFILES["multiclass"], Windows())]
     ids, now = np.array([[1, 1], [2, 2]], np.uint64), np.full(2, 10**15)
     state = JoinState(watched)
-    columns = {0: [[20.0, 30.0], ["d", "a"]]}
+    columns: dict[int, Sequence[Values]] = {0: [[20.0, 30.0], ["d", "a"]]}
     add_predictions(state, PredictionBatch(ids, np.zeros(2, np.int16), now, columns))
     add_feedback(state, FeedbackBatch(ids, ["e", "d"], now))
     first = join_delta.take(state, 0, (0, 0), (2, 2))
