@@ -219,7 +219,7 @@ class Join:
         if source.rebuilt_at is not None:
             if any(at < wanted for at, wanted in zip(source.offsets, source.rebuilt_at, strict=True)):
                 return
-            inputs, outcomes = map(join_delta.totals_of, (source.state.inputs, source.state.outcomes))
+            inputs, outcomes = join_delta.totals_of(source.state)
             events = partials_of(self._models.watched, inputs, outcomes, partition, revision)
         fed = self._log_of(partition, 1)
         at_end = fed is None or source.offsets[1] >= fed.end

@@ -13,11 +13,12 @@ from app.core.counting import Counter, Scalar, input_pane
 from app.core.decision import drift_decision, performance_decision
 from app.core.findings import DriftDecision, PerformanceDecision
 from app.core.joining import MICROSECONDS, NEVER
+from app.core.labels import label_codes, truths_of
 from app.core.layout import Floats, Layout, layout_of
-from app.core.outcome import outcome_layout, outcome_pane
+from app.core.outcome import OutcomeLayout, outcome_layout, outcome_pane
 from app.core.pane import Pane, merge
 from app.core.profile import Column, Profile
-from app.core.values.reading import names, numbers
+from app.core.unknown_labels import unknown_names
 from app.registration import Columns, MonitoringFile, Reference, read_reference
 from app.registration.roles import USUAL_IDS, USUAL_TARGETS
 from app.tables import CellTable, TableError
@@ -67,7 +68,9 @@ def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, colum
         return Decision(drift, None)
     outcomes = outcome_layout(profile)
     with_truth = (CellTable(piece.frame[_given(profile, piece, target)]) for piece in _pieces(current))
-    judged = merge((_outcomes(layout, piece, columns, target) for piece in with_truth), outcomes.size, outcomes.sums)
+    judged = merge(
+        (_outcomes(layout, outcomes, piece, columns, target) for piece in with_truth), outcomes.size, outcomes.sums
+    )
     return Decision(drift, performance_decision(profile, outcomes, layout, inputs, judged, monitoring))
 
 
@@ -119,25 +122,26 @@ def _probabilities(table: CellTable, columns: Columns) -> Sequence[Probability |
     return table.probabilities(name) if name in table else None
 
 
-def _outcomes(layout: Layout, table: CellTable, columns: Columns, target: str) -> Pane:
+def _outcomes(layout: Layout, outcomes: OutcomeLayout, table: CellTable, columns: Columns, target: str) -> Pane:
     """Return the pane of the rows that have a truth."""
     nothing: list[Scalar] = [None] * len(table)
     profile = layout.profile
     prediction, probability = _outputs(profile, table, columns)
     outputs = [prediction] if layout.probability is None else [prediction, probability]
     counted = Counter(layout).count([*[nothing] * len(layout.features), *outputs])
-    predicted, value = counted.labels_and_values(layout)
-    truth = _truth(profile, json_cells(table.cells(target), profile.prediction, table.decimal))
-    return outcome_pane(outcome_layout(profile), predicted.astype(np.int64), value, truth)
+    predicted, value, spelled = counted.labels_and_values(layout)
+    truth, unknown = _truth(profile, json_cells(table.cells(target), profile.prediction, table.decimal))
+    pane = outcome_pane(outcomes, predicted.astype(np.int64), value, truth)
+    return replace(pane, names=unknown_names(outcomes, pane, spelled | unknown))
 
 
-def _truth(profile: Profile, actual: Sequence[Scalar]) -> Floats:
-    """Return label codes, or the values of a regression; NaN where it is neither."""
-    if profile.task == "regression":
-        return numbers(actual, profile.prediction.reading)[0]
-    codes = {label: float(code) for code, label in enumerate(profile.labels)}
+def _truth(profile: Profile, actual: Sequence[Scalar]) -> tuple[Floats, dict[int, str]]:
+    """Return label codes and the spelling of unknown ones, or the values of a regression."""
     reading = profile.prediction.reading
-    return np.array([np.nan if a is None else codes.get(a, np.nan) for a in names(actual, reading)], np.float64)
+    if profile.task == "regression":
+        return truths_of(actual, reading), {}
+    codes, unknown = label_codes({label: code for code, label in enumerate(profile.labels)}, actual, reading)
+    return codes.astype(np.float64), unknown
 
 
 def _unknown(

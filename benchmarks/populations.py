@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.core.counting import Counter, Scalar
 from app.core.layout import Layout, layout_of
-from app.core.outcome import OutcomeLayout, outcome_layout, outcome_slots
+from app.core.outcome import OutcomeLayout, OutcomeRows, outcome_layout, outcome_rows
 from app.core.profile import Profile
 from app.core.reference import build_profile
 from app.demo.census import CATEGORICAL, NUMERIC, TRUTH, census
@@ -115,9 +115,9 @@ def many_categories(name: str, columns: Sequence[tuple[str, int]] = MANY, seed: 
 class Watched:
     """A reference drawn from a population, and each row of the population in its slots.
 
-    `inputs`: N x columns, positions in the input pane; `outcomes`: N x 2, positions in the outcome pane, and `sums`,
-    each row's share of its sums. `unseen`: of columns with categories that the reference does not have, each row's
-    category among them, -1 where the reference has it; `names` are these categories.
+    `inputs`: N x columns, positions in the input pane; `outcomes`: what each row counts in the outcome pane. `unseen`:
+    of columns with categories that the reference does not have, each row's category among them, -1 where the reference
+    has it; `names` are these categories.
     """
 
     population: Population
@@ -125,8 +125,7 @@ class Watched:
     outcome_layout: OutcomeLayout
     inputs: NDArray[np.int32]
     mass: NDArray[np.int64]
-    outcomes: NDArray[np.int64]
-    sums: NDArray[np.int64]
+    outcomes: OutcomeRows
     unseen: Mapping[str, NDArray[np.int64]]
     names: Mapping[str, list[str]]
 
@@ -149,9 +148,7 @@ def compiled(population: Population, profile: Profile) -> Watched:
         column if isinstance(column, np.ndarray) else list[Scalar](column) for column in population.features.values()
     ]
     counted = Counter(layout).count([*columns, [str(p) for p in population.prediction], population.probability])
-    slots, sums = outcome_slots(
-        outcomes, population.prediction, population.probability, population.actual.astype(np.float64)
-    )
+    rows = outcome_rows(outcomes, population.prediction, population.probability, population.actual.astype(np.float64))
     unseen, names = {}, {}
     for name, (column, found, values) in counted.unseen.items():
         picked = [str(value) if yes else "" for value, yes in zip(values, found == column.unseen, strict=True)]
@@ -159,8 +156,8 @@ def compiled(population: Population, profile: Profile) -> Watched:
         first = int(known[0] == "")
         names[name], unseen[name] = known[first:].tolist(), codes.astype(np.int64) - first
     return Watched(
-        population, layout, outcomes, np.ascontiguousarray(counted.slots), counted.sums[:, -2:].copy(), slots, sums,
-        unseen, names,
+        population, layout, outcomes, np.ascontiguousarray(counted.slots), counted.sums[:, -2:].copy(), rows, unseen,
+        names,
     )  # fmt: skip
 
 

@@ -33,13 +33,13 @@ class Drawn:
         self._inputs = np.zeros(watched.layout.size, np.int64)
         self._outcomes = np.zeros(watched.outcome_layout.size, np.int64)
         self._mass = np.zeros(2, np.int64)
-        self._sums = np.zeros(watched.outcome_layout.sums, np.int64)
         self._unseen: dict[str, Counter[str]] = {}
 
     def add(self, rows: NDArray[np.int64], watched: Watched, sign: int = 1) -> None:
         """Count rows of a population that is compiled for the same reference."""
         self.n += sign * len(rows)
-        slots = watched.outcomes[rows]
+        outcomes = watched.outcomes.pick(rows)
+        slots = outcomes.slots.ravel()
         for dense, found in ((self._inputs, watched.inputs[rows].ravel()), (self._outcomes, slots[slots >= 0])):
             if len(found) * 4 < len(dense):  # few rows touch few slots
                 unique, counts = np.unique(found, return_counts=True)
@@ -47,7 +47,8 @@ class Drawn:
             else:
                 np.add(dense, sign * np.bincount(found, minlength=len(dense)), out=dense)
         self._mass += sign * watched.mass[rows].sum(axis=0)
-        self._sums += sign * watched.sums[rows].sum(axis=0)
+        layout = watched.outcome_layout
+        self._outcomes[layout.limbs] += sign * outcomes.sums()[0]
         for name, codes in watched.unseen.items():
             counts = np.bincount(codes[rows] + 1)
             tally = self._unseen.setdefault(name, Counter())
@@ -63,7 +64,9 @@ class Drawn:
             for name, count in tally.items():
                 if count:
                     add_name(names[column], name, count)
-        return Window(Pane.of(self.n, self._inputs, sums, names), Pane.of(self.n, self._outcomes, self._sums.copy()))
+        return Window(
+            Pane.of(self.n, self._inputs, sums, names), Pane.of(self.n, self._outcomes, np.zeros(0, np.int64))
+        )
 
 
 def independent(watched: Watched, n: int, windows: int, rng: np.random.Generator) -> Iterator[Window]:

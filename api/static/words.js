@@ -6,6 +6,7 @@ export const STATES = {
 };
 const METRICS = {
   accuracy: "Accuracy", precision: "Precision", recall: "Recall", f1: "F1", roc_auc: "ROC AUC", log_loss: "Log loss", brier: "Brier score",
+  average_precision: "Average precision",
   r2: "R²", rmse: "RMSE", mae: "Mean absolute error",
 };
 const TESTS = { ks: "KS distance", "jensen-shannon": "JS distance" };

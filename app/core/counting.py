@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.labels import INVALID, MISSING, label_codes
 from app.core.layout import CLIP, FIXED_POINT, Floats, Integers, Layout, Slots
 from app.core.pane import Names, Pane, add_name
 from app.core.values.reading import MISSING_CATEGORIES, name_of, names, numbers
@@ -165,18 +166,38 @@ class Counted:
         self.floats: dict[int, Floats] = {}
         self.unseen: dict[str, tuple[Slots, Slot, Sequence[Scalar]]] = {}
 
-    def labels_and_values(self, layout: Layout) -> tuple[NDArray[np.int16], Floats]:
-        """What the join keeps of each row: the predicted label's code (-1: none) and the number to judge.
+    def labels_and_values(self, layout: Layout) -> tuple[NDArray[np.int16], Floats, dict[int, str]]:
+        """What the join keeps of each row: the predicted label's code (see `label_codes`) and the number to judge.
 
-        The number is the probability of a classifier (NaN without one), the prediction of a regression.
+        The number is the probability of a classifier (NaN without one), the prediction of a regression. Also how the
+        labels are spelled that are not the profile's, by their codes.
         """
         at = len(layout.profile.features)
         nothing = np.full(self.n, np.nan)
+        slots = layout.prediction
+        code = (self.slots[:, at] - slots.offset).astype(np.int64)
         if layout.profile.task == "regression":
-            return np.full(self.n, -1, np.int16), self.floats.get(at, nothing)
-        code = self.slots[:, at] - layout.prediction.offset
-        code = np.where(code < len(layout.profile.labels), code, -1)
-        return code.astype(np.int16), self.floats.get(at + 1, nothing)
+            label = np.where(code == slots.invalid, INVALID, MISSING)
+            return label.astype(np.int16), self.floats.get(at, nothing), {}
+        unknown: dict[int, str] = {}
+        others = np.flatnonzero(code >= len(layout.profile.labels))
+        if len(others):
+            code[others], unknown = self._others(layout, others, code[others])
+        return code.astype(np.int16), self.floats.get(at + 1, nothing), unknown
+
+    def _others(self, layout: Layout, rows: NDArray[np.intp], found: Integers) -> tuple[Integers, dict[int, str]]:
+        """Codes of predictions that are none of the profile's labels."""
+        slots = layout.prediction
+        categories = slots.column.categories
+        raw = self.unseen.get(slots.column.name)
+        cells = [
+            raw[2][i] if raw is not None and slot == slots.unseen else categories[slot] if slot < slots.unseen else None
+            for i, slot in zip(rows.tolist(), found.tolist(), strict=True)
+        ]
+        known = {label: i for i, label in enumerate(layout.profile.labels)}
+        codes, unknown = label_codes(known, cells, slots.column.reading)
+        codes[found == slots.invalid] = INVALID
+        return codes, unknown
 
     def names(self, rows: Sequence[int] | NDArray[np.intp] | None = None) -> Names:
         """Unexpected names among the given rows (all when None)."""

@@ -15,7 +15,8 @@ from app.core.layout import Layout
 from app.core.missing import rises
 from app.core.outcome import OutcomeLayout
 from app.core.pane import Pane
-from app.core.performance import classes_of, confusion_of, metrics_of
+from app.core.performance import classes_of, confusion_of, left_out, metrics_of
+from app.core.performance import judged as judged_rows
 from app.core.profile import Kind, Profile
 
 TESTS: dict[Kind, str] = {"numeric": "ks", "categorical": "jensen-shannon"}
@@ -159,14 +160,14 @@ def performance_decision(
     A window with fewer than `performance.min_samples` judged rows is never degraded.
     """
     thresholds = monitoring.performance
-    dense = outcomes.dense(outcome_layout.size)
-    judged = outcomes.n - int(dense[outcome_layout.unknown])
+    judged = judged_rows(outcome_layout, outcomes)
+    out = left_out(outcome_layout, outcomes)
     realised = metrics_of(outcome_layout, outcomes, thresholds.confidence)
     metrics = changes(profile, realised, profile.baseline, judged, thresholds)
     expected = estimated_metrics(layout, inputs, thresholds.confidence) if profile.estimated_baseline else ()
     estimated = changes(profile, expected, profile.estimated_baseline, inputs.n, thresholds)
     degraded = tuple(metric.name for metric in metrics if metric.degraded)
-    confusion = confusion_of(outcome_layout, dense)
+    confusion = confusion_of(outcome_layout, outcomes)
     return PerformanceDecision(
         n=inputs.n,
         sufficient=judged >= thresholds.min_samples,
@@ -178,7 +179,11 @@ def performance_decision(
         estimated=estimated,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         labels=profile.labels,
-        classes=classes_of(confusion, profile.labels) if profile.task == "multiclass" else (),
+        classes=classes_of(outcome_layout, outcomes) if profile.task == "multiclass" else (),
+        not_judged=out.not_judged,
+        not_scored=out.not_scored,
+        unknown_actuals=out.unknown_actuals,
+        unknown_predictions=out.unknown_predictions,
         judged=any(metric.judged for metric in metrics),
         reason=why_not_judged(metrics, outcomes.n, judged, thresholds.min_samples),
     )

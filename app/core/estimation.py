@@ -12,8 +12,9 @@ from scipy.optimize import isotonic_regression
 
 from app.core import intervals
 from app.core.layout import FIXED_POINT, Floats, Integers, Layout
+from app.core.metric import Metric
 from app.core.pane import Pane
-from app.core.performance import ROUNDING, Metric, binary_metrics
+from app.core.performance import ROUNDING, binary_metrics
 from app.core.profile import Profile
 
 Points = tuple[tuple[float, float], ...]

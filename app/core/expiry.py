@@ -89,7 +89,12 @@ def is_spent(delta: JoinDelta, state: JoinState, horizons: dict[int, int]) -> bo
 
 
 def keep_waiting(delta: JoinDelta, state: JoinState) -> None:
-    """Have the next delta say again what a delta that is to go says of feedback that still waits."""
+    """Have the next delta say again what a delta that is to go says of feedback that still waits, and of labels."""
     for key in delta.waiting:
         if key in state.waiting:
             state.waiting_since.setdefault(key, state.waiting[key])
+    numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
+    for model, code, name in delta.unknown_labels:
+        number = numbers.get(delta.models[model])
+        if number is not None:
+            state.unknown_since.append((number, code, name))

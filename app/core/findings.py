@@ -109,10 +109,10 @@ class ClassMetrics:
 class PerformanceDecision:
     """Whether the model has got worse in a window of n rows, `feedback` of them with their truth.
 
-    Estimated metrics are marked one by one; they enter neither `degraded` nor `degraded_metrics`. `unknown_actuals` and
-    `unknown_predictions`: rows with a label that the reference does not have, by label; they count as wrong.
-    `not_judged`: rows with truth that enter no metric, by reason. Where `judged` is false no metric was compared with a
-    baseline, and `reason` says why.
+    Estimated metrics are marked one by one; they enter neither `degraded` nor `degraded_metrics`. `not_judged`: rows
+    with truth that enter no metric, by reason; `not_scored`: rows that enter none of the metrics of a probability.
+    `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their rows; these rows
+    are judged. Where `judged` is false no metric was compared with a baseline, and `reason` says why.
     """
 
     n: int
@@ -126,9 +126,10 @@ class PerformanceDecision:
     confusion: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...]
     classes: tuple[ClassMetrics, ...] = ()
+    not_judged: dict[str, int] = field(default_factory=dict)
+    not_scored: dict[str, int] = field(default_factory=dict)
     unknown_actuals: dict[str, int] = field(default_factory=dict)
     unknown_predictions: dict[str, int] = field(default_factory=dict)
-    not_judged: dict[str, int] = field(default_factory=dict)
     judged: bool = True
     reason: str = ""
 

@@ -40,9 +40,8 @@ def f1_interval(tp: float, wrong: float, z: float) -> Interval:
     return None if share is None else (2.0 * share[0] / (1.0 + share[0]), 2.0 * share[1] / (1.0 + share[1]))
 
 
-def macro_f1_interval(value: float, confusion: NDArray[np.int64], present: NDArray[np.bool_], z: float) -> Interval:
-    """Delta method over the multinomial cells (Takahashi et al., Appl. Intell. 52, 2022)."""
-    classes = int(present.sum())
+def macro_f1_interval(value: float, confusion: NDArray[np.int64], classes: int, z: float) -> Interval:
+    """Delta method over the multinomial cells (Takahashi et al., Appl. Intell. 52, 2022); the mean is of `classes`."""
     if not classes:
         return None
     support = (confusion.sum(axis=0) + confusion.sum(axis=1)).astype(np.float64)
@@ -54,12 +53,11 @@ def macro_f1_interval(value: float, confusion: NDArray[np.int64], present: NDArr
     return normal(value, sqrt(float((confusion * gradient**2).sum())) / classes, z, 0.0, 1.0)
 
 
-def macro_share_interval(value: float, confusion: NDArray[np.int64], present: NDArray[np.bool_], z: float) -> Interval:
+def macro_share_interval(value: float, confusion: NDArray[np.int64], classes: int, z: float) -> Interval:
     """Macro precision by the same method: of each class the hits as a share of its column's counts.
 
     Macro recall is that of the transposed confusion.
     """
-    classes = int(present.sum())
     if not classes:
         return None
     column = confusion.sum(axis=0).astype(np.float64)
@@ -78,6 +76,17 @@ def auc_interval(auc: float, positives: float, negatives: float, z: float) -> In
     square = auc * auc
     spread = auc * (1.0 - auc) + (positives - 1.0) * (one - square) + (negatives - 1.0) * (two - square)
     return normal(auc, sqrt(max(spread, 0.0) / (positives * negatives)), z, 0.0, 1.0)
+
+
+def average_precision_interval(value: float, positives: float, z: float) -> Interval:
+    """Average precision: on the scale of its log odds (Boyd, Eng & Page, ECML PKDD 2013, the logit interval)."""
+    if positives < 2.0:
+        return None
+    if not 0.0 < value < 1.0:
+        return wilson(value * positives, positives, z)
+    odds = special.logit(value)
+    error = 1.0 / sqrt(positives * value * (1.0 - value))
+    return float(special.expit(odds - z * error)), float(special.expit(odds + z * error))
 
 
 def mean_interval(mean: float, variance: float, n: float, z: float) -> Interval:

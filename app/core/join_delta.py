@@ -7,7 +7,7 @@ changelog holds each prediction once however often its pane is published.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from app.core.join_rows import NewRows
 from app.core.joining import JoinState, PaneKey, Tally, Waiting
 from app.core.packing import pack, pack_ascending, unpack, unpack_ascending
 from app.core.pane import Names, Pane
-from app.core.pane_buffer import PaneBuffer
 
 _ROW_COLUMNS = {"model": np.int16, "pane": np.int32, "label": np.int16, "value": np.float64}
 
@@ -57,7 +56,8 @@ class JoinDelta:
     `from_offsets` and `to_offsets` are the next offsets to read of predictions and feedback. `models` names
     the model versions by the numbers used inside, as (model, version, profile). `waiting` are ids (16 bytes)
     whose feedback waits since or waits no longer (None). `epoch` numbers the recovery after which
-    it was written: the next one's is higher, whatever the clock says.
+    it was written: the next one's is higher, whatever the clock says. `unknown_labels`: what a label that the reference
+    does not have is spelled like, as (model, code, spelling), each once.
     """
 
     from_offsets: tuple[int, int]
@@ -75,6 +75,7 @@ class JoinDelta:
     expired_feedback: int
     feedback_time: int
     epoch: int = 0
+    unknown_labels: list[tuple[int, int, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +109,22 @@ def take(state: JoinState, since: int, from_offsets: tuple[int, int], to_offsets
         tallies=state.tallies,
         expired_feedback=state.expired_feedback,
         feedback_time=state.feedback_time,
+        unknown_labels=state.unknown_since,
     )
     state.joined_since = []
     state.waiting_since = {}
+    state.unknown_since = []
     return Checkpoint(
         delta,
         {key: state.inputs[key].total for key in inputs},
-        {key: state.outcomes[key].total for key in outcomes},
+        {key: state.outcome_total(key) for key in outcomes},
     )
 
 
-def totals_of(panes: Mapping[PaneKey, PaneBuffer]) -> Mapping[PaneKey, Pane]:
-    """Every pane's total, as published."""
-    return {key: buffer.total for key, buffer in panes.items()}
+def totals_of(state: JoinState) -> tuple[Mapping[PaneKey, Pane], Mapping[PaneKey, Pane]]:
+    """Every pane's total, of inputs and of outcomes, as published."""
+    inputs = {key: buffer.total for key, buffer in state.inputs.items()}
+    return inputs, {key: state.outcome_total(key) for key in state.outcomes}
 
 
 def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -150,6 +154,9 @@ def restore(state: JoinState, delta: JoinDelta) -> None:
             state.waiting.pop(key, None)
         else:
             state.waiting[key] = waiting
+    for model, code, name in delta.unknown_labels:
+        if number[model] >= 0:
+            state.unknown_labels.setdefault(int(number[model]), {})[code] = name
     state.expired_feedback = delta.expired_feedback
     state.feedback_time = delta.feedback_time
 

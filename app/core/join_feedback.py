@@ -12,7 +12,7 @@ from app.core.id_index import Ids
 from app.core.join_rows import NewRows
 from app.core.joining import FeedbackBatch, JoinState
 from app.core.layout import Floats
-from app.core.outcome import outcome_slots
+from app.core.outcome import outcome_rows
 from app.core.pane_buffer import by_group
 
 
@@ -78,7 +78,8 @@ def _join(state: JoinState, rows: NDArray[np.int32], actual: Sequence[Scalar]) -
     truth = np.empty(len(rows))
     for number, picked in by_group(model):
         watched = state.watched[number]
-        truth[picked] = watched.actuals_of([actual[i] for i in picked.tolist()])
+        truth[picked], unknown = watched.actuals_of([actual[i] for i in picked.tolist()])
+        state.learn(number, unknown)
         # Feedback without a time of its own is not older than its prediction: so expiry goes on without times.
         oldest = int(state.rows["pane"][rows[picked]].max()) * watched.pane
         state.feedback_time = max(state.feedback_time, oldest)
@@ -104,14 +105,15 @@ def _count_outcomes(state: JoinState, rows: NDArray[np.int32], truth: Floats, si
     model = state.rows["model"][rows].astype(np.int32)
     for number, picked in by_group(model):
         of_model = rows[picked]
-        found, sums = outcome_slots(
+        found = outcome_rows(
             state.watched[number].outcomes,
             state.rows["label"][of_model].astype(np.int64),
             state.rows["value"][of_model].astype(np.float64),
             truth[picked],
         )
-        slots = found.astype(np.int32)
-        for pane, part in by_group(state.rows["pane"][of_model].astype(np.int32)):
-            buffer = state.outcome_pane((number, pane))
-            count = buffer.add if sign > 0 else buffer.subtract
-            count(slots[part], sums[part])
+        panes, group = np.unique(state.rows["pane"][of_model], return_inverse=True)
+        sums = found.sums(group, len(panes))
+        for i, part in by_group(group.astype(np.int32)):
+            buffer = state.outcome_pane((number, int(panes[i])))
+            count = buffer.add_outcomes if sign > 0 else buffer.subtract_outcomes
+            count(found.slots[:, part], sums[i])

@@ -94,7 +94,8 @@ def _count_inputs(
         columns = pick(columns, np.flatnonzero(kept).tolist())
     rows = rows[kept]
     counted = watched.counter.count(columns)
-    labels[rows], values[rows] = counted.labels_and_values(watched.layout)
+    labels[rows], values[rows], unlisted = counted.labels_and_values(watched.layout)
+    state.learn(model, unlisted)
     unknown = _unknown_names(batch.unknown.get(model, ()), rows)
     for number, picked in by_group(pane[rows]):
         whole = len(picked) == len(rows)

@@ -7,8 +7,8 @@ there. So a replay from any saved state ends in the same counts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,13 @@ from app.core.config import Windows
 from app.core.counting import Counter, Scalar, Values
 from app.core.id_index import Ids
 from app.core.join_rows import PendingRows
+from app.core.labels import label_codes, truths_of
 from app.core.layout import Floats, Layout, layout_of
 from app.core.outcome import OutcomeLayout, outcome_layout
+from app.core.pane import Pane
 from app.core.pane_buffer import PaneBuffer
 from app.core.profile import Profile
-from app.core.values.reading import name_of, numbers
+from app.core.unknown_labels import unknown_names
 
 MICROSECONDS = 1_000_000
 NEVER = -(1 << 62)
@@ -41,16 +43,15 @@ class Watched:
         self.lateness = round(windows.most_late * MICROSECONDS)
         self.retention = round(windows.retention * MICROSECONDS)
         self.ahead = round(windows.ahead * MICROSECONDS)
-        self.labels: dict[Scalar, float] = {label: float(code) for code, label in enumerate(profile.labels)}
+        self.labels = {label: code for code, label in enumerate(profile.labels)}
 
-    def actuals_of(self, actuals: Sequence[Scalar]) -> Floats:
-        """Truths as numbers: the label's code, or the value; NaN where it is neither."""
-        if not self.labels:
-            return numbers(actuals)[0]
-        known, reading = self.labels, self.profile.prediction.reading
-        if not set(map(type, actuals)) <= {str} or not known.keys() >= set(actuals):
-            actuals = [name_of(actual, reading) for actual in actuals]
-        return np.array([known.get(actual, np.nan) for actual in actuals], np.float64)
+    def actuals_of(self, actuals: Sequence[Scalar]) -> tuple[Floats, dict[int, str]]:
+        """Return truths as numbers: label codes, or values; and the spelling of the labels that are not known."""
+        reading = self.profile.prediction.reading
+        if self.outcomes.k == 0:
+            return truths_of(actuals, reading), {}
+        codes, unknown = label_codes(self.labels, actuals, reading)
+        return codes.astype(np.float64), unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,17 @@ class JoinState:
         self.feedback_time = NEVER
         self.joined_since: list[tuple[NDArray[np.uint32], Floats]] = []
         self.waiting_since: dict[bytes, Waiting | None] = {}
+        self.unknown_labels: dict[int, dict[int, str]] = {}
+        """By model, the spelling of each code that stands for a label that its reference does not have."""
+        self.unknown_since: list[tuple[int, int, str]] = []
+
+    def learn(self, model: int, unknown: Mapping[int, str]) -> None:
+        """Keep the spelling of unknown labels; the first of a code stays."""
+        known = self.unknown_labels.setdefault(model, {})
+        for code, name in unknown.items():
+            if code not in known:
+                known[code] = name
+                self.unknown_since.append((model, code, name))
 
     def tally(self, model: int) -> Tally:
         """The totals of one model version."""
@@ -138,5 +150,12 @@ class JoinState:
         buffer = self.outcomes.get(key)
         if buffer is None:
             layout = self.watched[key[0]].outcomes
-            buffer = self.outcomes[key] = PaneBuffer(layout.size, layout.sums)
+            limbs = layout.limbs.stop - layout.limbs.start
+            buffer = self.outcomes[key] = PaneBuffer(layout.size, layout.sums, limbs)
         return buffer
+
+    def outcome_total(self, key: PaneKey) -> Pane:
+        """A pane of outcomes up to its last flush, with the names of its unknown labels."""
+        total = self.outcomes[key].total
+        names = unknown_names(self.watched[key[0]].outcomes, total, self.unknown_labels.get(key[0], {}))
+        return replace(total, names=names)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from app.core.profile import Kind
 
 METRICS = (
-    "accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier", "macro_f1", "macro_precision",
-    "macro_recall", "mae", "rmse", "r2",
+    "accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss", "brier", "macro_f1",
+    "macro_precision", "macro_recall", "mae", "rmse", "r2",
 )  # fmt: skip
 """Every metric that any kind of model is judged by."""
 

@@ -1,120 +1,240 @@
 """The outcome pane: predictions with their truth, as counts that subtract exactly when truth is corrected.
 
-Slots: the k*k confusion counts (row actual, column predicted); of a binary model then SCORE_BINS histogram
-bins of the probability where the actual is negative and SCORE_BINS where it is positive; last `unknown`,
-rows without a usable label or value, which enter nothing else.
+Slots of a classifier of k labels: the k*k confusion counts (row actual, column predicted); of each label the rows of
+it that were predicted as an unknown label, and the rows predicted as it whose truth is unknown; BUCKETS each of unknown
+truths, unknown predictions, and those where both are the same. Of a binary model with a probability then the scores of
+negative and of positive rows (see `score_grid`). Last the rows that enter no metric, by REASONS, those that enter no
+metric of scores, by SCORE_REASONS, and the limbs of exact sums (see `exact_sums`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.layout import CLIP, FIXED_POINT, Floats, Integers
-from app.core.pane import Pane
+from app.core.exact_sums import LARGEST, SQUARE_LIMBS, SUM_LIMBS, Terms
+from app.core.labels import BUCKETS, INVALID
+from app.core.layout import Floats, Integers
+from app.core.pane import Names, Pane
 from app.core.profile import Profile
+from app.core.score_grid import ScoreGrid, score_grid
 
-SCORE_BINS = 2000
-"""Bins of the probability, equal in width, for each class of a binary model."""
-SMALLEST = 1e-15
-"""The probability given to the truth is at least this before its logarithm."""
+REASONS = ("missing prediction", "invalid prediction", "missing truth", "invalid truth")
+"""Why a row enters no metric."""
+SCORE_REASONS = ("missing probability", "invalid probability", "unknown truth")
+"""Why a row that is judged by its label enters no metric of scores."""
+SMALLEST = float(np.finfo(np.float64).eps)
+"""Log loss takes a probability as at least this and at most 1 less this, as scikit-learn does."""
 
 
 @dataclass(frozen=True)
 class OutcomeLayout:
-    """A profile compiled for outcomes: `size` counts, `sums` fixed-point sums, `k` labels (0: regression).
+    """A profile compiled for outcomes: `size` slots, `k` labels (0: regression), `grid` where there are scores.
 
-    Sums: binary [squared error of the probability, log loss]; regression [|e|, e^2, y, y^2] in units of the
-    prediction column's scale, y also centred, all clipped to CLIP; multiclass none.
+    Exact sums: of scores the Brier score and the log loss; of a regression |e|, e^2, y and y^2.
     """
 
     profile: Profile
-    size: int
-    sums: int
     k: int
+    grid: ScoreGrid | None
+
+    sums = 0
+    """An outcome pane has no fixed-point sums."""
 
     @property
     def binary(self) -> bool:
-        """Whether there are score histograms."""
+        """Whether there are two classes, the second of which is the positive one."""
         return self.profile.task == "binary"
 
     @property
+    def confusion(self) -> slice:
+        """The confusion counts of known labels."""
+        return slice(0, self.k * self.k)
+
+    @property
+    def actual_alone(self) -> slice:
+        """Rows of each known label that were predicted as an unknown one."""
+        return _after(self.confusion, self.k)
+
+    @property
+    def predicted_alone(self) -> slice:
+        """Rows predicted as each known label whose truth is unknown."""
+        return _after(self.actual_alone, self.k)
+
+    @property
+    def unknown_actual(self) -> slice:
+        """Rows of unknown labels, by bucket."""
+        return _after(self.predicted_alone, BUCKETS if self.k else 0)
+
+    @property
+    def unknown_predicted(self) -> slice:
+        """Rows predicted as unknown labels, by bucket."""
+        return _after(self.unknown_actual, BUCKETS if self.k else 0)
+
+    @property
+    def unknown_right(self) -> slice:
+        """Rows of unknown labels that were predicted as just these, by bucket."""
+        return _after(self.unknown_predicted, BUCKETS if self.k else 0)
+
+    @property
     def negative_scores(self) -> slice:
-        """The histogram of probabilities where the actual is `labels[0]`."""
-        start = self.k * self.k
-        return slice(start, start + SCORE_BINS * self.binary)
+        """Probabilities where the actual is `labels[0]`."""
+        return _after(self.unknown_right, 0 if self.grid is None else self.grid.size)
 
     @property
     def positive_scores(self) -> slice:
-        """The histogram of probabilities where the actual is `labels[1]`."""
-        start = self.negative_scores.stop
-        return slice(start, start + SCORE_BINS * self.binary)
+        """Probabilities where the actual is `labels[1]`."""
+        return _after(self.negative_scores, 0 if self.grid is None else self.grid.size)
 
     @property
-    def unknown(self) -> int:
-        """The slot of rows that cannot be judged."""
-        return self.size - 1
+    def not_judged(self) -> slice:
+        """Rows that enter no metric, by REASONS."""
+        return _after(self.positive_scores, len(REASONS))
+
+    @property
+    def not_scored(self) -> slice:
+        """Rows that enter no metric of scores, by SCORE_REASONS."""
+        return _after(self.not_judged, 0 if self.grid is None else len(SCORE_REASONS))
+
+    @property
+    def limbs(self) -> slice:
+        """All exact sums, at the end."""
+        widths = 2 * (SUM_LIMBS + SQUARE_LIMBS) if self.k == 0 else 0 if self.grid is None else 2 * SUM_LIMBS
+        return _after(self.not_scored, widths)
+
+    @cached_property
+    def size(self) -> int:
+        """Slots in all."""
+        return int(self.limbs.stop)
+
+
+def _after(before: slice, size: int) -> slice:
+    return slice(before.stop, before.stop + size)
 
 
 def outcome_layout(profile: Profile) -> OutcomeLayout:
     """Compile a profile for outcomes."""
     if profile.task == "regression":
-        return OutcomeLayout(profile, size=1, sums=4, k=0)
-    k = len(profile.labels)
-    if profile.task == "binary":
-        return OutcomeLayout(profile, size=k * k + 2 * SCORE_BINS + 1, sums=2, k=k)
-    return OutcomeLayout(profile, size=k * k + 1, sums=0, k=k)
+        return OutcomeLayout(profile, 0, None)
+    grid = None
+    if profile.task == "binary" and profile.probability is not None:
+        grid = score_grid(np.asarray(profile.probability.values, np.float64))
+    return OutcomeLayout(profile, len(profile.labels), grid)
 
 
-def outcome_slots(
-    layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats
-) -> tuple[Integers, Integers]:
-    """Each row's slots (n x w, absolute, -1 for none) and its share of the sums (n x `layout.sums`).
+@dataclass(frozen=True, slots=True)
+class OutcomeRows:
+    """What n rows count: `slots` (w x n, -1 for none) once each, and the terms of the exact sums.
 
-    `predicted`: n label codes, -1 unknown (unused in regression). `value`: the probability of the positive
-    class, or the regression's prediction; NaN for none. `actual`: n label codes or values; NaN unknown. A
-    row's part depends on that row alone, so subtracting it is exact. Not read: a probability outside [0, 1].
+    A row's part depends on that row alone, so subtracting it is exact.
     """
-    if layout.k == 0:
-        return _regression(layout, value, actual)
-    known = (predicted >= 0) & ~np.isnan(actual)
-    code = np.where(known, actual, 0.0).astype(np.int64)
-    confusion = np.where(known, code * layout.k + predicted, layout.unknown)
-    if not layout.binary:
-        return confusion[:, None], np.zeros((len(confusion), 0), np.int64)
-    scored = known & (value >= 0.0) & (value <= 1.0)
-    p = np.where(scored, value, 0.5)
-    score = np.where(scored, layout.negative_scores.start + code * SCORE_BINS + score_bin(p), -1)
-    loss = -np.log(np.where(code == 1, p, 1.0 - p).clip(min=SMALLEST))
-    sums = np.column_stack([_fixed(np.square(p - code), scored), _fixed(loss, scored)])
-    return np.column_stack([confusion, score]), sums
+
+    slots: NDArray[np.int32]
+    exact: tuple[Terms, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Rows."""
+        return int(self.slots.shape[1])
+
+    def pick(self, rows: NDArray[np.intp]) -> OutcomeRows:
+        """Rows by their positions."""
+        return OutcomeRows(self.slots[:, rows], tuple(Terms(terms.values[rows], terms.squared) for terms in self.exact))
+
+    def sums(self, group: Integers | None = None, groups: int = 1) -> Integers:
+        """The limbs of all exact sums of each group (groups x limbs); `group`: n numbers from 0 to groups-1."""
+        group = np.zeros(self.n, np.int64) if group is None else group
+        found = [terms.sums(group, groups) for terms in self.exact]
+        return np.concatenate(found, axis=1) if found else np.zeros((groups, 0), np.int64)
 
 
-def score_bin(p: Floats) -> Integers:
-    """The histogram bin of each probability in [0, 1]."""
-    return np.minimum((p * SCORE_BINS).astype(np.int64), SCORE_BINS - 1)
+def outcome_rows(layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats) -> OutcomeRows:
+    """What each row counts.
+
+    `predicted`: n codes (see `label_codes`; of a regression INVALID where the prediction is no number). `value`: the
+    probability of the positive class, or the regression's prediction; NaN for none. `actual`: n label codes, or values
+    (NaN for none, infinite for what is no number).
+    """
+    return _regression(layout, predicted, value, actual) if layout.k == 0 else _labels(layout, predicted, value, actual)
 
 
-def _regression(layout: OutcomeLayout, value: Floats, actual: Floats) -> tuple[Integers, Integers]:
-    """An infinite prediction counts as an error of CLIP; an actual that is not finite is unknown."""
-    known = np.isfinite(actual) & ~np.isnan(value)
-    column = layout.profile.prediction
-    truth = np.where(known, actual, 0.0)
+def _labels(layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats) -> OutcomeRows:
+    k, reason = layout.k, layout.not_judged.start
+    code = np.where(actual >= 0, actual, -1.0).astype(np.int64)
+    cell = code * k + predicted
+    slots = [cell]
+    odd = (code < 0) | (code >= k) | (predicted < 0) | (predicted >= k)
+    judged = None
+    if odd.any():
+        judged = (code >= 0) & (predicted >= 0)
+        stranger, strange = judged & (code >= k), judged & (predicted >= k)
+        cell[strange] = layout.actual_alone.start + code[strange]
+        cell[stranger] = layout.predicted_alone.start + predicted[stranger]
+        cell[stranger & strange] = -1
+        cell[code < 0] = reason + REASONS.index("missing truth")
+        cell[predicted < 0] = reason + REASONS.index("missing prediction")
+        cell[predicted == INVALID] = reason + REASONS.index("invalid prediction")
+        slots += [
+            np.where(stranger, layout.unknown_actual.start + code - k, -1),
+            np.where(strange, layout.unknown_predicted.start + predicted - k, -1),
+            np.where(strange & (code == predicted), layout.unknown_right.start + code - k, -1),
+        ]
+    if layout.grid is None:
+        return OutcomeRows(np.array(slots, np.int32))
+    score, exact = _scores(layout, layout.grid, value, code, judged)
+    return OutcomeRows(np.array([*slots, score], np.int32), exact)
+
+
+def _scores(
+    layout: OutcomeLayout, grid: ScoreGrid, value: Floats, code: Integers, judged: NDArray[np.bool_] | None
+) -> tuple[Integers, tuple[Terms, ...]]:
+    """The slot of each score, or of the reason why it has none; the terms of the Brier score and the log loss."""
+    within = (value >= 0.0) & (value <= 1.0)
+    scored = within if judged is None else within & judged & (code < 2)
+    everything = bool(scored.all())
+    p = value if everything else np.where(scored, value, 0.0)
+    truth = code if everything else np.where(scored, code, 0)
+    slot = layout.negative_scores.start + truth * grid.size + grid.of(p)
+    square = np.square(truth - p)
+    loss = -np.log(np.clip(np.where(truth == 1, p, 1.0 - p), SMALLEST, 1.0 - SMALLEST))
+    if not everything:
+        first = layout.not_scored.start
+        slot[~scored] = first + SCORE_REASONS.index("unknown truth")
+        slot[~within] = first + SCORE_REASONS.index("invalid probability")
+        slot[np.isnan(value)] = first + SCORE_REASONS.index("missing probability")
+        if judged is not None:
+            slot[~judged] = -1
+        square, loss = np.where(scored, square, 0.0), np.where(scored, loss, 0.0)
+    return slot, (Terms(square), Terms(loss))
+
+
+def _regression(layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats) -> OutcomeRows:
+    """Errors as scikit-learn has them: the difference in doubles; one beyond all doubles counts as the largest."""
+    known = np.isfinite(actual) & np.isfinite(value)
+    slot = np.full(len(value), -1, np.int32)
+    truth, guess = actual, value
+    if not known.all():
+        truth, guess = np.where(known, actual, 0.0), np.where(known, value, 0.0)
+        reasons = (
+            ("invalid truth", np.isinf(actual)), ("missing truth", np.isnan(actual)),
+            ("missing prediction", np.isnan(value)), ("invalid prediction", np.isinf(value) | (predicted == INVALID)),
+        )  # fmt: skip
+        for reason, rows in reasons:
+            slot[rows] = layout.not_judged.start + REASONS.index(reason)
     with np.errstate(over="ignore"):
-        error = np.clip(np.abs((np.where(known, value, 0.0) - truth) / column.scale), 0.0, CLIP)
-        y = np.clip((truth - column.centre) / column.scale, -CLIP, CLIP)
-    sums = np.column_stack([_fixed(part, known) for part in (error, error * error, y, y * y)])
-    return np.where(known, -1, layout.unknown)[:, None], sums
+        error = np.minimum(np.abs(truth - guess), LARGEST)
+    exact = (Terms(error), Terms(error, squared=True), Terms(truth), Terms(truth, squared=True))
+    return OutcomeRows(slot[None], exact)
 
 
-def _fixed(values: Floats, counted: NDArray[np.bool_]) -> Integers:
-    return np.where(counted, np.rint(values * FIXED_POINT), 0.0).astype(np.int64)
-
-
-def outcome_pane(layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats) -> Pane:
-    """The pane of whole columns (see `outcome_slots`), for offline use."""
-    slots, sums = outcome_slots(layout, predicted, value, actual)
-    dense = np.bincount(slots[slots >= 0], minlength=layout.size)
-    return Pane.of(len(slots), dense, sums.sum(axis=0))
+def outcome_pane(
+    layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats, names: Names | None = None
+) -> Pane:
+    """The pane of whole columns (see `outcome_rows`), for offline use."""
+    rows = outcome_rows(layout, predicted, value, actual)
+    dense = np.bincount(rows.slots[rows.slots >= 0], minlength=layout.size)
+    dense[layout.limbs] = rows.sums()[0]
+    return Pane.of(rows.n, dense, np.zeros(0, np.int64), names)

@@ -17,6 +17,8 @@ MAX_NAMES = 50
 LONGEST_NAME = 200
 """Characters of an unexpected name that are kept: a name can be as long as a record, and a report holds many."""
 OTHER = "other"
+SPARSE = 16
+"""Where fewer than one slot in so many is counted, sorting what there is costs less than going over all slots."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,13 @@ class Pane:
         vector[self.indices] = self.counts
         return vector
 
+    def part(self, where: slice) -> Integers:
+        """A part of the count vector in full."""
+        first, last = np.searchsorted(self.indices, [where.start, where.stop])
+        counts = np.zeros(where.stop - where.start, np.int64)
+        counts[self.indices[first:last] - where.start] = self.counts[first:last]
+        return counts
+
     def same(self, other: Pane) -> bool:
         """Whether both count the same."""
         return (
@@ -64,16 +73,34 @@ class Pane:
 
 def merge(panes: Iterable[Pane], size: int, sums: int) -> Pane:
     """The sum of panes of one layout (`size` counts, `sums` sums)."""
-    vector = np.zeros(size, np.int64)
     total = np.zeros(sums, np.int64)
     names: Names = {}
     n = 0
+    indices, counts = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
     for pane in panes:
         n += pane.n
-        vector[pane.indices] += pane.counts
+        indices.append(pane.indices)
+        counts.append(pane.counts)
         total += pane.sums
         add_names(names, pane.names)
+    if sum(map(len, indices)) * SPARSE <= size:
+        return Pane(n, *add_sparse(np.concatenate(indices), np.concatenate(counts)), total, names)
+    vector = np.zeros(max(1 + int(at[-1]) for at in indices if len(at)), np.int64)
+    for at, count in zip(indices, counts, strict=True):
+        vector[at] += count
     return Pane.of(n, vector, total, names)
+
+
+def add_sparse(indices: NDArray[np.int32], counts: Integers) -> tuple[NDArray[np.int32], Integers]:
+    """The counts at equal indices added up: ascending indices and their counts, without zeros."""
+    order = np.argsort(indices, kind="stable")
+    ordered = indices[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)])
+    if not len(starts):
+        return np.empty(0, np.int32), np.empty(0, np.int64)
+    totals = np.add.reduceat(counts[order], starts)
+    kept = totals != 0
+    return ordered[starts][kept], totals[kept]
 
 
 def add_names(into: Names, names: Names) -> None:

@@ -11,16 +11,21 @@ from numpy.typing import NDArray
 
 from app.core.layout import Integers
 from app.core.packing import narrow
-from app.core.pane import Names, Pane, add_names, merge
+from app.core.pane import SPARSE, Names, Pane, add_names, add_sparse, merge
 
 MOST_UNSUMMED = 64
 """Restored deltas of a pane that are held before they are summed up."""
+LARGE = np.iinfo(np.int16).max
+"""Counts up to this are held together in the narrowest type that fits all of them."""
 
 
 class PaneBuffer:
-    """One pane: its total, and the rows counted since the last `flush`, not yet summed up."""
+    """One pane: its total, and the rows counted since the last `flush`, not yet summed up.
 
-    def __init__(self, size: int, sums: int) -> None:
+    The last `limbs` slots are exact sums (see `exact_sums`), which come added up.
+    """
+
+    def __init__(self, size: int, sums: int, limbs: int = 0) -> None:
         self.size = size
         self._total = _Total.of(Pane.empty(sums))
         self._unsummed: list[Pane] = []
@@ -28,6 +33,7 @@ class PaneBuffer:
         self._slots: list[NDArray[np.int32]] = []
         self._minus: list[NDArray[np.int32]] = []
         self._sums = np.zeros(sums, np.int64)
+        self._limbs = np.zeros(limbs, np.int64)
         self._names: Names = {}
         self._touched = False
 
@@ -44,7 +50,7 @@ class PaneBuffer:
     @property
     def nbytes(self) -> int:
         """Memory that the total takes, in bytes."""
-        return int(self._total.steps.nbytes + self._total.counts.nbytes)
+        return self._total.nbytes
 
     def touch(self) -> None:
         """Have the total told again, though it is the same: a life that was not saved may have told another."""
@@ -58,20 +64,33 @@ class PaneBuffer:
         if names:
             add_names(self._names, names)
 
-    def subtract(self, slots: NDArray[np.int32], sums: Integers) -> None:
+    def add_outcomes(self, slots: NDArray[np.int32], limbs: Integers) -> None:
+        """Count rows: their slots (columns x n; -1 is none) and their exact sums together."""
+        self._n += slots.shape[1]
+        self._slots.append(slots.ravel("K"))
+        self._limbs += limbs
+
+    def subtract_outcomes(self, slots: NDArray[np.int32], limbs: Integers) -> None:
         """Take back rows that were counted."""
-        self._n -= len(slots)
+        self._n -= slots.shape[1]
         self._minus.append(slots.ravel("K"))
-        self._sums -= sums.sum(axis=0)
+        self._limbs -= limbs
 
     def flush(self) -> Pane:
         """What is new since the last flush, now part of the total."""
-        dense = _tally(self._slots, self.size)
-        if self._minus:
-            dense -= _tally(self._minus, self.size)
-        delta = Pane.of(self._n, dense, self._sums, self._names)
+        first = self.size - len(self._limbs)
+        indices, counts = _tally(self._slots, self._minus, first)
+        limbs = np.flatnonzero(self._limbs)
+        delta = Pane(
+            self._n,
+            np.concatenate([indices, (first + limbs).astype(np.int32)]),
+            np.concatenate([counts, self._limbs[limbs]]),
+            self._sums,
+            self._names,
+        )
         self._n, self._slots, self._minus, self._names, self._touched = 0, [], [], {}, False
         self._sums = np.zeros_like(self._sums)
+        self._limbs[:] = 0
         self.restore(delta)
         return delta
 
@@ -89,10 +108,15 @@ class PaneBuffer:
 
 @dataclass(frozen=True, slots=True)
 class _Total:
-    """A pane as it is kept: most counts are small, most steps from one index to the next too, and there are dozens."""
+    """A pane as it is kept: most counts are small, most steps from one index to the next too, and there are dozens.
+
+    Counts beyond 16 bits (limbs of exact sums) are held apart, by their place: `counts` has 0 there.
+    """
 
     steps: NDArray[Any]
     counts: NDArray[Any]
+    places: NDArray[np.int32]
+    large: Integers
     n: int
     sums: Integers
     names: Names
@@ -100,20 +124,42 @@ class _Total:
     @staticmethod
     def of(pane: Pane) -> _Total:
         steps = np.diff(pane.indices, prepend=np.int32(0))
-        return _Total(narrow(steps), narrow(pane.counts), pane.n, pane.sums, pane.names)
+        places = np.flatnonzero(np.abs(pane.counts) > LARGE).astype(np.int32)
+        small = pane.counts.copy()
+        small[places] = 0
+        return _Total(narrow(steps), narrow(small), places, pane.counts[places], pane.n, pane.sums, pane.names)
 
     def pane(self) -> Pane:
         indices = np.cumsum(self.steps, dtype=np.int32)
-        return Pane(self.n, indices, self.counts.astype(np.int64), self.sums, self.names)
+        counts = self.counts.astype(np.int64)
+        counts[self.places] = self.large
+        return Pane(self.n, indices, counts, self.sums, self.names)
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.steps.nbytes + self.counts.nbytes + self.places.nbytes + self.large.nbytes)
 
 
-def _tally(slots: list[NDArray[np.int32]], size: int) -> Integers:
-    if not slots:
-        return np.zeros(size, np.int64)
-    joined = np.concatenate(slots)
-    if len(joined) and joined.min() < 0:
-        joined = joined[joined >= 0]
-    return np.bincount(joined, minlength=size).astype(np.int64, copy=False)
+def _tally(
+    plus: list[NDArray[np.int32]], minus: list[NDArray[np.int32]], size: int
+) -> tuple[NDArray[np.int32], Integers]:
+    """How often each slot is in `plus` less how often it is in `minus`: slots, ascending, and their counts."""
+    added, taken = _slots(plus), _slots(minus)
+    if (len(added) + len(taken)) * SPARSE <= size:
+        counts = np.ones(len(added) + len(taken), np.int64)
+        counts[len(added) :] = -1
+        return add_sparse(np.concatenate([added, taken]), counts)
+    used = 1 + max(int(part.max()) for part in (added, taken) if len(part))
+    dense = np.bincount(added, minlength=used)
+    if len(taken):
+        dense -= np.bincount(taken, minlength=used)
+    indices = np.flatnonzero(dense)
+    return indices.astype(np.int32), dense[indices].astype(np.int64, copy=False)
+
+
+def _slots(parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    joined = np.concatenate(parts) if parts else np.empty(0, np.int32)
+    return joined[joined >= 0] if len(joined) and joined.min() < 0 else joined
 
 
 def by_group(groups: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp]]]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.core import intervals
+from app.core.exact_sums import SQUARE_LIMBS, SUM_LIMBS, UNIT, ratio, root, whole
 from app.core.findings import ClassMetrics
-from app.core.intervals import Interval
-from app.core.layout import FIXED_POINT, Floats, Integers
-from app.core.outcome import SCORE_BINS, SMALLEST, OutcomeLayout
+from app.core.layout import FIXED_POINT, Integers
+from app.core.metric import Metric
+from app.core.outcome import REASONS, SCORE_REASONS, OutcomeLayout
 from app.core.pane import Pane
+from app.core.score_metrics import score_metrics
+from app.core.unknown_labels import ACTUAL, PREDICTED
 
 LOSSES = frozenset({"log_loss", "brier", "mae", "rmse"})
 """Metrics of which less is better."""
@@ -21,47 +23,64 @@ ROUNDING = 0.5 / FIXED_POINT
 """The largest error that fixed point adds to a mean."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A metric's value (None where undefined), what counting in bins and fixed point may add, its interval."""
-
-    name: str
-    value: float | None
-    error_bound: float = 0.0
-    interval: Interval = None
-
-
 def metrics_of(layout: OutcomeLayout, pane: Pane, confidence: float = 0.95) -> tuple[Metric, ...]:
     """The metrics of an outcome pane in a fixed order; None values where there is nothing to judge.
 
-    Binary: accuracy, precision, recall, f1 (equal to scikit-learn with `zero_division=0` and `labels[1]`
-    positive), roc_auc, log_loss, brier (these need a probability). Multiclass: accuracy, macro_f1,
-    macro_precision, macro_recall. Regression: mae, rmse (in the prediction's units), r2.
+    Binary: accuracy; precision, recall, f1 of the positive label (`labels[1]`); and with a probability roc_auc,
+    average_precision, log_loss, brier. Multiclass: accuracy, macro_f1, macro_precision, macro_recall. Regression: mae,
+    rmse (in the prediction's units), r2. All equal scikit-learn's with `zero_division=0`, roc_auc and
+    average_precision within their `error_bound`. A label that the reference does not have is one more class.
     """
     z = intervals.z_of(confidence)
-    dense = pane.dense(layout.size)
+    n = judged(layout, pane)
     if layout.k == 0:
-        return _regression(layout, pane.n - int(dense[layout.unknown]), pane.sums, z)
-    confusion = confusion_of(layout, dense)
+        return _regression(n, pane.part(layout.limbs), z)
     if not layout.binary:
-        return _multiclass(confusion, z)
-    scored = layout.profile.probability is not None
-    return (*_labels(confusion, z), *(_scores(layout, dense, pane.sums, z) if scored else ()))
+        return _multiclass(layout, pane, n, z)
+    scores = () if layout.grid is None else score_metrics(layout, layout.grid, pane, z)
+    return (*_binary(layout, pane, n, z), *scores)
 
 
-def confusion_of(layout: OutcomeLayout, dense: Integers) -> Integers:
-    """The confusion matrix, k x k: row actual, column predicted."""
-    return dense[: layout.k * layout.k].reshape(layout.k, layout.k)
+def confusion_of(layout: OutcomeLayout, pane: Pane) -> Integers:
+    """The confusion matrix of the known labels, k x k: row actual, column predicted."""
+    return pane.part(layout.confusion).reshape(layout.k, layout.k)
 
 
 def judged(layout: OutcomeLayout, pane: Pane) -> int:
     """Rows of an outcome pane that can be judged."""
-    return pane.n - int(pane.dense(layout.size)[layout.unknown])
+    return pane.n - int(pane.part(layout.not_judged).sum())
 
 
-def _labels(confusion: Integers, z: float) -> tuple[Metric, ...]:
-    tn, fp, fn, tp = (int(count) for count in confusion.ravel())
-    return binary_metrics(tn, fp, fn, tp, z)
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows by why they enter no metric, or none of scores; unknown labels by how often they occur."""
+
+    not_judged: dict[str, int]
+    not_scored: dict[str, int]
+    unknown_actuals: dict[str, int]
+    unknown_predictions: dict[str, int]
+
+
+def left_out(layout: OutcomeLayout, pane: Pane) -> LeftOut:
+    """What of an outcome pane is not in its metrics, and which of its labels the reference does not have."""
+    reasons = (
+        (REASONS, pane.part(layout.not_judged)), (SCORE_REASONS, pane.part(layout.not_scored)),
+    )  # fmt: skip
+    not_judged, not_scored = (
+        {names[i]: int(count) for i, count in enumerate(counts.tolist()) if count} for names, counts in reasons
+    )
+    return LeftOut(not_judged, not_scored, dict(pane.names.get(ACTUAL, {})), dict(pane.names.get(PREDICTED, {})))
+
+
+def _binary(layout: OutcomeLayout, pane: Pane, n: int, z: float) -> tuple[Metric, ...]:
+    """A row whose truth or prediction is unknown is one of another class than the positive one."""
+    confusion = confusion_of(layout, pane)
+    (tn, fp), (fn, tp) = confusion.tolist()
+    fn += int(pane.part(layout.actual_alone)[1])
+    fp += int(pane.part(layout.predicted_alone)[1])
+    if not n:
+        return binary_metrics(0, 0, 0, 0, z)
+    return (_accuracy(tn + tp + int(pane.part(layout.unknown_right).sum()), n, z), *_positive(tp, fp, fn, z))
 
 
 def binary_metrics(
@@ -71,8 +90,15 @@ def binary_metrics(
     n = tn + fp + fn + tp
     if n <= 0:
         return tuple(Metric(name, None) for name in ("accuracy", "precision", "recall", "f1"))
+    return (_accuracy(tn + tp, n, z, error_bound), *_positive(tp, fp, fn, z, error_bound))
+
+
+def _accuracy(right: float, n: float, z: float, error_bound: float = 0.0) -> Metric:
+    return Metric("accuracy", right / n, error_bound, intervals.wilson(right, n, z))
+
+
+def _positive(tp: float, fp: float, fn: float, z: float, error_bound: float = 0.0) -> tuple[Metric, ...]:
     return (
-        Metric("accuracy", (tn + tp) / n, error_bound, intervals.wilson(tn + tp, n, z)),
         Metric("precision", _share(tp, tp + fp), error_bound, intervals.wilson(tp, tp + fp, z)),
         Metric("recall", _share(tp, tp + fn), error_bound, intervals.wilson(tp, tp + fn, z)),
         Metric("f1", _share(2.0 * tp, (tp + fn) + (tp + fp)), error_bound, intervals.f1_interval(tp, fp + fn, z)),
@@ -83,61 +109,25 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole > 0 else 0.0
 
 
-def _scores(layout: OutcomeLayout, dense: Integers, sums: Integers, z: float) -> tuple[Metric, ...]:
-    negative = dense[layout.negative_scores].astype(np.float64)
-    positive = dense[layout.positive_scores].astype(np.float64)
-    negatives, positives = float(negative.sum()), float(positive.sum())
-    n = negatives + positives
-    if not n:
-        return tuple(Metric(name, None) for name in ("roc_auc", "log_loss", "brier"))
-    centre = (np.arange(SCORE_BINS) + 0.5) / SCORE_BINS
-    log_loss, brier = float(sums[1]) / FIXED_POINT / n, float(sums[0]) / FIXED_POINT / n
-    counts = np.concatenate([negative, positive])
-    losses = -np.log(np.concatenate([1.0 - centre, centre]).clip(min=SMALLEST))
-    squares = np.concatenate([centre, 1.0 - centre]) ** 2
-    return (
-        _auc(negative, positive, z),
-        Metric("log_loss", log_loss, ROUNDING, intervals.mean_interval(log_loss, _variance(losses, counts), n, z)),
-        Metric("brier", brier, ROUNDING, intervals.mean_interval(brier, _variance(squares, counts), n, z)),
-    )
-
-
-def _auc(negative: Floats, positive: Floats, z: float) -> Metric:
-    """ROC AUC from the histograms: pairs in one bin count half, so at most half of them are wrong."""
-    pairs = float(negative.sum() * positive.sum())
-    if not pairs:
-        return Metric("roc_auc", None)
-    below = np.cumsum(negative) - negative
-    tied = float(np.dot(positive, negative)) / pairs
-    auc = min(1.0, float(np.dot(positive, below)) / pairs + tied / 2.0)
-    return Metric(
-        "roc_auc", auc, tied / 2.0, intervals.auc_interval(auc, float(positive.sum()), float(negative.sum()), z)
-    )
-
-
-def _variance(values: Floats, counts: Floats) -> float:
-    """The variance of one row's loss, with every row at the middle of its bin."""
-    n = counts.sum()
-    mean = np.dot(values, counts) / n
-    return float(np.dot((values - mean) ** 2, counts) / n)
-
-
-def _multiclass(confusion: Integers, z: float) -> tuple[Metric, ...]:
+def _multiclass(layout: OutcomeLayout, pane: Pane, n: int, z: float) -> tuple[Metric, ...]:
     """Macro averages over the classes that occur, as scikit-learn has them without `labels`, `zero_division=0`."""
-    n = int(confusion.sum())
     if not n:
         return tuple(Metric(name, None) for name in ("accuracy", "macro_f1", "macro_precision", "macro_recall"))
-    hits = np.diag(confusion)
-    actual, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    present = actual + predicted > 0
-    right = int(hits.sum())
-    macro_f1 = _macro(2 * hits, actual + predicted, present)
-    precision, recall = _macro(hits, predicted, present), _macro(hits, actual, present)
+    hits, actual, predicted = margins_of(layout, pane)
+    strange = [pane.part(where) for where in (layout.unknown_right, layout.unknown_actual, layout.unknown_predicted)]
+    all_hits, all_actual, all_predicted = (
+        np.concatenate(pair) for pair in zip((hits, actual, predicted), strange, strict=True)
+    )
+    present = all_actual + all_predicted > 0
+    classes, right = int(present.sum()), int(all_hits.sum())
+    macro_f1 = _macro(2 * all_hits, all_actual + all_predicted, present)
+    precision, recall = _macro(all_hits, all_predicted, present), _macro(all_hits, all_actual, present)
+    cells = _with_strangers(layout, pane, n)
     return (
-        Metric("accuracy", right / n, 0.0, intervals.wilson(right, n, z)),
-        Metric("macro_f1", macro_f1, 0.0, intervals.macro_f1_interval(macro_f1, confusion, present, z)),
-        Metric("macro_precision", precision, 0.0, intervals.macro_share_interval(precision, confusion, present, z)),
-        Metric("macro_recall", recall, 0.0, intervals.macro_share_interval(recall, confusion.T, present, z)),
+        _accuracy(right, n, z),
+        Metric("macro_f1", macro_f1, 0.0, intervals.macro_f1_interval(macro_f1, cells, classes, z)),
+        Metric("macro_precision", precision, 0.0, intervals.macro_share_interval(precision, cells, classes, z)),
+        Metric("macro_recall", recall, 0.0, intervals.macro_share_interval(recall, cells.T, classes, z)),
     )
 
 
@@ -146,9 +136,29 @@ def _macro(part: Integers, whole: Integers, present: NDArray[np.bool_]) -> float
     return float(np.mean(part[present] / np.maximum(whole[present], 1)))
 
 
-def classes_of(confusion: Integers, labels: tuple[str, ...]) -> tuple[ClassMetrics, ...]:
-    """Each class's own metrics (k x k counts: row actual, column predicted), in the order of the labels."""
-    hits, actual, predicted = np.diag(confusion).tolist(), confusion.sum(axis=1), confusion.sum(axis=0)
+def _with_strangers(layout: OutcomeLayout, pane: Pane, n: int) -> Integers:
+    """The confusion of the known labels and of all others as one class (k + 1 each way), for the intervals."""
+    k = layout.k
+    cells = np.zeros((k + 1, k + 1), np.int64)
+    cells[:k, :k] = confusion_of(layout, pane)
+    cells[:k, k], cells[k, :k] = pane.part(layout.actual_alone), pane.part(layout.predicted_alone)
+    cells[k, k] = n - cells.sum()
+    return cells
+
+
+def margins_of(layout: OutcomeLayout, pane: Pane) -> tuple[Integers, Integers, Integers]:
+    """Of each known label: rows that are right, rows of it, and rows predicted as it."""
+    confusion = confusion_of(layout, pane)
+    return (
+        np.diag(confusion),
+        confusion.sum(axis=1) + pane.part(layout.actual_alone),
+        confusion.sum(axis=0) + pane.part(layout.predicted_alone),
+    )
+
+
+def classes_of(layout: OutcomeLayout, pane: Pane) -> tuple[ClassMetrics, ...]:
+    """Each known class's own metrics, in the order of the labels."""
+    margins = (margin.tolist() for margin in margins_of(layout, pane))
     return tuple(
         ClassMetrics(
             label=label,
@@ -158,23 +168,41 @@ def classes_of(confusion: Integers, labels: tuple[str, ...]) -> tuple[ClassMetri
             recall=hit / there if there else None,
             f1=2.0 * hit / (there + told) if there + told else None,
         )
-        for label, hit, there, told in zip(labels, hits, actual.tolist(), predicted.tolist(), strict=True)
+        for label, hit, there, told in zip(layout.profile.labels, *margins, strict=True)
     )
 
 
-def _regression(layout: OutcomeLayout, n: int, sums: Integers, z: float) -> tuple[Metric, ...]:
+def _regression(n: int, limbs: Integers, z: float) -> tuple[Metric, ...]:
+    """From exact sums, in whole numbers to the last division: so nothing is lost where much cancels.
+
+    Where scikit-learn's squares overflow to infinity, these do not: rmse is the true one, and a value beyond all floats
+    is the largest. r2 is None where all truths are equal: there is no spread to explain.
+    """
     if not n:
         return tuple(Metric(name, None) for name in ("mae", "rmse", "r2"))
-    scale = layout.profile.prediction.scale
-    absolute, square, y, y_square = (int(total) / FIXED_POINT / n for total in sums)
-    mae, rmse = absolute * scale, sqrt(square) * scale
-    spread = y_square - y * y
-    r2 = 1.0 - square / spread if spread > ROUNDING else None
+    ends = np.cumsum([SUM_LIMBS, SQUARE_LIMBS, SUM_LIMBS])
+    absolute, square, y, y_square = (whole(part) for part in np.split(limbs, ends))
+    mae, rmse = ratio(absolute, n << UNIT), root(square, n << (2 * UNIT))
+    error = root(n * square - absolute * absolute, (n * n * n) << (2 * UNIT))
+    spread = n * y_square - y * y
+    r2 = ratio(spread - n * square, spread) if spread else None
     return (
-        Metric(
-            "mae", mae, ROUNDING * scale,
-            intervals.mean_interval(mae, (square - absolute * absolute) * scale * scale, n, z),
-        ),
-        Metric("rmse", rmse, sqrt(ROUNDING) * scale, intervals.rmse_interval(rmse, n, z)),
+        Metric("mae", mae, 0.0, intervals.normal(mae, error, z, 0.0) if n > 1 else None),
+        Metric("rmse", rmse, 0.0, intervals.rmse_interval(rmse, n, z)),
         Metric("r2", r2, 0.0, None if r2 is None else intervals.r2_interval(r2, n, z)),
-    )  # fmt: skip
+    )
+
+
+__all__ = [
+    "LOSSES",
+    "ROUNDING",
+    "LeftOut",
+    "Metric",
+    "binary_metrics",
+    "classes_of",
+    "confusion_of",
+    "judged",
+    "left_out",
+    "margins_of",
+    "metrics_of",
+]

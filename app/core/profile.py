@@ -19,6 +19,8 @@ Kind: TypeAlias = kind.Kind
 Task = Literal["binary", "multiclass", "regression", "features"]
 """What the model does; `features`: its predictions are not known, only its features are watched."""
 
+LAYOUT_VERSION = 2
+"""To be raised with any change of where a pane counts what."""
 MAX_REFERENCE_VALUES = 10_000
 """A numeric column with more distinct values is thinned to this many order statistics."""
 
@@ -87,8 +89,11 @@ class Profile:
 
 
 def with_identity(profile: Profile) -> Profile:
-    """The same profile, named by the hash of its content."""
-    digest = hashlib.sha256(repr(replace(profile, profile_id="")).encode()).hexdigest()
+    """The same profile, named by the hash of its content and of how panes are laid out for it.
+
+    So panes that an earlier release has counted in another layout belong to another profile, and are not read.
+    """
+    digest = hashlib.sha256(f"{LAYOUT_VERSION} {replace(profile, profile_id='')!r}".encode()).hexdigest()
     return replace(profile, profile_id=digest[:16])
 
 

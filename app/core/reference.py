@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.estimation import calibrated, calibration_of, estimation_sums, expected_accuracy, expected_metrics
+from app.core.labels import label_codes
 from app.core.layout import FIXED_POINT, Floats, Integers
+from app.core.metric import Metric
 from app.core.outcome import outcome_layout, outcome_pane
-from app.core.performance import Metric, metrics_of
+from app.core.performance import metrics_of
 from app.core.profile import (
     Column,
     Profile,
@@ -183,12 +185,10 @@ def _outcome(
 ) -> _Outcome:
     if isinstance(prediction, np.ndarray):
         return _Outcome(np.full(n, -1, np.int64), prediction, actual if isinstance(actual, np.ndarray) else None)
-    codes = {label: code for code, label in enumerate(labels)}
-    predicted = np.array([-1 if c is None else codes.get(c, -1) for c in prediction or ()], np.int64)
+    known = {label: code for code, label in enumerate(labels)}
+    predicted, _ = label_codes(known, prediction or ())
     value = np.full(n, np.nan) if probability is None else _floats(probability)
-    if not isinstance(actual, list):
-        return _Outcome(predicted, value, None)
-    truth = np.array([np.nan if c is None else codes.get(c, np.nan) for c in actual], np.float64)
+    truth = label_codes(known, actual)[0].astype(np.float64) if isinstance(actual, list) else None
     return _Outcome(predicted, value, truth)
 
 
@@ -201,19 +201,20 @@ def _with_metrics(profile: Profile, outcome: _Outcome) -> Profile:
     profile = replace(profile, baseline=_values(metrics_of(layout, pane)))
     if profile.task == "regression" or profile.probability is None:
         return profile
-    rows = (outcome.value >= 0.0) & (outcome.value <= 1.0) & ~np.isnan(outcome.actual)
+    rows = (outcome.value >= 0.0) & (outcome.value <= 1.0) & (outcome.actual >= 0)
     if profile.task == "multiclass":
         right = outcome.predicted == outcome.actual
         profile = replace(profile, calibration=calibration_of(outcome.value[rows], right[rows].astype(np.int64)))
         confident = calibrated(profile, outcome.value)[~np.isnan(outcome.value)]
         mass = int(np.rint(confident * FIXED_POINT).sum())
         return replace(profile, estimated_baseline=_values(expected_accuracy(mass, len(confident))))
+    rows &= outcome.actual < len(profile.labels)
     calibration = calibration_of(outcome.value[rows], outcome.actual[rows].astype(np.int64))
     profile = replace(profile, calibration=calibration)
     scored = ~np.isnan(outcome.value)
     predicted = outcome.predicted[scored]
     sums = estimation_sums(profile, predicted, outcome.value[scored]).sum(axis=0)
-    counts = np.bincount(predicted[predicted >= 0], minlength=2)
+    counts = np.bincount(predicted[(predicted >= 0) & (predicted < 2)], minlength=2)
     return replace(profile, estimated_baseline=_values(expected_metrics(counts, sums)))
 
 

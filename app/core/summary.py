@@ -44,7 +44,7 @@ def current_mean(slots: Slots, total: int, n: int) -> float:
 
 
 def value_at(values: Floats, slot: int) -> str:
-    """Where a slot of a numeric column lies: the value itself, the middle between two, or beyond one."""
+    """Where a slot of a numeric column lies, in values that the reference has: at one, between two, or beyond one."""
     m = len(values)
     if slot == 0 or slot == 2 * m + 2:
         return "inf" if slot else "-inf"
@@ -54,5 +54,6 @@ def value_at(values: Floats, slot: int) -> str:
     if slot % 2 == 0:
         return f"{values[left]:.4g}"
     if 0 < left < m:
-        return f"{values[left - 1] / 2 + values[left] / 2:.4g}"
+        low, high = f"{values[left - 1]:.4g}", f"{values[left]:.4g}"
+        return low if low == high else f"between {low} and {high}"
     return f"above {values[-1]:.4g}" if left else f"below {values[0]:.4g}"

@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from app.core.config import Monitoring
-from app.core.profile import Profile
+from app.core.profile import Profile, with_identity
 from app.core.rule_layers import Given, differences
 from app.runtime.compacted_view import CompactedView
 from app.runtime.settings import Settings
@@ -56,7 +56,7 @@ class ModelsView(CompactedView):
         if key not in self._events:
             return None
         if key not in self._decoded:
-            self._decoded[key] = _decode(self._events[key])
+            self._decoded[key] = decoded(self._events[key])
         return self._decoded[key]
 
     def all(self) -> list[RegisteredModel]:
@@ -87,12 +87,14 @@ class ModelsView(CompactedView):
             self.revision += 1
 
 
-def _decode(event: ModelEvent) -> RegisteredModel | None:
+def decoded(event: ModelEvent) -> RegisteredModel | None:
+    """A registration, its profile named for today's layout of panes; None where it cannot be read, which is logged."""
     try:
         monitoring = _monitoring.decode(event.monitoring)
         # One from before `rules` were sent says at least what is not as by default.
         given: Given = {**differences(monitoring.alerting), **event.rules}
-        return RegisteredModel(_profile.decode(event.profile), monitoring, event.registered_at, given)
+        profile = with_identity(_profile.decode(event.profile))  # an earlier release named it for another layout
+        return RegisteredModel(profile, monitoring, event.registered_at, given)
     except msgspec.MsgspecError as error:
         log.error("registration of %s %s cannot be read: %s", event.model, event.model_version, error)
         return None

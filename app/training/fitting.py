@@ -201,6 +201,7 @@ def _metrics(
     }  # fmt: skip
     return {
         "accuracy": accuracy, **scores, "roc_auc": float(measure.roc_auc_score(actual, probability)),
+        "average_precision": float(measure.average_precision_score(actual, probability)),
         "log_loss": float(measure.log_loss(actual, probability, labels=[0, 1])),
         "brier": float(measure.brier_score_loss(actual, probability)),
     }  # fmt: skip

@@ -237,8 +237,8 @@ def assert_performance_equal(material: Material, rows: pd.DataFrame, report: Per
         "f1": sk.f1_score(truth, said),
     }
     bounded = {
-        "roc_auc": sk.roc_auc_score(truth, score), "log_loss": sk.log_loss(truth, score),
-        "brier": sk.brier_score_loss(truth, score),
+        "roc_auc": sk.roc_auc_score(truth, score), "average_precision": sk.average_precision_score(truth, score),
+        "log_loss": sk.log_loss(truth, score), "brier": sk.brier_score_loss(truth, score),
     }  # fmt: skip
     found = {metric.name: metric for metric in report.metrics}
     assert set(found) == {*exact, *bounded}

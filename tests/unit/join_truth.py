@@ -7,11 +7,15 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import log
+from fractions import Fraction
 from typing import Any, TypeGuard
+from zlib import crc32
+
+import numpy as np
 
 from app.core.layout import Layout, layout_of
 from app.core.profile import Column, Profile
+from app.core.score_grid import score_grid
 from tests.unit.join_log import PANES, PROFILES, Producer, Registry
 from tests.unit.reports import StubRecord
 
@@ -30,11 +34,22 @@ class Total:
     slots: Counter[int] = field(default_factory=Counter)
     sums: list[int] = field(default_factory=list)
     names: Counter[tuple[str, str]] = field(default_factory=Counter)
+    sums_of: Counter[int] = field(default_factory=Counter)
+    """Exact sums, by where their limbs begin."""
 
-    def add(self, slots: Sequence[int], sums: Sequence[int], names: Sequence[tuple[str, str]] = ()) -> None:
-        """Count one row."""
+    def add(
+        self,
+        slots: Sequence[int],
+        sums: Sequence[int],
+        names: Sequence[tuple[str, str]] = (),
+        exact: Sequence[tuple[int, float, int]] = (),
+    ) -> None:
+        """Count one row. `exact`: where a sum's limbs begin, a number, and to which power it enters."""
         self.n += 1
         self.slots.update(slots)
+        for start, number, power in exact:
+            units = int(Fraction(number) ** power * 2 ** (1074 * power))
+            self.sums_of[start] += units
         self.sums = [a + b for a, b in zip(self.sums or [0] * len(sums), sums, strict=True)]
         self.names.update(names)
 
@@ -129,12 +144,14 @@ def spelled(value: object) -> str:
     """A category as text: JSON's booleans, whole numbers without a point."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    if isinstance(value, (int, float)):
+        return str(int(value)) if float(value).is_integer() else repr(float(value))
+    return str(value)
 
 
-def label(value: object) -> str:
-    """A label as text, of models whose labels are "0" and "1": there a truth value is the number."""
-    return spelled(int(value) if isinstance(value, bool) else value)
+def label(profile: Profile, value: object) -> str:
+    """A label as text; of models whose labels are "0" and "1" a truth value is the number."""
+    return spelled(int(value) if isinstance(value, bool) and set(profile.labels) <= {"0", "1"} else value)
 
 
 def inputs(layout: Layout, event: dict[str, Any]) -> tuple[list[int], list[int], list[tuple[str, str]]]:
@@ -161,8 +178,8 @@ def inputs(layout: Layout, event: dict[str, Any]) -> tuple[list[int], list[int],
     known = {column.name for column in profile.features}
     names += [("", name) for name in event["features"] if name not in known]
     mass = [0, 0]
-    if profile.task == "binary" and label(event["prediction"]) in profile.labels and probability is not None:
-        mass[profile.labels.index(label(event["prediction"]))] = round(probability * FIXED_POINT)
+    if profile.task == "binary" and label(profile, event["prediction"]) in profile.labels and probability is not None:
+        mass[profile.labels.index(label(profile, event["prediction"]))] = round(probability * FIXED_POINT)
     return slots, sums + mass, names
 
 
@@ -187,36 +204,64 @@ def categorical(column: Column, value: object, size: int) -> int:
     return column.categories.index(spelled(value)) if spelled(value) in column.categories else size - 3
 
 
-def outcome(profile: Profile, event: dict[str, Any], actual: object) -> tuple[list[int], list[int]]:
-    """Slots and sums of one prediction with its truth."""
+BUCKETS = 8192
+GRID = score_grid(np.array([0.1, 0.4, 0.6, 0.7, 0.9]))
+EPSILON = 2.0**-52
+
+
+def outcome(
+    profile: Profile, event: dict[str, Any], actual: object
+) -> tuple[list[int], list[int], list[tuple[str, str]], list[tuple[int, float, int]]]:
+    """Slots, sums, unknown labels and exact sums of one prediction with its truth."""
     if profile.task == "regression":
-        return _regression(profile, event["prediction"], actual)
+        return _regression(event["prediction"], actual)
     k = len(profile.labels)
-    size = k * k + (4000 if k == 2 else 0) + 1
-    predicted = label(event["prediction"])
-    sums = [0, 0] if k == 2 else []
-    if predicted not in profile.labels or label(actual) not in profile.labels:
-        return [size - 1], sums
-    code = profile.labels.index(label(actual))
-    slots = [code * k + profile.labels.index(predicted)]
+    predicted, code = _code(profile, event["prediction"]), _code(profile, actual)
+    unknown = k * k + 2 * k
+    names = [(name, label(profile, value)) for name, value, c in (
+        ("prediction", event["prediction"], predicted), ("actual", actual, code)) if c >= k]  # fmt: skip
+    slots = []
+    if code < k and predicted < k:
+        slots = [code * k + predicted]
+    if code < k <= predicted:
+        slots = [k * k + code, unknown + BUCKETS + predicted - k]
+    if predicted < k <= code:
+        slots = [k * k + k + predicted, unknown + code - k]
+    if predicted >= k and code >= k:
+        slots = [unknown + code - k, unknown + BUCKETS + predicted - k]
+        slots += [unknown + 2 * BUCKETS + code - k] if code == predicted else []
+    if profile.probability is None:
+        return slots, [], names, []
     p = event.get("probability")
     p = p.get(profile.labels[1]) if isinstance(p, dict) else p
-    if k == 2 and p is not None:
-        slots.append(4 + 2000 * code + min(int(p * 2000), 1999))
-        loss = -log(max(p if code else 1.0 - p, 1e-15))
-        sums = [round((p - code) ** 2 * FIXED_POINT), round(loss * FIXED_POINT)]
-    return slots, sums
+    grid = GRID
+    first = unknown + 3 * BUCKETS
+    reasons = first + 2 * grid.size + 4
+    if p is None or code >= k:
+        return [*slots, reasons + (0 if p is None else 2)], [], names, []
+    slots.append(first + code * grid.size + int(grid.of(np.array([float(p)]))[0]))
+    given = min(max(p if code else 1.0 - p, EPSILON), 1.0 - EPSILON)
+    return slots, [], names, [(reasons + 3, (code - p) ** 2, 1), (reasons + 69, -float(np.log(given)), 1)]
 
 
-def _regression(profile: Profile, prediction: object, actual: object) -> tuple[list[int], list[int]]:
+def _code(profile: Profile, value: object) -> int:
+    name = label(profile, value)
+    return (
+        profile.labels.index(name) if name in profile.labels else len(profile.labels) + crc32(name.encode()) % BUCKETS
+    )
+
+
+def _regression(
+    prediction: object, actual: object
+) -> tuple[list[int], list[int], list[tuple[str, str]], list[tuple[int, float, int]]]:
     value = SPELLED.get(prediction) if isinstance(prediction, str) else prediction
+    if not _is_number(value) or abs(value) == float("inf"):
+        return [1], [], [], []
     actual = float(actual) if actual in ("0", "1") else actual  # a text of a number is the number
-    if not _is_number(value) or not _is_number(actual):
-        return [0], [0, 0, 0, 0]
-    scale, centre = profile.prediction.scale, profile.prediction.centre
-    error = min(1024.0, abs((value - actual) / scale))
-    y = max(-1024.0, min(1024.0, (actual - centre) / scale))
-    return [], [round(part * FIXED_POINT) for part in (error, error * error, y, y * y)]
+    if not _is_number(actual):
+        return [3], [], [], []
+    error, y = abs(actual - value), float(actual)
+    return [], [], [], [(4, error, 1), (70, error, 2), (202, y, 1), (268, y, 2)]
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

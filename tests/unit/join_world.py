@@ -14,6 +14,7 @@ import numpy as np
 from agents.join import Join
 from agents.join_progress import FEEDBACK_WAIT_SECONDS
 from agents.pane_events import key_of
+from app.core.outcome import OutcomeLayout, outcome_layout
 from app.ingest.decoding import Rejected
 from app.runtime.runs import Log
 from tests.unit.join_log import PANES, PROFILES, Producer, Registry
@@ -278,6 +279,18 @@ def total_of(event: PanePartial) -> Total:
     counts = np.frombuffer(event.counts, "<i8").tolist()
     total = Total(event.n, sums=np.frombuffer(event.sums, "<i8").tolist())
     total.slots.update(dict(zip(slots, counts, strict=True)))
+    if event.kind == "outcome":
+        _take_exact_sums(total, outcome_layout(PROFILES[event.model_version]))
     for tally in event.names:
         total.names.update({(tally.column, name): count for name, count in tally.names.items()})
     return total
+
+
+def _take_exact_sums(total: Total, layout: OutcomeLayout) -> None:
+    """Read the limbs of exact sums as the whole numbers that they stand for."""
+    widths = (66, 132, 66, 132) if layout.k == 0 else (66, 66) if layout.grid else ()
+    start = layout.limbs.start
+    for width in widths:
+        limbs = [total.slots.pop(start + i, 0) for i in range(width)]
+        total.sums_of[start] = sum(limb << (32 * i) for i, limb in enumerate(limbs))
+        start += width

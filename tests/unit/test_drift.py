@@ -157,7 +157,7 @@ def test_evidence_of_a_numeric_column() -> None:
     assert comparison.out_of_range == 5  # 0, 9, 9 and both infinities
     assert comparison.direction == "higher"
     assert comparison.reference == "median 2, mean 2"
-    assert comparison.current == "median 2.5"
+    assert comparison.current == "median between 2 and 3"
 
 
 def test_infinities_are_in_range_where_the_reference_has_them() -> None:

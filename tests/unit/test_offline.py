@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
-from sklearn.metrics import f1_score
+from sklearn.metrics import average_precision_score, f1_score, precision_recall_fscore_support
 
 from app import offline
 from app.core.config import Monitoring, Windows
@@ -118,3 +118,49 @@ def test_windows_are_the_streams_own(millis: list[int], pane: float, panes: int,
     offline_ = {round(end * 1_000_000) // stream.pane - 1: len(rows) for end, rows in
                 windows(pd.DataFrame({"t": times}), times, monitoring)}  # fmt: skip
     assert offline_ == judged
+
+
+def test_labels_that_the_reference_lacks_are_wrong_and_named() -> None:
+    """In the truth, among the predictions, and right where they are both: as scikit-learn has it on the same rows."""
+    rng = np.random.default_rng(0)
+    reference = pd.DataFrame({"x": np.arange(6.0), "prediction": list("abcabc"), "target": list("abccba")})
+    cells = [None, *"abcdef"]
+    current = pd.DataFrame({"x": 1.0, "prediction": rng.choice(cells, 4000), "target": rng.choice(cells, 4000)})
+    current.loc[:2000, "target"] = current.loc[:2000, "prediction"]
+    performance = decide(reference, current, MonitoringFile(task="multiclass")).performance
+    assert performance is not None
+    answered = current.dropna(subset=["target"])
+    rows = answered.dropna()
+    found = {metric.name: metric.value for metric in performance.metrics}
+    assert found["accuracy"] == (rows["prediction"] == rows["target"]).mean()
+    macro = precision_recall_fscore_support(rows["target"], rows["prediction"], average="macro", zero_division=0)
+    names = ("macro_precision", "macro_recall", "macro_f1")
+    assert [found[name] for name in names] == pytest.approx(list(macro[:3]), rel=1e-12)
+    assert performance.feedback == len(answered)
+    assert performance.not_judged == {"missing prediction": len(answered) - len(rows)}
+    for told, column in ((performance.unknown_actuals, "target"), (performance.unknown_predictions, "prediction")):
+        assert told == {name: count for name, count in Counter(rows[column]).items() if name in "def"}
+    known = rows[rows["prediction"].isin(list("abc")) & rows["target"].isin(list("abc"))]
+    assert sum(map(sum, performance.confusion)) == len(known)
+    assert [one.actual for one in performance.classes] == [(rows["target"] == name).sum() for name in "abc"]
+
+
+def test_a_binary_model_is_wrong_where_a_label_is_unknown() -> None:
+    rng = np.random.default_rng(1)
+    reference, current = people(1), people(2)
+    current["actual"] = np.where(rng.random(3000) < 0.4, "maybe", current["actual"].astype(str))
+    current.loc[:99, "probability"] = np.nan
+    performance = decide(reference, current, FILE).performance
+    assert performance is not None
+    found = {metric.name: metric.value for metric in performance.metrics}
+    told = current["prediction"].astype(str)
+    assert found["accuracy"] == (told == current["actual"]).mean()
+    (wanted,) = f1_score(current["actual"], told, labels=["1"], average=None)
+    assert found["f1"] == pytest.approx(wanted, rel=1e-12)
+    assert performance.unknown_actuals == {"maybe": (current["actual"] == "maybe").sum()}
+    assert performance.not_judged == {}
+    unknown = (current["actual"] == "maybe") & current["probability"].notna()
+    assert performance.not_scored == {"missing probability": 100, "unknown truth": unknown.sum()}
+    scored = current[current["probability"].notna() & ~unknown]
+    wanted = average_precision_score(scored["actual"] == "1", scored["probability"])
+    assert found["average_precision"] == pytest.approx(wanted, abs=1e-3)

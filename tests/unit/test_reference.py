@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.isotonic import IsotonicRegression
 
+from app.core.config import Monitoring
 from app.core.counting import input_pane
 from app.core.estimation import calibrated, calibration_of, estimated_metrics
 from app.core.layout import layout_of
@@ -18,7 +21,9 @@ from app.core.outcome import outcome_layout, outcome_pane
 from app.core.performance import metrics_of
 from app.core.profile import Profile, with_identity
 from app.core.reference import build_profile
+from app.runtime.models_view import decoded
 from tests.unit.columns import Floats
+from topics.events import ModelEvent
 
 
 def binary(n: int = 4000, seed: int = 1, curve: float = 1.0) -> tuple[dict[str, Floats], list[str], Floats, list[str]]:
@@ -82,6 +87,22 @@ def test_the_baseline_is_what_the_outcome_pane_of_the_reference_says() -> None:
     codes, actual = (np.array([v == "yes" for v in values]) for values in (prediction, truth))
     found = metrics_of(layout, outcome_pane(layout, codes.astype(np.int64), p, actual.astype(np.float64)))
     assert profile.baseline == {metric.name: metric.value for metric in found}
+
+
+def test_a_profile_of_another_layout_has_another_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an earlier release has registered gets the id of today's layout, so that its panes are not read."""
+    profile = profile_of()
+    with monkeypatch.context() as patch:
+        patch.setattr("app.core.profile.LAYOUT_VERSION", 1)
+        old = with_identity(profile)
+    assert old.profile_id != profile.profile_id
+    event = ModelEvent(
+        model="m", model_version="1", profile=msgspec.Raw(msgspec.json.encode(old)),
+        monitoring=msgspec.Raw(msgspec.json.encode(Monitoring())), registered_at=datetime(2024, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    registered = decoded(event)
+    assert registered is not None
+    assert registered.profile == profile
 
 
 def test_multiclass_and_regression_have_a_baseline() -> None:

@@ -138,10 +138,11 @@ class ClassMetrics(Event, frozen=True, kw_only=True):
 class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", tag_field="kind"):
     """Realised and estimated performance of one window; `coverage` is the share with feedback.
 
-    `classes`: of a multiclass model, each for itself. `estimated` is empty where no estimate is defined.
-    `unknown_actuals` and `unknown_predictions`: rows with a label that the reference does not have, by label; they
-    count as wrong. `not_judged`: rows with truth that enter no metric, by reason. Where `judged` is false no metric was
-    compared with a baseline, and `reason` says why.
+    `classes`: of a multiclass model, each for itself. `estimated` is empty where no estimate is defined. `not_judged`:
+    rows with truth that enter no metric, by reason; `not_scored`: rows that enter none of the metrics of a probability.
+    `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their rows (the most
+    frequent ones, the rest under `other`); a row is right where both are the same. Where `judged` is false no metric
+    was compared with a baseline, and `reason` says why.
     """
 
     feedback: int
@@ -153,9 +154,10 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     confusion: tuple[tuple[int, ...], ...]
     labels: tuple[str, ...]
     classes: tuple[ClassMetrics, ...] = ()
+    not_judged: dict[str, int] = field(default_factory=dict)
+    not_scored: dict[str, int] = field(default_factory=dict)
     unknown_actuals: dict[str, int] = field(default_factory=dict)
     unknown_predictions: dict[str, int] = field(default_factory=dict)
-    not_judged: dict[str, int] = field(default_factory=dict)
     judged: bool = True
     reason: str = ""
 
