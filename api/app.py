@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from api import problems
+from api.behind_proxy import BehindProxy
 from api.door import Door
 from api.release import release
 from api.routes import (
@@ -63,6 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["*"],
         )  # fmt: skip
     app.add_middleware(Measured)
+    app.add_middleware(BehindProxy, root=settings.root, trusted=settings.trusted_proxies or ())
     for routes in (
         health, predict, predictions, feedback, models, history, alerts, silences, receivers, monitor, events,
         dashboard, contract, sign_in,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.answers import answer
+from api.behind_proxy import root_of
 from api.problems import unavailable
 from api.release import release
 from api.services import Serving
@@ -16,9 +17,13 @@ router = APIRouter()
 
 
 @router.get("/")
-async def root(services: Serving) -> Response:
+async def root(request: Request, services: Serving) -> Response:
     """The service, and the model that it serves, if any."""
-    told: dict[str, object] = {"service": "driftline", "version": release(), "dashboard": "/dashboard"}
+    told: dict[str, object] = {
+        "service": "driftline",
+        "version": release(),
+        "dashboard": f"{root_of(request.scope)}/dashboard",
+    }
     bundle = services.bundle
     if bundle is None:
         return answer(told | {"model": None, "model_version": None, "model_type": None})

@@ -60,7 +60,7 @@ def up(
         open_to_all = check_open(settings)
     with Stack(settings) as stack:
         print(f"Kafka      {stack.settings.bootstrap_servers}")
-        print(f"dashboard  {stack.address}/dashboard")
+        print(f"dashboard  {stack.address}{stack.settings.root}/dashboard")
         if open_to_all is not None:
             print(f"keys       none: {open_to_all}")
         print("Ctrl-C stops everything.", flush=True)
