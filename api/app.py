@@ -12,7 +12,6 @@ from starlette.middleware.cors import CORSMiddleware
 from api import problems
 from api.behind_proxy import BehindProxy
 from api.door import Door
-from api.release import release
 from api.routes import (
     alerts,
     contract,
@@ -31,6 +30,7 @@ from api.routes import (
 )
 from api.services import Services
 from app.access import KeyFile, keys_path
+from app.runtime.release import release
 from app.runtime.settings import Settings
 from app.serving import load_bundle
 from app.telemetry.requests import Measured

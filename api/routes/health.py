@@ -8,8 +8,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from api.answers import answer
 from api.behind_proxy import root_of
 from api.problems import unavailable
-from api.release import release
 from api.services import Serving
+from app.runtime.release import release
 from app.runtime.silencing import utc_now
 from app.telemetry import metrics
 

@@ -36,12 +36,13 @@ def up(
     model_path: ModelPath = None,
     partitions: Partitions = None,
     state_dir: StateDir = None,
+    accept_dead_letters: Accept = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
     """Run Kafka, a worker and the API until Ctrl-C.
 
-    Kafka is started only where none is named and none runs.
+    Kafka is started only where none is named and none runs, and started again on the same port should it end.
 
     \b
     Examples:
@@ -54,7 +55,8 @@ def up(
 
     settings = settings_of(
         bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port, model_path=model_path,
-        partitions=partitions, state_dir=state_dir, log_level=log_level, log_format=log_format,
+        partitions=partitions, state_dir=state_dir, accept_dead_letters=accept_dead_letters, log_level=log_level,
+        log_format=log_format,
     )  # fmt: skip
     with _set_up(OpenApi, KeyFileError):
         open_to_all = check_open(settings)
