@@ -58,5 +58,5 @@ async def ready(services: Serving) -> Response:
 @router.get("/metrics")
 async def prometheus(services: Serving) -> Response:
     """What the API has done, for Prometheus."""
-    metrics.API_READY.set(services.loaded)
+    services.look()
     return Response(generate_latest(metrics.API), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -152,6 +152,7 @@ def api(
     model_path: ModelPath = None,
     state_dir: StateDir = None,
     history_url: HistoryUrl = None,
+    metrics_port: MetricsPort = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
@@ -164,6 +165,7 @@ def api(
     Examples:
       driftline api
       driftline api --host 0.0.0.0 --port 8700 --model-path models/churn
+      driftline api --metrics-port 9466
     """
     from api.server import serve
     from app.access import KeyFileError, OpenApi
@@ -174,8 +176,8 @@ def api(
     with _set_up(PortTaken, SettingsError, BundleError, OpenApi, KeyFileError):
         settings = settings_of(
             bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port,
-            model_path=model_path, state_dir=state_dir, history_url=history_url, log_level=log_level,
-            log_format=log_format,
+            model_path=model_path, state_dir=state_dir, history_url=history_url, api_metrics_port=metrics_port,
+            log_level=log_level, log_format=log_format,
         )  # fmt: skip
         serve(settings)
 
