@@ -11,7 +11,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-BENCHES := throughput compare flat latency restart ingress scale calibration
+BENCHES := throughput compare flat latency restart ingress client scale calibration
 .PHONY: help setup demo test long lint format contract reference docs bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
 
@@ -90,6 +90,9 @@ bench-restart: setup ## recovery of 1 million pending predictions
 
 bench-ingress: setup ## events/s into one API process; the wait of a single one
 	@$(BIN)/python -m benchmarks.ingress
+
+bench-client: setup ## what Client.log costs its caller
+	@$(BIN)/python -m benchmarks.client_log
 
 bench-scale: setup ## CPU for each event with one, two and four workers
 	@$(BIN)/python -m benchmarks.scale

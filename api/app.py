@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from api import problems
+from api.behind_proxy import BehindProxy
 from api.door import Door
-from api.release import release
 from api.routes import (
     alerts,
     contract,
@@ -30,16 +31,25 @@ from api.routes import (
 )
 from api.services import Services
 from app.access import KeyFile, keys_path
+from app.runtime.release import release
 from app.runtime.settings import Settings
 from app.serving import load_bundle
+from app.telemetry import metrics
+from app.telemetry.beginnings import begin_api
+from app.telemetry.probe import probed
 from app.telemetry.requests import Measured
 from app.telemetry.traced_requests import Traced
 
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The application; it connects to Kafka while it runs. Raises BundleError for a model that cannot be served."""
+def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> FastAPI:
+    """The application; it connects to Kafka while it runs.
+
+    `metrics_at`: where metrics and probes are beside it, without keys. Raises BundleError for a model that cannot be
+    served.
+    """
+    begin_api()
     bundle = None if settings.model_path is None else load_bundle(settings.model_path)
     for caution in () if bundle is None else bundle.cautions:
         log.warning("%s: %s", settings.model_path, caution)
@@ -47,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = app.state.services = Services(settings, bundle)
-        async with services.running():
+        async with services.running(), probed(metrics_at, metrics.API, services.look, services.state):
             yield
 
     app = FastAPI(
@@ -63,6 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["*"],
         )  # fmt: skip
     app.add_middleware(Measured)
+    app.add_middleware(BehindProxy, root=settings.root, trusted=settings.trusted_proxies or ())
     for routes in (
         health, predict, predictions, feedback, models, history, alerts, silences, receivers, monitor, events,
         dashboard, contract, sign_in,

@@ -42,7 +42,8 @@ def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
     connection = partial(Connection, head_seconds=settings.body_seconds)
     return uvicorn.Config(
         app, log_config=None, log_level=settings.log_level.lower(), access_log=False,
-        timeout_graceful_shutdown=GRACE_SECONDS, timeout_keep_alive=KEPT_SECONDS, server_header=False, http=connection,  # type: ignore[arg-type]  # uvicorn only calls it
+        timeout_graceful_shutdown=GRACE_SECONDS, timeout_keep_alive=KEPT_SECONDS, server_header=False,
+        proxy_headers=False, http=connection,  # type: ignore[arg-type]  # uvicorn only calls it
     )  # fmt: skip
 
 
@@ -62,7 +63,11 @@ def serve(settings: Settings) -> None:
         if servers is None:
             raise BrokerError("no Kafka: set DRIFTLINE_BOOTSTRAP_SERVERS or --bootstrap-servers, or run driftline up")
         settings = settings.model_copy(update={"bootstrap_servers": servers})
-    app = create_app(settings)
+    metrics_at = None
+    if settings.api_metrics_port is not None:
+        who = ("the API's metrics", "api_metrics_port", "--metrics-port")
+        metrics_at = listen(settings.metrics_host, settings.api_metrics_port, *who)
+    app = create_app(settings, metrics_at)
     config = config_of(app, settings)
     gc.freeze()  # what the API is made of stays: looking through all of it for garbage held up requests
     with listen(settings.api_host, settings.api_port) as listening:

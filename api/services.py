@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Annotated
@@ -27,6 +27,7 @@ from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import ensure_topics
 from app.serving import Bundle
+from app.telemetry import metrics
 from topics.events import DeploymentEvent
 from topics.registry import DEPLOYMENTS
 
@@ -133,6 +134,14 @@ class Services:
     def trouble(self) -> str:
         """Why the views are not loaded, or how far they are."""
         return self._failed or self._loading
+
+    def look(self) -> None:
+        """Set the gauges that are looked up."""
+        metrics.API_READY.set(self.loaded)
+
+    def state(self) -> tuple[bool, Mapping[str, object]]:
+        """Whether the views are loaded, and what is said of it; the broker is asked by `check`."""
+        return self.loaded, {"status": "ready" if self.loaded else self.trouble}
 
     async def check(self) -> str:
         """What keeps the API from being ready; nothing when it is."""

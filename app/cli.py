@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -37,6 +38,16 @@ app = typer.Typer(
     rich_markup_mode=None,  # its import doubles the time of --help
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from app.runtime.release import release
+
+        print(f"driftline {release()}")
+        raise typer.Exit
+
+
 for command in (
     serve.up,
     serve.worker,
@@ -59,6 +70,16 @@ app.add_typer(config.app, name="config")
 app.add_typer(retraining.app, name="retraining")
 app.add_typer(contract.app, name="contract")
 app.add_typer(keys.app, name="keys")
+
+
+@app.callback()
+def driftline(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version, and no more.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Watch machine-learning models while they serve: drift, performance, alerts."""
 
 
 def main() -> None:

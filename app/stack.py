@@ -13,6 +13,7 @@ from typing import Self
 import httpx
 
 from app.runtime.broker import find_kafka
+from app.runtime.coordinator import await_coordinator
 from app.runtime.listening import listen
 from app.runtime.settings import Settings, environment
 from app.runtime.supervisor import ChildFailed, Command, Supervisor
@@ -47,9 +48,9 @@ class Stack:
         listen(self.settings.api_host, self.settings.api_port).close()  # before anything is started
         self.settings.state_dir.mkdir(parents=True, exist_ok=True)
         with ExitStack() as held:
-            kafka = held.enter_context(find_kafka(self.settings))
+            kafka = held.enter_context(find_kafka(self.settings, keep=True))
             self.settings = self.settings.model_copy(update={"bootstrap_servers": kafka.bootstrap_servers})
-            asyncio.run(ensure_topics(self.settings))
+            asyncio.run(self._prepare())
             supervisor = Supervisor([self._command(name) for name in self._names()])
             held.enter_context(supervisor.stopped_by_signals())
             self._supervisor = held.enter_context(supervisor)
@@ -79,6 +80,10 @@ class Stack:
                 raise KeyboardInterrupt
             if time.monotonic() > deadline:
                 raise NotReady(f"the API at {self.address} is not ready after {READY_SECONDS:.0f} s")
+
+    async def _prepare(self) -> None:
+        await ensure_topics(self.settings)
+        await await_coordinator(self.settings)
 
     def _names(self) -> list[str]:
         return ["worker", "api", *(["recorder"] if self.settings.record_history else [])]

@@ -14,14 +14,20 @@ from app.runtime.settings import Settings
 
 
 def machine(settings: Settings, *, started: bool) -> str:
-    """Date, cores, processor, memory, kernel, Python, Kafka. `started`: the Kafka is ours, so its version is known."""
+    """What `machine_alone` says, and Kafka. `started`: the Kafka is ours, so its version is known."""
     kafka = f"Apache Kafka {KAFKA_VERSION}" if started else f"a Kafka that was there, at {settings.bootstrap_servers}"
+    return machine_alone(kafka)
+
+
+def machine_alone(*more: str) -> str:
+    """Date, cores, processor, memory, kernel, Python, `more`, and the load."""
     memory = psutil.virtual_memory().total / 2**30
     load = os.getloadavg()[0]
-    return (
-        f"machine: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores {_processor()}, {memory:.0f} GiB, "
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}, {kafka}, load {load:.1f}"
-    )
+    return ", ".join((
+        f"machine: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC", f"{os.cpu_count()} cores {_processor()}",
+        f"{memory:.0f} GiB", f"{platform.system()} {platform.release()}", f"Python {platform.python_version()}",
+        *more, f"load {load:.1f}",
+    ))  # fmt: skip
 
 
 def _processor() -> str:

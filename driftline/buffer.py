@@ -5,74 +5,100 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from typing import Final, Literal
 
+Item = tuple[str, str, dict[str, object] | bytes, int, float]
+"""One event: where it goes, its id, its members or its JSON, about its bytes, and when it was logged (since 1970)."""
+PATH: Final = 0
+ID: Final = 1
+EVENT: Final = 2
+SIZE: Final = 3
+AT: Final = 4
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One event as JSON, where it goes, and its id."""
-
-    path: str
-    prediction_id: str
-    document: bytes
+Put = Literal["taken", "full", "closed"]
 
 
 class Buffer:
-    """Bounded by events and by bytes; what is being sent counts until it is done."""
+    """Events that wait or are being sent, bounded by their number and their bytes.
 
-    def __init__(self, events: int, size: int, batch: int, batch_bytes: int, seconds: float) -> None:
+    `put` holds the lock for a few steps only, so that a caller never waits for the sender.
+    """
+
+    def __init__(self, events: int, size: int, batch: int, seconds: float) -> None:
         self._most_events, self._most_bytes = events, size
-        self._batch, self._batch_bytes, self._seconds = batch, batch_bytes, seconds
-        self._items: deque[Item] = deque()
+        self._batch, self._seconds = batch, seconds
+        self._waiting: deque[Item] = deque()
+        self._taken: dict[int, Item] = {}
         self._since = 0.0
-        self._bytes = self._unfinished = 0
+        self._bytes = self._unfinished = self.logged = 0
         self._flushing = 0
         self._closed_at: float | None = None
-        self._changed = threading.Condition()
+        self._abandoned = False
+        self._lock = threading.RLock()  # an event may be logged by a signal's handler or a finaliser within `put`
+        self._changed = threading.Condition(self._lock)
 
-    def put(self, item: Item) -> bool:
-        """Take an event, unless it is full or closed. Never waits."""
-        with self._changed:
-            size = len(item.document)
-            if self.closed or self._unfinished >= self._most_events or self._bytes + size > self._most_bytes:
-                return False
-            if not self._items:
-                self._since = time.monotonic()
-            self._items.append(item)
-            self._bytes += size
+    def put(self, item: Item) -> Put:
+        """Take an event, unless the buffer is full or closed. Never waits."""
+        with self._lock:
+            self.logged += 1
+            size = self._bytes + item[3]
+            if self._unfinished >= self._most_events or size > self._most_bytes or self._closed_at is not None:
+                return "full" if self._closed_at is None else "closed"
+            self._waiting.append(item)
+            self._bytes = size
             self._unfinished += 1
-            if len(self._items) in (1, self._batch):
+            waiting = len(self._waiting)
+            if waiting == 1 or waiting == self._batch:  # noqa: PLR1714 - a tuple costs the caller more
+                if waiting == 1:
+                    self._since = time.monotonic()
                 self._changed.notify_all()
-            return True
+            return "taken"
+
+    def refuse(self) -> None:
+        """Count an event that cannot be put."""
+        with self._lock:
+            self.logged += 1
 
     def take(self) -> list[Item]:
-        """The next batch, all of one path, once it is large or old enough; empty when closed and nothing is left."""
+        """Wait for a batch and return it: all of one path, once it is large or old enough.
+
+        Returns an empty list when the buffer is closed and nothing is left.
+        """
         with self._changed:
             while not self._due():
-                if self.closed and not self._items:
+                if self.closed and not self._waiting:
                     return []
-                left = self._since + self._seconds - time.monotonic() if self._items else None
+                left = self._since + self._seconds - time.monotonic() if self._waiting else None
                 self._changed.wait(left)
-            taken: list[Item] = []
-            size = 0
-            while self._items and len(taken) < self._batch and self._items[0].path == (taken or self._items)[0].path:
-                size += len(self._items[0].document) + 1
-                if taken and size > self._batch_bytes:
+        taken: list[Item] = []
+        for _ in range(self._batch):  # one at a time, because callers need the lock between them
+            with self._lock:
+                if not self._waiting or (taken and self._waiting[0][PATH] != taken[0][PATH]):
                     break
-                taken.append(self._items.popleft())
-            self._since = time.monotonic()
-            return taken
+                taken.append(self._waiting.popleft())
+                self._taken[id(taken[-1])] = taken[-1]
+        self._since = time.monotonic()
+        return taken
 
     def _due(self) -> bool:
-        if not self._items:
+        if not self._waiting:
             return False
         late = time.monotonic() >= self._since + self._seconds
-        return late or self.closed or self._flushing > 0 or len(self._items) >= self._batch
+        return late or self.closed or self._flushing > 0 or len(self._waiting) >= self._batch
+
+    def claim(self, items: list[Item]) -> bool:
+        """Ask whether the outcome of these, of what was taken, counts: not after `abandon`. Then `done` must follow."""
+        with self._lock:
+            if self._abandoned:
+                return False
+            for item in items:
+                del self._taken[id(item)]
+            return True
 
     def done(self, items: list[Item]) -> None:
-        """These are sent, or lost."""
+        """Take note that these, which were claimed, are sent or lost, and counted."""
         with self._changed:
-            self._bytes -= sum(len(item.document) for item in items)
+            self._bytes -= sum([item[SIZE] for item in items])
             self._unfinished -= len(items)
             self._changed.notify_all()
 
@@ -93,15 +119,20 @@ class Buffer:
                 self._closed_at = time.monotonic() + seconds
             self._changed.notify_all()
 
-    def rest(self) -> list[Item]:
-        """Take out all that is left."""
+    def abandon(self) -> list[Item]:
+        """Take out all that is left, what is being sent too, whose outcome does not count any more."""
         with self._changed:
-            left = list(self._items)
-            self._items.clear()
+            left = [*self._taken.values(), *self._waiting]
+            self._taken.clear()
+            self._waiting.clear()
+            self._bytes -= sum([item[SIZE] for item in left])
+            self._unfinished -= len(left)
+            self._abandoned = True
+            self._changed.notify_all()
             return left
 
     def pause(self, seconds: float) -> float:
-        """Wait so long, or until the time after closing is over; answers the seconds that are left then."""
+        """Wait so long, or until the time after closing is over; returns the seconds that are left then."""
         until = time.monotonic() + seconds
         with self._changed:
             while (left := min(until, self.deadline) - time.monotonic()) > 0:

@@ -8,26 +8,29 @@ import logging
 import os
 import threading
 import time
-import uuid
 import weakref
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
+from random import Random
+from time import time as now
+from time import time_ns
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from driftline.buffer import Buffer, Item
-from driftline.encoding import encoded, name_of
+from driftline.buffer import ID, PATH, Buffer
+from driftline.encoding import dated, encoded, why
 from driftline.http import pause_before, post
 from driftline.ledger import Ledger
 from driftline.losses import InvalidEvent, Loss, PredictFailed, Stats, Undelivered
-from driftline.sender import Sender
+from driftline.sender import UNSENT, Sender
+from driftline.snapshot import snapshot
 
 log = logging.getLogger("driftline")
 
 PREDICTIONS, FEEDBACK = "/predictions", "/feedback"
-BATCH_BYTES = 4 << 20
+DAY = 86_400.0
 Number = Any
 """A number, text or bool; numpy's scalars too."""
 
@@ -35,11 +38,13 @@ Number = Any
 class Client:
     """Sends a model's predictions and their truth. Safe to share between threads, and usable after a fork.
 
-    `log` and `feedback` return at once and never raise, whatever becomes of the event: it waits in memory, at most
-    `buffer_events` and `buffer_bytes` of them, and goes in batches of `batch_size`, or after `flush_seconds`. A request
-    that fails in passing is tried again for `retry_seconds`. What is lost is counted in `stats`, told to `on_loss`
-    (in the sending thread) and now and then to the log. With `raises` what cannot be sent raises InvalidEvent, and
-    `flush` and `close` raise Undelivered where anything was lost since the last of them.
+    `log` and `feedback` return within microseconds and never raise, whatever becomes of the event: a copy of it waits
+    in memory, at most `buffer_events` and about `buffer_bytes` of them, is encoded in the sending thread, and goes in
+    batches of `batch_size`, or after `flush_seconds`. While the API is away, events are kept and sent again until they
+    are `retry_seconds` old. What is lost is counted in `stats`, passed to `on_loss` (mostly in the sending thread) and
+    written to the log now and then, in all when the client is closed. With `raises` events are encoded in the caller's
+    thread, so that what cannot be sent raises InvalidEvent, and `flush` and `close` raise Undelivered where anything
+    was lost since the last of them.
     """
 
     def __init__(  # noqa: PLR0913 (each stands for itself, by name)
@@ -54,7 +59,7 @@ class Client:
         buffer_events: int = 10_000,
         buffer_bytes: int = 32 << 20,
         timeout: float = 10.0,
-        retry_seconds: float = 300.0,
+        retry_seconds: float = DAY,
         raises: bool = False,
         on_loss: Callable[[Loss], None] | None = None,
     ) -> None:
@@ -62,7 +67,7 @@ class Client:
         key = os.environ.get("DRIFTLINE_API_KEY") if api_key is None else api_key
         self._headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
         self._url, self._model, self._version = url, model, model_version
-        self._bounds = (buffer_events, buffer_bytes, batch_size, BATCH_BYTES, flush_seconds)
+        self._bounds = (buffer_events, buffer_bytes, batch_size, flush_seconds)
         self._timeout, self._retry_seconds = timeout, retry_seconds
         self._raises, self._on_loss = raises, on_loss
         self._begin()
@@ -71,6 +76,7 @@ class Client:
     def _begin(self) -> None:
         """Begin with nothing: when made, and in the child after a fork, whose parent sends what there was."""
         self._starting = threading.Lock()
+        self._bits = Random().getrandbits
         self._ledger = Ledger(self._on_loss)
         self._http = httpx.Client(base_url=self._url, headers=self._headers, timeout=self._timeout)
         self._buffer = Buffer(*self._bounds)
@@ -89,15 +95,18 @@ class Client:
         model_version: str | None = None,
         metadata: Mapping[str, Number] | None = None,
     ) -> str:
-        """Log a prediction made elsewhere; answers its id, which `feedback` needs. Without a `timestamp` it is now."""
-        event_id = uuid.uuid4().hex if prediction_id is None else prediction_id
-        self._log(PREDICTIONS, event_id, lambda: {
-            "prediction_id": name_of("prediction_id", event_id),
-            "model": name_of("model", self._model if model is None else model),
-            "model_version": name_of("model_version", self._version if model_version is None else model_version),
-            "timestamp": datetime.now(UTC) if timestamp is None else timestamp,
-            "features": _given("features", features), "prediction": _given("prediction", prediction),
-            "probability": probability, "metadata": metadata,
+        """Log a prediction made elsewhere.
+
+        Returns its id, which `feedback` needs. Without a `timestamp` it is now. Values may be numbers, texts, bools and
+        times; the mappings are copied, so that they may be changed or used again.
+        """
+        event_id = self._new_id() if prediction_id is None else prediction_id
+        self._log(PREDICTIONS, event_id, {
+            "prediction_id": event_id,
+            "model": self._model if model is None else model,
+            "model_version": self._version if model_version is None else model_version,
+            "timestamp": timestamp, "features": features, "prediction": prediction, "probability": probability,
+            "metadata": metadata,
         })  # fmt: skip
         return event_id
 
@@ -110,10 +119,8 @@ class Client:
         metadata: Mapping[str, Number] | None = None,
     ) -> None:
         """Log the truth about a prediction; a later one corrects an earlier one."""
-        self._log(FEEDBACK, prediction_id, lambda: {
-            "prediction_id": name_of("prediction_id", prediction_id), "actual": _given("actual", actual),
-            "timestamp": timestamp, "metadata": metadata,
-        })  # fmt: skip
+        event: dict[str, object] = {"prediction_id": prediction_id, "actual": actual, "metadata": metadata}
+        self._log(FEEDBACK, prediction_id, event if timestamp is None else {**event, "timestamp": timestamp})
 
     def predict(
         self, features: Mapping[str, Number], *, request_id: str | None = None, timeout: float | None = None
@@ -125,7 +132,7 @@ class Client:
         """
         until = time.monotonic() + (self._timeout if timeout is None else timeout)
         try:
-            asked = name_of("request_id", uuid.uuid4().hex if request_id is None else request_id)
+            asked = self._new_id() if request_id is None else request_id
             document = encoded({"features": features, "request_id": asked})
         except InvalidEvent as error:
             self._no_prediction(error)
@@ -149,28 +156,32 @@ class Client:
             self._ledger.raise_losses()
         return finished
 
-    def close(self, timeout: float = 5.0) -> None:
-        """Send what waits, for at most so long; what is left then is lost. With `raises` raises Undelivered."""
+    def close(self, timeout: float = 5.0) -> Stats:
+        """Send what waits, for at most so long; what is left then is lost.
+
+        Returns the final counts, in which each event is sent or lost, and logs how many were lost. What is in the
+        middle of a request then counts as lost, though it may arrive. With `raises` raises Undelivered.
+        """
         atexit.unregister(self._at_exit)
         self._buffer.close(timeout)
         if self._thread is not None:
             self._thread.join(timeout + 1.0)
-        for item in (left := self._buffer.rest()):
-            self._ledger.lose(
-                Loss(item.path, item.prediction_id, "closed", "the client was closed before it could be sent")
-            )
-        self._buffer.done(left)
+        trouble = self._sender.trouble
+        reason = f"{UNSENT}: {trouble}" if trouble else UNSENT
+        left = [Loss(item[PATH], item[ID], "closed", reason) for item in self._buffer.abandon()]
+        self._ledger.close(left, self._buffer.logged)
         self._http.close()
         if self._raises:
             self._ledger.raise_losses()
+        return self.stats
 
     @property
     def stats(self) -> Stats:
         """What has become of the events."""
-        logged, lost = self._ledger.counts()
+        lost = self._ledger.counts()
         return Stats(
-            logged=logged, sent=self._sender.sent, lost=sum(lost.values()), buffered=self._buffer.unfinished,
-            retries=self._sender.retries, lost_by_kind=lost,
+            logged=self._buffer.logged, sent=self._sender.sent, lost=sum(lost.values()),
+            buffered=self._buffer.unfinished, retries=self._sender.retries, lost_by_kind=lost,
         )  # fmt: skip
 
     def __enter__(self) -> Self:
@@ -185,27 +196,39 @@ class Client:
             if error is None:
                 raise  # an error of the caller's own comes first
 
-    def _log(self, path: str, event_id: str, event: Callable[[], Mapping[str, object]]) -> None:
-        self._ledger.logged()
+    def _new_id(self) -> str:
+        """Time and 64 random bits, in hexadecimal.
+
+        The system's own randomness would let another thread have the interpreter, and the caller wait for it; with the
+        time in it, copies of a machine that was frozen make different ones.
+        """
+        return f"{time_ns():016x}{self._bits(64):016x}"
+
+    def _log(self, path: str, event_id: str, event: dict[str, object]) -> None:
         try:
-            document = encoded(event())
-        except InvalidEvent as error:
-            self._ledger.lose(Loss(path, str(event_id), "invalid", str(error)))
+            at = now()
+            size = None if self._raises else snapshot(event)
+            if size is None:
+                document = encoded(dated(event, at))
+                put = self._buffer.put((path, event_id, document, len(document), at))
+            else:
+                put = self._buffer.put((path, event_id, event, size, at))
+        except Exception as error:
+            self._buffer.refuse()
+            self._ledger.lose([Loss(path, str(event_id), "invalid", why(error))])
             if self._raises:
                 raise
             return
-        if self._buffer.put(Item(path, event_id, document)):
-            self._send()
-        elif self._buffer.closed:
-            self._ledger.lose(Loss(path, event_id, "closed", "the client is closed"))
+        if put == "taken":
+            if self._thread is None:
+                self._send()
+        elif put == "closed":
+            self._ledger.lose([Loss(path, event_id, "closed", "the client is closed")])
         else:
-            self._ledger.lose(
-                Loss(path, event_id, "full", "the buffer is full: the API takes no events, or too slowly")
-            )
+            reason = "the buffer is full: the API takes no events, or too slowly"
+            self._ledger.lose([Loss(path, event_id, "full", reason)])
 
     def _send(self) -> None:
-        if self._thread is not None:
-            return
         with self._starting:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._sender.run, name="driftline", daemon=True)
@@ -220,12 +243,6 @@ class Client:
         if self._raises:
             raise why
         log.warning("/predict: %s", why)
-
-
-def _given(field: str, value: Number) -> Number:
-    if value is None:
-        raise InvalidEvent(f"{field}: missing")
-    return value
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

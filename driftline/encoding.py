@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from driftline.losses import InvalidEvent
 
@@ -13,10 +13,18 @@ LONGEST_NAME = 200
 LARGEST_EVENT = 1 << 20
 """Bytes; Kafka takes no larger record."""
 
+NAMES = frozenset({"prediction_id", "model", "model_version", "request_id"})
+REQUIRED = frozenset({"features", "prediction", "actual"})
+AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+"""Types that JSON has, whatever the value."""
+
 
 def encoded(event: Mapping[str, object]) -> bytes:
-    """An event as JSON; members that are None are left out. Raises InvalidEvent, which names the field."""
-    given = {name: _plain(name, value) for name, value in event.items() if value is not None}
+    """Encode an event as JSON.
+
+    Members that are None are left out. Raises InvalidEvent, which names the field.
+    """
+    given = {name: _member(name, value) for name, value in event.items() if value is not None or _needed(name)}
     try:
         document = json.dumps(given, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
@@ -28,22 +36,24 @@ def encoded(event: Mapping[str, object]) -> bytes:
     return document
 
 
-def name_of(field: str, value: object) -> str:
-    """A text of 1 to 200 characters. Raises InvalidEvent."""
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
-        raise InvalidEvent(f"{field}: must be a text of 1 to {LONGEST_NAME} characters")
-    return value
+def dated(event: dict[str, object], at: float) -> dict[str, object]:
+    """Give an event whose timestamp is None the time `at`, in seconds since 1970."""
+    if "timestamp" in event and event["timestamp"] is None:
+        return {**event, "timestamp": datetime.fromtimestamp(at, UTC)}
+    return event
 
 
-def _plain(field: str, value: object) -> object:
-    """A value of JSON: numpy's scalars as numbers, times as RFC 3339, in features NaN as missing."""
-    if isinstance(value, Mapping):
-        members = {str(name): _scalar(f"{field}.{name}", one) for name, one in value.items()}
-        return {name: _finite(f"{field}.{name}", one, field == "features") for name, one in members.items()}
-    return _finite(field, _scalar(field, value), False)
+def why(error: Exception) -> str:
+    """Say why an event cannot be encoded, without its values. An error of a value's own methods may hold them."""
+    return str(error) if isinstance(error, InvalidEvent) else f"a value cannot be read: {type(error).__name__}"
 
 
-def _scalar(field: str, value: object) -> str | float | bool | None:
+def json_value(field: str, value: object) -> str | float | bool | None:
+    """Convert one value, of a feature or any other member, to one that JSON has.
+
+    A time becomes RFC 3339; numpy's scalars and arrays of one value become numbers. `field` is the value's name
+    in the event, such as "features.age". Raises InvalidEvent, which names it.
+    """
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, datetime):
@@ -62,8 +72,29 @@ def _scalar(field: str, value: object) -> str | float | bool | None:
     return found
 
 
-def _finite(field: str, value: str | float | bool | None, feature: bool) -> str | float | bool | None:
+def _needed(field: str) -> bool:
+    if field in REQUIRED:
+        raise InvalidEvent(f"{field}: missing")
+    return field in NAMES
+
+
+def _member(field: str, value: object) -> object:
+    if field in NAMES:
+        if not isinstance(value, str) or not 0 < len(value) <= LONGEST_NAME:
+            raise InvalidEvent(f"{field}: must be a text of 1 to {LONGEST_NAME} characters")
+        return value
+    if isinstance(value, Mapping):
+        feature = field == "features"
+        return {
+            str(name): one if type(one) in AS_THEY_ARE else _finite(f"{field}.{name}", one, feature=feature)
+            for name, one in value.items()
+        }
+    return _finite(field, value, feature=False)
+
+
+def _finite(field: str, given: object, *, feature: bool) -> str | float | bool | None:
     """JSON has no words for some floats: of a feature NaN is a missing value, infinities are spelled out."""
+    value = json_value(field, given)
     if not isinstance(value, float) or math.isfinite(value):
         return value
     if not feature:

@@ -13,6 +13,8 @@ import httpx
 
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed."""
+REFUSED = frozenset({401, 403})
+"""Statuses after which the same events may be taken once a key is made or mended, at the API or at a proxy."""
 LARGEST_ANSWER = 16 << 20
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 
@@ -33,8 +35,13 @@ class Answer:
 
     @property
     def again(self) -> bool:
-        """Whether to try again."""
+        """Whether to try again at once."""
         return self.status == 0 or self.status in AGAIN
+
+    @property
+    def kept(self) -> bool:
+        """Whether to keep events and send them again later."""
+        return self.again or self.status in REFUSED
 
 
 def post(http: httpx.Client, path: str, document: bytes, seconds: float) -> Answer:

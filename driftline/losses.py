@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["invalid", "full", "rejected", "given up", "closed"]
-"""Invalid: it could never be sent. Full: the buffer was. Rejected: by the API. Given up: no API for too long."""
+"""Invalid: it could never be sent. Full: the buffer was. Rejected: by the API. Given up: the API
+took no events until it was too old. Closed: the client was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import httpx
 
-from driftline.buffer import Buffer, Item
+from driftline.buffer import AT, EVENT, ID, PATH, Buffer, Item
+from driftline.encoding import dated, encoded, why
 from driftline.http import Answer, pause_before, post
 from driftline.losses import Kind, Loss
+from driftline.outage import Outage
 
-Lose = Callable[[Loss], None]
+Lose = Callable[[Sequence[Loss]], None]
 
 UNSENT = "the client was closed before it could be sent"
+BATCH_BYTES = 4 << 20
+EVENTS_AT_ONCE, REST_SECONDS = 25, 0.0001
+"""So many events are encoded before other threads have their turn; else they would wait for the interpreter's lock."""
 
 
 class Sender:
@@ -22,54 +27,99 @@ class Sender:
     def __init__(self, http: httpx.Client, buffer: Buffer, timeout: float, retry_seconds: float, lose: Lose) -> None:
         self._http, self._buffer, self._lose = http, buffer, lose
         self._timeout, self._retry_seconds = timeout, retry_seconds
+        self._outage = Outage(str(http.base_url))
         self.sent = self.retries = 0
 
     def run(self) -> None:
-        """Send batch after batch; what is left when the time after closing is over is lost."""
+        """Send batch after batch; stop when the time after closing is over."""
         while batch := self._buffer.take():
-            try:
-                self._deliver(batch)
-            finally:
-                self._buffer.done(batch)
+            for part in _parts(self._encoded(batch)):
+                self._deliver(part)
+            if self._buffer.deadline <= time.monotonic():
+                return  # closing counts what is left
 
-    def _deliver(self, batch: list[Item]) -> None:
-        document = b"[" + b",".join(item.document for item in batch) + b"]"
-        started, attempt = time.monotonic(), 0
-        while True:
+    @property
+    def trouble(self) -> str:
+        """Why nothing is taken at present; empty where all is well."""
+        return self._outage.reason
+
+    def _encoded(self, batch: list[Item]) -> list[tuple[Item, bytes]]:
+        """The batch as JSON; what cannot be encoded is lost."""
+        found: list[tuple[Item, bytes]] = []
+        for i, item in enumerate(batch, 1):
+            if i % EVENTS_AT_ONCE == 0:
+                time.sleep(REST_SECONDS)
+            event = item[EVENT]
+            try:
+                found.append((item, event if isinstance(event, bytes) else encoded(dated(event, item[AT]))))
+            except Exception as error:  # noqa: BLE001 - a value's own methods may raise anything
+                self._lost([item], "invalid", why(error))
+        return found
+
+    def _deliver(self, part: list[tuple[Item, bytes]]) -> None:
+        attempt = 0
+        while part:
             left = self._buffer.deadline - time.monotonic()
             if left <= 0:
-                return self._all_lost(batch, "closed", UNSENT)
-            answer = post(self._http, batch[0].path, document, min(self._timeout, left))
-            if not answer.again:
-                return self._settle(batch, answer)
+                return
+            document = b"[" + b",".join([document for _, document in part]) + b"]"
+            answer = post(self._http, part[0][0][PATH], document, min(self._timeout, left))
+            if not answer.kept:
+                self._outage.over(self._buffer.unfinished)
+                self._settle(part, answer)
+                return
             pause = pause_before(attempt, answer)
             attempt += 1
-            if time.monotonic() + pause - started > self._retry_seconds:
-                return self._all_lost(batch, "given up", answer.reason)
+            self._outage.failed(answer.reason, attempt, pause, self._buffer.unfinished)
             if self._buffer.pause(pause) <= 0:
-                return self._all_lost(batch, "closed", answer.reason)
-            self.retries += 1
+                return
+            part = self._young(part, answer.reason)
+            self.retries += bool(part)
 
-    def _settle(self, batch: list[Item], answer: Answer) -> None:
-        """What the API has said of each; a batch that is too large goes in halves."""
-        if answer.status == 413 and len(batch) > 1:
-            middle = len(batch) // 2
-            self._deliver(batch[:middle])
-            self._deliver(batch[middle:])
+    def _young(self, part: list[tuple[Item, bytes]], reason: str) -> list[tuple[Item, bytes]]:
+        """Those that may be tried again; the others are given up."""
+        oldest = time.time() - self._retry_seconds
+        old = [item for item, _ in part if item[AT] <= oldest]
+        if not old:
+            return part
+        self._lost(old, "given up", reason)
+        return [one for one in part if one[0][AT] > oldest]
+
+    def _settle(self, part: list[tuple[Item, bytes]], answer: Answer) -> None:
+        """Count what the API has said of each; a batch that is too large goes in halves."""
+        if answer.status == 413 and len(part) > 1:
+            middle = len(part) // 2
+            self._deliver(part[:middle])
+            self._deliver(part[middle:])
             return
-        rejected = _rejected(answer, len(batch))
-        for index, item in enumerate(batch):
+        rejected = _rejected(answer, len(part))
+        sent: list[Item] = []
+        for index, (item, _) in enumerate(part):
             if index in rejected or not answer.sound:
-                self._lost(item, "rejected", rejected.get(index, answer.reason))
+                self._lost([item], "rejected", rejected.get(index, answer.reason))
             else:
-                self.sent += 1
+                sent.append(item)
+        if self._buffer.claim(sent):
+            self.sent += len(sent)
+            self._buffer.done(sent)
 
-    def _all_lost(self, batch: list[Item], kind: Kind, reason: str) -> None:
-        for item in batch:
-            self._lost(item, kind, reason)
+    def _lost(self, items: list[Item], kind: Kind, reason: str) -> None:
+        if self._buffer.claim(items):
+            self._lose([Loss(item[PATH], item[ID], kind, reason) for item in items])
+            self._buffer.done(items)
 
-    def _lost(self, item: Item, kind: Kind, reason: str) -> None:
-        self._lose(Loss(item.path, item.prediction_id, kind, reason))
+
+def _parts(batch: list[tuple[Item, bytes]]) -> list[list[tuple[Item, bytes]]]:
+    """The batch in parts of at most BATCH_BYTES, or one event."""
+    parts: list[list[tuple[Item, bytes]]] = []
+    size = BATCH_BYTES
+    for one in batch:
+        size += len(one[1]) + 1
+        if size > BATCH_BYTES:
+            parts.append([])
+            size = len(one[1]) + 1
+        parts[-1].append(one)
+    return parts
 
 
 def _rejected(answer: Answer, given: int) -> Mapping[int, str]:

@@ -43,10 +43,11 @@ class Server:
             connection.execute(statement.encode())
 
     @contextmanager
-    def history(self) -> Iterator[History]:
-        """A history with its tables, in a database of its own."""
+    def history(self, encoding: str = "UTF8") -> Iterator[History]:
+        """A history with its tables, in a database of its own with that encoding."""
         name = f"history_{uuid.uuid4().hex[:10]}"
-        self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        locale = f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE template0 {locale}")
         history = History(self.url(name), PASSWORD)
         try:
             history.prepare()

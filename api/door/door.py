@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from fastapi import Response
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.behind_proxy import root_of
 from api.door.caller import CALLER, OPEN_TO_ALL, Caller, identified
 from api.door.limits import MIB, Body, Rate, Waiting, check_length
 from api.door.rules import SAFE, check_host, check_origin, comes_from_a_page_of_ours, needed
@@ -38,7 +39,8 @@ SAFE_HEADERS = {
 }
 """Of every answer that does not say otherwise itself."""
 AGAIN = (
-    '<!doctype html><html lang="en"><title>Driftline</title><script src="/sign-in/again.js" type="module"></script>'
+    '<!doctype html><html lang="en"><title>Driftline</title>'
+    '<script src="{root}/sign-in/again.js" type="module"></script>'
     '<noscript><meta http-equiv="refresh" content="0"></noscript><p>One moment.</p></html>'
 )
 """To a reader who comes from elsewhere: browsers send a strict cookie only once the page is asked for from here."""
@@ -52,7 +54,8 @@ class Door:
         self._keys = keys
         self._here = is_loopback(settings.api_host)
         self._may_be_open = self._here or settings.allow_open_api
-        self._allowed = frozenset(settings.cors_origins or ())
+        self._allowed = frozenset({*(settings.cors_origins or ()), *_origin(settings.public_url)})
+        self._names = frozenset(filter(None, [urlsplit(settings.public_url or "").hostname]))
         self._body_seconds = settings.body_seconds
         self._waiting = Waiting(settings.api_buffer_mib * MIB)
         self._rate, self._strangers, self._told = Rate(settings.rate_limit), Rate(STRANGERS), Rate(TOLD)
@@ -86,7 +89,7 @@ class Door:
         caller = self._caller(headers)
         scope[CALLER] = caller
         if caller.is_open and self._here:
-            check_host(headers)
+            check_host(headers, self._names)
         if method not in SAFE:
             check_origin(headers, self._allowed)
             if caller.by_session and not comes_from_a_page_of_ours(headers):
@@ -146,12 +149,19 @@ def _told_to(scope: Scope, problem: Problem) -> Response:
     headers = Headers(scope=scope)
     if not headers.get("accept", "").startswith("text/html"):
         return problem.response()
+    root = root_of(scope)
     if headers.get("sec-fetch-site") == "cross-site":
         policy = "default-src 'none'; script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        return Response(AGAIN, media_type="text/html", headers={"Content-Security-Policy": policy})
+        return Response(AGAIN.format(root=root), media_type="text/html", headers={"Content-Security-Policy": policy})
     query = scope["query_string"].decode("latin-1")
-    to = scope["path"] + (f"?{query}" if query else "")
-    return Response(status_code=303, headers={"Location": f"/sign-in?to={quote(to, safe='/')}"})
+    to = root + scope["path"] + (f"?{query}" if query else "")
+    return Response(status_code=303, headers={"Location": f"{root}/sign-in?to={quote(to, safe='/')}"})
+
+
+def _origin(url: str | None) -> set[str]:
+    """The origin of the pages that people see, whatever Host a proxy passes on."""
+    parts = urlsplit(url or "")
+    return {f"{parts.scheme}://{parts.netloc}"} if url else set()
 
 
 def _address(scope: Scope) -> str:

@@ -28,15 +28,17 @@ def needed(method: str, path: str) -> Role | None:
     return "produce" if method == "POST" and path in PRODUCED else "admin"
 
 
-def check_host(headers: Mapping[bytes, bytes]) -> None:
+def check_host(headers: Mapping[bytes, bytes], known: Collection[str] = ()) -> None:
     """Refuse a host by a name of the internet: a page that makes its own name lead here would be read as ours.
 
-    For an API without keys on this machine. Raises Problem 403.
+    For an API without keys on this machine. `known`: names of ours, by `public_url`. Raises Problem 403.
     """
     host = headers.get(b"host", b"").decode("latin-1")
     name = urlsplit(f"//{host}").hostname or ""
-    if "." in name and not is_loopback(name):
-        raise Problem(403, f"host: without keys the API answers to 127.0.0.1 and localhost, not to {name}")
+    if "." in name and name not in known and not is_loopback(name):
+        raise Problem(
+            403, f"host: without keys the API answers to 127.0.0.1, localhost and public_url's name, not to {name}"
+        )
 
 
 def check_origin(headers: Mapping[bytes, bytes], allowed: Collection[str]) -> None:

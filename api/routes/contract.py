@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
+from api.behind_proxy import root_of
 from api.openapi import openapi
 
 router = APIRouter()
@@ -12,5 +13,6 @@ router = APIRouter()
 
 @router.get("/openapi.json", include_in_schema=False)
 async def document(request: Request) -> Response:
-    """The OpenAPI document."""
-    return answer(openapi(request.app))
+    """The OpenAPI document; behind a prefix it names that as its server."""
+    root = root_of(request.scope)
+    return answer({**openapi(request.app), **({"servers": [{"url": root}]} if root else {})})

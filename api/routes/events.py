@@ -24,6 +24,8 @@ HEARTBEAT_SECONDS = 5.0
 GATHER_SECONDS = 0.4
 """Changes within so long are one event: a replay makes hundreds a second."""
 RETRY_MS = 1000
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""nginx would keep the first events back until it has enough of them."""
 MAX_STREAMS = 200
 
 Last = Annotated[str | None, Header(alias="last-event-id")]
@@ -44,7 +46,7 @@ async def events(
         raise Problem(503, f"{MAX_STREAMS} readers follow already", headers={"Retry-After": "5"})
     number = services.changes.number_of(last_event_id or since)
     told = _stream(services, number, lambda: still_reads(request))
-    return StreamingResponse(told, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return StreamingResponse(told, media_type="text/event-stream", headers=HEADERS)
 
 
 async def _stream(services: Services, number: int | None, reads: Callable[[], bool]) -> AsyncIterator[bytes]:

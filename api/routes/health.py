@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.answers import answer
+from api.behind_proxy import root_of
 from api.problems import unavailable
-from api.release import release
 from api.services import Serving
+from app.runtime.release import release
 from app.runtime.silencing import utc_now
 from app.telemetry import metrics
 
@@ -16,9 +17,13 @@ router = APIRouter()
 
 
 @router.get("/")
-async def root(services: Serving) -> Response:
+async def root(request: Request, services: Serving) -> Response:
     """The service, and the model that it serves, if any."""
-    told: dict[str, object] = {"service": "driftline", "version": release(), "dashboard": "/dashboard"}
+    told: dict[str, object] = {
+        "service": "driftline",
+        "version": release(),
+        "dashboard": f"{root_of(request.scope)}/dashboard",
+    }
     bundle = services.bundle
     if bundle is None:
         return answer(told | {"model": None, "model_version": None, "model_type": None})
@@ -53,5 +58,5 @@ async def ready(services: Serving) -> Response:
 @router.get("/metrics")
 async def prometheus(services: Serving) -> Response:
     """What the API has done, for Prometheus."""
-    metrics.API_READY.set(services.loaded)
+    services.look()
     return Response(generate_latest(metrics.API), headers={"Content-Type": CONTENT_TYPE_LATEST})

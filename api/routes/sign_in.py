@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, quote
 
 from fastapi import APIRouter, Request, Response
 
+from api.behind_proxy import root_of
 from api.bodies import read_body
 from api.door import SESSION_COOKIE, caller_of
 from api.problems import Problem
@@ -32,8 +33,8 @@ async def page(request: Request, to: str = HOME) -> Response:
     """The form; whoever is signed in goes on."""
     caller = caller_of(request)
     if caller.is_open or caller.key is not None:
-        return _see(to)
-    return _form(to, "")
+        return _see(request, to)
+    return _form(request, to, "")
 
 
 @router.get("/sign-in/{name}", include_in_schema=False)
@@ -51,35 +52,47 @@ async def sign_in(request: Request, to: str = HOME) -> Response:
     keys = request.app.state.keys
     assert isinstance(keys, KeyFile)
     if keys.find(given, datetime.now(UTC)) is None:
-        return _form(to, "This key is unknown, expired or revoked.", 401)
-    answer = _see(to)
+        return _form(request, to, "This key is unknown, expired or revoked.", 401)
+    answer = _see(request, to)
     answer.set_cookie(
         SESSION_COOKIE, session_of(given), max_age=SESSION_SECONDS, httponly=True, samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=request.url.scheme == "https", path=_home_of_cookies(request),
     )  # fmt: skip
     return answer
 
 
 @router.post("/sign-out", include_in_schema=False)
-async def sign_out() -> Response:
+async def sign_out(request: Request) -> Response:
     """Forget the session."""
-    answer = _see("/sign-in")
-    answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+    answer = _see(request, "/sign-in")
+    answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict", path=_home_of_cookies(request))
     return answer
 
 
-def _form(to: str, wrong: str, status: int = 200) -> Response:
+def _form(request: Request, to: str, wrong: str, status: int = 200) -> Response:
     text = (STATIC / "sign-in.html").read_text("utf-8")
     alert = f'<p class="wrong" role="alert" id="wrong">{escape(wrong)}</p>' if wrong else ""
-    page = text.replace("{to}", escape(quote(_ours(to), safe="/"))).replace("{wrong}", alert)
+    page = (
+        text.replace("{root}", escape(root_of(request.scope)))
+        .replace("{to}", escape(quote(_ours(request, to), safe="/")))
+        .replace("{wrong}", alert)
+    )
     return Response(page, status_code=status, media_type="text/html; charset=utf-8", headers=HEADERS)
 
 
-def _see(to: str) -> Response:
-    return Response(status_code=303, headers={"Location": _ours(to)})
+def _see(request: Request, to: str) -> Response:
+    return Response(status_code=303, headers={"Location": _ours(request, to)})
 
 
-def _ours(to: str) -> str:
-    """A path of this API: nobody is sent elsewhere by a link that leads here."""
+def _ours(request: Request, to: str) -> str:
+    """A path of this API, as a browser asks for it: nobody is sent elsewhere by a link that leads here."""
+    root = root_of(request.scope)
     sound = to.startswith("/") and not to.startswith("//") and "\\" not in to and to.isascii() and to.isprintable()
-    return to if sound else HOME
+    if not sound:
+        return root + HOME
+    return to if not root or to == root or to.startswith(f"{root}/") else root + to
+
+
+def _home_of_cookies(request: Request) -> str:
+    """The paths that a session is sent with: others on the same host do not see it."""
+    return root_of(request.scope) or "/"

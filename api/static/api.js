@@ -7,10 +7,14 @@ export class Refused extends Error {
   }
 }
 
+const ROOT = new URL("..", import.meta.url).pathname.slice(0, -1); // the prefix that a proxy in front may have
+
+export const at = (path) => `${ROOT}${path}`;
+
 async function ask(path, options) {
   let answer;
   try {
-    answer = await fetch(path, { cache: "no-store", ...options, headers: { Accept: "application/json", ...options.headers } });
+    answer = await fetch(at(path), { cache: "no-store", ...options, headers: { Accept: "application/json", ...options.headers } });
   } catch {
     throw new Refused(0, "The API does not answer.");
   }
@@ -37,5 +41,5 @@ export async function signOut() {
 
 // What is shown is in the hash: it stays with the browser, through the form and back.
 function signIn() {
-  location.assign(`/sign-in?to=${encodeURIComponent(location.pathname + location.search)}${location.hash}`);
+  location.assign(`${ROOT}/sign-in?to=${encodeURIComponent(location.pathname + location.search)}${location.hash}`);
 }

@@ -1,6 +1,6 @@
 // What is new, as it happens: follows /events, comes back by itself, and knows when what is shown may be out of date.
 
-import { read } from "./api.js";
+import { at, read } from "./api.js";
 
 const SILENCE_MS = 15000; // three heartbeats
 const RETRY_MS = 2000;
@@ -27,7 +27,7 @@ export class Live {
     clearTimeout(this.retry);
     if (this.source) this.source.close();
     this.opened = Date.now();
-    const source = (this.source = new EventSource(`/events${this.lastId ? `?since=${encodeURIComponent(this.lastId)}` : ""}`));
+    const source = (this.source = new EventSource(at(`/events${this.lastId ? `?since=${encodeURIComponent(this.lastId)}` : ""}`)));
     source.addEventListener("state", (event) => this.news(event, this.on.onState));
     source.addEventListener("changed", (event) => this.news(event, this.on.onChanged));
     source.addEventListener("heartbeat", (event) => this.beat(JSON.parse(event.data)));

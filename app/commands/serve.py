@@ -36,12 +36,13 @@ def up(
     model_path: ModelPath = None,
     partitions: Partitions = None,
     state_dir: StateDir = None,
+    accept_dead_letters: Accept = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
     """Run Kafka, a worker and the API until Ctrl-C.
 
-    Kafka is started only where none is named and none runs.
+    Kafka is started only where none is named and none runs, and started again on the same port should it end.
 
     \b
     Examples:
@@ -54,13 +55,14 @@ def up(
 
     settings = settings_of(
         bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port, model_path=model_path,
-        partitions=partitions, state_dir=state_dir, log_level=log_level, log_format=log_format,
+        partitions=partitions, state_dir=state_dir, accept_dead_letters=accept_dead_letters, log_level=log_level,
+        log_format=log_format,
     )  # fmt: skip
     with _set_up(OpenApi, KeyFileError):
         open_to_all = check_open(settings)
     with Stack(settings) as stack:
         print(f"Kafka      {stack.settings.bootstrap_servers}")
-        print(f"dashboard  {stack.address}/dashboard")
+        print(f"dashboard  {stack.address}{stack.settings.root}/dashboard")
         if open_to_all is not None:
             print(f"keys       none: {open_to_all}")
         print("Ctrl-C stops everything.", flush=True)
@@ -150,6 +152,7 @@ def api(
     model_path: ModelPath = None,
     state_dir: StateDir = None,
     history_url: HistoryUrl = None,
+    metrics_port: MetricsPort = None,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
@@ -162,6 +165,7 @@ def api(
     Examples:
       driftline api
       driftline api --host 0.0.0.0 --port 8700 --model-path models/churn
+      driftline api --metrics-port 9466
     """
     from api.server import serve
     from app.access import KeyFileError, OpenApi
@@ -172,8 +176,8 @@ def api(
     with _set_up(PortTaken, SettingsError, BundleError, OpenApi, KeyFileError):
         settings = settings_of(
             bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port,
-            model_path=model_path, state_dir=state_dir, history_url=history_url, log_level=log_level,
-            log_format=log_format,
+            model_path=model_path, state_dir=state_dir, history_url=history_url, api_metrics_port=metrics_port,
+            log_level=log_level, log_format=log_format,
         )  # fmt: skip
         serve(settings)
 

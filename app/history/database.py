@@ -135,6 +135,7 @@ def _postgresql(url: URL) -> Engine:
         "tcp_user_timeout": WRITE_SECONDS * 1000,
         "options": f"-c lock_timeout={LOCK_SECONDS * 1000:.0f}ms -c statement_timeout={WRITE_SECONDS}s -c timezone=UTC",
         "application_name": "driftline",
+        "client_encoding": "utf8",  # a SQL_ASCII database keeps bytes, and would have them read as bytes
     }
     return create_engine(
         url, hide_parameters=True, pool_pre_ping=True, pool_size=4, pool_timeout=SECONDS, connect_args=arguments

@@ -18,6 +18,7 @@ from app.runtime.settings import Settings
 from app.runtime.stopping import end_at_last
 from app.runtime.topic_admin import ensure_topics
 from app.telemetry import logs, metrics
+from app.telemetry.beginnings import begin_recorder
 from app.telemetry.probe import probed
 from topics.registry import DEAD_LETTERS
 
@@ -34,6 +35,7 @@ def run_recorder(settings: Settings) -> int:
     if settings.recorder_metrics_port is not None:
         who = ("the recorder's metrics", "recorder_metrics_port", "--metrics-port")
         listening = listen(settings.metrics_host, settings.recorder_metrics_port, *who)
+    begin_recorder(ADDING)
     logs.set_up(settings.log_level, settings.log_format)
     return asyncio.run(_run(settings, history, listening))
 

@@ -41,6 +41,7 @@ class Standing:
     def dead_letters(self, letters: Iterable[tuple[str, str]]) -> None:
         """These were set aside: topic and reason."""
         for (topic, reason), n in Counter((topic, kind_of(reason)) for topic, reason in letters).items():
+            metrics.RECORDER_ALL_DEAD_LETTERS.labels(self._name(topic)).inc(n)
             metrics.RECORDER_DEAD_LETTERS.labels(self._name(topic), self._reasons.of(reason)).inc(n)
 
     def look(self) -> None:

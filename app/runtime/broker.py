@@ -11,8 +11,9 @@ from app.runtime.errors import BrokerError
 from app.runtime.kafka_access import tls_of
 from app.runtime.kafka_docker import compose_file, docker_answers, running_in_docker, start_in_docker
 from app.runtime.kafka_jars import Tell, tell_on_stderr
+from app.runtime.kafka_keeping import KeptBroker
 from app.runtime.kafka_probe import first_that_answers
-from app.runtime.kafka_process import JarBroker, running_broker, start_from_jars
+from app.runtime.kafka_process import running_broker, start_from_jars
 from app.runtime.settings import Settings
 
 __all__ = ["BrokerError", "Kafka", "broker_dir", "find_kafka", "running_kafka"]
@@ -54,11 +55,13 @@ def find_kafka(
     data_dir: Path | None = None,
     port: int | None = None,
     persistent: bool = False,
+    keep: bool = False,
     tell: Tell = tell_on_stderr,
 ) -> Kafka:
     """Find Kafka or start it; `tell` hears what takes time.
 
-    A started one ends with this process, or is `persistent`. Raises BrokerError with one line that says what to do.
+    A started one ends with this process, or is `persistent`; with `keep` one from the jars is started again on the same
+    port when it ends by itself (Docker does that for its own). Raises BrokerError with one line that says what to do.
     """
     if settings.bootstrap_servers is not None:
         return Kafka(_answering(settings, settings.bootstrap_servers), "given")
@@ -69,7 +72,9 @@ def find_kafka(
         in_docker = _docker(port, persistent, tell)
         if in_docker is not None:
             return in_docker
-    return _from_jars(start_from_jars(data_dir, port=port, persistent=persistent, tell=tell))
+    broker = start_from_jars(data_dir, port=port, persistent=persistent, tell=tell)
+    stop = KeptBroker(broker, tell).stop if keep and broker.process is not None else broker.stop
+    return Kafka(broker.bootstrap_servers, "jars", stop)
 
 
 def running_kafka(settings: Settings) -> str | None:
@@ -114,7 +119,3 @@ def _docker(port: int | None, persistent: bool, tell: Tell) -> Kafka | None:
         tell(f"{error}; trying Apache Kafka's jars")
         return None
     return Kafka(broker.bootstrap_servers, "docker", None if persistent else broker.stop)
-
-
-def _from_jars(broker: JarBroker) -> Kafka:
-    return Kafka(broker.bootstrap_servers, "jars", broker.stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
+PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 RATE = re.compile(r"off|[1-9]\d{0,8}/(second|minute|hour)")
 
 
@@ -20,6 +22,14 @@ class DoorSettings(BaseSettings):
     allow_open_api: bool = Field(False, description="Serve without keys on an address that others can reach.")
     cors_origins: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         None, description="Origins whose pages may call the API, as https://host[:port], with commas between."
+    )
+    root_path: str | None = Field(
+        None, description="Prefix under which a proxy shows the API, as /drift. Unset: the path of `public_url`."
+    )
+    trusted_proxies: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None,
+        description="Proxies whose X-Forwarded-For and -Proto count: addresses or networks, with commas between. "
+        "Unset: none.",
     )
     rate_limit: str = Field("1000/second", description="Requests of one key, as 1000/second, 10/minute, or off.")
     body_seconds: float = Field(
@@ -57,6 +67,30 @@ class DoorSettings(BaseSettings):
                 or origin != f"{parts.scheme}://{parts.netloc}"
             ):
                 raise ValueError("must be origins such as https://monitor.example.org, each by name")
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_prefix(cls, value: str | None) -> str | None:
+        if value is None or PREFIX.fullmatch(value) is None:
+            if value is None or value in ("", "/"):
+                return None if value is None else ""
+            raise ValueError("must be a path such as /drift, of letters, digits, '.', '_', '-' and '~'")
+        return value.rstrip("/")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_proxies(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for one in value or ():
+            try:
+                ip_network(one)
+            except ValueError:
+                raise ValueError("must be addresses or networks such as 10.0.0.7 or 10.0.0.0/8, not names") from None
         return value
 
     @field_validator("rate_limit")

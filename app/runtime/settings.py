@@ -10,6 +10,7 @@ import tomllib
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, get_args
+from urllib.parse import urlsplit
 
 from platformdirs import user_state_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -23,7 +24,7 @@ from pydantic_settings import (
 
 from app.core.notifying import Inhibit, Maintenance, Route
 from app.runtime.channel_settings import ChannelSettings
-from app.runtime.door_settings import DoorSettings
+from app.runtime.door_settings import PREFIX, DoorSettings
 from app.runtime.history_settings import HistorySettings
 from app.runtime.kafka_settings import KafkaSettings
 from app.runtime.retraining_settings import RetrainingSettings
@@ -113,7 +114,15 @@ class Settings(
         if self.public_url is not None:
             return self.public_url
         host = platform.node() if _everywhere(self.api_host) else self.api_host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.api_port}"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.api_port}{self.root}"
+
+    @property
+    def root(self) -> str:
+        """The prefix under which people reach the API: `root_path`, else the path of `public_url`; empty for none."""
+        if self.root_path is not None:
+            return self.root_path
+        path = urlsplit(self.public_url or "").path
+        return path if PREFIX.fullmatch(path) else ""
 
     @classmethod
     def settings_customise_sources(

@@ -16,7 +16,7 @@ from typing import IO, Self
 
 from app.runtime.guarded import GuardedProcess
 
-__all__ = ["Backoff", "ChildFailed", "Command", "Supervisor"]
+__all__ = ["Backoff", "ChildFailed", "Command", "Supervisor", "reason_of"]
 
 NO_RESTART = os.EX_CONFIG
 """Exit status (78) of a child that another start would not help: its last line of stderr says why."""
@@ -197,7 +197,7 @@ class _Child:
                 self._tell(f"{self.command.name} is left stopped: {self._errors.last()}")
                 return
             delay = self._backoff.after(time.monotonic() - started)
-            self._tell(f"{self.command.name} ended ({_reason(status)}); it is started again in {delay:.1f} s")
+            self._tell(f"{self.command.name} ended ({reason_of(status)}); it is started again in {delay:.1f} s")
             if self._stopping.wait(delay):
                 return
             self.restarts += 1
@@ -223,7 +223,8 @@ class _Errors:
                 os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, line)
 
 
-def _reason(status: int) -> str:
+def reason_of(status: int) -> str:
+    """How a process ended, by its exit status: a signal's name, or the status."""
     return signal.Signals(status - 128).name if 128 < status < 128 + 65 else f"exit status {status}"
 
 

@@ -19,6 +19,9 @@ class TelemetrySettings(BaseSettings):
     recorder_metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
         None, description="The same for a recorder: it may run beside a worker, as in `driftline up`."
     )
+    api_metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
+        None, description="The same for an API, without its keys. Unset: /metrics is at api_port alone, for a read key."
+    )
     log_format: Literal["text", "json"] = Field("text", description="Lines for people, or JSON objects.")
     otlp_endpoint: str | None = Field(
         None,

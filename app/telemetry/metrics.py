@@ -59,6 +59,11 @@ DEAD_LETTERS = Counter(
     registry=WORKER,
 )  # fmt: skip
 
+ALL_DEAD_LETTERS = Counter(
+    "driftline_dead_letter_records", "The same, whatever the reason; at 0 from the start, so that the first one shows.",
+    ["topic"], registry=WORKER,
+)  # fmt: skip
+
 # What comes of it, and when
 
 PANE_LATENCY = Histogram(
@@ -179,6 +184,10 @@ RECORDER_RETRIES = Counter(
 RECORDER_DEAD_LETTERS = Counter(
     "driftline_recorder_dead_letters", "Records set aside to the dead letters, by the kind of reason.",
     ["topic", "reason"], registry=RECORDER,
+)  # fmt: skip
+RECORDER_ALL_DEAD_LETTERS = Counter(
+    "driftline_recorder_dead_letter_records", "The same, whatever the reason; at 0 from the start.", ["topic"],
+    registry=RECORDER,
 )  # fmt: skip
 RECORDER_LOST = Counter(
     "driftline_recorder_lost_records", "Records that Kafka had deleted before they were recorded.", ["topic"],

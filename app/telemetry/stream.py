@@ -58,6 +58,8 @@ class StreamMetrics:
         """The same handler, its runs counted and timed; ticks are not."""
         counts = [metrics.RECORDS_READ.labels(topic.name) for topic in topics]
         seconds = metrics.RUN_SECONDS.labels(agent)
+        for topic in topics:
+            metrics.ALL_DEAD_LETTERS.labels(topic.name)
 
         async def measured(partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
             if not run:
@@ -118,6 +120,7 @@ class StreamMetrics:
     def dead_letters(self, topic: str, reasons: Iterable[str]) -> None:
         """These were set aside. A reason's names and values are left out of its label."""
         for reason, n in Counter(map(kind_of, reasons)).items():
+            metrics.ALL_DEAD_LETTERS.labels(topic).inc(n)
             metrics.DEAD_LETTERS.labels(topic, self._reasons.of(reason)).inc(n)
 
     # When somebody looks

@@ -30,6 +30,7 @@ from app.runtime.silences_view import SilencesView
 from app.runtime.stopping import end_at_last
 from app.runtime.topic_admin import ensure_topics
 from app.telemetry import logs, metrics, tracing
+from app.telemetry.beginnings import begin_worker
 from app.telemetry.probe import probed
 from app.worker.wiring import Worker
 
@@ -55,6 +56,7 @@ def run_worker(settings: Settings) -> int:
     if settings.metrics_port is not None:
         who = ("the worker's metrics", "metrics_port", "--metrics-port")
         listening = listen(settings.metrics_host, settings.metrics_port, *who)
+    begin_worker(channels)
     logs.set_up(settings.log_level, settings.log_format)
     tracing.set_up("driftline-worker", settings.otlp_endpoint)
     settings.state_dir.mkdir(parents=True, exist_ok=True)

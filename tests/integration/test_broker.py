@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from app.runtime.broker import Kafka, find_kafka, running_kafka
 from app.runtime.broker_control import BrokerStatus, broker_down, broker_status, broker_up
 from app.runtime.broker_record import BrokerRecord
+from app.runtime.coordinator import await_coordinator
 from app.runtime.errors import BrokerError
 from app.runtime.kafka_probe import free_ports, speaks_kafka
 from app.runtime.settings import Settings, load_settings
@@ -199,3 +201,30 @@ def test_a_record_that_cannot_be_read_is_no_broker(alone: Settings) -> None:
     for text in ("", "{", json.dumps({"pid": 1}), json.dumps({"pid": 1, "port": 9, "owner": None})):
         file.write_text(text)
         assert running_kafka(alone) is None
+
+
+async def test_a_kept_one_that_is_killed_runs_again_on_the_same_port_with_its_data(alone: Settings) -> None:
+    told: list[str] = []
+    again, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if line.startswith("Kafka runs again"):
+            loop.call_soon_threadsafe(again.set)
+
+    with find_kafka(alone, keep=True, tell=tell) as kafka:
+        given = alone.model_copy(update={"bootstrap_servers": kafka.bootstrap_servers})
+        await ensure_topics(given, (), [NamedTopic("kept", 1)])
+        await await_coordinator(given)
+        await write(kafka.bootstrap_servers, "kept", b"before")
+        first = record_of(alone)
+        os.kill(first.pid, signal.SIGKILL)
+        await asyncio.wait_for(again.wait(), 90)
+        assert record_of(alone).port == first.port
+        assert record_of(alone).pid != first.pid
+        assert await read_one(kafka.bootstrap_servers, "kept") == b"before"
+    assert told[-2:] == [
+        f"Kafka ended (SIGKILL); it is started again on port {first.port} in 0.2 s",
+        f"Kafka runs again on port {first.port}",
+    ]
+    assert not speaks_kafka(kafka.bootstrap_servers)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -23,6 +24,7 @@ import pytest
 from app.runtime.settings import Settings
 from driftline import Client, InvalidEvent, Loss, PredictFailed, Undelivered
 from driftline.encoding import encoded
+from driftline.http import Answer as HttpAnswer
 from tests.integration.test_api import records_of
 from tests.receivers import Answer, Receiver, Request, answering, breaking_off, in_turn, raw, receiver
 from tests.stream import worker
@@ -227,7 +229,7 @@ def test_partial_failure_is_counted_by_event() -> None:
     ]
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 302])
+@pytest.mark.parametrize("status", [400, 404, 302])
 def test_what_would_fail_again_is_not_sent_again(status: int) -> None:
     with server(answering(status, b'{"detail": "no such key"}', Location="/elsewhere")) as found:
         with client_of(found) as client:
@@ -235,6 +237,130 @@ def test_what_would_fail_again_is_not_sent_again(status: int) -> None:
             client.flush()
         assert len(found.requests) == 1
     assert lost(client) == {"rejected": 1}
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_a_key_would_mend_is_kept_and_sent_when_it_is_mended(status: int) -> None:
+    refused = answering(status, b'{"detail": "no such key"}')
+    with server(refused, refused, accepting) as found:
+        with client_of(found) as client:
+            client.log({"x": 1}, 1)
+            assert client.flush()
+        assert len(found.requests) == 3
+    assert (client.stats.sent, lost(client)) == (1, {})
+
+
+def test_closing_tells_why_a_key_is_missing() -> None:
+    told: list[Loss] = []
+    with server(answering(401, b'{"detail": "a key is needed"}')) as found:
+        client = client_of(found, raises=True, on_loss=told.append)
+        client.log({}, 1)
+        assert not client.flush(0.3)
+        with pytest.raises(Undelivered, match=r"1 events were not delivered.*401 a key is needed"):
+            client.close(0.1)
+    assert [loss.kind for loss in told] == ["closed"]
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [one.getMessage() for one in caplog.records if one.name == "driftline" and one.levelname == "WARNING"]
+
+
+def test_an_api_that_is_away_is_logged_once_and_once_when_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    away = answering(503, b'{"detail": "no Kafka"}', Retry_After="0")
+    with server(*[away] * 6, accepting, away, accepting) as found:
+        with client_of(found, batch_size=2, buffer_events=4) as client:
+            for i in range(4):
+                client.log({"x": i}, 1)
+            assert client.flush()
+            said = warnings(caplog)
+            client.log({"x": 5}, 1)
+            assert client.flush()  # what fails once in passing is not logged
+        assert warnings(caplog) == said
+        assert len(said) == 2, said
+        assert "takes no events: 503 no Kafka" in said[0]
+        assert "takes events again" in said[1]
+    assert (client.stats.sent, client.stats.retries) == (5, 7)
+    assert lost(client) == {}
+
+
+def test_an_outage_ends_no_event_before_it_is_a_day_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Loss] = []
+    gone, tried = threading.Event(), threading.Event()
+
+    async def away(request: Request, writer: asyncio.StreamWriter) -> None:
+        await answering(503, b"{}", Retry_After="0")(request, writer)
+        if gone.is_set():
+            tried.set()
+
+    def losing(loss: Loss) -> None:
+        told.append(loss)
+        gone.set()
+
+    with server(away) as found:
+        client = client_of(found, batch_size=2, flush_seconds=60, on_loss=losing)
+        for name, age in (("old", 86_390), ("too old", 86_401)):
+            monkeypatch.setattr("driftline.client.now", partial(lambda age: time.time() - age, age))
+            client.log({"x": 1}, 1, prediction_id=name)
+        assert gone.wait(20)
+        seen = len(found.requests)
+        assert tried.wait(20)
+        assert [(loss.prediction_id, loss.kind) for loss in told] == [("too old", "given up")]
+        assert [event["prediction_id"] for event in json.loads(found.requests[seen].body)] == ["old"]
+        assert client.stats.buffered == 1
+        client.close(0)
+
+
+def test_closing_says_exactly_how_many_were_lost(caplog: pytest.LogCaptureFixture) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        port = probe.getsockname()[1]
+    client = Client(f"http://127.0.0.1:{port}", model="m", model_version="1", buffer_events=10_000)
+    for i in range(12_000):
+        client.log({"x": i}, 1)
+    final = client.close(0.05)
+    assert (final.logged, final.sent, final.lost, final.buffered) == (12_000, 0, 12_000, 0)
+    assert final.lost_by_kind == {"full": 2_000, "closed": 10_000}
+    (said,) = [one for one in warnings(caplog) if one.startswith("closed:")]
+    assert "12,000 of 12,000 events were lost (2,000 full, 10,000 closed)" in said
+
+
+def test_a_request_that_outlives_the_client_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, may = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> HttpAnswer:
+        asked.set()
+        may.wait(20)
+        return HttpAnswer(202, {"accepted": 1}, "202")
+
+    monkeypatch.setattr("driftline.sender.post", slow)  # a name that is looked up cannot be broken off
+    client = Client("http://127.0.0.1:1", model="m", model_version="1", flush_seconds=0)
+    client.log({"x": 1}, 1)
+    assert asked.wait(20)
+    assert client.close(0).lost_by_kind == {"closed": 1}
+    may.set()
+    assert client._thread is not None
+    client._thread.join(20)
+    assert lost(client) == {"closed": 1}
+
+
+def test_what_is_changed_after_it_was_logged_is_sent_as_it_was() -> None:
+    with server(accepting) as found, client_of(found, flush_seconds=60) as client:
+        features: dict[str, Any] = {"a": 1, "b": np.float32(0.5), "c": np.array([7]), "d": "x"}
+        shares, extra = {"yes": 0.5}, {"k": 1}
+        client.log(features, np.array([3]), probability=shares, metadata=extra)
+        features["c"][0] = 8
+        features |= {"a": 2, "e": 5}
+        shares["yes"], extra["k"] = 0.9, 2
+        client.log(features, 1)
+        plain: dict[str, Any] = {"a": 1, "b": 0.5}
+        client.log(plain, 1, probability=shares, metadata=extra)
+        plain["a"], shares["yes"], extra["k"] = 9, 0.1, 9
+        client.flush()
+        first, second, third = events(found)
+        assert (third["features"], third["probability"]) == ({"a": 1, "b": 0.5}, {"yes": 0.9})
+        assert third["metadata"] == {"k": 2}
+        assert (first["features"], first["prediction"]) == ({"a": 1, "b": 0.5, "c": 7, "d": "x"}, 3)
+        assert (first["probability"], first["metadata"]) == ({"yes": 0.5}, {"k": 1})
+        assert second["features"] == {"a": 2, "b": 0.5, "c": 8, "d": "x", "e": 5}
 
 
 def test_a_batch_that_is_too_large_goes_in_halves() -> None:
@@ -308,8 +434,10 @@ def test_what_cannot_be_sent_never_raises_unless_asked(wrong: dict[str, Any], re
     event = {"features": {"x": 1}, "prediction": 1, **wrong}
     client = Client("http://127.0.0.1:1", model="m", model_version="1", on_loss=told.append)
     client.log(**event)
+    assert client.flush()
     assert reason in told[0].reason
     assert lost(client) == {"invalid": 1}
+    client.close(0)
     strict = Client("http://127.0.0.1:1", model="m", model_version="1", raises=True)
     with pytest.raises(InvalidEvent, match=reason):
         strict.log(**event)
@@ -332,10 +460,10 @@ def test_values_as_models_have_them_become_json() -> None:
 
 
 def test_with_raises_flush_and_the_end_say_what_was_lost() -> None:
-    with server(answering(401, b'{"detail": "a key is needed"}')) as found:
+    with server(answering(400, b'{"detail": "no such thing"}')) as found:
         client = client_of(found, raises=True)
         client.log({}, 1)
-        with pytest.raises(Undelivered, match="1 events were not delivered; the last one: 401 a key is needed"):
+        with pytest.raises(Undelivered, match="1 events were not delivered; the last one: 400 no such thing"):
             client.flush()
         client.flush()
         with pytest.raises(Undelivered), client:
@@ -410,10 +538,13 @@ def test_a_loss_is_told_in_the_log_without_feature_values_and_not_each_time(capl
     client = Client("http://127.0.0.1:1", model="m", model_version="1", on_loss=fails)
     for _ in range(3):
         client.log({"x": ["secret-value"]}, 1)
+        client.log({"x": "secret-value\ud800"}, 1)
+    client.flush()
     warnings = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
     assert len(warnings) == 1
     assert "features.x" in warnings[0]
     assert "secret-value" not in caplog.text
+    client.close(0)
 
 
 # The real API, and a real Kafka

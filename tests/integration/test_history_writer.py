@@ -32,7 +32,7 @@ from app.history.tables import (
 )
 from app.history.writer import Run
 from app.telemetry.metrics import RECORDER
-from tests.databases import emptied
+from tests.databases import Server, emptied
 from tests.history_stream import AT, ISO, Sent, Stream, prediction
 from topics import registry
 from topics.registry import Topic
@@ -82,6 +82,15 @@ def test_a_prediction_is_kept_as_it_came(stream: Stream) -> None:
     assert msgspec.json.decode(b["probabilities"]) == {"one": 0.5, "two": 0.5}
     assert msgspec.json.decode(b["features"]) == {"é": None, "n": True}
     assert (c["prediction"], c["prediction_value"], c["actual"]) == ("true", 1.0, None)
+
+
+def test_a_postgresql_without_an_encoding_keeps_texts_as_texts(postgresql: Server) -> None:
+    with postgresql.history("SQL_ASCII") as history:
+        stream = Stream(history)
+        stream.write(registry.PREDICTIONS, prediction("ä€😀", model="kävely", features={"é": "ü"}, prediction="yö"))
+        (row,) = stream.rows(PREDICTIONS)
+    assert (row["prediction_id"], row["model"], row["prediction"]) == ("ä€😀", "kävely", "yö")
+    assert msgspec.json.decode(row["features"]) == {"é": "ü"}
 
 
 def test_the_first_prediction_and_the_last_feedback_count(stream: Stream) -> None:

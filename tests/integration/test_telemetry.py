@@ -47,6 +47,10 @@ async def test_a_worker_tells_what_it_has_done_and_that_it_is_ready(settings: Se
         state = (await answers(f"http://127.0.0.1:{port}/ready", 200)).json()
         assert (state["status"], state["recovery"]) == ("ready", {"read": 0, "records": 0}), state
         assert state["partitions"]["predictions"] == settings.partitions
+        first = samples((await answers(f"http://127.0.0.1:{port}/metrics", 200)).text)
+        for topic in ("predictions", "feedback", "panes", "reports"):
+            assert first["driftline_dead_letter_records_total", topic] == 0
+        assert first["driftline_deliveries_total", "file", "failed"] == 0
         await send(settings, [(PREDICTIONS.name, b"x", b"no json"), *wanted.records])
         counts = await until_equal(settings, wanted, 60)
         assert counts.equal(wanted), differences(counts, wanted) + log_of(settings)
@@ -59,6 +63,7 @@ async def test_a_worker_tells_what_it_has_done_and_that_it_is_ready(settings: Se
     assert found["driftline_records_read_total", "predictions"] == sent["predictions"] + beats_and_broken
     assert found["driftline_records_read_total", "feedback"] == sent["feedback"]
     assert found["driftline_dead_letters_total", "malformed JSON", "predictions"] == 1
+    assert found["driftline_dead_letter_records_total", "predictions"] == 1
     assert found["driftline_lag_records", "0", "predictions"] == 0
     assert state["lag"]["predictions"] == state["lag"]["feedback"] == 0
     assert found["driftline_pane_latency_seconds_count",] > 0

@@ -8,8 +8,9 @@ import re
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from app.cli import app
+from app.runtime.settings import Settings, environment
 from tests.unit.command_lines import parse
 
 
@@ -288,3 +290,27 @@ def test_train_says_what_to_type_next_and_it_can_be_typed(tables: tuple[Path, Pa
     wrong = driftline(*options[:4], "aktual", *options[5:], "--no-publish")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("driftline: --target: no column 'aktual' in the table; it has age, town")
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    answer = driftline("--version")
+    assert (answer.returncode, answer.stdout) == (0, f"driftline {version('driftline')}\n")
+
+
+def test_what_a_worker_accepts_up_accepts_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def options(name: str) -> set[str]:
+        return {option for parameter in get_command(app).commands[name].params for option in parameter.opts}  # type: ignore[attr-defined]  # a group
+
+    accepting = {option for option in options("worker") if option.startswith("--accept")}
+    assert accepting
+    assert accepting <= options("up")
+    given: list[Settings] = []
+
+    def stack(settings: Settings) -> NoReturn:
+        given.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("app.stack.Stack", stack)
+    for option in accepting:
+        assert CliRunner().invoke(app, ["up", option]).exit_code == 130
+        assert environment(given[-1])[f"DRIFTLINE_{option.removeprefix('--').replace('-', '_').upper()}"] == "True"

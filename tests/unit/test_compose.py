@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import threading
+import tomllib
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +50,7 @@ def test_every_driftline_variable_is_a_setting(text: str) -> None:
 
 def test_every_service_of_ours_is_a_command_of_driftline() -> None:
     assert set(ours()) == {"worker", "recorder", "api"}
-    assert DOCKERFILE.count('ENTRYPOINT ["python", "-m", "app.cli"]') == 1
+    assert DOCKERFILE.count('ENTRYPOINT ["driftline"]') == 1
     for name, service in ours().items():
         parse(service["command"])
         assert service["depends_on"]["kafka"]["condition"] == "service_healthy", name
@@ -91,7 +95,8 @@ def test_ports_and_health_checks_name_what_listens() -> None:
     port = load_settings().api_port
     assert [kept(published) for published in api["ports"]] == [f"127.0.0.1:{port}:{port}"]
     assert api["environment"]["DRIFTLINE_API_HOST"] == "0.0.0.0"
-    assert f"http://127.0.0.1:{port}/health" in api["healthcheck"]["test"][-1]
+    assert f"/dev/tcp/127.0.0.1/{port} " in api["healthcheck"]["test"][-1]
+    assert "GET /health " in api["healthcheck"]["test"][-1]
     assert f"EXPOSE {port}\n" in DOCKERFILE
 
 
@@ -122,7 +127,43 @@ def test_every_mounted_volume_is_declared_and_ours_to_write() -> None:
 
 
 def test_the_image_has_every_package() -> None:
-    copied = set(re.findall(r"^COPY (\w+) /opt/driftline/src/", DOCKERFILE, re.MULTILINE))
-    assert copied == {"topics", "app", "agents", "api"}
+    copied = set(re.findall(r"^COPY (\w+) \1$", DOCKERFILE, re.MULTILINE))
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"][
+        "packages"
+    ]
+    assert copied == set(packages)
     ignored = (ROOT / ".dockerignore").read_text().split()
     assert {f"!{name}" for name in copied} <= set(ignored)
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (0, False)])
+def test_the_health_check_asks_and_reads_the_answer(status: int, healthy: bool) -> None:
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/health" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    kind, *command = services()["api"]["healthcheck"]["test"]
+    assert kind == "CMD"
+    with HTTPServer(("127.0.0.1", 0), Api) as server:
+        at = [word.replace("/8700", f"/{server.server_port}").replace("$$", "$") for word in command]
+        if not status:
+            server.server_close()
+            assert subprocess.run(at, capture_output=True, timeout=20, check=False).returncode != 0
+            return
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert (subprocess.run(at, capture_output=True, timeout=20, check=False).returncode == 0) == healthy
+        thread.join()
+
+
+def test_the_image_runs_as_a_pinned_user_and_group_and_has_its_bytecode() -> None:
+    assert "groupadd --system --gid 10001 driftline" in DOCKERFILE
+    assert "--uid 10001 --gid 10001" in DOCKERFILE
+    assert "USER 10001:10001\n" in DOCKERFILE
+    installs = re.findall(r"uv pip install .*", DOCKERFILE)
+    assert len(installs) == 2
+    assert all("--compile-bytecode" in install for install in installs)

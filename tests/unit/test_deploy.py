@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
+from api.server import GRACE_SECONDS
 from app.history import History
 from app.runtime.settings import ENV_PREFIX, Settings, load_settings
 from app.telemetry.metrics import API, RECORDER, WORKER
@@ -23,11 +25,13 @@ from topics.registry import FEEDBACK, PREDICTIONS
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 BASE, PRODUCTION = DEPLOY / "kubernetes" / "base", DEPLOY / "kubernetes" / "overlays" / "production"
+AUTOSCALING = DEPLOY / "kubernetes" / "components" / "autoscaling"
+AUTOSCALED = DEPLOY / "kubernetes" / "overlays" / "autoscaled"
 WITH_POSTGRESQL = DEPLOY / "kubernetes" / "overlays" / "with-postgresql"
 UNPRIVILEGED = {
     "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
 }  # fmt: skip
-PORTS = ("DRIFTLINE_METRICS_PORT", "DRIFTLINE_RECORDER_METRICS_PORT", "DRIFTLINE_API_PORT")
+PORTS = ("DRIFTLINE_METRICS_PORT", "DRIFTLINE_RECORDER_METRICS_PORT", "DRIFTLINE_API_METRICS_PORT")
 """Where a process has its `/metrics`."""
 NAMES = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields}
 OURS = {name: set(one.labels) for registry in (WORKER, RECORDER, API) for one in told(registry) for name in one.names}
@@ -88,6 +92,40 @@ def test_every_query_names_metrics_and_labels_that_there_are(query: str) -> None
 def test_a_metric_that_is_not_there_would_be_found() -> None:
     assert metrics_in('sum by (x) (rate(driftline_nothing_total{a="b"}[5m]))') == {"driftline_nothing_total"}
     assert labels_in('sum by (x, le) (rate(driftline_nothing_total{a="b", c=~"d"}[5m]))') == {"x", "le", "a", "c"}
+
+
+@pytest.mark.skipif(
+    shutil.which("promtool") is None,
+    reason="promtool, of Debian's package prometheus, is not here; .ci/run installs it",
+)
+@pytest.mark.parametrize("arguments", [("check", "rules", "alerts.yml"), ("test", "rules", "tests.yml")], ids=" ".join)
+def test_prometheus_takes_the_rules_and_they_alert_when_they_should(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        ["promtool", *arguments], cwd=DEPLOY / "prometheus", capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SUCCESS" in done.stdout
+
+
+def every_manifest() -> list[dict[str, Any]]:
+    folders = [path.parent for path in (DEPLOY / "kubernetes").rglob("kustomization.yaml")]
+    found = [one for folder in folders for one in manifests(folder)]
+    return [one for one in found if not one["apiVersion"].startswith("kustomize.")]
+
+
+@pytest.mark.parametrize("one", every_manifest(), ids=lambda one: f"{one['kind']} {one['metadata']['name']}")
+def test_kubernetes_knows_every_member_of_every_manifest(one: dict[str, Any]) -> None:
+    if one["apiVersion"].startswith("keda."):
+        assert one["kind"] == "ScaledObject"  # of a kind that KEDA brings; held against our settings below
+        return
+    kubernetes_validate.validate(one, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_a_member_that_kubernetes_does_not_know_would_be_found() -> None:
+    api = deployments()["driftline-api"]
+    api["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError, match="readinesProbe"):
+        kubernetes_validate.validate(api, kubernetes_validate.latest_version(), strict=True)
 
 
 def test_every_alert_says_what_it_is_and_how_bad() -> None:
@@ -151,21 +189,49 @@ def test_workloads_have_probes_limits_and_no_privileges() -> None:
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         given = {entry["name"]: entry["value"] for entry in container["env"]}
         (port,) = [given[setting] for setting in PORTS if setting in given]
+        asked = given.get("DRIFTLINE_API_PORT", port)
         for probe, path in (("startupProbe", "/health"), ("livenessProbe", "/health"), ("readinessProbe", "/ready")):
             get = container[probe]["httpGet"]
-            assert (get["path"], ports[get["port"]]) == (path, int(port)), (name, probe)
+            assert (get["path"], ports[get["port"]]) == (path, int(asked)), (name, probe)
         assert one["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] == port
         for kind in ("requests", "limits"):
             assert {"cpu", "memory"} <= container["resources"][kind].keys(), name
         assert_unprivileged(pod)
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}, name
-        assert "replicas" not in one["spec"] or name != "driftline-worker"  # KEDA decides
+        assert one["spec"]["replicas"] == (1 if name == "driftline-recorder" else 2)
+        if name != "driftline-recorder":
+            assert_spread(one)
+
+
+def assert_spread(one: dict[str, Any]) -> None:
+    """Not all on one node or in one zone; and still somewhere where there is only one."""
+    spread = one["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert [each["topologyKey"] for each in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    for each in spread:
+        assert each["labelSelector"]["matchLabels"].items() <= one["spec"]["template"]["metadata"]["labels"].items()
+        assert each["whenUnsatisfiable"] == "ScheduleAnyway"
+
+
+def test_a_pod_that_leaves_gets_no_new_requests_before_it_is_told_and_answers_within_its_time() -> None:
+    pod = deployments()["driftline-api"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    command, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert command == "sleep"
+    assert int(seconds) + GRACE_SECONDS < pod["terminationGracePeriodSeconds"]
+
+
+def test_the_apis_metrics_are_for_the_cluster_and_not_for_its_callers() -> None:
+    (service,) = [one for one in manifests(BASE) if one["kind"] == "Service"]
+    (container,) = deployments()["driftline-api"]["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"] for port in container["ports"]}
+    assert {port["targetPort"] for port in service["spec"]["ports"]} == ports - {"metrics"}
 
 
 def assert_unprivileged(pod: dict[str, Any]) -> None:
     """A namespace that enforces the restricted standard takes it."""
     assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["runAsGroup"] > 0
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert [container["securityContext"] for container in pod["containers"]] == [UNPRIVILEGED]
 
@@ -206,8 +272,11 @@ def test_the_server_of_the_overlay_is_the_one_of_the_how_to() -> None:
 
 
 def test_workers_are_scaled_by_the_lag_of_their_own_group_and_topics() -> None:
-    (scaled,) = [one for one in manifests(BASE) if one["kind"] == "ScaledObject"]
+    (scaled,) = [one for one in manifests(AUTOSCALING) if one["kind"] == "ScaledObject"]
     spec, settings = scaled["spec"], config(BASE)
+    (alone,) = loaded(AUTOSCALING / "kustomization.yaml")["patches"]
+    assert alone["target"] == {"kind": "Deployment", "name": spec["scaleTargetRef"]["name"]}
+    assert yaml.safe_load(alone["patch"]) == [{"op": "remove", "path": "/spec/replicas"}]
     assert spec["scaleTargetRef"]["name"] in deployments()
     assert 2 <= spec["minReplicaCount"] <= spec["maxReplicaCount"] <= settings.partitions
     triggers = [trigger["metadata"] for trigger in spec["triggers"] if trigger["type"] == "kafka"]
@@ -230,7 +299,7 @@ def test_the_overlay_changes_what_hangs_together() -> None:
     settings = config(PRODUCTION)
     patches = {
         patch["target"]["kind"]: yaml.safe_load(patch["patch"])
-        for patch in loaded(PRODUCTION / "kustomization.yaml")["patches"]
+        for patch in loaded(AUTOSCALED / "kustomization.yaml")["patches"]
     }
     changed = {patch["path"]: patch["value"] for patch in patches["ScaledObject"]}
     assert changed["/spec/maxReplicaCount"] <= settings.partitions
@@ -243,16 +312,21 @@ def test_the_overlay_changes_what_hangs_together() -> None:
 @pytest.mark.skipif(
     shutil.which("kubectl") is None, reason="kubectl builds it where there is one; the parts are tested above"
 )
-@pytest.mark.parametrize("overlay", [PRODUCTION, WITH_POSTGRESQL], ids=lambda path: path.name)
+@pytest.mark.parametrize("overlay", [PRODUCTION, WITH_POSTGRESQL, AUTOSCALED], ids=lambda path: path.name)
 def test_kustomize_builds_the_overlay(overlay: Path) -> None:
     built = subprocess.run(
         ["kubectl", "kustomize", str(overlay)], capture_output=True, text=True, check=True, timeout=60
     )
     found = list(yaml.safe_load_all(built.stdout))
-    server = {"StatefulSet"} if overlay is WITH_POSTGRESQL else set[str]()
-    assert {one["kind"] for one in found} == server | {
-        "Namespace", "ConfigMap", "Deployment", "Service", "PodDisruptionBudget", "ScaledObject",
+    more = {WITH_POSTGRESQL: {"StatefulSet"}, AUTOSCALED: {"ScaledObject"}}.get(overlay, set())
+    assert {one["kind"] for one in found} == more | {
+        "Namespace", "ConfigMap", "Deployment", "Service", "PodDisruptionBudget",
     }  # fmt: skip
+    for one in found:
+        if one["kind"] != "ScaledObject":
+            kubernetes_validate.validate(one, kubernetes_validate.latest_version(), strict=True)
     assert {one["metadata"]["namespace"] for one in found if one["kind"] != "Namespace"} == {"driftline"}
-    (scaled,) = [one for one in found if one["kind"] == "ScaledObject"]
-    assert scaled["spec"]["maxReplicaCount"] == 24
+    (worker,) = [one for one in found if one["metadata"]["name"] == "driftline-worker" and one["kind"] == "Deployment"]
+    assert ("replicas" in worker["spec"]) == (overlay is not AUTOSCALED)
+    for scaled in [one for one in found if one["kind"] == "ScaledObject"]:
+        assert scaled["spec"]["maxReplicaCount"] == 24

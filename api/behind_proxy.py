@@ -1,0 +1,73 @@
+"""What a proxy in front of the API changes: a prefix of the paths, the caller's address, the scheme."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+ROOT = "driftline.root"
+"""Where the scope has the prefix."""
+MAPPED = "::ffff:"
+"""A caller by IPv4 at a socket for both families."""
+
+
+def root_of(scope: Scope) -> str:
+    """The prefix with which a browser must ask, such as /drift; empty without one."""
+    return str(scope.get(ROOT, ""))
+
+
+class BehindProxy:
+    """Stands before all else, so that the application knows no prefix and sees the caller and not the proxy.
+
+    Paths may come with the prefix or without it, as proxies pass them on or take it off. X-Forwarded-For and
+    X-Forwarded-Proto count from `trusted` proxies alone: addresses or networks.
+    """
+
+    def __init__(self, app: ASGIApp, *, root: str, trusted: Sequence[str]) -> None:
+        self._app = app
+        self._root = root
+        if trusted:
+            self._app = cast("ASGIApp", ProxyHeadersMiddleware(app, list(trusted)))  # type: ignore[arg-type]  # its own ASGI types
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope = {**scope, ROOT: self._root, "client": _plain(scope.get("client"))}
+        path = scope["path"]
+        if self._root and (path == self._root or path.startswith(f"{self._root}/")):
+            scope["path"] = path[len(self._root) :] or "/"
+            scope["raw_path"] = scope["raw_path"][len(self._root) :] or b"/"
+        await self._app(scope, receive, _Relative(send, self._root).send)
+
+
+class _Relative:
+    """Answers whose Location was made from what the proxy asked, and not from what its caller did."""
+
+    def __init__(self, send: Send, root: str) -> None:
+        self._send, self._root = send, root
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [
+                (name, self._located(value) if name.lower() == b"location" else value)
+                for name, value in message.get("headers", ())
+            ]
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+    def _located(self, value: bytes) -> bytes:
+        parts = urlsplit(value.decode("latin-1"))
+        if not parts.netloc:
+            return value  # ours, with the prefix
+        return f"{self._root}{parts.path}{f'?{parts.query}' if parts.query else ''}".encode("latin-1")
+
+
+def _plain(client: tuple[str, int] | None) -> tuple[str, int] | None:
+    """The caller's address as IPv4 where it is one."""
+    return client if client is None else (client[0].removeprefix(MAPPED), client[1])

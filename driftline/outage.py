@@ -1,0 +1,40 @@
+"""When an API is away: logged once, and once when it is back."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+log = logging.getLogger("driftline")
+
+PASSING_SECONDS = 1.0
+"""One request that fails, and is tried again sooner than this, is no outage."""
+
+
+class Outage:
+    """Whether an API takes events, from what came of each request. One thread's."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._since: float | None = None
+        self._logged = False
+        self.reason = ""
+
+    def failed(self, reason: str, attempt: int, pause: float, waiting: int) -> None:
+        """Take note of a request that failed for the `attempt`-th time; the next is after `pause` seconds."""
+        if self._since is None:
+            self._since = time.monotonic()
+        self.reason = reason
+        if self._logged or (attempt < 2 and pause < PASSING_SECONDS):
+            return
+        self._logged = True
+        log.warning(
+            "%s takes no events: %s. They are kept (%d now) and sent again until it does", self._url, reason, waiting
+        )
+
+    def over(self, waiting: int) -> None:
+        """Take note of a request that the API has answered."""
+        if self._logged and self._since is not None:
+            seconds = time.monotonic() - self._since
+            log.warning("%s takes events again, after %.0f s; %d are to be sent", self._url, seconds, waiting)
+        self._since, self._logged, self.reason = None, False, ""
