@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 SOURCES = (PREDICTIONS, FEEDBACK)
 """The topics that are joined, by their numbers."""
 
+CREATE_TIME = 0
+"""A record's `timestamp_type` where its producer has set its time."""
+
 MOST_UNSAVED = 20_000
 """Records after which a checkpoint is made without waiting for its time."""
 
@@ -84,6 +87,7 @@ class Join:
         self._alive = alive
         self._limit = limit
         self._log_of = log_of
+        self._by_producers: set[tuple[int, int]] = set()
 
     # Where from
 
@@ -169,6 +173,7 @@ class Join:
         source.caught_up[topic] = caught_up
         fresh = records_from(source.offsets[topic], records)
         if fresh:
+            self._check_clock(partition, topic, fresh[-1])
             take = self._taking.predictions if topic == 0 else self._taking.feedback
             rejected = await take(source, fresh)
             crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if rejected else None
@@ -181,6 +186,17 @@ class Join:
         due = self._now() - source.saved_at >= self._checkpoint_seconds
         if due or source.unsaved >= MOST_UNSAVED:
             await self._checkpoint(partition, source, publish)
+
+    def _check_clock(self, partition: int, topic: int, record: Record) -> None:
+        """Say once of each partition that its records have their producers' times: nothing bounds a wrong clock then."""
+        if getattr(record, "timestamp_type", None) != CREATE_TIME or (partition, topic) in self._by_producers:
+            return
+        self._by_producers.add((partition, topic))
+        log.warning(
+            "%s partition %d offset %d: the record has its producer's time, not the broker's (CreateTime): a clock that "
+            "is ahead moves everybody's event time; check that the topic has message.timestamp.type=LogAppendTime",
+            SOURCES[topic].name, partition, record.offset,
+        )  # fmt: skip
 
     # Checkpoints
 

@@ -10,7 +10,7 @@ from agents.join_source import Source
 from app.core.join_feedback import add_feedback
 from app.core.join_predictions import add_predictions
 from app.core.joining import MICROSECONDS, NEVER
-from app.ingest.decoding import AHEAD, Record, Rejected, is_ahead
+from app.ingest.decoding import AHEAD, Record, Rejected, broker_times, is_ahead
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
 from topics.events import to_epoch
@@ -70,7 +70,8 @@ class Taking:
         if is_ahead(record, to_epoch(beat.timestamp), ahead):
             return [Rejected(record, AHEAD % ahead, True)]
         tally = source.state.tally(number)
-        tally.event_time = max(tally.event_time, round(to_epoch(beat.timestamp) * MICROSECONDS))
+        believed = min(round(to_epoch(beat.timestamp) * MICROSECONDS), int(broker_times([record])[0]))
+        tally.event_time = max(tally.event_time, believed)
         source.arrived[number] = self._now()
         return []
 

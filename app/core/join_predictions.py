@@ -37,14 +37,14 @@ def add_predictions(state: JoinState, batch: PredictionBatch) -> NDArray[np.intp
 
 
 def _placed(state: JoinState, batch: PredictionBatch) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Each row's pane, and whether it is too late: by the newest time before it, so by offsets alone."""
+    """Each row's pane, and whether it is too late: by the newest believed time before it, so by the log alone."""
     pane = np.empty(len(batch.ids), np.int32)
+    believed = batch.time if batch.believed is None else batch.believed
     late = np.zeros(len(batch.ids), np.bool_)
     for model, rows in by_group(batch.model.astype(np.int32)):
         watched, tally = state.watched[model], state.tally(model)
-        time = batch.time[rows]
-        newest = np.maximum.accumulate(np.maximum(time, tally.event_time))
-        number = time // watched.pane
+        newest = np.maximum.accumulate(np.maximum(believed[rows], tally.event_time))
+        number = batch.time[rows] // watched.pane
         pane[rows] = number
         late[rows] = (number + 1) * watched.pane + watched.lateness <= newest
         tally.event_time = int(newest[-1])

@@ -55,7 +55,8 @@ class Watched:
 class PredictionBatch:
     """A run's predictions in offset order: ids (n x 2), model numbers, times in microseconds.
 
-    `columns[m]` are the values of model m's rows alone, column by column in its layout's order;
+    `believed` is how far each row may move its model's event time: no further than the broker's own time for the
+    record, whatever the producer's clock says (None: as far as its time). `columns[m]` are the values of model m's rows alone, column by column in its layout's order;
     `unknown[m]` names its unknown features, as (row among all n, name).
     """
 
@@ -64,6 +65,7 @@ class PredictionBatch:
     time: NDArray[np.int64]
     columns: dict[int, Sequence[Values]]
     unknown: dict[int, Sequence[tuple[int, str]]] = field(default_factory=dict)
+    believed: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
