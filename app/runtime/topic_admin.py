@@ -130,10 +130,10 @@ async def _configs_that_differ(admin: AIOKafkaAdminClient, topics: list[NamedTop
         for code, message, _type, name, entries in answer.resources:
             has |= {(name, entry[0]): entry[1] for entry in entries}
             if code:
-                why = message or for_code(code).__name__
+                why, wanted = message or for_code(code).__name__, asked[name].items()
                 log.warning(
                     "topic %s: its configuration cannot be read (%s), so it is not verified: it must have %s; "
-                    "allow DescribeConfigs", name, why, ", ".join(f"{key}={value}" for key, value in asked[name].items()),
+                    "allow DescribeConfigs", name, why, ", ".join(f"{key}={value}" for key, value in wanted),
                 )  # fmt: skip
     return [
         f"topic {name} has {key}={has[name, key]}, {value} is declared: "

@@ -58,7 +58,7 @@ class Outlet:
     async def reject(self, topic: str, partition: int, rejected: Sequence[Rejected]) -> None:
         """Dead letters: bytes and key as they came, the reason and the origin in headers."""
         await self._send(DEAD_LETTERS, [dead_letter(topic, partition, one) for one in rejected])
-        self.monitor.rejected(rejected)
+        self.monitor.rejected(rejected, partition)
         self.metrics.dead_letters(topic.removeprefix(self.settings.prefix), [one.reason for one in rejected])
         first = rejected[0]
         about = {"topic": topic, "partition": partition, "offset": first.record.offset, "records": len(rejected)}

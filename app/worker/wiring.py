@@ -76,7 +76,9 @@ class Worker:
         self._started_at = time.time()
         self.metrics = StreamMetrics()
         self.traces = tracing.RunTraces()
-        self.monitor = SelfMonitor(settings.group, f"{platform.node()}:{os.getpid()}")
+        self.monitor = SelfMonitor(
+            settings.group, f"{platform.node()}:{os.getpid()}", every=settings.monitor_seconds
+        )
         self.outlet = Outlet(settings, producer, self.metrics, self.monitor)
         self.join = Join(
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
@@ -159,7 +161,7 @@ class Worker:
         await self._tell_passed(partition)
         named = SOURCES[topic]
         end = self.app.consumer.highwater(TP(named.full_name(self.settings.prefix), partition))
-        self.monitor.read(named.name, partition, run, end)
+        self.monitor.read(named.name, partition, run, end, self.join.position(partition, topic))
         report = self.monitor.due()
         if report is not None:
             key = f"{report.model}/{report.model_version}/monitor/{report.worker}".encode()
