@@ -12,7 +12,7 @@ import msgspec
 from agents.join_models import Models, WatchedModels
 from agents.join_progress import progress_news
 from agents.join_saving import save, spent_keys
-from agents.join_source import EPOCHS_SINCE, Source, rebuilt_at, recents, recover
+from agents.join_source import EPOCHS_SINCE, Source, decode_delta, rebuilt_at, recents, recover
 from agents.join_taking import Taking
 from agents.pane_events import partials_of
 from agents.sending import Reject
@@ -44,6 +44,14 @@ PublishPanes = Callable[[Sequence[PaneEvent]], Awaitable[None]]
 """Returns once Kafka has them."""
 
 
+Rekey = Callable[[int, int, Sequence[Record]], Awaitable[None]]
+"""Topic (by its number), partition and records that do not belong there. Returns once Kafka has them where they do."""
+
+
+async def _nowhere(topic: int, partition: int, records: Sequence[Record]) -> None:
+    """Without partitions none is sent."""
+
+
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -58,7 +66,7 @@ class TooManyDeadLetters(Held):
 class Join:
     """The agent's logic. `table` holds deltas by where each begins and whose it is (`partition/offsets/epoch`)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it needs of the world around it)
         self,
         table: MutableMapping[str, bytes],
         models: Models,
@@ -69,8 +77,12 @@ class Join:
         alive: Callable[[], None] = lambda: None,
         log_of: Callable[[int, int], Log | None] = lambda partition, topic: None,
         limit: Callable[[Sequence[int]], DeadLetterLimit] = lambda recent: DeadLetterLimit(1.0, 1, recent),
+        partitions: int = 0,
+        rekey: Rekey = _nowhere,
     ) -> None:
         """`limit` makes the bound on dead letters of a partition, with what is known of it.
+
+        `rekey` sends records to the partition that their key leads to, of `partitions`; 0: none is looked for.
 
         `alive` is called all along a recovery, which may take long and answers nobody. `log_of`: a partition's log
         of predictions (topic 0) or feedback (1) as it is now; without it, feedback is never waited for.
@@ -80,7 +92,8 @@ class Join:
         self._epoch = epoch
         self._checkpoint_seconds = checkpoint_seconds
         self._now = now
-        self._taking = Taking(self._models, now)
+        self._taking = Taking(self._models, now, partitions, self._reach_back)
+        self._rekey = rekey
         self._sources: dict[int, Source] = {}
         self._stops = Stops(table)
         self._newest_epoch = 0
@@ -132,6 +145,16 @@ class Join:
             self._alive()
             yield row
 
+    def _reach_back(self, source: Source, model: int) -> None:
+        """Bring back a model's panes of inputs that were forgotten; from now on they are kept for the retention."""
+        state, tally, watched = source.state, source.state.tally(model), source.state.watched[model]
+        oldest = max(tally.swept, tally.event_time - watched.retention) // watched.pane
+        newest = tally.event_time // watched.pane
+        missing = {number for number in range(oldest, newest + 1) if (model, number) not in state.inputs}
+        for key in source.keys:
+            join_delta.restore_inputs(state, decode_delta(self._table[key]), model, missing)
+        state.reaching_back.add(model)
+
     # The end
 
     def drain(self) -> None:
@@ -175,11 +198,14 @@ class Join:
         if fresh:
             self._check_clock(partition, topic, fresh[-1])
             take = self._taking.predictions if topic == 0 else self._taking.feedback
-            rejected = await take(source, fresh)
+            taken = await take(source, partition, fresh)
+            rejected = taken.rejected
             crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if rejected else None
             if crossed is not None:
                 self._stops.note(partition, topic, crossed.record.offset, crossed.record.timestamp)
                 raise TooManyDeadLetters(SOURCES[topic], partition, crossed)
+            if taken.away:
+                await self._rekey(topic, partition, taken.away)
             source.offsets[topic] = fresh[-1].offset + 1
             if rejected:
                 await reject(rejected)
@@ -188,13 +214,13 @@ class Join:
             await self._checkpoint(partition, source, publish)
 
     def _check_clock(self, partition: int, topic: int, record: Record) -> None:
-        """Say once of each partition that its records have their producers' times: nothing bounds a wrong clock then."""
+        """Log once of each partition that its records have their producers' times, which nothing bounds."""
         if getattr(record, "timestamp_type", None) != CREATE_TIME or (partition, topic) in self._by_producers:
             return
         self._by_producers.add((partition, topic))
         log.warning(
-            "%s partition %d offset %d: the record has its producer's time, not the broker's (CreateTime): a clock that "
-            "is ahead moves everybody's event time; check that the topic has message.timestamp.type=LogAppendTime",
+            "%s partition %d offset %d: the record has its producer's time, not the broker's (CreateTime): a clock "
+            "that is ahead moves everybody's event time; check that the topic has message.timestamp.type=LogAppendTime",
             SOURCES[topic].name, partition, record.offset,
         )  # fmt: skip
 

@@ -21,7 +21,7 @@ def add_predictions(state: JoinState, batch: PredictionBatch) -> NDArray[np.intp
     if not len(batch.ids):
         return np.empty(0, np.intp)
     pane, late = _placed(state, batch)
-    timely = np.flatnonzero(~late)
+    timely = np.flatnonzero(~late if batch.away is None else ~(late | batch.away))
     fresh = timely[_fresh(state, batch.ids[timely])]
     _count_duplicates(state, batch.model, timely, fresh)
     is_fresh = np.zeros(len(pane), np.bool_)
@@ -46,10 +46,30 @@ def _placed(state: JoinState, batch: PredictionBatch) -> tuple[NDArray[np.int32]
         newest = np.maximum.accumulate(np.maximum(believed[rows], tally.event_time))
         number = batch.time[rows] // watched.pane
         pane[rows] = number
-        late[rows] = (number + 1) * watched.pane + watched.lateness <= newest
+        lateness: int | NDArray[np.int64] = watched.lateness
+        if batch.rekeyed is not None:
+            lateness = np.where(batch.rekeyed[rows], watched.retention, watched.lateness)
+        late[rows] = (number + 1) * watched.pane + lateness <= newest
         tally.event_time = int(newest[-1])
         tally.late += int(late[rows].sum())
     return pane, late
+
+
+def reaches_back(state: JoinState, batch: PredictionBatch) -> set[int]:
+    """Models whose re-keyed rows may be of panes that are forgotten already, as `expiry` does after the lateness."""
+    found: set[int] = set()
+    if batch.rekeyed is None:
+        return found
+    believed = batch.time if batch.believed is None else batch.believed
+    for model, rows in by_group(batch.model.astype(np.int32)):
+        if model in state.reaching_back or not batch.rekeyed[rows].any():
+            continue
+        watched = state.watched[model]
+        newest = max(state.tally(model).event_time, int(believed[rows].max()))
+        oldest = int(batch.time[rows][batch.rekeyed[rows]].min()) // watched.pane
+        if (oldest + 1) * watched.pane + watched.lateness <= newest:
+            found.add(model)
+    return found
 
 
 def _fresh(state: JoinState, ids: Ids) -> NDArray[np.intp]:

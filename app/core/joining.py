@@ -56,8 +56,10 @@ class PredictionBatch:
     """A run's predictions in offset order: ids (n x 2), model numbers, times in microseconds.
 
     `believed` is how far each row may move its model's event time: no further than the broker's own time for the
-    record, whatever the producer's clock says (None: as far as its time). `columns[m]` are the values of model m's rows alone, column by column in its layout's order;
-    `unknown[m]` names its unknown features, as (row among all n, name).
+    record, whatever the producer's clock says (None: as far as its time). `columns[m]` are the values of model m's
+    rows alone, column by column in its layout's order; `unknown[m]` names its unknown features, as (row among all n,
+    name). `away` rows belong to another partition: they move the time, and are not counted. `rekeyed` rows have come
+    from another partition, where it was decided that they are not late.
     """
 
     ids: Ids
@@ -66,6 +68,8 @@ class PredictionBatch:
     columns: dict[int, Sequence[Values]]
     unknown: dict[int, Sequence[tuple[int, str]]] = field(default_factory=dict)
     believed: NDArray[np.int64] | None = None
+    away: NDArray[np.bool_] | None = None
+    rekeyed: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,10 @@ class JoinState:
         self.feedback_time = NEVER
         self.joined_since: list[tuple[NDArray[np.uint32], Floats]] = []
         self.waiting_since: dict[bytes, Waiting | None] = {}
+        self.rekeyed: dict[str, int] = {}
+        """Of each topic and partition that records were re-keyed from (`0/3`): the newest offset that has come."""
+        self.reaching_back: set[int] = set()
+        """Models whose panes of inputs are kept for the retention: re-keyed records may come late by as much."""
 
     def tally(self, model: int) -> Tally:
         """The totals of one model version."""
