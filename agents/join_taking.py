@@ -21,6 +21,7 @@ from app.ingest.rekeying import origin_of, repeats, strays
 from topics.events import to_epoch
 
 _timestamp = attrgetter("timestamp")
+_headers = attrgetter("headers")
 
 ReachBack = Callable[[Source, int], None]
 """Bring a model's forgotten panes of inputs back, from what is saved."""
@@ -54,7 +55,8 @@ class Taking:
         first, last = records[0].timestamp, records[-1].timestamp
         records = self._without_repeats(source, 0, records)
         start = 0
-        beats = [i for i, record in enumerate(records) if is_heartbeat(record)]
+        headed = any(map(_headers, records))
+        beats = [i for i, record in enumerate(records) if is_heartbeat(record)] if headed else []
         for beat in (*beats, len(records)):
             if beat > start:
                 await self._count(source, partition, records[start:beat], taken)
@@ -66,7 +68,7 @@ class Taking:
         return taken
 
     def _without_repeats(self, source: Source, topic: int, records: Sequence[Record]) -> Sequence[Record]:
-        if not self._partitions:
+        if not self._partitions or not any(map(_headers, records)):
             return records
         again = repeats(records, topic, source.state.rekeyed)
         return [record for i, record in enumerate(records) if i not in again] if again else records
@@ -83,7 +85,9 @@ class Taking:
         await self._models.look_up(heads.versions())
         batch, rejected, kept = self._columns.batch(heads)
         away = self._strays(partition, kept)
-        arrived = [i for i, record in enumerate(kept) if record.headers and origin_of(record) is not None]
+        arrived = []
+        if self._partitions and any(map(_headers, kept)):
+            arrived = [i for i, record in enumerate(kept) if record.headers and origin_of(record) is not None]
         if away is not None or arrived:
             rekeyed = np.zeros(len(kept), np.bool_)
             rekeyed[arrived] = True

@@ -6,12 +6,15 @@ Such a record is sent again, once, to the partition where its id is joined. A he
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.ingest.decoding import Record
 from topics.partition import partitions_of
+
+_key = attrgetter("key")
 
 REKEYED = "driftline-rekeyed"
 """The header of a record that was sent again: partition and offset of where it was, as `3/1042`."""
@@ -23,7 +26,10 @@ MOST_OF_NAME = 80
 
 def strays(records: Sequence[Record], partition: int, partitions: int) -> NDArray[np.bool_]:
     """Which records of a partition have a key that leads elsewhere, and were not sent again before."""
-    found: NDArray[np.bool_] = partitions_of([record.key or b"" for record in records], partitions) != partition
+    keys = list(map(_key, records))
+    if None in keys:
+        keys = [key or b"" for key in keys]
+    found: NDArray[np.bool_] = partitions_of(keys, partitions) != partition
     for i in np.flatnonzero(found).tolist():
         record = records[i]
         found[i] = record.key is not None and origin_of(record) is None

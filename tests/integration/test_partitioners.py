@@ -1,4 +1,4 @@
-"""Half of the records by librdkafka as it comes, half by murmur2, a worker killed in between: counts equal the truth."""
+"""Half of the records by librdkafka as it comes, half by murmur2; a worker is killed: counts equal the truth."""
 
 from __future__ import annotations
 
