@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from app.core.config import DriftThresholds, Monitoring, Windows
-from tests.unit.live_world import LiveWorld, ahead, good
+from app.runtime.topic_admin import NamedTopic, _configs_that_differ
+from tests.unit.live_world import BEGIN, LiveWorld, ahead, good
+from tests.unit.reports import StubRecord
+from topics.registry import PREDICTIONS
 
 README = Monitoring(windows=Windows(panes=5))
 DEFAULT = Monitoring(drift=DriftThresholds(min_samples=200))
@@ -63,3 +69,40 @@ def test_a_stop_is_found_as_early_beside_records_of_the_future() -> None:
         stops = [a for a in world.alerts if (a.rule, a.labels["subject"]) == ("traffic", "stopped")]
         found.append(stops[0].emitted_at)
     assert found[0] == found[1]
+
+
+@dataclass
+class OfProducer(StubRecord):
+    """A record with its producer's time."""
+
+    timestamp_type: int = 0
+
+
+def test_records_with_their_producers_time_are_logged_once_for_each_partition(caplog: pytest.LogCaptureFixture) -> None:
+    world = LiveWorld(README)
+    for partition in (0, 1):
+        world.logs[partition] = [OfProducer(i, b"{}", b"k", 1) for i in range(3)]
+    for _ in range(2):
+        world.serve([], world.clock - BEGIN + 5.0)
+        for partition in (0, 1):
+            world.logs[partition].append(OfProducer(len(world.logs[partition]), b"{}", b"k", 1))
+    told = [record.getMessage() for record in caplog.records if "CreateTime" in record.getMessage()]
+    assert [line.partition(":")[0] for line in told] == [
+        "predictions partition 0 offset 2", "predictions partition 1 offset 2",
+    ]  # fmt: skip
+    assert all("message.timestamp.type=LogAppendTime" in line for line in told)
+
+
+async def test_a_configuration_that_may_not_be_read_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Admin:
+        async def describe_configs(self, resources: list[object]) -> list[object]:
+            refused = (29, "Topic authorization failed.", 2, "driftline.predictions", [])
+            return [SimpleNamespace(resources=[refused])]
+
+    topic = NamedTopic("driftline.predictions", 4, PREDICTIONS.config())
+    assert await _configs_that_differ(cast(Any, Admin()), [topic]) == []
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told == (
+        "topic driftline.predictions: its configuration cannot be read (Topic authorization failed.), so it is not "
+        "verified: it must have cleanup.policy=delete, message.timestamp.type=LogAppendTime; allow DescribeConfigs"
+    )
