@@ -96,7 +96,7 @@ def test_records_with_their_producers_time_are_logged_once_for_each_partition(ca
 async def test_a_configuration_that_may_not_be_read_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Admin:
         async def describe_configs(self, resources: list[object]) -> list[object]:
-            refused = (29, "Topic authorization failed.", 2, "driftline.predictions", [])
+            refused: tuple[object, ...] = (29, "Topic authorization failed.", 2, "driftline.predictions", [])
             return [SimpleNamespace(resources=[refused])]
 
     topic = NamedTopic("driftline.predictions", 4, PREDICTIONS.config())

@@ -6,7 +6,7 @@ import json
 import random
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from agents.join import Join
 from agents.pane_events import key_of
 from app.core.config import Monitoring, Windows
-from app.ingest.decoding import Rejected
+from app.ingest.decoding import Record, Rejected
 from app.ingest.rekeying import client_of, origin_header, origin_of, strays
 from app.runtime.models_view import RegisteredModel
 from app.runtime.runs import Log
@@ -99,7 +99,7 @@ class Table(MutableMapping[str, bytes]):
         self._owner.step()
         del self.rows[key]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self.rows)
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ class Worker:
         self.rows: dict[str, bytes] = {}
         self.newest: dict[bytes, PaneEvent] = {}
         self.rejected: list[Rejected] = []
-        self.resent: list[StubRecord] = []
+        self.resent: list[Record] = []
         self.steps_left = NEVER
         self.clock, self.epochs = 0.0, 0
         self.start()
@@ -171,7 +171,7 @@ class Worker:
                 self.read(partition, 0, 0)
             self.clock += 2.0
 
-    async def _rekey(self, topic: int, partition: int, records: Sequence[StubRecord]) -> None:
+    async def _rekey(self, topic: int, partition: int, records: Sequence[Record]) -> None:
         for record in records:
             self.step()
             to = int(partitions_of([record.key or b""], PARTITIONS)[0])
