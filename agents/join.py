@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
 from agents.join_models import Models, WatchedModels
 from agents.join_progress import progress_news
-from agents.join_saving import save, spent_keys
-from agents.join_source import EPOCHS_SINCE, Source, decode_delta, rebuilt_at, recents, recover
+from agents.join_saving import reach_back, save, spent_keys
+from agents.join_source import EPOCHS_SINCE, Source, rebuilt_at, recents, recover
 from agents.join_taking import Taking
 from agents.pane_events import partials_of
 from agents.sending import Reject
@@ -92,7 +93,7 @@ class Join:
         self._epoch = epoch
         self._checkpoint_seconds = checkpoint_seconds
         self._now = now
-        self._taking = Taking(self._models, now, partitions, self._reach_back)
+        self._taking = Taking(self._models, now, partitions, partial(reach_back, table))
         self._rekey = rekey
         self._sources: dict[int, Source] = {}
         self._stops = Stops(table)
@@ -144,16 +145,6 @@ class Join:
         for row in rows:
             self._alive()
             yield row
-
-    def _reach_back(self, source: Source, model: int) -> None:
-        """Bring back a model's panes of inputs that were forgotten; from now on they are kept for the retention."""
-        state, tally, watched = source.state, source.state.tally(model), source.state.watched[model]
-        oldest = max(tally.swept, tally.event_time - watched.retention) // watched.pane
-        newest = tally.event_time // watched.pane
-        missing = {number for number in range(oldest, newest + 1) if (model, number) not in state.inputs}
-        for key in source.keys:
-            join_delta.restore_inputs(state, decode_delta(self._table[key]), model, missing)
-        state.reaching_back.add(model)
 
     # The end
 

@@ -221,7 +221,7 @@ def equal(worker: Worker) -> None:
     assert worker.resent
 
 
-@settings(max_examples=15, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=8, phases=(Phase.explicit, Phase.generate))
 @given(seed=st.integers(0, 1 << 32))
 def test_half_of_each_partitioner_is_counted_as_sent_though_the_worker_is_killed(seed: int) -> None:
     rng = random.Random(seed)
