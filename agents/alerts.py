@@ -14,9 +14,10 @@ from app.alerting.beside import Beside, noted
 from app.alerting.lifecycle import RuleState, Stage, stage_of, step
 from app.alerting.message import alert_of
 from app.alerting.rules import CRITICAL_FEATURE, ESTIMATE, PERFORMANCE, Verdict, off, rule_of, verdicts_of
+from app.alerting.service_rules import MONITOR, OF_PARTITION
 from app.core.config import Monitoring
 from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
-from topics.events import AlertEvent, AnyReport, DriftReport, PerformanceReport, to_epoch
+from topics.events import AlertEvent, AnyReport, DriftReport, MonitorReport, PerformanceReport, to_epoch
 from topics.registry import ALERTS
 
 Models = Callable[[str, str], Monitoring | None]
@@ -143,7 +144,7 @@ class Alerts:
             start = key_of(report.model, report.model_version, rule, "")
             keys = dict.fromkeys(key for key in (*self._table, *run.states) if key.startswith(start))
             once = [names_of(key)[-1] for key in keys]
-            gone += [off(rule, name, reason) for name in once if (rule, name) not in named]
+            gone += [off(rule, name, reason) for name in once if (rule, name) not in named and is_gone(report, name)]
         return gone
 
     def _state(self, key: str) -> RuleState:
@@ -157,8 +158,14 @@ _NO_METRIC = "it is not among the report's metrics any more"
 _BY_NAME: dict[type, dict[str, str]] = {
     DriftReport: {CRITICAL_FEATURE: "it is not in alerting.critical_features any more"},
     PerformanceReport: {PERFORMANCE: _NO_METRIC, ESTIMATE: _NO_METRIC},
+    MonitorReport: {MONITOR: "alerts about workers are about their partitions now"},
 }
 """The rules whose subjects come and go with what is registered, and what is said of one that is gone."""
+
+
+def is_gone(report: AnyReport, subject: str) -> bool:
+    """Whether a subject that a report does not have is there no more. Other workers have other partitions."""
+    return not isinstance(report, MonitorReport) or OF_PARTITION not in subject
 
 
 class _Unknown(Rejected, frozen=True):

@@ -6,12 +6,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
 from agents.join_models import Models, WatchedModels
 from agents.join_progress import progress_news
-from agents.join_saving import save, spent_keys
+from agents.join_saving import reach_back, save, spent_keys
 from agents.join_source import EPOCHS_SINCE, Source, rebuilt_at, recents, recover
 from agents.join_taking import Taking
 from agents.pane_events import partials_of
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 SOURCES = (PREDICTIONS, FEEDBACK)
 """The topics that are joined, by their numbers."""
 
+CREATE_TIME = 0
+"""A record's `timestamp_type` where its producer has set its time."""
+
 MOST_UNSAVED = 20_000
 """Records after which a checkpoint is made without waiting for its time."""
 
@@ -39,6 +43,14 @@ FEEDBACK_QUIET_SECONDS = 30.0
 
 PublishPanes = Callable[[Sequence[PaneEvent]], Awaitable[None]]
 """Returns once Kafka has them."""
+
+
+Rekey = Callable[[int, int, Sequence[Record]], Awaitable[None]]
+"""Topic (by its number), partition and records that do not belong there. Returns once Kafka has them where they do."""
+
+
+async def _nowhere(topic: int, partition: int, records: Sequence[Record]) -> None:
+    """Without partitions none is sent."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -55,7 +67,7 @@ class TooManyDeadLetters(Held):
 class Join:
     """The agent's logic. `table` holds deltas by where each begins and whose it is (`partition/offsets/epoch`)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it needs of the world around it)
         self,
         table: MutableMapping[str, bytes],
         models: Models,
@@ -66,8 +78,12 @@ class Join:
         alive: Callable[[], None] = lambda: None,
         log_of: Callable[[int, int], Log | None] = lambda partition, topic: None,
         limit: Callable[[Sequence[int]], DeadLetterLimit] = lambda recent: DeadLetterLimit(1.0, 1, recent),
+        partitions: int = 0,
+        rekey: Rekey = _nowhere,
     ) -> None:
         """`limit` makes the bound on dead letters of a partition, with what is known of it.
+
+        `rekey` sends records to the partition that their key leads to, of `partitions`; 0: none is looked for.
 
         `alive` is called all along a recovery, which may take long and answers nobody. `log_of`: a partition's log
         of predictions (topic 0) or feedback (1) as it is now; without it, feedback is never waited for.
@@ -77,13 +93,15 @@ class Join:
         self._epoch = epoch
         self._checkpoint_seconds = checkpoint_seconds
         self._now = now
-        self._taking = Taking(self._models, now)
+        self._taking = Taking(self._models, now, partitions, partial(reach_back, table))
+        self._rekey = rekey
         self._sources: dict[int, Source] = {}
         self._stops = Stops(table)
         self._newest_epoch = 0
         self._alive = alive
         self._limit = limit
         self._log_of = log_of
+        self._by_producers: set[tuple[int, int]] = set()
 
     # Where from
 
@@ -174,18 +192,33 @@ class Join:
         source.caught_up[topic] = caught_up
         fresh = records_from(source.offsets[topic], records)
         if fresh:
+            self._check_clock(partition, topic, fresh[-1])
             take = self._taking.predictions if topic == 0 else self._taking.feedback
-            rejected = await take(source, fresh)
+            taken = await take(source, partition, fresh)
+            rejected = taken.rejected
             crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if rejected else None
             if crossed is not None:
                 self._stops.note(partition, topic, crossed.record.offset, crossed.record.timestamp)
                 raise TooManyDeadLetters(SOURCES[topic], partition, crossed)
+            if taken.away:
+                await self._rekey(topic, partition, taken.away)
             source.offsets[topic] = fresh[-1].offset + 1
             if rejected:
                 await reject(rejected)
         due = self._now() - source.saved_at >= self._checkpoint_seconds
         if due or source.unsaved >= MOST_UNSAVED:
             await self._checkpoint(partition, source, publish)
+
+    def _check_clock(self, partition: int, topic: int, record: Record) -> None:
+        """Log once of each partition that its records have their producers' times, which nothing bounds."""
+        if getattr(record, "timestamp_type", None) != CREATE_TIME or (partition, topic) in self._by_producers:
+            return
+        self._by_producers.add((partition, topic))
+        log.warning(
+            "%s partition %d offset %d: the record has its producer's time, not the broker's (CreateTime): a clock "
+            "that is ahead moves everybody's event time; check that the topic has message.timestamp.type=LogAppendTime",
+            SOURCES[topic].name, partition, record.offset,
+        )  # fmt: skip
 
     # Checkpoints
 

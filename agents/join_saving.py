@@ -7,7 +7,7 @@ from collections.abc import Mapping, MutableMapping
 import msgspec
 
 from agents.join_source import Offsets, Source, decode_delta, encode_delta
-from app.core import expiry
+from app.core import expiry, join_delta
 from app.core.join_delta import JoinDelta
 
 _encoder = msgspec.msgpack.Encoder()
@@ -51,3 +51,17 @@ def spent_keys(source: Source, table: Mapping[str, bytes]) -> dict[str, Offsets]
         expiry.keep_waiting(delta, source.state)
         spent[key] = delta.to_offsets
     return spent
+
+
+def reach_back(table: Mapping[str, bytes], source: Source, model: int) -> None:
+    """Bring back a model's panes of inputs that were forgotten; from now on they are kept for the retention.
+
+    Their deltas are saved as long: `spent_keys` goes by the retention.
+    """
+    state, tally, watched = source.state, source.state.tally(model), source.state.watched[model]
+    oldest = max(tally.swept, tally.event_time - watched.retention) // watched.pane
+    newest = tally.event_time // watched.pane
+    missing = {number for number in range(oldest, newest + 1) if (model, number) not in state.inputs}
+    for key in source.keys:
+        join_delta.restore_inputs(state, decode_delta(table[key]), model, missing)
+    state.reaching_back.add(model)

@@ -3,49 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
 
 from agents.join_models import WatchedModels
 from agents.join_source import Source
 from app.core.join_feedback import add_feedback
-from app.core.join_predictions import add_predictions
+from app.core.join_predictions import add_predictions, reaches_back
 from app.core.joining import MICROSECONDS, NEVER
-from app.ingest.decoding import AHEAD, Record, Rejected, is_ahead
+from app.ingest.decoding import AHEAD, Record, Rejected, broker_times, is_ahead
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
+from app.ingest.rekeying import origin_of, repeats, strays
 from topics.events import to_epoch
 
 _timestamp = attrgetter("timestamp")
+_headers = attrgetter("headers")
+
+ReachBack = Callable[[Source, int], None]
+"""Bring a model's forgotten panes of inputs back, from what is saved."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What of a run is not counted here: what cannot be, and what is to be sent where it belongs. In offset order."""
+
+    rejected: list[Rejected] = field(default_factory=list)
+    away: list[Record] = field(default_factory=list)
 
 
 class Taking:
-    """Counts runs for whatever source they are of; answers what of them cannot be counted. Times by `now`."""
+    """Counts runs for whatever source they are of; answers what of them is not counted. Times by `now`.
 
-    def __init__(self, models: WatchedModels, now: Callable[[], float]) -> None:
+    `partitions`: of the topics; 0: wherever a record is, there it belongs.
+    """
+
+    def __init__(self, models: WatchedModels, now: Callable[[], float], partitions: int, reach_back: ReachBack) -> None:
         self._models = models
         self._now = now
+        self._partitions = partitions
+        self._reach_back = reach_back
         self._columns = PredictionColumns(models.watched, models.number_of)
 
-    async def predictions(self, source: Source, records: Sequence[Record]) -> list[Rejected]:
+    async def predictions(self, source: Source, partition: int, records: Sequence[Record]) -> Taken:
         """Count predictions, and hear heartbeats, in the order in which they came."""
-        rejected: list[Rejected] = []
+        taken = Taken()
         before = source.state.event_times
+        first, last = records[0].timestamp, records[-1].timestamp
+        records = self._without_repeats(source, 0, records)
         start = 0
-        beats = [i for i, record in enumerate(records) if is_heartbeat(record)]
+        headed = any(map(_headers, records))
+        beats = [i for i, record in enumerate(records) if is_heartbeat(record)] if headed else []
         for beat in (*beats, len(records)):
             if beat > start:
-                rejected += await self._count(source, records[start:beat])
+                await self._count(source, partition, records[start:beat], taken)
             if beat < len(records):
-                rejected += await self._beat(source, records[beat])
+                taken.rejected += await self._beat(source, records[beat])
             start = beat + 1
         moved = {number: time for number, time in source.state.event_times.items() if time > before.get(number, NEVER)}
-        source.held.reached(records[0].timestamp, records[-1].timestamp, moved)
-        return rejected
+        source.held.reached(first, last, moved)
+        return taken
 
-    async def _count(self, source: Source, records: Sequence[Record]) -> list[Rejected]:
+    def _without_repeats(self, source: Source, topic: int, records: Sequence[Record]) -> Sequence[Record]:
+        if not self._partitions or not any(map(_headers, records)):
+            return records
+        again = repeats(records, topic, source.state.rekeyed)
+        return [record for i, record in enumerate(records) if i not in again] if again else records
+
+    def _strays(self, partition: int, records: Sequence[Record]) -> NDArray[np.bool_] | None:
+        """Which records belong to another partition; None where none does."""
+        if not self._partitions:
+            return None
+        found = strays(records, partition, self._partitions)
+        return found if found.any() else None
+
+    async def _count(self, source: Source, partition: int, records: Sequence[Record], taken: Taken) -> None:
         heads = heads_of(records, self._columns.expected)
         await self._models.look_up(heads.versions())
         batch, rejected, kept = self._columns.batch(heads)
+        away = self._strays(partition, kept)
+        arrived = []
+        if self._partitions and any(map(_headers, kept)):
+            arrived = [i for i, record in enumerate(kept) if record.headers and origin_of(record) is not None]
+        if away is not None or arrived:
+            rekeyed = np.zeros(len(kept), np.bool_)
+            rekeyed[arrived] = True
+            batch = replace(batch, away=away, rekeyed=rekeyed)
+        for number in reaches_back(source.state, batch):
+            self._reach_back(source, number)
         late = add_predictions(source.state, batch)
         now = self._now()
         recorded = max(map(_timestamp, records)) * 1000
@@ -53,9 +101,13 @@ class Taking:
             source.arrived[number] = now
             tally = source.state.tally(number)
             tally.recorded = max(tally.recorded, recorded)
-        return rejected + [
+        taken.rejected += rejected
+        taken.rejected += [
             Rejected(kept[i], "late: older than this model's lateness allows", True) for i in late.tolist()
         ]
+        if away is not None:
+            away[late] = False
+            taken.away += [kept[i] for i in np.flatnonzero(away).tolist()]
 
     async def _beat(self, source: Source, record: Record) -> list[Rejected]:
         beat = heartbeat_of(record)
@@ -70,14 +122,26 @@ class Taking:
         if is_ahead(record, to_epoch(beat.timestamp), ahead):
             return [Rejected(record, AHEAD % ahead, True)]
         tally = source.state.tally(number)
-        tally.event_time = max(tally.event_time, round(to_epoch(beat.timestamp) * MICROSECONDS))
+        believed = min(round(to_epoch(beat.timestamp) * MICROSECONDS), int(broker_times([record])[0]))
+        tally.event_time = max(tally.event_time, believed)
         source.arrived[number] = self._now()
         return []
 
-    async def feedback(self, source: Source, records: Sequence[Record]) -> list[Rejected]:
+    async def feedback(self, source: Source, partition: int, records: Sequence[Record]) -> Taken:
         """Join feedback to its predictions, or keep it until they come."""
         source.fed_at = self._now()
+        last = records[-1].timestamp
+        records = self._without_repeats(source, 1, records)
+        away = self._strays(partition, records)
+        taken = Taken()
+        if away is not None:
+            elsewhere = [records[i] for i in np.flatnonzero(away).tolist()]
+            records = [records[i] for i in np.flatnonzero(~away).tolist()]
+            taken.rejected = feedback_batch(elsewhere)[1]
+            wrong = {one.record.offset for one in taken.rejected}
+            taken.away = [record for record in elsewhere if record.offset not in wrong]
         batch, rejected = feedback_batch(records)
         add_feedback(source.state, batch)
-        source.held.fed(records[-1].timestamp)
-        return rejected
+        taken.rejected = sorted(taken.rejected + rejected, key=lambda one: one.record.offset)
+        source.held.fed(last)
+        return taken

@@ -1,4 +1,7 @@
-"""The worker of itself: how far behind it reads, and what it sends to the dead letters, as reports like any other."""
+"""The worker of itself: how far behind it reads, and what it sends to the dead letters, as reports like any other.
+
+Alerts come of what it says of each of its partitions: when it is gone, whoever has them then says the next.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ from datetime import UTC, datetime
 
 from app.alerting.monitor import SELF
 from app.ingest.decoding import Record, Rejected
-from topics.events import MonitorReport
+from topics.events import MonitorReport, PartitionStanding
 
 EVERY = 15.0
-"""Seconds of the wall clock that a report is about."""
+"""Seconds of the wall clock that a report is about, unless the settings say otherwise."""
 
 
 @dataclass(slots=True)
@@ -23,44 +26,66 @@ class SelfMonitor:
     group: str
     worker: str
     wall: Callable[[], float] = time.time
-    records: int = 0
+    every: float = EVERY
+    held: set[int] = field(default_factory=set)
+    records: Counter[int] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
+    dead_in: Counter[int] = field(default_factory=Counter)
     lag: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
     since: float = 0.0
 
     def __post_init__(self) -> None:
         self.since = self.wall()
 
-    def read(self, topic: str, partition: int, run: Sequence[Record], end: int | None) -> None:
-        """Note a run, or a tick, of a partition whose log ends before offset `end`."""
-        self.records += len(run)
+    def read(
+        self, topic: str, partition: int, run: Sequence[Record], end: int | None, position: int | None = None
+    ) -> None:
+        """Note a run, or a tick, of a partition whose log ends before offset `end`, and what is to be read next.
+
+        A tick says that the partition is ours, and that nothing is left where it has been read to its end.
+        """
+        self.held.add(partition)
+        self.records[partition] += len(run)
         if run:
             last = run[-1]
             left = max(0, (end or 0) - last.offset - 1)
             self.lag[topic, partition] = left, last.timestamp / 1000.0
+        elif end is not None and position is not None and position >= end:
+            self.lag.setdefault((topic, partition), (0, self.wall()))
 
-    def rejected(self, rejected: Sequence[Rejected]) -> None:
-        """Note dead letters by their reason, without the names and values in it."""
+    def rejected(self, rejected: Sequence[Rejected], partition: int) -> None:
+        """Note dead letters of a partition by their reason, without the names and values in it."""
         self.dead.update(one.reason.partition(":")[0][:80] for one in rejected)
+        self.dead_in[partition] += len(rejected)
 
     def forget(self) -> None:
         """Other workers may have the partitions now."""
         self.lag.clear()
+        self.held.clear()
 
     def due(self) -> MonitorReport | None:
         """The report of the time since the last one, once that is long enough."""
         now = self.wall()
-        if now - self.since < EVERY:
+        if now - self.since < self.every:
             return None
         lag: Counter[str] = Counter()
         for (topic, _), (left, _) in self.lag.items():
             lag[topic] += left
         behind = [now - recorded for left, recorded in self.lag.values() if left]
         report = MonitorReport(
-            model=SELF, model_version=self.group, profile_id="", revision=1, n=self.records, sufficient=True,
+            model=SELF, model_version=self.group, profile_id="", revision=1, n=self.records.total(), sufficient=True,
             window_start=datetime.fromtimestamp(self.since, UTC), window_end=datetime.fromtimestamp(now, UTC),
             emitted_at=datetime.fromtimestamp(now, UTC), worker=self.worker, lag=dict(lag),
             behind_seconds=max(0.0, *behind) if behind else 0.0, dead_letters=dict(self.dead),
+            partitions={str(partition): self._standing(partition, now) for partition in sorted(self.held)},
         )  # fmt: skip
-        self.since, self.records, self.dead = now, 0, Counter()
+        self.since, self.records, self.dead, self.dead_in = now, Counter(), Counter(), Counter()
         return report
+
+    def _standing(self, partition: int, now: float) -> PartitionStanding:
+        known = {topic: found for (topic, number), found in self.lag.items() if number == partition}
+        behind = [max(0.0, now - recorded) if left else 0.0 for left, recorded in known.values()]
+        return PartitionStanding(
+            n=self.records[partition], lag={topic: left for topic, (left, _) in known.items()},
+            behind_seconds=max(behind, default=None), dead_letters=self.dead_in[partition],
+        )  # fmt: skip

@@ -29,6 +29,7 @@ from app.ingest.decoding import (
     wrong_key,
 )
 from app.ingest.predictions import Head, heads_of, is_heartbeat
+from app.ingest.rekeying import origin_of
 from topics.events import (
     AlertEvent,
     AnyReport,
@@ -81,9 +82,9 @@ Read = tuple[Record, Callable[[], Row | None] | str]
 
 def _read(topic: Topic, records: Sequence[Record]) -> Iterator[Read]:
     if topic is PREDICTIONS:
-        return _predictions([record for record in records if not is_heartbeat(record)])
+        return _predictions([record for record in records if not is_heartbeat(record) and origin_of(record) is None])
     if topic is FEEDBACK:
-        return _feedback(records)
+        return _feedback([record for record in records if origin_of(record) is None])  # it was recorded where it was
     return _single(topic, records)
 
 

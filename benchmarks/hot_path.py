@@ -59,12 +59,13 @@ class OneModel:
 class Timed:
     """Runs of predictions and feedback through a join; seconds spent on each."""
 
-    def __init__(self, reference: int) -> None:
+    def __init__(self, reference: int, partitions: int = 0) -> None:
+        """`partitions`: of the topics; 1: each key's partition is computed, and all are right. 0: none is."""
         file = monitoring()
         table = frame(reference, seed=1).drop(columns=["prediction_id", "timestamp", "answered_at"])
         self.found = RegisteredModel(profile_of(MODEL, VERSION, table, file), file.monitoring, datetime.now(UTC))
         self.table: dict[str, bytes] = {}
-        self.join = Join(self.table, OneModel(self.found), checkpoint_seconds=1e9)
+        self.join = Join(self.table, OneModel(self.found), checkpoint_seconds=1e9, partitions=partitions)
         self.published = 0
 
     async def publish(self, events: Sequence[PaneEvent]) -> None:
@@ -105,14 +106,30 @@ async def _through(timed: Timed, made: list[tuple[int, list[Record]]]) -> list[f
     return seconds
 
 
+def _partition_check(reference: int, made: list[tuple[int, list[Record]]], times: int = 7) -> None:
+    """Print what it costs to look where each key leads: the same events with and without it, in turns."""
+    spent: dict[int, list[float]] = {0: [], 1: []}
+    for i in range(2 * times):
+        partitions = (i + i // 2) % 2
+        spent[partitions].append(sum(asyncio.run(_through(Timed(reference, partitions), made))))
+    without, looked = (min(spent[partitions]) for partitions in (0, 1))
+    print(
+        f"with the check of partitions {looked / without:.3f} times the CPU without it ({times} runs each, the least)"
+    )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=150_000, help="predictions and feedback together (%(default)s)")
     parser.add_argument("--reference", type=int, default=10_000, help="rows of the reference (%(default)s)")
     parser.add_argument("--profile", action="store_true", help="print cProfile's table")
+    parser.add_argument("--partition-check", action="store_true", help="print what the check of partitions costs")
     options = parser.parse_args()
     made = list(runs(options.events))
+    if options.partition_check:
+        _partition_check(options.reference, made)
+        return
     timed = Timed(options.reference)
     if options.profile:
         profile = cProfile.Profile()

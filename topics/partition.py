@@ -16,6 +16,9 @@ _M = np.uint32(0x5BD1E995)
 def partitions_of(keys: Sequence[bytes], partitions: int) -> NDArray[np.int64]:
     """The partition of each key: murmur2 as in Kafka's Java client (`Utils.murmur2`), positive, modulo."""
     lengths = np.fromiter(map(len, keys), np.int64, len(keys))
+    if len(keys) and (lengths == lengths[0]).all():
+        raw = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), int(lengths[0]))
+        return (_murmur2(raw) & np.uint32(0x7FFFFFFF)).astype(np.int64) % partitions
     found = np.empty(len(keys), np.int64)
     for length in np.unique(lengths).tolist():
         rows = np.flatnonzero(lengths == length)

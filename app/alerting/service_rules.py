@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import log
 
 from scipy.special import bdtr
 
 from app.alerting.verdict import Verdict, VerdictState
 from app.core.config import Alerting
-from topics.events import MonitorReport, TrafficReport
+from topics.events import MonitorReport, PartitionStanding, TrafficReport
 
 TRAFFIC = "traffic"
 FEEDBACK = "feedback"
@@ -22,6 +22,8 @@ NEWEST = 12
 PAUSES = 5
 """Pauses between feedback that must be known before a long one is told."""
 FEWEST_DEAD = 5
+OF_PARTITION = " of partition "
+"""In the subject of an alert about the monitor: the source partition's number follows."""
 
 
 def of_traffic(report: TrafficReport, alerting: Alerting, min_samples: int) -> Iterator[Verdict]:
@@ -80,17 +82,35 @@ def _coverage(report: TrafficReport, alerting: Alerting, min_samples: int) -> Ve
 
 
 def of_monitor(report: MonitorReport, alerting: Alerting) -> Iterator[Verdict]:
-    """A worker's lag and its dead letters."""
-    low = alerting.monitor.hysteresis
-    behind = report.behind_seconds
-    state: VerdictState = "breach" if behind > alerting.lag_seconds else "between"
-    if behind <= alerting.lag_seconds * low:
+    """Lag and dead letters of each partition that a worker has.
+
+    They are of the group's partitions, not of the worker: when it dies, whoever takes its partitions goes on. Its
+    dead letters are few or many together, since one producer's are spread over its partitions.
+    """
+    enough = sum(report.dead_letters.values()) >= FEWEST_DEAD
+    for name, standing in report.partitions.items():
+        about: dict[str, object] = {"partition": name, "worker": report.worker}
+        yield _lag(name, standing, about, alerting)
+        yield _dead_letters(name, standing, about, alerting, enough=enough)
+
+
+def _lag(name: str, standing: PartitionStanding, about: Mapping[str, object], alerting: Alerting) -> Verdict:
+    behind, threshold = standing.behind_seconds, alerting.lag_seconds
+    subject, evidence = f"lag{OF_PARTITION}{name}", {**about, "lag": standing.lag}
+    if behind is None:
+        return Verdict(MONITOR, subject, "insufficient")
+    state: VerdictState = "breach" if behind > threshold else "between"
+    if behind <= threshold * alerting.monitor.hysteresis:
         state = "clear"
-    yield Verdict(MONITOR, f"lag of {report.worker}", state, behind, alerting.lag_seconds, {"lag": report.lag})
-    dead = sum(report.dead_letters.values())
-    share, threshold = dead / max(report.n, dead, 1), alerting.dead_letter_share
-    state = "breach" if share > threshold and dead >= FEWEST_DEAD else "between"
-    if share <= threshold * low:
+    return Verdict(MONITOR, subject, state, behind, threshold, evidence)
+
+
+def _dead_letters(
+    name: str, standing: PartitionStanding, about: Mapping[str, object], alerting: Alerting, *, enough: bool
+) -> Verdict:
+    share, threshold = standing.dead_letters / max(standing.n, standing.dead_letters, 1), alerting.dead_letter_share
+    state: VerdictState = "breach" if share > threshold and enough else "between"
+    if share <= threshold * alerting.monitor.hysteresis:
         state = "clear"
-    evidence = {"dead_letters": report.dead_letters}
-    yield Verdict(MONITOR, f"dead letters of {report.worker}", state, share, threshold, evidence)
+    evidence = {**about, "dead_letters": standing.dead_letters}
+    return Verdict(MONITOR, f"dead letters{OF_PARTITION}{name}", state, share, threshold, evidence)

@@ -56,11 +56,14 @@ def lasting(span: timedelta) -> str:
 
 
 def monitor_lines(report: MonitorReport, verdict: Verdict) -> Iterator[str]:
-    """What a worker sees of itself."""
+    """What the worker that has a partition sees of it."""
+    standing = report.partitions[str(verdict.evidence["partition"])]
     if verdict.subject.startswith("lag"):
-        yield f"It is {report.behind_seconds:.0f} s behind (at most {verdict.threshold:.0f} s)."
-        counts, words = report.lag, "to be read"
+        yield f"It is {standing.behind_seconds or 0.0:.0f} s behind (at most {verdict.threshold:.0f} s)."
+        for name, count in sorted(standing.lag.items(), key=lambda item: -item[1])[:MOST]:
+            yield f"{name}: {count:,} to be read"
     else:
-        counts, words = report.dead_letters, "dead letters"
-    for name, count in sorted(counts.items(), key=lambda item: -item[1])[:MOST]:
-        yield f"{name}: {count:,} {words}"
+        yield f"{standing.dead_letters:,} dead letters of {standing.n:,} records read."
+        for reason, count in sorted(report.dead_letters.items(), key=lambda item: -item[1])[:MOST]:
+            yield f"{reason}: {count:,} dead letters in all partitions of the worker"
+    yield f"Reported by {report.worker}."

@@ -33,7 +33,8 @@ def asyncapi() -> Document:
             "title": "Driftline's topics",
             "version": WIRE_VERSION,
             "description": "Every record that travels through Kafka. Who writes to a topic keys each record by the "
-            "topic's key, and uses the murmur2 partitioner. Readers must let pass fields that they do not know: "
+            "topic's key. Predictions and feedback that murmur2 would have put into another partition are sent there "
+            "once more, with the header driftline-rekeyed. Readers must let pass fields that they do not know: "
             "docs/wire-changes.md tells what each version has changed.",
             "license": {"name": "Apache-2.0"},
         },

@@ -16,7 +16,8 @@ class Windows:
     waits for its feedback (the join window). `lateness`: how far behind the newest prediction another may
     still be counted (None: one window; never more than `retention`). `idle_after`: wall-clock seconds of
     silence after which a partition no longer holds the watermark back. `ahead`: how far a timestamp may be beyond
-    the broker's own time for the record; further ahead it would move the time of all others of its model version.
+    the broker's own time for the record. Such a record is counted in the pane of its timestamp, and moves the event
+    time no further than the broker's time; what is further ahead than this is not counted.
     """
 
     pane: float = 60.0

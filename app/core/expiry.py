@@ -64,7 +64,9 @@ def _forget(state: JoinState, model: int, horizon: int) -> int:
     unjoined = int((gone & ~rows["joined"].astype(np.bool_)).sum())
     if gone.any():
         rows.drop(gone)
-    settled = (state.tally(model).event_time - watched.lateness) // watched.pane - 1
+    settled = last
+    if model not in state.reaching_back:
+        settled = (state.tally(model).event_time - watched.lateness) // watched.pane - 1
     for panes, newest in ((state.inputs, settled), (state.outcomes, last)):
         for key in [k for k, b in panes.items() if k[0] == model and k[1] <= newest and not b.dirty]:
             del panes[key]

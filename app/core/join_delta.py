@@ -6,7 +6,7 @@ changelog holds each prediction once however often its pane is published.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,7 +57,7 @@ class JoinDelta:
     the model versions by the numbers used inside, as (model, version, profile). `waiting` are ids (16 bytes)
     whose feedback waits since or waits no longer (None). `epoch` numbers the recovery after which
     it was written: the next one's is higher, whatever the clock says. `unknown_labels`: what a label that the reference
-    does not have is spelled like, as (model, code, spelling), each once.
+    does not have is spelled like, as (model, code, spelling), each once. `rekeyed`: as `JoinState` has it.
     """
 
     from_offsets: tuple[int, int]
@@ -76,6 +76,7 @@ class JoinDelta:
     feedback_time: int
     epoch: int = 0
     unknown_labels: list[tuple[int, int, str]] = field(default_factory=list)
+    rekeyed: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ def take(state: JoinState, since: int, from_offsets: tuple[int, int], to_offsets
         expired_feedback=state.expired_feedback,
         feedback_time=state.feedback_time,
         unknown_labels=state.unknown_since,
+        rekeyed=state.rekeyed,
     )
     state.joined_since = []
     state.waiting_since = {}
@@ -159,6 +161,16 @@ def restore(state: JoinState, delta: JoinDelta) -> None:
             state.unknown_labels.setdefault(int(number[model]), {})[code] = name
     state.expired_feedback = delta.expired_feedback
     state.feedback_time = delta.feedback_time
+    state.rekeyed = delta.rekeyed
+
+
+def restore_inputs(state: JoinState, delta: JoinDelta, model: int, panes: Container[int]) -> None:
+    """Add what a saved delta counts of the inputs of some panes of a model."""
+    watched = state.watched[model]
+    named = (watched.profile.model, watched.profile.model_version, watched.profile.profile_id)
+    for packed in delta.inputs:
+        if packed.pane in panes and delta.models[packed.model] == named:
+            state.input_pane((model, packed.pane)).restore(packed.unpack())
 
 
 def _restore_rows(state: JoinState, delta: JoinDelta, number: NDArray[np.int16]) -> None:

@@ -21,7 +21,7 @@ def add_predictions(state: JoinState, batch: PredictionBatch) -> NDArray[np.intp
     if not len(batch.ids):
         return np.empty(0, np.intp)
     pane, late = _placed(state, batch)
-    timely = np.flatnonzero(~late)
+    timely = np.flatnonzero(~late if batch.away is None else ~(late | batch.away))
     fresh = timely[_fresh(state, batch.ids[timely])]
     _count_duplicates(state, batch.model, timely, fresh)
     is_fresh = np.zeros(len(pane), np.bool_)
@@ -37,19 +37,39 @@ def add_predictions(state: JoinState, batch: PredictionBatch) -> NDArray[np.intp
 
 
 def _placed(state: JoinState, batch: PredictionBatch) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Each row's pane, and whether it is too late: by the newest time before it, so by offsets alone."""
+    """Each row's pane, and whether it is too late: by the newest believed time before it, so by the log alone."""
     pane = np.empty(len(batch.ids), np.int32)
+    believed = batch.time if batch.believed is None else batch.believed
     late = np.zeros(len(batch.ids), np.bool_)
     for model, rows in by_group(batch.model.astype(np.int32)):
         watched, tally = state.watched[model], state.tally(model)
-        time = batch.time[rows]
-        newest = np.maximum.accumulate(np.maximum(time, tally.event_time))
-        number = time // watched.pane
+        newest = np.maximum.accumulate(np.maximum(believed[rows], tally.event_time))
+        number = batch.time[rows] // watched.pane
         pane[rows] = number
-        late[rows] = (number + 1) * watched.pane + watched.lateness <= newest
+        lateness: int | NDArray[np.int64] = watched.lateness
+        if batch.rekeyed is not None:
+            lateness = np.where(batch.rekeyed[rows], watched.retention, watched.lateness)
+        late[rows] = (number + 1) * watched.pane + lateness <= newest
         tally.event_time = int(newest[-1])
         tally.late += int(late[rows].sum())
     return pane, late
+
+
+def reaches_back(state: JoinState, batch: PredictionBatch) -> set[int]:
+    """Models whose re-keyed rows may be of panes that are forgotten already, as `expiry` does after the lateness."""
+    found: set[int] = set()
+    if batch.rekeyed is None:
+        return found
+    believed = batch.time if batch.believed is None else batch.believed
+    for model, rows in by_group(batch.model.astype(np.int32)):
+        if model in state.reaching_back or not batch.rekeyed[rows].any():
+            continue
+        watched = state.watched[model]
+        newest = max(state.tally(model).event_time, int(believed[rows].max()))
+        oldest = int(batch.time[rows][batch.rekeyed[rows]].min()) // watched.pane
+        if (oldest + 1) * watched.pane + watched.lateness <= newest:
+            found.add(model)
+    return found
 
 
 def _fresh(state: JoinState, ids: Ids) -> NDArray[np.intp]:

@@ -58,8 +58,11 @@ class Watched:
 class PredictionBatch:
     """A run's predictions in offset order: ids (n x 2), model numbers, times in microseconds.
 
-    `columns[m]` are the values of model m's rows alone, column by column in its layout's order;
-    `unknown[m]` names its unknown features, as (row among all n, name).
+    `believed` is how far each row may move its model's event time: no further than the broker's own time for the
+    record, whatever the producer's clock says (None: as far as its time). `columns[m]` are the values of model m's
+    rows alone, column by column in its layout's order; `unknown[m]` names its unknown features, as (row among all n,
+    name). `away` rows belong to another partition: they move the time, and are not counted. `rekeyed` rows have come
+    from another partition, where it was decided that they are not late.
     """
 
     ids: Ids
@@ -67,6 +70,9 @@ class PredictionBatch:
     time: NDArray[np.int64]
     columns: dict[int, Sequence[Values]]
     unknown: dict[int, Sequence[tuple[int, str]]] = field(default_factory=dict)
+    believed: NDArray[np.int64] | None = None
+    away: NDArray[np.bool_] | None = None
+    rekeyed: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,10 @@ class JoinState:
         self.unknown_labels: dict[int, dict[int, str]] = {}
         """By model, the spelling of each code that stands for a label that its reference does not have."""
         self.unknown_since: list[tuple[int, int, str]] = []
+        self.rekeyed: dict[str, int] = {}
+        """Of each topic and partition that records were re-keyed from (`0/3`): the newest offset that has come."""
+        self.reaching_back: set[int] = set()
+        """Models whose panes of inputs are kept for the retention: re-keyed records may come late by as much."""
 
     def learn(self, model: int, unknown: Mapping[int, str]) -> None:
         """Keep the spelling of unknown labels; the first of a code stays."""

@@ -57,11 +57,14 @@ class Maintenance:
 
 DEFAULT_INHIBIT = (
     Inhibit(
-        source=("rule=traffic",),
+        source=("rule=traffic", "subject=stopped"),
         target=("rule=~(data_drift|prediction_drift|data_quality|critical_feature)",),
     ),
 )
-"""Without traffic the last windows are small and odd: that they seem to have drifted is no news."""
+"""Once traffic has stopped, the last windows are small and odd: that they seem to have drifted is no news.
+
+A drop explains nothing: what still comes may have drifted, and may have dropped for the same reason.
+"""
 
 
 class RouteError(ValueError):

@@ -164,10 +164,22 @@ class ModelWindows:
         """Ends of the changed windows that are closed, oldest first."""
         closed = self.closed(now)
         if self.live and self._newest > NEVER:  # what stays away is judged too, for a while
-            last = min(closed, self._newest + MOST_SILENT * self.panes)
-            self.changed.update(range(max(self._newest, self._followed) + 1, last + 1))
-            self._followed = max(self._followed, last)
+            newest = self._newest_until(closed)
+            last = min(closed, newest + MOST_SILENT * self.panes)
+            if newest > NEVER:
+                self.changed.update(range(max(newest, self._followed) + 1, last + 1))
+                self._followed = max(self._followed, last)
         return sorted(end for end in self.changed if end <= closed)
+
+    def _newest_until(self, closed: int) -> int:
+        """The newest pane with predictions up to a closed one; NEVER where it is too old to matter.
+
+        Those beyond it are still open, or of clocks that are ahead.
+        """
+        if self._newest <= closed:
+            return self._newest
+        recent = range(closed, closed - MOST_SILENT * self.panes - 1, -1)
+        return next((pane for pane in recent if self._count(self._inputs, pane)), NEVER)
 
     def evaluate(self, end: int, known: tuple[int, int] | None = None) -> Evaluated | None:
         """Judge the window that ends with a pane; None when it is empty and the model is not served live.

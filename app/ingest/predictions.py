@@ -164,12 +164,14 @@ class PredictionColumns:
             position = {row: i for i, row in enumerate(kept)}
             unknown = {m: [(position[row], name) for row, name in names] for m, names in unknown.items()}
             records, models, times = [found.records[i] for i in kept], models[kept], times[kept]
+        time = np.rint(times * MICROSECONDS).astype(np.int64)
         batch = PredictionBatch(
             ids=ids_of([record.key or b"" for record in records]),
             model=models,
-            time=np.rint(times * MICROSECONDS).astype(np.int64),
+            time=time,
             columns=columns,
             unknown=unknown,
+            believed=np.minimum(time, broker_times(records)),
         )
         return batch, rejected, records
 

@@ -95,6 +95,7 @@ class Settings(
         2.0, description="How long late truth is gathered before reports are issued again."
     )
     session_seconds: Seconds = Field(10.0, description="Silence after which a worker's partitions go to others.")
+    monitor_seconds: Seconds = Field(15.0, description="How often a worker reports its lag and its dead letters.")
     stall_seconds: Seconds = Field(
         60.0, description="After so long without progress on a partition that has more, a worker ends itself."
     )

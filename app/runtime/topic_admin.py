@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from app.runtime.errors import TopicError
 from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
 from topics.registry import TOPICS, Topic
+
+log = logging.getLogger(__name__)
 
 __all__ = ["NamedTopic", "TopicError", "declared", "ensure_topics"]
 
@@ -124,8 +127,14 @@ async def _configs_that_differ(admin: AIOKafkaAdminClient, topics: list[NamedTop
     ]
     has: dict[tuple[str, str], Any] = {}
     for answer in await admin.describe_configs(resources) if resources else []:
-        for _code, _message, _type, name, entries in answer.resources:
+        for code, message, _type, name, entries in answer.resources:
             has |= {(name, entry[0]): entry[1] for entry in entries}
+            if code:
+                why, wanted = message or for_code(code).__name__, asked[name].items()
+                log.warning(
+                    "topic %s: its configuration cannot be read (%s), so it is not verified: it must have %s; "
+                    "allow DescribeConfigs", name, why, ", ".join(f"{key}={value}" for key, value in wanted),
+                )  # fmt: skip
     return [
         f"topic {name} has {key}={has[name, key]}, {value} is declared: "
         f"alter it (kafka-configs.sh --alter --topic {name} --add-config {key}={value}), or take another prefix"

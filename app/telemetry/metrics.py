@@ -81,6 +81,12 @@ REPORT_DELAY = Histogram(
     "From the window's end in event time until its report; replayed files are in the last bucket.",
     ["kind"], buckets=SLOW, registry=WORKER,
 )  # fmt: skip
+REKEYED = Counter(
+    "driftline_records_rekeyed",
+    "Records that were in another partition than their key leads to (murmur2), and were sent there, by topic.",
+    ["topic"],
+    registry=WORKER,
+)
 PUBLISHED = Counter("driftline_records_published", "Records sent to Kafka, by topic.", ["topic"], registry=WORKER)
 PUBLISHED_BYTES = Counter(
     "driftline_published_bytes", "Bytes of values sent to Kafka, by topic.", ["topic"], registry=WORKER

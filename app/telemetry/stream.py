@@ -117,6 +117,10 @@ class StreamMetrics:
             delivery = _delivery.decode(value)
             metrics.DELIVERIES.labels(self._channels.of(delivery.channel), delivery.outcome).inc()
 
+    def rekeyed(self, topic: Topic, n: int) -> None:
+        """Kafka has so many records of a topic again, where they belong."""
+        metrics.REKEYED.labels(topic.name).inc(n)
+
     def dead_letters(self, topic: str, reasons: Iterable[str]) -> None:
         """These were set aside. A reason's names and values are left out of its label."""
         for reason, n in Counter(map(kind_of, reasons)).items():

@@ -11,7 +11,8 @@ import msgspec
 from agents.monitor import SelfMonitor
 from agents.pane_events import key_of, partition_of
 from agents.sending import Reject, dead_letter
-from app.ingest.decoding import Rejected
+from app.ingest.decoding import Record, Rejected
+from app.ingest.rekeying import client_of, origin_header
 from app.runtime.producer import Outgoing, Producer
 from app.runtime.settings import Settings
 from app.telemetry.stream import StreamMetrics
@@ -19,6 +20,9 @@ from topics.events import PaneEvent
 from topics.registry import ALERTS, DEAD_LETTERS, PANES, REPORTS, Topic
 
 log = logging.getLogger(__name__)
+
+MOST_CLIENTS = 50
+"""Producers with another partitioner that are named in the log."""
 
 
 class Outlet:
@@ -29,6 +33,7 @@ class Outlet:
         self.producer = producer
         self.metrics = metrics
         self.monitor = monitor
+        self._strayed: dict[str, str] = {}
 
     async def publish(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
         """One record, acknowledged. An alert goes to the partition of its model version, as its report did."""
@@ -58,11 +63,33 @@ class Outlet:
     async def reject(self, topic: str, partition: int, rejected: Sequence[Rejected]) -> None:
         """Dead letters: bytes and key as they came, the reason and the origin in headers."""
         await self._send(DEAD_LETTERS, [dead_letter(topic, partition, one) for one in rejected])
-        self.monitor.rejected(rejected)
+        self.monitor.rejected(rejected, partition)
         self.metrics.dead_letters(topic.removeprefix(self.settings.prefix), [one.reason for one in rejected])
         first = rejected[0]
         about = {"topic": topic, "partition": partition, "offset": first.record.offset, "records": len(rejected)}
         log.warning("%d records to the dead letters; the first: %s", len(rejected), first.reason, extra=about)
+
+    async def rekey(self, topic: Topic, partition: int, records: Sequence[Record]) -> None:
+        """Records to the partition that their key leads to, in order, marked so that none is sent so twice."""
+        outgoing = [
+            Outgoing(record.key, record.value, None, [*record.headers, origin_header(partition, record)])
+            for record in records
+        ]
+        refused = await self.producer.send_many(topic, outgoing)
+        if refused:
+            too_large = [Rejected(records[one.position], f"it cannot be re-keyed: {one.reason}") for one in refused]
+            await self.reject(topic.full_name(self.settings.prefix), partition, too_large)
+        self.metrics.rekeyed(topic, len(records) - len(refused))
+        for client in {client_of(record) for record in records} - self._strayed.keys():
+            if len(self._strayed) >= MOST_CLIENTS:
+                break
+            self._strayed[client] = topic.name
+            log.warning(
+                "%s partition %d offset %d: %s does not partition by murmur2, as Kafka's Java client does: its records "
+                "are sent again to where they belong, and counted there; partitioner=murmur2_random (librdkafka) "
+                "spares that",
+                topic.name, partition, records[0].offset, f"the producer {client!r}" if client else "a producer",
+            )  # fmt: skip
 
     async def _send(self, topic: Topic, records: Sequence[Outgoing]) -> None:
         refused = await self.producer.send_many(topic, records)

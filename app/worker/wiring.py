@@ -25,6 +25,7 @@ from app.alerting.delivery import Channel
 from app.alerting.monitor import SELF, dead_letters_alert, dead_letters_over
 from app.core.config import Monitoring
 from app.ingest.dead_letter_limit import DeadLetterLimit
+from app.ingest.decoding import Record
 from app.runtime.errors import BrokerUnavailable, Held, StateLost
 from app.runtime.faust_app import FAILED, Handler, add_agent, make_app, make_table
 from app.runtime.kafka_access import client_options
@@ -76,11 +77,11 @@ class Worker:
         self._started_at = time.time()
         self.metrics = StreamMetrics()
         self.traces = tracing.RunTraces()
-        self.monitor = SelfMonitor(settings.group, f"{platform.node()}:{os.getpid()}")
+        self.monitor = SelfMonitor(settings.group, f"{platform.node()}:{os.getpid()}", every=settings.monitor_seconds)
         self.outlet = Outlet(settings, producer, self.metrics, self.monitor)
         self.join = Join(
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
-            log_of=self._log_of, limit=self._limit,
+            log_of=self._log_of, limit=self._limit, partitions=settings.partitions, rekey=self._rekey,
         )  # fmt: skip
         self.windows = WindowsAgent(
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds,
@@ -110,6 +111,9 @@ class Worker:
         return DeadLetterLimit(
             self.settings.dead_letter_share, self.settings.dead_letter_window, recent, accepted_until
         )
+
+    async def _rekey(self, topic: int, partition: int, records: Sequence[Record]) -> None:
+        await self.outlet.rekey(SOURCES[topic], partition, records)
 
     def _bind(self) -> None:
         app, settings = self.app, self.settings
@@ -159,7 +163,7 @@ class Worker:
         await self._tell_passed(partition)
         named = SOURCES[topic]
         end = self.app.consumer.highwater(TP(named.full_name(self.settings.prefix), partition))
-        self.monitor.read(named.name, partition, run, end)
+        self.monitor.read(named.name, partition, run, end, self.join.position(partition, topic))
         report = self.monitor.due()
         if report is not None:
             key = f"{report.model}/{report.model_version}/monitor/{report.worker}".encode()

@@ -1,4 +1,7 @@
-"""A model that is served live: its predictions stop and come again, through a real worker."""
+"""A model that is served live: its predictions stop and come again, through a real worker.
+
+One of its producers has a clock that is ahead.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from app.registration import monitoring_of, register
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from tests.stream import MODEL, MONITORING, VERSION, frame, worker
-from topics.events import AlertEvent
-from topics.registry import ALERTS, PREDICTIONS
+from topics.events import AlertEvent, PaneEvent, Progress
+from topics.registry import ALERTS, PANES, PREDICTIONS
 
 LIVE = MONITORING | {"windows": {"pane": 1, "panes": 5, "allowance": 0, "idle_after": 1, "retention": 60}}
 
@@ -31,16 +34,19 @@ async def test_traffic_that_stops_fires_and_is_resolved_when_it_comes_again(sett
     await producer.start()
     await consumer.start()
     seen: list[str] = []
+    others: list[AlertEvent] = []
     served = asyncio.Event()
     served.set()
 
     async def serve() -> None:
+        """Fifty predictions a second, and now and then one by a clock that is four minutes ahead."""
         rows = frame(100).to_dict("records")
         for i in range(100_000):
             await served.wait()
             row, key = rows[i % len(rows)], uuid.uuid4().hex
             event = {
-                "prediction_id": key, "model": MODEL, "model_version": VERSION, "timestamp": time.time(),
+                "prediction_id": key, "model": MODEL, "model_version": VERSION,
+                "timestamp": time.time() + (240.0 if i % 40 == 20 else 0.0),
                 "features": {"size": row["size"], "colour": row["colour"]}, "prediction": row["prediction"],
             }  # fmt: skip
             await producer.send_and_wait(
@@ -56,6 +62,7 @@ async def test_traffic_that_stops_fires_and_is_resolved_when_it_comes_again(sett
                     seen.append(alert.status)
                     if alert.status == wanted:
                         return
+                others.append(alert)
 
     serving = asyncio.create_task(serve())
     try:
@@ -71,3 +78,26 @@ async def test_traffic_that_stops_fires_and_is_resolved_when_it_comes_again(sett
         await producer.stop()
         await consumer.stop()
     assert seen == ["firing", "resolved"]
+    assert await late_of(settings) == 0
+    assert not [alert for alert in others if alert.rule in ("data_drift", "prediction_drift", "data_quality")]
+
+
+async def late_of(settings: Settings) -> int:
+    """How many predictions were late, by the newest progress of each partition."""
+    late: dict[int, int] = {}
+    consumer = AIOKafkaConsumer(
+        PANES.full_name(settings.prefix), bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(consumer.assignment())
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    event = msgspec.json.decode(record.value, type=PaneEvent)
+                    if isinstance(event, Progress):
+                        late[event.partition] = event.late
+    finally:
+        await consumer.stop()
+    assert late
+    return sum(late.values())

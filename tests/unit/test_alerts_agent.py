@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.alerts import Alerts, key_of, names_of, state_key
+from app.alerting.lifecycle import RuleState
 from app.alerting.rules import Verdict
 from app.core.config import Alerting, Monitoring, Rule
 from app.ingest.decoding import Rejected
 from tests.unit.reports import drift_report, feature, metric, performance_report, records_of
-from topics.events import AlertEvent, AnyReport
+from topics.events import AlertEvent, AnyReport, MonitorReport, PartitionStanding
 from topics.registry import ALERTS, Topic
 
 MONITORING = Monitoring(alerting=Alerting(critical_features=("age",)))
@@ -306,3 +307,32 @@ async def test_an_alert_is_pending_then_fires_then_is_calm_and_only_its_turns_ar
         stages.append([stage for _, _, rule, stage in agent(table, monitoring).stages() if rule == "data_drift"])
     assert stages == [[], *[["pending"]] * 3, *[["firing"]] * 2, [], ["pending"], []]
     assert [alert.status for alert in broker.alerts] == ["firing", "resolved"]
+
+
+def monitor_report(second: float, behind: dict[str, float], worker: str = "w1") -> MonitorReport:
+    """A worker's report on its partitions: by how many seconds each is behind."""
+    end = datetime.fromtimestamp(1_600_000_000 + second, UTC)
+    return MonitorReport(
+        model="driftline", model_version="group", profile_id="", window_start=end, window_end=end, revision=1, n=100,
+        sufficient=True, emitted_at=end, worker=worker, lag={}, behind_seconds=0.0, dead_letters={},
+        partitions={
+            name: PartitionStanding(n=50, lag={"predictions": 5}, behind_seconds=seconds, dead_letters=0)
+            for name, seconds in behind.items()
+        },
+    )  # fmt: skip
+
+
+async def test_an_alert_about_a_partition_is_resolved_by_whoever_has_it_and_one_about_a_worker_is_closed() -> None:
+    table: dict[str, bytes] = {}
+    old = key_of("driftline", "group", "monitor", "lag of gone:4711")
+    table[old] = msgspec.json.encode(RuleState(firing=True, started_at=1.5e9))
+    broker = Broker()
+    alerts = Alerts(table, lambda *_: MONITORING, now=lambda: NOW)
+    reports = [monitor_report(i, {"0": 90.0, "1": 90.0}) for i in range(2)]
+    reports += [monitor_report(2 + i, {"1": 0.0}, "w2") for i in range(2)]  # the first is gone, and so is its report
+    await alerts.handle(0, records_of(reports), broker.publish, broker.reject)
+    assert [(alert.labels["subject"], alert.status) for alert in broker.alerts] == [
+        ("lag of gone:4711", "resolved"), ("lag of partition 0", "firing"), ("lag of partition 1", "firing"),
+        ("lag of partition 1", "resolved"),
+    ]  # fmt: skip
+    assert "Reported by w2." in broker.alerts[-1].message

@@ -100,15 +100,21 @@ def inhibition() -> Inhibition:
 @pytest.mark.parametrize("rule", ["data_drift", "prediction_drift", "data_quality", "critical_feature"])
 def test_a_traffic_stop_explains_drift_of_the_same_model_version(rule: str) -> None:
     muting = Muting(inhibitions=[inhibition()])
-    alert, stop = of_rule(rule), of_rule("traffic")
+    alert, stop = of_rule(rule), of_rule("traffic", subject="stopped")
     assert muting.reason(alert, [alert, stop], DAY) is Reason.INHIBITED
-    assert muting.reason(alert, [alert, of_rule("traffic", version="4")], DAY) is None
+    assert muting.reason(alert, [alert, of_rule("traffic", version="4", subject="stopped")], DAY) is None
     assert muting.reason(alert, [alert], DAY) is None
+
+
+def test_a_drop_of_traffic_explains_nothing() -> None:
+    muting = Muting(inhibitions=[inhibition()])
+    alert, drop = of_rule("data_drift"), of_rule("traffic", subject="volume")
+    assert muting.reason(alert, [alert, drop], DAY) is None
 
 
 def test_a_traffic_stop_explains_neither_itself_nor_a_fall_in_performance() -> None:
     muting = Muting(inhibitions=[inhibition()])
-    stop, performance = of_rule("traffic"), of_rule("performance")
+    stop, performance = of_rule("traffic", subject="stopped"), of_rule("performance")
     assert muting.reason(stop, [stop], DAY) is None
     assert muting.reason(performance, [stop, performance], DAY) is None
 

@@ -533,13 +533,13 @@ async def test_a_traffic_stop_keeps_drift_quiet_and_what_drifts_on_is_told_once_
     caplog.set_level(logging.INFO, "agents")
     channel = StubChannel("a")
     worker = Worker([channel], inhibit=DEFAULT_INHIBIT)
-    stop, drift = of_rule("traffic"), of_rule("data_drift")
+    stop, drift = of_rule("traffic", subject="stopped"), of_rule("data_drift")
     await worker.run(stop, drift, of_rule("data_drift", version="4"))
     await worker.ticks(3)
-    assert sorted(channel.ids) == ["3/traffic/features", "4/data_drift/features"]
+    assert sorted(channel.ids) == ["3/traffic/stopped", "4/data_drift/features"]
     await worker.run(resolved(stop))
     await worker.ticks(3)
-    assert channel.ids[2:] == ["3/data_drift/features", "3/traffic/features-over"]
+    assert channel.ids[2:] == ["3/data_drift/features", "3/traffic/stopped-over"]
 
 
 async def test_a_maintenance_window_keeps_quiet_until_it_is_over(caplog: pytest.LogCaptureFixture) -> None:

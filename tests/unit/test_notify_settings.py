@@ -64,7 +64,7 @@ def test_windows_and_inhibition_are_in_force() -> None:
 
 
 def test_a_traffic_stop_inhibits_unless_that_is_switched_off() -> None:
-    drift, stop = of_rule("data_drift"), of_rule("traffic")
+    drift, stop = of_rule("data_drift"), of_rule("traffic", subject="stopped")
     assert muting_of().reason(drift, [stop], NOON) is Reason.INHIBITED
     assert muting_of(inhibit=()).reason(drift, [stop], NOON) is None
 

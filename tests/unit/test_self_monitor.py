@@ -14,7 +14,7 @@ def test_a_report_sums_lag_over_partitions_and_counts_dead_letters_by_reason() -
     monitor.read("predictions", 0, run, end=15)
     monitor.read("predictions", 1, run, end=5)
     monitor.read("predictions", 1, [], end=9)  # a tick says nothing
-    monitor.rejected([Rejected(run[0], f"unknown `model_version`: m {i} is not registered") for i in range(3)])
+    monitor.rejected([Rejected(run[0], f"unknown `model_version`: m {i} is not registered") for i in range(3)], 1)
     assert monitor.due() is None
     clock[0] += EVERY
     report = monitor.due()
@@ -22,6 +22,9 @@ def test_a_report_sums_lag_over_partitions_and_counts_dead_letters_by_reason() -
     assert (report.model, report.model_version, report.worker, report.n) == ("driftline", "workers", "w1", 10)
     assert (report.lag, report.behind_seconds) == ({"predictions": 10}, 10.0 + EVERY)
     assert report.dead_letters == {"unknown `model_version`": 3}
+    assert {name: (one.n, one.behind_seconds, one.dead_letters) for name, one in report.partitions.items()} == {
+        "0": (5, 10.0 + EVERY, 0), "1": (5, 0.0, 3),
+    }  # fmt: skip
     clock[0] += EVERY
     monitor.read("predictions", 0, [StubRecord(14, b"", timestamp=1_020_000)], end=15)
     again = monitor.due()
@@ -38,4 +41,15 @@ def test_partitions_that_others_have_now_are_no_lag() -> None:
     clock[0] += EVERY
     report = monitor.due()
     assert report is not None
-    assert (report.lag, report.behind_seconds) == ({}, 0.0)
+    assert (report.lag, report.behind_seconds, report.partitions) == ({}, 0.0, {})
+
+
+def test_a_partition_that_was_taken_over_at_its_end_has_no_lag_before_anything_comes() -> None:
+    clock = [1000.0]
+    monitor = SelfMonitor("workers", "w2", wall=lambda: clock[0])
+    monitor.read("predictions", 0, [], end=100, position=100)
+    monitor.read("predictions", 1, [], end=100, position=40)  # what is left is of an unknown age
+    clock[0] += EVERY
+    report = monitor.due()
+    assert report is not None
+    assert {name: one.behind_seconds for name, one in report.partitions.items()} == {"0": 0.0, "1": None}

@@ -19,7 +19,7 @@ from app.alerting.service_wording import lasting
 from app.core.config import Alerting, Monitoring, Rule
 from app.core.rule_layers import RULES
 from tests.unit.reports import START, drift_report, end_of, feature, metric, performance_report
-from topics.events import AnyReport, MonitorReport, TrafficReport
+from topics.events import AnyReport, MonitorReport, PartitionStanding, TrafficReport
 
 MONITORING = Monitoring()
 ENVELOPE: dict[str, Any] = {
@@ -39,10 +39,16 @@ def traffic(counts: list[int], **changes: Any) -> TrafficReport:
 
 
 def monitor(**changes: Any) -> MonitorReport:
+    """A worker that has partition 3 alone."""
     fields: dict[str, Any] = {
         **ENVELOPE, "n": 10_000, "worker": "w1", "lag": {"predictions": 5}, "behind_seconds": 1.0, "dead_letters": {},
     }  # fmt: skip
-    return MonitorReport(**fields | changes)
+    fields |= changes
+    standing = PartitionStanding(
+        n=fields["n"], lag=fields["lag"], behind_seconds=fields["behind_seconds"],
+        dead_letters=sum(fields["dead_letters"].values()),
+    )  # fmt: skip
+    return MonitorReport(**fields | {"partitions": {"3": standing}})
 
 
 def found(report: AnyReport, monitoring: Monitoring = MONITORING) -> dict[tuple[str, str], Verdict]:
@@ -101,7 +107,7 @@ def test_coverage_falls_below_half_of_what_is_usual(coverage: float, usual: floa
      "between")],
 )  # fmt: skip
 def test_the_monitor_tells_of_its_own_lag_and_dead_letters(changes: dict[str, Any], subject: str, state: str) -> None:
-    assert found(monitor(**changes))["monitor", f"{subject} of w1"].state == state
+    assert found(monitor(**changes))["monitor", f"{subject} of partition 3"].state == state
 
 
 def test_too_little_known_neither_fires_nor_resolves_and_rules_can_be_switched_off() -> None:
@@ -127,7 +133,7 @@ def test_too_little_known_neither_fires_nor_resolves_and_rules_can_be_switched_o
         (traffic([90] * 12, coverage=0.1, waiting=812), ("feedback", "coverage"),
          "income 3: fewer predictions get their feedback",
          "Feedback whose prediction has not come (are the ids the same?): 812."),
-        (monitor(behind_seconds=90.0), ("monitor", "lag of w1"), "income 3: lag of w1 is too high",
+        (monitor(behind_seconds=90.0), ("monitor", "lag of partition 3"), "income 3: lag of partition 3 is too high",
          "It is 90 s behind"),
     ],
 )  # fmt: skip
@@ -158,7 +164,7 @@ NEAR: dict[str, tuple[AnyReport, str]] = {
     "data_quality": (drift_report(features=[feature("age", missing=35, missing_rises=True)]), "missing"),
     "traffic": (traffic([100] * 11 + [65]), "volume"),
     "feedback": (traffic([50] * 12, coverage=0.52), "coverage"),
-    "monitor": (monitor(behind_seconds=42.0), "lag of w1"),
+    "monitor": (monitor(behind_seconds=42.0), "lag of partition 3"),
 }  # fmt: skip
 """Of each rule a window that is at 0.7 of the way to its threshold."""
 

@@ -188,17 +188,33 @@ class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field=
     waiting: int = 0
 
 
+class PartitionStanding(Event, frozen=True, kw_only=True):
+    """One source partition as its worker sees it, over the time of a report.
+
+    `n`: records read. `lag`: records still to be read, by topic; `behind_seconds` as in the report, None where it is
+    not known yet. `dead_letters`: how many.
+    """
+
+    n: int
+    lag: dict[str, int]
+    behind_seconds: float | None
+    dead_letters: int
+
+
 class MonitorReport(Report, frozen=True, kw_only=True, tag="monitor", tag_field="kind"):
     """A worker of itself, by the wall clock; model `driftline`, the version is the consumer group.
 
     `worker`: its host and process (`host:1234`). `n`: records read. `lag`: records still to be read, by topic;
     `behind_seconds`: the age of the oldest record that was read last while others waited. `dead_letters`: by reason.
+    `partitions`: each source partition that it has now. Alerts are about these, so that whoever takes them over goes on
+    with the alert, or resolves it.
     """
 
     worker: str
     lag: dict[str, int]
     behind_seconds: float
     dead_letters: dict[str, int]
+    partitions: dict[str, PartitionStanding] = field(default_factory=dict)
 
 
 AnyReport = DriftReport | PerformanceReport | TrafficReport | MonitorReport
