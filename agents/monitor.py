@@ -31,13 +31,16 @@ class SelfMonitor:
     def __post_init__(self) -> None:
         self.since = self.wall()
 
-    def read(self, topic: str, partition: int, run: Sequence[Record], end: int | None) -> None:
-        """Note a run, or a tick, of a partition whose log ends before offset `end`."""
+    def read(
+        self, topic: str, partition: int, run: Sequence[Record], end: int | None, following: int | None = None
+    ) -> None:
+        """Note a run, or a tick, of a partition whose log ends before offset `end`; `following`: the next to read."""
         self.records += len(run)
         if run:
-            last = run[-1]
-            left = max(0, (end or 0) - last.offset - 1)
-            self.lag[topic, partition] = left, last.timestamp / 1000.0
+            self.lag[topic, partition] = max(0, (end or 0) - run[-1].offset - 1), run[-1].timestamp / 1000.0
+        known = self.lag.get((topic, partition))
+        if known is not None and following is not None:
+            self.lag[topic, partition] = min(known[0], max(0, (end or 0) - following)), known[1]
 
     def rejected(self, rejected: Sequence[Rejected]) -> None:
         """Note dead letters by their reason, without the names and values in it."""

@@ -19,7 +19,7 @@ from api.inference import Inferences
 from api.registrations import RegistrationsView
 from api.views import ReportsView
 from app.history_setup import history_of
-from app.runtime.errors import BrokerUnavailable, TopicError
+from app.runtime.errors import BrokerUnavailable, TopicError, Unreadable
 from app.runtime.producer import Producer
 from app.runtime.receivers_view import ReceiversView
 from app.runtime.served_view import ServedView
@@ -86,7 +86,7 @@ class Services:
                 await ensure_topics(self.settings)
                 await self._tell_of_model()
                 await self._load_views()
-            except (BrokerUnavailable, KafkaError, TopicError, OSError) as error:
+            except (BrokerUnavailable, KafkaError, TopicError, Unreadable, OSError) as error:
                 if str(error) != self._failed:
                     log.warning("%s", error)
                 self._failed = str(error)
@@ -146,7 +146,7 @@ class Services:
                 await self.reports.check()
         except TimeoutError:
             return f"Kafka does not answer within {PROBE_SECONDS:g} s"
-        except BrokerUnavailable as error:
+        except (BrokerUnavailable, Unreadable) as error:
             return str(error)
         return ""
 

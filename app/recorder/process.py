@@ -12,6 +12,8 @@ from app.history.writer import ADDING
 from app.history_setup import history_of
 from app.recorder.recording import Recorder
 from app.recorder.standing import Standing
+from app.runtime.crash import crash
+from app.runtime.errors import Unreadable
 from app.runtime.listening import listen
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
@@ -35,7 +37,14 @@ def run_recorder(settings: Settings) -> int:
         who = ("the recorder's metrics", "recorder_metrics_port", "--metrics-port")
         listening = listen(settings.metrics_host, settings.recorder_metrics_port, *who)
     logs.set_up(settings.log_level, settings.log_format)
-    return asyncio.run(_run(settings, history, listening))
+    try:
+        return asyncio.run(_run(settings, history, listening))
+    except Unreadable as error:
+        crash(error, "the recorder ends")
+
+
+def _failed(error: Exception) -> None:
+    crash(error, "the recorder's metrics failed")
 
 
 async def _run(settings: Settings, history: History, listening: socket.socket | None) -> int:
@@ -48,7 +57,7 @@ async def _run(settings: Settings, history: History, listening: socket.socket | 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     standing = Standing(settings.prefix)
-    async with probed(listening, metrics.RECORDER, standing.look, standing.state):
+    async with probed(listening, metrics.RECORDER, standing.look, standing.state, _failed):
         await ensure_topics(settings, [*ADDING, DEAD_LETTERS])
         async with Producer(settings) as producer:
             await Recorder(settings, history, producer, standing, stopping).run()

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from agents.record import entries_of
 from agents.sending import dead_letter
@@ -23,7 +23,8 @@ from app.history.writer import ADDING, Place, Run, Writer
 from app.history_setup import housekeeping_of
 from app.ingest.decoding import Rejected
 from app.recorder.standing import Standing
-from app.runtime.kafka_access import client_options
+from app.runtime.consuming import Consumer
+from app.runtime.kafka_access import consumer_options
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
 from topics.registry import DEAD_LETTERS
@@ -63,9 +64,9 @@ class Recorder:
         self._positions = standing.positions
         self._committed_at = 0.0
         largest = max(topic.max_message_bytes for topic in ADDING)
-        self._consumer = AIOKafkaConsumer(
-            **client_options(settings), group_id=f"{settings.group}-recorder",
-            enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=largest,
+        self._consumer = Consumer(
+            **consumer_options(settings), group_id=f"{settings.group}-recorder",
+            enable_auto_commit=False, auto_offset_reset="none", max_partition_fetch_bytes=largest,
             fetch_max_bytes=FETCH_BYTES, max_poll_interval_ms=AWAY_MS,
             session_timeout_ms=int(settings.session_seconds * 1000),
             heartbeat_interval_ms=int(settings.session_seconds * 1000 / 4),
@@ -95,7 +96,15 @@ class Recorder:
         new = [tp for tp in self._consumer.assignment() if tp not in self._positions]
         if new:
             await self._find_positions(new)
-        fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
+        try:
+            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
+        except NoOffsetForPartitionError:
+            return  # of a partition that came a moment ago: where it is read from is found out first
+        except OffsetOutOfRangeError as error:
+            (gone,) = error.args
+            for tp in gone:
+                self._positions.pop(tp, None)
+            return
         runs, rejected = [], []
         for tp, records in fetched.items():
             if tp in self._positions and records:  # else it came, or went, in the meantime
@@ -104,6 +113,7 @@ class Recorder:
                 runs.append(run)
                 rejected += [(tp, one) for one in wrong]
         await self._reject(rejected)
+        runs = runs or list(self._passed())
         if runs:
             await self._write(runs)
             await self._commit()
@@ -123,11 +133,15 @@ class Recorder:
                 self._standing.kafka = None
             await asyncio.sleep(LOOK_SECONDS)
 
+    def _passed(self) -> Iterator[Run]:
+        """What was read without finding a record: transactions' markers, and what was aborted."""
+        for tp, at in self._positions.items():
+            reached = self._consumer.reached(tp)
+            if reached is not None and reached > at:
+                yield Run(self._topics[tp.topic], (tp.topic, tp.partition), at, reached, ())
+
     def _read(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> tuple[Run, list[Rejected]]:
         topic = self._topics[tp.topic]
-        gap = records[0].offset - self._positions[tp]
-        if gap > 0:
-            self._lost(tp, gap)
         entries, rejected = entries_of(topic, records)
         end = records[-1].offset + 1
         return Run(topic, (tp.topic, tp.partition), self._positions[tp], end, tuple(entries)), rejected

@@ -25,17 +25,18 @@ from app.alerting.delivery import Channel
 from app.alerting.monitor import SELF, dead_letters_alert, dead_letters_over
 from app.core.config import Monitoring
 from app.ingest.dead_letter_limit import DeadLetterLimit
+from app.runtime.crash import FAILED, end_process
 from app.runtime.errors import BrokerUnavailable, Held, StateLost
-from app.runtime.faust_app import FAILED, Handler, add_agent, make_app, make_table
-from app.runtime.kafka_access import client_options
+from app.runtime.faust_app import Handler, add_agent, make_app, make_table
+from app.runtime.kafka_access import consumer_options
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Producer
 from app.runtime.quarantine import Quarantine
 from app.runtime.redelivered_view import RedeliveredView
-from app.runtime.runs import Log
+from app.runtime.runs import Log, Reach
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
-from app.runtime.watchdog import Watchdog, end_process
+from app.runtime.watchdog import Watchdog
 from app.runtime.watching import Watching
 from app.standing import Standing
 from app.telemetry import tracing
@@ -71,7 +72,7 @@ class Worker:
         tables = {n: make_table(self.app, n, settings.partitions) for n in ("join", "windows", "alerts", "notify")}
         watched = [topic.full_name(settings.prefix) for topic in (PREDICTIONS, FEEDBACK, PANES, REPORTS)]
         self.watchdog = Watchdog(
-            self.app, client_options(settings), watched, settings.stall_seconds, end_process(FAILED)
+            self.app, consumer_options(settings), watched, settings.stall_seconds, end_process(FAILED)
         )
         self._started_at = time.time()
         self.metrics = StreamMetrics()
@@ -152,14 +153,16 @@ class Worker:
         self.metrics.forget()
         self.traces.forget()
 
-    async def _join(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+    async def _join(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         self.metrics.joining(partition, run)
         reject = self.outlet.reject_of(SOURCES[topic], partition)
-        await self.join.handle(partition, topic, run, self.outlet.publish_panes, reject, caught_up=caught_up)
+        await self.join.handle(
+            partition, topic, run, self.outlet.publish_panes, reject, caught_up=reach.at_end, following=reach.following
+        )
         await self._tell_passed(partition)
         named = SOURCES[topic]
         end = self.app.consumer.highwater(TP(named.full_name(self.settings.prefix), partition))
-        self.monitor.read(named.name, partition, run, end)
+        self.monitor.read(named.name, partition, run, end, reach.following)
         report = self.monitor.due()
         if report is not None:
             key = f"{report.model}/{report.model_version}/monitor/{report.worker}".encode()
@@ -177,16 +180,16 @@ class Worker:
                 await self.outlet.publish(ALERTS, over.fingerprint.encode(), msgspec.json.encode(over), None)
             self.join.release(stop)
 
-    async def _windows(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+    async def _windows(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         self.metrics.judging(run)
         reject = self.outlet.reject_of(PANES, partition)
-        await self.windows.handle(partition, run, self.outlet.publish_reports, reject, caught_up=caught_up)
+        await self.windows.handle(partition, run, self.outlet.publish_reports, reject, caught_up=reach.at_end)
 
-    async def _alerts(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+    async def _alerts(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         if run:
             await self.alerts.handle(partition, run, self.outlet.publish, self.outlet.reject_of(REPORTS, partition))
 
-    async def _notify(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+    async def _notify(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         await self.notify.handle(partition, run, self.outlet.publish, self.outlet.reject_of(ALERTS, partition))
 
     async def _held(self, held: Held) -> None:
