@@ -18,7 +18,8 @@ from app.runtime.listening import listen
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
 from app.runtime.stopping import end_at_last
-from app.runtime.topic_admin import ensure_topics
+from app.runtime.topic_admin import declared, ensure_topics
+from app.runtime.topic_watch import TopicWatch
 from app.telemetry import logs, metrics
 from app.telemetry.probe import probed
 from topics.registry import DEAD_LETTERS
@@ -58,9 +59,10 @@ async def _run(settings: Settings, history: History, listening: socket.socket | 
         asyncio.get_running_loop().add_signal_handler(number, stop)
     standing = Standing(settings.prefix)
     async with probed(listening, metrics.RECORDER, standing.look, standing.state, _failed):
-        await ensure_topics(settings, [*ADDING, DEAD_LETTERS])
-        async with Producer(settings) as producer:
-            await Recorder(settings, history, producer, standing, stopping).run()
+        topics = [*ADDING, DEAD_LETTERS]
+        await ensure_topics(settings, topics)
+        async with Producer(settings) as producer, TopicWatch(settings, declared(settings, topics)) as watch:
+            await Recorder(settings, history, producer, watch, standing, stopping).run()
     history.close()
     log.info("stopped")
     return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -24,9 +24,11 @@ from app.history_setup import housekeeping_of
 from app.ingest.decoding import Rejected
 from app.recorder.standing import Standing
 from app.runtime.consuming import Consumer
+from app.runtime.crash import crash
 from app.runtime.kafka_access import consumer_options
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
+from app.runtime.topic_watch import Origin, TopicWatch
 from topics.registry import DEAD_LETTERS
 
 log = logging.getLogger(__name__)
@@ -44,16 +46,21 @@ LOOK_SECONDS = 5.0
 """How often Kafka is asked where the partitions end: the database may keep the recorder from reading on."""
 ANSWER_SECONDS = 10.0
 """How long its answer is waited for."""
-SHRUNK_TIMES = 3
-"""So often a log's end is asked for, before it is taken for another log."""
 
 
 class Recorder:
     """Reads as a member of a consumer group of its own; where to read from, the database says."""
 
     def __init__(
-        self, settings: Settings, history: History, producer: Producer, standing: Standing, stopping: asyncio.Event
+        self,
+        settings: Settings,
+        history: History,
+        producer: Producer,
+        watch: TopicWatch,
+        standing: Standing,
+        stopping: asyncio.Event,
     ) -> None:
+        self._watch = watch
         self._settings = settings
         self._history = history
         self._producer = producer
@@ -81,6 +88,8 @@ class Recorder:
             await self._consumer.start()
             house = asyncio.create_task(housekeeping_of(self._settings, self._history, self._stopping).run())
             looking = asyncio.create_task(self._look_ahead())
+            watching = asyncio.create_task(self._watch.run(lambda: dict(self._positions)))
+            watching.add_done_callback(_end_for_another_topic)  # at once: the database may keep the recorder
             try:
                 while not self._stopping.is_set():
                     await self._step()
@@ -89,6 +98,7 @@ class Recorder:
                             beside.result()
             finally:
                 looking.cancel()
+                watching.cancel()
                 await self._consumer.stop()
             await house
 
@@ -194,6 +204,7 @@ class Recorder:
         """Read each new partition on from where the database says that it was recorded to."""
         places: list[Place] = [(tp.topic, tp.partition) for tp in new]
         known = await self._database(partial(self._writer.positions, places))
+        await self._verify({tp: at for tp in new if (at := known.get((tp.topic, tp.partition))) is not None})
         starts = await self._consumer.beginning_offsets(new)
         for tp in new:
             at = known.get((tp.topic, tp.partition))
@@ -205,20 +216,24 @@ class Recorder:
 
     async def _moved(self, tp: TopicPartition, at: int | None, start: int) -> int:
         """Where to go on: at `at`, unless the log, which starts at `start`, does not have that any more."""
-        place = (tp.topic, tp.partition)
-        if at is None or at < start:
-            if at is not None:
-                self._lost(tp, start - at)
-            await self._database(partial(self._writer.move, place, start))
-            return start
-        for _ in range(SHRUNK_TIMES):
-            end = (await self._consumer.end_offsets([tp]))[tp]
-            if at <= end:
-                return at
-            await asyncio.sleep(1)
-        log.warning("%s/%d is another log than was recorded: it is read from its beginning", *place)
-        await self._database(partial(self._writer.move, place, start))
+        if at is not None and at >= start:
+            return at
+        if at is not None:
+            self._lost(tp, start - at)
+        await self._database(partial(self._writer.move, (tp.topic, tp.partition), start))
         return start
+
+    async def _verify(self, known: Mapping[TopicPartition, int]) -> None:
+        """Check that the topics are those that were recorded to these offsets; note those of which nothing was noted.
+
+        Raises TopicError.
+        """
+        noted = {name: Origin(*of) for name, of in (await self._database(self._writer.topics)).items()}
+        await self._watch.verify(known, {tp: noted.get(tp.topic) for tp in known})
+        for name in self._topics:
+            origin = self._watch.origin(name)
+            if name not in noted and origin is not None:
+                await self._database(partial(self._writer.note_topic, name, origin.cluster, origin.topic))
 
     def _lost(self, tp: TopicPartition, records: int) -> None:
         log.error("%d records of %s/%d were deleted before they were recorded", records, tp.topic, tp.partition)
@@ -238,6 +253,11 @@ class Recorder:
     async def _database(self, work: Callable[[], T]) -> T:
         """Do it in a thread, as often as it takes. Raises OWN_FAULT's, and Stopped where the recorder is to end."""
         return await until_done(self._history, work, self._stopping, self._standing.waits)
+
+
+def _end_for_another_topic(watching: asyncio.Task[None]) -> None:
+    if not watching.cancelled() and (error := watching.exception()) is not None:
+        crash(error, "the watch of topics failed")
 
 
 class _Rebalanced(ConsumerRebalanceListener):  # type: ignore[misc]  # it comes without types

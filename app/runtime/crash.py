@@ -58,8 +58,9 @@ def end_process(status: int, *, where: bool = True) -> Callable[[str], NoReturn]
 
 
 def crash(error: BaseException, what: str) -> NoReturn:
-    """End the process for an error of a part of it, at once, in whatever thread. Does not return."""
-    end_process(status_of(error), where=False)(f"{what}: {words_of(error)}")
+    """End the process for an error of `what`, at once, in whatever thread. Does not return."""
+    status, words = status_of(error), words_of(error)
+    end_process(status, where=False)(f"{what}: {words}" if status == FAILED else words)
 
 
 def end_with_any_service(is_stopping: Callable[[], bool]) -> None:

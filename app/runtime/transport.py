@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -202,7 +202,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.logs = {
             tp: Log(begins.get(tp) or 0, ends.get(tp) or 0, self._committed_offset.get(tp) or 0) for tp in batched
         }
-        self._wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
+        wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
+        await self.transport.verify({tp: max(at, self._committed_offset.get(tp) or 0) for tp, at in wanted.items()})
+        self._wanted = wanted
         self.held = dict(self._wanted)
         self._complete = generation
 
@@ -293,6 +295,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
     """The transport of an app: which topics come in runs, and where each of their partitions is read from.
 
     `on_recovered` is called when the tables are complete: what was made of them before is to be made again.
+    `verify` is awaited with what was read of each partition, before it is read on; what it raises ends the process.
     `on_refused` is called when Kafka does not take what is written to a table, and is to end the process.
     """
 
@@ -300,6 +303,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
     Producer = ChangelogProducer
     on_recovered: Callable[[], None]
     on_refused: Callable[[], None]
+    verify: Callable[[Mapping[TP, int]], Awaitable[None]]
     positions: dict[str, Position]
     order: ReadingOrder
     max_run: int
@@ -322,8 +326,13 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         transport.order = ReadingOrder()
         transport.on_recovered = lambda: None
         transport.on_refused = on_refused
+        transport.verify = _nothing_to_verify
         transport.max_run = max_run
         transport.tick_seconds = tick_seconds
         transport.isolation_level = isolation_level
         app.transport = transport
         return transport
+
+
+async def _nothing_to_verify(_positions: Mapping[TP, int]) -> None:
+    """Every partition will do."""

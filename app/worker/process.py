@@ -32,10 +32,12 @@ from app.runtime.redelivered_view import RedeliveredView
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
 from app.runtime.stopping import end_at_last
-from app.runtime.topic_admin import ensure_topics
+from app.runtime.topic_admin import declared, ensure_topics
+from app.runtime.topic_watch import TopicWatch
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.probe import probed
 from app.worker.wiring import Worker
+from topics.registry import TOPICS
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +97,12 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         worker = Worker(settings, producer, models, silences, redelivered, told)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         views = {"models": models, "silences": silences, "receivers": receivers, "redelivered": redelivered}
-        async with probed(listening, metrics.WORKER, worker.standing.look, worker.standing.state, _metrics_failed):
+        topics = declared(settings, TOPICS)
+        async with (
+            TopicWatch(settings, topics, settings.state_dir / "clusters.json") as watch,
+            probed(listening, metrics.WORKER, worker.standing.look, worker.standing.state, _metrics_failed),
+        ):
+            worker.origins.watch = watch
             try:
                 return await _work(worker, views, stopping)
             except Exception as error:  # noqa: BLE001 - whatever it is, Faust's threads would outlive it
@@ -111,7 +118,11 @@ async def _work(worker: Worker, views: Mapping[str, CompactedView], stopping: as
     worker.app.finalize()
     stopped = asyncio.create_task(stopping.wait())
     starting = asyncio.create_task(worker.app.start(), name="start")
-    beside = [asyncio.create_task(tell_recovery(worker.app, worker.standing.recovery), name="telling of recovery")]
+    assert worker.origins.watch is not None
+    beside = [
+        asyncio.create_task(tell_recovery(worker.app, worker.standing.recovery), name="telling of recovery"),
+        asyncio.create_task(worker.origins.watch.run(worker.held), name="watch of topics"),
+    ]
     await _until(stopped, [*beside, starting], starting)
     if stopping.is_set():
         return 0

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from aiokafka import TopicPartition
 from faust.types import TP
 
 from agents.alerts import Alerts
@@ -41,6 +42,7 @@ from app.runtime.watching import Watching
 from app.standing import Standing
 from app.telemetry import tracing
 from app.telemetry.stream import StreamMetrics
+from app.worker.origins import Origins
 from app.worker.outlet import Outlet
 from topics.registry import ALERTS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
 
@@ -74,6 +76,8 @@ class Worker:
         self.watchdog = Watchdog(
             self.app, consumer_options(settings), watched, settings.stall_seconds, end_process(FAILED)
         )
+        self.origins = Origins(tables, settings.prefix)
+        self.app.transport.verify = self.origins.verify
         self._started_at = time.time()
         self.metrics = StreamMetrics()
         self.traces = tracing.RunTraces()
@@ -121,7 +125,9 @@ class Worker:
         ) -> None:
             measured = self.metrics.measured(name, topics, handle)
             traced = tracing.remembering(measured) if name == "notify" else self.traces.traced(name, measured)
-            add_agent(app, settings, quarantine, name, topics, position, traced, **more)
+            add_agent(
+                app, settings, quarantine, name, topics, position, self.origins.noting(name, topics, traced), **more
+            )
 
         def join_position(tp: TP, number: int) -> int:
             try:
@@ -145,7 +151,14 @@ class Worker:
         self._revoked = revoked
         app.on_partitions_revoked.connect(revoked)
 
+    def held(self) -> dict[TopicPartition, int]:
+        """The next offset to apply of each partition that this worker has."""
+        consumer = self.app._consumer
+        held = {} if consumer is None else dict(consumer.held)
+        return {TopicPartition(tp.topic, tp.partition): at for tp, at in held.items()}
+
     def _forget(self) -> None:
+        self.origins.forget()
         self.join.forget()
         self.windows.forget()
         self.notify.forget()

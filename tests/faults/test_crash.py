@@ -146,7 +146,7 @@ async def test_a_codec_that_is_not_there_is_one_line_that_names_the_record(setti
     with worker(settings, "codec", ("-c", FAULTY, "codec")) as process:
         assert await asyncio.to_thread(process.wait, STALL_SECONDS) == HELD, log_of(settings)
     assert last_line(settings, "codec") == (
-        f"driftline: the worker crashed in Fetcher: {name} partition 1 offset 0: the batch up to offset 4 cannot be "
+        f"driftline: {name} partition 1 offset 0: the batch up to offset 4 cannot be "
         "read (UnsupportedCodecError: Libraries for snappy compression codec not found): install cramjam, which reads "
         "it; then start again"
     )
