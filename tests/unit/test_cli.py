@@ -95,6 +95,7 @@ def test_every_command_is_known() -> None:
         "contract openapi",
         "contract schema",
         "contract write",
+        "copy",
         "demo",
         "history",
         "history alerts",
