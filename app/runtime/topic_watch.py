@@ -132,6 +132,13 @@ class TopicWatch:
 
         Raises TopicError, BrokerUnavailable.
         """
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                wrong = self._differences(await self._look())
+        except TimeoutError:
+            raise BrokerUnavailable(f"Kafka at {self._servers} does not say which topics it has") from None
+        if wrong:
+            self._raise(wrong)
         for tp, then in saved.items():
             now = self.origin(tp.topic)
             if now is None or then is None or now == then:
