@@ -44,6 +44,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._sought: dict[TP, int] = {}
         self._fetched: dict[TP, int] = {}
         """The first offset after what was fetched last of each partition, be it handed to an agent or not."""
+        self._base: dict[TP, int] = {}
+        """Where each partition was sought to; until then its position says nothing of what was read."""
         self._complete = _NONE
         self.recovered = _NONE
         """The generation whose tables are complete and whose flow is resumed. Of no other is anything handed to an
@@ -100,7 +102,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             for tp in self._due_ticks():
                 yield tp, tick(tp, 0, 0, generation)
             return
-        since = {tp: self._since(tp, fetched) for tp, fetched in records.items() if isinstance(fetched, Fetched)}
+        begins = {tp: self._since(tp, fetched) for tp, fetched in records.items() if isinstance(fetched, Fetched)}
         if not self.flow_active:
             return  # what was fetched is read again: flow resumes with a seek
         for tp, fetched in records.items():
@@ -113,11 +115,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             for i in range(0, len(run), step):
                 if not self.flow_active or self.app.consumer_generation_id != generation or self.draining:
                     return
-                begin = run[i - 1].offset + 1 if i else since.get(tp, 0)
+                begin = run[i - 1].offset + 1 if i else begins.get(tp, 0)
                 following = run[i + step - 1].offset + 1 if i + step < len(run) else self._fetched.get(tp, 0)
                 yield tp, self._message_of(tp, run[i : i + step], begin, following, generation)
         for tp in self._due_ticks():
-            yield tp, tick(tp, self._fetched.get(tp, 0), self._thread.reached(tp) or 0, generation)
+            since = self._fetched.get(tp, self._base.get(tp))
+            following = 0 if since is None or tp in self._wanted else self._thread.reached(tp) or 0
+            yield tp, tick(tp, since or 0, following, generation)
 
     def _since(self, tp: TP, fetched: Fetched) -> int:
         """The first offset of a partition that was asked for, of what was fetched now."""
@@ -150,7 +154,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def _seek_wanted(self) -> bool:
         """Seek to what was asked for: here, where no fetch is under way that could come in between."""
-        assigned = self.assignment()
+        assigned, generation = self.assignment(), self.app.consumer_generation_id
         wanted = {tp: offset for tp, offset in self._wanted.items() if tp in assigned}
         self._wanted.clear()
         if not wanted:
@@ -162,7 +166,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             self._wanted = {**wanted, **self._wanted}
             await asyncio.sleep(_SEEK_PAUSE)
             return False
+        if self.app.consumer_generation_id != generation:
+            return False
         self._sought.update(wanted)
+        self._base.update(wanted)
         for tp in wanted:
             self._fetched.pop(tp, None)
         return True
@@ -192,6 +199,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         fetched to, and what was prefetched and dropped in a rebalance is lost. Here commits serve lag monitors.
         """
         generation = self.app.consumer_generation_id
+        self._forget_reading()
         await super().perform_seek()
         self.ledgers.clear()
         self.transport.order.forget()
@@ -204,9 +212,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         }
         wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
         await self.transport.verify({tp: max(at, self._committed_offset.get(tp) or 0) for tp, at in wanted.items()})
+        self._forget_reading()  # what was fetched meanwhile was fetched from the committed offsets
         self._wanted = wanted
         self.held = dict(self._wanted)
         self._complete = generation
+
+    def _forget_reading(self) -> None:
+        self._fetched.clear()
+        self._sought.clear()
+        self._base.clear()
 
     def resume_flow(self) -> None:
         """Let runs flow, once the tables are complete; every partition is read then.

@@ -323,6 +323,24 @@ async def test_a_tick_stands_where_the_fetcher_does(tmp_path: Path) -> None:
     assert reader.consumer.follows(tick)
 
 
+async def test_a_tick_says_nothing_of_a_partition_that_is_still_to_be_sought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Reader(tmp_path, range(7))
+
+    async def recovered_meanwhile(active: set[TP], timeout: float) -> dict[TP, Fetched]:
+        reader.log.at = 7  # where Faust seeks to: the committed offset, though the state has less
+        reader.consumer._wanted = {BATCHED: 0}
+        return {}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reader.log, "getmany", recovered_meanwhile)
+        (tick,) = await reader.fetch()
+    assert (tick.value.since, tick.value.following) == (0, 0)
+    await reader.round()
+    assert reader.read == list(range(7))
+
+
 async def test_a_partition_that_has_just_gone_has_no_end(tmp_path: Path) -> None:
     reader = Reader(tmp_path, range(7))
     assert reader.consumer.highwater(BATCHED) == 7
