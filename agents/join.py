@@ -186,8 +186,12 @@ class Join:
         reject: Reject,
         *,
         caught_up: bool,
+        following: int = 0,
     ) -> None:
-        """Take a run of predictions (topic 0) or feedback (1), or a tick (an empty run)."""
+        """Take a run of predictions (topic 0) or feedback (1), or a tick (an empty run).
+
+        `following`: the next offset to read, where that is behind what has no record (a transaction's marker).
+        """
         source = self._source(partition)
         source.caught_up[topic] = caught_up
         fresh = records_from(source.offsets[topic], records)
@@ -205,6 +209,7 @@ class Join:
             source.offsets[topic] = fresh[-1].offset + 1
             if rejected:
                 await reject(rejected)
+        source.offsets[topic] = max(source.offsets[topic], following)
         due = self._now() - source.saved_at >= self._checkpoint_seconds
         if due or source.unsaved >= MOST_UNSAVED:
             await self._checkpoint(partition, source, publish)

@@ -38,20 +38,23 @@ class SelfMonitor:
         self.since = self.wall()
 
     def read(
-        self, topic: str, partition: int, run: Sequence[Record], end: int | None, position: int | None = None
+        self, topic: str, partition: int, run: Sequence[Record], end: int | None, following: int | None = None
     ) -> None:
-        """Note a run, or a tick, of a partition whose log ends before offset `end`, and what is to be read next.
+        """Note a run, or a tick, of a partition whose log ends before offset `end`; `following`: the next to read.
 
         A tick says that the partition is ours, and that nothing is left where it has been read to its end.
         """
         self.held.add(partition)
         self.records[partition] += len(run)
         if run:
-            last = run[-1]
-            left = max(0, (end or 0) - last.offset - 1)
-            self.lag[topic, partition] = left, last.timestamp / 1000.0
-        elif end is not None and position is not None and position >= end:
-            self.lag.setdefault((topic, partition), (0, self.wall()))
+            self.lag[topic, partition] = max(0, (end or 0) - run[-1].offset - 1), run[-1].timestamp / 1000.0
+        if following is None:
+            return
+        known = self.lag.get((topic, partition))
+        if known is not None:
+            self.lag[topic, partition] = min(known[0], max(0, (end or 0) - following)), known[1]
+        elif end is not None and following >= end:
+            self.lag[topic, partition] = 0, self.wall()
 
     def rejected(self, rejected: Sequence[Rejected], partition: int) -> None:
         """Note dead letters of a partition by their reason, without the names and values in it."""

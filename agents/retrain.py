@@ -15,12 +15,13 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from app.retraining import Hook, HookFailed, SignalsView, of_alert, publish
+from app.runtime.consuming import Consumer
 from app.runtime.errors import BrokerUnavailable
-from app.runtime.kafka_access import client_options
+from app.runtime.kafka_access import consumer_options
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
 from topics.events import AlertEvent, RetrainingEvent
@@ -102,8 +103,8 @@ async def _told(hook: Hook, signal: RetrainingEvent, event: bytes) -> None:
 async def _records(settings: Settings, topic: Topic, group: str) -> AsyncGenerator[ConsumerRecord]:
     """A group's records of a topic; each is committed when the next is asked for."""
     longest = settings.retraining_timeout_seconds * ATTEMPTS + 300
-    consumer = AIOKafkaConsumer(
-        topic.full_name(settings.prefix), **client_options(settings),
+    consumer = Consumer(
+        topic.full_name(settings.prefix), **consumer_options(settings),
         group_id=f"{settings.group}-{group}", enable_auto_commit=False, auto_offset_reset="earliest",
         max_partition_fetch_bytes=topic.max_message_bytes, max_poll_interval_ms=round(min(longest, 1e6) * 1000),
         session_timeout_ms=int(settings.session_seconds * 1000),

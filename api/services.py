@@ -19,17 +19,19 @@ from api.inference import Inferences
 from api.registrations import RegistrationsView
 from api.views import ReportsView
 from app.history_setup import history_of
-from app.runtime.errors import BrokerUnavailable, TopicError
+from app.runtime.crash import crash
+from app.runtime.errors import BrokerUnavailable, TopicError, Unreadable
 from app.runtime.producer import Producer
 from app.runtime.receivers_view import ReceiversView
 from app.runtime.served_view import ServedView
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
-from app.runtime.topic_admin import ensure_topics
+from app.runtime.topic_admin import declared, ensure_topics
+from app.runtime.topic_watch import TopicWatch
 from app.serving import Bundle
 from app.telemetry import metrics
 from topics.events import DeploymentEvent
-from topics.registry import DEPLOYMENTS
+from topics.registry import DEPLOYMENTS, TOPICS
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +89,7 @@ class Services:
                 await ensure_topics(self.settings)
                 await self._tell_of_model()
                 await self._load_views()
-            except (BrokerUnavailable, KafkaError, TopicError, OSError) as error:
+            except (BrokerUnavailable, KafkaError, TopicError, Unreadable, OSError) as error:
                 if str(error) != self._failed:
                     log.warning("%s", error)
                 self._failed = str(error)
@@ -95,9 +97,24 @@ class Services:
                 log.exception("the views cannot be loaded")
                 self._failed = f"the views cannot be loaded: {type(error).__name__}"
             else:
+                self._failed = ""
                 self.connected.set()
+                await self._watch_topics()
                 return
             await self._stop_views()
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _watch_topics(self) -> None:
+        """End the process when the topics are others than those that the views were loaded from."""
+        while True:
+            try:
+                async with TopicWatch(self.settings, declared(self.settings, TOPICS)) as watch:
+                    await watch.run()
+            except TopicError as error:
+                self.connected.clear()
+                crash(error, "the watch of topics failed")
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("the topics are not watched yet: %s", error)
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _load_views(self) -> None:
@@ -155,7 +172,7 @@ class Services:
                 await self.reports.check()
         except TimeoutError:
             return f"Kafka does not answer within {PROBE_SECONDS:g} s"
-        except BrokerUnavailable as error:
+        except (BrokerUnavailable, Unreadable) as error:
             return str(error)
         return ""
 

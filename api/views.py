@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from api.changes import Changes
 from api.windows import Windows
 from api.workers import Workers
-from app.runtime.errors import BrokerUnavailable
-from app.runtime.kafka_access import client_options
+from app.runtime.consuming import Consumer
+from app.runtime.errors import BrokerUnavailable, Unreadable
+from app.runtime.kafka_access import consumer_options
 from app.runtime.settings import Settings
 from topics.events import AlertEvent, AnyReport, DriftReport, MonitorReport, PerformanceReport
 from topics.registry import ALERTS, REPORTS
@@ -69,12 +69,12 @@ class ReportsView:
 
     def __init__(self, settings: Settings, changes: Changes) -> None:
         self._changes = changes
-        self._options = client_options(settings)
+        self._options = consumer_options(settings)
         self._servers = self._options["bootstrap_servers"]
         self._reports, self._alerts = (topic.full_name(settings.prefix) for topic in (REPORTS, ALERTS))
         self._report: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
         self._alert = msgspec.json.Decoder(AlertEvent)
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: Consumer | None = None
         self._tail: asyncio.Task[None] | None = None
         self.workers = Workers()
         self.findings: dict[tuple[str, str], Findings] = {}
@@ -87,7 +87,7 @@ class ReportsView:
 
     async def start(self) -> None:
         """Load what is there now, then follow. Raises BrokerUnavailable."""
-        consumer = self._consumer = AIOKafkaConsumer(
+        consumer = self._consumer = Consumer(
             self._reports, self._alerts, group_id=None,
             **self._options, enable_auto_commit=False, auto_offset_reset="earliest",
             max_partition_fetch_bytes=REPORTS.max_message_bytes, request_timeout_ms=int(ANSWER_SECONDS * 1000),
@@ -118,8 +118,11 @@ class ReportsView:
             await consumer.stop()
 
     async def check(self) -> None:
-        """Raises BrokerUnavailable where it follows no longer."""
+        """Raises BrokerUnavailable where it follows no longer, Unreadable where that is why."""
         if self._tail is None or self._tail.done():
+            error = None if self._tail is None or self._tail.cancelled() else self._tail.exception()
+            if isinstance(error, Unreadable):
+                raise error
             raise BrokerUnavailable(f"{self._reports} and {self._alerts} are no longer read")
 
     async def until(self, holds: Callable[[Mapping[tuple[str, str], Findings]], bool]) -> None:
@@ -127,15 +130,18 @@ class ReportsView:
         while not holds(defaultdict(Findings, self.findings)):
             await self._changes.after(self._changes.number)
 
-    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+    async def _follow(self, consumer: Consumer) -> None:
         try:
             while True:
                 await self._read(consumer)
+        except Unreadable as error:
+            log.critical("%s", error)
+            raise
         except Exception:
             log.exception("reading %s and %s ended", self._reports, self._alerts)
             raise
 
-    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+    async def _read(self, consumer: Consumer) -> None:
         for partition, run in (await consumer.getmany(timeout_ms=1000, max_records=MAX_RECORDS)).items():
             self.apply(partition.topic, (record.value for record in run))
         await asyncio.sleep(0)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
 from app.commands.common import Trouble
-from app.runtime.kafka_access import client_options
+from app.runtime.consuming import Consumer
+from app.runtime.kafka_access import client_options, consumer_options
 from app.runtime.models_view import ModelsView, RegisteredModel
 from app.runtime.settings import Settings
 from topics.registry import MODELS, Topic
@@ -28,8 +29,8 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
     if not count:
         raise Trouble(f"topic {topic} does not exist on {servers}: start a worker first (driftline up)")
     partitions = [TopicPartition(topic, number) for number in range(count)]
-    consumer = AIOKafkaConsumer(
-        **client_options(settings), enable_auto_commit=False, auto_offset_reset="earliest",
+    consumer = Consumer(
+        **consumer_options(settings), enable_auto_commit=False, auto_offset_reset="earliest",
         max_partition_fetch_bytes=32 << 20,
     )  # fmt: skip
     try:
@@ -64,7 +65,7 @@ async def _partitions(settings: Settings, topic: str) -> int:
         await admin.close()
 
 
-async def _to_the_end(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> AsyncIterator[ConsumerRecord]:
+async def _to_the_end(consumer: Consumer, partitions: list[TopicPartition]) -> AsyncIterator[ConsumerRecord]:
     ends = await consumer.end_offsets(partitions)
     for partition in partitions:
         while await consumer.position(partition) < ends[partition]:

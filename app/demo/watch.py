@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from app.demo.seen import Seen
-from app.runtime.kafka_access import client_options
+from app.runtime.consuming import Consumer
+from app.runtime.kafka_access import consumer_options
 from app.runtime.settings import Settings
 from topics.events import AlertEvent, AnyReport
 from topics.registry import ALERTS, REPORTS
@@ -24,9 +25,7 @@ class Watch:
 
     async def follow(self) -> None:
         """Read until cancelled."""
-        consumer = AIOKafkaConsumer(
-            **client_options(self._settings), enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        consumer = Consumer(**consumer_options(self._settings), enable_auto_commit=False, auto_offset_reset="earliest")
         partitions = [
             TopicPartition(topic.full_name(self._settings.prefix), number)
             for topic in (REPORTS, ALERTS)

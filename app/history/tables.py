@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "r0001"
+REVISION = "r0002"
 """The newest migration: what readers expect of a database."""
 
 metadata = MetaData()
@@ -219,6 +219,16 @@ RECORDED_OFFSETS = Table(
     PrimaryKeyConstraint("topic", "partition", name="pk_recorded_offsets"),
 )
 """The next offset to record, written in one transaction with the rows of those before it."""
+
+RECORDED_TOPICS = Table(
+    "recorded_topics",
+    metadata,
+    _text("topic"),
+    _text("cluster"),
+    _text("topic_id"),
+    PrimaryKeyConstraint("topic", name="pk_recorded_topics"),
+)
+"""The cluster and the id of each topic that the offsets are of."""
 
 RETAINED = (PREDICTIONS, WAITING_FEEDBACK, DRIFT_CHECKS, ALERTS, DELIVERIES)
 """What retention takes from. Training runs and deployments are few, and stay."""

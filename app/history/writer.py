@@ -15,7 +15,15 @@ from app.history.database import History
 from app.history.inserting import add, put
 from app.history.joined import add_feedback, add_predictions
 from app.history.rows import Row
-from app.history.tables import ALERTS, DELIVERIES, DRIFT_CHECKS, MODEL_DEPLOYMENTS, RECORDED_OFFSETS, TRAINING_RUNS
+from app.history.tables import (
+    ALERTS,
+    DELIVERIES,
+    DRIFT_CHECKS,
+    MODEL_DEPLOYMENTS,
+    RECORDED_OFFSETS,
+    RECORDED_TOPICS,
+    TRAINING_RUNS,
+)
 from app.telemetry import metrics
 from topics import registry
 from topics.registry import Topic
@@ -90,6 +98,17 @@ class Writer:
         """The next offset to record of each partition; of those that any was recorded of. Raises as `write`."""
         with self._history.writing() as connection:
             return _positions(connection, places)
+
+    def topics(self) -> dict[str, tuple[str, str]]:
+        """The cluster and the id of each topic that was recorded of. Raises as `write`."""
+        with self._history.writing() as connection:
+            found = connection.execute(select(RECORDED_TOPICS))
+            return {row.topic: (row.cluster, row.topic_id) for row in found}
+
+    def note_topic(self, topic: str, cluster: str, topic_id: str) -> None:
+        """Note which topic the offsets are of. Raises as `write`."""
+        with self._history.writing() as connection:
+            put(connection, RECORDED_TOPICS, [{"topic": topic, "cluster": cluster, "topic_id": topic_id}])
 
     def move(self, place: Place, offset: int) -> None:
         """Record a partition from this offset on: it is new, or the log before that is gone. Raises as `write`."""

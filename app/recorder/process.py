@@ -12,11 +12,14 @@ from app.history.writer import ADDING
 from app.history_setup import history_of
 from app.recorder.recording import Recorder
 from app.recorder.standing import Standing
+from app.runtime.crash import crash
+from app.runtime.errors import Unreadable
 from app.runtime.listening import listen
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
 from app.runtime.stopping import end_at_last
-from app.runtime.topic_admin import ensure_topics
+from app.runtime.topic_admin import declared, ensure_topics
+from app.runtime.topic_watch import TopicWatch
 from app.telemetry import logs, metrics
 from app.telemetry.beginnings import begin_recorder
 from app.telemetry.probe import probed
@@ -37,7 +40,14 @@ def run_recorder(settings: Settings) -> int:
         listening = listen(settings.metrics_host, settings.recorder_metrics_port, *who)
     begin_recorder(ADDING)
     logs.set_up(settings.log_level, settings.log_format)
-    return asyncio.run(_run(settings, history, listening))
+    try:
+        return asyncio.run(_run(settings, history, listening))
+    except Unreadable as error:
+        crash(error, "the recorder ends")
+
+
+def _failed(error: Exception) -> None:
+    crash(error, "the recorder's metrics failed")
 
 
 async def _run(settings: Settings, history: History, listening: socket.socket | None) -> int:
@@ -50,10 +60,11 @@ async def _run(settings: Settings, history: History, listening: socket.socket | 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     standing = Standing(settings.prefix)
-    async with probed(listening, metrics.RECORDER, standing.look, standing.state):
-        await ensure_topics(settings, [*ADDING, DEAD_LETTERS])
-        async with Producer(settings) as producer:
-            await Recorder(settings, history, producer, standing, stopping).run()
+    async with probed(listening, metrics.RECORDER, standing.look, standing.state, _failed):
+        topics = [*ADDING, DEAD_LETTERS]
+        await ensure_topics(settings, topics)
+        async with Producer(settings) as producer, TopicWatch(settings, declared(settings, topics)) as watch:
+            await Recorder(settings, history, producer, watch, standing, stopping).run()
     history.close()
     log.info("stopped")
     return 0

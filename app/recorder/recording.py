@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from agents.record import entries_of
 from agents.sending import dead_letter
@@ -23,9 +23,12 @@ from app.history.writer import ADDING, Place, Run, Writer
 from app.history_setup import housekeeping_of
 from app.ingest.decoding import Rejected
 from app.recorder.standing import Standing
-from app.runtime.kafka_access import client_options
+from app.runtime.consuming import Consumer
+from app.runtime.crash import crash
+from app.runtime.kafka_access import consumer_options
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
+from app.runtime.topic_watch import Origin, TopicWatch
 from topics.registry import DEAD_LETTERS
 
 log = logging.getLogger(__name__)
@@ -43,16 +46,21 @@ LOOK_SECONDS = 5.0
 """How often Kafka is asked where the partitions end: the database may keep the recorder from reading on."""
 ANSWER_SECONDS = 10.0
 """How long its answer is waited for."""
-SHRUNK_TIMES = 3
-"""So often a log's end is asked for, before it is taken for another log."""
 
 
 class Recorder:
     """Reads as a member of a consumer group of its own; where to read from, the database says."""
 
     def __init__(
-        self, settings: Settings, history: History, producer: Producer, standing: Standing, stopping: asyncio.Event
+        self,
+        settings: Settings,
+        history: History,
+        producer: Producer,
+        watch: TopicWatch,
+        standing: Standing,
+        stopping: asyncio.Event,
     ) -> None:
+        self._watch = watch
         self._settings = settings
         self._history = history
         self._producer = producer
@@ -63,9 +71,9 @@ class Recorder:
         self._positions = standing.positions
         self._committed_at = 0.0
         largest = max(topic.max_message_bytes for topic in ADDING)
-        self._consumer = AIOKafkaConsumer(
-            **client_options(settings), group_id=f"{settings.group}-recorder",
-            enable_auto_commit=False, auto_offset_reset="earliest", max_partition_fetch_bytes=largest,
+        self._consumer = Consumer(
+            **consumer_options(settings), group_id=f"{settings.group}-recorder",
+            enable_auto_commit=False, auto_offset_reset="none", max_partition_fetch_bytes=largest,
             fetch_max_bytes=FETCH_BYTES, max_poll_interval_ms=AWAY_MS,
             session_timeout_ms=int(settings.session_seconds * 1000),
             heartbeat_interval_ms=int(settings.session_seconds * 1000 / 4),
@@ -80,6 +88,8 @@ class Recorder:
             await self._consumer.start()
             house = asyncio.create_task(housekeeping_of(self._settings, self._history, self._stopping).run())
             looking = asyncio.create_task(self._look_ahead())
+            watching = asyncio.create_task(self._watch.run(lambda: dict(self._positions)))
+            watching.add_done_callback(_end_for_another_topic)  # at once: the database may keep the recorder
             try:
                 while not self._stopping.is_set():
                     await self._step()
@@ -88,6 +98,7 @@ class Recorder:
                             beside.result()
             finally:
                 looking.cancel()
+                watching.cancel()
                 await self._consumer.stop()
             await house
 
@@ -95,7 +106,15 @@ class Recorder:
         new = [tp for tp in self._consumer.assignment() if tp not in self._positions]
         if new:
             await self._find_positions(new)
-        fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
+        try:
+            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
+        except NoOffsetForPartitionError:
+            return  # of a partition that came a moment ago: where it is read from is found out first
+        except OffsetOutOfRangeError as error:
+            (gone,) = error.args
+            for tp in gone:
+                self._positions.pop(tp, None)
+            return
         runs, rejected = [], []
         for tp, records in fetched.items():
             if tp in self._positions and records:  # else it came, or went, in the meantime
@@ -104,6 +123,7 @@ class Recorder:
                 runs.append(run)
                 rejected += [(tp, one) for one in wrong]
         await self._reject(rejected)
+        runs = runs or list(self._passed())
         if runs:
             await self._write(runs)
             await self._commit()
@@ -123,11 +143,15 @@ class Recorder:
                 self._standing.kafka = None
             await asyncio.sleep(LOOK_SECONDS)
 
+    def _passed(self) -> Iterator[Run]:
+        """What was read without finding a record: transactions' markers, and what was aborted."""
+        for tp, at in self._positions.items():
+            reached = self._consumer.reached(tp)
+            if reached is not None and reached > at:
+                yield Run(self._topics[tp.topic], (tp.topic, tp.partition), at, reached, ())
+
     def _read(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> tuple[Run, list[Rejected]]:
         topic = self._topics[tp.topic]
-        gap = records[0].offset - self._positions[tp]
-        if gap > 0:
-            self._lost(tp, gap)
         entries, rejected = entries_of(topic, records)
         end = records[-1].offset + 1
         return Run(topic, (tp.topic, tp.partition), self._positions[tp], end, tuple(entries)), rejected
@@ -180,6 +204,7 @@ class Recorder:
         """Read each new partition on from where the database says that it was recorded to."""
         places: list[Place] = [(tp.topic, tp.partition) for tp in new]
         known = await self._database(partial(self._writer.positions, places))
+        await self._verify({tp: at for tp in new if (at := known.get((tp.topic, tp.partition))) is not None})
         starts = await self._consumer.beginning_offsets(new)
         for tp in new:
             at = known.get((tp.topic, tp.partition))
@@ -191,20 +216,24 @@ class Recorder:
 
     async def _moved(self, tp: TopicPartition, at: int | None, start: int) -> int:
         """Where to go on: at `at`, unless the log, which starts at `start`, does not have that any more."""
-        place = (tp.topic, tp.partition)
-        if at is None or at < start:
-            if at is not None:
-                self._lost(tp, start - at)
-            await self._database(partial(self._writer.move, place, start))
-            return start
-        for _ in range(SHRUNK_TIMES):
-            end = (await self._consumer.end_offsets([tp]))[tp]
-            if at <= end:
-                return at
-            await asyncio.sleep(1)
-        log.warning("%s/%d is another log than was recorded: it is read from its beginning", *place)
-        await self._database(partial(self._writer.move, place, start))
+        if at is not None and at >= start:
+            return at
+        if at is not None:
+            self._lost(tp, start - at)
+        await self._database(partial(self._writer.move, (tp.topic, tp.partition), start))
         return start
+
+    async def _verify(self, known: Mapping[TopicPartition, int]) -> None:
+        """Check that the topics are those that were recorded to these offsets; note those of which nothing was noted.
+
+        Raises TopicError.
+        """
+        noted = {name: Origin(*of) for name, of in (await self._database(self._writer.topics)).items()}
+        await self._watch.verify(known, {tp: noted.get(tp.topic) for tp in known})
+        for name in self._topics:
+            origin = self._watch.origin(name)
+            if name not in noted and origin is not None:
+                await self._database(partial(self._writer.note_topic, name, origin.cluster, origin.topic))
 
     def _lost(self, tp: TopicPartition, records: int) -> None:
         log.error("%d records of %s/%d were deleted before they were recorded", records, tp.topic, tp.partition)
@@ -224,6 +253,11 @@ class Recorder:
     async def _database(self, work: Callable[[], T]) -> T:
         """Do it in a thread, as often as it takes. Raises OWN_FAULT's, and Stopped where the recorder is to end."""
         return await until_done(self._history, work, self._stopping, self._standing.waits)
+
+
+def _end_for_another_topic(watching: asyncio.Task[None]) -> None:
+    if not watching.cancelled() and (error := watching.exception()) is not None:
+        crash(error, "the watch of topics failed")
 
 
 class _Rebalanced(ConsumerRebalanceListener):  # type: ignore[misc]  # it comes without types

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from app.runtime.errors import BrokerUnavailable
-from app.runtime.kafka_access import client_options
+from app.runtime.consuming import Consumer
+from app.runtime.errors import BrokerUnavailable, Unreadable
+from app.runtime.kafka_access import consumer_options
 from app.runtime.settings import Settings
 from topics.registry import Topic
 
@@ -30,11 +31,11 @@ class CompactedView(ABC):
     """What a topic says now, in memory. Use from one event loop."""
 
     def __init__(self, settings: Settings, topic: Topic) -> None:
-        self._options = client_options(settings)
+        self._options = consumer_options(settings)
         self._servers = self._options["bootstrap_servers"]
         self._largest = topic.max_message_bytes
         self._partition = TopicPartition(topic.full_name(settings.prefix), 0)
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer: Consumer | None = None
         self._tail: asyncio.Task[None] | None = None
         self._position = 0
         self._waiting: dict[asyncio.Future[None], int] = {}
@@ -54,7 +55,7 @@ class CompactedView(ABC):
 
     async def start(self) -> None:
         """Load all that is there now, then follow. Raises BrokerUnavailable."""
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = Consumer(
             **self._options, enable_auto_commit=False, auto_offset_reset="earliest",
             max_partition_fetch_bytes=self._largest, request_timeout_ms=int(ANSWER_SECONDS * 1000),
             fetch_max_wait_ms=FETCH_WAIT_MS,
@@ -84,7 +85,7 @@ class CompactedView(ABC):
             await consumer.stop()
 
     async def catch_up(self) -> None:
-        """Return once all that is there as of now has been read. Raises BrokerUnavailable."""
+        """Return once all that is there as of now has been read. Raises BrokerUnavailable, Unreadable."""
         if self._consumer is None or self._tail is None:
             raise RuntimeError(f"the view of {self._partition.topic} is not started")
         try:
@@ -93,6 +94,13 @@ class CompactedView(ABC):
                 await self._read_to(end, self._tail)
         except (KafkaError, TimeoutError) as error:
             raise BrokerUnavailable(f"Kafka at {self._servers} does not answer for {self._partition.topic}") from error
+
+    async def followed(self) -> None:
+        """Return when it is stopped. Raises what ended the following of the topic."""
+        if self._tail is not None:
+            await asyncio.wait([self._tail])
+            if not self._tail.cancelled():
+                self._tail.result()
 
     async def _read_to(self, end: int, tail: asyncio.Task[None]) -> None:
         if self._position >= end:
@@ -104,9 +112,11 @@ class CompactedView(ABC):
         finally:
             del self._waiting[reached]
         if not reached.done():
+            if tail.done() and not tail.cancelled() and isinstance(error := tail.exception(), Unreadable):
+                raise error
             raise BrokerUnavailable(f"{self._partition.topic} is no longer read")
 
-    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+    async def _follow(self, consumer: Consumer) -> None:
         try:
             while True:
                 runs = await consumer.getmany(self._partition, timeout_ms=POLL_MS)
@@ -119,6 +129,9 @@ class CompactedView(ABC):
                         reached.set_result(None)
                 if self.revision != before and self.on_change is not None:
                     self.on_change()
+        except Unreadable as error:
+            log.critical("%s", error)
+            raise
         except Exception:
             log.exception("reading %s ended", self._partition.topic)
             raise

@@ -28,6 +28,23 @@ class StateLost(Exception):
     """Saved state is gone that cannot be built again: what would be counted from now on would be too little."""
 
 
+class Unreadable(Exception):
+    """A batch of a log that cannot be read: damaged, or packed in a way that is not known here."""
+
+    def __init__(self, topic: str, partition: int, offset: int, end: int, why: str, remedy: str | None = None) -> None:
+        """`offset`: the first that cannot be read; `end`: the first after the batch."""
+        self.topic, self.partition, self.offset = topic, partition, offset
+        super().__init__(
+            f"{topic} partition {partition} offset {offset}: the batch up to offset {end - 1} cannot be read ({why}): "
+            + (
+                remedy
+                or f"let a replica lead that has it whole, or delete the log before offset {end} "
+                f"(kafka-delete-records.sh)"
+            )
+            + "; then start again"
+        )
+
+
 def without_values(error: BaseException) -> str:
     """An error's kind and place; its words only where they hold no value."""
     kind = type(error)

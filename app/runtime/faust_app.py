@@ -13,21 +13,20 @@ import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types import TP
 
+from app.runtime.crash import FAILED, HELD
 from app.runtime.errors import Held, without_values
 from app.runtime.kafka_access import client_options
 from app.runtime.quarantine import Quarantine
-from app.runtime.runs import Position, Runs
+from app.runtime.runs import Position, Reach, Run, Runs
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import NamedTopic
 from app.runtime.transport import BatchTransport
 from topics.registry import Topic
 
+__all__ = ["FAILED", "HELD", "Handler", "add_agent", "changelogs", "make_app", "make_table"]
+
 log = logging.getLogger(__name__)
 
-FAILED = 70
-"""Exit status after an agent's unexpected error (EX_SOFTWARE)."""
-HELD = os.EX_DATAERR
-"""Exit status (65) of a worker that waits for somebody to decide: another start alone would not help."""
 MOST_POLLED = 20_000
 """Records of all partitions at a time: so far at most does one topic run ahead of the other that it is joined with."""
 
@@ -36,8 +35,8 @@ FETCH_BYTES = 16 << 20
 """Of one partition at once: with a quarter of it a worker that is behind waits for the broker a third of the time."""
 CHANGELOG_BYTES = 32 << 20
 
-Handler = Callable[[int, int, list[Any], bool], Awaitable[None]]
-"""Partition, which of the agent's topics (its number), the run (empty: a tick), whether its end is reached."""
+Handler = Callable[[int, int, list[Any], Reach], Awaitable[None]]
+"""Partition, which of the agent's topics (its number), the run (empty: a tick), how far it reads."""
 
 
 def make_app(settings: Settings) -> faust.App:
@@ -69,8 +68,9 @@ def make_app(settings: Settings) -> faust.App:
         autodiscover=False,
     )
     BatchTransport.install(
-        app, max_run=settings.max_run, tick_seconds=settings.tick_seconds, on_refused=lambda: _end(FAILED)
-    )
+        app, max_run=settings.max_run, tick_seconds=settings.tick_seconds,
+        isolation_level=settings.kafka_isolation_level, on_refused=lambda: _end(FAILED),
+    )  # fmt: skip
     return app
 
 
@@ -134,14 +134,13 @@ def add_agent(
                     continue  # taken, so that the other agents get theirs, and dropped
                 if not app.consumer.follows(message):
                     continue
-                end = app.consumer.highwater(message.tp)
-                caught_up = end is not None and message.offset + 1 >= end
+                end = app.consumer.end(message.tp)
                 try:
                     for part in quarantine.parts(message.tp, message.value.records):
                         at = message.tp, part
-                        await handle(message.partition, names.index(message.topic), part, caught_up)
-                        if part:
-                            app.consumer.applied(message.tp, part[-1].offset + 1)
+                        reach = _reach(message.value, part, end)
+                        await handle(message.partition, names.index(message.topic), part, reach)
+                        app.consumer.applied(message.tp, reach.following)
                 except Held as stopped:
                     log.critical("agent %s stops: %s", name, stopped, extra={"agent": name})
                     leaving = asyncio.create_task(_leave(held(stopped)))
@@ -169,6 +168,13 @@ def _end(status: int) -> None:
     for stream in (sys.stderr, sys.stdout):
         stream.flush()
     os._exit(status)
+
+
+def _reach(run: Run, part: list[Any], end: int | None) -> Reach:
+    """How far a part of a run reads; `end`: of what can be read."""
+    is_last = not part or part[-1].offset == run.records[-1].offset
+    following = run.following if is_last else part[-1].offset + 1
+    return Reach(following, end is not None and following >= end)
 
 
 def _position(position: Callable[[TP, int], int], number: int) -> Position:

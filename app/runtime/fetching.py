@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from app.runtime.consuming import reached
 from app.runtime.fetched import FetchResults
 from app.runtime.runs import Position
 
@@ -38,6 +40,26 @@ class ReadOffsets(defaultdict[TP, int | None]):
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The thread that fetches: batched topics' records stay as they are parsed."""
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = self.transport.isolation_level  # Faust asks for it in transactions of its own only
+        return consumer
+
+    def end(self, tp: TP) -> int | None:
+        """Where what can be read of a partition ends, as of the last fetch; None before there was one."""
+        consumer = self._ensure_consumer()
+        stable: int | None = consumer.last_stable_offset(tp)
+        end: int | None = consumer.highwater(tp)
+        committed = self.transport.isolation_level == "read_committed" and stable is not None and stable >= 0
+        return stable if committed else end
+
+    def reached(self, tp: TP) -> int | None:
+        """The next offset that a partition is read from; None where that is not known, or the partition not ours.
+
+        It moves only while records are asked for, and when a log no longer has it.
+        """
+        return reached(self._ensure_consumer(), TopicPartition(tp.topic, tp.partition))
 
     async def on_start(self) -> None:
         await super().on_start()

@@ -35,6 +35,11 @@ def client_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
+def consumer_options(settings: Settings) -> dict[str, Any]:
+    """What each aiokafka consumer is made with. Raises SettingsError."""
+    return {**client_options(settings), "isolation_level": settings.kafka_isolation_level}
+
+
 def tls_of(settings: KafkaSettings) -> ssl.SSLContext | None:
     """What TLS is made with; None without it. Raises SettingsError."""
     files = (settings.kafka_ca_file, settings.kafka_cert_file, settings.kafka_key_file)

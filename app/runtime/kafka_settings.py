@@ -27,6 +27,11 @@ class KafkaSettings(BaseSettings):
     kafka_cert_file: Path | None = Field(None, description="PEM of our own certificate, where brokers ask for one.")
     kafka_key_file: Path | None = Field(None, description="PEM of its key. Unset: it is in kafka_cert_file.")
 
+    kafka_isolation_level: Literal["read_committed", "read_uncommitted"] = Field(
+        "read_committed",
+        description="Whether records of transactions count when these are committed, or at once and aborted ones too.",
+    )
+
     @field_validator("kafka_sasl_password_file", "kafka_ca_file", "kafka_cert_file", "kafka_key_file")
     @classmethod
     def _home_of_kafka_files(cls, value: Path | None) -> Path | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 from faust.types import TP, ConsumerMessage
@@ -16,7 +16,10 @@ Position = Callable[[TP], int]
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A partition's log: its first offset and its end, and what was committed of it at the last recovery."""
+    """A partition's log: its first offset and its end, and what was committed of it at the last recovery.
+
+    With `read_committed` the end is before the first record of a transaction that is open.
+    """
 
     begin: int
     end: int
@@ -27,12 +30,20 @@ class Log:
 class Run:
     """Consecutive records of one partition (none: a tick).
 
-    `sought` is the offset asked for, if this was the first to be fetched since, or the one after the run before it
-    in one fetch; what is missing between it and the first record is not in the log.
+    They are all that can be read from offset `since` on to before `following`: what is missing in between is not in
+    the log, or is not to be read (markers of transactions, what was aborted).
     """
 
     records: list[Any]
-    sought: int | None = None
+    since: int = 0
+    following: int = 0
+
+
+class Reach(NamedTuple):
+    """How far a run, or a tick, reads its partition: the next offset to read, and whether that is the log's end."""
+
+    following: int
+    at_end: bool
 
 
 class Runs(faust.Schema):  # type: ignore[misc]
@@ -45,8 +56,9 @@ class Runs(faust.Schema):  # type: ignore[misc]
         return message.value
 
 
-def tick(tp: TP, offset: int, generation: int) -> ConsumerMessage:
-    """A message without records; `offset`: the last that was fetched."""
+def tick(tp: TP, since: int, following: int, generation: int) -> ConsumerMessage:
+    """A message without records: nothing is to be read from offset `since` on to before `following`."""
+    run = Run([], since, following)
     return ConsumerMessage(
-        tp.topic, tp.partition, offset, time.time(), 0, [], None, Run([]), None, 0, 0, tp, generation_id=generation
+        tp.topic, tp.partition, following - 1, time.time(), 0, [], None, run, None, 0, 0, tp, generation_id=generation
     )

@@ -61,7 +61,7 @@ async def ensure_topics(
         if missing:
             created = await _create(admin, missing, settings.replication)
             found = await _settled(admin, wanted)
-        wrong = [_partitions_differ(wanted[name], has) for name, has in found.items() if has != wanted[name].partitions]
+        wrong = [partitions_differ(wanted[name], has) for name, has in found.items() if has != wanted[name].partitions]
         wrong += await _configs_that_differ(admin, [topic for name, topic in wanted.items() if name not in created])
     finally:
         await admin.close()
@@ -69,7 +69,8 @@ async def ensure_topics(
         raise TopicError("\n".join(wrong))
 
 
-def _partitions_differ(topic: NamedTopic, has: int) -> str:
+def partitions_differ(topic: NamedTopic, has: int) -> str:
+    """What to say of a topic with another number of partitions than is set."""
     return (
         f"topic {topic.name} has {has} partitions, {topic.partitions} are set: "
         f"set DRIFTLINE_PARTITIONS={has} if all topics have as many, or take another prefix, or delete the topic"

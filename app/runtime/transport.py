@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from app.runtime.changelog_producer import ChangelogProducer
+from app.runtime.fetched import Fetched
 from app.runtime.fetching import ConsumerThread, ReadOffsets
 from app.runtime.reading_order import ReadingOrder
 from app.runtime.run_ledger import RunLedger
@@ -42,6 +43,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._wanted: dict[TP, int] = {}
         self._sought: dict[TP, int] = {}
         self._fetched: dict[TP, int] = {}
+        """The first offset after what was fetched last of each partition, be it handed to an agent or not."""
+        self._base: dict[TP, int] = {}
+        """Where each partition was sought to; until then its position says nothing of what was read."""
         self._complete = _NONE
         self.recovered = _NONE
         """The generation whose tables are complete and whose flow is resumed. Of no other is anything handed to an
@@ -67,10 +71,21 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return None
         return found
 
+    def end(self, tp: TP) -> int | None:
+        """Where what can be read of a partition ends, as far as was seen; None of one that is not ours any more.
+
+        That is before `highwater` while a transaction is open.
+        """
+        try:
+            found: int | None = self._thread.end(tp)
+        except AssertionError:  # as above
+            return None
+        return found
+
     def log_of(self, tp: TP) -> Log | None:
         """A partition's log, its end as far as was seen by now; None of one that is not ours."""
         known = self.logs.get(tp)
-        return None if known is None else replace(known, end=max(known.end, self.highwater(tp) or 0))
+        return None if known is None else replace(known, end=max(known.end, self.end(tp) or 0))
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch records and yield them as runs."""
@@ -85,25 +100,37 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return
         if self.draining:
             for tp in self._due_ticks():
-                yield tp, tick(tp, -1, generation)
+                yield tp, tick(tp, 0, 0, generation)
             return
-        self._fetched.update({tp: fetched[-1].offset for tp, fetched in records.items() if fetched})
+        begins = {tp: self._since(tp, fetched) for tp, fetched in records.items() if isinstance(fetched, Fetched)}
         if not self.flow_active:
             return  # what was fetched is read again: flow resumes with a seek
         for tp, fetched in records.items():
             if not self._is_wanted(tp, active, generation):
                 continue
-            run = list(fetched)
+            run = fetched
             transport.order.handed(tp, run[0].timestamp, run[-1].timestamp)
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
             step = transport.max_run if tp.topic in transport.positions else 1
             for i in range(0, len(run), step):
                 if not self.flow_active or self.app.consumer_generation_id != generation or self.draining:
                     return
-                sought = run[i - 1].offset + 1 if i else self._sought.pop(tp, None)
-                yield tp, self._message_of(tp, run[i : i + step], sought, generation)
+                begin = run[i - 1].offset + 1 if i else begins.get(tp, 0)
+                following = run[i + step - 1].offset + 1 if i + step < len(run) else self._fetched.get(tp, 0)
+                yield tp, self._message_of(tp, run[i : i + step], begin, following, generation)
         for tp in self._due_ticks():
-            yield tp, tick(tp, self._fetched.get(tp, -1), generation)
+            since = self._fetched.get(tp, self._base.get(tp))
+            following = 0 if since is None or tp in self._wanted else self._thread.reached(tp) or 0
+            yield tp, tick(tp, since or 0, following, generation)
+
+    def _since(self, tp: TP, fetched: Fetched) -> int:
+        """The first offset of a partition that was asked for, of what was fetched now."""
+        self._fetched[tp] = fetched.following
+        sought = self._sought.pop(tp, None)
+        if sought is None or fetched.since <= sought:
+            return fetched.since
+        self.log.warning("%r: offsets %d to %d are no longer in the log", tp, sought, fetched.since - 1)
+        return sought
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         order: ReadingOrder = self.transport.order
@@ -116,7 +143,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return await super()._getmany(wanted, timeout)
 
     def _has_more(self, tp: TP) -> bool:
-        following = max(self._fetched.get(tp, -1) + 1, self.held.get(tp, 0))
+        following = max(self._thread.reached(tp) or 0, self.held.get(tp, 0))
         known = self.log_of(tp)
         return known is not None and following < known.end
 
@@ -127,7 +154,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def _seek_wanted(self) -> bool:
         """Seek to what was asked for: here, where no fetch is under way that could come in between."""
-        assigned = self.assignment()
+        assigned, generation = self.assignment(), self.app.consumer_generation_id
         wanted = {tp: offset for tp, offset in self._wanted.items() if tp in assigned}
         self._wanted.clear()
         if not wanted:
@@ -139,19 +166,22 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             self._wanted = {**wanted, **self._wanted}
             await asyncio.sleep(_SEEK_PAUSE)
             return False
+        if self.app.consumer_generation_id != generation:
+            return False
         self._sought.update(wanted)
+        self._base.update(wanted)
         for tp in wanted:
             self._fetched.pop(tp, None)
         return True
 
-    def _message_of(self, tp: TP, run: list[Any], sought: int | None, generation: int) -> ConsumerMessage:
+    def _message_of(self, tp: TP, run: list[Any], since: int, following: int, generation: int) -> ConsumerMessage:
         if tp.topic not in self.transport.positions:
             return self._to_message(tp, run[0])
         last = run[-1]
         self.ledgers[tp].delivered(last.offset)
         return ConsumerMessage(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
-            [], None, Run(run, sought), None, 0, 0, tp, generation_id=generation,
+            [], None, Run(run, since, following), None, 0, 0, tp, generation_id=generation,
         )  # fmt: skip
 
     def _due_ticks(self) -> list[TP]:
@@ -169,6 +199,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         fetched to, and what was prefetched and dropped in a rebalance is lost. Here commits serve lag monitors.
         """
         generation = self.app.consumer_generation_id
+        self._forget_reading()
         await super().perform_seek()
         self.ledgers.clear()
         self.transport.order.forget()
@@ -179,9 +210,17 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.logs = {
             tp: Log(begins.get(tp) or 0, ends.get(tp) or 0, self._committed_offset.get(tp) or 0) for tp in batched
         }
-        self._wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
+        wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
+        await self.transport.verify({tp: max(at, self._committed_offset.get(tp) or 0) for tp, at in wanted.items()})
+        self._forget_reading()  # what was fetched meanwhile was fetched from the committed offsets
+        self._wanted = wanted
         self.held = dict(self._wanted)
         self._complete = generation
+
+    def _forget_reading(self) -> None:
+        self._fetched.clear()
+        self._sought.clear()
+        self._base.clear()
 
     def resume_flow(self) -> None:
         """Let runs flow, once the tables are complete; every partition is read then.
@@ -206,12 +245,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if message.generation_id != self.recovered:
             return False  # fetched before a rebalance: whoever has the partition now reads it again
         tp, run = message.tp, message.value
-        applied = self.transport.positions[tp.topic](tp)
-        first = run.records[0].offset if run.records else message.offset
-        if first <= applied - (0 if run.records else 1):
-            return True
-        if run.sought == applied:
-            self.log.warning("%r: offsets %d to %d are not in the log", tp, applied, first - 1)
+        applied = max(self.transport.positions[tp.topic](tp), self.held.get(tp, 0))
+        if run.since <= applied:
             return True
         if tp not in self._wanted:
             self.log.warning("%r: offsets from %d were skipped, and are asked for again", tp, applied)
@@ -223,13 +258,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
         Faust's own note of it, made by its compiled stream, asks nobody and keeps none of what is read a second time.
         """
-        if message.value.records and self.ledgers[message.tp].acked(message.offset):
+        records, held = message.value.records, self.held.get(message.tp, 0)
+        if self.ledgers[message.tp].acked(message.offset) if records else held:
             self._acked[message.tp]  # names the partition as one with something to commit
 
     def applied(self, tp: TP, following: int) -> None:
         """Note that an agent has applied all of a partition below an offset."""
         if tp in self.held:
-            self.held[tp] = following
+            self.held[tp] = max(following, self.held[tp])
 
     @property
     def unfinished(self) -> int:
@@ -245,7 +281,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return found
         self._acked[tp].clear()  # Faust's own note, which is asked nothing and would grow for ever
         self._acked_index[tp].clear()
-        return self.ledgers[tp].committable()
+        ledger = self.ledgers[tp]
+        found = ledger.committable()
+        if ledger.unfinished:
+            return found
+        held = self.held.get(tp, 0)  # behind a transaction's marker, too, which no run ends with
+        return held if held > max(found or 0, self._committed_offset.get(tp) or 0) else found
 
     async def commit_applied(self) -> None:
         """Commit all that was applied, once nothing is with the agents any more and all of it is saved."""
@@ -268,6 +309,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
     """The transport of an app: which topics come in runs, and where each of their partitions is read from.
 
     `on_recovered` is called when the tables are complete: what was made of them before is to be made again.
+    `verify` is awaited with what was read of each partition, before it is read on; what it raises ends the process.
     `on_refused` is called when Kafka does not take what is written to a table, and is to end the process.
     """
 
@@ -275,14 +317,22 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
     Producer = ChangelogProducer
     on_recovered: Callable[[], None]
     on_refused: Callable[[], None]
+    verify: Callable[[Mapping[TP, int]], Awaitable[None]]
     positions: dict[str, Position]
     order: ReadingOrder
     max_run: int
     tick_seconds: float
+    isolation_level: str
 
     @classmethod
     def install(
-        cls, app: faust.App, *, max_run: int, tick_seconds: float, on_refused: Callable[[], None]
+        cls,
+        app: faust.App,
+        *,
+        max_run: int,
+        tick_seconds: float,
+        isolation_level: str,
+        on_refused: Callable[[], None],
     ) -> BatchTransport:
         """Give an app this transport, before its consumer exists."""
         transport = cls(app.conf.broker_consumer, app)
@@ -290,7 +340,13 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         transport.order = ReadingOrder()
         transport.on_recovered = lambda: None
         transport.on_refused = on_refused
+        transport.verify = _nothing_to_verify
         transport.max_run = max_run
         transport.tick_seconds = tick_seconds
+        transport.isolation_level = isolation_level
         app.transport = transport
         return transport
+
+
+async def _nothing_to_verify(_positions: Mapping[TP, int]) -> None:
+    """Every partition will do."""

@@ -8,10 +8,7 @@ That sees a consumer, an event loop and an agent that stand still alike, and lea
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -155,22 +152,3 @@ class Watchdog:
         kafka, self._kafka = self._kafka, None
         if kafka is not None:
             await asyncio.wait([asyncio.create_task(kafka.stop())], timeout=self._pause)
-
-
-def end_process(status: int, *, where: bool = True) -> Callable[[str], None]:
-    """Ends the process with a status: `where` everything stands, then one line, on standard error."""
-
-    def end(line: str) -> None:
-        writing = threading.Thread(target=_write, args=(line, where), daemon=True)  # standard error may stand still too
-        writing.start()
-        writing.join(1.0)
-        os._exit(status)
-
-    return end
-
-
-def _write(line: str, where: bool) -> None:
-    stderr = sys.__stderr__.fileno() if sys.__stderr__ else 2
-    if where:
-        faulthandler.dump_traceback(stderr, all_threads=True)
-    os.write(stderr, f"driftline: {line}\n".encode())

@@ -33,7 +33,10 @@ class Probe:
         registry: CollectorRegistry,
         look: Callable[[], None],
         state: Callable[[], tuple[bool, Mapping[str, object]]],
+        failed: Callable[[Exception], None] = lambda error: None,
     ) -> None:
+        """`failed` is called with what `look` or `state` raises; the caller of the page gets a 500."""
+        self._failed = failed
         self._listening = listening
         self._registry = registry
         self._look = look
@@ -61,11 +64,19 @@ class Probe:
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        self._look()
+        try:
+            self._look()
+        except Exception as error:
+            self._failed(error)
+            raise
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _ready(self, _: web.Request) -> web.Response:
-        ready, told = self._state()
+        try:
+            ready, told = self._state()
+        except Exception as error:
+            self._failed(error)
+            raise
         return _json(told, 200 if ready else 503)
 
     async def _health(self, _: web.Request) -> web.Response:
@@ -82,11 +93,12 @@ async def probed(
     registry: CollectorRegistry,
     look: Callable[[], None],
     state: Callable[[], tuple[bool, Mapping[str, object]]],
+    failed: Callable[[Exception], None] = lambda error: None,
 ) -> AsyncIterator[None]:
     """A probe while the context lasts, where one is wanted: without a socket there is none."""
     if listening is None:
         yield
         return
-    async with Probe(listening, registry, look, state) as probe:
+    async with Probe(listening, registry, look, state, failed) as probe:
         log.info("metrics and probes are at %s", probe.address)
         yield

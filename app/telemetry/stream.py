@@ -21,7 +21,7 @@ MOST_REASONS = 50
 MOST_CHANNELS = 50
 MOST_FIRING = 1000
 
-Handler = Callable[[int, int, list[Any], bool], Awaitable[None]]
+Handler = Callable[[int, int, list[Any], Any], Awaitable[None]]
 
 _NAMES = re.compile(r"'[^']*'")
 
@@ -61,12 +61,12 @@ class StreamMetrics:
         for topic in topics:
             metrics.ALL_DEAD_LETTERS.labels(topic.name)
 
-        async def measured(partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+        async def measured(partition: int, topic: int, run: list[Any], reach: Any) -> None:
             if not run:
-                await handle(partition, topic, run, caught_up)
+                await handle(partition, topic, run, reach)
                 return
             began = time.perf_counter()
-            await handle(partition, topic, run, caught_up)
+            await handle(partition, topic, run, reach)
             seconds.observe(time.perf_counter() - began)
             counts[topic].inc(len(run))
 

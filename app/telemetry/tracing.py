@@ -26,7 +26,7 @@ FLUSH_MS = 1000
 PATH = "/v1/traces"
 
 Headers = Sequence[tuple[str, bytes | None]]
-Handler = Callable[[int, int, list[Any], bool], Awaitable[None]]
+Handler = Callable[[int, int, list[Any], Any], Awaitable[None]]
 
 _FORM = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _tracer: Tracer | None = None
@@ -139,18 +139,18 @@ class RunTraces:
         if _tracer is None:
             return handle
 
-        async def traced(partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+        async def traced(partition: int, topic: int, run: list[Any], reach: Any) -> None:
             key = agent, partition
             waiting = [*self._waiting.get(key, ()), *contexts_of(run)][-MOST_LINKS:]
             if not waiting:
-                await handle(partition, topic, run, caught_up)
+                await handle(partition, topic, run, reach)
                 return
             self._waiting[key] = waiting
             current = Run(agent, waiting, {"messaging.system": "kafka", "driftline.partition": partition,
                                            "messaging.batch.message_count": len(run)})  # fmt: skip
             token = _run.set(current)
             try:
-                await handle(partition, topic, run, caught_up)
+                await handle(partition, topic, run, reach)
             finally:
                 _run.reset(token)
                 if current.span is not None:
@@ -169,14 +169,14 @@ def remembering(handle: Handler) -> Handler:
     if _tracer is None:
         return handle
 
-    async def traced(partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+    async def traced(partition: int, topic: int, run: list[Any], reach: Any) -> None:
         for record in run:
             context = context_of(dict(record.headers or ()).get(HEADER))
             if context is not None:
                 _alerts[(record.key or b"").decode(errors="replace")] = context
         while len(_alerts) > MOST_ALERTS:
             _alerts.popitem(last=False)
-        await handle(partition, topic, run, caught_up)
+        await handle(partition, topic, run, reach)
 
     return traced
 

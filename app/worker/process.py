@@ -10,7 +10,8 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from agents.retrain import Retrain
 from app.alerting.channels import channels_of
@@ -18,7 +19,10 @@ from app.alerting.delivery import Channel
 from app.channel_setup import other_channels
 from app.receiver_channels import ReceiverChannels
 from app.retraining import hooks_of
-from app.runtime.faust_app import FAILED, changelogs
+from app.runtime.compacted_view import CompactedView
+from app.runtime.crash import crash, end_with_any_service
+from app.runtime.errors import Unreadable
+from app.runtime.faust_app import changelogs
 from app.runtime.listening import listen
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Producer
@@ -28,11 +32,13 @@ from app.runtime.redelivered_view import RedeliveredView
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
 from app.runtime.stopping import end_at_last
-from app.runtime.topic_admin import ensure_topics
+from app.runtime.topic_admin import declared, ensure_topics
+from app.runtime.topic_watch import TopicWatch
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.beginnings import begin_worker
 from app.telemetry.probe import probed
 from app.worker.wiring import Worker
+from topics.registry import TOPICS
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +70,8 @@ def run_worker(settings: Settings) -> int:
     threading.Thread(target=importlib.import_module, args=["scipy.stats"], daemon=True).start()
     try:
         return asyncio.run(_run(settings, channels, listening))
+    except Unreadable as error:
+        crash(error, "the worker ends")
     finally:
         tracing.close()
 
@@ -71,8 +79,14 @@ def run_worker(settings: Settings) -> int:
 async def _run(settings: Settings, channels: Mapping[str, Channel], listening: socket.socket | None) -> int:
     gc.set_threshold(GARBAGE_THRESHOLD)
     stopping = asyncio.Event()
+
+    def stop() -> None:
+        stopping.set()
+        end_at_last()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    end_with_any_service(stopping.is_set)
     await ensure_topics(settings)
     async with (
         Producer(settings) as producer,
@@ -84,34 +98,49 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         told = ReceiverChannels(channels, receivers, settings)
         worker = Worker(settings, producer, models, silences, redelivered, told)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
-        async with probed(listening, metrics.WORKER, worker.standing.look, worker.standing.state):
-            return await _work(worker, stopping)
+        views = {"models": models, "silences": silences, "receivers": receivers, "redelivered": redelivered}
+        topics = declared(settings, TOPICS)
+        async with (
+            TopicWatch(settings, topics, settings.state_dir / "clusters.json") as watch,
+            probed(listening, metrics.WORKER, worker.standing.look, worker.standing.state, _metrics_failed),
+        ):
+            worker.origins.watch = watch
+            try:
+                return await _work(worker, views, stopping)
+            except Exception as error:  # noqa: BLE001 - whatever it is, Faust's threads would outlive it
+                crash(error, "the worker failed")
 
 
-async def _work(worker: Worker, stopping: asyncio.Event) -> int:
-    """Start, and end when told to or when something fails."""
+def _metrics_failed(error: Exception) -> None:
+    crash(error, "the worker's metrics failed")
+
+
+async def _work(worker: Worker, views: Mapping[str, CompactedView], stopping: asyncio.Event) -> int:
+    """Start, and end when a signal says so. What fails on the way ends the process at once."""
     worker.app.finalize()
-    telling = asyncio.create_task(tell_recovery(worker.app, worker.standing.recovery), name="tell recovery")
-    await worker.app.start()
-    collecting = asyncio.create_task(_collect_garbage(), name="collect garbage")
+    stopped = asyncio.create_task(stopping.wait())
+    starting = asyncio.create_task(worker.app.start(), name="start")
+    assert worker.origins.watch is not None
+    beside = [
+        asyncio.create_task(tell_recovery(worker.app, worker.standing.recovery), name="telling of recovery"),
+        asyncio.create_task(worker.origins.watch.run(worker.held), name="watch of topics"),
+    ]
+    await _until(stopped, [*beside, starting], starting)
+    if stopping.is_set():
+        return 0
+    beside.append(asyncio.create_task(_collect_garbage(), name="collection of garbage"))
     gc.freeze()  # what a worker is made of stays: only what comes and goes is looked through
     worker.watchdog.start()
     log.info("worker of group %s runs on %s", worker.settings.group, worker.settings.bootstrap_servers)
-    crashed = worker.app._crashed
-    asking = asyncio.create_task(
-        Retrain(worker.settings, worker.producer, hooks_of(worker.settings)).run(), name="ask for retraining"
-    )
-    waits = [asyncio.create_task(event.wait()) for event in (stopping, crashed)]
-    await asyncio.wait([*waits, asking], return_when=asyncio.FIRST_COMPLETED)
-    if asking.done():
-        log.critical("the worker ends, because asking for retraining failed", exc_info=asking.exception())
-        return FAILED
-    for wait in (*waits, telling, asking, collecting):
-        wait.cancel()
-    if crashed.is_set():
-        log.critical("the worker crashed: %r", worker.app.crash_reason)
-        return FAILED
-    end_at_last()
+    retrain = Retrain(worker.settings, worker.producer, hooks_of(worker.settings))
+    asking = asyncio.create_task(retrain.run(), name="asking for retraining")
+    reading = [asyncio.create_task(view.followed(), name=f"reading of {name}") for name, view in views.items()]
+    crashed = asyncio.create_task(worker.app._crashed.wait())
+    await _until(stopped, [*beside, *reading, asking], crashed)
+    if crashed.done():
+        crash(worker.app.crash_reason or RuntimeError("Faust does not say why"), "the worker crashed")
+    for task in (*beside, *reading, asking, crashed):
+        task.cancel()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(worker.notify.stop(), TELLING_SECONDS)
     await worker.drain()
@@ -122,6 +151,16 @@ async def _work(worker: Worker, stopping: asyncio.Event) -> int:
         log.warning("stopped after %g s with something still running", STOP_SECONDS)
     log.info("stopped")
     return 0
+
+
+async def _until(stopped: asyncio.Task[Any], beside: Sequence[asyncio.Task[Any]], done: asyncio.Task[Any]) -> None:
+    """Return when one of the two is over; what fails `beside` them, or ends before, ends the process."""
+    await asyncio.wait([stopped, done, *beside], return_when=asyncio.FIRST_COMPLETED)
+    if stopped.done():
+        return
+    for task in beside:
+        if task.done() and (task is not done or task.exception() is not None):
+            crash(task.exception() or RuntimeError("it ended"), f"the worker's {task.get_name()} failed")
 
 
 async def _collect_garbage() -> None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from aiokafka import TopicPartition
 from faust.types import TP
 
 from agents.alerts import Alerts
@@ -26,21 +27,23 @@ from app.alerting.monitor import SELF, dead_letters_alert, dead_letters_over
 from app.core.config import Monitoring
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Record
+from app.runtime.crash import FAILED, end_process
 from app.runtime.errors import BrokerUnavailable, Held, StateLost
-from app.runtime.faust_app import FAILED, Handler, add_agent, make_app, make_table
-from app.runtime.kafka_access import client_options
+from app.runtime.faust_app import Handler, add_agent, make_app, make_table
+from app.runtime.kafka_access import consumer_options
 from app.runtime.models_view import ModelsView
 from app.runtime.producer import Producer
 from app.runtime.quarantine import Quarantine
 from app.runtime.redelivered_view import RedeliveredView
-from app.runtime.runs import Log
+from app.runtime.runs import Log, Reach
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
-from app.runtime.watchdog import Watchdog, end_process
+from app.runtime.watchdog import Watchdog
 from app.runtime.watching import Watching
 from app.standing import Standing
 from app.telemetry import tracing
 from app.telemetry.stream import StreamMetrics
+from app.worker.origins import Origins
 from app.worker.outlet import Outlet
 from topics.registry import ALERTS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
 
@@ -72,8 +75,10 @@ class Worker:
         tables = {n: make_table(self.app, n, settings.partitions) for n in ("join", "windows", "alerts", "notify")}
         watched = [topic.full_name(settings.prefix) for topic in (PREDICTIONS, FEEDBACK, PANES, REPORTS)]
         self.watchdog = Watchdog(
-            self.app, client_options(settings), watched, settings.stall_seconds, end_process(FAILED)
+            self.app, consumer_options(settings), watched, settings.stall_seconds, end_process(FAILED)
         )
+        self.origins = Origins(tables, settings.prefix)
+        self.app.transport.verify = self.origins.verify
         self._started_at = time.time()
         self.metrics = StreamMetrics()
         self.traces = tracing.RunTraces()
@@ -124,7 +129,9 @@ class Worker:
         ) -> None:
             measured = self.metrics.measured(name, topics, handle)
             traced = tracing.remembering(measured) if name == "notify" else self.traces.traced(name, measured)
-            add_agent(app, settings, quarantine, name, topics, position, traced, **more)
+            add_agent(
+                app, settings, quarantine, name, topics, position, self.origins.noting(name, topics, traced), **more
+            )
 
         def join_position(tp: TP, number: int) -> int:
             try:
@@ -148,7 +155,14 @@ class Worker:
         self._revoked = revoked
         app.on_partitions_revoked.connect(revoked)
 
+    def held(self) -> dict[TopicPartition, int]:
+        """The next offset to apply of each partition that this worker has."""
+        consumer = self.app._consumer
+        held = {} if consumer is None else dict(consumer.held)
+        return {TopicPartition(tp.topic, tp.partition): at for tp, at in held.items()}
+
     def _forget(self) -> None:
+        self.origins.forget()
         self.join.forget()
         self.windows.forget()
         self.notify.forget()
@@ -156,14 +170,16 @@ class Worker:
         self.metrics.forget()
         self.traces.forget()
 
-    async def _join(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+    async def _join(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         self.metrics.joining(partition, run)
         reject = self.outlet.reject_of(SOURCES[topic], partition)
-        await self.join.handle(partition, topic, run, self.outlet.publish_panes, reject, caught_up=caught_up)
+        await self.join.handle(
+            partition, topic, run, self.outlet.publish_panes, reject, caught_up=reach.at_end, following=reach.following
+        )
         await self._tell_passed(partition)
         named = SOURCES[topic]
         end = self.app.consumer.highwater(TP(named.full_name(self.settings.prefix), partition))
-        self.monitor.read(named.name, partition, run, end, self.join.position(partition, topic))
+        self.monitor.read(named.name, partition, run, end, reach.following)
         report = self.monitor.due()
         if report is not None:
             key = f"{report.model}/{report.model_version}/monitor/{report.worker}".encode()
@@ -181,16 +197,16 @@ class Worker:
                 await self.outlet.publish(ALERTS, over.fingerprint.encode(), msgspec.json.encode(over), None)
             self.join.release(stop)
 
-    async def _windows(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+    async def _windows(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         self.metrics.judging(run)
         reject = self.outlet.reject_of(PANES, partition)
-        await self.windows.handle(partition, run, self.outlet.publish_reports, reject, caught_up=caught_up)
+        await self.windows.handle(partition, run, self.outlet.publish_reports, reject, caught_up=reach.at_end)
 
-    async def _alerts(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+    async def _alerts(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         if run:
             await self.alerts.handle(partition, run, self.outlet.publish, self.outlet.reject_of(REPORTS, partition))
 
-    async def _notify(self, partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
+    async def _notify(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         await self.notify.handle(partition, run, self.outlet.publish, self.outlet.reject_of(ALERTS, partition))
 
     async def _held(self, held: Held) -> None:

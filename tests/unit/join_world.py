@@ -109,7 +109,9 @@ class Owner:
         caught_up = not log or self.at[partition, topic] > log[-1].offset
         honest = caught_up and not (topic == 1 and self.world.producer.ordered)
         reject = partial(self.reject, partition, topic)
-        run(self.join.handle(partition, topic, found, self.publish, reject, caught_up=honest))
+        following = self.world.log_of(partition, topic).end if caught_up else 0
+        take = self.join.handle(partition, topic, found, self.publish, reject, caught_up=honest, following=following)
+        run(take)
 
     async def publish(self, events: Sequence[PaneEvent]) -> None:
         for event in events:

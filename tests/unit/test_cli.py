@@ -97,6 +97,7 @@ def test_every_command_is_known() -> None:
         "contract openapi",
         "contract schema",
         "contract write",
+        "copy",
         "demo",
         "history",
         "history alerts",

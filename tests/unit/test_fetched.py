@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult, PartitionRecords
-from aiokafka.errors import CorruptRecordException
+from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, FetchResult, PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runtime.fetched import FetchResults, ParsedRecords, give_parsed
+from app.runtime.errors import Unreadable
+from app.runtime.fetched import Fetched, FetchResults, NamedRecords, ParsedRecords, Spans, give_named, give_parsed
 
 HERE = TopicPartition("predictions", 3)
 Batch = list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]]
@@ -57,14 +58,20 @@ class Assignment:
         self.position = position
 
 
-def stock(raw: bytes, at: int) -> FetchResult:
-    records = PartitionRecords(HERE, MemoryRecords(raw), None, at, None, None, True, READ_UNCOMMITTED)
+def stock(raw: bytes, at: int, level: int = READ_UNCOMMITTED, aborted: Sequence[tuple[int, int]] = ()) -> FetchResult:
+    records = PartitionRecords(HERE, MemoryRecords(raw), list(aborted), at, None, None, True, level)
     return FetchResult(HERE, assignment=Assignment(at), partition_records=records, backoff=0.1)
 
 
-def parsed(raw: bytes, at: int) -> FetchResult:
-    result = stock(raw, at)
-    give_parsed(result)
+def parsed(
+    raw: bytes,
+    at: int,
+    level: int = READ_UNCOMMITTED,
+    aborted: Sequence[tuple[int, int]] = (),
+    spans: Spans | None = None,
+) -> FetchResult:
+    result = stock(raw, at, level, aborted)
+    give_parsed(result, {} if spans is None else spans)
     return result
 
 
@@ -95,15 +102,123 @@ def test_what_is_not_to_be_read_now_is_dropped() -> None:
         assert not result.has_more()
 
 
-def test_bytes_that_changed_on_the_way_are_told() -> None:
-    raw = bytearray(wire([[(b"key", b"value", [])]]))
-    raw[-2] ^= 1
-    result = parsed(bytes(raw), 0)
-    with pytest.raises(CorruptRecordException):
-        result.getall()
+ABORT, COMMIT = 0, 1
+Part = tuple[int, int, bool | None]
+"""A producer; how many records of its transaction; whether it commits then (None: it goes on)."""
+
+parts = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.none() | st.booleans()), max_size=12)
 
 
-@pytest.mark.parametrize(("batched", "kind"), [(True, ParsedRecords), (False, PartitionRecords)])
+def transactions(parts: Sequence[Part]) -> tuple[bytes, list[tuple[int, int]], list[int]]:
+    """Interleaved transactions as a broker sends them, which of them are aborted, and the committed offsets.
+
+    The log ends where the first that is open begins (the last stable offset).
+    """
+    found: list[tuple[int, bytes]] = []
+    at = 0
+    begun: dict[int, list[int]] = {}
+    aborted: list[tuple[int, int]] = []
+    committed: list[int] = []
+    for producer, n, commits in parts:
+        if n:
+            found.append((at, _batch(at, producer, [b"x"] * n)))
+            begun.setdefault(producer, []).extend(range(at, at + n))
+            at += n
+        if commits is None or producer not in begun:
+            continue
+        found.append((at, _batch(at, producer, marker=COMMIT if commits else ABORT)))
+        at += 1
+        mine = begun.pop(producer)
+        if commits:
+            committed += mine
+        else:
+            aborted.append((producer, mine[0]))
+    end = min((mine[0] for mine in begun.values()), default=at)
+    raw = b"".join(batch for base, batch in found if base < end)
+    return raw, aborted, sorted(offset for offset in committed if offset < end)
+
+
+def _batch(base: int, producer: int, values: Sequence[bytes] = (), marker: int | None = None) -> bytes:
+    builder = DefaultRecordBatchBuilder(2, 0, 1, producer, 0, 0, 1 << 20)
+    for i, value in enumerate(values):
+        builder.append(i, 0, b"key", value, [])
+    if marker is not None:
+        builder.append(0, 0, marker.to_bytes(4, "big"), b"\0" * 6, [])
+    raw = bytearray(builder.build())
+    raw[:8] = base.to_bytes(8, "big")
+    if marker is not None:
+        raw[22] |= 0x20  # a control batch
+        raw[17:21] = calc_crc32c(bytes(raw[21:])).to_bytes(4, "big")
+    return bytes(raw)
+
+
+@given(parts, st.none() | st.integers(1, 4))
+def test_what_was_aborted_is_left_out_as_aiokafka_does_it(parts: list[Part], most: int | None) -> None:
+    raw, aborted, committed = transactions(parts)
+    wanted, found = (make(raw, 0, READ_COMMITTED, aborted) for make in (stock, parsed))
+    read: list[int] = []
+    while found.has_more():
+        read += [record.offset for record in found.getall(most)]
+    while wanted.has_more():
+        wanted.getall(most)
+    assert read == committed
+    assert found._assignment.position == wanted._assignment.position, "behind the markers"
+
+
+@given(parts, st.none() | st.integers(1, 4))
+def test_what_is_given_covers_the_log_without_a_hole(parts: list[Part], most: int | None) -> None:
+    raw, aborted, committed = transactions(parts)
+    spans: Spans = {}
+    at, read = 0, list[int]()
+    found = parsed(raw, at, READ_COMMITTED, aborted, spans)
+    while raw and found.has_more():
+        given_ = found.getall(most)
+        if not given_:
+            continue
+        assert isinstance(given_, Fetched)
+        assert given_.since == at
+        assert all(at <= record.offset < given_.following for record in given_)
+        read += [record.offset for record in given_]
+        at = given_.following
+    assert spans.get(HERE, (at, at)) == (at, found._assignment.position)
+    assert read == committed
+
+
+def damaged(codec: int = 0) -> bytes:
+    """Two batches of one record each, offsets 0 and 2; the second is damaged, or of another codec."""
+    raw = bytearray(wire([[(b"key", b"value", [])], [(b"key", b"value", [])]]))
+    half = len(raw) // 2
+    if not codec:
+        raw[-2] ^= 1
+        return bytes(raw)
+    raw[half + 22] |= codec
+    raw[half + 17 : half + 21] = calc_crc32c(bytes(raw[half + 21 :])).to_bytes(4, "big")
+    return bytes(raw)
+
+
+@pytest.mark.parametrize("give", [lambda result: give_parsed(result, {}), give_named], ids=["parsed", "others"])
+@pytest.mark.parametrize(
+    ("codec", "why"),
+    [(0, "Invalid CRC"), (1, "BadGzipFile"), (2, "Error"), (3, "Error"), (4, "Error"), (5, "Unknown compression")],
+)
+def test_what_cannot_be_read_is_named_after_all_that_can(give: Any, codec: int, why: str) -> None:
+    result = stock(damaged(codec), 0)
+    give(result)
+    assert [record.offset for record in result.getall()] == [0]
+    assert not result.has_more()
+    at = result._assignment.position
+    for _ in range(2):  # again and again, and not the second time in silence
+        result = stock(damaged(codec)[len(damaged(codec)) // 2 :], at)
+        give(result)
+        with pytest.raises(Unreadable) as error:
+            result.getall()
+        (line,) = str(error.value).splitlines()
+        assert line.startswith(f"predictions partition 3 offset {at}: the batch up to offset 2 cannot be read (")
+        assert why in line
+        assert "install cramjam" in line if codec == 5 else "before offset 3 (kafka-delete-records.sh)" in line
+
+
+@pytest.mark.parametrize(("batched", "kind"), [(True, ParsedRecords), (False, NamedRecords)])
 def test_only_batched_topics_come_parsed(batched: bool, kind: type) -> None:
     results = FetchResults(lambda topic: batched and topic == HERE.topic)
     results[HERE] = stock(wire([[(b"key", b"value", [])]]), 0)

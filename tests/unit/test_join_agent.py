@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from app.runtime.runs import Log
 from tests.unit.join_world import World
+from topics.events import Progress
 
 EXPIRING = {"retention": 600.0, "lateness": 200.0}
 PARTITIONS = st.integers(0, 1)
@@ -115,3 +118,26 @@ def life(world: World, rng: random.Random) -> None:
         world.rebalance()
     else:
         world.linger(partition, topic, rng.randrange(15))
+
+
+class Marked(World):
+    """Every log ends with a transaction's marker."""
+
+    def log_of(self, partition: int, topic: int) -> Log:
+        log = super().log_of(partition, topic)
+        return replace(log, end=log.end + 1)
+
+
+def test_feedback_that_ends_with_a_marker_is_not_waited_for() -> None:
+    told = []
+    for world in (World(random.Random(5)), Marked(random.Random(5))):
+        world.produce(200)
+        for _ in range(50):  # with no truth after them that would show how far feedback is
+            world.producer.predict()
+        for most in (1000, 0):  # all of it, then a tick
+            for partition, topic in world.producer.logs:
+                world.read(partition, topic, most)
+            world.wait(1.0)  # less than feedback is waited for
+        told.append({key: event.event_time for key, event in world.newest.items() if isinstance(event, Progress)})
+        assert world.owner.join.saved
+    assert told[0] == told[1] != {}

@@ -15,7 +15,7 @@ from app.runtime.kafka_access import client_options, tls_of
 from app.runtime.settings import SettingsError, environment, load_settings
 
 ROOT = Path(__file__).parents[2]
-CLIENTS = ("AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient")
+CLIENTS = ("AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient", "Consumer")
 USER: dict[str, Any] = {"kafka_sasl_username": "ada", "kafka_sasl_password": "word"}
 
 

@@ -47,8 +47,8 @@ def test_partitions_that_others_have_now_are_no_lag() -> None:
 def test_a_partition_that_was_taken_over_at_its_end_has_no_lag_before_anything_comes() -> None:
     clock = [1000.0]
     monitor = SelfMonitor("workers", "w2", wall=lambda: clock[0])
-    monitor.read("predictions", 0, [], end=100, position=100)
-    monitor.read("predictions", 1, [], end=100, position=40)  # what is left is of an unknown age
+    monitor.read("predictions", 0, [], end=100, following=100)
+    monitor.read("predictions", 1, [], end=100, following=40)  # what is left is of an unknown age
     clock[0] += EVERY
     report = monitor.due()
     assert report is not None

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP, ConsumerMessage
 
 from app.runtime.faust_app import make_app
+from app.runtime.fetched import Fetched
 from app.runtime.runs import Run
 from app.runtime.settings import load_settings
 from app.runtime.transport import BatchConsumer
@@ -28,6 +30,9 @@ class Log:
 
     offsets: list[int]
     at: int = 0
+    begin: int = 0
+    markers: int = 0
+    """Up to this offset there is something that is not to be read."""
     sought: list[int] = field(default_factory=list)
     refuses: list[Exception] = field(default_factory=list)
     assigned: set[TP] = field(default_factory=lambda: {BATCHED})
@@ -41,10 +46,12 @@ class Log:
         self.at = partitions[BATCHED]
         self.sought.append(self.at)
 
-    async def getmany(self, active: set[TP], timeout: float) -> dict[TP, list[StubRecord]]:
+    async def getmany(self, active: set[TP], timeout: float) -> dict[TP, Fetched]:
+        since = self.at = max(self.at, self.begin)
         found = [StubRecord(offset, b"") for offset in self.offsets if offset >= self.at]
         self.drop(len(found))
-        return {BATCHED: [_stamped(record) for record in found]} if found else {}
+        self.at = max(self.at, self.markers)
+        return {BATCHED: Fetched(map(_stamped, found), since, self.at)} if found else {}
 
     def drop(self, n: int) -> None:
         """Go past records, as when what was fetched is thrown away."""
@@ -59,7 +66,13 @@ class Log:
 
     def highwater(self, tp: TP) -> int:
         assert tp in self.assigned, "Partition is not assigned"  # as aiokafka does it
-        return self.offsets[-1] + 1 if self.offsets else 0
+        return max(self.markers, self.offsets[-1] + 1 if self.offsets else 0)
+
+    def end(self, tp: TP) -> int:
+        return self.highwater(tp)
+
+    def reached(self, tp: TP) -> int:
+        return self.at
 
 
 def _stamped(record: StubRecord) -> StubRecord:
@@ -170,14 +183,44 @@ async def test_what_came_in_one_fetch_has_no_holes_but_the_log_s_own(tmp_path: P
     assert reader.log.sought == []
 
 
-async def test_a_hole_right_after_a_seek_is_not_in_the_log(tmp_path: Path) -> None:
+async def test_a_hole_that_the_log_itself_has_costs_no_seek(tmp_path: Path) -> None:
     reader = Reader(tmp_path, [0, 1, 2])
     await reader.round()
     reader.log.offsets += [9, 10]
+    await reader.round()
+    assert reader.read == [0, 1, 2, 9, 10]
+    assert reader.log.sought == []
+
+
+async def test_what_the_log_no_longer_has_is_passed_after_it_was_asked_for_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = Reader(tmp_path, [0, 1, 2, 9, 10])
+    reader.log.begin = 9  # the others are deleted meanwhile
     for _ in range(3):
         await reader.round()
-    assert reader.read == [0, 1, 2, 9, 10]
-    assert reader.log.sought == [3]
+    assert reader.log.sought == [0]
+    assert reader.read == [9, 10]
+    assert "offsets 0 to 8 are no longer in the log" in caplog.text
+
+
+async def test_what_is_not_to_be_read_is_behind_it_and_costs_nothing(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, [0, 1, 2])
+    consumer = reader.consumer
+    consumer.held = {BATCHED: 0}
+    for marker in (4, 5, 7):  # a commit, then what was aborted and its marker
+        reader.log.markers = marker
+        for message in await reader.fetch():
+            assert reader.take(message)
+            consumer.applied(BATCHED, message.value.following)
+            consumer.done(message)
+        reader.log.at = marker
+        assert not consumer._has_more(BATCHED)
+    assert consumer.held == {BATCHED: 7}
+    assert consumer._new_offset(BATCHED) == 7
+    reader.log.offsets.append(7)
+    assert await reader.round() == [True, True]
+    assert (reader.read, reader.log.sought) == ([0, 1, 2, 7], [])
 
 
 async def test_a_tick_shows_a_tail_that_was_lost(tmp_path: Path) -> None:
@@ -276,8 +319,26 @@ async def test_only_finished_runs_are_committed(tmp_path: Path) -> None:
 async def test_a_tick_stands_where_the_fetcher_does(tmp_path: Path) -> None:
     reader = Reader(tmp_path, [], tick_seconds=0.0)
     (tick,) = await reader.fetch()
-    assert (tick.value, tick.offset, tick.partition) == (Run([]), -1, 0)
+    assert (tick.value, tick.offset, tick.partition) == (Run([], 0, 0), -1, 0)
     assert reader.consumer.follows(tick)
+
+
+async def test_a_tick_says_nothing_of_a_partition_that_is_still_to_be_sought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = Reader(tmp_path, range(7))
+
+    async def recovered_meanwhile(active: set[TP], timeout: float) -> dict[TP, Fetched]:
+        reader.log.at = 7  # where Faust seeks to: the committed offset, though the state has less
+        reader.consumer._wanted = {BATCHED: 0}
+        return {}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reader.log, "getmany", recovered_meanwhile)
+        (tick,) = await reader.fetch()
+    assert (tick.value.since, tick.value.following) == (0, 0)
+    await reader.round()
+    assert reader.read == list(range(7))
 
 
 async def test_a_partition_that_has_just_gone_has_no_end(tmp_path: Path) -> None:
