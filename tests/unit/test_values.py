@@ -217,9 +217,10 @@ def test_what_is_no_feature_is_found(name: str, cells: list[Cell], why: str) -> 
 @pytest.mark.parametrize(
     ("value", "plain"),
     [
-        (Decimal("1.10"), "1.10"), (Decimal("NaN"), None), (Plan.GOLD, "gold"),
-        (uuid.UUID(int=7), str(uuid.UUID(int=7))), (dt.date(2026, 1, 2), "2026-01-02"), (np.datetime64("2026-01-02"), "2026-01-02"), (np.datetime64("NaT"), None),
-        (pd.NA, None), (pd.NaT, None), (np.int64(2**62 + 1), 2**62 + 1), ("é".encode(), "é"), (np.float32(0.5), 0.5),
+        (Decimal("1.10"), "1.10"), (Decimal("NaN"), None), (Plan.GOLD, "gold"), (pd.NA, None), (pd.NaT, None),
+        (uuid.UUID(int=7), str(uuid.UUID(int=7))), (dt.date(2026, 1, 2), "2026-01-02"),
+        (np.datetime64("2026-01-02"), "2026-01-02"), (np.datetime64("NaT"), None), ("é".encode(), "é"),
+        (np.int64(2**62 + 1), 2**62 + 1), (np.float32(0.5), 0.5),
         (pd.Timestamp("2026-01-02", tz="UTC"), "2026-01-02T00:00:00+00:00"),
     ],
 )  # fmt: skip
