@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.core.values import kind
 from app.core.values.cell import Cell
-from app.core.values.reading import PLAIN, Reading, in_precision, name_of, spelled
+from app.core.values.reading import PLAIN, Reading, in_precision, name_of
 
 Kind: TypeAlias = kind.Kind
 Task = Literal["binary", "multiclass", "regression", "features"]
@@ -169,11 +169,6 @@ def categorical_column(
         missing=missing,
         reading=reading,
     )
-
-
-def category_of(value: str | float | bool) -> str:
-    """Return the spelling of a category that no column's reading is known of."""
-    return spelled(value)
 
 
 def judged_class(profile: Profile, prediction: Cell) -> str:
