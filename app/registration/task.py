@@ -20,7 +20,7 @@ MAX_LABELS = 50
 """Whole numbers with more distinct values are a regression's."""
 FEW = 10
 """Up to so many whole numbers are classes; of more, near misses are a regression's."""
-NEAR = 0.5
+NEAR = 0.75
 """Wrong predictions of a count are nearer to the truth than this share of the distance of two random rows."""
 
 
