@@ -11,12 +11,13 @@ import msgspec
 from agents.sending import Publish, Reject
 from agents.watermark import advance, next_offset, unapplied
 from app.alerting.beside import Beside, noted
+from app.alerting.intake import Intake
 from app.alerting.lifecycle import RuleState, Stage, stage_of, step
 from app.alerting.message import alert_of
 from app.alerting.rules import CRITICAL_FEATURE, ESTIMATE, PERFORMANCE, Verdict, off, rule_of, verdicts_of
 from app.core.config import Monitoring
 from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
-from topics.events import AlertEvent, AnyReport, DriftReport, PerformanceReport, to_epoch
+from topics.events import AlertEvent, AnyReport, DriftReport, IntakeReport, PerformanceReport, to_epoch
 from topics.registry import ALERTS
 
 Models = Callable[[str, str], Monitoring | None]
@@ -25,6 +26,7 @@ Models = Callable[[str, str], Monitoring | None]
 _reports: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
 _states = msgspec.json.Decoder(RuleState)
 _besides = msgspec.json.Decoder(Beside)
+_intakes = msgspec.json.Decoder(Intake)
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class AlertsRun:
     rejected: list[Rejected] = field(default_factory=list)
     states: dict[str, RuleState] = field(default_factory=dict)
     beside: dict[str, Beside] = field(default_factory=dict)
+    intakes: dict[str, Intake] = field(default_factory=dict)
     next_offset: int | None = None
 
 
@@ -96,7 +99,7 @@ class Alerts:
 
     def apply(self, partition: int, run: AlertsRun) -> None:
         """Write what a run comes to, then the watermark."""
-        for key, state in (*run.states.items(), *run.beside.items()):
+        for key, state in (*run.states.items(), *run.beside.items(), *run.intakes.items()):
             self._table[key] = msgspec.json.encode(state)
         if run.next_offset is not None:
             advance(self._table, partition, run.next_offset)
@@ -109,6 +112,8 @@ class Alerts:
                 yield names[0], names[1], names[2], stage
 
     def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
+        if isinstance(report, IntakeReport):
+            report = self._over_all(report, run)
         verdicts, beside = verdicts_of(report, monitoring), self._note(report, run)
         for verdict in (*verdicts, *self._unnamed(report, verdicts, run)):
             key = state_key(report, verdict)
@@ -122,6 +127,14 @@ class Alerts:
                     report, verdict, transition, rule, emitted_at=self._now(), page=self._page, beside=beside
                 )
                 run.alerts.append(alert)
+
+    def _over_all(self, report: IntakeReport, run: AlertsRun) -> IntakeReport:
+        """The report with what is known of the topic's other partitions; its own is known now."""
+        key = key_of(report.model, report.model_version, f"{INTAKE} {report.topic}")
+        value = self._table.get(key)
+        before = run.intakes.get(key) or (Intake() if value is None else _intakes.decode(value))
+        after = run.intakes[key] = before.noted(report)
+        return after.over_all(report)
 
     def _note(self, report: AnyReport, run: AlertsRun) -> Beside | None:
         """What is known of the model version beside what each rule has judged; this report is known now."""
@@ -153,6 +166,8 @@ class Alerts:
 
 BESIDE = "beside"
 """In a key, which has three names then, and not four as that of a rule: what the newest windows showed."""
+INTAKE = "intake"
+"""In a key of three names, before that of a topic: what its partitions last said was not counted."""
 _NO_METRIC = "it is not among the report's metrics any more"
 _BY_NAME: dict[type, dict[str, str]] = {
     DriftReport: {CRITICAL_FEATURE: "it is not in alerting.critical_features any more"},

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
+from agents.intake import IntakeMonitor, taken_of
 from agents.join_models import Models, WatchedModels
 from agents.join_progress import progress_news
 from agents.join_saving import save, spent_keys
@@ -55,7 +56,7 @@ class TooManyDeadLetters(Held):
 class Join:
     """The agent's logic. `table` holds deltas by where each begins and whose it is (`partition/offsets/epoch`)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with, each with its default
         self,
         table: MutableMapping[str, bytes],
         models: Models,
@@ -65,10 +66,12 @@ class Join:
         epoch: Callable[[], int] = lambda: int(time.time()) - EPOCHS_SINCE,
         alive: Callable[[], None] = lambda: None,
         log_of: Callable[[int, int], Log | None] = lambda partition, topic: None,
-        limit: Callable[[Sequence[int]], DeadLetterLimit] = lambda recent: DeadLetterLimit(1.0, 1, recent),
+        limit: Callable[[Sequence[int]], DeadLetterLimit] | None = None,
+        intake: IntakeMonitor | None = None,
     ) -> None:
-        """`limit` makes the bound on dead letters of a partition, with what is known of it.
+        """`limit` makes the bound on dead letters of a partition, with what is known of it; None: nothing stops.
 
+        `intake` notes what is not counted.
         `alive` is called all along a recovery, which may take long and answers nobody. `log_of`: a partition's log
         of predictions (topic 0) or feedback (1) as it is now; without it, feedback is never waited for.
         """
@@ -82,7 +85,9 @@ class Join:
         self._stops = Stops(table)
         self._newest_epoch = 0
         self._alive = alive
-        self._limit = limit
+        self._limit = limit or (lambda recent: DeadLetterLimit(1.0, 1, recent))
+        self._stopping = limit is not None
+        self._intake = intake
         self._log_of = log_of
 
     # Where from
@@ -144,6 +149,15 @@ class Join:
         """Predictions that wait for their truth."""
         return sum(len(source.state.rows) for source in self._sources.values())
 
+    def waiting(self, partition: int) -> Collection[bytes]:
+        """The ids of a partition's feedback that has no prediction yet."""
+        return self._source(partition).state.waiting
+
+    @property
+    def unmatched(self) -> int:
+        """Feedback that has no prediction, of all partitions that are held."""
+        return sum(len(source.state.waiting) for source in self._sources.values())
+
     def passed(self, partition: int) -> list[Stop]:
         """Where the partition was stopped by too many dead letters, and is not any more: to be told and released."""
         return list(self._stops.passed(partition, self._source(partition).saved))
@@ -170,14 +184,19 @@ class Join:
         fresh = records_from(source.offsets[topic], records)
         if fresh:
             take = self._taking.predictions if topic == 0 else self._taking.feedback
+            before = taken_of(source.state)
             rejected = await take(source, fresh)
-            crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if rejected else None
+            stopping = rejected and self._stopping
+            crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if stopping else None
             if crossed is not None:
                 self._stops.note(partition, topic, crossed.record.offset, crossed.record.timestamp)
                 raise TooManyDeadLetters(SOURCES[topic], partition, crossed)
             source.offsets[topic] = fresh[-1].offset + 1
             if rejected:
                 await reject(rejected)
+            if self._intake is not None:
+                taken = taken_of(source.state) - before
+                self._intake.note(partition, topic, fresh, rejected, taken, source.state.waiting)
         due = self._now() - source.saved_at >= self._checkpoint_seconds
         if due or source.unsaved >= MOST_UNSAVED:
             await self._checkpoint(partition, source, publish)

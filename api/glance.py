@@ -23,7 +23,7 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     """`state` is the worst that is known of it; `drifted` names the first of the drifted features, `recent` are shares.
 
     `metric` is the one that stands for the others, with its `value`, what it was on the reference, and what it is
-    estimated to be without truth.
+    estimated to be without truth. `dead_letter_share`: of its newest predictions, those that were set aside.
     """
 
     model: str
@@ -50,18 +50,21 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     coverage: float | None
     firing: int
     level: Level | None
+    dead_letter_share: float | None = None
 
 
 def summaries_of(models: RegistrationsView, reports: ReportsView) -> list[ModelSummary]:
     """Every model version that is registered, or of which there are reports, in the order of registration."""
     reported = [key for key, found in reports.findings.items() if found.drift or found.performance]
     return [
-        summary_of(model, version, models.get(model, version), reports.of(model, version))
-        for model, version in dict.fromkeys([*models, *reported])
+        summary_of(*key, models.get(*key), reports.of(*key), reports.workers.intake.share(*key))
+        for key in dict.fromkeys([*models, *reported])
     ]
 
 
-def summary_of(model: str, version: str, known: Registration | None, found: Findings) -> ModelSummary:
+def summary_of(
+    model: str, version: str, known: Registration | None, found: Findings, dead_letter_share: float | None = None
+) -> ModelSummary:
     """One model version, from its registration and what the stream has found."""
     drift, performance = found.drift.latest, found.performance.latest
     ends = [report.window_end for report in (drift, performance) if report is not None]
@@ -95,4 +98,5 @@ def summary_of(model: str, version: str, known: Registration | None, found: Find
         coverage=None if performance is None else performance.coverage,
         firing=len(firing),
         level=max((alert.level for alert in firing), key=LEVELS.index, default=None),
+        dead_letter_share=dead_letter_share,
     )

@@ -20,7 +20,7 @@ from api.workers import Workers
 from app.runtime.errors import BrokerUnavailable
 from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
-from topics.events import AlertEvent, AnyReport, DriftReport, MonitorReport, PerformanceReport
+from topics.events import AlertEvent, AnyReport, DriftReport, IntakeReport, MonitorReport, PerformanceReport
 from topics.registry import ALERTS, REPORTS
 
 log = logging.getLogger(__name__)
@@ -150,6 +150,10 @@ class ReportsView:
         if isinstance(report, MonitorReport):
             self.workers.take(report)
             self._changes.note(("monitor",))
+            return True
+        if isinstance(report, IntakeReport):
+            self.workers.intake.take(report)
+            self._changes.note(("monitor",), ("model", report.model, report.model_version))
             return True
         if isinstance(report, DriftReport):
             new = self._found(report.model, report.model_version).drift.put(report, value)

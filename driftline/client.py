@@ -170,7 +170,7 @@ class Client:
         logged, lost = self._ledger.counts()
         return Stats(
             logged=logged, sent=self._sender.sent, lost=sum(lost.values()), buffered=self._buffer.unfinished,
-            retries=self._sender.retries, lost_by_kind=lost,
+            retries=self._sender.retries, lost_by_kind=lost, unregistered=self._sender.unregistered,
         )  # fmt: skip
 
     def __enter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 
@@ -10,6 +11,8 @@ import httpx
 from driftline.buffer import Buffer, Item
 from driftline.http import Answer, pause_before, post
 from driftline.losses import Kind, Loss
+
+log = logging.getLogger("driftline")
 
 Lose = Callable[[Loss], None]
 
@@ -22,7 +25,7 @@ class Sender:
     def __init__(self, http: httpx.Client, buffer: Buffer, timeout: float, retry_seconds: float, lose: Lose) -> None:
         self._http, self._buffer, self._lose = http, buffer, lose
         self._timeout, self._retry_seconds = timeout, retry_seconds
-        self.sent = self.retries = 0
+        self.sent = self.retries = self.unregistered = 0
 
     def run(self) -> None:
         """Send batch after batch; what is left when the time after closing is over is lost."""
@@ -57,12 +60,21 @@ class Sender:
             self._deliver(batch[:middle])
             self._deliver(batch[middle:])
             return
+        self._note_unregistered(answer)
         rejected = _rejected(answer, len(batch))
         for index, item in enumerate(batch):
             if index in rejected or not answer.sound:
                 self._lost(item, "rejected", rejected.get(index, answer.reason))
             else:
                 self.sent += 1
+
+    def _note_unregistered(self, answer: Answer) -> None:
+        """Count what the API took and nobody watches; said once in the log."""
+        count = answer.body.get("unregistered")
+        if isinstance(count, int) and count > 0:
+            if not self.unregistered:
+                log.warning("%d events are of model versions that are not registered: driftline register", count)
+            self.unregistered += count
 
     def _all_lost(self, batch: list[Item], kind: Kind, reason: str) -> None:
         for item in batch:

@@ -94,7 +94,8 @@ def summaries(services: Services) -> list[ModelSummary]:
 
 def summary(services: Services, model: str, version: str) -> ModelSummary:
     """One at a glance."""
-    return summary_of(model, version, services.models.get(model, version), services.reports.of(model, version))
+    key, reports = (model, version), services.reports
+    return summary_of(*key, services.models.get(*key), reports.of(*key), reports.workers.intake.share(*key))
 
 
 def _known(services: Services, model: str, version: str) -> Findings:

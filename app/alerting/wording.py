@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from app.alerting.intake_wording import intake_lines, intake_title
 from app.alerting.lifecycle import Transition
 from app.alerting.rules import (
     CRITICAL_FEATURE,
@@ -23,6 +24,7 @@ from topics.events import (
     AnyReport,
     DriftReport,
     FeatureDrift,
+    IntakeReport,
     MetricChange,
     MonitorReport,
     PerformanceReport,
@@ -49,12 +51,18 @@ def title_of(report: AnyReport, verdict: Verdict, transition: Transition) -> str
         return f"{about}: {_drift_title(report, verdict, firing=firing)}"
     if isinstance(report, TrafficReport):
         return f"{about}: {SERVICE[verdict.rule, verdict.subject][not firing]}"
-    if isinstance(report, MonitorReport):
-        return f"{about}: {verdict.subject} {'is too high' if firing else 'is as it should be again'}"
+    if isinstance(report, MonitorReport | IntakeReport):
+        return f"{about}: {_own_title(report, verdict, firing=firing)}"
     if verdict.rule == ESTIMATE:
         return f"{about}: {verdict.subject} {'is worse than estimated' if firing else 'is as estimated again'}"
     worse = "has got much worse" if transition.severe else "has got worse"
     return f"{about}: {verdict.subject} {worse if firing else 'is as good as before again'}"
+
+
+def _own_title(report: MonitorReport | IntakeReport, verdict: Verdict, *, firing: bool) -> str:
+    if isinstance(report, IntakeReport):
+        return intake_title(report, verdict, firing=firing)
+    return f"{verdict.subject} {'is too high' if firing else 'is as it should be again'}"
 
 
 def _drift_title(report: DriftReport, verdict: Verdict, *, firing: bool) -> str:
@@ -79,6 +87,8 @@ def message_of(report: AnyReport, verdict: Verdict, transition: Transition, more
         lines.append(f"Closed, because {verdict.evidence.get('reason')}.")
     elif isinstance(report, TrafficReport):
         lines += traffic_lines(report, verdict)
+    elif isinstance(report, IntakeReport):
+        lines += intake_lines(report, verdict)
     elif isinstance(report, MonitorReport):
         lines += monitor_lines(report, verdict)
     elif isinstance(report, PerformanceReport):
@@ -137,7 +147,7 @@ def _span(transition: Transition) -> str:
 
 
 def _window(report: AnyReport) -> str:
-    if isinstance(report, MonitorReport):
+    if isinstance(report, MonitorReport | IntakeReport):
         return f"Seen from {span_of(report.window_start, report.window_end)}: {report.n:,} records read."
     counted = f"{report.n:,} prediction{'' if report.n == 1 else 's'}"
     return f"Seen in the window {span_of(report.window_start, report.window_end)}: {counted}."

@@ -24,7 +24,7 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
     Raises Trouble where the topic or the broker is not there.
     """
     servers = settings.bootstrap_servers
-    count = await _partitions(settings, topic)
+    count = await partitions_of_topic(settings, topic)
     if not count:
         raise Trouble(f"topic {topic} does not exist on {servers}: start a worker first (driftline up)")
     partitions = [TopicPartition(topic, number) for number in range(count)]
@@ -48,10 +48,10 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
 
 async def exists(settings: Settings, topic: Topic) -> bool:
     """Whether the topic is there. Raises Trouble where the broker is not."""
-    return await _partitions(settings, topic.full_name(settings.prefix)) > 0
+    return await partitions_of_topic(settings, topic.full_name(settings.prefix)) > 0
 
 
-async def _partitions(settings: Settings, topic: str) -> int:
+async def partitions_of_topic(settings: Settings, topic: str) -> int:
     """How many partitions the topic has, 0 where it does not exist; asked for in a way that does not make it."""
     admin = AIOKafkaAdminClient(**client_options(settings))
     try:

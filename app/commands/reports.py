@@ -13,7 +13,7 @@ from app.commands.common import AsJson, Bootstrap, Model, Prefix, connected, pri
 
 if TYPE_CHECKING:
     from app.runtime.settings import Settings
-    from topics.events import AnyReport, DriftReport, MonitorReport, PerformanceReport, TrafficReport
+    from topics.events import AnyReport, DriftReport, IntakeReport, MonitorReport, PerformanceReport, TrafficReport
 
 
 class Kind(StrEnum):
@@ -23,6 +23,7 @@ class Kind(StrEnum):
     performance = "performance"
     traffic = "traffic"
     monitor = "monitor"
+    intake = "intake"
 
 
 OnlyVersion = Annotated[str | None, typer.Option("--version", help="Only this version.")]
@@ -127,13 +128,15 @@ def kind_of(report: AnyReport) -> str:
 
 def line_of(report: AnyReport) -> str:
     """One report in one line."""
-    from topics.events import DriftReport, PerformanceReport, TrafficReport
+    from topics.events import DriftReport, IntakeReport, PerformanceReport, TrafficReport
 
     head = f"{report.window_end:%Y-%m-%d %H:%M:%S} v{report.model_version} {kind_of(report):<11} n {report.n:>7,}"
     if isinstance(report, DriftReport):
         words = _drift(report)
     elif isinstance(report, PerformanceReport):
         words = _performance(report)
+    elif isinstance(report, IntakeReport):
+        words = _intake(report)
     else:
         words = _traffic(report) if isinstance(report, TrafficReport) else _monitor(report)
     return f"{head}  {'  '.join(words)}  (revision {report.revision})"
@@ -172,3 +175,13 @@ def _traffic(report: TrafficReport) -> Iterator[str]:
 def _monitor(report: MonitorReport) -> Iterator[str]:
     yield f"{report.worker} is {report.behind_seconds:.0f} s behind, {sum(report.lag.values()):,} records"
     yield f"dead letters {sum(report.dead_letters.values()):,}"
+
+
+def _intake(report: IntakeReport) -> Iterator[str]:
+    yield f"{report.topic} partition {report.partition}"
+    yield f"dead letters {sum(report.dead_letters.values()):,}"
+    yield f"{report.recent_dead + report.recent_unregistered:,} of the newest {report.recent:,}"
+    if report.unregistered:
+        yield f"not registered: {', '.join(report.unregistered)}"
+    if report.settled:
+        yield f"{report.unmatched:,} of {report.settled:,} without a prediction"

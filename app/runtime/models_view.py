@@ -59,6 +59,11 @@ class ModelsView(CompactedView):
             self._decoded[key] = _decode(self._events[key])
         return self._decoded[key]
 
+    def profile_id(self, model: str, version: str) -> str | None:
+        """The id of a model version's profile; None where it is not registered."""
+        found = self.get(model, version)
+        return None if found is None else found.profile.profile_id
+
     def all(self) -> list[RegisteredModel]:
         """Every model version, in the order of their first registration."""
         return [found for key in self._events if (found := self.get(*key)) is not None]

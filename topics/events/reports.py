@@ -170,4 +170,31 @@ class MonitorReport(Report, frozen=True, kw_only=True, tag="monitor", tag_field=
     dead_letters: dict[str, int]
 
 
-AnyReport = DriftReport | PerformanceReport | TrafficReport | MonitorReport
+class IntakeReport(Report, frozen=True, kw_only=True, tag="intake", tag_field="kind"):
+    """What of one partition of `predictions` or `feedback` was not counted, by the wall clock.
+
+    Of one registered model version; of the model `driftline` and the consumer group, where a record names none that
+    is registered. `n`: records since the report before, of which `dead_letters` were set aside, by reason, and
+    `unregistered` name a model version that is not registered ("model version"). Of the newest `recent` records
+    `recent_dead` were set aside and `recent_unregistered` name no registered model version. Of the newest `settled`
+    records of feedback, each at least a minute old, `unmatched` have no prediction. The thresholds are the shares of
+    these that are too much. `last_reason` and `last_offset` are of the newest that was set aside.
+    """
+
+    topic: str
+    partition: int
+    dead_letters: dict[str, int]
+    unregistered: dict[str, int]
+    recent: int
+    recent_dead: int
+    recent_unregistered: int
+    settled: int
+    unmatched: int
+    threshold: float
+    unregistered_threshold: float
+    unmatched_threshold: float
+    last_reason: str = ""
+    last_offset: int | None = None
+
+
+AnyReport = DriftReport | PerformanceReport | TrafficReport | MonitorReport | IntakeReport
