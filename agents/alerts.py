@@ -16,7 +16,7 @@ from app.alerting.lifecycle import RuleState, Stage, stage_of, step
 from app.alerting.message import alert_of
 from app.alerting.rules import CRITICAL_FEATURE, ESTIMATE, PERFORMANCE, Verdict, off, rule_of, verdicts_of
 from app.core.config import Monitoring
-from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
+from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
 from topics.events import AlertEvent, AnyReport, DriftReport, IntakeReport, PerformanceReport, to_epoch
 from topics.registry import ALERTS
 
@@ -94,7 +94,14 @@ class Alerts:
                 named = f"model {report.model!r} version {report.model_version!r}"
                 run.rejected.append(_Unknown(record, f"{named} is not registered: run `driftline register`"))
                 continue
-            self._judge(report, monitoring, run)
+            try:
+                judged = AlertsRun(states={**run.states}, beside={**run.beside}, intakes={**run.intakes})
+                self._judge(report, monitoring, judged)
+            except STRAY as error:
+                run.rejected.append(Rejected(record, f"it cannot be judged: {type(error).__name__}"))
+                continue
+            run.alerts += judged.alerts
+            run.states, run.beside, run.intakes = judged.states, judged.beside, judged.intakes
         return run
 
     def apply(self, partition: int, run: AlertsRun) -> None:
@@ -199,10 +206,6 @@ def _report_of(record: Record) -> AnyReport | Rejected:
     if record.value is None:
         return Rejected(record, "the record has no value")
     try:
-        report = _reports.decode(record.value)
+        return _reports.decode(record.value)
     except UNREADABLE as error:
         return Rejected(record, reason_of(error))
-    for name in ("window_start", "window_end"):
-        if getattr(report, name).tzinfo is None:
-            return Rejected(record, f"`{name}` has no time zone")
-    return report

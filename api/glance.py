@@ -57,7 +57,7 @@ def summaries_of(models: RegistrationsView, reports: ReportsView) -> list[ModelS
     """Every model version that is registered, or of which there are reports, in the order of registration."""
     reported = [key for key, found in reports.findings.items() if found.drift or found.performance]
     return [
-        summary_of(*key, models.get(*key), reports.of(*key), reports.workers.intake.share(*key))
+        summary_of(key[0], key[1], models.get(*key), reports.of(*key), reports.workers.intake.share(*key))
         for key in dict.fromkeys([*models, *reported])
     ]
 

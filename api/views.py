@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from api.changes import Changes
 from api.windows import Windows
 from api.workers import Workers
-from app.runtime.errors import BrokerUnavailable
+from app.runtime.errors import BrokerUnavailable, words_of
 from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
 from topics.events import AlertEvent, AnyReport, DriftReport, IntakeReport, MonitorReport, PerformanceReport
@@ -132,16 +132,17 @@ class ReportsView:
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         for partition, run in (await consumer.getmany(timeout_ms=1000, max_records=MAX_RECORDS)).items():
-            self.apply(partition.topic, (record.value for record in run))
+            for record in run:
+                self.apply(partition.topic, [record.value], (partition.partition, record.offset))
         await asyncio.sleep(0)
 
-    def apply(self, topic: str, values: Iterable[bytes | None]) -> None:
-        """Take records of one of the two topics; what cannot be read is logged and left out."""
+    def apply(self, topic: str, values: Iterable[bytes | None], at: tuple[int, int] = (0, 0)) -> None:
+        """Take records of one of the two topics; what cannot be read is named by partition and offset, and left out."""
         for value in values:
             try:
                 self.revision += self._apply(topic, value or b"")
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                log.error("a record of %s cannot be read: %s", topic, error)
+            except Exception as error:  # noqa: BLE001 - whatever somebody has sent there, the others are read
+                log.error("%s partition %d offset %d is left out: %s", topic, *at, words_of(error))
 
     def _apply(self, topic: str, value: bytes) -> bool:
         if topic == self._alerts:

@@ -94,8 +94,9 @@ def summaries(services: Services) -> list[ModelSummary]:
 
 def summary(services: Services, model: str, version: str) -> ModelSummary:
     """One at a glance."""
-    key, reports = (model, version), services.reports
-    return summary_of(*key, services.models.get(*key), reports.of(*key), reports.workers.intake.share(*key))
+    known, reports = services.models.get(model, version), services.reports
+    share = reports.workers.intake.share(model, version)
+    return summary_of(model, version, known, reports.of(model, version), share)
 
 
 def _known(services: Services, model: str, version: str) -> Findings:

@@ -66,14 +66,11 @@ class _Wanted:
         from topics.events import AnyReport
 
         self.model, self.version, self._kind = model, version, kind
-        self._decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
+        self.decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
         self.newest: dict[tuple[str, str, float], AnyReport] = {}
 
-    def take(self, value: bytes | None) -> AnyReport | None:
-        """The report of a record, where it is wanted and newer than what was known."""
-        if value is None:
-            return None
-        report = self._decoder.decode(value)
+    def take(self, report: AnyReport) -> AnyReport | None:
+        """The report, where it is wanted and newer than what was known."""
         kind = kind_of(report)
         if report.model != self.model or self.version not in (None, report.model_version):
             return None
@@ -88,13 +85,13 @@ class _Wanted:
 
 
 async def _show(settings: Settings, wanted: _Wanted, last: int | None, *, follow: bool, as_json: bool) -> None:
-    from app.commands.reading import check_registered, records
+    from app.commands.reading import check_registered, events
     from topics.registry import REPORTS
 
     live = False
-    async for record in records(settings, REPORTS.full_name(settings.prefix), follow=follow):
-        if record is not None:
-            report = wanted.take(record.value)
+    async for found in events(settings, REPORTS, wanted.decoder.decode, follow=follow):
+        if found is not None:
+            report = None if found[1] is None else wanted.take(found[1])
             if live and report is not None:
                 _print([report], as_json)
             continue

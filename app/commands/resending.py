@@ -109,12 +109,12 @@ async def _send(
 
     ready: dict[str, list[Ready]] = {}
     for letter, value in zip(batch, _mended(batch, how.through), strict=True):
-        found = _ready(settings, letter, value)
-        reason = found if isinstance(found, str) else counting.obstacle(found, now=time(), late=how.late)
-        if reason:
+        one = _ready(settings, letter, value)
+        reason = one if isinstance(one, str) else counting.obstacle(one, now=time(), late=how.late)
+        if reason or isinstance(one, str):
             resent.left_out[reason] += 1
-        elif not isinstance(found, str):
-            ready.setdefault(letter.topic, []).append(found)
+        else:
+            ready.setdefault(letter.topic, []).append(one)
     for topic in (PREDICTIONS, FEEDBACK):
         found = ready.get(topic.full_name(settings.prefix), [])
         if not found:

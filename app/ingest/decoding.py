@@ -29,6 +29,9 @@ AHEAD = "`timestamp` is ahead of the broker's clock by more than %g s: is the pr
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for what is not as it should be; nested too deeply is a RecursionError."""
 
+STRAY = (ValueError, TypeError, ArithmeticError, LookupError)
+"""What is raised by an event of the right types that nobody of ours has made: numbers that cannot be, say."""
+
 _timestamp = attrgetter("timestamp")
 _OPENING, _CLOSING = b"{}"
 

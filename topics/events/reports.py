@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
-from topics.events.base import Event
+from topics.events.base import Event, Moment
 
 
 class Shape(Event, frozen=True, kw_only=True):
@@ -63,12 +62,12 @@ class Report(Event, frozen=True, kw_only=True):
     model: str
     model_version: str
     profile_id: str
-    window_start: datetime
-    window_end: datetime
+    window_start: Moment
+    window_end: Moment
     revision: int
     n: int
     sufficient: bool
-    emitted_at: datetime
+    emitted_at: Moment
 
 
 class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kind"):
