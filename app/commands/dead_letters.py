@@ -91,7 +91,7 @@ def list_(
     Examples:
       driftline dead-letters list
       driftline dead-letters list --model churn --since 2026-06-01T12:00:00Z
-      driftline dead-letters list --reason "not registered" --json
+      driftline dead-letters list --reason registered --json
     """
     from app.commands.letter_groups import groups_of
 
@@ -175,8 +175,8 @@ def resend(
     \b
     Examples:
       driftline dead-letters resend --all --dry-run
-      driftline dead-letters resend --model churn --reason "not registered"
-      driftline dead-letters resend --reason "1970 to 2100" --through "jq -c '.timestamp /= 1000'"
+      driftline dead-letters resend --model churn --reason registered
+      driftline dead-letters resend --reason timestamp --through ./mend.sh
       driftline dead-letters resend --since 2026-06-01T12:00:00Z --until 2026-06-01T13:00:00Z --json
     """
     from app.commands.resending import How

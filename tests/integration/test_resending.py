@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from app.registration import monitoring_of, register
 from app.runtime.settings import Settings, environment
 from app.runtime.topic_admin import ensure_topics
+from tests.commands import typed
 from tests.stream import MONITORING, PANE, START, VERSION, Counts, Truth, differences, frame, send, truth, worker
 from topics.events import AlertEvent
 from topics.registry import ALERTS, PANES, PREDICTIONS, REPORTS
@@ -46,16 +47,11 @@ def of_model(model: str, wanted: Truth, *, factor: float = 1.0) -> Truth:
     return Truth(records, wanted.panes, wanted.confusion, wanted.rows)
 
 
-async def driftline(settings: Settings, *words: str) -> tuple[int, str]:
+async def driftline(*words: str) -> tuple[object, str]:
     """The exit status of a command, and what it prints."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "app.cli", *words, env=environment(settings),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    assert b"Traceback" not in err, err.decode()
-    assert process.returncode is not None
-    return process.returncode, out.decode() + err.decode()
+    status, out, err = await asyncio.to_thread(typed, *words)
+    assert err == "", err
+    return status, out
 
 
 class World:
@@ -112,8 +108,12 @@ async def close(settings: Settings, model: str) -> None:
 
 
 @pytest.mark.timeout(150)
-async def test_a_bad_producer_stops_nobody_and_mended_its_records_are_counted_once(settings: Settings) -> None:
+async def test_a_bad_producer_stops_nobody_and_mended_its_records_are_counted_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = settings.model_copy(update={"dead_letter_window": 100})
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
     good = truth(1000, seed=31)
     spoilt, stranger = truth(600, seed=32, duplicated=0.0), of_model(STRANGER, truth(300, seed=33, duplicated=0.0))
     sent = of_model(SPOILT, spoilt, factor=1000.0)
@@ -136,7 +136,7 @@ async def test_a_bad_producer_stops_nobody_and_mended_its_records_are_counted_on
             assert "100% of its newest predictions are dead letters" in fired.title
             assert (await world.until_alert("firing", "unregistered", "driftline")).level == "error"
             assert process.poll() is None
-            await check_lists(settings)
+            await check_lists()
             await resend_all(settings, world, {GOOD: good, SPOILT: spoilt}, {STRANGER: stranger})
             await world.until_alert("resolved", "dead_letters", SPOILT)
             assert process.poll() is None
@@ -149,22 +149,22 @@ def predictions_of(wanted: Truth) -> int:
     return sum(topic == PREDICTIONS.name for topic, _, _ in wanted.records)
 
 
-async def check_lists(settings: Settings) -> None:
+async def check_lists() -> None:
     """What the commands say of what was set aside, before anything is sent again."""
-    status, out = await driftline(settings, "dead-letters", "list", "--json")
+    status, out = await driftline("dead-letters", "list", "--json")
     found = {(one["model"], one["kind"]): one for one in map(json.loads, out.splitlines())}
     outside = found[SPOILT, "`timestamp` is outside 1970 to 2100"]
     assert (status, outside["letters"], outside["open"], outside["topic"]) == (0, 600, 600, "predictions")
     assert found[STRANGER, "unknown `model_version`"]["letters"] == 300
     assert sum(one["letters"] for (model, _), one in found.items() if model is None) == 60
-    status, out = await driftline(settings, "dead-letters", "show", "--model", SPOILT, "--last", "1", "--json")
+    status, out = await driftline("dead-letters", "show", "--model", SPOILT, "--last", "1", "--json")
     letter: dict[str, Any] = json.loads(out)
     assert (letter["reason"].split(":")[0], letter["key"]) == (
         "`timestamp` is outside 1970 to 2100", json.loads(letter["value"])["prediction_id"],
     )  # fmt: skip
-    status, out = await driftline(settings, "dead-letters", "show", "--reason", "malformed", "--last", "100")
+    status, out = await driftline("dead-letters", "show", "--reason", "malformed", "--last", "100")
     assert "\\xff\\x00" in out
-    _, out = await driftline(settings, "top", "--json")
+    _, out = await driftline("top", "--json")
     top = json.loads(out)
     (marked,) = [one for one in top["models"] if one["model"] == SPOILT]
     assert (marked["dead_letter_share"], marked["state"]) == (1.0, "alerting")
@@ -177,22 +177,22 @@ async def check_lists(settings: Settings) -> None:
 async def resend_all(settings: Settings, world: World, wanted: dict[str, Truth], later: dict[str, Truth]) -> None:
     """Mend, send again, twice; each time the counts are the truth."""
     mend = ("dead-letters", "resend", "--model", SPOILT, "--json", "--through", MEND)
-    status, out = await driftline(settings, "dead-letters", "resend", "--model", SPOILT, "--json")
+    status, out = await driftline("dead-letters", "resend", "--model", SPOILT, "--json")
     assert (status, json.loads(out)["sent"]) == (1, {}), "what still cannot be read is not sent"
-    status, out = await driftline(settings, *mend, "--dry-run")
+    status, out = await driftline(*mend, "--dry-run")
     assert (status, json.loads(out)) == (0, {"sent": {"predictions": 600}, "left_out": {}, "dry_run": True})
-    status, out = await driftline(settings, *mend)
+    status, out = await driftline(*mend)
     assert (status, json.loads(out)["sent"]) == (0, {"predictions": 600})
     await close(settings, SPOILT)
     await world.until_equal(wanted)
-    status, out = await driftline(settings, *mend)
+    status, out = await driftline(*mend)
     assert (status, json.loads(out)["sent"], list(json.loads(out)["left_out"].values())) == (1, {}, [600])
-    status, out = await driftline(settings, *mend, "--again")
+    status, out = await driftline(*mend, "--again")
     assert (status, json.loads(out)["sent"]) == (0, {"predictions": 600})
-    status, out = await driftline(settings, "dead-letters", "resend", "--reason", "not registered")
+    status, out = await driftline("dead-letters", "resend", "--reason", "not registered")
     assert (status, "left out 300: its model version is not registered" in out) == (1, True), out
     await registered(settings, STRANGER)
-    status, out = await driftline(settings, "dead-letters", "resend", "--reason", "not registered")
+    status, out = await driftline("dead-letters", "resend", "--reason", "not registered")
     assert (status, out.splitlines()[-1]) == (0, "sent 300 (300 predictions)")
     await close(settings, STRANGER)
     await world.until_equal({**wanted, **later})

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import io
 import json
-import sys
 from collections.abc import Callable
 
 import msgspec
@@ -14,9 +11,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from agents.pane_events import partition_of
-from app import cli
 from app.runtime.settings import Settings, environment
 from app.runtime.topic_admin import ensure_topics
+from tests.commands import typed
 from tests.integration.test_api import client_of, ready
 from tests.stream import MODEL, VERSION, Counts, differences, register_model, send, truth, until, until_equal, worker
 from topics.registry import (
@@ -112,20 +109,6 @@ def tolerant(take: Callable[[Counts, str, bytes], None]) -> Callable[[Counts, st
             take(counts, topic, value)
 
     return taking
-
-
-def typed(*words: str) -> tuple[object, str, str]:
-    """The exit status of a command typed, its output and its errors. Raises what would be a traceback."""
-    out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["driftline", *words]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.main()
-    except SystemExit as ended:
-        return ended.code, out.getvalue(), err.getvalue()
-    finally:
-        sys.argv = before
-    return 0, out.getvalue(), err.getvalue()
 
 
 def named_once(text: str, topic: str, places: list[tuple[int, int]]) -> None:
