@@ -108,7 +108,9 @@ class IntakeMonitor:
                 part.crossed.add(version)
         if topic == 1:
             part.unmatched = part.unmatched or Unmatched(self._window)
-            part.unmatched.add(self._now(), len(records), _unmatched(records[-self._window :], waiting))
+            now = self._now()
+            if part.unmatched.wants(now):
+                part.unmatched.add(now, len(records), _unmatched(records[-self._window :], waiting))
 
     def _sorted(self, rejected: Sequence[Rejected]) -> dict[Version, list[Rejected]]:
         """Records that were set aside, by the registered model version that they name."""

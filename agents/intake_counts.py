@@ -10,6 +10,8 @@ from app.ingest.decoding import Rejected
 
 SETTLED = 60.0
 """Seconds after which feedback without a prediction is called so: predictions may come a little later."""
+TOGETHER = 1.0
+"""Seconds of feedback that are kept as one: so many ids at most wait to be settled."""
 RECENT_MS = 600_000
 """Records that the broker took so long before the newest no longer matter: few records must not hold an alert."""
 FEWEST = 5
@@ -68,11 +70,22 @@ class Unmatched:
     window: int
     blocks: deque[tuple[float, int, list[bytes]]] = field(default_factory=deque)
 
+    def wants(self, now: float) -> bool:
+        """Whether a run is to be added: of each second `window` records are enough."""
+        return not self.blocks or now - self.blocks[-1][0] >= TOGETHER or self.blocks[-1][1] < self.window
+
     def add(self, now: float, n: int, ids: list[bytes]) -> None:
         """Take a run of `n`, of which `ids` (those of its last `window` records) had no prediction."""
-        self.blocks.append((now, min(n, self.window), ids))
+        n = min(n, self.window)
+        if self.blocks and now - self.blocks[-1][0] < TOGETHER:
+            at, held, before = self.blocks[-1]
+            self.blocks[-1] = (at, held + n, before + ids)
+        else:
+            self.blocks.append((now, n, ids))
         held = sum(n for _, n, _ in self.blocks)
-        while held - self.blocks[0][1] >= self.window and self._settled(self.blocks[1][0], now):
+        while len(self.blocks) > 1 and held - self.blocks[0][1] >= self.window:
+            if not self._settled(self.blocks[1][0], now):
+                break
             held -= self.blocks.popleft()[1]
 
     def count(self, now: float, waiting: Collection[bytes]) -> tuple[int, int]:

@@ -12,13 +12,18 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import generate_latest
 
 from agents.alerts import Alerts
 from agents.intake import EVERY, IntakeMonitor
 from agents.intake_counts import RECENT_MS, SETTLED, Counted, Thresholds
+from api.intake import IntakeView
+from app.commands.top_not_counted import not_counted_lines
 from app.core.config import Monitoring
 from app.ingest.decoding import Rejected, ids_of, unregistered
 from app.ingest.naming import version_in
+from app.telemetry.metrics import WORKER
+from app.telemetry.stream import StreamMetrics
 from tests.unit.reports import StubRecord, records_of
 from topics.events import AlertEvent, IntakeReport
 from topics.registry import Topic
@@ -148,6 +153,21 @@ def test_the_newest_settled_feedback_is_kept_while_newer_comes() -> None:
     assert len(part.blocks) <= SETTLED + 4
 
 
+def test_the_ids_that_wait_to_be_settled_are_bounded_however_fast_feedback_comes() -> None:
+    table, clock = dict[str, bytes](), Clock()
+    intake = monitor(table, clock)
+    run = records(100)
+    waiting = dict.fromkeys(ids_of([record.key or b"" for record in run]).view("V16").ravel().tolist())
+    for _ in range(2000):
+        intake.note(0, 1, run, [], {}, waiting)
+        clock.at += 0.05
+    part = intake._parts[0, 1].unmatched
+    assert part is not None
+    assert sum(len(ids) for _, _, ids in part.blocks) <= (SETTLED + 3) * 2 * len(run)
+    settled, unmatched = part.count(clock.at, waiting)
+    assert settled == unmatched >= 100
+
+
 def a_report(partition: int, second: int, **changes: Any) -> IntakeReport:
     end = datetime.fromtimestamp(NOW.timestamp() + second, UTC)
     fields: dict[str, Any] = {
@@ -241,3 +261,45 @@ def test_a_report_says_the_reasons_without_values_and_names_not_too_many() -> No
     assert sum(report.dead_letters.values()) == 50
     assert all(wanted[name] == n for name, n in report.dead_letters.items() if name != "other")
     assert "secret" not in msgspec.json.encode(report).decode()
+
+
+def test_the_page_and_top_have_the_newest_of_all_partitions() -> None:
+    view = IntakeView()
+    view.take(a_report(0, 1, recent_dead=100, last_reason="late"))
+    view.take(a_report(1, 2, recent_dead=20))
+    view.take(a_report(0, 3, recent_dead=60))
+    itself: dict[str, Any] = {"model": "driftline", "model_version": "workers", "profile_id": ""}
+    view.take(a_report(0, 4, **itself, unregistered={"who 1": 3}))
+    view.take(a_report(1, 5, **itself, unregistered={"who 1": 2}, recent_dead=100, last_reason="malformed JSON"))
+    view.take(a_report(0, 6, **itself, topic="feedback", settled=100, unmatched=30))
+    found = view.now()
+    assert [(one.model, one.recent, one.dead, one.beyond, one.reason) for one in found.set_aside] == [
+        ("driftline", 200, 100, False, "malformed JSON"), ("shop", 200, 80, False, "late")
+    ]  # fmt: skip
+    assert [(one.name, one.count) for one in found.unregistered] == [("who 1", 5)]
+    assert found.unmatched is not None
+    assert (found.unmatched.unmatched, found.unmatched.settled, found.unmatched.beyond) == (30, 100, False)
+    assert view.share("shop", "3") == 0.4
+    assert view.share("shop", "4") is None
+    assert not_counted_lines(found) == [
+        "not registered: who 1 (5): driftline register", "truth without a prediction: 30 of the newest 100",
+    ]  # fmt: skip
+    view.take(a_report(2, 7, recent=500, recent_dead=500, last_reason="late"))
+    (beyond,) = [one for one in view.now().set_aside if one.beyond]
+    assert (beyond.model, beyond.registered) == ("shop", True)
+    assert not_counted_lines(view.now())[0] == "dead letters: shop 3 83% (late): driftline dead-letters list"
+    view.take(a_report(2, 8, recent=500))
+    view.take(a_report(0, 9))
+    view.take(a_report(1, 10))
+    assert view.share("shop", "3") is None
+
+
+def test_the_metrics_have_the_share_of_each_model_version_and_the_strangers() -> None:
+    metrics = StreamMetrics()
+    metrics.set_aside([("predictions", MODEL, 0.75)])
+    metrics.intake(a_report(0, 1, unregistered={"a stranger 1": 3}))
+    text = generate_latest(WORKER).decode()
+    assert 'driftline_dead_letter_share_ratio{model="shop",model_version="3",topic="predictions"} 0.75' in text
+    assert 'driftline_unregistered_records_total{model="a stranger",model_version="1"} 3.0' in text
+    metrics.set_aside([])
+    assert "driftline_dead_letter_share_ratio{" not in generate_latest(WORKER).decode()
