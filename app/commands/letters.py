@@ -99,7 +99,7 @@ async def known_letters(settings: Settings, wanted: Wanted) -> Known:
         if letter.identity in seen:
             known.copies.add(letter.offset)
         seen.add(letter.identity)
-        if letter.origin is not None:
+        if letter.origin is not None and not letter.counted:
             known.origins.add(letter.origin)
         if letter.topic == feedback and letter.key is not None and wanted.has(letter):
             known.feedback_keys.add(letter.key)

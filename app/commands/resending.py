@@ -29,6 +29,7 @@ TOGETHER = 1000
 """Dead letters that are sent, and noted as sent, at a time."""
 
 ELSEWHERE = "not from predictions or feedback"
+COUNTED = "counted already: the history alone could not hold it"
 BEFORE = "sent again before (--again sends them once more)"
 NOT_MENDED = "nothing was printed for it"
 
@@ -91,6 +92,8 @@ async def resend(
         async for letter in letters(settings, wanted, known):
             if letter.topic not in (PREDICTIONS.full_name(settings.prefix), FEEDBACK.full_name(settings.prefix)):
                 resent.left_out[ELSEWHERE] += 1
+            elif letter.counted:
+                resent.left_out[COUNTED] += 1
             elif letter.offset in known.resent and not how.again:
                 resent.left_out[BEFORE] += 1
             else:

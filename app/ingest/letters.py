@@ -49,6 +49,11 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
         return self.reason.partition(":")[0][:80]
 
     @property
+    def counted(self) -> bool:
+        """Whether the stream has counted the record: the history alone could not hold it."""
+        return self.kind == "history"
+
+    @property
     def topic(self) -> str:
         """The whole name of the topic that it came from; empty where it came from none."""
         return "" if self.origin is None else self.origin[0]
@@ -64,7 +69,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
         if self.origin is None:
             return ("", self.offset)
         parts = (self.key or b"", self.value or b"")
-        return (*self.origin, *map(xxhash.xxh3_64_intdigest, parts))
+        return (*self.origin, self.counted, *map(xxhash.xxh3_64_intdigest, parts))
 
 
 def letter_of(record: Record) -> Letter | None:

@@ -118,6 +118,14 @@ def test_what_was_sent_again_is_noted(offsets: list[int]) -> None:
     assert resent_in(Lying(9, None, b"", 0, [("driftline-resent", b"no JSON")])) == []
 
 
+def test_a_record_set_aside_twice_is_one_and_one_of_the_history_is_another() -> None:
+    one, again = letter(event()), letter(event(), offset=6)
+    history = letter(event(), offset=7, reason="history: `features` has a NUL character")
+    assert one.identity == again.identity != history.identity
+    assert (one.counted, history.counted) == (False, True)
+    assert letter(event(), key=b"b").identity != one.identity  # the topic was made again, and its offsets
+
+
 def test_letters_are_chosen_by_reason_model_time_topic_and_number() -> None:
     one = letter(event(), reason="late: older")
     at = one.at
