@@ -20,7 +20,7 @@ from typing import Any, Self
 import httpx
 
 from driftline.buffer import ID, PATH, Buffer
-from driftline.encoding import dated, encoded, why
+from driftline.encoding import NO_PREDICTION, dated, encoded, why
 from driftline.http import pause_before, post
 from driftline.ledger import Ledger
 from driftline.losses import InvalidEvent, Loss, PredictFailed, Stats, Undelivered
@@ -86,7 +86,7 @@ class Client:
     def log(
         self,
         features: Mapping[str, Number],
-        prediction: Number,
+        prediction: Number = NO_PREDICTION,
         *,
         prediction_id: str | None = None,
         probability: Number | Mapping[str, Number] | None = None,
@@ -97,8 +97,9 @@ class Client:
     ) -> str:
         """Log a prediction made elsewhere.
 
-        Returns its id, which `feedback` needs. Without a `timestamp` it is now. Values may be numbers, texts, bools and
-        times; the mappings are copied, so that they may be changed or used again.
+        Returns its id, which `feedback` needs. Without a `timestamp` it is now. Without a prediction the features alone
+        are watched. Values may be numbers, texts, bools and times; the mappings are copied, so that they may be changed
+        or used again.
         """
         event_id = self._new_id() if prediction_id is None else prediction_id
         self._log(PREDICTIONS, event_id, {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import math
+import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
 from driftline.losses import InvalidEvent
 
@@ -14,7 +17,17 @@ LARGEST_EVENT = 1 << 20
 """Bytes; Kafka takes no larger record."""
 
 NAMES = frozenset({"prediction_id", "model", "model_version", "request_id"})
+NUMBERS = frozenset({"probability", "timestamp"})
 REQUIRED = frozenset({"features", "prediction", "actual"})
+MISSING_TYPES = frozenset({"NAType", "NaTType"})
+"""The types of pandas' own missing values, by name: pandas is not imported."""
+
+
+class NoPrediction:
+    """The prediction of an event that has features alone."""
+
+
+NO_PREDICTION = NoPrediction()
 AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 """Types that JSON has, whatever the value."""
 
@@ -48,19 +61,49 @@ def why(error: Exception) -> str:
     return str(error) if isinstance(error, InvalidEvent) else f"a value cannot be read: {type(error).__name__}"
 
 
-def json_value(field: str, value: object) -> str | float | bool | None:
+def json_value(  # noqa: PLR0911 (one for each form of a value)
+    field: str, value: object
+) -> str | float | bool | None:
     """Convert one value, of a feature or any other member, to one that JSON has.
 
-    A time becomes RFC 3339; numpy's scalars and arrays of one value become numbers. `field` is the value's name
-    in the event, such as "features.age". Raises InvalidEvent, which names it.
+    A time becomes RFC 3339, a date ISO 8601; decimals (every digit kept) and UUIDs become texts, members of an
+    enumeration their values, bytes UTF-8 text; numpy's scalars and arrays of one value become numbers; pandas' NA and
+    NaT are missing. `field` is the value's name in the event, such as "features.age". Raises InvalidEvent, which names
+    it.
     """
+    if isinstance(value, enum.Enum):
+        return json_value(field, value.value)
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise InvalidEvent(f"{field}: a time needs its zone, such as datetime.now(UTC)")
-        return value.isoformat()
-    item = getattr(value, "item", None)  # numpy's scalars, arrays of one value, tensors
+    if value is NO_PREDICTION or type(value).__name__ in MISSING_TYPES:
+        return None
+    if isinstance(value, Decimal):
+        return _decimal(field, value)
+    if isinstance(value, uuid.UUID):
+        return str(value)
+    if isinstance(value, bytes):
+        return _text(field, value)
+    return _moment(field, value) if isinstance(value, date) else _item(field, value)
+
+
+def _decimal(field: str, value: Decimal) -> str | float | None:
+    if value.is_nan():
+        return None
+    numbers = field.partition(".")[0] in NUMBERS or value.is_infinite()
+    return float(value) if numbers else format(value, "f")
+
+
+def _moment(field: str, value: date) -> str:
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise InvalidEvent(f"{field}: a time needs its zone, such as datetime.now(UTC)")
+    return value.isoformat()
+
+
+def _item(field: str, value: object) -> str | float | bool | None:
+    """Convert what another library made: numpy's scalars, arrays of one value, tensors."""
+    if getattr(getattr(value, "dtype", None), "kind", "") == "M":  # numpy's datetime64: its item may be a bare integer
+        return None if str(value) == "NaT" else str(value)
+    item = getattr(value, "item", None)
     if item is None:
         raise InvalidEvent(f"{field}: {type(value).__name__} is no number, text, or bool")
     try:
@@ -70,6 +113,13 @@ def json_value(field: str, value: object) -> str | float | bool | None:
     if not (found is None or isinstance(found, str | bool | int | float)):
         raise InvalidEvent(f"{field}: {type(found).__name__} is no number, text, or bool")
     return found
+
+
+def _text(field: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise InvalidEvent(f"{field}: bytes that are not UTF-8") from None
 
 
 def _needed(field: str) -> bool:

@@ -140,7 +140,7 @@ async def test_of_a_batch_the_sound_ones_are_in_kafka_and_the_others_are_named(
 
 
 async def test_nothing_sound_is_a_problem_with_every_reason(client: httpx.AsyncClient, settings: Settings) -> None:
-    answer = await client.post("/predictions", json=[{}, {**EVENT, "prediction": None}])
+    answer = await client.post("/predictions", json=[{}, {**EVENT, "prediction": [1]}])
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     told = answer.json()
@@ -227,7 +227,7 @@ async def test_the_dashboard_needs_nothing_from_elsewhere(client: httpx.AsyncCli
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert not re.findall(r"<(?:style|script)>| style=| on[a-z]+=", page.text)
-    wanted = set(re.findall(r'"/dashboard/([a-z.]+)"', page.text))
+    wanted = set(re.findall(r'"dashboard/([a-z.]+)"', page.text))
     parts: set[str] = set()
     while wanted - parts:
         name = (wanted - parts).pop()

@@ -31,7 +31,7 @@ def test_known_labels_have_their_codes_and_others_one_that_is_theirs_alone(
 ) -> None:
     codes, unknown = label_codes(KNOWN, cells)
     for cell, code in zip(cells, codes.tolist(), strict=True):
-        if cell is None:
+        if cell is None or cell == "":
             assert code == MISSING
         elif code < 2:
             assert KNOWN[str(int(cell)) if isinstance(cell, float) else str(cell)] == code
@@ -59,7 +59,7 @@ def test_the_predicted_labels_of_the_stream_have_these_codes() -> None:
 
 def test_truths_of_a_regression_are_numbers_or_counted_as_none() -> None:
     found = truths_of([1, 2.5, None, "3", True, float("nan")])
-    assert np.array_equal(found, [1.0, 2.5, np.nan, np.inf, np.inf, np.nan], equal_nan=True)
+    assert np.array_equal(found, [1.0, 2.5, np.nan, 3.0, np.inf, np.nan], equal_nan=True)
     profile = build_profile("m", "1", "regression", {}, np.array([1.0, 2.0]))
     layout = layout_of(profile)
     codes, values, _ = Counter(layout).count([[1.0, None, "many"]]).labels_and_values(layout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from app.replay.encode import encode_predictions
 from app.replay.files import encoded_chunks
 from app.tables import CellTable, read_table
 from app.tables.json_cells import json_of
+from driftline.encoding import NO_PREDICTION
 from driftline.encoding import encoded as client_event
 from tests.unit.reports import StubRecord
 
@@ -160,8 +162,9 @@ def by_client(table: Sequence[Row]) -> Pane:
     documents = [
         client_event({
             "prediction_id": f"p{i}", "model": "m", "model_version": "1", "timestamp": 1e9,
-            "features": {name: row[name] for name in NAMES}, "prediction": row["prediction"],
-            "probability": None if row["probability"] is None else float(str(row["probability"])),
+            "features": {name: row[name] for name in NAMES},
+            "prediction": NO_PREDICTION if row["prediction"] is None else row["prediction"],
+            "probability": None if row["probability"] is None else Decimal(str(row["probability"])),
         })
         for i, row in enumerate(table)
     ]  # fmt: skip

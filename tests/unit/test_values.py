@@ -28,6 +28,8 @@ from app.core.values.reading import (
     shortest_decimals,
     spelling_of,
 )
+from driftline import InvalidEvent
+from driftline.encoding import json_value
 
 
 class Plan(enum.Enum):
@@ -210,3 +212,23 @@ def test_what_is_no_feature_is_found(name: str, cells: list[Cell], why: str) -> 
     assert not_a_feature(name, cells, decide(cells, typed=True)) == why
     texts = [str(cell) for cell in cells]
     assert not_a_feature(name, texts, decide(texts, typed=False)) == why
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (Decimal("1.10"), "1.10"), (Decimal("NaN"), None), (Plan.GOLD, "gold"), (pd.NA, None), (pd.NaT, None),
+        (uuid.UUID(int=7), str(uuid.UUID(int=7))), (dt.date(2026, 1, 2), "2026-01-02"),
+        (np.datetime64("2026-01-02"), "2026-01-02"), (np.datetime64("NaT"), None), ("é".encode(), "é"),
+        (np.int64(2**62 + 1), 2**62 + 1), (np.float32(0.5), 0.5),
+        (pd.Timestamp("2026-01-02", tz="UTC"), "2026-01-02T00:00:00+00:00"),
+    ],
+)  # fmt: skip
+def test_the_client_sends_what_the_tables_read(value: object, plain: object) -> None:
+    """The client imports nothing of the tables': both rules are held together here."""
+    sent = json_value("features.x", value)
+    assert sent == plain
+    assert name_of(cell_of(value)) == name_of(sent)
+    assert json_value("probability", Decimal("0.25")) == 0.25
+    with pytest.raises(InvalidEvent, match=r"features\.x"):
+        json_value("features.x", [1])
