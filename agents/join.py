@@ -220,9 +220,9 @@ class Join:
             source.offsets[topic] = fresh[-1].offset + 1
             if rejected:
                 await reject(rejected)
-            if self._intake is not None:
-                away = {record.offset for record in taken.away}  # they are noted where they are sent
-                here = [record for record in fresh if record.offset not in away] if away else fresh
+            away = {record.offset for record in taken.away}  # they are noted where they are sent
+            here = [record for record in fresh if record.offset not in away] if away else fresh
+            if self._intake is not None and here:
                 counted = taken_of(source.state) - before
                 self._intake.note(partition, topic, here, rejected, counted, source.state.waiting)
         source.offsets[topic] = max(source.offsets[topic], following)
