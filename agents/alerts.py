@@ -11,13 +11,14 @@ import msgspec
 from agents.sending import Publish, Reject
 from agents.watermark import advance, next_offset, unapplied
 from app.alerting.beside import Beside, noted
+from app.alerting.intake import Intake
 from app.alerting.lifecycle import RuleState, Stage, stage_of, step
 from app.alerting.message import alert_of
 from app.alerting.rules import CRITICAL_FEATURE, ESTIMATE, PERFORMANCE, Verdict, off, rule_of, verdicts_of
 from app.alerting.service_rules import MONITOR, OF_PARTITION
 from app.core.config import Monitoring
-from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
-from topics.events import AlertEvent, AnyReport, DriftReport, MonitorReport, PerformanceReport, to_epoch
+from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
+from topics.events import AlertEvent, AnyReport, DriftReport, IntakeReport, MonitorReport, PerformanceReport, to_epoch
 from topics.registry import ALERTS
 
 Models = Callable[[str, str], Monitoring | None]
@@ -26,6 +27,7 @@ Models = Callable[[str, str], Monitoring | None]
 _reports: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
 _states = msgspec.json.Decoder(RuleState)
 _besides = msgspec.json.Decoder(Beside)
+_intakes = msgspec.json.Decoder(Intake)
 
 
 @dataclass(slots=True)
@@ -36,6 +38,7 @@ class AlertsRun:
     rejected: list[Rejected] = field(default_factory=list)
     states: dict[str, RuleState] = field(default_factory=dict)
     beside: dict[str, Beside] = field(default_factory=dict)
+    intakes: dict[str, Intake] = field(default_factory=dict)
     next_offset: int | None = None
 
 
@@ -92,12 +95,19 @@ class Alerts:
                 named = f"model {report.model!r} version {report.model_version!r}"
                 run.rejected.append(_Unknown(record, f"{named} is not registered: run `driftline register`"))
                 continue
-            self._judge(report, monitoring, run)
+            try:
+                judged = AlertsRun(states={**run.states}, beside={**run.beside}, intakes={**run.intakes})
+                self._judge(report, monitoring, judged)
+            except STRAY as error:
+                run.rejected.append(Rejected(record, f"it cannot be judged: {type(error).__name__}"))
+                continue
+            run.alerts += judged.alerts
+            run.states, run.beside, run.intakes = judged.states, judged.beside, judged.intakes
         return run
 
     def apply(self, partition: int, run: AlertsRun) -> None:
         """Write what a run comes to, then the watermark."""
-        for key, state in (*run.states.items(), *run.beside.items()):
+        for key, state in (*run.states.items(), *run.beside.items(), *run.intakes.items()):
             self._table[key] = msgspec.json.encode(state)
         if run.next_offset is not None:
             advance(self._table, partition, run.next_offset)
@@ -110,6 +120,8 @@ class Alerts:
                 yield names[0], names[1], names[2], stage
 
     def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
+        if isinstance(report, IntakeReport):
+            report = self._over_all(report, run)
         verdicts, beside = verdicts_of(report, monitoring), self._note(report, run)
         for verdict in (*verdicts, *self._unnamed(report, verdicts, run)):
             key = state_key(report, verdict)
@@ -123,6 +135,14 @@ class Alerts:
                     report, verdict, transition, rule, emitted_at=self._now(), page=self._page, beside=beside
                 )
                 run.alerts.append(alert)
+
+    def _over_all(self, report: IntakeReport, run: AlertsRun) -> IntakeReport:
+        """The report with what is known of the topic's other partitions; its own is known now."""
+        key = key_of(report.model, report.model_version, f"{INTAKE} {report.topic}")
+        value = self._table.get(key)
+        before = run.intakes.get(key) or (Intake() if value is None else _intakes.decode(value))
+        after = run.intakes[key] = before.noted(report)
+        return after.over_all(report)
 
     def _note(self, report: AnyReport, run: AlertsRun) -> Beside | None:
         """What is known of the model version beside what each rule has judged; this report is known now."""
@@ -154,6 +174,8 @@ class Alerts:
 
 BESIDE = "beside"
 """In a key, which has three names then, and not four as that of a rule: what the newest windows showed."""
+INTAKE = "intake"
+"""In a key of three names, before that of a topic: what its partitions last said was not counted."""
 _NO_METRIC = "it is not among the report's metrics any more"
 _BY_NAME: dict[type, dict[str, str]] = {
     DriftReport: {CRITICAL_FEATURE: "it is not in alerting.critical_features any more"},
@@ -191,10 +213,6 @@ def _report_of(record: Record) -> AnyReport | Rejected:
     if record.value is None:
         return Rejected(record, "the record has no value")
     try:
-        report = _reports.decode(record.value)
+        return _reports.decode(record.value)
     except UNREADABLE as error:
         return Rejected(record, reason_of(error))
-    for name in ("window_start", "window_end"):
-        if getattr(report, name).tzinfo is None:
-            return Rejected(record, f"`{name}` has no time zone")
-    return report

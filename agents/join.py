@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import msgspec
 
+from agents.intake import IntakeMonitor, taken_of
 from agents.join_models import Models, WatchedModels
 from agents.join_progress import progress_news
 from agents.join_saving import reach_back, save, spent_keys
@@ -77,13 +78,15 @@ class Join:
         epoch: Callable[[], int] = lambda: int(time.time()) - EPOCHS_SINCE,
         alive: Callable[[], None] = lambda: None,
         log_of: Callable[[int, int], Log | None] = lambda partition, topic: None,
-        limit: Callable[[Sequence[int]], DeadLetterLimit] = lambda recent: DeadLetterLimit(1.0, 1, recent),
+        limit: Callable[[Sequence[int]], DeadLetterLimit] | None = None,
         partitions: int = 0,
         rekey: Rekey = _nowhere,
+        intake: IntakeMonitor | None = None,
     ) -> None:
-        """`limit` makes the bound on dead letters of a partition, with what is known of it.
+        """`limit` makes the bound on dead letters of a partition, with what is known of it; None: nothing stops.
 
         `rekey` sends records to the partition that their key leads to, of `partitions`; 0: none is looked for.
+        `intake` notes what is not counted.
 
         `alive` is called all along a recovery, which may take long and answers nobody. `log_of`: a partition's log
         of predictions (topic 0) or feedback (1) as it is now; without it, feedback is never waited for.
@@ -99,7 +102,9 @@ class Join:
         self._stops = Stops(table)
         self._newest_epoch = 0
         self._alive = alive
-        self._limit = limit
+        self._limit = limit or (lambda recent: DeadLetterLimit(1.0, 1, recent))
+        self._stopping = limit is not None
+        self._intake = intake
         self._log_of = log_of
         self._by_producers: set[tuple[int, int]] = set()
 
@@ -167,6 +172,10 @@ class Join:
         """Predictions that wait for their truth."""
         return sum(len(source.state.rows) for source in self._sources.values())
 
+    def waiting_of(self, partition: int) -> Collection[bytes]:
+        """The ids of a partition's feedback that has no prediction yet."""
+        return self._source(partition).state.waiting
+
     def passed(self, partition: int) -> list[Stop]:
         """Where the partition was stopped by too many dead letters, and is not any more: to be told and released."""
         return list(self._stops.passed(partition, self._source(partition).saved))
@@ -198,9 +207,11 @@ class Join:
         if fresh:
             self._check_clock(partition, topic, fresh[-1])
             take = self._taking.predictions if topic == 0 else self._taking.feedback
+            before = taken_of(source.state)
             taken = await take(source, partition, fresh)
             rejected = taken.rejected
-            crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if rejected else None
+            stopping = rejected and self._stopping
+            crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if stopping else None
             if crossed is not None:
                 self._stops.note(partition, topic, crossed.record.offset, crossed.record.timestamp)
                 raise TooManyDeadLetters(SOURCES[topic], partition, crossed)
@@ -209,6 +220,11 @@ class Join:
             source.offsets[topic] = fresh[-1].offset + 1
             if rejected:
                 await reject(rejected)
+            away = {record.offset for record in taken.away}  # they are noted where they are sent
+            here = [record for record in fresh if record.offset not in away] if away else fresh
+            if self._intake is not None and here:
+                counted = taken_of(source.state) - before
+                self._intake.note(partition, topic, here, rejected, counted, source.state.waiting)
         source.offsets[topic] = max(source.offsets[topic], following)
         due = self._now() - source.saved_at >= self._checkpoint_seconds
         if due or source.unsaved >= MOST_UNSAVED:

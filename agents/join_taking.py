@@ -14,7 +14,7 @@ from agents.join_source import Source
 from app.core.join_feedback import add_feedback
 from app.core.join_predictions import add_predictions, reaches_back
 from app.core.joining import MICROSECONDS, NEVER
-from app.ingest.decoding import AHEAD, Record, Rejected, broker_times, is_ahead
+from app.ingest.decoding import AHEAD, Record, Rejected, broker_times, is_ahead, unregistered
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
 from app.ingest.rekeying import origin_of, repeats, strays
@@ -116,8 +116,7 @@ class Taking:
         await self._models.look_up([(beat.model, beat.model_version)])
         number = self._models.number_of(beat.model, beat.model_version)
         if number is None:
-            reason = f"unknown `model_version`: {beat.model} {beat.model_version} is not registered"
-            return [Rejected(record, reason, True)]
+            return [Rejected(record, unregistered(beat.model, beat.model_version), True)]
         ahead = self._models.watched[number].windows.ahead
         if is_ahead(record, to_epoch(beat.timestamp), ahead):
             return [Rejected(record, AHEAD % ahead, True)]

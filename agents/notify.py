@@ -207,7 +207,6 @@ def _alert_of(record: Record) -> AlertEvent | Rejected:
     if record.value is None:
         return Rejected(record, "the record has no value")
     try:
-        alert = _alerts.decode(record.value)
+        return _alerts.decode(record.value)
     except UNREADABLE as error:
         return Rejected(record, reason_of(error))
-    return alert if alert.emitted_at.tzinfo is not None else Rejected(record, "`emitted_at` has no time zone")

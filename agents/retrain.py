@@ -18,6 +18,7 @@ import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from app.ingest.decoding import UNREADABLE
 from app.retraining import Hook, HookFailed, SignalsView, of_alert, publish
 from app.runtime.consuming import Consumer
 from app.runtime.errors import BrokerUnavailable
@@ -135,7 +136,7 @@ def _decoded(decoder: msgspec.json.Decoder[T], record: ConsumerRecord) -> T | No
     """The event, None where it is none: whoever else reads the topic says so."""
     try:
         return None if record.value is None else decoder.decode(record.value)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 

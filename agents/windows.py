@@ -16,7 +16,7 @@ from agents.window_reports import Issued, drift_report, left_out_source, perform
 from app.core.joining import MICROSECONDS
 from app.core.pane import Pane
 from app.core.rolling import ModelWindows, Totals
-from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
+from app.ingest.decoding import EARLIEST, LATEST, STRAY, UNREADABLE, Record, Rejected, reason_of
 from app.runtime.models_view import RegisteredModel
 from topics.events import AnyReport, PaneEvent, PanePartial, Progress
 
@@ -107,11 +107,21 @@ class WindowsAgent:
             event = _panes.decode(record.value)
         except UNREADABLE as error:
             return Rejected(record, reason_of(error))
+        try:
+            return self._count(part, record, event)
+        except STRAY as error:
+            return Rejected(record, f"it is no pane of its profile: {type(error).__name__}")
+
+    def _count(self, part: _Part, record: Record, event: PaneEvent) -> Rejected | None:
+        if not 0 <= event.partition < self._partitions:
+            return Rejected(record, f"`partition` is not below {self._partitions}")
         windows = self._windows(part, (event.model, event.model_version, event.profile_id))
         if windows is None:
             return None
         if isinstance(event, Progress):
             settled = None if event.settled is None else round(event.settled * MICROSECONDS)
+            if not EARLIEST <= event.event_time < LATEST:
+                return Rejected(record, "`event_time` is outside 1970 to 2100")
             newest = round(event.event_time * MICROSECONDS)
             windows.progress(event.partition, event.revision, newest, settled, idle=event.idle)
             behind = None if event.behind is None else round(event.behind * MICROSECONDS)
@@ -120,8 +130,11 @@ class WindowsAgent:
             )
             windows.arrived(event.partition, behind, totals)
         else:
+            if not EARLIEST <= event.pane_start < LATEST:
+                return Rejected(record, "`pane_start` is outside 1970 to 2100")
             pane = round(event.pane_start * MICROSECONDS) // windows.pane
-            windows.add(event.kind, pane, event.partition, event.revision, _pane_of(event))
+            found = _fitting(_pane_of(event), *windows.size_of(event.kind))
+            windows.add(event.kind, pane, event.partition, event.revision, found)
         return None
 
     def _windows(self, part: _Part, key: Key) -> ModelWindows | None:
@@ -220,3 +233,11 @@ def _pane_of(event: PanePartial) -> Pane:
         np.frombuffer(event.sums, "<i8").astype(np.int64),
         {tally.column: tally.names for tally in event.names},
     )
+
+
+def _fitting(pane: Pane, size: int, sums: int) -> Pane:
+    """The same pane. Raises ValueError where it does not fit its layout."""
+    inside = len(pane.indices) == 0 or (pane.indices.min() >= 0 and pane.indices.max() < size)
+    if not inside or len(pane.counts) != len(pane.indices) or len(pane.sums) != sums or pane.n < 0:
+        raise ValueError(f"a pane of {size} counts and {sums} sums")
+    return pane

@@ -28,6 +28,7 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     has come, from `truth_start` until `truth_end` (null: none has); where the metric was not compared with its baseline
     `judged` is false, and `reason` says why. `accounting`: what the metrics leave out, a fact each. `left_out`: records
     that no window counts, by reason. `not_judged`: why the window says nothing of how the model is; else empty.
+    `dead_letter_share`: of its newest predictions, those that were set aside.
     """
 
     model: str
@@ -61,18 +62,21 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     accounting: list[str] = msgspec.field(default_factory=list)
     left_out: dict[str, int] = msgspec.field(default_factory=dict)
     not_judged: str = ""
+    dead_letter_share: float | None = None
 
 
 def summaries_of(models: RegistrationsView, reports: ReportsView) -> list[ModelSummary]:
     """Every model version that is registered, or of which there are reports, in the order of registration."""
     reported = [key for key, found in reports.findings.items() if found.drift or found.performance]
     return [
-        summary_of(model, version, models.get(model, version), reports.of(model, version))
-        for model, version in dict.fromkeys([*models, *reported])
+        summary_of(key[0], key[1], models.get(*key), reports.of(*key), reports.workers.intake.share(*key))
+        for key in dict.fromkeys([*models, *reported])
     ]
 
 
-def summary_of(model: str, version: str, known: Registration | None, found: Findings) -> ModelSummary:
+def summary_of(
+    model: str, version: str, known: Registration | None, found: Findings, dead_letter_share: float | None = None
+) -> ModelSummary:
     """One model version, from its registration and what the stream has found."""
     drift, performance = found.drift.latest, found.performance.latest
     ends = [report.window_end for report in (drift, performance) if report is not None]
@@ -115,6 +119,7 @@ def summary_of(model: str, version: str, known: Registration | None, found: Find
         accounting=list(accounting_of(truth)) if truth else [],
         left_out=left_out_of(found),
         not_judged="" if newest is None else why_not_judged(found),
+        dead_letter_share=dead_letter_share,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -12,8 +11,6 @@ from api.changes import Changes
 from app.runtime.compacted_view import CompactedView
 from app.runtime.settings import Settings
 from topics.registry import MODELS
-
-log = logging.getLogger(__name__)
 
 
 class Windowing(msgspec.Struct, frozen=True):
@@ -79,11 +76,7 @@ class RegistrationsView(CompactedView):
                 del self._known[named]
                 self._noted(*named)
             return
-        try:
-            event = _events.decode(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            log.error("%s offset %d is no registration: %s", self._partition.topic, offset, error)
-            return
+        event = _events.decode(value)
         self._known[event.model, event.model_version] = Registration(
             task=event.profile.task,
             features=tuple(column.name for column in event.profile.features),

@@ -26,13 +26,14 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """How many events Kafka has, and those that were not taken.
 
     `prediction_ids`: of the accepted in their order, where any was made here. `waiting`: halves of inferences whose
-    other half has not come.
+    other half has not come. `unregistered`: of the events, those of model versions that are not registered.
     """
 
     accepted: int
     rejected: list[Rejection]
     prediction_ids: list[str] | UnsetType = UNSET
     waiting: int | UnsetType = UNSET
+    unregistered: int | UnsetType = UNSET
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):

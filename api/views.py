@@ -17,10 +17,10 @@ from api.changes import Changes
 from api.windows import Windows
 from api.workers import Workers
 from app.runtime.consuming import Consumer
-from app.runtime.errors import BrokerUnavailable, Unreadable
+from app.runtime.errors import BrokerUnavailable, Unreadable, words_of
 from app.runtime.kafka_access import consumer_options
 from app.runtime.settings import Settings
-from topics.events import AlertEvent, AnyReport, DriftReport, MonitorReport, PerformanceReport
+from topics.events import AlertEvent, AnyReport, DriftReport, IntakeReport, MonitorReport, PerformanceReport
 from topics.registry import ALERTS, REPORTS
 
 log = logging.getLogger(__name__)
@@ -143,16 +143,17 @@ class ReportsView:
 
     async def _read(self, consumer: Consumer) -> None:
         for partition, run in (await consumer.getmany(timeout_ms=1000, max_records=MAX_RECORDS)).items():
-            self.apply(partition.topic, (record.value for record in run))
+            for record in run:
+                self.apply(partition.topic, [record.value], (partition.partition, record.offset))
         await asyncio.sleep(0)
 
-    def apply(self, topic: str, values: Iterable[bytes | None]) -> None:
-        """Take records of one of the two topics; what cannot be read is logged and left out."""
+    def apply(self, topic: str, values: Iterable[bytes | None], at: tuple[int, int] = (0, 0)) -> None:
+        """Take records of one of the two topics; what cannot be read is named by partition and offset, and left out."""
         for value in values:
             try:
                 self.revision += self._apply(topic, value or b"")
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                log.error("a record of %s cannot be read: %s", topic, error)
+            except Exception as error:  # noqa: BLE001 - whatever somebody has sent there, the others are read
+                log.error("%s partition %d offset %d is left out: %s", topic, *at, words_of(error))
 
     def _apply(self, topic: str, value: bytes) -> bool:
         if topic == self._alerts:
@@ -161,6 +162,10 @@ class ReportsView:
         if isinstance(report, MonitorReport):
             self.workers.take(report)
             self._changes.note(("monitor",))
+            return True
+        if isinstance(report, IntakeReport):
+            self.workers.intake.take(report)
+            self._changes.note(("monitor",), ("model", report.model, report.model_version))
             return True
         if isinstance(report, DriftReport):
             new = self._found(report.model, report.model_version).drift.put(report, value)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from api.intake import IntakeView, NotCounted
 from topics.events import MonitorReport
 
 MAX_REPORTS = 1000
@@ -55,6 +56,7 @@ class Monitored(msgspec.Struct, frozen=True, kw_only=True):
     behind_seconds: float
     over_time: list[Lag]
     dead_letters: list[DeadLetters]
+    not_counted: NotCounted = NotCounted()
 
 
 class Workers:
@@ -65,6 +67,7 @@ class Workers:
         self._new: dict[tuple[str, str], datetime] = {}  # since when, of those that have taken nobody's place yet
         self._lags: deque[Lag] = deque(maxlen=MAX_REPORTS)
         self._dead: dict[str, DeadLetters] = {}
+        self.intake = IntakeView()
 
     def take(self, report: MonitorReport) -> bool:
         """Take a report. Those of one worker come in order."""
@@ -112,6 +115,7 @@ class Workers:
             behind_seconds=max((worker.behind_seconds for worker in workers if not worker.silent), default=0.0),
             over_time=sorted(self._lags, key=lambda lag: lag.at),
             dead_letters=sorted(self._dead.values(), key=lambda letters: -letters.count),
+            not_counted=self.intake.now(),
         )
 
     def _forget(self, now: datetime) -> None:

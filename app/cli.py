@@ -14,6 +14,7 @@ from app.commands import (
     config,
     contract,
     copying,
+    dead_letters,
     demo,
     history,
     keys,
@@ -67,6 +68,7 @@ for command in (
     app.command()(command)
 app.add_typer(broker.app, name="broker")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(history.app, name="history")
 app.add_typer(config.app, name="config")
 app.add_typer(retraining.app, name="retraining")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import faust
 
 from agents.alerts import Alerts
+from agents.intake import IntakeMonitor
 from agents.join import Join
 from agents.pane_events import partition_of
 from app.runtime.recovery import RecoveryProgress
@@ -20,18 +21,28 @@ from topics.registry import REPORTS
 class Standing:
     """Looked at from the agents' own loop, so nothing changes meanwhile."""
 
-    def __init__(self, app: faust.App, settings: Settings, stream: StreamMetrics, join: Join, alerts: Alerts) -> None:
+    def __init__(
+        self,
+        app: faust.App,
+        settings: Settings,
+        stream: StreamMetrics,
+        join: Join,
+        alerts: Alerts,
+        intake: IntakeMonitor,
+    ) -> None:
         self._app = app
         self._settings = settings
         self._stream = stream
         self._join = join
         self._alerts = alerts
+        self._intake = intake
         self.recovery = RecoveryProgress()
 
     def look(self) -> None:
         """Set the gauges that are looked up."""
         self._stream.lag(self._lag())
         self._stream.alerts(self._alerts_held())
+        self._stream.set_aside(self._intake.shares())
         metrics.PENDING.set(self._join.pending)
         metrics.WAITING_FEEDBACK.set(self._join.waiting)
         metrics.RECOVERING.set(not self._recovered)

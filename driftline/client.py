@@ -183,6 +183,7 @@ class Client:
         return Stats(
             logged=self._buffer.logged, sent=self._sender.sent, lost=sum(lost.values()),
             buffered=self._buffer.unfinished, retries=self._sender.retries, lost_by_kind=lost,
+            unregistered=self._sender.unregistered,
         )  # fmt: skip
 
     def __enter__(self) -> Self:

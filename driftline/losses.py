@@ -22,7 +22,11 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Totals since the client was made. `logged` is the sum of `sent`, `lost` and `buffered`."""
+    """Totals since the client was made. `logged` is the sum of `sent`, `lost` and `buffered`.
+
+    `unregistered`: of what was sent, events of model versions that are not registered. They are not counted, but set
+    aside as dead letters, until somebody registers them and sends them again.
+    """
 
     logged: int
     sent: int
@@ -30,6 +34,7 @@ class Stats:
     buffered: int
     retries: int
     lost_by_kind: dict[Kind, int]
+    unregistered: int = 0
 
 
 class InvalidEvent(ValueError):

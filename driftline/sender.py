@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,6 +13,8 @@ from driftline.encoding import dated, encoded, why
 from driftline.http import Answer, pause_before, post
 from driftline.losses import Kind, Loss
 from driftline.outage import Outage
+
+log = logging.getLogger("driftline")
 
 Lose = Callable[[Sequence[Loss]], None]
 
@@ -28,7 +31,7 @@ class Sender:
         self._http, self._buffer, self._lose = http, buffer, lose
         self._timeout, self._retry_seconds = timeout, retry_seconds
         self._outage = Outage(str(http.base_url))
-        self.sent = self.retries = 0
+        self.sent = self.retries = self.unregistered = 0
 
     def run(self) -> None:
         """Send batch after batch; stop when the time after closing is over."""
@@ -92,6 +95,7 @@ class Sender:
             self._deliver(part[:middle])
             self._deliver(part[middle:])
             return
+        self._note_unregistered(answer)
         rejected = _rejected(answer, len(part))
         sent: list[Item] = []
         for index, (item, _) in enumerate(part):
@@ -102,6 +106,14 @@ class Sender:
         if self._buffer.claim(sent):
             self.sent += len(sent)
             self._buffer.done(sent)
+
+    def _note_unregistered(self, answer: Answer) -> None:
+        """Count what the API took and nobody watches; said once in the log."""
+        count = answer.body.get("unregistered")
+        if isinstance(count, int) and count > 0:
+            if not self.unregistered:
+                log.warning("%d events are of model versions that are not registered: driftline register", count)
+            self.unregistered += count
 
     def _lost(self, items: list[Item], kind: Kind, reason: str) -> None:
         if self._buffer.claim(items):

@@ -62,7 +62,7 @@ PANES = Topic(
 REPORTS = Topic(
     name="reports",
     key="model/version/kind/window end",
-    event="DriftReport | PerformanceReport | TrafficReport | MonitorReport",
+    event="DriftReport | PerformanceReport | TrafficReport | MonitorReport | IntakeReport",
     retention_days=30,
     max_message_bytes=8 * MEBIBYTE,
 )

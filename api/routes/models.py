@@ -94,7 +94,9 @@ def summaries(services: Services) -> list[ModelSummary]:
 
 def summary(services: Services, model: str, version: str) -> ModelSummary:
     """One at a glance."""
-    return summary_of(model, version, services.models.get(model, version), services.reports.of(model, version))
+    known, reports = services.models.get(model, version), services.reports
+    share = reports.workers.intake.share(model, version)
+    return summary_of(model, version, known, reports.of(model, version), share)
 
 
 def _known(services: Services, model: str, version: str) -> Findings:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections import Counter
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
 
@@ -14,6 +17,7 @@ from api.inference import Half, is_inference
 from api.publishing import publish
 from api.services import Services, Serving
 from app.runtime.errors import BrokerUnavailable
+from topics.events import PredictionEvent
 from topics.registry import PREDICTIONS
 
 router = APIRouter()
@@ -23,9 +27,10 @@ router = APIRouter()
 async def post_predictions(request: Request, services: Serving) -> Response:
     """An event, a list, NDJSON or CloudEvents: 202 once Kafka has those that are sound, the others by position.
 
-    `prediction_ids` are told, of the accepted in their order, where any was made here. KServe's inference logger may
-    send here: `waiting` tells of requests and responses whose other half has not come yet; the model is its service,
-    or `model` in the URL, and the version is `model_version` there.
+    `prediction_ids` are told, of the accepted in their order, where any was made here. `unregistered` of them are of
+    model versions that are not registered: workers set those aside, to be sent again when they are. KServe's inference
+    logger may send here: `waiting` tells of requests and responses whose other half has not come yet; the model is its
+    service, or `model` in the URL, and the version is `model_version` there.
     """
     body = await read_body(request)
     if are_cloud_events(request.headers):
@@ -62,8 +67,22 @@ async def _sent(services: Services, found: Items[IncomingPrediction]) -> dict[st
     events = [item.event(now) for _, item in found.accepted]
     rejected = await publish(services.producer, PREDICTIONS, events, found)
     told: dict[str, object] = {"accepted": len(events) + len(found.rejected) - len(rejected), "rejected": rejected}
+    unregistered = await _unregistered(services, events)
+    if unregistered:
+        told["unregistered"] = unregistered
     if any(item.prediction_id is None for _, item in found.accepted):
         lost = {one.index for one in rejected}
         positions = (index for index, _ in found.accepted)
         told["prediction_ids"] = [e.prediction_id for i, e in zip(positions, events, strict=True) if i not in lost]
     return told
+
+
+async def _unregistered(services: Services, events: Sequence[PredictionEvent]) -> int:
+    """How many events are of model versions that are not registered as of now; 0 where that cannot be known."""
+    models = services.models
+    counts = Counter((event.model, event.model_version) for event in events)
+    if not services.loaded or all(models.get(*version) for version in counts):
+        return 0
+    with contextlib.suppress(BrokerUnavailable):  # the events are in Kafka: what is known has to do
+        await models.catch_up()
+    return sum(n for version, n in counts.items() if models.get(*version) is None)

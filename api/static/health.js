@@ -3,7 +3,7 @@
 import { read } from "./api.js";
 import { chartHost, node } from "./dom.js";
 import { card, code, empty, facts, head, keys, pill, when } from "./parts.js";
-import { count, length, moment, plural, wholeTicks } from "./words.js";
+import { count, length, moment, percent, plural, wholeTicks } from "./words.js";
 
 const SILENT_MS = 60000; // as in api/workers.py
 
@@ -26,7 +26,7 @@ export function draw(data) {
     ["Dead letters", count(dead), "as far back as reports are kept", dead ? "warn" : null],
   ]), workers(data.workers));
   if (data.over_time.length > 1) parts.push(overTime(data.over_time));
-  parts.push(deadLetters(data.dead_letters));
+  parts.push(notCounted(data.not_counted), deadLetters(data.dead_letters));
   return parts;
 }
 
@@ -59,10 +59,24 @@ function overTime(each) {
   return card("lag", "Lag over time", null, chartHost("time", "lag", data), keys(["share", "Records still to be read, as the workers have said last"]));
 }
 
+// Records that enter no number: set aside, of models that are not registered, truth without a prediction.
+function notCounted(found) {
+  const named = (one) => (one.registered ? `${one.model} ${one.model_version}` : `${one.topic} that name no registered model`);
+  const rows = [
+    ...found.set_aside.map((one) => [named(one), `${percent(one.share)} of its newest ${count(one.recent)} ${one.topic} are dead letters: ${one.reason}`, one.beyond, one.at]),
+    ...found.unregistered.map((one) => [one.name, `not registered: ${plural(one.count, "record")} set aside`, true, one.last]),
+  ];
+  if (found.unmatched && found.unmatched.unmatched) rows.push(["feedback", `${count(found.unmatched.unmatched)} of the newest ${count(found.unmatched.settled)} have no prediction`, found.unmatched.beyond, found.unmatched.at]);
+  if (!rows.length) return null;
+  return card("not-counted", "Not counted", "what came and enters no number", node("table", {},
+    node("thead", {}, node("tr", {}, ["Of", "What", "Last"].map((words) => node("th", { scope: "col" }, words)))),
+    node("tbody", {}, rows.map(([who, what, beyond, at]) => node("tr", { "data-key": who }, node("th", { scope: "row" }, who), node("td", { "data-name": "what" }, beyond ? pill("error", "too many") : null, " ", what), node("td", { "data-name": "last" }, when(at)))))));
+}
+
 function deadLetters(given) {
   if (!given.length) return card("dead", "Dead letters", "none", node("p", { class: "quiet" }, "A record that cannot be read is set aside with the reason, bytes and key as they came. There is none."));
   return card("dead", "Dead letters", "records that could not be used, by reason", node("table", {},
     node("thead", {}, node("tr", {}, [["Reason"], ["Records", "number"], ["First"], ["Last"]].map(([words, kind]) => node("th", { scope: "col", class: kind }, words)))),
     node("tbody", {}, given.map((one) => node("tr", { "data-key": one.reason }, node("th", { scope: "row" }, one.reason), node("td", { class: "number", "data-name": "records" }, count(one.count)), node("td", { "data-name": "first" }, moment(one.first)), node("td", { "data-name": "last" }, when(one.last)))))),
-  node("p", { class: "quiet" }, "They are in the topic ", node("code", {}, "driftline.dead-letters"), "; the operations page of the documentation says what to do about each reason."));
+  node("p", { class: "quiet" }, "They are in the topic ", node("code", {}, "driftline.dead-letters"), ": driftline dead-letters list shows them, resend sends them again; the operations page of the documentation says what to do about each reason."));
 }

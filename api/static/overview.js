@@ -57,7 +57,7 @@ function row(m) {
   const truth = waiting ? "" : none(m.truth_end) ? "no truth yet" : `${percent(m.coverage)} with truth${old ? ` until ${moment(m.truth_end)}` : ""}`;
   return node("li", { "data-key": `${m.model}\n${m.model_version}` },
     node("a", { class: "row", href: modelAt(m.model, m.model_version) },
-      node("span", { class: "who" }, node("b", {}, m.model), node("small", {}, `version ${m.model_version}`)),
+      node("span", { class: "who" }, node("b", {}, m.model), node("small", {}, `version ${m.model_version}`), none(m.dead_letter_share) ? null : node("small", { class: "bad" }, `${percent(m.dead_letter_share)} of its newest predictions are dead letters`)),
       node("span", { class: "what" }, statePill(m.state), m.firing ? node("small", {}, plural(m.firing, "alert"), " firing") : null),
       node("span", { class: "drifted" }, spark(m.recent, { high: 0.2, limit: m.drift_threshold }),
         node("span", {}, node("b", {}, waiting || !m.sufficient ? "–" : percent(m.drift_share)), node("small", {}, waiting ? "" : !m.sufficient ? "too few to judge" : m.not_judged || drifted(m)))),

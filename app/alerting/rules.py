@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from app.alerting.intake import of_intake
 from app.alerting.service_rules import FEEDBACK, MONITOR, TRAFFIC, of_monitor, of_traffic
 from app.alerting.verdict import Verdict, VerdictState, off
 from app.core.config import Alerting, Monitoring, PerformanceThresholds, Rule
@@ -12,6 +13,7 @@ from topics.events import (
     AnyReport,
     DriftReport,
     FeatureDrift,
+    IntakeReport,
     MetricChange,
     PerformanceReport,
     TrafficReport,
@@ -39,6 +41,8 @@ def verdicts_of(report: AnyReport, monitoring: Monitoring) -> list[Verdict]:
         found = _of_performance(report, monitoring.performance, monitoring.alerting)
     elif isinstance(report, TrafficReport):
         found = of_traffic(report, monitoring.alerting, monitoring.performance.min_samples)
+    elif isinstance(report, IntakeReport):
+        found = of_intake(report, monitoring.alerting)
     else:
         found = of_monitor(report, monitoring.alerting)
     return [_in_force(verdict, report, monitoring.alerting) for verdict in found]

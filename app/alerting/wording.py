@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from app.alerting.intake_wording import intake_lines, intake_title
 from app.alerting.lifecycle import Transition
 from app.alerting.rules import (
     CRITICAL_FEATURE,
@@ -25,6 +26,7 @@ from topics.events import (
     AnyReport,
     DriftReport,
     FeatureDrift,
+    IntakeReport,
     MetricChange,
     MonitorReport,
     PerformanceReport,
@@ -55,12 +57,18 @@ def what_of(report: AnyReport, verdict: Verdict, *, firing: bool = True, severe:
         return _drift_title(report, verdict, firing=firing)
     if isinstance(report, TrafficReport):
         return SERVICE[verdict.rule, verdict.subject][not firing]
-    if isinstance(report, MonitorReport):
-        return f"{verdict.subject} {'is too high' if firing else 'is as it should be again'}"
+    if isinstance(report, MonitorReport | IntakeReport):
+        return _own_title(report, verdict, firing=firing)
     if verdict.rule == ESTIMATE:
         return f"{verdict.subject} {'is worse than estimated' if firing else 'is as estimated again'}"
     worse = "has got much worse" if severe else "has got worse"
     return f"{verdict.subject} {worse if firing else 'is as good as before again'}"
+
+
+def _own_title(report: MonitorReport | IntakeReport, verdict: Verdict, *, firing: bool) -> str:
+    if isinstance(report, IntakeReport):
+        return intake_title(report, verdict, firing=firing)
+    return f"{verdict.subject} {'is too high' if firing else 'is as it should be again'}"
 
 
 def _drift_title(report: DriftReport, verdict: Verdict, *, firing: bool) -> str:
@@ -91,6 +99,8 @@ def lines_of(report: AnyReport, verdict: Verdict) -> list[str]:
         return list(_of_drift(report, verdict))
     if isinstance(report, TrafficReport):
         return list(traffic_lines(report, verdict))
+    if isinstance(report, IntakeReport):
+        return list(intake_lines(report, verdict))
     return list(monitor_lines(report, verdict) if isinstance(report, MonitorReport) else _performance(report, verdict))
 
 
@@ -147,7 +157,7 @@ def _span(transition: Transition) -> str:
 
 
 def _window(report: AnyReport) -> str:
-    if isinstance(report, MonitorReport):
+    if isinstance(report, MonitorReport | IntakeReport):
         return f"Seen from {span_of(report.window_start, report.window_end)}: {report.n:,} records read."
     counted = f"{report.n:,} prediction{'' if report.n == 1 else 's'}"
     return f"Seen in the window {span_of(report.window_start, report.window_end)}: {counted}."

@@ -136,17 +136,16 @@ def try_channel(
 async def _alerts(settings: Settings, model: str | None, *, every: bool) -> list[AlertEvent]:
     import msgspec
 
-    from app.commands.reading import check_registered, records
+    from app.commands.reading import check_registered, events
     from topics.events import AlertEvent
     from topics.registry import ALERTS
 
     decoder = msgspec.json.Decoder(AlertEvent)
     known: dict[str, AlertEvent] = {}
-    async for record in records(settings, ALERTS.full_name(settings.prefix)):
-        if record is not None and record.value is not None:
-            alert = decoder.decode(record.value)
-            if model in (None, alert.labels.get("model")):
-                known[alert.alert_id if every else alert.fingerprint] = alert
+    async for found in events(settings, ALERTS, decoder.decode):
+        alert = None if found is None else found[1]
+        if alert is not None and model in (None, alert.labels.get("model")):
+            known[alert.alert_id if every else alert.fingerprint] = alert
     if not known and model is not None:
         await check_registered(settings, model)
     return sorted(known.values(), key=lambda a: (a.started_at, a.emitted_at))

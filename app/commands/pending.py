@@ -12,7 +12,7 @@ import msgspec
 from app.alerting.lifecycle import RuleState, breached_since, stage_of, step
 from app.alerting.monitor import SELF
 from app.alerting.rules import rule_of, verdicts_of
-from app.commands.reading import check_registered, records, registry
+from app.commands.reading import check_registered, events, registry
 from app.core.config import Monitoring, Rule
 from app.runtime.watching import Watching
 from topics.events import AnyReport, to_epoch
@@ -42,10 +42,10 @@ async def pending(settings: Settings, model: str | None) -> list[Pending]:
     of_itself = watching.of(SELF, Monitoring(), {})
     decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
     known: dict[tuple[str, str, str, str], tuple[RuleState, Rule]] = {}
-    async for record in records(settings, REPORTS.full_name(settings.prefix)):
-        if record is None or record.value is None:
+    async for found in events(settings, REPORTS, decoder.decode):
+        report = None if found is None else found[1]
+        if report is None:
             continue
-        report = decoder.decode(record.value)
         monitoring = of_itself if report.model == SELF else watching.get(report.model, report.model_version)
         if monitoring is None or model not in (None, report.model):
             continue

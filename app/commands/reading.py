@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TypeVar
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
 from app.commands.common import Trouble
+from app.ingest.decoding import STRAY, UNREADABLE
 from app.runtime.consuming import Consumer
+from app.runtime.errors import words_of
 from app.runtime.kafka_access import client_options, consumer_options
 from app.runtime.models_view import ModelsView, RegisteredModel
 from app.runtime.settings import Settings
 from topics.registry import MODELS, Topic
+
+T = TypeVar("T")
 
 LISTED = 20
 """Model versions that an error names."""
@@ -25,7 +31,7 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
     Raises Trouble where the topic or the broker is not there.
     """
     servers = settings.bootstrap_servers
-    count = await _partitions(settings, topic)
+    count = await partitions_of_topic(settings, topic)
     if not count:
         raise Trouble(f"topic {topic} does not exist on {servers}: start a worker first (driftline up)")
     partitions = [TopicPartition(topic, number) for number in range(count)]
@@ -47,12 +53,32 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
         await consumer.stop()
 
 
+async def events(
+    settings: Settings, topic: Topic, decode: Callable[[bytes], T], *, follow: bool = False
+) -> AsyncIterator[tuple[ConsumerRecord, T | None] | None]:
+    """Every record of a topic of ours with its event (None: it has no value), and None at the topic's end.
+
+    A record that is none of ours is named on standard error, and left out. Raises what `records` does.
+    """
+    async for record in records(settings, topic.full_name(settings.prefix), follow=follow):
+        if record is None or record.value is None:
+            yield None if record is None else (record, None)
+            continue
+        try:
+            event = decode(record.value)
+        except (*UNREADABLE, *STRAY) as error:
+            named = f"{record.topic} partition {record.partition} offset {record.offset}"
+            print(f"driftline: {named} is left out: {words_of(error)}", file=sys.stderr, flush=True)
+            continue
+        yield record, event
+
+
 async def exists(settings: Settings, topic: Topic) -> bool:
     """Whether the topic is there. Raises Trouble where the broker is not."""
-    return await _partitions(settings, topic.full_name(settings.prefix)) > 0
+    return await partitions_of_topic(settings, topic.full_name(settings.prefix)) > 0
 
 
-async def _partitions(settings: Settings, topic: str) -> int:
+async def partitions_of_topic(settings: Settings, topic: str) -> int:
     """How many partitions the topic has, 0 where it does not exist; asked for in a way that does not make it."""
     admin = AIOKafkaAdminClient(**client_options(settings))
     try:

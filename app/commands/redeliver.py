@@ -60,20 +60,26 @@ def redeliver(
 async def _undelivered(settings: Settings) -> list[UndeliveredEvent]:
     import msgspec
 
-    from app.commands.reading import exists, records
+    from app.alerting.notification import Notification
+    from app.commands.reading import events, exists
     from topics.events import UndeliveredEvent
     from topics.registry import UNDELIVERED
 
-    decoder = msgspec.json.Decoder(UndeliveredEvent)
+    def decode(value: bytes) -> UndeliveredEvent:
+        letter = msgspec.json.decode(value, type=UndeliveredEvent)
+        msgspec.json.decode(letter.notification, type=Notification)  # one that cannot be sent is none
+        return letter
+
     found: dict[bytes, UndeliveredEvent] = {}
     if not await exists(settings, UNDELIVERED):
         return []
-    async for record in records(settings, UNDELIVERED.full_name(settings.prefix)):
-        if record is None:
+    async for one in events(settings, UNDELIVERED, decode):
+        if one is None:
             continue
+        record, letter = one
         found.pop(record.key, None)
-        if record.value is not None:
-            found[record.key] = decoder.decode(record.value)
+        if letter is not None:
+            found[record.key] = letter
     return sorted(found.values(), key=lambda letter: letter.since)
 
 

@@ -14,7 +14,7 @@ from app.core.accounting import accounting_of, counted
 
 if TYPE_CHECKING:
     from app.runtime.settings import Settings
-    from topics.events import AnyReport, DriftReport, MonitorReport, PerformanceReport, TrafficReport
+    from topics.events import AnyReport, DriftReport, IntakeReport, MonitorReport, PerformanceReport, TrafficReport
 
 
 class Kind(StrEnum):
@@ -24,6 +24,7 @@ class Kind(StrEnum):
     performance = "performance"
     traffic = "traffic"
     monitor = "monitor"
+    intake = "intake"
 
 
 OnlyVersion = Annotated[str | None, typer.Option("--version", help="Only this version.")]
@@ -66,14 +67,11 @@ class _Wanted:
         from topics.events import AnyReport
 
         self.model, self.version, self._kind = model, version, kind
-        self._decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
+        self.decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
         self.newest: dict[tuple[str, str, float], AnyReport] = {}
 
-    def take(self, value: bytes | None) -> AnyReport | None:
-        """The report of a record, where it is wanted and newer than what was known."""
-        if value is None:
-            return None
-        report = self._decoder.decode(value)
+    def take(self, report: AnyReport) -> AnyReport | None:
+        """The report, where it is wanted and newer than what was known."""
         kind = kind_of(report)
         if report.model != self.model or self.version not in (None, report.model_version):
             return None
@@ -88,13 +86,13 @@ class _Wanted:
 
 
 async def _show(settings: Settings, wanted: _Wanted, last: int | None, *, follow: bool, as_json: bool) -> None:
-    from app.commands.reading import check_registered, records
+    from app.commands.reading import check_registered, events
     from topics.registry import REPORTS
 
     live = False
-    async for record in records(settings, REPORTS.full_name(settings.prefix), follow=follow):
-        if record is not None:
-            report = wanted.take(record.value)
+    async for found in events(settings, REPORTS, wanted.decoder.decode, follow=follow):
+        if found is not None:
+            report = None if found[1] is None else wanted.take(found[1])
             if live and report is not None:
                 _print([report], as_json)
             continue
@@ -128,13 +126,15 @@ def kind_of(report: AnyReport) -> str:
 
 def line_of(report: AnyReport) -> str:
     """One report in one line."""
-    from topics.events import DriftReport, PerformanceReport, TrafficReport
+    from topics.events import DriftReport, IntakeReport, PerformanceReport, TrafficReport
 
     head = f"{report.window_end:%Y-%m-%d %H:%M:%S} v{report.model_version} {kind_of(report):<11} n {report.n:>7,}"
     if isinstance(report, DriftReport):
         words = _drift(report)
     elif isinstance(report, PerformanceReport):
         words = _performance(report)
+    elif isinstance(report, IntakeReport):
+        words = _intake(report)
     else:
         words = _traffic(report) if isinstance(report, TrafficReport) else _monitor(report)
     return f"{head}  {'  '.join(words)}  (revision {report.revision})"
@@ -188,3 +188,13 @@ def _traffic(report: TrafficReport) -> Iterator[str]:
 def _monitor(report: MonitorReport) -> Iterator[str]:
     yield f"{report.worker} is {report.behind_seconds:.0f} s behind, {sum(report.lag.values()):,} records"
     yield f"dead letters {sum(report.dead_letters.values()):,}"
+
+
+def _intake(report: IntakeReport) -> Iterator[str]:
+    yield f"{report.topic} partition {report.partition}"
+    yield f"dead letters {sum(report.dead_letters.values()):,}"
+    yield f"{report.recent_dead + report.recent_unregistered:,} of the newest {report.recent:,}"
+    if report.unregistered:
+        yield f"not registered: {', '.join(report.unregistered)}"
+    if report.settled:
+        yield f"{report.unmatched:,} of {report.settled:,} without a prediction"

@@ -55,19 +55,19 @@ def list_(
 async def _show(settings: Settings, model: str | None, version: str | None, *, follow: bool, as_json: bool) -> None:
     import msgspec
 
-    from app.commands.reading import records
+    from app.commands.reading import events
     from topics.events import RetrainingEvent
     from topics.registry import RETRAINING
 
     decoder = msgspec.json.Decoder(RetrainingEvent)
     shown = 0
-    async for record in records(settings, RETRAINING.full_name(settings.prefix), follow=follow):
-        if record is None:
+    async for found in events(settings, RETRAINING, decoder.decode, follow=follow):
+        if found is None:
             if not shown and not as_json:
                 print("no signals", flush=True)
             continue
-        signal = decoder.decode(record.value)
-        if model not in (None, signal.model) or version not in (None, signal.model_version):
+        signal = found[1]
+        if signal is None or model not in (None, signal.model) or version not in (None, signal.model_version):
             continue
         shown += 1
         if as_json:

@@ -18,7 +18,7 @@ ModelPath = Annotated[Path | None, typer.Option("--model-path", help="Folder of 
 Partitions = Annotated[int | None, typer.Option(help="Partitions of new topics. [default: 4]")]
 Accept = Annotated[
     bool | None,
-    typer.Option("--accept-dead-letters", help="Go on past unreadable records that are in the log by now."),
+    typer.Option("--accept-dead-letters", help="With dead_letter_stop: go on past what is in the log by now."),
 ]
 MetricsPort = Annotated[
     int | None,
@@ -84,7 +84,8 @@ def worker(
     """Run one worker; start as many as you like.
 
     It joins, counts, judges windows, raises alerts and tells of them. Without --bootstrap-servers it uses the Kafka
-    that runs on this machine. Exit status 78: the set-up is wrong. 65: too much of what arrives cannot be read.
+    that runs on this machine. Exit status 78: the set-up is wrong. 65, with dead_letter_stop:
+    too much of what arrives cannot be read.
 
     \b
     Examples:

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from app.commands.top_not_counted import named, not_counted_lines
 from app.core.accounting import counted
 
 if TYPE_CHECKING:
@@ -51,7 +52,10 @@ def screen(
     """All of it, within so many columns and lines (None: as many as it takes). `trouble`: why it may be old."""
     width, height = size
     told = firing[:MOST_ALERTS]
-    most = len(summaries) if height is None else max(3, height - FRAME - len(told) - (len(firing) > len(told)))
+    lost = not_counted_lines(monitored.not_counted)
+    most = (
+        len(summaries) if height is None else max(3, height - FRAME - len(lost) - len(told) - (len(firing) > len(told)))
+    )
     bad = sum(one.state in ORDER[:3] for one in summaries)
     needs = (
         f"{bad} of {len(summaries)} model versions need{'s' * (bad == 1)} attention"
@@ -62,6 +66,7 @@ def screen(
         Text(f"driftline  {now.astimezone():%H:%M:%S}  {needs if summaries else 'no model is registered'}", "bold")
     ]
     parts.append(Text(trouble, style="bold red") if trouble else Text(_workers(monitored), style="dim"))
+    parts += [Text(line, style="bold red") for line in lost]
     body: list[RenderableType] = [Text(), _table(summaries[:most], width)] if summaries else [Text(), Text(REGISTER)]
     if len(summaries) > most:
         body.append(Text(f"and {len(summaries) - most} more, none of them worse", style="dim"))
@@ -117,7 +122,7 @@ def _columns(summaries: list[ModelSummary]) -> list[Column]:
     ends = [None if one.window_end is None else one.window_end.astimezone() for one in summaries]
     return [
         Column("state", 0, [Text(one.state, style=STYLES.get(one.state, "dim")) for one in summaries]),
-        Column("model", 0, [Text(f"{one.model} {one.model_version}") for one in summaries]),
+        Column("model", 0, [Text(named(one)) for one in summaries]),
         Column("drifted", 1, [Text(_share(one)) for one in summaries]),
         Column("features", 4, [Text(_drifted(one)) for one in summaries]),
         Column("metric", 2, [Text(_measured(one), style="red" if one.degraded else "") for one in summaries]),

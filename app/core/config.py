@@ -92,8 +92,8 @@ class Alerting:
     what its own single ones let expect. `stray_share`: unknown features and values of the wrong type in no more than
     this share of a window's rows are let pass. `volume_drop`: how far the newest panes may fall below the window's
     others, `coverage_drop`: how far the share with feedback may fall below the usual one, both as shares of these.
-    `lag_seconds`: how far behind a worker may be; `dead_letter_share`: of the records that it reads. `routes`: asked
-    before those of driftline.toml; `channels`: told where no route fits.
+    `lag_seconds`: how far behind a worker may be; `dead_letter_share`: of the records that it reads.
+    `routes`: asked before those of driftline.toml; `channels`: told where no route fits.
     """
 
     data_drift: Rule = field(default_factory=Rule)
@@ -105,6 +105,9 @@ class Alerting:
     traffic: Rule = field(default_factory=Rule)
     feedback: Rule = field(default_factory=lambda: Rule(level="warning"))
     monitor: Rule = field(default_factory=Rule)
+    dead_letters: Rule = field(default_factory=lambda: Rule(level="critical", for_windows=1, clear_windows=1))
+    unregistered: Rule = field(default_factory=lambda: Rule(for_windows=1, clear_windows=1))
+    unmatched: Rule = field(default_factory=lambda: Rule(level="warning", for_windows=1, clear_windows=1))
     critical_features: tuple[str, ...] = ()
     missing_share: float = 0.05
     unseen_share: float = 0.01

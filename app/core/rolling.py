@@ -96,6 +96,11 @@ class ModelWindows:
         self.changed: set[int] = set()
         """Ends of windows that are to be judged, or judged again, once closed."""
 
+    def size_of(self, kind: str) -> tuple[int, int]:
+        """How many counts and sums a pane of a kind has."""
+        layout = self.layout if kind == "input" else self.outcome_layout
+        return layout.size, layout.sums
+
     def add(self, kind: str, pane: int, partition: int, revision: int, partial: Pane) -> None:
         """Take a partial; an older one than is known changes nothing."""
         if pane <= self._forgotten:

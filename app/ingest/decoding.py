@@ -21,10 +21,16 @@ EARLIEST, LATEST = 0.0, 4_102_444_800.0
 """Timestamps from 1970 to 2100, in seconds, are believed."""
 UNBELIEVABLE = "`timestamp` is outside 1970 to 2100: epoch timestamps are in seconds, not milliseconds"
 
+UNREGISTERED = "unknown `model_version`: "
+"""How the reason of a record begins whose model version is not registered."""
+
 AHEAD = "`timestamp` is ahead of the broker's clock by more than %g s: is the producer's clock right?"
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for what is not as it should be; nested too deeply is a RecursionError."""
+
+STRAY = (ValueError, TypeError, ArithmeticError, LookupError)
+"""What is raised by an event of the right types that nobody of ours has made: numbers that cannot be, say."""
 
 _timestamp = attrgetter("timestamp")
 _OPENING, _CLOSING = b"{}"
@@ -141,6 +147,11 @@ def broker_times(records: Sequence[Record]) -> NDArray[np.int64]:
     """When the broker took each record, in microseconds; far in the future where a record does not say."""
     milliseconds = np.fromiter(map(_timestamp, records), np.int64, len(records))
     return np.where(milliseconds > 0, milliseconds * 1000, 1 << 62)
+
+
+def unregistered(model: str, version: str) -> str:
+    """Why a record of a model version that nobody watches is set aside."""
+    return f"{UNREGISTERED}{model} {version} is not registered"
 
 
 def is_ahead(record: Record, seconds: float, ahead: float) -> bool:

@@ -28,6 +28,7 @@ from app.ingest.decoding import (
     ids_of,
     keys_fit,
     seconds_of,
+    unregistered,
     wrong_key,
 )
 from app.ingest.features import FeaturesDecoder
@@ -150,7 +151,7 @@ class PredictionColumns:
         readable = set(np.flatnonzero(models < 0).tolist())
         for i in readable:
             head = found.heads[i]
-            reasons[i] = f"unknown `model_version`: {head.model} {head.model_version} is not registered"
+            reasons[i] = unregistered(head.model, head.model_version)
         reasons |= dict.fromkeys(np.flatnonzero(~believable(times)).tolist(), UNBELIEVABLE)
         for i in self._ahead(found.records, models, times).tolist():
             reasons.setdefault(i, AHEAD % self._watched[models[i]].windows.ahead)

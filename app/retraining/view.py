@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from app.runtime.compacted_view import CompactedView
 from app.runtime.settings import Settings
 from topics.events import RetrainingEvent
 from topics.registry import RETRAINING
-
-log = logging.getLogger(__name__)
 
 _signals = msgspec.json.Decoder(RetrainingEvent)
 
@@ -33,10 +29,6 @@ class SignalsView(CompactedView):
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         if value is None:
             return
-        try:
-            signal = _signals.decode(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            log.error("%s offset %d is no signal: %s", self._partition.topic, offset, error)
-            return
+        signal = _signals.decode(value)
         self._last[signal.model, signal.model_version] = signal
         self.revision += 1

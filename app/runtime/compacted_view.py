@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from app.runtime.consuming import Consumer
-from app.runtime.errors import BrokerUnavailable, Unreadable
+from app.runtime.errors import BrokerUnavailable, Unreadable, words_of
 from app.runtime.kafka_access import consumer_options
 from app.runtime.settings import Settings
 from topics.registry import Topic
@@ -34,6 +34,7 @@ class CompactedView(ABC):
         self._options = consumer_options(settings)
         self._servers = self._options["bootstrap_servers"]
         self._largest = topic.max_message_bytes
+        self._of = topic.event
         self._partition = TopicPartition(topic.full_name(settings.prefix), 0)
         self._consumer: Consumer | None = None
         self._tail: asyncio.Task[None] | None = None
@@ -122,7 +123,7 @@ class CompactedView(ABC):
                 runs = await consumer.getmany(self._partition, timeout_ms=POLL_MS)
                 before = self.revision
                 for record in runs.get(self._partition, ()):
-                    self._apply(record.key, record.value, record.offset)
+                    self._take(record.key, record.value, record.offset)
                 self._position = await consumer.position(self._partition)
                 for reached, end in self._waiting.items():
                     if self._position >= end and not reached.done():
@@ -136,6 +137,17 @@ class CompactedView(ABC):
             log.exception("reading %s ended", self._partition.topic)
             raise
 
+    def _take(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+        """Take a record; one that is none of ours is named, and left out."""
+        try:
+            self._apply(key, value, offset)
+        except Exception as error:  # noqa: BLE001 - whatever somebody has sent there, the others are read
+            self._left_out(offset, error)
+
+    def _left_out(self, offset: int, error: Exception) -> None:
+        named = f"{self._partition.topic} partition {self._partition.partition} offset {offset}"
+        log.error("%s is left out, it is no %s: %s", named, self._of, words_of(error))
+
     @abstractmethod
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
-        """Take a record; a value of None removes what the key names."""
+        """Take a record; a value of None removes what the key names. Raises whatever is wrong with it."""

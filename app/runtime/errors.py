@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import traceback
+
+_QUOTED = re.compile(r"'[^']*'")
 
 WORDS_KNOWN = ("app", "agents", "api", "topics", "aiokafka")
 """Packages whose errors are written for a log; the words of any other's may hold a feature's value."""
@@ -43,6 +46,12 @@ class Unreadable(Exception):
             )
             + "; then start again"
         )
+
+
+def words_of(error: BaseException) -> str:
+    """Why somebody's record cannot be read: which field and what of it, but no value."""
+    home = type(error).__module__.partition(".")[0]
+    return _QUOTED.sub("…", str(error)) if home == "msgspec" else type(error).__name__
 
 
 def without_values(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from app.core.config import Monitoring
+from app.core.joining import Watched
 from app.core.profile import Profile, with_identity
 from app.core.rule_layers import Given, differences
 from app.runtime.compacted_view import CompactedView
@@ -48,6 +49,7 @@ class ModelsView(CompactedView):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, MODELS)
         self._events: dict[tuple[str, str], ModelEvent] = {}
+        self._offsets: dict[tuple[str, str], int] = {}
         self._decoded: dict[tuple[str, str], RegisteredModel | None] = {}
 
     def get(self, model: str, version: str) -> RegisteredModel | None:
@@ -56,8 +58,17 @@ class ModelsView(CompactedView):
         if key not in self._events:
             return None
         if key not in self._decoded:
-            self._decoded[key] = decoded(self._events[key])
+            try:
+                self._decoded[key] = decoded(self._events[key])
+            except Exception as error:  # noqa: BLE001 - whatever somebody has sent there, the others are watched
+                self._left_out(self._offsets[key], error)
+                self._decoded[key] = None
         return self._decoded[key]
+
+    def profile_id(self, model: str, version: str) -> str | None:
+        """The id of a model version's profile; None where it is not registered."""
+        found = self.get(model, version)
+        return None if found is None else found.profile.profile_id
 
     def all(self) -> list[RegisteredModel]:
         """Every model version, in the order of their first registration."""
@@ -70,13 +81,10 @@ class ModelsView(CompactedView):
         if value is None:
             self._forget(key)
             return
-        try:
-            event = msgspec.json.decode(value, type=ModelEvent)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            log.error("%s offset %d is no registration: %s", self._partition.topic, offset, error)
-            return
+        event = msgspec.json.decode(value, type=ModelEvent)
         named = (event.model, event.model_version)
         self._events[named] = event
+        self._offsets[named] = offset
         self._decoded.pop(named, None)
         self.revision += 1
 
@@ -87,14 +95,16 @@ class ModelsView(CompactedView):
             self.revision += 1
 
 
-def decoded(event: ModelEvent) -> RegisteredModel | None:
-    """A registration, its profile named for today's layout of panes; None where it cannot be read, which is logged."""
-    try:
-        monitoring = _monitoring.decode(event.monitoring)
-        # One from before `rules` were sent says at least what is not as by default.
-        given: Given = {**differences(monitoring.alerting), **event.rules}
-        profile = with_identity(_profile.decode(event.profile))  # an earlier release named it for another layout
-        return RegisteredModel(profile, monitoring, event.registered_at, given)
-    except msgspec.MsgspecError as error:
-        log.error("registration of %s %s cannot be read: %s", event.model, event.model_version, error)
-        return None
+def decoded(event: ModelEvent) -> RegisteredModel:
+    """A registration, its profile named for today's layout of panes.
+
+    Raises an error of msgspec, or whatever is wrong with what it says.
+    """
+    monitoring = _monitoring.decode(event.monitoring)
+    if not monitoring.windows.pane > 0 or monitoring.windows.panes < 1:
+        raise ValueError("windows without length")
+    profile = with_identity(_profile.decode(event.profile))  # an earlier release named it for another layout
+    Watched(profile, monitoring.windows)  # what cannot be counted by is no profile
+    # One from before `rules` were sent says at least what is not as by default.
+    given: Given = {**differences(monitoring.alerting), **event.rules}
+    return RegisteredModel(profile, monitoring, event.registered_at, given)

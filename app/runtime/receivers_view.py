@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from app.runtime.compacted_view import CompactedView
 from app.runtime.settings import Settings
 from topics.events import ReceiverEvent
 from topics.registry import RECEIVERS
-
-log = logging.getLogger(__name__)
 
 _receivers = msgspec.json.Decoder(ReceiverEvent)
 
@@ -35,10 +31,6 @@ class ReceiversView(CompactedView):
         if value is None:
             self._known.pop((key or b"").decode(errors="replace"), None)
         else:
-            try:
-                receiver = _receivers.decode(value)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                log.error("%s offset %d is no receiver: %s", self._partition.topic, offset, type(error).__name__)
-                return
+            receiver = _receivers.decode(value)
             self._known[receiver.name] = receiver
         self.revision += 1

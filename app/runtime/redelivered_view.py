@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 import msgspec
@@ -11,8 +10,6 @@ from app.runtime.compacted_view import CompactedView
 from app.runtime.settings import Settings
 from topics.events import UndeliveredEvent
 from topics.registry import UNDELIVERED
-
-log = logging.getLogger(__name__)
 
 
 class _Alert(msgspec.Struct, frozen=True):
@@ -45,12 +42,8 @@ class RedeliveredView(CompactedView):
 
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         if value is not None:
-            try:
-                letter = _letters.decode(value)
-                told = _notifications.decode(letter.notification)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                log.error("%s offset %d is no dead letter: %s", self._partition.topic, offset, type(error).__name__)
-                return
+            letter = _letters.decode(value)
+            told = _notifications.decode(letter.notification)
             alerts = {alert.fingerprint: alert.alert_id for alert in told.firing}
             self._given_up[key or b""] = (told.group, letter.channel), alerts
         elif (found := self._given_up.pop(key or b"", None)) is not None:

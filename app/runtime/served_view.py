@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from app.runtime.compacted_view import CompactedView
 from app.runtime.settings import Settings
 from topics.events import ServedEvent
 from topics.registry import SERVED
-
-log = logging.getLogger(__name__)
 
 MOST = 500_000
 """Answers that are kept, about 150 MB; the oldest are forgotten first."""
@@ -35,11 +31,7 @@ class ServedView(CompactedView):
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         if value is None:
             return
-        try:
-            prediction_id = _served.decode(value).prediction_id
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            log.error("%s offset %d is no answer: %s", self._partition.topic, offset, error)
-            return
+        prediction_id = _served.decode(value).prediction_id
         self._first.setdefault(prediction_id, value)
         if len(self._first) > self._most:
             del self._first[next(iter(self._first))]

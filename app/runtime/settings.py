@@ -100,11 +100,22 @@ class Settings(
         60.0, description="After so long without progress on a partition that has more, a worker ends itself."
     )
     dead_letter_share: float = Field(
-        0.5, gt=0, le=1, description="Share of unreadable records at which a worker stops, instead of rerouting all."
+        0.5, gt=0, le=1, description="Share of a model version's newest records that were set aside: more is critical."
     )
-    dead_letter_window: int = Field(1000, ge=1, le=100_000, description="Over how many records that share is taken.")
+    dead_letter_window: int = Field(
+        1000, ge=1, le=100_000, description="Over how many records of a partition such shares are taken."
+    )
+    dead_letter_stop: bool = Field(
+        False, description="Stop the worker where more than that share of a partition cannot be read."
+    )
     accept_dead_letters: bool = Field(
-        False, description="Let what is unreadable and older than the worker's start go to the dead letters."
+        False, description="With dead_letter_stop: let go to the dead letters what is older than the worker's start."
+    )
+    unregistered_share: float = Field(
+        0.01, gt=0, le=1, description="Share of predictions of models that are not registered: more is an alert."
+    )
+    unmatched_share: float = Field(
+        0.5, gt=0, le=1, description="Share of feedback without a prediction: more is an alert."
     )
     max_run: int = Field(5000, ge=1, le=100_000, description="Most records in one run of an agent.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 
 import msgspec
@@ -11,8 +10,6 @@ from app.runtime.compacted_view import CompactedView
 from app.runtime.settings import Settings
 from topics.events import SilenceEvent
 from topics.registry import SILENCES
-
-log = logging.getLogger(__name__)
 
 _silences = msgspec.json.Decoder(SilenceEvent)
 
@@ -40,10 +37,6 @@ class SilencesView(CompactedView):
         if value is None:
             self._known.pop((key or b"").decode(errors="replace"), None)
         else:
-            try:
-                silence = _silences.decode(value)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                log.error("%s offset %d is no silence: %s", self._partition.topic, offset, error)
-                return
+            silence = _silences.decode(value)
             self._known[silence.silence_id] = silence
         self.revision += 1

@@ -58,6 +58,14 @@ DEAD_LETTERS = Counter(
     "driftline_dead_letters", "Records set aside to the dead letters, by the kind of reason.", ["topic", "reason"],
     registry=WORKER,
 )  # fmt: skip
+SET_ASIDE = Gauge(
+    "driftline_dead_letter_share_ratio",
+    "Share of a model version's newest records that were set aside, by topic; model driftline: of what names none.",
+    ["topic", *VERSION], registry=WORKER,
+)  # fmt: skip
+UNREGISTERED = Counter(
+    "driftline_unregistered_records", "Records of model versions that are not registered.", VERSION, registry=WORKER
+)
 
 ALL_DEAD_LETTERS = Counter(
     "driftline_dead_letter_records", "The same, whatever the reason; at 0 from the start, so that the first one shows.",

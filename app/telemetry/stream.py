@@ -14,12 +14,13 @@ from app.telemetry import metrics
 from app.telemetry.bounds import BoundedGauge, BoundedLabel
 from app.telemetry.findings import Findings
 from app.telemetry.lag import tell_lag
-from topics.events import AnyReport, Level, PaneEvent, PanePartial
+from topics.events import AnyReport, IntakeReport, Level, PaneEvent, PanePartial
 from topics.registry import ALERTS, DELIVERIES, Topic
 
 MOST_REASONS = 50
 MOST_CHANNELS = 50
 MOST_FIRING = 1000
+MOST_STRANGERS = 50
 
 Handler = Callable[[int, int, list[Any], Any], Awaitable[None]]
 
@@ -47,6 +48,8 @@ class StreamMetrics:
         self._findings = Findings()
         self._reasons = BoundedLabel(MOST_REASONS)
         self._channels = BoundedLabel(MOST_CHANNELS)
+        self._strangers = BoundedLabel(MOST_STRANGERS)
+        self._shares = BoundedGauge(metrics.SET_ASIDE, MOST_FIRING)
         self._stages = {
             "pending": BoundedGauge(metrics.ALERTS_PENDING, MOST_FIRING),
             "firing": BoundedGauge(metrics.ALERTS_FIRING, MOST_FIRING),
@@ -127,7 +130,19 @@ class StreamMetrics:
             metrics.ALL_DEAD_LETTERS.labels(topic).inc(n)
             metrics.DEAD_LETTERS.labels(topic, self._reasons.of(reason)).inc(n)
 
+    def intake(self, report: IntakeReport) -> None:
+        """Kafka has this report of what was not counted."""
+        for name, n in report.unregistered.items():
+            model, _, version = self._strangers.of(name).rpartition(" ")
+            metrics.UNREGISTERED.labels(model, version).inc(n)
+
     # When somebody looks
+
+    def set_aside(self, shares: Iterable[tuple[str, tuple[str, str], float]]) -> None:
+        """The share of the newest records that was set aside, by topic and model version."""
+        self._shares.clear()
+        for topic, version, share in shares:
+            self._shares.set((topic, *version), share)
 
     def lag(self, left: Mapping[tuple[str, int], int]) -> None:
         """Records that are not applied yet, by topic and partition held."""

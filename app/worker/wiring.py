@@ -16,6 +16,8 @@ from aiokafka import TopicPartition
 from faust.types import TP
 
 from agents.alerts import Alerts
+from agents.intake import IntakeMonitor
+from agents.intake_counts import Thresholds
 from agents.join import SOURCES, Join, TooManyDeadLetters
 from agents.monitor import SelfMonitor
 from agents.notify import Notify
@@ -45,6 +47,7 @@ from app.telemetry import tracing
 from app.telemetry.stream import StreamMetrics
 from app.worker.origins import Origins
 from app.worker.outlet import Outlet
+from topics.events import IntakeReport, MonitorReport
 from topics.registry import ALERTS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
 
 log = logging.getLogger(__name__)
@@ -84,16 +87,22 @@ class Worker:
         self.traces = tracing.RunTraces()
         self.monitor = SelfMonitor(settings.group, f"{platform.node()}:{os.getpid()}", every=settings.monitor_seconds)
         self.outlet = Outlet(settings, producer, self.metrics, self.monitor)
+        thresholds = Thresholds(
+            settings.dead_letter_window, settings.dead_letter_share, settings.unregistered_share,
+            settings.unmatched_share,
+        )  # fmt: skip
+        self.intake = IntakeMonitor(tables["join"], settings.group, models.profile_id, thresholds=thresholds)
         self.join = Join(
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
-            log_of=self._log_of, limit=self._limit, partitions=settings.partitions, rekey=self._rekey,
+            log_of=self._log_of, limit=self._limit if settings.dead_letter_stop else None,
+            partitions=settings.partitions, rekey=self._rekey, intake=self.intake,
         )  # fmt: skip
         self.windows = WindowsAgent(
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds,
             reported=self.metrics.reported,
         )  # fmt: skip
         self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=settings.page)
-        self.standing = Standing(self.app, settings, self.metrics, self.join, self.alerts)
+        self.standing = Standing(self.app, settings, self.metrics, self.join, self.alerts, self.intake)
         self.notify = Notify(
             tables["notify"], self._monitoring, channels,
             routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
@@ -167,6 +176,7 @@ class Worker:
         self.windows.forget()
         self.notify.forget()
         self.monitor.forget()
+        self.intake.forget()
         self.metrics.forget()
         self.traces.forget()
 
@@ -182,10 +192,17 @@ class Worker:
         self.monitor.read(named.name, partition, run, end, reach.following)
         report = self.monitor.due()
         if report is not None:
-            key = f"{report.model}/{report.model_version}/monitor/{report.worker}".encode()
-            number = partition_of(report.model, report.model_version, self.settings.partitions)
-            with tracing.aside():
-                await self.outlet.publish_reports(number, [(key, msgspec.json.encode(report))])
+            await self._report(report, f"monitor/{report.worker}")
+        for one in self.intake.due(partition, topic, self.join.waiting_of(partition)):
+            await self._report(one, f"intake/{one.topic}/{one.partition}")
+            self.metrics.intake(one)
+
+    async def _report(self, report: MonitorReport | IntakeReport, of: str) -> None:
+        """Publish a report that no window has led to, to the partition of its model version."""
+        key = f"{report.model}/{report.model_version}/{of}".encode()
+        number = partition_of(report.model, report.model_version, self.settings.partitions)
+        with tracing.aside():
+            await self.outlet.publish_reports(number, [(key, msgspec.json.encode(report))])
 
     async def _tell_passed(self, partition: int) -> None:
         """Resolve the alert that the stream stands still, once it does not."""

@@ -90,7 +90,7 @@ async def records_of(settings: Settings, topic: Topic) -> list[ConsumerRecord]:
 
 async def test_an_accepted_prediction_is_in_kafka_under_its_id(client: httpx.AsyncClient, settings: Settings) -> None:
     answer = await client.post("/predictions", json=EVENT)
-    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "rejected": []})
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "rejected": [], "unregistered": 1})
     (record,) = await records_of(settings, PREDICTIONS)
     assert record.key == b"a"
     assert msgspec.json.decode(record.value, type=PredictionEvent) == msgspec.convert(

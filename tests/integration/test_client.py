@@ -213,6 +213,19 @@ def test_closing_waits_no_longer_than_it_may_and_counts_what_is_left() -> None:
     assert lost(client) == {"closed": 6}
 
 
+def test_what_is_of_no_registered_model_is_counted_beside_what_was_sent(caplog: pytest.LogCaptureFixture) -> None:
+    told = answering(202, b'{"accepted": 2, "rejected": [], "unregistered": 2}')
+    with server(told) as found, client_of(found, flush_seconds=60) as client:
+        for _ in range(2):
+            client.log({"x": 1}, 1)
+            client.log({"x": 2}, 1)
+            client.flush()
+    assert (client.stats.sent, client.stats.lost, client.stats.unregistered) == (4, 0, 4)
+    assert [one.message for one in caplog.records if "not registered" in one.message] == [
+        "2 events are of model versions that are not registered: driftline register"
+    ]
+
+
 def test_partial_failure_is_counted_by_event() -> None:
     told: list[Loss] = []
     some = answering(202, b'{"accepted": 2, "rejected": [{"index": 1, "error": "timestamp: wrong"}]}')

@@ -190,7 +190,7 @@ async def test_what_cannot_be_read_is_a_dead_letter_and_the_rest_is_judged() -> 
     assert [r.record.value for r in broker.rejected][:2] == [b"{", None]
     reasons = [r.reason for r in broker.rejected]
     assert reasons[1] == "the record has no value"
-    assert "`window_end` has no time zone" in reasons
+    assert "Expected `datetime` with a timezone component - at `window_end`" in reasons
     assert reasons[3] == "Expected `int`, got `str` - at `n`"
     assert [a.status for a in broker.alerts] == ["firing", "firing"]
 

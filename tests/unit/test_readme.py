@@ -36,7 +36,7 @@ def test_every_command_line_can_be_typed(line: str) -> None:
 
 
 def test_every_command_has_its_row() -> None:
-    rows = set(re.findall(r"^\| `(\w+)` \|.*`driftline \1", README, re.MULTILINE))
+    rows = set(re.findall(r"^\| `([\w-]+)` \|.*`driftline \1", README, re.MULTILINE))
     commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     groups = {group.name for group in app.registered_groups}
     assert rows == commands | groups

@@ -6,7 +6,7 @@ import json
 import random
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
@@ -17,10 +17,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from agents.intake import IntakeMonitor
 from agents.join import Join
 from agents.pane_events import key_of
 from app.core.config import Monitoring, Windows
 from app.ingest.decoding import Record, Rejected
+from app.ingest.naming import Version
 from app.ingest.rekeying import client_of, origin_header, origin_of, strays
 from app.runtime.models_view import RegisteredModel
 from app.runtime.runs import Log
@@ -250,6 +252,41 @@ def test_what_is_sent_again_behind_hours_of_backlog_is_not_late(killed: bool) ->
             worker.start()
     worker.finish()
     equal(worker)
+
+
+class Noting(IntakeMonitor):
+    """Counts the records that it is given, by topic, and the predictions that were taken."""
+
+    def __init__(self) -> None:
+        super().__init__({}, "workers", lambda model, version: "p")
+        self.noted: Counter[int] = Counter()
+        self.taken = 0
+
+    def note(
+        self, partition: int, topic: int, records: Sequence[Record], rejected: Sequence[Rejected],
+        taken: Mapping[Version, int], waiting: Collection[bytes],
+    ) -> None:  # fmt: skip
+        super().note(partition, topic, records, rejected, taken, waiting)
+        self.noted[topic] += len(records)
+        self.taken += sum(taken.values())
+
+
+@pytest.mark.parametrize("most", [1, 40])
+def test_what_is_sent_again_is_noted_once_where_it_is_counted(most: int) -> None:
+    stream = Stream(random.Random(3), 60, 1.0)
+    worker = Worker(stream)
+    worker.join._intake = intake = Noting()
+    while sum(worker.read(*part, most) for part in stream.logs):
+        pass
+    assert worker.resent
+    sent = {
+        topic: sum(
+            origin_of(record) is None for partition in range(PARTITIONS) for record in stream.logs[partition, topic]
+        )
+        for topic in (0, 1)
+    }
+    assert intake.noted == sent
+    assert intake.taken == sent[0] - len(worker.rejected)
 
 
 def origin_pending(stream: Stream, worker: Worker, partition: int) -> bool:

@@ -74,7 +74,7 @@ def test_an_alert_that_is_read_again_signals_nothing_even_without_a_debounce() -
 
 def test_what_is_no_signal_is_let_pass() -> None:
     view = view_of(signal(0))
-    view._apply(b"", b"{", 1)
+    view._take(b"", b"{", 1)
     view._apply(b"", None, 2)
     assert view.debounced(signal(1, "2"), 60)
 

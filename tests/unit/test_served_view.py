@@ -21,7 +21,7 @@ def answer(name: str, prediction: float) -> bytes:
 def test_the_first_answer_holds_and_the_oldest_are_forgotten() -> None:
     view = ServedView(load_settings(), most=2)
     for offset, value in enumerate((answer("a", 1), answer("a", 2), b"{", None, answer("b", 3))):
-        view._apply(b"", value, offset)
+        view._take(b"", value, offset)
     first, other = view.get("a"), view.get("b")
     assert first is not None
     assert other is not None

@@ -19,7 +19,7 @@ from app.alerting.service_wording import lasting
 from app.core.config import Alerting, Monitoring, Rule
 from app.core.rule_layers import RULES
 from tests.unit.reports import START, drift_report, end_of, feature, metric, performance_report
-from topics.events import AnyReport, MonitorReport, PartitionStanding, TrafficReport
+from topics.events import AnyReport, IntakeReport, MonitorReport, PartitionStanding, TrafficReport
 
 MONITORING = Monitoring()
 ENVELOPE: dict[str, Any] = {
@@ -49,6 +49,15 @@ def monitor(**changes: Any) -> MonitorReport:
         dead_letters=sum(fields["dead_letters"].values()),
     )  # fmt: skip
     return MonitorReport(**fields | {"partitions": {"3": standing}})
+
+
+def intake(**changes: Any) -> IntakeReport:
+    fields: dict[str, Any] = {
+        **ENVELOPE, "n": 10, "topic": "predictions", "partition": 0, "dead_letters": {}, "unregistered": {},
+        "recent": 0, "recent_dead": 0, "recent_unregistered": 0, "settled": 0, "unmatched": 0, "threshold": 0.5,
+        "unregistered_threshold": 0.01, "unmatched_threshold": 0.5,
+    }  # fmt: skip
+    return IntakeReport(**fields | changes)
 
 
 def found(report: AnyReport, monitoring: Monitoring = MONITORING) -> dict[tuple[str, str], Verdict]:
@@ -165,6 +174,9 @@ NEAR: dict[str, tuple[AnyReport, str]] = {
     "traffic": (traffic([100] * 11 + [65]), "volume"),
     "feedback": (traffic([50] * 12, coverage=0.52), "coverage"),
     "monitor": (monitor(behind_seconds=42.0), "lag of partition 3"),
+    "dead_letters": (intake(recent=1000, recent_dead=350), "predictions"),
+    "unregistered": (intake(profile_id="", recent=10_000, recent_unregistered=70), "predictions"),
+    "unmatched": (intake(profile_id="", topic="feedback", settled=1000, unmatched=350), "feedback"),
 }  # fmt: skip
 """Of each rule a window that is at 0.7 of the way to its threshold."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta, Raw
+from msgspec import Raw
 
-from topics.events.base import Event, Name
+from topics.events.base import Event, Moment, Name
 
 Level = Literal["info", "warning", "error", "critical"]
 AlertStatus = Literal["firing", "resolved"]
@@ -24,11 +23,11 @@ class AlertEvent(Event, frozen=True, kw_only=True):
     title: str
     message: str
     labels: dict[str, str]
-    started_at: datetime
-    ended_at: datetime | None
+    started_at: Moment
+    ended_at: Moment | None
     evidence: dict[str, object]
     links: dict[str, str]
-    emitted_at: datetime
+    emitted_at: Moment
 
 
 class DeliveryEvent(Event, frozen=True, kw_only=True):
@@ -43,7 +42,7 @@ class DeliveryEvent(Event, frozen=True, kw_only=True):
     outcome: Literal["delivered", "failed"]
     attempts: int
     detail: str
-    delivered_at: datetime
+    delivered_at: Moment
     notification_id: str = ""
     reason: str = ""
 
@@ -59,8 +58,8 @@ class UndeliveredEvent(Event, frozen=True, kw_only=True):
     channel: str
     reason: str
     attempts: int
-    since: datetime
-    failed_at: datetime
+    since: Moment
+    failed_at: Moment
 
 
 class Hours(Event, frozen=True, kw_only=True):
@@ -84,9 +83,9 @@ class SilenceEvent(Event, frozen=True, kw_only=True):
 
     silence_id: Name
     matchers: tuple[str, ...]
-    starts_at: Annotated[datetime, Meta(tz=True)]
-    ends_at: Annotated[datetime, Meta(tz=True)] | None
-    created_at: Annotated[datetime, Meta(tz=True)]
+    starts_at: Moment
+    ends_at: Moment | None
+    created_at: Moment
     created_by: str
     comment: str
     hours: Hours | None = None

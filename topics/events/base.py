@@ -14,6 +14,9 @@ Label = str | int | float | bool
 Timestamp = Annotated[datetime, Meta(tz=True)] | float
 """RFC 3339 with a zone, or seconds since the epoch."""
 
+Moment = Annotated[datetime, Meta(tz=True)]
+"""A moment, with its zone: one without cannot be compared with others."""
+
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
 

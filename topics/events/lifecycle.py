@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta
-
-from topics.events.base import Event, Name, Scalar
-
-Moment = Annotated[datetime, Meta(tz=True)]
+from topics.events.base import Event, Moment, Name, Scalar
 
 
 class TrainingRunEvent(Event, frozen=True, kw_only=True):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from msgspec import Raw, field
 
-from topics.events.base import Event, Name
+from topics.events.base import Event, Moment, Name
 
 
 class ModelEvent(Event, frozen=True, kw_only=True):
@@ -20,5 +18,5 @@ class ModelEvent(Event, frozen=True, kw_only=True):
     model_version: Name
     profile: Raw
     monitoring: Raw
-    registered_at: datetime
+    registered_at: Moment
     rules: dict[str, dict[str, bool | int | float | str]] = field(default_factory=dict)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from topics.events.base import Event, Label, Name, Scalar, Timestamp
+from topics.events.base import Event, Label, Moment, Name, Scalar, Timestamp
 
 
 class PredictionEvent(Event, frozen=True, kw_only=True):
@@ -32,7 +30,7 @@ class ServedEvent(Event, frozen=True, kw_only=True):
     prediction_id: Name
     model: Name
     model_version: Name
-    timestamp: datetime
+    timestamp: Moment
     prediction: Label
     prediction_label: str
     probability: float | dict[str, float] | None

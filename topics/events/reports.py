@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from msgspec import field
 
-from topics.events.base import Event
+from topics.events.base import Event, Moment
 
 
 class Shape(Event, frozen=True, kw_only=True):
@@ -71,12 +70,12 @@ class Report(Event, frozen=True, kw_only=True):
     model: str
     model_version: str
     profile_id: str
-    window_start: datetime
-    window_end: datetime
+    window_start: Moment
+    window_end: Moment
     revision: int
     n: int
     sufficient: bool
-    emitted_at: datetime
+    emitted_at: Moment
     left_out: dict[str, int] = field(default_factory=dict)
 
 
@@ -217,4 +216,31 @@ class MonitorReport(Report, frozen=True, kw_only=True, tag="monitor", tag_field=
     partitions: dict[str, PartitionStanding] = field(default_factory=dict)
 
 
-AnyReport = DriftReport | PerformanceReport | TrafficReport | MonitorReport
+class IntakeReport(Report, frozen=True, kw_only=True, tag="intake", tag_field="kind"):
+    """What of one partition of `predictions` or `feedback` was not counted, by the wall clock.
+
+    Of one registered model version; of the model `driftline` and the consumer group, where a record names none that
+    is registered. `n`: records since the report before, of which `dead_letters` were set aside, by reason, and
+    `unregistered` name a model version that is not registered ("model version"). Of the newest `recent` records
+    `recent_dead` were set aside and `recent_unregistered` name no registered model version. Of the newest `settled`
+    records of feedback, each at least a minute old, `unmatched` have no prediction. The thresholds are the shares of
+    these that are too much. `last_reason` and `last_offset` are of the newest that was set aside.
+    """
+
+    topic: str
+    partition: int
+    dead_letters: dict[str, int]
+    unregistered: dict[str, int]
+    recent: int
+    recent_dead: int
+    recent_unregistered: int
+    settled: int
+    unmatched: int
+    threshold: float
+    unregistered_threshold: float
+    unmatched_threshold: float
+    last_reason: str = ""
+    last_offset: int | None = None
+
+
+AnyReport = DriftReport | PerformanceReport | TrafficReport | MonitorReport | IntakeReport

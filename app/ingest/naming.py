@@ -1,0 +1,54 @@
+"""Which model version a record is of that cannot be read as a whole."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from app.ingest.decoding import UNREADABLE
+
+Version = tuple[str, str]
+
+LOOKED_AT = 8192
+"""Bytes of a value that is no JSON in which the names are looked for."""
+
+_TEXT_OR_NUMBER = rb'\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9.]+)'
+_NAMES = [re.compile(b'"%s"' % name + _TEXT_OR_NUMBER) for name in (b"model", b"model_version")]
+
+
+class _Named(msgspec.Struct):
+    model: str | float | None = None
+    model_version: str | float | None = None
+
+
+_named = msgspec.json.Decoder(_Named)
+_name = msgspec.json.Decoder(str | float)
+
+
+def version_in(value: bytes | None) -> Version | None:
+    """The model version that a value names, whatever else is wrong with it; None where it names none.
+
+    A value that is no JSON (it is cut, say) is searched for the two fields. What is found may be anything: it counts
+    only where it is registered.
+    """
+    if not value:
+        return None
+    try:
+        found = _named.decode(value)
+        model, version = found.model, found.model_version
+    except UNREADABLE:
+        model, version = (_searched(pattern, value[:LOOKED_AT]) for pattern in _NAMES)
+    return None if model is None or version is None else (_text(model), _text(version))
+
+
+def _searched(pattern: re.Pattern[bytes], value: bytes) -> str | float | None:
+    found = pattern.search(value)
+    try:
+        return None if found is None else _name.decode(found[1])
+    except UNREADABLE:
+        return None
+
+
+def _text(name: str | float) -> str:
+    return f"{name:g}" if isinstance(name, float) else name
