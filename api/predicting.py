@@ -24,6 +24,8 @@ from topics.registry import PREDICTIONS, SERVED, Topic
 
 log = logging.getLogger(__name__)
 
+EXACT_IN_A_FLOAT = 1 << 53
+
 
 class PredictRequest(msgspec.Struct, frozen=True):
     """Raw features; `request_id` becomes the prediction's id."""
@@ -140,5 +142,6 @@ def _key(answer: ServedEvent | PredictionEvent) -> bytes:
 
 
 def _digest(features: Mapping[str, Scalar]) -> str:
-    """The same for equal features, in whatever order they come."""
-    return hashlib.sha256(msgspec.json.encode(features, order="deterministic")).hexdigest()[:32]
+    """Return the same for equal features, in whatever order they come: 7 and 7.0 are one number."""
+    same = {name: float(v) if type(v) is int and abs(v) <= EXACT_IN_A_FLOAT else v for name, v in features.items()}
+    return hashlib.sha256(msgspec.json.encode(same, order="deterministic")).hexdigest()[:32]

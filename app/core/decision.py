@@ -20,6 +20,8 @@ from app.core.performance import judged as judged_rows
 from app.core.profile import Kind, Profile
 
 TESTS: dict[Kind, str] = {"numeric": "ks", "categorical": "jensen-shannon"}
+ALONE = "features alone are watched: the reference has no predictions"
+"""Why a model of task `features` has no performance."""
 UNKNOWN_FEATURES = ""
 """Where a pane keeps the names of unknown features."""
 
@@ -185,7 +187,9 @@ def performance_decision(
         unknown_actuals=out.unknown_actuals,
         unknown_predictions=out.unknown_predictions,
         judged=any(metric.judged for metric in metrics),
-        reason=why_not_judged(metrics, outcomes.n, judged, thresholds.min_samples),
+        reason=ALONE
+        if profile.task == "features"
+        else why_not_judged(metrics, outcomes.n, judged, thresholds.min_samples),
     )
 
 

@@ -30,7 +30,10 @@ def metrics_of(layout: OutcomeLayout, pane: Pane, confidence: float = 0.95) -> t
     average_precision, log_loss, brier. Multiclass: accuracy, macro_f1, macro_precision, macro_recall. Regression: mae,
     rmse (in the prediction's units), r2. All equal scikit-learn's with `zero_division=0`, roc_auc and
     average_precision within their `error_bound`. A label that the reference does not have is one more class.
+    Of features alone there are none.
     """
+    if layout.profile.task == "features":
+        return ()
     z = intervals.z_of(confidence)
     n = judged(layout, pane)
     if layout.k == 0:

@@ -281,7 +281,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_an_api_that_is_away_is_logged_once_and_once_when_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
     away = answering(503, b'{"detail": "no Kafka"}', Retry_After="0")
     with server(*[away] * 6, accepting, away, accepting) as found:
-        with client_of(found, batch_size=2, buffer_events=4) as client:
+        with client_of(found, batch_size=4, buffer_events=4, flush_seconds=60) as client:
             for i in range(4):
                 client.log({"x": i}, 1)
             assert client.flush()
