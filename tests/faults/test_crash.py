@@ -72,7 +72,7 @@ LAST_WORDS = {
     "agent": "agent join failed; the worker ends, so that nothing is skipped: RuntimeError at <string>",
     "recovery": "driftline: the worker crashed in Recovery: RuntimeError at <string>",
     "changelog producer": "driftline: the worker's start failed: RuntimeError at <string>",
-    "consumer thread": "driftline: the worker crashed in ConsumerThread: RuntimeError at <string>",
+    "consumer thread": "RuntimeError at <string>",  # the thread or the start that waits for it: whichever is first
     "fetching": "driftline: the worker crashed in Fetcher: RuntimeError at <string>",
     "timer of Faust's": "driftline: the worker crashed in BatchConsumer: RuntimeError at <string>",
     "timer of ours": "driftline: the worker's collection of garbage failed: RuntimeError at <string>",

@@ -27,6 +27,8 @@ MISSING_NUMBERS = ("", "nan", "na", "n/a", "null", "none")
 MISSING_CATEGORIES = ("",)
 """Texts that are a missing category. Every other text is a category: NA is Namibia."""
 
+WRITTEN = (1e-6, 1e7)
+"""Sizes of numbers of which decimals repeat, so that it matters whether two are equal."""
 LARGEST_EXACT_POWER = 22
 """10 to this power is a double, so that one multiplication or division by it is rounded once."""
 MOST_BITS = 10_000
@@ -145,11 +147,13 @@ def in_precision(floats: Floats, precision: Precision) -> Floats:
 def as_written(floats: Floats) -> Floats:
     """Return floats with those that only a float32 explains as the shortest decimal of that float32.
 
-    Such a number equals its own float32, is not whole, and has no decimal of nine digits or fewer: of doubles that were
-    never a float32, one in 2^29 does.
+    Such a number equals its own float32, is not whole, has no decimal of nine digits or fewer, and is of a size that
+    people write down (WRITTEN): of doubles that were never a float32, one in 2^29 does.
     """
+    size = np.abs(floats)
     with np.errstate(over="ignore", invalid="ignore"):
-        rows = np.flatnonzero((floats.astype(np.float32) == floats) & (floats != np.rint(floats)))
+        known = (size >= WRITTEN[0]) & (size < WRITTEN[1]) & (floats != np.rint(floats))
+        rows = np.flatnonzero(known & (floats.astype(np.float32) == floats))
     if not len(rows):
         return floats
     rows = rows[_rounded(floats[rows], 9) != floats[rows]]
