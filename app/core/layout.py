@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.profile import Column, Profile
-from app.core.values.reading import in_precision
+from app.core.values.precision import in_precision
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

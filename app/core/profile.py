@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from app.core.values import kind
 from app.core.values.cell import Cell
-from app.core.values.reading import PLAIN, Reading, in_precision, name_of
+from app.core.values.precision import in_precision
+from app.core.values.reading import PLAIN, Reading, name_of
 
 Kind: TypeAlias = kind.Kind
 Task = Literal["binary", "multiclass", "regression", "features"]

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from app.core.values.cell import Cell, UnreadableCellError, cell_of
-from app.core.values.reading import Precision, number_of, shortest_decimals
+from app.core.values.precision import Floats, Precision, shortest_decimals
+from app.core.values.reading import number_of
 from app.tables.errors import TableError
 
-Floats = NDArray[np.float64]
 Cells = Sequence[Cell] | Floats
 Probability = float | dict[str, float]
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from app.core.profile import Column, Profile, judged_class
 from app.core.values.cell import Cell
+from app.core.values.precision import Floats
 from app.core.values.reading import Reading, name_of, names, numbers
-from app.tables.columns import Cells, CellTable, Floats, Probability
+from app.tables.columns import Cells, CellTable, Probability
 
 Json = str | int | float | bool | None
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from app.core.values.precision import Floats
 from app.core.values.reading import numbers
-from app.tables.columns import CellTable, Floats
+from app.tables.columns import CellTable
 from app.tables.errors import TableError
 
 EARLIEST, LATEST = 0.0, 4_102_444_800.0

@@ -17,15 +17,13 @@ from hypothesis import strategies as st
 
 from app.core.values.cell import Cell, UnreadableCellError, cell_of
 from app.core.values.kind import decide, not_a_feature
+from app.core.values.precision import as_written, in_precision, shortest_decimals
 from app.core.values.reading import (
     Reading,
-    as_written,
-    in_precision,
     name_of,
     names,
     number_of,
     numbers,
-    shortest_decimals,
     spelling_of,
 )
 from driftline import InvalidEvent

@@ -13,11 +13,10 @@ from typing import Literal
 import numpy as np
 
 from app.core.values.cell import Cell, is_missing
+from app.core.values.precision import Floats, Precision
 from app.core.values.reading import (
     MISSING_CATEGORIES,
     MISSING_NUMBERS,
-    Floats,
-    Precision,
     Reading,
     number_of,
     spelling_of,

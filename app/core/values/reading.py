@@ -14,23 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.values.cell import Cell
+from app.core.values.precision import Floats, Precision
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 Spelling = Literal["text", "whole", "boolean"]
 """How a column spells its categories: as they stand, as whole numbers, or as `true` and `false`."""
-Precision = Literal["float64", "float32", "float16"]
 
 MISSING_NUMBERS = ("", "nan", "na", "n/a", "null", "none")
 """Texts that are a missing number, in lower case and without the spaces around them."""
 MISSING_CATEGORIES = ("",)
 """Texts that are a missing category. Every other text is a category: NA is Namibia."""
 
-WRITTEN = (1e-6, 1e7)
-"""Sizes of numbers of which decimals repeat, so that it matters whether two are equal."""
-LARGEST_EXACT_POWER = 22
-"""10 to this power is a double, so that one multiplication or division by it is rounded once."""
 MOST_BITS = 10_000
 """Of a whole number that is spelled in decimal digits."""
 
@@ -128,71 +123,6 @@ def _all_texts(cells: Sequence[Cell], decimal: str) -> Floats | None:
     except ValueError:
         return None
     return None if np.isnan(found).any() else found
-
-
-def in_precision(floats: Floats, precision: Precision) -> Floats:
-    """Return floats in the precision in which a reference had them.
-
-    In float64, a number that was a float32 before (0.10000000149011612) becomes the decimal that it was written as
-    (0.1), so that both compare as equal.
-    """
-    if precision == "float64":
-        return as_written(floats)
-    with np.errstate(over="ignore"):
-        narrow = floats.astype(precision).astype(np.float64)
-    lost = np.isinf(narrow) & np.isfinite(floats)
-    return np.where(lost, floats, narrow) if lost.any() else narrow
-
-
-def as_written(floats: Floats) -> Floats:
-    """Return floats with those that only a float32 explains as the shortest decimal of that float32.
-
-    Such a number equals its own float32, is not whole, has no decimal of nine digits or fewer, and is of a size that
-    people write down (WRITTEN): of doubles that were never a float32, one in 2^29 does.
-    """
-    size = np.abs(floats)
-    with np.errstate(over="ignore", invalid="ignore"):
-        known = (size >= WRITTEN[0]) & (size < WRITTEN[1]) & (floats != np.rint(floats))
-        rows = np.flatnonzero(known & (floats.astype(np.float32) == floats))
-    if not len(rows):
-        return floats
-    rows = rows[_rounded(floats[rows], 9) != floats[rows]]
-    if not len(rows):
-        return floats
-    found = floats.copy()
-    found[rows] = shortest_decimals(floats[rows], "float32")
-    return found
-
-
-def shortest_decimals(floats: Floats, precision: Precision) -> Floats:
-    """Return numbers that a narrower type held as the shortest decimals that name them there.
-
-    Nine significant digits name every float32, five every float16 (IEEE 754, 5.12.2). Whole numbers and what is not
-    finite stay.
-    """
-    if precision == "float64":
-        return floats
-    found = floats.copy()
-    with np.errstate(invalid="ignore"):
-        rows = np.flatnonzero(np.isfinite(floats) & (floats != np.rint(floats)))
-    values = floats[rows]
-    narrow, written = values.astype(precision), values.copy()
-    for digits in range(9 if precision == "float32" else 5, 0, -1):
-        candidate = _rounded(values, digits)
-        same = candidate.astype(precision) == narrow
-        written[same] = candidate[same]
-    found[rows] = written
-    return found
-
-
-def _rounded(values: Floats, digits: int) -> Floats:
-    """Round finite values, none of them 0, to so many significant digits: to the doubles that such decimals are."""
-    exponent = digits - 1 - np.floor(np.log10(np.abs(values)))
-    scale = 10.0 ** np.minimum(np.abs(exponent), LARGEST_EXACT_POWER)
-    found: Floats = np.where(exponent >= 0, np.rint(values * scale) / scale, np.rint(values / scale) * scale)
-    for row in np.flatnonzero(np.abs(exponent) > LARGEST_EXACT_POWER).tolist():
-        found[row] = float(f"{values[row]:.{digits - 1}e}")
-    return found
 
 
 def name_of(cell: Cell, reading: Reading = PLAIN) -> str | None:
