@@ -122,8 +122,17 @@ def _cells(table: CellTable, name: str, columns: Columns, column: Column | None)
         if name in columns.known:
             return [None] * len(table)
         known = ", ".join(map(str, table.frame.columns[:30]))
-        raise ReplayError(f"no column {name!r}; the file has: {known}")
+        raise ReplayError(f"no column {name!r}; the file has: {known}{_flag_of(name, columns)}")
     return json_cells(table.cells(name), column, table.decimal)
+
+
+def _flag_of(name: str, columns: Columns) -> str:
+    """Return which flag names another column, in words; empty for a feature."""
+    flags = {
+        columns.prediction_id: "id", columns.timestamp: "timestamp", columns.prediction: "prediction",
+        columns.probability: "probability", columns.actual: "actual",
+    }  # fmt: skip
+    return f" (--{flags[name]}-column names another)" if name in flags else ""
 
 
 def _probabilities(table: CellTable, columns: Columns) -> Sequence[object] | None:

@@ -96,7 +96,8 @@ def decide(
         reason = "numbers" if not bad else f"numbers but for {bad:,} of {tally.present:,} cells"
         return Decision("numeric", Reading(precision=precision, missing=missing.numeric), reason)
     found = _categorical(cells, missing, tally.reason)
-    return Decision("categorical", found.reading, found.reason, tally.are_dates)
+    reason = "truth values" if found.reading.spelling == "boolean" else found.reason
+    return Decision("categorical", found.reading, reason, tally.are_dates)
 
 
 def _categorical(cells: Sequence[Cell], missing: MissingWords, reason: str) -> Decision:
