@@ -12,6 +12,8 @@ Precision = Literal["float64", "float32", "float16"]
 
 WRITTEN = (1e-6, 1e7)
 """Sizes of numbers of which decimals repeat, so that it matters whether two are equal."""
+SIMPLE = 4096.0
+"""A fraction such as 1/16384 is a double of its own right; of float32 decimals one in 4,096 looks like one."""
 LARGEST_EXACT_POWER = 22
 """10 to this power is a double, so that one multiplication or division by it is rounded once."""
 
@@ -33,13 +35,18 @@ def in_precision(floats: Floats, precision: Precision) -> Floats:
 def as_written(floats: Floats) -> Floats:
     """Return floats with those that only a float32 explains as the shortest decimal of that float32.
 
-    Such a number equals its own float32, is not whole, has no decimal of nine digits or fewer, and is of a size that
-    people write down (WRITTEN): of doubles that were never a float32, one in 2^29 does.
+    Such a number equals its own float32, is not whole, is no multiple of a power of two by less than SIMPLE, has no
+    decimal of nine digits or fewer, and is of a size that people write down (WRITTEN): of doubles that were never a
+    float32, one in 2^29 does.
     """
     size = np.abs(floats)
     with np.errstate(over="ignore", invalid="ignore"):
         known = (size >= WRITTEN[0]) & (size < WRITTEN[1]) & (floats != np.rint(floats))
         rows = np.flatnonzero(known & (floats.astype(np.float32) == floats))
+    if not len(rows):
+        return floats
+    parts = np.frexp(floats[rows])[0] * SIMPLE
+    rows = rows[parts != np.rint(parts)]
     if not len(rows):
         return floats
     rows = rows[_rounded(floats[rows], 9) != floats[rows]]
