@@ -145,7 +145,7 @@ async def _first_delta(settings: Settings) -> tuple[float, int]:
     async with reading(settings, [name]) as consumer:
         for partition in consumer.assignment():
             record = await consumer.getone(partition)
-            while b"owner/" in record.key:  # who has the partition, told ahead of the first delta
+            while b"owner/" in record.key or b"@" in record.key:  # who has the partition, and of which topics
                 record = await consumer.getone(partition)
             delta = decode_delta(record.value)
             found.append((record.timestamp / 1000, sum(delta.to_offsets)))
