@@ -11,7 +11,7 @@ import pandas as pd
 
 from app.core.profile import Profile, with_identity
 from app.core.reference import HowRead, build_profile
-from app.core.values.reading import Reading, name_of, names, numbers
+from app.core.values.reading import Reading, name_of, names
 from app.registration.monitoring import MonitoringError, MonitoringFile
 from app.registration.roles import Roles, features_of, roles_of
 from app.registration.task import TaskDecision, task_of
@@ -96,18 +96,17 @@ def _has_value(cell: object) -> bool:
 
 def _outputs(table: CellTable, name: str, task: TaskDecision) -> NDArray[np.float64] | Sequence[str | None]:
     """Return predictions or truth: numbers of a regression, else names of labels."""
-    cells = table.cells(name)
     if task.task == "regression":
-        floats, invalid = numbers(cells, task.reading, table.decimal)
+        floats, invalid = table.numbers(name, task.reading)
         if invalid.any() and invalid.sum() >= np.isfinite(floats).sum():
             raise TableError(f"column {name!r} holds no numbers, which a regression needs")
         return floats
-    return names(cells.tolist() if isinstance(cells, np.ndarray) else cells, task.reading)
+    return names(table.listed(name), task.reading)
 
 
 def _how_read(table: CellTable, roles: Roles, file: MonitoringFile, task: TaskDecision) -> HowRead:
     invalid = {
-        name: int(numbers(table.cells(name), decision.reading, table.decimal)[1].sum())
+        name: int(table.numbers(name, decision.reading)[1].sum())
         for name, decision in roles.decisions.items()
         if decision.kind == "numeric"
     }
@@ -151,8 +150,7 @@ def _judged_labels(
     """Return, for each row, the label whose probability is judged."""
     if task.task == "multiclass":
         assert roles.prediction is not None
-        cells = table.cells(roles.prediction)
-        return names(cells.tolist() if isinstance(cells, np.ndarray) else cells, task.reading)
+        return names(table.listed(roles.prediction), task.reading)
     if file.positive_label is None and not roles.probabilities:
         raise MonitoringError(f"positive_label: needed, because {where} holds one probability a class")
     label = file.positive_label or (file.labels or tuple(roles.probabilities))[-1]
@@ -182,15 +180,15 @@ def _notes(table: CellTable, roles: Roles, task: TaskDecision) -> Sequence[str]:
         notes.append(f"{name} is left out: it {why} (columns.features, columns.numeric or columns.categorical keep it)")
     for name, decision in roles.decisions.items():
         if decision.kind == "numeric":
-            notes += _invalid_cells(table, name, decision.reading.missing)
+            notes += _invalid_cells(table, name, decision.reading)
     return notes
 
 
-def _invalid_cells(table: CellTable, name: str, missing: tuple[str, ...] | None) -> list[str]:
+def _invalid_cells(table: CellTable, name: str, reading: Reading) -> list[str]:
     cells = table.cells(name)
     if isinstance(cells, np.ndarray):
         return []
-    rows = np.flatnonzero(numbers(cells, Reading(missing=missing), table.decimal)[1]).tolist()
+    rows = np.flatnonzero(table.numbers(name, reading)[1]).tolist()
     if not rows:
         return []
     named = ", ".join(f"row {row + 1} {str(cells[row])[:40]!r}" for row in rows[:NAMED_CELLS])

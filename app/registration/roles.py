@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.core.profile import Kind
 from app.core.values.cell import Cell
 from app.core.values.kind import Decision, MissingWords, decide, not_a_feature
-from app.core.values.reading import names, numbers
+from app.core.values.reading import names
 from app.registration.monitoring import Columns
 from app.tables import CellTable, TableError, column_of
 
@@ -131,7 +131,7 @@ def _decided(table: CellTable, name: str, columns: Columns) -> Decision:
 
 def _check_numbers(table: CellTable, name: str, decision: Decision) -> None:
     cells = table.cells(name)
-    floats, invalid = numbers(cells, decision.reading, table.decimal)
+    floats, invalid = table.numbers(name, decision.reading)
     if invalid.any() and invalid.sum() >= np.isfinite(floats).sum():
         first = int(np.flatnonzero(invalid)[0])
         raise TableError(
@@ -155,7 +155,6 @@ def features_of(table: CellTable | pd.DataFrame, decisions: Mapping[str, Decisio
 
 def values_of(table: CellTable, name: str, decision: Decision) -> NDArray[np.float64] | Sequence[str | None]:
     """Return one column's values."""
-    cells = table.cells(name)
     if decision.kind == "numeric":
-        return numbers(cells, decision.reading, table.decimal)[0]
-    return names(cells.tolist() if isinstance(cells, np.ndarray) else cells, decision.reading)
+        return table.numbers(name, decision.reading)[0]
+    return names(table.listed(name), decision.reading)

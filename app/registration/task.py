@@ -44,8 +44,8 @@ def task_of(table: CellTable, roles: Roles, file: MonitoringFile) -> TaskDecisio
         if file.task not in (None, "features"):
             raise MonitoringError(f"task: {file.task} needs predictions: name their column as columns.prediction")
         return TaskDecision("features", Reading(), "there is no column of predictions (columns.prediction names one)")
-    prediction = _cells(table, roles.prediction)
-    truth = [] if roles.target is None else _cells(table, roles.target)
+    prediction = table.listed(roles.prediction)
+    truth = () if roles.target is None else table.listed(roles.target)
     reading = spelling_of([*prediction, *truth])
     if file.task is not None:
         return TaskDecision(file.task, Reading() if file.task == "regression" else reading, "as task says")
@@ -63,11 +63,6 @@ def task_of(table: CellTable, roles: Roles, file: MonitoringFile) -> TaskDecisio
             f'name all that the model tells, as "labels": ["{next(iter(sorted(labels)), "a")}", "..."]'
         )
     return TaskDecision("multiclass", reading, f"{reason} (task: regression makes them numbers)")
-
-
-def _cells(table: CellTable, name: str) -> list[Cell]:
-    cells = table.cells(name)
-    return cells.tolist() if isinstance(cells, np.ndarray) else list(cells)
 
 
 def _classes(table: CellTable, prediction: Sequence[Cell], truth: Sequence[Cell], labels: set[str]) -> str:

@@ -131,9 +131,7 @@ def _form(path: Path, columns: Columns, model: tuple[str, str] | None, options: 
         count.add(len(frame))
         try:
             if columns.prediction_id in table:
-                cells = table.cells(columns.prediction_id)
-                plain = cells.tolist() if isinstance(cells, np.ndarray) else cells
-                whole = whole and spelling_of(plain).spelling == "whole"
+                whole = whole and spelling_of(table.listed(columns.prediction_id)).spelling == "whole"
             if columns.timestamp in table:
                 times = epoch_seconds(table, columns.timestamp)
                 lowest = min(lowest, times.min(initial=np.inf, where=~np.isnan(times)))

@@ -149,8 +149,8 @@ def _ids(table: CellTable, columns: Columns, rows: Sequence[int] | None = None) 
     """Return ids, each in the column's one spelling. Raises ReplayError where one is empty, of those rows."""
     if columns.prediction_id not in table:
         _cells(table, columns.prediction_id, columns, None)
-    cells = table.cells(columns.prediction_id) if columns.prediction_id in table else [None] * len(table)
-    found = names(cells.tolist() if isinstance(cells, np.ndarray) else cells, columns.ids)
+    cells = table.listed(columns.prediction_id) if columns.prediction_id in table else [None] * len(table)
+    found = names(cells, columns.ids)
     empty = next((i for i in (range(len(found)) if rows is None else rows) if found[i] is None), None)
     if empty is not None:
         raise ReplayError(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from app.core.values.cell import Cell, UnreadableCellError, cell_of
 from app.core.values.precision import Floats, Precision, shortest_decimals
-from app.core.values.reading import number_of
+from app.core.values.reading import Mask, Reading, number_of, numbers
 from app.tables.errors import TableError
 
 Cells = Sequence[Cell] | Floats
@@ -44,6 +44,7 @@ class CellTable:
         self.typed = not frame.attrs.get(TEXT, False)
         self.decimal: str = frame.attrs.get(DECIMAL, ".")
         self._cells: dict[str, Cells] = {}
+        self._numbers: dict[tuple[str, Reading], tuple[Floats, Mask]] = {}
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -62,6 +63,17 @@ class CellTable:
                 cells = shortest_decimals(cells, self.precision(name))
             self._cells[name] = cells
         return self._cells[name]
+
+    def listed(self, name: str, key: str = "") -> Sequence[Cell]:
+        """Return a column's cells as plain Python values, a float column's too. Raises TableError as `cells`."""
+        cells = self.cells(name, key)
+        return cells.tolist() if isinstance(cells, np.ndarray) else cells
+
+    def numbers(self, name: str, reading: Reading) -> tuple[Floats, Mask]:
+        """Return a column's numbers and which cells are none (see `numbers`), each read once. Raises TableError."""
+        if (name, reading) not in self._numbers:
+            self._numbers[name, reading] = numbers(self.cells(name), reading, self.decimal)
+        return self._numbers[name, reading]
 
     def precision(self, name: str) -> Precision:
         """Return the precision in which the table holds a column's numbers."""

@@ -74,7 +74,7 @@ def target_of(frame: pd.DataFrame, name: str) -> pd.Series:
         cells = table.cells(name)
     except TableError as error:
         raise TrainingError(f"--target: {error}") from None
-    plain = cells.tolist() if isinstance(cells, np.ndarray) else cells
+    plain = table.listed(name)
     spelling = spelling_of(plain)
     spelled = names(plain, spelling)
     known = [i for i, label in enumerate(spelled) if label is not None]
