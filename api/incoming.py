@@ -11,10 +11,8 @@ import msgspec
 
 from api.cloud_events import Envelope
 from app.core.values.reading import spelled
+from app.core.values.times import EARLIEST, LATEST
 from topics.events import FeedbackEvent, Label, Name, PredictionEvent, Scalar, Timestamp, to_epoch
-
-EARLIEST, LATEST = 0.0, 4_102_444_800.0
-"""Timestamps from 1970 until before 2100 are believed, as in the stream."""
 
 
 class IncomingPrediction(msgspec.Struct, frozen=True, kw_only=True):

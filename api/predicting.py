@@ -17,14 +17,13 @@ import msgspec
 from api.incoming import encode, new_id, utc_now
 from api.problems import Problem, unavailable
 from api.services import Services
+from app.core.values.precision import EXACT_IN_A_FLOAT
 from app.runtime.producer import Outgoing
 from app.serving import Bundle, Predicted, UnfitRows, predict
 from topics.events import Name, PredictionEvent, Scalar, ServedEvent
 from topics.registry import PREDICTIONS, SERVED, Topic
 
 log = logging.getLogger(__name__)
-
-EXACT_IN_A_FLOAT = 1 << 53
 
 
 class PredictRequest(msgspec.Struct, frozen=True):

@@ -7,10 +7,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from app.core.values.precision import EXACT_IN_A_FLOAT
 from app.core.values.reading import spelled
 from app.history.answers import Prediction
 
-EXACT_IN_A_FLOAT = 1 << 53
 GROUP = 20_000
 """Rows of a row group."""
 

@@ -13,11 +13,12 @@ import xxhash
 from numpy.typing import NDArray
 
 from app.core.layout import Floats
+from app.core.values import times
 from topics.events import to_epoch
 
 T = TypeVar("T")
 
-EARLIEST, LATEST = 0.0, 4_102_444_800.0
+EARLIEST, LATEST = times.EARLIEST, times.LATEST
 """Timestamps from 1970 to 2100, in seconds, are believed."""
 UNBELIEVABLE = "`timestamp` is outside 1970 to 2100: epoch timestamps are in seconds, not milliseconds"
 

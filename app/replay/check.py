@@ -13,11 +13,12 @@ import xxhash
 from numpy.typing import NDArray
 
 from app.core.values.reading import Reading, spelling_of
+from app.core.values.times import EARLIEST, LATEST
 from app.replay.encode import Columns, Encoded, ReplayError, encode_feedback, encode_predictions
 from app.replay.files import encoded_chunks, frames, holds_events
 from app.tables import CellTable, FileOptions, TableError
 from app.tables.files import FOUND
-from app.tables.times import EARLIEST, LATEST, epoch_seconds, unit_of
+from app.tables.times import epoch_seconds, unit_of
 
 CHUNK = 20_000
 """Rows read at a time."""

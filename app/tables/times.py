@@ -7,11 +7,10 @@ import pandas as pd
 
 from app.core.values.precision import Floats
 from app.core.values.reading import numbers
+from app.core.values.times import EARLIEST, LATEST
 from app.tables.columns import CellTable
 from app.tables.errors import TableError
 
-EARLIEST, LATEST = 0.0, 4_102_444_800.0
-"""Times from 1970 to 2100, in seconds, are believed; LATEST itself is not."""
 UNITS = ((1.0, "seconds"), (1e-3, "milliseconds"), (1e-6, "microseconds"), (1e-9, "nanoseconds"))
 SINCE = 315_532_800.0
 """1980: in a finer unit a time of today is far beyond LATEST, in a coarser one before this."""

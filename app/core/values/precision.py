@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Precision = Literal["float64", "float32", "float16"]
 
+EXACT_IN_A_FLOAT = 1 << 53
+"""Up to it every whole number is a double."""
 WRITTEN = (1e-6, 1e7)
 """Sizes of numbers of which decimals repeat, so that it matters whether two are equal."""
 SIMPLE = 4096.0
