@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from fastapi import Depends, Request
 
 from api.changes import Changes
+from api.history_reader import HistoryReader
 from api.incoming import encode
 from api.inference import Inferences
 from api.registrations import RegistrationsView
@@ -57,7 +58,7 @@ class Services:
         self.receivers = ReceiversView(settings)
         self.served = None if bundle is None else ServedView(settings)
         self.inferences = Inferences(self.producer, self.models, settings.pairing_seconds)
-        self.history = history_of(settings)
+        self.history = HistoryReader(history_of(settings), settings.history_query_seconds)
         self.predicting = ThreadPoolExecutor(thread_name_prefix="predict")
         self.connected = asyncio.Event()
         self._told = False

@@ -191,6 +191,11 @@ RECORDER_LAST_WRITE = Gauge(
     "driftline_recorder_last_write_timestamp_seconds",
     "When the last batch was committed, in seconds since 1970; 0 before the first.", registry=RECORDER,
 )  # fmt: skip
+HISTORY_BYTES = Gauge(
+    "driftline_history_bytes",
+    "About how large the history is: its rows, and SQLite's log of writes.",
+    registry=RECORDER,
+)
 RECORDER_RETRIES = Counter(
     "driftline_recorder_retries", "Attempts that the database did not let through; each is made again.",
     registry=RECORDER,
