@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "r0002"
+REVISION = "r0003"
 """The newest migration: what readers expect of a database."""
 
 metadata = MetaData()
@@ -75,7 +75,7 @@ PREDICTIONS = Table(
     _number("actual_value"),
     _moment("feedback_at", null=True),
     _moment("recorded_at"),
-    PrimaryKeyConstraint("prediction_id", name="pk_predictions"),
+    PrimaryKeyConstraint("prediction_id", "model", "model_version", name="pk_predictions"),
     Index("ix_predictions_version", "model", "model_version", "predicted_at"),
     Index("ix_predictions_predicted", "predicted_at"),
     Index("ix_predictions_recorded", "recorded_at"),
