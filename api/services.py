@@ -16,7 +16,6 @@ from fastapi import Depends, Request
 from api.changes import Changes
 from api.history_reader import HistoryReader
 from api.incoming import encode
-from api.inference import Inferences
 from api.registrations import RegistrationsView
 from api.views import ReportsView
 from app.history_setup import history_of
@@ -57,7 +56,6 @@ class Services:
         self.streams = 0
         self.receivers = ReceiversView(settings)
         self.served = None if bundle is None else ServedView(settings)
-        self.inferences = Inferences(self.producer, self.models, settings.pairing_seconds)
         self.history = HistoryReader(history_of(settings), settings.history_query_seconds)
         self.predicting = ThreadPoolExecutor(thread_name_prefix="predict")
         self.connected = asyncio.Event()
@@ -68,17 +66,12 @@ class Services:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Connect in the background, so that the API answers (503) before Kafka does."""
-        tasks = [
-            asyncio.create_task(self._connect(), name="connect"),
-            asyncio.create_task(self.inferences.watch(), name="watch inferences"),
-        ]
+        connecting = asyncio.create_task(self._connect(), name="connect")
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self.inferences.end()
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
             await asyncio.gather(self.reports.stop(), self._stop_views(), self.producer.stop())
             self.history.close()
             self.predicting.shutdown(wait=False, cancel_futures=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import faust
 
 from agents.alerts import Alerts
+from agents.inferences import Inferences
 from agents.intake import IntakeMonitor
 from agents.join import Join
 from agents.pane_events import partition_of
@@ -29,6 +30,7 @@ class Standing:
         join: Join,
         alerts: Alerts,
         intake: IntakeMonitor,
+        inferences: Inferences,
     ) -> None:
         self._app = app
         self._settings = settings
@@ -36,6 +38,7 @@ class Standing:
         self._join = join
         self._alerts = alerts
         self._intake = intake
+        self._inferences = inferences
         self.recovery = RecoveryProgress()
 
     def look(self) -> None:
@@ -45,6 +48,8 @@ class Standing:
         self._stream.set_aside(self._intake.shares())
         metrics.PENDING.set(self._join.pending)
         metrics.WAITING_FEEDBACK.set(self._join.waiting)
+        metrics.HALVES_WAITING.set(self._inferences.waiting)
+        metrics.HALVES_BYTES.set(self._inferences.bytes)
         metrics.RECOVERING.set(not self._recovered)
         metrics.RECOVERY_LEFT.set(self.recovery.records - self.recovery.read)
 

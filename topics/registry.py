@@ -43,6 +43,14 @@ class Topic(Struct, frozen=True, kw_only=True):
 
 PREDICTIONS = Topic(name="predictions", key="prediction_id", event="PredictionEvent | Heartbeat", broker_times=True)
 FEEDBACK = Topic(name="feedback", key="prediction_id", event="FeedbackEvent", broker_times=True)
+INFERENCES = Topic(
+    name="inferences",
+    key="the CloudEvent's id",
+    event="a request's or a response's own bytes",
+    broker_times=True,
+    retention_days=2,
+    max_message_bytes=4 * MEBIBYTE,  # less than a dead letter's
+)
 SERVED = Topic(name="served", key="request_id", event="ServedEvent", partitioned=False, retention_days=2)
 MODELS = Topic(
     name="models",
@@ -102,6 +110,6 @@ DEAD_LETTERS = Topic(
 )
 
 TOPICS: tuple[Topic, ...] = (
-    PREDICTIONS, FEEDBACK, SERVED, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES, RECEIVERS,
-    TRAINING_RUNS, DEPLOYMENTS, RETRAINING, DEAD_LETTERS,
+    PREDICTIONS, FEEDBACK, INFERENCES, SERVED, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES,
+    RECEIVERS, TRAINING_RUNS, DEPLOYMENTS, RETRAINING, DEAD_LETTERS,
 )  # fmt: skip

@@ -117,6 +117,12 @@ class Settings(
     unmatched_share: float = Field(
         0.5, gt=0, le=1, description="Share of feedback without a prediction: more is an alert."
     )
+    pairing_seconds: float = Field(
+        60.0, gt=0, le=3600, description="How long KServe's request and response wait for each other."
+    )
+    pairing_mib: int = Field(
+        64, ge=1, le=1 << 20, description="MiB of them that wait in one worker; beyond, the oldest are set aside."
+    )
     max_run: int = Field(5000, ge=1, le=100_000, description="Most records in one run of an agent.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
 

@@ -13,11 +13,11 @@ from agents.pane_events import key_of, partition_of
 from agents.sending import Reject, dead_letter
 from app.ingest.decoding import Record, Rejected
 from app.ingest.rekeying import client_of, origin_header
-from app.runtime.producer import Outgoing, Producer
+from app.runtime.producer import NotSent, Outgoing, Producer
 from app.runtime.settings import Settings
 from app.telemetry.stream import StreamMetrics
 from topics.events import PaneEvent
-from topics.registry import ALERTS, DEAD_LETTERS, PANES, REPORTS, Topic
+from topics.registry import ALERTS, DEAD_LETTERS, PANES, PREDICTIONS, REPORTS, Topic
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,13 @@ class Outlet:
     def _pane(self, event: PaneEvent) -> Outgoing:
         partition = partition_of(event.model, event.model_version, self.settings.partitions)
         return Outgoing(key_of(event), msgspec.json.encode(event), partition)
+
+    async def publish_predictions(self, records: Sequence[Outgoing]) -> list[NotSent]:
+        """Predictions, each to the partition of its id; return those that are too large."""
+        refused = await self.producer.send_many(PREDICTIONS, records)
+        skipped = {one.position for one in refused}
+        self.metrics.published(PREDICTIONS, [one.value for i, one in enumerate(records) if i not in skipped])
+        return refused
 
     async def publish_reports(self, partition: int, reports: Sequence[tuple[bytes, bytes]]) -> None:
         """Reports, to the partition that has their panes."""

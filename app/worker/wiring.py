@@ -1,4 +1,4 @@
-"""The four agents in one Faust app, with the views and the producer that they use."""
+"""The agents in one Faust app, with the views and the producer that they use."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from aiokafka import TopicPartition
 from faust.types import TP
 
 from agents.alerts import Alerts
+from agents.inferences import Inferences
 from agents.intake import IntakeMonitor
 from agents.intake_counts import Thresholds
 from agents.join import SOURCES, Join, TooManyDeadLetters
@@ -48,10 +49,12 @@ from app.telemetry.stream import StreamMetrics
 from app.worker.origins import Origins
 from app.worker.outlet import Outlet
 from topics.events import IntakeReport, MonitorReport
-from topics.registry import ALERTS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
+from topics.registry import ALERTS, FEEDBACK, INFERENCES, PANES, PREDICTIONS, REPORTS, Topic
 
 log = logging.getLogger(__name__)
 
+AGENTS = ("inferences", "join", "windows", "alerts", "notify")
+"""By the names of their tables."""
 DRAIN_SECONDS = 3.0
 """To apply and save what the agents have been given."""
 TELL_SECONDS = 10.0
@@ -73,10 +76,11 @@ class Worker:
         self.settings = settings
         self.producer = producer
         self.watching = Watching(settings, models)
+        self._models = models
         self._of_itself = self.watching.of(SELF, Monitoring(), {})
         self.app = make_app(settings)
-        tables = {n: make_table(self.app, n, settings.partitions) for n in ("join", "windows", "alerts", "notify")}
-        watched = [topic.full_name(settings.prefix) for topic in (PREDICTIONS, FEEDBACK, PANES, REPORTS)]
+        tables = {name: make_table(self.app, name, settings.partitions) for name in AGENTS}
+        watched = [topic.full_name(settings.prefix) for topic in (INFERENCES, PREDICTIONS, FEEDBACK, PANES, REPORTS)]
         self.watchdog = Watchdog(
             self.app, consumer_options(settings), watched, settings.stall_seconds, end_process(FAILED)
         )
@@ -92,6 +96,11 @@ class Worker:
             settings.unmatched_share,
         )  # fmt: skip
         self.intake = IntakeMonitor(tables["join"], settings.group, models.profile_id, thresholds=thresholds)
+        self.inferences = Inferences(
+            tables["inferences"], self._features, models.catch_up, seconds=settings.pairing_seconds,
+            most_bytes=settings.pairing_mib << 20, checkpoint_seconds=settings.checkpoint_seconds,
+            log_of=self._log_of_inferences, counted=self.metrics.halves,
+        )  # fmt: skip
         self.join = Join(
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
             log_of=self._log_of, limit=self._limit if settings.dead_letter_stop else None,
@@ -102,7 +111,7 @@ class Worker:
             reported=self.metrics.reported,
         )  # fmt: skip
         self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=settings.page)
-        self.standing = Standing(self.app, settings, self.metrics, self.join, self.alerts, self.intake)
+        self.standing = Standing(self.app, settings, self.metrics, self.join, self.alerts, self.intake, self.inferences)
         self.notify = Notify(
             tables["notify"], self._monitoring, channels,
             routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
@@ -115,9 +124,18 @@ class Worker:
             return self._of_itself
         return self.watching.get(model, version)
 
+    def _features(self, model: str, version: str) -> Sequence[str] | None:
+        found = self._models.get(model, version)
+        return None if found is None else [column.name for column in found.profile.features]
+
     def _log_of(self, partition: int, topic: int) -> Log | None:
-        tp = TP(SOURCES[topic].full_name(self.settings.prefix), partition)
-        found: Log | None = self.app.consumer.log_of(tp)
+        return self._log(SOURCES[topic], partition)
+
+    def _log_of_inferences(self, partition: int) -> Log | None:
+        return self._log(INFERENCES, partition)
+
+    def _log(self, topic: Topic, partition: int) -> Log | None:
+        found: Log | None = self.app.consumer.log_of(TP(topic.full_name(self.settings.prefix), partition))
         return found
 
     def _limit(self, recent: Sequence[int]) -> DeadLetterLimit:
@@ -142,13 +160,18 @@ class Worker:
                 app, settings, quarantine, name, topics, position, self.origins.noting(name, topics, traced), **more
             )
 
-        def join_position(tp: TP, number: int) -> int:
-            try:
-                return self.join.position(tp.partition, number)
-            except StateLost as lost:
-                end_process(os.EX_CONFIG, where=False)(str(lost))
-                raise
+        def kept(position: Callable[[TP, int], int]) -> Callable[[TP, int], int]:
+            def found(tp: TP, number: int) -> int:
+                try:
+                    return position(tp, number)
+                except StateLost as lost:
+                    end_process(os.EX_CONFIG, where=False)(str(lost))
+                    raise
 
+            return found
+
+        join_position = kept(lambda tp, number: self.join.position(tp.partition, number))
+        add("inferences", [INFERENCES], kept(lambda tp, _: self.inferences.position(tp.partition)), self._inferences)
         add("join", [PREDICTIONS, FEEDBACK], join_position, self._join, held=self._held)
         add("windows", [PANES], lambda tp, _: self.windows.position(tp.partition), self._windows)
         add("alerts", [REPORTS], lambda tp, _: self.alerts.position(tp.partition) or 0, self._alerts)
@@ -172,6 +195,7 @@ class Worker:
 
     def _forget(self) -> None:
         self.origins.forget()
+        self.inferences.forget()
         self.join.forget()
         self.windows.forget()
         self.notify.forget()
@@ -180,6 +204,18 @@ class Worker:
         self.metrics.forget()
         self.traces.forget()
 
+    async def _inferences(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
+        await self.inferences.handle(
+            partition, run, self.outlet.publish_predictions, self.outlet.reject_of(INFERENCES, partition),
+            caught_up=reach.at_end, following=reach.following,
+        )  # fmt: skip
+        self._read(INFERENCES, partition, run, reach)
+
+    def _read(self, topic: Topic, partition: int, run: list[Any], reach: Reach) -> None:
+        """Note for the monitor how far a partition is read."""
+        end = self.app.consumer.highwater(TP(topic.full_name(self.settings.prefix), partition))
+        self.monitor.read(topic.name, partition, run, end, reach.following)
+
     async def _join(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         self.metrics.joining(partition, run)
         reject = self.outlet.reject_of(SOURCES[topic], partition)
@@ -187,9 +223,7 @@ class Worker:
             partition, topic, run, self.outlet.publish_panes, reject, caught_up=reach.at_end, following=reach.following
         )
         await self._tell_passed(partition)
-        named = SOURCES[topic]
-        end = self.app.consumer.highwater(TP(named.full_name(self.settings.prefix), partition))
-        self.monitor.read(named.name, partition, run, end, reach.following)
+        self._read(SOURCES[topic], partition, run, reach)
         report = self.monitor.due()
         if report is not None:
             await self._report(report, f"monitor/{report.worker}")
@@ -259,10 +293,11 @@ class Worker:
         """Take nothing more, and save what was taken, so that the next worker finds nothing to do again."""
         consumer = self.app.consumer
         consumer.draining = True
+        self.inferences.drain()
         self.join.drain()
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                while consumer.unfinished or not self.join.saved:  # noqa: ASYNC110 - the agents tell nobody
+                while consumer.unfinished or not (self.join.saved and self.inferences.saved):  # noqa: ASYNC110 - the agents tell nobody
                     await asyncio.sleep(0.02)
                 await consumer.commit_applied()
         except TimeoutError:
