@@ -16,7 +16,8 @@ class Topic(Struct, frozen=True, kw_only=True):
     name: str
     key: str
     event: str
-    cleanup: Literal["delete", "compact"] = "delete"
+    cleanup: Literal["delete", "compact", "compact,delete"] = "delete"
+    """`compact,delete`: its writers delete what is over, with tombstones; `retention_days` is for what they missed."""
     partitioned: bool = True
     retention_days: float = 7
     max_message_bytes: int = MEBIBYTE
@@ -34,7 +35,7 @@ class Topic(Struct, frozen=True, kw_only=True):
     def config(self) -> dict[str, str]:
         """The broker's configuration for it."""
         config = {"cleanup.policy": self.cleanup, "max.message.bytes": str(self.max_message_bytes)}
-        if self.cleanup == "delete":
+        if "delete" in self.cleanup:
             config["retention.ms"] = str(int(self.retention_days * 86_400_000))
         if self.broker_times:
             config["message.timestamp.type"] = "LogAppendTime"
@@ -56,8 +57,10 @@ PANES = Topic(
     name="panes",
     key="model/version/profile/kind/pane/partition",
     event="PanePartial | Progress",
-    cleanup="compact",
+    cleanup="compact,delete",
+    retention_days=400,
     max_message_bytes=32 * MEBIBYTE,
+    broker_times=True,
 )
 REPORTS = Topic(
     name="reports",
