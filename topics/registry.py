@@ -10,6 +10,10 @@ DEFAULT_PREFIX = "driftline."
 MEBIBYTE = 1 << 20
 
 
+SEGMENTS = {"segment.ms": "86400000", "segment.bytes": str(64 * MEBIBYTE)}
+"""Of what is read from its beginning at a start: the broker compacts nothing of the segment that is written to."""
+
+
 class Topic(Struct, frozen=True, kw_only=True):
     """One topic: `partitioned` topics have the set number of partitions, the others one."""
 
@@ -37,6 +41,8 @@ class Topic(Struct, frozen=True, kw_only=True):
         config = {"cleanup.policy": self.cleanup, "max.message.bytes": str(self.max_message_bytes)}
         if "delete" in self.cleanup:
             config["retention.ms"] = str(int(self.retention_days * 86_400_000))
+        if self.cleanup == "compact,delete":
+            config |= SEGMENTS
         if self.broker_times:
             config["message.timestamp.type"] = "LogAppendTime"
         return config
