@@ -130,8 +130,8 @@ async def _window(reference: int) -> float:
     taken: list[float] = []
     for revision in range(1, REPEATS + 1):
         for event, pane in zip(partials, panes, strict=True):  # all of them are new: none is added up already
-            found = pane_of(event, *windows.size_of(event.kind))
-            windows.add(event.kind, pane, event.partition, event.revision + revision, found)
+            total = pane_of(event, *windows.size_of(event.kind))
+            windows.add(event.kind, pane, event.partition, event.revision + revision, total)
         started = time.perf_counter()
         evaluated = windows.evaluate(max(panes))
         taken.append(time.perf_counter() - started)

@@ -143,7 +143,7 @@ async def test_old_panes_are_deleted_and_a_restart_reads_the_others(
     await ensure_topics(settings)
     await compacting(settings)
     await register_model(settings, windows)
-    begin = round(START)
+    begin = end = round(START)
     kept = round((windows["retention"] * 4 / 3 + 12 * windows["panes"] * PANE) / PANE) + 3
     async with Follower(settings, PANES.name) as panes, Follower(settings, REPORTS.name) as reports:
         with worker(settings):
