@@ -82,6 +82,7 @@ class Join:
         partitions: int = 0,
         rekey: Rekey = _nowhere,
         intake: IntakeMonitor | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`limit` makes the bound on dead letters of a partition, with what is known of it; None: nothing stops.
 
@@ -105,6 +106,7 @@ class Join:
         self._limit = limit or (lambda recent: DeadLetterLimit(1.0, 1, recent))
         self._stopping = limit is not None
         self._intake = intake
+        self._wall = wall
         self._log_of = log_of
         self._by_producers: set[tuple[int, int]] = set()
 
@@ -218,6 +220,7 @@ class Join:
             if taken.away:
                 await self._rekey(topic, partition, taken.away)
             source.offsets[topic] = fresh[-1].offset + 1
+            source.recorded[topic] = max(source.recorded[topic], fresh[-1].timestamp * 1000)
             if rejected:
                 await reject(rejected)
             away = {record.offset for record in taken.away}  # they are noted where they are sent
@@ -265,7 +268,7 @@ class Join:
         if source.rebuilt_at:
             await self._tell(partition, source, publish, [])
         caught_up = source.caught_up[1] and self._now() - source.fed_at >= FEEDBACK_QUIET_SECONDS
-        expiry.sweep(source.state, feedback_caught_up=caught_up)
+        expiry.sweep(source.state, feedback_caught_up=caught_up, clock=source.clock(self._wall()))
 
     async def _tell(self, partition: int, source: Source, publish: PublishPanes, events: Sequence[PaneEvent]) -> None:
         """Publish panes and what is new of the progress: nothing yet of a state that is built again, then all of it."""
@@ -277,7 +280,8 @@ class Join:
             events = partials_of(self._models.watched, inputs, outcomes, partition, revision)
         fed = self._log_of(partition, 1)
         at_end = fed is None or source.offsets[1] >= fed.end
-        await publish([*events, *progress_news(partition, source, self._now(), fed_to_end=at_end)])
+        news = progress_news(partition, source, self._now(), fed_to_end=at_end, is_registered=self._models.has)
+        await publish([*events, *news])
         if source.rebuilt_at is not None:
             source.rebuilt_at = None
             self._table.pop(f"rebuilt/{partition}", None)

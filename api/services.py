@@ -163,6 +163,8 @@ class Services:
                 await self.models.catch_up()
                 await self.silences.catch_up()
                 await self.receivers.catch_up()
+                if self.served is not None:
+                    await self.served.catch_up()
                 await self.reports.check()
         except TimeoutError:
             return f"Kafka does not answer within {PROBE_SECONDS:g} s"

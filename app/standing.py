@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import faust
 
@@ -16,7 +16,7 @@ from app.runtime.settings import Settings
 from app.telemetry import metrics
 from app.telemetry.lag import by_topic
 from app.telemetry.stream import StreamMetrics
-from topics.registry import REPORTS
+from topics.registry import PANES, REPORTS
 
 
 class Standing:
@@ -31,7 +31,9 @@ class Standing:
         alerts: Alerts,
         intake: IntakeMonitor,
         inferences: Inferences,
+        panes_read: Callable[[int], bool],
     ) -> None:
+        """`panes_read`: whether a partition of `panes` has been read to its end: before, none of it is judged."""
         self._app = app
         self._settings = settings
         self._stream = stream
@@ -39,6 +41,7 @@ class Standing:
         self._alerts = alerts
         self._intake = intake
         self._inferences = inferences
+        self._panes_read = panes_read
         self.recovery = RecoveryProgress()
 
     def look(self) -> None:
@@ -54,11 +57,21 @@ class Standing:
         metrics.RECOVERY_LEFT.set(self.recovery.records - self.recovery.read)
 
     def state(self) -> tuple[bool, Mapping[str, object]]:
-        """Whether its tables are complete and the agents run, and what `/ready` tells."""
-        ready = self._recovered
+        """Whether its tables are complete, its panes read and the agents run, and what `/ready` tells."""
         recovery = {"read": self.recovery.read, "records": self.recovery.records}
-        told = {**by_topic(self._lag()), "recovery": recovery}
-        return ready, {"status": "ready" if ready else "recovering", **told}
+        unread = self._unread()
+        told = {**by_topic(self._lag()), "recovery": recovery, "panes_unread": len(unread)}
+        if not self._recovered:
+            return False, {"status": "recovering", **told}
+        if unread:
+            return False, {"status": "reading panes", **told}
+        return True, {"status": "ready", **told}
+
+    def _unread(self) -> list[int]:
+        """The partitions of `panes` that it has and has not read to their end."""
+        consumer, name = self._app._consumer, PANES.full_name(self._settings.prefix)
+        held = [] if consumer is None else [tp.partition for tp in consumer.held if tp.topic == name]
+        return [partition for partition in held if not self._panes_read(partition)]
 
     @property
     def _recovered(self) -> bool:

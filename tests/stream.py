@@ -208,7 +208,8 @@ class Watch:
             fetched = await self._consumer.getmany(timeout_ms=50)
             for partition, records in fetched.items():
                 for record in records:
-                    self.counts.take(partition.topic, record.value or b"")
+                    if record.value is not None:  # what is deleted was counted
+                        self.counts.take(partition.topic, record.value)
             if fetched and enough(self.counts):
                 break
         return self.counts

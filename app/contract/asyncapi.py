@@ -72,9 +72,9 @@ def asyncapi_yaml() -> str:
 
 def _channel(topic: Topic) -> Document:
     config: Document = {
-        "cleanup.policy": [topic.cleanup],
+        "cleanup.policy": topic.cleanup.split(","),
         "max.message.bytes": topic.max_message_bytes,
-        **({"retention.ms": int(topic.config()["retention.ms"])} if topic.cleanup == "delete" else {}),
+        **({"retention.ms": int(topic.config()["retention.ms"])} if "delete" in topic.cleanup else {}),
     }
     told = f"Key: {topic.key}."
     if topic.partitioned:

@@ -49,7 +49,8 @@ def _placed(state: JoinState, batch: PredictionBatch) -> tuple[NDArray[np.int32]
         lateness: int | NDArray[np.int64] = watched.lateness
         if batch.rekeyed is not None:
             lateness = np.where(batch.rekeyed[rows], watched.retention, watched.lateness)
-        late[rows] = (number + 1) * watched.pane + lateness <= newest
+        ends = (number + 1) * watched.pane
+        late[rows] = (ends + lateness <= newest) | (ends <= tally.swept)
         tally.event_time = int(newest[-1])
         tally.late += int(late[rows].sum())
     return pane, late

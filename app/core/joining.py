@@ -43,6 +43,7 @@ class Watched:
         self.lateness = round(windows.most_late * MICROSECONDS)
         self.retention = round(windows.retention * MICROSECONDS)
         self.ahead = round(windows.ahead * MICROSECONDS)
+        self.patience = round(windows.patience * MICROSECONDS)
         self.labels = {label: code for code, label in enumerate(profile.labels)}
 
     def actuals_of(self, actuals: Sequence[Scalar]) -> tuple[Floats, dict[int, str]]:
@@ -88,7 +89,8 @@ class FeedbackBatch:
 class Tally:
     """Totals of one model version in one source partition.
 
-    `recorded`: the broker's time of its newest record, in microseconds.
+    `recorded`: the broker's time of its newest record, in microseconds. At the broker's time `marked` its event time
+    was `mark`: what is older goes when that is `Windows.patience` ago, wherever event time is by then.
     """
 
     predictions: int = 0
@@ -99,6 +101,8 @@ class Tally:
     event_time: int = NEVER
     swept: int = NEVER
     recorded: int = NEVER
+    marked: int = NEVER
+    mark: int = NEVER
 
 
 Waiting = tuple[tuple[Scalar, int], ...]

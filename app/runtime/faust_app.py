@@ -21,7 +21,7 @@ from app.runtime.runs import Position, Reach, Run, Runs
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import NamedTopic
 from app.runtime.transport import BatchTransport
-from topics.registry import Topic
+from topics.registry import SEGMENTS, Topic
 
 __all__ = ["FAILED", "HELD", "Handler", "add_agent", "changelogs", "make_app", "make_table"]
 
@@ -93,7 +93,7 @@ def make_table(app: faust.App, name: str, partitions: int) -> faust.Table:
 
 def changelogs(app: faust.App, partitions: int) -> list[NamedTopic]:
     """The tables' changelog topics, to be created beforehand."""
-    config = {"cleanup.policy": "compact", "max.message.bytes": str(CHANGELOG_BYTES)}
+    config = {"cleanup.policy": "compact", "max.message.bytes": str(CHANGELOG_BYTES), **SEGMENTS}
     return [NamedTopic(table.changelog_topic.get_topic_name(), partitions, config) for table in app.tables.values()]
 
 

@@ -21,6 +21,8 @@ from topics.registry import ALERTS, DEAD_LETTERS, PANES, PREDICTIONS, REPORTS, T
 
 log = logging.getLogger(__name__)
 
+MOST_DELETED = 5000
+"""Panes that are deleted at a time: what is sent together has one time to be acknowledged in."""
 MOST_CLIENTS = 50
 """Producers with another partitioner that are named in the log."""
 
@@ -59,6 +61,11 @@ class Outlet:
         skipped = {one.position for one in refused}
         self.metrics.published(PREDICTIONS, [one.value for i, one in enumerate(records) if i not in skipped])
         return refused
+
+    async def delete_panes(self, partition: int, keys: Sequence[bytes]) -> None:
+        """Tombstones for panes that nothing needs any more."""
+        for i in range(0, len(keys), MOST_DELETED):
+            await self._send(PANES, [Outgoing(key, None, partition) for key in keys[i : i + MOST_DELETED]])
 
     async def publish_reports(self, partition: int, reports: Sequence[tuple[bytes, bytes]]) -> None:
         """Reports, to the partition that has their panes."""

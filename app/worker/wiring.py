@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -75,8 +76,8 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.producer = producer
-        self.watching = Watching(settings, models)
         self._models = models
+        self.watching = Watching(settings, models)
         self._of_itself = self.watching.of(SELF, Monitoring(), {})
         self.app = make_app(settings)
         tables = {name: make_table(self.app, name, settings.partitions) for name in AGENTS}
@@ -108,10 +109,19 @@ class Worker:
         )  # fmt: skip
         self.windows = WindowsAgent(
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds,
-            reported=self.metrics.reported,
+            reported=self.metrics.reported, delete=self.outlet.delete_panes, saved=self._saved,
         )  # fmt: skip
         self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=settings.page)
-        self.standing = Standing(self.app, settings, self.metrics, self.join, self.alerts, self.intake, self.inferences)
+        self.standing = Standing(
+            self.app,
+            settings,
+            self.metrics,
+            self.join,
+            self.alerts,
+            self.intake,
+            self.inferences,
+            self.windows.caught_up,
+        )
         self.notify = Notify(
             tables["notify"], self._monitoring, channels,
             routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
@@ -256,6 +266,12 @@ class Worker:
     async def _alerts(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         if run:
             await self.alerts.handle(partition, run, self.outlet.publish, self.outlet.reject_of(REPORTS, partition))
+        await self.alerts.tidy(partition, partial(self._is_gone, partition), self.outlet.publish)
+
+    def _is_gone(self, partition: int, model: str, version: str) -> bool:
+        """Whether a model version of this partition of `panes` and `reports` is registered no more."""
+        mine = partition_of(model, version, self.settings.partitions) == partition
+        return mine and model != SELF and not self._models.is_registered(model, version)
 
     async def _notify(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         await self.notify.handle(partition, run, self.outlet.publish, self.outlet.reject_of(ALERTS, partition))

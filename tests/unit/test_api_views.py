@@ -7,6 +7,7 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,9 +16,10 @@ from api.columns import column_view, columns_of_window
 from api.glance import summary_of
 from api.state import state_of
 from api.timeline import timeline_of
-from api.views import MAX_ALERTS, Findings
+from api.views import MAX_ALERTS, Findings, ReportsView
 from api.windows import MAX_PACKED_BYTES, MAX_WINDOWS, Windows
 from api.workers import Workers
+from app.runtime.settings import load_settings
 from tests.unit.reports import feature
 from topics.events import (
     AlertEvent,
@@ -359,3 +361,12 @@ def test_the_id_of_another_process_or_of_the_future_does_not_hold() -> None:
     for wrong in (None, "", "nonsense", others.id_of(1), changes.id_of(1), f"{changes.id_of(0)}x"):
         assert changes.number_of(wrong) is None
     assert changes.number_of(changes.id_of(0)) == 0
+
+
+def test_what_was_found_of_a_version_is_kept_as_long_as_the_topics_have_it() -> None:
+    now = [0.0]
+    view = ReportsView(load_settings(), Changes(), now=lambda: now[0])
+    for days, version in ((0, "1"), (20, "2"), (29, "1"), (51, "3"), (60, "4")):
+        now[0] = days * 86_400.0
+        view.apply("reports", [msgspec.json.encode(a_drift_report(days, model_version=version))])
+    assert [version for _, version in view.findings] == ["3", "4"]
