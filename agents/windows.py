@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 MOST_AT_ONCE = 200
 """Windows judged before other partitions get their turn."""
 
+MOST_BEFORE = 10_000
+"""Partitions of the prefixes before this one, which are numbered below 0."""
+
 REVISIONS_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 """Revisions count milliseconds: after a crash between a report and its note the next one is still higher."""
 
@@ -113,7 +116,7 @@ class WindowsAgent:
             return Rejected(record, f"it is no pane of its profile: {type(error).__name__}")
 
     def _count(self, part: _Part, record: Record, event: PaneEvent) -> Rejected | None:
-        if not 0 <= event.partition < self._partitions:
+        if not -MOST_BEFORE <= event.partition < self._partitions:
             return Rejected(record, f"`partition` is not below {self._partitions}")
         windows = self._windows(part, (event.model, event.model_version, event.profile_id))
         if windows is None:

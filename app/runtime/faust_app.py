@@ -11,6 +11,7 @@ from typing import Any
 
 import faust
 from faust.auth import SASLCredentials, SSLCredentials
+from faust.serializers.codecs import dumps, loads
 from faust.types import TP
 
 from app.runtime.crash import FAILED, HELD
@@ -23,7 +24,9 @@ from app.runtime.topic_admin import NamedTopic
 from app.runtime.transport import BatchTransport
 from topics.registry import Topic
 
-__all__ = ["FAILED", "HELD", "Handler", "add_agent", "changelogs", "make_app", "make_table"]
+__all__ = [
+    "FAILED", "HELD", "Handler", "add_agent", "changelog_key", "changelogs", "make_app", "make_table", "table_key",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +92,16 @@ def make_table(app: faust.App, name: str, partitions: int) -> faust.Table:
     """A table of bytes by name, in as many partitions as the topic that writes it."""
     schema = faust.Schema(key_type=str, value_type=bytes, key_serializer="raw", value_serializer="raw")
     return app.Table(name, schema=schema, key_type=str, value_type=bytes, partitions=partitions)
+
+
+def changelog_key(key: str) -> bytes:
+    """Return a key of a table as Faust writes it into the changelog."""
+    return bytes(dumps("json", key))
+
+
+def table_key(written: bytes) -> str:
+    """Return the key of a table that a changelog's record has. Raises ValueError."""
+    return str(loads("json", written))
 
 
 def changelogs(app: faust.App, partitions: int) -> list[NamedTopic]:

@@ -37,6 +37,7 @@ from app.runtime.topic_watch import TopicWatch
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.beginnings import begin_worker
 from app.telemetry.probe import probed
+from app.worker.successor import successor_of
 from app.worker.wiring import Worker
 from topics.registry import TOPICS
 
@@ -94,9 +95,10 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         SilencesView(settings) as silences,
         ReceiversView(settings) as receivers,
         RedeliveredView(settings) as redelivered,
+        successor_of(settings) as successor,
     ):
         told = ReceiverChannels(channels, receivers, settings)
-        worker = Worker(settings, producer, models, silences, redelivered, told)
+        worker = Worker(settings, producer, models, silences, redelivered, told, successor)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         views = {"models": models, "silences": silences, "receivers": receivers, "redelivered": redelivered}
         topics = declared(settings, TOPICS)
@@ -133,7 +135,8 @@ async def _work(worker: Worker, views: Mapping[str, CompactedView], stopping: as
     worker.watchdog.start()
     log.info("worker of group %s runs on %s", worker.settings.group, worker.settings.bootstrap_servers)
     retrain = Retrain(worker.settings, worker.producer, hooks_of(worker.settings))
-    asking = asyncio.create_task(retrain.run(), name="asking for retraining")
+    acting = retrain.run() if worker.settings.drain_to is None else stopping.wait()
+    asking = asyncio.create_task(acting, name="asking for retraining")
     reading = [asyncio.create_task(view.followed(), name=f"reading of {name}") for name, view in views.items()]
     crashed = asyncio.create_task(worker.app._crashed.wait())
     await _until(stopped, [*beside, *reading, asking], crashed)

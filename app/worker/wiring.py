@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +22,6 @@ from agents.join import SOURCES, Join, TooManyDeadLetters
 from agents.monitor import SelfMonitor
 from agents.notify import Notify
 from agents.notify_settings import CurrentMuting, patience_of, routing_of
-from agents.pane_events import partition_of
 from agents.windows import WindowsAgent
 from app.alerting.delivery import Channel
 from app.alerting.monitor import SELF, dead_letters_alert, dead_letters_over
@@ -47,6 +46,7 @@ from app.telemetry import tracing
 from app.telemetry.stream import StreamMetrics
 from app.worker.origins import Origins
 from app.worker.outlet import Outlet
+from app.worker.successor import Successor
 from topics.events import IntakeReport, MonitorReport
 from topics.registry import ALERTS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
 
@@ -69,13 +69,16 @@ class Worker:
         silences: SilencesView,
         redelivered: RedeliveredView,
         channels: Mapping[str, Channel],
+        successor: Successor | None = None,
     ) -> None:
+        """`successor`: what is left of the prefix is joined for that one, and nothing is judged, or notified, here."""
         self.settings = settings
+        self._drains = successor is not None
         self.producer = producer
         self.watching = Watching(settings, models)
         self._of_itself = self.watching.of(SELF, Monitoring(), {})
         self.app = make_app(settings)
-        tables = {n: make_table(self.app, n, settings.partitions) for n in ("join", "windows", "alerts", "notify")}
+        tables = {name: self._table(name) for name in ("join", "windows", "alerts", "notify")}
         watched = [topic.full_name(settings.prefix) for topic in (PREDICTIONS, FEEDBACK, PANES, REPORTS)]
         self.watchdog = Watchdog(
             self.app, consumer_options(settings), watched, settings.stall_seconds, end_process(FAILED)
@@ -86,7 +89,7 @@ class Worker:
         self.metrics = StreamMetrics()
         self.traces = tracing.RunTraces()
         self.monitor = SelfMonitor(settings.group, f"{platform.node()}:{os.getpid()}", every=settings.monitor_seconds)
-        self.outlet = Outlet(settings, producer, self.metrics, self.monitor)
+        self.outlet = Outlet(settings, producer, self.metrics, self.monitor, successor)
         thresholds = Thresholds(
             settings.dead_letter_window, settings.dead_letter_share, settings.unregistered_share,
             settings.unmatched_share,
@@ -96,6 +99,7 @@ class Worker:
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
             log_of=self._log_of, limit=self._limit if settings.dead_letter_stop else None,
             partitions=settings.partitions, rekey=self._rekey, intake=self.intake,
+            pass_on=self.outlet.pass_on if self._drains else None,
         )  # fmt: skip
         self.windows = WindowsAgent(
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds,
@@ -110,10 +114,16 @@ class Worker:
         )  # fmt: skip
         self._bind()
 
+    def _table(self, name: str) -> MutableMapping[str, bytes]:
+        """The table of an agent; of one that does not run here nothing is read."""
+        if self._drains and name != "join":
+            return {}
+        table: MutableMapping[str, bytes] = make_table(self.app, name, self.settings.partitions)
+        return table
+
     def _monitoring(self, model: str, version: str) -> Monitoring | None:
-        if (model, version) == (SELF, self.settings.group):
-            return self._of_itself
-        return self.watching.get(model, version)
+        found = self.watching.get(model, version)
+        return self._of_itself if found is None and model == SELF else found  # of a group that drains a prefix, too
 
     def _log_of(self, partition: int, topic: int) -> Log | None:
         tp = TP(SOURCES[topic].full_name(self.settings.prefix), partition)
@@ -150,10 +160,17 @@ class Worker:
                 raise
 
         add("join", [PREDICTIONS, FEEDBACK], join_position, self._join, held=self._held)
+        if self._drains:
+            self._follow_partitions()
+            return
         add("windows", [PANES], lambda tp, _: self.windows.position(tp.partition), self._windows)
         add("alerts", [REPORTS], lambda tp, _: self.alerts.position(tp.partition) or 0, self._alerts)
         add("notify", [ALERTS], lambda tp, _: self.notify.position(tp.partition) or 0, self._notify)
+        self._follow_partitions()
 
+    def _follow_partitions(self) -> None:
+        """Drop what was made of partitions when they change hands."""
+        app = self.app
         app.transport.on_recovered = self._forget
 
         async def revoked(*_: Any, **__: Any) -> None:
@@ -199,10 +216,8 @@ class Worker:
 
     async def _report(self, report: MonitorReport | IntakeReport, of: str) -> None:
         """Publish a report that no window has led to, to the partition of its model version."""
-        key = f"{report.model}/{report.model_version}/{of}".encode()
-        number = partition_of(report.model, report.model_version, self.settings.partitions)
         with tracing.aside():
-            await self.outlet.publish_reports(number, [(key, msgspec.json.encode(report))])
+            await self.outlet.publish_aside(report, of)
 
     async def _tell_passed(self, partition: int) -> None:
         """Resolve the alert that the stream stands still, once it does not."""
