@@ -140,7 +140,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if not wanted:  # to aiokafka no partition at all would be every one
             await asyncio.sleep(timeout)
             return {}
-        return await super()._getmany(wanted, timeout)
+        began = time.monotonic()
+        records = await super()._getmany(wanted, timeout)
+        order.fetched(wanted, records or (), time.monotonic() - began)
+        return records
 
     def _has_more(self, tp: TP) -> bool:
         following = max(self._thread.reached(tp) or 0, self.held.get(tp, 0))

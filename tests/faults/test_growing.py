@@ -172,6 +172,7 @@ async def test_a_new_prefix_with_more_partitions_goes_on_with_what_the_old_one_k
                 assert "run still: stop them" in refused
             _, _, refused = await asyncio.to_thread(typed, *copy, "nobody")
             assert "no worker of group 'nobody' has saved anything" in refused
+            out = ""
             for _ in range(2):  # again, and nothing changes
                 status, out, refused = await asyncio.to_thread(typed, *copy, old.group)
                 assert status == 0, refused
