@@ -14,8 +14,8 @@ from faust.auth import SASLCredentials, SSLCredentials
 from faust.serializers.codecs import dumps, loads
 from faust.types import TP
 
-from app.runtime.crash import FAILED, HELD
-from app.runtime.errors import Held, without_values
+from app.runtime.crash import FAILED, HELD, is_stopping
+from app.runtime.errors import Held, WasCancelled, without_values
 from app.runtime.kafka_access import client_options
 from app.runtime.quarantine import Quarantine
 from app.runtime.runs import Position, Reach, Run, Runs
@@ -159,6 +159,11 @@ def add_agent(
                     leaving = asyncio.create_task(_leave(held(stopped)))
                     continue
                 app.consumer.done(message)
+        except asyncio.CancelledError:
+            if not (app.should_stop or is_stopping() or leaving):
+                log.critical("agent %s failed; the worker ends: %s", name, WasCancelled(), extra={"agent": name})
+                _end(FAILED)
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the process ends, and it is told without its words
             words = "agent %s failed; the worker ends, so that nothing is skipped: %s"
             log.critical(words, name, without_values(error), extra={"agent": name})

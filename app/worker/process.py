@@ -21,7 +21,7 @@ from app.receiver_channels import ReceiverChannels
 from app.retraining import hooks_of
 from app.runtime.compacted_view import CompactedView
 from app.runtime.crash import crash, end_with_any_service
-from app.runtime.errors import Unreadable
+from app.runtime.errors import Ended, Unreadable, WasCancelled
 from app.runtime.faust_app import changelogs
 from app.runtime.listening import listen
 from app.runtime.models_view import ModelsView
@@ -162,8 +162,11 @@ async def _until(stopped: asyncio.Task[Any], beside: Sequence[asyncio.Task[Any]]
     if stopped.done():
         return
     for task in beside:
-        if task.done() and (task is not done or task.exception() is not None):
-            crash(task.exception() or RuntimeError("it ended"), f"the worker's {task.get_name()} failed")
+        if not task.done():
+            continue
+        error = WasCancelled() if task.cancelled() else task.exception()
+        if error is not None or task is not done:
+            crash(error or Ended(), f"the worker's {task.get_name()} failed")
 
 
 async def _collect_garbage() -> None:
