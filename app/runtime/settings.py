@@ -106,6 +106,9 @@ class Settings(
     )
     session_seconds: Seconds = Field(10.0, description="Silence after which a worker's partitions go to others.")
     monitor_seconds: Seconds = Field(15.0, description="How often a worker reports its lag and its dead letters.")
+    worker_silent_seconds: Seconds | None = Field(
+        None, description="Without a word of a worker for so long the API is not ready. Unset: 4 `monitor_seconds`."
+    )
     stall_seconds: Seconds = Field(
         60.0, description="After so long without progress on a partition that has more, a worker ends itself."
     )
@@ -129,6 +132,11 @@ class Settings(
     )
     max_run: int = Field(5000, ge=1, le=100_000, description="Most records in one run of an agent.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
+
+    @property
+    def silent_seconds(self) -> float:
+        """After how long without a report a worker is not counted on."""
+        return 4 * self.monitor_seconds if self.worker_silent_seconds is None else self.worker_silent_seconds
 
     @property
     def page(self) -> str:

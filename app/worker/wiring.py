@@ -88,7 +88,9 @@ class Worker:
         self._started_at = time.time()
         self.metrics = StreamMetrics()
         self.traces = tracing.RunTraces()
-        self.monitor = SelfMonitor(settings.group, f"{platform.node()}:{os.getpid()}", every=settings.monitor_seconds)
+        self.monitor = SelfMonitor(
+            settings.group, f"{platform.node()}:{os.getpid()}", every=settings.monitor_seconds, drains=self._drains
+        )
         self.outlet = Outlet(settings, producer, self.metrics, self.monitor, successor)
         thresholds = Thresholds(
             settings.dead_letter_window, settings.dead_letter_share, settings.unregistered_share,
