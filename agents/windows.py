@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -22,6 +23,8 @@ from topics.events import AnyReport, PaneEvent, PanePartial, Progress
 
 log = logging.getLogger(__name__)
 
+TURN_SECONDS = 0.1
+"""Windows are judged for so long before others get the loop: probes answer, and no session expires meanwhile."""
 MOST_AT_ONCE = 200
 """Windows judged before other partitions get their turn."""
 
@@ -156,7 +159,8 @@ class WindowsAgent:
         now = self._now()
         again = now - part.reissued_at >= self._reissue_seconds
         found: list[tuple[str, bytes, list[AnyReport]]] = []
-        for key, windows in part.models.items():
+        turn = time.monotonic()
+        for key, windows in list(part.models.items()):
             for end in windows.due(now):
                 issued = self._issued(key, end)
                 if issued is not None and not again:
@@ -164,6 +168,9 @@ class WindowsAgent:
                 if len(found) >= MOST_AT_ONCE:
                     break
                 found += self._evaluate(key, windows, end, issued)
+                if time.monotonic() - turn >= TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    turn = time.monotonic()
             if again and windows.quiet:
                 found += self._told_anew(key, windows)
             windows.forget()
