@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -29,8 +30,13 @@ from topics.events import AnyReport, PaneEvent, Progress
 
 log = logging.getLogger(__name__)
 
+TURN_SECONDS = 0.1
+"""Windows are judged for so long before others get the loop: probes answer, and no session expires meanwhile."""
 MOST_AT_ONCE = 200
 """Windows judged before other partitions get their turn."""
+
+MOST_BEFORE = 10_000
+"""Partitions of the prefixes before this one, which are numbered below 0."""
 
 REVISIONS_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 """Revisions count milliseconds: after a crash between a report and its note the next one is still higher."""
@@ -139,7 +145,7 @@ class WindowsAgent:
             return Rejected(record, f"it is no pane of its profile: {type(error).__name__}")
 
     def _count(self, part: Part, record: Record, event: PaneEvent) -> Rejected | None:
-        if not 0 <= event.partition < self._partitions:
+        if not -MOST_BEFORE <= event.partition < self._partitions:
             return Rejected(record, f"`partition` is not below {self._partitions}")
         key = (event.model, event.model_version, event.profile_id)
         part.seen[key] = max(record.timestamp, part.seen.get(key, 0))
@@ -199,7 +205,8 @@ class WindowsAgent:
         now = self._now()
         again = now - part.reissued_at >= self._reissue_seconds
         found: list[Issue] = []
-        for key, windows in part.models.items():
+        turn = time.monotonic()
+        for key, windows in list(part.models.items()):
             for end in windows.due(now):
                 issued = self._issued(key, end)
                 if issued is not None and not again:
@@ -207,6 +214,9 @@ class WindowsAgent:
                 if len(found) >= MOST_AT_ONCE:
                     break
                 found += self._evaluate(key, windows, end, issued)
+                if time.monotonic() - turn >= TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    turn = time.monotonic()
             if again and windows.quiet:
                 found += self._told_anew(key, windows)
         if again and len(found) < MOST_AT_ONCE:

@@ -45,7 +45,7 @@ class Services:
     def __init__(self, settings: Settings, bundle: Bundle | None) -> None:
         self.settings = settings
         self.bundle = bundle
-        self.producer = Producer(settings)
+        self.producer = Producer(settings, feedback_prefix=settings.feedback_prefix)
         self.changes = Changes()
         self.models = RegistrationsView(settings, self.changes)
         self.silences = SilencesView(settings)

@@ -68,11 +68,15 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """Able to work. `workers`: those that report; `lag`: records still to be read by them, by topic."""
+    """Able to work. `workers`: those that report; `lag`: records still to be read by them, by topic.
+
+    `unheard`: why no worker can be counted on, where that was not asked for; else empty.
+    """
 
     status: Literal["ready"]
     broker: str
     views: str
+    unheard: str
     workers: int
     lag: dict[str, int]
     behind_seconds: float

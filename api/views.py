@@ -82,7 +82,7 @@ class ReportsView:
         self._alert = msgspec.json.Decoder(AlertEvent)
         self._consumer: Consumer | None = None
         self._tail: asyncio.Task[None] | None = None
-        self.workers = Workers()
+        self.workers = Workers(settings.silent_seconds)
         self.findings: dict[tuple[str, str], Findings] = {}
         self.revision = 0
         """Rises with everything that is new."""
@@ -93,6 +93,7 @@ class ReportsView:
 
     async def start(self) -> None:
         """Load what is there now, then follow. Raises BrokerUnavailable."""
+        self.workers.live = False
         consumer = self._consumer = Consumer(
             self._reports, self._alerts, group_id=None,
             **self._options, enable_auto_commit=False, auto_offset_reset="earliest",
@@ -110,6 +111,7 @@ class ReportsView:
         except BaseException:
             await self.stop()
             raise
+        self.workers.live = True
         self._tail = asyncio.create_task(self._follow(consumer), name="reports view")
 
     async def stop(self) -> None:

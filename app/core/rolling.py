@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -70,7 +71,10 @@ class Evaluated:
 
 
 class ModelWindows:
-    """All panes of one profile of one model version. Times in microseconds of event time."""
+    """All panes of one profile of one model version. Times in microseconds of event time.
+
+    Source partitions below 0 are those of a prefix before this one, which is drained.
+    """
 
     def __init__(self, profile: Profile, monitoring: Monitoring, partitions: int, now: float) -> None:
         self.profile = profile
@@ -171,7 +175,7 @@ class ModelWindows:
         nothing yet holds it back for `idle_after` seconds of the wall clock (`now`).
         """
         waited = now - self._since >= self.monitoring.windows.idle_after
-        if self._progress and (waited or len(self._progress) == self._partitions):
+        if self._progress and (waited or _ours(self._progress) == self._partitions):
             times = [time for _, time, idle in self._progress.values() if not idle]
             watermark = min(times) if times else max(time for _, time, _ in self._progress.values())
             allowance = round(self.monitoring.windows.allowance * MICROSECONDS)
@@ -254,9 +258,10 @@ class ModelWindows:
 
         Returns their partials.
         """
-        if self._closed == NEVER or len(self._settled) < self._partitions:
+        if self._closed == NEVER or _ours(self._settled) < self._partitions:
             return []
-        settled = min(self._settled.values()) // self.pane
+        # A prefix before this one has had only what is older: it does not hold this back.
+        settled = min(time for partition, time in self._settled.items() if partition >= 0) // self.pane
         held = max([*self._inputs, *self._outcomes], default=NEVER)
         if NEVER < held < settled and not self.changed:  # it has stopped: what may come begins anew
             return self.forget_to(held, held + self.panes)
@@ -298,3 +303,8 @@ def _source(found: dict[int, Slice]) -> int:
 
 def _sums(found: dict[int, Slice], running: RunningSum) -> dict[int, Pane]:
     return {pane: one.sum(running.size, running.sums) for pane, one in found.items()}
+
+
+def _ours(partitions: Iterable[int]) -> int:
+    """Return how many of the partitions are of this prefix."""
+    return sum(partition >= 0 for partition in partitions)

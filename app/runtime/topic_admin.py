@@ -19,7 +19,7 @@ from topics.registry import TOPICS, Topic
 
 log = logging.getLogger(__name__)
 
-__all__ = ["NamedTopic", "TopicError", "declared", "ensure_topics"]
+__all__ = ["NamedTopic", "TopicError", "declared", "ensure_topics", "partitions_of"]
 
 SETTLE_SECONDS = 15.0
 POLICY, RETENTION = "cleanup.policy", "retention.ms"
@@ -70,6 +70,17 @@ async def ensure_topics(
         await admin.close()
     if wrong:
         raise TopicError("\n".join(wrong))
+
+
+async def partitions_of(settings: Settings, topic: Topic) -> int:
+    """Return how many partitions a topic has; 0 where it does not exist."""
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    await admin.start()
+    try:
+        (named,) = declared(settings, [topic])
+        return (await _partitions(admin, {named.name: named})).get(named.name, 0)
+    finally:
+        await admin.close()
 
 
 def partitions_differ(topic: NamedTopic, has: int) -> str:

@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -49,6 +49,7 @@ from app.telemetry import tracing
 from app.telemetry.stream import StreamMetrics
 from app.worker.origins import Origins
 from app.worker.outlet import Outlet
+from app.worker.successor import Successor
 from topics.events import IntakeReport, MonitorReport
 from topics.registry import ALERTS, FEEDBACK, INFERENCES, PANES, PREDICTIONS, REPORTS, Topic
 
@@ -73,14 +74,17 @@ class Worker:
         silences: SilencesView,
         redelivered: RedeliveredView,
         channels: Mapping[str, Channel],
+        successor: Successor | None = None,
     ) -> None:
+        """`successor`: what is left of the prefix is joined for that one, and nothing is judged, or notified, here."""
         self.settings = settings
+        self._drains = successor is not None
         self.producer = producer
         self._models = models
         self.watching = Watching(settings, models)
         self._of_itself = self.watching.of(SELF, Monitoring(), {})
         self.app = make_app(settings)
-        tables = {name: make_table(self.app, name, settings.partitions) for name in AGENTS}
+        tables = {name: self._table(name) for name in AGENTS}
         watched = [topic.full_name(settings.prefix) for topic in (INFERENCES, PREDICTIONS, FEEDBACK, PANES, REPORTS)]
         self.watchdog = Watchdog(
             self.app, consumer_options(settings), watched, settings.stall_seconds, end_process(FAILED)
@@ -90,8 +94,10 @@ class Worker:
         self._started_at = time.time()
         self.metrics = StreamMetrics()
         self.traces = tracing.RunTraces()
-        self.monitor = SelfMonitor(settings.group, f"{platform.node()}:{os.getpid()}", every=settings.monitor_seconds)
-        self.outlet = Outlet(settings, producer, self.metrics, self.monitor)
+        self.monitor = SelfMonitor(
+            settings.group, f"{platform.node()}:{os.getpid()}", every=settings.monitor_seconds, drains=self._drains
+        )
+        self.outlet = Outlet(settings, producer, self.metrics, self.monitor, successor)
         thresholds = Thresholds(
             settings.dead_letter_window, settings.dead_letter_share, settings.unregistered_share,
             settings.unmatched_share,
@@ -106,6 +112,7 @@ class Worker:
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
             log_of=self._log_of, limit=self._limit if settings.dead_letter_stop else None,
             partitions=settings.partitions, rekey=self._rekey, intake=self.intake,
+            pass_on=self.outlet.pass_on if self._drains else None,
         )  # fmt: skip
         self.windows = WindowsAgent(
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds,
@@ -129,10 +136,16 @@ class Worker:
         )  # fmt: skip
         self._bind()
 
+    def _table(self, name: str) -> MutableMapping[str, bytes]:
+        """The table of an agent; of one that does not run here nothing is read."""
+        if self._drains and name not in {"inferences", "join"}:
+            return {}
+        table: MutableMapping[str, bytes] = make_table(self.app, name, self.settings.partitions)
+        return table
+
     def _monitoring(self, model: str, version: str) -> Monitoring | None:
-        if (model, version) == (SELF, self.settings.group):
-            return self._of_itself
-        return self.watching.get(model, version)
+        found = self.watching.get(model, version)
+        return self._of_itself if found is None and model == SELF else found  # of a group that drains a prefix, too
 
     def _features(self, model: str, version: str) -> Sequence[str] | None:
         found = self._models.get(model, version)
@@ -183,10 +196,17 @@ class Worker:
         join_position = kept(lambda tp, number: self.join.position(tp.partition, number))
         add("inferences", [INFERENCES], kept(lambda tp, _: self.inferences.position(tp.partition)), self._inferences)
         add("join", [PREDICTIONS, FEEDBACK], join_position, self._join, held=self._held)
+        if self._drains:
+            self._follow_partitions()
+            return
         add("windows", [PANES], lambda tp, _: self.windows.position(tp.partition), self._windows)
         add("alerts", [REPORTS], lambda tp, _: self.alerts.position(tp.partition) or 0, self._alerts)
         add("notify", [ALERTS], lambda tp, _: self.notify.position(tp.partition) or 0, self._notify)
+        self._follow_partitions()
 
+    def _follow_partitions(self) -> None:
+        """Drop what was made of partitions when they change hands."""
+        app = self.app
         app.transport.on_recovered = self._forget
 
         async def revoked(*_: Any, **__: Any) -> None:
@@ -243,10 +263,8 @@ class Worker:
 
     async def _report(self, report: MonitorReport | IntakeReport, of: str) -> None:
         """Publish a report that no window has led to, to the partition of its model version."""
-        key = f"{report.model}/{report.model_version}/{of}".encode()
-        number = partition_of(report.model, report.model_version, self.settings.partitions)
         with tracing.aside():
-            await self.outlet.publish_reports(number, [(key, msgspec.json.encode(report))])
+            await self.outlet.publish_aside(report, of)
 
     async def _tell_passed(self, partition: int) -> None:
         """Resolve the alert that the stream stands still, once it does not."""

@@ -78,8 +78,10 @@ COMMANDS: list[tuple[Topic | None, tuple[str, ...]]] = [
     (None, ("report", "--model", MODEL, "--version", VERSION, "--html", "page.html")),
 ]
 """Every command that reads topics of ours; those that name strays on standard error, with the topic."""
-ROUTES = ("/ready", "/models", "/alerts", "/silences", "/receivers", "/monitor", f"/models/{MODEL}/{VERSION}/drift",
-          f"/models/{MODEL}/{VERSION}/performance", f"/models/{MODEL}/{VERSION}/alerts")  # fmt: skip
+ROUTES = (
+    "/ready?for=events", "/models", "/alerts", "/silences", "/receivers", "/monitor",
+    *(f"/models/{MODEL}/{VERSION}/{of}" for of in ("drift", "performance", "alerts")),
+)  # fmt: skip
 
 
 async def stray(settings: Settings) -> dict[str, list[tuple[int, int]]]:

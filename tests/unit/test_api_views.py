@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -336,6 +337,23 @@ def test_each_worker_of_a_host_is_told_and_one_that_was_started_again_is_not_tol
     assert [one.worker for one in told if not one.silent] == ["a:30", "c:1"]
     assert [one.worker for one in told if one.silent] == ["a:11", "a:20", "b:10"]
     assert workers.now(START + timedelta(days=2)).workers == []
+
+
+def test_no_worker_is_counted_on_that_was_not_heard_for_a_while_whatever_its_clock_says() -> None:
+    clock = [1000.0]
+    workers = Workers(60.0, lambda: clock[0])
+    assert workers.unheard == "no worker has been heard yet: start one (driftline worker)"
+    workers.take(a_monitor_report(0))
+    assert re.fullmatch(r"no worker has been heard for \d+ s \(worker_silent_seconds: 60\)", workers.unheard)
+    workers.live = True
+    workers.take(a_monitor_report(0, drains=True))
+    assert workers.unheard
+    workers.take(a_monitor_report(0))
+    assert workers.unheard == ""
+    clock[0] += 59.0
+    assert workers.unheard == ""
+    clock[0] += 1.0
+    assert workers.unheard == "no worker has been heard for 60 s (worker_silent_seconds: 60)"
 
 
 async def test_who_was_away_is_told_what_has_changed_since_and_nothing_else() -> None:
