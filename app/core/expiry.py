@@ -37,7 +37,9 @@ def sweep(state: JoinState, *, feedback_caught_up: bool, clock: int = NEVER) -> 
         gone = _forget(state, model, until)
         state.tally(model).expired += gone
         state.tally(model).swept = until
-    if due:  # a prediction that is not too late now is younger than its model's horizon less a pane
+    if due:
+        _forget_kept(state)
+        # A prediction that is not too late now is younger than its model's horizon less a pane.
         _forget_waiting(state, _oldest_wanted(state, horizons, clock))
     return bool(due)
 
@@ -78,6 +80,7 @@ def sweep_again(state: JoinState) -> None:
     for model, tally in state.tallies.items():
         if tally.swept > NEVER:
             _forget(state, model, tally.swept)
+    _forget_kept(state)
 
 
 def _is_due(state: JoinState, model: int, horizon: int) -> bool:
@@ -91,6 +94,17 @@ def _forget_waiting(state: JoinState, oldest: int) -> None:
         del state.waiting[key]
         state.waiting_since[key] = None
     state.expired_feedback += len(stale)
+
+
+def _forget_kept(state: JoinState) -> None:
+    """Drop the feedback that is kept of ids whose last prediction is gone."""
+    if not state.kept:
+        return
+    keys = list(state.kept)
+    rows = next(state.rows.find(np.frombuffer(b"".join(keys), np.uint64).reshape(-1, 2)))
+    for i in np.flatnonzero(rows < 0).tolist():
+        del state.kept[keys[i]]
+        state.kept_since[keys[i]] = None
 
 
 def _forget(state: JoinState, model: int, horizon: int) -> int:
@@ -133,6 +147,9 @@ def keep_waiting(delta: JoinDelta, state: JoinState) -> None:
     for key in delta.waiting:
         if key in state.waiting:
             state.waiting_since.setdefault(key, state.waiting[key])
+    for key in delta.kept:
+        if key in state.kept:
+            state.kept_since.setdefault(key, state.kept[key])
     numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
     for model, code, name in delta.unknown_labels:
         number = numbers.get(delta.models[model])
