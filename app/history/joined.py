@@ -5,11 +5,11 @@ Of each model version the first prediction of an id counts, and the last feedbac
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection, Table, and_, bindparam, delete, not_, or_, select, update
 
+from app.history.day_sums import Day, Sums, key_of, save
 from app.history.inserting import add, parts, put
 from app.history.rows import Row
 from app.history.tables import PREDICTION_DAYS, PREDICTIONS, WAITING_FEEDBACK
@@ -23,14 +23,24 @@ def add_predictions(connection: Connection, rows: Sequence[Row]) -> dict[str, in
     for row in rows:
         first.setdefault((row["prediction_id"], row["model"], row["model_version"]), row)
     ids = list(dict.fromkeys(key for key, _, _ in first))
+    for key in _known(connection, ids):
+        first.pop(key, None)
+    if not first:
+        return {PREDICTIONS.name: 0}
     waiting = _feedback_of(connection, WAITING_FEEDBACK, ids)
     known = waiting
     if _has_others(connection, {(model, version) for _, model, version in first}):
         known = _feedback_of(connection, PREDICTIONS, ids) | waiting
-    add(connection, PREDICTIONS, [{**row, **known.get(row["prediction_id"], {})} for row in first.values()])
+    new = [
+        {**row, "actual": None, "actual_value": None, **known.get(row["prediction_id"], {})} for row in first.values()
+    ]
+    add(connection, PREDICTIONS, new)
     for some in parts(waiting):
         connection.execute(delete(WAITING_FEEDBACK).where(WAITING_FEEDBACK.c.prediction_id.in_(some)))
-    _mark(connection, ((row["model"], row["model_version"], row["predicted_at"]) for row in first.values()))
+    changes: dict[Day, Sums] = {}
+    for row in new:
+        changes.setdefault(key_of(row.__getitem__), Sums()).add(row.__getitem__)
+    save(connection, changes)
     return {PREDICTIONS.name: len(first)}
 
 
@@ -39,12 +49,16 @@ def add_feedback(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
     last = {row["prediction_id"]: row for row in rows}
     columns = PREDICTIONS.c
     known: set[object] = set()
-    changed: list[tuple[object, object, object]] = []
+    updated = 0
+    changes: dict[Day, Sums] = {}
+    judged = [columns[name] for name in ("prediction", "prediction_value", "actual", "actual_value")]
     for ids in parts(last):
-        wanted = select(columns.prediction_id, columns.model, columns.model_version, columns.predicted_at)
-        for key, model, version, moment in connection.execute(wanted.where(columns.prediction_id.in_(ids))):
-            known.add(key)
-            changed.append((model, version, moment))
+        wanted = select(columns.prediction_id, columns.model, columns.model_version, columns.predicted_at, *judged)
+        for row in connection.execute(wanted.where(columns.prediction_id.in_(ids))).mappings():
+            known.add(row["prediction_id"])
+            after = {**row, **{name: last[row["prediction_id"]][name] for name in FEEDBACK}}
+            changes.setdefault(key_of(row.__getitem__), Sums()).correct(row.__getitem__, after.__getitem__)
+            updated += 1
     if known:
         joined = update(PREDICTIONS).where(columns.prediction_id == bindparam("id_"))
         joined = joined.values({name: bindparam(f"{name}_") for name in FEEDBACK})
@@ -52,16 +66,18 @@ def add_feedback(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
             joined,
             [{"id_": key, **{f"{name}_": row[name] for name in FEEDBACK}} for key, row in last.items() if key in known],
         )
-        _mark(connection, changed)
+        save(connection, changes)
     waiting = [row for key, row in last.items() if key not in known]
     put(connection, WAITING_FEEDBACK, waiting)
-    return {PREDICTIONS.name: len(changed), WAITING_FEEDBACK.name: len(waiting)}
+    return {PREDICTIONS.name: updated, WAITING_FEEDBACK.name: len(waiting)}
 
 
-def day_of(moment: object) -> str:
-    """The day (UTC) of a prediction."""
-    assert isinstance(moment, datetime)
-    return moment.astimezone(UTC).date().isoformat()
+def _known(connection: Connection, ids: Iterable[object]) -> Iterator[tuple[object, ...]]:
+    """Return the keys of the predictions that there are of some ids."""
+    columns = PREDICTIONS.c
+    for some in parts(ids):
+        wanted = select(columns.prediction_id, columns.model, columns.model_version)
+        yield from map(tuple, connection.execute(wanted.where(columns.prediction_id.in_(some))).all())
 
 
 def _feedback_of(connection: Connection, table: Table, ids: Iterable[object]) -> dict[object, Row]:
@@ -85,21 +101,3 @@ def _has_others(connection: Connection, versions: Collection[tuple[object, objec
         return True
     its = or_(*(and_(days.model == model, days.model_version == version) for model, version in versions))
     return connection.execute(select(days.day).where(not_(its)).limit(1)).first() is not None
-
-
-def trim(connection: Connection, predictions: Iterable[tuple[object, object, object]]) -> None:
-    """Note which days some predictions are taken from: model, version and time of each."""
-    days = PREDICTION_DAYS.c
-    for model, version, day in {(model, version, day_of(moment)) for model, version, moment in predictions}:
-        its = (days.model == model, days.model_version == version, days.day == day)
-        connection.execute(update(PREDICTION_DAYS).where(*its).values(trimmed=True))
-
-
-def _mark(connection: Connection, predictions: Iterable[tuple[object, object, object]]) -> None:
-    """Note which days have changed."""
-    days = {(model, version, day_of(moment)) for model, version, moment in predictions}
-    rows: list[Row] = [
-        {"model": model, "model_version": version, "day": day, "revision": 1, "trimmed": False}
-        for model, version, day in days
-    ]
-    put(connection, PREDICTION_DAYS, rows, {"revision": PREDICTION_DAYS.c.revision + 1})

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, Table, delete, func, select, text, tuple_, union_all
 
 from app.history.database import BUSY_MS, WAL_BYTES, History
-from app.history.joined import trim
+from app.history.day_sums import trim
 from app.history.tables import PREDICTIONS, RETAINED
 from app.telemetry import metrics
 
@@ -104,10 +104,10 @@ def _expire(history: History, before: datetime, stop: Callable[[], bool]) -> int
                 rows = connection.execute(oldest).all()
                 if not rows:
                     break
-                if table is PREDICTIONS:
-                    trim(connection, ((row.model, row.model_version, row.predicted_at) for row in rows))
                 gone = [tuple(row._mapping[key.name] for key in keys) for row in rows]
                 connection.execute(delete(table).where(tuple_(*keys).in_(gone)))
+                if table is PREDICTIONS:
+                    trim(connection, rows)
             deleted += len(rows)
             time.sleep(PAUSE_SECONDS)
     return deleted
