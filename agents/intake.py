@@ -204,11 +204,11 @@ class IntakeMonitor:
 
 
 def taken_of(state: JoinState) -> Counter[Version]:
-    """How many predictions of each model version were not set aside: those counted, and those that came again."""
+    """How many predictions of a run were not set aside, by model version: those counted, and those that came again."""
     found: Counter[Version] = Counter()
-    for number, tally in state.tallies.items():
+    for number, came in state.came.items():
         profile = state.watched[number].profile
-        found[profile.model, profile.model_version] += tally.predictions + tally.duplicates
+        found[profile.model, profile.model_version] += came
     return found
 
 

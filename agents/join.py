@@ -207,7 +207,7 @@ class Join:
         if fresh:
             self._check_clock(partition, topic, fresh[-1])
             take = self._taking.predictions if topic == 0 else self._taking.feedback
-            before = taken_of(source.state)
+            source.state.came.clear()
             taken = await take(source, partition, fresh)
             rejected = taken.rejected
             stopping = rejected and self._stopping
@@ -223,8 +223,8 @@ class Join:
             away = {record.offset for record in taken.away}  # they are noted where they are sent
             here = [record for record in fresh if record.offset not in away] if away else fresh
             if self._intake is not None and here:
-                counted = taken_of(source.state) - before
-                self._intake.note(partition, topic, here, rejected, counted, source.state.waiting)
+                taken_here = taken_of(source.state)
+                self._intake.note(partition, topic, here, rejected, taken_here, source.state.waiting)
         source.offsets[topic] = max(source.offsets[topic], following)
         due = self._now() - source.saved_at >= self._checkpoint_seconds
         if due or source.unsaved >= MOST_UNSAVED:
@@ -266,6 +266,8 @@ class Join:
             await self._tell(partition, source, publish, [])
         caught_up = source.caught_up[1] and self._now() - source.fed_at >= FEEDBACK_QUIET_SECONDS
         expiry.sweep(source.state, feedback_caught_up=caught_up)
+        if source.rebuilt_at is None:  # what is built again is published as a whole first
+            expiry.settle(source.state)
 
     async def _tell(self, partition: int, source: Source, publish: PublishPanes, events: Sequence[PaneEvent]) -> None:
         """Publish panes and what is new of the progress: nothing yet of a state that is built again, then all of it."""

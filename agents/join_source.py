@@ -12,7 +12,7 @@ import msgspec
 from app.core import expiry, join_delta
 from app.core.held_times import HeldTimes
 from app.core.join_delta import JoinDelta
-from app.core.joining import JoinState, Watched
+from app.core.joining import JoinState, Tally, Watched
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.runtime.errors import StateLost
 from app.runtime.runs import Log
@@ -25,6 +25,8 @@ else:
 
 log = logging.getLogger(__name__)
 
+SETTLED_EVERY = 100
+"""Deltas after which a recovery forgets the panes that nothing can reach any more: a retention has many."""
 LEVEL = 1
 """Of zstd: higher ones take more time than they save."""
 
@@ -80,7 +82,9 @@ class Source:
     swept: dict[int, int] = field(default_factory=dict)
     dropped: dict[int, int] = field(default_factory=dict)
     arrived: dict[int, float] = field(default_factory=dict)
-    told: dict[int, tuple[int, bool, int]] = field(default_factory=dict)
+    told: dict[int, tuple[int, bool, Tally]] = field(default_factory=dict)
+    left_out: tuple[int, int] = (0, 0)
+    left_out_at: float = 0.0
     caught_up: list[bool] = field(default_factory=lambda: [False, False])
     fed_at: float = 0.0
     epoch: int = 0
@@ -130,6 +134,8 @@ def recover(
         join_delta.restore(source.state, delta)
         source.keys.append(begins[at])
         at = delta.to_offsets
+        if len(source.keys) % SETTLED_EVERY == 0:
+            expiry.settle(source.state)
     source.whole = source.whole and len(source.keys) == len(valid)
     source.orphans = [*(found.keys() - set(source.keys)), *known]
     source.epoch = max([delta.epoch for delta in found.values()] + [epoch for epoch, _ in known.values()], default=0)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from zlib import crc32
 
-from app.core.joining import MICROSECONDS, NEVER, PaneKey, Tally, Watched
+from app.core.joining import MICROSECONDS, NEVER, Tally, Watched
 from app.core.pane import Pane
+from app.core.pane_sums import PaneKey
 from topics.events import CategoryCounts, PaneEvent, PanePartial, Progress
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from app.core.join_delta import JoinDelta, columns_of
+from app.core.grouping import by_group
+from app.core.join_delta import JoinDelta, columns_of, numbers_of
 from app.core.joining import NEVER, JoinState
 
+_NO_PANE = -(1 << 62)
 _SWEEP_PARTS = 3
 """Swept each time this share of the retention has passed, so that a sweep's cost is spread over many runs."""
 
@@ -25,11 +29,10 @@ def horizon(state: JoinState, model: int, *, feedback_caught_up: bool) -> int:
 def sweep(state: JoinState, *, feedback_caught_up: bool) -> bool:
     """Forget what has expired, when enough has; answers whether it did. Only between checkpoints."""
     horizons = {m: horizon(state, m, feedback_caught_up=feedback_caught_up) for m in list(state.tallies)}
-    due = [m for m, h in horizons.items() if h > NEVER and _is_due(state, m, h)]
-    for model in due:
-        gone = _forget(state, model, horizons[model])
+    due = {m: h for m, h in horizons.items() if h > NEVER and _is_due(state, m, h)}
+    for model, gone in _forget(state, due).items():
         state.tally(model).expired += gone
-        state.tally(model).swept = horizons[model]
+        state.tally(model).swept = due[model]
     if due:  # a prediction that is not too late now is younger than its model's horizon less a pane
         _forget_waiting(state, min(h - state.watched[m].pane if h > NEVER else h for m, h in horizons.items()))
     return bool(due)
@@ -37,9 +40,7 @@ def sweep(state: JoinState, *, feedback_caught_up: bool) -> bool:
 
 def sweep_again(state: JoinState) -> None:
     """After a restore: forget what had been swept, which is counted already."""
-    for model, tally in state.tallies.items():
-        if tally.swept > NEVER:
-            _forget(state, model, tally.swept)
+    _forget(state, {model: tally.swept for model, tally in state.tallies.items() if tally.swept > NEVER})
 
 
 def _is_due(state: JoinState, model: int, horizon: int) -> bool:
@@ -55,32 +56,44 @@ def _forget_waiting(state: JoinState, oldest: int) -> None:
     state.expired_feedback += len(stale)
 
 
-def _forget(state: JoinState, model: int, horizon: int) -> int:
-    """Drop expired rows and settled panes of a model; answers how many rows had no feedback."""
-    watched = state.watched[model]
-    last = horizon // watched.pane - 1  # the newest pane that ends by the horizon
+def _forget(state: JoinState, horizons: Mapping[int, int]) -> dict[int, int]:
+    """Drop expired rows and settled panes of models. Returns how many rows of each had no feedback."""
+    if not horizons:
+        return {}
     rows = state.rows
-    gone = (rows["model"] == model) & (rows["pane"] <= last)
-    unjoined = int((gone & ~rows["joined"].astype(np.bool_)).sum())
+    last = np.full(len(state.watched) + 1, _NO_PANE, np.int64)  # the newest pane that ends by the horizon; -1: no model
+    for model, horizon in horizons.items():
+        last[model] = horizon // state.watched[model].pane - 1
+    gone = rows["pane"] <= last[rows["model"]]
+    unjoined = np.bincount(rows["model"][gone & ~rows["joined"].astype(np.bool_)], minlength=len(last))
     if gone.any():
         rows.drop(gone)
-    settled = last
-    if model not in state.reaching_back:
-        settled = (state.tally(model).event_time - watched.lateness) // watched.pane - 1
-    for panes, newest in ((state.inputs, settled), (state.outcomes, last)):
-        for key in [k for k, b in panes.items() if k[0] == model and k[1] <= newest and not b.dirty]:
-            del panes[key]
-    return unjoined
+    for model in horizons:
+        watched, settled = state.watched[model], int(last[model])
+        if model not in state.reaching_back:
+            settled = (state.tally(model).event_time - watched.lateness) // watched.pane - 1
+        state.inputs.forget(model, settled, state.new_inputs.has)
+        state.outcomes.forget(model, int(last[model]), state.new_outcomes.has)
+    return {model: int(unjoined[model]) for model in horizons}
+
+
+def settle(state: JoinState) -> None:
+    """Forget the panes of inputs that no prediction can reach any more. Only between checkpoints."""
+    for model, tally in state.tallies.items():
+        watched = state.watched[model]
+        settled = (tally.event_time - watched.lateness) // watched.pane - 1
+        if settled > state.settled.get(model, _NO_PANE) and model not in state.reaching_back:
+            state.settled[model] = settled
+            state.inputs.forget(model, settled, state.new_inputs.has)
 
 
 def is_spent(delta: JoinDelta, state: JoinState, horizons: dict[int, int]) -> bool:
     """Whether nothing that the oldest delta holds matters any more, but what still waits (see `keep_waiting`)."""
-    numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
+    numbers = numbers_of(state)
     newest: dict[int, int] = {}
     columns = columns_of(delta)
-    panes, models = columns["pane"], columns["model"]
-    for model in np.unique(models).tolist():
-        newest[model] = int(panes[models == model].max())
+    for model, rows in by_group(columns["model"]):
+        newest[model] = int(columns["pane"][rows].max())
     for packed in (*delta.inputs, *delta.outcomes):
         newest[packed.model] = max(newest.get(packed.model, packed.pane), packed.pane)
     for model, pane in newest.items():
@@ -91,12 +104,16 @@ def is_spent(delta: JoinDelta, state: JoinState, horizons: dict[int, int]) -> bo
 
 
 def keep_waiting(delta: JoinDelta, state: JoinState) -> None:
-    """Have the next delta say again what a delta that is to go says of feedback that still waits, and of labels."""
+    """Have the next delta say again what a delta that is to go says of feedback that still waits, of labels, and of
+    tallies.
+    """
     for key in delta.waiting:
         if key in state.waiting:
             state.waiting_since.setdefault(key, state.waiting[key])
-    numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
+    numbers = numbers_of(state)
     for model, code, name in delta.unknown_labels:
         number = numbers.get(delta.models[model])
         if number is not None:
             state.unknown_since.append((number, code, name))
+    for model in delta.tallies:
+        state.saved_tallies.pop(numbers.get(delta.models[model], NEVER), None)

@@ -82,6 +82,14 @@ class LinesDecoder(Generic[T]):
             return None
         return found if len(found) == len(documents) else None
 
+    def decode_values(self, values: Sequence[msgspec.Raw]) -> list[T] | None:
+        """All of them, or None when any is not sound or may be broken over lines: each is one JSON value already."""
+        try:
+            found = self._decoder.decode_lines(b"\n".join(values))
+        except UNREADABLE:
+            return None
+        return found if len(found) == len(values) else None
+
     def decode_one(self, document: bytes | msgspec.Raw) -> T | str:
         """One of them, or the reason why not."""
         try:

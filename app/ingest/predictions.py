@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 import numpy as np
@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 from numpy.typing import NDArray
 
 from app.core.counting import Scalar, Values, pick
+from app.core.grouping import by_group
 from app.core.joining import MICROSECONDS, PredictionBatch, Watched
 from app.core.layout import Floats
 from app.core.profile import Profile, judged_class
@@ -31,9 +32,11 @@ from app.ingest.decoding import (
     unregistered,
     wrong_key,
 )
-from app.ingest.features import FeaturesDecoder
+from app.ingest.features import MANY, FeaturesDecoder
 from topics.events import Heartbeat, Name, Timestamp, to_epoch
 
+OUTSIDE = "`probability` is not between 0 and 1"
+"""Why a record is set aside whose probability is none."""
 HEARTBEAT = ("driftline", b"heartbeat")
 """The record header that tells a heartbeat from a prediction."""
 
@@ -78,12 +81,16 @@ class Heads(Struct):
     heads: list[Head]
     rejected: list[Rejected]
     alone: AloneDecoder | None = None
+    _versions: frozenset[tuple[str, str]] | None = None
 
-    def versions(self) -> set[tuple[str, str]]:
+    def versions(self) -> frozenset[tuple[str, str]]:
         """The model versions that occur."""
-        if self.alone is not None:
-            return {self.alone.version}
-        return {(head.model, head.model_version) for head in self.heads}
+        if self._versions is None:
+            if self.alone is not None:
+                self._versions = frozenset([self.alone.version])
+            else:
+                self._versions = frozenset((head.model, head.model_version) for head in self.heads)
+        return self._versions
 
 
 class AloneDecoder:
@@ -197,7 +204,7 @@ class PredictionColumns:
         if len(versions) != 1 or models[0] < 0:
             self.expected = None
             return
-        version, decoder = versions.pop(), self._decoder(int(models[0]))
+        (version,), decoder = versions, self._decoder(int(models[0]))
         if self.expected is None or self.expected.version != version or self.expected.features is not decoder:
             self.expected = AloneDecoder(version, decoder)
 
@@ -207,8 +214,13 @@ class PredictionColumns:
         """Columns of each model's rows, and unknown features by row of the run. Adds to the reasons."""
         columns: dict[int, Sequence[Values]] = {}
         unknown: dict[int, Sequence[tuple[int, str]]] = {}
-        for number in np.unique(models[models >= 0]).tolist():
-            rows = [i for i in np.flatnonzero(models == number).tolist() if i not in reasons]
+        before = reasons.copy()
+        for number, of_model in by_group(models):
+            if number < 0:
+                continue
+            rows = of_model.tolist()
+            if before:
+                rows = [i for i in rows if i not in before]
             heads = [found.heads[i] for i in rows] if len(rows) < len(found.heads) else found.heads
             raw = [head.features for head in heads]
             decoder = self._decoder(number)
@@ -243,16 +255,20 @@ def _of_class(probabilities: dict[str, float], label: str, profile: Profile) -> 
     return next((p for name, p in probabilities.items() if name_of(name, reading) == label), None)
 
 
-def _probabilities(watched: Watched, heads: Sequence[Head]) -> tuple[Floats, dict[int, str]]:
-    """Probabilities of the class that is judged (NaN: none), and what is wrong with some, by position."""
+def _probabilities(watched: Watched, heads: Sequence[Head]) -> tuple[Values, dict[int, str]]:
+    """Probabilities of the class that is judged (NaN or None: none), and what is wrong with some, by position."""
     raw = [head.probability for head in heads]
     if dict in set(map(type, raw)):
-        told = [head.prediction for head in heads]
+        labels = [head.prediction for head in heads]
         raw = [
             _of_class(p, judged_class(watched.profile, label), watched.profile) if isinstance(p, dict) else p
-            for p, label in zip(raw, told, strict=True)
+            for p, label in zip(raw, labels, strict=True)
         ]
-    numbers = np.array(raw, np.float64)
+    told = cast("Sequence[float | None]", raw)
+    if len(told) < MANY:
+        outside = [i for i, p in enumerate(told) if p is not None and not 0.0 <= p <= 1.0]
+        return told, dict.fromkeys(outside, OUTSIDE)
+    numbers = np.array(told, np.float64)
     with np.errstate(invalid="ignore"):
-        outside = np.flatnonzero((numbers < 0.0) | (numbers > 1.0))
-    return numbers, dict.fromkeys(outside.tolist(), "`probability` is not between 0 and 1")
+        outside = np.flatnonzero((numbers < 0.0) | (numbers > 1.0)).tolist()
+    return numbers, dict.fromkeys(outside, OUTSIDE)
