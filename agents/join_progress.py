@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from agents.join_source import Source
@@ -15,8 +16,10 @@ FEEDBACK_WAIT_SECONDS = 5.0
 """Feedback that has brought nothing for so long is waited for no longer, whatever its log promises."""
 
 
-def progress_news(partition: int, source: Source, now: float, *, fed_to_end: bool) -> list[PaneEvent]:
-    """What is new of each model's progress, and of no other's. Idle, its time goes on at the pace of the wall clock.
+def progress_news(
+    partition: int, source: Source, now: float, *, fed_to_end: bool, is_registered: Callable[[int], bool]
+) -> list[PaneEvent]:
+    """What is new of each registered model's progress, and of no other's. Idle, its time goes on by the wall clock.
 
     A model's time is held until feedback is read to where predictions are, so that windows are closed with the truth
     that was there by then. `fed_to_end`: whether feedback is read to its end.
@@ -40,7 +43,8 @@ def progress_news(partition: int, source: Source, now: float, *, fed_to_end: boo
         event_time = reached + (round(silent * MICROSECONDS) if idle else 0)
         moment = event_time // watched.pane if idle else event_time
         told = source.told.get(number)
-        if told is None or told[0] != moment or told[1] != idle or told[2] != tally:
+        changed = told is None or told[0] != moment or told[1] != idle or told[2] != tally
+        if changed and is_registered(number):
             source.told[number] = (moment, idle, replace(tally))
             events.append(
                 progress_of(

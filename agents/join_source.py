@@ -12,7 +12,7 @@ import msgspec
 from app.core import expiry, join_delta
 from app.core.held_times import HeldTimes
 from app.core.join_delta import JoinDelta
-from app.core.joining import JoinState, Tally, Watched
+from app.core.joining import MICROSECONDS, NEVER, JoinState, Tally, Watched
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.runtime.errors import StateLost
 from app.runtime.runs import Log
@@ -32,6 +32,9 @@ LEVEL = 1
 
 EPOCHS_SINCE = 1_577_836_800
 """2020-01-01: a recovery is numbered by the seconds since, which leaves 40 bits below it for offsets."""
+
+AHEAD_SECONDS = 300.0
+"""By how much the broker's clock may be ahead of this machine's."""
 
 Offsets = tuple[int, int]
 """The next to read of predictions and of feedback."""
@@ -68,7 +71,8 @@ class Source:
     """One source partition: its join, how far it has read, what of it is saved.
 
     Not `whole`: saved deltas were there that could not be reached, so some were lost. `rebuilt_at`: what is built
-    again from the log is published from these offsets on, when it is as much as was published before.
+    again from the log is published from these offsets on, when it is as much as was published before. `recorded`: the
+    broker's time of the newest record that was read of each topic, in microseconds.
     """
 
     state: JoinState
@@ -93,10 +97,19 @@ class Source:
     whole: bool = True
     rebuilt_at: Offsets | None = None
     held: HeldTimes = field(default_factory=lambda: HeldTimes({}))
+    recorded: list[int] = field(default_factory=lambda: [NEVER, NEVER])
 
     def revision(self) -> int:
         """Of what is published now: higher than all from before the last recovery, whatever that had reached."""
         return (self.epoch << 40) + sum(self.offsets)
+
+    def clock(self, now: float) -> int:
+        """How far both topics have been read by the broker's time, in microseconds; NEVER while that is not known.
+
+        No further than the clock of this machine (`now`, seconds since the epoch): one that is wrong must not do.
+        """
+        behind = [at for at, ended in zip(self.recorded, self.caught_up, strict=True) if not ended]
+        return min([*(behind or [max(self.recorded)]), round((now + AHEAD_SECONDS) * MICROSECONDS)])
 
     @property
     def unsaved(self) -> int:
@@ -109,12 +122,14 @@ def recover(
     table: Iterable[tuple[str, bytes]],
     watched: Sequence[Watched],
     watch: Callable[[str, str], object],
+    *,
+    settled: bool = True,
 ) -> Source:
     """Follow the chain of a partition's deltas from its first; what is not reachable is read anew.
 
     Another worker's last delta can arrive after the partition has gone on without it: such an orphan is left out,
     and dropped with the next checkpoint, before it could be taken for the first of the chain. `watch` compiles a
-    model version into `watched`.
+    model version into `watched`. Unless `settled` is False, panes that nothing can reach any more are left out.
     """
     rows = [(key, value) for key, value in table if value]
     found = {key: decode_delta(value) for key, value in rows if key.startswith(f"{partition}/")}
@@ -134,7 +149,7 @@ def recover(
         join_delta.restore(source.state, delta)
         source.keys.append(begins[at])
         at = delta.to_offsets
-        if len(source.keys) % SETTLED_EVERY == 0:
+        if settled and len(source.keys) % SETTLED_EVERY == 0:
             expiry.settle(source.state)
     source.whole = source.whole and len(source.keys) == len(valid)
     source.orphans = [*(found.keys() - set(source.keys)), *known]
@@ -142,6 +157,9 @@ def recover(
     if at is not None:
         source.offsets, source.saved = list(at), at
     expiry.sweep_again(source.state)
+    if settled:
+        source.state.settled.clear()  # a re-keyed row may have begun a pane anew that was left out before
+        expiry.settle(source.state)
     source.swept = {model: tally.swept for model, tally in source.state.tallies.items()}
     source.held = HeldTimes(source.state.event_times)
     source.ordinal = source.state.rows.next_ordinal

@@ -35,10 +35,10 @@ from agents.join_saving import save
 from agents.join_source import Source, recover
 from agents.pane_events import key_of
 from agents.windows import WindowsAgent
-from app.core import join_delta
+from app.core import join_delta, truths
 from app.core.config import Monitoring, Windows
 from app.core.join_rows import NewRows
-from app.core.joining import MICROSECONDS
+from app.core.joining import MICROSECONDS, Joined
 from app.core.profile import Profile, with_identity
 from app.core.reference import build_profile
 from app.ingest.decoding import Rejected
@@ -234,8 +234,10 @@ class Worker:
             ids = rng.integers(0, 1 << 63, (n, 2)).astype(np.uint64)
             of_pane = np.full(n, pane, np.int32)
             rows = state.rows.add(NewRows(ids, models, of_pane, np.zeros(n, np.int16), np.full(n, 0.5)))
-            state.rows.join(rows, np.zeros(n))
-            state.joined_since.append((state.rows["ordinal"][rows], np.zeros(n)))
+            told = np.full(n, (pane + 1) * PANE, np.uint32)
+            kinds = np.full(n, truths.TEXT, np.uint8)
+            state.rows.join(rows, np.zeros(n), kinds, told)
+            state.joined_since.append(Joined(state.rows["ordinal"][rows], np.zeros(n), kinds, told))
             places = state.new_outcomes.numbers(models, of_pane)
             state.new_outcomes.count_rows(places)
             state.new_outcomes.count(places, np.zeros(n, np.int32))

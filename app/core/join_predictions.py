@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from app.core.counting import Counted, pick
 from app.core.grouping import by_group
 from app.core.id_index import Ids
-from app.core.join_feedback import join_waiting
+from app.core.join_feedback import join_known
 from app.core.join_rows import NewRows
 from app.core.joining import JoinState, PredictionBatch
 from app.core.layout import Floats
 from app.core.mixed_counting import MixedCounts, Part, count_mixed
+from app.core.rows_by_id import are_distinct, firsts
 
 MANY = 512
 """Rows of one model in a run from which they are counted by themselves."""
@@ -30,15 +31,16 @@ def add_predictions(state: JoinState, batch: PredictionBatch) -> NDArray[np.intp
     by_model = list(by_group(batch.model))
     pane, late = _placed(state, batch, by_model)
     timely = np.flatnonzero(~late if batch.away is None else ~(late | batch.away))
-    fresh = timely[_fresh(state, batch.ids[timely])]
+    new_ids, shared = _fresh(state, batch.ids[timely], batch.model[timely])
+    fresh = timely[new_ids]
     _count_duplicates(state, batch.model, timely, fresh)
     is_fresh = np.zeros(len(pane), np.bool_)
     is_fresh[fresh] = True
     labels, values = _count_inputs(state, batch, by_model, is_fresh, pane)
     new = NewRows(batch.ids[fresh], batch.model[fresh], pane[fresh], labels[fresh], values[fresh])
-    added = state.rows.add(new)
-    if state.waiting:
-        join_waiting(state, new, added)
+    added = state.rows.add(new, shared=shared)
+    if shared or state.waiting:
+        join_known(state, new, added, shared=shared)
     return np.flatnonzero(late)
 
 
@@ -49,6 +51,7 @@ def _placed(
     believed = batch.time if batch.believed is None else batch.believed
     late = np.zeros(len(batch.ids), np.bool_)
     models = [model for model, _ in by_model]
+    tallies = [state.tally(model) for model in models]
     sizes = np.array([len(rows) for _, rows in by_model], np.int64)
     order = np.concatenate([rows for _, rows in by_model])
     starts = np.cumsum(sizes) - sizes
@@ -60,18 +63,21 @@ def _placed(
     if batch.rekeyed is not None:
         retention = np.repeat([state.watched[model].retention for model in models], sizes)
         patience = np.where(batch.rekeyed[order], retention, patience)
-    until = (number + 1) * size + patience
+    ends = (number + 1) * size
+    until = ends + patience
+    swept = ends <= np.repeat([tally.swept for tally in tallies], sizes)
     newest = np.maximum.reduceat(believed[order], starts)
-    before = [state.tally(model).event_time for model in models]
+    before = [tally.event_time for tally in tallies]
     after = np.maximum(newest, before)
     # none is late that is not even so by the newest time of its model's run
-    for i in np.unique(np.repeat(np.arange(len(models)), sizes)[until <= np.repeat(after, sizes)]).tolist():
-        rows = by_model[i][1]
+    may_be = swept | (until <= np.repeat(after, sizes))
+    for i in np.unique(np.repeat(np.arange(len(models)), sizes)[may_be]).tolist():
+        rows, part = by_model[i][1], slice(starts[i], starts[i] + sizes[i])
         reached = np.maximum.accumulate(np.maximum(believed[rows], before[i]))
-        late[rows] = until[starts[i] : starts[i] + sizes[i]] <= reached
-        state.tally(models[i]).late += int(late[rows].sum())
-    for model, time in zip(models, after.tolist(), strict=True):
-        state.tally(model).event_time = time
+        late[rows] = swept[part] | (until[part] <= reached)
+        tallies[i].late += int(late[rows].sum())
+    for tally, time in zip(tallies, after.tolist(), strict=True):
+        tally.event_time = time
     return pane, late
 
 
@@ -92,17 +98,20 @@ def reaches_back(state: JoinState, batch: PredictionBatch) -> set[int]:
     return found
 
 
-def _fresh(state: JoinState, ids: Ids) -> NDArray[np.intp]:
-    """Positions of the ids that are new, each id's first only."""
-    new = np.flatnonzero(state.rows.find(ids) < 0)
-    low = ids[new, 1]
-    if len(np.unique(low)) == len(low):
-        return new
-    first: dict[bytes, int] = {}
-    raw = np.ascontiguousarray(ids[new]).tobytes()
-    for i in range(len(new)):
-        first.setdefault(raw[16 * i : 16 * i + 16], i)
-    return new[np.fromiter(first.values(), np.intp, len(first))]
+def _fresh(state: JoinState, ids: Ids, model: NDArray[np.int16]) -> tuple[NDArray[np.intp], bool]:
+    """Return positions of ids that are new to their version, each id's first; whether any may have another row."""
+    known = np.zeros(len(ids), np.bool_)
+    shared = False
+    scope = state.scopes_of(model)
+    for rows in state.rows.find(ids):
+        found = np.flatnonzero(rows >= 0)
+        known[found] |= state.scopes_of(state.rows["model"][rows[found]]) == scope[found]
+        shared = shared or not known[found].all()
+    new = np.flatnonzero(~known)
+    if are_distinct(ids[new]):
+        return new, shared
+    new = new[firsts(ids[new], scope[new])]
+    return new, shared or not are_distinct(ids[new])
 
 
 def _count_duplicates(

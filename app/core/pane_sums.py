@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,11 @@ class PaneSums:
         """A pane's total."""
         self._sum_up()
         return self._unpack(key)
+
+    def panes(self, model: int) -> Collection[int]:
+        """Return the panes of a model, in no order."""
+        self._sum_up()
+        return self._packed.get(model, {}).keys()
 
     @property
     def nbytes(self) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from zlib import crc32
 
-from app.core.config import Monitoring
+from app.core.config import MOST_SILENT, REACH, Monitoring
 from app.core.decision import drift_decision, performance_decision
 from app.core.findings import DriftDecision, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS, NEVER
@@ -15,8 +16,8 @@ from app.core.pane import Pane, merge
 from app.core.profile import Profile
 from app.core.running_sum import RunningSum
 
-MOST_SILENT = 10
-"""Windows without any prediction that are judged; then the model version is left alone until something comes."""
+Partial = tuple[str, int, int]
+"""The kind, pane and source partition of a partial."""
 
 
 @dataclass(slots=True)
@@ -70,7 +71,10 @@ class Evaluated:
 
 
 class ModelWindows:
-    """All panes of one profile of one model version. Times in microseconds of event time."""
+    """All panes of one profile of one model version. Times in microseconds of event time.
+
+    Source partitions below 0 are those of a prefix before this one, which is drained.
+    """
 
     def __init__(self, profile: Profile, monitoring: Monitoring, partitions: int, now: float) -> None:
         self.profile = profile
@@ -89,9 +93,17 @@ class ModelWindows:
         self._settled: dict[int, int] = {}
         self._behind: dict[int, int] = {}
         self._newest = NEVER
+        self._oldest = -NEVER
+        """The oldest pane with predictions of those that are held."""
         self._followed = NEVER
         self.totals: dict[int, Totals] = {}
-        self._forgotten = NEVER
+        self.forgotten = NEVER
+        """The newest pane that was forgotten."""
+        self.first = NEVER
+        """The end of the oldest window that is judged: all that it is compared with is held.
+
+        Nothing in those before it can change (see `forget`), so they are not judged again.
+        """
         self._closed = NEVER
         self.changed: set[int] = set()
         """Ends of windows that are to be judged, or judged again, once closed."""
@@ -101,20 +113,25 @@ class ModelWindows:
         layout = self.layout if kind == "input" else self.outcome_layout
         return layout.size, layout.sums
 
-    def add(self, kind: str, pane: int, partition: int, revision: int, partial: Pane) -> None:
-        """Take a partial; an older one than is known changes nothing."""
-        if pane <= self._forgotten:
-            return
+    def add(self, kind: str, pane: int, partition: int, revision: int, partial: Pane) -> bool:
+        """Take a partial; an older one than is known changes nothing.
+
+        Returns False where its pane is forgotten.
+        """
+        if pane <= self.forgotten:
+            return False
         slices = self._inputs if kind == "input" else self._outcomes
         found = slices.setdefault(pane, Slice())
         known = found.partials.get(partition)
         if known is not None and known[0] >= revision:
-            return
+            return True
         found.partials[partition] = (revision, partial)
         found.total = None
         if kind == "input" and partial.n:
             self._newest = max(self._newest, pane)
-        self.changed.update(range(pane, pane + self.panes))
+            self._oldest = min(self._oldest, pane)
+        self.changed.update(range(max(pane, self.first), pane + self.panes))
+        return True
 
     def progress(
         self, partition: int, revision: int, event_time: int, settled: int | None = None, *, idle: bool
@@ -158,7 +175,7 @@ class ModelWindows:
         nothing yet holds it back for `idle_after` seconds of the wall clock (`now`).
         """
         waited = now - self._since >= self.monitoring.windows.idle_after
-        if self._progress and (waited or len(self._progress) == self._partitions):
+        if self._progress and (waited or _ours(self._progress) == self._partitions):
             times = [time for _, time, idle in self._progress.values() if not idle]
             watermark = min(times) if times else max(time for _, time, _ in self._progress.values())
             allowance = round(self.monitoring.windows.allowance * MICROSECONDS)
@@ -192,27 +209,29 @@ class ModelWindows:
         `known`: the sources, of drift and of performance, for which the decisions are known.
         """
         self.changed.discard(end)
-        inputs, drift_source = self._window(self._inputs, end, self._input_sum)
+        inputs, outcomes = self._slices(self._inputs, end), self._slices(self._outcomes, end)
+        drift_source = _source(inputs)
         traffic = self._traffic(end) if self.live else None
-        if inputs.n == 0:
+        if not any(self._count(self._inputs, pane) for pane in inputs):
             return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic)
-        outcomes, more = self._window(self._outcomes, end, self._outcome_sum)
-        performance_source = crc32(repr((drift_source, more)).encode())
+        performance_source = crc32(repr((drift_source, _source(outcomes))).encode())
         drift, performance = None, None
-        if known is None or known[0] != drift_source:
-            drift = drift_decision(self.layout, inputs, self.monitoring)
-        if known is None or known[1] != performance_source:
-            performance = performance_decision(
-                self.profile, self.outcome_layout, self.layout, inputs, outcomes, self.monitoring
-            )
+        if known is None or known != (drift_source, performance_source):
+            total = self._input_sum.of(_sums(inputs, self._input_sum))
+            if known is None or known[0] != drift_source:
+                drift = drift_decision(self.layout, total, self.monitoring)
+            if known is None or known[1] != performance_source:
+                found = self._outcome_sum.of(_sums(outcomes, self._outcome_sum))
+                performance = performance_decision(
+                    self.profile, self.outcome_layout, self.layout, total, found, self.monitoring
+                )
         return Evaluated(end, drift, drift_source, performance, performance_source, traffic)
 
     def _traffic(self, end: int) -> Traffic | None:
-        panes = [pane for pane in self._inputs if pane <= end and self._count(self._inputs, pane)]
-        if not panes:
+        last = next((pane for pane in range(end, self._oldest - 1, -1) if self._count(self._inputs, pane)), None)
+        if last is None:
             return None
-        last = max(panes)
-        first = max(min(panes), last - 2 * self.panes + 1)
+        first = max(self._oldest, last - 2 * self.panes + 1)
         return Traffic(
             counts=tuple(self._count(self._inputs, pane) for pane in range(end - self.panes + 1, end + 1)),
             silent=end - last,
@@ -231,21 +250,61 @@ class ModelWindows:
     def _count(slices: dict[int, Slice], pane: int) -> int:
         return sum(partial.n for _, partial in slices[pane].partials.values()) if pane in slices else 0
 
-    def _window(self, slices: dict[int, Slice], end: int, running: RunningSum) -> tuple[Pane, int]:
-        found = {pane: slices[pane] for pane in range(end - self.panes + 1, end + 1) if pane in slices}
-        source = crc32(repr([one.revisions() for one in found.values()]).encode())
-        return running.of({pane: one.sum(running.size, running.sums) for pane, one in found.items()}), source
+    def _slices(self, slices: dict[int, Slice], end: int) -> dict[int, Slice]:
+        return {pane: slices[pane] for pane in range(end - self.panes + 1, end + 1) if pane in slices}
 
-    def forget(self) -> None:
-        """Drop the panes that neither a record nor a window still to be judged again can reach."""
-        if self._closed == NEVER or len(self._settled) < self._partitions:
-            return
-        newest = min(min(self._settled.values()) // self.pane, self._closed) - 2 * self.panes
-        if self.changed:  # a window that is still to be judged again needs all of its panes
-            newest = min(newest, min(self.changed) - self.panes)
-        if newest <= self._forgotten:
-            return
-        self._forgotten = newest
-        for slices in (self._inputs, self._outcomes):
-            for pane in [pane for pane in slices if pane <= newest]:
-                del slices[pane]
+    def forget(self) -> list[Partial]:
+        """Drop the panes that neither a record nor a window still to be judged again can reach.
+
+        Returns their partials.
+        """
+        if self._closed == NEVER or _ours(self._settled) < self._partitions:
+            return []
+        # A prefix before this one has had only what is older: it does not hold this back.
+        settled = min(time for partition, time in self._settled.items() if partition >= 0) // self.pane
+        held = max([*self._inputs, *self._outcomes], default=NEVER)
+        if NEVER < held < settled and not self.changed:  # it has stopped: what may come begins anew
+            return self.forget_to(held, held + self.panes)
+        first = min(settled, self._closed, *sorted(self.changed)[:1])
+        return self.forget_to(first - REACH * self.panes, first)
+
+    def forget_to(self, newest: int, first: int) -> list[Partial]:
+        """Drop the panes up to the `newest`; windows are judged from the one that ends with `first`.
+
+        Returns their partials.
+        """
+        if newest <= self.forgotten:
+            return []
+        self.forgotten, self.first = newest, max(first, self.first)
+        return self._dropped(newest)
+
+    def drop(self) -> list[Partial]:
+        """Drop all panes. Returns their partials."""
+        return self._dropped(None)
+
+    @property
+    def told_of(self) -> list[int]:
+        """The source partitions that have said how far they are."""
+        return list(self._progress)
+
+    def _dropped(self, newest: int | None) -> list[Partial]:
+        dropped: list[Partial] = []
+        for kind, slices in (("input", self._inputs), ("outcome", self._outcomes)):
+            for pane in [pane for pane in slices if newest is None or pane <= newest]:
+                dropped += [(kind, pane, partition) for partition in slices.pop(pane).partials]
+        self._oldest = min((pane for pane in self._inputs if self._count(self._inputs, pane)), default=-NEVER)
+        return dropped
+
+
+def _source(found: dict[int, Slice]) -> int:
+    """A number for the partials that a window is made of."""
+    return crc32(repr([one.revisions() for one in found.values()]).encode())
+
+
+def _sums(found: dict[int, Slice], running: RunningSum) -> dict[int, Pane]:
+    return {pane: one.sum(running.size, running.sums) for pane, one in found.items()}
+
+
+def _ours(partitions: Iterable[int]) -> int:
+    """Return how many of the partitions are of this prefix."""
+    return sum(partition >= 0 for partition in partitions)
