@@ -139,6 +139,7 @@ class Join:
             partition, self._alive_over(self._table.items()), self._models.watched, self._models.number_of,
             settled=self._pass_on is None,
         )  # fmt: skip
+        source.state.stacked = self._models.stacked
         logs = [log_ for topic in (0, 1) if (log_ := self._log_of(partition, topic)) is not None]
         if len(logs) == len(SOURCES):
             source.rebuilt_at = rebuilt_at(partition, source, logs, self._table.get(f"rebuilt/{partition}"))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from app.core.joining import Watched
+from app.core.stacked import Stacked
 from app.runtime.models_view import RegisteredModel
 
 
@@ -24,6 +25,8 @@ class WatchedModels:
 
     def __init__(self, models: Models) -> None:
         self.watched: list[Watched] = []
+        self.stacked = Stacked()
+        """What all of them count together by, for every source partition."""
         self._models = models
         self._numbers: dict[tuple[str, str], int] = {}
         self._revision = -1

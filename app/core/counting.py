@@ -69,8 +69,9 @@ def numeric_slots(slots: Slots, values: Values) -> tuple[Slot, Floats]:
 
 def categorical_codes(codes: CategoryCodes, values: Sequence[Scalar]) -> Iterator[int]:
     """Return the slot of each value of a categorical column."""
-    slot = codes.slot if codes.mistakable and bool in set(map(type, values)) else codes.__getitem__
-    return map(slot, values)
+    if codes.mistakable and bool in set(map(type, values)):
+        return map(codes.slot, values)
+    return map(codes.__getitem__, values)
 
 
 def categorical_slots(codes: CategoryCodes, values: Sequence[Scalar]) -> Slot:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from app.core import truths
 from app.core.join_rows import NewRows
 from app.core.joining import JoinState, Tally, Waiting, Watched
-from app.core.packing import pack, pack_each, steps_of, unpack, unpack_ascending
+from app.core.packing import ascending_of, pack, pack_each, steps_of, unpack, unpack_each
 from app.core.pane import Names, Pane
 from app.core.pane_sums import PaneKey
 
@@ -54,12 +54,21 @@ class PaneDelta:
             for ((model, number), pane), (steps, counts, sums) in zip(panes.items(), packed, strict=True)
         ]
 
-    def unpack(self) -> Pane:
-        """The pane again."""
-        return Pane(
-            self.n, unpack_ascending(self.indices).astype(np.int32), unpack(self.counts).astype(np.int64),
-            unpack(self.sums).astype(np.int64), self.names,
-        )  # fmt: skip
+    @staticmethod
+    def unpack_each(packed: Sequence[PaneDelta]) -> list[Pane]:
+        """The panes again."""
+        if not packed:
+            return []
+        steps, lengths = unpack_each([one.indices for one in packed])
+        counts, _ = unpack_each([one.counts for one in packed])
+        sums, widths = unpack_each([one.sums for one in packed])
+        indices = ascending_of(steps, lengths).astype(np.int32)
+        ends, last = np.cumsum(lengths), np.cumsum(widths)
+        places = zip((ends - lengths).tolist(), ends.tolist(), (last - widths).tolist(), last.tolist(), strict=True)
+        return [
+            Pane(one.n, indices[start:end], counts[start:end], sums[first:until], one.names)
+            for one, (start, end, first, until) in zip(packed, places, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +196,9 @@ def restore(state: JoinState, delta: JoinDelta) -> None:
     _restore_rows(state, delta, number)
     _restore_truth(state, delta)
     for deltas, panes in ((delta.inputs, state.inputs), (delta.outcomes, state.outcomes)):
-        for packed in deltas:
-            if number[packed.model] >= 0:
-                panes.restore((int(number[packed.model]), packed.pane), packed.unpack())
+        wanted = [packed for packed in deltas if number[packed.model] >= 0]
+        for packed, pane in zip(wanted, PaneDelta.unpack_each(wanted), strict=True):
+            panes.restore((int(number[packed.model]), packed.pane), pane)
     for model, tally in delta.tallies.items():
         if number[model] >= 0:
             state.tallies[int(number[model])] = tally
@@ -211,9 +220,9 @@ def restore(state: JoinState, delta: JoinDelta) -> None:
 def restore_inputs(state: JoinState, delta: JoinDelta, model: int, panes: Container[int]) -> None:
     """Add what a saved delta counts of the inputs of some panes of a model."""
     named = _named(state.watched[model])
-    for packed in delta.inputs:
-        if packed.pane in panes and delta.models[packed.model] == named:
-            state.inputs.restore((model, packed.pane), packed.unpack())
+    wanted = [one for one in delta.inputs if one.pane in panes and delta.models[one.model] == named]
+    for packed, pane in zip(wanted, PaneDelta.unpack_each(wanted), strict=True):
+        state.inputs.restore((model, packed.pane), pane)
 
 
 def _restore_rows(state: JoinState, delta: JoinDelta, number: NDArray[np.int16]) -> None:

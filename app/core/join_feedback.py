@@ -197,16 +197,26 @@ def _join(state: JoinState, rows: NDArray[np.int32], time: NDArray[np.int64], ac
     model = state.rows["model"][rows]
     truth, kinds = np.empty(len(rows)), np.empty(len(rows), np.uint8)
     by_model = list(by_group(model))
+    together = np.concatenate([picked for _, picked in by_model])
+    ordered = [actual[i] for i in together.tolist()]
+    codes, start = np.empty(len(rows)), 0
+    plain = np.full(len(rows), truths.TEXT, np.uint8)
     for number, picked in by_model:
-        watched = state.watched[number]
-        values = [actual[i] for i in picked.tolist()]
-        truth[picked], unknown = watched.actuals_of(values)
+        watched, part = state.watched[number], slice(start, start + len(picked))
+        start = part.stop
+        values = ordered[part]
+        found = [*map(watched.labels.get, values)] if watched.outcomes.k else [None]
+        if None not in found:  # as the reference spells them
+            codes[part] = found
+            continue
+        codes[part], unknown = watched.actuals_of(values)
         if unknown:
             state.learn(number, unknown)
-        kinds[picked] = truths.kinds_of(watched, values, truth[picked], state.unknown_labels.get(number, {}))
+        plain[part] = truths.kinds_of(watched, values, codes[part], state.unknown_labels.get(number, {}))
+    truth[together], kinds[together] = codes, plain
     # Feedback without a time of its own is not older than its prediction: so expiry goes on without times.
     size = np.repeat([state.watched[number].pane for number, _ in by_model], [len(picked) for _, picked in by_model])
-    pane = state.rows["pane"][rows[np.concatenate([picked for _, picked in by_model])]]
+    pane = state.rows["pane"][rows[together]]
     state.feedback_time = max(state.feedback_time, int((pane * size).max()))
     _write_truth(state, rows, truth, kinds, truths.seconds_told(time))
 

@@ -139,7 +139,7 @@ def _count_inputs(
     """
     labels, values = np.full(len(pane), -1, np.int16), np.full(len(pane), np.nan)
     every = bool(is_fresh.all())
-    few: list[tuple[int, NDArray[np.intp]]] = []
+    few: list[NDArray[np.intp]] = []
     parts: list[Part] = []
     for model, rows in by_model:
         columns = batch.columns[model]
@@ -151,19 +151,19 @@ def _count_inputs(
                 columns, rows = pick(columns, np.flatnonzero(kept).tolist()), rows[kept]  # noqa: PLW2901
         watched = state.watched[model]
         if len(rows) < MANY:
-            few.append((model, rows))
-            parts.append(Part(watched.counter, columns))
+            few.append(rows)
+            parts.append(Part(model, len(rows), watched.counter, columns))
             continue
         counted = watched.counter.count(columns)
         labels[rows], values[rows], unlisted = counted.labels_and_values(watched.layout)
         state.learn(model, unlisted)
         _count_alone(state, model, counted, pane[rows])
     if parts:
-        picked = np.concatenate([rows for _, rows in few])
-        mixed = count_mixed(parts)
+        picked = np.concatenate(few)
+        mixed = count_mixed(parts, state.stacked_models())
         labels[picked], values[picked] = mixed.label, mixed.value
         for i, unlisted in mixed.unlisted.items():
-            state.learn(few[i][0], unlisted)
+            state.learn(parts[i].model, unlisted)
         _count_mixed(state, mixed, batch.model[picked], pane[picked])
     _count_unknown(state, batch, is_fresh, pane)
     return labels, values

@@ -24,6 +24,7 @@ from app.core.pane import Pane
 from app.core.pane_changes import PaneChanges
 from app.core.pane_sums import PaneKey, PaneSums, Shape
 from app.core.profile import Profile
+from app.core.stacked import Stacked
 from app.core.unknown_labels import unknown_names
 
 MICROSECONDS = 1_000_000
@@ -128,6 +129,7 @@ class JoinState:
 
     def __init__(self, watched: Sequence[Watched]) -> None:
         self.watched = watched
+        self.stacked = Stacked()
         self.rows = PendingRows()
         self.tallies: dict[int, Tally] = {}
         self.came: dict[int, int] = {}
@@ -168,6 +170,11 @@ class JoinState:
             self._scopes = np.array([first.setdefault(name, i) for i, name in enumerate(named)], np.int16)
         return np.where(models >= 0, self._scopes[np.maximum(models, 0)], -2 - models).astype(np.int16)
 
+    def stacked_models(self) -> Stacked:
+        """Return what all models' columns are like."""
+        self.stacked.include([watched.counter for watched in self.watched[len(self.stacked) :]])
+        return self.stacked
+
     def learn(self, model: int, unknown: Mapping[int, str]) -> None:
         """Keep the spelling of unknown labels; the first of a code stays."""
         known = self.unknown_labels.setdefault(model, {})
@@ -178,7 +185,10 @@ class JoinState:
 
     def tally(self, model: int) -> Tally:
         """The totals of one model version."""
-        return self.tallies.setdefault(model, Tally())
+        found = self.tallies.get(model)
+        if found is None:
+            found = self.tallies[model] = Tally()
+        return found
 
     @property
     def event_times(self) -> dict[int, int]:

@@ -51,9 +51,9 @@ class Starts:
     not_scored: Place
 
     @property
-    def all(self) -> tuple[Any, ...]:
+    def all(self) -> list[Any]:
         """All of them, in their order."""
-        return tuple(getattr(self, name) for name in self.__slots__)
+        return [getattr(self, name) for name in self.__slots__]
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,11 @@ class OutcomeLayout:
         )  # fmt: skip
 
     @cached_property
+    def all_starts(self) -> Integers:
+        """Where each part begins, in the order of `Starts`."""
+        return np.array(self.starts.all, np.int64)
+
+    @cached_property
     def size(self) -> int:
         """Slots in all."""
         return int(self.limbs.stop)
@@ -208,7 +213,7 @@ def mixed_outcome_rows(
     The same as `outcome_rows` of each layout, for all rows of one kind together: their positions, and what they count.
     """
     kinds = np.repeat([0 if layout.k == 0 else 1 if layout.grid is None else 2 for layout in layouts], sizes)
-    every = Starts(*np.repeat([layout.starts.all for layout in layouts], sizes, axis=0).T)
+    every = Starts(*np.repeat([layout.all_starts for layout in layouts], sizes, axis=0).T)
     for kind in np.unique(kinds).tolist():
         rows = np.flatnonzero(kinds == kind)
         starts = Starts(*(one[rows] for one in every.all))

@@ -6,6 +6,7 @@ shuffle has them (Alted 2010), since neighbours among the high bytes are mostly 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,31 @@ def pack_each(values: NDArray[Any], lengths: NDArray[np.int64]) -> list[bytes]:
     return packed
 
 
+def unpack_each(packed: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What `pack_each` packed, one part after another, and how many integers are in each."""
+    widths = np.frombuffer(b"".join([one[1:2] for one in packed]), np.uint8) - ord("0")
+    lengths = (np.fromiter(map(len, packed), np.int64, len(packed)) - 2) // widths
+    starts = np.cumsum(lengths) - lengths
+    found = np.empty(int(lengths.sum()), np.int64)
+    narrow_ones = np.flatnonzero(widths == 1)
+    bytes_ = np.frombuffer(b"".join([packed[i][2:] for i in narrow_ones.tolist()]), np.int8)
+    if len(narrow_ones) == len(packed):
+        return bytes_.astype(np.int64), lengths
+    found[np.repeat(widths == 1, lengths)] = bytes_
+    for i in np.flatnonzero(widths > 1).tolist():
+        found[starts[i] : starts[i] + lengths[i]] = unpack(packed[i])
+    return found, lengths
+
+
+def ascending_of(steps: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The integers that `steps_of` made the steps of."""
+    ends = np.cumsum(steps)
+    used = lengths[lengths > 0]
+    starts = np.cumsum(used) - used
+    found: NDArray[np.int64] = ends - np.repeat(ends[starts] - steps[starts], used)
+    return found
+
+
 def steps_of(ascending: NDArray[Any], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """The steps between ascending integers, of each part anew from 0; so many are in each part."""
     steps = np.empty(len(ascending), np.int64)
@@ -64,16 +90,6 @@ def widths_of(values: NDArray[Any], lengths: NDArray[np.int64]) -> list[int]:
             found[used[(low < least) | (high > most)]] = width
     widths: list[int] = found.tolist()
     return widths
-
-
-def pack_ascending(values: NDArray[Any]) -> bytes:
-    """Ascending integers as the steps between them."""
-    return pack(steps_of(values, np.array([len(values)])))
-
-
-def unpack_ascending(packed: bytes) -> NDArray[np.int64]:
-    """What `pack_ascending` packed."""
-    return np.cumsum(unpack(packed), dtype=np.int64)
 
 
 def narrow(values: NDArray[Any]) -> NDArray[Any]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.layout import Floats, Integers, Layout
 from app.core.values.precision import Precision
@@ -12,15 +16,27 @@ from app.core.values.precision import Precision
 _NO_VALUE = np.array([np.nan])
 
 
+Values = Sequence[Any] | NDArray[np.float64]
+
+
+def _picking(which: Sequence[int]) -> Callable[[Sequence[Values]], tuple[Values, ...]]:
+    """Return a function that picks columns by their positions."""
+    if len(which) > 1:
+        return itemgetter(*which)
+    return lambda columns: tuple(columns[i] for i in which)
+
+
 @dataclass(frozen=True, eq=False)
 class Places:
-    """A layout's numeric and categorical columns, each in the layout's order.
+    """A layout's numeric and categorical columns, in its order, and what picks them of rows given by column.
 
     `references`: the values of each numeric column (NaN where there is none). `value`, `number`: which numeric column
     holds the number to judge (see `Counted.labels_and_values`), and a regression's prediction; `label`: which
     categorical one the predicted label; -1 for none.
     """
 
+    numbers_of: Callable[[Sequence[Values]], tuple[Values, ...]]
+    categories_of: Callable[[Sequence[Values]], tuple[Values, ...]]
     numeric: tuple[int, ...]
     categorical: tuple[int, ...]
     references: tuple[Floats, ...]
@@ -42,6 +58,8 @@ class Places:
         regression = layout.profile.task == "regression"
         value = at if regression else at + 1
         return Places(
+            numbers_of=_picking(layout.numeric),
+            categories_of=_picking(categorical),
             numeric=layout.numeric,
             categorical=categorical,
             references=tuple(slots.values if len(slots.values) else _NO_VALUE for slots in numbers_),

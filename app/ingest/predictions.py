@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, Literal, cast
 
 import msgspec
@@ -35,6 +36,7 @@ from app.ingest.decoding import (
 from app.ingest.features import MANY, FeaturesDecoder
 from topics.events import Heartbeat, Name, Timestamp, to_epoch
 
+_version_of: Callable[[Any], tuple[str, str]] = attrgetter("model", "model_version")
 OUTSIDE = "`probability` is not between 0 and 1"
 """Why a record is set aside whose probability is none."""
 HEARTBEAT = ("driftline", b"heartbeat")
@@ -81,15 +83,19 @@ class Heads(Struct):
     heads: list[Head]
     rejected: list[Rejected]
     alone: AloneDecoder | None = None
+    _named: list[tuple[str, str]] | None = None
     _versions: frozenset[tuple[str, str]] | None = None
+
+    def named(self) -> list[tuple[str, str]]:
+        """The model version of each head."""
+        if self._named is None:
+            self._named = [*map(_version_of, self.heads)]
+        return self._named
 
     def versions(self) -> frozenset[tuple[str, str]]:
         """The model versions that occur."""
         if self._versions is None:
-            if self.alone is not None:
-                self._versions = frozenset([self.alone.version])
-            else:
-                self._versions = frozenset((head.model, head.model_version) for head in self.heads)
+            self._versions = frozenset(self.named() if self.alone is None else [self.alone.version])
         return self._versions
 
 
@@ -196,8 +202,8 @@ class PredictionColumns:
         if len(numbers) == 1:
             number = next(iter(numbers.values()))
             return np.full(len(found.heads), -1 if number is None else number, np.int16)
-        rows = [numbers[head.model, head.model_version] for head in found.heads]
-        return np.array([-1 if number is None else number for number in rows], np.int16)
+        known = {version: -1 if number is None else number for version, number in numbers.items()}
+        return np.fromiter(map(known.__getitem__, found.named()), np.int16, len(found.heads))
 
     def _expect(self, found: Heads, models: NDArray[np.int16]) -> None:
         versions = found.versions()
@@ -215,6 +221,7 @@ class PredictionColumns:
         columns: dict[int, Sequence[Values]] = {}
         unknown: dict[int, Sequence[tuple[int, str]]] = {}
         before = reasons.copy()
+        told = _sound_probabilities(found.heads)
         for number, of_model in by_group(models):
             if number < 0:
                 continue
@@ -225,11 +232,17 @@ class PredictionColumns:
             raw = [head.features for head in heads]
             decoder = self._decoder(number)
             features = decoder.decode(raw) if found.alone is None else decoder.columns_of(raw)
-            probabilities, wrong = _probabilities(self._watched[number], heads)
             made: list[Values] = [*features.columns, [head.prediction for head in heads]]
+            bad = features.rejected
+            if told is None:
+                probabilities, wrong = _probabilities(self._watched[number], heads)
+                bad = bad | wrong
+            elif len(rows) < MANY:
+                probabilities = cast("Values", [head.probability for head in heads])
+            else:
+                probabilities = told if len(rows) == len(told) else told[rows]
             if self._watched[number].layout.probability is not None:
                 made.append(probabilities)
-            bad = features.rejected | wrong
             if bad:
                 reasons |= {rows[i]: reason for i, reason in bad.items()}
                 made = pick(made, [i for i in range(len(rows)) if i not in bad])
@@ -253,6 +266,16 @@ def _of_class(probabilities: dict[str, float], label: str, profile: Profile) -> 
         return probabilities[label]
     reading = profile.prediction.reading
     return next((p for name, p in probabilities.items() if name_of(name, reading) == label), None)
+
+
+def _sound_probabilities(heads: Sequence[Head]) -> Floats | None:
+    """Probabilities of a run, NaN for none; None where one is no number from 0 to 1."""
+    raw = [head.probability for head in heads]
+    if dict in set(map(type, raw)):
+        return None
+    numbers = np.array(raw, np.float64)
+    with np.errstate(invalid="ignore"):
+        return None if ((numbers < 0.0) | (numbers > 1.0)).any() else numbers
 
 
 def _probabilities(watched: Watched, heads: Sequence[Head]) -> tuple[Values, dict[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from app.core.pane_sums import PaneKey, PaneSums, Shape
 from app.core.profile import Profile
 from app.core.reference import build_profile
 from app.core.rows_by_id import firsts, occurrences
+from app.core.sorted_arrays import SortedArrays
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Rejected
 from tests.unit.join_log import HEARTBEAT, Registry
@@ -94,10 +96,17 @@ def batches(draw: st.DrawFn) -> tuple[PredictionBatch, FeedbackBatch, FeedbackBa
 Counted = tuple[dict[PaneKey, Pane], dict[PaneKey, Pane], list[Any]]
 
 
-def counted(batch: PredictionBatch, fed: Sequence[FeedbackBatch], many: int) -> Counted:
-    """The panes of one checkpoint, and what the rows say, where so many rows of a model are counted by themselves."""
+def counted(batch: PredictionBatch, fed: Sequence[FeedbackBatch], many: int, few: int = 0) -> Counted:
+    """The panes of one checkpoint, and what the rows say, where so many rows of a model are counted by themselves.
+
+    `few`: as `mixed_counting.FEW`.
+    """
     state = JoinState([Watched(profile, Windows()) for profile in PROFILES])
-    with mock.patch("app.core.join_predictions.MANY", many), mock.patch("app.core.join_feedback.MANY", many):
+    with (
+        mock.patch("app.core.join_predictions.MANY", many),
+        mock.patch("app.core.join_feedback.MANY", many),
+        mock.patch("app.core.mixed_counting.FEW", few),
+    ):
         add_predictions(state, batch)
         for one in fed:
             add_feedback(state, one)
@@ -108,18 +117,40 @@ def counted(batch: PredictionBatch, fed: Sequence[FeedbackBatch], many: int) -> 
     return state.new_inputs.take(), state.new_outcomes.take(), [*rows, *known]
 
 
-@given(batches())
+@given(batches(), st.sampled_from([0, 1000]))
 def test_what_is_counted_together_is_what_each_model_counts_alone(
-    made: tuple[PredictionBatch, FeedbackBatch, FeedbackBatch],
+    made: tuple[PredictionBatch, FeedbackBatch, FeedbackBatch], few: int
 ) -> None:
     batch, *fed = made
-    together, alone = counted(batch, fed, 512), counted(batch, fed, 1)
+    together, alone = counted(batch, fed, 512, few), counted(batch, fed, 1)
     for found, wanted in zip(together[:2], alone[:2], strict=True):
         assert found.keys() == wanted.keys()
         assert all(found[key].same(wanted[key]) for key in found), [(found[key], wanted[key]) for key in found]
     np.testing.assert_equal(together[2][:8], alone[2][:8])
     for model, unknown in alone[2][8].items():
         assert together[2][8].get(model, {}) == unknown
+
+
+cells = st.one_of(
+    st.sampled_from([0.0, -0.0, 1.0, 5e-324, np.inf, -np.inf, 1e308, -1e308, 0.1, np.nextafter(0.1, 1)]), st.floats()
+)
+
+
+@given(st.lists(st.lists(cells.filter(lambda cell: not np.isnan(cell)), min_size=1, max_size=9), max_size=6), st.data())
+def test_values_find_their_places_in_arrays_of_their_own(made: list[list[float]], data: st.DataObject) -> None:
+    """As numpy finds them one by one, however the arrays are spread."""
+    arrays, first = [np.unique(one) for one in made], len(made) // 2
+    found = SortedArrays()
+    wanted = data.draw(st.lists(st.tuples(st.integers(0, len(made)), cells), max_size=30))
+    for known in (first, len(made)):
+        found.add(arrays[len(found) : known])
+        some = [(i, value) for i, value in wanted if i < known]
+        if known:
+            left, equal = found.find(np.array([i for i, _ in some], np.int64), np.array([v for _, v in some], float))
+            given_ = [(i, value) for i, value in some if not np.isnan(value)]
+            at = np.flatnonzero([not np.isnan(value) for _, value in some])
+            assert left[at].tolist() == [int(np.searchsorted(arrays[i], value)) for i, value in given_]
+            assert equal.tolist() == [bool((arrays[i] == value).any()) for i, value in some]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
@@ -180,11 +211,13 @@ def calls_of(work: Callable[[], object]) -> int:
         nonlocal calls
         calls += event in {"call", "c_call"}
 
+    gc.disable()  # hypothesis has a callback at each collection
     sys.setprofile(count)
     try:
         work()
     finally:
         sys.setprofile(None)
+        gc.enable()
     return calls
 
 
