@@ -36,6 +36,7 @@ from app.runtime.settings import Settings
 from app.serving import load_bundle
 from app.telemetry import metrics
 from app.telemetry.beginnings import begin_api
+from app.telemetry.loop_lag import measured_loop
 from app.telemetry.probe import probed
 from app.telemetry.requests import Measured
 from app.telemetry.traced_requests import Traced
@@ -57,7 +58,11 @@ def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> F
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = app.state.services = Services(settings, bundle)
-        async with services.running(), probed(metrics_at, metrics.API, services.look, services.state):
+        async with (
+            measured_loop(metrics.API_LOOP_LAG, settings.loop_lag_seconds),
+            services.running(),
+            probed(metrics_at, metrics.API, services.look, services.state),
+        ):
             yield
 
     app = FastAPI(

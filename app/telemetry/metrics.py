@@ -34,6 +34,11 @@ RUN_SECONDS = Histogram(
     "driftline_run_seconds", "Time that an agent took for one run of records.", ["agent"], buckets=QUICK,
     registry=WORKER,
 )  # fmt: skip
+LOOP_LAG = Histogram(
+    "driftline_loop_lag_seconds",
+    "How late the worker's event loop was: so long at most its probes and its group's callbacks have waited.",
+    buckets=QUICK, registry=WORKER,
+)  # fmt: skip
 LAG = Gauge(
     "driftline_lag_records", "Records of a partition that this worker holds and has not applied yet.",
     ["topic", "partition"], registry=WORKER,
@@ -245,5 +250,9 @@ API_REQUEST_BYTES = Counter(
 API_EVENTS = Counter(
     "driftline_api_events", "Events given to the API, by topic and outcome (accepted, rejected).",
     ["topic", "outcome"], registry=API,
+)  # fmt: skip
+API_LOOP_LAG = Histogram(
+    "driftline_api_loop_lag_seconds", "How late the API's event loop was: so long at most its requests have waited.",
+    buckets=QUICK, registry=API,
 )  # fmt: skip
 API_READY = Gauge("driftline_api_ready", "1 once the broker answers and the views are loaded.", registry=API)

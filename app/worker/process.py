@@ -36,6 +36,7 @@ from app.runtime.topic_admin import declared, ensure_topics
 from app.runtime.topic_watch import TopicWatch
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.beginnings import begin_worker
+from app.telemetry.loop_lag import measured_loop
 from app.telemetry.probe import probed
 from app.worker.successor import successor_of
 from app.worker.wiring import Worker
@@ -103,6 +104,7 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         views = {"models": models, "silences": silences, "receivers": receivers, "redelivered": redelivered}
         topics = declared(settings, TOPICS)
         async with (
+            measured_loop(metrics.LOOP_LAG, settings.loop_lag_seconds),
             TopicWatch(settings, topics, settings.state_dir / "clusters.json") as watch,
             probed(listening, metrics.WORKER, worker.standing.look, worker.standing.state, _metrics_failed),
         ):
