@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -68,4 +69,5 @@ async def ready(services: Serving, wanted: Wanted = "all") -> Response:
 async def prometheus(services: Serving) -> Response:
     """What the API has done, for Prometheus."""
     services.look()
-    return Response(generate_latest(metrics.API), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    text = await asyncio.to_thread(generate_latest, metrics.API)
+    return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})

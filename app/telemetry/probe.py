@@ -5,6 +5,7 @@ That it answers at all says that the loop goes on; that is what `/health` is for
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -69,7 +70,8 @@ class Probe:
         except Exception as error:
             self._failed(error)
             raise
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        text = await asyncio.to_thread(generate_latest, self._registry)  # of many models it is long
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _ready(self, _: web.Request) -> web.Response:
         try:

@@ -444,6 +444,22 @@ async def test_a_partition_that_moves_away_and_comes_back_is_read_anew() -> None
     assert channel.ids == ["1", "1-over"]
 
 
+async def test_what_is_under_way_in_a_partition_that_stays_is_recorded_when_others_move() -> None:
+    channel = HangingChannel("a")
+    worker = Worker([channel])
+    await worker.handle(other("1"))
+    for _ in range(3):
+        worker.agent.forget([1, 2])
+        await worker.agent.prepare(0)
+    channel.let_go.set()
+    await worker.rest()
+    for _ in range(3):
+        worker.agent.forget([1, 2])
+    await worker.ticks(3)
+    assert channel.ids == ["1"]
+    assert [e.outcome for e in worker.sent] == ["delivered"]
+
+
 async def test_what_is_under_way_while_partitions_move_is_recorded_when_they_come_back() -> None:
     channel = HangingChannel("a")
     worker = Worker([channel])
