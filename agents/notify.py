@@ -93,7 +93,7 @@ class Notify:
         self._pruned: dict[int, float] = {}
         self._looked_at: dict[int, float] = {}
         self._reasons = ReasonLog()
-        self._stopping = False
+        self._stopping = self._pausing = False
 
     def position(self, partition: int) -> int | None:
         """The offset to read a partition of `alerts` from; None before anything was applied."""
@@ -108,6 +108,7 @@ class Notify:
     def forget(self, partitions: Iterable[int] | None = None) -> None:
         """Partitions (all) come and go: what was decoded of the table is read anew when next asked for."""
         self._forgotten += 1
+        self._pausing = False
         gone = list(self._states) if partitions is None else list(partitions)
         for partition in gone:
             self._states.pop(partition, None)
@@ -120,6 +121,14 @@ class Notify:
             state = await in_slices(NotifyState.read(self._table, partition))
             if self._forgotten == forgotten:
                 self._states[partition] = state
+
+    async def pause(self) -> None:
+        """Begin no more attempts until `forget` is called; return once those under way are over and recorded.
+
+        So nobody who has a partition next sends again what was sent. The ticks record it.
+        """
+        self._pausing = True
+        await self._deliveries.settle()
 
     async def stop(self) -> None:
         """Begin no more attempts; return once those under way are over and recorded, which the ticks do."""
@@ -149,7 +158,7 @@ class Notify:
             advance(self._table, partition, records[-1].offset + 1)
         if new:
             await self._outcomes.save()
-        if not self._stopping:
+        if not self._stopping and not self._pausing:
             self._deliveries.begin(partition, state.pending.values(), now.timestamp())
         self._prune(partition, state, now.timestamp())
 

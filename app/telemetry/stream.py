@@ -160,10 +160,11 @@ class StreamMetrics:
         for (*labels, stage), n in Counter(found).items():
             self._stages[stage].set(tuple(labels), n)
 
-    def forget(self) -> None:
-        """Partitions change hands."""
-        self._findings.forget()
-        self._oldest.clear()
+    def forget(self, partitions: Iterable[int], is_gone: Callable[[str, str], bool]) -> None:
+        """Partitions change hands, and model versions with them."""
+        self._findings.forget(is_gone)
+        for partition in partitions:
+            self._oldest.pop(partition, None)
 
 
 def kind_of(reason: str) -> str:

@@ -10,7 +10,7 @@ import contextlib
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -159,9 +159,10 @@ class RunTraces:
 
         return traced
 
-    def forget(self) -> None:
+    def forget(self, partitions: Collection[int]) -> None:
         """Partitions change hands."""
-        self._waiting.clear()
+        for key in [key for key in self._waiting if key[1] in partitions]:
+            del self._waiting[key]
 
 
 def remembering(handle: Handler) -> Handler:

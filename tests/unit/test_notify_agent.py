@@ -444,6 +444,25 @@ async def test_a_partition_that_moves_away_and_comes_back_is_read_anew() -> None
     assert channel.ids == ["1", "1-over"]
 
 
+async def test_nothing_is_begun_and_all_is_recorded_before_partitions_change_hands() -> None:
+    channel = HangingChannel("a")
+    worker = Worker([channel])
+    await worker.handle(other("1"))
+    pausing = asyncio.create_task(worker.agent.pause())
+    await asyncio.sleep(0)  # it begins
+    await worker.handle()
+    await worker.handle(of_rule("data_drift", version="4"))
+    assert not pausing.done()
+    channel.let_go.set()
+    await worker.rest()
+    await worker.ticks(3)
+    await pausing
+    assert (channel.ids, [e.outcome for e in worker.sent]) == (["1"], ["delivered"])
+    worker.agent.forget([1, 2])
+    await worker.ticks(3)
+    assert len(channel.ids) == 2
+
+
 async def test_what_is_under_way_in_a_partition_that_stays_is_recorded_when_others_move() -> None:
     channel = HangingChannel("a")
     worker = Worker([channel])
