@@ -31,8 +31,8 @@ from topics.events import AnyReport, PaneEvent, Progress
 
 log = logging.getLogger(__name__)
 
-MOST_IN_LOOP = 100
-"""Columns of a window that is judged within the loop: one of more is judged in a thread, which lets the loop go on."""
+MOST_IN_LOOP = 5
+"""Features of a window that is judged within the loop: one of more is judged in a thread, which lets the loop go on."""
 MOST_AT_ONCE = 200
 """Windows judged before other partitions get their turn."""
 
