@@ -32,8 +32,10 @@ ReachBack = Callable[[Source, int], None]
 """Bring a model's forgotten panes of inputs back, from what is saved."""
 
 
-MOST_IN_LOOP = 50
+MOST_IN_LOOP = 500
 """Records that are read and counted within the loop: of more it is done in a thread, which lets the loop go on."""
+PER_VERSION = 25
+"""A model version in a run costs as much as so many records."""
 
 
 async def _counted(n: int, count: Callable[[], T]) -> T:
@@ -96,8 +98,10 @@ class Taking:
 
     async def _count(self, source: Source, partition: int, records: Sequence[Record], taken: Taken) -> None:
         heads = await _counted(len(records), partial(heads_of, records, self._columns.expected))
-        await self._models.look_up(heads.versions())
-        batch, rejected, kept = await _counted(len(records), partial(self._columns.batch, heads))
+        versions = list(heads.versions())
+        await self._models.look_up(versions)
+        cost = len(records) + PER_VERSION * len(versions)
+        batch, rejected, kept = await _counted(cost, partial(self._columns.batch, heads))
         away = self._strays(partition, kept)
         arrived = []
         if self._partitions and any(map(_headers, kept)):
@@ -108,7 +112,7 @@ class Taking:
             batch = replace(batch, away=away, rekeyed=rekeyed)
         for number in reaches_back(source.state, batch):
             self._reach_back(source, number)
-        late = await _counted(len(kept), partial(add_predictions, source.state, batch))
+        late = await _counted(cost, partial(add_predictions, source.state, batch))
         now = self._now()
         recorded = max(map(_timestamp, records)) * 1000
         for number in set(batch.model.tolist()):
