@@ -7,12 +7,16 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from api import problems
 from api.behind_proxy import BehindProxy
 from api.door import Door
+from api.entity_tags import Tagged
+from api.head_requests import Heads
+from api.parameters import known_parameters
 from api.routes import (
     alerts,
     contract,
@@ -42,6 +46,10 @@ from app.telemetry.traced_requests import Traced
 
 log = logging.getLogger(__name__)
 
+COMPRESSED_BYTES = 1000
+COMPRESSION = 6
+"""Of 9: a megabyte of the history to 5 % more than the smallest, in 0.6 of its time."""
+
 
 def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> FastAPI:
     """The application; it connects to Kafka while it runs.
@@ -61,16 +69,20 @@ def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> F
             yield
 
     app = FastAPI(
-        title="Driftline", version=release(), lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
-    )
+        title="Driftline", version=release(), lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None,
+        dependencies=[Depends(known_parameters)],
+    )  # fmt: skip
     problems.install(app)
+    app.add_middleware(Tagged)
+    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES, compresslevel=COMPRESSION)
+    app.add_middleware(Heads)
     app.add_middleware(Traced)
     keys = app.state.keys = KeyFile(keys_path(settings))
     app.add_middleware(Door, keys=keys, settings=settings)
     if settings.cors_origins:  # in front of the door, because a browser asks first, without a key
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["*"],
+            allow_headers=["*"], expose_headers=["ETag"],
         )  # fmt: skip
     app.add_middleware(Measured)
     app.add_middleware(BehindProxy, root=settings.root, trusted=settings.trusted_proxies or ())

@@ -188,7 +188,7 @@ def day_file(folder: Path, version: str, day: str, suffix: str = "parquet") -> P
 
 def test_pandas_duckdb_and_polars_read_a_root_of_files_in_one_call(history: History, tmp_path: Path) -> None:
     stream, folder = Stream(history), tmp_path / "out"
-    sent = [
+    sent: list[dict[str, Any]] = [
         prediction("a", model_version="1.1", features={"age": 1}),
         prediction("b", model_version="1.10", features={"age": 2, "town": "Oulu"}),
         prediction("c", model_version="1.10", features={"age": 3, "new": True}, timestamp=AT + 86_400),
@@ -221,18 +221,18 @@ def test_pandas_duckdb_and_polars_read_a_root_of_files_in_one_call(history: Hist
     assert rows_of(lazy.filter(pl.col("feature.width").is_null()).collect().to_dicts(), names) == {
         row for row in truth if row[-1] is None
     }
-    asked = duckdb.sql(f"SELECT * FROM read_parquet('{root}/**/*.parquet', union_by_name = true)")
+    asked = sql(f"SELECT * FROM read_parquet('{root}/**/*.parquet', union_by_name = true)")
     assert rows_of(asked.to_arrow_table().to_pylist(), names) == truth
     # of one model version no reader needs to be asked for anything
     (plain,) = {frozenset(rows_of(found, names[:4])) for found in (
         pd.read_parquet(root / "predictions" / "churn" / "1.10").to_dict("records"),
         pl.read_parquet(root / "predictions" / "churn" / "1.10").to_dicts(),
-        duckdb.sql(f"FROM '{root}/predictions/churn/1.10/*.parquet'").to_arrow_table().to_pylist(),
+        sql(f"FROM '{root}/predictions/churn/1.10/*.parquet'").to_arrow_table().to_pylist(),
     )}  # fmt: skip
     assert plain == {row[:4] for row in truth if row[2] == "1.10"}
     # lines of JSON: a label may be a number in one row and a word in the next, so what may differ is asked for as it is
     fields = {name: "JSON" if name in MIXED else "VARCHAR" for name in Prediction.__struct_fields__}
-    found = duckdb.sql(f"SELECT * FROM read_json('{folder}/jsonl/**/*.jsonl', columns = {fields})")
+    found = sql(f"SELECT * FROM read_json('{folder}/jsonl/**/*.jsonl', columns = {fields})")
     lines = pl.scan_ndjson(folder / "jsonl", schema=dict.fromkeys(fields, pl.String)).collect()
     for rows in (found.to_arrow_table().to_pylist(), lines.to_dicts()):
         assert {(one["prediction_id"], one["model"], one["model_version"]) for one in rows} == {
@@ -241,6 +241,12 @@ def test_pandas_duckdb_and_polars_read_a_root_of_files_in_one_call(history: Hist
         assert {one["prediction_id"]: msgspec.json.decode(one["features"]) for one in rows} == {
             one["prediction_id"]: one["features"] for one in sent
         }
+
+
+def sql(question: str) -> duckdb.DuckDBPyRelation:
+    found = duckdb.sql(question)
+    assert found is not None
+    return found
 
 
 MIXED = ("features", "prediction", "probability", "metadata", "actual")
