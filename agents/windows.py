@@ -24,7 +24,8 @@ from agents.window_reports import (
 )
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows, Totals
-from app.ingest.decoding import EARLIEST, LATEST, STRAY, UNREADABLE, Record, Rejected, reason_of
+from app.core.values.times import believable
+from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
 from app.runtime.models_view import RegisteredModel
 from topics.events import AnyReport, PaneEvent, Progress
 
@@ -155,7 +156,7 @@ class WindowsAgent:
             return None
         if isinstance(event, Progress):
             settled = None if event.settled is None else round(event.settled * MICROSECONDS)
-            if not EARLIEST <= event.event_time < LATEST:
+            if not believable(event.event_time):
                 return Rejected(record, "`event_time` is outside 1970 to 2100")
             newest = round(event.event_time * MICROSECONDS)
             windows.progress(event.partition, event.revision, newest, settled, idle=event.idle)
@@ -165,7 +166,7 @@ class WindowsAgent:
             )
             windows.arrived(event.partition, behind, totals)
         else:
-            if not EARLIEST <= event.pane_start < LATEST:
+            if not believable(event.pane_start):
                 return Rejected(record, "`pane_start` is outside 1970 to 2100")
             pane, rest = divmod(round(event.pane_start * MICROSECONDS), windows.pane)
             found = pane_of(event, *windows.size_of(event.kind))

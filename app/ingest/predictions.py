@@ -15,15 +15,13 @@ from app.core.joining import MICROSECONDS, PredictionBatch, Watched
 from app.core.layout import Floats
 from app.core.profile import Profile, judged_class
 from app.core.values.reading import name_of
+from app.core.values.times import believable
 from app.ingest.decoding import (
     AHEAD,
-    EARLIEST,
-    LATEST,
     UNBELIEVABLE,
     LinesDecoder,
     Record,
     Rejected,
-    believable,
     broker_times,
     ids_of,
     keys_fit,
@@ -65,7 +63,7 @@ def heartbeat_of(record: Record) -> Heartbeat | Rejected:
     found = "the record has no value" if record.value is None else _HEARTBEATS.decode_one(record.value)
     if isinstance(found, str):
         return Rejected(record, found)
-    return found if EARLIEST <= to_epoch(found.timestamp) < LATEST else Rejected(record, UNBELIEVABLE)
+    return found if believable(to_epoch(found.timestamp)) else Rejected(record, UNBELIEVABLE)
 
 
 class Heads(Struct):
