@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
 from api.bodies import NDJSON, decode_items, decode_one, read_body
+from api.parsing import parsed
 from api.predicting import PredictRequest, served, wrong_request
 from api.problems import Problem
 from api.services import Serving
@@ -42,7 +43,7 @@ async def post_predict(request: Request, services: Serving) -> Response:
         raise Problem(503, "no model is served here: start the API with --model-path (DRIFTLINE_MODEL_PATH)")
     body, kind = await read_body(request), request.headers.get("content-type", "")
     many = body.lstrip()[:1] == b"[" or kind.partition(";")[0].strip().lower() in NDJSON
-    asked = _list_of(body, kind) if many else [_one_of(body)]
+    asked = await parsed(len(body), _list_of, body, kind) if many else [await parsed(len(body), _one_of, body)]
     told = [_told(one) for one in await served(services, services.bundle, asked)]
     return answer(told if many else told[0])
 

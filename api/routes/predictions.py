@@ -13,6 +13,7 @@ from api.bodies import Items, Rejection, decode_items, read_body
 from api.cloud_events import Envelope, are_cloud_events, decoded, envelopes_of
 from api.incoming import IncomingPrediction, completed, predictions, utc_now, wrong_prediction
 from api.inferences import is_inference, publish_halves
+from api.parsing import parsed
 from api.publishing import publish
 from api.services import Services, Serving
 from app.runtime.errors import BrokerUnavailable
@@ -34,7 +35,8 @@ async def post_predictions(request: Request, services: Serving) -> Response:
     body = await read_body(request)
     if are_cloud_events(request.headers):
         return await _cloud_events(request, services, body)
-    found = decode_items(body, request.headers.get("content-type", ""), predictions, wrong_prediction)
+    kind = request.headers.get("content-type", "")
+    found = await parsed(len(body), decode_items, body, kind, predictions, wrong_prediction)
     return answer(await _sent(services, found), 202)
 
 
@@ -42,14 +44,14 @@ async def _cloud_events(request: Request, services: Services, body: bytes) -> Re
     model, version = request.query_params.get("model"), request.query_params.get("model_version")
     halves: list[tuple[int, Envelope]] = []
     others: list[tuple[int, Envelope | Rejection]] = []
-    for index, one in enumerate(envelopes_of(body, request.headers)):
+    for index, one in enumerate(await parsed(len(body), envelopes_of, body, request.headers)):
         if isinstance(one, Envelope) and is_inference(one):
             halves.append((index, one))
         else:
             others.append((index, one))
     refused = await publish_halves(services.producer, halves, model, version)
     waiting = len(halves) - len(refused)
-    found = decoded(others, predictions, wrong_prediction, completed)
+    found = await parsed(len(body), decoded, others, predictions, wrong_prediction, completed)
     both = Items(found.accepted, [*found.rejected, *refused])
     if waiting and not both.accepted:
         rejected = sorted(both.rejected, key=lambda one: one.index)

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from app.core.profile import Column, Profile
-from app.core.values.accepted import wrong_label, wrong_name, wrong_probability
+from app.core.values.accepted import Probability, wrong_label, wrong_name, wrong_probability
 from app.core.values.reading import PLAIN, Reading, names
 from app.tables import CellTable
 from app.tables.json_cells import Json, class_probabilities, json_cells
@@ -99,7 +99,7 @@ def encode_predictions(frame: pd.DataFrame, columns: Columns, model: str, versio
     features = [_cells(table, name, columns, columns.profiled(name)) for name in columns.features]
     nothing: Sequence[Json] = [None] * len(ids)
     told = nothing if columns.prediction is None else _cells(table, columns.prediction, columns, columns.outputs)
-    probabilities = _probabilities(table, columns) or nothing
+    probabilities = _probabilities(table, columns) or [None] * len(ids)
     _check(columns.prediction or "", told, lambda one: wrong_label("prediction", one))
     _check(columns.probability or "", probabilities, wrong_probability)
     envelope = {"model": model, "model_version": version}
@@ -149,13 +149,14 @@ def _flag_of(name: str, columns: Columns) -> str:
     return f" (--{flags[name]}-column names another)" if name in flags else ""
 
 
-def _probabilities(table: CellTable, columns: Columns) -> Sequence[object] | None:
+def _probabilities(table: CellTable, columns: Columns) -> Sequence[Probability | None] | None:
     if columns.probabilities:
         return class_probabilities(table, columns.probabilities)
     if columns.probability is None:
         return None
     if columns.probability not in table:
-        return _cells(table, columns.probability, columns, None)
+        _cells(table, columns.probability, columns, None)  # an error, unless another chunk has it
+        return None
     return table.probabilities(columns.probability)
 
 

@@ -10,6 +10,8 @@ from app.telemetry import metrics
 
 UNKNOWN = "unknown"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+MOST_DIGITS = 18
+"""Of a length that is declared: no body has more bytes, and Python reads no number of some thousands."""
 
 
 class Measured:
@@ -47,5 +49,5 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     metrics.API_REQUESTS.labels(method, route, str(status)).inc()
     metrics.API_SECONDS.labels(method, route).observe(seconds)
     declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    if declared.isdigit():
+    if declared.isdigit() and len(declared) <= MOST_DIGITS:
         metrics.API_REQUEST_BYTES.labels(route).inc(int(declared))
