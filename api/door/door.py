@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.behind_proxy import root_of
 from api.door.caller import CALLER, OPEN_TO_ALL, WRONG_KEY, Caller, identified
 from api.door.limits import BEFORE_A_KEY, MAX_BODY_BYTES, MIB, STRANGERS_BYTES, Body, Rate, Waiting, check_length
-from api.door.rules import SAFE, check_host, check_origin, comes_from_a_page_of_ours, needed
+from api.door.rules import SAFE, check_host, check_origin, comes_from_a_page_of_ours, name_in, needed
 from api.problems import Problem, unavailable
 from app.access import KeyFile, KeyFileError, Role, is_loopback
 from app.runtime.errors import without_values
@@ -56,7 +56,9 @@ class Door:
         self._here = is_loopback(settings.api_host)
         self._may_be_open = self._here or settings.allow_open_api
         self._allowed = frozenset({*(settings.cors_origins or ()), *_origin(settings.public_url)})
-        self._names = frozenset(filter(None, [urlsplit(settings.public_url or "").hostname]))
+        self._names = frozenset(
+            filter(None, [urlsplit(settings.public_url or "").hostname, *(settings.api_hosts or ())])
+        )
         self._body_seconds = settings.body_seconds
         self._waiting = Waiting(settings.api_buffer_mib * MIB)
         self._forms = Waiting(STRANGERS_BYTES)
@@ -89,12 +91,12 @@ class Door:
 
     def _admit(self, scope: Scope, most: int) -> None:
         headers: Mapping[bytes, bytes] = dict(scope["headers"])
-        method, path = scope["method"], scope["path"]
+        method, path, name = scope["method"], scope["path"], name_in(headers)
         caller = self._caller(headers)
         scope[CALLER] = caller
         scope[WRONG_KEY] = partial(self._count_wrong_key, scope)
-        if caller.is_open and self._here:
-            check_host(headers, self._names)
+        if caller.is_open:
+            check_host(name, self._names)
         if method not in SAFE:
             check_origin(headers, self._allowed)
             if caller.by_session and not comes_from_a_page_of_ours(headers):

@@ -190,7 +190,7 @@ def test_halves_of_kserve_and_the_predictions_that_workers_make_of_them(
     for kind, data in ((REQUEST, {"instances": [row] * n}), (RESPONSE, {"predictions": [said] * n})):
         event = {"specversion": "1.0", "id": event_id, "source": "s", "type": kind, "time": time, "data": data}
         for record in api.post(url, json.dumps(event).encode(), kind="application/cloudevents+json"):
-            half = half_of(record)  # type: ignore[arg-type]
+            half = half_of(record)
             assert isinstance(half, Half), half
             found.append(half)
     if len(found) < 2:

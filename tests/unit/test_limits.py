@@ -28,7 +28,7 @@ class Held:
     """An application behind the door, whose answers wait until they are let go."""
 
     def __init__(self, state: Path, **more: Any) -> None:
-        settings = load_settings(state_dir=state, **more)
+        settings = load_settings(state_dir=state, **{"api_hosts": "api", **more})
         app = FastAPI()
         problems.install(app)
         app.add_middleware(Door, keys=KeyFile(state / "api-keys.json"), settings=settings)
