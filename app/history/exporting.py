@@ -63,7 +63,7 @@ def export(
 
     A file is replaced whole, or stays as it was. It is left as it is where the history has not all of its day any more.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     manifest = _read(folder / MANIFEST)
     written: list[Path] = []
     try:
@@ -99,7 +99,8 @@ def _write(history: History, day: Day, path: Path, known: Exported | None) -> Ex
             columns.model == day.model, columns.model_version == day.model_version, columns.day == day.day
         )
         revision = connection.execute(its).scalar_one()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for of in (path.parent.parent, path.parent):
+            of.mkdir(mode=0o700, exist_ok=True)
         with _new(path) as new:
             rows = _write_rows(new, path.suffix, lambda: _rows(connection, day))
             if not rows or (known is not None and path.exists() and rows < known.rows):
@@ -154,8 +155,10 @@ def _spelt(name: str) -> str:
 
 @contextmanager
 def _new(path: Path) -> Iterator[Path]:
-    """A file beside it, gone at the end unless it has taken its place."""
+    """A file beside it, its owner's alone, gone at the end unless it has taken its place."""
     new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
         yield new
     finally:

@@ -25,6 +25,7 @@ from app.runtime.errors import Ended, Unreadable, WasCancelled
 from app.runtime.faust_app import changelogs
 from app.runtime.listening import listen
 from app.runtime.models_view import ModelsView
+from app.runtime.private import keep_private, private_folder
 from app.runtime.producer import Producer
 from app.runtime.receivers_view import ReceiversView
 from app.runtime.recovery import tell_recovery
@@ -66,7 +67,8 @@ def run_worker(settings: Settings) -> int:
     begin_worker(channels)
     logs.set_up(settings.log_level, settings.log_format)
     tracing.set_up("driftline-worker", settings.otlp_endpoint)
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    keep_private()
+    private_folder(settings.state_dir)
     # What is judged with takes a second to import: meanwhile there is Kafka to be waited for.
     threading.Thread(target=importlib.import_module, args=["scipy.stats"], daemon=True).start()
     try:
