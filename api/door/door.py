@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.behind_proxy import root_of
 from api.door.caller import CALLER, OPEN_TO_ALL, WRONG_KEY, Caller, identified
 from api.door.limits import BEFORE_A_KEY, MAX_BODY_BYTES, MIB, STRANGERS_BYTES, Body, Rate, Waiting, check_length
-from api.door.rules import SAFE, check_host, check_origin, comes_from_a_page_of_ours, name_in, needed
+from api.door.rules import SAFE, check_forwarded, check_host, check_origin, comes_from_a_page_of_ours, name_in, needed
 from api.problems import Problem, unavailable
 from app.access import KeyFile, KeyFileError, Role, is_loopback
 from app.runtime.errors import without_values
@@ -55,6 +55,7 @@ class Door:
         self._keys = keys
         self._here = is_loopback(settings.api_host)
         self._may_be_open = self._here or settings.allow_open_api
+        self._on_purpose = settings.allow_open_api
         self._allowed = frozenset({*(settings.cors_origins or ()), *_origin(settings.public_url)})
         self._names = frozenset(
             filter(None, [urlsplit(settings.public_url or "").hostname, *(settings.api_hosts or ())])
@@ -97,6 +98,7 @@ class Door:
         scope[WRONG_KEY] = partial(self._count_wrong_key, scope)
         if caller.is_open:
             check_host(name, self._names)
+            self._check_forwarded(scope, headers)
         if method not in SAFE:
             check_origin(headers, self._allowed)
             if caller.by_session and not comes_from_a_page_of_ours(headers):
@@ -109,6 +111,16 @@ class Door:
         if caller.key is None and not (caller.is_open and self._here):
             self._rate.check(_address(scope))
         check_length(headers, most)
+
+    def _check_forwarded(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+        if self._on_purpose:
+            return
+        try:
+            check_forwarded(headers)
+        except Problem as problem:
+            if self._told.allows("a proxy"):
+                log.warning("refused: %s", problem.detail)
+            raise
 
     def _caller(self, headers: Mapping[bytes, bytes]) -> Caller:
         try:

@@ -19,6 +19,11 @@ OPEN = frozenset({"/health", "/ready", "/sign-in", "/sign-out"})
 PARTS_OF_PAGES = ("/dashboard/", "/sign-in/")
 """Styles and scripts, which say nothing of anybody's models."""
 PRODUCED = frozenset({"/predict", "/predictions", "/feedback"})
+FORWARDED = (
+    b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"x-forwarded-server",
+    b"x-forwarded-port", b"via",
+)  # fmt: skip
+"""What proxies add."""
 SAFE = frozenset({"GET", "HEAD"})
 SAME_SITE = frozenset({"same-origin", "none"})
 
@@ -63,6 +68,16 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_forwarded(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse what a proxy passes on: it would open an API without keys to others. Raises Problem 403."""
+    given = next((name for name in FORWARDED if name in headers), None)
+    if given is not None:
+        raise Problem(
+            403, f"{given.decode()}: without keys the API is for this machine alone, and not for whom a proxy lets in; "
+            "make a key (`driftline keys create`), or set allow_open_api where the proxy asks who it is",
+        )  # fmt: skip
 
 
 def check_origin(headers: Mapping[bytes, bytes], allowed: Collection[str]) -> None:

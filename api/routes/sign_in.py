@@ -58,7 +58,7 @@ async def sign_in(request: Request, to: str = HOME) -> Response:
     answer = _see(request, to)
     answer.set_cookie(
         SESSION_COOKIE, session_of(given), max_age=SESSION_SECONDS, httponly=True, samesite="strict",
-        secure=request.url.scheme == "https", path=_home_of_cookies(request),
+        secure=_is_https(request), path=_home_of_cookies(request),
     )  # fmt: skip
     return answer
 
@@ -101,6 +101,12 @@ def _ours(request: Request, to: str) -> str:
     if not sound:
         return root + HOME
     return to if not root or to == root or to.startswith(f"{root}/") else root + to
+
+
+def _is_https(request: Request) -> bool:
+    """Whether people reach the page by HTTPS: as the request says, or `public_url`."""
+    public = request.app.state.services.settings.public_url or ""
+    return request.url.scheme == "https" or public.startswith("https://")
 
 
 def _home_of_cookies(request: Request) -> str:
