@@ -81,9 +81,9 @@ class Door:
         except Problem as problem:
             await _told_to(scope, problem)(scope, receive, answer.send)
         except ClientDisconnect:
-            log.debug("%s %s: the client has left", scope["method"], scope["path"])
+            log.debug("%s %s: the client has left", scope["method"], _shown(scope))
         except Exception as error:  # noqa: BLE001 - answered with 500, and told without its words
-            log.error("%s %s failed: %s", scope["method"], scope["path"], without_values(error))
+            log.error("%s %s failed: %s", scope["method"], _shown(scope), without_values(error))
             if not answer.started:
                 wrong = Problem(500, "something went wrong here, not with the request; the log has it")
                 await wrong.response()(scope, receive, answer.send)
@@ -184,6 +184,11 @@ def _origin(url: str | None) -> set[str]:
     """The origin of the pages that people see, whatever Host a proxy passes on."""
     parts = urlsplit(url or "")
     return {f"{parts.scheme}://{parts.netloc}"} if url else set()
+
+
+def _shown(scope: Scope) -> str:
+    """The path for the log, with control characters and all but ASCII as %XX."""
+    return quote(scope["path"], safe="/")
 
 
 def _address(scope: Scope) -> str:

@@ -87,7 +87,10 @@ def too_large(most: int) -> Problem:
 
 
 def check_length(headers: Mapping[bytes, bytes], most: int = MAX_BODY_BYTES) -> None:
-    """Refuse a body by the length that it announces. Raises Problem 413."""
+    """Refuse a body by the length that it announces. Raises Problem 413, and 400 for one with two lengths."""
+    if b"content-length" in headers and b"transfer-encoding" in headers:  # proxies differ about where it ends
+        words = "content-length: there is transfer-encoding too; send one of them"
+        raise Problem(400, words, headers={"Connection": "close"})
     length = headers.get(b"content-length", b"0")
     if length.isdigit() and (len(length) > MOST_DIGITS or int(length) > most):
         raise too_large(most)

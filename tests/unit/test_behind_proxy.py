@@ -130,3 +130,14 @@ async def test_a_session_is_marked_secure_where_people_reach_the_page_by_https(t
     async with client_of(tmp_path, public_url="https://drift.example") as client:
         told = await client.post("/sign-in", data={"key": key})
         assert "Secure" in told.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("said", ["\x1b[31mred", "evil.example", "203.0.113.9%x\x1b", "1.2.3"])
+async def test_a_caller_is_an_address_or_the_proxy_itself(
+    said: str, tmp_path: Path, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client_of(tmp_path, "10.1.2.3", trusted_proxies="10.0.0.0/8") as client:
+        headers = {"x-forwarded-for": said, "authorization": "Bearer dlk_0_guess"}
+        assert (await client.get("/models", headers=headers)).status_code == 401
+    (record,) = [record for record in caplog.records if "not good" in record.message]
+    assert record.message.endswith("given from 10.1.2.3")

@@ -241,3 +241,23 @@ async def test_while_a_large_body_is_decoded_others_are_served(tmp_path: Path, m
         served.set()
         assert (await asked).status_code == 422
     assert waited == [True]
+
+
+async def test_a_body_with_two_lengths_is_refused(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        headers = {"content-length": "2", "transfer-encoding": "chunked"}
+        answer = await client.post("/predictions", content=b"{}", headers=headers)
+        assert (answer.status_code, answer.headers["connection"]) == (400, "close")
+
+
+async def test_a_path_is_in_the_log_without_control_characters(
+    tmp_path: Path, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("api.door.door.check_length", fail)
+    async with client_of(tmp_path) as client:
+        assert (await client.get("/models/a%0A%1B[31mERROR")).status_code == 500
+    (record,) = [record for record in logged.records if "failed" in record.message and record.name == "api.door.door"]
+    assert record.message.isprintable()
