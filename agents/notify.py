@@ -33,6 +33,7 @@ from app.alerting.group import (
     waits,
     with_channels,
 )  # fmt: skip
+from app.alerting.keeping import Keeper, known_to
 from app.alerting.muting import Muting
 from app.alerting.retrying import Patience, Pending
 from app.alerting.routing import Routing
@@ -91,6 +92,7 @@ class Notify:
         self._looked_at: dict[int, float] = {}
         self._reasons = ReasonLog()
         self._stopping = False
+        self._keepers = {name: channel for name, channel in channels.items() if isinstance(channel, Keeper)}
 
     def position(self, partition: int) -> int | None:
         """The offset to read a partition of `alerts` from; None before anything was applied."""
@@ -135,6 +137,8 @@ class Notify:
             await self._outcomes.save()
         if not self._stopping:
             self._deliveries.begin(partition, state.pending.values(), now.timestamp())
+            for name, keeper in self._keepers.items():
+                keeper.keep(partition, partial(known_to, name, state.groups.values()))
         self._prune(partition, state, now.timestamp())
 
     def _state(self, partition: int) -> NotifyState:

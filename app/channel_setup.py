@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from app.alerting.channels.alertmanager import AlertmanagerChannel
 from app.alerting.channels.missing import MissingChannel
 from app.alerting.channels.slack import SlackChannel
 from app.alerting.channels.webhook import WebhookChannel
 from app.alerting.delivery import Channel
+from app.alerting.labelling import LabelError, Labelling
 from app.runtime.channel_settings import ChannelSettings
 from app.runtime.secrets import secret_of
 from app.runtime.settings import ENV_PREFIX, SettingsError
+
+HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+KEPT_HEADERS = frozenset({"connection", "content-length", "content-type", "host", "transfer-encoding", "user-agent"})
 
 
 def other_channels(settings: ChannelSettings) -> list[Channel]:
@@ -20,7 +26,19 @@ def other_channels(settings: ChannelSettings) -> list[Channel]:
 
     Raises SettingsError with one line, which holds no secret, where one of them is set up in part only.
     """
-    return [*_email(settings), *_slack(settings), *_webhook(settings), *_apprise(settings)]
+    return [
+        *_email(settings), *_slack(settings), *_webhook(settings), *_alertmanager(settings), *_apprise(settings)
+    ]  # fmt: skip
+
+
+def labelling_of(settings: ChannelSettings) -> Labelling:
+    """The labels and severities that are set for webhooks and Alertmanager. Raises SettingsError."""
+    labelling = Labelling(settings.webhook_labels or {}, settings.webhook_severities or {})
+    try:
+        labelling.check()
+    except LabelError as error:
+        raise SettingsError(str(error)) from None
+    return labelling
 
 
 def _email(settings: ChannelSettings) -> Iterator[Channel]:
@@ -61,12 +79,60 @@ def _slack(settings: ChannelSettings) -> Iterator[Channel]:
 
 def _webhook(settings: ChannelSettings) -> Iterator[Channel]:
     url, secret = _url(settings, "webhook_url", plain=True), secret_of(settings, "webhook_secret")
+    headers, labelling = _headers(settings), labelling_of(settings)
     if url is None:
-        if secret is not None:
+        if secret is not None or headers:
             raise SettingsError(f"webhook_url: a webhook is set up in part; set {_named(['webhook_url'])}")
         yield MissingChannel("webhook", "webhook_url")
         return
-    yield WebhookChannel(url, seconds=settings.attempt_seconds, secret=secret)
+    yield WebhookChannel(
+        url, seconds=settings.attempt_seconds, secret=secret, labelling=labelling, headers=headers
+    )  # fmt: skip
+
+
+def _headers(settings: ChannelSettings) -> dict[str, str]:
+    """The headers of the webhook that say who sends. Raises SettingsError."""
+    headers = _bearer(settings, "webhook_token")
+    line = secret_of(settings, "webhook_header")
+    if line is None:
+        return headers
+    name, between, value = line.partition(":")
+    name, value = name.strip(), value.strip()
+    if not between or HEADER.fullmatch(name) is None or not value or not _is_header_value(value):
+        raise SettingsError("webhook_header: it must be one header, as Name: value")
+    if name.lower() in KEPT_HEADERS or name.lower().startswith("driftline-"):
+        raise SettingsError("webhook_header: it is a header that is sent anyway; choose another")
+    if headers and name.lower() == "authorization":
+        raise SettingsError("webhook_header: webhook_token is sent as Authorization too; leave one of them out")
+    return headers | {name: value}
+
+
+def _bearer(settings: ChannelSettings, name: str) -> dict[str, str]:
+    token = secret_of(settings, name)
+    if token is None:
+        return {}
+    if not _is_header_value(token) or any(character.isspace() for character in token):
+        raise SettingsError(f"{name}: it has white space or control characters in it")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _is_header_value(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _alertmanager(settings: ChannelSettings) -> Iterator[Channel]:
+    text, headers = secret_of(settings, "alertmanager_urls"), _bearer(settings, "alertmanager_token")
+    if text is None:
+        if headers:
+            raise SettingsError(f"alertmanager_urls: it is set up in part; set {_named(['alertmanager_urls'])}")
+        yield MissingChannel("alertmanager", "alertmanager_urls")
+        return
+    if not text.strip(" ,\t\r\n"):
+        raise SettingsError("alertmanager_urls: there is no URL in it")
+    urls = [_checked("alertmanager_urls", url, plain=True) for url in re.split(r"[\s,]+", text) if url]
+    yield AlertmanagerChannel(
+        dict.fromkeys(urls), seconds=settings.attempt_seconds, headers=headers, labelling=labelling_of(settings)
+    )  # fmt: skip
 
 
 def _apprise(settings: ChannelSettings) -> Iterator[Channel]:
@@ -85,8 +151,11 @@ def _apprise(settings: ChannelSettings) -> Iterator[Channel]:
 def _url(settings: ChannelSettings, name: str, *, plain: bool) -> str | None:
     """A URL that is a secret. `plain`: http too, and not on this machine only. Raises SettingsError."""
     url = secret_of(settings, name)
-    if url is None:
-        return None
+    return None if url is None else _checked(name, url, plain=plain)
+
+
+def _checked(name: str, url: str, *, plain: bool) -> str:
+    """A URL that can be used. Raises SettingsError."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

@@ -37,6 +37,7 @@ def compose(group: str, labels: Mapping[str, str], telling: Telling, emitted_at:
         resolved=telling.resolved,
         links=links,
         emitted_at=emitted_at,
+        group_labels=dict(labels),
     )
 
 

@@ -13,8 +13,9 @@ class Notification(Struct, frozen=True, kw_only=True):
     """The alerts of one group that fire, and those that were resolved since the group was last told.
 
     `notification_id` is the same whenever the same is to be told again. `group` names what is told together,
-    `labels` what its alerts have in common; `status` is firing while any of them fires; `level` the highest of
-    those that fire (of all, once none does); `reason` the named reason for telling now.
+    `group_labels` are the labels that it is grouped by, `labels` those that its alerts have in common; `status` is
+    firing while any of them fires; `level` the highest of those that fire (of all, once none does); `reason` the
+    named reason for telling now.
     """
 
     notification_id: str
@@ -28,6 +29,7 @@ class Notification(Struct, frozen=True, kw_only=True):
     resolved: tuple[AlertEvent, ...]
     links: dict[str, str]
     emitted_at: datetime
+    group_labels: dict[str, str] = {}
 
 
 def transitions_of(notification: Notification) -> list[AlertEvent]:

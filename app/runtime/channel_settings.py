@@ -17,6 +17,9 @@ from pydantic_settings import BaseSettings, NoDecode
 
 MAIL_ADDRESS = re.compile(r"[!-?A-~]+@[A-Za-z0-9.\[\]:-]+", re.ASCII)
 
+Pairs = Annotated[dict[str, str] | None, NoDecode]
+"""A table, or in the environment name=value with commas between, or JSON."""
+
 
 class ChannelSettings(BaseSettings):
     """What the channels need. Checked together where a worker starts, and not before (`app/channel_setup.py`)."""
@@ -40,6 +43,22 @@ class ChannelSettings(BaseSettings):
     webhook_url_file: Path | None = Field(None, description="A file with it.")
     webhook_secret: SecretStr | None = Field(None, description="Key of the signature that webhooks carry.")
     webhook_secret_file: Path | None = Field(None, description="A file with it.")
+    webhook_token: SecretStr | None = Field(None, description="Sent to the webhook as Authorization: Bearer.")
+    webhook_token_file: Path | None = Field(None, description="A file with it.")
+    webhook_header: SecretStr | None = Field(None, description="A header for the webhook, as Name: value.")
+    webhook_header_file: Path | None = Field(None, description="A file with it.")
+    webhook_labels: Pairs = Field(
+        None, description="Labels that every alert has beside ours, for webhooks, receivers and Alertmanager."
+    )
+    webhook_severities: Pairs = Field(
+        None, description="The word for each level, for webhooks, receivers and Alertmanager. Unset: the level."
+    )
+    alertmanager_urls: SecretStr | None = Field(
+        None, description="Alertmanagers that alerts are posted to, with spaces or commas between."
+    )
+    alertmanager_urls_file: Path | None = Field(None, description="A file with them.")
+    alertmanager_token: SecretStr | None = Field(None, description="Sent to them as Authorization: Bearer.")
+    alertmanager_token_file: Path | None = Field(None, description="A file with it.")
     apprise_urls: SecretStr | None = Field(None, description="Apprise URLs, with spaces or commas between.")
     apprise_urls_file: Path | None = Field(None, description="A file with them.")
     public_url: str | None = Field(
@@ -75,6 +94,21 @@ class ChannelSettings(BaseSettings):
             raise ValueError("must be on one line, without control characters")
         return tuple(formataddr(pair) if pair[0] else pair[1] for pair in getaddresses(list(value)) if any(pair))
 
+    @field_validator("webhook_labels", "webhook_severities", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("{"):
+            try:
+                return json.loads(value)
+            except ValueError:
+                raise ValueError("must be name=value, with commas between, or JSON") from None
+        pairs = [one.partition("=") for one in value.split(",") if one.strip()]
+        if not all(between and name.strip() for name, between, _ in pairs):
+            raise ValueError("must be name=value, with commas between, or JSON")
+        return {name.strip(): word.strip() for name, _, word in pairs}
+
     @field_validator("email_to")
     @classmethod
     def _all_addresses(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -90,6 +124,10 @@ class ChannelSettings(BaseSettings):
         "slack_webhook_url_file",
         "webhook_url_file",
         "webhook_secret_file",
+        "webhook_token_file",
+        "webhook_header_file",
+        "alertmanager_urls_file",
+        "alertmanager_token_file",
         "apprise_urls_file",
         "receiver_secrets_dir",
     )

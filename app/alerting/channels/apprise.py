@@ -15,6 +15,7 @@ from apprise.plugins.base import NotifyBase
 from apprise.utils.parse import parse_urls
 
 from app.alerting.channels.answers import TRY_AGAIN
+from app.alerting.channels.exchanges import Exchange, record
 from app.alerting.channels.incidents import incident_of, keeps_incidents
 from app.alerting.channels.told import Told
 from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
@@ -70,6 +71,9 @@ class AppriseChannel:
         outcomes = await asyncio.gather(
             *(self._send(number, service, story.subject, body, kind) for number, service in services.items())
         )
+        for service, outcome in zip(services.values(), outcomes, strict=True):
+            returned = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
+            record(Exchange(f"{service.service_name}, {kind.value}: {story.subject}", body, returned))
         having = [number for number, outcome in zip(waiting, outcomes, strict=True) if isinstance(outcome, Delivered)]
         self._told.add(notification.notification_id, having)
         outcome = _together(len(self._services), outcomes)
