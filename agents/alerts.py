@@ -19,7 +19,16 @@ from app.alerting.rules import CRITICAL_FEATURE, ESTIMATE, PERFORMANCE, Verdict,
 from app.alerting.service_rules import MONITOR, OF_PARTITION
 from app.core.config import Monitoring
 from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
-from topics.events import AlertEvent, AnyReport, DriftReport, IntakeReport, MonitorReport, PerformanceReport, to_epoch
+from topics.events import (
+    AlertEvent,
+    AnyReport,
+    DriftReport,
+    IntakeReport,
+    Level,
+    MonitorReport,
+    PerformanceReport,
+    to_epoch,
+)
 from topics.registry import ALERTS
 
 Models = Callable[[str, str], Monitoring | None]
@@ -139,10 +148,26 @@ class Alerts:
 
     def stages(self) -> Iterator[tuple[str, str, str, Stage]]:
         """Model, version and rule of each alert that is pending or fires, by the table."""
+        for *names, stage, _ in self.levels():
+            yield names[0], names[1], names[2], stage
+
+    def levels(self) -> Iterator[tuple[str, str, str, Stage, Level]]:
+        """Return model, version, rule, stage and level of each alert that is pending or fires, by the table."""
         for key, value in self._table.items():
             names = names_of(key)
-            if len(names) == RULE_NAMES and (stage := stage_of(_states.decode(value))) != "calm":
-                yield names[0], names[1], names[2], stage
+            if len(names) != RULE_NAMES:
+                continue
+            state = _states.decode(value)
+            stage = stage_of(state)
+            if stage != "calm":
+                model, version, rule = names[:3]
+                severe = state.severe and stage == "firing"
+                yield model, version, rule, stage, "critical" if severe else self._level(model, version, rule)
+
+    def _level(self, model: str, version: str, rule: str) -> Level:
+        monitoring = self._models(model, version) or Monitoring()
+        level: Level = getattr(monitoring.alerting, rule).level
+        return level
 
     def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
         if isinstance(report, IntakeReport):

@@ -131,7 +131,8 @@ def _alertmanager(settings: ChannelSettings) -> Iterator[Channel]:
         raise SettingsError("alertmanager_urls: there is no URL in it")
     urls = [_checked("alertmanager_urls", url, plain=True) for url in re.split(r"[\s,]+", text) if url]
     yield AlertmanagerChannel(
-        dict.fromkeys(urls), seconds=settings.attempt_seconds, headers=headers, labelling=labelling_of(settings)
+        dict.fromkeys(urls), seconds=settings.attempt_seconds, headers=headers, labelling=labelling_of(settings),
+        watchdog=settings.alertmanager_watchdog,
     )  # fmt: skip
 
 

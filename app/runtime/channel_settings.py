@@ -59,6 +59,9 @@ class ChannelSettings(BaseSettings):
     alertmanager_urls_file: Path | None = Field(None, description="A file with them.")
     alertmanager_token: SecretStr | None = Field(None, description="Sent to them as Authorization: Bearer.")
     alertmanager_token_file: Path | None = Field(None, description="A file with it.")
+    alertmanager_watchdog: bool = Field(
+        False, description="Whether Alertmanager is sent an alert that always fires, for a dead man's switch."
+    )
     apprise_urls: SecretStr | None = Field(None, description="Apprise URLs, with spaces or commas between.")
     apprise_urls_file: Path | None = Field(None, description="A file with them.")
     public_url: str | None = Field(

@@ -173,10 +173,12 @@ LEFT_OUT = Gauge(
 
 # Who is told
 
-ALERTS_FIRING = Gauge("driftline_alerts_firing", "Alerts that fire now, by rule.", [*VERSION, "rule"], registry=WORKER)
+ALERTS_FIRING = Gauge(
+    "driftline_alerts_firing", "Alerts that fire now, by rule and level.", [*VERSION, "rule", "level"], registry=WORKER
+)  # fmt: skip
 ALERTS_PENDING = Gauge(
     "driftline_alerts_pending", "Alerts that are breached, and not yet in enough windows in a row to fire, by rule.",
-    [*VERSION, "rule"], registry=WORKER,
+    [*VERSION, "rule", "level"], registry=WORKER,
 )  # fmt: skip
 ALERTS = Counter("driftline_alerts", "Transitions of alerts.", ["status", "level"], registry=WORKER)
 DELIVERIES = Counter(

@@ -149,6 +149,21 @@ async def test_what_fires_is_sent_again_every_minute_to_an_alertmanager_that_los
     assert ENDS_AFTER >= 3 * EVERY, "two requests may be lost"
 
 
+async def test_the_watchdog_fires_though_nothing_else_does_and_comes_from_one_worker(company: Company) -> None:
+    clock = Clock()
+    channel = AlertmanagerChannel([company.url], seconds=5, now=clock, watchdog=True)
+    channel.keep(1, list)
+    assert channel._tasks == set()
+    channel.keep(0, list)
+    await asyncio.wait(channel._tasks)
+    (found,) = await alerts_of(company.url)
+    assert found["labels"] == {
+        "alertname": "watchdog", "severity": "none", "job": "driftline", "service": "driftline",
+        "instance": "driftline/watchdog",
+    }  # fmt: skip
+    assert datetime.fromisoformat(found["endsAt"]) > datetime.now(UTC) + timedelta(seconds=2 * EVERY)
+
+
 async def test_each_of_several_has_it_and_one_that_is_away_keeps_nothing_back(company: Company, tmp_path: Path) -> None:
     async with (
         alertmanager(tmp_path / "other", company.told.origin) as other,

@@ -17,7 +17,7 @@ from app.alerting.channels.answers import secrets_of, shown
 from app.alerting.channels.posting import get, post
 from app.alerting.channels.webhook import annotations_of, time_of
 from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
-from app.alerting.labelling import PLAIN, Labelling
+from app.alerting.labelling import JOB, PLAIN, Labelling
 from app.alerting.notification import Notification
 from topics.events import AlertEvent
 
@@ -32,6 +32,7 @@ ENDS_AFTER = 300.0
 MOST_ALERTS = 200
 """Alerts of one request."""
 MOST_KNOWN = 10_000
+WATCHDOG = {"alertname": "watchdog", "severity": "none", "instance": "driftline/watchdog"}
 
 Labels = dict[str, str]
 
@@ -39,19 +40,21 @@ Labels = dict[str, str]
 class AlertmanagerChannel:
     """Posts to every Alertmanager of a cluster; delivered once one of them has it, since they notify for each other.
 
-    `headers` are sent with each request, and their values are secret.
+    `headers` are sent with each request, and their values are secret. `watchdog`: whether an alert that always fires
+    is sent too, by the worker that has the first partition.
     """
 
     name = "alertmanager"
 
     def __init__(
         self, urls: Iterable[str], *, seconds: float, headers: Mapping[str, str] | None = None,
-        labelling: Labelling = PLAIN, now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        labelling: Labelling = PLAIN, watchdog: bool = False, now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:  # fmt: skip
         self._urls = [f"{url.rstrip('/').removesuffix(API)}{API}" for url in urls]
         self._seconds = seconds
         self._headers = dict(headers or {})
         self._labelling = labelling
+        self._watchdog = watchdog
         self._now = now
         self._known: dict[str, Labels] = {}
         self._kept_at: dict[int, float] = {}
@@ -77,14 +80,15 @@ class AlertmanagerChannel:
         if 0.0 <= now - self._kept_at.get(partition, -EVERY) < EVERY:
             return
         self._kept_at[partition] = now
-        alerts = firing()
-        if alerts:
-            task = asyncio.create_task(self._send_again(alerts), name="alertmanager")
+        alerts, watching = firing(), self._watchdog and partition == 0
+        if alerts or watching:
+            task = asyncio.create_task(self._send_again(alerts, watching=watching), name="alertmanager")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _send_again(self, alerts: Sequence[AlertEvent]) -> None:
-        body = self._body(alerts, (), (), self._now())
+    async def _send_again(self, alerts: Sequence[AlertEvent], *, watching: bool) -> None:
+        now = self._now()
+        body = self._body(alerts, (), (), now) + ([self._always(now)] if watching else [])
         outcome = _together(self._urls, await asyncio.gather(*(self._post_all(url, body) for url in self._urls)))
         if not isinstance(outcome, Delivered):
             log.warning("%d alerts that fire were not sent to Alertmanager again: %s", len(alerts), outcome.reason)
@@ -108,6 +112,16 @@ class AlertmanagerChannel:
             "endsAt": time_of(ends_at),
         }
         return {**found, "generatorURL": page} if page else found
+
+    def _always(self, now: datetime) -> dict[str, object]:
+        """The alert of which only the absence says something."""
+        labels = {"job": JOB, "service": JOB, **self._labelling.labels, **WATCHDOG}
+        words = "This always fires. When it is not heard any more, Driftline's worker or the way from it does not work."
+        return {
+            "labels": labels,
+            "annotations": {"summary": "Driftline sends alerts", "description": words},
+            "endsAt": time_of(now + timedelta(seconds=ENDS_AFTER)),
+        }
 
     async def _post_all(self, url: str, alerts: Sequence[dict[str, object]]) -> Outcome:
         """The outcome of the last request, or of the first that was not taken."""
