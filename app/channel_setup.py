@@ -66,7 +66,7 @@ def _email(settings: ChannelSettings) -> Iterator[Channel]:
         host=settings.email_host, sender=settings.email_from, recipients=settings.email_to,
         security=settings.email_security, port=settings.email_port, username=settings.email_username, password=password,
     )  # fmt: skip
-    yield EmailChannel(mailbox, seconds=settings.attempt_seconds)
+    yield EmailChannel(mailbox, seconds=settings.attempt_seconds, zone=settings.zone)
 
 
 def _slack(settings: ChannelSettings) -> Iterator[Channel]:
@@ -74,7 +74,7 @@ def _slack(settings: ChannelSettings) -> Iterator[Channel]:
     if url is None:
         yield MissingChannel("slack", "slack_webhook_url")
         return
-    yield SlackChannel(url, seconds=settings.attempt_seconds)
+    yield SlackChannel(url, seconds=settings.attempt_seconds, zone=settings.zone)
 
 
 def _webhook(settings: ChannelSettings) -> Iterator[Channel]:
@@ -144,7 +144,7 @@ def _apprise(settings: ChannelSettings) -> Iterator[Channel]:
     from app.alerting.channels.apprise import AppriseChannel  # it takes a second to import
 
     try:
-        yield AppriseChannel(urls, seconds=settings.attempt_seconds)
+        yield AppriseChannel(urls, seconds=settings.attempt_seconds, zone=settings.zone)
     except ValueError as error:
         raise SettingsError(f"apprise_urls: {error}") from None
 

@@ -11,6 +11,7 @@ from email.utils import formataddr, getaddresses
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
@@ -64,6 +65,9 @@ class ChannelSettings(BaseSettings):
     )
     apprise_urls: SecretStr | None = Field(None, description="Apprise URLs, with spaces or commas between.")
     apprise_urls_file: Path | None = Field(None, description="A file with them.")
+    time_zone: str | None = Field(
+        None, description="Zone of the times in messages, such as Europe/Berlin, beside UTC. Unset: UTC alone."
+    )
     public_url: str | None = Field(
         None, description="Where people reach the API and its dashboard; the links in alerts begin with it."
     )
@@ -73,6 +77,19 @@ class ChannelSettings(BaseSettings):
     allow_private_webhooks: bool = Field(
         False, description="Whether webhooks that are not from these settings may lead to private addresses."
     )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _a_zone(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else ZoneInfo(value).key
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("must be a time zone such as Europe/Berlin") from None
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The zone of the times in messages, beside UTC."""
+        return None if self.time_zone is None else ZoneInfo(self.time_zone)
 
     @field_validator("public_url")
     @classmethod

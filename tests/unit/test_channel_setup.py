@@ -216,6 +216,15 @@ def test_what_is_no_address_is_refused_by_name(value: object) -> None:
             load_settings(**{name: value})
 
 
+def test_a_zone_that_there_is_not_is_refused_by_name() -> None:
+    zone = load_settings(time_zone="Europe/Berlin").zone
+    assert zone is not None
+    assert (zone.key, load_settings().zone) == ("Europe/Berlin", None)
+    for wrong in ("Mars/Base", "../etc/passwd", "Europe"):
+        with pytest.raises(SettingsError, match=r"^time_zone: must be a time zone such as"):
+            load_settings(time_zone=wrong)
+
+
 @pytest.mark.parametrize(("security", "port"), [("starttls", 587), ("tls", 465)])
 def test_each_security_has_its_port(security: str, port: int) -> None:
     from app.alerting.channels.email import PORTS

@@ -196,7 +196,8 @@ async def test_latencies_have_the_trace_that_they_were_measured_in(exporter: InM
         found = await client.get(f"{probe.address}/metrics", headers=accept)
         plain = await client.get(f"{probe.address}/metrics")
     assert found.headers["content-type"].startswith("application/openmetrics-text")
-    samples = [sample for family in text_string_to_metric_families(found.text) for sample in family.samples]
+    families = text_string_to_metric_families(found.text)  # type: ignore[no-untyped-call]
+    samples = [sample for family in families for sample in family.samples]
     traces = [s.exemplar.labels for s in samples if s.exemplar and s.labels.get("agent") == "join"]
     assert traces == [{"trace_id": TRACE}]
     assert TRACE not in plain.text

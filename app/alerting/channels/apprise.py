@@ -9,6 +9,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Sequence
+from datetime import tzinfo
 
 import apprise
 from apprise.plugins.base import NotifyBase
@@ -41,11 +42,12 @@ class AppriseChannel:
 
     name = "apprise"
 
-    def __init__(self, urls: str, *, seconds: float) -> None:
+    def __init__(self, urls: str, *, seconds: float, zone: tzinfo | None = None) -> None:
         for name in QUIET:
             _hush(logging.getLogger(name))
         self._asset = asset = apprise.AppriseAsset(http_redirects=False, app_id="Driftline", app_desc="Driftline")
         self._seconds = seconds
+        self._zone = zone
         self._told = Told()
         self._services: dict[str, NotifyBase] = {}
         self._incidents: dict[str, str] = {}
@@ -62,7 +64,7 @@ class AppriseChannel:
 
     async def deliver(self, notification: Notification) -> Outcome:
         """Delivered once every service says that it has it."""
-        story = story_of(notification)
+        story = story_of(notification, self._zone)
         kind = apprise.NotifyType.SUCCESS if story.state == "resolved" else TYPES[story.level]
         told = self._told.by(notification.notification_id)
         waiting = [number for number in self._services if number not in told]

@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import Literal
@@ -49,14 +50,15 @@ class EmailChannel:
 
     name = "email"
 
-    def __init__(self, mailbox: Mailbox, *, seconds: float) -> None:
+    def __init__(self, mailbox: Mailbox, *, seconds: float, zone: tzinfo | None = None) -> None:
         self._mailbox = mailbox
         self._seconds = seconds
+        self._zone = zone
         self._told = Told()
 
     async def deliver(self, notification: Notification) -> Outcome:
         """Delivered once the server has taken it for one recipient at least, and refuses none for the moment only."""
-        story = story_of(notification)
+        story = story_of(notification, self._zone)
         picture = await _picture(story.worst)
         message = message_of(story, notification, self._mailbox.sender, self._mailbox.recipients, picture)
         outcome = await self._send(notification.notification_id, message)

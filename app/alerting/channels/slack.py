@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 import msgspec
 from slack_sdk.webhook.async_client import AsyncWebhookClient
@@ -27,13 +27,14 @@ class SlackChannel:
 
     name = "slack"
 
-    def __init__(self, url: str, *, seconds: float) -> None:
+    def __init__(self, url: str, *, seconds: float, zone: tzinfo | None = None) -> None:
         self._url = url
         self._seconds = seconds
+        self._zone = zone
 
     async def deliver(self, notification: Notification) -> Outcome:
         """Post once: the client's own retries are off, for the notifier counts them."""
-        story = story_of(notification)
+        story = story_of(notification, self._zone)
         secrets = secrets_of(self._url)
         text, blocks = fallback_of(story), blocks_of(story)
         body = msgspec.json.encode({"text": text, "blocks": blocks})
