@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from app.alerting.channels.alertmanager import AlertmanagerChannel
 from app.alerting.channels.missing import MissingChannel
 from app.alerting.channels.slack import SlackChannel
+from app.alerting.channels.slack_bot import SlackBotChannel
 from app.alerting.channels.webhook import WebhookChannel
 from app.alerting.delivery import Channel
 from app.alerting.labelling import LabelError, Labelling
@@ -70,11 +71,27 @@ def _email(settings: ChannelSettings) -> Iterator[Channel]:
 
 
 def _slack(settings: ChannelSettings) -> Iterator[Channel]:
-    url = _url(settings, "slack_webhook_url", plain=False)
+    url, token = _url(settings, "slack_webhook_url", plain=False), secret_of(settings, "slack_bot_token")
+    if token is not None or settings.slack_channel is not None:
+        if url is not None:
+            raise SettingsError("slack_bot_token: slack_webhook_url is set too; leave one of them out")
+        yield _bot(settings, token)
+        return
     if url is None:
         yield MissingChannel("slack", "slack_webhook_url")
         return
     yield SlackChannel(url, seconds=settings.attempt_seconds, zone=settings.zone)
+
+
+def _bot(settings: ChannelSettings, token: str | None) -> Channel:
+    channel = settings.slack_channel
+    if token is None or channel is None:
+        lacking = "slack_bot_token" if token is None else "slack_channel"
+        raise SettingsError(f"{lacking}: Slack's bot is set up in part; set {_named([lacking])}")
+    _bearer(settings, "slack_bot_token")
+    if re.fullmatch(r"[A-Z0-9]{6,}", channel, re.ASCII) is None:
+        raise SettingsError("slack_channel: it must be the channel's id, such as C0123456789, not its name")
+    return SlackBotChannel(token, channel, seconds=settings.attempt_seconds, zone=settings.zone)
 
 
 def _webhook(settings: ChannelSettings) -> Iterator[Channel]:

@@ -40,6 +40,9 @@ class ChannelSettings(BaseSettings):
     email_to: Annotated[tuple[str, ...] | None, NoDecode] = Field(None, description="Recipients, with commas between.")
     slack_webhook_url: SecretStr | None = Field(None, description="Slack's incoming webhook.")
     slack_webhook_url_file: Path | None = Field(None, description="A file with it.")
+    slack_bot_token: SecretStr | None = Field(None, description="Token of a Slack bot, in place of the webhook.")
+    slack_bot_token_file: Path | None = Field(None, description="A file with it.")
+    slack_channel: str | None = Field(None, description="Id of the channel that the bot posts to.")
     webhook_url: SecretStr | None = Field(None, description="Receiver of Alertmanager's payload.")
     webhook_url_file: Path | None = Field(None, description="A file with it.")
     webhook_secret: SecretStr | None = Field(None, description="Key of the signature that webhooks carry.")
@@ -142,6 +145,7 @@ class ChannelSettings(BaseSettings):
     @field_validator(
         "email_password_file",
         "slack_webhook_url_file",
+        "slack_bot_token_file",
         "webhook_url_file",
         "webhook_secret_file",
         "webhook_token_file",

@@ -21,7 +21,7 @@ async def test_a_message_has_enough_contrast_and_follows_the_readers_scheme(brow
     await watched.page.set_content(html_of(story_of(notification(*ALERTS))))
     grounds = []
     for scheme in ("light", "dark"):
-        await watched.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of two
+        await watched.page.emulate_media(color_scheme=scheme)
         await watched.accessible()
         grounds.append(await watched.page.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert grounds == ["rgb(255, 255, 255)", "rgb(16, 24, 40)"]
