@@ -11,7 +11,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-BENCHES := throughput compare flat latency restart ingress client scale calibration
+BENCHES := throughput compare flat latency restart ingress client scale models calibration
 .PHONY: help setup demo test long lint format contract reference docs bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
 
@@ -96,6 +96,9 @@ bench-client: setup ## what Client.log costs its caller
 
 bench-scale: setup ## CPU for each event with one, two and four workers
 	@$(BIN)/python -m benchmarks.scale
+
+bench-models: setup ## CPU for each event, memory and restart with 1 to 1,000 models
+	@$(BIN)/python -m benchmarks.models $(if $(QUICK),--quick)
 
 soak: setup ## ten minutes at a steady rate, and nothing may grow; SECONDS=180 for less
 	@$(BIN)/python -m benchmarks.soak $(if $(SECONDS),--seconds $(SECONDS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,17 @@ from app.alerting.rules import CRITICAL_FEATURE, ESTIMATE, PERFORMANCE, Verdict,
 from app.alerting.service_rules import MONITOR, OF_PARTITION
 from app.core.config import Monitoring
 from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
-from topics.events import AlertEvent, AnyReport, DriftReport, IntakeReport, MonitorReport, PerformanceReport, to_epoch
+from app.runtime.slices import at_once, in_slices
+from topics.events import (
+    AlertEvent,
+    AnyReport,
+    DriftReport,
+    IntakeReport,
+    Level,
+    MonitorReport,
+    PerformanceReport,
+    to_epoch,
+)
 from topics.registry import ALERTS
 
 Models = Callable[[str, str], Monitoring | None]
@@ -75,10 +85,10 @@ class Alerts:
 
     async def handle(self, partition: int, records: Sequence[Record], publish: Publish, reject: Reject) -> None:
         """Take a run: alerts first, state after. A crash in between sends the same alerts, by alert_id, again."""
-        run = self.run(partition, records)
+        run = await in_slices(self._run(partition, records))
         if self._catch_up is not None and any(isinstance(found, _Unknown) for found in run.rejected):
             await self._catch_up()
-            run = self.run(partition, records)
+            run = await in_slices(self._run(partition, records))
         if run.rejected:
             await reject(run.rejected)
         for alert in run.alerts:
@@ -87,8 +97,12 @@ class Alerts:
 
     def run(self, partition: int, records: Sequence[Record]) -> AlertsRun:
         """What a run comes to. Changes nothing."""
+        return at_once(self._run(partition, records))
+
+    def _run(self, partition: int, records: Sequence[Record]) -> Generator[None, None, AlertsRun]:
         run = AlertsRun()
         for record in unapplied(self._table, partition, records):
+            yield
             run.next_offset = record.offset + 1
             report = _report_of(record)
             if isinstance(report, Rejected):
@@ -139,10 +153,26 @@ class Alerts:
 
     def stages(self) -> Iterator[tuple[str, str, str, Stage]]:
         """Model, version and rule of each alert that is pending or fires, by the table."""
+        for *names, stage, _ in self.levels():
+            yield names[0], names[1], names[2], stage
+
+    def levels(self) -> Iterator[tuple[str, str, str, Stage, Level]]:
+        """Return model, version, rule, stage and level of each alert that is pending or fires, by the table."""
         for key, value in self._table.items():
             names = names_of(key)
-            if len(names) == RULE_NAMES and (stage := stage_of(_states.decode(value))) != "calm":
-                yield names[0], names[1], names[2], stage
+            if len(names) != RULE_NAMES:
+                continue
+            state = _states.decode(value)
+            stage = stage_of(state)
+            if stage != "calm":
+                model, version, rule = names[:3]
+                severe = state.severe and stage == "firing"
+                yield model, version, rule, stage, "critical" if severe else self._level(model, version, rule)
+
+    def _level(self, model: str, version: str, rule: str) -> Level:
+        monitoring = self._models(model, version) or Monitoring()
+        level: Level = getattr(monitoring.alerting, rule).level
+        return level
 
     def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
         if isinstance(report, IntakeReport):

@@ -73,11 +73,11 @@ class Deliveries:
             yield self._over.pop(key)
         self._collected.set()
 
-    def forget(self) -> None:
-        """Partitions move. What is over or under way is collected if its partition comes back; if another worker has
-        it, that one does not know of it, and tells again. Answers that nobody came for until now are dropped."""
+    def forget(self, partitions: Iterable[int] | None = None) -> None:
+        """Partitions (all) move. What is over or under way is collected if its partition comes back; if another worker
+        has it, that one does not know of it, and tells again. Answers that nobody came for until now are dropped."""
         self._over = {key: one for key, one in self._over.items() if one.partition in self._ours}
-        self._ours.clear()
+        self._ours.difference_update(set(self._ours) if partitions is None else partitions)
 
     async def settle(self) -> None:
         """Return once nothing is under way and all of it has been collected."""

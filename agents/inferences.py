@@ -83,9 +83,10 @@ class Inferences:
         self._now = now
         self._sources: dict[int, Source] = {}
 
-    def forget(self) -> None:
-        """Drop all that is held: it is read again."""
-        self._sources.clear()
+    def forget(self, partitions: Iterable[int] | None = None) -> None:
+        """Drop what is held of partitions (all): it is read again."""
+        for partition in list(self._sources) if partitions is None else partitions:
+            self._sources.pop(partition, None)
 
     def position(self, partition: int) -> int:
         """Return the offset to read a partition from: where the oldest half is that is still needed."""

@@ -66,10 +66,12 @@ class IntakeMonitor:
         self._told: dict[int, set[tuple[int, str, str]]] = {}
         self._revision = 0
 
-    def forget(self) -> None:
-        """Other workers may have the partitions now."""
-        self._parts.clear()
-        self._told.clear()
+    def forget(self, partitions: Collection[int] | None = None) -> None:
+        """Other workers may have the partitions (all) now."""
+        for key in [key for key in self._parts if partitions is None or key[0] in partitions]:
+            del self._parts[key]
+        for partition in list(self._told) if partitions is None else partitions:
+            self._told.pop(partition, None)
 
     # What comes
 
@@ -203,11 +205,11 @@ class IntakeMonitor:
 
 
 def taken_of(state: JoinState) -> Counter[Version]:
-    """How many predictions of each model version were not set aside: those counted, and those that came again."""
+    """How many predictions of a run were not set aside, by model version: those counted, and those that came again."""
     found: Counter[Version] = Counter()
-    for number, tally in state.tallies.items():
+    for number, came in state.came.items():
         profile = state.watched[number].profile
-        found[profile.model, profile.model_version] += tally.predictions + tally.duplicates
+        found[profile.model, profile.model_version] += came
     return found
 
 

@@ -25,6 +25,7 @@ from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Record, Rejected, keys_of
 from app.runtime.errors import Held
 from app.runtime.runs import Log
+from app.runtime.slices import in_thread
 from topics.events import PaneEvent
 from topics.registry import FEEDBACK, PREDICTIONS, Topic
 
@@ -105,6 +106,7 @@ class Join:
         self._taking = Taking(self._models, now, partitions, partial(reach_back, table))
         self._rekey = rekey
         self._sources: dict[int, Source] = {}
+        self._forgotten = 0
         self._stops = Stops(table)
         self._newest_epoch = 0
         self._alive = alive
@@ -120,6 +122,7 @@ class Join:
 
     def forget(self, partitions: Iterable[int] | None = None) -> None:
         """Drop what is held of partitions (all): it is built again from the table when next asked for."""
+        self._forgotten += 1
         for partition in list(self._sources) if partitions is None else list(partitions):
             self._sources.pop(partition, None)
             self._stops.forget(partition)
@@ -131,11 +134,23 @@ class Join:
     def _source(self, partition: int) -> Source:
         source = self._sources.get(partition)
         if source is None:
-            source = self._sources[partition] = self._recover(partition)
+            source = self._sources[partition] = self._recover(partition, self._table.items())
         return source
 
-    def _recover(self, partition: int) -> Source:
-        source = recover(partition, self._alive_over(self._table.items()), self._models.watched, self._models.number_of)
+    async def prepare(self, partition: int) -> None:
+        """Recover a partition in a thread, if it is not held: after that its `position` is there at once."""
+        if partition not in self._sources:
+            forgotten, rows = self._forgotten, list(self._table.items())
+            source = await in_thread(partial(self._recover, partition, rows))
+            if self._forgotten == forgotten:
+                self._sources[partition] = source
+
+    def _recover(self, partition: int, rows: Iterable[tuple[str, bytes]]) -> Source:
+        source = recover(
+            partition, self._alive_over(rows), self._models.watched, self._models.number_of,
+            settled=self._pass_on is None,
+        )  # fmt: skip
+        source.state.stacked = self._models.stacked
         logs = [log_ for topic in (0, 1) if (log_ := self._log_of(partition, topic)) is not None]
         if len(logs) == len(SOURCES):
             source.rebuilt_at = rebuilt_at(partition, source, logs, self._table.get(f"rebuilt/{partition}"))
@@ -217,7 +232,7 @@ class Join:
         if fresh:
             self._check_clock(partition, topic, fresh[-1])
             take = self._taking.predictions if topic == 0 else self._taking.feedback
-            before = taken_of(source.state)
+            source.state.came.clear()
             taken = await take(source, partition, fresh)
             rejected = taken.rejected
             stopping = rejected and self._stopping
@@ -236,8 +251,8 @@ class Join:
             away = {record.offset for record in taken.away}  # they are noted where they are sent
             here = [record for record in fresh if record.offset not in away] if away else fresh
             if self._intake is not None and here:
-                counted = taken_of(source.state) - before
-                self._intake.note(partition, topic, here, rejected, counted, source.state.waiting)
+                taken_here = taken_of(source.state)
+                self._intake.note(partition, topic, here, rejected, taken_here, source.state.waiting)
         source.offsets[topic] = max(source.offsets[topic], following)
         due = self._now() - source.saved_at >= self._checkpoint_seconds
         if due or source.unsaved >= MOST_UNSAVED:
@@ -290,7 +305,7 @@ class Join:
             await self._tell(partition, source, publish, [])
             return
         spent = spent_keys(source, self._table)
-        taken = join_delta.take(source.state, source.ordinal, source.saved, offsets)
+        taken = await in_thread(partial(join_delta.take, source.state, source.ordinal, source.saved, offsets))
         events = partials_of(self._models.watched, taken.inputs, taken.outcomes, partition, revision)
         if not source.announced:  # so that nothing that an earlier owner writes from now on is taken for ours
             self._table[f"owner/{partition}/{source.epoch}"] = _encoder.encode((source.epoch, source.saved))
@@ -303,7 +318,10 @@ class Join:
         if source.rebuilt_at:
             await self._tell(partition, source, publish, [])
         caught_up = source.caught_up[1] and self._now() - source.fed_at >= FEEDBACK_QUIET_SECONDS
-        expiry.sweep(source.state, feedback_caught_up=caught_up, clock=source.clock(self._wall()))
+        clock = source.clock(self._wall())
+        await in_thread(partial(expiry.sweep, source.state, feedback_caught_up=caught_up, clock=clock))
+        if source.rebuilt_at is None:  # what is built again is published as a whole first
+            expiry.settle(source.state)
 
     async def _tell(self, partition: int, source: Source, publish: PublishPanes, events: Sequence[PaneEvent]) -> None:
         """Publish panes and what is new of the progress: nothing yet of a state that is built again, then all of it."""

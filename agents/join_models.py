@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from typing import Protocol
 
 from app.core.joining import Watched
+from app.core.stacked import Stacked
 from app.runtime.models_view import RegisteredModel
+from app.runtime.slices import Turn
 
 
 class Models(Protocol):
@@ -24,22 +27,28 @@ class WatchedModels:
 
     def __init__(self, models: Models) -> None:
         self.watched: list[Watched] = []
+        self.stacked = Stacked()
+        """What all of them count together by, for every source partition."""
         self._models = models
         self._numbers: dict[tuple[str, str], int] = {}
         self._revision = -1
+        self._meeting = threading.Lock()
+        """Runs are read in a thread, recoveries in the loop: a version must not get two numbers."""
 
     def number_of(self, model: str, version: str) -> int | None:
         """The number of a model version, None where it is not registered as far as is known."""
-        if self._models.revision != self._revision:
-            self._numbers.clear()
-            self._revision = self._models.revision
         key = (model, version)
-        if key not in self._numbers:
-            found = self._models.get(model, version)
-            if found is None:
-                return None
-            self._numbers[key] = self._watch(found)
-        return self._numbers[key]
+        number = self._numbers.get(key)
+        if number is not None and self._models.revision == self._revision:
+            return number
+        with self._meeting:
+            if self._models.revision != self._revision:
+                self._numbers.clear()
+                self._revision = self._models.revision
+            found = None if key in self._numbers else self._models.get(model, version)
+            if found is not None:
+                self._numbers[key] = self._watch(found)
+            return self._numbers.get(key)
 
     def has(self, number: int) -> bool:
         """Whether a number's profile and windows are those that are registered now."""
@@ -48,7 +57,11 @@ class WatchedModels:
 
     async def look_up(self, versions: Iterable[tuple[str, str]]) -> None:
         """Where one of them is not known, take in all registrations of now, once."""
-        if any(self.number_of(*version) is None for version in versions):
+        turn, strange = Turn(), False
+        for version in versions:  # a version that is met for the first time is compiled
+            strange = self.number_of(*version) is None or strange
+            await turn.give()
+        if strange:
             await self._models.catch_up()
 
     def _watch(self, found: RegisteredModel) -> int:

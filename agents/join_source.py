@@ -12,7 +12,7 @@ import msgspec
 from app.core import expiry, join_delta
 from app.core.held_times import HeldTimes
 from app.core.join_delta import JoinDelta
-from app.core.joining import MICROSECONDS, NEVER, JoinState, Watched
+from app.core.joining import MICROSECONDS, NEVER, JoinState, Tally, Watched
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.runtime.errors import StateLost
 from app.runtime.runs import Log
@@ -25,6 +25,8 @@ else:
 
 log = logging.getLogger(__name__)
 
+SETTLED_EVERY = 100
+"""Deltas after which a recovery forgets the panes that nothing can reach any more: a retention has many."""
 LEVEL = 1
 """Of zstd: higher ones take more time than they save."""
 
@@ -84,7 +86,9 @@ class Source:
     swept: dict[int, int] = field(default_factory=dict)
     dropped: dict[int, int] = field(default_factory=dict)
     arrived: dict[int, float] = field(default_factory=dict)
-    told: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    told: dict[int, tuple[int, bool, Tally]] = field(default_factory=dict)
+    left_out: tuple[int, int] = (0, 0)
+    left_out_at: float = 0.0
     caught_up: list[bool] = field(default_factory=lambda: [False, False])
     fed_at: float = 0.0
     epoch: int = 0
@@ -118,12 +122,14 @@ def recover(
     table: Iterable[tuple[str, bytes]],
     watched: Sequence[Watched],
     watch: Callable[[str, str], object],
+    *,
+    settled: bool = True,
 ) -> Source:
     """Follow the chain of a partition's deltas from its first; what is not reachable is read anew.
 
     Another worker's last delta can arrive after the partition has gone on without it: such an orphan is left out,
     and dropped with the next checkpoint, before it could be taken for the first of the chain. `watch` compiles a
-    model version into `watched`.
+    model version into `watched`. Unless `settled` is False, panes that nothing can reach any more are left out.
     """
     rows = [(key, value) for key, value in table if value]
     found = {key: decode_delta(value) for key, value in rows if key.startswith(f"{partition}/")}
@@ -143,12 +149,17 @@ def recover(
         join_delta.restore(source.state, delta)
         source.keys.append(begins[at])
         at = delta.to_offsets
+        if settled and len(source.keys) % SETTLED_EVERY == 0:
+            expiry.settle(source.state)
     source.whole = source.whole and len(source.keys) == len(valid)
     source.orphans = [*(found.keys() - set(source.keys)), *known]
     source.epoch = max([delta.epoch for delta in found.values()] + [epoch for epoch, _ in known.values()], default=0)
     if at is not None:
         source.offsets, source.saved = list(at), at
     expiry.sweep_again(source.state)
+    if settled:
+        source.state.settled.clear()  # a re-keyed row may have begun a pane anew that was left out before
+        expiry.settle(source.state)
     source.swept = {model: tally.swept for model, tally in source.state.tallies.items()}
     source.held = HeldTimes(source.state.event_times)
     source.ordinal = source.state.rows.next_ordinal

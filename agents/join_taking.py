@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from operator import attrgetter
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +20,27 @@ from app.ingest.decoding import AHEAD, Record, Rejected, broker_times, is_ahead,
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
 from app.ingest.rekeying import origin_of, repeats, strays
+from app.runtime.slices import in_thread
 from topics.events import to_epoch
+
+T = TypeVar("T")
 
 _timestamp = attrgetter("timestamp")
 _headers = attrgetter("headers")
 
 ReachBack = Callable[[Source, int], None]
 """Bring a model's forgotten panes of inputs back, from what is saved."""
+
+
+MOST_IN_LOOP = 500
+"""Records that are read and counted within the loop: of more it is done in a thread, which lets the loop go on."""
+PER_VERSION = 25
+"""A model version in a run costs as much as so many records."""
+
+
+async def _counted(n: int, count: Callable[[], T]) -> T:
+    """Read or count so many records. Nobody else touches the state of their partition meanwhile: its agent waits."""
+    return await in_thread(count) if n > MOST_IN_LOOP else count()
 
 
 @dataclass(slots=True)
@@ -81,9 +97,11 @@ class Taking:
         return found if found.any() else None
 
     async def _count(self, source: Source, partition: int, records: Sequence[Record], taken: Taken) -> None:
-        heads = heads_of(records, self._columns.expected)
-        await self._models.look_up(heads.versions())
-        batch, rejected, kept = self._columns.batch(heads)
+        heads = await _counted(len(records), partial(heads_of, records, self._columns.expected))
+        versions = list(heads.versions())
+        await self._models.look_up(versions)
+        cost = len(records) + PER_VERSION * len(versions)
+        batch, rejected, kept = await _counted(cost, partial(self._columns.batch, heads))
         away = self._strays(partition, kept)
         arrived = []
         if self._partitions and any(map(_headers, kept)):
@@ -94,7 +112,7 @@ class Taking:
             batch = replace(batch, away=away, rekeyed=rekeyed)
         for number in reaches_back(source.state, batch):
             self._reach_back(source, number)
-        late = add_predictions(source.state, batch)
+        late = await _counted(cost, partial(add_predictions, source.state, batch))
         now = self._now()
         recorded = max(map(_timestamp, records)) * 1000
         for number in set(batch.model.tolist()):
@@ -139,8 +157,8 @@ class Taking:
             taken.rejected = feedback_batch(elsewhere)[1]
             wrong = {one.record.offset for one in taken.rejected}
             taken.away = [record for record in elsewhere if record.offset not in wrong]
-        batch, rejected = feedback_batch(records)
-        add_feedback(source.state, batch)
+        batch, rejected = await _counted(len(records), partial(feedback_batch, records))
+        await _counted(len(records), partial(add_feedback, source.state, batch))
         taken.rejected = sorted(taken.rejected + rejected, key=lambda one: one.record.offset)
         source.held.fed(last)
         return taken

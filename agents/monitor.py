@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -63,10 +63,11 @@ class SelfMonitor:
         self.dead.update(one.reason.partition(":")[0][:80] for one in rejected)
         self.dead_in[partition] += len(rejected)
 
-    def forget(self) -> None:
-        """Other workers may have the partitions now."""
-        self.lag.clear()
-        self.held.clear()
+    def forget(self, partitions: Iterable[int] | None = None) -> None:
+        """Other workers may have the partitions (all) now."""
+        gone = set(self.held) if partitions is None else set(partitions)
+        self.lag = {key: found for key, found in self.lag.items() if partitions is not None and key[1] not in gone}
+        self.held -= gone
 
     def due(self) -> MonitorReport | None:
         """The report of the time since the last one, once that is long enough; the first at once."""

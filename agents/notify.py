@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -33,11 +34,13 @@ from app.alerting.group import (
     waits,
     with_channels,
 )  # fmt: skip
-from app.alerting.muting import Muting
+from app.alerting.keeping import Keeper, known_to
+from app.alerting.muting import SAME_MODEL, Muting
 from app.alerting.retrying import Patience, Pending
 from app.alerting.routing import Routing
 from app.core.config import Alerting, Monitoring
 from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
+from app.runtime.slices import Turn, at_once, in_slices
 from topics.events import AlertEvent
 
 log = logging.getLogger(__name__)
@@ -87,10 +90,12 @@ class Notify:
         self._deliveries = Deliveries(channels, attempt_seconds=patience.attempt_seconds, at_once=AT_ONCE)
         self._outcomes = Outcomes(self._deliveries, patience, saved, rng or random.Random())
         self._states: dict[int, NotifyState] = {}
+        self._forgotten = 0
         self._pruned: dict[int, float] = {}
         self._looked_at: dict[int, float] = {}
         self._reasons = ReasonLog()
-        self._stopping = False
+        self._stopping = self._pausing = False
+        self._keepers = {name: channel for name, channel in channels.items() if isinstance(channel, Keeper)}
 
     def position(self, partition: int) -> int | None:
         """The offset to read a partition of `alerts` from; None before anything was applied."""
@@ -102,10 +107,30 @@ class Notify:
         groups = [group for state in taken for group in state.groups_of(alert.fingerprint).values()]
         return bool(taken) and not any(state.pending for state in taken) and not any(map(waits, groups))
 
-    def forget(self) -> None:
-        """Partitions come and go: what was decoded of the table is read anew when next asked for."""
-        self._states.clear()
-        self._deliveries.forget()
+    def forget(self, partitions: Iterable[int] | None = None) -> None:
+        """Partitions (all) come and go: what was decoded of the table is read anew when next asked for."""
+        self._forgotten += 1
+        self._pausing = False
+        gone = list(self._states) if partitions is None else list(partitions)
+        for partition in gone:
+            self._states.pop(partition, None)
+        self._deliveries.forget(None if partitions is None else gone)
+
+    async def prepare(self, partition: int) -> None:
+        """Decode a partition's share of the table in slices, if that is not done."""
+        if partition not in self._states:
+            forgotten = self._forgotten
+            state = await in_slices(NotifyState.read(self._table, partition))
+            if self._forgotten == forgotten:
+                self._states[partition] = state
+
+    async def pause(self) -> None:
+        """Begin no more attempts until `forget` is called; return once those under way are over and recorded.
+
+        So nobody who has a partition next sends again what was sent. The ticks record it.
+        """
+        self._pausing = True
+        await self._deliveries.settle()
 
     async def stop(self) -> None:
         """Begin no more attempts; return once those under way are over and recorded, which the ticks do."""
@@ -117,29 +142,33 @@ class Notify:
         now = self._now()
         state = self._state(partition)
         await self._outcomes.collect(partition, state, publish, now.timestamp())
+        turn = Turn()
         for name, group in state.groups.items():
             state.groups[name] = heard_after_all(group, partial(self._redelivered, name))
         changed = set[str]()
         for record in unapplied(self._table, partition, records):
+            await turn.give()
             alert = _alert_of(record)
             if isinstance(alert, Rejected):
                 await reject([alert])
             elif not state.taken(alert.alert_id):
                 changed |= self._take(state, alert, now)
-        self._decide(state, self._due(partition, state, changed, now.timestamp()), now)
+        await self._decide(state, self._due(partition, state, changed, now.timestamp()), now)
         new = any(pending.attempts == 0 and pending.since == now.timestamp() for pending in state.pending.values())
         state.write()
         if records:
             advance(self._table, partition, records[-1].offset + 1)
         if new:
             await self._outcomes.save()
-        if not self._stopping:
+        if not self._stopping and not self._pausing:
             self._deliveries.begin(partition, state.pending.values(), now.timestamp())
+            for name, keeper in self._keepers.items():
+                keeper.keep(partition, partial(known_to, name, state.groups.values()))
         self._prune(partition, state, now.timestamp())
 
     def _state(self, partition: int) -> NotifyState:
         if partition not in self._states:
-            self._states[partition] = NotifyState(self._table, partition)
+            self._states[partition] = at_once(NotifyState.read(self._table, partition))
         return self._states[partition]
 
     # What comes
@@ -162,8 +191,10 @@ class Notify:
         return Alerting() if monitoring is None else monitoring.alerting
 
     def _muted(self, state: NotifyState, now: datetime) -> Muted:
-        muting, firing = self._muting(), state.firing()
-        return lambda alert: muting.reason(alert, firing, now)
+        muting, beside = self._muting(), defaultdict[tuple[str, ...], list[AlertEvent]](list)
+        for one in state.firing():  # an alert is inhibited by those of its own model version alone
+            beside[_version_of(one)].append(one)
+        return lambda alert: muting.reason(alert, beside.get(_version_of(alert), ()), now)
 
     # What is to be told
 
@@ -174,9 +205,10 @@ class Notify:
             return list(state.groups)
         return [name for name, group in state.groups.items() if name in changed or waits(group)]
 
-    def _decide(self, state: NotifyState, names: Sequence[str], now: datetime) -> None:
-        muted = self._muted(state, now)
+    async def _decide(self, state: NotifyState, names: Sequence[str], now: datetime) -> None:
+        muted, turn = self._muted(state, now), Turn()
         for name in names:
+            await turn.give()
             group, tellings, reasons = evaluate(state.groups[name], muted, now.timestamp())
             self._reasons.tell(name, reasons)
             for telling in tellings:
@@ -201,6 +233,10 @@ class Notify:
                 for channel in g.tellers
             }
             self._reasons.keep(known)
+
+
+def _version_of(alert: AlertEvent) -> tuple[str, ...]:
+    return tuple(alert.labels.get(name, "") for name in SAME_MODEL)
 
 
 def _alert_of(record: Record) -> AlertEvent | Rejected:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Generator, Iterator, MutableMapping
 from datetime import timedelta
 
 import msgspec
@@ -16,6 +16,8 @@ KEPT = timedelta(days=2 * REPORTS.retention_days).total_seconds()
 """How long a transition is remembered after it was taken. It is sent again only by judging its report again, and that
 has left the log by then: it stays for the retention, and a segment (a week) longer at most."""
 LARGEST_GROUP = 16 << 20
+AT_ONCE = 20
+"""Entries that are decoded before others may get the loop."""
 
 _group = msgspec.json.Decoder(Group)
 _pending = msgspec.json.Decoder(Pending)
@@ -33,14 +35,24 @@ class NotifyState:
         self._start = f"{partition}/"
         self.groups: dict[str, Group] = {}
         self.pending: dict[str, Pending] = {}
-        for key, rest in self._keys():
+        self._groups: dict[str, Group] = {}
+        self._pending: dict[str, Pending] = {}
+        self._taken: dict[str, int] = {}
+
+    @classmethod
+    def read(cls, table: MutableMapping[str, bytes], partition: int) -> Generator[None, None, NotifyState]:
+        """Decode what the table has of a partition, in slices."""
+        state = cls(table, partition)
+        for number, (key, rest) in enumerate(list(state._keys())):
+            if number % AT_ONCE == 0:
+                yield
             kind, _, name = rest.partition("/")
             if kind == "group":
-                self.groups[name] = _group.decode(table[key])
+                state.groups[name] = _group.decode(table[key])
             elif kind == "pending":
-                self.pending[name] = _pending.decode(table[key])
-        self._groups, self._pending = dict(self.groups), dict(self.pending)
-        self._taken: dict[str, int] = {}
+                state.pending[name] = _pending.decode(table[key])
+        state._groups, state._pending = dict(state.groups), dict(state.pending)
+        return state
 
     def _keys(self) -> Iterator[tuple[str, str]]:
         for key in list(self._table):

@@ -7,8 +7,9 @@ from zlib import crc32
 
 import numpy as np
 
-from app.core.joining import MICROSECONDS, NEVER, PaneKey, Tally, Watched
+from app.core.joining import MICROSECONDS, NEVER, Tally, Watched
 from app.core.pane import Pane
+from app.core.pane_sums import PaneKey
 from topics.events import CategoryCounts, PaneEvent, PanePartial, Progress
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping
 from dataclasses import dataclass, field
 
 from agents.pane_events import pane_key, partition_of, progress_key
@@ -12,6 +12,9 @@ from topics.events import PaneEvent, Progress
 
 Key = tuple[str, str, str]
 """Model, version, profile."""
+
+_AT_ONCE = 500
+"""Keys of a table that are looked at before others may get the loop."""
 
 GONE_MS = 7 * 86_400_000
 """How long records of a profile that is registered no more are kept after its newest: that may be a mistake."""
@@ -62,23 +65,32 @@ def _keys(key: Key, left: Left) -> list[bytes]:
 
 
 class Notes:
-    """The notes of one partition's windows in the agent's table, found without a look through all of it.
+    """The notes of one partition's windows in the agent's table, found without a look through all of it."""
 
-    They are made of what the table has of the partition. Those of profiles that are not `known` are deleted: nothing in
-    the log is of them, so nobody else would.
-    """
-
-    def __init__(self, table: MutableMapping[str, bytes], partition: int, partitions: int, known: set[Key]) -> None:
+    def __init__(self, table: MutableMapping[str, bytes]) -> None:
         self._table = table
         self._oldest: dict[Key, int] = {}
-        for name in list(table):
+
+    @classmethod
+    def found(
+        cls, table: MutableMapping[str, bytes], partition: int, partitions: int, known: set[Key]
+    ) -> Generator[None, None, Notes]:
+        """Make them of what the table has of the partition, in slices.
+
+        Those of profiles that are not `known` are deleted: nothing in the log is of them, so nobody else would.
+        """
+        notes = cls(table)
+        for number, name in enumerate(list(table)):
+            if number % _AT_ONCE == 0:
+                yield
             key, end = _key_of(name)
             if key is None or partition_of(key[0], key[1], partitions) != partition:
                 continue
             if key not in known:
                 del table[name]
             elif end is not None:
-                self._oldest[key] = min(end, self._oldest.get(key, end))
+                notes.noted(key, end)
+        return notes
 
     def noted(self, key: Key, end: int) -> None:
         """A window has a note now."""

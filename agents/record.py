@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from app.core.values.times import believable
 from app.history.rows import (
     Row,
     alert_row,
@@ -19,8 +20,6 @@ from app.history.rows import (
 )
 from app.history.writer import Entry
 from app.ingest.decoding import (
-    EARLIEST,
-    LATEST,
     UNREADABLE,
     LinesDecoder,
     Record,
@@ -140,4 +139,4 @@ def _decoded(
 
 
 def _unbelievable(timestamp: Timestamp) -> str:
-    return "" if EARLIEST <= to_epoch(timestamp) < LATEST else "`timestamp` is outside 1970 to 2100"
+    return "" if believable(to_epoch(timestamp)) else "`timestamp` is outside 1970 to 2100"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from zlib import crc32
 
 import msgspec
@@ -24,14 +24,16 @@ from agents.window_reports import (
 )
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows, Totals
-from app.ingest.decoding import EARLIEST, LATEST, STRAY, UNREADABLE, Record, Rejected, reason_of
+from app.core.values.times import believable
+from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
 from app.runtime.models_view import RegisteredModel
+from app.runtime.slices import Turn, in_slices, in_thread
 from topics.events import AnyReport, PaneEvent, Progress
 
 log = logging.getLogger(__name__)
 
-TURN_SECONDS = 0.1
-"""Windows are judged for so long before others get the loop: probes answer, and no session expires meanwhile."""
+MOST_IN_LOOP = 5
+"""Features of a window that is judged within the loop: one of more is judged in a thread, which lets the loop go on."""
 MOST_AT_ONCE = 200
 """Windows judged before other partitions get their turn."""
 
@@ -101,9 +103,10 @@ class WindowsAgent:
         self._saved = saved
         self._parts: dict[int, Part] = {}
 
-    def forget(self) -> None:
-        """Drop all panes: they are read again."""
-        self._parts.clear()
+    def forget(self, partitions: Iterable[int] | None = None) -> None:
+        """Drop the panes of partitions (all): they are read again."""
+        for partition in list(self._parts) if partitions is None else partitions:
+            self._parts.pop(partition, None)
 
     def position(self, partition: int) -> int:
         """The offset to read a partition of `panes` from: the start, or where this assignment has come to."""
@@ -120,13 +123,19 @@ class WindowsAgent:
     ) -> None:
         """Take a run of panes, or a tick (an empty run); judge what is due."""
         part = self._parts.setdefault(partition, Part())
-        rejected = [bad for record in records if (bad := self._take(part, record)) is not None]
+        turn = Turn()
+        rejected: list[Rejected] = []
+        for record in records:
+            bad = self._take(part, record)
+            if bad is not None:
+                rejected.append(bad)
+            await turn.give()
         if rejected:
             await reject(rejected)
         part.caught_up = part.caught_up or caught_up
         if part.caught_up:
             if part.notes is None:
-                part.notes = Notes(self._table, partition, self._partitions, set(part.seen))
+                part.notes = await in_slices(Notes.found(self._table, partition, self._partitions, set(part.seen)))
             await self._judge(partition, part, publish, part.notes)
             await self._forget(partition, part, part.notes)
 
@@ -155,7 +164,7 @@ class WindowsAgent:
             return None
         if isinstance(event, Progress):
             settled = None if event.settled is None else round(event.settled * MICROSECONDS)
-            if not EARLIEST <= event.event_time < LATEST:
+            if not believable(event.event_time):
                 return Rejected(record, "`event_time` is outside 1970 to 2100")
             newest = round(event.event_time * MICROSECONDS)
             windows.progress(event.partition, event.revision, newest, settled, idle=event.idle)
@@ -165,7 +174,7 @@ class WindowsAgent:
             )
             windows.arrived(event.partition, behind, totals)
         else:
-            if not EARLIEST <= event.pane_start < LATEST:
+            if not believable(event.pane_start):
                 return Rejected(record, "`pane_start` is outside 1970 to 2100")
             pane, rest = divmod(round(event.pane_start * MICROSECONDS), windows.pane)
             found = pane_of(event, *windows.size_of(event.kind))
@@ -205,40 +214,49 @@ class WindowsAgent:
         now = self._now()
         again = now - part.reissued_at >= self._reissue_seconds
         found: list[Issue] = []
-        turn = time.monotonic()
+        turn = Turn()
         for key, windows in list(part.models.items()):
+            await turn.give()
             for end in windows.due(now):
                 issued = self._issued(key, end)
                 if issued is not None and not again:
                     continue
                 if len(found) >= MOST_AT_ONCE:
                     break
-                found += self._evaluate(key, windows, end, issued)
-                if time.monotonic() - turn >= TURN_SECONDS:
-                    await asyncio.sleep(0)
-                    turn = time.monotonic()
+                found += await self._evaluate(key, windows, end, issued)
+                await turn.give()
             if again and windows.quiet:
-                found += self._told_anew(key, windows)
+                found += await self._told_anew(key, windows)
         if again and len(found) < MOST_AT_ONCE:
             part.reissued_at = now
-        if found:
-            await publish(partition, [message_of(report) for *_, reports in found for report in reports])
+        messages: list[tuple[bytes, bytes]] = []
+        for *_, reports in found:
+            messages += map(message_of, reports)
+            await turn.give()
+        if messages:
+            await publish(partition, messages)
         for key, end, issued_now, reports in found:
             self._table[note_name(key, end)] = issued_now
             notes.noted(key, end)
             for report in reports:
                 self._reported(report)
+            await turn.give()
 
-    def _told_anew(self, key: Key, windows: ModelWindows) -> list[Issue]:
+    async def _told_anew(self, key: Key, windows: ModelWindows) -> list[Issue]:
         """The newest window again, where more was left out of all windows since: no other window will follow."""
         issued = self._issued(key, windows.latest)
         if issued is None or windows.latest in windows.changed or issued.left_out == left_out_source(windows):
             return []
-        return self._evaluate(key, windows, windows.latest, msgspec.structs.replace(issued, drift=-1, performance=-1))
+        anew = msgspec.structs.replace(issued, drift=-1, performance=-1)
+        return await self._evaluate(key, windows, windows.latest, anew)
 
-    def _evaluate(self, key: Key, windows: ModelWindows, end: int, issued: Issued | None) -> list[Issue]:
+    async def _evaluate(self, key: Key, windows: ModelWindows, end: int, issued: Issued | None) -> list[Issue]:
         """Judge a window: the table's note of it and the reports that are new; nothing when none is."""
-        found = windows.evaluate(end, None if issued is None else (issued.drift, issued.performance))
+        known = None if issued is None else (issued.drift, issued.performance)
+        if len(windows.profile.features) > MOST_IN_LOOP:
+            found = await in_thread(partial(windows.evaluate, end, known))
+        else:
+            found = windows.evaluate(end, known)
         if found is None:
             return []
         now = self._wall()

@@ -7,12 +7,16 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from api import problems
 from api.behind_proxy import BehindProxy
 from api.door import Door
+from api.entity_tags import Tagged
+from api.head_requests import Heads
+from api.parameters import known_parameters
 from api.routes import (
     alerts,
     contract,
@@ -36,11 +40,16 @@ from app.runtime.settings import Settings
 from app.serving import load_bundle
 from app.telemetry import metrics
 from app.telemetry.beginnings import begin_api
+from app.telemetry.loop_lag import measured_loop
 from app.telemetry.probe import probed
 from app.telemetry.requests import Measured
 from app.telemetry.traced_requests import Traced
 
 log = logging.getLogger(__name__)
+
+COMPRESSED_BYTES = 1000
+COMPRESSION = 6
+"""Of 9: a megabyte of the history to 5 % more than the smallest, in 0.6 of its time."""
 
 
 def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> FastAPI:
@@ -57,20 +66,28 @@ def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> F
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         services = app.state.services = Services(settings, bundle)
-        async with services.running(), probed(metrics_at, metrics.API, services.look, services.state):
+        async with (
+            measured_loop(metrics.API_LOOP_LAG, settings.loop_lag_seconds),
+            services.running(),
+            probed(metrics_at, metrics.API, services.look, services.state),
+        ):
             yield
 
     app = FastAPI(
-        title="Driftline", version=release(), lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
-    )
+        title="Driftline", version=release(), lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None,
+        dependencies=[Depends(known_parameters)],
+    )  # fmt: skip
     problems.install(app)
+    app.add_middleware(Tagged)
+    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES, compresslevel=COMPRESSION)
+    app.add_middleware(Heads)
     app.add_middleware(Traced)
     keys = app.state.keys = KeyFile(keys_path(settings))
     app.add_middleware(Door, keys=keys, settings=settings)
     if settings.cors_origins:  # in front of the door, because a browser asks first, without a key
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["*"],
+            allow_headers=["*"], expose_headers=["ETag"],
         )  # fmt: skip
     app.add_middleware(Measured)
     app.add_middleware(BehindProxy, root=settings.root, trusted=settings.trusted_proxies or ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -11,6 +12,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 ROOT = "driftline.root"
 """Where the scope has the prefix."""
+PEER = "driftline.peer"
+"""Where the scope has who is connected: the proxy itself, where there is one."""
 MAPPED = "::ffff:"
 """A caller by IPv4 at a socket for both families."""
 
@@ -31,7 +34,7 @@ class BehindProxy:
         self._app = app
         self._root = root
         if trusted:
-            self._app = cast("ASGIApp", ProxyHeadersMiddleware(app, list(trusted)))  # type: ignore[arg-type]  # its own ASGI types
+            self._app = cast("ASGIApp", ProxyHeadersMiddleware(_Addressed(app), list(trusted)))  # type: ignore[arg-type]  # its own ASGI types
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -39,11 +42,33 @@ class BehindProxy:
             await self._app(scope, receive, send)
             return
         scope = {**scope, ROOT: self._root, "client": _plain(scope.get("client"))}
+        scope[PEER] = scope["client"]
         path = scope["path"]
         if self._root and (path == self._root or path.startswith(f"{self._root}/")):
             scope["path"] = path[len(self._root) :] or "/"
             scope["raw_path"] = scope["raw_path"][len(self._root) :] or b"/"
         await self._app(scope, receive, _Relative(send, self._root).send)
+
+
+class _Addressed:
+    """The caller as a trusted proxy says, where that is an address; else the proxy: no text of theirs is believed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = scope.get("client")
+        if scope["type"] == "http" and client is not None and not _is_address(client[0]):
+            scope = {**scope, "client": scope[PEER]}
+        await self._app(scope, receive, send)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return text.isascii() and text.isprintable()
 
 
 class _Relative:
@@ -65,7 +90,8 @@ class _Relative:
         parts = urlsplit(value.decode("latin-1"))
         if not parts.netloc:
             return value  # ours, with the prefix
-        return f"{self._root}{parts.path}{f'?{parts.query}' if parts.query else ''}".encode("latin-1")
+        path = f"/{parts.path.lstrip('/')}"  # two slashes would be another host
+        return f"{self._root}{path}{f'?{parts.query}' if parts.query else ''}".encode("latin-1")
 
 
 def _plain(client: tuple[str, int] | None) -> tuple[str, int] | None:

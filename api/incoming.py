@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import unicodedata
 import uuid
 from datetime import UTC, datetime
 
 import msgspec
 
 from api.cloud_events import Envelope
-from app.core.values.reading import spelled
-from app.core.values.times import EARLIEST, LATEST
+from app.core.values import accepted
+from app.core.values.accepted import id_of
 from topics.events import FeedbackEvent, Label, Name, PredictionEvent, Scalar, Timestamp, to_epoch
 
 
@@ -66,45 +64,30 @@ predictions = msgspec.json.Decoder(IncomingPrediction)
 feedback = msgspec.json.Decoder(IncomingFeedback)
 encode = msgspec.json.Encoder().encode
 
+MADE_HERE = "0"
+"""Stands for an id of ours while an event is checked."""
+
 
 def completed(event: IncomingPrediction, envelope: Envelope) -> IncomingPrediction:
     """The prediction of a CloudEvent, whose id and time are its own where it gives none."""
     return msgspec.structs.replace(
-        event, prediction_id=event.prediction_id or envelope.id,
+        event, prediction_id=envelope.id if event.prediction_id is None else event.prediction_id,
         timestamp=envelope.time if event.timestamp is None else event.timestamp,
     )  # fmt: skip
 
 
 def wrong_prediction(event: IncomingPrediction) -> str:
     """What the types do not say; nothing when it is sound."""
-    return wrong_timestamp(event.timestamp) or _wrong_probability(event.probability)
+    return accepted.wrong_prediction(
+        MADE_HERE if event.prediction_id is None else id_of(event.prediction_id), event.model, event.model_version,
+        None if event.timestamp is None else to_epoch(event.timestamp), event.prediction, event.probability,
+    )  # fmt: skip
 
 
 def wrong_feedback(event: IncomingFeedback) -> str:
     """The same for feedback."""
-    return wrong_timestamp(event.timestamp)
-
-
-def wrong_timestamp(timestamp: Timestamp | None) -> str:
-    """Why a timestamp is not believed."""
-    if timestamp is None or EARLIEST <= to_epoch(timestamp) < LATEST:
-        return ""
-    return "timestamp: must be RFC 3339 or seconds since the epoch, from 1970 to 2100 (milliseconds?)"
-
-
-def _wrong_probability(probability: float | dict[str, float] | None) -> str:
-    if probability is None:
-        return ""
-    given = probability if isinstance(probability, dict) else {"": probability}
-    for label, value in given.items():
-        if not (math.isfinite(value) and 0.0 <= value <= 1.0):
-            return f"probability{'.' if label else ''}{label}: must be from 0 to 1"
-    return ""
-
-
-def id_of(given: str | float) -> str:
-    """Return an id in its one spelling: 7 and 7.0 are `7`, texts are Unicode NFC."""
-    return unicodedata.normalize("NFC", given) if isinstance(given, str) else spelled(given)
+    seconds = None if event.timestamp is None else to_epoch(event.timestamp)
+    return accepted.wrong_feedback(id_of(event.prediction_id), seconds, event.actual)
 
 
 def new_id() -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from api.bodies import Rejection
+from api.bodies import MAX_ITEMS, Rejection
 from api.cloud_events import Envelope
+from app.core.values.accepted import wrong_name, wrong_time
 from app.runtime.producer import Outgoing, Producer
 from app.telemetry import metrics
 from topics.inferences import REQUEST, RESPONSE, Inference
@@ -20,24 +21,40 @@ def is_inference(envelope: Envelope) -> bool:
 async def publish_halves(
     producer: Producer, halves: Sequence[tuple[int, Envelope]], model: str | None, version: str | None
 ) -> list[Rejection]:
-    """Send halves, each to the partition of its id, payloads as they came; return those that are too large.
+    """Send halves, each to the partition of its id, payloads as they came; return those that cannot be taken.
 
     `model` and `version` are those of the URL. Raises BrokerUnavailable.
     """
     if not halves:
         return []
-    records = [_record(envelope, model, version) for _, envelope in halves]
-    refused = await producer.send_many(INFERENCES, records)
+    of = {index: _inference(envelope, model, version) for index, envelope in halves}
+    refused = [Rejection(index, wrong) for index, inference in of.items() if (wrong := wrong_inference(inference))]
+    wrong_ones = {one.index for one in refused}
+    sound = [(index, envelope) for index, envelope in halves if index not in wrong_ones]
+    if sound:
+        records = [Outgoing(one.id.encode(), one.content, None, of[index].headers()) for index, one in sound]
+        refused += [Rejection(sound[i][0], reason) for i, reason in await producer.send_many(INFERENCES, records)]
     metrics.API_EVENTS.labels(INFERENCES.name, "accepted").inc(len(halves) - len(refused))
     metrics.API_EVENTS.labels(INFERENCES.name, "rejected").inc(len(refused))
-    return [Rejection(halves[one.position][0], one.reason) for one in refused]
+    return refused
 
 
-def _record(envelope: Envelope, model: str | None, version: str | None) -> Outgoing:
-    inference = Inference(
+def wrong_inference(half: Inference) -> str:
+    """Return why no prediction can come of a half, whatever is in its payload; empty where one can."""
+    longest = f"{half.prediction_id}-{MAX_ITEMS - 1}"
+    return (
+        wrong_name("id", longest)
+        or (wrong_name("model", half.model) if half.model else "")
+        or (wrong_name("model_version", half.version) if half.version else "")
+        or (wrong_name("inferenceservicename", half.service) if half.service else "")
+        or (wrong_time(half.time.timestamp()).replace("timestamp", "time", 1) if half.time is not None else "")
+    )
+
+
+def _inference(envelope: Envelope, model: str | None, version: str | None) -> Inference:
+    return Inference(
         id=envelope.id, type=envelope.type, source=envelope.source, time=envelope.time,
         service=envelope.inferenceservicename, namespace=envelope.namespace, component=envelope.component,
         endpoint=envelope.endpoint, model=model, version=version,
         status=None if envelope.statuscode is None else str(envelope.statuscode),
     )  # fmt: skip
-    return Outgoing(envelope.id.encode(), envelope.content, None, inference.headers())

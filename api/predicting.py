@@ -17,6 +17,7 @@ import msgspec
 from api.incoming import encode, new_id, utc_now
 from api.problems import Problem, unavailable
 from api.services import Services
+from app.core.values.accepted import id_of, wrong_name
 from app.core.values.precision import EXACT_IN_A_FLOAT
 from app.runtime.producer import Outgoing
 from app.serving import Bundle, Predicted, UnfitRows, predict
@@ -31,6 +32,16 @@ class PredictRequest(msgspec.Struct, frozen=True):
 
     features: dict[str, Scalar]
     request_id: Name | None = None
+
+    @property
+    def id(self) -> str | None:
+        """The prediction's id, in the spelling that feedback gets."""
+        return None if self.request_id is None else id_of(self.request_id)
+
+
+def wrong_request(asked: PredictRequest) -> str:
+    """What the types do not say; nothing where it is sound."""
+    return "" if asked.id is None else wrong_name("request_id", asked.id)
 
 
 async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequest]) -> list[ServedEvent]:
@@ -60,7 +71,7 @@ async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequ
 
 def _known(services: Services, asked: Sequence[PredictRequest], digests: Sequence[str]) -> dict[int, ServedEvent]:
     """The answers that there are, by position. Raises Problem 409, and 503 while they are not loaded."""
-    named = [(i, one.request_id) for i, one in enumerate(asked) if one.request_id is not None]
+    named = [(i, one.id) for i, one in enumerate(asked) if one.id is not None]
     if not named:
         return {}
     if services.served is None or not services.loaded:
@@ -106,7 +117,7 @@ def _unfit(error: UnfitRows, fresh: Sequence[int], n: int) -> Problem:
 
 def _answer(bundle: Bundle, asked: PredictRequest, found: Predicted, digest: str) -> ServedEvent:
     return ServedEvent(
-        prediction_id=asked.request_id or new_id(),
+        prediction_id=asked.id or new_id(),
         model=bundle.training.model,
         model_version=bundle.training.model_version,
         timestamp=utc_now(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
@@ -12,6 +14,8 @@ from starlette.exceptions import HTTPException
 from app.runtime.errors import BrokerUnavailable
 
 RETRY_AFTER_SECONDS = 5
+WRITE_IT = "; write it as 2026-06-01T12:00:00Z (a + is %2B in a URL)"
+"""What to do about a time."""
 
 
 class Problem(Exception):
@@ -37,6 +41,13 @@ def unavailable(detail: str) -> Problem:
     return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
+def _words(wrong: Mapping[str, Any]) -> str:
+    """What is wrong with a parameter, by its name."""
+    own = wrong.get("ctx", {}).get("error")
+    words = str(own) if isinstance(own, ValueError) else str(wrong["msg"]).lower()
+    return f"{wrong['loc'][-1]}: {words}{WRITE_IT if wrong['type'].startswith('datetime') else ''}"
+
+
 def install(app: FastAPI) -> None:
     """Answer what routes raise as a problem; what nobody expects is the door's."""
 
@@ -49,12 +60,14 @@ def install(app: FastAPI) -> None:
 
     async def on_http(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return Problem(error.status_code, str(error.detail), headers=dict(error.headers or {})).response()
+        headers = dict(error.headers or {})
+        if "GET" in headers.get("Allow", ""):
+            headers["Allow"] += ", HEAD"
+        return Problem(error.status_code, str(error.detail), headers=headers).response()
 
     async def on_parameter(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        wrong = [f"{problem['loc'][-1]}: {problem['msg'].lower()}" for problem in error.errors()]
-        return Problem(422, "; ".join(wrong)).response()
+        return Problem(422, "; ".join(map(_words, error.errors()))).response()
 
     async def on_depth(_: Request, __: Exception) -> Response:
         return Problem(413, "the body is nested too deeply").response()

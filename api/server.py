@@ -16,6 +16,7 @@ from app.access import check_open
 from app.runtime.broker import running_kafka
 from app.runtime.errors import BrokerError
 from app.runtime.listening import listen
+from app.runtime.private import keep_private
 from app.runtime.settings import Settings
 from app.telemetry import logs, tracing
 
@@ -53,6 +54,7 @@ def serve(settings: Settings) -> None:
     Without bootstrap_servers the Kafka that runs on this machine is used. Raises PortTaken, BrokerError, BundleError,
     OpenApi, KeyFileError.
     """
+    keep_private()
     logs.set_up(settings.log_level, settings.log_format)
     tracing.set_up("driftline-api", settings.otlp_endpoint)
     open_to_all = check_open(settings)

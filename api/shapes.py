@@ -21,6 +21,9 @@ from app.history.answers import (
 from app.runtime.receiving import ShownReceiver
 from topics.events import AlertEvent, DriftReport, PerformanceReport, SilenceEvent
 
+Next = str | None
+"""The `cursor` of the rest of a list; null where there is none."""
+
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """How many events Kafka has, and those that were not taken.
@@ -124,6 +127,7 @@ class AllAlerts(msgspec.Struct, frozen=True, kw_only=True):
 
     total: int
     alerts: list[AlertNow]
+    next: Next
 
 
 class Silence(SilenceEvent, frozen=True, kw_only=True):
@@ -148,42 +152,49 @@ class TrainingHistory(msgspec.Struct, frozen=True, kw_only=True):
     """Trainings, the newest first."""
 
     training: list[TrainingRun]
+    next: Next
 
 
 class DeploymentHistory(msgspec.Struct, frozen=True, kw_only=True):
     """Model versions that went into service, the newest first."""
 
     deployments: list[Deployment]
+    next: Next
 
 
 class PredictionHistory(msgspec.Struct, frozen=True, kw_only=True):
     """Predictions with their truth, the newest first."""
 
     predictions: list[Prediction]
+    next: Next
 
 
 class PerformanceHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What the predictions of each model version came to."""
 
     performance: list[VersionPerformance]
+    next: Next
 
 
 class DriftHistory(msgspec.Struct, frozen=True, kw_only=True):
     """Windows as they were judged, the newest first."""
 
     drift: list[DriftCheck]
+    next: Next
 
 
 class AlertHistory(msgspec.Struct, frozen=True, kw_only=True):
     """Transitions of alerts, the newest first."""
 
     alerts: list[RecordedAlert]
+    next: Next
 
 
 class DeliveryHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What was told of alerts, or given up, the newest first."""
 
     deliveries: list[RecordedDelivery]
+    next: Next
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):

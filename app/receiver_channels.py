@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.alerting.channels.webhook import WebhookChannel
 from app.alerting.delivery import Channel, Outcome, Permanent
+from app.alerting.labelling import Labelling
 from app.alerting.notification import Notification
 from app.runtime.receivers_view import ReceiversView
 from app.runtime.receiving import PREFIX, SECRET
@@ -67,6 +68,7 @@ def channel_of(receiver: ReceiverEvent, settings: Settings) -> Channel:
     return WebhookChannel(
         receiver.url, seconds=settings.attempt_seconds, secret=secret, public=not settings.allow_private_webhooks,
         name=name, advice=f"driftline alerts receivers add {receiver.name} sets it anew",
+        labelling=Labelling(settings.webhook_labels or {}, settings.webhook_severities or {}),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import httpx
 from app.runtime.broker import find_kafka
 from app.runtime.coordinator import await_coordinator
 from app.runtime.listening import listen
+from app.runtime.private import keep_private, private_folder
 from app.runtime.settings import Settings, environment
 from app.runtime.supervisor import ChildFailed, Command, Supervisor
 from app.runtime.topic_admin import ensure_topics
@@ -46,7 +47,8 @@ class Stack:
 
     def __enter__(self) -> Self:
         listen(self.settings.api_host, self.settings.api_port).close()  # before anything is started
-        self.settings.state_dir.mkdir(parents=True, exist_ok=True)
+        keep_private()
+        private_folder(self.settings.state_dir)
         with ExitStack() as held:
             kafka = held.enter_context(find_kafka(self.settings, keep=True))
             self.settings = self.settings.model_copy(update={"bootstrap_servers": kafka.bootstrap_servers})

@@ -93,11 +93,11 @@ class Standing:
             for tp, following in consumer.held.items()
         }
 
-    def _alerts_held(self) -> Iterator[tuple[str, str, str, str]]:
+    def _alerts_held(self) -> Iterator[tuple[str, str, str, str, str]]:
         """What is pending or fires in partitions that are held: of others the store may still know what was."""
         consumer = self._app._consumer
         name = REPORTS.full_name(self._settings.prefix)
         held = set() if consumer is None else {tp.partition for tp in consumer.held if tp.topic == name}
-        for model, version, rule, stage in self._alerts.stages():
+        for model, version, rule, stage, level in self._alerts.levels():
             if partition_of(model, version, self._settings.partitions) in held:
-                yield model, version, rule, stage
+                yield model, version, rule, level, stage

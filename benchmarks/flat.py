@@ -150,8 +150,8 @@ async def _pending(pending: int, reference: int) -> None:
     waiting = len(timed.join._source(0).state.rows)
     if waiting != pending + CHUNK:
         raise AssertionError(f"{waiting:,} wait")
-    inputs = timed.join._source(0).state.inputs.values()
-    panes = sum(buffer.nbytes for buffer in inputs)
+    inputs = timed.join._source(0).state.inputs
+    panes = inputs.nbytes
     print(f"flat memory {rss / pending:.0f} bytes resident for each of {pending:,} pending predictions: "
           f"{arrays / pending:.0f} of arrays, {deltas / pending:.0f} of saved deltas in {len(timed.table):,} records, "
           f"{panes / pending:.0f} of the {len(inputs)} panes that may still change", flush=True)  # fmt: skip

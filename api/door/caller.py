@@ -15,6 +15,8 @@ from app.access import Key, KeyFile, KeyFileError, Role
 BEARER = b"bearer "
 CALLER = "driftline.caller"
 """Where the scope has it."""
+WRONG_KEY = "driftline.wrong_key"
+"""Where the scope has what counts a key that is not good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,11 @@ def caller_of(request: Request) -> Caller:
     found = request.scope[CALLER]
     assert isinstance(found, Caller)
     return found
+
+
+def count_wrong_key(request: Request) -> None:
+    """Count a key that is not good as the door counts those in headers. Raises Problem 429 where there are too many."""
+    request.scope[WRONG_KEY]()
 
 
 def still_reads(request: Request) -> bool:

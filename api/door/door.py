@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 from fastapi import Response
@@ -12,9 +13,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.behind_proxy import root_of
-from api.door.caller import CALLER, OPEN_TO_ALL, Caller, identified
-from api.door.limits import MIB, Body, Rate, Waiting, check_length
-from api.door.rules import SAFE, check_host, check_origin, comes_from_a_page_of_ours, needed
+from api.door.caller import CALLER, OPEN_TO_ALL, WRONG_KEY, Caller, identified
+from api.door.limits import BEFORE_A_KEY, MAX_BODY_BYTES, MIB, STRANGERS_BYTES, Body, Rate, Waiting, check_length
+from api.door.rules import SAFE, check_forwarded, check_host, check_origin, comes_from_a_page_of_ours, name_in, needed
 from api.problems import Problem, unavailable
 from app.access import KeyFile, KeyFileError, Role, is_loopback
 from app.runtime.errors import without_values
@@ -54,10 +55,14 @@ class Door:
         self._keys = keys
         self._here = is_loopback(settings.api_host)
         self._may_be_open = self._here or settings.allow_open_api
+        self._on_purpose = settings.allow_open_api
         self._allowed = frozenset({*(settings.cors_origins or ()), *_origin(settings.public_url)})
-        self._names = frozenset(filter(None, [urlsplit(settings.public_url or "").hostname]))
+        self._names = frozenset(
+            filter(None, [urlsplit(settings.public_url or "").hostname, *(settings.api_hosts or ())])
+        )
         self._body_seconds = settings.body_seconds
         self._waiting = Waiting(settings.api_buffer_mib * MIB)
+        self._forms = Waiting(STRANGERS_BYTES)
         self._rate, self._strangers, self._told = Rate(settings.rate_limit), Rate(STRANGERS), Rate(TOLD)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,29 +72,33 @@ class Door:
                 await self._app(scope, receive, send)
             return
         answer = _Answer(send)
-        body = Body(receive, self._waiting, self._body_seconds)
+        asked = needed(scope["method"], scope["path"]) is not None
+        waiting, most = (self._waiting, MAX_BODY_BYTES) if asked else (self._forms, BEFORE_A_KEY)
+        body = Body(receive, waiting, self._body_seconds, most)
         try:
-            self._admit(scope)
+            self._admit(scope, most)
             await self._app(scope, body.receive, answer.send)
         except Problem as problem:
             await _told_to(scope, problem)(scope, receive, answer.send)
         except ClientDisconnect:
-            log.debug("%s %s: the client has left", scope["method"], scope["path"])
+            log.debug("%s %s: the client has left", scope["method"], _shown(scope))
         except Exception as error:  # noqa: BLE001 - answered with 500, and told without its words
-            log.error("%s %s failed: %s", scope["method"], scope["path"], without_values(error))
+            log.error("%s %s failed: %s", scope["method"], _shown(scope), without_values(error))
             if not answer.started:
                 wrong = Problem(500, "something went wrong here, not with the request; the log has it")
                 await wrong.response()(scope, receive, answer.send)
         finally:
             body.release()
 
-    def _admit(self, scope: Scope) -> None:
+    def _admit(self, scope: Scope, most: int) -> None:
         headers: Mapping[bytes, bytes] = dict(scope["headers"])
-        method, path = scope["method"], scope["path"]
+        method, path, name = scope["method"], scope["path"], name_in(headers)
         caller = self._caller(headers)
         scope[CALLER] = caller
-        if caller.is_open and self._here:
-            check_host(headers, self._names)
+        scope[WRONG_KEY] = partial(self._count_wrong_key, scope)
+        if caller.is_open:
+            check_host(name, self._names)
+            self._check_forwarded(scope, headers)
         if method not in SAFE:
             check_origin(headers, self._allowed)
             if caller.by_session and not comes_from_a_page_of_ours(headers):
@@ -101,7 +110,17 @@ class Door:
             self._refuse(scope, caller, role)
         if caller.key is None and not (caller.is_open and self._here):
             self._rate.check(_address(scope))
-        check_length(headers)
+        check_length(headers, most)
+
+    def _check_forwarded(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+        if self._on_purpose:
+            return
+        try:
+            check_forwarded(headers)
+        except Problem as problem:
+            if self._told.allows("a proxy"):
+                log.warning("refused: %s", problem.detail)
+            raise
 
     def _caller(self, headers: Mapping[bytes, bytes]) -> Caller:
         try:
@@ -115,15 +134,18 @@ class Door:
             raise unavailable("the API's keys cannot be read; its log says why") from None
 
     def _refuse(self, scope: Scope, caller: Caller, role: Role) -> None:
-        address = _address(scope)
         if caller.key is not None:
             raise Problem(403, f"key {caller.key.id} may not do this: it needs the role {role}, or admin")
         if caller.said_something:
-            if self._told.allows(address):
-                log.warning("a key that is not good was given from %s", address)
-            self._strangers.check(address)
+            self._count_wrong_key(scope)
         words = NOT_GOOD if caller.said_something else NO_KEY
         raise Problem(401, words, headers={"WWW-Authenticate": 'Bearer realm="driftline"'})
+
+    def _count_wrong_key(self, scope: Scope) -> None:
+        address = _address(scope)
+        if self._told.allows(address):
+            log.warning("a key that is not good was given from %s", address)
+        self._strangers.check(address)
 
 
 class _Answer:
@@ -162,6 +184,11 @@ def _origin(url: str | None) -> set[str]:
     """The origin of the pages that people see, whatever Host a proxy passes on."""
     parts = urlsplit(url or "")
     return {f"{parts.scheme}://{parts.netloc}"} if url else set()
+
+
+def _shown(scope: Scope) -> str:
+    """The path for the log, with control characters and all but ASCII as %XX."""
+    return quote(scope["path"], safe="/")
 
 
 def _address(scope: Scope) -> str:

@@ -16,6 +16,14 @@ from api.problems import RETRY_AFTER_SECONDS, Problem
 
 MAX_BODY_BYTES = 16 << 20
 MIB = 1 << 20
+BEFORE_A_KEY = 8 << 10
+"""Bytes of a body where no key is asked for: a form with one."""
+STRANGERS_BYTES = 4 * MIB
+"""Of all such bodies together. They are not in the buffer that good keys share."""
+
+
+MOST_DIGITS = 18
+"""Of a length: no body has more bytes, and Python reads no number of some thousands."""
 
 
 class Waiting:
@@ -29,10 +37,11 @@ class Waiting:
 class Body:
     """A request's body on its way in. Whoever makes one gives its bytes back with `release`."""
 
-    def __init__(self, receive: Receive, waiting: Waiting, seconds: float) -> None:
+    def __init__(self, receive: Receive, waiting: Waiting, seconds: float, most: int = MAX_BODY_BYTES) -> None:
         self._receive = receive
         self._waiting = waiting
         self._seconds = seconds
+        self._most = most
         self._deadline = asyncio.get_running_loop().time() + seconds
         self._size = 0
         self._whole = False
@@ -61,8 +70,8 @@ class Body:
     def _take(self, arrived: int) -> None:
         self._size += arrived
         self._waiting.held += arrived
-        if self._size > MAX_BODY_BYTES:
-            raise too_large()
+        if self._size > self._most:
+            raise too_large(self._most)
         if self._waiting.held > self._waiting.most and self._waiting.held > self._size:  # one alone always fits
             raise Problem(
                 503, f"{self._waiting.most // MIB:,} MiB of requests wait for Kafka already",
@@ -70,16 +79,21 @@ class Body:
             )  # fmt: skip
 
 
-def too_large() -> Problem:
+def too_large(most: int) -> Problem:
     """The answer to a body that is too large."""
+    if most < MAX_BODY_BYTES:
+        return Problem(413, f"the body is larger than {most // 1024} KiB", headers={"Connection": "close"})
     return Problem(413, f"the body is larger than {MAX_BODY_BYTES // MIB} MiB; send it in parts")
 
 
-def check_length(headers: Mapping[bytes, bytes]) -> None:
-    """Refuse a body by the length that it announces. Raises Problem 413."""
+def check_length(headers: Mapping[bytes, bytes], most: int = MAX_BODY_BYTES) -> None:
+    """Refuse a body by the length that it announces. Raises Problem 413, and 400 for one with two lengths."""
+    if b"content-length" in headers and b"transfer-encoding" in headers:  # proxies differ about where it ends
+        words = "content-length: there is transfer-encoding too; send one of them"
+        raise Problem(400, words, headers={"Connection": "close"})
     length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > MAX_BODY_BYTES:
-        raise too_large()
+    if length.isdigit() and (len(length) > MOST_DIGITS or int(length) > most):
+        raise too_large(most)
 
 
 class Rate:

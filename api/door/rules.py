@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
-from urllib.parse import urlsplit
+from ipaddress import ip_address
 
 from api.problems import Problem
 from app.access import Role, is_loopback
 
 SESSION_COOKIE = "driftline_session"
 
+HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
+ORIGIN = re.compile(rf"https?://(?P<host>{HOST.pattern})")
+
 OPEN = frozenset({"/health", "/ready", "/sign-in", "/sign-out"})
 """No key is asked for."""
 PARTS_OF_PAGES = ("/dashboard/", "/sign-in/")
 """Styles and scripts, which say nothing of anybody's models."""
 PRODUCED = frozenset({"/predict", "/predictions", "/feedback"})
+FORWARDED = (
+    b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"x-forwarded-server",
+    b"x-forwarded-port", b"via",
+)  # fmt: skip
+"""What proxies add."""
 SAFE = frozenset({"GET", "HEAD"})
 SAME_SITE = frozenset({"same-origin", "none"})
 
@@ -28,17 +37,47 @@ def needed(method: str, path: str) -> Role | None:
     return "produce" if method == "POST" and path in PRODUCED else "admin"
 
 
-def check_host(headers: Mapping[bytes, bytes], known: Collection[str] = ()) -> None:
-    """Refuse a host by a name of the internet: a page that makes its own name lead here would be read as ours.
+def name_in(headers: Mapping[bytes, bytes]) -> str:
+    """Return the name or address in Host, in lower case and without its port; empty without one.
 
-    For an API without keys on this machine. `known`: names of ours, by `public_url`. Raises Problem 403.
+    Raises Problem 400 for what is neither.
     """
     host = headers.get(b"host", b"").decode("latin-1")
-    name = urlsplit(f"//{host}").hostname or ""
-    if "." in name and name not in known and not is_loopback(name):
+    found = HOST.fullmatch(host)
+    if host and found is None:
+        raise Problem(400, "host: must be a name or an address, and a port")
+    return "" if found is None else found["name"].lower().removesuffix(".")
+
+
+def check_host(name: str, known: Collection[str]) -> None:
+    """Refuse a name that is not ours: a page that makes its own name lead here would be read as ours.
+
+    For an API without keys, wherever it listens. Addresses are ours, since nobody makes one lead here. `known`: the
+    names of `public_url` and `api_hosts`. Raises Problem 403.
+    """
+    if name and name not in known and not is_loopback(name) and not _is_address(name):
         raise Problem(
-            403, f"host: without keys the API answers to 127.0.0.1, localhost and public_url's name, not to {name}"
-        )
+            403, "host: without keys the API is for localhost, addresses, and the names in public_url and api_hosts; "
+            f"{name} is none of them",
+        )  # fmt: skip
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def check_forwarded(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse what a proxy passes on: it would open an API without keys to others. Raises Problem 403."""
+    given = next((name for name in FORWARDED if name in headers), None)
+    if given is not None:
+        raise Problem(
+            403, f"{given.decode()}: without keys the API is for this machine alone, and not for whom a proxy lets in; "
+            "make a key (`driftline keys create`), or set allow_open_api where the proxy asks who it is",
+        )  # fmt: skip
 
 
 def check_origin(headers: Mapping[bytes, bytes], allowed: Collection[str]) -> None:
@@ -50,8 +89,10 @@ def check_origin(headers: Mapping[bytes, bytes], allowed: Collection[str]) -> No
             raise Problem(403, "sec-fetch-site: a page of another origin may not do this (cors_origins)")
         return
     named = origin.decode("latin-1")
-    if named not in allowed and urlsplit(named).netloc != headers.get(b"host", b"").decode("latin-1"):
-        raise Problem(403, f"origin: a page of {named} may not do this (cors_origins names those that may)")
+    found = ORIGIN.fullmatch(named)
+    if named not in allowed and (found is None or found["host"] != headers.get(b"host", b"").decode("latin-1")):
+        other = "another origin" if found is None else named
+        raise Problem(403, f"origin: a page of {other} may not do this (cors_origins names those that may)")
 
 
 def comes_from_a_page_of_ours(headers: Mapping[bytes, bytes]) -> bool:

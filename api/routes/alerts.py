@@ -10,11 +10,13 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 
 from api.answers import answer
+from api.problems import Problem
 from api.routes.models import loaded
 from api.services import Services, Serving
 from app.alerting.muting import Quiet, labels_of, quiet_of
 from app.core.matching import MatcherError
 from app.core.weekly import WeeklyError
+from app.history.paging import CursorError, Key, decode_cursor, encode_cursor
 from app.runtime.silencing import utc_now
 from topics.events import AlertEvent, AlertStatus, SilenceEvent
 
@@ -23,8 +25,11 @@ log = logging.getLogger(__name__)
 router = APIRouter()
 
 MAX_ALERTS = 2000
+LIST = "alerts now"
+"""As its cursors name it."""
 
 Limit = Annotated[int, Query(ge=1, le=MAX_ALERTS, description="at most so many, the newest")]
+Cursor = Annotated[str | None, Query(description="the rest of the list: `next` of the part before", max_length=8000)]
 OnlyModel = Annotated[str | None, Query(description="of this model alone")]
 
 
@@ -35,9 +40,11 @@ async def alerts(
     model: OnlyModel = None,
     version: OnlyModel = None,
     limit: Limit = 200,
+    cursor: Cursor = None,
 ) -> Response:
     """The newest transition of each alert, what fires first, then by their start; each with the silence it is under."""
     loaded(services)
+    after = None if cursor is None else _after(cursor)
     found = [
         alert
         for (name, its_version), findings in services.reports.findings.items()
@@ -45,7 +52,10 @@ async def alerts(
         for alert in findings.alerts.values()
         if status in (None, alert.status)
     ]
-    return answer({"total": len(found), "alerts": _shown(services, found, limit)})
+    found.sort(key=_key, reverse=True)
+    rest = found if after is None else [alert for alert in found if _key(alert) < after]
+    more = encode_cursor(LIST, _key(rest[limit - 1])) if len(rest) > limit else None
+    return answer({"total": len(found), "alerts": _shown(services, rest[:limit]), "next": more})
 
 
 @router.get("/models/{model}/{version}/alerts")
@@ -57,11 +67,22 @@ async def model_alerts(model: str, version: str, services: Serving) -> Response:
     return answer({"model": model, "model_version": version, "alerts": newest})
 
 
-def _shown(services: Services, found: list[AlertEvent], limit: int) -> list[dict[str, object]]:
+def _key(alert: AlertEvent) -> tuple[bool, datetime, str]:
+    """What alerts are sorted by: no two have the same."""
+    return alert.status == "firing", alert.started_at, alert.fingerprint
+
+
+def _after(cursor: str) -> Key:
+    try:
+        return decode_cursor(LIST, cursor, (bool, datetime, str))
+    except CursorError as error:
+        raise Problem(422, str(error)) from None
+
+
+def _shown(services: Services, found: list[AlertEvent]) -> list[dict[str, object]]:
     now = utc_now()
     silences = [(one, quiet) for one in services.silences.not_over(now) if (quiet := _quiet(one)) is not None]
-    found.sort(key=lambda alert: (alert.status == "firing", alert.started_at), reverse=True)
-    return [{**msgspec.structs.asdict(alert), "silenced_by": _silence(alert, silences, now)} for alert in found[:limit]]
+    return [{**msgspec.structs.asdict(alert), "silenced_by": _silence(alert, silences, now)} for alert in found]
 
 
 def _silence(alert: AlertEvent, silences: list[tuple[SilenceEvent, Quiet]], now: datetime) -> str | None:

@@ -8,6 +8,7 @@ from api.answers import answer
 from api.bodies import decode_items, read_body
 from api.cloud_events import are_cloud_events, decoded, envelopes_of
 from api.incoming import feedback, wrong_feedback
+from api.parsing import parsed
 from api.publishing import publish
 from api.services import Serving
 from topics.registry import FEEDBACK
@@ -20,10 +21,11 @@ async def post_feedback(request: Request, services: Serving) -> Response:
     """One or many: 200 once Kafka has those that are sound; where some are not, `status` is "partial"."""
     body = await read_body(request)
     if are_cloud_events(request.headers):
-        envelopes = enumerate(envelopes_of(body, request.headers))
-        found = decoded(envelopes, feedback, wrong_feedback, lambda event, _: event)
+        envelopes = enumerate(await parsed(len(body), envelopes_of, body, request.headers))
+        found = await parsed(len(body), decoded, envelopes, feedback, wrong_feedback, lambda event, _: event)
     else:
-        found = decode_items(body, request.headers.get("content-type", ""), feedback, wrong_feedback)
+        kind = request.headers.get("content-type", "")
+        found = await parsed(len(body), decode_items, body, kind, feedback, wrong_feedback)
     rejected = await publish(services.producer, FEEDBACK, [event.event() for _, event in found.accepted], found)
     if not rejected:
         return answer({"status": "success", "message": "Feedback recorded"})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 
 from api.answers import answer
 from api.behind_proxy import root_of
@@ -65,7 +66,8 @@ async def ready(services: Serving, wanted: Wanted = "all") -> Response:
 
 
 @router.get("/metrics")
-async def prometheus(services: Serving) -> Response:
-    """What the API has done, for Prometheus."""
+async def prometheus(services: Serving, request: Request) -> Response:
+    """What the API has done, for Prometheus; with traces as exemplars, where OpenMetrics is accepted."""
     services.look()
-    return Response(generate_latest(metrics.API), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    encode, kind = choose_encoder(request.headers.get("Accept", ""))
+    return Response(await asyncio.to_thread(encode, metrics.API), headers={"Content-Type": kind})

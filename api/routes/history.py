@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import replace
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy import Connection
 
 from api.answers import answer
+from api.parameters import Moment
 from api.problems import Problem, unavailable
 from api.services import Services, Serving
-from app.history import HistoryError, HistoryTimeout, queries
+from app.history import HistoryError, HistoryTimeout, paging, queries
+from app.history.paging import Order
 from app.history.wanted import Wanted, WantedAlerts, WantedChecks, WantedDeliveries, WantedPredictions
 from topics.events import AlertStatus, Level
 
@@ -20,35 +22,46 @@ router = APIRouter(prefix="/history")
 
 T = TypeVar("T", bound=Wanted)
 
+
+class Given(NamedTuple):
+    """The filters of a question, and where its list goes on."""
+
+    filters: dict[str, Any]
+    cursor: str | None
+
+
 Model = Annotated[str | None, Query(description="only this model", max_length=200)]
 Version = Annotated[str | None, Query(description="only this version of it", max_length=200)]
-Since = Annotated[datetime | None, Query(description="from this time on")]
-Until = Annotated[datetime | None, Query(description="before this time")]
+Since = Annotated[Moment | None, Query(description="from this time on")]
+Until = Annotated[Moment | None, Query(description="before this time")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="the newest so many")]
+Cursor = Annotated[str | None, Query(description="the rest of a list: `next` of the part before", max_length=8000)]
 
 
 def which(
-    model: Model = None, model_version: Version = None, since: Since = None, until: Until = None, limit: Limit = 50
-) -> dict[str, Any]:
+    model: Model = None, model_version: Version = None, since: Since = None, until: Until = None, limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Given:  # fmt: skip
     """The filters that every question takes."""
-    return {"model": model, "model_version": model_version, "since": since, "until": until, "limit": limit}
+    found = {"model": model, "model_version": model_version, "since": since, "until": until, "limit": limit}
+    return Given(found, cursor)
 
 
-Which = Annotated[dict[str, Any], Depends(which)]
+Which = Annotated[Given, Depends(which)]
 
 
 @router.get("/training")
 async def training(services: Serving, request: Request, given: Which) -> Response:
     """Trainings, the newest first."""
-    wanted = _wanted(Wanted, given)
-    return await _answered(services, request, "training", lambda connection: queries.training_runs(connection, wanted))
+    wanted = _wanted(Wanted, paging.TRAINING, given)
+    return await _answered(services, request, paging.TRAINING, wanted, queries.training_runs)
 
 
 @router.get("/deployments")
 async def deployments(services: Serving, request: Request, given: Which) -> Response:
     """Model versions that went into service, the newest first."""
-    wanted = _wanted(Wanted, given)
-    return await _answered(services, request, "deployments", lambda connection: queries.deployments(connection, wanted))
+    wanted = _wanted(Wanted, paging.DEPLOYMENTS, given)
+    return await _answered(services, request, paging.DEPLOYMENTS, wanted, queries.deployments)
 
 
 @router.get("/predictions")
@@ -63,15 +76,15 @@ async def predictions(
 ) -> Response:
     """Predictions with their truth, the newest first."""
     more = {"prediction_id": prediction_id, "prediction": prediction, "feedback": feedback, "wrong": wrong}
-    wanted = _wanted(WantedPredictions, given | more)
-    return await _answered(services, request, "predictions", lambda connection: queries.predictions(connection, wanted))
+    wanted = _wanted(WantedPredictions, paging.PREDICTIONS, given, **more)
+    return await _answered(services, request, paging.PREDICTIONS, wanted, queries.predictions)
 
 
 @router.get("/performance")
 async def performance(services: Serving, request: Request, given: Which) -> Response:
     """What the predictions of each model version came to."""
-    wanted = _wanted(Wanted, given)
-    return await _answered(services, request, "performance", lambda connection: queries.performance(connection, wanted))
+    wanted = _wanted(Wanted, paging.PERFORMANCE, given)
+    return await _answered(services, request, paging.PERFORMANCE, wanted, queries.performance)
 
 
 @router.get("/drift")
@@ -85,8 +98,8 @@ async def drift(
     report: Annotated[bool, Query(description="the whole report too")] = False,
 ) -> Response:
     """Windows as they were judged, the newest first."""
-    wanted = _wanted(WantedChecks, given | {"kind": kind, "detected": detected, "every": every, "report": report})
-    return await _answered(services, request, "drift", lambda connection: queries.drift_checks(connection, wanted))
+    wanted = _wanted(WantedChecks, paging.DRIFT, given, kind=kind, detected=detected, every=every, report=report)
+    return await _answered(services, request, paging.DRIFT, wanted, queries.drift_checks)
 
 
 @router.get("/alerts")
@@ -101,8 +114,8 @@ async def alerts(
 ) -> Response:
     """Transitions of alerts, the newest first."""
     more = {"alert_id": alert_id, "status": status, "level": level, "rule": rule}
-    wanted = _wanted(WantedAlerts, given | more)
-    return await _answered(services, request, "alerts", lambda connection: queries.alerts(connection, wanted))
+    wanted = _wanted(WantedAlerts, paging.ALERTS, given, **more)
+    return await _answered(services, request, paging.ALERTS, wanted, queries.alerts)
 
 
 @router.get("/deliveries")
@@ -115,21 +128,30 @@ async def deliveries(
     outcome: Annotated[Literal["delivered", "failed"] | None, Query(description="told, or given up")] = None,
 ) -> Response:
     """What was told of alerts, or given up, the newest first."""
-    wanted = _wanted(WantedDeliveries, given | {"alert_id": alert_id, "channel": channel, "outcome": outcome})
-    return await _answered(services, request, "deliveries", lambda connection: queries.deliveries(connection, wanted))
+    wanted = _wanted(WantedDeliveries, paging.DELIVERIES, given, alert_id=alert_id, channel=channel, outcome=outcome)
+    return await _answered(services, request, paging.DELIVERIES, wanted, queries.deliveries)
 
 
-def _wanted(kind: Callable[..., T], given: dict[str, Any]) -> T:
+def _wanted(what: Callable[..., T], order: Order, given: Given, **more: object) -> T:
     try:
-        return kind(**given)
+        after = None if given.cursor is None else order.read(given.cursor)
+        return what(**given.filters, **more, after=after)
     except ValueError as error:
         raise Problem(422, str(error)) from None
 
 
-async def _answered(services: Services, request: Request, name: str, ask: Callable[[Connection], object]) -> Response:
-    """Ask the history, and encode what it says in the same thread."""
+async def _answered(
+    services: Services, request: Request, order: Order, wanted: T, question: Callable[[Connection, T], list[Any]]
+) -> Response:
+    """Ask the history for one row more than is wanted, so that `next` is known; encode them in the same thread."""
+
+    def ask(connection: Connection) -> Response:
+        found = question(connection, replace(wanted, limit=wanted.limit + 1))
+        shown = found[: wanted.limit]
+        return answer({order.name: shown, "next": order.cursor(shown[-1]) if len(found) > len(shown) else None})
+
     try:
-        return await services.history.ask(request, lambda connection: answer({name: ask(connection)}))
+        return await services.history.ask(request, ask)
     except HistoryTimeout as error:
         raise Problem(504, str(error)) from None
     except HistoryError as error:

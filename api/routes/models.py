@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from api.answers import answer
 from api.columns import column_view, columns_of_window
 from api.glance import ModelSummary, summaries_of, summary_of
+from api.parameters import Moment
 from api.problems import Problem, unavailable
 from api.services import Services, Serving
 from api.timeline import timeline_of
@@ -23,7 +24,7 @@ LISTED = 20
 """Model versions that an error names."""
 
 Limit = Annotated[int, Query(ge=1, le=MAX_WINDOWS, description="the last so many windows")]
-End = Annotated[datetime | None, Query(description="the end of the window; else the newest")]
+End = Annotated[Moment | None, Query(description="the end of the window; else the newest")]
 
 
 @router.get("/models")
@@ -112,8 +113,6 @@ def _known(services: Services, model: str, version: str) -> Findings:
 
 
 def _report(found: Findings, end: datetime | None) -> DriftReport:
-    if end is not None and end.tzinfo is None:
-        raise Problem(422, "end: has no time zone; write it as 2026-06-01T12:00:00Z")
     report = found.drift.at(end)
     if report is None:
         when = "there is no window yet" if end is None else f"end: no window with this end is kept whole: {end}"

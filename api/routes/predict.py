@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
 from api.bodies import NDJSON, decode_items, decode_one, read_body
-from api.predicting import PredictRequest, served
+from api.parsing import parsed
+from api.predicting import PredictRequest, served, wrong_request
 from api.problems import Problem
 from api.services import Serving
 from topics.events import ServedEvent
@@ -42,13 +43,20 @@ async def post_predict(request: Request, services: Serving) -> Response:
         raise Problem(503, "no model is served here: start the API with --model-path (DRIFTLINE_MODEL_PATH)")
     body, kind = await read_body(request), request.headers.get("content-type", "")
     many = body.lstrip()[:1] == b"[" or kind.partition(";")[0].strip().lower() in NDJSON
-    asked = _list_of(body, kind) if many else [decode_one(body, _request)]
+    asked = await parsed(len(body), _list_of, body, kind) if many else [await parsed(len(body), _one_of, body)]
     told = [_told(one) for one in await served(services, services.bundle, asked)]
     return answer(told if many else told[0])
 
 
+def _one_of(body: bytes) -> PredictRequest:
+    asked = decode_one(body, _request)
+    if wrong := wrong_request(asked):
+        raise Problem(422, wrong)
+    return asked
+
+
 def _list_of(body: bytes, kind: str) -> list[PredictRequest]:
-    found = decode_items(body.lstrip(), kind, _request, lambda _: "")
+    found = decode_items(body.lstrip(), kind, _request, wrong_request)
     if found.rejected:
         n, first = len(found.rejected), found.rejected[0]
         words = f"{n:,} cannot be read, so nothing was predicted; the first, at index {first.index}: {first.error}"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import answer
 from api.bodies import Items, Rejection, decode_items, read_body
 from api.cloud_events import Envelope, are_cloud_events, decoded, envelopes_of
 from api.incoming import IncomingPrediction, completed, predictions, utc_now, wrong_prediction
 from api.inferences import is_inference, publish_halves
+from api.parsing import parsed
 from api.publishing import publish
 from api.services import Services, Serving
 from app.runtime.errors import BrokerUnavailable
@@ -22,8 +24,11 @@ from topics.registry import PREDICTIONS
 router = APIRouter()
 
 
+Of = Annotated[str | None, Query(description="of inferences, where their events do not name it")]
+
+
 @router.post("/predictions", status_code=202)
-async def post_predictions(request: Request, services: Serving) -> Response:
+async def post_predictions(request: Request, services: Serving, model: Of = None, model_version: Of = None) -> Response:
     """An event, a list, NDJSON or CloudEvents: 202 once Kafka has those that are sound, the others by position.
 
     `prediction_ids` are told, of the accepted in their order, where any was made here. `unregistered` of them are of
@@ -33,23 +38,25 @@ async def post_predictions(request: Request, services: Serving) -> Response:
     """
     body = await read_body(request)
     if are_cloud_events(request.headers):
-        return await _cloud_events(request, services, body)
-    found = decode_items(body, request.headers.get("content-type", ""), predictions, wrong_prediction)
+        return await _cloud_events(request, services, body, (model, model_version))
+    kind = request.headers.get("content-type", "")
+    found = await parsed(len(body), decode_items, body, kind, predictions, wrong_prediction)
     return answer(await _sent(services, found), 202)
 
 
-async def _cloud_events(request: Request, services: Services, body: bytes) -> Response:
-    model, version = request.query_params.get("model"), request.query_params.get("model_version")
+async def _cloud_events(
+    request: Request, services: Services, body: bytes, of: tuple[str | None, str | None]
+) -> Response:
     halves: list[tuple[int, Envelope]] = []
     others: list[tuple[int, Envelope | Rejection]] = []
-    for index, one in enumerate(envelopes_of(body, request.headers)):
+    for index, one in enumerate(await parsed(len(body), envelopes_of, body, request.headers)):
         if isinstance(one, Envelope) and is_inference(one):
             halves.append((index, one))
         else:
             others.append((index, one))
-    refused = await publish_halves(services.producer, halves, model, version)
+    refused = await publish_halves(services.producer, halves, *of)
     waiting = len(halves) - len(refused)
-    found = decoded(others, predictions, wrong_prediction, completed)
+    found = await parsed(len(body), decoded, others, predictions, wrong_prediction, completed)
     both = Items(found.accepted, [*found.rejected, *refused])
     if waiting and not both.accepted:
         rejected = sorted(both.rejected, key=lambda one: one.index)

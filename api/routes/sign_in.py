@@ -11,13 +11,14 @@ from fastapi import APIRouter, Request, Response
 
 from api.behind_proxy import root_of
 from api.bodies import read_body
-from api.door import SESSION_COOKIE, caller_of
+from api.door import SESSION_COOKIE, caller_of, count_wrong_key
 from api.problems import Problem
 from app.access import KeyFile, session_of
 
 STATIC = Path(__file__).parent.parent / "static"
 SESSION_SECONDS = 12 * 3600
 HOME = "/dashboard"
+MOST_FIELDS = 8
 PARTS = {"sign-in.css": "text/css", "sign-in.js": "text/javascript", "again.js": "text/javascript"}
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
@@ -48,17 +49,26 @@ async def part(name: str) -> Response:
 @router.post("/sign-in", include_in_schema=False)
 async def sign_in(request: Request, to: str = HOME) -> Response:
     """Set the session's cookie where the key is good; else the form again, with 401."""
-    given = parse_qs((await read_body(request)).decode("utf-8", "replace")).get("key", [""])[0].strip()
+    given = _key_in(await read_body(request))
     keys = request.app.state.keys
     assert isinstance(keys, KeyFile)
     if keys.find(given, datetime.now(UTC)) is None:
+        count_wrong_key(request)
         return _form(request, to, "This key is unknown, expired or revoked.", 401)
     answer = _see(request, to)
     answer.set_cookie(
         SESSION_COOKIE, session_of(given), max_age=SESSION_SECONDS, httponly=True, samesite="strict",
-        secure=request.url.scheme == "https", path=_home_of_cookies(request),
+        secure=_is_https(request), path=_home_of_cookies(request),
     )  # fmt: skip
     return answer
+
+
+def _key_in(body: bytes) -> str:
+    """The key of a form. Raises Problem 400 for one that is not ours."""
+    try:
+        return parse_qs(body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS).get("key", [""])[0].strip()
+    except ValueError:
+        raise Problem(400, f"more than {MOST_FIELDS} fields: this is not the form of /sign-in") from None
 
 
 @router.post("/sign-out", include_in_schema=False)
@@ -91,6 +101,12 @@ def _ours(request: Request, to: str) -> str:
     if not sound:
         return root + HOME
     return to if not root or to == root or to.startswith(f"{root}/") else root + to
+
+
+def _is_https(request: Request) -> bool:
+    """Whether people reach the page by HTTPS: as the request says, or `public_url`."""
+    public = request.app.state.services.settings.public_url or ""
+    return request.url.scheme == "https" or public.startswith("https://")
 
 
 def _home_of_cookies(request: Request) -> str:

@@ -4,6 +4,7 @@ import { chartHost, node } from "./dom.js";
 import { measure } from "./overview.js";
 import { button, card, link, pill, when } from "./parts.js";
 import { featureAt, modelAt } from "./route.js";
+import { rowsHost } from "./rows.js";
 import { LEVELS, chance, count, metricName, moment, none, number, percent, ruleName, span, testName } from "./words.js";
 
 const MOST_COLUMNS = 6;
@@ -16,9 +17,12 @@ export const worstFirst = (alerts) => [...alerts].sort((a, b) => rank(b) - rank(
 export function alertList(key, alerts, { about = null, most = 20, name = "Alerts" } = {}) {
   const sorted = worstFirst(alerts);
   const rest = sorted.slice(most);
-  return card(key, name, about, node("ul", { class: "alerts" }, sorted.slice(0, most).map(item)),
-    rest.length ? node("details", { class: "more", "data-key": "more" }, node("summary", {}, `Show ${count(rest.length)} more`), node("ul", { class: "alerts" }, rest.map(item))) : null);
+  return card(key, name, about, list(sorted.slice(0, most)),
+    rest.length ? node("details", { class: "more", "data-key": "more" }, node("summary", {}, `Show ${count(rest.length)} more`), list(rest)) : null);
 }
+
+const list = (alerts) => rowsHost(alerts.map((one) => ({ key: idOf(one), source: stampOf(one), draw: () => item(one) })), { class: "alerts" });
+const stampOf = (alert) => `${alert.alert_id} ${alert.silenced_by || ""}`; // what a transition says is never another
 
 function item(alert) {
   const firing = alert.status === "firing";

@@ -39,6 +39,7 @@ export function morph(parent, children) {
     if (found && !alike(found, wanted)) found = null;
     if (!found) {
       parent.insertBefore(wanted, place);
+      for (const host of hostsIn(wanted)) host.fill();
       continue;
     }
     if (found === place) place = place.nextSibling;
@@ -52,10 +53,11 @@ export function morph(parent, children) {
   }
 }
 
+const hostsIn = (made) => (made.nodeType !== 1 ? [] : [made, ...made.querySelectorAll("[data-rows]")].filter((one) => one.fill));
 const keyOf = (child) => (child.nodeType === 1 ? child.getAttribute("data-key") : null);
 const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName;
 
-function same(found, wanted) {
+export function same(found, wanted) {
   if (found.nodeType !== 1) {
     if (found.nodeValue !== wanted.nodeValue) found.nodeValue = wanted.nodeValue;
     return;
@@ -67,6 +69,7 @@ function same(found, wanted) {
     if (found.getAttribute(name) !== value && name !== "open" && !kept(found, name)) found.setAttribute(name, value);
   }
   if (found.hasAttribute("data-chart")) found.data = wanted.data;
+  else if (wanted.fill && found.fill) found.fill(wanted.rows);
   else morph(found, [...wanted.childNodes]);
 }
 

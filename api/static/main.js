@@ -83,11 +83,18 @@ function failed(route, error) {
 // Where the reader was in this place before, else its top, with the focus on its heading: not where the reader has
 // taken it to a button of the frame while the place was loading, since the next key would go astray.
 function settle(route) {
-  const at = scrolls.get(placeOf(route));
-  scrollTo(0, at || 0);
+  const at = scrolls.get(placeOf(route)) || 0;
+  scrollTo(0, at);
+  if (scrollY < at) scrollWhenFilled(at);
   if (document.activeElement?.matches(".sign-out")) return;
   const heading = $("main").querySelector("h1");
   if (heading) heading.focus({ preventScroll: true });
+}
+
+// Where the list is still being drawn, unless the reader goes elsewhere meanwhile.
+function scrollWhenFilled(at) {
+  const here = scrollY;
+  $("main").addEventListener("filled", () => scrollY === here && scrollTo(0, at), { once: true });
 }
 
 // ---- what changes ----------------------------------------------------------
@@ -165,7 +172,8 @@ document.addEventListener("change", (event) => {
   if (event.target.dataset.choose === "metric") location.replace(withAsked(state.route, { metric: event.target.value }));
 });
 
-// What is folded in a detail has no width to be drawn in until it is unfolded.
+// The charts of a list come with its rows. What is folded in a detail has no width to be drawn in until it is unfolded.
+document.addEventListener("filled", () => drawCharts(), true);
 document.addEventListener("toggle", () => drawCharts(), true);
 
 addEventListener("scroll", () => state.route && scrolls.set(placeOf(state.route), scrollY), { passive: true });

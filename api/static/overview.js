@@ -3,6 +3,7 @@
 import { node } from "./dom.js";
 import { button, code, empty, head, statePill, when } from "./parts.js";
 import { modelAt } from "./route.js";
+import { rowsHost } from "./rows.js";
 import { spark } from "./spark.js";
 import { STATES, count, metricName, moment, none, number, percent, plural } from "./words.js";
 
@@ -48,14 +49,16 @@ function list(models) {
   if (!models.length) return node("p", { class: "quiet", "data-key": "no-match" }, "No model version is like that. Choose “All”, or search for another name.");
   return node("section", { class: "card models", "data-key": "models", "aria-label": "Model versions" },
     node("div", { class: "row names", "aria-hidden": "true" }, ["Model", "State", "Features drifted", "Performance", "Predictions", "Last window"].map((name) => node("span", {}, name))),
-    node("ul", {}, models.map(row)));
+    rowsHost(models.map((m) => ({ key: keyOf(m), source: m, draw: () => row(m) }))));
 }
+
+const keyOf = (m) => `${m.model}\n${m.model_version}`;
 
 function row(m) {
   const waiting = none(m.window_end);
   const old = !none(m.truth_end) && m.truth_end !== m.window_end; // truth comes late: what is told is of an earlier window
   const truth = waiting ? "" : none(m.truth_end) ? "no truth yet" : `${percent(m.coverage)} with truth${old ? ` until ${moment(m.truth_end)}` : ""}`;
-  return node("li", { "data-key": `${m.model}\n${m.model_version}` },
+  return node("li", { "data-key": keyOf(m) },
     node("a", { class: "row", href: modelAt(m.model, m.model_version) },
       node("span", { class: "who" }, node("b", {}, m.model), node("small", {}, `version ${m.model_version}`), none(m.dead_letter_share) ? null : node("small", { class: "bad" }, `${percent(m.dead_letter_share)} of its newest predictions are dead letters`)),
       node("span", { class: "what" }, statePill(m.state), m.firing ? node("small", {}, plural(m.firing, "alert"), " firing") : null),

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from urllib.parse import urlsplit
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 
 NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 """An IPv4 address in its last four bytes (RFC 6052, RFC 8215)."""
+NOT_PUBLIC = (IPv4Network("192.88.99.0/24"), IPv4Network("192.0.0.0/24"), IPv6Network("3fff::/20"))
+"""What Python's registry of this release calls global, and is not anybody's server: relays of 6to4 (RFC 7526), protocol
+assignments (RFC 6890), documentation (RFC 9637)."""
 COMPATIBLE = IPv6Network("::/96")
 """The same, of old (RFC 4291, deprecated)."""
 LONGEST_URL = 2000
@@ -53,7 +56,8 @@ def _reason(address: IPv4Address | IPv6Address) -> str | None:
     for kind, holds in kinds.items():
         if holds:
             return f"it is {kind}"
-    return None if address.is_global else "it is not public"
+    special = any(address in network for network in NOT_PUBLIC if network.version == address.version)
+    return None if address.is_global and not special else "it is not public"
 
 
 def _inside(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
@@ -93,10 +97,10 @@ async def url_refusal(url: str, *, allow_private: bool = False, lookup: Lookup =
     wrong = _malformed(url)
     if wrong is not None or allow_private:
         return wrong
-    parts = urlsplit(url)
-    host = parts.hostname or ""
+    parts = URL(url)  # by which aiohttp connects: parsers differ about odd hosts
+    host = parts.raw_host or ""
     try:
-        await public_addresses(host, parts.port or (443 if parts.scheme == "https" else 80), lookup=lookup)
+        await public_addresses(host, parts.port or 80, lookup=lookup)
     except Refused as refused:
         return f"{refused}; set allow_private_webhooks to allow it"
     except (OSError, UnicodeError):
@@ -108,8 +112,8 @@ def _malformed(url: str) -> str | None:
     if len(url) > LONGEST_URL or any(character.isspace() or not character.isprintable() for character in url):
         return f"it has white space or control characters, or more than {LONGEST_URL} characters"
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        parts = URL(url)
+        host = parts.raw_host
     except ValueError:
         return "it is no URL"
     return None if host and parts.scheme in ("http", "https") else "it must be http://… or https://… with a host"

@@ -25,8 +25,9 @@ def compose(group: str, labels: Mapping[str, str], telling: Telling, emitted_at:
     links: dict[str, str] = {}
     for alert in sorted(alerts, key=_by_drift):
         links = {**alert.links, **links}
+    notification_id = _id_of(group, telling)
     return Notification(
-        notification_id=_id_of(group, telling),
+        notification_id=notification_id,
         group=group,
         labels={**labels, **_common(alerts)},
         status="firing" if telling.firing else "resolved",
@@ -37,6 +38,8 @@ def compose(group: str, labels: Mapping[str, str], telling: Telling, emitted_at:
         resolved=telling.resolved,
         links=links,
         emitted_at=emitted_at,
+        group_labels=dict(labels),
+        root=telling.root or notification_id,
     )
 
 

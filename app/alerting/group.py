@@ -21,7 +21,8 @@ class Teller(Struct, frozen=True, kw_only=True):
     """One channel of a group.
 
     `told` counts what is under way as told. `changed_at`: since when there has been something to tell. `sequence`
-    counts notifications; `pending` names the one under way, `heard` the alerts that were known to fire before it.
+    counts notifications; `pending` names the one under way, `heard` the alerts that were known to fire before it,
+    `root` the first notification of the incident, which lasts while the channel knows anything to fire.
     `backlog`: transitions that a journal has not been told of, and that later ones have taken the place of.
     """
 
@@ -32,6 +33,7 @@ class Teller(Struct, frozen=True, kw_only=True):
     pending: str = ""
     heard: tuple[str, ...] = ()
     backlog: tuple[AlertEvent, ...] = ()
+    root: str = ""
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -49,13 +51,14 @@ class Group(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """A channel that is to be told now, of which transitions, and why. `sequence` is new for each."""
+    """A channel that is to be told now, of which transitions, and why; `sequence` is new for each, `root` of before."""
 
     channel: str
     reason: Reason
     firing: tuple[AlertEvent, ...]
     resolved: tuple[AlertEvent, ...]
     sequence: int
+    root: str = ""
 
 
 def with_channels(group: Group, channels: Mapping[str, Policy]) -> Group:
@@ -120,6 +123,8 @@ def evaluate(group: Group, muted: Muted, now: float) -> tuple[Group, list[Tellin
         if reasons[channel] is Reason.WAITING or not (decision.tells or teller.backlog):
             continue
         told = (*decision.firing, *decision.resolved)
+        heard = () if teller.told is None else tuple(filter(teller.told.knows, teller.told.firing))
+        root = teller.root if heard else ""
         transitions = (*teller.backlog, *(group.members[name] for name in told))
         tellings.append(
             Telling(
@@ -128,12 +133,12 @@ def evaluate(group: Group, muted: Muted, now: float) -> tuple[Group, list[Tellin
                 tuple(alert for alert in transitions if alert.status == "firing"),
                 tuple(alert for alert in transitions if alert.status == "resolved"),
                 teller.sequence + 1,
+                root,
             )
         )
-        heard = () if teller.told is None else tuple(filter(teller.told.knows, teller.told.firing))
         tellers[channel] = replace(
             teller, heard=heard, told=after_telling(_heard(teller), decision, firing, now), changed_at=None,
-            sequence=teller.sequence + 1, backlog=(),
+            sequence=teller.sequence + 1, backlog=(), root=root,
         )  # fmt: skip
     return _tidied(replace(group, tellers=tellers)), tellings, reasons
 
@@ -192,7 +197,8 @@ def waits(group: Group) -> bool:
 
 def under_way(group: Group, channel: str, notification_id: str) -> Group:
     """Note the notification that a telling has become."""
-    teller = replace(group.tellers[channel], pending=notification_id)
+    teller = group.tellers[channel]
+    teller = replace(teller, pending=notification_id, root=teller.root or notification_id)
     return replace(group, tellers={**group.tellers, channel: teller})
 
 

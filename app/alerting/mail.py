@@ -17,20 +17,22 @@ from app.alerting.story import Story
 def message_of(
     story: Story, notification: Notification, sender: str, recipients: Sequence[str], picture: bytes | None
 ) -> EmailMessage:
-    """The message. What is told again has the same Message-ID; References thread a group.
+    """The message. What is sent again has the same Message-ID; References thread an incident to its first message.
 
     `sender` and `recipients`: addresses, with a name or without; `picture`: a PNG.
     """
     message = EmailMessage(policy=SMTP)
     domain = parseaddr(sender)[1].rpartition("@")[2]
-    thread = f"<group-{_digest(notification.group)}.driftline@{domain}>"
     message["Subject"] = story.subject
     message["From"] = _address(sender)
     message["To"] = [_address(recipient) for recipient in recipients]
     message["Date"] = format_datetime(notification.emitted_at)
-    message["Message-ID"] = f"<{_digest(notification.notification_id)}.driftline@{domain}>"
-    message["In-Reply-To"] = thread
-    message["References"] = thread
+    message["Message-ID"] = _message_id(notification.notification_id, domain)
+    thread = _thread(notification, domain)
+    if thread is not None:
+        message["In-Reply-To"] = thread
+        message["References"] = thread
+    message["List-Id"] = f"Driftline alerts <driftline-alerts.{_host(domain)}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
     message["X-Driftline-Level"] = story.level
     message["X-Driftline-Status"] = story.state
@@ -46,6 +48,22 @@ def message_of(
             picture, "image", "png", cid=f"<{cid}>", disposition="inline", filename="reference-against-now.png"
         )
     return message
+
+
+def _message_id(notification_id: str, domain: str) -> str:
+    return f"<{_digest(notification_id)}.driftline@{domain}>"
+
+
+def _thread(notification: Notification, domain: str) -> str | None:
+    """The message that began the incident; None for that one itself."""
+    if not notification.root:  # of an earlier release, that still waits
+        return f"<group-{_digest(notification.group)}.driftline@{domain}>"
+    return None if notification.root == notification.notification_id else _message_id(notification.root, domain)
+
+
+def _host(domain: str) -> str:
+    """A domain as RFC 2919 has it; an address in brackets has none."""
+    return "localhost" if domain.startswith("[") else domain
 
 
 def _digest(text: str) -> str:

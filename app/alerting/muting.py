@@ -8,7 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.alerting.telling import Reason
-from app.core.matching import Matcher, MatcherError, all_match, matchers_of
+from app.core.matching import MOST_MATCHERS, Matcher, MatcherError, all_match, matchers_of
 from app.core.notifying import Inhibit, Maintenance
 from app.core.weekly import Weekly, WeeklyError, weekly_of
 from topics.events import AlertEvent, Hours, SilenceEvent
@@ -66,7 +66,9 @@ class Quiet:
 
 
 def quiet_of(silence: SilenceEvent) -> Quiet:
-    """A silence as it travels. Raises MatcherError, WeeklyError."""
+    """A silence as it travels. Raises MatcherError, also for one that the API would not take; WeeklyError."""
+    if len(silence.matchers) > MOST_MATCHERS:
+        raise MatcherError(f"matchers: at most {MOST_MATCHERS}")
     hours: Hours | None = silence.hours
     window = None if hours is None else window_of(hours.weekdays, hours.start, hours.end, hours.zone)
     return Quiet(matchers_of(silence.matchers), silence.starts_at, silence.ends_at, window)

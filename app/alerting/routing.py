@@ -30,6 +30,10 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 AT_ONCE = Policy(wait=0.0, interval=0.0, repeat=None, journal=True)
+ELSEWHERE = Policy(wait=0.0, interval=0.0, repeat=None)
+"""Of a channel whose other side has waits and intervals of its own."""
+GROUPING = frozenset({"alertmanager"})
+"""Channels whose other side groups, waits and repeats by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Routing:
             repeat=own if (own := route.repeat_seconds) is not None else self.policy.repeat,
         )
         channels = {
-            name: AT_ONCE if name in JOURNALS else policy
+            name: AT_ONCE if name in JOURNALS else ELSEWHERE if name in GROUPING else policy
             for name in dict.fromkeys(route.channels)
             if name not in self.disabled
         }

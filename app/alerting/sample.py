@@ -33,6 +33,7 @@ def sample(level: Level, *, resolved: bool, now: datetime, page: str) -> Notific
     return Notification(
         notification_id=f"sample-{now:%Y%m%dT%H%M%S}",
         group="sample-churn/3",
+        group_labels=MODEL,
         labels=MODEL,
         status="resolved" if resolved else "firing",
         level=level,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
 from urllib.parse import urlsplit
 
 from app.alerting.links import ALERTS, DASHBOARD, FEATURE
@@ -26,6 +26,7 @@ from app.alerting.rows import (
     metrics_of,
 )
 from app.alerting.rules import DATA_DRIFT, ESTIMATE, PERFORMANCE
+from app.alerting.times import in_zone
 from app.alerting.wording import TOLD, column_line, metric_line
 from app.alerting.words import clean
 from topics.events import AlertEvent, FeatureDrift, Level, MetricChange
@@ -84,8 +85,8 @@ class Story:
         return next((column for column in self.columns if column.shape is not None), None)
 
 
-def story_of(notification: Notification) -> Story:
-    """The words of a notification. Pure; evidence that it does not understand is left out."""
+def story_of(notification: Notification, zone: tzinfo | None = None) -> Story:
+    """The words of a notification. Pure; evidence that it does not understand is left out. `zone`: for its times."""
     alerts = sorted(notification.firing, key=lambda alert: (-LEVELS[alert.level], alert.started_at, alert.title))
     alerts += sorted(notification.resolved, key=lambda alert: (alert.started_at, alert.title))
     drifted = drifted_of(notification.firing)
@@ -100,7 +101,7 @@ def story_of(notification: Notification) -> Story:
         Told(_mark(a), _said(a), _title(a), tuple(line for line in lines if line not in facts)[:MOST_LINES])
         for a, lines in zip(alerts, said, strict=True)
     ]
-    return Story(
+    story = Story(
         mark=RESOLVED_MARK if notification.status == "resolved" else MARKS[notification.level],
         state=notification.status,
         level=notification.level,
@@ -121,6 +122,20 @@ def story_of(notification: Notification) -> Story:
         notification_id=clean(notification.notification_id, LONGEST_NAME),
         emitted_at=_moment(notification.emitted_at),
     )  # fmt: skip
+    return story if zone is None else _in_zone(story, notification.emitted_at, zone)
+
+
+def _in_zone(story: Story, emitted_at: datetime, zone: tzinfo) -> Story:
+    return replace(
+        story,
+        title=in_zone(story.title, zone),
+        facts=tuple(in_zone(line, zone) for line in story.facts),
+        alerts=tuple(
+            replace(told, title=in_zone(told.title, zone), lines=tuple(in_zone(line, zone) for line in told.lines))
+            for told in story.alerts
+        ),
+        emitted_at=in_zone(f"{emitted_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC", zone),
+    )
 
 
 def _shown(alert: AlertEvent, columns: Sequence[FeatureDrift], metrics: Sequence[MetricChange]) -> set[str]:

@@ -103,7 +103,8 @@ def _show_pending(settings: Settings, model: str | None, *, as_json: bool) -> No
 @app.command("test")
 def try_channel(
     channel: Annotated[
-        Literal["apprise", "email", "file", "log", "slack", "webhook"], typer.Option(help="The channel to try.")
+        Literal["alertmanager", "apprise", "email", "file", "log", "slack", "webhook"],
+        typer.Option(help="The channel to try."),
     ],
     level: Annotated[
         Literal["info", "warning", "error", "critical"], typer.Option(help="The level of the sample.")
@@ -111,9 +112,10 @@ def try_channel(
     resolved: Annotated[bool, typer.Option("--resolved", help="Tell that the sample is over.")] = False,
     json_: AsJson = False,
 ) -> None:
-    """Send a sample through a channel once, and say what came back.
+    """Send a sample through a channel once, and show what was sent, without secrets, and what came back.
 
-    Needs no Kafka. Exit status 0: delivered, 1: not, 2: the channel is set up in part.
+    Needs no Kafka. The outcome is on standard output, the rest on standard error. Exit status 0: delivered, 1: not,
+    2: the channel is set up in part.
 
     \b
     Examples:

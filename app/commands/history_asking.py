@@ -23,7 +23,7 @@ Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="The newest so ma
 
 def wanted_of(
     model: str | None, version: str | None, since: str | None, until: str | None, limit: int,
-    which: Callable[..., Any] | None = None, **more: object,
+    which: Callable[..., Any] | None = None, **more: Any,
 ) -> Any:  # fmt: skip
     """Which rows are asked for. Raises Trouble."""
     from app.history.wanted import Wanted

@@ -14,7 +14,8 @@ import msgspec
 
 from app.commands.common import Trouble
 from app.commands.letters import Known, Wanted, letters
-from app.ingest.decoding import EARLIEST, LATEST, UNREADABLE, reason_of, wrong_key
+from app.core.values.times import believable
+from app.ingest.decoding import UNREADABLE, reason_of, wrong_key
 from app.ingest.predictions import HEARTBEAT
 from topics.events import FeedbackEvent, Heartbeat, PredictionEvent, to_epoch
 from topics.inferences import Inference, inference_of
@@ -154,7 +155,7 @@ def _ready(settings: Settings, letter: Letter, value: bytes | None) -> Ready | s
         event = (_predictions if is_prediction else _feedback).decode(value)
     except UNREADABLE as error:
         return f"still not readable: {reason_of(error).partition(':')[0]}"
-    if event.timestamp is not None and not EARLIEST <= to_epoch(event.timestamp) < LATEST:
+    if event.timestamp is not None and not believable(to_epoch(event.timestamp)):
         return "still not readable: `timestamp` is outside 1970 to 2100"
     key = letter.key
     if wrong_key(key, event.prediction_id):  # nothing but the key is wrong: what it must be is in the value

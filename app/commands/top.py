@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.common import AsJson, Bootstrap, Prefix, connected, is_terminal, print_json, settings_of
+from app.commands.top_choice import Choice, Condition
 
 if TYPE_CHECKING:
     from api.changes import Changes
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
     from topics.events import AlertEvent
 
 Once = Annotated[bool, typer.Option("--once", help="Print it once and end, as where nobody watches.")]
+OnlyModels = Annotated[
+    list[str] | None, typer.Option("--model", help="Only this model; * stands for anything. May be given twice.")
+]
+OnlyStates = Annotated[
+    list[Condition] | None, typer.Option("--state", help="Only model versions in this state. May be given twice.")
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="The worst so many. [default: what fits the terminal; all where nobody watches]"),
+]
 
 REFRESH_SECONDS = 0.5
 CHECK_SECONDS = 5.0
@@ -31,41 +42,51 @@ PIPED_WIDTH = 180
 
 
 def top(
+    model: OnlyModels = None,
+    state: OnlyStates = None,
+    limit: Limit = None,
     once: Once = False,
     json_: AsJson = False,
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Watch all model versions, what fires and the workers, as the dashboard has them.
+    """Watch what fires, all model versions and the workers, as the dashboard has them.
 
-    The worst first. Times are those of this machine's zone. Ctrl-C ends it.
+    Alerts are at the top. Then come the model versions, the worst first: alerting, degraded, drifting, insufficient,
+    waiting, healthy. What is cut off is said: "20 of 200 shown". Times are of this machine's zone. Ctrl-C ends it.
 
     \b
     Examples:
       driftline top
+      driftline top --state alerting --state degraded
+      driftline top --model 'churn-*' --limit 20
       driftline top --once
       driftline top --json | jq '.models[] | select(.state != "healthy") | .model'
     """
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
-    asyncio.run(_run(settings, live=is_terminal() and not once and not json_, as_json=json_))
+    choice = Choice(tuple(model or ()), tuple(one.value for one in state or ()), limit)
+    asyncio.run(_run(settings, choice, live=is_terminal() and not once and not json_, as_json=json_))
 
 
-async def _run(settings: Settings, *, live: bool, as_json: bool) -> None:
+async def _run(settings: Settings, choice: Choice, *, live: bool, as_json: bool) -> None:
     from rich.console import Console
     from rich.live import Live
 
     from app.commands.top_screen import screen
 
     async with _views(settings) as (models, reports, changes):
+        choice.check(_state(models, reports)[0])
         if as_json:
-            print_json(_told(models, reports))
+            print_json(_as_json(choice, *_state(models, reports)))
             return
         console = Console(width=None if is_terminal() else PIPED_WIDTH)
         if not live:
-            console.print(screen(*_state(models, reports), size=(console.width, None)))
+            console.print(screen(*_state(models, reports), size=(console.width, None), choice=choice))
             return
         logging.getLogger().addHandler(logging.NullHandler())  # a client's words would fall into the picture
-        with Live(screen(*_state(models, reports), size=console.size), console=console, screen=True) as shown:
+        with Live(
+            screen(*_state(models, reports), size=console.size, choice=choice), console=console, screen=True
+        ) as shown:
             trouble, fresh = "", datetime.now(UTC)
             while True:
                 try:
@@ -75,7 +96,7 @@ async def _run(settings: Settings, *, live: bool, as_json: bool) -> None:
                     trouble = await _trouble(models, reports)
                 fresh = fresh if trouble else datetime.now(UTC)
                 stale = trouble and f"{trouble}; what you see is from {fresh.astimezone():%H:%M:%S}"
-                shown.update(screen(*_state(models, reports), size=console.size, trouble=stale))
+                shown.update(screen(*_state(models, reports), size=console.size, trouble=stale, choice=choice))
                 await asyncio.sleep(REFRESH_SECONDS)
 
 
@@ -117,18 +138,20 @@ def _state(
     models: RegistrationsView, reports: ReportsView
 ) -> tuple[list[ModelSummary], list[AlertEvent], Monitored, datetime]:
     from api.glance import LEVELS, summaries_of
-    from app.commands.top_screen import ORDER
 
     now = datetime.now(UTC)
-    summaries = sorted(
-        summaries_of(models, reports),
-        key=lambda one: (ORDER.index(one.state), -one.firing, one.model, one.model_version),
-    )
     firing = [alert for found in reports.findings.values() for alert in found.firing]
     firing.sort(key=lambda alert: (-LEVELS.index(alert.level), -alert.started_at.timestamp()))
-    return summaries, firing, reports.workers.now(now), now
+    return summaries_of(models, reports), firing, reports.workers.now(now), now
 
 
-def _told(models: RegistrationsView, reports: ReportsView) -> dict[str, object]:
-    summaries, firing, monitored, now = _state(models, reports)
-    return {"at": now, "models": summaries, "firing": firing, "monitor": monitored}
+def _as_json(
+    choice: Choice, summaries: list[ModelSummary], firing: list[AlertEvent], monitored: Monitored, now: datetime
+) -> dict[str, object]:
+    """All that is asked for. `shown` of the `matching` model versions, of `total` that there are."""
+    matching = choice.of(summaries)
+    shown = matching[: choice.limit]
+    return {
+        "at": now, "models": shown, "firing": choice.alerts(firing), "monitor": monitored,
+        "shown": len(shown), "matching": len(matching), "total": len(summaries),
+    }  # fmt: skip

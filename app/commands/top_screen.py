@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from app.commands.top_choice import ORDER, Choice
 from app.commands.top_not_counted import named, not_counted_lines
 from app.core.accounting import counted
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from api.workers import Monitored
     from topics.events import AlertEvent
 
-ORDER = ("alerting", "degraded", "drifting", "insufficient", "waiting", "healthy")
-"""States, those that need attention first; the first three do."""
 MOST_ALERTS = 8
 FRAME = 7
 """Lines of a screen that are neither rows of models nor alerts."""
@@ -37,6 +36,7 @@ NEEDED = 3
 """The rank from which columns are less needed than a whole name."""
 ELASTIC = ("model", "features")
 NUMBERS = ("reference", "estimated", "rows", "truth")
+ALL = Choice()
 REGISTER = """Say what is normal: driftline register --model M --version V --reference FILE
 Only want to see it work? driftline demo"""
 
@@ -48,35 +48,52 @@ def screen(
     now: datetime,
     size: tuple[int, int | None],
     trouble: str = "",
+    choice: Choice = ALL,
 ) -> RenderableType:
-    """All of it, within so many columns and lines (None: as many as it takes). `trouble`: why it may be old."""
+    """Alerts, then model versions, the worst first, within so many columns and lines (None: as many as it takes).
+
+    `trouble`: why it may be old. `choice`: which of them are asked for.
+    """
     width, height = size
+    matching, firing = choice.of(summaries), choice.alerts(firing)
     told = firing[:MOST_ALERTS]
     lost = not_counted_lines(monitored.not_counted)
-    most = (
-        len(summaries) if height is None else max(3, height - FRAME - len(lost) - len(told) - (len(firing) > len(told)))
-    )
-    bad = sum(one.state in ORDER[:3] for one in summaries)
-    needs = (
-        f"{bad} of {len(summaries)} model versions need{'s' * (bad == 1)} attention"
-        if bad
-        else "no model needs attention"
-    )
+    asked = choice.words(len(matching), len(summaries))
+    most = len(matching) if choice.limit is None else min(choice.limit, len(matching))
+    if height is not None:
+        others = FRAME + len(lost) + bool(asked) + len(told) + (len(firing) > len(told))
+        most = min(most, max(3, height - others))
     parts = [
-        Text(f"driftline  {now.astimezone():%H:%M:%S}  {needs if summaries else 'no model is registered'}", "bold")
+        Text(f"driftline  {now.astimezone():%H:%M:%S}  {_needs(matching, bool(summaries))}", "bold"),
+        Text(trouble, style="bold red") if trouble else Text(_workers(monitored), style="dim"),
+        *(Text(line, style="bold red") for line in lost),
+        *([Text(asked, style="dim")] if asked else []),
+        Text(),
+        Text(f"{len(firing)} firing" if firing else "no alert is firing", style="bold"),
+        *map(_alert, told),
     ]
-    parts.append(Text(trouble, style="bold red") if trouble else Text(_workers(monitored), style="dim"))
-    parts += [Text(line, style="bold red") for line in lost]
-    body: list[RenderableType] = [Text(), _table(summaries[:most], width)] if summaries else [Text(), Text(REGISTER)]
-    if len(summaries) > most:
-        body.append(Text(f"and {len(summaries) - most} more, none of them worse", style="dim"))
-    alerts = [Text(), Text(f"{len(firing)} firing" if firing else "no alert is firing", style="bold")]
-    alerts += [_alert(alert) for alert in told]
     if len(firing) > len(told):
-        alerts.append(Text(f"and {len(firing) - len(told)} more: driftline alerts list", style="dim"))
-    for line in (*parts, *alerts):
+        parts.append(Text(f"and {len(firing) - len(told)} more: driftline alerts list", style="dim"))
+    for line in parts:
         line.no_wrap, line.overflow = True, "ellipsis"
-    return Group(*parts, *body, *alerts)
+    body: list[RenderableType] = [Text()]
+    if matching:
+        body.append(_table(matching[:most], width))
+    elif not summaries:
+        body.append(Text(REGISTER))
+    if len(matching) > most:
+        more = f"and {len(matching) - most} more, none of them worse"
+        body.append(Text(f"{most} of {len(matching)} shown, {more}", style="dim", no_wrap=True, overflow="ellipsis"))
+    return Group(*parts, *body)
+
+
+def _needs(matching: list[ModelSummary], is_any: bool) -> str:
+    if not matching:
+        return "no model version is like that" if is_any else "no model is registered"
+    bad = sum(one.state in ORDER[:3] for one in matching)
+    if not bad:
+        return "no model needs attention"
+    return f"{bad} of {len(matching)} model versions need{'s' * (bad == 1)} attention"
 
 
 def _alert(alert: AlertEvent) -> Text:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,19 +19,42 @@ if TYPE_CHECKING:
 
 
 def try_once(settings: Settings, channel: Channel, level: Level, *, resolved: bool, as_json: bool) -> bool:
-    """Send it, and say what came back; answers whether it was delivered."""
+    """Send it, and show what was sent and what came back. Returns whether it was delivered."""
+    from app.alerting.channels.exchanges import recording
     from app.alerting.delivery import Delivered
     from app.alerting.sample import sample
 
     notification = sample(level, resolved=resolved, now=datetime.now(UTC), page=settings.page)
     started = time.monotonic()
-    outcome = asyncio.run(channel.deliver(notification))
+    with recording() as exchanges:
+        outcome = asyncio.run(channel.deliver(notification))
     seconds = time.monotonic() - started
     if as_json:
-        print_json(_answer(channel.name, notification, outcome, seconds))
-    else:
-        print(f"{channel.name}: {_words(outcome, seconds)}")
+        shown = [{"sent": one.sent, "body": one.body, "returned": one.returned} for one in exchanges]
+        print_json(_answer(channel.name, notification, outcome, seconds) | {"exchanges": shown})
+        return isinstance(outcome, Delivered)
+    for one in exchanges:
+        sent, body, returned = _indented(one.sent), _indented(_pretty(one.body)), _indented(one.returned)
+        print(f"sent:\n{sent}\n\n{body}\nreturned:\n{returned}", file=sys.stderr)
+    print(f"{channel.name}: {_words(outcome, seconds)}")
     return isinstance(outcome, Delivered)
+
+
+def _pretty(body: str) -> str:
+    """JSON over several lines; other text as it is."""
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except ValueError:
+        return body
+
+
+def _indented(text: str) -> str:
+    """Lines as a terminal may show them: names from outside steer nothing."""
+    return "\n".join(f"  {_safe(line)}".rstrip() for line in text.splitlines())
+
+
+def _safe(line: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in line)
 
 
 def _words(outcome: Outcome, seconds: float) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from app.core.labels import INVALID, MISSING, label_codes
 from app.core.layout import CLIP, FIXED_POINT, Floats, Integers, Layout, Slots
 from app.core.pane import Names, Pane, add_name
+from app.core.places import Places
 from app.core.values.reading import MISSING_CATEGORIES, name_of, names, numbers
 
 Scalar = str | int | float | bool | None
@@ -65,10 +67,16 @@ def numeric_slots(slots: Slots, values: Values) -> tuple[Slot, Floats]:
     return found, floats
 
 
+def categorical_codes(codes: CategoryCodes, values: Sequence[Scalar]) -> Iterator[int]:
+    """Return the slot of each value of a categorical column."""
+    if codes.mistakable and bool in set(map(type, values)):
+        return map(codes.slot, values)
+    return map(codes.__getitem__, values)
+
+
 def categorical_slots(codes: CategoryCodes, values: Sequence[Scalar]) -> Slot:
     """Return the slots of a categorical column."""
-    slot = codes.slot if codes.mistakable and bool in set(map(type, values)) else codes.__getitem__
-    return np.fromiter(map(slot, values), np.int32, len(values))
+    return np.fromiter(categorical_codes(codes, values), np.int32, len(values))
 
 
 def unseen_names(slots: Slots, found: Slot, values: Sequence[Scalar]) -> dict[str, int]:
@@ -97,6 +105,23 @@ def pick(columns: Sequence[Values], rows: Sequence[int]) -> list[Values]:
     return [c[list(rows)] if isinstance(c, np.ndarray) else [c[i] for i in rows] for c in columns]
 
 
+def other_labels(layout: Layout, found: Integers, cells: Sequence[Scalar]) -> tuple[Integers, dict[int, str]]:
+    """Return codes of predictions that are none of the profile's labels, and how these are spelled by their codes.
+
+    `found`: their slots from the column's own start; `cells`: what they are where they are unseen.
+    """
+    slots = layout.prediction
+    categories = slots.column.categories
+    told = [
+        cell if slot == slots.unseen else categories[slot] if slot < slots.unseen else None
+        for cell, slot in zip(cells, found.tolist(), strict=True)
+    ]
+    known = {label: i for i, label in enumerate(layout.profile.labels)}
+    codes, unknown = label_codes(known, told, slots.column.reading)
+    codes[found == slots.invalid] = INVALID
+    return codes, unknown
+
+
 class Counter:
     """Turns columns of one layout into slots and sums; compiled once for each model version."""
 
@@ -107,9 +132,19 @@ class Counter:
         }
         self.offsets = np.array([slots.offset for slots in layout.slots], np.int32)
         numeric = [layout.slots[i].column for i in layout.numeric]
-        self._centre = np.array([column.centre for column in numeric], np.float64)
-        self._scale = np.array([column.scale for column in numeric], np.float64)
-        self._calibration = np.array(layout.profile.calibration, np.float64).reshape(-1, 2)
+        self.centre = np.array([column.centre for column in numeric], np.float64)
+        self.scale = np.array([column.scale for column in numeric], np.float64)
+        self.calibration = np.array(layout.profile.calibration, np.float64).reshape(-1, 2).T.copy()
+        self.estimates = layout.probability is not None and layout.profile.task != "regression"
+
+    @cached_property
+    def places(self) -> Places:
+        """Where its columns of each kind stand."""
+        return Places.of(self.layout)
+
+    def calibrated(self, probability: Floats) -> Floats:
+        """Return probabilities as the reference calibrates them."""
+        return np.interp(probability, *self.calibration) if self.calibration.size else probability
 
     def count(self, columns: Sequence[Values]) -> Counted:
         """Count rows given by column, in the layout's order (features, prediction, probability).
@@ -132,19 +167,16 @@ class Counter:
             counted.slots[:, i] = found
         counted.slots += self.offsets
         own = counted.sums[:, : 2 * len(floats)].T
-        own[0::2], own[1::2] = standard_sums(floats, self._centre, self._scale)
+        own[0::2], own[1::2] = standard_sums(floats, self.centre, self.scale)
         self._estimate(counted)
         return counted
 
     def _estimate(self, counted: Counted) -> None:
         """The last two sums: what `estimation` expects of these rows (see `Layout`)."""
         layout = self.layout
-        if layout.probability is None or layout.profile.task == "regression":
+        if not self.estimates:
             return
-        probability = counted.floats[len(layout.slots) - 1]
-        if len(self._calibration):
-            probability = np.interp(probability, self._calibration[:, 0], self._calibration[:, 1])
-        share = np.clip(probability, 0.0, 1.0)
+        share = np.clip(self.calibrated(counted.floats[len(layout.slots) - 1]), 0.0, 1.0)
         given = ~np.isnan(share)
         share[~given] = 0.0
         mass = np.rint(share * FIXED_POINT).astype(np.int64)
@@ -182,22 +214,10 @@ class Counted:
         unknown: dict[int, str] = {}
         others = np.flatnonzero(code >= len(layout.profile.labels))
         if len(others):
-            code[others], unknown = self._others(layout, others, code[others])
+            raw = self.unseen.get(slots.column.name)
+            cells = [None if raw is None else raw[2][i] for i in others.tolist()]
+            code[others], unknown = other_labels(layout, code[others], cells)
         return code.astype(np.int16), self.floats.get(at + 1, nothing), unknown
-
-    def _others(self, layout: Layout, rows: NDArray[np.intp], found: Integers) -> tuple[Integers, dict[int, str]]:
-        """Codes of predictions that are none of the profile's labels."""
-        slots = layout.prediction
-        categories = slots.column.categories
-        raw = self.unseen.get(slots.column.name)
-        cells = [
-            raw[2][i] if raw is not None and slot == slots.unseen else categories[slot] if slot < slots.unseen else None
-            for i, slot in zip(rows.tolist(), found.tolist(), strict=True)
-        ]
-        known = {label: i for i, label in enumerate(layout.profile.labels)}
-        codes, unknown = label_codes(known, cells, slots.column.reading)
-        codes[found == slots.invalid] = INVALID
-        return codes, unknown
 
     def names(self, rows: Sequence[int] | NDArray[np.intp] | None = None) -> Names:
         """Unexpected names among the given rows (all when None)."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
-from app.core.join_delta import JoinDelta, columns_of
+from app.core.grouping import by_group
+from app.core.join_delta import JoinDelta, columns_of, numbers_of
 from app.core.joining import NEVER, JoinState
 
+_NO_PANE = -(1 << 62)
 _SWEEP_PARTS = 3
 """Swept each time this share of the retention has passed, so that a sweep's cost is spread over many runs."""
 
@@ -29,14 +33,12 @@ def sweep(state: JoinState, *, feedback_caught_up: bool, clock: int = NEVER) -> 
     """
     horizons = {m: horizon(state, m, feedback_caught_up=feedback_caught_up) for m in list(state.tallies)}
     due = {m: h for m, h in horizons.items() if h > NEVER and _is_due(state, m, h)}
-    for model in horizons:
-        by_broker = _by_broker(state, model, clock)
-        if by_broker > max(due.get(model, NEVER), state.tally(model).swept):
-            due[model] = by_broker
-    for model, until in due.items():
-        gone = _forget(state, model, until)
+    for model, until in _by_broker(state, clock).items():
+        if until > max(due.get(model, NEVER), state.tally(model).swept):
+            due[model] = until
+    for model, gone in _forget(state, due).items():
         state.tally(model).expired += gone
-        state.tally(model).swept = until
+        state.tally(model).swept = due[model]
     if due:
         _forget_kept(state)
         # A prediction that is not too late now is younger than its model's horizon less a pane.
@@ -44,25 +46,39 @@ def sweep(state: JoinState, *, feedback_caught_up: bool, clock: int = NEVER) -> 
     return bool(due)
 
 
-def _by_broker(state: JoinState, model: int, clock: int) -> int:
-    """The horizon of a model by the broker's clock, for event time that stands still, or creeps; NEVER without one.
+def _by_broker(state: JoinState, clock: int) -> dict[int, int]:
+    """Horizons by the broker's clock, of models whose event time stands still, or creeps.
 
     What was there at the mark goes when that is a patience ago; then another mark is set. So everything goes between
     one and two patiences after it came, and of a model whose traffic has stopped nothing is left.
     """
-    tally, watched = state.tally(model), state.watched[model]
-    if NEVER in (clock, tally.event_time):
-        return NEVER
-    if tally.marked > NEVER and clock - tally.marked < watched.patience:
-        return NEVER
-    mark, stopped = tally.mark, NEVER < tally.recorded <= tally.marked
-    tally.marked, tally.mark = clock, tally.event_time
-    if not stopped:
-        return mark if mark == NEVER else mark // watched.pane * watched.pane
-    rows = state.rows["pane"][state.rows["model"] == model]
-    panes = [pane for of in (state.inputs, state.outcomes) for number, pane in of if number == model]
-    newest = max([*panes, *([int(rows.max())] if len(rows) else [])], default=None)
-    return NEVER if newest is None else (newest + 1) * watched.pane
+    if clock == NEVER:
+        return {}
+    found: dict[int, int] = {}
+    stopped: list[int] = []
+    for model, tally in state.tallies.items():
+        watched = state.watched[model]
+        if tally.event_time == NEVER or (tally.marked > NEVER and clock - tally.marked < watched.patience):
+            continue
+        if NEVER < tally.recorded <= tally.marked:
+            stopped.append(model)
+        elif tally.mark > NEVER:
+            found[model] = tally.mark // watched.pane * watched.pane
+        tally.marked, tally.mark = clock, tally.event_time
+    for model, newest in _newest_panes(state, stopped).items():
+        found[model] = (newest + 1) * state.watched[model].pane
+    return found
+
+
+def _newest_panes(state: JoinState, models: Sequence[int]) -> dict[int, int]:
+    """Return the newest pane that is held of each model, or has a row; of those that have any."""
+    if not models:
+        return {}
+    newest = np.full(len(state.watched), _NO_PANE, np.int64)
+    watched = np.flatnonzero(state.rows["model"] >= 0)
+    np.maximum.at(newest, state.rows["model"][watched], state.rows["pane"][watched])
+    found = {m: max([int(newest[m]), *state.inputs.panes(m), *state.outcomes.panes(m)]) for m in models}
+    return {model: pane for model, pane in found.items() if pane > _NO_PANE}
 
 
 def _oldest_wanted(state: JoinState, horizons: dict[int, int], clock: int) -> int:
@@ -77,9 +93,7 @@ def _oldest_wanted(state: JoinState, horizons: dict[int, int], clock: int) -> in
 
 def sweep_again(state: JoinState) -> None:
     """After a restore: forget what had been swept, which is counted already."""
-    for model, tally in state.tallies.items():
-        if tally.swept > NEVER:
-            _forget(state, model, tally.swept)
+    _forget(state, {model: tally.swept for model, tally in state.tallies.items() if tally.swept > NEVER})
     _forget_kept(state)
 
 
@@ -107,32 +121,50 @@ def _forget_kept(state: JoinState) -> None:
         state.kept_since[keys[i]] = None
 
 
-def _forget(state: JoinState, model: int, horizon: int) -> int:
-    """Drop expired rows and settled panes of a model; answers how many rows had no feedback."""
-    watched = state.watched[model]
-    last = horizon // watched.pane - 1  # the newest pane that ends by the horizon
+def _forget(state: JoinState, horizons: Mapping[int, int]) -> dict[int, int]:
+    """Drop expired rows and settled panes of models. Returns how many rows of each had no feedback."""
+    if not horizons:
+        return {}
     rows = state.rows
-    gone = (rows["model"] == model) & (rows["pane"] <= last)
-    unjoined = int((gone & ~rows["joined"].astype(np.bool_)).sum())
+    # The newest pane that ends by the horizon; the last place is for rows whose profile is watched no longer.
+    last = np.full(len(state.watched) + 1, _NO_PANE, np.int64)
+    for model, horizon in horizons.items():
+        last[model] = horizon // state.watched[model].pane - 1
+    gone = rows["pane"] <= last[np.maximum(rows["model"], -1)]
+    unjoined = np.bincount(rows["model"][gone & ~rows["joined"].astype(np.bool_)], minlength=len(last))
     if gone.any():
         rows.drop(gone)
-    settled = last
-    if model not in state.reaching_back:
-        settled = max(last, (state.tally(model).event_time - watched.lateness) // watched.pane - 1)
-    for panes, newest in ((state.inputs, settled), (state.outcomes, last)):
-        for key in [k for k, b in panes.items() if k[0] == model and k[1] <= newest and not b.dirty]:
-            del panes[key]
-    return unjoined
+    for model in horizons:
+        settled = _settled(state, model)
+        state.inputs.forget(model, max(int(last[model]), settled), state.new_inputs.has)
+        state.outcomes.forget(model, int(last[model]), state.new_outcomes.has)
+    return {model: int(unjoined[model]) for model in horizons}
+
+
+def settle(state: JoinState) -> None:
+    """Forget the panes of inputs that no prediction can reach any more. Only between checkpoints."""
+    for model in state.tallies:
+        settled = _settled(state, model)
+        if settled > state.settled.get(model, _NO_PANE):
+            state.settled[model] = settled
+            state.inputs.forget(model, settled, state.new_inputs.has)
+
+
+def _settled(state: JoinState, model: int) -> int:
+    """Return the newest pane of inputs of a model that no prediction can reach any more."""
+    if model in state.reaching_back:
+        return _NO_PANE
+    watched = state.watched[model]
+    return (state.tally(model).event_time - watched.lateness) // watched.pane - 1
 
 
 def is_spent(delta: JoinDelta, state: JoinState, horizons: dict[int, int]) -> bool:
     """Whether nothing that the oldest delta holds matters any more, but what still waits (see `keep_waiting`)."""
-    numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
+    numbers = numbers_of(state)
     newest: dict[int, int] = {}
     columns = columns_of(delta)
-    panes, models = columns["pane"], columns["model"]
-    for model in np.unique(models).tolist():
-        newest[model] = int(panes[models == model].max())
+    for model, rows in by_group(columns["model"]):
+        newest[model] = int(columns["pane"][rows].max())
     for packed in (*delta.inputs, *delta.outcomes):
         newest[packed.model] = max(newest.get(packed.model, packed.pane), packed.pane)
     for model, pane in newest.items():
@@ -143,15 +175,19 @@ def is_spent(delta: JoinDelta, state: JoinState, horizons: dict[int, int]) -> bo
 
 
 def keep_waiting(delta: JoinDelta, state: JoinState) -> None:
-    """Have the next delta say again what a delta that is to go says of feedback that still waits, and of labels."""
+    """Have the next delta say again what a delta that is to go says of feedback that still waits, of labels, and of
+    tallies.
+    """
     for key in delta.waiting:
         if key in state.waiting:
             state.waiting_since.setdefault(key, state.waiting[key])
     for key in delta.kept:
         if key in state.kept:
             state.kept_since.setdefault(key, state.kept[key])
-    numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
+    numbers = numbers_of(state)
     for model, code, name in delta.unknown_labels:
         number = numbers.get(delta.models[model])
         if number is not None:
             state.unknown_since.append((number, code, name))
+    for model in delta.tallies:
+        state.saved_tallies.pop(numbers.get(delta.models[model], NEVER), None)

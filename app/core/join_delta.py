@@ -7,7 +7,7 @@ changelog holds each prediction once however often its pane is published.
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from app.core import truths
 from app.core.join_rows import NewRows
-from app.core.joining import JoinState, PaneKey, Tally, Waiting
-from app.core.packing import pack, pack_ascending, unpack, unpack_ascending
+from app.core.joining import JoinState, Tally, Waiting, Watched
+from app.core.packing import ascending_of, pack, pack_each, steps_of, unpack, unpack_each
 from app.core.pane import Names, Pane
+from app.core.pane_sums import PaneKey
 
 _ROW_COLUMNS = {"model": np.int16, "pane": np.int32, "label": np.int16, "value": np.float64}
 
@@ -35,19 +36,39 @@ class PaneDelta:
     names: Names
 
     @staticmethod
-    def of(key: PaneKey, pane: Pane) -> PaneDelta:
-        """Pack a pane."""
-        return PaneDelta(
-            model=key[0], pane=key[1], n=pane.n,
-            indices=pack_ascending(pane.indices), counts=pack(pane.counts), sums=pack(pane.sums), names=pane.names,
-        )  # fmt: skip
+    def of_each(panes: Mapping[PaneKey, Pane], numbers: Mapping[int, int]) -> list[PaneDelta]:
+        """Pack panes. `numbers`: of each model within the delta."""
+        if not panes:
+            return []
+        lengths = np.fromiter((len(pane.indices) for pane in panes.values()), np.int64, len(panes))
+        sums = np.fromiter((len(pane.sums) for pane in panes.values()), np.int64, len(panes))
+        indices = np.concatenate([pane.indices for pane in panes.values()])
+        packed = zip(
+            pack_each(steps_of(indices, lengths), lengths),
+            pack_each(np.concatenate([pane.counts for pane in panes.values()]), lengths),
+            pack_each(np.concatenate([pane.sums for pane in panes.values()]), sums),
+            strict=True,
+        )
+        return [
+            PaneDelta(numbers[model], number, pane.n, steps, counts, sums, pane.names)
+            for ((model, number), pane), (steps, counts, sums) in zip(panes.items(), packed, strict=True)
+        ]
 
-    def unpack(self) -> Pane:
-        """The pane again."""
-        return Pane(
-            self.n, unpack_ascending(self.indices).astype(np.int32), unpack(self.counts).astype(np.int64),
-            unpack(self.sums).astype(np.int64), self.names,
-        )  # fmt: skip
+    @staticmethod
+    def unpack_each(packed: Sequence[PaneDelta]) -> list[Pane]:
+        """The panes again."""
+        if not packed:
+            return []
+        steps, lengths = unpack_each([one.indices for one in packed])
+        counts, _ = unpack_each([one.counts for one in packed])
+        sums, widths = unpack_each([one.sums for one in packed])
+        indices = ascending_of(steps, lengths).astype(np.int32)
+        ends, last = np.cumsum(lengths), np.cumsum(widths)
+        places = zip((ends - lengths).tolist(), ends.tolist(), (last - widths).tolist(), last.tolist(), strict=True)
+        return [
+            Pane(one.n, indices[start:end], counts[start:end], sums[first:until], one.names)
+            for one, (start, end, first, until) in zip(packed, places, strict=True)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +76,12 @@ class JoinDelta:
     """All that one source partition took in between two checkpoints.
 
     `from_offsets` and `to_offsets` are the next offsets to read of predictions and feedback. `models` names
-    the model versions by the numbers used inside, as (model, version, profile). `waiting` are ids (16 bytes)
-    whose feedback waits since or waits no longer (None). `epoch` numbers the recovery after which
-    it was written: the next one's is higher, whatever the clock says. `unknown_labels`: what a label that the reference
-    does not have is spelled like, as (model, code, spelling), each once. `rekeyed`: as `JoinState` has it. `kept`: like
-    `waiting`, of ids that have predictions. Earlier releases wrote neither it nor `joined_kinds` and `joined_told`.
+    the model versions that occur by the numbers used inside, as (model, version, profile). `tallies` are those that
+    have changed. `waiting` are ids (16 bytes) whose feedback waits since or waits no longer (None). `epoch` numbers the
+    recovery after which it was written: the next one's is higher, whatever the clock says. `unknown_labels`: what a
+    label that the reference does not have is spelled like, as (model, code, spelling), each once. `rekeyed`: as
+    `JoinState` has it. `kept`: like `waiting`, of ids that have predictions. Earlier releases wrote neither it nor
+    `joined_kinds` and `joined_told`.
     """
 
     from_offsets: tuple[int, int]
@@ -98,27 +120,31 @@ def take(state: JoinState, since: int, from_offsets: tuple[int, int], to_offsets
     rows = state.rows
     start = len(rows) - (rows.next_ordinal - since)
     joined = state.joined_since
-    inputs = {key: buffer.flush() for key, buffer in state.inputs.items() if buffer.dirty}
-    outcomes = {key: buffer.flush() for key, buffer in state.outcomes.items() if buffer.dirty}
+    inputs, outcomes = state.new_inputs.take(), state.new_outcomes.take()
+    tallies = _changed_tallies(state)
+    model = rows["model"][start:]
+    used = {*np.unique(model).tolist(), *tallies, *(one[0] for one in (*inputs, *outcomes, *state.unknown_since))}
+    numbers = {number: i for i, number in enumerate(sorted(used))}
+    renumbered = np.searchsorted(list(numbers), model).astype(np.int16)
     delta = JoinDelta(
         from_offsets=from_offsets,
         to_offsets=to_offsets,
-        models=[(w.profile.model, w.profile.model_version, w.profile.profile_id) for w in state.watched],
+        models=[_named(state.watched[number]) for number in numbers],
         first_ordinal=since,
         ids=np.column_stack([rows["high"][start:], rows["low"][start:]]).astype("<u8").tobytes(),
-        rows={name: pack(rows[name][start:]) for name in _ROW_COLUMNS},
+        rows={name: pack(renumbered if name == "model" else rows[name][start:]) for name in _ROW_COLUMNS},
         joined_ordinals=pack(_joined([one.ordinals for one in joined])),
         joined_actuals=pack(_joined([one.actuals for one in joined])),
         joined_kinds=pack(_joined([one.kinds for one in joined])),
         joined_told=pack(_joined([one.told for one in joined])),
         kept=state.kept_since,
         waiting=state.waiting_since,
-        inputs=[PaneDelta.of(key, pane) for key, pane in inputs.items()],
-        outcomes=[PaneDelta.of(key, pane) for key, pane in outcomes.items()],
-        tallies=state.tallies,
+        inputs=PaneDelta.of_each(inputs, numbers),
+        outcomes=PaneDelta.of_each(outcomes, numbers),
+        tallies={numbers[number]: tally for number, tally in tallies.items()},
         expired_feedback=state.expired_feedback,
         feedback_time=state.feedback_time,
-        unknown_labels=state.unknown_since,
+        unknown_labels=[(numbers[number], code, name) for number, code, name in state.unknown_since],
         rekeyed=state.rekeyed,
     )
     state.joined_since = []
@@ -127,15 +153,32 @@ def take(state: JoinState, since: int, from_offsets: tuple[int, int], to_offsets
     state.unknown_since = []
     return Checkpoint(
         delta,
-        {key: state.inputs[key].total for key in inputs},
-        {key: state.outcome_total(key) for key in outcomes},
+        state.inputs.add(inputs),
+        state.named(state.outcomes.add(outcomes)),
     )
+
+
+def _named(watched: Watched) -> tuple[str, str, str]:
+    return watched.profile.model, watched.profile.model_version, watched.profile.profile_id
+
+
+def numbers_of(state: JoinState) -> dict[tuple[str, str, str], int]:
+    """Return the number of each watched (model, version, profile)."""
+    return {_named(watched): number for number, watched in enumerate(state.watched)}
+
+
+def _changed_tallies(state: JoinState) -> dict[int, Tally]:
+    """Return the tallies that are not as the deltas have them."""
+    saved = state.saved_tallies
+    changed = {model: replace(tally) for model, tally in state.tallies.items() if saved.get(model) != tally}
+    saved.update(changed)
+    return changed
 
 
 def totals_of(state: JoinState) -> tuple[Mapping[PaneKey, Pane], Mapping[PaneKey, Pane]]:
     """Every pane's total, of inputs and of outcomes, as published."""
-    inputs = {key: buffer.total for key, buffer in state.inputs.items()}
-    return inputs, {key: state.outcome_total(key) for key in state.outcomes}
+    inputs = {key: state.inputs[key] for key in state.inputs}
+    return inputs, state.named({key: state.outcomes[key] for key in state.outcomes})
 
 
 def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -149,17 +192,17 @@ def columns_of(delta: JoinDelta) -> dict[str, NDArray[Any]]:
 
 def restore(state: JoinState, delta: JoinDelta) -> None:
     """Apply a delta to the state that it follows. What belongs to profiles no longer watched is left out."""
-    numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
-    number = _numbers(state, delta, numbers)
+    number = _numbers(state, delta)
     _restore_rows(state, delta, number)
     _restore_truth(state, delta)
-    for deltas, pane_of in ((delta.inputs, state.input_pane), (delta.outcomes, state.outcome_pane)):
-        for packed in deltas:
-            if number[packed.model] >= 0:
-                pane_of((int(number[packed.model]), packed.pane)).restore(packed.unpack())
+    for deltas, panes in ((delta.inputs, state.inputs), (delta.outcomes, state.outcomes)):
+        wanted = [packed for packed in deltas if number[packed.model] >= 0]
+        for packed, pane in zip(wanted, PaneDelta.unpack_each(wanted), strict=True):
+            panes.restore((int(number[packed.model]), packed.pane), pane)
     for model, tally in delta.tallies.items():
         if number[model] >= 0:
             state.tallies[int(number[model])] = tally
+            state.saved_tallies[int(number[model])] = replace(tally)
     for known, since in ((state.waiting, delta.waiting), (state.kept, delta.kept)):
         for key, waiting in since.items():
             if waiting is None:
@@ -176,11 +219,10 @@ def restore(state: JoinState, delta: JoinDelta) -> None:
 
 def restore_inputs(state: JoinState, delta: JoinDelta, model: int, panes: Container[int]) -> None:
     """Add what a saved delta counts of the inputs of some panes of a model."""
-    watched = state.watched[model]
-    named = (watched.profile.model, watched.profile.model_version, watched.profile.profile_id)
-    for packed in delta.inputs:
-        if packed.pane in panes and delta.models[packed.model] == named:
-            state.input_pane((model, packed.pane)).restore(packed.unpack())
+    named = _named(state.watched[model])
+    wanted = [one for one in delta.inputs if one.pane in panes and delta.models[one.model] == named]
+    for packed, pane in zip(wanted, PaneDelta.unpack_each(wanted), strict=True):
+        state.inputs.restore((model, packed.pane), pane)
 
 
 def _restore_rows(state: JoinState, delta: JoinDelta, number: NDArray[np.int16]) -> None:
@@ -190,11 +232,12 @@ def _restore_rows(state: JoinState, delta: JoinDelta, number: NDArray[np.int16])
     if len(ids):
         model = number[columns["model"]]
         new = NewRows(ids, model, columns["pane"], columns["label"], columns["value"])
-        state.rows.add(new, apart=columns["model"])
+        state.rows.add(new, shared=True)
 
 
-def _numbers(state: JoinState, delta: JoinDelta, numbers: Mapping[tuple[str, str, str], int]) -> NDArray[np.int16]:
+def _numbers(state: JoinState, delta: JoinDelta) -> NDArray[np.int16]:
     """Return the number of each model of a delta; of those that are watched no longer, see `JoinState.scopes_of`."""
+    numbers = numbers_of(state)
     versions: dict[tuple[str, str], int] = {}
     for i, watched in enumerate(state.watched):
         versions.setdefault((watched.profile.model, watched.profile.model_version), i)

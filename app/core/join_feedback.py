@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from app.core import truths
 from app.core.counting import Scalar
+from app.core.grouping import by_group
 from app.core.id_index import Ids
 from app.core.join_rows import NewRows
 from app.core.joining import MICROSECONDS, FeedbackBatch, Joined, JoinState, Waiting
-from app.core.layout import Floats
-from app.core.outcome import outcome_rows
-from app.core.pane_buffer import by_group
+from app.core.layout import Floats, Integers
+from app.core.outcome import OutcomeRows, mixed_outcome_rows, outcome_rows
+
+MANY = 512
+"""Truths of one model in a run from which they are counted by themselves."""
 
 _LAST = np.iinfo(np.uint32).max
 
@@ -191,17 +194,30 @@ def _keyed(ids: Ids, positions: NDArray[np.intp]) -> Iterable[tuple[int, bytes]]
 
 def _join(state: JoinState, rows: NDArray[np.int32], time: NDArray[np.int64], actual: Sequence[Scalar]) -> None:
     """Write the truth of distinct rows and count it; what it replaces is taken back."""
-    model = state.rows["model"][rows].astype(np.int32)
+    model = state.rows["model"][rows]
     truth, kinds = np.empty(len(rows)), np.empty(len(rows), np.uint8)
-    for number, picked in by_group(model):
-        watched = state.watched[number]
-        values = [actual[i] for i in picked.tolist()]
-        truth[picked], unknown = watched.actuals_of(values)
-        state.learn(number, unknown)
-        kinds[picked] = truths.kinds_of(watched, values, truth[picked], state.unknown_labels[number])
-        # Feedback without a time of its own is not older than its prediction: so expiry goes on without times.
-        oldest = int(state.rows["pane"][rows[picked]].max()) * watched.pane
-        state.feedback_time = max(state.feedback_time, oldest)
+    by_model = list(by_group(model))
+    together = np.concatenate([picked for _, picked in by_model])
+    ordered = [actual[i] for i in together.tolist()]
+    codes, start = np.empty(len(rows)), 0
+    plain = np.full(len(rows), truths.TEXT, np.uint8)
+    for number, picked in by_model:
+        watched, part = state.watched[number], slice(start, start + len(picked))
+        start = part.stop
+        values = ordered[part]
+        found = [*map(watched.labels.get, values)] if watched.outcomes.k else [None]
+        if None not in found:  # as the reference spells them
+            codes[part] = found
+            continue
+        codes[part], unknown = watched.actuals_of(values)
+        if unknown:
+            state.learn(number, unknown)
+        plain[part] = truths.kinds_of(watched, values, codes[part], state.unknown_labels.get(number, {}))
+    truth[together], kinds[together] = codes, plain
+    # Feedback without a time of its own is not older than its prediction: so expiry goes on without times.
+    size = np.repeat([state.watched[number].pane for number, _ in by_model], [len(picked) for _, picked in by_model])
+    pane = state.rows["pane"][rows[together]]
+    state.feedback_time = max(state.feedback_time, int((pane * size).max()))
     _write_truth(state, rows, truth, kinds, truths.seconds_told(time))
 
 
@@ -216,28 +232,57 @@ def _write_truth(
     told = np.where(again, np.minimum(told, state.rows["told"][rows]), told)
     state.rows.join(rows, truth, kinds, told)
     state.joined_since.append(Joined(state.rows["ordinal"][rows].astype(np.uint32), truth, kinds, told))
-    for model, picked in by_group(state.rows["model"][rows].astype(np.int32)):
-        state.tally(model).feedback += int((~had[picked]).sum())
+    joined = np.bincount(state.rows["model"][rows[~had]])
+    for model in np.flatnonzero(joined).tolist():
+        state.tally(model).feedback += int(joined[model])
     _count_outcomes(state, rows[~same], truth[~same], +1)
     replaced = had & ~same
     _count_outcomes(state, rows[replaced], before[replaced], -1)
     for key in set(zip(state.rows["model"][rows[same]].tolist(), state.rows["pane"][rows[same]].tolist(), strict=True)):
-        state.outcome_pane(key).touch()
+        state.new_outcomes.number(*key)
 
 
 def _count_outcomes(state: JoinState, rows: NDArray[np.int32], truth: Floats, sign: int) -> None:
-    model = state.rows["model"][rows].astype(np.int32)
-    for number, picked in by_group(model):
-        of_model = rows[picked]
-        found = outcome_rows(
-            state.watched[number].outcomes,
-            state.rows["label"][of_model].astype(np.int64),
-            state.rows["value"][of_model].astype(np.float64),
-            truth[picked],
-        )
-        panes, group = np.unique(state.rows["pane"][of_model], return_inverse=True)
-        sums = found.sums(group, len(panes))
-        for i, part in by_group(group.astype(np.int32)):
-            buffer = state.outcome_pane((number, int(panes[i])))
-            count = buffer.add_outcomes if sign > 0 else buffer.subtract_outcomes
-            count(found.slots[:, part], sums[i])
+    """Count truths (take them back where `sign` is -1): many of a model by themselves, all others together."""
+    few: list[tuple[int, NDArray[np.intp]]] = []
+    for number, picked in by_group(state.rows["model"][rows]):
+        if len(picked) < MANY:
+            few.append((number, picked))
+            continue
+        found = outcome_rows(state.watched[number].outcomes, *_judged(state, rows[picked]), truth[picked])
+        _count_alone(state, number, rows[picked], found, sign)
+    if few:
+        together = np.concatenate([picked for _, picked in few])
+        layouts, sizes = [state.watched[number].outcomes for number, _ in few], [len(picked) for _, picked in few]
+        for of_kind, found in mixed_outcome_rows(
+            layouts, sizes, *_judged(state, rows[together]), truth[together]
+        ):  # fmt: skip
+            _count_mixed(state, rows[together[of_kind]], found, sign)
+
+
+def _judged(state: JoinState, rows: NDArray[np.int32]) -> tuple[Integers, Floats]:
+    return state.rows["label"][rows].astype(np.int64), state.rows["value"][rows].astype(np.float64)
+
+
+def _count_alone(state: JoinState, model: int, rows: NDArray[np.int32], found: OutcomeRows, sign: int) -> None:
+    """Count truths of one model in their panes."""
+    changes = state.new_outcomes
+    panes, group = np.unique(state.rows["pane"][rows], return_inverse=True)
+    sums = found.sums(group, len(panes))
+    for i, part in by_group(group):
+        place = changes.number(model, int(panes[i]))
+        changes.count_rows(np.full(len(part), place), sign)
+        changes.count_alone(place, found.slots[:, part], sign)
+        changes.add_sums(place, sums[i], sign)
+
+
+def _count_mixed(state: JoinState, rows: NDArray[np.int32], found: OutcomeRows, sign: int) -> None:
+    """Count truths of many models in their panes."""
+    changes = state.new_outcomes
+    places = changes.numbers(state.rows["model"][rows], state.rows["pane"][rows])
+    changes.count_rows(places, sign)
+    changes.count(np.tile(places, len(found.slots)), found.slots.ravel(), sign)
+    distinct, group = np.unique(places, return_inverse=True)
+    sums = found.sums(group, len(distinct))
+    which, limb = np.nonzero(sums)
+    changes.add_each(distinct[which], limb, sums[which, limb], sign)

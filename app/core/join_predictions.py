@@ -7,53 +7,77 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.counting import pick
+from app.core.counting import Counted, pick
+from app.core.grouping import by_group
 from app.core.id_index import Ids
 from app.core.join_feedback import join_known
 from app.core.join_rows import NewRows
 from app.core.joining import JoinState, PredictionBatch
 from app.core.layout import Floats
-from app.core.pane_buffer import by_group
+from app.core.mixed_counting import MixedCounts, Part, count_mixed
+from app.core.rows_by_id import are_distinct, firsts
+
+MANY = 512
+"""Rows of one model in a run from which they are counted by themselves."""
+
+Group = tuple[int, NDArray[np.intp]]
+"""A model, and its rows in a run."""
 
 
 def add_predictions(state: JoinState, batch: PredictionBatch) -> NDArray[np.intp]:
     """Count a run of predictions; answers the rows that came too late and were left out."""
     if not len(batch.ids):
         return np.empty(0, np.intp)
-    pane, late = _placed(state, batch)
+    by_model = list(by_group(batch.model))
+    pane, late = _placed(state, batch, by_model)
     timely = np.flatnonzero(~late if batch.away is None else ~(late | batch.away))
     new_ids, shared = _fresh(state, batch.ids[timely], batch.model[timely])
     fresh = timely[new_ids]
     _count_duplicates(state, batch.model, timely, fresh)
     is_fresh = np.zeros(len(pane), np.bool_)
     is_fresh[fresh] = True
-    labels, values = np.full(len(pane), -1, np.int16), np.full(len(pane), np.nan)
-    for model, rows in by_group(batch.model.astype(np.int32)):
-        _count_inputs(state, batch, model, rows, is_fresh[rows], pane, labels, values)
+    labels, values = _count_inputs(state, batch, by_model, is_fresh, pane)
     new = NewRows(batch.ids[fresh], batch.model[fresh], pane[fresh], labels[fresh], values[fresh])
-    added = state.rows.add(new, new.model if shared else None)
+    added = state.rows.add(new, shared=shared)
     if shared or state.waiting:
         join_known(state, new, added, shared=shared)
     return np.flatnonzero(late)
 
 
-def _placed(state: JoinState, batch: PredictionBatch) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+def _placed(
+    state: JoinState, batch: PredictionBatch, by_model: Sequence[Group]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """Each row's pane, and whether it is too late: by the newest believed time before it, so by the log alone."""
-    pane = np.empty(len(batch.ids), np.int32)
     believed = batch.time if batch.believed is None else batch.believed
     late = np.zeros(len(batch.ids), np.bool_)
-    for model, rows in by_group(batch.model.astype(np.int32)):
-        watched, tally = state.watched[model], state.tally(model)
-        newest = np.maximum.accumulate(np.maximum(believed[rows], tally.event_time))
-        number = batch.time[rows] // watched.pane
-        pane[rows] = number
-        lateness: int | NDArray[np.int64] = watched.lateness
-        if batch.rekeyed is not None:
-            lateness = np.where(batch.rekeyed[rows], watched.retention, watched.lateness)
-        ends = (number + 1) * watched.pane
-        late[rows] = (ends + lateness <= newest) | (ends <= tally.swept)
-        tally.event_time = int(newest[-1])
-        tally.late += int(late[rows].sum())
+    models = [model for model, _ in by_model]
+    tallies = [state.tally(model) for model in models]
+    sizes = np.array([len(rows) for _, rows in by_model], np.int64)
+    order = np.concatenate([rows for _, rows in by_model])
+    starts = np.cumsum(sizes) - sizes
+    size = np.repeat([state.watched[model].pane for model in models], sizes)
+    number = batch.time[order] // size
+    pane = np.empty(len(batch.ids), np.int32)
+    pane[order] = number
+    patience: NDArray[np.int64] = np.repeat([state.watched[model].lateness for model in models], sizes)
+    if batch.rekeyed is not None:
+        retention = np.repeat([state.watched[model].retention for model in models], sizes)
+        patience = np.where(batch.rekeyed[order], retention, patience)
+    ends = (number + 1) * size
+    until = ends + patience
+    swept = ends <= np.repeat([tally.swept for tally in tallies], sizes)
+    newest = np.maximum.reduceat(believed[order], starts)
+    before = [tally.event_time for tally in tallies]
+    after = np.maximum(newest, before)
+    # none is late that is not even so by the newest time of its model's run
+    may_be = swept | (until <= np.repeat(after, sizes))
+    for i in np.unique(np.repeat(np.arange(len(models)), sizes)[may_be]).tolist():
+        rows, part = by_model[i][1], slice(starts[i], starts[i] + sizes[i])
+        reached = np.maximum.accumulate(np.maximum(believed[rows], before[i]))
+        late[rows] = swept[part] | (until[part] <= reached)
+        tallies[i].late += int(late[rows].sum())
+    for tally, time in zip(tallies, after.tolist(), strict=True):
+        tally.event_time = time
     return pane, late
 
 
@@ -63,7 +87,7 @@ def reaches_back(state: JoinState, batch: PredictionBatch) -> set[int]:
     if batch.rekeyed is None:
         return found
     believed = batch.time if batch.believed is None else batch.believed
-    for model, rows in by_group(batch.model.astype(np.int32)):
+    for model, rows in by_group(batch.model):
         if model in state.reaching_back or not batch.rekeyed[rows].any():
             continue
         watched = state.watched[model]
@@ -84,82 +108,97 @@ def _fresh(state: JoinState, ids: Ids, model: NDArray[np.int16]) -> tuple[NDArra
         known[found] |= state.scopes_of(state.rows["model"][rows[found]]) == scope[found]
         shared = shared or not known[found].all()
     new = np.flatnonzero(~known)
-    if _are_distinct(ids[new]):
+    if are_distinct(ids[new]):
         return new, shared
-    firsts = [new[some[_firsts(ids[new[some]])]] for _, some in by_group(scope[new].astype(np.int32))]
-    return np.sort(np.concatenate(firsts)), shared or len(firsts) > 1
-
-
-def _are_distinct(ids: Ids) -> bool:
-    """Whether all are certainly distinct: already their low halves are."""
-    return len(np.unique(ids[:, 1])) == len(ids)
-
-
-def _firsts(ids: Ids) -> NDArray[np.intp]:
-    """Positions of each id's first."""
-    if _are_distinct(ids):
-        return np.arange(len(ids))
-    first: dict[bytes, int] = {}
-    raw = np.ascontiguousarray(ids).tobytes()
-    for i in range(len(ids)):
-        first.setdefault(raw[16 * i : 16 * i + 16], i)
-    return np.fromiter(first.values(), np.intp, len(first))
+    new = new[firsts(ids[new], scope[new])]
+    return new, shared or not are_distinct(ids[new])
 
 
 def _count_duplicates(
     state: JoinState, model: NDArray[np.int16], timely: NDArray[np.intp], fresh: NDArray[np.intp]
 ) -> None:
-    for number, rows in by_group(model[timely].astype(np.int32)):
-        kept = int((model[fresh] == number).sum())
+    came = np.bincount(model[timely])
+    kept = np.bincount(model[fresh], minlength=len(came))
+    for number in np.flatnonzero(came).tolist():
         tally = state.tally(number)
-        tally.predictions += kept
-        tally.duplicates += len(rows) - kept
+        tally.predictions += int(kept[number])
+        tally.duplicates += int(came[number] - kept[number])
+        state.came[number] = state.came.get(number, 0) + int(came[number])
 
 
 def _count_inputs(
     state: JoinState,
     batch: PredictionBatch,
-    model: int,
-    rows: NDArray[np.intp],
-    kept: NDArray[np.bool_],
+    by_model: Sequence[Group],
+    is_fresh: NDArray[np.bool_],
     pane: NDArray[np.int32],
-    labels: NDArray[np.int16],
-    values: Floats,
+) -> tuple[NDArray[np.int16], Floats]:
+    """Count the fresh rows into their panes: many of a model by themselves, all others together.
+
+    Returns labels and values for the join, of all rows.
+    """
+    labels, values = np.full(len(pane), -1, np.int16), np.full(len(pane), np.nan)
+    every = bool(is_fresh.all())
+    few: list[NDArray[np.intp]] = []
+    parts: list[Part] = []
+    for model, rows in by_model:
+        columns = batch.columns[model]
+        if not every:
+            kept = is_fresh[rows]
+            if not kept.all():
+                if not kept.any():
+                    continue
+                columns, rows = pick(columns, np.flatnonzero(kept).tolist()), rows[kept]  # noqa: PLW2901
+        watched = state.watched[model]
+        if len(rows) < MANY:
+            few.append(rows)
+            parts.append(Part(model, len(rows), watched.counter, columns))
+            continue
+        counted = watched.counter.count(columns)
+        labels[rows], values[rows], unlisted = counted.labels_and_values(watched.layout)
+        state.learn(model, unlisted)
+        _count_alone(state, model, counted, pane[rows])
+    if parts:
+        picked = np.concatenate(few)
+        mixed = count_mixed(parts, state.stacked_models())
+        labels[picked], values[picked] = mixed.label, mixed.value
+        for i, unlisted in mixed.unlisted.items():
+            state.learn(parts[i].model, unlisted)
+        _count_mixed(state, mixed, batch.model[picked], pane[picked])
+    _count_unknown(state, batch, is_fresh, pane)
+    return labels, values
+
+
+def _count_alone(state: JoinState, model: int, counted: Counted, pane: NDArray[np.int32]) -> None:
+    """Count rows of one model into their panes."""
+    changes = state.new_inputs
+    for number, rows in by_group(pane):
+        whole = len(rows) == len(pane)
+        place = changes.number(model, number)
+        changes.count_rows(np.full(len(rows), place))
+        changes.count_alone(place, counted.slots if whole else counted.slots[rows])
+        changes.add_sums(place, (counted.sums if whole else counted.sums[rows]).sum(axis=0))
+        names = counted.names(None if whole else rows)
+        if names:
+            changes.add_names(place, names)
+
+
+def _count_mixed(state: JoinState, mixed: MixedCounts, model: NDArray[np.int16], pane: NDArray[np.int32]) -> None:
+    """Count rows of many models into their panes."""
+    changes = state.new_inputs
+    places = changes.numbers(model, pane)
+    changes.count_rows(places)
+    changes.count(places[mixed.row], mixed.slot)
+    changes.add_each(places[mixed.sum_row], mixed.place, mixed.amount)
+    for row, column, name in mixed.names:
+        changes.add_names(int(places[row]), {column: {name: 1}})
+
+
+def _count_unknown(
+    state: JoinState, batch: PredictionBatch, is_fresh: NDArray[np.bool_], pane: NDArray[np.int32]
 ) -> None:
-    """Count the kept rows of one model into their panes; note their labels and values for the join."""
-    if not kept.any():
-        return
-    watched = state.watched[model]
-    columns = batch.columns[model]
-    if not kept.all():
-        columns = pick(columns, np.flatnonzero(kept).tolist())
-    rows = rows[kept]
-    counted = watched.counter.count(columns)
-    labels[rows], values[rows], unlisted = counted.labels_and_values(watched.layout)
-    state.learn(model, unlisted)
-    unknown = _unknown_names(batch.unknown.get(model, ()), rows)
-    for number, picked in by_group(pane[rows]):
-        whole = len(picked) == len(rows)
-        buffer = state.input_pane((model, number))
-        names = counted.names(None if whole else picked)
-        tally: dict[str, int] = {}
-        for i in picked.tolist() if unknown else ():
-            for name in unknown.get(i, ()):
-                tally[name] = tally.get(name, 0) + 1
-        if tally:
-            names[""] = tally
-        buffer.add(
-            counted.slots if whole else counted.slots[picked], counted.sums if whole else counted.sums[picked], names
-        )
-
-
-def _unknown_names(unknown: Sequence[tuple[int, str]], rows: NDArray[np.intp]) -> dict[int, list[str]]:
-    """Unknown features by position among `rows`."""
-    if not unknown:
-        return {}
-    position = {row: i for i, row in enumerate(rows.tolist())}
-    names: dict[int, list[str]] = {}
-    for row, name in unknown:
-        if row in position:
-            names.setdefault(position[row], []).append(name)
-    return names
+    """Count the unknown features of fresh rows."""
+    for model, unknown in batch.unknown.items():
+        for row, name in unknown:
+            if is_fresh[row]:
+                state.new_inputs.add_names(state.new_inputs.number(model, int(pane[row])), {"": {name: 1}})

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.grouping import by_group
 from app.core.id_index import Ids, Rows
-from app.core.pane_buffer import by_group
-from app.core.rows_by_id import RowsById
+from app.core.rows_by_id import RowsById, are_distinct, occurrences
 
 _COLUMNS: dict[str, type] = {
     "high": np.uint64,
@@ -72,11 +72,8 @@ class PendingRows:
         """Yield a row of each id (-1 where unknown), then another one of those that have two, and so on."""
         return self._index.find(ids, self._columns["high"], self._columns["low"])
 
-    def add(self, new: NewRows, apart: NDArray[np.int16] | None = None) -> Rows:
-        """Add new rows; return their row numbers.
-
-        Ids may have rows already, and may repeat, if `apart` is given: the ids of each of its numbers are distinct.
-        """
+    def add(self, new: NewRows, *, shared: bool = False) -> Rows:
+        """Add new rows; return their row numbers. Ids may have rows already, and may repeat, if they are `shared`."""
         n = len(new.ids)
         start, end = self._n, self._n + n
         self._reserve(end)
@@ -88,10 +85,12 @@ class PendingRows:
         for name in ("model", "pane", "label", "value"):
             columns[name][start:end] = getattr(new, name)
         rows = np.arange(start, end, dtype=np.int32)
-        if apart is None:
+        if not shared:
             self._index.add_unknown(new.ids, rows, columns["low"])
+        elif are_distinct(new.ids):
+            self._index.add(new.ids, rows, columns["high"], columns["low"])
         else:
-            for _, some in by_group(apart.astype(np.int32)):
+            for _, some in by_group(occurrences(new.ids)):
                 self._index.add(new.ids[some], rows[some], columns["high"], columns["low"])
         self._n = end
         self.next_ordinal += n

@@ -21,8 +21,10 @@ from app.core.labels import label_codes, truths_of
 from app.core.layout import Floats, Layout, layout_of
 from app.core.outcome import OutcomeLayout, outcome_layout
 from app.core.pane import Pane
-from app.core.pane_buffer import PaneBuffer
+from app.core.pane_changes import PaneChanges
+from app.core.pane_sums import PaneKey, PaneSums, Shape
 from app.core.profile import Profile
+from app.core.stacked import Stacked
 from app.core.unknown_labels import unknown_names
 
 MICROSECONDS = 1_000_000
@@ -39,6 +41,9 @@ class Watched:
         self.layout: Layout = layout_of(profile)
         self.outcomes: OutcomeLayout = outcome_layout(profile)
         self.counter = Counter(self.layout)
+        limbs = self.outcomes.limbs.stop - self.outcomes.limbs.start
+        self.input_shape = Shape(self.layout.size, self.layout.sums)
+        self.outcome_shape = Shape(self.outcomes.size, self.outcomes.sums, limbs)
         self.pane = round(windows.pane * MICROSECONDS)
         self.lateness = round(windows.most_late * MICROSECONDS)
         self.retention = round(windows.retention * MICROSECONDS)
@@ -119,19 +124,22 @@ class Joined:
     told: NDArray[np.uint32]
 
 
-PaneKey = tuple[int, int]
-"""Model number, pane number."""
-
-
 class JoinState:
     """Everything one source partition remembers. Not thread-safe; the agent calls it run by run."""
 
     def __init__(self, watched: Sequence[Watched]) -> None:
         self.watched = watched
+        self.stacked = Stacked()
         self.rows = PendingRows()
         self.tallies: dict[int, Tally] = {}
-        self.inputs: dict[PaneKey, PaneBuffer] = {}
-        self.outcomes: dict[PaneKey, PaneBuffer] = {}
+        self.came: dict[int, int] = {}
+        """By model, the predictions of the run that were counted, or came again."""
+        self.saved_tallies: dict[int, Tally] = {}
+        """As the deltas that are kept have them."""
+        self.inputs = PaneSums(self._input_shape)
+        self.outcomes = PaneSums(self._outcome_shape)
+        self.new_inputs = PaneChanges(self._input_shape)
+        self.new_outcomes = PaneChanges(self._outcome_shape)
         self.waiting: dict[bytes, Waiting] = {}
         self.kept: dict[bytes, Waiting] = {}
         """Feedback of ids that have predictions, where their rows alone do not say it: for versions that come later."""
@@ -146,6 +154,8 @@ class JoinState:
         self.unknown_since: list[tuple[int, int, str]] = []
         self.rekeyed: dict[str, int] = {}
         """Of each topic and partition that records were re-keyed from (`0/3`): the newest offset that has come."""
+        self.settled: dict[int, int] = {}
+        """By model, the newest pane of inputs up to which all are forgotten."""
         self.reaching_back: set[int] = set()
         """Models whose panes of inputs are kept for the retention: re-keyed records may come late by as much."""
 
@@ -160,6 +170,11 @@ class JoinState:
             self._scopes = np.array([first.setdefault(name, i) for i, name in enumerate(named)], np.int16)
         return np.where(models >= 0, self._scopes[np.maximum(models, 0)], -2 - models).astype(np.int16)
 
+    def stacked_models(self) -> Stacked:
+        """Return what all models' columns are like."""
+        self.stacked.include([watched.counter for watched in self.watched[len(self.stacked) :]])
+        return self.stacked
+
     def learn(self, model: int, unknown: Mapping[int, str]) -> None:
         """Keep the spelling of unknown labels; the first of a code stays."""
         known = self.unknown_labels.setdefault(model, {})
@@ -170,32 +185,35 @@ class JoinState:
 
     def tally(self, model: int) -> Tally:
         """The totals of one model version."""
-        return self.tallies.setdefault(model, Tally())
+        found = self.tallies.get(model)
+        if found is None:
+            found = self.tallies[model] = Tally()
+        return found
 
     @property
     def event_times(self) -> dict[int, int]:
         """The newest event time of each model, in microseconds; NEVER where there is none."""
         return {model: tally.event_time for model, tally in self.tallies.items()}
 
-    def input_pane(self, key: PaneKey) -> PaneBuffer:
-        """The pane of inputs, made when first asked for."""
-        buffer = self.inputs.get(key)
-        if buffer is None:
-            layout = self.watched[key[0]].layout
-            buffer = self.inputs[key] = PaneBuffer(layout.size, layout.sums)
-        return buffer
+    def _input_shape(self, model: int) -> Shape:
+        return self.watched[model].input_shape
 
-    def outcome_pane(self, key: PaneKey) -> PaneBuffer:
-        """The pane of outcomes, made when first asked for."""
-        buffer = self.outcomes.get(key)
-        if buffer is None:
-            layout = self.watched[key[0]].outcomes
-            limbs = layout.limbs.stop - layout.limbs.start
-            buffer = self.outcomes[key] = PaneBuffer(layout.size, layout.sums, limbs)
-        return buffer
+    def _outcome_shape(self, model: int) -> Shape:
+        return self.watched[model].outcome_shape
 
-    def outcome_total(self, key: PaneKey) -> Pane:
-        """A pane of outcomes up to its last flush, with the names of its unknown labels."""
-        total = self.outcomes[key].total
-        names = unknown_names(self.watched[key[0]].outcomes, total, self.unknown_labels.get(key[0], {}))
-        return replace(total, names=names)
+    def named(self, totals: dict[PaneKey, Pane]) -> dict[PaneKey, Pane]:
+        """Totals of outcomes, with the names of their unknown labels."""
+        if not totals:
+            return totals
+        lengths = [len(total.indices) for total in totals.values()]
+        starts = [self.watched[model].outcomes.starts for model, _ in totals]
+        first = np.repeat([start.unknown_actual for start in starts], lengths)
+        last = np.repeat([start.unknown_right for start in starts], lengths)
+        indices = np.concatenate([total.indices for total in totals.values()])
+        unknown = np.flatnonzero((indices >= first) & (indices < last))
+        keys = list(totals)
+        for i in np.unique(np.searchsorted(np.cumsum(lengths), unknown, side="right")).tolist():
+            key, total = keys[i], totals[keys[i]]
+            spelled = self.unknown_labels.get(key[0], {})
+            totals[key] = replace(total, names=unknown_names(self.watched[key[0]].outcomes, total, spelled))
+        return totals

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
+
+import re2
 
 LABELS = ("model", "model_version", "rule", "subject", "metric", "level")
 """What can be matched on."""
 
 LONGEST = 200
-MOST_REPEATS = 3
-"""`*`, `+`, `?` and `{…}` in one expression; together with LONGEST it bounds the time that a match can take."""
+LONGEST_TEXT = 3 * LONGEST
+"""Characters of a matcher as it is written, with spaces and quotes."""
+MOST_MATCHERS = 20
+"""Of one silence."""
+MOST_MEMORY = 1 << 20
+"""Bytes that an expression may take (RE2's `max_mem`): a larger one is refused when it is made."""
 
 Operator = Literal["=", "!=", "=~", "!~"]
 
 _FORM = re.compile(r"\s*(?P<name>[A-Za-z_]\w*)\s*(?P<operator>=~|!~|!=|=)\s*(?P<value>.*?)\s*", re.DOTALL)
-_LITERAL = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]", re.DOTALL)
 
 
 class MatcherError(ValueError):
@@ -32,12 +37,12 @@ class Matcher:
     name: str
     operator: Operator
     value: str
-    pattern: re.Pattern[str] | None = None
+    pattern: Any = field(default=None, compare=False)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether the condition holds."""
         value = labels.get(self.name, "")
-        same = value == self.value if self.pattern is None else self.pattern.fullmatch(value[:LONGEST]) is not None
+        same = value == self.value if self.pattern is None else self.pattern.fullmatch(value) is not None
         return same is (self.operator in ("=", "=~"))
 
     def __str__(self) -> str:
@@ -46,6 +51,8 @@ class Matcher:
 
 def matcher_of(text: str) -> Matcher:
     """A matcher from its text; quotes around the value may be left out. Raises MatcherError."""
+    if len(text) > LONGEST_TEXT:
+        raise MatcherError(f"a matcher of {len(text):,} characters: at most {LONGEST} for the value")
     found = _FORM.fullmatch(text)
     if found is None:
         raise MatcherError(f"{text!r} is no matcher: write label=value, label!=value, label=~regex or label!~regex")
@@ -77,12 +84,20 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'" else value
 
 
-def _pattern(name: str, value: str) -> re.Pattern[str]:
-    """An expression that no label can keep busy for long: nothing repeated twice over, and few repeats."""
-    plain = _LITERAL.sub("x", value)
-    if re.search(r"\)[*+?{]", plain) or len(re.findall(r"(?<!\()[*+?{]", plain)) > MOST_REPEATS or "(?" in plain:
-        raise MatcherError(f"{name}: {value!r} is too much: no repeated group, no (?…), at most {MOST_REPEATS} repeats")
+def _options() -> Any:
+    options = re2.Options()
+    options.max_mem = MOST_MEMORY
+    options.log_errors = False
+    return options
+
+
+_OPTIONS = _options()
+
+
+def _pattern(name: str, value: str) -> Any:
+    """Compile an expression of RE2: the time that a match takes grows with the value's length alone, whatever it is."""
     try:
-        return re.compile(value)
-    except re.error as error:
-        raise MatcherError(f"{name}: {value!r} is no regular expression: {error}") from None
+        return re2.compile(value, _OPTIONS)
+    except (re2.error, UnicodeEncodeError) as error:
+        words = error.args[0].decode(errors="replace") if isinstance(error, re2.error) else "it is not Unicode"
+        raise MatcherError(f"{name}: {value!r} is no regular expression of RE2: {words}") from None

@@ -9,8 +9,10 @@ metric of scores, by SCORE_REASONS, and the limbs of exact sums (see `exact_sums
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,7 @@ from app.core.labels import BUCKETS, INVALID
 from app.core.layout import Floats, Integers
 from app.core.pane import Names, Pane
 from app.core.profile import Profile
-from app.core.score_grid import ScoreGrid, score_grid
+from app.core.score_grid import ScoreGrid, grid_slots_of, score_grid
 
 REASONS = ("missing prediction", "invalid prediction", "missing truth", "invalid truth")
 """Why a row enters no metric."""
@@ -28,6 +30,30 @@ SCORE_REASONS = ("missing probability", "invalid probability", "unknown truth")
 """Why a row that is judged by its label enters no metric of scores."""
 SMALLEST = float(np.finfo(np.float64).eps)
 """Log loss takes a probability as at least this and at most 1 less this, as scikit-learn does."""
+
+
+Place = int | Integers
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """Where the parts of a layout begin: numbers, or for rows of several layouts an array of each row's."""
+
+    k: Place
+    grid_size: Place
+    actual_alone: Place
+    predicted_alone: Place
+    unknown_actual: Place
+    unknown_predicted: Place
+    unknown_right: Place
+    negative_scores: Place
+    not_judged: Place
+    not_scored: Place
+
+    @property
+    def all(self) -> list[Any]:
+        """All of them, in their order."""
+        return [getattr(self, name) for name in self.__slots__]
 
 
 @dataclass(frozen=True)
@@ -106,6 +132,21 @@ class OutcomeLayout:
         return _after(self.not_scored, widths)
 
     @cached_property
+    def starts(self) -> Starts:
+        """Where each part begins."""
+        return Starts(
+            self.k, 0 if self.grid is None else self.grid.size,
+            self.actual_alone.start, self.predicted_alone.start,
+            self.unknown_actual.start, self.unknown_predicted.start, self.unknown_right.start,
+            self.negative_scores.start, self.not_judged.start, self.not_scored.start,
+        )  # fmt: skip
+
+    @cached_property
+    def all_starts(self) -> Integers:
+        """Where each part begins, in the order of `Starts`."""
+        return np.array(self.starts.all, np.int64)
+
+    @cached_property
     def size(self) -> int:
         """Slots in all."""
         return int(self.limbs.stop)
@@ -158,11 +199,41 @@ def outcome_rows(layout: OutcomeLayout, predicted: Integers, value: Floats, actu
     probability of the positive class, or the regression's prediction; NaN for none. `actual`: n label codes, or values
     (NaN for none, infinite for what is no number).
     """
-    return _regression(layout, predicted, value, actual) if layout.k == 0 else _labels(layout, predicted, value, actual)
+    if layout.k == 0:
+        return _regression(layout.starts, predicted, value, actual)
+    grid_slots = None if layout.grid is None else layout.grid.of
+    return _labels(layout.starts, grid_slots, predicted, value, actual)
 
 
-def _labels(layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats) -> OutcomeRows:
-    k, reason = layout.k, layout.not_judged.start
+def mixed_outcome_rows(
+    layouts: Sequence[OutcomeLayout], sizes: Sequence[int], predicted: Integers, value: Floats, actual: Floats
+) -> Iterator[tuple[NDArray[np.intp], OutcomeRows]]:
+    """What each row counts, where some rows of one layout are followed by those of the next (`sizes` of each).
+
+    The same as `outcome_rows` of each layout, for all rows of one kind together: their positions, and what they count.
+    """
+    kinds = np.repeat([0 if layout.k == 0 else 1 if layout.grid is None else 2 for layout in layouts], sizes)
+    every = Starts(*np.repeat([layout.all_starts for layout in layouts], sizes, axis=0).T)
+    for kind in np.unique(kinds).tolist():
+        rows = np.flatnonzero(kinds == kind)
+        starts = Starts(*(one[rows] for one in every.all))
+        given = predicted[rows], value[rows], actual[rows]
+        if kind == 0:
+            yield rows, _regression(starts, *given)
+            continue
+        grids = [(layout.grid, n) for layout, n in zip(layouts, sizes, strict=True) if layout.grid is not None]
+        yield rows, _labels(starts, None if kind == 1 else partial(grid_slots_of, grids), *given)
+
+
+def _labels(
+    starts: Starts,
+    grid_slots: Callable[[Floats], Integers] | None,
+    predicted: Integers,
+    value: Floats,
+    actual: Floats,
+) -> OutcomeRows:
+    """Rows of classifiers. `grid_slots`: the slots of scores in the rows' grids; None where they have none."""
+    k, reason = starts.k, starts.not_judged
     code = np.where(actual >= 0, actual, -1.0).astype(np.int64)
     cell = code * k + predicted
     slots = [cell]
@@ -171,25 +242,30 @@ def _labels(layout: OutcomeLayout, predicted: Integers, value: Floats, actual: F
     if odd.any():
         judged = (code >= 0) & (predicted >= 0)
         stranger, strange = judged & (code >= k), judged & (predicted >= k)
-        cell[strange] = layout.actual_alone.start + code[strange]
-        cell[stranger] = layout.predicted_alone.start + predicted[stranger]
-        cell[stranger & strange] = -1
-        cell[code < 0] = reason + REASONS.index("missing truth")
-        cell[predicted < 0] = reason + REASONS.index("missing prediction")
-        cell[predicted == INVALID] = reason + REASONS.index("invalid prediction")
-        slots += [
-            np.where(stranger, layout.unknown_actual.start + code - k, -1),
-            np.where(strange, layout.unknown_predicted.start + predicted - k, -1),
-            np.where(strange & (code == predicted), layout.unknown_right.start + code - k, -1),
+        cell = np.where(strange, starts.actual_alone + code, cell)
+        cell = np.where(stranger, starts.predicted_alone + predicted, cell)
+        cell = np.where(stranger & strange, -1, cell)
+        cell = np.where(code < 0, reason + REASONS.index("missing truth"), cell)
+        cell = np.where(predicted < 0, reason + REASONS.index("missing prediction"), cell)
+        cell = np.where(predicted == INVALID, reason + REASONS.index("invalid prediction"), cell)
+        slots = [
+            cell,
+            np.where(stranger, starts.unknown_actual + code - k, -1),
+            np.where(strange, starts.unknown_predicted + predicted - k, -1),
+            np.where(strange & (code == predicted), starts.unknown_right + code - k, -1),
         ]
-    if layout.grid is None:
+    if grid_slots is None:
         return OutcomeRows(np.array(slots, np.int32))
-    score, exact = _scores(layout, layout.grid, value, code, judged)
+    score, exact = _scores(starts, grid_slots, value, code, judged)
     return OutcomeRows(np.array([*slots, score], np.int32), exact)
 
 
 def _scores(
-    layout: OutcomeLayout, grid: ScoreGrid, value: Floats, code: Integers, judged: NDArray[np.bool_] | None
+    starts: Starts,
+    grid_slots: Callable[[Floats], Integers],
+    value: Floats,
+    code: Integers,
+    judged: NDArray[np.bool_] | None,
 ) -> tuple[Integers, tuple[Terms, ...]]:
     """The slot of each score, or of the reason why it has none; the terms of the Brier score and the log loss."""
     within = (value >= 0.0) & (value <= 1.0)
@@ -197,21 +273,21 @@ def _scores(
     everything = bool(scored.all())
     p = value if everything else np.where(scored, value, 0.0)
     truth = code if everything else np.where(scored, code, 0)
-    slot = layout.negative_scores.start + truth * grid.size + grid.of(p)
+    slot = np.asarray(starts.negative_scores + truth * starts.grid_size + grid_slots(p), np.int64)
     square = np.square(truth - p)
     loss = -np.log(np.clip(np.where(truth == 1, p, 1.0 - p), SMALLEST, 1.0 - SMALLEST))
     if not everything:
-        first = layout.not_scored.start
-        slot[~scored] = first + SCORE_REASONS.index("unknown truth")
-        slot[~within] = first + SCORE_REASONS.index("invalid probability")
-        slot[np.isnan(value)] = first + SCORE_REASONS.index("missing probability")
+        first = starts.not_scored
+        slot = np.where(scored, slot, first + SCORE_REASONS.index("unknown truth"))
+        slot = np.where(within, slot, first + SCORE_REASONS.index("invalid probability"))
+        slot = np.where(np.isnan(value), first + SCORE_REASONS.index("missing probability"), slot)
         if judged is not None:
-            slot[~judged] = -1
+            slot = np.where(judged, slot, -1)
         square, loss = np.where(scored, square, 0.0), np.where(scored, loss, 0.0)
     return slot, (Terms(square), Terms(loss))
 
 
-def _regression(layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats) -> OutcomeRows:
+def _regression(starts: Starts, predicted: Integers, value: Floats, actual: Floats) -> OutcomeRows:
     """Errors as scikit-learn has them: the difference in doubles; one beyond all doubles counts as the largest."""
     known = np.isfinite(actual) & np.isfinite(value)
     slot = np.full(len(value), -1, np.int32)
@@ -223,11 +299,11 @@ def _regression(layout: OutcomeLayout, predicted: Integers, value: Floats, actua
             ("missing prediction", np.isnan(value)), ("invalid prediction", np.isinf(value) | (predicted == INVALID)),
         )  # fmt: skip
         for reason, rows in reasons:
-            slot[rows] = layout.not_judged.start + REASONS.index(reason)
+            slot = np.where(rows, starts.not_judged + REASONS.index(reason), slot)
     with np.errstate(over="ignore"):
         error = np.minimum(np.abs(truth - guess), LARGEST)
     exact = (Terms(error), Terms(error, squared=True), Terms(truth), Terms(truth, squared=True))
-    return OutcomeRows(slot[None], exact)
+    return OutcomeRows(slot[None].astype(np.int32), exact)
 
 
 def outcome_pane(

@@ -6,12 +6,13 @@ shuffle has them (Alted 2010), since neighbours among the high bytes are mostly 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_WIDTHS = ("i1", "i2", "i4", "i8")
+_LIMITS = {kind: (int(np.iinfo(kind).min), int(np.iinfo(kind).max)) for kind in ("i1", "i2", "i4", "i8")}
 
 
 def pack(values: NDArray[Any]) -> bytes:
@@ -28,14 +29,67 @@ def unpack(packed: bytes) -> NDArray[Any]:
     return np.ascontiguousarray(planes.T).view(f"<{kind}").ravel()
 
 
-def pack_ascending(values: NDArray[Any]) -> bytes:
-    """Ascending integers as the steps between them."""
-    return pack(np.diff(values.astype(np.int64), prepend=0))
+def pack_each(values: NDArray[Any], lengths: NDArray[np.int64]) -> list[bytes]:
+    """What `pack` makes of each part of integers that follow one another, so many in each."""
+    ends = np.cumsum(lengths)
+    widths = widths_of(values, lengths)
+    planes = {
+        width: np.ascontiguousarray(values.astype(f"<i{width}").view(np.uint8).reshape(-1, width).T)
+        for width in set(widths)
+    }
+    packed = []
+    for width, start, end in zip(widths, (ends - lengths).tolist(), ends.tolist(), strict=True):
+        found = planes[width]
+        packed.append(b"i%d" % width + b"".join([plane[start:end].tobytes() for plane in found]))
+    return packed
 
 
-def unpack_ascending(packed: bytes) -> NDArray[np.int64]:
-    """What `pack_ascending` packed."""
-    return np.cumsum(unpack(packed), dtype=np.int64)
+def unpack_each(packed: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What `pack_each` packed, one part after another, and how many integers are in each."""
+    widths = np.frombuffer(b"".join([one[1:2] for one in packed]), np.uint8) - ord("0")
+    lengths = (np.fromiter(map(len, packed), np.int64, len(packed)) - 2) // widths
+    starts = np.cumsum(lengths) - lengths
+    found = np.empty(int(lengths.sum()), np.int64)
+    narrow_ones = np.flatnonzero(widths == 1)
+    bytes_ = np.frombuffer(b"".join([packed[i][2:] for i in narrow_ones.tolist()]), np.int8)
+    if len(narrow_ones) == len(packed):
+        return bytes_.astype(np.int64), lengths
+    found[np.repeat(widths == 1, lengths)] = bytes_
+    for i in np.flatnonzero(widths > 1).tolist():
+        found[starts[i] : starts[i] + lengths[i]] = unpack(packed[i])
+    return found, lengths
+
+
+def ascending_of(steps: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The integers that `steps_of` made the steps of."""
+    ends = np.cumsum(steps)
+    used = lengths[lengths > 0]
+    starts = np.cumsum(used) - used
+    found: NDArray[np.int64] = ends - np.repeat(ends[starts] - steps[starts], used)
+    return found
+
+
+def steps_of(ascending: NDArray[Any], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The steps between ascending integers, of each part anew from 0; so many are in each part."""
+    steps = np.empty(len(ascending), np.int64)
+    steps[:1] = ascending[:1]
+    np.subtract(ascending[1:], ascending[:-1], out=steps[1:])
+    starts = (np.cumsum(lengths) - lengths)[lengths > 0]
+    steps[starts] = ascending[starts]
+    return steps
+
+
+def widths_of(values: NDArray[Any], lengths: NDArray[np.int64]) -> list[int]:
+    """The bytes of the narrowest signed type that holds each part of integers, so many in each."""
+    found = np.ones(len(lengths), np.int64)
+    used = np.flatnonzero(lengths)
+    if len(used):
+        starts = (np.cumsum(lengths) - lengths)[used]
+        low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+        for width, (least, most) in ((2, _LIMITS["i1"]), (4, _LIMITS["i2"]), (8, _LIMITS["i4"])):
+            found[used[(low < least) | (high > most)]] = width
+    widths: list[int] = found.tolist()
+    return widths
 
 
 def narrow(values: NDArray[Any]) -> NDArray[Any]:
@@ -47,4 +101,4 @@ def _narrowest(values: NDArray[Any]) -> str:
     if not len(values):
         return "i1"
     low, high = int(values.min()), int(values.max())
-    return next(kind for kind in _WIDTHS if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+    return next(kind for kind, (least, most) in _LIMITS.items() if least <= low and high <= most)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ MAX_NAMES = 50
 LONGEST_NAME = 200
 """Characters of an unexpected name that are kept: a name can be as long as a record, and a report holds many."""
 OTHER = "other"
+T = TypeVar("T", np.int32, np.int64)
 SPARSE = 16
 """Where fewer than one slot in so many is counted, sorting what there is costs less than going over all slots."""
 
@@ -91,13 +93,13 @@ def merge(panes: Iterable[Pane], size: int, sums: int) -> Pane:
     return Pane.of(n, vector, total, names)
 
 
-def add_sparse(indices: NDArray[np.int32], counts: Integers) -> tuple[NDArray[np.int32], Integers]:
+def add_sparse(indices: NDArray[T], counts: Integers) -> tuple[NDArray[T], Integers]:
     """The counts at equal indices added up: ascending indices and their counts, without zeros."""
-    order = np.argsort(indices, kind="stable")
+    order = np.argsort(indices)
     ordered = indices[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)])
     if not len(starts):
-        return np.empty(0, np.int32), np.empty(0, np.int64)
+        return ordered, np.empty(0, np.int64)
     totals = np.add.reduceat(counts[order], starts)
     kept = totals != 0
     return ordered[starts][kept], totals[kept]

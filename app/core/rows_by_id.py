@@ -14,6 +14,29 @@ from numpy.typing import NDArray
 from app.core.id_index import Half, IdIndex, Ids, Rows
 
 
+def are_distinct(ids: Ids) -> bool:
+    """Whether all are certainly distinct: already their low halves are."""
+    low = np.sort(ids[:, 1])
+    return not (low[1:] == low[:-1]).any()
+
+
+def firsts(ids: Ids, scope: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Return the positions of each id's first within its scope, ascending."""
+    order = np.lexsort((ids[:, 1], ids[:, 0], scope))
+    again = (ids[order][1:] == ids[order][:-1]).all(axis=1) & (scope[order][1:] == scope[order][:-1])
+    return np.sort(order[np.concatenate([[True], ~again])])
+
+
+def occurrences(ids: Ids) -> NDArray[np.intp]:
+    """Return how many times each id has come before it."""
+    order = np.lexsort((ids[:, 1], ids[:, 0]))
+    begins = np.concatenate([[True], (ids[order][1:] != ids[order][:-1]).any(axis=1)])
+    place = np.arange(len(ids))
+    found = np.empty(len(ids), np.intp)
+    found[order] = place - np.maximum.accumulate(np.where(begins, place, 0))
+    return found
+
+
 class RowsById:
     """Finds all rows of an id. Rows are numbered by the caller, who also keeps the ids by row, as two columns."""
 

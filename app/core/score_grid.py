@@ -7,6 +7,7 @@ scores at one point are equal; two between the same points may not be, and their
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -23,6 +24,8 @@ STEPS = 96
 """Points between one power of 2 and the next, near 0 and near 1: 320 a factor of 10."""
 FINEST = 40
 """STEPS reach down to 2^-FINEST; below it each power of 2 is a point, down to the smallest float."""
+MANY = 256
+"""Scores that are worth sorting."""
 _COARSEST = 4
 """From 2^-4 on STEPS are closer together than DECIMALS."""
 
@@ -47,11 +50,23 @@ class ScoreGrid:
 
     def of(self, scores: Floats) -> Integers:
         """The slot of each score in [0, 1]."""
-        order = np.argsort(scores)  # one after another they find their places in memory that was just read
-        left = np.empty(len(scores), np.int64)
-        left[order] = np.searchsorted(self.points, scores[order])  # 1 is a point, so there is one at or above each
+        if len(scores) < MANY:
+            left = self.points.searchsorted(scores)  # 1 is a point, so there is one at or above each
+        else:
+            order = np.argsort(scores)  # one after another they find their places in memory that was just read
+            left = np.empty(len(scores), np.int64)
+            left[order] = self.points.searchsorted(scores[order])
         found: Integers = self.slots[2 * left + (self.points[left] == scores)].astype(np.int64)
         return found
+
+
+def grid_slots_of(grids: Sequence[tuple[ScoreGrid, int]], scores: Floats) -> Integers:
+    """The slot of each score in [0, 1] where each grid has so many of them, one after another."""
+    found, start = [], 0
+    for grid, n in grids:
+        found.append(grid.of(scores[start : start + n]))
+        start += n
+    return np.concatenate(found)
 
 
 def score_grid(reference: Floats) -> ScoreGrid:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -93,9 +94,21 @@ class History:
         from app.history.migrating import migrate  # only the recorder needs Alembic
 
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._close_to_others(self.path)
         with self.writing() as connection:
             migrate(connection)
+
+    @staticmethod
+    def _close_to_others(path: Path) -> None:
+        """Make the file its owner's alone; SQLite gives the files beside it the same mode."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            about = os.fstat(fd)
+            if about.st_mode & 0o077 and about.st_uid == os.geteuid():
+                os.fchmod(fd, 0o600)
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         """Close every connection."""

@@ -1,43 +1,38 @@
-"""Predictions with their truth as files: one for each day (UTC) and model version, written anew where it has changed.
-
-DIR/model=churn/version=3/2026-06-01.jsonl
-"""
+"""Predictions with their truth as files: one for each day (UTC) and model version, written anew when it changes."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import quote
 
 import msgspec
 from sqlalchemy import Connection, select
 
 from app.history.answers import Prediction, prediction_of
 from app.history.database import History
-from app.history.parquet import write_parquet
+from app.history.export_files import (
+    COLUMNS,
+    Exported,
+    Manifest,
+    adopt,
+    make_private,
+    new_file,
+    path_of,
+    put,
+    read_manifest,
+)
+from app.history.parquet import columns_of, joined, widen_parquet, write_columns, write_parquet
 from app.history.tables import PREDICTION_DAYS, PREDICTIONS
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "exported.json"
-LONGEST_NAME = 200
-"""Bytes of a folder's name, as a model's and a version's are spelt; longer ones end in their hash."""
 FETCHED = 5000
-
-Rows = Callable[[], Iterable[Prediction]]
-
-
-class Exported(msgspec.Struct, frozen=True):
-    """What a file was written from: the day's revision, and how many rows."""
-
-    revision: int
-    rows: int
+UNKNOWN = -1
+"""The revision of a file that the manifest does not know."""
 
 
 @dataclass(frozen=True)
@@ -50,77 +45,141 @@ class Day:
     revision: int
     trimmed: bool
 
-    def path(self, suffix: str) -> Path:
-        """Its file, below the export's folder."""
-        folder = Path(f"model={_spelt(self.model)}") / f"version={_spelt(self.model_version)}"
-        return folder / f"{self.day}.{suffix}"
-
 
 def export(
     history: History, folder: Path, formats: Sequence[str], *, stop: Callable[[], bool] = lambda: False
 ) -> list[Path]:
-    """Write the files of the days that have changed since; answers which. Raises OSError, and as `History.reading`.
+    """Write the files of the days that have changed since; return which. Raises OSError, and as `History.reading`.
 
     A file is replaced whole, or stays as it was. It is left as it is where the history has not all of its day any more.
+    The Parquet files of a model version all have the same columns: those of other days are written with them.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest = _read(folder / MANIFEST)
-    written: list[Path] = []
+    make_private(folder)
+    adopt(folder)
+    work = _Export(history, folder, read_manifest(folder), stop)
     try:
         for day in _days(history):
             for suffix in formats:
-                if stop():
-                    return written
-                path = day.path(suffix)
-                known = manifest.get(str(path))
-                if _is_current(day, known, folder / path):
-                    continue
-                found = _write(history, day, folder / path, known)
-                if found is not None:
-                    manifest[str(path)] = found
-                    written.append(folder / path)
+                work.write(day, suffix)
+        if "parquet" in formats:
+            work.align()
     finally:
-        if written:
-            _replace(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-    return written
+        if work.changed:
+            work.manifest.save(folder)
+    return work.written
 
 
-def _is_current(day: Day, known: Exported | None, path: Path) -> bool:
-    if not path.exists():
-        return False
-    return day.trimmed or (known is not None and known.revision == day.revision)
+class _Export:
+    """One export: what is known of the files, and which were written."""
+
+    def __init__(self, history: History, folder: Path, manifest: Manifest, stop: Callable[[], bool]) -> None:
+        self._history, self._folder, self._stop = history, folder, stop
+        self.manifest = manifest
+        self.written: list[Path] = []
+        self.changed = False
+
+    def write(self, day: Day, suffix: str) -> None:
+        """Write one file where its day has changed."""
+        path = path_of(day.model, day.model_version, day.day, suffix)
+        if self._stop():
+            return
+        known = self._known(path)
+        if known is not None and (day.trimmed or known.revision == day.revision):
+            return
+        with self._history.reading() as connection, new_file(self._folder, path) as new:
+            revision = _revision(connection, day)
+            found = self._write_rows(new, path, lambda: _rows(connection, day))
+            if not found.rows:
+                return
+            if known is not None and found.rows < known.rows:
+                log.warning("%s has %d rows, the history only %d: it stays", path, known.rows, found.rows)
+                return
+            self._put(new, path, msgspec.structs.replace(found, revision=revision))
+
+    def align(self) -> None:
+        """Give the Parquet files of each model version the same columns, and their root those of all."""
+        for name, known in sorted(self.manifest.files.items()):
+            path = Path(name)
+            columns = self.manifest.columns.get(str(path.parent))
+            if path.suffix != ".parquet" or columns is None or known.columns == _signature(columns) or self._stop():
+                continue
+            if not (self._folder / path).exists():  # somebody has moved it away
+                continue
+            with new_file(self._folder, path) as new:
+                widen_parquet(self._folder / path, new, columns)
+                self._put(new, path, msgspec.structs.replace(known, columns=_signature(columns)))
+        every = joined(*self.manifest.columns.values())
+        first = self._folder / COLUMNS
+        if every and not (first.exists() and columns_of(first).columns == every):
+            with new_file(self._folder, first) as new:
+                write_columns(new, every)
+                put(new, first)
+
+    def _known(self, path: Path) -> Exported | None:
+        """What the file is known to be of; of one that the manifest does not have, what is in it."""
+        file = self._folder / path
+        if not file.exists():
+            return None
+        known = self.manifest.files.get(str(path))
+        if known is not None:
+            return known
+        try:
+            found = self._look(path)
+        except ValueError as error:
+            log.warning("%s cannot be read, and is written anew: %s", file, error)
+            return None
+        self.manifest.files[str(path)] = found
+        self.changed = True
+        return found
+
+    def _look(self, path: Path) -> Exported:
+        if path.suffix != ".parquet":
+            with (self._folder / path).open("rb") as lines:
+                return Exported(UNKNOWN, sum(1 for _ in lines))
+        rows, columns = columns_of(self._folder / path)
+        self._join(path, columns)
+        return Exported(UNKNOWN, rows, columns=_signature(columns))
+
+    def _write_rows(self, new: Path, path: Path, rows: Callable[[], Iterable[Prediction]]) -> Exported:
+        if path.suffix == ".parquet":
+            n, columns = write_parquet(new, rows, self.manifest.columns.get(str(path.parent)))
+            if n:
+                self._join(path, columns)
+            return Exported(UNKNOWN, n, columns=_signature(columns))
+        encoder, n = msgspec.json.Encoder(), 0
+        with new.open("wb") as file:
+            for row in rows():
+                file.write(encoder.encode(row) + b"\n")
+                n += 1
+        return Exported(UNKNOWN, n)
+
+    def _join(self, path: Path, columns: dict[str, str]) -> None:
+        folder = str(path.parent)
+        self.manifest.columns[folder] = joined(self.manifest.columns.get(folder, {}), columns)
+
+    def _put(self, new: Path, path: Path, found: Exported) -> None:
+        """Let the new file take its place, unless it is the same."""
+        with new.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        known = self.manifest.files.get(str(path))
+        if known is None or known.digest != digest or not (self._folder / path).exists():
+            put(new, self._folder / path)
+            self.written.append(self._folder / path)
+        self.manifest.files[str(path)] = msgspec.structs.replace(found, digest=digest)
+        self.changed = True
 
 
-def _write(history: History, day: Day, path: Path, known: Exported | None) -> Exported | None:
-    """Write one file; None where it stays as it is."""
-    with history.reading() as connection:
-        columns = PREDICTION_DAYS.c
-        its = select(columns.revision).where(
-            columns.model == day.model, columns.model_version == day.model_version, columns.day == day.day
-        )
-        revision = connection.execute(its).scalar_one()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _new(path) as new:
-            rows = _write_rows(new, path.suffix, lambda: _rows(connection, day))
-            if not rows or (known is not None and path.exists() and rows < known.rows):
-                if rows:
-                    log.warning("%s has %d rows, the history only %d: it stays", path, known and known.rows, rows)
-                return None
-            os.replace(new, path)  # noqa: PTH105 - both names are given
-    return Exported(revision, rows)
+def _signature(columns: dict[str, str]) -> str:
+    encoded = msgspec.json.encode(sorted(columns.items()))
+    return hashlib.sha256(encoded).hexdigest()[:16]
 
 
-def _write_rows(path: Path, suffix: str, rows: Rows) -> int:
-    if suffix == ".parquet":
-        return write_parquet(path, rows)
-    encoder, n = msgspec.json.Encoder(), 0
-    with path.open("wb") as file:
-        for row in rows():
-            file.write(encoder.encode(row) + b"\n")
-            n += 1
-        file.flush()
-        os.fsync(file.fileno())
-    return n
+def _revision(connection: Connection, day: Day) -> int:
+    columns = PREDICTION_DAYS.c
+    its = select(columns.revision).where(
+        columns.model == day.model, columns.model_version == day.model_version, columns.day == day.day
+    )
+    return int(connection.execute(its).scalar_one())
 
 
 def _rows(connection: Connection, day: Day) -> Iterator[Prediction]:
@@ -142,37 +201,3 @@ def _days(history: History) -> list[Day]:
     asked = select(*named).order_by(columns.day, columns.model, columns.model_version)
     with history.reading() as connection:
         return [Day(**row) for row in connection.execute(asked).mappings()]
-
-
-def _spelt(name: str) -> str:
-    """A name as one folder's, whatever is in it."""
-    spelt = quote(name, safe=" ")
-    if len(spelt) <= LONGEST_NAME:
-        return spelt
-    return f"{spelt[: LONGEST_NAME - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-
-
-@contextmanager
-def _new(path: Path) -> Iterator[Path]:
-    """A file beside it, gone at the end unless it has taken its place."""
-    new = path.with_name(f".{path.name}.new")
-    try:
-        yield new
-    finally:
-        new.unlink(missing_ok=True)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    with _new(path) as new:
-        new.write_bytes(content)
-        new.replace(path)
-
-
-def _read(path: Path) -> dict[str, Exported]:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Exported])
-    except FileNotFoundError:
-        return {}
-    except msgspec.MsgspecError as error:
-        log.warning("%s is left aside: %s", path, error)
-        return {}

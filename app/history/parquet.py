@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.core.values.precision import EXACT_IN_A_FLOAT
 from app.core.values.reading import spelled
@@ -15,40 +15,123 @@ GROUP = 20_000
 """Rows of a row group."""
 
 Flat = dict[str, Any]
+Columns = Mapping[str, str]
+"""The type of each column that has no place in every file, by its name: a key of CASTS."""
 
 CASTS: dict[str, Callable[[Any], object]] = {"string": spelled, "float64": float, "bool_": bool}
+ARROW = {"string": "string", "double": "float64", "bool": "bool_"}
+"""The same, as Arrow prints a type."""
 
 
-def write_parquet(path: Path, rows: Callable[[], Iterable[Prediction]]) -> int:
-    """Write them; answers how many. `rows` is called twice: a column's type is known when all of it was seen.
+class Written(NamedTuple):
+    """How many rows a file has, and its columns: those that were asked for, and what the rows have beyond them."""
 
-    A column of numbers is float64, of booleans bool; of both, with text, or with a whole number that a float cannot
-    hold, it is text.
+    rows: int
+    columns: dict[str, str]
+
+
+def write_parquet(path: Path, rows: Callable[[], Iterable[Prediction]], columns: Columns | None = None) -> Written:
+    """Write predictions with the `columns` that are known of others of their model version.
+
+    `rows` is called again where a row has more, since a column's type is known only when all of it was seen. A column
+    of numbers is float64, of booleans bool; of both, with text, or with a whole number that a float cannot hold, text.
     """
+    known = dict(columns or {})
+    found = dict(known)
+    rest = _fitting(rows(), found)
+    n = _write(path, rest, known)
+    if found == known:
+        return Written(n, found)
+    return Written(_write(path, rows(), found), found)
+
+
+def widen_parquet(old: Path, new: Path, columns: Columns) -> None:
+    """Write a file again with more columns, or with text where it had numbers or booleans."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds: dict[str, set[type]] = {}
-    for row in rows():
-        for name, value in _parts(row):
-            kinds.setdefault(name, set()).add(str if _is_large(value) else type(value))
-    types = {name: _type_of(kinds[name]) for name in sorted(kinds)}
+    schema = _schema(columns)
+    with pq.ParquetFile(old) as file, pq.ParquetWriter(new, schema, compression="zstd") as writer:
+        for number in range(file.num_row_groups):
+            table = file.read_row_group(number)
+            writer.write_table(pa.table([_widened(table, field) for field in schema], schema=schema))
+
+
+def columns_of(path: Path) -> Written:
+    """Return how many rows a file has, and its columns. Raises OSError, and ValueError where it is no Parquet file."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        own = set(_schema({}).names)
+        types = {field.name: str(field.type) for field in file.schema_arrow if field.name not in own}
+        return Written(file.metadata.num_rows, {name: ARROW.get(kind, "string") for name, kind in types.items()})
+
+
+def write_columns(path: Path, columns: Columns) -> None:
+    """Write a file without rows: whoever reads a folder takes the columns of its first file for those of all."""
+    import pyarrow.parquet as pq
+
+    schema = _schema(columns)
+    pq.write_table(schema.empty_table(), path, compression="zstd")
+
+
+def joined(*columns: Columns) -> dict[str, str]:
+    """Return the columns of all; text where two differ in a type."""
+    found: dict[str, str] = {}
+    for name, kind in (item for one in columns for item in one.items()):
+        found[name] = kind if found.get(name, kind) == kind else "string"
+    return dict(sorted(found.items()))
+
+
+def _schema(columns: Columns) -> Any:
+    import pyarrow as pa
+
     moment = pa.timestamp("us", tz="UTC")
     known = {
         "prediction_id": pa.string(), "model": pa.string(), "model_version": pa.string(), "timestamp": moment,
         "prediction": pa.string(), "prediction_value": pa.float64(), "probability": pa.float64(),
         "actual": pa.string(), "actual_value": pa.float64(), "feedback_at": moment,
     }  # fmt: skip
-    schema = pa.schema([*known.items(), *((name, getattr(pa, kind)()) for name, kind in types.items())])
-    n = 0
+    return pa.schema([*known.items(), *((name, getattr(pa, columns[name])()) for name in sorted(columns))])
+
+
+def _fitting(rows: Iterable[Prediction], found: dict[str, str]) -> Iterator[Prediction]:
+    """Return the rows until one has more than the columns `found`, which takes those of all."""
+    fits = True
+    for row in rows:
+        for name, value in _parts(row):
+            kind, now = _kind(value), found.get(name)
+            if now not in (kind, "string"):
+                found[name] = kind if now is None else "string"
+                fits = False
+        if fits:
+            yield row
+
+
+def _write(path: Path, rows: Iterable[Prediction], types: Columns) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema, n = _schema(types), 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for group in _groups(_flat(row, types) for row in rows()):
+        for group in _groups(_flat(row, types) for row in rows):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
             n += len(group)
     return n
 
 
-def _flat(row: Prediction, types: dict[str, str]) -> Flat:
+def _widened(table: Any, field: Any) -> Any:
+    import pyarrow as pa
+
+    if field.name not in table.column_names:
+        return pa.nulls(table.num_rows, field.type)
+    column = table[field.name]
+    if column.type == field.type:
+        return column
+    return pa.array([None if value is None else spelled(value) for value in column.to_pylist()], field.type)
+
+
+def _flat(row: Prediction, types: Columns) -> Flat:
     return {
         "prediction_id": row.prediction_id,
         "model": row.model,
@@ -72,15 +155,13 @@ def _parts(row: Prediction) -> Iterator[tuple[str, str | float | bool]]:
                 yield f"{kind}.{name}", value
 
 
-def _is_large(value: object) -> bool:
-    """Return whether a value is a whole number that a float may not hold with every digit."""
-    return isinstance(value, int) and abs(value) > EXACT_IN_A_FLOAT
-
-
-def _type_of(kinds: set[type]) -> str:
-    if kinds == {bool}:
+def _kind(value: str | float | bool) -> str:
+    """The type that holds a value with every digit: a float may not hold a large whole number."""
+    if isinstance(value, bool):
         return "bool_"
-    return "float64" if kinds <= {int, float} else "string"
+    if isinstance(value, str) or (isinstance(value, int) and abs(value) > EXACT_IN_A_FLOAT):
+        return "string"
+    return "float64"
 
 
 def _number(value: str | float | bool | None) -> float | None:

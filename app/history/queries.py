@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Row, Table, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, select
 
+from app.history import paging
 from app.history.answers import (
     Deployment,
     DriftCheck,
@@ -25,6 +26,7 @@ from app.history.answers import (
     training_run_of,
 )
 from app.history.day_sums import Sums, summed, sums_of
+from app.history.paging import Order
 from app.history.tables import (
     ALERTS,
     DELIVERIES,
@@ -46,32 +48,32 @@ TOLD = (
 
 def training_runs(connection: Connection, wanted: Wanted) -> list[TrainingRun]:
     """Trainings, by when they ended."""
-    return list(map(training_run_of, _newest(connection, TRAINING_RUNS, "finished_at", wanted)))
+    return list(map(training_run_of, _newest(connection, TRAINING_RUNS, paging.TRAINING, wanted)))
 
 
 def deployments(connection: Connection, wanted: Wanted) -> list[Deployment]:
     """Model versions that went into service."""
-    return list(map(deployment_of, _newest(connection, MODEL_DEPLOYMENTS, "deployed_at", wanted)))
+    return list(map(deployment_of, _newest(connection, MODEL_DEPLOYMENTS, paging.DEPLOYMENTS, wanted)))
 
 
 def alerts(connection: Connection, wanted: WantedAlerts) -> list[RecordedAlert]:
     """Transitions of alerts, by when they were raised or resolved."""
-    return list(map(alert_of, _newest(connection, ALERTS, "emitted_at", wanted)))
+    return list(map(alert_of, _newest(connection, ALERTS, paging.ALERTS, wanted)))
 
 
 def deliveries(connection: Connection, wanted: WantedDeliveries) -> list[RecordedDelivery]:
     """What was told of alerts, or given up."""
-    return list(map(delivery_of, _newest(connection, TOLD, "delivered_at", wanted)))
+    return list(map(delivery_of, _newest(connection, TOLD, paging.DELIVERIES, wanted)))
 
 
 def predictions(connection: Connection, wanted: WantedPredictions) -> list[Prediction]:
     """Predictions with their truth, by when they were made."""
     if wanted.model is None or wanted.model_version is not None or wanted.prediction_id is not None:
-        return list(map(prediction_of, _newest(connection, PREDICTIONS, "predicted_at", wanted)))
+        return list(map(prediction_of, _newest(connection, PREDICTIONS, paging.PREDICTIONS, wanted)))
     found: list[Row[Any]] = []
     for version in _versions(connection, wanted.model):  # the index has the order within a version
-        found += _newest(connection, PREDICTIONS, "predicted_at", replace(wanted, model_version=version))
-    found.sort(key=lambda row: row.predicted_at, reverse=True)
+        found += _newest(connection, PREDICTIONS, paging.PREDICTIONS, replace(wanted, model_version=version))
+    found.sort(key=lambda row: [row._mapping[name] for name in paging.PREDICTIONS.columns], reverse=True)
     return list(map(prediction_of, found[: wanted.limit]))
 
 
@@ -87,7 +89,9 @@ def performance(connection: Connection, wanted: Wanted) -> list[VersionPerforman
         for model, version, *values in connection.execute(asked.group_by(columns.model, columns.model_version)):
             found[model, version] = found.get((model, version), Sums()).join(sums_of(values))
     versions = [performance_of(*key, sums) for key, sums in found.items() if sums.predictions]
-    versions.sort(key=lambda one: (-one.last.timestamp(), one.model, one.model_version))
+    versions.sort(key=paging.PERFORMANCE.key, reverse=True)
+    if wanted.after is not None:
+        versions = [one for one in versions if paging.PERFORMANCE.key(one) < wanted.after]
     return versions[: wanted.limit]
 
 
@@ -114,8 +118,7 @@ def drift_checks(connection: Connection, wanted: WantedChecks) -> list[DriftChec
     asked = select(*columns).where(*wanted.conditions())
     if not wanted.every:
         asked = asked.where(~_is_revised())
-    asked = asked.order_by(DRIFT_CHECKS.c.window_end.desc(), DRIFT_CHECKS.c.revision.desc()).limit(wanted.limit)
-    return list(map(drift_check_of, connection.execute(asked)))
+    return list(map(drift_check_of, connection.execute(_sorted(connection, asked, DRIFT_CHECKS, paging.DRIFT, wanted))))
 
 
 def _is_revised() -> Any:
@@ -125,9 +128,16 @@ def _is_revised() -> Any:
     return select(later.c.revision).where(*window, later.c.revision > own.revision).exists()
 
 
-def _newest(connection: Connection, table: FromClause, moment: str, wanted: Wanted) -> Sequence[Row[Any]]:
-    asked = select(table).where(*wanted.conditions(table, moment))
-    return connection.execute(asked.order_by(table.c[moment].desc()).limit(wanted.limit)).all()
+def _newest(connection: Connection, table: FromClause, order: Order, wanted: Wanted) -> Sequence[Row[Any]]:
+    asked = select(table).where(*wanted.conditions(table, order.moment))
+    return connection.execute(_sorted(connection, asked, table, order, wanted)).all()
+
+
+def _sorted(connection: Connection, asked: Select[Any], table: FromClause, order: Order, wanted: Wanted) -> Select[Any]:
+    """Return the question with its order, from the cursor on, as many as are wanted."""
+    if wanted.after is not None:
+        asked = asked.where(order.after(connection, table, wanted.after))
+    return asked.order_by(*(clause.desc() for clause in order.clauses(connection, table))).limit(wanted.limit)
 
 
 def _versions(connection: Connection, model: str) -> list[str]:

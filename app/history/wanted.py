@@ -8,15 +8,16 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, FromClause
 
+from app.history.paging import FIRST_YEAR, LAST_YEAR, Key
 from app.history.tables import DRIFT_CHECKS, PREDICTIONS
 from topics.events import AlertStatus, Level
-
-FIRST_YEAR, LAST_YEAR = 1970, 2100
 
 
 @dataclass(frozen=True)
 class Wanted:
     """Of a model, of one version of it, from `since` on, before `until`; the newest `limit` of them.
+
+    `after`: the key of the last that is known already (`paging.Order`).
 
     Raises ValueError, which names the field.
     """
@@ -26,6 +27,7 @@ class Wanted:
     since: datetime | None = None
     until: datetime | None = None
     limit: int = 50
+    after: Key | None = None
 
     def __post_init__(self) -> None:
         if self.model_version is not None and self.model is None:

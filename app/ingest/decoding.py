@@ -13,13 +13,10 @@ import xxhash
 from numpy.typing import NDArray
 
 from app.core.layout import Floats
-from app.core.values import times
 from topics.events import to_epoch
 
 T = TypeVar("T")
 
-EARLIEST, LATEST = times.EARLIEST, times.LATEST
-"""Timestamps from 1970 to 2100, in seconds, are believed."""
 UNBELIEVABLE = "`timestamp` is outside 1970 to 2100: epoch timestamps are in seconds, not milliseconds"
 
 UNREGISTERED = "unknown `model_version`: "
@@ -82,6 +79,14 @@ class LinesDecoder(Generic[T]):
             return None
         return found if len(found) == len(documents) else None
 
+    def decode_values(self, values: Sequence[msgspec.Raw]) -> list[T] | None:
+        """All of them, or None when any is not sound or may be broken over lines: each is one JSON value already."""
+        try:
+            found = self._decoder.decode_lines(b"\n".join(values))
+        except UNREADABLE:
+            return None
+        return found if len(found) == len(values) else None
+
     def decode_one(self, document: bytes | msgspec.Raw) -> T | str:
         """One of them, or the reason why not."""
         try:
@@ -142,12 +147,6 @@ def seconds_of(timestamps: Sequence[datetime | float | None]) -> Floats:
     if datetime in set(map(type, timestamps)):
         timestamps = [to_epoch(t) if isinstance(t, datetime) else t for t in timestamps]
     return np.array(timestamps, np.float64)
-
-
-def believable(seconds: Floats) -> NDArray[np.bool_]:
-    """Which times are believed: others were sent in another unit, say."""
-    sound: NDArray[np.bool_] = (seconds >= EARLIEST) & (seconds < LATEST)
-    return sound
 
 
 def broker_times(records: Sequence[Record]) -> NDArray[np.int64]:

@@ -19,6 +19,8 @@ from app.ingest.decoding import LinesDecoder
 _NO_FIELD = re.compile(r'["\\\x00-\x1f]')
 """What msgspec takes in no field's name."""
 
+MANY = 512
+"""Rows from which a numeric column is made an array: fewer are put together with those of other models."""
 MAX_KNOWN_UNKNOWN = 100
 """Unknown features that get a place in the fast decoder; beyond them every run is decoded by name."""
 
@@ -74,7 +76,7 @@ class FeaturesDecoder:
 
     def decode(self, documents: Sequence[msgspec.Raw]) -> FeatureColumns:
         """Columns of all documents. Rejected ones (by position) have None in every column."""
-        structs = None if self.struct is None else self._by_struct.decode(documents)
+        structs = None if self.struct is None else self._by_struct.decode_values(documents)
         return self._decode_by_name(documents) if structs is None else self.columns_of(structs)
 
     def columns_of(self, structs: Sequence[Any]) -> FeatureColumns:
@@ -88,10 +90,12 @@ class FeaturesDecoder:
             for row, value in enumerate(column)
             if value is not msgspec.UNSET and name not in self._ignored
         ]
-        columns: list[Values] = [
-            floats_of(column) if name in self._numeric else column
-            for name, column in zip(self._names, found, strict=False)
-        ]
+        columns: list[Values] = [*found[: len(self._names)]]
+        if len(structs) >= MANY:
+            columns = [
+                floats_of(column) if name in self._numeric else column
+                for name, column in zip(self._names, found, strict=False)
+            ]
         return FeatureColumns(columns, unknown, {})
 
     def _decode_by_name(self, documents: Sequence[msgspec.Raw]) -> FeatureColumns:

@@ -9,15 +9,13 @@ import numpy as np
 from app.core.config import Windows
 from app.core.joining import MICROSECONDS, NEVER, FeedbackBatch
 from app.core.layout import Floats
+from app.core.values.times import believable
 from app.ingest.decoding import (
     AHEAD,
-    EARLIEST,
-    LATEST,
     UNBELIEVABLE,
     LinesDecoder,
     Record,
     Rejected,
-    believable,
     broker_times,
     ids_of,
     is_ahead,
@@ -74,6 +72,6 @@ def _batch(records: Sequence[Record], events: Sequence[FeedbackEvent], seconds: 
 
 
 def _wrong(record: Record, event: FeedbackEvent) -> str:
-    if event.timestamp is not None and not EARLIEST <= to_epoch(event.timestamp) < LATEST:
+    if event.timestamp is not None and not believable(to_epoch(event.timestamp)):
         return UNBELIEVABLE
     return wrong_key(record.key, event.prediction_id)

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import msgspec
 
+from app.core.values.accepted import wrong_prediction
 from app.ingest.decoding import UNREADABLE
-from topics.events import PredictionEvent, Scalar
+from topics.events import PredictionEvent, Scalar, to_epoch
 from topics.inferences import Inference
 from topics.reasons import field_error
 
@@ -87,13 +88,26 @@ def predictions_of(request: HalfOf, response: HalfOf, order: Order, taken_at: fl
         raise InferenceError(f"predictions: {len(answers)} for {len(rows)} instances")
     number = asking.prediction_id
     timestamp: datetime | float = asking.time or answering.time or taken_at
-    return [
+    events = [
         PredictionEvent(
             prediction_id=number if len(rows) == 1 else f"{number}-{i}", model=model, model_version=version,
             timestamp=timestamp, features=row, prediction=answer.prediction, probability=answer.probability,
         )
         for i, (row, answer) in enumerate(zip(rows, answers, strict=True))
     ]  # fmt: skip
+    for event in events:
+        _check(event)
+    return events
+
+
+def _check(event: PredictionEvent) -> None:
+    """Raises InferenceError for what no reader of predictions takes."""
+    wrong = wrong_prediction(
+        event.prediction_id, event.model, event.model_version, to_epoch(event.timestamp), event.prediction,
+        event.probability,
+    )  # fmt: skip
+    if wrong:
+        raise InferenceError(wrong)
 
 
 def _decoded(half: HalfOf, decoder: msgspec.json.Decoder[T]) -> T:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Any, Literal, cast
 
 import msgspec
 import numpy as np
@@ -11,19 +12,18 @@ from msgspec import Raw, Struct
 from numpy.typing import NDArray
 
 from app.core.counting import Scalar, Values, pick
+from app.core.grouping import by_group
 from app.core.joining import MICROSECONDS, PredictionBatch, Watched
 from app.core.layout import Floats
 from app.core.profile import Profile, judged_class
 from app.core.values.reading import name_of
+from app.core.values.times import believable
 from app.ingest.decoding import (
     AHEAD,
-    EARLIEST,
-    LATEST,
     UNBELIEVABLE,
     LinesDecoder,
     Record,
     Rejected,
-    believable,
     broker_times,
     ids_of,
     keys_fit,
@@ -31,9 +31,12 @@ from app.ingest.decoding import (
     unregistered,
     wrong_key,
 )
-from app.ingest.features import FeaturesDecoder
+from app.ingest.features import MANY, FeaturesDecoder
 from topics.events import Heartbeat, Name, Timestamp, to_epoch
 
+_version_of: Callable[[Any], tuple[str, str]] = attrgetter("model", "model_version")
+OUTSIDE = "`probability` is not between 0 and 1"
+"""Why a record is set aside whose probability is none."""
 HEARTBEAT = ("driftline", b"heartbeat")
 """The record header that tells a heartbeat from a prediction."""
 
@@ -65,7 +68,7 @@ def heartbeat_of(record: Record) -> Heartbeat | Rejected:
     found = "the record has no value" if record.value is None else _HEARTBEATS.decode_one(record.value)
     if isinstance(found, str):
         return Rejected(record, found)
-    return found if EARLIEST <= to_epoch(found.timestamp) < LATEST else Rejected(record, UNBELIEVABLE)
+    return found if believable(to_epoch(found.timestamp)) else Rejected(record, UNBELIEVABLE)
 
 
 class Heads(Struct):
@@ -78,12 +81,20 @@ class Heads(Struct):
     heads: list[Head]
     rejected: list[Rejected]
     alone: AloneDecoder | None = None
+    _named: list[tuple[str, str]] | None = None
+    _versions: frozenset[tuple[str, str]] | None = None
 
-    def versions(self) -> set[tuple[str, str]]:
+    def named(self) -> list[tuple[str, str]]:
+        """The model version of each head."""
+        if self._named is None:
+            self._named = [*map(_version_of, self.heads)]
+        return self._named
+
+    def versions(self) -> frozenset[tuple[str, str]]:
         """The model versions that occur."""
-        if self.alone is not None:
-            return {self.alone.version}
-        return {(head.model, head.model_version) for head in self.heads}
+        if self._versions is None:
+            self._versions = frozenset(self.named() if self.alone is None else [self.alone.version])
+        return self._versions
 
 
 class AloneDecoder:
@@ -189,15 +200,15 @@ class PredictionColumns:
         if len(numbers) == 1:
             number = next(iter(numbers.values()))
             return np.full(len(found.heads), -1 if number is None else number, np.int16)
-        rows = [numbers[head.model, head.model_version] for head in found.heads]
-        return np.array([-1 if number is None else number for number in rows], np.int16)
+        known = {version: -1 if number is None else number for version, number in numbers.items()}
+        return np.fromiter(map(known.__getitem__, found.named()), np.int16, len(found.heads))
 
     def _expect(self, found: Heads, models: NDArray[np.int16]) -> None:
         versions = found.versions()
         if len(versions) != 1 or models[0] < 0:
             self.expected = None
             return
-        version, decoder = versions.pop(), self._decoder(int(models[0]))
+        (version,), decoder = versions, self._decoder(int(models[0]))
         if self.expected is None or self.expected.version != version or self.expected.features is not decoder:
             self.expected = AloneDecoder(version, decoder)
 
@@ -207,17 +218,29 @@ class PredictionColumns:
         """Columns of each model's rows, and unknown features by row of the run. Adds to the reasons."""
         columns: dict[int, Sequence[Values]] = {}
         unknown: dict[int, Sequence[tuple[int, str]]] = {}
-        for number in np.unique(models[models >= 0]).tolist():
-            rows = [i for i in np.flatnonzero(models == number).tolist() if i not in reasons]
+        before = reasons.copy()
+        told = _sound_probabilities(found.heads)
+        for number, of_model in by_group(models):
+            if number < 0:
+                continue
+            rows = of_model.tolist()
+            if before:
+                rows = [i for i in rows if i not in before]
             heads = [found.heads[i] for i in rows] if len(rows) < len(found.heads) else found.heads
             raw = [head.features for head in heads]
             decoder = self._decoder(number)
             features = decoder.decode(raw) if found.alone is None else decoder.columns_of(raw)
-            probabilities, wrong = _probabilities(self._watched[number], heads)
             made: list[Values] = [*features.columns, [head.prediction for head in heads]]
+            bad = features.rejected
+            if told is None:
+                probabilities, wrong = _probabilities(self._watched[number], heads)
+                bad = bad | wrong
+            elif len(rows) < MANY:
+                probabilities = cast("Values", [head.probability for head in heads])
+            else:
+                probabilities = told if len(rows) == len(told) else told[rows]
             if self._watched[number].layout.probability is not None:
                 made.append(probabilities)
-            bad = features.rejected | wrong
             if bad:
                 reasons |= {rows[i]: reason for i, reason in bad.items()}
                 made = pick(made, [i for i in range(len(rows)) if i not in bad])
@@ -243,16 +266,30 @@ def _of_class(probabilities: dict[str, float], label: str, profile: Profile) -> 
     return next((p for name, p in probabilities.items() if name_of(name, reading) == label), None)
 
 
-def _probabilities(watched: Watched, heads: Sequence[Head]) -> tuple[Floats, dict[int, str]]:
-    """Probabilities of the class that is judged (NaN: none), and what is wrong with some, by position."""
+def _sound_probabilities(heads: Sequence[Head]) -> Floats | None:
+    """Probabilities of a run, NaN for none; None where one is no number from 0 to 1."""
     raw = [head.probability for head in heads]
     if dict in set(map(type, raw)):
-        told = [head.prediction for head in heads]
-        raw = [
-            _of_class(p, judged_class(watched.profile, label), watched.profile) if isinstance(p, dict) else p
-            for p, label in zip(raw, told, strict=True)
-        ]
+        return None
     numbers = np.array(raw, np.float64)
     with np.errstate(invalid="ignore"):
-        outside = np.flatnonzero((numbers < 0.0) | (numbers > 1.0))
-    return numbers, dict.fromkeys(outside.tolist(), "`probability` is not between 0 and 1")
+        return None if ((numbers < 0.0) | (numbers > 1.0)).any() else numbers
+
+
+def _probabilities(watched: Watched, heads: Sequence[Head]) -> tuple[Values, dict[int, str]]:
+    """Probabilities of the class that is judged (NaN or None: none), and what is wrong with some, by position."""
+    raw = [head.probability for head in heads]
+    if dict in set(map(type, raw)):
+        labels = [head.prediction for head in heads]
+        raw = [
+            _of_class(p, judged_class(watched.profile, label), watched.profile) if isinstance(p, dict) else p
+            for p, label in zip(raw, labels, strict=True)
+        ]
+    told = cast("Sequence[float | None]", raw)
+    if len(told) < MANY:
+        outside = [i for i, p in enumerate(told) if p is not None and not 0.0 <= p <= 1.0]
+        return told, dict.fromkeys(outside, OUTSIDE)
+    numbers = np.array(told, np.float64)
+    with np.errstate(invalid="ignore"):
+        outside = np.flatnonzero((numbers < 0.0) | (numbers > 1.0)).tolist()
+    return numbers, dict.fromkeys(outside, OUTSIDE)

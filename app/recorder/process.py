@@ -15,6 +15,7 @@ from app.recorder.standing import Standing
 from app.runtime.crash import crash
 from app.runtime.errors import Unreadable
 from app.runtime.listening import listen
+from app.runtime.private import keep_private
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings
 from app.runtime.stopping import end_at_last
@@ -33,6 +34,7 @@ def run_recorder(settings: Settings) -> int:
 
     Raises SettingsError, TopicError, NewerHistory, PortTaken.
     """
+    keep_private()
     history = history_of(settings)
     listening = None
     if settings.recorder_metrics_port is not None:

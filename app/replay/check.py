@@ -13,7 +13,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from app.core.values.reading import Reading, spelling_of
-from app.core.values.times import EARLIEST, LATEST
+from app.core.values.times import believable
 from app.replay.encode import Columns, Encoded, ReplayError, encode_feedback, encode_predictions
 from app.replay.files import encoded_chunks, frames, holds_events
 from app.tables import CellTable, FileOptions, TableError
@@ -159,7 +159,7 @@ def _stream(
     digest = xxhash.xxh3_64_intdigest
     row = 0
     for chunk in chunks():
-        wrong = np.flatnonzero(~((chunk.times >= EARLIEST) & (chunk.times < LATEST)) & np.isfinite(chunk.times))
+        wrong = np.flatnonzero(~believable(chunk.times) & np.isfinite(chunk.times))
         if len(wrong):
             raise ReplayError(
                 f"{path}: row {row + int(wrong[0]) + 1:,} has the time {float(chunk.times[wrong[0]]):g}, outside 1970 "

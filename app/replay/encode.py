@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import orjson
@@ -12,10 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from app.core.profile import Column, Profile
+from app.core.values.accepted import Probability, wrong_label, wrong_name, wrong_probability
 from app.core.values.reading import PLAIN, Reading, names
 from app.tables import CellTable
 from app.tables.json_cells import Json, class_probabilities, json_cells
 from app.tables.times import epoch_seconds
+
+T = TypeVar("T")
 
 LARGEST_INTEGER = 1 << 63
 """Whole numbers beyond it are written by hand: orjson takes none of more than 64 bits."""
@@ -78,7 +83,13 @@ class Encoded:
 
 
 def encode_predictions(frame: pd.DataFrame, columns: Columns, model: str, version: str) -> Encoded:
-    """Return one `PredictionEvent` a row. Raises ReplayError naming the column that is absent or unusable."""
+    """Return one `PredictionEvent` a row, that every reader takes.
+
+    Raises ReplayError naming the column that is absent or unusable, and the row.
+    """
+    for wrong in (wrong_name("model", model), wrong_name("model_version", version)):
+        if wrong:
+            raise ReplayError(wrong)
     table = CellTable(frame)
     ids = _ids(table, columns)
     times = _times(table, columns)
@@ -88,7 +99,9 @@ def encode_predictions(frame: pd.DataFrame, columns: Columns, model: str, versio
     features = [_cells(table, name, columns, columns.profiled(name)) for name in columns.features]
     nothing: Sequence[Json] = [None] * len(ids)
     told = nothing if columns.prediction is None else _cells(table, columns.prediction, columns, columns.outputs)
-    probabilities = _probabilities(table, columns) or nothing
+    probabilities = _probabilities(table, columns) or [None] * len(ids)
+    _check(columns.prediction or "", told, lambda one: wrong_label("prediction", one))
+    _check(columns.probability or "", probabilities, wrong_probability)
     envelope = {"model": model, "model_version": version}
     values = [
         _dumps({
@@ -107,6 +120,7 @@ def encode_feedback(frame: pd.DataFrame, columns: Columns) -> Encoded:
     table = CellTable(frame)
     actual = _cells(table, columns.actual, columns, columns.outputs)
     kept = [i for i, truth in enumerate(actual) if truth is not None and truth != ""]
+    _check(columns.actual, actual, lambda one: wrong_label("actual", one))
     all_ids = _ids(table, columns, kept)
     all_times = _times(table, columns) if columns.timestamp in table else np.full(len(table), np.nan)
     times = all_times[kept]
@@ -135,13 +149,14 @@ def _flag_of(name: str, columns: Columns) -> str:
     return f" (--{flags[name]}-column names another)" if name in flags else ""
 
 
-def _probabilities(table: CellTable, columns: Columns) -> Sequence[object] | None:
+def _probabilities(table: CellTable, columns: Columns) -> Sequence[Probability | None] | None:
     if columns.probabilities:
         return class_probabilities(table, columns.probabilities)
     if columns.probability is None:
         return None
     if columns.probability not in table:
-        return _cells(table, columns.probability, columns, None)
+        _cells(table, columns.probability, columns, None)  # an error, unless another chunk has it
+        return None
     return table.probabilities(columns.probability)
 
 
@@ -156,7 +171,9 @@ def _ids(table: CellTable, columns: Columns, rows: Sequence[int] | None = None) 
         raise ReplayError(
             f"column {columns.prediction_id!r} has empty ids (row {empty + 1}); every row needs its prediction_id"
         )
-    return [id_ or "" for id_ in found]
+    ids = [id_ or "" for id_ in found]
+    _check(columns.prediction_id, ids, lambda id_: wrong_name("prediction_id", id_) if id_ else "")
+    return ids
 
 
 def _times(table: CellTable, columns: Columns) -> NDArray[np.float64]:
@@ -164,16 +181,31 @@ def _times(table: CellTable, columns: Columns) -> NDArray[np.float64]:
     if name not in table:
         _cells(table, name, columns, None)
         return np.full(len(table), np.nan)
-    return epoch_seconds(table, name) * columns.unit
+    times = epoch_seconds(table, name) * columns.unit
+    if np.isinf(times).any():
+        raise ReplayError(f"column {name!r} row {int(np.flatnonzero(np.isinf(times))[0]) + 1}: the time is infinite")
+    return times
+
+
+def _check(column: str, values: Sequence[T], wrong: Callable[[T], str]) -> None:
+    """Raises ReplayError naming the first row that `wrong` says something of."""
+    for row, value in enumerate(values, 1):
+        if value is not None and (words := wrong(value)):
+            raise ReplayError(f"column {column!r} row {row}: {words}")
 
 
 def _dumps(event: dict[str, object]) -> bytes:
+    """Return an event as JSON. Raises ReplayError for what JSON cannot hold."""
     try:
         return orjson.dumps(event)
-    except TypeError:  # a whole number of more than 64 bits
-        import json
-
-        return json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except TypeError:  # a whole number of more than 64 bits, or half a surrogate pair
+        try:
+            return json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:
+            words = "a text holds half a surrogate pair, which is not Unicode"
+        except ValueError:  # Python writes no whole number of more than 4,300 digits
+            words = "a number has too many digits"
+    raise ReplayError(f"prediction_id {event['prediction_id']!r}: {words}")
 
 
 def _rows(features: Sequence[Sequence[Json]], n: int) -> Sequence[tuple[Json, ...]]:

@@ -11,32 +11,18 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from app.core.values.accepted import wrong_feedback, wrong_prediction
 from app.replay.encode import Encoded, ReplayError
 from app.tables import FileOptions, TableError, read_chunks
 from app.tables.csv_form import opened
 from app.tables.files import FOUND, JSONL, json_object, kind_of_file
-from topics.events import Name, Timestamp, to_epoch
+from topics.events import FeedbackEvent, PredictionEvent, to_epoch
+from topics.reasons import field_error
 
 CHUNK = 2_000
 """Rows encoded at a time."""
 
 Encode = Callable[[pd.DataFrame], Encoded]
-
-
-class _Truth(msgspec.Struct):
-    """What is read of a line that is a `FeedbackEvent`."""
-
-    prediction_id: Name
-    timestamp: Timestamp | None = None
-
-
-class _Said(msgspec.Struct):
-    """What is read of a line that is a `PredictionEvent`."""
-
-    prediction_id: Name
-    model: Name
-    model_version: Name
-    timestamp: Timestamp
 
 
 def encoded_chunks(
@@ -130,7 +116,7 @@ def _numbered(path: Path, chunk: int) -> Iterator[list[tuple[int, bytes]]]:
 
 
 def _events(path: Path, chunk: int, model: tuple[str, str] | None) -> Iterator[Encoded]:
-    kind: type[_Truth | _Said] = _Truth if model is None else _Said
+    kind: type[FeedbackEvent | PredictionEvent] = FeedbackEvent if model is None else PredictionEvent
     decode = msgspec.json.Decoder(kind).decode
     for lines in _numbered(path, chunk):
         times = []
@@ -138,13 +124,24 @@ def _events(path: Path, chunk: int, model: tuple[str, str] | None) -> Iterator[E
         for number, line in lines:
             try:
                 event = decode(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise ReplayError(f"{path} line {number}: no event: {error}") from None
-            if isinstance(event, _Said) and (event.model, event.model_version) != model:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                raise ReplayError(f"{path} line {number}: no event: {field_error(error)}") from None
+            if isinstance(event, PredictionEvent) and (event.model, event.model_version) != model:
                 raise ReplayError(
                     f"{path} line {number}: an event of {event.model} version {event.model_version}: "
                     f"give --model {event.model} --version {event.model_version}, or another file"
                 )
+            if wrong := _wrong(event):
+                raise ReplayError(f"{path} line {number}: {wrong}")
             times.append(np.inf if event.timestamp is None else to_epoch(event.timestamp))
             keys.append(event.prediction_id.encode())
         yield Encoded(np.array(times, np.float64), keys, [line for _, line in lines])
+
+
+def _wrong(event: PredictionEvent | FeedbackEvent) -> str:
+    """Return what no reader takes of an event; its time is judged with all others of the file."""
+    if isinstance(event, FeedbackEvent):
+        return wrong_feedback(event.prediction_id, None, event.actual)
+    return wrong_prediction(
+        event.prediction_id, event.model, event.model_version, None, event.prediction, event.probability
+    )

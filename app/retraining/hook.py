@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,8 @@ import httpx
 from app.runtime.settings import Settings
 
 WEBHOOK_SECONDS = 30.0
+KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV")
+"""Variables of the worker's environment that a command gets, beside those of `retraining_environment`."""
 STOP_SECONDS = 5.0
 """How long a command that is ended may take to tidy up."""
 
@@ -32,14 +34,19 @@ class Hook(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A program, started as it stands, without a shell, with the event on its standard input."""
+    """A program, started as it stands, without a shell, with the event on its standard input.
+
+    It gets the variables in KEPT and `environment`, by name, and none of the worker's secrets.
+    """
 
     words: Sequence[str]
     seconds: float
+    environment: Sequence[str] = ()
 
     async def run(self, event: bytes) -> None:
         """Returns when it has ended well. Raises HookFailed; cancelled, it ends the program."""
-        await _start(self.words, event, self.seconds)
+        given = {name: os.environ[name] for name in (*KEPT, *self.environment) if name in os.environ}
+        await _start(self.words, event, self.seconds, given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +63,19 @@ class Webhook:
 def hooks_of(settings: Settings) -> tuple[Hook, ...]:
     """The hooks that are set."""
     command, url = settings.retraining_command, settings.retraining_webhook
-    hooks: list[Hook] = [] if command is None else [Command(command, settings.retraining_timeout_seconds)]
+    names = settings.retraining_environment or ()
+    hooks: list[Hook] = [] if command is None else [Command(command, settings.retraining_timeout_seconds, names)]
     return (*hooks, *(() if url is None else (Webhook(url.get_secret_value()),)))
 
 
-async def _start(command: Sequence[str], event: bytes, seconds: float) -> None:
+async def _start(command: Sequence[str], event: bytes, seconds: float, environment: Mapping[str, str]) -> None:
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, start_new_session=True
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+            env=environment,
         )
     except OSError as error:
         raise HookFailed(f"retraining_command {command[0]}: {error.strerror}") from None

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 RATE = re.compile(r"off|[1-9]\d{0,8}/(second|minute|hour)")
 
 
@@ -22,6 +23,11 @@ class DoorSettings(BaseSettings):
     allow_open_api: bool = Field(False, description="Serve without keys on an address that others can reach.")
     cors_origins: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         None, description="Origins whose pages may call the API, as https://host[:port], with commas between."
+    )
+    api_hosts: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None,
+        description="Names by which callers reach an API without keys, beside localhost and `public_url`, with commas "
+        "between.",
     )
     root_path: str | None = Field(
         None, description="Prefix under which a proxy shows the API, as /drift. Unset: the path of `public_url`."
@@ -64,6 +70,19 @@ class DoorSettings(BaseSettings):
             ):
                 raise ValueError("must be origins such as https://monitor.example.org, each by name")
         return value
+
+    @field_validator("api_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.lower().split(",")))) if isinstance(value, str) else value
+
+    @field_validator("api_hosts")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in value or ():
+            if NAME.fullmatch(name) is None:
+                raise ValueError("must be names such as api or driftline.example.org, without a port")
+        return None if value is None else tuple(name.lower() for name in value)
 
     @field_validator("root_path")
     @classmethod

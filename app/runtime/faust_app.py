@@ -14,9 +14,11 @@ from faust.auth import SASLCredentials, SSLCredentials
 from faust.serializers.codecs import dumps, loads
 from faust.types import TP
 
+from app.runtime.assignor import StickyAssignor
 from app.runtime.crash import FAILED, HELD, is_stopping
 from app.runtime.errors import Held, WasCancelled, without_values
 from app.runtime.kafka_access import client_options
+from app.runtime.keeping import KeepingRecovery, NotedTable
 from app.runtime.quarantine import Quarantine
 from app.runtime.runs import Position, Reach, Run, Runs
 from app.runtime.settings import Settings
@@ -32,6 +34,9 @@ log = logging.getLogger(__name__)
 
 MOST_POLLED = 20_000
 """Records of all partitions at a time: so far at most does one topic run ahead of the other that it is joined with."""
+
+HEARTBEAT_SECONDS = 1.0
+"""With a heartbeat a worker hears that others join or leave: all of them wait for the last one that hears it."""
 
 BUFFERED_RUNS = 8
 FETCH_BYTES = 16 << 20
@@ -57,7 +62,7 @@ def make_app(settings: Settings) -> faust.App:
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FETCH_BYTES,
         broker_session_timeout=settings.session_seconds,
-        broker_heartbeat_interval=settings.session_seconds / 4,
+        broker_heartbeat_interval=min(settings.session_seconds / 4, HEARTBEAT_SECONDS),
         broker_request_timeout=max(40.0, 4 * settings.session_seconds),
         broker_max_poll_records=MOST_POLLED,
         producer_max_request_size=CHANGELOG_BYTES,
@@ -69,7 +74,10 @@ def make_app(settings: Settings) -> faust.App:
         web_enabled=False,
         broker_credentials=_credentials(options),
         autodiscover=False,
+        PartitionAssignor=StickyAssignor,
+        Table=NotedTable,
     )
+    app.tables._recovery = KeepingRecovery(app, app.tables, beacon=app.tables.beacon)
     BatchTransport.install(
         app, max_run=settings.max_run, tick_seconds=settings.tick_seconds,
         isolation_level=settings.kafka_isolation_level, on_refused=lambda: _end(FAILED),

@@ -17,6 +17,7 @@ from app.runtime.guarded import GuardedProcess
 from app.runtime.kafka_config import LOG4J, server_properties
 from app.runtime.kafka_jars import Tell, file_lock, find_java, kafka_jars, tell_on_stderr
 from app.runtime.kafka_probe import free_ports, is_free, speaks_kafka
+from app.runtime.private import private_folder
 
 HOST = "127.0.0.1"
 JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true")
@@ -55,7 +56,7 @@ def start_from_jars(
     A `persistent` one outlives this process. Raises BrokerError with one line.
     """
     data_dir = data_dir.absolute()
-    data_dir.mkdir(parents=True, exist_ok=True)
+    private_folder(data_dir)
     with file_lock(data_dir / "broker.lock"):
         running = running_broker(data_dir)
         if running is not None:

@@ -55,15 +55,19 @@ class ModelsView(CompactedView):
     def get(self, model: str, version: str) -> RegisteredModel | None:
         """The newest registration of a model version, of those read so far."""
         key = (model, version)
-        if key not in self._events:
+        event = self._events.get(key)
+        if event is None:
             return None
-        if key not in self._decoded:
-            try:
-                self._decoded[key] = decoded(self._events[key])
-            except Exception as error:  # noqa: BLE001 - whatever somebody has sent there, the others are watched
-                self._left_out(self._offsets[key], error)
-                self._decoded[key] = None
-        return self._decoded[key]
+        if key in self._decoded:
+            return self._decoded[key]
+        found: RegisteredModel | None = None
+        try:
+            found = decoded(event)
+        except Exception as error:  # noqa: BLE001 - whatever somebody has sent there, the others are watched
+            self._left_out(self._offsets[key], error)
+        if self._events.get(key) is event:  # asked in a thread, another may have come meanwhile
+            self._decoded[key] = found
+        return found
 
     def profile_id(self, model: str, version: str) -> str | None:
         """The id of a model version's profile; None where it is not registered."""

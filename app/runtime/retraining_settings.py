@@ -16,6 +16,11 @@ class RetrainingSettings(BaseSettings):
     retraining_command: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         None, min_length=1, description="Program and arguments, started with the signal on its standard input."
     )
+    retraining_environment: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None,
+        description="Names of the worker's environment variables that the program gets beside PATH, HOME and the "
+        "locale, with commas between.",
+    )
     retraining_webhook: SecretStr | None = Field(None, description="Address that the signal is posted to.")
     retraining_timeout_seconds: float = Field(
         3600.0, gt=0, le=7 * 86_400, description="How long the program may take before it is ended."
@@ -33,6 +38,11 @@ class RetrainingSettings(BaseSettings):
         if value.lstrip().startswith("["):
             return json.loads(value)
         return shlex.split(value)
+
+    @field_validator("retraining_environment", mode="before")
+    @classmethod
+    def _names_of_variables(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("retraining_webhook")
     @classmethod

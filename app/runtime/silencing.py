@@ -11,14 +11,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.core.matching import MatcherError, matcher_of
+from app.core.matching import MOST_MATCHERS, MatcherError, matcher_of
 from app.core.weekly import WeeklyError, weekly_of
 from app.runtime.producer import Producer
 from topics.events import Hours, SilenceEvent
 from topics.registry import SILENCES
 
 LONGEST_COMMENT = 1000
-MOST_MATCHERS = 20
+LONGEST_ZONE = 100
 
 
 class SilenceError(ValueError):
@@ -76,6 +76,8 @@ def _check_hours(hours: Hours) -> None:
         raise SilenceError(f"hours.{error}") from None
     zones = zoneinfo.available_timezones()
     if hours.zone not in zones:
+        if len(hours.zone) > LONGEST_ZONE:
+            raise SilenceError("hours.zone: there is no time zone of so long a name; write it as Europe/Berlin")
         close = get_close_matches(hours.zone, zones, n=1)
         hint = f"did you mean {close[0]}?" if close else "write it as Europe/Berlin"
         raise SilenceError(f"hours.zone: there is no time zone {hours.zone!r}; {hint}")

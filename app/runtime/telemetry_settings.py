@@ -22,6 +22,9 @@ class TelemetrySettings(BaseSettings):
     api_metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(
         None, description="The same for an API, without its keys. Unset: /metrics is at api_port alone, for a read key."
     )
+    loop_lag_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        0.5, description="A worker or API whose event loop is late by more logs a warning that names what ran."
+    )
     log_format: Literal["text", "json"] = Field("text", description="Lines for people, or JSON objects.")
     otlp_endpoint: str | None = Field(
         None,

@@ -8,6 +8,7 @@ is a tick: it lets an agent act, table writes included, when nothing arrives.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -27,6 +28,8 @@ from app.runtime.fetching import ConsumerThread, ReadOffsets
 from app.runtime.reading_order import ReadingOrder
 from app.runtime.run_ledger import RunLedger
 from app.runtime.runs import Log, Position, Run, tick
+
+log = logging.getLogger(__name__)
 
 _SEEK_PAUSE = 0.1
 _FULL_PAUSE = 0.02
@@ -50,12 +53,20 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """Where each partition was sought to; until then its position says nothing of what was read."""
         self._complete = _NONE
         self.recovered = _NONE
-        """The generation whose tables are complete and whose flow is resumed. Of no other is anything handed to an
-        agent, nor any tick.
+        """The generation whose tables are complete, all of them, and whose flow is resumed."""
+        self._ready: tuple[int, frozenset[int]] = _NONE, frozenset()
+        """A generation and the partitions whose tables are complete in it and whose flow is resumed. Of no others is
+        anything handed to an agent, nor any tick.
 
         Faust lets an agent go on before recovery has begun, and while it goes on: what it then takes from its table
         is not all of its state.
         """
+        self.kept: frozenset[int] = frozenset()
+        """The partitions that have stayed with the last assignment, their state complete."""
+        self._joining = False
+        """Between a revocation and the assignment that follows it."""
+        self._whole: tuple[int, frozenset[int]] = _NONE, frozenset()
+        """A generation, and the partitions of it whose state is complete."""
         self.held: dict[TP, int] = {}
         """The next offset to apply, of each partition that comes in runs and is ours."""
         self.logs: dict[TP, Log] = {}
@@ -162,7 +173,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return known is not None and following < known.end
 
     def _is_wanted(self, tp: TP, active: set[TP] | None, generation: int) -> bool:
-        if tp.topic in self.transport.positions and self.recovered != generation:
+        if tp.topic in self.transport.positions and not self._is_ready(tp, generation):
             return False
         return active is None or tp in active or tp in self._buffered_partitions
 
@@ -199,12 +210,42 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         )  # fmt: skip
 
     def _due_ticks(self) -> list[TP]:
-        now = time.monotonic()
-        if now - self._ticked_at < self.transport.tick_seconds or self.recovered != self.app.consumer_generation_id:
+        now, generation = time.monotonic(), self.app.consumer_generation_id
+        if now - self._ticked_at < self.transport.tick_seconds or self._ready[0] != generation:
             return []
         self._ticked_at = now
+        positions, paused = self.transport.positions, self._paused_partitions
         active = self._get_active_partitions()
-        return [tp for tp in active if tp.topic in self.transport.positions and tp not in self._paused_partitions]
+        return [tp for tp in active if tp.topic in positions and tp not in paused and self._is_ready(tp, generation)]
+
+    def _is_ready(self, tp: TP, generation: int) -> bool:
+        return generation == self._ready[0] and tp.partition in self._ready[1]
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Take an assignment: what was complete in the generation before this one stays, and goes on at once.
+
+        Generations are numbered one by one, so nobody else can have had it in between. All else is recovered.
+        """
+        self._joining = False
+        positions = self.transport.positions
+        now = {tp.partition for tp in assigned if tp.topic in positions}
+        generation, before = self._whole
+        self.kept = before & now if generation_id == generation + 1 else frozenset()
+        self._whole = generation_id, self.kept
+        if self.kept or before:
+            come, gone = sorted(now - self.kept), sorted(before - now)
+            words = "generation %d: partitions %s stay; %s come and are recovered; %s go"
+            log.info(words, generation_id, sorted(self.kept), come, gone)
+        self.transport.on_kept(self.kept)
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Read a partition no further until its agent has room: during a recovery, too, where Faust does not."""
+        if tp.topic not in self.transport.positions:
+            super().on_buffer_full(tp)
+            return
+        self._get_active_partitions().discard(tp)
+        self._buffered_partitions.add(tp)
 
     async def perform_seek(self) -> None:
         """Seek to what the recovered state has applied.
@@ -217,14 +258,17 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         await super().perform_seek()
         self.ledgers.clear()
         self.transport.order.forget()
-        self.transport.on_recovered()
+        self.transport.on_kept(self.kept)
         positions = self.transport.positions
         batched = [tp for tp in self.assignment() if tp.topic in positions]
+        self._wanted = {tp: positions[tp.topic](tp) for tp in batched if self._is_ready(tp, generation)}
         begins, ends = await self.earliest_offsets(*batched), await self.highwaters(*batched)
         self.logs = {
             tp: Log(begins.get(tp) or 0, ends.get(tp) or 0, self._committed_offset.get(tp) or 0) for tp in batched
         }
-        wanted = {tp: positions[tp.topic](tp) for tp in self.assignment() if tp.topic in positions}
+        for tp in batched:
+            await self.transport.prepare(tp)
+        wanted = {tp: positions[tp.topic](tp) for tp in batched}
         await self.transport.verify({tp: max(at, self._committed_offset.get(tp) or 0) for tp, at in wanted.items()})
         self._forget_reading()  # what was fetched meanwhile was fetched from the committed offsets
         self._wanted = wanted
@@ -243,11 +287,28 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         would wait for ever: the agent, which sleeps on the empty buffer, never says that there is room again.
         """
         super().resume_flow()
-        if self._complete != self.app.consumer_generation_id:
+        generation, assigned = self.app.consumer_generation_id, self.assignment()
+        if self._complete != generation:
+            self._resume_kept(generation, assigned)
             return
-        self._active_partitions |= self._buffered_partitions & self.assignment() - self._paused_partitions
+        self._active_partitions |= self._buffered_partitions & assigned - self._paused_partitions
         self._buffered_partitions.clear()
         self.recovered = self._complete
+        whole = frozenset(tp.partition for tp in assigned if tp.topic in self.transport.positions)
+        self._whole = self._ready = generation, whole
+
+    def _resume_kept(self, generation: int, assigned: set[TP]) -> None:
+        """Let what has stayed go on while the rest is recovered: from what its agents have applied."""
+        positions = self.transport.positions
+        kept = {tp for tp in assigned if tp.topic in positions and tp.partition in self.kept}
+        if not kept or self._whole[0] != generation or self._ready[0] == generation:
+            return
+        self._forget_reading()
+        self._buffered_partitions -= kept
+        self._wanted = {tp: positions[tp.topic](tp) for tp in kept}
+        self.held |= self._wanted
+        self._ready = generation, self.kept
+        self.resume_partitions(kept)
 
     def follows(self, message: ConsumerMessage) -> bool:
         """Whether a run, or tick, follows what its agent's state has applied; if not, it is to be skipped.
@@ -256,7 +317,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         more than one place (a rebalance, a recovery, a suspended flow); none of them can be seen from here, the
         hole that it leaves can. A tick shows it at the end of a log, where no later run would.
         """
-        if message.generation_id != self.recovered:
+        if not self._is_ready(message.tp, message.generation_id):
             return False  # fetched before a rebalance: whoever has the partition now reads it again
         tp, run = message.tp, message.value
         applied = max(self.transport.positions[tp.topic](tp), self.held.get(tp, 0))
@@ -302,6 +363,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         held = self.held.get(tp, 0)  # behind a transaction's marker, too, which no run ends with
         return held if held > max(found or 0, self._committed_offset.get(tp) or 0) else found
 
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit, but not while a new generation is joined.
+
+        A commit of the generation before makes aiokafka leave the group and join anew: that is another rebalance.
+        """
+        if self._joining:
+            return False
+        done: bool = await super()._commit(offsets)
+        return done
+
     async def commit_applied(self) -> None:
         """Commit all that was applied, once nothing is with the agents any more and all of it is saved."""
         await self.commit()  # one that is under way, with less
@@ -312,24 +383,32 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Hand nothing more to the agents; forget the runs of partitions that are no longer ours."""
+        await self.transport.before_revoked()
         self._complete = self.recovered = _NONE
+        self._ready = _NONE, frozenset()
         for tp in revoked:
             self.ledgers.pop(tp, None)
         self.held = {tp: offset for tp, offset in self.held.items() if tp not in revoked}
         await super().on_partitions_revoked(revoked)
+        self._joining = True
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]
     """The transport of an app: which topics come in runs, and where each of their partitions is read from.
 
-    `on_recovered` is called when the tables are complete: what was made of them before is to be made again.
+    `on_kept` is called with the partitions that have stayed, when others have come and when their tables are complete:
+    what was made of those others before is to be made again. `prepare` is awaited with each partition before its
+    position is asked for: what that takes long for is done there, and others run meanwhile.
+    `before_revoked` is awaited while partitions that are to be given up still get their ticks: the whole group waits.
     `verify` is awaited with what was read of each partition, before it is read on; what it raises ends the process.
     `on_refused` is called when Kafka does not take what is written to a table, and is to end the process.
     """
 
     Consumer = BatchConsumer
     Producer = ChangelogProducer
-    on_recovered: Callable[[], None]
+    on_kept: Callable[[frozenset[int]], None]
+    prepare: Callable[[TP], Awaitable[None]]
+    before_revoked: Callable[[], Awaitable[None]]
     on_refused: Callable[[], None]
     verify: Callable[[Mapping[TP, int]], Awaitable[None]]
     positions: dict[str, Position]
@@ -352,7 +431,9 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         transport = cls(app.conf.broker_consumer, app)
         transport.positions = {}
         transport.order = ReadingOrder()
-        transport.on_recovered = lambda: None
+        transport.on_kept = lambda kept: None
+        transport.prepare = _nothing_to_prepare
+        transport.before_revoked = _nothing_under_way
         transport.on_refused = on_refused
         transport.verify = _nothing_to_verify
         transport.max_run = max_run
@@ -360,6 +441,14 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         transport.isolation_level = isolation_level
         app.transport = transport
         return transport
+
+
+async def _nothing_under_way() -> None:
+    """Partitions may go at once."""
+
+
+async def _nothing_to_prepare(_tp: TP) -> None:
+    """Every position is there at once."""
 
 
 async def _nothing_to_verify(_positions: Mapping[TP, int]) -> None:

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import platform
+import stat
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -101,6 +103,7 @@ def load_bundle(folder: Path) -> Bundle:
     home = folder.expanduser().resolve()
     if not home.is_dir():
         raise BundleError(f"{folder}: no such folder; model_path must be a folder with {MODEL}")
+    _check_owners(home)
     features, training = _object(home / FEATURES), _object(home / TRAINING)
     known = Training.__dataclass_fields__
     _check(home / TRAINING, training)
@@ -121,6 +124,19 @@ def load_bundle(folder: Path) -> Bundle:
         training=Training(**{name: value for name, value in (training | names).items() if name in known}),
         cautions=(*unnamed, *cautions),
     )
+
+
+def _check_owners(home: Path) -> None:
+    """Refuse a model that others may replace: loading it runs what is in it."""
+    groups = {os.getegid(), *os.getgroups()}
+    for path in (home, *(home / name for name in (MODEL, FEATURES, TRAINING))):
+        if not path.exists():
+            continue
+        about = path.stat()
+        if about.st_mode & stat.S_IWOTH or (about.st_mode & stat.S_IWGRP and about.st_gid not in groups):
+            raise BundleError(
+                f"{path}: others may write there, and a model is code that runs when it is loaded; chmod go-w {path}"
+            )
 
 
 def _check(path: Path, training: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from prometheus_client import Gauge
 
@@ -35,6 +36,11 @@ class BoundedGauge:
         """Take all away."""
         self._known.clear()
         self._gauge.clear()
+
+    def drop(self, is_gone: Callable[[tuple[str, ...]], bool]) -> None:
+        """Take away the labels for which that is true."""
+        for labels in [labels for labels in self._known if is_gone(labels)]:
+            self.set(labels, None)
 
 
 class BoundedLabel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from prometheus_client import Gauge
@@ -56,12 +56,12 @@ class Findings:
         else:
             self._performance(version, report)
 
-    def forget(self) -> None:
-        """Other workers may have the model versions now, and tell of them."""
-        self._newest.clear()
-        self._reasons.clear()
+    def forget(self, is_gone: Callable[[str, str], bool] = lambda model, version: True) -> None:
+        """Other workers may have model versions (all) now, and report on them."""
+        self._newest = {key: end for key, end in self._newest.items() if not is_gone(*key[:2])}
+        self._reasons = {key: known for key, known in self._reasons.items() if not is_gone(*key[1])}
         for bounded in (*self._versions.values(), *self._columns.values()):
-            bounded.clear()
+            bounded.drop(lambda labels: is_gone(*labels[:2]))
 
     def _drift(self, version: tuple[str, str], report: DriftReport) -> None:
         judged = report.sufficient

@@ -34,6 +34,11 @@ RUN_SECONDS = Histogram(
     "driftline_run_seconds", "Time that an agent took for one run of records.", ["agent"], buckets=QUICK,
     registry=WORKER,
 )  # fmt: skip
+LOOP_LAG = Histogram(
+    "driftline_loop_lag_seconds",
+    "How late the worker's event loop was: so long at most its probes and its group's callbacks have waited.",
+    buckets=QUICK, registry=WORKER,
+)  # fmt: skip
 LAG = Gauge(
     "driftline_lag_records", "Records of a partition that this worker holds and has not applied yet.",
     ["topic", "partition"], registry=WORKER,
@@ -173,10 +178,12 @@ LEFT_OUT = Gauge(
 
 # Who is told
 
-ALERTS_FIRING = Gauge("driftline_alerts_firing", "Alerts that fire now, by rule.", [*VERSION, "rule"], registry=WORKER)
+ALERTS_FIRING = Gauge(
+    "driftline_alerts_firing", "Alerts that fire now, by rule and level.", [*VERSION, "rule", "level"], registry=WORKER
+)  # fmt: skip
 ALERTS_PENDING = Gauge(
     "driftline_alerts_pending", "Alerts that are breached, and not yet in enough windows in a row to fire, by rule.",
-    [*VERSION, "rule"], registry=WORKER,
+    [*VERSION, "rule", "level"], registry=WORKER,
 )  # fmt: skip
 ALERTS = Counter("driftline_alerts", "Transitions of alerts.", ["status", "level"], registry=WORKER)
 DELIVERIES = Counter(
@@ -245,5 +252,9 @@ API_REQUEST_BYTES = Counter(
 API_EVENTS = Counter(
     "driftline_api_events", "Events given to the API, by topic and outcome (accepted, rejected).",
     ["topic", "outcome"], registry=API,
+)  # fmt: skip
+API_LOOP_LAG = Histogram(
+    "driftline_api_loop_lag_seconds", "How late the API's event loop was: so long at most its requests have waited.",
+    buckets=QUICK, registry=API,
 )  # fmt: skip
 API_READY = Gauge("driftline_api_ready", "1 once the broker answers and the views are loaded.", registry=API)

@@ -5,6 +5,7 @@ That it answers at all says that the loop goes on; that is what `/health` is for
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -14,7 +15,8 @@ from typing import Self
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 log = logging.getLogger(__name__)
 
@@ -63,13 +65,15 @@ class Probe:
         host, port = self._listening.getsockname()[:2]
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
-    async def _metrics(self, _: web.Request) -> web.Response:
+    async def _metrics(self, request: web.Request) -> web.Response:
         try:
             self._look()
         except Exception as error:
             self._failed(error)
             raise
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        encode, kind = choose_encoder(request.headers.get("Accept", ""))
+        text = await asyncio.to_thread(encode, self._registry)  # of many models it is long
+        return web.Response(body=text, headers={"Content-Type": kind})
 
     async def _ready(self, _: web.Request) -> web.Response:
         try:

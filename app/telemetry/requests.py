@@ -6,10 +6,12 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.telemetry import metrics
+from app.telemetry import metrics, tracing
 
 UNKNOWN = "unknown"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+MOST_DIGITS = 18
+"""Of a length that is declared: no body has more bytes, and Python reads no number of some thousands."""
 
 
 class Measured:
@@ -45,7 +47,7 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in METHODS else UNKNOWN
     route = getattr(scope.get("route"), "path", UNKNOWN)
     metrics.API_REQUESTS.labels(method, route, str(status)).inc()
-    metrics.API_SECONDS.labels(method, route).observe(seconds)
+    metrics.API_SECONDS.labels(method, route).observe(seconds, exemplar=tracing.exemplar())
     declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    if declared.isdigit():
+    if declared.isdigit() and len(declared) <= MOST_DIGITS:
         metrics.API_REQUEST_BYTES.labels(route).inc(int(declared))

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from app.telemetry import metrics
+from app.telemetry import metrics, tracing
 from app.telemetry.bounds import BoundedGauge, BoundedLabel
 from app.telemetry.findings import Findings
 from app.telemetry.lag import tell_lag
@@ -70,7 +70,7 @@ class StreamMetrics:
                 return
             began = time.perf_counter()
             await handle(partition, topic, run, reach)
-            seconds.observe(time.perf_counter() - began)
+            seconds.observe(time.perf_counter() - began, exemplar=tracing.exemplar())
             counts[topic].inc(len(run))
 
         return measured
@@ -88,7 +88,7 @@ class StreamMetrics:
         for partition in {event.partition for event in events if isinstance(event, PanePartial)}:
             oldest = self._oldest.pop(partition, None)
             if oldest is not None:
-                metrics.PANE_LATENCY.observe(max(0.0, now - oldest))
+                metrics.PANE_LATENCY.observe(max(0.0, now - oldest), exemplar=tracing.exemplar())
 
     def judging(self, run: Sequence[Any]) -> None:
         """A run of panes (or a tick) is about to be judged."""
@@ -98,9 +98,10 @@ class StreamMetrics:
         """Kafka has this report."""
         kind, now = str(report.__struct_config__.tag), self._wall()
         metrics.REPORTS.labels(kind).inc()
-        metrics.REPORT_DELAY.labels(kind).observe(max(0.0, now - report.window_end.timestamp()))
+        exemplar = tracing.exemplar()
+        metrics.REPORT_DELAY.labels(kind).observe(max(0.0, now - report.window_end.timestamp()), exemplar=exemplar)
         if self._newest_pane is not None:
-            metrics.REPORT_LATENCY.labels(kind).observe(max(0.0, now - self._newest_pane))
+            metrics.REPORT_LATENCY.labels(kind).observe(max(0.0, now - self._newest_pane), exemplar=exemplar)
         self._findings.take(report)
 
     # What is sent
@@ -153,17 +154,18 @@ class StreamMetrics:
         """Records that are not applied yet, by topic and partition held."""
         tell_lag(left, metrics.LAG, metrics.PARTITIONS_HELD)
 
-    def alerts(self, found: Iterable[tuple[str, str, str, str]]) -> None:
-        """The model, version, rule and stage of each alert that is pending or fires."""
+    def alerts(self, found: Iterable[tuple[str, str, str, str, str]]) -> None:
+        """The model, version, rule, level and stage of each alert that is pending or fires."""
         for gauge in self._stages.values():
             gauge.clear()
         for (*labels, stage), n in Counter(found).items():
             self._stages[stage].set(tuple(labels), n)
 
-    def forget(self) -> None:
-        """Partitions change hands."""
-        self._findings.forget()
-        self._oldest.clear()
+    def forget(self, partitions: Iterable[int], is_gone: Callable[[str, str], bool]) -> None:
+        """Partitions change hands, and model versions with them."""
+        self._findings.forget(is_gone)
+        for partition in partitions:
+            self._oldest.pop(partition, None)
 
 
 def kind_of(reason: str) -> str:

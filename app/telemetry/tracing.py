@@ -10,7 +10,7 @@ import contextlib
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,11 @@ class Run:
         self._began = time.time_ns()
         self.span: Span | None = None
 
+    @property
+    def newest(self) -> SpanContext | None:
+        """The context of the newest record, of which its span is a child."""
+        return self._contexts[-1] if self._contexts else None
+
     def begun(self) -> Span | None:
         """The span."""
         if self.span is None and self._contexts and _tracer is not None:
@@ -102,6 +107,19 @@ def headers() -> list[tuple[str, bytes]]:
     if context is None or not context.is_valid or not context.trace_flags.sampled:
         return []
     return [(HEADER, f"00-{context.trace_id:032x}-{context.span_id:016x}-01".encode())]
+
+
+def exemplar() -> dict[str, str] | None:
+    """Return the trace of what is handled now, as OpenMetrics' exemplars name it; None where it has none."""
+    if _tracer is None:
+        return None
+    from opentelemetry import trace
+
+    run = _run.get()
+    context = trace.get_current_span().get_span_context() if run is None else run.newest
+    if context is None or not context.is_valid or not context.trace_flags.sampled:
+        return None
+    return {"trace_id": f"{context.trace_id:032x}"}
 
 
 def context_of(found: bytes | str | None) -> SpanContext | None:
@@ -159,9 +177,10 @@ class RunTraces:
 
         return traced
 
-    def forget(self) -> None:
+    def forget(self, partitions: Collection[int]) -> None:
         """Partitions change hands."""
-        self._waiting.clear()
+        for key in [key for key in self._waiting if key[1] in partitions]:
+            del self._waiting[key]
 
 
 def remembering(handle: Handler) -> Handler:

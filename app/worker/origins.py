@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -24,9 +24,9 @@ class Origins:
         self._noted: set[tuple[str, int, int]] = set()
         self.watch: TopicWatch | None = None
 
-    def forget(self) -> None:
+    def forget(self, partitions: Collection[int]) -> None:
         """Partitions change hands: another worker may have noted what it found."""
-        self._noted.clear()
+        self._noted = {noted for noted in self._noted if noted[2] not in partitions}
 
     def noting(self, name: str, topics: Sequence[Topic], handle: Handler) -> Handler:
         """The same handler, which notes once of what a partition's state is made: there a table may be written."""

@@ -25,6 +25,7 @@ from app.runtime.errors import Ended, Unreadable, WasCancelled
 from app.runtime.faust_app import changelogs
 from app.runtime.listening import listen
 from app.runtime.models_view import ModelsView
+from app.runtime.private import keep_private, private_folder
 from app.runtime.producer import Producer
 from app.runtime.receivers_view import ReceiversView
 from app.runtime.recovery import tell_recovery
@@ -36,6 +37,7 @@ from app.runtime.topic_admin import declared, ensure_topics
 from app.runtime.topic_watch import TopicWatch
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.beginnings import begin_worker
+from app.telemetry.loop_lag import measured_loop
 from app.telemetry.probe import probed
 from app.worker.successor import successor_of
 from app.worker.wiring import Worker
@@ -66,7 +68,8 @@ def run_worker(settings: Settings) -> int:
     begin_worker(channels)
     logs.set_up(settings.log_level, settings.log_format)
     tracing.set_up("driftline-worker", settings.otlp_endpoint)
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    keep_private()
+    private_folder(settings.state_dir)
     # What is judged with takes a second to import: meanwhile there is Kafka to be waited for.
     threading.Thread(target=importlib.import_module, args=["scipy.stats"], daemon=True).start()
     try:
@@ -103,6 +106,7 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         views = {"models": models, "silences": silences, "receivers": receivers, "redelivered": redelivered}
         topics = declared(settings, TOPICS)
         async with (
+            measured_loop(metrics.LOOP_LAG, settings.loop_lag_seconds),
             TopicWatch(settings, topics, settings.state_dir / "clusters.json") as watch,
             probed(listening, metrics.WORKER, worker.standing.look, worker.standing.state, _metrics_failed),
         ):

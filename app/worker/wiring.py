@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import platform
@@ -57,6 +58,8 @@ log = logging.getLogger(__name__)
 
 AGENTS = ("inferences", "join", "windows", "alerts", "notify")
 """By the names of their tables."""
+SETTLE_SECONDS = 1.5
+"""Before partitions change hands notifications that are being sent have so long to be recorded."""
 DRAIN_SECONDS = 3.0
 """To apply and save what the agents have been given."""
 TELL_SECONDS = 10.0
@@ -205,17 +208,22 @@ class Worker:
         self._follow_partitions()
 
     def _follow_partitions(self) -> None:
-        """Drop what was made of partitions when they change hands."""
-        app = self.app
-        app.transport.on_recovered = self._forget
+        """Drop what was made of partitions when they change hands; recover those that come in slices."""
+        transport = self.app.transport
+        transport.on_kept = self._forget_all_but
+        transport.prepare = self._prepare
+        transport.before_revoked = self._settle
 
-        async def revoked(*_: Any, **__: Any) -> None:
-            log.info("partitions revoked: their state is dropped, and recovered when they come back")
-            self._forget()
+    async def _settle(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.notify.pause(), SETTLE_SECONDS)
 
-        # Connected strongly: a signal keeps weak references, and a local function would be gone at once.
-        self._revoked = revoked
-        app.on_partitions_revoked.connect(revoked)
+    async def _prepare(self, tp: TP) -> None:
+        prefix = self.settings.prefix
+        if tp.topic == PREDICTIONS.full_name(prefix):
+            await self.join.prepare(tp.partition)
+        elif tp.topic == ALERTS.full_name(prefix):
+            await self.notify.prepare(tp.partition)
 
     def held(self) -> dict[TopicPartition, int]:
         """The next offset to apply of each partition that this worker has."""
@@ -223,16 +231,22 @@ class Worker:
         held = {} if consumer is None else dict(consumer.held)
         return {TopicPartition(tp.topic, tp.partition): at for tp, at in held.items()}
 
-    def _forget(self) -> None:
-        self.origins.forget()
-        self.inferences.forget()
-        self.join.forget()
-        self.windows.forget()
-        self.notify.forget()
-        self.monitor.forget()
-        self.intake.forget()
-        self.metrics.forget()
-        self.traces.forget()
+    def _forget_all_but(self, kept: frozenset[int]) -> None:
+        """Drop what was made of all partitions but those that have stayed: others may have them now."""
+        gone = frozenset(range(self.settings.partitions)) - kept
+        self.origins.forget(gone)
+        self.inferences.forget(gone)
+        self.join.forget(gone)
+        self.windows.forget(gone)
+        self.notify.forget(gone)
+        self.monitor.forget(gone)
+        self.intake.forget(gone)
+        self.metrics.forget(gone, lambda model, version: self._is_of(model, version, gone))
+        self.traces.forget(gone)
+
+    def _is_of(self, model: str, version: str, partitions: frozenset[int]) -> bool:
+        """Whether a model version is judged in one of these partitions."""
+        return partition_of(model, version, self.settings.partitions) in partitions
 
     async def _inferences(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         await self.inferences.handle(

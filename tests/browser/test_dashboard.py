@@ -19,6 +19,7 @@ from tests.browser.world import (
     page_of,
     send_monitors,
     send_panes,
+    tasks_of,
     with_port,
 )
 from tests.stream import register_model, worker
@@ -257,3 +258,61 @@ async def test_every_view_fits_its_width_in_the_dark(browser: Browser, settings:
             assert await page.evaluate("document.documentElement.scrollWidth") <= 390
             await watched.accessible()
             watched.check()
+
+
+async def test_a_change_draws_its_row_alone_and_two_hundred_models_keep_nobody_waiting(
+    browser: Browser, settings: Settings
+) -> None:
+    settings = with_port(settings)
+    await ensure_topics(settings)
+    await load_models(settings, 200, 12, 2, "model-{:03}")
+    with api(settings):
+        async with page_of(browser, settings) as watched, tasks_of(browser, watched.page) as tasks:
+            page = watched.page
+            rows = page.locator(".models li")
+            await page.goto("/dashboard")
+            await expect(rows).to_have_count(200)
+            await page.get_by_label("Find a model").fill("model-1")
+            await expect(rows).to_have_count(100)
+            await page.get_by_label("Find a model").fill("")
+            await expect(rows).to_have_count(200)
+            shown = await rows.locator(".who b").all_text_contents()
+            calm = [f"model-{number:03}" for number in range(200) if number % 10]
+            assert shown == [f"model-{number:03}" for number in range(0, 200, 10)] + calm
+            await page.evaluate(TOUCHED)
+            await load_models(settings, 1, 12, 3, "model-057")  # it drifts, and goes to the top
+            await expect(page.get_by_text("21 of 200 model versions need attention")).to_be_visible()
+            await expect(rows.nth(5).locator(".who b")).to_have_text("model-050")
+            await expect(rows.nth(6).locator(".who b")).to_have_text("model-057")
+            assert await page.evaluate("[...window.touched]") == ["model-057\n1"]
+            assert await page.evaluate("window.moved") == 1
+            worst = sorted([*shown[:20], "model-057"])
+            calm.remove("model-057")
+            assert await rows.locator(".who b").all_text_contents() == worst + calm
+            await page.evaluate("window.observer.disconnect()")
+            await load_models(settings, 200, 12, 4, "model-{:03}")  # all at once, in slices
+            await expect(page.get_by_text("20 of 200 model versions need attention")).to_be_visible()
+            await expect(rows.nth(199).locator("time")).to_have_attribute("datetime", "2026-06-01T12:03:00.000Z")
+            watched.check()
+        assert len(tasks) > 100
+        assert max(tasks) <= LONGEST_TASK_MS, sorted(tasks)[-5:]
+
+
+LONGEST_TASK_MS = 50
+"""As `longtask` of PerformanceObserver has it, but of the processor's time: others have the processor too."""
+TOUCHED = """
+() => {
+  window.touched = new Set();
+  window.moved = 0;
+  const list = document.querySelector(".models ul");
+  window.observer = new MutationObserver((changes) => {
+    for (const { target, addedNodes } of changes) {
+      const element = target.closest ? target : target.parentElement;
+      if (target === list) window.moved += addedNodes.length;
+      else if (!element.closest("time")) window.touched.add(element.closest("li").dataset.key);
+    }
+  });
+  window.observer.observe(list, { subtree: true, childList: true, attributes: true, characterData: true });
+}
+"""
+"""Notes which rows are changed, but for the words of their times, and how many are put somewhere else."""

@@ -102,3 +102,31 @@ def test_a_reader_signs_in_keeps_the_place_signs_out_and_is_out_when_the_key_is(
     keys.revoke(keys.all()[0].id, datetime.now(UTC))
     page.wait_for_url(f"{address}/sign-in?to=%2Fdashboard#/model/team%20a/50%25%3F")  # by itself
     assert refused == []
+
+
+def test_a_page_whose_name_is_made_to_lead_here_reads_nothing(tmp_path: Path) -> None:
+    """DNS rebinding, of an API that is open beyond loopback as in Compose."""
+    port = free_ports(1)[0]
+    settings = load_settings(
+        bootstrap_servers="127.0.0.1:1", api_port=port, state_dir=tmp_path, api_host="0.0.0.0", allow_open_api=True,
+        api_hosts="ours.example",
+    )  # fmt: skip
+    rules = "MAP rebound.example 127.0.0.1, MAP ours.example 127.0.0.1"
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--host-resolver-rules={rules}"]
+    read = """async () => {
+        const models = await fetch('/models'), made = await fetch('/silences', {method: 'POST', body: '{}'});
+        return [models.status, made.status];
+    }"""
+    with worker(settings, "api", ("-m", "app.cli", "api")) as process, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        deadline = time.monotonic() + 60
+        while not answers(f"http://127.0.0.1:{port}"):
+            assert process.poll() is None, (tmp_path / "api.log").read_text()
+            assert time.monotonic() < deadline
+        found = {}
+        for name in ("rebound.example", "ours.example", "127.0.0.1"):
+            page = browser.new_context(bypass_csp=True).new_page()  # a page of another name has no policy of ours
+            page.goto(f"http://{name}:{port}/health")
+            found[name] = page.evaluate(read)
+        browser.close()
+    assert found == {"rebound.example": [403, 403], "ours.example": [503, 422], "127.0.0.1": [503, 422]}

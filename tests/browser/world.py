@@ -28,6 +28,8 @@ ROWS = 120
 """Predictions in each pane."""
 LOST = ("ERR_CONNECTION", "ERR_INCOMPLETE_CHUNKED", "ERR_EMPTY_RESPONSE", "Failed to load resource")
 """What a browser says of a server that is not there; the page says so too."""
+OURS = "blink.mojom.DevToolsSession"
+"""Through which Playwright asks."""
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
@@ -116,6 +118,28 @@ async def page_of(
         yield Watched(await context.new_page())
     finally:
         await context.close()
+
+
+@asynccontextmanager
+async def tasks_of(browser: Browser, page: Page) -> AsyncIterator[list[float]]:
+    """Milliseconds of the processor's time that each task of the page's main thread takes, known at the end.
+
+    What the test itself asks of the page is left out.
+    """
+    found: list[float] = []
+    await browser.start_tracing(page=page, categories=["toplevel", "__metadata"])
+    try:
+        yield found
+    finally:
+        trace = msgspec.json.decode(await browser.stop_tracing())["traceEvents"]
+        named = [one for one in trace if one["name"] == "thread_name" and one["args"]["name"] == "CrRendererMain"]
+        main = {(one["pid"], one["tid"]) for one in named}
+        its = [one for one in trace if (one["pid"], one["tid"]) in main and "tdur" in one]
+        asked = [one["ts"] for one in its if OURS in str(one.get("args"))]
+        tasks = [one for one in its if one["name"].endswith("RunTask")]
+        found += [
+            one["tdur"] / 1000 for one in tasks if not any(one["ts"] <= at <= one["ts"] + one["dur"] for at in asked)
+        ]
 
 
 async def load_models(settings: Settings, models: int, features: int, windows: int, name: str = "model-{:02}") -> None:

@@ -82,7 +82,7 @@ sys.exit(process.run_worker(load_settings()))
 
 LAST_WORDS = {
     "agent": "agent join failed; the worker ends, so that nothing is skipped: RuntimeError at <string>",
-    "recovery": "driftline: the worker crashed in Recovery: RuntimeError at <string>",
+    "recovery": "driftline: the worker crashed in KeepingRecovery: RuntimeError at <string>",
     "changelog producer": "driftline: the worker's start failed: RuntimeError at <string>",
     "consumer thread": "RuntimeError at <string>",  # the thread or the start that waits for it: whichever is first
     "fetching": "driftline: the worker crashed in Fetcher: RuntimeError at <string>",

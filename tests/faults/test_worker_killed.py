@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 import signal
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,6 +30,25 @@ def log_of(settings: Settings, worker: str = "*") -> str:
     """The ends of the workers' logs."""
     logs = sorted(settings.state_dir.glob(f"{worker}.log"))
     return "\n".join(f"--- {log.name}\n{Path(log).read_text()[-3000:]}" for log in logs)
+
+
+STAYS = re.compile(r"generation (\d+): partitions \[(.*?)\] stay; \[(.*?)\] come")
+RECOVERED = re.compile(r"partition (\d+): \d+ pending predictions recovered")
+
+
+def stayed(log: str) -> list[set[int]]:
+    """What stayed with a worker each time when partitions changed hands, by its log.
+
+    Raises AssertionError where it was recovered all the same.
+    """
+    found: list[set[int]] = []
+    for line in log.splitlines():
+        moved, recovered = STAYS.search(line), RECOVERED.search(line)
+        if moved is not None:
+            found.append({int(partition) for partition in moved[2].split(",") if partition})
+        elif recovered is not None and found:
+            assert int(recovered[1]) not in found[-1], log
+    return found
 
 
 @pytest.mark.timeout(400)
@@ -100,3 +120,5 @@ async def test_workers_that_come_and_go_during_a_replay_share_the_count(
             await send(settings, wanted.records[changes * part :])
             counts = await watch.until(lambda counts: counts.equal(wanted), 60 + events / 1000)
     assert counts.equal(wanted), differences(counts, wanted) + log_of(settings)
+    logs = [path.read_text() for path in settings.state_dir.glob("come-*.log")]
+    assert any(kept for log in logs for kept in stayed(log)), "nothing has stayed with anybody"

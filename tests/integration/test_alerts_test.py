@@ -42,6 +42,36 @@ async def test_a_webhook_that_takes_it_is_exit_status_0() -> None:
     assert "secret-path" not in answer.output
 
 
+async def test_what_was_sent_and_what_came_back_is_shown_without_secrets() -> None:
+    given = {"webhook_token": "secret-token", "webhook_header": "X-Key: secret-key", "webhook_secret": "secret-sign"}
+    async with receiver(answering(201, b'{"id": 7, "you sent": "secret-token"}')) as found:
+        url = f"{found.origin}/secret-path"
+        shown = await typed("webhook", webhook_url=url, **given)
+        written = await typed("webhook", "--json", webhook_url=url, **given)
+    assert "secret-" not in shown.output + written.output
+    assert re.fullmatch(r"webhook: delivered in \d+\.\d\d s: HTTP 201\n", shown.stdout)
+    for words in (f"  POST {found.origin}/…", "  Authorization: …", '"severity": "error"', "  HTTP 201", '"id": 7'):
+        assert words in shown.stderr
+    (exchange,) = json.loads(written.stdout)["exchanges"]
+    assert json.loads(exchange["body"]) == json.loads(found.requests[1].body)
+    assert exchange["returned"].startswith("HTTP 201\n")
+    assert "Driftline-Signature: v1=" in exchange["sent"]
+
+
+@pytest.mark.parametrize("channel", ["slack", "email", "apprise", "alertmanager"])
+async def test_every_channel_shows_what_it_sends(channel: str) -> None:
+    async with receiver() as found, mail_server(Post()) as post:
+        answer = await typed(
+            channel, "--json", slack_webhook_url=f"{found.origin}/secret-path", email_host="127.0.0.1",
+            email_port=post.port, email_security="none", email_from="drift@example.org", email_to="ann@example.org",
+            apprise_urls=f"json://127.0.0.1:{found.port}/secret-path", alertmanager_urls=f"{found.origin}/secret-path",
+        )  # fmt: skip
+    exchanges = json.loads(answer.stdout)["exchanges"]
+    assert any("data drift in 2 of 6 features" in one["sent"] + one["body"] for one in exchanges)
+    assert all(one["returned"] for one in exchanges)
+    assert "secret-path" not in answer.output
+
+
 async def test_slack_that_refuses_it_is_exit_status_1_and_says_what_came_back() -> None:
     async with receiver(answering(403, b"invalid_token")) as found:
         answer = await typed("slack", "--resolved", slack_webhook_url=f"{found.origin}/secret-path")

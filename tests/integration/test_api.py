@@ -7,7 +7,8 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.parameters import PAGES
 from api.routes.dashboard import STATIC
 from api.routes.sign_in import PARTS as SIGN_IN_PARTS
 from api.services import Services
+from app.history_setup import history_of
 from app.registration import register
 from app.runtime.producer import Producer
 from app.runtime.settings import Settings, load_settings
@@ -44,7 +47,7 @@ async def client_of(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api", timeout=30) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=30) as client:
             client.app = app  # type: ignore[attr-defined]
             yield client
 
@@ -220,6 +223,90 @@ async def test_a_registered_model_and_what_is_found_of_it_are_told(
     assert (await client.get("/models/churn/3/performance")).json()["reports"] == []
     assert len((await client.get("/models/churn/3/timeline")).json()["marks"]) == 1
     assert (await client.get("/models/churn/3")).json() == told
+    with closing(history_of(settings)) as history:
+        history.prepare()
+    await every_get_keeps_to_http(client)
+    await alerts_come_in_parts(client)
+
+
+async def every_get_keeps_to_http(client: httpx.AsyncClient) -> None:
+    """HEAD is as GET without content, what is known is not sent again, large answers are compressed where one can."""
+    app = client.app  # type: ignore[attr-defined]
+    assert isinstance(app, FastAPI)
+    paths = [path for path, operations in app.openapi()["paths"].items() if "get" in operations]
+    assert len(paths) > 20
+    compressed = 0
+    for path in [*paths, "/openapi.json", "/sign-in", "/sign-in/sign-in.css"]:
+        if path in CHANGING:
+            continue
+        url = path.replace("{model}", "churn").replace("{version}", "3")
+        url = url.replace("{name}", "again.js" if "sign-in" in url else "main.js" if "dashboard" in url else "age")
+        got = await client.get(url)
+        assert got.status_code == (404 if url.endswith("/age") else 303 if url == "/sign-in" else 200), (url, got.text)
+        headers = dict(got.headers)
+        same = got
+        for asked in ({}, {"accept-encoding": "identity"}):
+            same = await client.get(url, headers=asked)
+            head = await client.head(url, headers=asked)
+            assert (head.status_code, dict(head.headers), head.content) == (same.status_code, dict(same.headers), b"")
+            assert same.content == got.content
+        if got.status_code != 200:
+            continue
+        large = len(got.content) >= 1000
+        assert (headers.get("content-encoding"), headers.get("vary")) == (
+            ("gzip", "Accept-Encoding") if large else (None, None)
+        ), url
+        compressed += large
+        assert "content-encoding" not in same.headers
+        for known in (headers["etag"], f'"other", {headers["etag"]}', headers["etag"].removeprefix("W/"), "*"):
+            for ask in (client.get, client.head):
+                again = await ask(url, headers={"if-none-match": known})
+                assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", headers["etag"]), url
+                assert again.headers["cache-control"] == headers["cache-control"]
+                assert not {"content-type", "content-length"} & again.headers.keys()
+        changed = await client.get(url, headers={"if-none-match": '"other"'})
+        assert (changed.status_code, changed.content) == (200, got.content)
+        refused = await client.get(url, params={"utm_source": "chat"})
+        assert refused.status_code == (200 if path.startswith(PAGES) else 422), url
+        assert refused.is_success or refused.json()["detail"].startswith("utm_source: is no parameter here")
+    assert compressed >= 4
+    refused = await client.post("/predictions?modle=churn", json=EVENT)
+    assert (refused.status_code, "did you mean model?" in refused.text) == (422, True)
+    naive = await client.get("/models/churn/3/features", params={"end": "2026-01-01T00:00:00"})
+    assert (naive.status_code, naive.json()["detail"][:22]) == (422, "end: has no time zone;")
+    nowhere = await client.head("/models/churn/4")
+    assert (nowhere.status_code, nowhere.content) == (404, b"")
+    assert (await client.put("/silences")).headers["allow"] == "GET, HEAD"
+
+
+CHANGING = ("/events", "/metrics", "/monitor", "/ready")
+"""Whose answers are no two the same, or which do not end."""
+
+
+async def alerts_come_in_parts(client: httpx.AsyncClient) -> None:
+    """The list of what fires, read in parts: alerts of equal times come once each."""
+    reports = services_of(client).reports
+    moments = [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 1, 1, 2, 1, 2, 1)]
+    raised = [
+        msgspec.structs.replace(
+            an_alert(), fingerprint=str(i), started_at=at, status="firing" if i % 3 else "resolved",
+            ended_at=None if i % 3 else at + timedelta(hours=1),
+        )
+        for i, at in enumerate(moments)
+    ]  # fmt: skip
+    reports.apply(ALERTS.full_name(services_of(client).settings.prefix), map(msgspec.json.encode, raised))
+    whole = (await client.get("/alerts")).json()
+    assert (whole["next"], whole["total"], len(whole["alerts"])) == (None, 8, 8)
+    found: list[Any] = []
+    cursor: dict[str, str] = {}
+    while cursor or not found:
+        part = (await client.get("/alerts", params={"limit": 3, **cursor})).json()
+        assert part["total"] == 8
+        found += part["alerts"]
+        cursor = {"cursor": part["next"]} if part["next"] else {}
+    assert found == whole["alerts"]
+    assert sorted(one["fingerprint"] for one in found) == ["0", "1", "2", "3", "4", "5", "6", an_alert().fingerprint]
+    assert (await client.get("/alerts?cursor=x")).status_code == 422
 
 
 async def test_the_dashboard_needs_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import trustme
@@ -119,14 +120,40 @@ async def test_what_is_told_again_has_the_same_id_and_a_group_is_one_thread() ->
     assert later["Subject"].startswith("✅ [resolved] ")
 
 
+async def test_an_incident_is_a_thread_whose_root_is_the_message_that_was_sent() -> None:
+    async with mail_server(Post()) as post:
+        for told in (
+            notification(notification_id="n1", root="n1"), notification(notification_id="n2", root="n1"),
+            resolved(notification_id="n3", root="n1"), notification(notification_id="n4", root="n4"),
+        ):  # fmt: skip
+            await channel(post.port).deliver(told)
+    first, repeat, end, anew = (parsed(post, i) for i in range(4))
+    assert repeat["References"] == repeat["In-Reply-To"] == end["References"] == first["Message-ID"]
+    assert (first["References"], first["In-Reply-To"], anew["References"]) == (None, None, None)
+    assert {one["List-Id"] for one in (first, repeat, end, anew)} == {
+        "Driftline alerts <driftline-alerts.example.org>"
+    }  # fmt: skip
+
+
+async def test_times_are_in_the_readers_zone_and_in_utc() -> None:
+    async with mail_server(Post()) as post:
+        mailbox = Mailbox("127.0.0.1", "drift@example.org", TO, "none", post.port)
+        berlin = EmailChannel(mailbox, seconds=5, zone=ZoneInfo("Europe/Berlin"))
+        await berlin.deliver(notification())
+    for kind in ("text/plain", "text/html"):
+        words = part(parsed(post), kind).get_content()
+        assert "Since 2026-06-01 13:00 CEST (11:00 UTC)." in words
+        assert "2026-06-01 14:00:00 CEST (12:00:00 UTC)" in words
+
+
 async def test_names_from_outside_add_no_header_and_no_markup() -> None:
     async with mail_server(Post()) as post:
         assert isinstance(await channel(post.port).deliver(hostile()), Delivered)
     message = parsed(post)
     assert message["Bcc"] is None
     assert sorted({name.lower() for name in message.keys()}) == [  # noqa: SIM118 - a message has its headers several times
-        "auto-submitted", "content-type", "date", "from", "in-reply-to", "message-id", "mime-version", "references",
-        "subject", "to", "x-driftline-level", "x-driftline-status",
+        "auto-submitted", "content-type", "date", "from", "in-reply-to", "list-id", "message-id", "mime-version",
+        "references", "subject", "to", "x-driftline-level", "x-driftline-status",
     ]  # fmt: skip
     assert "\u202e" not in message["Subject"]
     assert "💥" in message["Subject"]

@@ -13,14 +13,21 @@ import msgspec
 import pytest
 from aiohttp import ThreadedResolver
 from aiohttp.abc import ResolveResult
+from pydantic import SecretStr
 
 from app.alerting import addresses
 from app.alerting.channels import posting
 from app.alerting.channels.webhook import MOST_ALERTS, WebhookChannel, payload_of
+from app.alerting.composing import compose
 from app.alerting.delivery import Delivered, Permanent
+from app.alerting.group import Telling
 from app.alerting.notification import Notification
+from app.alerting.telling import Reason
+from app.channel_setup import labelling_of, other_channels
+from app.runtime.settings import load_settings
 from tests.notifications import MOMENT, alert, hostile, notification, resolved
 from tests.receivers import receiver
+from topics.events import Level
 
 pytestmark = pytest.mark.usefixtures("direct")
 
@@ -81,7 +88,8 @@ async def test_the_payload_is_alertmanagers() -> None:
     assert (first.status, second.status) == ("firing", "resolved")
     assert first.labels == {
         "model": "income", "model_version": "3", "rule": "data_drift", "subject": "features",
-        "alertname": "data_drift", "severity": "error",
+        "alertname": "data_drift", "severity": "error", "instance": "income/3/features", "service": "income",
+        "job": "driftline",
     }  # fmt: skip
     assert first.annotations["summary"] == "income 3: data drift in 1 of 3 features (age)"
     assert first.annotations["description"].startswith("Since 2026-06-01")
@@ -101,6 +109,58 @@ async def test_the_payload_is_alertmanagers() -> None:
 def test_every_payload_holds_to_the_schema(told: Notification) -> None:
     message = received(msgspec.json.encode(payload_of(told)))
     assert message.status == told.status
+
+
+LEVELS: tuple[Level, ...] = ("info", "warning", "error", "critical")
+ALERTA = {"security", "critical", "major", "minor", "warning", "indeterminate", "informational", "debug", "trace"}
+"""Severities of Alerta 9, beside those that say that all is well; it answers 500 to any other."""
+
+
+def test_alerts_of_two_models_and_of_two_subjects_are_told_apart_by_instance_and_name() -> None:
+    """What Alerta has for one alert: `environment`, `instance` and `alertname`."""
+    others = [{"model": "income", "model_version": "4"}, {"model": "churn"}, {"subject": "age"}, {"topic": "feedback"}]
+    alerts = [alert(), *(alert(f"b{i}", labels={**alert().labels, **more}) for i, more in enumerate(others))]
+    message = received(msgspec.json.encode(payload_of(notification(*alerts))))
+    assert len({(one.labels["instance"], one.labels["alertname"]) for one in message.alerts}) == len(alerts)
+    assert {one.labels["service"] for one in message.alerts} == {"income", "churn"}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+async def test_labels_severities_and_headers_are_as_they_are_set(level: Level) -> None:
+    settings = load_settings(
+        webhook_url="http://127.0.0.1", webhook_labels="environment=Production,service=ml",
+        webhook_severities="info=informational,error=major", webhook_token="the-token", webhook_header="X-Key: the-key",
+    )  # fmt: skip
+    labelling = labelling_of(settings)
+    async with receiver() as found:
+        (channel,) = [
+            one
+            for one in other_channels(settings.model_copy(update={"webhook_url": SecretStr(found.origin)}))
+            if one.name == "webhook"
+        ]
+        await channel.deliver(notification(alert(level=level)))
+    (request,) = found.requests
+    assert (request.headers["authorization"], request.headers["x-key"]) == ("Bearer the-token", "the-key")
+    labels = received(request.body).alerts[0].labels
+    assert labels["severity"] in ALERTA
+    assert (labels["environment"], labels["service"], labels["job"]) == ("Production", "ml", "driftline")
+    assert labels == labelling.of(alert(level=level))
+
+
+def test_group_labels_are_those_that_are_grouped_by_whatever_the_group_holds() -> None:
+    group = {"model": "income", "model_version": "3"}
+    drift, recall = (
+        alert(),
+        alert("p1", rule="performance", labels={**group, "rule": "performance", "metric": "recall"}),
+    )
+    told = [
+        compose("default{…}", group, Telling("webhook", Reason.NEW_ALERTS, firing, (), 1), MOMENT)
+        for firing in ((drift,), (drift, recall), (recall,))
+    ]
+    messages = [received(msgspec.json.encode(payload_of(one))) for one in told]
+    assert {message.groupKey for message in messages} == {"default{…}"}
+    assert [message.groupLabels for message in messages] == [group] * 3
+    assert [message.commonLabels.get("rule") for message in messages] == ["data_drift", None, "performance"]
 
 
 def test_alerts_beyond_the_most_are_counted() -> None:

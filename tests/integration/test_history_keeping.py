@@ -6,13 +6,16 @@ import asyncio
 import logging
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import msgspec
+import pandas as pd
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import event, text
@@ -20,6 +23,7 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.history import History, database
+from app.history.answers import Prediction
 from app.history.exporting import export
 from app.history.retention import Limits, retain, size_of
 from app.history.retrying import Stopped, until_done
@@ -136,11 +140,11 @@ def test_each_day_and_version_has_a_file_that_is_written_anew_when_it_changes(hi
     assert len(export(history, folder, ["jsonl"])) == 3
     found = exported(folder)
     assert {name: [row["prediction_id"] for row in rows] for name, rows in found.items()} == {
-        "model=..%2Fx/version=1%2F2/2023-11-14.jsonl": ["c"],
-        "model=churn/version=3/2023-11-14.jsonl": ["d", "a"],
-        "model=churn/version=3/2023-11-15.jsonl": ["b"],
+        "jsonl/predictions/%2E.%2Fx/1%2F2/2023-11-14.jsonl": ["c"],
+        "jsonl/predictions/churn/3/2023-11-14.jsonl": ["d", "a"],
+        "jsonl/predictions/churn/3/2023-11-15.jsonl": ["b"],
     }
-    assert found["model=churn/version=3/2023-11-14.jsonl"][1] == {
+    assert found["jsonl/predictions/churn/3/2023-11-14.jsonl"][1] == {
         **prediction("a"), "timestamp": "2023-11-14T22:13:20Z", "metadata": None, "actual": "goes",
         "feedback_at": "2023-11-14T22:21:40Z",
     }  # fmt: skip
@@ -148,7 +152,7 @@ def test_each_day_and_version_has_a_file_that_is_written_anew_when_it_changes(hi
     stream.write(registry.FEEDBACK, {"prediction_id": "b", "actual": 3})
     (again,) = export(history, folder, ["jsonl"])
     assert again.name == "2023-11-15.jsonl"
-    assert exported(folder)["model=churn/version=3/2023-11-15.jsonl"][0]["actual"] == 3
+    assert exported(folder)["jsonl/predictions/churn/3/2023-11-15.jsonl"][0]["actual"] == 3
     assert [path.name for path in folder.rglob(".*")] == []
 
 
@@ -176,6 +180,143 @@ def test_a_file_of_another_history_with_more_in_it_stays(tmp_path: Path, caplog:
     (rows,) = exported(tmp_path / "out").values()
     assert len(rows) == 2
     assert "has 2 rows, the history only 1" in caplog.text
+
+
+def day_file(folder: Path, version: str, day: str, suffix: str = "parquet") -> Path:
+    return folder / suffix / "predictions" / "churn" / version / f"{day}.{suffix}"
+
+
+def test_pandas_duckdb_and_polars_read_a_root_of_files_in_one_call(history: History, tmp_path: Path) -> None:
+    stream, folder = Stream(history), tmp_path / "out"
+    sent: list[dict[str, Any]] = [
+        prediction("a", model_version="1.1", features={"age": 1}),
+        prediction("b", model_version="1.10", features={"age": 2, "town": "Oulu"}),
+        prediction("c", model_version="1.10", features={"age": 3, "new": True}, timestamp=AT + 86_400),
+        prediction("d", model_version="2026-01-01", features={"age": 4, "odd": 1.5}),
+        prediction("e", model="_own", model_version=".5", features={"width": 5.5}, prediction=7),
+    ]
+    stream.write(registry.PREDICTIONS, *sent)
+    stream.write(registry.FEEDBACK, {"prediction_id": "e", "actual": 8})
+    export(history, folder, ["jsonl", "parquet"])
+    truth = {
+        (
+            one["prediction_id"],
+            one["model"],
+            one["model_version"],
+            *map(one["features"].get, ("age", "town", "new", "odd", "width")),
+        )
+        for one in sent
+    }
+    names = (
+        "prediction_id",
+        "model",
+        "model_version",
+        *(f"feature.{name}" for name in ("age", "town", "new", "odd", "width")),
+    )
+    root = folder / "parquet"
+    frame = pd.read_parquet(root)
+    assert rows_of(frame.astype(object).where(frame.notna(), None).to_dict("records"), names) == truth
+    lazy = pl.scan_parquet(root, missing_columns="insert")
+    assert rows_of(lazy.collect().to_dicts(), names) == truth
+    assert rows_of(lazy.filter(pl.col("feature.width").is_null()).collect().to_dicts(), names) == {
+        row for row in truth if row[-1] is None
+    }
+    asked = sql(f"SELECT * FROM read_parquet('{root}/**/*.parquet', union_by_name = true)")
+    assert rows_of(asked.to_arrow_table().to_pylist(), names) == truth
+    # of one model version no reader needs to be asked for anything
+    (plain,) = {frozenset(rows_of(found, names[:4])) for found in (
+        pd.read_parquet(root / "predictions" / "churn" / "1.10").to_dict("records"),
+        pl.read_parquet(root / "predictions" / "churn" / "1.10").to_dicts(),
+        sql(f"FROM '{root}/predictions/churn/1.10/*.parquet'").to_arrow_table().to_pylist(),
+    )}  # fmt: skip
+    assert plain == {row[:4] for row in truth if row[2] == "1.10"}
+    # lines of JSON: a label may be a number in one row and a word in the next, so what may differ is asked for as it is
+    fields = {name: "JSON" if name in MIXED else "VARCHAR" for name in Prediction.__struct_fields__}
+    found = sql(f"SELECT * FROM read_json('{folder}/jsonl/**/*.jsonl', columns = {fields})")
+    lines = pl.scan_ndjson(folder / "jsonl", schema=dict.fromkeys(fields, pl.String)).collect()
+    for rows in (found.to_arrow_table().to_pylist(), lines.to_dicts()):
+        assert {(one["prediction_id"], one["model"], one["model_version"]) for one in rows} == {
+            row[:3] for row in truth
+        }
+        assert {one["prediction_id"]: msgspec.json.decode(one["features"]) for one in rows} == {
+            one["prediction_id"]: one["features"] for one in sent
+        }
+
+
+def sql(question: str) -> duckdb.DuckDBPyRelation:
+    found = duckdb.sql(question)
+    assert found is not None
+    return found
+
+
+MIXED = ("features", "prediction", "probability", "metadata", "actual")
+
+
+def rows_of(found: list[dict[str, Any]], names: Sequence[str]) -> set[tuple[Any, ...]]:
+    return {tuple(row[name] for name in names) for row in found}
+
+
+def test_all_days_of_a_version_have_the_columns_of_the_newest(history: History, tmp_path: Path) -> None:
+    stream, folder = Stream(history), tmp_path / "out"
+    recorded(stream, 40, "cut", features={"age": 7, "new": True})
+    recorded(stream, 10, "left", features={"age": 7.5, "new": False})
+    export(history, folder, ["parquet"])
+    retain(history, Limits(30, ROOMY), now=lambda: NOW)
+    stream.write(registry.PREDICTIONS, prediction("other", model_version="4", features={"age": 1}))
+    export(history, folder, ["parquet"])
+    before = {path: path.stat().st_mtime_ns for path in (folder / "parquet" / "predictions").rglob("*.parquet")}
+    stream.write(registry.PREDICTIONS, prediction("next", features={"age": "x", "town": "Oulu"}, timestamp=AT + 86_400))
+    written = export(history, folder, ["parquet"])
+    assert sorted(written) == [day_file(folder, "3", "2023-11-14"), day_file(folder, "3", "2023-11-15")]
+    assert day_file(folder, "4", "2023-11-14").stat().st_mtime_ns == before[day_file(folder, "4", "2023-11-14")]
+    schemas = [pq.read_schema(path) for path in written]
+    assert schemas[0] == schemas[1]
+    frame = pd.read_parquet(day_file(folder, "3", "").parent).sort_values("prediction_id")
+    assert frame["prediction_id"].tolist() == ["cut", "left", "next"]  # of the one no database has anything any more
+    assert frame["feature.age"].tolist() == ["7", "7.5", "x"]
+    assert frame["feature.new"].tolist() == [True, False, None]
+    assert export(history, folder, ["parquet"]) == []
+
+
+def test_a_day_whose_rows_are_the_same_is_not_written_again(history: History, tmp_path: Path) -> None:
+    stream, folder = Stream(history), tmp_path / "out"
+    stream.write(registry.PREDICTIONS, prediction("a"), prediction("b", timestamp=AT + 86_400))
+    stream.write(registry.FEEDBACK, {"prediction_id": "a", "actual": "goes"})
+    both = ["jsonl", "parquet"]
+    export(history, folder, both)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
+    stream.write(registry.FEEDBACK, {"prediction_id": "a", "actual": "goes"})  # sent twice
+    assert export(history, folder, both) == []
+    stream.write(registry.FEEDBACK, {"prediction_id": "b", "actual": "goes"})
+    written = export(history, folder, both)
+    assert sorted(written) == sorted(day_file(folder, "3", "2023-11-15", suffix) for suffix in both)
+    kept = [path for path, at in before.items() if path.is_file() and path.stat().st_mtime_ns == at]
+    assert {day_file(folder, "3", "2023-11-14", suffix) for suffix in both} <= set(kept)
+    assert folder / "parquet" / "columns.parquet" in kept
+
+
+def test_files_of_the_older_layout_are_moved_with_what_the_history_has_no_more(
+    history: History, tmp_path: Path
+) -> None:
+    stream, folder = Stream(history), tmp_path / "out"
+    recorded(stream, 40, "old")
+    recorded(stream, 40, "next", timestamp=AT + 86_400, features={"age": 1})
+    export(history, folder, ["jsonl", "parquet"])
+    older = folder / "model=churn" / "version=3"
+    older.mkdir(parents=True)
+    for suffix in ("jsonl", "parquet"):
+        for path in day_file(folder, "3", "", suffix).parent.iterdir():
+            path.rename(older / path.name)
+    (older / ".2023-11-14.jsonl.new").touch()
+    (folder / "exported.json").write_text('{"model=churn/version=3/2023-11-14.jsonl": {"revision": 1, "rows": 1}}')
+    retain(history, Limits(30, ROOMY), now=lambda: NOW)
+    stream.write(registry.PREDICTIONS, prediction("new", features={"town": "Oulu"}, timestamp=AT + 2 * 86_400))
+    export(history, folder, ["jsonl", "parquet"])
+    assert [row["prediction_id"] for rows in exported(folder).values() for row in rows] == ["old", "next", "new"]
+    frame = pd.read_parquet(folder / "parquet")
+    assert frame["prediction_id"].tolist() == ["old", "next", "new"]
+    assert frame["feature.town"].tolist()[-1] == "Oulu"
+    assert sorted(path.name for path in folder.iterdir()) == ["exported.json", "jsonl", "parquet"]
 
 
 def test_parquet_has_flat_columns_of_the_types_that_were_sent(history: History, tmp_path: Path) -> None:

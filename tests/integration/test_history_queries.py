@@ -7,8 +7,10 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import httpx
@@ -23,7 +25,8 @@ from api.app import create_app
 from api.services import Services
 from app.cli import app
 from app.commands.common import Trouble
-from app.history import History, queries
+from app.history import History, paging, queries
+from app.history.paging import Order
 from app.history.retention import Limits, retain
 from app.history.tables import PREDICTIONS, metadata
 from app.history.wanted import Wanted, WantedAlerts, WantedChecks, WantedDeliveries, WantedPredictions
@@ -334,6 +337,97 @@ def test_a_filter_that_makes_no_sense_is_named(wanted: dict[str, Any], field: st
         Wanted(**wanted)
 
 
+NAMES = ("a", "B", "b", "é", "Z", "z-1", "z_1", "10", "9", "\U0001f40b")
+"""Which a database's language sorts otherwise than Python does."""
+TIES = [AT, AT, AT + 1, AT, AT + 1, AT, AT, AT + 2, AT, AT]
+
+
+def with_ties(history: History) -> Stream:
+    """Rows of every list, many at the same time."""
+    stream = Stream(history)
+    keys = list(zip(NAMES, TIES, strict=True))
+    versions = [("churn", "1.10"), ("churn", "1.9"), ("Äpfel", "1")]
+    stream.write(
+        registry.PREDICTIONS,
+        *(prediction(key, model=m, model_version=v, timestamp=at) for m, v in versions for key, at in keys),
+    )
+    stream.write(registry.TRAINING_RUNS, *({**RUN, "run_id": key} for key in NAMES))
+    stream.write(registry.DEPLOYMENTS, *({**DEPLOYED, "model": key, "model_version": v} for key in NAMES for v in "12"))
+    stream.write(registry.ALERTS, *(alert_event(key, fingerprint=key) for key in NAMES))
+    delivery = {
+        "alert_id": "a1", "fingerprint": "f", "channel": "slack", "outcome": "failed", "attempts": 2,
+        "detail": "", "delivered_at": ISO, "notification_id": "n1", "reason": "new",
+    }  # fmt: skip
+    stream.write(registry.DELIVERIES, *({**delivery, "alert_id": a, "channel": c} for a in NAMES for c in "aB"))
+    stream.write(
+        registry.REPORTS,
+        *(drift_report(i, revision=r, model=key) for key in NAMES for i in range(2) for r in (1, 2)),
+    )
+    return stream
+
+
+IN_PARTS: list[tuple[Callable[..., list[Any]], Wanted, Order, int]] = [
+    (queries.predictions, WantedPredictions(), paging.PREDICTIONS, 30),
+    (queries.predictions, WantedPredictions(model="churn"), paging.PREDICTIONS, 20),
+    (queries.predictions, WantedPredictions(model="churn", model_version="1.10"), paging.PREDICTIONS, 10),
+    (queries.performance, Wanted(), paging.PERFORMANCE, 3),
+    (queries.training_runs, Wanted(), paging.TRAINING, 10),
+    (queries.deployments, Wanted(), paging.DEPLOYMENTS, 20),
+    (queries.alerts, WantedAlerts(), paging.ALERTS, 10),
+    (queries.deliveries, WantedDeliveries(), paging.DELIVERIES, 20),
+    (queries.drift_checks, WantedChecks(), paging.DRIFT, 20),
+    (queries.drift_checks, WantedChecks(every=True), paging.DRIFT, 40),
+]
+
+
+def test_the_parts_of_a_list_are_the_whole_of_it_though_times_are_equal(history: History) -> None:
+    stream = with_ties(history)
+    for question, wanted, order, n in IN_PARTS:
+        whole = ask(history, question, replace(wanted, limit=1000))
+        assert len(whole) == n
+        times = [order.key(one)[0] for one in whole]
+        assert times == sorted(times, reverse=True)
+        for size in (1, 7, n):
+            parts = in_parts(history, question, wanted, order, size)
+            assert [one for part in parts for one in part] == whole, (order.name, size)
+    first, *_ = in_parts(history, queries.predictions, WantedPredictions(), paging.PREDICTIONS, 7)
+    stream.write(registry.PREDICTIONS, prediction("newer", timestamp=AT + 3))
+    key = paging.PREDICTIONS.key(first[-1])
+    rest = ask(history, queries.predictions, WantedPredictions(limit=1000, after=key))
+    assert len({(one.prediction_id, one.model, one.model_version) for one in first + rest}) == 30
+    assert len(first + rest) == 30
+
+
+def in_parts(
+    history: History, question: Callable[..., list[Any]], wanted: Wanted, order: Order, size: int
+) -> list[list[Any]]:
+    """A list in parts of a size, as a caller reads it who gives the cursor of each for the next."""
+    parts: list[list[Any]] = []
+    after = None
+    while True:
+        parts.append(ask(history, question, replace(wanted, limit=size, after=after)))
+        if len(parts[-1]) < size:
+            return parts
+        after = order.read(order.cursor(parts[-1][-1]))
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "", "x", "é", "=" * 9, paging.TRAINING.cursor(SimpleNamespace(finished_at=BEGIN, run_id="r")),
+        *(paging.encode_cursor("predictions", key) for key in [
+            (), (BEGIN,), (1, "a", "b", "c"), ("2026-06-01T00:00:00", "a", "b", "c"), (BEGIN, "a", "b", "\0"),
+            ("0001-01-01T00:00:00Z", "a", "b", "c"), (BEGIN, 1, "b", "c"), (BEGIN, "a", "b", "c", "d"),
+        ]),
+        paging.encode_cursor("drift", (BEGIN, 2**63, "m", "1")),
+    ],
+)  # fmt: skip
+def test_a_cursor_of_nobody_is_refused(cursor: str) -> None:
+    for order in (paging.PREDICTIONS, paging.DRIFT):
+        with pytest.raises(paging.CursorError, match="give `next`"):
+            order.read(cursor)
+
+
 QUESTIONS: list[tuple[Callable[..., list[Any]], Wanted, str]] = [
     (queries.predictions, WantedPredictions(), "ix_predictions_predicted"),
     (queries.predictions, WantedPredictions(model="churn"), "ix_predictions_version"),
@@ -353,6 +447,14 @@ QUESTIONS: list[tuple[Callable[..., list[Any]], Wanted, str]] = [
     (queries.deliveries, WantedDeliveries(), "ix_deliveries_delivered"),
     (queries.deliveries, WantedDeliveries(alert_id="a1"), "pk_deliveries"),
     (queries.deliveries, WantedDeliveries(model="churn", model_version="3"), "_deliveries"),
+    (queries.predictions, WantedPredictions(after=(BEGIN, "p1", "churn", "3")), "ix_predictions_predicted"),
+    (
+        queries.predictions,
+        WantedPredictions(model="churn", after=(BEGIN, "p1", "churn", "3")),
+        "ix_predictions_version",
+    ),
+    (queries.drift_checks, WantedChecks(after=(BEGIN, 1, "churn", "3")), "ix_drift_checks_kind"),
+    (queries.alerts, WantedAlerts(after=(BEGIN, "a1")), "ix_alerts_emitted"),
 ]
 
 
@@ -447,6 +549,29 @@ async def test_the_api_answers_it_and_says_what_is_wrong(state_dir: Path, tmp_pa
             refused = await http.get("/history/predictions", params=wrong)
             assert refused.status_code == 422, wrong
             assert next(iter(wrong)) in refused.json()["detail"]
+        for name in ("predictions", "performance", "drift", "training", "deployments", "alerts", "deliveries"):
+            whole = (await http.get(f"/history/{name}", params={"limit": 1000})).json()
+            assert whole["next"] is None
+            size = max(2, len(whole[name]) // 5)
+            rows: list[Any] = []
+            cursor: dict[str, str] = {}
+            while cursor or not rows:
+                part = (await http.get(f"/history/{name}", params={"limit": size, **cursor})).json()
+                rows += part[name]
+                assert len(part[name]) == size or part["next"] is None
+                cursor = {"cursor": part["next"]} if part["next"] else {}
+            assert rows == whole[name]
+            refusals: list[tuple[dict[str, Any], str]] = [
+                ({"since": "2026-06-01T12:00:00"}, "since: has no time zone; write it as 2026-06-01T12:00:00Z"),
+                ({"until": "2026-06-01T12:00:00 02:00"}, "(a + is %2B in a URL)"), ({"until": "2026-06-01"}, "until: "),
+                ({"cursor": "x"}, "cursor: is not one of this list"),
+                ({"colour": "3"}, "colour: is no parameter here; there are "),
+                ({"modle": "churn"}, "modle: is no parameter here (did you mean model?)"),
+                ({"limit": ["1", "2"]}, "limit: is given 2 times"),
+            ]  # fmt: skip
+            for asked, words in refusals:
+                refused = await http.get(f"/history/{name}", params=asked)
+                assert (refused.status_code, words in refused.json()["detail"]) == (422, True), refused.text
     async with client(tmp_path_factory.mktemp("empty")) as http:
         missing = await http.get("/history/predictions")
         assert missing.status_code == 503

@@ -65,7 +65,7 @@ async def _refused(client: httpx.AsyncClient) -> None:
             ("http://127.0.0.1:8700/", "127.0.0.1 leads to 127.0.0.1: it is loopback; set allow_private_webhooks"),
             ("http://localhost/", "localhost leads to "),
             ("http://169.254.169.254/latest/meta-data", "169.254.169.254 leads to 169.254.169.254: it is link-local"),
-            ("https://[::ffff:10.0.0.1]/", "::ffff:10.0.0.1 leads to ::ffff:10.0.0.1: it is private"),
+            ("https://[::ffff:10.0.0.1]/", "::ffff:a00:1 leads to ::ffff:10.0.0.1: it is private"),
             ("https://2130706433/", "2130706433 leads to 127.0.0.1: it is loopback"),
             ("file:///etc/passwd", "it must be http://… or https://…"),
         )

@@ -131,3 +131,25 @@ async def test_a_name_that_nobody_has_is_said() -> None:
         raise OSError("no such name")
 
     assert await url_refusal("https://nowhere.invalid/", lookup=lookup) == "nowhere.invalid cannot be resolved"
+
+
+@pytest.mark.parametrize("address", ["192.88.99.1", "192.0.0.9", "3fff::1"])
+def test_networks_that_python_takes_for_public_are_refused(address: str) -> None:
+    assert refusal_of(address) == "it is not public"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://\u2460\u2461\u2466.0.0.1/x", "http://a\u3002example/x", "http://a.example\\@b.example/x"]
+)
+async def test_a_host_is_what_it_is_to_the_library_that_connects(url: str) -> None:
+    asked: list[str] = []
+
+    async def lookup(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1" if host == "127.0.0.1" else "93.184.216.34"]
+
+    refusal = await url_refusal(url, lookup=lookup)
+    if asked == ["127.0.0.1"] or not asked:
+        assert refusal is not None
+    else:
+        assert asked == ["a.example"]

@@ -291,6 +291,10 @@ async def test_a_drift_alert_tells_how_the_model_performs_though_the_worker_died
     assert {(rule, stage) for _, _, rule, stage in agent(table).stages()} == {
         ("data_drift", "firing"), ("critical_feature", "firing"),
     }  # fmt: skip
+    newest = {alert.fingerprint: alert for alert in broker.alerts}.values()
+    assert {(rule, level) for _, _, rule, _, level in agent(table).levels()} == {
+        (alert.rule, alert.level) for alert in newest if alert.status == "firing"
+    }
 
 
 def _to(broker: Broker) -> tuple[Any, Any]:

@@ -110,3 +110,34 @@ async def test_a_page_at_the_public_url_may_act_though_the_proxy_names_another_h
 def test_what_is_no_prefix_and_no_proxy_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         load_settings(**wrong)
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Forwarded-Host", "Via"])
+async def test_a_proxy_on_this_machine_does_not_open_an_api_without_keys(
+    header: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client_of(tmp_path) as client:
+        for _ in range(3):
+            answer = await client.get("/models", headers={header: "203.0.113.9"})
+            assert (answer.status_code, answer.json()["detail"].startswith(header.lower())) == (403, True)
+        assert sum("a proxy lets in" in record.message for record in caplog.records) == 1
+        assert (await client.get("/models")).status_code == 503
+    async with client_of(tmp_path, allow_open_api=True) as client:  # the proxy asks who it is
+        assert (await client.get("/models", headers={header: "203.0.113.9"})).status_code == 503
+
+
+async def test_a_session_is_marked_secure_where_people_reach_the_page_by_https(tmp_path: Path, key: str) -> None:
+    async with client_of(tmp_path, public_url="https://drift.example") as client:
+        told = await client.post("/sign-in", data={"key": key})
+        assert "Secure" in told.headers["set-cookie"]
+
+
+@pytest.mark.parametrize("said", ["\x1b[31mred", "evil.example", "203.0.113.9%x\x1b", "1.2.3"])
+async def test_a_caller_is_an_address_or_the_proxy_itself(
+    said: str, tmp_path: Path, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with client_of(tmp_path, "10.1.2.3", trusted_proxies="10.0.0.0/8") as client:
+        headers = {"x-forwarded-for": said, "authorization": "Bearer dlk_0_guess"}
+        assert (await client.get("/models", headers=headers)).status_code == 401
+    (record,) = [record for record in caplog.records if "not good" in record.message]
+    assert record.message.endswith("given from 10.1.2.3")

@@ -26,9 +26,14 @@ SECRETS = {
     "slack_webhook_url": f"https://hooks.slack.test/services/{SECRET}",
     "webhook_url": f"https://hooks.example.org/{SECRET}",
     "webhook_secret": SECRET,
+    "webhook_token": SECRET,
+    "webhook_header": f"X-Key: {SECRET}",
+    "alertmanager_urls": f"http://am-1.example.org:9093/{SECRET} https://am-2.example.org",
+    "alertmanager_token": SECRET,
     "apprise_urls": f"json://127.0.0.1/{SECRET}",
 }
 ALL: dict[str, Any] = {**MAIL, **SECRETS, "email_username": "drift"}
+EVERY = ["email", "slack", "webhook", "alertmanager", "apprise"]
 
 
 @pytest.fixture(autouse=True)
@@ -45,8 +50,8 @@ def names(settings: Settings) -> dict[str, bool]:
 
 async def test_what_is_not_set_up_says_what_to_set() -> None:
     channels = {channel.name: channel for channel in other_channels(load_settings())}
-    assert list(channels) == ["email", "slack", "webhook", "apprise"]
-    settings = ("email_host", "slack_webhook_url", "webhook_url", "apprise_urls")
+    assert list(channels) == EVERY
+    settings = ("email_host", "slack_webhook_url", "webhook_url", "alertmanager_urls", "apprise_urls")
     for name, setting in zip(channels, settings, strict=True):
         outcome = await channels[name].deliver(notification())
         assert isinstance(outcome, Permanent)
@@ -54,8 +59,8 @@ async def test_what_is_not_set_up_says_what_to_set() -> None:
 
 
 def test_each_is_set_up_by_its_own_settings() -> None:
-    assert names(load_settings(**MAIL)) == {"email": True, "slack": False, "webhook": False, "apprise": False}
-    assert names(load_settings(**ALL)) == dict.fromkeys(["email", "slack", "webhook", "apprise"], True)
+    assert names(load_settings(**MAIL)) == {**dict.fromkeys(EVERY, False), "email": True}
+    assert names(load_settings(**ALL)) == dict.fromkeys(EVERY, True)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +80,25 @@ def test_each_is_set_up_by_its_own_settings() -> None:
         ({"slack_webhook_url": " "}, "slack_webhook_url"),
         ({"webhook_url": f"file:///{SECRET}"}, "webhook_url"),
         ({"webhook_secret": SECRET}, "webhook_url"),
+        ({"webhook_token": SECRET}, "webhook_url"),
+        ({"webhook_header": f"X-Key: {SECRET}"}, "webhook_url"),
+        ({"webhook_url": f"https://x/{SECRET}", "webhook_token": f"{SECRET} x"}, "webhook_token"),
+        ({"webhook_url": f"https://x/{SECRET}", "webhook_token": f"{SECRET}é"}, "webhook_token"),
+        ({"webhook_url": f"https://x/{SECRET}", "webhook_header": SECRET}, "webhook_header"),
+        ({"webhook_url": f"https://x/{SECRET}", "webhook_header": f"X Key: {SECRET}"}, "webhook_header"),
+        ({"webhook_url": f"https://x/{SECRET}", "webhook_header": f"X-Key: {SECRET}\rX: y"}, "webhook_header"),
+        ({"webhook_url": f"https://x/{SECRET}", "webhook_header": f"Content-Length: {SECRET}"}, "webhook_header"),
+        (
+            {"webhook_url": "https://x", "webhook_header": f"authorization: {SECRET}", "webhook_token": SECRET},
+            "webhook_header",
+        ),
+        ({"webhook_url": "https://x", "webhook_labels": {"model": "x"}}, "webhook_labels"),
+        ({"webhook_url": "https://x", "webhook_labels": {"a-b": "x"}}, "webhook_labels"),
+        ({"webhook_url": "https://x", "webhook_labels": {"team": "a\nb"}}, "webhook_labels"),
+        ({"webhook_url": "https://x", "webhook_severities": {"fatal": "x"}}, "webhook_severities"),
+        ({"alertmanager_token": SECRET}, "alertmanager_urls"),
+        ({"alertmanager_urls": f"https://am {SECRET}"}, "alertmanager_urls"),
+        ({"alertmanager_urls": " , "}, "alertmanager_urls"),
         ({"apprise_urls": f"nothing://{SECRET}"}, "apprise_urls"),
         ({"webhook_url": f"https://x/{SECRET}", "webhook_url_file": "url"}, "webhook_url"),
         ({"webhook_url_file": "not-there"}, "webhook_url_file"),
@@ -101,9 +125,7 @@ def test_secrets_may_be_in_files(folder: Path) -> None:
     for name, value in SECRETS.items():
         (folder / name).write_text(f"{value}\n")
     files = {f"{name}_file": str(folder / name) for name in SECRETS}
-    assert names(load_settings(**MAIL, email_username="drift", **files)) == dict.fromkeys(
-        ["email", "slack", "webhook", "apprise"], True
-    )
+    assert names(load_settings(**MAIL, email_username="drift", **files)) == dict.fromkeys(EVERY, True)
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -128,9 +150,30 @@ print(json.dumps({name: plain(getattr(found, name)) for name in Settings.model_f
 """
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "environment=Production,team = ml",
+        '{"environment": "Production", "team": "ml"}',
+        {"environment": "Production", "team": "ml"},
+    ],
+)
+def test_labels_and_severities_are_a_table_however_they_are_written(given: object) -> None:
+    assert load_settings(webhook_labels=given).webhook_labels == {"environment": "Production", "team": "ml"}
+    assert load_settings(webhook_severities="info=informational").webhook_severities == {"info": "informational"}
+    for wrong in ("team", "=ml", "{", "[1]", 5, {"team": 5}):
+        with pytest.raises(SettingsError, match=r"^webhook_labels"):
+            load_settings(webhook_labels=wrong)
+
+
 def test_a_child_has_every_setting_as_it_is_and_none_in_its_arguments(folder: Path) -> None:
     given = load_settings(
-        **{**ALL, "email_to": '"Doe, Jane" <j@example.org>, b@example.org', "allow_private_webhooks": True}
+        **{
+            **ALL,
+            "webhook_labels": {"team": "a, b=c"},
+            "email_to": '"Doe, Jane" <j@example.org>, b@example.org',
+            "allow_private_webhooks": True,
+        }
     )
     root = str(Path(__file__).parents[2])
     env = {**environment(given), "PYTHONPATH": root}
@@ -171,6 +214,15 @@ def test_what_is_no_address_is_refused_by_name(value: object) -> None:
     for name in ("email_to", "email_from"):
         with pytest.raises(SettingsError, match=rf"^{name}: "):
             load_settings(**{name: value})
+
+
+def test_a_zone_that_there_is_not_is_refused_by_name() -> None:
+    zone = load_settings(time_zone="Europe/Berlin").zone
+    assert zone is not None
+    assert (zone.key, load_settings().zone) == ("Europe/Berlin", None)
+    for wrong in ("Mars/Base", "../etc/passwd", "Europe"):
+        with pytest.raises(SettingsError, match=r"^time_zone: must be a time zone such as"):
+            load_settings(time_zone=wrong)
 
 
 @pytest.mark.parametrize(("security", "port"), [("starttls", 587), ("tls", 465)])

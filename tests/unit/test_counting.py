@@ -7,14 +7,16 @@ from bisect import bisect_left, bisect_right
 from collections import Counter as Tally
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from unittest import mock
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.config import Windows
 from app.core.counting import Scalar, pick
-from app.core.join_predictions import add_predictions
+from app.core.join_predictions import MANY, add_predictions
 from app.core.joining import JoinState, Watched
 from app.core.layout import CLIP, FIXED_POINT
 from app.core.profile import Column, Profile, with_identity
@@ -164,8 +166,15 @@ def values_of(profile: Profile, event: Event) -> list[object]:
     return [*(features.get(name) for name in FEATURES), event["prediction"], probability]
 
 
+@pytest.mark.parametrize("many", [1, MANY])
 @given(runs)
-def test_panes_count_what_each_value_says(made: list[list[tuple[int, Event]]]) -> None:
+def test_panes_count_what_each_value_says(many: int, made: list[list[tuple[int, Event]]]) -> None:
+    """`many`: rows of one model that are counted by themselves; those of models with fewer are counted together."""
+    with mock.patch("app.core.join_predictions.MANY", many):
+        count_and_compare(made)
+
+
+def count_and_compare(made: list[list[tuple[int, Event]]]) -> None:
     watched = [Watched(profile, Windows()) for profile in PROFILES]
     numbers_ = {("m", profile.model_version): i for i, profile in enumerate(PROFILES)}
     columns = PredictionColumns(watched, lambda model, version: numbers_.get((model, version)))
@@ -190,9 +199,9 @@ def test_panes_count_what_each_value_says(made: list[list[tuple[int, Event]]]) -
                     one, two = share_of(place.column, value)
                     sums.setdefault(key, Tally()).update({at: one, at + 1: two})
                     at += 2
-    assert set(state.inputs) == set(slots)
-    for key, buffer in state.inputs.items():
-        pane = buffer.flush()
+    found = state.new_inputs.take()
+    assert set(found) == set(slots)
+    for key, pane in found.items():
         assert dict(zip(pane.indices.tolist(), pane.counts.tolist(), strict=True)) == slots[key]
         assert [sums[key][i] for i in range(len(pane.sums) - 2)] == pane.sums[:-2].tolist()
         assert pane.names.get("", {}).get(UNKNOWN, 0) == unknown[key]

@@ -26,7 +26,7 @@ PUBLIC = ["/dashboard/{name}", "/health", "/ready"]
 
 @contextlib.asynccontextmanager
 async def client_of(state: Path, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(load_settings(bootstrap_servers=NOWHERE, state_dir=state, **more))
+    app = create_app(load_settings(bootstrap_servers=NOWHERE, state_dir=state, **{"api_hosts": "api", **more}))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://api:8700") as client:
@@ -128,6 +128,16 @@ async def test_an_address_that_others_reach_is_not_open_but_by_the_setting(tmp_p
         ({"origin": "null"}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"host": "rebound.example"}, 403),
+        ({"host": "rebound.example", "origin": "http://rebound.example"}, 403),
+        ({"host": "rebound"}, 403),
+        ({"host": "API.:8700"}, 503),
+        ({"host": "[::1]:8700"}, 503),
+        ({"host": "10.0.0.7"}, 503),
+        ({"host": "127.0.0.1.rebound.example"}, 403),
+        ({"host": "[::1"}, 400),
+        ({"host": "api:8700@rebound.example"}, 400),
+        ({"host": "a b"}, 400),
+        ({"origin": "http://["}, 403),
         ({"host": "127.0.0.1:8700"}, 503),
     ],
 )
@@ -135,6 +145,9 @@ async def test_an_open_door_is_not_open_to_other_peoples_pages(
     headers: dict[str, str], status: int, tmp_path: Path
 ) -> None:
     async with client_of(tmp_path) as client:
+        answer = await client.delete("/silences/x", headers=headers)
+        assert answer.status_code == status, answer.text
+    async with client_of(tmp_path, api_host="0.0.0.0", allow_open_api=True) as client:  # Compose, behind its own port
         answer = await client.delete("/silences/x", headers=headers)
         assert answer.status_code == status, answer.text
 

@@ -146,6 +146,34 @@ def test_one_windows_alerts_travel_together_after_the_wait() -> None:
     assert (when, telling.reason, len(telling.firing)) == (1000 + 1 + WAIT, Reason.FIRST, 3)
 
 
+def test_the_first_notification_of_an_incident_is_the_root_of_the_others_until_all_is_over() -> None:
+    world = slack()
+    world.turn("data_drift")
+    world.wait(100)
+    world.turn("performance")
+    world.wait(100)
+    world.turn("data_drift")
+    world.wait(100)
+    world.turn("performance")
+    world.wait(100)
+    world.turn("data_drift")
+    world.wait(100)
+    assert [telling.root for telling in world.told("slack")] == ["", "1", "1", "1", ""]
+
+
+def test_a_root_that_was_given_up_is_no_root() -> None:
+    world = slack()
+    world.turn("data_drift")
+    world.now += 100
+    world.look(delivers=False)
+    world.now += 100
+    world.look(delivers=False)
+    world.settle(delivered=False)
+    world.turn("performance")
+    world.wait(100)
+    assert [telling.root for telling in world.told("slack")] == ["", ""]
+
+
 def test_what_comes_later_waits_for_the_interval_and_brings_what_fires_already() -> None:
     world = slack()
     world.turn("data_drift")

@@ -34,7 +34,7 @@ def test_an_export_keeps_every_digit(tmp_path: Path) -> None:
         features=msgspec.json.decode(f'{{"code": {LARGE}, "age": 7}}', type=dict[str, str | int | float | bool | None]),
         prediction=LARGE, probability=None, metadata=None, actual=LARGE + 1, feedback_at=None,
     )  # fmt: skip
-    assert write_parquet(tmp_path / "a.parquet", lambda: [row]) == 1
+    assert write_parquet(tmp_path / "a.parquet", lambda: [row]).rows == 1
     (found,) = pq.read_table(tmp_path / "a.parquet").to_pylist()
     assert (found["feature.code"], found["prediction"], found["actual"]) == (str(LARGE), str(LARGE), str(LARGE + 1))
     assert found["feature.age"] == 7.0

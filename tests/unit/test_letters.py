@@ -20,6 +20,7 @@ from app.commands.letters import Wanted
 from app.commands.resend_checks import AHEAD, LATE, SUPERSEDED, UNREGISTERED, Counting, _reached
 from app.commands.resending import NOT_MENDED, Ready, _mended, _partition, _ready
 from app.core.config import Monitoring, Windows
+from app.core.grouping import by_group
 from app.core.join_predictions import _placed
 from app.core.joining import JoinState, PredictionBatch, Watched
 from app.ingest.decoding import Rejected
@@ -186,7 +187,7 @@ def test_what_is_left_out_as_late_is_what_the_join_takes_as_late(behind: int, la
     batch = PredictionBatch(
         np.array([[1, 2]], np.uint64), np.zeros(1, np.int16), np.array([round(at * 1e6)], np.int64), {}
     )
-    late = bool(_placed(state, batch)[1][0])
+    late = bool(_placed(state, batch, list(by_group(batch.model)))[1][0])
     partition = int(partitions_of([b"a"], 4)[0])
     check = counting(windows, reached={("shop", "3", partition): newest})
     found = check.obstacle(ready(letter(event(timestamp=at))), now=NOW + 1000, late=False)
@@ -202,7 +203,8 @@ def test_a_pane_says_of_no_time_that_the_join_has_not_come_to(ahead: list[int], 
     times = np.array([round((NOW + by) * 1e6) for by in ahead], np.int64)
     ids = np.arange(2 * len(ahead), dtype=np.uint64).reshape(-1, 2)
     believed = np.minimum(times, round(NOW * 1e6))
-    numbers, _ = _placed(state, PredictionBatch(ids, np.zeros(len(ahead), np.int16), times, {}, believed=believed))
+    batch = PredictionBatch(ids, np.zeros(len(ahead), np.int16), times, {}, believed=believed)
+    numbers, _ = _placed(state, batch, list(by_group(batch.model)))
     for number in numbers.tolist():
         partial = PanePartial(
             model="shop", model_version="3", profile_id="p", kind="input", pane_start=number * pane, partition=0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,12 @@ class Held:
     """An application behind the door, whose answers wait until they are let go."""
 
     def __init__(self, state: Path, **more: Any) -> None:
-        settings = load_settings(state_dir=state, **more)
+        settings = load_settings(state_dir=state, **{"api_hosts": "api", **more})
         app = FastAPI()
         problems.install(app)
         app.add_middleware(Door, keys=KeyFile(state / "api-keys.json"), settings=settings)
         app.post("/predictions")(self.answer)
+        app.post("/sign-in")(self.answer)
         app.post("/broken")(self.fail)
         self.arrived = asyncio.Semaphore(0)
         self.go = asyncio.Event()
@@ -181,3 +183,81 @@ def test_a_wrong_rate_names_the_setting() -> None:
             load_settings(rate_limit=rate)
     with pytest.raises(ValueError, match=r"^cors_origins: must be origins"):
         load_settings(cors_origins="*")
+
+
+async def test_before_a_key_is_shown_nothing_costs_much(tmp_path: Path) -> None:
+    key_of(tmp_path, "read")
+    async with client_of(tmp_path) as client:
+        for content in (b"key=" + b"x" * 8192, b"a=&" * (5 << 20), pieces(1024, 9)):
+            answer = await client.post("/sign-in", content=content)
+            assert (answer.status_code, answer.json()["detail"]) == (413, "the body is larger than 8 KiB")
+        answer = await client.post("/sign-in", content=b"&".join([b"a=b"] * 1000))
+        assert (answer.status_code, "fields" in answer.json()["detail"]) == (400, True)
+        answer = await client.post("/sign-in", headers={"content-length": "9" * 5000}, content=b"x")
+        assert answer.status_code == 413
+
+
+async def test_what_strangers_hold_is_not_in_the_buffer_of_good_keys(tmp_path: Path) -> None:
+    key = key_of(tmp_path, "produce", "read")
+    held = Held(tmp_path, api_buffer_mib=1)
+    asked = [asyncio.create_task(held.client.post("/sign-in", content=b"x" * 8000)) for _ in range(200)]
+    for _ in asked:
+        await held.arrived.acquire()
+    good = asyncio.create_task(held.client.post("/predictions", content=b"x" * 1000, headers=bearer(key)))
+    await asyncio.wait([good, asyncio.create_task(held.arrived.acquire())], return_when=asyncio.FIRST_COMPLETED)
+    held.go.set()
+    assert (await good).json() == 1000
+    assert [one.json() for one in await asyncio.gather(*asked)] == [8000] * 200
+
+
+async def test_a_wrong_key_in_the_form_is_counted_as_one_in_a_header(
+    tmp_path: Path, logged: pytest.LogCaptureFixture
+) -> None:
+    key = key_of(tmp_path, "read")
+    async with client_of(tmp_path) as client:
+        statuses = [(await client.post("/sign-in", data={"key": "dlk_0_guess"})).status_code for _ in range(40)]
+        assert statuses[0] == 401
+        assert statuses[-1] == 429
+        assert (await client.get("/models", headers=bearer("dlk_0_guess"))).status_code == 429
+        assert (await client.post("/sign-in", data={"key": key})).status_code == 303
+    assert sum("not good" in record.message for record in logged.records) == 1
+
+
+async def test_while_a_large_body_is_decoded_others_are_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    served, decoding = threading.Event(), threading.Event()
+    waited: list[bool] = []
+
+    def check(event: object) -> str:
+        decoding.set()
+        waited.append(served.wait(20))
+        return "prediction: this is a test"
+
+    monkeypatch.setattr("api.routes.predictions.wrong_prediction", check)
+    event = b'{"model":"m","model_version":"1","features":{"a":"%s"},"prediction":1}' % (b"x" * 300_000)
+    async with client_of(tmp_path) as client:
+        asked = asyncio.create_task(client.post("/predictions", content=event))
+        assert await asyncio.to_thread(decoding.wait, 20)
+        assert (await client.get("/health")).status_code == 200
+        served.set()
+        assert (await asked).status_code == 422
+    assert waited == [True]
+
+
+async def test_a_body_with_two_lengths_is_refused(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        headers = {"content-length": "2", "transfer-encoding": "chunked"}
+        answer = await client.post("/predictions", content=b"{}", headers=headers)
+        assert (answer.status_code, answer.headers["connection"]) == (400, "close")
+
+
+async def test_a_path_is_in_the_log_without_control_characters(
+    tmp_path: Path, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("api.door.door.check_length", fail)
+    async with client_of(tmp_path) as client:
+        assert (await client.get("/models/a%0A%1B[31mERROR")).status_code == 500
+    (record,) = [record for record in logged.records if "failed" in record.message and record.name == "api.door.door"]
+    assert record.message.isprintable()

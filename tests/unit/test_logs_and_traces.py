@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
 from app.runtime.errors import StateLost, without_values
-from app.telemetry import tracing
+from app.telemetry import metrics, tracing
 from app.telemetry.logs import formatter_of
+from app.telemetry.probe import Probe
+from app.telemetry.stream import StreamMetrics
 from app.telemetry.traced_requests import Traced
 from tests.unit.reports import StubRecord
+from topics.registry import PREDICTIONS
 
 TRACE, OTHER = "0af7651916cd43dd8448eb211c80319c", "1af7651916cd43dd8448eb211c80319c"
 
@@ -170,3 +176,28 @@ def test_an_error_s_words_are_told_where_they_were_made_for_a_log() -> None:
     assert told_of(ValueError("could not convert 'canary'")).startswith(f"ValueError at {__file__}:")
     assert told_of(StateLost("partition 3 is gone")).startswith(f"StateLost: partition 3 is gone at {__file__}:")
     assert told_of(FileNotFoundError(2, "no such file", "x")).startswith("FileNotFoundError: [Errno 2]")
+
+
+async def test_latencies_have_the_trace_that_they_were_measured_in(exporter: InMemorySpanExporter) -> None:
+    """By the form that Prometheus scrapes, read by the client library's own parser."""
+    assert tracing.exemplar() is None
+
+    async def handle(partition: int, topic: int, run: list[Any], reach: Any) -> None:
+        return None
+
+    measured = StreamMetrics().measured("join", [PREDICTIONS], handle)
+    await tracing.RunTraces().traced("join", measured)(0, 0, [traced_record(TRACE)], True)
+    listening = socket.create_server(("127.0.0.1", 0))
+    async with (
+        Probe(listening, metrics.WORKER, lambda: None, lambda: (True, {})) as probe,
+        httpx.AsyncClient() as client,
+    ):
+        accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
+        found = await client.get(f"{probe.address}/metrics", headers=accept)
+        plain = await client.get(f"{probe.address}/metrics")
+    assert found.headers["content-type"].startswith("application/openmetrics-text")
+    families = text_string_to_metric_families(found.text)  # type: ignore[no-untyped-call]
+    samples = [sample for family in families for sample in family.samples]
+    traces = [s.exemplar.labels for s in samples if s.exemplar and s.labels.get("agent") == "join"]
+    assert traces == [{"trace_id": TRACE}]
+    assert TRACE not in plain.text

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.alerting.muting import Inhibition, Muting, inhibition_of, labels_of, maintenance_of, quiet_of, window_of
 from app.alerting.telling import Reason
+from app.core.matching import MatcherError
 from app.core.notifying import DEFAULT_INHIBIT, Inhibit, Maintenance
 from app.core.weekly import WEEKDAYS, WeeklyError, weekly_of
 from tests.unit.notifications import DAY, of_rule, silence
@@ -135,3 +136,9 @@ def test_what_must_be_equal_must_be() -> None:
 def test_a_rule_that_cannot_be_used_is_named() -> None:
     with pytest.raises(ValueError, match=r"inhibit\[3\]: there is no label 'x'"):
         inhibition_of(3, Inhibit(("x=1",), ()))
+
+
+@pytest.mark.parametrize("texts", [[r"subject=~(a)\1"], ["subject=~a{5000}"], ["level=error"] * 21])
+def test_a_silence_in_kafka_that_the_api_would_not_take_is_refused(texts: list[str]) -> None:
+    with pytest.raises(MatcherError):
+        quiet_of(silence(*texts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -444,6 +444,41 @@ async def test_a_partition_that_moves_away_and_comes_back_is_read_anew() -> None
     assert channel.ids == ["1", "1-over"]
 
 
+async def test_nothing_is_begun_and_all_is_recorded_before_partitions_change_hands() -> None:
+    channel = HangingChannel("a")
+    worker = Worker([channel])
+    await worker.handle(other("1"))
+    pausing = asyncio.create_task(worker.agent.pause())
+    await asyncio.sleep(0)  # it begins
+    await worker.handle()
+    await worker.handle(of_rule("data_drift", version="4"))
+    assert not pausing.done()
+    channel.let_go.set()
+    await worker.rest()
+    await worker.ticks(3)
+    await pausing
+    assert (channel.ids, [e.outcome for e in worker.sent]) == (["1"], ["delivered"])
+    worker.agent.forget([1, 2])
+    await worker.ticks(3)
+    assert len(channel.ids) == 2
+
+
+async def test_what_is_under_way_in_a_partition_that_stays_is_recorded_when_others_move() -> None:
+    channel = HangingChannel("a")
+    worker = Worker([channel])
+    await worker.handle(other("1"))
+    for _ in range(3):
+        worker.agent.forget([1, 2])
+        await worker.agent.prepare(0)
+    channel.let_go.set()
+    await worker.rest()
+    for _ in range(3):
+        worker.agent.forget([1, 2])
+    await worker.ticks(3)
+    assert channel.ids == ["1"]
+    assert [e.outcome for e in worker.sent] == ["delivered"]
+
+
 async def test_what_is_under_way_while_partitions_move_is_recorded_when_they_come_back() -> None:
     channel = HangingChannel("a")
     worker = Worker([channel])
@@ -553,3 +588,53 @@ async def test_a_maintenance_window_keeps_quiet_until_it_is_over(caplog: pytest.
     assert "muted by maintenance window" in caplog.text
     await worker.ticks(200, every=100)
     assert channel.ids == ["3/data_drift/features"]
+
+
+@dataclass
+class KeepingChannel(StubChannel):
+    """Takes what fires, each time that it is asked to."""
+
+    kept: dict[int, list[str]] = field(default_factory=dict)
+
+    def keep(self, partition: int, firing: Callable[[], Sequence[AlertEvent]]) -> None:
+        self.kept[partition] = sorted(alert.alert_id for alert in firing())
+
+
+async def test_what_a_channel_keeps_is_what_it_knows_to_fire_after_a_restart_too() -> None:
+    channel = KeepingChannel("alertmanager")
+    worker = Worker([channel], silences=[silence("model=quiet", starts_at=START, ends_at=START + timedelta(hours=1))])
+    quiet = other("quiet", labels={**other("1").labels, "model": "quiet"})
+    await worker.run(other("1"), other("2"), quiet)
+    await worker.tick()
+    assert channel.kept == {0: ["1", "2"]}
+    # it is known to fire, and Alertmanager has silences of its own
+    worker.silences.append(silence("model=income", starts_at=START, ends_at=START + timedelta(hours=1)))
+    worker.restart()
+    channel.kept.clear()
+    await worker.tick()
+    assert channel.kept == {0: ["1", "2"]}
+    await worker.run(resolved(other("1")))
+    await worker.tick()
+    assert channel.kept == {0: ["2"]}
+
+
+async def test_a_level_that_changes_is_kept_once_it_was_told() -> None:
+    channel = KeepingChannel("alertmanager", answers=[Delivered(), Retryable("not now", 60.0)])
+    worker = Worker([channel])
+    await worker.run(other("1"))
+    await worker.run(alert_event("1b", fingerprint="1", level="critical"))
+    assert channel.kept == {0: ["1b"]}
+
+
+async def test_alertmanager_waits_for_no_group_and_repeats_nothing() -> None:
+    slow = Policy(wait=30.0, interval=300.0, repeat=600.0)
+    alertmanager, slack = StubChannel("alertmanager"), StubChannel("slack")
+    worker = Worker([alertmanager, slack], routing=Routing(policy=slow))
+    await worker.run(other("1"))
+    assert (alertmanager.ids, slack.ids) == (["1"], [])
+    await worker.run(resolved(other("1")))
+    await worker.run(other("2"))
+    assert len(alertmanager.told) == 3
+    await worker.ticks(1300, every=100)
+    assert len(alertmanager.told) == 3
+    assert len(slack.told) > 1

@@ -18,7 +18,8 @@ from app.core.labels import BUCKETS, INVALID
 from app.core.metric import Metric
 from app.core.outcome import OutcomeLayout, outcome_layout, outcome_pane, outcome_rows
 from app.core.pane import Pane, merge
-from app.core.pane_buffer import PaneBuffer
+from app.core.pane_changes import PaneChanges
+from app.core.pane_sums import PaneSums, Shape
 from app.core.performance import classes_of, judged, left_out, metrics_of
 from app.core.profile import Profile, Task, categorical_column, numeric_column
 
@@ -296,16 +297,18 @@ def test_a_correction_subtracts_exactly_what_it_replaces(
         actual = data.draw(arrays.arrays(np.float64, len(value), elements=st.floats()))
     corrected = data.draw(st.permutations(actual.tolist()).map(lambda a: np.array(a, np.float64)))
     wanted = outcome_pane(layout, predicted, value, corrected)
-    buffer = PaneBuffer(layout.size, layout.sums, layout.limbs.stop - layout.limbs.start)
-    for truth, count in (
-        (actual, buffer.add_outcomes), (corrected, buffer.add_outcomes), (actual, buffer.subtract_outcomes),
-    ):  # fmt: skip
+    shape = Shape(layout.size, layout.sums, layout.limbs.stop - layout.limbs.start)
+    changes, sums = PaneChanges(lambda _: shape), PaneSums(lambda _: shape)
+    for truth, sign in ((actual, +1), (corrected, +1), (actual, -1)):
         rows = outcome_rows(layout, predicted, value, truth)
-        count(rows.slots, rows.sums()[0])
+        number = changes.number(3, 7)
+        changes.count_rows(np.full(rows.n, number), sign)
+        changes.count_alone(number, rows.slots, sign)
+        changes.add_sums(number, rows.sums()[0], sign)
         if data.draw(st.booleans()):
-            buffer.flush()
-    buffer.flush()
-    assert buffer.total.same(wanted)
+            sums.add(changes.take())
+    sums.add(changes.take())
+    assert sums[3, 7].same(wanted)
 
 
 @given(outcomes(), st.permutations(range(60)))

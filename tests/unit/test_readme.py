@@ -81,7 +81,7 @@ def test_the_pages_examples_of_settings_are_valid_and_its_commands_can_be_typed(
     page = (ROOT / "docs" / "channels.md").read_text()
     fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     tables = [tomllib.loads(text) for language, text in fenced if language == "toml"]
-    assert len(tables) == 5
+    assert len(tables) == 8
     for table in tables:
         load_settings(**table)
     plain = [line for language, text in fenced if not language for line in text.splitlines()]

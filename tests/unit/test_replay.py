@@ -107,7 +107,7 @@ def test_lines_of_events_are_sent_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     lines = [
         b'{"prediction_id": "x", "model":"m", "model_version":"1", "features": {}, "timestamp": 7.0, "odd":  1}',
-        b'{"prediction_id":"y","model":"m","model_version":"1","timestamp":8}',
+        b'{"prediction_id":"y","model":"m","model_version":"1","features":{},"timestamp":8}',
     ]
     path.write_bytes(b"\n" + lines[0] + b"\n\n" + lines[1])
     (chunk,) = encoded_chunks(path, no_table, model=("m", "1"))

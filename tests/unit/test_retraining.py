@@ -173,3 +173,19 @@ def test_the_program_is_words_a_json_list_or_nothing(monkeypatch: pytest.MonkeyP
     assert hooks_of(load_settings()) == ()
     with pytest.raises(SettingsError, match="retraining_webhook: must start with"):
         load_settings(retraining_webhook="ftp://x")
+
+
+async def test_a_program_gets_the_variables_that_are_named_and_none_of_the_workers_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRIFTLINE_KAFKA_SASL_PASSWORD", "canary")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow")
+    dump = script(tmp_path / "dump.py", "import json, os, sys; json.dump(dict(os.environ), open(sys.argv[1], 'w'))")
+    out = tmp_path / "out.json"
+    command = [*json.loads(dump), str(out)]
+    (hook,) = hooks_of(load_settings(retraining_command=command, retraining_environment="MLFLOW_TRACKING_URI, NONE"))
+    await hook.run(b"{}")
+    found = json.loads(out.read_text())
+    assert "canary" not in found.values()
+    assert (found["PATH"], found["MLFLOW_TRACKING_URI"]) == (os.environ["PATH"], "http://mlflow")

@@ -47,6 +47,16 @@ def test_partitions_that_others_have_now_are_no_lag() -> None:
     assert (report.lag, report.behind_seconds, report.partitions) == ({}, 0.0, {})
 
 
+def test_partitions_that_stay_are_still_ours() -> None:
+    monitor = SelfMonitor("workers", "w1", wall=lambda: 1000.0)
+    for partition in (0, 1):
+        monitor.read("feedback", partition, [StubRecord(0, b"")], end=100)
+    monitor.forget({1, 2})
+    report = monitor.due()
+    assert report is not None
+    assert (report.lag, list(report.partitions)) == ({"feedback": 99}, ["0"])
+
+
 def test_a_partition_that_was_taken_over_at_its_end_has_no_lag_before_anything_comes() -> None:
     clock = [1000.0]
     monitor = SelfMonitor("workers", "w2", wall=lambda: clock[0])

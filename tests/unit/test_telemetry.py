@@ -122,6 +122,9 @@ def test_the_newest_window_is_told_and_late_truth_about_older_ones_is_not() -> N
     labels = {**version, "metric": "accuracy", "basis": "realised"}
     assert value("driftline_metric_value", **labels) == performance.metrics[0].value
     assert value("driftline_metric_baseline", **labels) == performance.metrics[0].baseline
+    found.forget(lambda model, _: model != newest.model)
+    assert value("driftline_window_predictions", **version) == newest.n
+    assert value("driftline_metric_value", **labels) == performance.metrics[0].value
     found.forget()
     assert value("driftline_window_predictions", **version) is None
 

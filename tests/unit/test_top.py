@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +12,12 @@ from rich.console import Console
 
 from api.glance import ModelSummary
 from api.workers import Monitored, Worker
+from app.alerting.monitor import SELF
+from app.commands.common import Trouble
+from app.commands.top_choice import Choice
 from app.commands.top_screen import _table, screen
 from tests.unit.notifications import alert_event
+from topics.events import AlertEvent
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 QUIET = Monitored(workers=[], lag={}, behind_seconds=0.0, over_time=[], dead_letters=[])
@@ -45,7 +51,8 @@ def test_it_fits_the_terminal_and_says_what_is_left_out(width: int, height: int,
     assert max(map(len, lines)) <= width
     rows = sum("customers-of-the" in line for line in lines)
     told = sum(line.startswith("error") for line in lines)
-    assert rows == models or f"and {models - rows} more, none of them worse" in text
+    assert rows == models or f"{rows} of {models} shown, and {models - rows} more, none of them worse" in text
+    assert told == 0 or text.index("alert 0") < text.index("customers-of-the")
     assert told == alerts or f"and {alerts - told} more: driftline alerts list" in text
     assert len(lines) == height or models < 50  # all the room is used
 
@@ -53,9 +60,9 @@ def test_it_fits_the_terminal_and_says_what_is_left_out(width: int, height: int,
 def test_what_matters_most_is_shown_whole_where_there_is_little_room() -> None:
     narrow, wide = drawn(80, 24, 3), drawn(180, None, 3)
     for words in ("healthy", "█████       50%", "accuracy 0.912", "customers-of-the"):
-        assert words in narrow[4], words
+        assert words in narrow[6], words
     for words in ("customers-of-the-shop-00 2026.06.01", "age, income and 5 more", "0.930", "12,345", "2026-06-01"):
-        assert words in wide[4], words
+        assert words in wide[6], words
 
 
 def test_a_usual_name_is_whole_where_less_needed_columns_would_take_its_room() -> None:
@@ -99,3 +106,66 @@ def test_workers_are_counted() -> None:
     with console.capture() as captured:
         console.print(screen([], [], monitored, NOW, (100, None)))
     assert "1 worker at work, 5 records waiting, behind by 2 s, 0 dead letters" in captured.get()
+
+
+STATES = ["healthy", "drifting", "alerting", "waiting", "degraded", "insufficient"]
+FLEET = [
+    a_model(number, model=f"{'churn' if number % 2 else 'price'}-{number:03}", state=STATES[number % 6])
+    for number in range(60)
+]
+
+
+def shown(choice: Choice, height: int | None = None, alerts: Sequence[AlertEvent] = ()) -> list[str]:
+    console = Console(width=200, height=100, force_terminal=True, color_system=None)
+    with console.capture() as captured:
+        console.print(screen(FLEET, list(alerts), QUIET, NOW, (200, height), choice=choice))
+    return captured.get().rstrip("\n").split("\n")
+
+
+@pytest.mark.parametrize("names", [(), ("churn-*",), ("churn-001", "price-002"), ("*-05?",)])
+@pytest.mark.parametrize("states", [(), ("drifting",), ("waiting", "alerting")])
+@pytest.mark.parametrize("limit", [None, 1, 4, 1000])
+@pytest.mark.parametrize("height", [None, 20])
+def test_the_worst_of_those_that_are_asked_for_are_shown_and_the_others_are_counted(
+    names: tuple[str, ...], states: tuple[str, ...], limit: int | None, height: int | None
+) -> None:
+    lines = shown(Choice(names, states, limit), height)
+    wanted = [
+        one.model
+        for state in ("alerting", "degraded", "drifting", "insufficient", "waiting", "healthy")
+        for one in sorted(FLEET, key=lambda one: one.model)
+        if one.state == state and state in (states or STATES)
+        and (not names or any(re.fullmatch(name.replace("*", ".*").replace("?", "."), one.model) for name in names))
+    ]  # fmt: skip
+    found = [
+        word
+        for line in lines
+        for word in line.split()
+        if re.fullmatch(r"(churn|price)-\d\d\d", word) and "--" not in line
+    ]
+    assert found == wanted[: len(found)]
+    assert height is None or len(lines) <= height
+    assert len(found) == min(len(wanted), limit or len(wanted)) or (height is not None and len(lines) == height)
+    cut = f"{len(found)} of {len(wanted)} shown, and {len(wanted) - len(found)} more, none of them worse"
+    assert (cut in lines) == (len(found) < len(wanted))
+    asked = bool(names or states)
+    assert any(line.startswith(f"{len(wanted)} of 60 model versions: --") for line in lines) == asked
+    assert wanted or "no model version is like that" in lines[0]
+
+
+def test_alerts_of_models_that_are_not_asked_for_are_left_out_but_the_monitors_own_are_not() -> None:
+    of = {name: alert_event(title=f"about {name}", labels={"model": name}) for name in ("churn-001", "price-002", SELF)}
+    none = alert_event(title="about none", labels={})
+    text = "\n".join(shown(Choice(("churn-*",)), alerts=[*of.values(), none]))
+    assert "3 firing" in text
+    assert ["about churn-001" in text, "about price-002" in text, f"about {SELF}" in text, "about none" in text] == [
+        True, False, True, True,
+    ]  # fmt: skip
+
+
+def test_a_name_that_no_model_has_is_refused_with_those_that_there_are() -> None:
+    Choice(("churn-*",)).check(FLEET)
+    with pytest.raises(Trouble, match=r"--model: no model is named 'chrun'; there are churn-001, .* and 55 more"):
+        Choice(("churn-*", "chrun")).check(FLEET)
+    with pytest.raises(Trouble, match="nothing is registered"):
+        Choice(("x",)).check([])

@@ -142,6 +142,69 @@ async def test_nothing_is_handed_out_before_the_tables_of_the_generation_are_com
     assert await reader.fetch() == []
 
 
+async def moved(reader: Reader, generations: int) -> None:
+    """Partitions change hands: so many generations on, this worker has the same one."""
+    await reader.consumer.on_partitions_revoked({BATCHED})
+    assert await reader.fetch() == []
+    reader.consumer.app.consumer_generation_id += generations
+    await reader.consumer.on_partitions_assigned({BATCHED}, reader.consumer.app.consumer_generation_id)
+
+
+async def test_nothing_is_committed_while_a_generation_is_joined(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(7))
+    consumer, committed = reader.consumer, list[dict[TP, int]]()
+
+    async def commit(offsets: dict[TP, int]) -> bool:
+        committed.append(offsets)
+        return True
+
+    reader.log.commit = commit  # type: ignore[attr-defined]
+    await consumer.on_partitions_revoked({BATCHED})
+    assert not await consumer._commit({BATCHED: 3})
+    await consumer.on_partitions_assigned({BATCHED}, consumer.app.consumer_generation_id + 1)
+    assert await consumer._commit({BATCHED: 4})
+    assert committed == [{BATCHED: 4}]
+
+
+async def test_what_stays_goes_on_before_the_rest_is_recovered(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(7))
+    consumer, kept = reader.consumer, list[frozenset[int]]()
+    consumer.transport.on_kept = kept.append
+    first = (await reader.fetch())[0]
+    assert reader.take(first)
+    consumer.applied(BATCHED, 3)
+    await moved(reader, 1)
+    assert kept == [frozenset({0})]
+    assert not consumer.follows(first), "it is of the generation before"
+    consumer.resume_flow()
+    assert consumer.recovered != consumer.app.consumer_generation_id
+    assert await reader.round() == [True] * 3
+    assert (reader.read, reader.log.sought) == (list(range(7)), [3])
+    consumer.applied(BATCHED, 7)
+    assert consumer.held == {BATCHED: 7}
+
+
+async def test_what_somebody_else_may_have_had_is_recovered(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(7))
+    kept = list[frozenset[int]]()
+    reader.consumer.transport.on_kept = kept.append
+    await moved(reader, 2)
+    reader.consumer.resume_flow()
+    assert kept == [frozenset()]
+    assert await reader.fetch() == []
+    await moved(reader, 1)
+    assert kept == [frozenset(), frozenset()], "its state was not complete"
+
+
+async def test_what_stays_through_a_recovery_that_does_not_end_is_still_complete(tmp_path: Path) -> None:
+    reader = Reader(tmp_path, range(7))
+    for _ in range(3):
+        await moved(reader, 1)
+        assert reader.consumer.kept == {0}
+    reader.consumer.resume_flow()
+    assert await reader.round() == [True] * 4
+
+
 async def test_a_partition_is_read_on_though_its_full_buffer_was_emptied(tmp_path: Path) -> None:
     reader = Reader(tmp_path, range(7))
     app, consumer = reader.consumer.app, reader.consumer

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
 from app.alerting.words import clean
@@ -50,10 +51,21 @@ def seconds_of(retry_after: str | None, now: datetime) -> float | None:
 
 def quote(text: str, secrets: Iterable[str]) -> str:
     """The beginning of somebody else's words on one line, without our secrets, should they repeat them."""
+    return clean(hide(text, secrets), QUOTED)
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """Return the text without the secrets in it."""
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, "…")
-    return clean(text, QUOTED)
+    return text
+
+
+def shown(url: str) -> str:
+    """Return what of a URL may be shown: its scheme, host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/…"
 
 
 def secrets_of(url: str) -> list[str]:

@@ -1,4 +1,7 @@
-"""Alerts through any service that Apprise knows, by its URLs (https://appriseit.com)."""
+"""Alerts through any service that Apprise knows, by its URLs (https://appriseit.com).
+
+Services that keep incidents get one for each group of alerts: see `incidents.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ import asyncio
 import logging
 import re
 from collections.abc import Sequence
+from datetime import tzinfo
 
 import apprise
 from apprise.plugins.base import NotifyBase
 from apprise.utils.parse import parse_urls
 
 from app.alerting.channels.answers import TRY_AGAIN
+from app.alerting.channels.exchanges import Exchange, record
+from app.alerting.channels.incidents import incident_of, keeps_incidents
 from app.alerting.channels.told import Told
 from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
 from app.alerting.notification import Notification
@@ -36,31 +42,40 @@ class AppriseChannel:
 
     name = "apprise"
 
-    def __init__(self, urls: str, *, seconds: float) -> None:
+    def __init__(self, urls: str, *, seconds: float, zone: tzinfo | None = None) -> None:
         for name in QUIET:
             _hush(logging.getLogger(name))
-        asset = apprise.AppriseAsset(http_redirects=False, app_id="Driftline", app_desc="Driftline")
+        self._asset = asset = apprise.AppriseAsset(http_redirects=False, app_id="Driftline", app_desc="Driftline")
         self._seconds = seconds
+        self._zone = zone
         self._told = Told()
         self._services: dict[str, NotifyBase] = {}
+        self._incidents: dict[str, str] = {}
         found: list[str] = parse_urls(urls)  # type: ignore[no-untyped-call]
         for number, url in enumerate(found, 1):
             service = apprise.Apprise.instantiate(url, asset=asset)
             if service is None:
                 raise ValueError(f"number {number} is not a URL that Apprise knows")
-            service.socket_connect_timeout = service.socket_read_timeout = seconds  # of its thread, which none can end
-            self._services[str(number)] = service
+            self._services[str(number)] = self._bounded(service)
+            if keeps_incidents(service):
+                self._incidents[str(number)] = url
         if not self._services:
             raise ValueError("there is no Apprise URL in it")
 
     async def deliver(self, notification: Notification) -> Outcome:
         """Delivered once every service says that it has it."""
-        story = story_of(notification)
+        story = story_of(notification, self._zone)
         kind = apprise.NotifyType.SUCCESS if story.state == "resolved" else TYPES[story.level]
         told = self._told.by(notification.notification_id)
         waiting = [number for number in self._services if number not in told]
         body = text_of(story).partition("\n")[2]
-        outcomes = await asyncio.gather(*(self._tell(number, story.subject, body, kind) for number in waiting))
+        services = {number: self._service(number, notification, body) for number in waiting}
+        outcomes = await asyncio.gather(
+            *(self._send(number, service, story.subject, body, kind) for number, service in services.items())
+        )
+        for service, outcome in zip(services.values(), outcomes, strict=True):
+            returned = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
+            record(Exchange(f"{service.service_name}, {kind.value}: {story.subject}", body, returned))
         having = [number for number, outcome in zip(waiting, outcomes, strict=True) if isinstance(outcome, Delivered)]
         self._told.add(notification.notification_id, having)
         outcome = _together(len(self._services), outcomes)
@@ -68,10 +83,22 @@ class AppriseChannel:
             self._told.settled(notification.notification_id)
         return outcome
 
-    async def _tell(self, number: str, title: str, body: str, kind: apprise.NotifyType) -> Outcome:
+    def _service(self, number: str, notification: Notification, body: str) -> NotifyBase:
+        url = self._incidents.get(number)
+        service = self._services[number]
+        if url is None:
+            return service
+        return self._bounded(incident_of(type(service), url, self._asset, notification, body))
+
+    def _bounded(self, service: NotifyBase) -> NotifyBase:
+        """Bound its thread, which nothing else can end."""
+        service.socket_connect_timeout = service.socket_read_timeout = self._seconds
+        return service
+
+    async def _send(self, number: str, service: NotifyBase, title: str, body: str, kind: apprise.NotifyType) -> Outcome:
         one = apprise.Apprise()
-        one.add(self._services[number])
-        name = str(self._services[number].service_name)
+        one.add(service)
+        name = str(service.service_name)
         try:
             async with asyncio.timeout(self._seconds + 1):
                 result = await one.async_notify(

@@ -7,6 +7,7 @@ import logging
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import Literal
@@ -14,6 +15,7 @@ from typing import Literal
 import aiosmtplib
 
 from app.alerting.channels.answers import quote
+from app.alerting.channels.exchanges import Exchange, is_recorded, record
 from app.alerting.channels.told import Told
 from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
 from app.alerting.mail import message_of
@@ -48,19 +50,26 @@ class EmailChannel:
 
     name = "email"
 
-    def __init__(self, mailbox: Mailbox, *, seconds: float) -> None:
+    def __init__(self, mailbox: Mailbox, *, seconds: float, zone: tzinfo | None = None) -> None:
         self._mailbox = mailbox
         self._seconds = seconds
+        self._zone = zone
         self._told = Told()
 
     async def deliver(self, notification: Notification) -> Outcome:
         """Delivered once the server has taken it for one recipient at least, and refuses none for the moment only."""
-        story = story_of(notification)
+        story = story_of(notification, self._zone)
         picture = await _picture(story.worst)
+        message = message_of(story, notification, self._mailbox.sender, self._mailbox.recipients, picture)
+        outcome = await self._send(notification.notification_id, message)
+        if is_recorded():
+            record(_exchange(message, outcome))
+        return outcome
+
+    async def _send(self, notification_id: str, message: EmailMessage) -> Outcome:
         try:
-            message = message_of(story, notification, self._mailbox.sender, self._mailbox.recipients, picture)
             async with asyncio.timeout(self._seconds):
-                return await self._hand_in(notification.notification_id, message)
+                return await self._hand_in(notification_id, message)
         except TimeoutError:
             return Retryable(f"no answer from the mail server in {self._seconds:g} s")
         except (aiosmtplib.SMTPException, OSError) as error:
@@ -127,6 +136,14 @@ class EmailChannel:
 
     def _secrets(self) -> list[str]:
         return [self._mailbox.password] if self._mailbox.password else []
+
+
+def _exchange(message: EmailMessage, outcome: Outcome) -> Exchange:
+    """A message as it may be shown: its headers and its text."""
+    text = message.get_body(("plain",))
+    returned = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
+    headers = "\n".join(f"{name}: {value}" for name, value in message.items())
+    return Exchange(headers, "" if text is None else str(text.get_content()), returned)
 
 
 async def _picture(column: Column | None) -> bytes | None:

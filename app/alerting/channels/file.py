@@ -66,9 +66,10 @@ class FileChannel:
         return Delivered(", ".join(map(str, days)))
 
     def _append(self, path: Path, alerts: Sequence[AlertEvent]) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
+            _close_to_others(fd)
             fcntl.flock(fd, fcntl.LOCK_EX)
             known = self._caught_up(path, fd)
             new = {alert.alert_id: alert for alert in alerts if alert.alert_id not in known.ids}
@@ -112,6 +113,13 @@ def _write_lines(fd: int, lines: bytes, end: int) -> None:
     except OSError:
         os.ftruncate(fd, end)
         raise
+
+
+def _close_to_others(fd: int) -> None:
+    """Take what an earlier release gave to others: alerts name columns and shares of people's data."""
+    about = os.fstat(fd)
+    if about.st_mode & 0o077 and about.st_uid == os.geteuid():
+        os.fchmod(fd, 0o600)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -14,7 +14,8 @@ import aiohttp
 from aiohttp.helpers import is_ip_address
 
 from app.alerting.addresses import PublicResolver, Refused, refusal_of
-from app.alerting.channels.answers import http_outcome
+from app.alerting.channels.answers import hide, http_outcome, shown
+from app.alerting.channels.exchanges import Exchange, record
 from app.alerting.delivery import Outcome, Permanent, Retryable
 
 MOST_READ = 4096
@@ -99,7 +100,7 @@ async def session(seconds: float, *, public: bool = False) -> AsyncIterator[aioh
 
 
 async def post(
-    url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, advice: str, secrets: Iterable[str],
+    url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, advice: str, secrets: Sequence[str],
     public: bool = False,
 ) -> Outcome:  # fmt: skip
     """POST once, and say what came of it. Never raises for what the outside does, and quotes none of the `secrets`."""
@@ -112,15 +113,45 @@ async def post(
             session(seconds, public=public) as opened,
             opened.post(url, data=body, headers=headers) as answer,
         ):
+            said = await answer.text()
+            record(exchange_of(url, body, headers, f"HTTP {answer.status}\n{said}".rstrip(), secrets))
             return http_outcome(
-                answer.status, answer.headers.get("Retry-After"), await answer.text(),
+                answer.status, answer.headers.get("Retry-After"), said,
                 advice=advice, secrets=secrets, now=datetime.now(UTC),
             )  # fmt: skip
     except Exception as error:
         outcome = error_outcome(error, seconds, advice)
         if outcome is None:
             raise
+        record(exchange_of(url, body, headers, "nothing", secrets))
         return outcome
+
+
+async def get(
+    url: str, query: Sequence[tuple[str, str]], headers: Mapping[str, str], *, seconds: float, most: int
+) -> bytes | None:
+    """GET once; None where it is not answered with 200, or with more than `most` bytes."""
+    found = bytearray()
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            session(seconds) as opened,
+            opened.get(url, params=query, headers=headers) as answer,
+        ):
+            while len(found) <= most and (chunk := await answer.content.read(1 << 16)):
+                found += chunk
+            return bytes(found) if answer.status == 200 and len(found) <= most else None
+    except Exception as error:
+        if error_outcome(error, seconds, "") is None:
+            raise
+        return None
+
+
+def exchange_of(url: str, body: bytes, headers: Mapping[str, str], returned: str, secrets: Iterable[str]) -> Exchange:
+    """Return a POST as it may be shown: without its secrets, nor the path of its URL."""
+    hidden = list(secrets)
+    lines = [f"POST {shown(url)}", *(f"{name}: {hide(value, hidden)}" for name, value in headers.items())]
+    return Exchange("\n".join(lines), hide(body.decode(errors="replace"), hidden), hide(returned, hidden))
 
 
 def error_outcome(error: Exception, seconds: float, advice: str) -> Outcome | None:

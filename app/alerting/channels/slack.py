@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
+import msgspec
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from app.alerting.blocks import blocks_of, fallback_of
 from app.alerting.channels.answers import http_outcome, secrets_of
-from app.alerting.channels.posting import error_outcome, session
+from app.alerting.channels.exchanges import record
+from app.alerting.channels.posting import error_outcome, exchange_of, session
 from app.alerting.delivery import Outcome
 from app.alerting.notification import Notification
 from app.alerting.story import story_of
@@ -25,27 +27,30 @@ class SlackChannel:
 
     name = "slack"
 
-    def __init__(self, url: str, *, seconds: float) -> None:
+    def __init__(self, url: str, *, seconds: float, zone: tzinfo | None = None) -> None:
         self._url = url
         self._seconds = seconds
+        self._zone = zone
 
     async def deliver(self, notification: Notification) -> Outcome:
         """Post once: the client's own retries are off, for the notifier counts them."""
-        story = story_of(notification)
+        story = story_of(notification, self._zone)
         secrets = secrets_of(self._url)
+        text, blocks = fallback_of(story), blocks_of(story)
+        body = msgspec.json.encode({"text": text, "blocks": blocks})
         try:
             async with asyncio.timeout(self._seconds), session(self._seconds) as opened:
                 client = AsyncWebhookClient(
                     self._url, timeout=max(1, int(self._seconds)), session=opened, logger=_SILENT, retry_handlers=[]
                 )
-                answer = await client.send(
-                    text=fallback_of(story), blocks=blocks_of(story), unfurl_links=False, unfurl_media=False
-                )
+                answer = await client.send(text=text, blocks=blocks, unfurl_links=False, unfurl_media=False)
         except Exception as error:
             outcome = error_outcome(error, self._seconds, ADVICE)
             if outcome is None:
                 raise
+            record(exchange_of(self._url, body, {}, "nothing", secrets))
             return outcome
+        record(exchange_of(self._url, body, {}, f"HTTP {answer.status_code}\n{answer.body}", secrets))
         return http_outcome(
             answer.status_code, answer.headers.get("Retry-After"), answer.body,
             advice=ADVICE, secrets=secrets, now=datetime.now(UTC),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +17,8 @@ import msgspec
 from app.alerting.channels.answers import secrets_of
 from app.alerting.channels.posting import post
 from app.alerting.delivery import Outcome
+from app.alerting.labelling import PLAIN, Labelling
+from app.alerting.muting import SAME_MODEL
 from app.alerting.notification import Notification
 from topics.events import AlertEvent
 
@@ -28,11 +30,15 @@ NEVER = "0001-01-01T00:00:00Z"
 
 
 class WebhookChannel:
-    """Posts the payload; any 2xx is a receipt, whatever its body says. `public`: only to public addresses."""
+    """Posts the payload; any 2xx is a receipt, whatever its body says. `public`: only to public addresses.
 
-    def __init__(
+    `headers` are sent with it, and their values are secret.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with, each with its default
         self, url: str, *, seconds: float, secret: str | None = None, public: bool = False,
         clock: Callable[[], float] = time.time, name: str = "webhook", advice: str = ADVICE,
+        labelling: Labelling = PLAIN, headers: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self._advice = advice
@@ -41,11 +47,13 @@ class WebhookChannel:
         self._secret = secret
         self._public = public
         self._clock = clock
+        self._labelling = labelling
+        self._headers = dict(headers or {})
 
     async def deliver(self, notification: Notification) -> Outcome:
         """Post once."""
-        body = msgspec.json.encode(payload_of(notification))
-        headers = {
+        body = msgspec.json.encode(payload_of(notification, self._labelling))
+        headers = self._headers | {
             "Content-Type": "application/json",
             "User-Agent": "driftline",
             "Driftline-Notification": quote(notification.notification_id, safe=""),
@@ -53,6 +61,7 @@ class WebhookChannel:
         if self._secret is not None:
             headers |= signature_of(body, self._secret, int(self._clock()))
         secrets = secrets_of(self._url) + ([] if self._secret is None else [self._secret])
+        secrets += [part for value in self._headers.values() for part in (value, *value.split())]
         return await post(
             self._url, body, headers, seconds=self._seconds, advice=self._advice, secrets=secrets, public=self._public
         )
@@ -64,17 +73,17 @@ def signature_of(body: bytes, secret: str, timestamp: int) -> dict[str, str]:
     return {"Driftline-Timestamp": str(timestamp), "Driftline-Signature": f"v1={signed}"}
 
 
-def payload_of(notification: Notification) -> dict[str, object]:
+def payload_of(notification: Notification, labelling: Labelling = PLAIN) -> dict[str, object]:
     """Alertmanager's payload. Pure; firing alerts first."""
     told = (*notification.firing, *notification.resolved)
-    alerts = [_alert(alert) for alert in told[:MOST_ALERTS]]
+    alerts = [_alert(alert, labelling) for alert in told[:MOST_ALERTS]]
     return {
         "version": "4",
         "groupKey": notification.group,
         "truncatedAlerts": max(len(told) - MOST_ALERTS, 0),
         "status": notification.status,
         "receiver": "driftline",
-        "groupLabels": notification.labels,
+        "groupLabels": notification.group_labels or _of_model(notification.labels),
         "commonLabels": _common(alert["labels"] for alert in alerts),
         "commonAnnotations": _common(alert["annotations"] for alert in alerts),
         "externalURL": _origin(notification.links),
@@ -82,16 +91,26 @@ def payload_of(notification: Notification) -> dict[str, object]:
     }
 
 
-def _alert(alert: AlertEvent) -> dict[str, object]:
+def _alert(alert: AlertEvent, labelling: Labelling) -> dict[str, object]:
     return {
         "status": alert.status,
-        "labels": {**alert.labels, "alertname": alert.rule, "severity": alert.level},
-        "annotations": {"summary": alert.title, "description": alert.message, **alert.links},
-        "startsAt": _time(alert.started_at),
-        "endsAt": NEVER if alert.ended_at is None else _time(alert.ended_at),
+        "labels": labelling.of(alert),
+        "annotations": annotations_of(alert),
+        "startsAt": time_of(alert.started_at),
+        "endsAt": NEVER if alert.ended_at is None else time_of(alert.ended_at),
         "generatorURL": alert.links.get("dashboard", ""),
         "fingerprint": alert.fingerprint,
     }
+
+
+def _of_model(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels that every group is grouped by, for a notification of an earlier release that waits."""
+    return {name: labels[name] for name in SAME_MODEL if name in labels}
+
+
+def annotations_of(alert: AlertEvent) -> dict[str, str]:
+    """Return an alert's words and links."""
+    return {"summary": alert.title, "description": alert.message, **alert.links}
 
 
 def _common(found: Iterable[object]) -> dict[str, str]:
@@ -105,5 +124,6 @@ def _origin(links: dict[str, str]) -> str:
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
 
-def _time(moment: datetime) -> str:
+def time_of(moment: datetime) -> str:
+    """Return a moment as RFC 3339, in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,107 @@
+"""Lists in parts: an order in which no two rows are equal, and where the rest of a list begins."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, FromClause, String, and_, or_
+
+FIRST_YEAR, LAST_YEAR = 1970, 2100
+LARGEST = 2**63
+
+Key = tuple[datetime | str | int | bool, ...]
+"""What a row is sorted by."""
+
+
+class CursorError(ValueError):
+    """A cursor that no list of ours has given."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """How a list is sorted, the highest first: by a time, and where that is equal by what makes a row the only one.
+
+    `columns` are those of a table, `fields` the same of what is made of a row, `types` those of a key.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    fields: tuple[str, ...]
+    types: tuple[type, ...]
+
+    @property
+    def moment(self) -> str:
+        """The column of the time."""
+        return self.columns[0]
+
+    def key(self, one: object) -> Key:
+        """Return what something in the list is sorted by."""
+        return tuple(getattr(one, name) for name in self.fields)
+
+    def clauses(self, connection: Connection, table: FromClause) -> list[ColumnElement[Any]]:
+        """Return the columns to sort by. Texts are compared as Python does, whatever the database's language is."""
+        plain = connection.dialect.name == "sqlite"
+        columns = [table.c[name] for name in self.columns]
+        return [column if plain or not isinstance(column.type, String) else column.collate("C") for column in columns]
+
+    def after(self, connection: Connection, table: FromClause, key: Key) -> ColumnElement[bool]:
+        """Return the condition of the rows that come after one. The time stands alone too, for the index."""
+        found: ColumnElement[bool] | None = None
+        for column, value in reversed(list(zip(self.clauses(connection, table), key, strict=True))):
+            found = column < value if found is None else or_(column < value, and_(column == value, found))
+        assert found is not None
+        return and_(table.c[self.moment] <= key[0], found)
+
+    def cursor(self, one: object) -> str:
+        """Return where the list goes on after something in it."""
+        return encode_cursor(self.name, self.key(one))
+
+    def read(self, cursor: str) -> Key:
+        """Return the key that a cursor of this list holds. Raises CursorError."""
+        return decode_cursor(self.name, cursor, self.types)
+
+
+def encode_cursor(name: str, key: Key) -> str:
+    """Return a key of a list as text for a URL."""
+    return base64.urlsafe_b64encode(msgspec.json.encode([name, *key])).rstrip(b"=").decode()
+
+
+def decode_cursor(name: str, cursor: str, types: tuple[type, ...]) -> Key:
+    """Return the key that a cursor holds. Raises CursorError where it is not of this list."""
+    try:
+        packed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        found, *key = msgspec.json.decode(packed, type=list[Any])
+        values: Key = tuple(msgspec.convert(value, kind) for value, kind in zip(key, types, strict=True))
+    except (ValueError, binascii.Error, RecursionError):
+        found, values = None, ()
+    if found != name or not all(map(_is_sound, values)):
+        raise CursorError("cursor: is not one of this list; give `next` of the part before, as it is")
+    return values
+
+
+def _is_sound(value: datetime | str | int | bool) -> bool:
+    """Return whether a database can be asked for it."""
+    if isinstance(value, datetime):
+        return value.tzinfo is not None and FIRST_YEAR < value.year < LAST_YEAR
+    return "\x00" not in value if isinstance(value, str) else abs(value) < LARGEST
+
+
+PREDICTIONS = Order(
+    "predictions", ("predicted_at", "prediction_id", "model", "model_version"),
+    ("timestamp", "prediction_id", "model", "model_version"), (datetime, str, str, str),
+)  # fmt: skip
+TRAINING = Order("training", ("finished_at", "run_id"), ("finished_at", "run_id"), (datetime, str))
+_DEPLOYED = ("deployed_at", "model", "model_version", "source")
+DEPLOYMENTS = Order("deployments", _DEPLOYED, _DEPLOYED, (datetime, str, str, str))
+_JUDGED = ("window_end", "revision", "model", "model_version")
+DRIFT = Order("drift", _JUDGED, _JUDGED, (datetime, int, str, str))
+ALERTS = Order("alerts", ("emitted_at", "alert_id"), ("emitted_at", "alert_id"), (datetime, str))
+_DELIVERED = ("delivered_at", "alert_id", "channel", "notification_id")
+DELIVERIES = Order("deliveries", _DELIVERED, _DELIVERED, (datetime, str, str, str))
+PERFORMANCE = Order("performance", (), ("last", "model", "model_version"), (datetime, str, str))
+"""Of sums, not of rows."""

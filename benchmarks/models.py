@@ -1,0 +1,463 @@
+"""What many models cost one worker: the join and the windows fed from memory, as in `benchmarks.hot_path`.
+
+The same events for each number of models of 20 features, evenly mixed: PER_SECOND predictions a second of event time
+in all, and the truth of every second one up to a minute after it. Before anything is measured `--days` of event time
+are held: of each model a prediction with its truth in each pane, or in every so many that MOST_HELD are held. Each
+number of models has a process of its own.
+
+Backlog: one partition, runs of 5,000 records, a checkpoint every 20,000; ROUNDS times, of which the least counts.
+Live: four partitions, each takes what comes in a checkpoint's time. CPU of an event is that of the join, with the
+encoding of all that it publishes. Windows are judged by the clock, once for a model and a pane, however many events
+there are: their CPU is told for each window. Memory is what the process has grown by since
+before the models were compiled, beside what is stated: BASE_BYTES, ROW_BYTES for each row that waits, PANE_BYTES for
+each pane, MODEL_BYTES for each model. A restart builds the join again from what is saved of what is held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import gc
+import pstats
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.join import Join
+from agents.join_saving import save
+from agents.join_source import Source, recover
+from agents.pane_events import key_of
+from agents.windows import WindowsAgent
+from app.core import join_delta, truths
+from app.core.config import Monitoring, Windows
+from app.core.join_rows import NewRows
+from app.core.joining import MICROSECONDS, Joined
+from app.core.profile import Profile, with_identity
+from app.core.reference import build_profile
+from app.ingest.decoding import Rejected
+from app.runtime.models_view import RegisteredModel
+from app.runtime.settings import Settings
+from app.worker.process import GARBAGE_THRESHOLD
+from benchmarks.flat import resident
+from benchmarks.hot_path import Record
+from topics.events import PaneEvent
+
+RUN: int = Settings.model_fields["max_run"].default
+CHECKPOINT_SECONDS: float = Settings.model_fields["checkpoint_seconds"].default
+PARTITIONS: int = Settings.model_fields["partitions"].default
+START = 1_700_000_040
+PER_SECOND = 400
+TRUTHS = 0.5
+EVENTS_PER_SECOND = PER_SECOND * (1 + TRUTHS)
+LATEST_FEEDBACK = 60.0
+NUMERIC, CATEGORICAL = 14, 6
+DISTINCT = 20_000
+"""Rows of features that the events are made of, in turns."""
+ROUNDS = 3
+ROW_BYTES = 82
+"""Of a prediction that waits: 63 of columns and index, with their spare room, and 19 of the saved delta."""
+PANE_BYTES = 135
+"""Of a pane that may still change: 53 of a total of one row (more take more), its number, its place in a dict."""
+BASE_BYTES = 5_000_000
+"""Of what does not depend on how much is held: scratch of the runs."""
+MODEL_BYTES = 1_250_000
+"""Of a registered model of 20 features, 14 of them numeric with 2,000 reference values."""
+MOST_HELD = 2_000_000
+"""Panes that are held at most: of a thousand models not each minute of a week."""
+LIVE_SECONDS = 40.0
+DAY = 86_400
+PANE = 60
+
+
+class Names(NamedTuple):
+    """The features of a model."""
+
+    numeric: list[str]
+    categorical: list[str]
+
+
+class Fleet:
+    """Registered models, each with names and arrays of its own, and their events."""
+
+    def __init__(self, models: int, reference: int) -> None:
+        self.models = models
+        rng = np.random.default_rng(1)
+        raw = msgspec.json.encode(_profile(reference, rng))
+        now = datetime.now(UTC)
+        self._found: dict[tuple[str, str], RegisteredModel] = {}
+        self._names = [_names(i) for i in range(models)]
+        for i, names in enumerate(self._names):
+            own = msgspec.json.decode(raw, type=Profile)  # as the view of registered models does
+            features = tuple(
+                replace(column, name=name)
+                for column, name in zip(own.features, (*names.numeric, *names.categorical), strict=True)
+            )
+            own = with_identity(replace(own, model=f"model-{i}", features=features))
+            self._found[own.model, own.model_version] = RegisteredModel(own, Monitoring(windows=Windows()), now)
+        self.revision = 1
+        self._numbers = rng.normal(100, 10, (DISTINCT, NUMERIC)).round(4).tolist()
+        self._codes = np.column_stack([rng.integers(0, 3 + 4 * i, DISTINCT) for i in range(CATEGORICAL)]).tolist()
+        self._probability = rng.random(DISTINCT).round(6).tolist()
+        self._truth = (rng.random(DISTINCT) < self._probability).astype(int).tolist()
+        self._delay = rng.uniform(1, LATEST_FEEDBACK, DISTINCT).tolist()
+
+    def get(self, model: str, version: str) -> RegisteredModel | None:
+        """One of them."""
+        return self._found.get((model, version))
+
+    async def catch_up(self) -> None:
+        """Nothing more will come."""
+
+    def versions(self) -> Iterable[tuple[str, str]]:
+        """All of them."""
+        return self._found
+
+    def prediction(self, i: int) -> tuple[bytes, bytes]:
+        """Key and value of prediction i."""
+        key, at, names = f"prediction-{i:010d}", i % DISTINCT, self._names[i % self.models]
+        cells = [f'"{name}":{number}' for name, number in zip(names.numeric, self._numbers[at], strict=True)]
+        cells += [f'"{name}":"c{code}"' for name, code in zip(names.categorical, self._codes[at], strict=True)]
+        p = self._probability[at]
+        value = (
+            f'{{"prediction_id":"{key}","model":"model-{i % self.models}","model_version":"1","timestamp":'
+            f'{START + i / PER_SECOND},"features":{{{",".join(cells)}}},"prediction":"{int(p > 0.5)}",'
+            f'"probability":{p}}}'
+        )
+        return key.encode(), value.encode()
+
+    def feedback(self, i: int) -> tuple[bytes, bytes]:
+        """Key and value of the truth of prediction i."""
+        key = f"prediction-{i:010d}"
+        value = f'{{"prediction_id":"{key}","actual":"{self._truth[i % DISTINCT]}","timestamp":{self.fed_at(i)}}}'
+        return key.encode(), value.encode()
+
+    def fed_at(self, i: int) -> float:
+        """When the truth of prediction i comes, in seconds since the epoch."""
+        return START + i / PER_SECOND + float(self._delay[i % DISTINCT])
+
+    def has_truth(self, i: int) -> bool:
+        """Whether prediction i gets one: every second of each model."""
+        return (i // self.models) % 2 == 1
+
+
+def _names(model: int) -> Names:
+    return Names([f"number_{model}_{i}" for i in range(NUMERIC)], [f"category_{model}_{i}" for i in range(CATEGORICAL)])
+
+
+def _profile(n: int, rng: np.random.Generator) -> Profile:
+    names = _names(0)
+    features: dict[str, NDArray[np.float64] | list[str]] = dict(
+        zip(names.numeric, rng.normal(100, 10, (NUMERIC, n)).round(4), strict=True)
+    )
+    for i, name in enumerate(names.categorical):
+        features[name] = [f"c{code}" for code in rng.integers(0, 3 + 4 * i, n).tolist()]
+    probability = rng.random(n).round(6)
+    told = (probability > 0.5).astype(int).astype(str).tolist()
+    actual = (rng.random(n) < probability).astype(int).astype(str).tolist()
+    return build_profile("model", "1", "binary", features, told, probability, actual)
+
+
+@dataclass(slots=True)
+class Spent:
+    """CPU seconds, by what has used them."""
+
+    predictions: float = 0.0
+    feedback: float = 0.0
+    publishing: float = 0.0
+    windows: float = 0.0
+    events: int = 0
+    published: int = 0
+
+    @property
+    def join(self) -> float:
+        """All that the join has used."""
+        return self.predictions + self.feedback + self.publishing
+
+
+class Worker:
+    """The join and the windows of one worker, with a clock that is set from outside."""
+
+    def __init__(self, fleet: Fleet, *, checkpoint_seconds: float) -> None:
+        self.fleet = fleet
+        self.table: dict[str, bytes] = {}
+        self.clock = 0.0
+        self.join = Join(self.table, fleet, checkpoint_seconds=checkpoint_seconds, now=lambda: self.clock)
+        for version in fleet.versions():  # compiled before anything is measured
+            number = self.join._models.number_of(*version)
+            assert number is not None
+            _ = self.join._models.watched[number].outcomes.all_starts
+        stacked = self.source(0).state.stacked_models()
+        stacked.references.find(np.zeros(1, np.int64), np.zeros(1))
+        self.windows = WindowsAgent({}, fleet.get, partitions=PARTITIONS, reissue_seconds=1e9, now=lambda: 0.0)
+        self.spent = Spent()
+        self.judged = 0
+        self._panes: list[Record] = []
+
+    def source(self, partition: int) -> Source:
+        """The state of a source partition."""
+        return self.join._source(partition)
+
+    async def save(self, partition: int) -> None:
+        """Make a checkpoint of all that was taken."""
+        seconds, self.join._checkpoint_seconds = self.join._checkpoint_seconds, 0.0
+        await self.join.handle(partition, 0, (), self._publish, _none, caught_up=False)
+        self.join._checkpoint_seconds = seconds
+
+    async def take(self, partition: int, topic: int, run: Sequence[Record]) -> None:
+        """A run of predictions or feedback, or a tick."""
+        before = self.spent.publishing
+        started = time.process_time()
+        await self.join.handle(partition, topic, run, self._publish, _none, caught_up=False)
+        spent = time.process_time() - started - (self.spent.publishing - before)
+        self.spent.events += len(run)
+        if topic == 0:
+            self.spent.predictions += spent
+        else:
+            self.spent.feedback += spent
+
+    async def judge(self) -> None:
+        """Have the windows take what was published, judge some of them, and judge some more by the clock."""
+        await self.windows.handle(0, self._panes, self._report, _none, caught_up=False)
+        await self.windows.handle(0, [], self._report, _none, caught_up=True)
+        self.judged = 0
+        started = time.process_time()
+        await self.windows.handle(0, [], self._report, _none, caught_up=True)
+        self.spent.windows = time.process_time() - started
+
+    async def _publish(self, events: Sequence[PaneEvent]) -> None:
+        started = time.process_time()
+        for event in events:
+            record = Record(0, 0, key_of(event), msgspec.json.encode(event), ())
+            self.spent.published += len(record.value or b"")
+            self._panes.append(record)
+        self.spent.publishing += time.process_time() - started
+
+    async def _report(self, partition: int, reports: Sequence[tuple[bytes, bytes]]) -> None:
+        self.judged += sum(b"/drift/" in key for key, _ in reports)
+
+    def hold(self, partition: int, panes: Iterable[int]) -> None:
+        """Have a partition hold panes: a prediction with its truth of each model in each of them, and their deltas."""
+        source = self.source(partition)
+        state, rng, n = source.state, np.random.default_rng(partition), self.fleet.models
+        models = np.arange(n, dtype=np.int16)
+        for pane in panes:
+            ids = rng.integers(0, 1 << 63, (n, 2)).astype(np.uint64)
+            of_pane = np.full(n, pane, np.int32)
+            rows = state.rows.add(NewRows(ids, models, of_pane, np.zeros(n, np.int16), np.full(n, 0.5)))
+            told = np.full(n, (pane + 1) * PANE, np.uint32)
+            kinds = np.full(n, truths.TEXT, np.uint8)
+            state.rows.join(rows, np.zeros(n), kinds, told)
+            state.joined_since.append(Joined(state.rows["ordinal"][rows], np.zeros(n), kinds, told))
+            places = state.new_outcomes.numbers(models, of_pane)
+            state.new_outcomes.count_rows(places)
+            state.new_outcomes.count(places, np.zeros(n, np.int32))
+            for model in models.tolist():
+                state.tally(model).event_time = pane * PANE * MICROSECONDS
+            source.offsets = [source.offsets[0] + n, source.offsets[1] + n]
+            if len(state.rows) - source.ordinal >= RUN:
+                self._save(partition, source)
+        self._save(partition, source)
+
+    def _save(self, partition: int, source: Source) -> None:
+        taken = join_delta.take(source.state, source.ordinal, source.saved, (source.offsets[0], source.offsets[1]))
+        save(self.table, partition, source, taken.delta, {})
+
+
+async def _none(rejected: Sequence[Rejected]) -> None:
+    """Nothing is to be rejected."""
+    if rejected:
+        raise AssertionError(rejected[0].reason)
+
+
+class Feed:
+    """Predictions in offset order, and the truths that are due by then."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._next = 0
+        self._waiting: list[int] = []
+        self._offsets = [[0, 0] for _ in range(PARTITIONS)]
+
+    def run(self, n: int, partition: int = 0) -> Iterator[tuple[int, list[Record]]]:
+        """The next n predictions, then what has come of truth; as records of a partition."""
+        fleet, numbers = self._fleet, range(self._next, self._next + n)
+        self._next += n
+        yield 0, self._records(partition, 0, [fleet.prediction(i) for i in numbers])
+        self._waiting += [i for i in numbers if fleet.has_truth(i)]
+        until = START + numbers[-1] / PER_SECOND
+        due = sorted((i for i in self._waiting if fleet.fed_at(i) <= until), key=fleet.fed_at)
+        self._waiting = [i for i in self._waiting if fleet.fed_at(i) > until]
+        if due:
+            yield 1, self._records(partition, 1, [fleet.feedback(i) for i in due])
+
+    def start_after(self, source: Source, partition: int) -> None:
+        """Go on where a partition has been read to."""
+        self._offsets[partition] = list(source.offsets)
+
+    def _records(self, partition: int, topic: int, made: Sequence[tuple[bytes, bytes]]) -> list[Record]:
+        first = self._offsets[partition][topic]
+        self._offsets[partition][topic] += len(made)
+        return [Record(first + i, 0, key, value, ()) for i, (key, value) in enumerate(made)]
+
+
+class Result(msgspec.Struct):
+    """What a number of models came to. CPU in seconds, sizes in bytes."""
+
+    models: int
+    event: float
+    prediction: float
+    feedback: float
+    live_event: float
+    window: float
+    rows: int
+    panes: int
+    memory: float
+    restart: float
+    published: float
+
+    @property
+    def stated(self) -> float:
+        """The memory that rows, panes and models are said to take, in bytes."""
+        return BASE_BYTES + self.rows * ROW_BYTES + self.panes * PANE_BYTES + self.models * MODEL_BYTES
+
+
+async def _one(models: int, reference: int, days: float, predictions: int, *, profile: bool) -> Result:
+    fleet = Fleet(models, reference)
+    before = resident()
+    worker = Worker(fleet, checkpoint_seconds=1e9)
+    gc.set_threshold(GARBAGE_THRESHOLD)  # as a worker does
+    gc.freeze()
+    panes = range(START // PANE - round(days * DAY / PANE), START // PANE - 60)
+    panes = panes[:: max(1, -(-len(panes) * models // MOST_HELD))]
+    for partition in range(PARTITIONS):
+        worker.hold(partition, panes[partition::PARTITIONS])
+    held = resident()
+    rows = sum(len(worker.source(partition).state.rows) for partition in range(PARTITIONS))
+    held_panes = sum(len(worker.source(partition).state.outcomes) for partition in range(PARTITIONS))
+    started = time.process_time()
+    for partition in range(PARTITIONS):
+        again = recover(partition, worker.table.items(), worker.join._models.watched, worker.join._models.number_of)
+        if len(again.state.rows) != len(worker.source(partition).state.rows):
+            raise AssertionError(f"{len(again.state.rows)} rows came back")
+    restart = time.process_time() - started
+    feed = Feed(fleet)
+    for partition in range(PARTITIONS):
+        feed.start_after(worker.source(partition), partition)
+    rounds = [await _backlog(worker, feed, predictions, profile=profile) for _ in range(ROUNDS + 1)][1:]
+    least = min(rounds, key=lambda one: one.join)
+    for partition in range(PARTITIONS):
+        await worker.save(partition)
+    live = await _live(worker, feed)
+    await worker.judge()
+    return Result(
+        models=models,
+        event=least.join / least.events,
+        prediction=least.predictions / predictions,
+        feedback=least.feedback / max(1, least.events - predictions),
+        live_event=live.join / live.events,
+        window=worker.spent.windows / max(1, worker.judged),
+        rows=rows,
+        panes=held_panes,
+        memory=held - before,
+        restart=restart,
+        published=least.published / least.events,
+    )
+
+
+async def _backlog(worker: Worker, feed: Feed, predictions: int, *, profile: bool) -> Spent:
+    made = [run for _ in range(predictions // RUN) for run in feed.run(RUN)]
+    worker.spent = Spent()
+    profiled = cProfile.Profile(time.process_time)
+    if profile:
+        profiled.enable()
+    for topic, run in made:
+        await worker.take(0, topic, run)
+    profiled.disable()
+    if profile:
+        pstats.Stats(profiled).sort_stats("cumtime").print_stats(70)
+    return worker.spent
+
+
+async def _live(worker: Worker, feed: Feed) -> Spent:
+    """LIVE_SECONDS at the rate of event time: each partition in turn what has come since its last checkpoint."""
+    worker.join._checkpoint_seconds = CHECKPOINT_SECONDS / 2
+    n = round(PER_SECOND * CHECKPOINT_SECONDS / PARTITIONS)
+    steps = [
+        (i * CHECKPOINT_SECONDS, partition, run)
+        for i in range(1, round(LIVE_SECONDS / CHECKPOINT_SECONDS) + 1)
+        for partition in range(PARTITIONS)
+        for run in feed.run(n, partition)
+    ]
+    worker.spent = Spent()
+    for clock, partition, (topic, run) in steps:
+        worker.clock = clock
+        await worker.take(partition, topic, run)
+    return worker.spent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.models", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", type=_numbers, default="1,50,200,1000", help="separated by commas (%(default)s)")
+    parser.add_argument("--predictions", type=int, default=40_000, help="in each round (%(default)s)")
+    parser.add_argument("--reference", type=int, default=2_000, help="rows of each reference (%(default)s)")
+    parser.add_argument("--days", type=float, default=7.0, help="of event time that are held (%(default)s)")
+    parser.add_argument("--profile", action="store_true", help="print cProfile's table of the last number of models")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="1, 200 and 1,000 models, a quarter of a day, 20,000 each")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.models, options.days, options.predictions = [1, 200, 1000], 0.25, 20_000
+    if options.alone or options.profile:
+        (models,) = options.models[-1:]
+        made = _one(models, options.reference, options.days, options.predictions, profile=options.profile)
+        print(msgspec.json.encode(asyncio.run(made)).decode())
+        return 0
+    found: dict[int, Result] = {}
+    for models in options.models:
+        found[models] = one = _alone(models, options)
+        print(
+            f"  {one.models:>5} models: {one.event * 1e6:.1f} µs an event in a backlog ({one.prediction * 1e6:.1f} a "
+            f"prediction, {one.feedback * 1e6:.1f} a truth), {one.live_event * 1e6:.0f} µs live: "
+            f"{one.live_event * EVENTS_PER_SECOND:.1%} of a core at {EVENTS_PER_SECOND:.0f}/s; "
+            f"{one.window * 1e3:.1f} ms a window, {one.window * models:.1f} s all; {one.rows:,} rows and {one.panes:,} "
+            f"panes held: {one.memory / 1e6:.0f} MB, {one.stated / 1e6:.0f} stated, {one.memory / one.stated:.2f}; "
+            f"restart {one.restart:.1f} s; {one.published:.0f} bytes published an event",
+            flush=True,
+        )
+    least = min(found)
+    ratios = [
+        f"{models}/{least} {one.event / found[least].event:.2f}" for models, one in found.items() if models > least
+    ]
+    first = f"200/{least} "
+    print(f"models {', '.join(sorted(ratios, key=lambda ratio: not ratio.startswith(first)))}", flush=True)
+    return 0
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
+def _alone(models: int, options: argparse.Namespace) -> Result:
+    """One number of models, in a process of its own."""
+    command = [
+        sys.executable, "-m", "benchmarks.models", "--alone", "--models", str(models),
+        "--predictions", str(options.predictions), "--reference", str(options.reference), "--days", str(options.days),
+    ]  # fmt: skip
+    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return msgspec.json.decode(ran.stdout, type=Result)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
