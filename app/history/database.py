@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -102,13 +103,12 @@ class History:
     @staticmethod
     def _close_to_others(path: Path) -> None:
         """Make the file its owner's alone; SQLite gives the files beside it the same mode."""
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            about = os.fstat(fd)
-            if about.st_mode & 0o077 and about.st_uid == os.geteuid():
-                os.fchmod(fd, 0o600)
-        finally:
-            os.close(fd)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        except FileExistsError:  # not opened: a process that closes SQLite's file loses all its locks on it
+            about = path.stat()
+            if stat.S_ISREG(about.st_mode) and about.st_mode & 0o077 and about.st_uid == os.geteuid():
+                path.chmod(0o600)
 
     def close(self) -> None:
         """Close every connection."""
