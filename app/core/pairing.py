@@ -168,10 +168,15 @@ class Pairing(Generic[T]):
         if waits:
             self._put(half)
             return
+        made = self._made.get(half.inference)
+        if made is not None and self.reached - made.at < self._window:
+            return  # it repeated a half of that pair
         known = self._replayed.get(half.inference)
-        if known is None or known.is_response == half.is_response or half.at - known.at >= self._window:
+        if known is None or self.reached - known.at >= self._window:
             self._replayed[half.inference] = _seen(half)
             return
+        if known.is_response == half.is_response:
+            return  # it repeated the one that waited
         del self._replayed[half.inference]
         self._remember(half.inference, known, _seen(half))
 

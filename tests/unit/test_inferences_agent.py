@@ -158,6 +158,19 @@ def test_another_payload_under_the_same_id_is_set_aside_and_the_first_counts() -
     ]
 
 
+def test_what_came_first_counts_after_a_restart_too() -> None:
+    world = World()
+    for x in (1, 2):
+        world.send("a", REQUEST, {"instances": [{"x": x}]}, 1.0)
+        world.send("a", RESPONSE, {"predictions": [x]}, 1.0)
+    world.read_all()
+    world.start()
+    again = [world.send("a", REQUEST, {"instances": [{"x": x}]}, 1.0) for x in (1, 2)]
+    world.read_all()
+    assert [offset for offset, _ in world.letters] == [2, 3, again[1]]
+    assert world.published == {"a": 1}
+
+
 def test_ids_of_one_service_are_its_own() -> None:
     world = World()
     for kind, data in ((REQUEST, {"instances": [{"x": 1}]}), (RESPONSE, {"predictions": [0]})):
