@@ -156,7 +156,7 @@ REFUSING = raw(b"")
 )  # fmt: skip
 def test_what_fails_in_passing_is_sent_again_under_the_same_ids(trouble: Answer) -> None:
     with server(trouble, trouble, accepting) as found:
-        with client_of(found) as client:
+        with client_of(found, flush_seconds=60.0) as client:  # all of them are one batch
             ids = [client.log({"x": i}, 1) for i in range(3)]
             assert client.flush()
         assert {one.body for one in found.requests[1:]} == {found.requests[0].body}
