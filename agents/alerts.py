@@ -19,7 +19,7 @@ from app.alerting.rules import CRITICAL_FEATURE, ESTIMATE, PERFORMANCE, Verdict,
 from app.alerting.service_rules import MONITOR, OF_PARTITION
 from app.core.config import Monitoring
 from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
-from app.runtime.slices import at_once, in_slices
+from app.runtime.slices import in_slices
 from topics.events import (
     AlertEvent,
     AnyReport,
@@ -85,21 +85,18 @@ class Alerts:
 
     async def handle(self, partition: int, records: Sequence[Record], publish: Publish, reject: Reject) -> None:
         """Take a run: alerts first, state after. A crash in between sends the same alerts, by alert_id, again."""
-        run = await in_slices(self._run(partition, records))
+        run = await in_slices(self.run(partition, records))
         if self._catch_up is not None and any(isinstance(found, _Unknown) for found in run.rejected):
             await self._catch_up()
-            run = await in_slices(self._run(partition, records))
+            run = await in_slices(self.run(partition, records))
         if run.rejected:
             await reject(run.rejected)
         for alert in run.alerts:
             await publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
         self.apply(partition, run)
 
-    def run(self, partition: int, records: Sequence[Record]) -> AlertsRun:
-        """What a run comes to. Changes nothing."""
-        return at_once(self._run(partition, records))
-
-    def _run(self, partition: int, records: Sequence[Record]) -> Generator[None, None, AlertsRun]:
+    def run(self, partition: int, records: Sequence[Record]) -> Generator[None, None, AlertsRun]:
+        """Return what a run comes to, in slices. Changes nothing."""
         run = AlertsRun()
         for record in unapplied(self._table, partition, records):
             yield

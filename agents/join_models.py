@@ -33,7 +33,7 @@ class WatchedModels:
         self._numbers: dict[tuple[str, str], int] = {}
         self._revision = -1
         self._meeting = threading.Lock()
-        """Runs are read in a thread, recoveries in the loop: a version must not get two numbers."""
+        """Runs are read, and partitions recovered, in threads: a version must not get two numbers."""
 
     def number_of(self, model: str, version: str) -> int | None:
         """The number of a model version, None where it is not registered as far as is known."""

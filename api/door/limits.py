@@ -13,6 +13,7 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.types import Message, Receive
 
 from api.problems import RETRY_AFTER_SECONDS, Problem
+from app.telemetry.requests import MOST_DIGITS
 
 MAX_BODY_BYTES = 16 << 20
 MIB = 1 << 20
@@ -20,10 +21,6 @@ BEFORE_A_KEY = 8 << 10
 """Bytes of a body where no key is asked for: a form with one."""
 STRANGERS_BYTES = 4 * MIB
 """Of all such bodies together. They are not in the buffer that good keys share."""
-
-
-MOST_DIGITS = 18
-"""Of a length: no body has more bytes, and Python reads no number of some thousands."""
 
 
 class Waiting:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterator
+from typing import Generic, TypeVar
 
 Result = TypeVar("Result")
 
@@ -30,26 +30,32 @@ class Turn:
             self._began = time.monotonic()
 
 
+class _Steps(Generic[Result]):
+    """The steps of a piece of work; it has its result once all of them are done."""
+
+    result: Result
+
+    def __init__(self, work: Generator[None, None, Result]) -> None:
+        self._work = work
+
+    def __iter__(self) -> Iterator[None]:
+        self.result = yield from self._work
+
+
 async def in_slices(work: Generator[None, None, Result], seconds: float = SLICE_SECONDS) -> Result:
     """Do work, and let others run between its steps. Returns what it returns; raises what it raises."""
-    turn = Turn(seconds)
-    while True:
-        try:
-            next(work)
-        except StopIteration as done:
-            result: Result = done.value
-            return result
+    turn, steps = Turn(seconds), _Steps(work)
+    for _ in steps:
         await turn.give()
+    return steps.result
 
 
 def at_once(work: Generator[None, None, Result]) -> Result:
     """Do all of a piece of work without an interruption."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as done:
-            result: Result = done.value
-            return result
+    steps = _Steps(work)
+    for _ in steps:
+        pass
+    return steps.result
 
 
 async def in_thread(work: Callable[[], Result]) -> Result:

@@ -17,6 +17,7 @@ from app.alerting.lifecycle import RuleState
 from app.alerting.rules import Verdict
 from app.core.config import Alerting, Monitoring, Rule
 from app.ingest.decoding import Rejected
+from app.runtime.slices import at_once
 from tests.unit.reports import drift_report, feature, metric, performance_report, records_of
 from topics.events import AlertEvent, AnyReport, MonitorReport, PartitionStanding
 from topics.registry import ALERTS, Topic
@@ -268,7 +269,7 @@ def test_names_come_back_from_their_key(names: list[str]) -> None:
 
 def test_a_run_is_judged_without_touching_the_table() -> None:
     table = dict[str, bytes]()
-    run = agent(table).run(0, records_of([bad(1), bad(2)]))
+    run = at_once(agent(table).run(0, records_of([bad(1), bad(2)])))
     assert (len(run.alerts), run.next_offset, table) == (2, 2, {})
 
 

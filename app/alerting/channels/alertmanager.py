@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from app.alerting.channels.answers import secrets_of, shown
+from app.alerting.channels.answers import secrets_in, secrets_of, shown
 from app.alerting.channels.posting import get, post
 from app.alerting.channels.webhook import annotations_of, time_of
 from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
@@ -106,12 +106,16 @@ class AlertmanagerChannel:
     def _alert(self, alert: AlertEvent, ends_at: datetime) -> dict[str, object]:
         page = alert.links.get("dashboard")
         found: dict[str, object] = {
-            "labels": {name: value for name, value in self._labelling.of(alert).items() if value},
+            "labels": self._labels(alert),
             "annotations": annotations_of(alert),
             "startsAt": time_of(min(alert.started_at, ends_at)),
             "endsAt": time_of(ends_at),
         }
         return {**found, "generatorURL": page} if page else found
+
+    def _labels(self, alert: AlertEvent) -> Labels:
+        """The labels of an alert's series, which has no empty ones."""
+        return {name: value for name, value in self._labelling.of(alert).items() if value}
 
     def _always(self, now: datetime) -> dict[str, object]:
         """The alert of which only the absence says something."""
@@ -135,7 +139,7 @@ class AlertmanagerChannel:
         return outcome
 
     def _secrets(self, url: str) -> list[str]:
-        return [*secrets_of(url), *(part for value in self._headers.values() for part in (value, *value.split()))]
+        return [*secrets_of(url), *secrets_in(self._headers)]
 
     # Series of before
 
@@ -158,7 +162,7 @@ class AlertmanagerChannel:
         for alert in notification.resolved:
             self._known.pop(alert.fingerprint, None)
         for alert in notification.firing:
-            self._known[alert.fingerprint] = {k: v for k, v in self._labelling.of(alert).items() if v}
+            self._known[alert.fingerprint] = self._labels(alert)
         while len(self._known) > MOST_KNOWN:
             del self._known[next(iter(self._known))]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -66,6 +66,11 @@ def shown(url: str) -> str:
     """Return what of a URL may be shown: its scheme, host and port."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/…"
+
+
+def secrets_in(headers: Mapping[str, str]) -> list[str]:
+    """Return the values of headers, each whole and in its words: `Bearer key` is as secret as `key`."""
+    return [part for value in headers.values() for part in (value, *value.split())]
 
 
 def secrets_of(url: str) -> list[str]:

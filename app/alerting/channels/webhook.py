@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from app.alerting.channels.answers import secrets_of
+from app.alerting.channels.answers import secrets_in, secrets_of
 from app.alerting.channels.posting import post
 from app.alerting.delivery import Outcome
 from app.alerting.labelling import PLAIN, Labelling
@@ -61,7 +61,7 @@ class WebhookChannel:
         if self._secret is not None:
             headers |= signature_of(body, self._secret, int(self._clock()))
         secrets = secrets_of(self._url) + ([] if self._secret is None else [self._secret])
-        secrets += [part for value in self._headers.values() for part in (value, *value.split())]
+        secrets += secrets_in(self._headers)
         return await post(
             self._url, body, headers, seconds=self._seconds, advice=self._advice, secrets=secrets, public=self._public
         )
