@@ -17,7 +17,8 @@ class Windows:
     still be counted (None: one window; never more than `retention`). `idle_after`: wall-clock seconds of
     silence after which a partition no longer holds the watermark back. `ahead`: how far a timestamp may be beyond
     the broker's own time for the record. Such a record is counted in the pane of its timestamp, and moves the event
-    time no further than the broker's time; what is further ahead than this is not counted.
+    time no further than the broker's time; what is further ahead than this is not counted. `longest`: a window with
+    fewer than `drift.min_samples` predictions reaches back, pane by pane, until it has them, at most so far.
     """
 
     pane: float = 60.0
@@ -27,6 +28,12 @@ class Windows:
     lateness: float | None = None
     idle_after: float = 10.0
     ahead: float = 300.0
+    longest: float = 30 * 86_400.0
+
+    @property
+    def most_panes(self) -> int:
+        """How many panes a window has at most."""
+        return max(self.panes, int(self.longest // self.pane))
 
     @property
     def most_late(self) -> float:
@@ -48,6 +55,17 @@ class DriftThresholds:
     categorical: float = 0.1
     share: float = 0.3
     min_samples: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSettings:
+    """How the newest panes are judged beside the window (see `app.core.scales`).
+
+    `false_alarms`: how often any rule may fire at a scale although nothing has changed, of a model that is served
+    without a pause: "1 per month", "2 per year", "1 per week", "1 per day"; "off": the window alone is judged.
+    """
+
+    false_alarms: str = "1 per month"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +143,7 @@ class Monitoring:
     """All of it, as `monitoring.json` gives it."""
 
     windows: Windows = field(default_factory=Windows)
+    decision: DecisionSettings = field(default_factory=DecisionSettings)
     drift: DriftThresholds = field(default_factory=DriftThresholds)
     performance: PerformanceThresholds = field(default_factory=PerformanceThresholds)
     alerting: Alerting = field(default_factory=Alerting)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -83,6 +84,23 @@ def _judged(
         )
         for c, strength, s in zip(comparisons, found, significant, strict=True)
     )
+
+
+def found_columns(
+    layout: Layout, pane: Pane, found: Mapping[int, Strength], thresholds: DriftThresholds
+) -> dict[int, FeatureDrift]:
+    """The evidence of the columns at these places that are found in a pane; their strength is known."""
+    compared = compare(layout, pane, found)
+    return {
+        i: replace(
+            _feature(
+                c, found[i], significant=True, sufficient=True, thresholds=thresholds, pane=pane,
+                tested=len(layout.slots),
+            ),
+            effect=True, drifted=True,
+        )
+        for i, c in zip(sorted(found), compared, strict=True)
+    }  # fmt: skip
 
 
 def significant_among(p: Sequence[float | None], thresholds: DriftThresholds) -> list[bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from app.core.profile import Kind
 from app.core.shape import Shape
@@ -46,12 +47,79 @@ class FeatureDrift:
     effect_size: float | None = None
 
 
+Fault = Literal["distribution", "missing", "unseen", "type"]
+"""What a column is found for: its values' distribution, missing values, unseen categories, values of a wrong type."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleFinding:
+    """A column that is found in the newest panes: an effect at or above its floor, significant beyond half of it.
+
+    `panes`: how many of the newest panes show it best, with n rows; `shortest`: the fewest in which it is found.
+    `effect_size` is the KS statistic, the Jensen-Shannon distance of its categories divided into two, or the rise of
+    a share; `p_value` the chance of that if the true effect were half of `threshold`. `since_panes`: how many of the
+    newest panes are changed, most likely; `earliest_panes` and `latest_panes` bound it. `column`: the comparison over
+    the `panes`, where the distribution is meant.
+    """
+
+    name: str
+    fault: Fault
+    panes: int
+    shortest: int
+    n: int
+    effect_size: float
+    threshold: float
+    p_value: float
+    since_panes: int
+    earliest_panes: int
+    latest_panes: int
+    column: FeatureDrift | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DriftAtScale:
+    """The fewest of the newest panes in which the data as a whole have drifted, with n rows."""
+
+    panes: int
+    n: int
+    drift_share: float
+    drifted_features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """What the newest panes show beside the window.
+
+    `spans`: the numbers of panes that were judged; `chance`: of a false alarm in this evaluation. `found`: columns, in
+    the order of the profile. `calm`: by fault, the columns whose newest panes, so many, show that they are below their
+    floors; what longer spans show is over. `quiet`: by fault, columns of which that is likely and not yet sure;
+    `suspected`: columns that are not found, and not as usual either.
+
+    Of the data as a whole, `data_drift`: None where too few features are found at one scale; `data_suspected`: enough
+    are found or suspected; `data_calm`: too few can be beyond their floors, `data_quiet`: that is likely.
+    `drifted`: the data as a whole have drifted, or prediction or probability are found to have.
+    """
+
+    spans: tuple[int, ...]
+    chance: float
+    found: tuple[ScaleFinding, ...] = ()
+    calm: dict[str, dict[str, int]] = field(default_factory=dict)
+    quiet: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    suspected: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    data_drift: DriftAtScale | None = None
+    data_suspected: bool = False
+    data_quiet: bool = False
+    data_calm: bool = False
+    drifted: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class DriftDecision:
     """Whether the inputs and the predictions of a window of n rows have drifted.
 
     `missing_share` is that of the feature values that are missing or of the wrong type, `unjudged_share` that of those
-    of the wrong type or missing beyond the reference's own share.
+    of the wrong type or missing beyond the reference's own share. `scales`: what the newest panes show by
+    themselves, None where they were not judged.
     """
 
     n: int
@@ -67,6 +135,7 @@ class DriftDecision:
     missing_share: float
     unknown_features: dict[str, int]
     unjudged_share: float = 0.0
+    scales: Scales | None = None
 
 
 @dataclass(frozen=True, slots=True)

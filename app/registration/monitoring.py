@@ -14,6 +14,7 @@ from app.core.config import Monitoring
 from app.core.notifying import Route, RouteError, check_route
 from app.core.profile import Task
 from app.core.rule_layers import RULES
+from app.core.scales.levels import per_second
 
 T = TypeVar("T")
 
@@ -23,8 +24,8 @@ POSITIVE = (
     "alerting.lag_seconds",
 )  # fmt: skip
 AT_LEAST_ZERO = (
-    "windows.allowance", "windows.lateness", "windows.ahead", "drift.min_samples", "performance.min_samples",
-    "performance.default", "performance.degradation",
+    "windows.allowance", "windows.lateness", "windows.ahead", "windows.longest", "drift.min_samples",
+    "performance.min_samples", "performance.default", "performance.degradation",
 )  # fmt: skip
 AT_LEAST_ONE = ("windows.panes", "for_windows", "clear_windows")
 SHARES = (
@@ -111,6 +112,10 @@ def monitoring_of(raw: object) -> MonitoringFile:
     monitoring = _converted(merged, Monitoring)
     for path, value in _leaves(merged, ""):
         _check_range(path, value)
+    try:
+        per_second(monitoring.decision.false_alarms)
+    except ValueError as error:
+        raise MonitoringError(f"decision.false_alarms: {error}") from None
     _check_routes(monitoring.alerting.routes, sections)
     rules = _rules_given(sections.get("alerting", {}), monitoring)
     return MonitoringFile(**msgspec.structs.asdict(head), monitoring=monitoring, rules=rules)

@@ -1,0 +1,98 @@
+"""Every column at every scale, for each of its faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.config import Monitoring
+from app.core.findings import Fault
+from app.core.layout import Floats, Integers, Layout
+from app.core.scales.categories import category_tests
+from app.core.scales.levels import Levels
+from app.core.scales.numbers import numeric_tests
+from app.core.scales.onset import Marked
+from app.core.scales.shares import share_tests
+from app.core.scales.suffixes import Suffixes
+from app.core.scales.tested import Tested
+
+BACK: dict[Fault, int] = {"type": 1, "missing": 2, "unseen": 3}
+"""Where a column's slot of a fault stands, from the column's end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Family:
+    """Columns (by their places in the layout) that are tested for one fault in one way.
+
+    `n`: the rows that are compared (scales x columns); `reference`: those of the reference, and `expected` the share
+    that it lets expect (of a distribution: nothing).
+    """
+
+    fault: Fault
+    threshold: float
+    places: Integers
+    n: Floats
+    reference: Floats
+    expected: Floats
+    tested: Tested
+
+
+def families(layout: Layout, suffixes: Suffixes, monitoring: Monitoring, levels: Levels) -> Iterator[Family]:
+    """Test every column for every fault. Outputs are judged for shares only where any row has one."""
+    last = len(layout.features) if layout.profile.task == "features" else len(layout.slots)
+    columns = layout.slots[:last]
+    places = np.arange(last)
+    numeric = np.array([slots.column.kind == "numeric" for slots in columns], np.bool_)
+    ends = np.array([slots.offset + slots.size for slots in columns], np.int64)
+    total = np.array([slots.total for slots in columns], np.float64)
+    absent = np.array([slots.column.missing for slots in columns], np.float64)
+    singles = np.array([slots.singles for slots in columns], np.float64)
+    counts: dict[Fault, Floats] = {fault: suffixes.at(ends - back) for fault, back in BACK.items()}
+    rows = np.broadcast_to(suffixes.n[:, None].astype(np.float64), counts["type"].shape)
+    values = rows - counts["missing"] - counts["type"]
+
+    drift = monitoring.drift
+    for chosen, floor, test in (
+        (places[numeric], drift.numerical_effect, numeric_tests),
+        (places[~numeric], drift.categorical, category_tests),
+    ):
+        tested = test(layout, chosen.tolist(), suffixes, floor, levels.distribution)
+        yield Family("distribution", floor, chosen, values[:, chosen], total[chosen], 0.0 * total[chosen], tested)
+
+    alerting = monitoring.alerting
+    given = (places < len(layout.features)) | (counts["missing"][-1] < rows[-1])
+    shares: tuple[tuple[Fault, float, NDArray[np.bool_], Floats, Floats, Floats], ...] = (
+        ("missing", alerting.missing_share, given, rows, absent / np.maximum(total + absent, 1.0), total + absent),
+        ("unseen", alerting.unseen_share, given & ~numeric, values, singles / np.maximum(total, 1.0), total),
+        ("type", alerting.stray_share, given, rows, np.zeros(last), total + absent),
+    )
+    for fault, allowed, wanted, n, expected, reference in shares:
+        at = places[wanted]
+        part, usual, known = n[:, at], expected[at], reference[at]
+        tested = share_tests(counts[fault][:, at], part, usual, known, allowed, levels.share)
+        yield Family(fault, allowed, at, part, known, usual, tested)
+
+
+def marked_of(layout: Layout, family: Family, column: int, suffixes: Suffixes, scale: int) -> Marked:
+    """Return what separates a family's column from the reference at a scale.
+
+    Of numbers the values up to the largest gap, of categories those that have grown, else the fault's own slot.
+    """
+    slots = layout.slots[int(family.places[column])]
+    if family.fault != "distribution":
+        mask = np.arange(slots.size) == slots.size - BACK[family.fault]
+        usual = float(family.expected[column])
+        share = usual + float(family.tested.effect[scale, column])
+        return Marked(slots, mask, usual, share, of_all=family.fault != "unseen")
+    counts = suffixes.part(slots.offset, slots.offset + slots.missing)[scale]
+    total = max(float(counts.sum()), 1.0)
+    if slots.column.kind != "numeric":
+        mask = counts / total > slots.shares
+        return Marked(slots, mask, float(slots.shares[mask].sum()), float(counts[mask].sum() / total))
+    running = np.cumsum(counts) / total
+    gap = int(np.abs(running - slots.cumulative[1:]).argmax())
+    mask = np.arange(slots.missing) <= gap
+    return Marked(slots, mask, float(slots.cumulative[gap + 1]), float(running[gap]))

@@ -1,0 +1,69 @@
+"""Numeric columns at all scales: the Kolmogorov-Smirnov statistic, tested against a margin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special
+
+from app.core.layout import Floats, Integers, Layout
+from app.core.scales.suffixes import Suffixes
+from app.core.scales.tested import LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
+
+SHARE_DEVIATION = 0.5
+"""A share's standard deviation is at most half a root of its rows."""
+
+
+def numeric_tests(layout: Layout, places: Sequence[int], suffixes: Suffixes, floor: float, level: float) -> Tested:
+    """Test the numeric columns at these places of the layout at every scale.
+
+    With D the statistic and m the floor's margin: found where D >= floor and the p-value of D - m is below `level`. If
+    the true distance is m at most, D - m is at most the largest error of the two empirical distributions, whose law is
+    Kolmogorov's (with Stephens' correction for few rows, J. R. Stat. Soc. B 32, 1970).
+    """
+    statistic, n = ks_statistics(layout, places, suffixes)
+    rows = effective(n, np.array([layout.slots[i].total for i in places], np.float64))
+    root = np.sqrt(rows)
+    scaled = (root + 0.12 + 0.11 / np.maximum(root, 1e-9)) * np.maximum(statistic - MARGIN * floor, 0.0)
+    p_value = np.where(rows > 0.0, special.kolmogorov(scaled), 1.0)
+    below = (floor - statistic) * root / SHARE_DEVIATION
+    found = (statistic >= floor) & (p_value < level)
+    calm, quiet = (rows > 0.0) & (below >= SURE_CALM), (rows > 0.0) & (below >= LIKELY_CALM)
+    return Tested(statistic, p_value, statistic * root, found, calm, quiet)
+
+
+def ks_statistics(layout: Layout, places: Sequence[int], suffixes: Suffixes) -> tuple[Floats, Floats]:
+    """Return the KS statistic of each column at each scale, 0 where a side is empty, and its values (scales x columns).
+
+    As in `compare_numeric`, the largest difference stands directly before or after a slot that has a count.
+    """
+    shape = (len(suffixes.spans), len(places))
+    statistic, n = np.zeros(shape), np.zeros(shape)
+    if not places:
+        return statistic, n
+    starts = np.array([layout.slots[i].offset for i in places], np.int64)
+    known = np.array([layout.slots[i].total > 0 for i in places])
+    for scale, (indices, counts) in enumerate(zip(suffixes.indices, suffixes.counts, strict=True)):
+        kept = layout.numeric_values[indices]
+        statistic[scale], n[scale] = _largest(layout.cumulative, indices[kept], counts[kept], starts)
+    statistic[:, ~known] = 0.0
+    return statistic, n
+
+
+def _largest(cumulative: Floats, indices: Integers, counts: Integers, starts: Integers) -> tuple[Floats, Floats]:
+    """Each column's largest difference and its values, of one scale's counts of numeric values."""
+    first = np.append(np.searchsorted(indices, starts), len(indices))
+    lengths = np.diff(first)
+    there = lengths > 0
+    largest, n = np.zeros(len(starts)), np.zeros(len(starts))
+    if not len(indices):
+        return largest, n
+    running = np.concatenate([[0], np.cumsum(counts)])
+    before, total = running[first[:-1]], np.diff(running[first])
+    scaled = np.repeat(1.0 / np.maximum(total, 1), lengths)
+    offset = np.repeat(before, lengths)
+    above = (running[1:] - offset) * scaled - cumulative[indices + 1]
+    below = cumulative[indices] - (running[:-1] - offset) * scaled
+    largest[there] = np.maximum.reduceat(np.maximum(above, below), first[:-1][there])
+    return np.clip(largest, 0.0, 1.0), total.astype(np.float64)

@@ -1,0 +1,73 @@
+"""Which numbers of newest panes are judged, and their counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.layout import Floats, Integers
+from app.core.pane import Pane
+
+
+def spans_of(panes: int, most: int | None = None) -> tuple[int, ...]:
+    """Return the numbers of panes that are judged: 1, 2, 4, ... up to the window's, and on to `most` where it is more.
+
+    The window's own number is among them.
+    """
+    longest = panes if most is None else max(panes, most)
+    found = {panes, longest}
+    span = 1
+    while span < longest:
+        found.add(span)
+        span *= 2
+    return tuple(sorted(found))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Suffixes:
+    """The newest panes added up: the sum of the newest `spans[i]` panes has `n[i]` rows and, at the ascending slots
+    `indices[i]` of the layout, the counts `counts[i]`; no other slot has any.
+    """
+
+    spans: tuple[int, ...]
+    n: Integers
+    indices: tuple[Integers, ...]
+    counts: tuple[Integers, ...]
+
+    def part(self, first: int, last: int) -> Floats:
+        """Return the counts of the slots from `first` up to `last` at every scale (scales x slots)."""
+        dense = np.zeros((len(self.spans), last - first))
+        for row, indices, counts in zip(dense, self.indices, self.counts, strict=True):
+            low, high = np.searchsorted(indices, [first, last])
+            row[indices[low:high] - first] = counts[low:high]
+        return dense
+
+    def at(self, slots: Integers) -> Floats:
+        """Return the counts of some slots at every scale (scales x slots)."""
+        found = np.zeros((len(self.spans), len(slots)))
+        for row, indices, counts in zip(found, self.indices, self.counts, strict=True):
+            if len(indices):
+                place = np.searchsorted(indices, slots).clip(max=len(indices) - 1)
+                row[:] = np.where(indices[place] == slots, counts[place], 0)
+        return found
+
+
+def suffixes_of(panes: Mapping[int, Pane], end: int, spans: Sequence[int], size: int) -> Suffixes:
+    """Add up the panes (by number) that end with `end`, at each of the ascending spans. `size`: the layout's counts."""
+    ordered = sorted((end - pane + 1, pane) for pane in panes if end - spans[-1] < pane <= end)
+    total, rows, place = np.zeros(size, np.int64), 0, 0
+    n, indices, counts = [], [], []
+    for span in spans:
+        while place < len(ordered) and ordered[place][0] <= span:
+            pane = panes[ordered[place][1]]
+            total[pane.indices] += pane.counts
+            rows += pane.n
+            place += 1
+        found: NDArray[np.int64] = np.flatnonzero(total)
+        n.append(rows)
+        indices.append(found)
+        counts.append(total[found])
+    return Suffixes(tuple(spans), np.array(n, np.int64), tuple(indices), tuple(counts))
