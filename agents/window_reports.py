@@ -12,7 +12,7 @@ import msgspec
 from app.core.findings import DriftDecision, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows
-from topics.events import DriftReport, PerformanceReport, TrafficReport
+from topics.events import DriftReport, PerformanceReport, Scales, TrafficReport
 
 TOTALS = ("feedback", "duplicates", "late", "expired", "waiting")
 NOT_COUNTED = {"late": "late", "repeated id": "duplicates"}
@@ -52,31 +52,64 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
         return msgspec.structs.replace(self, feedback=feedback, silent=0, pauses=pauses, coverage=usual)
 
 
-def _envelope(windows: ModelWindows, end: int, revision: int, now: datetime) -> dict[str, object]:
+def _envelope(
+    windows: ModelWindows, end: int, revision: int, now: datetime, panes: int | None = None
+) -> dict[str, object]:
+    """What every report says first; `panes`: of a window that is not as long as usual."""
     pane = windows.pane / MICROSECONDS
+    first = end - (panes or windows.panes) + 1
     return {
         "model": windows.profile.model,
         "model_version": windows.profile.model_version,
         "profile_id": windows.profile.profile_id,
-        "window_start": datetime.fromtimestamp((end - windows.panes + 1) * pane, UTC),
+        "window_start": datetime.fromtimestamp(first * pane, UTC),
         "window_end": datetime.fromtimestamp((end + 1) * pane, UTC),
         "revision": revision,
         "emitted_at": now,
     }
 
 
-def drift_report(windows: ModelWindows, end: int, found: DriftDecision, revision: int, now: datetime) -> DriftReport:
-    """The report of a window's drift."""
-    envelope = _envelope(windows, end, revision, now)
+def drift_report(
+    windows: ModelWindows, end: int, found: DriftDecision, revision: int, now: datetime, panes: int | None = None
+) -> DriftReport:
+    """The report of a window's drift. `panes`: how many it has, where that is not the usual number."""
+    envelope = _envelope(windows, end, revision, now, panes)
     left_out = _left_out(windows, NOT_COUNTED)
-    return msgspec.convert({**_fields(found), **envelope, "left_out": left_out}, DriftReport, from_attributes=True)
+    report = msgspec.convert({**_fields(found), **envelope, "left_out": left_out}, DriftReport, from_attributes=True)
+    if report.scales is None:
+        return report
+    return msgspec.structs.replace(report, scales=_timed(report.scales, end, windows.pane / MICROSECONDS))
+
+
+def _timed(scales: Scales, end: int, pane: float) -> Scales:
+    """The same with times beside the numbers of panes."""
+
+    def start(panes: int) -> datetime:
+        return datetime.fromtimestamp((end - panes + 1) * pane, UTC)
+
+    found = [
+        msgspec.structs.replace(
+            one, start=start(one.panes), since=start(one.since_panes), earliest=start(one.earliest_panes),
+            latest=start(one.latest_panes),
+        )
+        for one in scales.found
+    ]  # fmt: skip
+    whole = scales.data_drift
+    if whole is not None:
+        whole = msgspec.structs.replace(whole, start=start(whole.panes))
+    return msgspec.structs.replace(scales, found=tuple(found), data_drift=whole)
 
 
 def performance_report(
-    windows: ModelWindows, end: int, found: PerformanceDecision, revision: int, now: datetime
+    windows: ModelWindows,
+    end: int,
+    found: PerformanceDecision,
+    revision: int,
+    now: datetime,
+    panes: int | None = None,
 ) -> PerformanceReport:
-    """The report of a window's performance."""
-    envelope = _envelope(windows, end, revision, now)
+    """The report of a window's performance. `panes`: how many it has, where that is not the usual number."""
+    envelope = _envelope(windows, end, revision, now, panes)
     left_out = _left_out(windows, WITHOUT_A_PAIR)
     return msgspec.convert(
         {**_fields(found), **envelope, "left_out": left_out}, PerformanceReport, from_attributes=True

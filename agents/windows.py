@@ -191,9 +191,9 @@ class WindowsAgent:
         revision = max(round((now - REVISIONS_SINCE).total_seconds() * 1000), issued.revision + 1 if issued else 0)
         reports: list[AnyReport] = []
         if found.drift is not None:
-            reports.append(drift_report(windows, end, found.drift, revision, now))
+            reports.append(drift_report(windows, end, found.drift, revision, now, found.panes))
         if found.performance is not None:
-            reports.append(performance_report(windows, end, found.performance, revision, now))
+            reports.append(performance_report(windows, end, found.performance, revision, now, found.panes))
         note = Issued(0, 0, 0) if issued is None else issued
         if found.traffic is not None:
             source = crc32(repr(found.traffic).encode())

@@ -6,6 +6,7 @@ from typing import Literal
 
 from api.views import Findings
 from app.core.accounting import mostly_left_out
+from topics.events import DriftReport
 
 MOST = 0.5
 """A model of whose input more than this share was not judged is not called healthy."""
@@ -26,9 +27,15 @@ def state_of(found: Findings) -> State:
         return "waiting"
     if performance is not None and performance.sufficient and (performance.degraded or performance.degraded_metrics):
         return "degraded"
-    if drift is not None and drift.sufficient and (drift.drift_detected or drift.prediction_drift):
+    if drift is not None and _drifting(drift):
         return "drifting"
     return "insufficient" if why_not_judged(found) else "healthy"
+
+
+def _drifting(drift: DriftReport) -> bool:
+    return (drift.scales is not None and drift.scales.drifted) or (
+        drift.sufficient and (drift.drift_detected or drift.prediction_drift)
+    )
 
 
 def why_not_judged(found: Findings) -> str:

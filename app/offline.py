@@ -18,6 +18,7 @@ from app.core.layout import Floats, Layout, layout_of
 from app.core.outcome import OutcomeLayout, outcome_layout, outcome_pane
 from app.core.pane import Pane, merge
 from app.core.profile import Column, Profile
+from app.core.scales.judging import judge_scales
 from app.core.unknown_labels import unknown_names
 from app.registration import Columns, MonitoringFile, Reference, read_reference
 from app.registration.roles import USUAL_IDS, USUAL_TARGETS
@@ -44,7 +45,8 @@ class Decision:
     def drifted(self) -> bool:
         """Whether anything is to be told: data drift, prediction drift, or degraded performance."""
         degraded = self.performance is not None and self.performance.degraded
-        return self.drift.drift_detected or self.drift.prediction_drift or degraded
+        newly = self.drift.scales is not None and self.drift.scales.drifted
+        return self.drift.drift_detected or self.drift.prediction_drift or newly or degraded
 
 
 def decide(reference: pd.DataFrame, current: pd.DataFrame, file: MonitoringFile) -> Decision:
@@ -63,7 +65,8 @@ def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, colum
     _check_shared(profile, current)
     inputs = merge((_inputs(layout, piece, columns) for piece in _pieces(current)), layout.size, layout.sums)
     inputs.names.update(_unknown(profile, current, columns, target))
-    drift = drift_decision(layout, inputs, monitoring)
+    scales = judge_scales(layout, {0: inputs}, 0, monitoring, only=(1,))
+    drift = replace(drift_decision(layout, inputs, monitoring), scales=scales)
     if target is None or profile.task == "features":
         return Decision(drift, None)
     outcomes = outcome_layout(profile)

@@ -22,19 +22,21 @@ Stage = Literal["calm", "pending", "firing"]
 
 
 class Judged(Struct, frozen=True, array_like=True):
-    """One window's newest verdict."""
+    """One window's newest verdict. `sure`: a breach that fires at once; `since`: its change point."""
 
     window_end: float
     revision: int
     state: VerdictState
     severe: bool = False
+    sure: bool = False
+    since: float | None = None
 
 
 class Transition(Struct, frozen=True, kw_only=True):
     """An alert's change. Times are ends of windows, in epoch seconds.
 
-    `window_end`: the newest judged window then. `started_at`: the first breach of the row that fired it;
-    `ended_at`: the first clear window of the row that resolved it. `severe`: the alert is critical now; one that
+    `window_end`: the newest judged window then. `started_at`: the first breach of the row that fired it, or its change
+    point; `ended_at`: the first clear window of the row that resolved it. `severe`: the alert is critical now; one that
     fired before says `firing` again. `repeat`: how many changes in a row have not been newer than the newest
     before them (late truth can turn the same window twice).
     """
@@ -90,7 +92,8 @@ def step(
     """
     if verdict.state == "off":
         return _off(state, window_end)
-    ring = _placed(state.ring, Judged(window_end, revision, verdict.state, verdict.severe), ring_size(rule))
+    entry = Judged(window_end, revision, verdict.state, verdict.severe, verdict.sure, verdict.since)
+    ring = _placed(state.ring, entry, ring_size(rule))
     if ring is None:
         return state, None
     state = replace(state, ring=ring)
@@ -146,7 +149,8 @@ def _transition(state: RuleState, judged: Sequence[Judged], rule: Rule) -> Trans
     """What the newest row of verdicts turns, if anything."""
     wanted: VerdictState = "clear" if state.firing else "breach"
     row = _newest_row(judged, wanted)
-    if len(row) >= max(1, rule.clear_windows if state.firing else rule.for_windows):
+    at_once = not state.firing and bool(row) and row[-1].sure
+    if at_once or len(row) >= max(1, rule.clear_windows if state.firing else rule.for_windows):
         return _resolved(state, row[-1].window_end, row[0].window_end) if state.firing else _fired(state, row, rule)
     if state.firing and not state.severe and _severe(judged, rule):
         newest = judged[-1].window_end
@@ -159,6 +163,8 @@ def _transition(state: RuleState, judged: Sequence[Judged], rule: Rule) -> Trans
 
 def _fired(state: RuleState, row: Sequence[Judged], rule: Rule) -> Transition:
     newest, first = row[-1].window_end, row[0].window_end
+    if row[-1].sure and row[-1].since is not None:
+        first = row[-1].since
     return Transition(
         status="firing", window_end=newest, started_at=first, severe=_severe(row, rule), repeat=_repeat(state, newest)
     )

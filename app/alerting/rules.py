@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from app.alerting import newest_panes
 from app.alerting.intake import of_intake
+from app.alerting.newest_panes import beside_window, breach_of, found_in
 from app.alerting.service_rules import FEEDBACK, MONITOR, TRAFFIC, of_monitor, of_traffic
 from app.alerting.verdict import Verdict, VerdictState, off
 from app.core.config import Alerting, Monitoring, PerformanceThresholds, Rule
@@ -52,7 +54,7 @@ def _in_force(verdict: Verdict, report: AnyReport, alerting: Alerting) -> Verdic
     if not rule_of(verdict, alerting).enabled:
         reason = f"the rule {verdict.rule} is switched off (driftline alerts rules says where)"
         return off(verdict.rule, verdict.subject, reason)
-    if verdict.state == "off" or report.sufficient:
+    if verdict.state == "off" or verdict.sure or report.sufficient:
         return verdict
     return replace(verdict, state="insufficient", severe=False)
 
@@ -63,7 +65,8 @@ def _of_drift(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
     yield from _data_quality(report, alerting)
     by_name = {feature.name: feature for feature in report.features}
     for name in dict.fromkeys(alerting.critical_features):
-        yield _critical_feature(name, by_name.get(name), alerting.critical_feature)
+        verdict = _critical_feature(name, by_name.get(name), alerting.critical_feature)
+        yield verdict if name not in by_name else beside_window(verdict, report, "distribution", [name])
 
 
 def _data_drift(report: DriftReport, rule: Rule) -> Verdict:
@@ -71,7 +74,8 @@ def _data_drift(report: DriftReport, rule: Rule) -> Verdict:
     if not report.drift_detected:
         state = "clear" if report.drift_share <= report.drift_threshold * rule.hysteresis else "between"
     evidence = {"drifted_features": list(report.drifted_features)}
-    return Verdict(DATA_DRIFT, "features", state, report.drift_share, report.drift_threshold, evidence)
+    verdict = Verdict(DATA_DRIFT, "features", state, report.drift_share, report.drift_threshold, evidence)
+    return newest_panes.data_drift(verdict, report)
 
 
 def _prediction_drift(report: DriftReport, rule: Rule) -> Verdict:
@@ -84,7 +88,8 @@ def _prediction_drift(report: DriftReport, rule: Rule) -> Verdict:
     if not report.prediction_drift:
         state = "clear" if all(_is_clear(column, rule) for column in known) else "between"
     evidence = {"columns": [column.name for column in columns if column.drifted]}
-    return Verdict(PREDICTION_DRIFT, "prediction", state, worst.statistic, worst.threshold, evidence)
+    verdict = Verdict(PREDICTION_DRIFT, "prediction", state, worst.statistic, worst.threshold, evidence)
+    return beside_window(verdict, report, "distribution", [column.name for column in known])
 
 
 def _critical_feature(name: str, feature: FeatureDrift | None, rule: Rule) -> Verdict:
@@ -141,7 +146,21 @@ def _data_quality(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
         if value <= threshold * alerting.data_quality.hysteresis:
             state = "clear"
         columns = {name: share for name, share in shares.items() if share > threshold}
-        yield Verdict(DATA_QUALITY, problem, state, value, threshold, {"problem": problem, "columns": columns})
+        verdict = Verdict(DATA_QUALITY, problem, state, value, threshold, {"problem": problem, "columns": columns})
+        yield verdict if problem == "unknown" else _quality_of_newest(verdict, report, features, columns)
+
+
+def _quality_of_newest(
+    verdict: Verdict, report: DriftReport, features: list[FeatureDrift], columns: dict[str, float]
+) -> Verdict:
+    """With what the newest panes say: of all columns whether one is found, else of those above the threshold."""
+    problem = verdict.subject
+    found = found_in(report, problem, [feature.name for feature in features])
+    if found:
+        columns = columns | {one.name: one.effect_size for one in found}
+        return breach_of(replace(verdict, evidence={**verdict.evidence, "columns": columns}), found)
+    suspected = () if report.scales is None else report.scales.suspected.get(problem, ())
+    return beside_window(verdict, report, problem, sorted({*columns, *suspected}))
 
 
 def _of_performance(

@@ -141,6 +141,7 @@ def line_of(report: AnyReport) -> str:
 
 
 def _drift(report: DriftReport) -> Iterator[str]:
+    yield from _newest_panes(report)
     if not report.sufficient:
         yield "insufficient, not judged"
         return
@@ -159,6 +160,14 @@ def _drift(report: DriftReport) -> Iterator[str]:
         yield f"unknown features: {counted(report.unknown_features, most=3, what='features')}"
     if report.left_out:
         yield f"left out: {counted(report.left_out)}"
+
+
+def _newest_panes(report: DriftReport) -> Iterator[str]:
+    """What the newest panes show by themselves."""
+    for one in () if report.scales is None else report.scales.found:
+        what = "" if one.fault == "distribution" else f" {one.fault}"
+        panes = "pane" if one.panes == 1 else f"{one.panes:,} panes"
+        yield f"NEWEST {panes}: {one.name}{what} {one.effect_size:.3f} ({one.n:,} rows)"
 
 
 def _performance(report: PerformanceReport) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from zlib import crc32
 
 from app.core.config import Monitoring
@@ -14,6 +15,8 @@ from app.core.outcome import outcome_layout
 from app.core.pane import Pane, merge
 from app.core.profile import Profile
 from app.core.running_sum import RunningSum
+from app.core.scales.judging import judge_scales
+from app.core.scales.reach import Reach, reach_of, still_needed
 
 MOST_SILENT = 10
 """Windows without any prediction that are judged; then the model version is left alone until something comes."""
@@ -58,7 +61,7 @@ class Evaluated:
     """A window judged: `end` is its last pane; each source names the partials that went into it.
 
     Without predictions there are no decisions, nor where the source is known; `traffic` is there where the model is
-    served live.
+    served live. `panes`: how many the window has, more than usual where it is thin and reaches back.
     """
 
     end: int
@@ -67,6 +70,7 @@ class Evaluated:
     performance: PerformanceDecision | None
     performance_source: int
     traffic: Traffic | None
+    panes: int = 0
 
 
 class ModelWindows:
@@ -115,6 +119,7 @@ class ModelWindows:
         if kind == "input" and partial.n:
             self._newest = max(self._newest, pane)
         self.changed.update(range(pane, pane + self.panes))
+        self.changed.update(self._reaching(pane))
 
     def progress(
         self, partition: int, revision: int, event_time: int, settled: int | None = None, *, idle: bool
@@ -192,20 +197,45 @@ class ModelWindows:
         `known`: the sources, of drift and of performance, for which the decisions are known.
         """
         self.changed.discard(end)
-        inputs, drift_source = self._window(self._inputs, end, self._input_sum)
         traffic = self._traffic(end) if self.live else None
-        if inputs.n == 0:
-            return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic)
-        outcomes, more = self._window(self._outcomes, end, self._outcome_sum)
+        if not any(map(self._predictions, range(end - self.panes + 1, end + 1))):
+            return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic, self.panes)
+        reach = self._reach(end)
+        inputs = self._window(self._inputs, end, reach.window, self._input_sum)
+        outcomes = self._window(self._outcomes, end, reach.window, self._outcome_sum)
+        drift_source = self._source(self._inputs, end, reach.scales)
+        more = self._source(self._outcomes, end, reach.window)
         performance_source = crc32(repr((drift_source, more)).encode())
         drift, performance = None, None
         if known is None or known[0] != drift_source:
-            drift = drift_decision(self.layout, inputs, self.monitoring)
+            newest = self._newest_slices(self._inputs, end, reach.scales)
+            panes = {pane: one.sum(self.layout.size, self.layout.sums) for pane, one in newest}
+            scales = judge_scales(self.layout, panes, end, self.monitoring, most=reach.scales)
+            drift = replace(drift_decision(self.layout, inputs, self.monitoring), scales=scales)
         if known is None or known[1] != performance_source:
             performance = performance_decision(
                 self.profile, self.outcome_layout, self.layout, inputs, outcomes, self.monitoring
             )
-        return Evaluated(end, drift, drift_source, performance, performance_source, traffic)
+        return Evaluated(end, drift, drift_source, performance, performance_source, traffic, reach.window)
+
+    def _predictions(self, pane: int) -> int:
+        return self._count(self._inputs, pane)
+
+    def _reach(self, end: int) -> Reach:
+        most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
+        return reach_of(self._predictions, self._inputs, end, self.panes, most, needed)
+
+    def _reaching(self, pane: int) -> Iterator[int]:
+        """Ends of closed windows that are thin and reach back to a pane before their usual ones."""
+        last = min(self.latest, pane + self.monitoring.windows.most_panes - 1)
+        if last < pane + self.panes:
+            return
+        rows = sum(map(self._predictions, range(pane + 1, pane + self.panes)))
+        for end in range(pane + self.panes, last + 1):
+            rows += self._predictions(end)
+            if rows >= self.monitoring.drift.min_samples:
+                return
+            yield end
 
     def _traffic(self, end: int) -> Traffic | None:
         panes = [pane for pane in self._inputs if pane <= end and self._count(self._inputs, pane)]
@@ -231,13 +261,30 @@ class ModelWindows:
     def _count(slices: dict[int, Slice], pane: int) -> int:
         return sum(partial.n for _, partial in slices[pane].partials.values()) if pane in slices else 0
 
-    def _window(self, slices: dict[int, Slice], end: int, running: RunningSum) -> tuple[Pane, int]:
-        found = {pane: slices[pane] for pane in range(end - self.panes + 1, end + 1) if pane in slices}
-        source = crc32(repr([one.revisions() for one in found.values()]).encode())
-        return running.of({pane: one.sum(running.size, running.sums) for pane, one in found.items()}), source
+    def _newest_slices(self, slices: dict[int, Slice], end: int, panes: int) -> list[tuple[int, Slice]]:
+        """The slices of so many panes up to an end, oldest first; before the usual ones only those with predictions."""
+        usual = end - self.panes
+        older: Sequence[int] = range(end - panes + 1, usual + 1)
+        if len(slices) < len(older):
+            older = sorted(pane for pane in slices if end - panes < pane <= usual)
+        found = [pane for pane in older if pane in slices and self._predictions(pane)]
+        found += [pane for pane in range(usual + 1, end + 1) if pane in slices]
+        return [(pane, slices[pane]) for pane in found]
+
+    def _window(self, slices: dict[int, Slice], end: int, panes: int, running: RunningSum) -> Pane:
+        found = self._newest_slices(slices, end, panes)
+        return running.of({pane: one.sum(running.size, running.sums) for pane, one in found})
+
+    def _source(self, slices: dict[int, Slice], end: int, panes: int) -> int:
+        """Which partials go into so many panes up to an end, as a number."""
+        found = self._newest_slices(slices, end, panes)
+        return crc32(repr([one.revisions() for _, one in found]).encode())
 
     def forget(self) -> None:
-        """Drop the panes that neither a record nor a window still to be judged again can reach."""
+        """Drop the panes that neither a record nor a window still to be judged again can reach.
+
+        Kept beyond that are those with rows that a thin window reaches back to, at most `drift.min_samples` panes.
+        """
         if self._closed == NEVER or len(self._settled) < self._partitions:
             return
         newest = min(min(self._settled.values()) // self.pane, self._closed) - 2 * self.panes
@@ -246,6 +293,8 @@ class ModelWindows:
         if newest <= self._forgotten:
             return
         self._forgotten = newest
+        most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
+        kept = still_needed(self._predictions, self._inputs, newest, self.panes, most, needed)
         for slices in (self._inputs, self._outcomes):
-            for pane in [pane for pane in slices if pane <= newest]:
+            for pane in [pane for pane in slices if pane <= newest and pane not in kept]:
                 del slices[pane]

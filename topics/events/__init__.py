@@ -12,6 +12,7 @@ from topics.events.receivers import ReceiverEvent
 from topics.events.reports import (
     AnyReport,
     ClassMetrics,
+    DriftAtScale,
     DriftReport,
     FeatureDrift,
     IntakeReport,
@@ -20,6 +21,8 @@ from topics.events.reports import (
     PartitionStanding,
     PerformanceReport,
     Report,
+    ScaleFinding,
+    Scales,
     Shape,
     TrafficReport,
 )
@@ -32,6 +35,7 @@ __all__ = [
     "ClassMetrics",
     "DeliveryEvent",
     "DeploymentEvent",
+    "DriftAtScale",
     "DriftReport",
     "Event",
     "FeatureDrift",
@@ -55,6 +59,8 @@ __all__ = [
     "Report",
     "RetrainingEvent",
     "Scalar",
+    "ScaleFinding",
+    "Scales",
     "ServedEvent",
     "Shape",
     "SilenceEvent",

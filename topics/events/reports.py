@@ -60,6 +60,71 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     effect_size: float | None = None
 
 
+class ScaleFinding(Event, frozen=True, kw_only=True):
+    """A column that is found in the newest panes: an effect at or above its floor, significant beyond half of it.
+
+    `fault`: its distribution, its missing values, unseen categories, or values of the wrong type. `panes`: how many of
+    the newest panes show it best, from `start` on, with n rows; `shortest`: the fewest in which it is found.
+    `effect_size` is the KS statistic, the Jensen-Shannon distance of its categories divided into two, or the rise of a
+    share; `p_value` the chance of that if the true effect were half of `threshold`. `since`: the change point, as its
+    pane's start; `earliest` and `latest` bound it; `since_panes` and its like are the same in panes before the window's
+    end. `column`: the comparison over the `panes`, where the distribution is meant.
+    """
+
+    name: str
+    fault: Literal["distribution", "missing", "unseen", "type"]
+    panes: int
+    shortest: int
+    n: int
+    effect_size: float
+    threshold: float
+    p_value: float
+    since_panes: int
+    earliest_panes: int
+    latest_panes: int
+    column: FeatureDrift | None = None
+    start: Moment | None = None
+    since: Moment | None = None
+    earliest: Moment | None = None
+    latest: Moment | None = None
+
+
+class DriftAtScale(Event, frozen=True, kw_only=True):
+    """The fewest of the newest panes, from `start` on, in which the data as a whole have drifted, with n rows."""
+
+    panes: int
+    n: int
+    drift_share: float
+    drifted_features: tuple[str, ...]
+    start: Moment | None = None
+
+
+class Scales(Event, frozen=True, kw_only=True):
+    """What the newest panes show beside the window.
+
+    `spans`: the numbers of panes that were judged; `chance`: of a false alarm in this evaluation. `found`: columns, in
+    the order of the profile. `calm`: by fault, the columns whose newest panes, so many, show that they are below their
+    floors; what longer spans show is over. `quiet`: by fault, columns of which that is likely and not yet sure;
+    `suspected`: columns that are not found, and not as usual either.
+
+    Of the data as a whole, `data_drift`: null where too few features are found at one scale; `data_suspected`: enough
+    are found or suspected; `data_calm`: too few can be beyond their floors, `data_quiet`: that is likely.
+    `drifted`: the data as a whole have drifted, or prediction or probability are found to have.
+    """
+
+    spans: tuple[int, ...]
+    chance: float
+    found: tuple[ScaleFinding, ...] = ()
+    calm: dict[str, dict[str, int]] = field(default_factory=dict)
+    quiet: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    suspected: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    data_drift: DriftAtScale | None = None
+    data_suspected: bool = False
+    data_quiet: bool = False
+    data_calm: bool = False
+    drifted: bool = False
+
+
 class Report(Event, frozen=True, kw_only=True):
     """What every report says first: which window of which model version, and its revision.
 
@@ -83,7 +148,8 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     """Inputs and predictions of one window against the reference.
 
     `missing_share`: of the feature values, those that are missing or of the wrong type; `unjudged_share`: those of the
-    wrong type, or missing beyond the reference's own share.
+    wrong type, or missing beyond the reference's own share. `scales`: what the newest panes show by themselves,
+    null where they are not judged.
     """
 
     drift_detected: bool
@@ -97,6 +163,7 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     missing_share: float
     unknown_features: dict[str, int]
     unjudged_share: float = 0.0
+    scales: Scales | None = None
 
 
 class MetricChange(Event, frozen=True, kw_only=True):

@@ -1,0 +1,37 @@
+"""What the newest panes show, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from topics.events import ScaleFinding
+
+RISES = {"missing": "without a value", "unseen": "with an unseen category", "type": "with a value of the wrong type"}
+
+
+def scale_lines(found: Sequence[ScaleFinding]) -> Iterator[str]:
+    """Return a line for each finding: where it is seen, and since when."""
+    for one in found:
+        words = [_where(one)]
+        if one.fault != "distribution":
+            words.insert(0, f"{one.effect_size:.1%} of its rows more than expected {RISES[one.fault]}")
+        if one.since is not None and one.earliest is not None and one.latest is not None:
+            words.append(f"changed at {_moment(one.since)}{_between(one.earliest, one.latest)}")
+        yield f"{one.name}: {', '.join(words)}."
+
+
+def _where(one: ScaleFinding) -> str:
+    rows = f"{one.n:,} row{'' if one.n == 1 else 's'}"
+    if one.start is None:
+        return f"seen in {rows}"
+    panes = "the newest pane" if one.panes == 1 else f"the newest {one.panes:,} panes"
+    return f"seen in {panes} (from {_moment(one.start)}, {rows})"
+
+
+def _between(earliest: datetime, latest: datetime) -> str:
+    return "" if earliest == latest else f" (between {_moment(earliest)} and {_moment(latest)})"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC".replace(":00 UTC", " UTC")
