@@ -89,8 +89,8 @@ def _timed(scales: Scales, end: int, pane: float) -> Scales:
 
     found = [
         msgspec.structs.replace(
-            one, start=start(one.panes), since=start(one.since_panes), earliest=start(one.earliest_panes),
-            latest=start(one.latest_panes),
+            one, start=start(one.panes), since=start(one.since_panes - 1),
+            earliest=start(one.earliest_panes), latest=start(one.latest_panes - 1),
         )
         for one in scales.found
     ]  # fmt: skip

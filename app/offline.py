@@ -63,7 +63,7 @@ def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, colum
     layout = layout_of(profile)
     target = _present(current, (columns.target,) if columns.target else USUAL_TARGETS)
     _check_shared(profile, current)
-    inputs = merge((_inputs(layout, piece, columns) for piece in _pieces(current)), layout.size, layout.sums)
+    inputs = pane_of(layout, current, columns)
     inputs.names.update(_unknown(profile, current, columns, target))
     scales = judge_scales(layout, {0: inputs}, 0, monitoring, only=(1,))
     drift = replace(drift_decision(layout, inputs, monitoring), scales=scales)
@@ -94,6 +94,11 @@ def _check_shared(profile: Profile, current: pd.DataFrame) -> None:
             f"the table shares no feature with the reference: it has {has}; the reference has {had}. "
             "Is it another file, or separated otherwise (--separator)?"
         )
+
+
+def pane_of(layout: Layout, current: pd.DataFrame, columns: Columns) -> Pane:
+    """Count a table's inputs and outputs as one pane, as the stream counts the same rows."""
+    return merge((_inputs(layout, piece, columns) for piece in _pieces(current)), layout.size, layout.sums)
 
 
 def _inputs(layout: Layout, table: CellTable, columns: Columns) -> Pane:

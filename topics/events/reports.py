@@ -66,9 +66,9 @@ class ScaleFinding(Event, frozen=True, kw_only=True):
     `fault`: its distribution, its missing values, unseen categories, or values of the wrong type. `panes`: how many of
     the newest panes show it best, from `start` on, with n rows; `shortest`: the fewest in which it is found.
     `effect_size` is the KS statistic, the Jensen-Shannon distance of its categories divided into two, or the rise of a
-    share; `p_value` the chance of that if the true effect were half of `threshold`. `since`: the change point, as its
-    pane's start; `earliest` and `latest` bound it; `since_panes` and its like are the same in panes before the window's
-    end. `column`: the comparison over the `panes`, where the distribution is meant.
+    share; `p_value` the chance of that if the true effect were half of `threshold`. `since`: the change point, as the
+    end of the first pane that is changed; it lies between `earliest` and `latest`. `since_panes` and its like say how
+    many of the newest panes are changed. `column`: the comparison over the `panes`, where the distribution is meant.
     """
 
     name: str
