@@ -1,0 +1,64 @@
+"""What is usual of each column at each span of time: only an effect beyond it is something that has changed.
+
+Rows of a real stream are neither independent nor level: the hour of the day differs from the reference in every hour,
+and a storm delays a whole day. The tests of `app.core.scales` take rows as independent; by themselves they would call
+both drift. So what a column does at a span of time without any change is held against what it does now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from app.core.findings import Fault
+from app.core.layout import Floats
+from app.core.scales.tested import MARGIN
+
+
+@dataclass(frozen=True, slots=True)
+class UsualEffects:
+    """The effects that columns have without any change, in newest panes of some length.
+
+    `spans`: lengths in seconds, ascending. `effects`: by fault and column, the largest usual effect at each of the
+    spans, less what the sampling of independent rows brings. Of `distribution` that is the KS statistic of numbers and
+    the Jensen-Shannon distance of categories, both against the reference; of `missing`, `unseen` and `type` the rise
+    of the share of rows above the one that the reference lets expect. All are between 0 and 1. A column or a fault
+    that is not there has no usual effect: its rows are independent and level.
+    """
+
+    spans: tuple[float, ...] = ()
+    effects: Mapping[Fault, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
+
+    def at(self, fault: Fault, columns: Sequence[str], seconds: Sequence[float]) -> Floats:
+        """Return the usual effects of columns at spans of so many seconds (spans x columns).
+
+        Between two spans of `spans` it is the larger one of theirs, outside of them that of the nearest.
+        """
+        found = np.zeros((len(seconds), len(columns)))
+        known = self.effects.get(fault)
+        if not self.spans or not known:
+            return found
+        last = len(self.spans) - 1
+        below = np.searchsorted(self.spans, seconds, side="right") - 1
+        above = np.searchsorted(self.spans, seconds, side="left")
+        for column, name in enumerate(columns):
+            if name in known:
+                values = np.asarray(known[name], np.float64)
+                found[:, column] = np.maximum(values[below.clip(0, last)], values[above.clip(0, last)])
+        return found
+
+
+NONE_USUAL = UsualEffects()
+"""Nothing is known: rows are taken as independent and level."""
+
+
+def floors(floor: float, usual: Floats) -> Floats:
+    """Return the effects from which on columns are found: beyond the usual one by a margin, and never below `floor`."""
+    return np.asarray(np.maximum(floor, usual + MARGIN * floor), np.float64)
+
+
+def margins(floor: float, usual: Floats) -> Floats:
+    """Return the true effects that are never found, however many rows there are: what is usual, or is harmless."""
+    return np.asarray(np.maximum(MARGIN * floor, usual), np.float64)
