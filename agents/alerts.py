@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from agents.gone_alerts import resolved
 from agents.sending import Publish, Reject
 from agents.watermark import advance, next_offset, unapplied
 from app.alerting.beside import Beside, noted
@@ -23,6 +24,8 @@ from topics.registry import ALERTS
 
 Models = Callable[[str, str], Monitoring | None]
 """How a model version is watched; None where it is not registered."""
+
+TIDIED_EVERY = timedelta(seconds=30)
 
 _reports: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
 _states = msgspec.json.Decoder(RuleState)
@@ -64,6 +67,7 @@ class Alerts:
         self._catch_up = catch_up
         self._now = now
         self._page = page
+        self._tidied: dict[int, datetime] = {}
 
     def position(self, partition: int) -> int | None:
         """The offset to read a partition of `reports` from; None before anything was applied."""
@@ -112,11 +116,32 @@ class Alerts:
         if run.next_offset is not None:
             advance(self._table, partition, run.next_offset)
 
+    async def tidy(self, partition: int, is_gone: Callable[[str, str], bool], publish: Publish) -> None:
+        """Now and then, resolve what fires of model versions that are registered no more, and forget them.
+
+        `is_gone`: of the partition's own model versions; others are of other workers. In this order: a crash in between
+        sends the same ends, by alert_id, again.
+        """
+        now = self._now()
+        if now - self._tidied.get(partition, now - TIDIED_EVERY) < TIDIED_EVERY:
+            return
+        self._tidied[partition] = now
+        gone = {}
+        for key in list(self._table):
+            names = names_of(key)
+            if len(names) > 1 and is_gone(names[0], names[1]):  # no watermark
+                gone[key] = names
+        rules = {key: names for key, names in gone.items() if len(names) == RULE_NAMES}
+        for alert in resolved(rules, self._table, now, self._page):
+            await publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
+        for key in gone:
+            del self._table[key]
+
     def stages(self) -> Iterator[tuple[str, str, str, Stage]]:
         """Model, version and rule of each alert that is pending or fires, by the table."""
         for key, value in self._table.items():
             names = names_of(key)
-            if len(names) == 4 and (stage := stage_of(_states.decode(value))) != "calm":
+            if len(names) == RULE_NAMES and (stage := stage_of(_states.decode(value))) != "calm":
                 yield names[0], names[1], names[2], stage
 
     def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
@@ -172,6 +197,8 @@ class Alerts:
         return RuleState() if found is None else _states.decode(found)
 
 
+RULE_NAMES = 4
+"""In the key of a rule's state: model, version, rule, subject."""
 BESIDE = "beside"
 """In a key, which has three names then, and not four as that of a rule: what the newest windows showed."""
 INTAKE = "intake"

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
-import numpy as np
 
 from agents.intake_counts import USUAL, Counted, Thresholds, Unmatched
 from app.alerting.monitor import SELF
 from app.core.joining import JoinState
-from app.ingest.decoding import UNREGISTERED, Record, Rejected, ids_of
+from app.ingest.decoding import UNREGISTERED, Record, Rejected, keys_of
 from app.ingest.naming import Version, version_in
 from app.runtime.quarantine import Quarantined
 from topics.events import IntakeReport
@@ -216,8 +215,7 @@ def _unmatched(records: Sequence[Record], waiting: Collection[bytes]) -> list[by
     """The ids of feedback that waits for its prediction."""
     if not waiting:
         return []
-    ids = np.ascontiguousarray(ids_of([record.key or b"" for record in records]))
-    return [key for key in ids.view("V16").ravel().tolist() if key in waiting]
+    return [key for key in keys_of([record.key or b"" for record in records]) if key in waiting]
 
 
 def _kind(rejected: Rejected) -> str:

@@ -15,14 +15,14 @@ from agents.join_models import Models, WatchedModels
 from agents.join_progress import progress_news
 from agents.join_saving import reach_back, save, spent_keys
 from agents.join_source import EPOCHS_SINCE, Source, rebuilt_at, recents, recover
-from agents.join_taking import Taking
+from agents.join_taking import Taken, Taking
 from agents.pane_events import partials_of
 from agents.sending import Reject
 from agents.stops import Stop, Stops
 from agents.watermark import records_from
 from app.core import expiry, join_delta
 from app.ingest.dead_letter_limit import DeadLetterLimit
-from app.ingest.decoding import Record, Rejected
+from app.ingest.decoding import Record, Rejected, keys_of
 from app.runtime.errors import Held
 from app.runtime.runs import Log
 from topics.events import PaneEvent
@@ -48,6 +48,9 @@ PublishPanes = Callable[[Sequence[PaneEvent]], Awaitable[None]]
 
 Rekey = Callable[[int, int, Sequence[Record]], Awaitable[None]]
 """Topic (by its number), partition and records that do not belong there. Returns once Kafka has them where they do."""
+
+PassOn = Callable[[Sequence[Record]], Awaitable[None]]
+"""Feedback of which this prefix has no prediction. Returns once Kafka has it where the next prefix reads it."""
 
 
 async def _nowhere(topic: int, partition: int, records: Sequence[Record]) -> None:
@@ -82,11 +85,14 @@ class Join:
         partitions: int = 0,
         rekey: Rekey = _nowhere,
         intake: IntakeMonitor | None = None,
+        wall: Callable[[], float] = time.time,
+        pass_on: PassOn | None = None,
     ) -> None:
         """`limit` makes the bound on dead letters of a partition, with what is known of it; None: nothing stops.
 
         `rekey` sends records to the partition that their key leads to, of `partitions`; 0: none is looked for.
-        `intake` notes what is not counted.
+        `intake` notes what is not counted. `pass_on` drains: another prefix takes this one's place, and needs every
+        pane that is held here, and the feedback that is not of these predictions.
 
         `alive` is called all along a recovery, which may take long and answers nobody. `log_of`: a partition's log
         of predictions (topic 0) or feedback (1) as it is now; without it, feedback is never waited for.
@@ -105,7 +111,9 @@ class Join:
         self._limit = limit or (lambda recent: DeadLetterLimit(1.0, 1, recent))
         self._stopping = limit is not None
         self._intake = intake
+        self._wall = wall
         self._log_of = log_of
+        self._pass_on = pass_on
         self._by_producers: set[tuple[int, int]] = set()
 
     # Where from
@@ -131,6 +139,8 @@ class Join:
         logs = [log_ for topic in (0, 1) if (log_ := self._log_of(partition, topic)) is not None]
         if len(logs) == len(SOURCES):
             source.rebuilt_at = rebuilt_at(partition, source, logs, self._table.get(f"rebuilt/{partition}"))
+        if self._pass_on is not None and source.rebuilt_at is None:
+            source.rebuilt_at = (source.offsets[0], source.offsets[1])  # all panes are published: the next has none
         self._stops.recover(partition, range(len(SOURCES)))
         source.fed_at = self._now()
         known = self._table.get(f"unreadable/{partition}")
@@ -218,8 +228,11 @@ class Join:
             if taken.away:
                 await self._rekey(topic, partition, taken.away)
             source.offsets[topic] = fresh[-1].offset + 1
+            source.recorded[topic] = max(source.recorded[topic], fresh[-1].timestamp * 1000)
             if rejected:
                 await reject(rejected)
+            if topic == 1 and self._pass_on is not None:
+                await self._send_on(source, fresh, taken, self._pass_on)
             away = {record.offset for record in taken.away}  # they are noted where they are sent
             here = [record for record in fresh if record.offset not in away] if away else fresh
             if self._intake is not None and here:
@@ -229,6 +242,31 @@ class Join:
         due = self._now() - source.saved_at >= self._checkpoint_seconds
         if due or source.unsaved >= MOST_UNSAVED:
             await self._checkpoint(partition, source, publish)
+
+    async def _send_on(self, source: Source, fresh: Sequence[Record], taken: Taken, pass_on: PassOn) -> None:
+        """Send feedback on that has no prediction here, and forget it once no prediction comes here any more."""
+        gone = {record.offset for record in (*taken.away, *(one.record for one in taken.rejected))}
+        unknown = [
+            (record, key)
+            for record, key in zip(fresh, keys_of([record.key or b"" for record in fresh]), strict=True)
+            if key in source.state.waiting and record.offset not in gone
+        ]
+        if not unknown:
+            return
+        await pass_on([record for record, _ in unknown])
+        if self._is_over(source):
+            for _, key in unknown:
+                source.state.waiting.pop(key, None)
+                source.state.waiting_since[key] = None
+
+    def _is_over(self, source: Source) -> bool:
+        """Whether the predictions are read to their end, and none has come for a while."""
+        now, watched = self._now(), source.state.watched
+        silent = (
+            now - source.arrived.get(number, now) >= watched[number].windows.idle_after
+            for number in source.state.tallies
+        )
+        return source.caught_up[0] and all(silent)
 
     def _check_clock(self, partition: int, topic: int, record: Record) -> None:
         """Log once of each partition that its records have their producers' times, which nothing bounds."""
@@ -265,7 +303,7 @@ class Join:
         if source.rebuilt_at:
             await self._tell(partition, source, publish, [])
         caught_up = source.caught_up[1] and self._now() - source.fed_at >= FEEDBACK_QUIET_SECONDS
-        expiry.sweep(source.state, feedback_caught_up=caught_up)
+        expiry.sweep(source.state, feedback_caught_up=caught_up, clock=source.clock(self._wall()))
 
     async def _tell(self, partition: int, source: Source, publish: PublishPanes, events: Sequence[PaneEvent]) -> None:
         """Publish panes and what is new of the progress: nothing yet of a state that is built again, then all of it."""
@@ -277,7 +315,8 @@ class Join:
             events = partials_of(self._models.watched, inputs, outcomes, partition, revision)
         fed = self._log_of(partition, 1)
         at_end = fed is None or source.offsets[1] >= fed.end
-        await publish([*events, *progress_news(partition, source, self._now(), fed_to_end=at_end)])
+        news = progress_news(partition, source, self._now(), fed_to_end=at_end, is_registered=self._models.has)
+        await publish([*events, *news])
         if source.rebuilt_at is not None:
             source.rebuilt_at = None
             self._table.pop(f"rebuilt/{partition}", None)

@@ -41,6 +41,11 @@ class WatchedModels:
             self._numbers[key] = self._watch(found)
         return self._numbers[key]
 
+    def has(self, number: int) -> bool:
+        """Whether a number's profile and windows are those that are registered now."""
+        profile = self.watched[number].profile
+        return self.number_of(profile.model, profile.model_version) == number
+
     async def look_up(self, versions: Iterable[tuple[str, str]]) -> None:
         """Where one of them is not known, take in all registrations of now, once."""
         if any(self.number_of(*version) is None for version in versions):

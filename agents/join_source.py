@@ -12,7 +12,7 @@ import msgspec
 from app.core import expiry, join_delta
 from app.core.held_times import HeldTimes
 from app.core.join_delta import JoinDelta
-from app.core.joining import JoinState, Watched
+from app.core.joining import MICROSECONDS, NEVER, JoinState, Watched
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.runtime.errors import StateLost
 from app.runtime.runs import Log
@@ -30,6 +30,9 @@ LEVEL = 1
 
 EPOCHS_SINCE = 1_577_836_800
 """2020-01-01: a recovery is numbered by the seconds since, which leaves 40 bits below it for offsets."""
+
+AHEAD_SECONDS = 300.0
+"""By how much the broker's clock may be ahead of this machine's."""
 
 Offsets = tuple[int, int]
 """The next to read of predictions and of feedback."""
@@ -66,7 +69,8 @@ class Source:
     """One source partition: its join, how far it has read, what of it is saved.
 
     Not `whole`: saved deltas were there that could not be reached, so some were lost. `rebuilt_at`: what is built
-    again from the log is published from these offsets on, when it is as much as was published before.
+    again from the log is published from these offsets on, when it is as much as was published before. `recorded`: the
+    broker's time of the newest record that was read of each topic, in microseconds.
     """
 
     state: JoinState
@@ -80,7 +84,7 @@ class Source:
     swept: dict[int, int] = field(default_factory=dict)
     dropped: dict[int, int] = field(default_factory=dict)
     arrived: dict[int, float] = field(default_factory=dict)
-    told: dict[int, tuple[int, bool, int]] = field(default_factory=dict)
+    told: dict[int, tuple[int, ...]] = field(default_factory=dict)
     caught_up: list[bool] = field(default_factory=lambda: [False, False])
     fed_at: float = 0.0
     epoch: int = 0
@@ -89,10 +93,19 @@ class Source:
     whole: bool = True
     rebuilt_at: Offsets | None = None
     held: HeldTimes = field(default_factory=lambda: HeldTimes({}))
+    recorded: list[int] = field(default_factory=lambda: [NEVER, NEVER])
 
     def revision(self) -> int:
         """Of what is published now: higher than all from before the last recovery, whatever that had reached."""
         return (self.epoch << 40) + sum(self.offsets)
+
+    def clock(self, now: float) -> int:
+        """How far both topics have been read by the broker's time, in microseconds; NEVER while that is not known.
+
+        No further than the clock of this machine (`now`, seconds since the epoch): one that is wrong must not do.
+        """
+        behind = [at for at, ended in zip(self.recorded, self.caught_up, strict=True) if not ended]
+        return min([*(behind or [max(self.recorded)]), round((now + AHEAD_SECONDS) * MICROSECONDS)])
 
     @property
     def unsaved(self) -> int:

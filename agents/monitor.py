@@ -27,12 +27,14 @@ class SelfMonitor:
     worker: str
     wall: Callable[[], float] = time.time
     every: float = EVERY
+    drains: bool = False
     held: set[int] = field(default_factory=set)
     records: Counter[int] = field(default_factory=Counter)
     dead: Counter[str] = field(default_factory=Counter)
     dead_in: Counter[int] = field(default_factory=Counter)
     lag: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
     since: float = 0.0
+    reported: bool = False
 
     def __post_init__(self) -> None:
         self.since = self.wall()
@@ -67,10 +69,11 @@ class SelfMonitor:
         self.held.clear()
 
     def due(self) -> MonitorReport | None:
-        """The report of the time since the last one, once that is long enough."""
+        """The report of the time since the last one, once that is long enough; the first at once."""
         now = self.wall()
-        if now - self.since < self.every:
+        if self.reported and now - self.since < self.every:
             return None
+        self.reported = True
         lag: Counter[str] = Counter()
         for (topic, _), (left, _) in self.lag.items():
             lag[topic] += left
@@ -80,6 +83,7 @@ class SelfMonitor:
             window_start=datetime.fromtimestamp(self.since, UTC), window_end=datetime.fromtimestamp(now, UTC),
             emitted_at=datetime.fromtimestamp(now, UTC), worker=self.worker, lag=dict(lag),
             behind_seconds=max(0.0, *behind) if behind else 0.0, dead_letters=dict(self.dead),
+            drains=self.drains,
             partitions={str(partition): self._standing(partition, now) for partition in sorted(self.held)},
         )  # fmt: skip
         self.since, self.records, self.dead, self.dead_in = now, Counter(), Counter(), Counter()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from zlib import crc32
 
+import numpy as np
+
 from app.core.joining import MICROSECONDS, NEVER, PaneKey, Tally, Watched
 from app.core.pane import Pane
 from topics.events import CategoryCounts, PaneEvent, PanePartial, Progress
@@ -43,6 +45,21 @@ def partials_of(
     ]
 
 
+def pane_of(event: PanePartial, size: int, sums: int) -> Pane:
+    """The pane that an event says. Raises ValueError where it does not fit a layout of so many counts and sums."""
+    pane = Pane(
+        event.n,
+        np.frombuffer(event.indices, "<i4").astype(np.int32),
+        np.frombuffer(event.counts, "<i8").astype(np.int64),
+        np.frombuffer(event.sums, "<i8").astype(np.int64),
+        {tally.column: tally.names for tally in event.names},
+    )
+    inside = len(pane.indices) == 0 or (pane.indices.min() >= 0 and pane.indices.max() < size)
+    if not inside or len(pane.counts) != len(pane.indices) or len(pane.sums) != sums or pane.n < 0:
+        raise ValueError(f"a pane of {size} counts and {sums} sums")
+    return pane
+
+
 def progress_of(
     watched: Watched, tally: Tally, partition: int, revision: int, event_time: int, *, idle: bool, waiting: int = 0,
     expired_feedback: int = 0,
@@ -73,10 +90,20 @@ def progress_of(
 
 def key_of(event: PaneEvent) -> bytes:
     """The key of a pane event: what it replaces."""
-    names = f"{event.model}/{event.model_version}/{event.profile_id}"
+    names = event.model, event.model_version, event.profile_id
     if isinstance(event, Progress):
-        return f"{names}/progress/{event.partition}".encode()
-    return f"{names}/{event.kind}/{event.pane_start!r}/{event.partition}".encode()
+        return progress_key(*names, event.partition)
+    return pane_key(*names, event.kind, event.pane_start, event.partition)
+
+
+def pane_key(model: str, version: str, profile: str, kind: str, start: float, partition: int) -> bytes:
+    """The key of a source partition's partial of a pane, which starts at `start` in epoch seconds."""
+    return f"{model}/{version}/{profile}/{kind}/{start!r}/{partition}".encode()
+
+
+def progress_key(model: str, version: str, profile: str, partition: int) -> bytes:
+    """The key of a source partition's progress."""
+    return f"{model}/{version}/{profile}/progress/{partition}".encode()
 
 
 def partition_of(model: str, version: str, partitions: int) -> int:

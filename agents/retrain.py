@@ -64,6 +64,11 @@ class Retrain:
                 await loop()
             except (KafkaError, BrokerUnavailable, IllegalStateError, OSError) as error:
                 log.warning("retraining waits for Kafka: %s", error)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                log.warning("retraining waits for Kafka: a request to it was given up")  # aiokafka cancels its own
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _signal(self) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from app.core.findings import DriftDecision, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows
-from topics.events import DriftReport, PerformanceReport, Scales, TrafficReport
+from topics.events import AnyReport, DriftReport, PerformanceReport, Scales, TrafficReport
 
 TOTALS = ("feedback", "duplicates", "late", "expired", "waiting")
 NOT_COUNTED = {"late": "late", "repeated id": "duplicates"}
@@ -134,6 +134,13 @@ def traffic_report(
         },
         TrafficReport,
     )
+
+
+def message_of(report: AnyReport) -> tuple[bytes, bytes]:
+    """A report's key in the topic, and its value."""
+    kind = report.__struct_config__.tag
+    key = f"{report.model}/{report.model_version}/{kind}/{report.window_end.timestamp():.0f}"
+    return key.encode(), msgspec.json.encode(report)
 
 
 def left_out_source(windows: ModelWindows) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -9,21 +10,33 @@ from datetime import UTC, datetime
 from zlib import crc32
 
 import msgspec
-import numpy as np
 
+from agents.pane_events import pane_of
+from agents.pane_keeping import Key, Notes, Part, forgotten_name, keys_to_delete, note_name, restore_forgotten
 from agents.sending import Reject
-from agents.window_reports import Issued, drift_report, left_out_source, performance_report, traffic_report
+from agents.window_reports import (
+    Issued,
+    drift_report,
+    left_out_source,
+    message_of,
+    performance_report,
+    traffic_report,
+)
 from app.core.joining import MICROSECONDS
-from app.core.pane import Pane
 from app.core.rolling import ModelWindows, Totals
 from app.ingest.decoding import EARLIEST, LATEST, STRAY, UNREADABLE, Record, Rejected, reason_of
 from app.runtime.models_view import RegisteredModel
-from topics.events import AnyReport, PaneEvent, PanePartial, Progress
+from topics.events import AnyReport, PaneEvent, Progress
 
 log = logging.getLogger(__name__)
 
+TURN_SECONDS = 0.1
+"""Windows are judged for so long before others get the loop: probes answer, and no session expires meanwhile."""
 MOST_AT_ONCE = 200
 """Windows judged before other partitions get their turn."""
+
+MOST_BEFORE = 10_000
+"""Partitions of the prefixes before this one, which are numbered below 0."""
 
 REVISIONS_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 """Revisions count milliseconds: after a crash between a report and its note the next one is still higher."""
@@ -33,21 +46,22 @@ _panes: msgspec.json.Decoder[PaneEvent] = msgspec.json.Decoder(PaneEvent)
 PublishReports = Callable[[int, Sequence[tuple[bytes, bytes]]], Awaitable[None]]
 """Partition, keys and values. Returns once Kafka has them."""
 
-Key = tuple[str, str, str]
-"""Model, version, profile."""
+Delete = Callable[[int, Sequence[bytes]], Awaitable[None]]
+"""Partition of `panes`, and keys. Returns once Kafka has a tombstone for each."""
 
+
+async def _none_deleted(partition: int, keys: Sequence[bytes]) -> None:
+    """Without Kafka there is nothing to delete."""
+
+
+async def _written() -> None:
+    """Without a changelog a table has what was written."""
+
+
+Issue = tuple[Key, int, bytes, list[AnyReport]]
+"""A window's profile and end, the table's note of it, and its reports that are new."""
 
 _notes = msgspec.json.Decoder(Issued)
-
-
-class _Part:
-    """One partition of `panes`: its models, and whether its log has been read to the end once."""
-
-    def __init__(self) -> None:
-        self.models: dict[Key, ModelWindows] = {}
-        self.caught_up = False
-        self.reissued_at = 0.0
-        self.next_offset = 0
 
 
 class WindowsAgent:
@@ -55,9 +69,14 @@ class WindowsAgent:
 
     The panes themselves are read again from the log's start at every assignment: they are totals, the topic is
     compacted, and so the topic is its own changelog.
+
+    What no record and no window can reach any more is deleted from it. The join says before which time it changes
+    nothing more; from then on a pane's key has no other writer than this agent. How far a profile's panes are forgotten
+    is `saved` in the table before the first tombstone is sent, with the older panes that thin windows reach back to. So
+    a restart takes those again, judges no window of which panes are gone, and deletes what is left.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what it needs of the world around it)
         self,
         table: MutableMapping[str, bytes],
         model_of: Callable[[str, str], RegisteredModel | None],
@@ -67,8 +86,10 @@ class WindowsAgent:
         reported: Callable[[AnyReport], None] = lambda report: None,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        delete: Delete = _none_deleted,
+        saved: Callable[[], Awaitable[None]] = _written,
     ) -> None:
-        """`reported` is called with each report once Kafka has it."""
+        """`reported` is called with each report once Kafka has it. `saved` returns once the changelog has the table."""
         self._table = table
         self._reported = reported
         self._model_of = model_of
@@ -76,7 +97,9 @@ class WindowsAgent:
         self._reissue_seconds = reissue_seconds
         self._now = now
         self._wall = wall
-        self._parts: dict[int, _Part] = {}
+        self._delete = delete
+        self._saved = saved
+        self._parts: dict[int, Part] = {}
 
     def forget(self) -> None:
         """Drop all panes: they are read again."""
@@ -87,20 +110,29 @@ class WindowsAgent:
         part = self._parts.get(partition)
         return 0 if part is None else part.next_offset
 
+    def caught_up(self, partition: int) -> bool:
+        """Whether a partition of `panes` has been read to its end once, so that its windows are judged."""
+        part = self._parts.get(partition)
+        return part is not None and part.caught_up
+
     async def handle(
         self, partition: int, records: Sequence[Record], publish: PublishReports, reject: Reject, *, caught_up: bool
     ) -> None:
         """Take a run of panes, or a tick (an empty run); judge what is due."""
-        part = self._parts.setdefault(partition, _Part())
+        part = self._parts.setdefault(partition, Part())
         rejected = [bad for record in records if (bad := self._take(part, record)) is not None]
         if rejected:
             await reject(rejected)
         part.caught_up = part.caught_up or caught_up
         if part.caught_up:
-            await self._judge(partition, part, publish)
+            if part.notes is None:
+                part.notes = Notes(self._table, partition, self._partitions, set(part.seen))
+            await self._judge(partition, part, publish, part.notes)
+            await self._forget(partition, part, part.notes)
 
-    def _take(self, part: _Part, record: Record) -> Rejected | None:
+    def _take(self, part: Part, record: Record) -> Rejected | None:
         part.next_offset = record.offset + 1
+        part.clock = max(part.clock, record.timestamp)
         if record.value is None:
             return None
         try:
@@ -112,11 +144,14 @@ class WindowsAgent:
         except STRAY as error:
             return Rejected(record, f"it is no pane of its profile: {type(error).__name__}")
 
-    def _count(self, part: _Part, record: Record, event: PaneEvent) -> Rejected | None:
-        if not 0 <= event.partition < self._partitions:
+    def _count(self, part: Part, record: Record, event: PaneEvent) -> Rejected | None:
+        if not -MOST_BEFORE <= event.partition < self._partitions:
             return Rejected(record, f"`partition` is not below {self._partitions}")
-        windows = self._windows(part, (event.model, event.model_version, event.profile_id))
+        key = (event.model, event.model_version, event.profile_id)
+        part.seen[key] = max(record.timestamp, part.seen.get(key, 0))
+        windows = self._windows(part, key)
         if windows is None:
+            part.leftovers.take(key, event, record.timestamp)
             return None
         if isinstance(event, Progress):
             settled = None if event.settled is None else round(event.settled * MICROSECONDS)
@@ -132,28 +167,46 @@ class WindowsAgent:
         else:
             if not EARLIEST <= event.pane_start < LATEST:
                 return Rejected(record, "`pane_start` is outside 1970 to 2100")
-            pane = round(event.pane_start * MICROSECONDS) // windows.pane
-            found = _fitting(_pane_of(event), *windows.size_of(event.kind))
-            windows.add(event.kind, pane, event.partition, event.revision, found)
+            pane, rest = divmod(round(event.pane_start * MICROSECONDS), windows.pane)
+            found = pane_of(event, *windows.size_of(event.kind))
+            if rest:
+                part.leftovers.take(key, event, record.timestamp, of_other_length=True)
+            elif not windows.add(event.kind, pane, event.partition, event.revision, found):
+                part.forgotten.append(record.key or b"")
         return None
 
-    def _windows(self, part: _Part, key: Key) -> ModelWindows | None:
+    def _windows(self, part: Part, key: Key) -> ModelWindows | None:
         """The windows of a profile; None where another profile has taken its place."""
         windows = part.models.get(key)
-        found = self._model_of(key[0], key[1])
-        if found is None or found.profile.profile_id != key[2]:
+        found = self._registered(key)
+        if found is None:
             return None
         if windows is None or windows.monitoring.windows != found.monitoring.windows:
             windows = part.models[key] = ModelWindows(found.profile, found.monitoring, self._partitions, self._now())
+            forgotten = self._table.get(forgotten_name(key))
+            if forgotten:
+                restore_forgotten(windows, forgotten)
         windows.monitoring = found.monitoring
         return windows
 
-    async def _judge(self, partition: int, part: _Part, publish: PublishReports) -> None:
+    def _registered(self, key: Key) -> RegisteredModel | None:
+        found = self._model_of(key[0], key[1])
+        return found if found is not None and found.profile.profile_id == key[2] else None
+
+    async def _forget(self, partition: int, part: Part, notes: Notes) -> None:
+        """Drop what nothing can reach any more, and delete it: noted first, so that whoever comes next goes on."""
+        deleted = keys_to_delete(part, notes, self._table, self._registered)
+        if deleted:
+            await self._saved()
+            await self._delete(partition, deleted)
+
+    async def _judge(self, partition: int, part: Part, publish: PublishReports, notes: Notes) -> None:
         """Judge what is due, publish what is new of it, then note it as issued: a crash in between repeats it."""
         now = self._now()
         again = now - part.reissued_at >= self._reissue_seconds
-        found: list[tuple[str, bytes, list[AnyReport]]] = []
-        for key, windows in part.models.items():
+        found: list[Issue] = []
+        turn = time.monotonic()
+        for key, windows in list(part.models.items()):
             for end in windows.due(now):
                 issued = self._issued(key, end)
                 if issued is not None and not again:
@@ -161,28 +214,29 @@ class WindowsAgent:
                 if len(found) >= MOST_AT_ONCE:
                     break
                 found += self._evaluate(key, windows, end, issued)
+                if time.monotonic() - turn >= TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    turn = time.monotonic()
             if again and windows.quiet:
                 found += self._told_anew(key, windows)
-            windows.forget()
         if again and len(found) < MOST_AT_ONCE:
             part.reissued_at = now
         if found:
-            await publish(partition, [_message(report) for _, _, reports in found for report in reports])
-        for name, issued_now, reports in found:
-            self._table[name] = issued_now
+            await publish(partition, [message_of(report) for *_, reports in found for report in reports])
+        for key, end, issued_now, reports in found:
+            self._table[note_name(key, end)] = issued_now
+            notes.noted(key, end)
             for report in reports:
                 self._reported(report)
 
-    def _told_anew(self, key: Key, windows: ModelWindows) -> list[tuple[str, bytes, list[AnyReport]]]:
+    def _told_anew(self, key: Key, windows: ModelWindows) -> list[Issue]:
         """The newest window again, where more was left out of all windows since: no other window will follow."""
         issued = self._issued(key, windows.latest)
         if issued is None or windows.latest in windows.changed or issued.left_out == left_out_source(windows):
             return []
         return self._evaluate(key, windows, windows.latest, msgspec.structs.replace(issued, drift=-1, performance=-1))
 
-    def _evaluate(
-        self, key: Key, windows: ModelWindows, end: int, issued: Issued | None
-    ) -> list[tuple[str, bytes, list[AnyReport]]]:
+    def _evaluate(self, key: Key, windows: ModelWindows, end: int, issued: Issued | None) -> list[Issue]:
         """Judge a window: the table's note of it and the reports that are new; nothing when none is."""
         found = windows.evaluate(end, None if issued is None else (issued.drift, issued.performance))
         if found is None:
@@ -208,36 +262,8 @@ class WindowsAgent:
             note, revision=revision, drift=found.drift_source, performance=found.performance_source,
             left_out=left_out_source(windows),
         )  # fmt: skip
-        return [(_name(key, end), msgspec.json.encode(note), reports)] if reports else []
+        return [(key, end, msgspec.json.encode(note), reports)] if reports else []
 
     def _issued(self, key: Key, end: int) -> Issued | None:
-        value = self._table.get(_name(key, end))
+        value = self._table.get(note_name(key, end))
         return _notes.decode(value) if value else None
-
-
-def _message(report: AnyReport) -> tuple[bytes, bytes]:
-    kind = report.__struct_config__.tag
-    key = f"{report.model}/{report.model_version}/{kind}/{report.window_end.timestamp():.0f}"
-    return key.encode(), msgspec.json.encode(report)
-
-
-def _name(key: Key, end: int) -> str:
-    return f"{'/'.join(key)}/{end}"
-
-
-def _pane_of(event: PanePartial) -> Pane:
-    return Pane(
-        event.n,
-        np.frombuffer(event.indices, "<i4").astype(np.int32),
-        np.frombuffer(event.counts, "<i8").astype(np.int64),
-        np.frombuffer(event.sums, "<i8").astype(np.int64),
-        {tally.column: tally.names for tally in event.names},
-    )
-
-
-def _fitting(pane: Pane, size: int, sums: int) -> Pane:
-    """The same pane. Raises ValueError where it does not fit its layout."""
-    inside = len(pane.indices) == 0 or (pane.indices.min() >= 0 and pane.indices.max() < size)
-    if not inside or len(pane.counts) != len(pane.indices) or len(pane.sums) != sums or pane.n < 0:
-        raise ValueError(f"a pane of {size} counts and {sums} sums")
-    return pane

@@ -10,7 +10,8 @@ from typing import Generic, TypeVar
 import msgspec
 from fastapi import Request
 
-from api.problems import Problem, field_error
+from api.problems import Problem
+from topics.reasons import field_error
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Meta
 
 from api.bodies import MAX_ITEMS, Items, Rejection, sift
-from api.problems import Problem, field_error
+from api.problems import Problem
+from topics.reasons import field_error
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ Filled = Annotated[str, Meta(min_length=1)]
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """An event's attributes, and its data as it came. `inferenceservicename` is KServe's."""
+    """An event's attributes, and its data as it came. Those from `inferenceservicename` on are KServe's."""
 
     specversion: Literal["1.0"]
     id: Annotated[str, Meta(min_length=1, max_length=180)]
@@ -30,6 +31,10 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     type: Filled
     time: Annotated[datetime, Meta(tz=True)] | None = None
     inferenceservicename: str | None = None
+    namespace: str | None = None
+    component: str | None = None
+    endpoint: str | None = None
+    statuscode: int | str | None = None
     data: msgspec.Raw = msgspec.Raw()
     data_base64: bytes | None = None
 

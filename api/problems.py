@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 
 import msgspec
@@ -13,7 +12,6 @@ from starlette.exceptions import HTTPException
 from app.runtime.errors import BrokerUnavailable
 
 RETRY_AFTER_SECONDS = 5
-FIELD = re.compile(r" - at `(?:key in )?\$(?:\[\.\.\.\]|\.)?(?P<field>[^`]*)`$")
 
 
 class Problem(Exception):
@@ -37,23 +35,6 @@ class Problem(Exception):
 def unavailable(detail: str) -> Problem:
     """Kafka is not there now; the client should come again."""
     return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-
-
-def field_error(error: Exception) -> str:
-    """msgspec's words, starting with the field that is wrong: `timestamp: expected float, got str`."""
-    words = str(error)
-    if type(error) is msgspec.DecodeError:
-        return f"not JSON: {words}"
-    if isinstance(error, UnicodeDecodeError):
-        return "not UTF-8"
-    missing = re.search(r"missing required field `([^`]+)`", words)
-    found = FIELD.search(words)
-    field = found["field"] if found else ""
-    if missing:
-        return f"{f'{field}.' if field else ''}{missing[1]}: missing"
-    words = FIELD.sub("", words).replace("`", "")
-    words = words[0].lower() + words[1:]
-    return f"{field.replace('[...]', '.*')}: {words}" if field else words
 
 
 def install(app: FastAPI) -> None:

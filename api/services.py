@@ -14,8 +14,8 @@ from aiokafka.errors import KafkaError
 from fastapi import Depends, Request
 
 from api.changes import Changes
+from api.history_reader import HistoryReader
 from api.incoming import encode
-from api.inference import Inferences
 from api.registrations import RegistrationsView
 from api.views import ReportsView
 from app.history_setup import history_of
@@ -45,7 +45,7 @@ class Services:
     def __init__(self, settings: Settings, bundle: Bundle | None) -> None:
         self.settings = settings
         self.bundle = bundle
-        self.producer = Producer(settings)
+        self.producer = Producer(settings, feedback_prefix=settings.feedback_prefix)
         self.changes = Changes()
         self.models = RegistrationsView(settings, self.changes)
         self.silences = SilencesView(settings)
@@ -56,8 +56,7 @@ class Services:
         self.streams = 0
         self.receivers = ReceiversView(settings)
         self.served = None if bundle is None else ServedView(settings)
-        self.inferences = Inferences(self.producer, self.models, settings.pairing_seconds)
-        self.history = history_of(settings)
+        self.history = HistoryReader(history_of(settings), settings.history_query_seconds)
         self.predicting = ThreadPoolExecutor(thread_name_prefix="predict")
         self.connected = asyncio.Event()
         self._told = False
@@ -67,17 +66,12 @@ class Services:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Connect in the background, so that the API answers (503) before Kafka does."""
-        tasks = [
-            asyncio.create_task(self._connect(), name="connect"),
-            asyncio.create_task(self.inferences.watch(), name="watch inferences"),
-        ]
+        connecting = asyncio.create_task(self._connect(), name="connect")
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self.inferences.end()
+            connecting.cancel()
+            await asyncio.gather(connecting, return_exceptions=True)
             await asyncio.gather(self.reports.stop(), self._stop_views(), self.producer.stop())
             self.history.close()
             self.predicting.shutdown(wait=False, cancel_futures=True)
@@ -169,6 +163,8 @@ class Services:
                 await self.models.catch_up()
                 await self.silences.catch_up()
                 await self.receivers.catch_up()
+                if self.served is not None:
+                    await self.served.catch_up()
                 await self.reports.check()
         except TimeoutError:
             return f"Kafka does not answer within {PROBE_SECONDS:g} s"

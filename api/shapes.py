@@ -25,8 +25,9 @@ from topics.events import AlertEvent, DriftReport, PerformanceReport, SilenceEve
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """How many events Kafka has, and those that were not taken.
 
-    `prediction_ids`: of the accepted in their order, where any was made here. `waiting`: halves of inferences whose
-    other half has not come. `unregistered`: of the events, those of model versions that are not registered.
+    `prediction_ids`: of the accepted in their order, where any was made here. `waiting`: requests and responses
+    of inferences that Kafka has, for a worker to pair. `unregistered`: of the events, those of model versions that are
+    not registered.
     """
 
     accepted: int
@@ -67,11 +68,15 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """Able to work. `workers`: those that report; `lag`: records still to be read by them, by topic."""
+    """Able to work. `workers`: those that report; `lag`: records still to be read by them, by topic.
+
+    `unheard`: why no worker can be counted on, where that was not asked for; else empty.
+    """
 
     status: Literal["ready"]
     broker: str
     views: str
+    unheard: str
     workers: int
     lag: dict[str, int]
     behind_seconds: float

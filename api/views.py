@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from topics.registry import ALERTS, REPORTS
 log = logging.getLogger(__name__)
 
 MAX_ALERTS = 500
+KEPT_SECONDS = max(REPORTS.retention_days, ALERTS.retention_days) * 86_400
+"""How long what was found of a model version is kept after the newest of it: as long as the topics have it."""
 MAX_RECORDS = 500
 """Records decoded at a time, so that requests are answered in between."""
 ANSWER_SECONDS = 10.0
@@ -38,6 +41,8 @@ class Findings:
     drift: Windows[DriftReport] = field(default_factory=Windows)
     performance: Windows[PerformanceReport] = field(default_factory=Windows)
     alerts: dict[tuple[str, datetime], AlertEvent] = field(default_factory=dict)
+    newest: float = 0.0
+    """When the newest of it came, in seconds of a clock that never goes back."""
 
     @property
     def realised(self) -> PerformanceReport | None:
@@ -67,8 +72,9 @@ class Findings:
 class ReportsView:
     """All findings by model and version. Reads without a group, from the beginning of what is retained."""
 
-    def __init__(self, settings: Settings, changes: Changes) -> None:
+    def __init__(self, settings: Settings, changes: Changes, now: Callable[[], float] = time.monotonic) -> None:
         self._changes = changes
+        self._now = now
         self._options = consumer_options(settings)
         self._servers = self._options["bootstrap_servers"]
         self._reports, self._alerts = (topic.full_name(settings.prefix) for topic in (REPORTS, ALERTS))
@@ -76,7 +82,7 @@ class ReportsView:
         self._alert = msgspec.json.Decoder(AlertEvent)
         self._consumer: Consumer | None = None
         self._tail: asyncio.Task[None] | None = None
-        self.workers = Workers()
+        self.workers = Workers(settings.silent_seconds)
         self.findings: dict[tuple[str, str], Findings] = {}
         self.revision = 0
         """Rises with everything that is new."""
@@ -87,6 +93,7 @@ class ReportsView:
 
     async def start(self) -> None:
         """Load what is there now, then follow. Raises BrokerUnavailable."""
+        self.workers.live = False
         consumer = self._consumer = Consumer(
             self._reports, self._alerts, group_id=None,
             **self._options, enable_auto_commit=False, auto_offset_reset="earliest",
@@ -104,6 +111,7 @@ class ReportsView:
         except BaseException:
             await self.stop()
             raise
+        self.workers.live = True
         self._tail = asyncio.create_task(self._follow(consumer), name="reports view")
 
     async def stop(self) -> None:
@@ -185,4 +193,11 @@ class ReportsView:
         return new
 
     def _found(self, model: str, version: str) -> Findings:
-        return self.findings.setdefault((model, version), Findings())
+        now = self._now()
+        found = self.findings.get((model, version))
+        if found is None:  # then those go of which the topics know nothing any more
+            known = self.findings.items()
+            self.findings = {key: one for key, one in known if now - one.newest <= KEPT_SECONDS}
+            found = self.findings[model, version] = Findings()
+        found.newest = now
+        return found

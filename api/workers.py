@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -13,8 +15,8 @@ from topics.events import MonitorReport
 MAX_REPORTS = 1000
 """Of all workers, for the time line: four hours of one worker."""
 MAX_REASONS = 100
-SILENT = timedelta(seconds=60)
-"""A worker that has said nothing for so long is not there any more, or stands still."""
+SILENT = 60.0
+"""Seconds: a worker that has said nothing for so long is not there any more, or stands still."""
 FORGOTTEN = timedelta(days=1)
 
 
@@ -60,9 +62,15 @@ class Monitored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workers:
-    """The reports of all workers, bounded."""
+    """The reports of all workers, bounded. `silent`: seconds after which one is not counted on; `now`: a clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, silent: float = SILENT, now: Callable[[], float] = time.monotonic) -> None:
+        self.silent_seconds = silent
+        self._silent = timedelta(seconds=silent)
+        self._now = now
+        self._heard_at: float | None = None
+        self.live = False
+        """Whether reports come as they are made: then no clock but this process's own is asked for their age."""
         self._newest: dict[tuple[str, str], MonitorReport] = {}
         self._new: dict[tuple[str, str], datetime] = {}  # since when, of those that have taken nobody's place yet
         self._lags: deque[Lag] = deque(maxlen=MAX_REPORTS)
@@ -71,6 +79,10 @@ class Workers:
 
     def take(self, report: MonitorReport) -> bool:
         """Take a report. Those of one worker come in order."""
+        if not report.drains:
+            age = 0.0 if self.live else max(0.0, (datetime.now(UTC) - report.window_end).total_seconds())
+            heard_at = self._now() - age
+            self._heard_at = heard_at if self._heard_at is None else max(heard_at, self._heard_at)
         key = (report.model_version, report.worker)
         if key not in self._newest:
             self._new[key] = report.window_start
@@ -82,6 +94,16 @@ class Workers:
         for reason, count in report.dead_letters.items():
             self._add(reason, count, report.window_end)
         return True
+
+    @property
+    def unheard(self) -> str:
+        """Why no worker can be counted on; empty where one was heard not long ago."""
+        if self._heard_at is None:
+            return "no worker has been heard yet: start one (driftline worker)"
+        silence = self._now() - self._heard_at
+        if silence < self.silent_seconds:
+            return ""
+        return f"no worker has been heard for {silence:.0f} s (worker_silent_seconds: {self.silent_seconds:g})"
 
     def _add(self, reason: str, count: int, at: datetime) -> None:
         if reason not in self._dead and len(self._dead) >= MAX_REASONS:
@@ -99,7 +121,7 @@ class Workers:
                 worker=report.worker,
                 group=report.model_version,
                 at=report.window_end,
-                silent=now - report.window_end > SILENT,
+                silent=now - report.window_end > self._silent,
                 rate=report.n / max((report.window_end - report.window_start).total_seconds(), 1e-9),
                 behind_seconds=report.behind_seconds,
                 lag=report.lag,
@@ -126,7 +148,7 @@ class Workers:
             left = [
                 (report.window_end, key)
                 for key, report in self._newest.items()
-                if report.window_end < since and now - report.window_end > SILENT and _place(key) == _place(new)
+                if report.window_end < since and now - report.window_end > self._silent and _place(key) == _place(new)
             ]
             if left:
                 self._drop(min(left)[1])

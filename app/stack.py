@@ -73,9 +73,9 @@ class Stack:
         return sum(self._supervisor.restarts().values())
 
     def until_ready(self) -> None:
-        """Wait until the API is ready. Raises NotReady, ChildFailed, KeyboardInterrupt."""
+        """Wait until the API takes events. Raises NotReady, ChildFailed, KeyboardInterrupt."""
         deadline = time.monotonic() + READY_SECONDS
-        while not _answers(f"{self.address}/ready"):
+        while not _answers(f"{self.address}/ready?for=events"):
             if self.wait(0.2):
                 raise KeyboardInterrupt
             if time.monotonic() > deadline:

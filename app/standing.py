@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import faust
 
 from agents.alerts import Alerts
+from agents.inferences import Inferences
 from agents.intake import IntakeMonitor
 from agents.join import Join
 from agents.pane_events import partition_of
@@ -15,7 +16,7 @@ from app.runtime.settings import Settings
 from app.telemetry import metrics
 from app.telemetry.lag import by_topic
 from app.telemetry.stream import StreamMetrics
-from topics.registry import REPORTS
+from topics.registry import PANES, REPORTS
 
 
 class Standing:
@@ -29,13 +30,18 @@ class Standing:
         join: Join,
         alerts: Alerts,
         intake: IntakeMonitor,
+        inferences: Inferences,
+        panes_read: Callable[[int], bool],
     ) -> None:
+        """`panes_read`: whether a partition of `panes` has been read to its end: before, none of it is judged."""
         self._app = app
         self._settings = settings
         self._stream = stream
         self._join = join
         self._alerts = alerts
         self._intake = intake
+        self._inferences = inferences
+        self._panes_read = panes_read
         self.recovery = RecoveryProgress()
 
     def look(self) -> None:
@@ -45,15 +51,27 @@ class Standing:
         self._stream.set_aside(self._intake.shares())
         metrics.PENDING.set(self._join.pending)
         metrics.WAITING_FEEDBACK.set(self._join.waiting)
+        metrics.HALVES_WAITING.set(self._inferences.waiting)
+        metrics.HALVES_BYTES.set(self._inferences.bytes)
         metrics.RECOVERING.set(not self._recovered)
         metrics.RECOVERY_LEFT.set(self.recovery.records - self.recovery.read)
 
     def state(self) -> tuple[bool, Mapping[str, object]]:
-        """Whether its tables are complete and the agents run, and what `/ready` tells."""
-        ready = self._recovered
+        """Whether its tables are complete, its panes read and the agents run, and what `/ready` tells."""
         recovery = {"read": self.recovery.read, "records": self.recovery.records}
-        told = {**by_topic(self._lag()), "recovery": recovery}
-        return ready, {"status": "ready" if ready else "recovering", **told}
+        unread = self._unread()
+        told = {**by_topic(self._lag()), "recovery": recovery, "panes_unread": len(unread)}
+        if not self._recovered:
+            return False, {"status": "recovering", **told}
+        if unread:
+            return False, {"status": "reading panes", **told}
+        return True, {"status": "ready", **told}
+
+    def _unread(self) -> list[int]:
+        """The partitions of `panes` that it has and has not read to their end."""
+        consumer, name = self._app._consumer, PANES.full_name(self._settings.prefix)
+        held = [] if consumer is None else [tp.partition for tp in consumer.held if tp.topic == name]
+        return [partition for partition in held if not self._panes_read(partition)]
 
     @property
     def _recovered(self) -> bool:

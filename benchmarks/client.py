@@ -55,7 +55,7 @@ async def until_ready(settings: Settings, process: GuardedProcess) -> None:
     async with httpx.AsyncClient(base_url=f"http://{settings.api_host}:{settings.api_port}") as client:
         while time.monotonic() < deadline and process.poll() is None:
             try:
-                if (await client.get("/ready", timeout=5)).is_success:
+                if (await client.get("/ready?for=events", timeout=5)).is_success:
                     return
             except httpx.TransportError:
                 pass

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from agents.join import Join
-from agents.windows import _pane_of
+from agents.pane_events import pane_of
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows
 from app.ingest.decoding import Rejected
@@ -130,7 +130,8 @@ async def _window(reference: int) -> float:
     taken: list[float] = []
     for revision in range(1, REPEATS + 1):
         for event, pane in zip(partials, panes, strict=True):  # all of them are new: none is added up already
-            windows.add(event.kind, pane, event.partition, event.revision + revision, _pane_of(event))
+            total = pane_of(event, *windows.size_of(event.kind))
+            windows.add(event.kind, pane, event.partition, event.revision + revision, total)
         started = time.perf_counter()
         evaluated = windows.evaluate(max(panes))
         taken.append(time.perf_counter() - started)

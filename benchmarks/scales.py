@@ -60,8 +60,8 @@ class World:
         counts = np.bincount(picked.ravel(), minlength=source.layout.size)
         partial = Pane.of(rows, counts, np.zeros(source.layout.sums, np.int64))
         self.windows.add("input", FIRST + pane, 0, 1, partial)
-        time = (FIRST + pane + 2) * 60 * MICROSECONDS
-        self.windows.progress(0, pane + 1, time, time, idle=False)
+        start, time = ((FIRST + pane + i) * 60 * MICROSECONDS for i in (0, 2))
+        self.windows.progress(0, pane + 1, time, start, idle=False)
         self.windows.closed(1e9)
         found = self.windows.evaluate(FIRST + pane)
         self.windows.changed.clear()

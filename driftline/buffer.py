@@ -7,13 +7,23 @@ import time
 from collections import deque
 from typing import Final, Literal
 
-Item = tuple[str, str, dict[str, object] | bytes, int, float]
-"""One event: where it goes, its id, its members or its JSON, about its bytes, and when it was logged (since 1970)."""
+from driftline.snapshot import weight
+
+Members = tuple[str, str, object, object, object, object]
+"""Values of a prediction's MEMBERS."""
+MEMBERS: Final = ("model", "model_version", "timestamp", "features", "prediction", "probability")
+Item = tuple[str, str, dict[str, object] | Members | bytes, int, int]
+"""One event: where it goes, its id, its members or its JSON, about its bytes, when it was logged (ns since 1970)."""
 PATH: Final = 0
 ID: Final = 1
 EVENT: Final = 2
 SIZE: Final = 3
 AT: Final = 4
+
+THREADS = 64
+"""How many threads may append to the inbox at the same moment without the bound being exceeded."""
+LEAST_BYTES = 1024
+"""For how large an event is taken at least before the inbox is weighed."""
 
 Put = Literal["taken", "full", "closed"]
 
@@ -21,26 +31,41 @@ Put = Literal["taken", "full", "closed"]
 class Buffer:
     """Events that wait or are being sent, bounded by their number and their bytes.
 
-    `put` holds the lock for a few steps only, so that a caller never waits for the sender.
+    A caller never waits for the sender. Events go into the `inbox` without a lock and unweighed while it holds fewer
+    than `room`: as many as fit if none is larger than the largest of those weighed last. So the bounds may be exceeded
+    for a moment by events that are suddenly larger.
+    The sender weighs what is in the inbox; so does a caller that finds no room in it.
     """
 
     def __init__(self, events: int, size: int, batch: int, seconds: float) -> None:
         self._most_events, self._most_bytes = events, size
         self._batch, self._seconds = batch, seconds
+        self.inbox: deque[Item] = deque()
+        self.room = 0
+        self.due = 0  # how many in the inbox make a batch with what waits
+        self._largest = LEAST_BYTES
         self._waiting: deque[Item] = deque()
         self._taken: dict[int, Item] = {}
         self._since = 0.0
-        self._bytes = self._unfinished = self.logged = 0
+        self._bytes = self._unfinished = self._logged = 0
         self._flushing = 0
+        self._opened = False
         self._closed_at: float | None = None
         self._abandoned = False
         self._lock = threading.RLock()  # an event may be logged by a signal's handler or a finaliser within `put`
         self._changed = threading.Condition(self._lock)
 
+    def open(self) -> None:
+        """Let events into the inbox: from now on there is a sender that looks into it."""
+        with self._lock:
+            self._opened = True
+            self._weigh()
+
     def put(self, item: Item) -> Put:
         """Take an event, unless the buffer is full or closed. Never waits."""
         with self._lock:
-            self.logged += 1
+            self._weigh()
+            self._logged += 1
             size = self._bytes + item[3]
             if self._unfinished >= self._most_events or size > self._most_bytes or self._closed_at is not None:
                 return "full" if self._closed_at is None else "closed"
@@ -48,16 +73,37 @@ class Buffer:
             self._bytes = size
             self._unfinished += 1
             waiting = len(self._waiting)
+            self.due = self._batch - waiting
             if waiting == 1 or waiting == self._batch:  # noqa: PLR1714 - a tuple costs the caller more
                 if waiting == 1:
                     self._since = time.monotonic()
                 self._changed.notify_all()
             return "taken"
 
+    def wake(self) -> None:
+        """Have the sender look into the inbox."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _weigh(self) -> None:
+        """Move the inbox to what waits, and find how many more it may hold. The lock is held."""
+        if count := len(self.inbox):
+            moved = [_weighed(self.inbox.popleft()) for _ in range(count)]  # a thread may append at the same time
+            sizes = [item[SIZE] for item in moved]
+            self._waiting.extend(moved)
+            self._logged += count
+            self._unfinished += count
+            self._bytes += sum(sizes)
+            self._largest = max(LEAST_BYTES, *sizes)
+        closed = self._closed_at is not None or not self._opened
+        left = min(self._most_events - self._unfinished, (self._most_bytes - self._bytes) // self._largest)
+        self.room = 0 if closed else min(left - THREADS, 2 * self._batch)
+        self.due = self._batch - len(self._waiting)
+
     def refuse(self) -> None:
         """Count an event that cannot be put."""
         with self._lock:
-            self.logged += 1
+            self._logged += 1
 
     def take(self) -> list[Item]:
         """Wait for a batch and return it: all of one path, once it is large or old enough.
@@ -68,7 +114,7 @@ class Buffer:
             while not self._due():
                 if self.closed and not self._waiting:
                     return []
-                left = self._since + self._seconds - time.monotonic() if self._waiting else None
+                left = self._since + self._seconds - time.monotonic() if self._waiting else self._seconds
                 self._changed.wait(left)
         taken: list[Item] = []
         for _ in range(self._batch):  # one at a time, because callers need the lock between them
@@ -81,7 +127,10 @@ class Buffer:
         return taken
 
     def _due(self) -> bool:
+        """Whether a batch is to be sent: it is large, or old, or there is somebody who waits for it."""
+        self._weigh()
         if not self._waiting:
+            self._since = time.monotonic()
             return False
         late = time.monotonic() >= self._since + self._seconds
         return late or self.closed or self._flushing > 0 or len(self._waiting) >= self._batch
@@ -100,28 +149,36 @@ class Buffer:
         with self._changed:
             self._bytes -= sum([item[SIZE] for item in items])
             self._unfinished -= len(items)
+            self._weigh()
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
         """Wait until nothing is left of what was put; whether that came to be in time."""
         with self._changed:
             self._flushing += 1
+            self._weigh()
             self._changed.notify_all()
             try:
-                return self._changed.wait_for(lambda: not self._unfinished, seconds)
+                return self._changed.wait_for(self._finished, seconds)
             finally:
                 self._flushing -= 1
+
+    def _finished(self) -> bool:
+        self._weigh()
+        return not self._unfinished
 
     def close(self, seconds: float) -> None:
         """Take no more; what is there may be sent for so long."""
         with self._changed:
             if self._closed_at is None:
                 self._closed_at = time.monotonic() + seconds
+            self._weigh()
             self._changed.notify_all()
 
     def abandon(self) -> list[Item]:
         """Take out all that is left, what is being sent too, whose outcome does not count any more."""
         with self._changed:
+            self._weigh()
             left = [*self._taken.values(), *self._waiting]
             self._taken.clear()
             self._waiting.clear()
@@ -137,6 +194,7 @@ class Buffer:
         with self._changed:
             while (left := min(until, self.deadline) - time.monotonic()) > 0:
                 self._changed.wait(left)
+                self._weigh()
         return self.deadline - time.monotonic()
 
     @property
@@ -152,4 +210,17 @@ class Buffer:
     @property
     def unfinished(self) -> int:
         """Events that wait or are being sent."""
-        return self._unfinished
+        with self._lock:
+            return self._unfinished + len(self.inbox)
+
+    @property
+    def logged(self) -> int:
+        """Events that came, whatever became of them."""
+        with self._lock:
+            return self._logged + len(self.inbox)
+
+
+def _weighed(item: Item) -> Item:
+    """Give an event of the inbox its size."""
+    path, event_id, event, _, at = item
+    return path, event_id, event, weight(event), at

@@ -49,10 +49,10 @@ def encoded(event: Mapping[str, object]) -> bytes:
     return document
 
 
-def dated(event: dict[str, object], at: float) -> dict[str, object]:
-    """Give an event whose timestamp is None the time `at`, in seconds since 1970."""
+def dated(event: dict[str, object], at: int) -> dict[str, object]:
+    """Give an event whose timestamp is None the time `at`, in nanoseconds since 1970."""
     if "timestamp" in event and event["timestamp"] is None:
-        return {**event, "timestamp": datetime.fromtimestamp(at, UTC)}
+        return {**event, "timestamp": datetime.fromtimestamp(at / 1e9, UTC)}
     return event
 
 

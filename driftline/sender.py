@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import httpx
 
-from driftline.buffer import AT, EVENT, ID, PATH, Buffer, Item
+from driftline.buffer import AT, EVENT, ID, MEMBERS, PATH, Buffer, Item
 from driftline.encoding import dated, encoded, why
 from driftline.http import Answer, pause_before, post
 from driftline.losses import Kind, Loss
@@ -52,9 +52,8 @@ class Sender:
         for i, item in enumerate(batch, 1):
             if i % EVENTS_AT_ONCE == 0:
                 time.sleep(REST_SECONDS)
-            event = item[EVENT]
             try:
-                found.append((item, event if isinstance(event, bytes) else encoded(dated(event, item[AT]))))
+                found.append((item, _document(item)))
             except Exception as error:  # noqa: BLE001 - a value's own methods may raise anything
                 self._lost([item], "invalid", why(error))
         return found
@@ -81,7 +80,7 @@ class Sender:
 
     def _young(self, part: list[tuple[Item, bytes]], reason: str) -> list[tuple[Item, bytes]]:
         """Those that may be tried again; the others are given up."""
-        oldest = time.time() - self._retry_seconds
+        oldest = time.time_ns() - self._retry_seconds * 1e9
         old = [item for item, _ in part if item[AT] <= oldest]
         if not old:
             return part
@@ -119,6 +118,16 @@ class Sender:
         if self._buffer.claim(items):
             self._lose([Loss(item[PATH], item[ID], kind, reason) for item in items])
             self._buffer.done(items)
+
+
+def _document(item: Item) -> bytes:
+    """Encode an event, unless it is JSON already. Raises InvalidEvent, and what a value's own methods raise."""
+    event = item[EVENT]
+    if isinstance(event, bytes):
+        return event
+    if isinstance(event, tuple):
+        event = {"prediction_id": item[ID], **dict(zip(MEMBERS, event, strict=True))}
+    return encoded(dated(event, item[AT]))
 
 
 def _parts(batch: list[tuple[Item, bytes]]) -> list[list[tuple[Item, bytes]]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from operator import length_hint
 
 EVENT_BYTES = 150
 """About the bytes of an event beside its texts and members."""
@@ -16,26 +16,37 @@ MOST_TYPES = 1000
 """Types can be made at run time without end."""
 
 
-def snapshot(event: dict[str, object]) -> int | None:
+def snapshot(event: dict[str, object]) -> bool:
     """Copy the mappings in `event`, in place, so that it can be encoded later in another thread.
 
-    Written for speed, since the caller waits for it. Returns about how many bytes it has as JSON, or None where a copy
-    would not do: a value can change (an array of one value, a tensor), or is no value at all. Such an event must be
-    encoded at once.
+    Written for speed, since the caller waits for it. Returns False where a copy would not do: a value can change (an
+    array of one value, a tensor), or is no value at all. Such an event must be encoded at once.
     """
-    size = EVENT_BYTES
     for name, value in event.items():
         kind = type(value)
         if kind is dict:
             event[name] = members = value.copy()  # type: ignore[attr-defined]  # a dict, as the line above says
-            values = members.values()
-            if not SETTLED.issuperset(map(type, values)) and not all(map(_is_settled, map(type, values))):
-                return None
-            size += MEMBER_BYTES * len(members) + sum(map(length_hint, values))
-        elif kind is str:
-            size += len(value)  # type: ignore[arg-type]  # a text, as the line above says
+            if not are_settled(members.values()):
+                return False
         elif kind not in SETTLED and not _is_settled(kind):
-            return None
+            return False
+    return True
+
+
+def are_settled(values: Iterable[object]) -> bool:
+    """Whether values stay as they are."""
+    return SETTLED.issuperset(map(type, values)) or all(map(_is_settled, map(type, values)))
+
+
+def weight(values: Iterable[object]) -> int:
+    """Estimate the bytes that an event of these values has as JSON. Lengths are asked of dicts and texts alone."""
+    size = EVENT_BYTES
+    for value in values:
+        if type(value) is dict:
+            texts = [one for one in value.values() if type(one) is str]
+            size += MEMBER_BYTES * len(value) + sum(map(len, texts))
+        elif type(value) is str:
+            size += len(value)
     return size
 
 

@@ -33,7 +33,9 @@ def _is_event(kind: object) -> bool:
 
 
 def _topic(topic: Topic) -> str:
-    kept = "the newest of each key" if topic.cleanup == "compact" else f"{topic.retention_days:g} days"
+    kept = "the newest of each key" if "compact" in topic.cleanup else f"{topic.retention_days:g} days"
+    if topic.cleanup == "compact,delete":
+        kept += f" until it is over, {topic.retention_days:g} days at most"
     number = "`partitions`" if topic.partitioned else "1"
     event = topic.event.replace(" | ", " or ")
     return f"| `{DEFAULT_PREFIX}{topic.name}` | {topic.key} | {event} | {number} | {kept} |"

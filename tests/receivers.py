@@ -106,6 +106,7 @@ def repeating(status: int) -> Answer:
 
 def _head(status: int, length: int, headers: dict[str, str]) -> bytes:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named = {"Connection": "close", **named}  # as it does: a client must not send its next request there
     lines = [f"HTTP/1.1 {status} Told", f"Content-Length: {length}", *(f"{k}: {v}" for k, v in named.items())]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 

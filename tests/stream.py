@@ -86,21 +86,25 @@ def truth(n: int, seed: int = 2, duplicated: float = 0.1) -> Truth:
     return made
 
 
-async def register_model(settings: Settings, windows: dict[str, float] | None = None) -> None:
+async def register_model(
+    settings: Settings, windows: dict[str, float] | None = None, *, version: str = VERSION
+) -> None:
     """Register the model that the stream's events belong to; `windows` changes how it is watched."""
     watched = {**MONITORING, "windows": {**WINDOWS, **(windows or {})}}
     file: MonitoringFile = monitoring_of(watched)
-    await register(settings, MODEL, VERSION, frame(2000), file)
+    await register(settings, MODEL, version, frame(2000), file)
 
 
-async def send(settings: Settings, records: Sequence[tuple[str, bytes, bytes]], *, close: bool = True) -> None:
-    """Send all, and a heartbeat to every partition that closes every window."""
+async def send(
+    settings: Settings, records: Sequence[tuple[str, bytes, bytes]], *, close: bool = True, version: str = VERSION
+) -> None:
+    """Send all, and a heartbeat to every partition that closes every window of the version."""
     producer = AIOKafkaProducer(**client_options(settings), acks="all", linger_ms=5)
     await producer.start()
     try:
         futures = [await producer.send(settings.prefix + topic, value, key) for topic, key, value in records]
         await asyncio.gather(*futures)
-        beat = msgspec.json.encode({"model": MODEL, "model_version": VERSION, "timestamp": START + 3600 + 10 * PANE})
+        beat = msgspec.json.encode({"model": MODEL, "model_version": version, "timestamp": START + 3600 + 10 * PANE})
         name = PREDICTIONS.full_name(settings.prefix)
         for partition in range(settings.partitions if close else 0):
             await producer.send_and_wait(name, beat, partition=partition, headers=[("driftline", b"heartbeat")])
@@ -123,9 +127,10 @@ def worker(
 
 
 class Counts:
-    """What the topics `panes` and `reports` say, read as they grow."""
+    """What the topics `panes` and `reports` say of a version (of all: None), read as they grow."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str | None = None) -> None:
+        self._version = version
         self.inputs: dict[tuple[float, int], tuple[int, int]] = {}
         self.outcomes: dict[tuple[float, int], tuple[int, dict[int, int]]] = {}
         self.reports: dict[tuple[str, float], AnyReport] = {}
@@ -134,13 +139,15 @@ class Counts:
         """Take one record."""
         if topic.endswith(REPORTS.name):
             report = msgspec.json.decode(value, type=AnyReport)
+            if self._version not in (None, report.model_version):
+                return
             kind = str(report.__struct_config__.tag)
             key = (kind, report.window_end.timestamp())
             if key not in self.reports or report.revision > self.reports[key].revision:
                 self.reports[key] = report
             return
         event = msgspec.json.decode(value, type=PaneEvent)
-        if not isinstance(event, PanePartial):
+        if not isinstance(event, PanePartial) or self._version not in (None, event.model_version):
             return
         key_ = (event.pane_start, event.partition)
         if event.kind == "input":
@@ -183,23 +190,25 @@ class Counts:
         return True
 
 
-async def until_equal(settings: Settings, wanted: Truth, seconds: float) -> Counts:
-    """Read until everything equals the truth; answers what was read, equal or not, when the time is over."""
-    return await until(settings, lambda counts: counts.equal(wanted), seconds)
+async def until_equal(settings: Settings, wanted: Truth, seconds: float, version: str | None = None) -> Counts:
+    """Read until everything equals the truth; return what was read, equal or not, when the time is over."""
+    return await until(settings, lambda counts: counts.equal(wanted), seconds, version)
 
 
-async def until(settings: Settings, enough: Callable[[Counts], bool], seconds: float) -> Counts:
+async def until(
+    settings: Settings, enough: Callable[[Counts], bool], seconds: float, version: str | None = None
+) -> Counts:
     """Read from the beginning until it is enough, or the time is over."""
-    async with watching(settings) as watch:
+    async with watching(settings, version) as watch:
         return await watch.until(enough, seconds)
 
 
 class Watch:
     """What the topics say, as far as they have been read."""
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, version: str | None = None) -> None:
         self._consumer = consumer
-        self.counts = Counts()
+        self.counts = Counts(version)
 
     async def until(self, enough: Callable[[Counts], bool], seconds: float) -> Counts:
         """Read on until it is enough, or the time is over."""
@@ -208,20 +217,21 @@ class Watch:
             fetched = await self._consumer.getmany(timeout_ms=50)
             for partition, records in fetched.items():
                 for record in records:
-                    self.counts.take(partition.topic, record.value or b"")
+                    if record.value is not None:  # what is deleted was counted
+                        self.counts.take(partition.topic, record.value)
             if fetched and enough(self.counts):
                 break
         return self.counts
 
 
 @asynccontextmanager
-async def watching(settings: Settings) -> AsyncIterator[Watch]:
+async def watching(settings: Settings, version: str | None = None) -> AsyncIterator[Watch]:
     """Read `panes` and `reports` from their beginning."""
     names = [PANES.full_name(settings.prefix), REPORTS.full_name(settings.prefix)]
     consumer = AIOKafkaConsumer(*names, **client_options(settings), auto_offset_reset="earliest")
     await consumer.start()
     try:
-        yield Watch(consumer)
+        yield Watch(consumer, version)
     finally:
         await consumer.stop()
 

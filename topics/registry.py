@@ -10,13 +10,18 @@ DEFAULT_PREFIX = "driftline."
 MEBIBYTE = 1 << 20
 
 
+SEGMENTS = {"segment.ms": "86400000", "segment.bytes": str(64 * MEBIBYTE)}
+"""Of what is read from its beginning at a start: the broker compacts nothing of the segment that is written to."""
+
+
 class Topic(Struct, frozen=True, kw_only=True):
     """One topic: `partitioned` topics have the set number of partitions, the others one."""
 
     name: str
     key: str
     event: str
-    cleanup: Literal["delete", "compact"] = "delete"
+    cleanup: Literal["delete", "compact", "compact,delete"] = "delete"
+    """`compact,delete`: its writers delete what is over, with tombstones; `retention_days` is for what they missed."""
     partitioned: bool = True
     retention_days: float = 7
     max_message_bytes: int = MEBIBYTE
@@ -34,8 +39,10 @@ class Topic(Struct, frozen=True, kw_only=True):
     def config(self) -> dict[str, str]:
         """The broker's configuration for it."""
         config = {"cleanup.policy": self.cleanup, "max.message.bytes": str(self.max_message_bytes)}
-        if self.cleanup == "delete":
+        if "delete" in self.cleanup:
             config["retention.ms"] = str(int(self.retention_days * 86_400_000))
+        if self.cleanup == "compact,delete":
+            config |= SEGMENTS
         if self.broker_times:
             config["message.timestamp.type"] = "LogAppendTime"
         return config
@@ -43,6 +50,14 @@ class Topic(Struct, frozen=True, kw_only=True):
 
 PREDICTIONS = Topic(name="predictions", key="prediction_id", event="PredictionEvent | Heartbeat", broker_times=True)
 FEEDBACK = Topic(name="feedback", key="prediction_id", event="FeedbackEvent", broker_times=True)
+INFERENCES = Topic(
+    name="inferences",
+    key="the CloudEvent's id",
+    event="a request's or a response's own bytes",
+    broker_times=True,
+    retention_days=2,
+    max_message_bytes=4 * MEBIBYTE,  # less than a dead letter's
+)
 SERVED = Topic(name="served", key="request_id", event="ServedEvent", partitioned=False, retention_days=2)
 MODELS = Topic(
     name="models",
@@ -56,8 +71,10 @@ PANES = Topic(
     name="panes",
     key="model/version/profile/kind/pane/partition",
     event="PanePartial | Progress",
-    cleanup="compact",
+    cleanup="compact,delete",
+    retention_days=400,
     max_message_bytes=32 * MEBIBYTE,
+    broker_times=True,
 )
 REPORTS = Topic(
     name="reports",
@@ -102,6 +119,6 @@ DEAD_LETTERS = Topic(
 )
 
 TOPICS: tuple[Topic, ...] = (
-    PREDICTIONS, FEEDBACK, SERVED, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES, RECEIVERS,
-    TRAINING_RUNS, DEPLOYMENTS, RETRAINING, DEAD_LETTERS,
+    PREDICTIONS, FEEDBACK, INFERENCES, SERVED, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES,
+    RECEIVERS, TRAINING_RUNS, DEPLOYMENTS, RETRAINING, DEAD_LETTERS,
 )  # fmt: skip

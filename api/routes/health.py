@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.answers import answer
@@ -14,6 +16,9 @@ from app.runtime.silencing import utc_now
 from app.telemetry import metrics
 
 router = APIRouter()
+
+Wanted = Annotated[Literal["all", "events"], Query(alias="for")]
+"""What it is to be ready for."""
 
 
 @router.get("/")
@@ -42,15 +47,19 @@ async def health() -> Response:
 
 
 @router.get("/ready")
-async def ready(services: Serving) -> Response:
-    """200 when the broker answers and the views are loaded, with how far the workers are behind; else 503 and why."""
+async def ready(services: Serving, wanted: Wanted = "all") -> Response:
+    """200 when the broker answers, the views are loaded and a worker was heard not long ago; else 503 and why.
+
+    With `for=events` it is enough that events can be taken: they wait in Kafka for a worker.
+    """
     trouble = await services.check()
-    if trouble:
-        raise unavailable(trouble)
+    unheard = services.reports.workers.unheard
+    if trouble or (unheard and wanted == "all"):
+        raise unavailable(trouble or f"{unheard}; events are taken, and wait in Kafka")
     stream = services.reports.workers.now(utc_now())
     return answer({
         "status": "ready", "broker": "reachable", "views": "loaded",
-        "workers": sum(not worker.silent for worker in stream.workers),
+        "unheard": unheard, "workers": sum(not worker.silent for worker in stream.workers),
         "lag": stream.lag, "behind_seconds": stream.behind_seconds,
     })  # fmt: skip
 

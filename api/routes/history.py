@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy import Connection
 
 from api.answers import answer
 from api.problems import Problem, unavailable
 from api.services import Services, Serving
-from app.history import HistoryError, queries
+from app.history import HistoryError, HistoryTimeout, queries
 from app.history.wanted import Wanted, WantedAlerts, WantedChecks, WantedDeliveries, WantedPredictions
 from topics.events import AlertStatus, Level
 
@@ -38,22 +38,23 @@ Which = Annotated[dict[str, Any], Depends(which)]
 
 
 @router.get("/training")
-def training(services: Serving, given: Which) -> Response:
+async def training(services: Serving, request: Request, given: Which) -> Response:
     """Trainings, the newest first."""
     wanted = _wanted(Wanted, given)
-    return _answered(services, "training", lambda connection: queries.training_runs(connection, wanted))
+    return await _answered(services, request, "training", lambda connection: queries.training_runs(connection, wanted))
 
 
 @router.get("/deployments")
-def deployments(services: Serving, given: Which) -> Response:
+async def deployments(services: Serving, request: Request, given: Which) -> Response:
     """Model versions that went into service, the newest first."""
     wanted = _wanted(Wanted, given)
-    return _answered(services, "deployments", lambda connection: queries.deployments(connection, wanted))
+    return await _answered(services, request, "deployments", lambda connection: queries.deployments(connection, wanted))
 
 
 @router.get("/predictions")
-def predictions(
+async def predictions(
     services: Serving,
+    request: Request,
     given: Which,
     prediction_id: Annotated[str | None, Query(description="only this one", max_length=200)] = None,
     prediction: Annotated[str | None, Query(description="only those of this label", max_length=200)] = None,
@@ -63,19 +64,20 @@ def predictions(
     """Predictions with their truth, the newest first."""
     more = {"prediction_id": prediction_id, "prediction": prediction, "feedback": feedback, "wrong": wrong}
     wanted = _wanted(WantedPredictions, given | more)
-    return _answered(services, "predictions", lambda connection: queries.predictions(connection, wanted))
+    return await _answered(services, request, "predictions", lambda connection: queries.predictions(connection, wanted))
 
 
 @router.get("/performance")
-def performance(services: Serving, given: Which) -> Response:
+async def performance(services: Serving, request: Request, given: Which) -> Response:
     """What the predictions of each model version came to."""
     wanted = _wanted(Wanted, given)
-    return _answered(services, "performance", lambda connection: queries.performance(connection, wanted))
+    return await _answered(services, request, "performance", lambda connection: queries.performance(connection, wanted))
 
 
 @router.get("/drift")
-def drift(
+async def drift(
     services: Serving,
+    request: Request,
     given: Which,
     kind: Annotated[Literal["drift", "performance"], Query(description="for drift, or of performance")] = "drift",
     detected: Annotated[bool | None, Query(description="that found something, or not")] = None,
@@ -84,12 +86,13 @@ def drift(
 ) -> Response:
     """Windows as they were judged, the newest first."""
     wanted = _wanted(WantedChecks, given | {"kind": kind, "detected": detected, "every": every, "report": report})
-    return _answered(services, "drift", lambda connection: queries.drift_checks(connection, wanted))
+    return await _answered(services, request, "drift", lambda connection: queries.drift_checks(connection, wanted))
 
 
 @router.get("/alerts")
-def alerts(
+async def alerts(
     services: Serving,
+    request: Request,
     given: Which,
     alert_id: Annotated[str | None, Query(description="only this transition", max_length=200)] = None,
     status: Annotated[AlertStatus | None, Query(description="that fire, or are resolved")] = None,
@@ -99,12 +102,13 @@ def alerts(
     """Transitions of alerts, the newest first."""
     more = {"alert_id": alert_id, "status": status, "level": level, "rule": rule}
     wanted = _wanted(WantedAlerts, given | more)
-    return _answered(services, "alerts", lambda connection: queries.alerts(connection, wanted))
+    return await _answered(services, request, "alerts", lambda connection: queries.alerts(connection, wanted))
 
 
 @router.get("/deliveries")
-def deliveries(
+async def deliveries(
     services: Serving,
+    request: Request,
     given: Which,
     alert_id: Annotated[str | None, Query(description="only of this transition", max_length=200)] = None,
     channel: Annotated[str | None, Query(description="only through this channel", max_length=200)] = None,
@@ -112,7 +116,7 @@ def deliveries(
 ) -> Response:
     """What was told of alerts, or given up, the newest first."""
     wanted = _wanted(WantedDeliveries, given | {"alert_id": alert_id, "channel": channel, "outcome": outcome})
-    return _answered(services, "deliveries", lambda connection: queries.deliveries(connection, wanted))
+    return await _answered(services, request, "deliveries", lambda connection: queries.deliveries(connection, wanted))
 
 
 def _wanted(kind: Callable[..., T], given: dict[str, Any]) -> T:
@@ -122,10 +126,11 @@ def _wanted(kind: Callable[..., T], given: dict[str, Any]) -> T:
         raise Problem(422, str(error)) from None
 
 
-def _answered(services: Services, name: str, ask: Callable[[Connection], object]) -> Response:
-    """What the history says. It may take its time: these routes run in threads."""
+async def _answered(services: Services, request: Request, name: str, ask: Callable[[Connection], object]) -> Response:
+    """Ask the history, and encode what it says in the same thread."""
     try:
-        with services.history.reading() as connection:
-            return answer({name: ask(connection)})
+        return await services.history.ask(request, lambda connection: answer({name: ask(connection)}))
+    except HistoryTimeout as error:
+        raise Problem(504, str(error)) from None
     except HistoryError as error:
         raise unavailable(str(error)) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,7 +12,7 @@ from api.answers import answer
 from api.bodies import Items, Rejection, decode_items, read_body
 from api.cloud_events import Envelope, are_cloud_events, decoded, envelopes_of
 from api.incoming import IncomingPrediction, completed, predictions, utc_now, wrong_prediction
-from api.inference import Half, is_inference
+from api.inferences import is_inference, publish_halves
 from api.publishing import publish
 from api.services import Services, Serving
 from app.runtime.errors import BrokerUnavailable
@@ -29,7 +28,7 @@ async def post_predictions(request: Request, services: Serving) -> Response:
 
     `prediction_ids` are told, of the accepted in their order, where any was made here. `unregistered` of them are of
     model versions that are not registered: workers set those aside, to be sent again when they are. KServe's inference
-    logger may send here: `waiting` tells of requests and responses whose other half has not come yet; the model is its
+    logger may send here: `waiting` are the requests and responses that Kafka has; a worker pairs them. The model is its
     service, or `model` in the URL, and the version is `model_version` there.
     """
     body = await read_body(request)
@@ -41,25 +40,22 @@ async def post_predictions(request: Request, services: Serving) -> Response:
 
 async def _cloud_events(request: Request, services: Services, body: bytes) -> Response:
     model, version = request.query_params.get("model"), request.query_params.get("model_version")
-    now = time.monotonic()
-    halves: list[tuple[int, Half]] = []
+    halves: list[tuple[int, Envelope]] = []
     others: list[tuple[int, Envelope | Rejection]] = []
     for index, one in enumerate(envelopes_of(body, request.headers)):
         if isinstance(one, Envelope) and is_inference(one):
-            halves.append((index, Half.of(one, model, version, now)))
+            halves.append((index, one))
         else:
             others.append((index, one))
-    taken = await services.inferences.take(halves)
+    refused = await publish_halves(services.producer, halves, model, version)
+    waiting = len(halves) - len(refused)
     found = decoded(others, predictions, wrong_prediction, completed)
-    both = Items([*found.accepted, *taken.accepted], [*found.rejected, *taken.rejected])
-    if taken.waiting and not both.accepted:
-        return answer({"accepted": 0, "rejected": both.rejected, "waiting": taken.waiting}, 202)
-    try:
-        told = await _sent(services, both)
-    except BrokerUnavailable:
-        services.inferences.wait_again(taken.pairs)
-        raise
-    return answer({**told, "waiting": taken.waiting} if taken.waiting else told, 202)
+    both = Items(found.accepted, [*found.rejected, *refused])
+    if waiting and not both.accepted:
+        rejected = sorted(both.rejected, key=lambda one: one.index)
+        return answer({"accepted": 0, "rejected": rejected, "waiting": waiting}, 202)
+    told = await _sent(services, both)
+    return answer({**told, "waiting": waiting} if waiting else told, 202)
 
 
 async def _sent(services: Services, found: Items[IncomingPrediction]) -> dict[str, object]:

@@ -80,10 +80,12 @@ function failed(route, error) {
     empty("failed", gone ? "What this address names is not known" : "The server has not answered this", error.message, node("p", {}, link(overviewAt(), "See all models")))];
 }
 
-// Where the reader was in this place before, else its top, with the focus on its heading.
+// Where the reader was in this place before, else its top, with the focus on its heading: not where the reader has
+// taken it to a button of the frame while the place was loading, since the next key would go astray.
 function settle(route) {
   const at = scrolls.get(placeOf(route));
   scrollTo(0, at || 0);
+  if (document.activeElement?.matches(".sign-out")) return;
   const heading = $("main").querySelector("h1");
   if (heading) heading.focus({ preventScroll: true });
 }

@@ -9,6 +9,7 @@ import msgspec
 
 from app.core.joining import MICROSECONDS
 from topics.events import FeedbackEvent, PaneEvent, PanePartial, to_epoch
+from topics.inferences import Inference
 from topics.partition import partitions_of
 from topics.registry import FEEDBACK, PANES, PREDICTIONS
 
@@ -40,6 +41,8 @@ class Counting:
     def obstacle(self, ready: Ready, *, now: float, late: bool) -> str:
         """Why it would not be counted; empty where nothing is in its way."""
         event = ready.event
+        if isinstance(event, Inference):
+            return ""
         if isinstance(event, FeedbackEvent):
             return SUPERSEDED if self._is_superseded(ready) else ""
         found = self.models.get(event.model, event.model_version)

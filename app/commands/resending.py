@@ -17,7 +17,9 @@ from app.commands.letters import Known, Wanted, letters
 from app.ingest.decoding import EARLIEST, LATEST, UNREADABLE, reason_of, wrong_key
 from app.ingest.predictions import HEARTBEAT
 from topics.events import FeedbackEvent, Heartbeat, PredictionEvent, to_epoch
-from topics.registry import DEAD_LETTERS, FEEDBACK, PREDICTIONS
+from topics.inferences import Inference, inference_of
+from topics.reasons import field_error
+from topics.registry import DEAD_LETTERS, FEEDBACK, INFERENCES, PREDICTIONS
 
 if TYPE_CHECKING:
     from app.commands.resend_checks import Counting
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
     from app.runtime.producer import Producer
     from app.runtime.settings import Settings
 
+SENT_AGAIN = (PREDICTIONS, FEEDBACK, INFERENCES)
 TOGETHER = 1000
 """Dead letters that are sent, and noted as sent, at a time."""
 
-ELSEWHERE = "not from predictions or feedback"
+ELSEWHERE = "not from predictions, feedback or inferences"
 COUNTED = "counted already: the history alone could not hold it"
 BEFORE = "sent again before (--again sends them once more)"
 NOT_MENDED = "nothing was printed for it"
@@ -45,7 +48,7 @@ class Ready:
     """A dead letter that is to be sent: its event, and the key and value that it is sent with."""
 
     letter: Letter
-    event: Event
+    event: Event | Inference
     key: bytes | None
     value: bytes
 
@@ -90,7 +93,7 @@ async def resend(
             progress(resent)
 
         async for letter in letters(settings, wanted, known):
-            if letter.topic not in (PREDICTIONS.full_name(settings.prefix), FEEDBACK.full_name(settings.prefix)):
+            if letter.topic not in [topic.full_name(settings.prefix) for topic in SENT_AGAIN]:
                 resent.left_out[ELSEWHERE] += 1
             elif letter.counted:
                 resent.left_out[COUNTED] += 1
@@ -118,7 +121,7 @@ async def _send(
             resent.left_out[reason] += 1
         else:
             ready.setdefault(letter.topic, []).append(one)
-    for topic in (PREDICTIONS, FEEDBACK):
+    for topic in SENT_AGAIN:
         found = ready.get(topic.full_name(settings.prefix), [])
         if not found:
             continue
@@ -142,6 +145,8 @@ def _ready(settings: Settings, letter: Letter, value: bytes | None) -> Ready | s
     """What is to be sent of a dead letter, or why it would be set aside again."""
     if value is None:
         return "the record has no value" if letter.value is None else NOT_MENDED
+    if letter.topic == INFERENCES.full_name(settings.prefix):
+        return _half(letter, value)
     is_prediction = letter.topic == PREDICTIONS.full_name(settings.prefix)
     try:
         if HEARTBEAT in letter.headers:
@@ -155,6 +160,15 @@ def _ready(settings: Settings, letter: Letter, value: bytes | None) -> Ready | s
     if wrong_key(key, event.prediction_id):  # nothing but the key is wrong: what it must be is in the value
         key = event.prediction_id.encode()
     return Ready(letter, event, key, value)
+
+
+def _half(letter: Letter, value: bytes) -> Ready | str:
+    """Half an inference: the key is the id in its headers. Whether its other half comes is not known here."""
+    try:
+        inference = inference_of(letter.headers)
+    except UNREADABLE as error:
+        return f"still not readable: headers: {field_error(error).partition(':')[0]}"
+    return Ready(letter, inference, inference.id.encode(), value)
 
 
 def _mended(batch: Sequence[Letter], through: str) -> list[bytes | None]:

@@ -76,6 +76,9 @@ def worker(
     group: Annotated[str | None, typer.Option(help="Consumer group. [default: driftline]")] = None,
     partitions: Partitions = None,
     state_dir: StateDir = None,
+    drain_to: Annotated[
+        str | None, typer.Option(help="Prefix that takes this one's place: join what is left for it.")
+    ] = None,
     accept_dead_letters: Accept = None,
     metrics_port: MetricsPort = None,
     log_level: LogLevel = None,
@@ -93,6 +96,7 @@ def worker(
       driftline worker --accept-dead-letters
       driftline worker --metrics-port 9464 --log-format json
       driftline worker --bootstrap-servers kafka:9092 --state-dir /var/lib/driftline/worker-2
+      driftline worker --drain-to driftline-16.
     """
     from app.runtime.errors import TopicError
     from app.runtime.listening import PortTaken
@@ -102,7 +106,8 @@ def worker(
     with _set_up(PortTaken, TopicError, SettingsError):
         settings = settings_of(
             bootstrap_servers=bootstrap_servers, prefix=prefix, group=group, partitions=partitions,
-            state_dir=state_dir, accept_dead_letters=accept_dead_letters, metrics_port=metrics_port,
+            state_dir=state_dir, drain_to=drain_to, accept_dead_letters=accept_dead_letters,
+            metrics_port=metrics_port,
             log_level=log_level, log_format=log_format,
         )  # fmt: skip
         sys.exit(run_worker(settings if settings.bootstrap_servers else connected(settings)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 from app.contract.schemas import components, events_of, travelling
-from topics.registry import DEAD_LETTERS, FEEDBACK, PREDICTIONS, TOPICS, Topic
+from topics.inferences import HEADERS
+from topics.registry import DEAD_LETTERS, FEEDBACK, INFERENCES, PREDICTIONS, TOPICS, Topic
 from topics.wire import WIRE_VERSION
 
 Document = dict[str, Any]
@@ -23,6 +25,8 @@ HEARTBEAT_HEADERS = {
 }
 UNREAD = "Record"
 """A dead letter: a record as it came."""
+HALF = "InferenceHalf"
+"""A request or a response of an inference."""
 
 
 def asyncapi() -> Document:
@@ -50,7 +54,11 @@ def asyncapi() -> Document:
         "channels": {topic.name: _channel(topic) for topic in TOPICS},
         "operations": {_operation_id(topic): _operation(topic) for topic in TOPICS},
         "components": {
-            "messages": {**{name: _message(name) for name in sorted(travelling())}, UNREAD: _unread()},
+            "messages": {
+                **{name: _message(name) for name in sorted(travelling())},
+                UNREAD: _unread(),
+                HALF: _half(),
+            },
             "schemas": components(list(travelling().values()), "#/components/schemas/{name}"),
         },
     }
@@ -64,9 +72,9 @@ def asyncapi_yaml() -> str:
 
 def _channel(topic: Topic) -> Document:
     config: Document = {
-        "cleanup.policy": [topic.cleanup],
+        "cleanup.policy": topic.cleanup.split(","),
         "max.message.bytes": topic.max_message_bytes,
-        **({"retention.ms": int(topic.config()["retention.ms"])} if topic.cleanup == "delete" else {}),
+        **({"retention.ms": int(topic.config()["retention.ms"])} if "delete" in topic.cleanup else {}),
     }
     told = f"Key: {topic.key}."
     if topic.partitioned:
@@ -77,7 +85,7 @@ def _channel(topic: Topic) -> Document:
         "address": topic.full_name(),
         "description": told,
         "servers": [{"$ref": "#/servers/kafka"}],
-        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in events_of(topic) or (UNREAD,)},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _messages_of(topic)},
         "bindings": {
             "kafka": {
                 "topic": topic.full_name(),
@@ -89,6 +97,10 @@ def _channel(topic: Topic) -> Document:
     }
 
 
+def _messages_of(topic: Topic) -> Iterable[str]:
+    return events_of(topic) or ((HALF,) if topic is INFERENCES else (UNREAD,))
+
+
 def _operation_id(topic: Topic) -> str:
     return f"{'receive' if topic in RECEIVED else 'send'}-{topic.name}"
 
@@ -97,7 +109,7 @@ def _operation(topic: Topic) -> Document:
     return {
         "action": "receive" if topic in RECEIVED else "send",
         "channel": {"$ref": f"#/channels/{topic.name}"},
-        "messages": [{"$ref": f"#/channels/{topic.name}/messages/{name}"} for name in events_of(topic) or (UNREAD,)],
+        "messages": [{"$ref": f"#/channels/{topic.name}/messages/{name}"} for name in _messages_of(topic)],
     }
 
 
@@ -118,4 +130,19 @@ def _unread() -> Document:
         "contentType": "application/octet-stream",
         "description": "A record's bytes and key as they came; its headers say why it was set aside, and where it was.",
         "bindings": {"kafka": {"key": {"description": DEAD_LETTERS.key}, "bindingVersion": "0.5.0"}},
+    }
+
+
+def _half() -> Document:
+    return {
+        "name": HALF,
+        "contentType": "application/json",
+        "description": "A request's or a response's payload as it came; its headers are a CloudEvent's in Kafka's "
+        "binary mode. The two of one inference have the same id.",
+        "headers": {
+            "type": "object",
+            "properties": {name: {"type": "string"} for name in HEADERS},
+            "required": ["ce_id", "ce_type"],
+        },
+        "bindings": {"kafka": {"key": {"type": "string", "description": INFERENCES.key}, "bindingVersion": "0.5.0"}},
     }

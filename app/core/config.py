@@ -7,6 +7,13 @@ from typing import Literal
 
 from app.core.notifying import Route
 
+MOST_SILENT = 10
+"""Windows without any prediction that are judged; then the model version is left alone until something comes."""
+REACH = MOST_SILENT + 2
+"""Windows before its end that the judgement of a window reaches back: over the silent ones, and two before them."""
+LEAST_PATIENCE, MOST_PATIENCE = 86_400.0, 150 * 86_400.0
+"""Seconds. Twice the longest, and what is kept before that, is within the retention of the topic `panes`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Windows:
@@ -39,6 +46,14 @@ class Windows:
     def most_late(self) -> float:
         """The lateness in force, in seconds."""
         return min(self.retention, self.pane * self.panes if self.lateness is None else self.lateness)
+
+    @property
+    def patience(self) -> float:
+        """How long a prediction is kept by the broker's clock where event time does not go on, in seconds.
+
+        As long as by event time, and no less than windows without predictions are judged.
+        """
+        return min(max(self.retention, REACH * self.panes * self.pane, LEAST_PATIENCE), MOST_PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)

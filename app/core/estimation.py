@@ -8,7 +8,6 @@ probability of the class that it predicts, lets expect its accuracy in the same 
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import isotonic_regression
 
 from app.core import intervals
 from app.core.layout import FIXED_POINT, Floats, Integers, Layout
@@ -26,6 +25,8 @@ def calibration_of(probability: Floats, positive: Integers) -> Points:
     Isotonic regression (scipy's, pool adjacent violators) over the distinct probabilities; of each level only
     its first and its last point is kept. Empty without rows.
     """
+    from scipy.optimize import isotonic_regression  # a sixth of a worker's start would be spent on it, for registering
+
     if not len(probability):
         return ()
     x, row, weights = np.unique(probability, return_inverse=True, return_counts=True)

@@ -44,6 +44,12 @@ class IdIndex:
         """Memory taken, in bytes."""
         return int(self._tag.nbytes + self._row.nbytes)
 
+    @property
+    def rows(self) -> Rows:
+        """All rows, in no order."""
+        rows: Rows = self._row[self._row != _FREE]
+        return rows
+
     def find(self, ids: Ids, high: Half, low: Half) -> Rows:
         """The row of each id, -1 where unknown. `high` and `low` are the caller's columns of halves by row."""
         n = len(ids)
@@ -77,7 +83,7 @@ class IdIndex:
         self._used += len(ids)
 
     def _grow(self, needed: int, low: Half) -> None:
-        rows = self._row[self._row != _FREE]
+        rows = self.rows
         self._allocate(needed)  # a power of two, so at least doubled
         self._insert(low[rows], rows)
         self._used = len(rows)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core import truths
 from app.core.join_rows import NewRows
 from app.core.joining import JoinState, PaneKey, Tally, Waiting
 from app.core.packing import pack, pack_ascending, unpack, unpack_ascending
@@ -57,7 +58,8 @@ class JoinDelta:
     the model versions by the numbers used inside, as (model, version, profile). `waiting` are ids (16 bytes)
     whose feedback waits since or waits no longer (None). `epoch` numbers the recovery after which
     it was written: the next one's is higher, whatever the clock says. `unknown_labels`: what a label that the reference
-    does not have is spelled like, as (model, code, spelling), each once. `rekeyed`: as `JoinState` has it.
+    does not have is spelled like, as (model, code, spelling), each once. `rekeyed`: as `JoinState` has it. `kept`: like
+    `waiting`, of ids that have predictions. Earlier releases wrote neither it nor `joined_kinds` and `joined_told`.
     """
 
     from_offsets: tuple[int, int]
@@ -77,6 +79,9 @@ class JoinDelta:
     epoch: int = 0
     unknown_labels: list[tuple[int, int, str]] = field(default_factory=list)
     rekeyed: dict[str, int] = field(default_factory=dict)
+    joined_kinds: bytes = b""
+    joined_told: bytes = b""
+    kept: dict[bytes, Waiting | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,11 @@ def take(state: JoinState, since: int, from_offsets: tuple[int, int], to_offsets
         first_ordinal=since,
         ids=np.column_stack([rows["high"][start:], rows["low"][start:]]).astype("<u8").tobytes(),
         rows={name: pack(rows[name][start:]) for name in _ROW_COLUMNS},
-        joined_ordinals=pack(_joined([ordinals for ordinals, _ in joined])),
-        joined_actuals=pack(_joined([actuals for _, actuals in joined])),
+        joined_ordinals=pack(_joined([one.ordinals for one in joined])),
+        joined_actuals=pack(_joined([one.actuals for one in joined])),
+        joined_kinds=pack(_joined([one.kinds for one in joined])),
+        joined_told=pack(_joined([one.told for one in joined])),
+        kept=state.kept_since,
         waiting=state.waiting_since,
         inputs=[PaneDelta.of(key, pane) for key, pane in inputs.items()],
         outcomes=[PaneDelta.of(key, pane) for key, pane in outcomes.items()],
@@ -115,6 +123,7 @@ def take(state: JoinState, since: int, from_offsets: tuple[int, int], to_offsets
     )
     state.joined_since = []
     state.waiting_since = {}
+    state.kept_since = {}
     state.unknown_since = []
     return Checkpoint(
         delta,
@@ -141,7 +150,7 @@ def columns_of(delta: JoinDelta) -> dict[str, NDArray[Any]]:
 def restore(state: JoinState, delta: JoinDelta) -> None:
     """Apply a delta to the state that it follows. What belongs to profiles no longer watched is left out."""
     numbers = {(w.profile.model, w.profile.model_version, w.profile.profile_id): i for i, w in enumerate(state.watched)}
-    number = np.array([numbers.get(model, -1) for model in delta.models], np.int16)
+    number = _numbers(state, delta, numbers)
     _restore_rows(state, delta, number)
     _restore_truth(state, delta)
     for deltas, pane_of in ((delta.inputs, state.input_pane), (delta.outcomes, state.outcome_pane)):
@@ -151,11 +160,12 @@ def restore(state: JoinState, delta: JoinDelta) -> None:
     for model, tally in delta.tallies.items():
         if number[model] >= 0:
             state.tallies[int(number[model])] = tally
-    for key, waiting in delta.waiting.items():
-        if waiting is None:
-            state.waiting.pop(key, None)
-        else:
-            state.waiting[key] = waiting
+    for known, since in ((state.waiting, delta.waiting), (state.kept, delta.kept)):
+        for key, waiting in since.items():
+            if waiting is None:
+                known.pop(key, None)
+            else:
+                known[key] = waiting
     for model, code, name in delta.unknown_labels:
         if number[model] >= 0:
             state.unknown_labels.setdefault(int(number[model]), {})[code] = name
@@ -179,7 +189,16 @@ def _restore_rows(state: JoinState, delta: JoinDelta, number: NDArray[np.int16])
     state.rows.next_ordinal = delta.first_ordinal
     if len(ids):
         model = number[columns["model"]]
-        state.rows.add(NewRows(ids, model, columns["pane"], columns["label"], columns["value"]))
+        new = NewRows(ids, model, columns["pane"], columns["label"], columns["value"])
+        state.rows.add(new, apart=columns["model"])
+
+
+def _numbers(state: JoinState, delta: JoinDelta, numbers: Mapping[tuple[str, str, str], int]) -> NDArray[np.int16]:
+    """Return the number of each model of a delta; of those that are watched no longer, see `JoinState.scopes_of`."""
+    versions: dict[tuple[str, str], int] = {}
+    for i, watched in enumerate(state.watched):
+        versions.setdefault((watched.profile.model, watched.profile.model_version), i)
+    return np.array([numbers.get(named, -2 - versions.get(named[:2], -1)) for named in delta.models], np.int16)
 
 
 def _restore_truth(state: JoinState, delta: JoinDelta) -> None:
@@ -189,4 +208,12 @@ def _restore_truth(state: JoinState, delta: JoinDelta) -> None:
     known = np.flatnonzero(rows >= 0)
     last = dict(zip(rows[known].tolist(), known.tolist(), strict=True))
     picked = np.fromiter(last.values(), np.intp, len(last))
-    state.rows.join(rows[picked], actuals[picked])
+    rows = rows[picked]
+    if delta.joined_kinds:
+        kinds, told = unpack(delta.joined_kinds), unpack(delta.joined_told)
+    else:  # of an earlier release: labels are told as texts, and in time
+        without = np.array([watched.outcomes.k == 0 for watched in state.watched] or [False], np.bool_)
+        kinds = np.full(len(actuals), truths.TEXT)
+        kinds[picked[without[np.maximum(state.rows["model"][rows], 0)]]] = truths.NUMBER
+        told = np.full(len(actuals), truths.UNTIMED)
+    state.rows.join(rows, actuals[picked], kinds[picked].astype(np.uint8), told[picked].astype(np.uint32))

@@ -1,69 +1,181 @@
-"""The feedback side of the join: truth is written to its prediction and counted, corrected, or kept waiting."""
+"""The feedback side of the join: truth is written to its predictions and counted, corrected, or kept waiting."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core import truths
 from app.core.counting import Scalar
 from app.core.id_index import Ids
 from app.core.join_rows import NewRows
-from app.core.joining import FeedbackBatch, JoinState
+from app.core.joining import MICROSECONDS, FeedbackBatch, Joined, JoinState, Waiting
 from app.core.layout import Floats
 from app.core.outcome import outcome_rows
 from app.core.pane_buffer import by_group
 
+_LAST = np.iinfo(np.uint32).max
+
 
 def add_feedback(state: JoinState, batch: FeedbackBatch) -> None:
-    """Join a run of feedback: count it, correct what it replaces, or keep it waiting."""
+    """Join a run of feedback with every version that has its id: count it, correct what it replaces, or keep it."""
     if not len(batch.ids):
         return
     state.feedback_time = max(state.feedback_time, int(batch.time.max()))
-    found = state.rows.find(batch.ids)
-    _wait(state, batch, np.flatnonzero(found < 0))
-    known = np.flatnonzero(found >= 0)
-    _join_last(state, found[known], batch.time[known], [batch.actual[i] for i in known.tolist()])
+    batch = replace(batch, time=truths.whole_seconds(batch.time))
+    found = list(state.rows.find(batch.ids))
+    _wait(state, batch, np.flatnonzero(found[0] < 0))
+    runs = [_run(state, batch, rows) for rows in found]
+    before = _to_keep(state, batch, found, runs)
+    for run in runs:
+        _join_last(state, run, [batch.actual[i] for i in run.positions.tolist()])
+    for run in runs:
+        lossy = run.positions[state.rows["joined"][run.rows] == truths.OTHER]
+        for i, key in _keyed(batch.ids, lossy):
+            before.setdefault(key, ((batch.actual[i], int(batch.time[i])),))
+    if before:
+        _keep(state, before)
 
 
-def _join_last(state: JoinState, rows: NDArray[np.int32], time: NDArray[np.int64], actual: Sequence[Scalar]) -> None:
-    """Join feedback of rows, in offset order: of each row the last that is in time wins."""
-    watched = np.flatnonzero(state.rows["model"][rows] >= 0)  # a profile may be gone since the prediction
-    known = watched[_in_time(state, rows[watched], time[watched])]
-    last = dict(zip(rows[known].tolist(), known.tolist(), strict=True))
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Feedback of one row each, in offset order: positions in its batch, rows, times, whether it came in time.
+
+    A row whose profile is watched no longer is `gone`, and nothing is in time for it.
+    """
+
+    positions: NDArray[np.intp]
+    rows: NDArray[np.int32]
+    time: NDArray[np.int64]
+    gone: NDArray[np.bool_]
+    in_time: NDArray[np.bool_]
+
+
+def _run(state: JoinState, batch: FeedbackBatch, rows: NDArray[np.int32]) -> _Run:
+    positions = np.flatnonzero(rows >= 0)
+    return _timed(state, positions, rows[positions], batch.time[positions])
+
+
+def _timed(state: JoinState, positions: NDArray[np.intp], rows: NDArray[np.int32], time: NDArray[np.int64]) -> _Run:
+    """Find what came within the retention of its prediction's pane, by whole seconds."""
+    model, pane = state.rows["model"][rows], state.rows["pane"][rows].astype(np.int64)
+    size = np.array([w.pane for w in state.watched], np.int64)
+    retention = np.array([w.retention for w in state.watched], np.int64)
+    gone = model < 0
+    at = np.maximum(model, 0) if gone.any() else model
+    in_time = ~gone & (time < (pane + 1) * size[at] + retention[at] + MICROSECONDS)  # of a second begun, all is in time
+    return _Run(positions, rows, time, gone, in_time)
+
+
+def _join_last(state: JoinState, run: _Run, actual: Sequence[Scalar]) -> None:
+    """Join feedback: of each row the last that is in time wins; what came too late is counted."""
+    state.expired_feedback += int((~run.in_time & ~run.gone).sum())
+    known = np.flatnonzero(run.in_time)
+    last = dict(zip(run.rows[known].tolist(), known.tolist(), strict=True))
     if last:
-        _join(state, np.fromiter(last, np.int32, len(last)), [actual[i] for i in last.values()])
+        picked = list(last.values())
+        _join(state, np.fromiter(last, np.int32, len(last)), run.time[picked], [actual[i] for i in picked])
 
 
 def _wait(state: JoinState, batch: FeedbackBatch, positions: NDArray[np.intp]) -> None:
-    waiting = state.waiting
-    times = batch.time[positions].tolist()
-    for key, i, time in zip(_keys(batch.ids[positions]), positions.tolist(), times, strict=True):
-        had = waiting.get(key)
-        earlier = () if had is None else tuple(one for one in had if one[1] < time)  # in time where this is not
-        waiting[key] = state.waiting_since[key] = (*earlier, (batch.actual[i], time))
+    for i, key in _keyed(batch.ids, positions):
+        later = truths.with_later(state.waiting.get(key, ()), batch.actual[i], int(batch.time[i]))
+        state.waiting[key] = state.waiting_since[key] = later
 
 
-def _in_time(state: JoinState, rows: NDArray[np.int32], time: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether feedback came within the retention of its prediction's pane; the rest is counted as expired."""
-    model, pane = state.rows["model"][rows], state.rows["pane"][rows].astype(np.int64)
-    size = np.array([w.pane for w in state.watched], np.int64)[model]
-    retention = np.array([w.retention for w in state.watched], np.int64)[model]
-    expired: NDArray[np.bool_] = time > (pane + 1) * size + retention
-    state.expired_feedback += int(expired.sum())
-    return ~expired
+def join_known(state: JoinState, new: NewRows, rows: NDArray[np.int32], *, shared: bool) -> None:
+    """Join rows that were just added with the truth that there is of their ids: it waits, or other versions have it.
+
+    `shared`: whether any of their ids may have more than one row.
+    """
+    keys: dict[int, bytes] = {}
+    earlier: dict[bytes, Waiting] = {}
+    if state.waiting:
+        keys = {i: key for i, key in enumerate(_keys(new.ids)) if key in state.waiting}
+        for key in set(keys.values()):
+            earlier[key] = state.waiting.pop(key)
+            state.waiting_since[key] = None
+    found = list(state.rows.find(new.ids)) if shared else []
+    several = np.flatnonzero(found[1] >= 0) if len(found) > 1 else np.empty(0, np.intp)
+    joined = np.zeros(len(several), np.bool_)
+    for its in found:
+        joined |= (its[several] >= 0) & (state.rows["joined"][its[several]] > 0)
+    if not state.kept:
+        several = several[joined]
+    for i, key in _keyed(new.ids, several):
+        if key not in earlier:
+            earlier[key] = _known(state, key, [int(its[i]) for its in found])
+        keys[i] = key
+    given = [(i, actual, time) for i, key in sorted(keys.items()) for actual, time in earlier[key]]
+    if given:
+        time = np.array([time for _, _, time in given], np.int64)
+        positions = np.array([i for i, _, _ in given], np.intp)
+        _join_last(state, _timed(state, positions, rows[positions], time), [actual for _, actual, _ in given])
+        _keep(state, {key: waiting for key, waiting in earlier.items() if waiting})
 
 
-def join_waiting(state: JoinState, new: NewRows, rows: NDArray[np.int32]) -> None:
-    """Join rows that were just added with the feedback that waits for them."""
-    keys = [(i, key) for i, key in enumerate(_keys(new.ids)) if key in state.waiting]
-    found = [(i, actual, time) for i, key in keys for actual, time in state.waiting.pop(key)]
-    state.waiting_since |= {key: None for _, key in keys}
-    if found:
-        waiting = rows[[i for i, _, _ in found]]
-        time = np.array([time for _, _, time in found], np.int64)
-        _join_last(state, waiting, time, [actual for _, actual, _ in found])
+def _to_keep(
+    state: JoinState, batch: FeedbackBatch, found: Sequence[NDArray[np.int32]], runs: Sequence[_Run]
+) -> dict[bytes, Waiting]:
+    """Return by id all feedback that a later version may need, where its rows' last truths may not say it."""
+    unusual = np.zeros(len(batch.ids), np.bool_)
+    for run in runs:
+        told = np.where(state.rows["joined"][run.rows] > 0, state.rows["told"][run.rows], _LAST)
+        unusual[run.positions] |= ~run.in_time | (told < truths.seconds_told(run.time))
+    ordered = np.sort(runs[0].rows)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    if len(repeated):
+        unusual |= (found[0] >= 0) & np.isin(found[0], repeated)
+    positions = np.flatnonzero(unusual)
+    if state.kept:
+        known = runs[0].positions
+        positions = np.array([i for i, key in _keyed(batch.ids, known) if unusual[i] or key in state.kept], np.intp)
+    earlier: dict[bytes, Waiting] = {}
+    for i, key in _keyed(batch.ids, positions):
+        if key not in earlier:
+            earlier[key] = _known(state, key, [int(rows[i]) for rows in found])
+        earlier[key] = truths.with_later(earlier[key], batch.actual[i], int(batch.time[i]))
+    return earlier
+
+
+def _known(state: JoinState, key: bytes, rows: Iterable[int]) -> Waiting:
+    """Return the feedback that has come of an id with predictions."""
+    if key in state.kept:
+        return state.kept[key]
+    columns = state.rows
+    for row in rows:
+        model = int(columns["model"][row]) if row >= 0 else -1
+        if model < 0 or not columns["joined"][row]:
+            continue
+        unknown = state.unknown_labels.get(model, {})
+        value = truths.value_of(
+            state.watched[model], float(columns["actual"][row]), int(columns["joined"][row]), unknown
+        )
+        if value is not None:
+            return truths.waiting_of(value, int(columns["told"][row]))
+    return ()
+
+
+def _keep(state: JoinState, earlier: Mapping[bytes, Waiting]) -> None:
+    """Keep feedback of ids that have predictions; what each of their rows says alone is not kept beside them."""
+    keys, waiting = list(earlier), list(earlier.values())
+    said = np.array([len(one) == 1 for one in waiting], np.bool_)
+    told = truths.seconds_told(np.array([one[0][1] for one in waiting], np.int64))
+    columns = state.rows
+    for rows in columns.find(np.frombuffer(b"".join(keys), np.uint64).reshape(-1, 2)):
+        some = np.flatnonzero(rows >= 0)
+        its = rows[some]
+        kinds = columns["joined"][its]
+        said[some] &= (columns["model"][its] >= 0) & (kinds > 0) & (kinds != truths.OTHER)
+        said[some] &= columns["told"][its] == told[some]
+    for key, one, is_said in zip(keys, waiting, said.tolist(), strict=True):
+        if not is_said:
+            state.kept[key] = state.kept_since[key] = one
+        elif state.kept.pop(key, None) is not None:
+            state.kept_since[key] = None
 
 
 def _keys(ids: Ids) -> list[bytes]:
@@ -72,26 +184,38 @@ def _keys(ids: Ids) -> list[bytes]:
     return keys
 
 
-def _join(state: JoinState, rows: NDArray[np.int32], actual: Sequence[Scalar]) -> None:
+def _keyed(ids: Ids, positions: NDArray[np.intp]) -> Iterable[tuple[int, bytes]]:
+    """Pair positions with their ids as bytes."""
+    return zip(positions.tolist(), _keys(ids[positions]), strict=True)
+
+
+def _join(state: JoinState, rows: NDArray[np.int32], time: NDArray[np.int64], actual: Sequence[Scalar]) -> None:
     """Write the truth of distinct rows and count it; what it replaces is taken back."""
     model = state.rows["model"][rows].astype(np.int32)
-    truth = np.empty(len(rows))
+    truth, kinds = np.empty(len(rows)), np.empty(len(rows), np.uint8)
     for number, picked in by_group(model):
         watched = state.watched[number]
-        truth[picked], unknown = watched.actuals_of([actual[i] for i in picked.tolist()])
+        values = [actual[i] for i in picked.tolist()]
+        truth[picked], unknown = watched.actuals_of(values)
         state.learn(number, unknown)
+        kinds[picked] = truths.kinds_of(watched, values, truth[picked], state.unknown_labels[number])
         # Feedback without a time of its own is not older than its prediction: so expiry goes on without times.
         oldest = int(state.rows["pane"][rows[picked]].max()) * watched.pane
         state.feedback_time = max(state.feedback_time, oldest)
-    _write_truth(state, rows, truth)
-    state.joined_since.append((state.rows["ordinal"][rows].astype(np.uint32), truth))
+    _write_truth(state, rows, truth, kinds, truths.seconds_told(time))
 
 
-def _write_truth(state: JoinState, rows: NDArray[np.int32], truth: Floats) -> None:
-    had = state.rows["joined"][rows].astype(np.bool_)
+def _write_truth(
+    state: JoinState, rows: NDArray[np.int32], truth: Floats, kinds: NDArray[np.uint8], told: NDArray[np.uint32]
+) -> None:
+    had_kinds = state.rows["joined"][rows]
+    had = had_kinds > 0
     before = state.rows["actual"][rows].astype(np.float64)
-    state.rows.join(rows, truth)
     same = had & ((before == truth) | (np.isnan(before) & np.isnan(truth)))
+    again = same & (kinds == had_kinds) & (kinds != truths.OTHER)
+    told = np.where(again, np.minimum(told, state.rows["told"][rows]), told)
+    state.rows.join(rows, truth, kinds, told)
+    state.joined_since.append(Joined(state.rows["ordinal"][rows].astype(np.uint32), truth, kinds, told))
     for model, picked in by_group(state.rows["model"][rows].astype(np.int32)):
         state.tally(model).feedback += int((~had[picked]).sum())
     _count_outcomes(state, rows[~same], truth[~same], +1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.core.counting import pick
 from app.core.id_index import Ids
-from app.core.join_feedback import join_waiting
+from app.core.join_feedback import join_known
 from app.core.join_rows import NewRows
 from app.core.joining import JoinState, PredictionBatch
 from app.core.layout import Floats
@@ -22,7 +22,8 @@ def add_predictions(state: JoinState, batch: PredictionBatch) -> NDArray[np.intp
         return np.empty(0, np.intp)
     pane, late = _placed(state, batch)
     timely = np.flatnonzero(~late if batch.away is None else ~(late | batch.away))
-    fresh = timely[_fresh(state, batch.ids[timely])]
+    new_ids, shared = _fresh(state, batch.ids[timely], batch.model[timely])
+    fresh = timely[new_ids]
     _count_duplicates(state, batch.model, timely, fresh)
     is_fresh = np.zeros(len(pane), np.bool_)
     is_fresh[fresh] = True
@@ -30,9 +31,9 @@ def add_predictions(state: JoinState, batch: PredictionBatch) -> NDArray[np.intp
     for model, rows in by_group(batch.model.astype(np.int32)):
         _count_inputs(state, batch, model, rows, is_fresh[rows], pane, labels, values)
     new = NewRows(batch.ids[fresh], batch.model[fresh], pane[fresh], labels[fresh], values[fresh])
-    added = state.rows.add(new)
-    if state.waiting:
-        join_waiting(state, new, added)
+    added = state.rows.add(new, new.model if shared else None)
+    if shared or state.waiting:
+        join_known(state, new, added, shared=shared)
     return np.flatnonzero(late)
 
 
@@ -49,7 +50,8 @@ def _placed(state: JoinState, batch: PredictionBatch) -> tuple[NDArray[np.int32]
         lateness: int | NDArray[np.int64] = watched.lateness
         if batch.rekeyed is not None:
             lateness = np.where(batch.rekeyed[rows], watched.retention, watched.lateness)
-        late[rows] = (number + 1) * watched.pane + lateness <= newest
+        ends = (number + 1) * watched.pane
+        late[rows] = (ends + lateness <= newest) | (ends <= tally.swept)
         tally.event_time = int(newest[-1])
         tally.late += int(late[rows].sum())
     return pane, late
@@ -72,17 +74,36 @@ def reaches_back(state: JoinState, batch: PredictionBatch) -> set[int]:
     return found
 
 
-def _fresh(state: JoinState, ids: Ids) -> NDArray[np.intp]:
-    """Positions of the ids that are new, each id's first only."""
-    new = np.flatnonzero(state.rows.find(ids) < 0)
-    low = ids[new, 1]
-    if len(np.unique(low)) == len(low):
-        return new
+def _fresh(state: JoinState, ids: Ids, model: NDArray[np.int16]) -> tuple[NDArray[np.intp], bool]:
+    """Return positions of ids that are new to their version, each id's first; whether any may have another row."""
+    known = np.zeros(len(ids), np.bool_)
+    shared = False
+    scope = state.scopes_of(model)
+    for rows in state.rows.find(ids):
+        found = np.flatnonzero(rows >= 0)
+        known[found] |= state.scopes_of(state.rows["model"][rows[found]]) == scope[found]
+        shared = shared or not known[found].all()
+    new = np.flatnonzero(~known)
+    if _are_distinct(ids[new]):
+        return new, shared
+    firsts = [new[some[_firsts(ids[new[some]])]] for _, some in by_group(scope[new].astype(np.int32))]
+    return np.sort(np.concatenate(firsts)), shared or len(firsts) > 1
+
+
+def _are_distinct(ids: Ids) -> bool:
+    """Whether all are certainly distinct: already their low halves are."""
+    return len(np.unique(ids[:, 1])) == len(ids)
+
+
+def _firsts(ids: Ids) -> NDArray[np.intp]:
+    """Positions of each id's first."""
+    if _are_distinct(ids):
+        return np.arange(len(ids))
     first: dict[bytes, int] = {}
-    raw = np.ascontiguousarray(ids[new]).tobytes()
-    for i in range(len(new)):
+    raw = np.ascontiguousarray(ids).tobytes()
+    for i in range(len(ids)):
         first.setdefault(raw[16 * i : 16 * i + 16], i)
-    return new[np.fromiter(first.values(), np.intp, len(first))]
+    return np.fromiter(first.values(), np.intp, len(first))
 
 
 def _count_duplicates(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.id_index import IdIndex, Ids, Rows
+from app.core.id_index import Ids, Rows
+from app.core.pane_buffer import by_group
+from app.core.rows_by_id import RowsById
 
 _COLUMNS: dict[str, type] = {
     "high": np.uint64,
@@ -19,7 +22,8 @@ _COLUMNS: dict[str, type] = {
     "label": np.int16,
     "value": np.float64,
     "actual": np.float64,
-    "joined": np.bool_,
+    "joined": np.uint8,
+    "told": np.uint32,
 }
 
 
@@ -27,8 +31,9 @@ _COLUMNS: dict[str, type] = {
 class NewRows:
     """Predictions to add, in offset order: n x 2 ids and n of everything else.
 
-    `model` numbers the watched model version, `pane` the pane; `label` is the predicted class (-1 where it is
-    not one of the profile's, or for regression); `value` the probability or the predicted number (or NaN).
+    `model` numbers the watched model version (of one that is watched no longer see `JoinState.scopes_of`), `pane` the
+    pane; `label` is the predicted class (-1 where it is not one of the profile's, or for regression); `value` the
+    probability or the predicted number (or NaN).
     """
 
     ids: Ids
@@ -39,11 +44,15 @@ class NewRows:
 
 
 class PendingRows:
-    """Columns of pending predictions with an index by id. `actual` counts only where `joined`."""
+    """Columns of pending predictions with an index by id.
+
+    `joined` is the kind of the truth (see `truths.py`), 0 where there is none. Where there is one, `actual` is how its
+    model reads it and `told` its time (see `truths.whole_seconds`).
+    """
 
     def __init__(self) -> None:
         self._columns: dict[str, NDArray[Any]] = {name: np.empty(1024, kind) for name, kind in _COLUMNS.items()}
-        self._index = IdIndex()
+        self._index = RowsById()
         self._n = 0
         self.next_ordinal = 0
 
@@ -59,12 +68,15 @@ class PendingRows:
         """Memory taken, in bytes, spare room included."""
         return sum(column.nbytes for column in self._columns.values()) + self._index.nbytes
 
-    def find(self, ids: Ids) -> Rows:
-        """Row numbers of ids, -1 where unknown."""
+    def find(self, ids: Ids) -> Iterator[Rows]:
+        """Yield a row of each id (-1 where unknown), then another one of those that have two, and so on."""
         return self._index.find(ids, self._columns["high"], self._columns["low"])
 
-    def add(self, new: NewRows) -> Rows:
-        """Add distinct new rows; answers their row numbers."""
+    def add(self, new: NewRows, apart: NDArray[np.int16] | None = None) -> Rows:
+        """Add new rows; return their row numbers.
+
+        Ids may have rows already, and may repeat, if `apart` is given: the ids of each of its numbers are distinct.
+        """
         n = len(new.ids)
         start, end = self._n, self._n + n
         self._reserve(end)
@@ -72,19 +84,24 @@ class PendingRows:
         columns["high"][start:end] = new.ids[:, 0]
         columns["low"][start:end] = new.ids[:, 1]
         columns["ordinal"][start:end] = np.arange(self.next_ordinal, self.next_ordinal + n, dtype=np.uint64)
-        columns["joined"][start:end] = False
+        columns["joined"][start:end] = 0
         for name in ("model", "pane", "label", "value"):
             columns[name][start:end] = getattr(new, name)
         rows = np.arange(start, end, dtype=np.int32)
-        self._index.add(new.ids, rows, columns["low"])
+        if apart is None:
+            self._index.add_unknown(new.ids, rows, columns["low"])
+        else:
+            for _, some in by_group(apart.astype(np.int32)):
+                self._index.add(new.ids[some], rows[some], columns["high"], columns["low"])
         self._n = end
         self.next_ordinal += n
         return rows
 
-    def join(self, rows: Rows, actual: NDArray[np.float64]) -> None:
+    def join(self, rows: Rows, actual: NDArray[np.float64], kinds: NDArray[np.uint8], told: NDArray[np.uint32]) -> None:
         """Write the truth of rows."""
         self._columns["actual"][rows] = actual
-        self._columns["joined"][rows] = True
+        self._columns["joined"][rows] = kinds
+        self._columns["told"][rows] = told
 
     def rows_of(self, ordinals: NDArray[np.uint32]) -> Rows:
         """Row numbers by ordinal, -1 where the row is gone. Ordinals ascend with rows."""
@@ -103,10 +120,9 @@ class PendingRows:
             fresh = np.empty(capacity, column.dtype)
             fresh[:n] = column[: self._n][keep]
             self._columns[name] = fresh
+        numbers = np.where(keep, np.cumsum(keep, dtype=np.int32) - 1, -1).astype(np.int32)
         self._n = n
-        self._index = IdIndex(n)
-        ids = np.column_stack([self._columns["high"][:n], self._columns["low"][:n]])
-        self._index.add(ids, np.arange(n, dtype=np.int32), self._columns["low"])
+        self._index = self._index.renumbered(numbers, self._columns["high"], self._columns["low"])
 
     def _reserve(self, needed: int) -> None:
         capacity = len(self._columns["high"])

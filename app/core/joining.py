@@ -1,8 +1,8 @@
 """The join of one source partition: what it remembers of its predictions and their feedback.
 
 The state is a function of two prefixes, the predictions and the feedback read so far, however their reading
-was interleaved: the first prediction of an id wins, the last feedback wins, a pair is counted once both are
-there. So a replay from any saved state ends in the same counts.
+was interleaved: of each model version the first prediction of an id wins, the last feedback of an id wins for every
+version that has it, a pair is counted once both are there. So a replay from any saved state ends in the same counts.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Watched:
         self.lateness = round(windows.most_late * MICROSECONDS)
         self.retention = round(windows.retention * MICROSECONDS)
         self.ahead = round(windows.ahead * MICROSECONDS)
+        self.patience = round(windows.patience * MICROSECONDS)
         self.labels = {label: code for code, label in enumerate(profile.labels)}
 
     def actuals_of(self, actuals: Sequence[Scalar]) -> tuple[Floats, dict[int, str]]:
@@ -88,7 +89,8 @@ class FeedbackBatch:
 class Tally:
     """Totals of one model version in one source partition.
 
-    `recorded`: the broker's time of its newest record, in microseconds.
+    `recorded`: the broker's time of its newest record, in microseconds. At the broker's time `marked` its event time
+    was `mark`: what is older goes when that is `Windows.patience` ago, wherever event time is by then.
     """
 
     predictions: int = 0
@@ -99,10 +101,23 @@ class Tally:
     event_time: int = NEVER
     swept: int = NEVER
     recorded: int = NEVER
+    marked: int = NEVER
+    mark: int = NEVER
 
 
 Waiting = tuple[tuple[Scalar, int], ...]
 """Feedback (actual, time) that may yet be the last in time of its prediction, in offset order: times ascend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Truth that was written to rows, as `PendingRows` has it."""
+
+    ordinals: NDArray[np.uint32]
+    actuals: Floats
+    kinds: NDArray[np.uint8]
+    told: NDArray[np.uint32]
+
 
 PaneKey = tuple[int, int]
 """Model number, pane number."""
@@ -118,10 +133,14 @@ class JoinState:
         self.inputs: dict[PaneKey, PaneBuffer] = {}
         self.outcomes: dict[PaneKey, PaneBuffer] = {}
         self.waiting: dict[bytes, Waiting] = {}
+        self.kept: dict[bytes, Waiting] = {}
+        """Feedback of ids that have predictions, where their rows alone do not say it: for versions that come later."""
         self.expired_feedback = 0
         self.feedback_time = NEVER
-        self.joined_since: list[tuple[NDArray[np.uint32], Floats]] = []
+        self.joined_since: list[Joined] = []
         self.waiting_since: dict[bytes, Waiting | None] = {}
+        self.kept_since: dict[bytes, Waiting | None] = {}
+        self._scopes = np.empty(0, np.int16)
         self.unknown_labels: dict[int, dict[int, str]] = {}
         """By model, the spelling of each code that stands for a label that its reference does not have."""
         self.unknown_since: list[tuple[int, int, str]] = []
@@ -129,6 +148,17 @@ class JoinState:
         """Of each topic and partition that records were re-keyed from (`0/3`): the newest offset that has come."""
         self.reaching_back: set[int] = set()
         """Models whose panes of inputs are kept for the retention: re-keyed records may come late by as much."""
+
+    def scopes_of(self, models: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Return within what ids are unique: the first number of the same model and version.
+
+        A row whose profile is watched no longer has -2 less the scope for its number, or -1 where none is known.
+        """
+        if len(self._scopes) != len(self.watched):
+            first: dict[tuple[str, str], int] = {}
+            named = [(w.profile.model, w.profile.model_version) for w in self.watched]
+            self._scopes = np.array([first.setdefault(name, i) for i, name in enumerate(named)], np.int16)
+        return np.where(models >= 0, self._scopes[np.maximum(models, 0)], -2 - models).astype(np.int16)
 
     def learn(self, model: int, unknown: Mapping[int, str]) -> None:
         """Keep the spelling of unknown labels; the first of a code stays."""

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from zlib import crc32
 
-from app.core.config import Monitoring
+from app.core.config import MOST_SILENT, REACH, Monitoring
 from app.core.decision import drift_decision, performance_decision
 from app.core.findings import DriftDecision, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS, NEVER
 from app.core.layout import layout_of
 from app.core.outcome import outcome_layout
-from app.core.pane import Pane, merge
+from app.core.pane import Pane
 from app.core.profile import Profile
 from app.core.running_sum import RunningSum
 from app.core.scales.judging import judge_scales
 from app.core.scales.reach import Reach, reach_of, still_needed
-
-MOST_SILENT = 10
-"""Windows without any prediction that are judged; then the model version is left alone until something comes."""
-
-
-@dataclass(slots=True)
-class Slice:
-    """One pane of one kind: each source partition's newest partial, and their sum."""
-
-    partials: dict[int, tuple[int, Pane]] = field(default_factory=dict)
-    total: Pane | None = None
-
-    def sum(self, size: int, sums: int) -> Pane:
-        """All partials together, made once."""
-        if self.total is None:
-            partials = [partial for _, partial in self.partials.values()]
-            self.total = partials[0] if len(partials) == 1 else merge(partials, size, sums)
-        return self.total
-
-    def revisions(self) -> tuple[tuple[int, int], ...]:
-        """Which partials it is made of: each source partition's revision."""
-        return tuple(sorted((partition, revision) for partition, (revision, _) in self.partials.items()))
+from app.core.slices import Partial, Slice, Slices, dropped, newest_slices, rows_of, source_of, sums_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +53,10 @@ class Evaluated:
 
 
 class ModelWindows:
-    """All panes of one profile of one model version. Times in microseconds of event time."""
+    """All panes of one profile of one model version. Times in microseconds of event time.
+
+    Source partitions below 0 are those of a prefix before this one, which is drained.
+    """
 
     def __init__(self, profile: Profile, monitoring: Monitoring, partitions: int, now: float) -> None:
         self.profile = profile
@@ -85,17 +67,27 @@ class ModelWindows:
         self.panes = monitoring.windows.panes
         self._partitions = partitions
         self._since = now
-        self._inputs: dict[int, Slice] = {}
-        self._outcomes: dict[int, Slice] = {}
+        self._inputs: Slices = {}
+        self._outcomes: Slices = {}
         self._input_sum = RunningSum(self.layout.size, self.layout.sums)
         self._outcome_sum = RunningSum(self.outcome_layout.size, self.outcome_layout.sums)
         self._progress: dict[int, tuple[int, int, bool]] = {}
         self._settled: dict[int, int] = {}
         self._behind: dict[int, int] = {}
         self._newest = NEVER
+        self._oldest = -NEVER
+        """The oldest pane with predictions of those that are held and not forgotten."""
         self._followed = NEVER
         self.totals: dict[int, Totals] = {}
-        self._forgotten = NEVER
+        self.forgotten = NEVER
+        """The newest pane that was forgotten; those before it were, too, but for `kept`."""
+        self.kept: frozenset[int] = frozenset()
+        """Forgotten panes that are held: thin windows reach back to them. At most as many as rows are needed."""
+        self.first = NEVER
+        """The end of the oldest window that is judged: all that it is compared with is held.
+
+        Nothing in those before it can change (see `forget`), so they are not judged again.
+        """
         self._closed = NEVER
         self.changed: set[int] = set()
         """Ends of windows that are to be judged, or judged again, once closed."""
@@ -105,21 +97,27 @@ class ModelWindows:
         layout = self.layout if kind == "input" else self.outcome_layout
         return layout.size, layout.sums
 
-    def add(self, kind: str, pane: int, partition: int, revision: int, partial: Pane) -> None:
-        """Take a partial; an older one than is known changes nothing."""
-        if pane <= self._forgotten:
-            return
+    def add(self, kind: str, pane: int, partition: int, revision: int, partial: Pane) -> bool:
+        """Take a partial; an older one than is known changes nothing.
+
+        Returns False where its pane is forgotten and not kept.
+        """
+        if pane <= self.forgotten and pane not in self.kept:
+            return False
         slices = self._inputs if kind == "input" else self._outcomes
         found = slices.setdefault(pane, Slice())
         known = found.partials.get(partition)
         if known is not None and known[0] >= revision:
-            return
+            return True
         found.partials[partition] = (revision, partial)
         found.total = None
         if kind == "input" and partial.n:
             self._newest = max(self._newest, pane)
-        self.changed.update(range(pane, pane + self.panes))
+            if pane > self.forgotten:
+                self._oldest = min(self._oldest, pane)
+        self.changed.update(range(max(pane, self.first), pane + self.panes))
         self.changed.update(self._reaching(pane))
+        return True
 
     def progress(
         self, partition: int, revision: int, event_time: int, settled: int | None = None, *, idle: bool
@@ -163,7 +161,7 @@ class ModelWindows:
         nothing yet holds it back for `idle_after` seconds of the wall clock (`now`).
         """
         waited = now - self._since >= self.monitoring.windows.idle_after
-        if self._progress and (waited or len(self._progress) == self._partitions):
+        if self._progress and (waited or _ours(self._progress) == self._partitions):
             times = [time for _, time, idle in self._progress.values() if not idle]
             watermark = min(times) if times else max(time for _, time, _ in self._progress.values())
             allowance = round(self.monitoring.windows.allowance * MICROSECONDS)
@@ -189,7 +187,7 @@ class ModelWindows:
         if self._newest <= closed:
             return self._newest
         recent = range(closed, closed - MOST_SILENT * self.panes - 1, -1)
-        return next((pane for pane in recent if self._count(self._inputs, pane)), NEVER)
+        return next((pane for pane in recent if self._predictions(pane)), NEVER)
 
     def evaluate(self, end: int, known: tuple[int, int] | None = None) -> Evaluated | None:
         """Judge the window that ends with a pane; None when it is empty and the model is not served live.
@@ -201,25 +199,30 @@ class ModelWindows:
         if not any(map(self._predictions, range(end - self.panes + 1, end + 1))):
             return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic, self.panes)
         reach = self._reach(end)
-        inputs = self._window(self._inputs, end, reach.window, self._input_sum)
-        outcomes = self._window(self._outcomes, end, reach.window, self._outcome_sum)
-        drift_source = self._source(self._inputs, end, reach.scales)
-        more = self._source(self._outcomes, end, reach.window)
-        performance_source = crc32(repr((drift_source, more)).encode())
+        newest = self._newest_slices(self._inputs, end, reach.scales)
+        drift_source = source_of(newest)
+        outcomes = self._newest_slices(self._outcomes, end, reach.window)
+        performance_source = crc32(repr((drift_source, source_of(outcomes))).encode())
         drift, performance = None, None
-        if known is None or known[0] != drift_source:
-            newest = self._newest_slices(self._inputs, end, reach.scales)
-            panes = {pane: one.sum(self.layout.size, self.layout.sums) for pane, one in newest}
-            scales = judge_scales(self.layout, panes, end, self.monitoring, most=reach.scales)
-            drift = replace(drift_decision(self.layout, inputs, self.monitoring), scales=scales)
-        if known is None or known[1] != performance_source:
-            performance = performance_decision(
-                self.profile, self.outcome_layout, self.layout, inputs, outcomes, self.monitoring
-            )
+        if known is None or known != (drift_source, performance_source):
+            panes = sums_of(newest, self.layout.size, self.layout.sums)
+            first = end - reach.window
+            total = self._input_sum.of({pane: one for pane, one in panes.items() if pane > first})
+            if known is None or known[0] != drift_source:
+                scales = judge_scales(self.layout, panes, end, self.monitoring, most=reach.scales)
+                drift = replace(drift_decision(self.layout, total, self.monitoring), scales=scales)
+            if known is None or known[1] != performance_source:
+                found = self._outcome_sum.of(sums_of(outcomes, *self.size_of("outcome")))
+                performance = performance_decision(
+                    self.profile, self.outcome_layout, self.layout, total, found, self.monitoring
+                )
         return Evaluated(end, drift, drift_source, performance, performance_source, traffic, reach.window)
 
     def _predictions(self, pane: int) -> int:
-        return self._count(self._inputs, pane)
+        return rows_of(self._inputs, pane)
+
+    def _newest_slices(self, slices: Slices, end: int, panes: int) -> Slices:
+        return newest_slices(slices, self._inputs, end, panes, self.panes)
 
     def _reach(self, end: int) -> Reach:
         most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
@@ -235,66 +238,76 @@ class ModelWindows:
             rows += self._predictions(end)
             if rows >= self.monitoring.drift.min_samples:
                 return
-            yield end
+            if end >= self.first:
+                yield end
 
     def _traffic(self, end: int) -> Traffic | None:
-        panes = [pane for pane in self._inputs if pane <= end and self._count(self._inputs, pane)]
-        if not panes:
+        last = next((pane for pane in range(end, self._oldest - 1, -1) if self._predictions(pane)), None)
+        if last is None:
             return None
-        last = max(panes)
-        first = max(min(panes), last - 2 * self.panes + 1)
+        first = max(self._oldest, last - 2 * self.panes + 1)
         return Traffic(
-            counts=tuple(self._count(self._inputs, pane) for pane in range(end - self.panes + 1, end + 1)),
+            counts=tuple(self._predictions(pane) for pane in range(end - self.panes + 1, end + 1)),
             silent=end - last,
-            usual=sum(self._count(self._inputs, pane) for pane in range(first, last + 1)) / (last - first + 1),
+            usual=sum(self._predictions(pane) for pane in range(first, last + 1)) / (last - first + 1),
             sufficient=last - first + 1 >= self.panes,
             coverage=self._coverage(end - self.panes),
         )
 
     def _coverage(self, end: int) -> float:
         panes = range(end - self.panes + 1, end + 1)
-        asked = sum(self._count(self._inputs, pane) for pane in panes)
-        answered = sum(self._count(self._outcomes, pane) for pane in panes)
+        asked = sum(self._predictions(pane) for pane in panes)
+        answered = sum(rows_of(self._outcomes, pane) for pane in panes)
         return min(1.0, answered / asked) if asked else 0.0
 
-    @staticmethod
-    def _count(slices: dict[int, Slice], pane: int) -> int:
-        return sum(partial.n for _, partial in slices[pane].partials.values()) if pane in slices else 0
-
-    def _newest_slices(self, slices: dict[int, Slice], end: int, panes: int) -> list[tuple[int, Slice]]:
-        """The slices of so many panes up to an end, oldest first; before the usual ones only those with predictions."""
-        usual = end - self.panes
-        older: Sequence[int] = range(end - panes + 1, usual + 1)
-        if len(slices) < len(older):
-            older = sorted(pane for pane in slices if end - panes < pane <= usual)
-        found = [pane for pane in older if pane in slices and self._predictions(pane)]
-        found += [pane for pane in range(usual + 1, end + 1) if pane in slices]
-        return [(pane, slices[pane]) for pane in found]
-
-    def _window(self, slices: dict[int, Slice], end: int, panes: int, running: RunningSum) -> Pane:
-        found = self._newest_slices(slices, end, panes)
-        return running.of({pane: one.sum(running.size, running.sums) for pane, one in found})
-
-    def _source(self, slices: dict[int, Slice], end: int, panes: int) -> int:
-        """Which partials go into so many panes up to an end, as a number."""
-        found = self._newest_slices(slices, end, panes)
-        return crc32(repr([one.revisions() for _, one in found]).encode())
-
-    def forget(self) -> None:
+    def forget(self) -> list[Partial]:
         """Drop the panes that neither a record nor a window still to be judged again can reach.
 
-        Kept beyond that are those with rows that a thin window reaches back to, at most `drift.min_samples` panes.
+        Returns their partials.
         """
-        if self._closed == NEVER or len(self._settled) < self._partitions:
-            return
-        newest = min(min(self._settled.values()) // self.pane, self._closed) - 2 * self.panes
-        if self.changed:  # a window that is still to be judged again needs all of its panes
-            newest = min(newest, min(self.changed) - self.panes)
-        if newest <= self._forgotten:
-            return
-        self._forgotten = newest
+        if self._closed == NEVER or _ours(self._settled) < self._partitions:
+            return []
+        # A prefix before this one has had only what is older: it does not hold this back.
+        settled = min(time for partition, time in self._settled.items() if partition >= 0) // self.pane
+        held = max([*self._inputs, *self._outcomes], default=NEVER)
+        if NEVER < held < settled and not self.changed:  # it has stopped: what may come begins anew
+            return self.forget_to(max(held, self.forgotten), held + self.panes)
+        first = min(settled, self._closed, *sorted(self.changed)[:1])
+        newest = first - REACH * self.panes
+        return self.forget_to(newest, first, self._still_needed(newest, first)) if newest > self.forgotten else []
+
+    def forget_to(self, newest: int, first: int, kept: Collection[int] = ()) -> list[Partial]:
+        """Drop the panes up to the `newest`, but for those `kept`. `first`: the end of the first window that is judged.
+
+        Returns the partials that were dropped.
+        """
+        if newest < self.forgotten:
+            return []
+        self.forgotten, self.first, self.kept = newest, max(first, self.first), frozenset(kept)
+        return self._dropped(newest)
+
+    def _still_needed(self, newest: int, first: int) -> set[int]:
+        """Panes up to the `newest` that windows can reach back to, from the one that ends with `first` on."""
         most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
-        kept = still_needed(self._predictions, self._inputs, newest, self.panes, most, needed)
-        for slices in (self._inputs, self._outcomes):
-            for pane in [pane for pane in slices if pane <= newest and pane not in kept]:
-                del slices[pane]
+        return still_needed(self._predictions, self._inputs, newest, first, most, needed)
+
+    def drop(self) -> list[Partial]:
+        """Drop all panes. Returns their partials."""
+        return self._dropped(None)
+
+    @property
+    def told_of(self) -> list[int]:
+        """The source partitions that have said how far they are."""
+        return list(self._progress)
+
+    def _dropped(self, newest: int | None) -> list[Partial]:
+        kept = self.kept if newest is not None else ()
+        gone = [*dropped(self._inputs, "input", newest, kept), *dropped(self._outcomes, "outcome", newest, kept)]
+        held = (pane for pane in self._inputs if pane > self.forgotten and self._predictions(pane))
+        self._oldest = min(held, default=-NEVER)
+        return gone
+
+
+def _ours(partitions: Iterable[int]) -> int:
+    """Return how many of the partitions are of this prefix."""
+    return sum(partition >= 0 for partition in partitions)

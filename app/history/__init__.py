@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from app.history.database import History
-from app.history.errors import HistoryError, HistoryUnavailable, NewerHistory, NoHistory
+from app.history.errors import HistoryError, HistoryTimeout, HistoryUnavailable, NewerHistory, NoHistory
 
-__all__ = ["History", "HistoryError", "HistoryUnavailable", "NewerHistory", "NoHistory"]
+__all__ = ["History", "HistoryError", "HistoryTimeout", "HistoryUnavailable", "NewerHistory", "NoHistory"]

@@ -10,6 +10,7 @@ from msgspec import Struct
 from sqlalchemy import Row
 
 from app.core.values.reading import spelled
+from app.history.day_sums import Sums
 from topics.events import AlertStatus, Label, Level, Scalar
 
 T = TypeVar("T", bound=Struct)
@@ -80,6 +81,28 @@ class VersionPerformance(Struct, frozen=True, kw_only=True):
     error_rate: float | None
     first: datetime
     last: datetime
+
+
+def performance_of(model: str, version: str, sums: Sums) -> VersionPerformance:
+    """Return the means of what there is, from sums of one prediction or more."""
+
+    def mean(total: float, n: int) -> float | None:
+        return total / n if n else None
+
+    assert sums.first_at is not None
+    assert sums.last_at is not None
+    return VersionPerformance(
+        model=model,
+        model_version=version,
+        predictions=sums.predictions,
+        with_feedback=sums.with_feedback,
+        average_prediction=mean(sums.prediction_sum, sums.prediction_values),
+        average_probability=mean(sums.probability_sum, sums.probabilities),
+        average_error=mean(sums.error_sum, sums.with_feedback),
+        error_rate=mean(sums.wrong, sums.with_feedback),
+        first=sums.first_at,
+        last=sums.last_at,
+    )
 
 
 class DriftCheck(Struct, frozen=True, kw_only=True):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from app.history.errors import HistoryUnavailable, NewerHistory, NoHistory
+from app.history.deadline import Deadline
+from app.history.errors import HistoryTimeout, HistoryUnavailable, NewerHistory, NoHistory
 from app.history.tables import REVISION
 
 SECONDS = 10
@@ -20,6 +21,8 @@ WRITE_SECONDS = 60
 """How long one statement of the writer may take."""
 BUSY_MS, LOCK_SECONDS = 5000, 10.0
 """How long a lock is waited for, in SQLite and in PostgreSQL."""
+WAL_BYTES = 64 << 20
+"""To how much SQLite's log of writes is cut, once no reader needs more of it."""
 WRITER_LOCK = 0x64726966746C696E
 """PostgreSQL's advisory lock of whoever writes (`driftlin`)."""
 
@@ -39,6 +42,16 @@ class History:
         """Where it is, without its password."""
         return str(self.path) if self.path is not None else self._url.render_as_string(hide_password=True)
 
+    @property
+    def wal_bytes(self) -> int:
+        """How large SQLite's log of writes is."""
+        if self.path is None:
+            return 0
+        try:
+            return self.path.with_name(f"{self.path.name}-wal").stat().st_size
+        except FileNotFoundError:
+            return 0
+
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that no other writer is beside. Raises SQLAlchemy's errors."""
@@ -50,15 +63,27 @@ class History:
             yield connection
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state. Raises NoHistory, NewerHistory, HistoryUnavailable."""
+    def reading(self, deadline: Deadline | None = None) -> Iterator[Connection]:
+        """A transaction that sees one state, until a deadline.
+
+        Raises NoHistory, NewerHistory, HistoryUnavailable, and HistoryTimeout when the deadline is over.
+        """
         if self.path is not None and not self.path.is_file():
             raise NoHistory(f"there is no history at {self.path}: run `driftline recorder`, or set history_url")
         try:
-            with self._read_connection() as connection, connection.begin():
+            with (
+                self._read_connection() as connection,
+                connection.begin(),
+                nullcontext() if deadline is None else deadline.over(connection),
+            ):
                 self._check(connection)
                 yield connection
         except DBAPIError as error:
+            if deadline is not None and not deadline.left:
+                raise HistoryTimeout(
+                    f"the history had no result within {deadline.seconds:g} s: ask for less, with `model`, `since` or "
+                    "`until`, or raise history_query_seconds"
+                ) from None
             raise HistoryUnavailable(f"the history at {self.name} does not answer: {words_of(error)}") from None
         except SQLAlchemyError as error:
             raise HistoryUnavailable(f"the history at {self.name} does not answer: {error}") from None
@@ -117,6 +142,7 @@ def _sqlite(url: URL) -> Engine:
         cursor = raw.cursor()
         cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, or never
         cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
         cursor.execute("PRAGMA synchronous = NORMAL")  # a power cut takes rows and their offsets together
         cursor.close()
 

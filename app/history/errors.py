@@ -17,3 +17,7 @@ class NewerHistory(HistoryError):
 
 class HistoryUnavailable(HistoryError):
     """The database is locked, full or away."""
+
+
+class HistoryTimeout(HistoryError):
+    """A question took too long, or nobody waits for it any more."""

@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -138,7 +138,8 @@ def _rows(connection: Connection, day: Day) -> Iterator[Prediction]:
 
 def _days(history: History) -> list[Day]:
     columns = PREDICTION_DAYS.c
-    asked = select(PREDICTION_DAYS).order_by(columns.day, columns.model, columns.model_version)
+    named = [columns[field.name] for field in fields(Day)]
+    asked = select(*named).order_by(columns.day, columns.model, columns.model_version)
     with history.reading() as connection:
         return [Day(**row) for row in connection.execute(asked).mappings()]
 

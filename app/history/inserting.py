@@ -20,7 +20,7 @@ TOGETHER = 1000
 def add(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Insert rows; those whose key is there stay as they are."""
     if rows:
-        connection.execute(_insert(connection, table).on_conflict_do_nothing(), rows)
+        connection.execute(insertion(connection, table).on_conflict_do_nothing(), rows)
 
 
 def put(
@@ -29,7 +29,7 @@ def put(
     """Insert rows, or update those whose key is there: all else, or as `changes` has it."""
     if not rows:
         return
-    insert = _insert(connection, table)
+    insert = insertion(connection, table)
     keys = [column.name for column in table.primary_key]
     new = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in keys}
     connection.execute(
@@ -44,5 +44,6 @@ def parts(values: Iterable[T]) -> Iterator[list[T]]:
         yield part
 
 
-def _insert(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+def insertion(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """Return an insert that can say what happens where a key is there."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Row, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, Row, Table, select
 
 from app.history.answers import (
     Deployment,
@@ -20,9 +20,11 @@ from app.history.answers import (
     delivery_of,
     deployment_of,
     drift_check_of,
+    performance_of,
     prediction_of,
     training_run_of,
 )
+from app.history.day_sums import Sums, summed, sums_of
 from app.history.tables import (
     ALERTS,
     DELIVERIES,
@@ -74,31 +76,36 @@ def predictions(connection: Connection, wanted: WantedPredictions) -> list[Predi
 
 
 def performance(connection: Connection, wanted: Wanted) -> list[VersionPerformance]:
-    """What the predictions of each model version came to, the version with the newest prediction first."""
-    columns = PREDICTIONS.c
-    known = columns.actual.is_not(None)
-    wrong = case((columns.prediction != columns.actual, 1.0), else_=0.0)
-    numbers = and_(columns.prediction_value.is_not(None), columns.actual_value.is_not(None))
-    error = case((numbers, func.abs(columns.prediction_value - columns.actual_value)), else_=wrong)
-    asked = (
-        select(
-            columns.model,
-            columns.model_version,
-            func.count().label("predictions"),
-            func.count(columns.actual).label("with_feedback"),
-            func.avg(columns.prediction_value).label("average_prediction"),
-            func.avg(columns.probability).label("average_probability"),
-            func.avg(case((known, error))).label("average_error"),
-            func.avg(case((known, wrong))).label("error_rate"),
-            func.min(columns.predicted_at).label("first"),
-            func.max(columns.predicted_at).label("last"),
-        )
-        .where(*wanted.conditions(PREDICTIONS, "predicted_at"))
-        .group_by(columns.model, columns.model_version)
-        .order_by(func.max(columns.predicted_at).desc(), columns.model, columns.model_version)
-        .limit(wanted.limit)
-    )
-    return [VersionPerformance(**row) for row in connection.execute(asked).mappings()]
+    """What the predictions of each model version came to, the version with the newest prediction first.
+
+    Whole days are read from their sums, and of the others the predictions.
+    """
+    found: dict[tuple[str, str], Sums] = {}
+    for table, conditions in _parts_of(wanted):
+        columns = table.c
+        asked = select(columns.model, columns.model_version, *summed(table)).where(*conditions)
+        for model, version, *values in connection.execute(asked.group_by(columns.model, columns.model_version)):
+            found[model, version] = found.get((model, version), Sums()).join(sums_of(values))
+    versions = [performance_of(*key, sums) for key, sums in found.items() if sums.predictions]
+    versions.sort(key=lambda one: (-one.last.timestamp(), one.model, one.model_version))
+    return versions[: wanted.limit]
+
+
+def _parts_of(wanted: Wanted) -> Iterator[tuple[Table, list[ColumnElement[bool]]]]:
+    """Return what to read of a span of time: whole days, and the predictions at its ends."""
+    first, end = wanted.whole_days()
+    days = PREDICTION_DAYS.c
+    if first is not None and end is not None and first >= end:
+        yield PREDICTIONS, wanted.conditions(PREDICTIONS, "predicted_at")
+        return
+    whole = replace(wanted, since=None, until=None).conditions(PREDICTION_DAYS, "first_at")
+    whole += [] if first is None else [days.day >= first.date().isoformat()]
+    whole += [] if end is None else [days.day < end.date().isoformat()]
+    yield PREDICTION_DAYS, whole
+    if first is not None and first != wanted.since:
+        yield PREDICTIONS, replace(wanted, until=first).conditions(PREDICTIONS, "predicted_at")
+    if end is not None and end != wanted.until:
+        yield PREDICTIONS, replace(wanted, since=end).conditions(PREDICTIONS, "predicted_at")
 
 
 def drift_checks(connection: Connection, wanted: WantedChecks) -> list[DriftCheck]:

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, Table, delete, func, select, text, tuple_, union_all
 
-from app.history.database import History
-from app.history.joined import trim
+from app.history.database import BUSY_MS, WAL_BYTES, History
+from app.history.day_sums import trim
 from app.history.tables import PREDICTIONS, RETAINED
+from app.telemetry import metrics
 
 TOGETHER = 1000
 """Rows deleted in one transaction: the recorder waits no longer than for these."""
@@ -40,10 +41,13 @@ def retain(
 ) -> int:
     """Delete what is too old or too much; answers how many rows. Raises as `History.reading` and `writing` do."""
     deleted = _expire(history, now() - timedelta(days=limits.days), stop)
-    allowed = limits.megabytes * 1_000_000
+    if history.path is not None:
+        _checkpoint(history)
+    allowed = limits.megabytes * 1_000_000 - min(history.wal_bytes, WAL_BYTES)
     for _ in range(ROUNDS):
         with history.reading() as connection:
             size = size_of(connection)
+            metrics.HISTORY_BYTES.set(size + history.wal_bytes)
             before = None if size <= allowed else _oldest_share(connection, 1 - allowed / size)
         if before is None or stop():
             break
@@ -100,10 +104,10 @@ def _expire(history: History, before: datetime, stop: Callable[[], bool]) -> int
                 rows = connection.execute(oldest).all()
                 if not rows:
                     break
-                if table is PREDICTIONS:
-                    trim(connection, ((row.model, row.model_version, row.predicted_at) for row in rows))
                 gone = [tuple(row._mapping[key.name] for key in keys) for row in rows]
                 connection.execute(delete(table).where(tuple_(*keys).in_(gone)))
+                if table is PREDICTIONS:
+                    trim(connection, rows)
             deleted += len(rows)
             time.sleep(PAUSE_SECONDS)
     return deleted
@@ -118,6 +122,18 @@ def _give_back(history: History) -> None:
         for _ in range(0, free, PAGES):
             cursor.executescript(f"PRAGMA incremental_vacuum({PAGES})")  # `execute` would take one page
             time.sleep(PAUSE_SECONDS)
+    finally:
+        connection.close()
+    _checkpoint(history)
+
+
+def _checkpoint(history: History) -> None:
+    """Move SQLite's log of writes into its file, as far as no reader needs it."""
+    connection = history.engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout = 0")  # whoever reads on is not waited for
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     finally:
         connection.close()

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "r0002"
+REVISION = "r0004"
 """The newest migration: what readers expect of a database."""
 
 metadata = MetaData()
@@ -58,6 +58,14 @@ def _number(name: str) -> Column[Any]:
     return Column(name, Float(53), nullable=True)
 
 
+def _count(name: str) -> Column[Any]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+def _sum(name: str) -> Column[Any]:
+    return Column(name, Float(53), nullable=False, server_default="0")
+
+
 PREDICTIONS = Table(
     "predictions",
     metadata,
@@ -75,7 +83,7 @@ PREDICTIONS = Table(
     _number("actual_value"),
     _moment("feedback_at", null=True),
     _moment("recorded_at"),
-    PrimaryKeyConstraint("prediction_id", name="pk_predictions"),
+    PrimaryKeyConstraint("prediction_id", "model", "model_version", name="pk_predictions"),
     Index("ix_predictions_version", "model", "model_version", "predicted_at"),
     Index("ix_predictions_predicted", "predicted_at"),
     Index("ix_predictions_recorded", "recorded_at"),
@@ -206,9 +214,22 @@ PREDICTION_DAYS = Table(
     Column("day", String(10), nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("trimmed", Boolean, nullable=False),
+    _count("predictions"),
+    _count("with_feedback"),
+    _count("prediction_values"),
+    _sum("prediction_sum"),
+    _count("probabilities"),
+    _sum("probability_sum"),
+    _sum("error_sum"),
+    _count("wrong"),
+    _moment("first_at", null=True),
+    _moment("last_at", null=True),
     PrimaryKeyConstraint("model", "model_version", "day", name="pk_prediction_days"),
 )
-"""Days (UTC) with predictions. `revision` rises with every change; `trimmed`: retention has taken some of them."""
+"""Days (UTC) with predictions, and what these add up to (`day_sums.Sums`).
+
+`revision` rises with every change; `trimmed`: retention has taken some of them.
+"""
 
 RECORDED_OFFSETS = Table(
     "recorded_offsets",

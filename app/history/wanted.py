@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import ColumnElement, FromClause
@@ -35,6 +35,11 @@ class Wanted:
                 raise ValueError(f"{name}: has a NUL character in it")
             if isinstance(value, datetime) and not FIRST_YEAR < value.year < LAST_YEAR:
                 raise ValueError(f"{name}: must be between {FIRST_YEAR} and {LAST_YEAR}")
+
+    def whole_days(self) -> tuple[datetime | None, datetime | None]:
+        """Return the start of the first whole day (UTC) and the end of the last; None where there is no bound."""
+        first = None if self.since is None else _midnight(_utc(self.since) + timedelta(days=1, microseconds=-1))
+        return first, None if self.until is None else _midnight(_utc(self.until))
 
     def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
         """The rows of a table whose time is in the column `moment`."""
@@ -127,3 +132,7 @@ def _equal(wanted: Wanted, table: FromClause, *names: str) -> list[ColumnElement
 
 def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _midnight(utc: datetime) -> datetime:
+    return utc.replace(hour=0, minute=0, second=0, microsecond=0)

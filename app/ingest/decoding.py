@@ -122,6 +122,12 @@ def ids_of(keys: Sequence[bytes]) -> NDArray[np.uint64]:
     return np.frombuffer(joined, ">u8").reshape(-1, 2).astype(np.uint64)
 
 
+def keys_of(ids: Sequence[bytes]) -> list[bytes]:
+    """The hash of each id as 16 bytes, by which the join knows feedback that waits."""
+    keys: list[bytes] = np.ascontiguousarray(ids_of(ids)).view("V16").ravel().tolist()
+    return keys
+
+
 def keys_fit(records: Sequence[Record], events: Sequence[Identified]) -> bool:
     """Whether each record's key is its event's prediction_id."""
     keys = [record.key for record in records if record.key is not None]

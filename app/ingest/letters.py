@@ -10,6 +10,7 @@ import msgspec
 import xxhash
 
 from app.ingest.naming import Version, version_in
+from topics.inferences import inference_of
 
 OURS = "driftline-"
 """The headers that a dead letter is given begin so; the others are the record's own."""
@@ -32,7 +33,8 @@ class Record(Protocol):
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """One dead letter. `offset`: its own, which names it. `origin`: topic, partition and offset of the record.
 
-    `origin` is None of what never was in a topic of ours: halves of inferences. `at`: when it was set aside.
+    `origin` is None of what never was in a topic of ours (halves of inferences, of an earlier release). `at`: when it
+    was set aside.
     """
 
     offset: int
@@ -60,8 +62,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def version(self) -> Version | None:
-        """The model version that it names, whatever is wrong with it."""
-        return version_in(self.value)
+        """The model version that it names, whatever is wrong with it; of half an inference its headers name it."""
+        return version_in(self.value) or _version_of_inference(self.headers)
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -112,6 +114,15 @@ def _origin(given: dict[str, bytes]) -> tuple[str, int, int] | None:
         )  # fmt: skip
     except (KeyError, ValueError):
         return None
+
+
+def _version_of_inference(headers: Headers) -> Version | None:
+    try:
+        inference = inference_of(headers)
+    except (msgspec.ValidationError, UnicodeDecodeError):
+        return None
+    model = inference.model or inference.service
+    return None if model is None or inference.version is None else (model, inference.version)
 
 
 def _text(raw: bytes) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
@@ -23,13 +24,14 @@ from app.history.writer import ADDING, Place, Run, Writer
 from app.history_setup import housekeeping_of
 from app.ingest.decoding import Rejected
 from app.recorder.standing import Standing
-from app.runtime.consuming import Consumer
+from app.runtime.consuming import Consumer, end_of
 from app.runtime.crash import crash
 from app.runtime.kafka_access import consumer_options
 from app.runtime.producer import Producer
+from app.runtime.reading_order import ReadingOrder
 from app.runtime.settings import Settings
 from app.runtime.topic_watch import Origin, TopicWatch
-from topics.registry import DEAD_LETTERS
+from topics.registry import DEAD_LETTERS, FEEDBACK, PREDICTIONS
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,8 @@ class Recorder:
         self._positions = standing.positions
         self._committed_at = 0.0
         largest = max(topic.max_message_bytes for topic in ADDING)
+        self._order = ReadingOrder()
+        self._order.leaders[FEEDBACK.full_name(settings.prefix)] = PREDICTIONS.full_name(settings.prefix)
         self._consumer = Consumer(
             **consumer_options(settings), group_id=f"{settings.group}-recorder",
             enable_auto_commit=False, auto_offset_reset="none", max_partition_fetch_bytes=largest,
@@ -105,15 +109,17 @@ class Recorder:
     async def _step(self) -> None:
         new = [tp for tp in self._consumer.assignment() if tp not in self._positions]
         if new:
+            self._order.forget()
             await self._find_positions(new)
         try:
-            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
+            fetched = await self._fetch()
         except NoOffsetForPartitionError:
             return  # of a partition that came a moment ago: where it is read from is found out first
         except OffsetOutOfRangeError as error:
             (gone,) = error.args
             for tp in gone:
                 self._positions.pop(tp, None)
+            self._order.forget()
             return
         runs, rejected = [], []
         for tp, records in fetched.items():
@@ -127,6 +133,23 @@ class Recorder:
         if runs:
             await self._write(runs)
             await self._commit()
+
+    async def _fetch(self) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """The next records; feedback follows its predictions, without which its rows would be written twice."""
+        asked = self._order.without_those_ahead(self._consumer.assignment(), (), self._has_more)
+        began = time.monotonic()
+        fetched: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
+            *asked, timeout_ms=POLL_MS, max_records=MOST_RECORDS
+        )
+        self._order.fetched(asked, fetched, time.monotonic() - began)
+        for tp, records in fetched.items():
+            if records:
+                self._order.handed(tp, records[0].timestamp, records[-1].timestamp)
+        return fetched
+
+    def _has_more(self, tp: TopicPartition) -> bool:
+        following = max(self._consumer.reached(tp) or 0, self._positions.get(tp, 0))
+        return following < (end_of(self._consumer, tp) or 0)
 
     async def _look_ahead(self) -> None:
         """Ask again and again where the partitions end, whatever keeps the recorder from reading them."""

@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from app.runtime.consuming import Consumer
-from app.runtime.errors import BrokerUnavailable, Unreadable, words_of
+from app.runtime.errors import BrokerUnavailable, Unreadable, WasCancelled, words_of
 from app.runtime.kafka_access import consumer_options
 from app.runtime.settings import Settings
 from topics.registry import Topic
@@ -97,11 +97,15 @@ class CompactedView(ABC):
             raise BrokerUnavailable(f"Kafka at {self._servers} does not answer for {self._partition.topic}") from error
 
     async def followed(self) -> None:
-        """Return when it is stopped. Raises what ended the following of the topic."""
-        if self._tail is not None:
-            await asyncio.wait([self._tail])
-            if not self._tail.cancelled():
-                self._tail.result()
+        """Return when it is stopped. Raises what ended the following of the topic, WasCancelled among others."""
+        tail = self._tail
+        if tail is None:
+            return
+        await asyncio.wait([tail])
+        if not tail.cancelled():
+            tail.result()
+        elif self._tail is tail:
+            raise WasCancelled
 
     async def _read_to(self, end: int, tail: asyncio.Task[None]) -> None:
         if self._position >= end:

@@ -23,6 +23,17 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
         return reached(self, tp)
 
 
+def end_of(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
+    """Where what can be read of a partition ends, as of a consumer's last fetch; None before there was one.
+
+    Raises AssertionError where the partition is not the consumer's.
+    """
+    stable: int | None = consumer.last_stable_offset(tp)
+    end: int | None = consumer.highwater(tp)
+    committed = consumer._isolation_level == "read_committed" and stable is not None and stable >= 0
+    return stable if committed else end
+
+
 def reached(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
     """The next offset that a consumer reads a partition from; None where that is not known, or it has no such one.
 

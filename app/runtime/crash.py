@@ -12,12 +12,12 @@ import faulthandler
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import mode
 
-from app.runtime.errors import Held, StateLost, TopicError, Unreadable, without_values
+from app.runtime.errors import Held, StateLost, TopicError, Unreadable, WasCancelled, without_values
 
 FAILED = 70
 """Exit status after an unexpected error (EX_SOFTWARE): another start may help."""
@@ -30,6 +30,7 @@ STATUSES: dict[type[BaseException], int] = {
 LAST_WORDS_SECONDS = 1.0
 
 _ending = threading.Lock()
+_stopping: list[Callable[[], bool]] = []
 
 
 def status_of(error: BaseException) -> int:
@@ -58,17 +59,29 @@ def end_process(status: int, *, where: bool = True) -> Callable[[str], NoReturn]
 
 
 def crash(error: BaseException, what: str) -> NoReturn:
-    """End the process for an error of `what`, at once, in whatever thread. Does not return."""
+    """End the process for an error of `what`, at once, in whatever thread. Does not return.
+
+    Of several errors that came together the first is named.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
     status, words = status_of(error), words_of(error)
     end_process(status, where=False)(f"{what}: {words}" if status == FAILED else words)
 
 
-def end_with_any_service(is_stopping: Callable[[], bool]) -> None:
-    """End the process when any service of Faust's crashes, but not while it `is_stopping`.
+def is_stopping() -> bool:
+    """Return whether the process has been asked to stop: what is cancelled then is meant to be."""
+    return any(asked() for asked in _stopping)
 
-    A cancellation is no crash: Faust restarts its fetcher with one when partitions change hands.
+
+def end_with_any_service(asked_to_stop: Callable[[], bool]) -> None:
+    """End the process when a service of Faust's crashes, or its task is cancelled, but not while it stops.
+
+    A service that stops cancels its tasks, as Faust's fetcher does when partitions change hands. Of any other
+    cancelled task Faust makes no more than a line in the log, and goes on without it.
     """
-    crashed = mode.Service.crash
+    _stopping.append(asked_to_stop)
+    crashed, executed = mode.Service.crash, mode.Service._execute_task
 
     async def end(self: mode.Service, reason: BaseException) -> None:
         if isinstance(reason, asyncio.CancelledError) or is_stopping():
@@ -76,7 +89,20 @@ def end_with_any_service(is_stopping: Callable[[], bool]) -> None:
             return
         crash(reason, f"the worker crashed in {type(self).__name__}")
 
+    async def execute(self: mode.Service, task: Awaitable[None]) -> None:
+        async def run() -> None:
+            try:
+                await task
+            except asyncio.CancelledError:
+                if not self.should_stop and not is_stopping():
+                    name = getattr(task, "__qualname__", type(self).__name__)
+                    crash(WasCancelled(), f"the worker's task {name} failed")
+                raise
+
+        await executed(self, run())
+
     mode.Service.crash = end
+    mode.Service._execute_task = execute
 
 
 def _write(line: str, where: bool) -> None:

@@ -42,10 +42,6 @@ class DoorSettings(BaseSettings):
         30.0, gt=0, le=3600, description="How long the served model may take for a request; beyond, 503."
     )
 
-    pairing_seconds: float = Field(
-        60.0, gt=0, le=3600, description="How long KServe's request and response wait for each other."
-    )
-
     @field_validator("keys_file")
     @classmethod
     def _home_of_keys(cls, value: Path | None) -> Path | None:

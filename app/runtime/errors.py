@@ -54,6 +54,20 @@ def words_of(error: BaseException) -> str:
     return _QUOTED.sub("…", str(error)) if home == "msgspec" else type(error).__name__
 
 
+class Ended(Exception):
+    """A task that goes on for ever has ended."""
+
+    def __str__(self) -> str:
+        return "it ended by itself, and is not meant to"
+
+
+class WasCancelled(Exception):
+    """A task was cancelled from within, though nothing stops the worker."""
+
+    def __str__(self) -> str:
+        return "it was cancelled, though nothing stops the worker"
+
+
 def without_values(error: BaseException) -> str:
     """An error's kind and place; its words only where they hold no value."""
     kind = type(error)

@@ -11,19 +11,22 @@ from typing import Any
 
 import faust
 from faust.auth import SASLCredentials, SSLCredentials
+from faust.serializers.codecs import dumps, loads
 from faust.types import TP
 
-from app.runtime.crash import FAILED, HELD
-from app.runtime.errors import Held, without_values
+from app.runtime.crash import FAILED, HELD, is_stopping
+from app.runtime.errors import Held, WasCancelled, without_values
 from app.runtime.kafka_access import client_options
 from app.runtime.quarantine import Quarantine
 from app.runtime.runs import Position, Reach, Run, Runs
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import NamedTopic
 from app.runtime.transport import BatchTransport
-from topics.registry import Topic
+from topics.registry import SEGMENTS, Topic
 
-__all__ = ["FAILED", "HELD", "Handler", "add_agent", "changelogs", "make_app", "make_table"]
+__all__ = [
+    "FAILED", "HELD", "Handler", "add_agent", "changelog_key", "changelogs", "make_app", "make_table", "table_key",
+]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
@@ -91,9 +94,19 @@ def make_table(app: faust.App, name: str, partitions: int) -> faust.Table:
     return app.Table(name, schema=schema, key_type=str, value_type=bytes, partitions=partitions)
 
 
+def changelog_key(key: str) -> bytes:
+    """Return a key of a table as Faust writes it into the changelog."""
+    return bytes(dumps("json", key))
+
+
+def table_key(written: bytes) -> str:
+    """Return the key of a table that a changelog's record has. Raises ValueError."""
+    return str(loads("json", written))
+
+
 def changelogs(app: faust.App, partitions: int) -> list[NamedTopic]:
     """The tables' changelog topics, to be created beforehand."""
-    config = {"cleanup.policy": "compact", "max.message.bytes": str(CHANGELOG_BYTES)}
+    config = {"cleanup.policy": "compact", "max.message.bytes": str(CHANGELOG_BYTES), **SEGMENTS}
     return [NamedTopic(table.changelog_topic.get_topic_name(), partitions, config) for table in app.tables.values()]
 
 
@@ -146,6 +159,11 @@ def add_agent(
                     leaving = asyncio.create_task(_leave(held(stopped)))
                     continue
                 app.consumer.done(message)
+        except asyncio.CancelledError:
+            if not (app.should_stop or is_stopping() or leaving):
+                log.critical("agent %s failed; the worker ends: %s", name, WasCancelled(), extra={"agent": name})
+                _end(FAILED)
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the process ends, and it is told without its words
             words = "agent %s failed; the worker ends, so that nothing is skipped: %s"
             log.critical(words, name, without_values(error), extra={"agent": name})

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from app.runtime.consuming import reached
+from app.runtime.consuming import end_of, reached
 from app.runtime.fetched import FetchResults
 from app.runtime.runs import Position
 
@@ -48,11 +48,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def end(self, tp: TP) -> int | None:
         """Where what can be read of a partition ends, as of the last fetch; None before there was one."""
-        consumer = self._ensure_consumer()
-        stable: int | None = consumer.last_stable_offset(tp)
-        end: int | None = consumer.highwater(tp)
-        committed = self.transport.isolation_level == "read_committed" and stable is not None and stable >= 0
-        return stable if committed else end
+        return end_of(self._ensure_consumer(), TopicPartition(tp.topic, tp.partition))
 
     def reached(self, tp: TP) -> int | None:
         """The next offset that a partition is read from; None where that is not known, or the partition not ours.

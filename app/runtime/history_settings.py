@@ -27,6 +27,9 @@ class HistorySettings(BaseSettings):
     history_password_file: Path | None = Field(None, description="A file with it.")
     history_days: float = Field(90.0, gt=0, le=36_500, description="For how many days the history keeps what it took.")
     history_megabytes: int = Field(10_000, ge=1, description="How large the history may get; the oldest goes first.")
+    history_query_seconds: float = Field(
+        10.0, gt=0, le=3600, description="How long the API lets the history work on one question."
+    )
     export_dir: Path | None = Field(None, description="Where each day's predictions are written to as files.")
     export_formats: Annotated[tuple[ExportFormat, ...] | None, NoDecode] = Field(
         None, description="jsonl, parquet or both, with a comma between. Unset: jsonl."

@@ -70,6 +70,10 @@ class ModelsView(CompactedView):
         found = self.get(model, version)
         return None if found is None else found.profile.profile_id
 
+    def is_registered(self, model: str, version: str) -> bool:
+        """Whether a model version is registered, be it in a way that this release cannot read."""
+        return (model, version) in self._events
+
     def all(self) -> list[RegisteredModel]:
         """Every model version, in the order of their first registration."""
         return [found for key in self._events if (found := self.get(*key)) is not None]

@@ -17,7 +17,7 @@ from app.runtime.kafka_access import client_options
 from app.runtime.settings import Settings
 from app.telemetry import tracing
 from topics.partition import partitions_of
-from topics.registry import Topic
+from topics.registry import FEEDBACK, Topic
 
 __all__ = ["ACK_SECONDS", "BrokerUnavailable", "NotSent", "Outgoing", "Producer", "RecordRefused"]
 
@@ -62,10 +62,14 @@ class Producer:
     send connects again.
     """
 
-    def __init__(self, settings: Settings, *, ack_seconds: float = ACK_SECONDS) -> None:
+    def __init__(
+        self, settings: Settings, *, ack_seconds: float = ACK_SECONDS, feedback_prefix: str | None = None
+    ) -> None:
+        """`feedback_prefix`: of the topic that feedback is sent to (None: as of the others)."""
         self._options = client_options(settings)
         self._servers = self._options["bootstrap_servers"]
         self._prefix = settings.prefix
+        self._feedback_prefix = settings.prefix if feedback_prefix is None else feedback_prefix
         self._ack_seconds = ack_seconds
         self._kafka: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
@@ -108,7 +112,7 @@ class Producer:
         if refused:
             skipped = {one.position for one in refused}
             records = [record for i, record in enumerate(records) if i not in skipped]
-        kafka, name = await self._connected(), topic.full_name(self._prefix)
+        kafka, name = await self._connected(), self._name_of(topic)
         futures: list[asyncio.Future[object]] = []
         put = _put_together if len(records) >= FEWEST_TOGETHER and all(map(_is_led, records)) else _put
         try:
@@ -119,6 +123,9 @@ class Producer:
             await self._drop(kafka, futures)
             raise BrokerUnavailable(self._words(error, kafka, name)) from error
         return refused
+
+    def _name_of(self, topic: Topic) -> str:
+        return topic.full_name(self._feedback_prefix if topic is FEEDBACK else self._prefix)
 
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:

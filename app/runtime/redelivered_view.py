@@ -11,6 +11,9 @@ from app.runtime.settings import Settings
 from topics.events import UndeliveredEvent
 from topics.registry import UNDELIVERED
 
+MOST = 100_000
+"""Notifications that were given up that are kept, about 50 MB; the oldest are forgotten first."""
+
 
 class _Alert(msgspec.Struct, frozen=True):
     alert_id: str
@@ -46,6 +49,8 @@ class RedeliveredView(CompactedView):
             told = _notifications.decode(letter.notification)
             alerts = {alert.fingerprint: alert.alert_id for alert in told.firing}
             self._given_up[key or b""] = (told.group, letter.channel), alerts
+            if len(self._given_up) > MOST:
+                del self._given_up[next(iter(self._given_up))]
         elif (found := self._given_up.pop(key or b"", None)) is not None:
             self._told.setdefault(found[0], {}).update(found[1])
             self.revision += 1

@@ -71,6 +71,11 @@ class Settings(
     prefix: str = Field("driftline.", max_length=LONGEST_PREFIX, description="Prefix of the topics' names.")
     partitions: int = Field(4, ge=1, le=1000, description="Partitions of partitioned topics, fixed at creation.")
     replication: int = Field(1, ge=1, le=32_767, description="Replicas of new topics.")
+    drain_to: str | None = Field(
+        None,
+        max_length=LONGEST_PREFIX,
+        description="Prefix that takes this one's place: the worker joins what is left here, for the windows there.",
+    )
     group: str = Field("driftline", min_length=1, max_length=200, description="Consumer group of the workers.")
     state_dir: Path = Field(
         default_factory=lambda: user_state_path("driftline"),
@@ -88,6 +93,11 @@ class Settings(
     routes: tuple[Route, ...] | None = Field(None, description="Which alerts go to which channels.")
     inhibit: tuple[Inhibit, ...] | None = Field(None, description="Which alerts explain which others. Unset: traffic.")
     maintenance: tuple[Maintenance, ...] | None = Field(None, description="Hours of the week when nobody is told.")
+    feedback_prefix: str | None = Field(
+        None,
+        max_length=LONGEST_PREFIX,
+        description="Prefix of the topic that the API sends feedback to, while that one is drained. Unset: `prefix`.",
+    )
     model_path: Path | None = Field(None, description="Folder of the model that POST /predict serves.")
     checkpoint_seconds: Seconds = Field(0.4, description="How often join publishes its panes.")
     tick_seconds: Seconds = Field(0.25, description="How often an agent is woken when nothing arrives.")
@@ -96,6 +106,9 @@ class Settings(
     )
     session_seconds: Seconds = Field(10.0, description="Silence after which a worker's partitions go to others.")
     monitor_seconds: Seconds = Field(15.0, description="How often a worker reports its lag and its dead letters.")
+    worker_silent_seconds: Seconds | None = Field(
+        None, description="Without a word of a worker for so long the API is not ready. Unset: 4 `monitor_seconds`."
+    )
     stall_seconds: Seconds = Field(
         60.0, description="After so long without progress on a partition that has more, a worker ends itself."
     )
@@ -117,8 +130,19 @@ class Settings(
     unmatched_share: float = Field(
         0.5, gt=0, le=1, description="Share of feedback without a prediction: more is an alert."
     )
+    pairing_seconds: float = Field(
+        60.0, gt=0, le=3600, description="How long KServe's request and response wait for each other."
+    )
+    pairing_mib: int = Field(
+        64, ge=1, le=1 << 20, description="MiB of them that wait in one worker; beyond, the oldest are set aside."
+    )
     max_run: int = Field(5000, ge=1, le=100_000, description="Most records in one run of an agent.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
+
+    @property
+    def silent_seconds(self) -> float:
+        """After how long without a report a worker is not counted on."""
+        return 4 * self.monitor_seconds if self.worker_silent_seconds is None else self.worker_silent_seconds
 
     @property
     def page(self) -> str:
@@ -159,10 +183,10 @@ class Settings(
                 raise ValueError("must be host:port, or several of them with commas between")
         return ",".join(servers)
 
-    @field_validator("prefix", "group")
+    @field_validator("prefix", "group", "drain_to", "feedback_prefix")
     @classmethod
-    def _legal(cls, value: str) -> str:
-        if LEGAL_TOPIC.fullmatch(value) is None:
+    def _legal(cls, value: str | None) -> str | None:
+        if value is not None and LEGAL_TOPIC.fullmatch(value) is None:
             raise ValueError("may have letters, digits, '.', '_' and '-' only")
         return value
 

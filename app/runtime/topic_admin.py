@@ -19,11 +19,14 @@ from topics.registry import TOPICS, Topic
 
 log = logging.getLogger(__name__)
 
-__all__ = ["NamedTopic", "TopicError", "declared", "ensure_topics"]
+__all__ = ["NamedTopic", "TopicError", "declared", "ensure_topics", "partitions_of"]
 
 SETTLE_SECONDS = 15.0
-VERIFIED = ("cleanup.policy", "message.timestamp.type")
+POLICY, RETENTION = "cleanup.policy", "retention.ms"
+VERIFIED = (POLICY, "message.timestamp.type")
 """What must be as declared: compaction of an event log would lose events, and a producer's time is not the broker's."""
+BOTH = {"compact", "delete"}
+"""The clean-up of topics whose retention is verified too: the broker must not delete before their writers have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,17 @@ async def ensure_topics(
         await admin.close()
     if wrong:
         raise TopicError("\n".join(wrong))
+
+
+async def partitions_of(settings: Settings, topic: Topic) -> int:
+    """Return how many partitions a topic has; 0 where it does not exist."""
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    await admin.start()
+    try:
+        (named,) = declared(settings, [topic])
+        return (await _partitions(admin, {named.name: named})).get(named.name, 0)
+    finally:
+        await admin.close()
 
 
 def partitions_differ(topic: NamedTopic, has: int) -> str:
@@ -120,26 +134,56 @@ async def _settled(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopic])
 
 async def _configs_that_differ(admin: AIOKafkaAdminClient, topics: list[NamedTopic]) -> list[str]:
     """A line for each topic that is not configured as declared."""
-    asked = {topic.name: {key: topic.config[key] for key in VERIFIED if key in topic.config} for topic in topics}
+    asked = {topic.name: _verified(topic) for topic in topics}
     resources = [
         ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(wanted, ""))
         for name, wanted in asked.items()
         if wanted
     ]
-    has: dict[tuple[str, str], Any] = {}
+    has: dict[str, dict[str, Any]] = {}
     for answer in await admin.describe_configs(resources) if resources else []:
         for code, message, _type, name, entries in answer.resources:
-            has |= {(name, entry[0]): entry[1] for entry in entries}
+            has.setdefault(name, {}).update({entry[0]: entry[1] for entry in entries})
             if code:
                 why, wanted = message or for_code(code).__name__, asked[name].items()
                 log.warning(
                     "topic %s: its configuration cannot be read (%s), so it is not verified: it must have %s; "
                     "allow DescribeConfigs", name, why, ", ".join(f"{key}={value}" for key, value in wanted),
                 )  # fmt: skip
+    return [line for name, wanted in asked.items() if name in has for line in _differences(name, wanted, has[name])]
+
+
+def _verified(topic: NamedTopic) -> dict[str, str]:
+    keys = [*VERIFIED, RETENTION] if _words(topic.config.get(POLICY, "")) == BOTH else VERIFIED
+    return {key: topic.config[key] for key in keys if key in topic.config}
+
+
+def _differences(name: str, wanted: Mapping[str, str], has: Mapping[str, str]) -> list[str]:
+    """A line for each key that is not as `wanted`; a warning alone of a topic from before there was a retention."""
+    if _words(wanted.get(POLICY, "")) == BOTH and _words(has.get(POLICY, "")) == {"compact"}:
+        log.warning(
+            "topic %s has cleanup.policy=compact, as earlier releases made it: it is used as it is, but what its "
+            "writers miss stays for ever; alter it: %s", name, _alter(name, wanted),
+        )  # fmt: skip
+        return []
     return [
-        f"topic {name} has {key}={has[name, key]}, {value} is declared: "
-        f"alter it (kafka-configs.sh --alter --topic {name} --add-config {key}={value}), or take another prefix"
-        for name, wanted in asked.items()
+        f"topic {name} has {key}={has[key]}, {value} is declared: "
+        f"alter it ({_alter(name, {key: value})}), or take another prefix"
         for key, value in wanted.items()
-        if (name, key) in has and set(has[name, key].split(",")) != set(value.split(","))
+        if key in has and not _is_as(key, value, has[key])
     ]
+
+
+def _is_as(key: str, wanted: str, has: str) -> bool:
+    if key == RETENTION:
+        return int(has) < 0 or int(has) >= int(wanted)
+    return _words(has) == _words(wanted)
+
+
+def _words(value: str) -> set[str]:
+    return set(value.split(","))
+
+
+def _alter(name: str, wanted: Mapping[str, str]) -> str:
+    values = ",".join(f"{key}=[{value}]" if "," in value else f"{key}={value}" for key, value in wanted.items())
+    return f"kafka-configs.sh --alter --topic {name} --add-config {values}"

@@ -20,6 +20,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from app.runtime.changelog_producer import ChangelogProducer
+from app.runtime.crash import is_stopping
+from app.runtime.errors import WasCancelled
 from app.runtime.fetched import Fetched
 from app.runtime.fetching import ConsumerThread, ReadOffsets
 from app.runtime.reading_order import ReadingOrder
@@ -123,6 +125,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             following = 0 if since is None or tp in self._wanted else self._thread.reached(tp) or 0
             yield tp, tick(tp, since or 0, following, generation)
 
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Faust's loop over what is fetched. Its cancellation ends the loop without a word. Raises WasCancelled."""
+        try:
+            await super()._drain_messages(fetcher)
+        except asyncio.CancelledError:
+            if fetcher.should_stop or self.should_stop or self.app.rebalancing or is_stopping():
+                raise
+            raise WasCancelled from None
+
     def _since(self, tp: TP, fetched: Fetched) -> int:
         """The first offset of a partition that was asked for, of what was fetched now."""
         self._fetched[tp] = fetched.following
@@ -140,7 +151,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if not wanted:  # to aiokafka no partition at all would be every one
             await asyncio.sleep(timeout)
             return {}
-        return await super()._getmany(wanted, timeout)
+        began = time.monotonic()
+        records = await super()._getmany(wanted, timeout)
+        order.fetched(wanted, records or (), time.monotonic() - began)
+        return records
 
     def _has_more(self, tp: TP) -> bool:
         following = max(self._thread.reached(tp) or 0, self.held.get(tp, 0))

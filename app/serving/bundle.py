@@ -18,10 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-import joblib
-import sklearn
-from sklearn.exceptions import InconsistentVersionWarning
-
 from app.core.metadata import kinds_by_stats
 from app.core.naming import wrong_name
 from app.core.profile import Kind
@@ -84,6 +80,9 @@ def save_bundle(
     categorical features that are not text. `feature_stats`: what each feature's values were in training.
     """
     given = {"model_type": _type_of(estimator), "timestamp": datetime.now(UTC).isoformat(timespec="seconds")}
+    import joblib  # scikit-learn is half of the API's start, which most serve no model with
+    import sklearn
+
     told = Training(model=model, model_version=model_version, **(given | dict(training or {})))
     written = io.BytesIO()
     joblib.dump(estimator, written, compress=3)
@@ -176,6 +175,10 @@ def _estimator(home: Path, expected: str | None) -> tuple[object, tuple[str, ...
         raise BundleError(f"{path}: {error.strerror}") from None
     if expected is not None and hashlib.sha256(content).hexdigest() != expected:
         raise BundleError(f"{path}: not the file that {TRAINING} names (SHA-256 differs); save the bundle again")
+    import joblib  # see save_bundle
+    import pandas  # noqa: F401, ICN001 - so that the first prediction does not wait for it
+    from sklearn.exceptions import InconsistentVersionWarning
+
     try:
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always", InconsistentVersionWarning)
@@ -190,6 +193,9 @@ def _estimator(home: Path, expected: str | None) -> tuple[object, tuple[str, ...
 
 def _skew(found: Sequence[Warning | str]) -> tuple[str, ...]:
     """What scikit-learn says of a file that another version of it has written, once."""
+    import sklearn  # see save_bundle
+    from sklearn.exceptions import InconsistentVersionWarning
+
     written = {w.original_sklearn_version for w in found if isinstance(w, InconsistentVersionWarning)}
     if not written:
         return ()

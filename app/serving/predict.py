@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from app.core.counting import NON_FINITE
 from app.core.values.reading import spelled
 from app.serving.bundle import Bundle, ValueType, classes_of, list_of
+
+if TYPE_CHECKING:  # an API that serves no model needs no pandas: a third of its start; load_bundle imports it
+    import pandas as pd
 
 Scalar = str | int | float | bool | None
 WORDS: Mapping[ValueType, str] = {
@@ -61,6 +63,8 @@ def predict(bundle: Bundle, rows: Sequence[Mapping[str, Scalar]]) -> list[Predic
     unfit = [found for i, row in enumerate(rows) if (found := _unfit(bundle, i, row)) is not None]
     if unfit:
         raise UnfitRows(unfit)
+    import pandas as pd
+
     frame = pd.DataFrame({
         name: _column([row[name] for row in rows], kind) for name, kind in bundle.types.items()
     })  # fmt: skip
@@ -99,6 +103,8 @@ def _word(value: Scalar) -> str:
 
 
 def _column(values: list[Scalar], kind: ValueType) -> pd.Series:
+    import pandas as pd
+
     if kind == "number":
         floats = [np.nan if v is None else NON_FINITE[v] if isinstance(v, str) else float(v) for v in values]
         return pd.Series(floats, dtype=np.float64)

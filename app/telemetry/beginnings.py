@@ -8,13 +8,15 @@ from typing import get_args
 
 from app.telemetry import metrics
 from topics.events import AlertStatus, Level
-from topics.registry import FEEDBACK, PREDICTIONS, Topic
+from topics.registry import FEEDBACK, INFERENCES, PREDICTIONS, Topic
 
 
 def begin_worker(channels: Iterable[str]) -> None:
     """Show what a worker counts of its channels and of alerts before there is any of it."""
     for channel, outcome in product(channels, ("delivered", "failed")):
         metrics.DELIVERIES.labels(channel, outcome)
+    for outcome in ("paired", "repeated", "unpaired", "spoilt", "differs", "unreadable", "lost"):
+        metrics.HALVES.labels(outcome)
     for status, level in product(get_args(AlertStatus), get_args(Level)):
         metrics.ALERTS.labels(status, level)
 
@@ -28,5 +30,5 @@ def begin_recorder(topics: Iterable[Topic]) -> None:
 
 def begin_api() -> None:
     """Show what the API counts of events before there are any."""
-    for topic, outcome in product((PREDICTIONS, FEEDBACK), ("accepted", "rejected")):
+    for topic, outcome in product((PREDICTIONS, FEEDBACK, INFERENCES), ("accepted", "rejected")):
         metrics.API_EVENTS.labels(topic.name, outcome)

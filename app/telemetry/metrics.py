@@ -72,6 +72,23 @@ ALL_DEAD_LETTERS = Counter(
     ["topic"], registry=WORKER,
 )  # fmt: skip
 
+# Requests and responses of inferences
+
+HALVES = Counter(
+    "driftline_inference_halves",
+    "Requests and responses of inferences, by what became of them: paired, repeated, and set aside as unpaired, spoilt "
+    "(the pair is no prediction), differs (from the first of its inference), unreadable; lost: gone from the log.",
+    ["outcome"], registry=WORKER,
+)  # fmt: skip
+HALVES_WAITING = Gauge(
+    "driftline_inference_halves_waiting", "Requests and responses that wait for each other in this worker's memory.",
+    registry=WORKER,
+)  # fmt: skip
+HALVES_BYTES = Gauge(
+    "driftline_inference_halves_bytes", "Memory of what waits, and of the pairs that are remembered, roughly.",
+    registry=WORKER,
+)  # fmt: skip
+
 # What comes of it, and when
 
 PANE_LATENCY = Histogram(
@@ -191,6 +208,11 @@ RECORDER_LAST_WRITE = Gauge(
     "driftline_recorder_last_write_timestamp_seconds",
     "When the last batch was committed, in seconds since 1970; 0 before the first.", registry=RECORDER,
 )  # fmt: skip
+HISTORY_BYTES = Gauge(
+    "driftline_history_bytes",
+    "About how large the history is: its rows, and SQLite's log of writes.",
+    registry=RECORDER,
+)
 RECORDER_RETRIES = Counter(
     "driftline_recorder_retries", "Attempts that the database did not let through; each is made again.",
     registry=RECORDER,

@@ -124,6 +124,11 @@ class StreamMetrics:
         """Kafka has so many records of a topic again, where they belong."""
         metrics.REKEYED.labels(topic.name).inc(n)
 
+    def halves(self, counts: Mapping[str, int]) -> None:
+        """So many requests and responses of inferences have become what the keys say."""
+        for outcome, n in counts.items():
+            metrics.HALVES.labels(outcome).inc(n)
+
     def dead_letters(self, topic: str, reasons: Iterable[str]) -> None:
         """These were set aside. A reason's names and values are left out of its label."""
         for reason, n in Counter(map(kind_of, reasons)).items():

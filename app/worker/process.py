@@ -21,7 +21,7 @@ from app.receiver_channels import ReceiverChannels
 from app.retraining import hooks_of
 from app.runtime.compacted_view import CompactedView
 from app.runtime.crash import crash, end_with_any_service
-from app.runtime.errors import Unreadable
+from app.runtime.errors import Ended, Unreadable, WasCancelled
 from app.runtime.faust_app import changelogs
 from app.runtime.listening import listen
 from app.runtime.models_view import ModelsView
@@ -37,6 +37,7 @@ from app.runtime.topic_watch import TopicWatch
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.beginnings import begin_worker
 from app.telemetry.probe import probed
+from app.worker.successor import successor_of
 from app.worker.wiring import Worker
 from topics.registry import TOPICS
 
@@ -94,9 +95,10 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         SilencesView(settings) as silences,
         ReceiversView(settings) as receivers,
         RedeliveredView(settings) as redelivered,
+        successor_of(settings) as successor,
     ):
         told = ReceiverChannels(channels, receivers, settings)
-        worker = Worker(settings, producer, models, silences, redelivered, told)
+        worker = Worker(settings, producer, models, silences, redelivered, told, successor)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         views = {"models": models, "silences": silences, "receivers": receivers, "redelivered": redelivered}
         topics = declared(settings, TOPICS)
@@ -133,7 +135,8 @@ async def _work(worker: Worker, views: Mapping[str, CompactedView], stopping: as
     worker.watchdog.start()
     log.info("worker of group %s runs on %s", worker.settings.group, worker.settings.bootstrap_servers)
     retrain = Retrain(worker.settings, worker.producer, hooks_of(worker.settings))
-    asking = asyncio.create_task(retrain.run(), name="asking for retraining")
+    acting = retrain.run() if worker.settings.drain_to is None else stopping.wait()
+    asking = asyncio.create_task(acting, name="asking for retraining")
     reading = [asyncio.create_task(view.followed(), name=f"reading of {name}") for name, view in views.items()]
     crashed = asyncio.create_task(worker.app._crashed.wait())
     await _until(stopped, [*beside, *reading, asking], crashed)
@@ -159,8 +162,11 @@ async def _until(stopped: asyncio.Task[Any], beside: Sequence[asyncio.Task[Any]]
     if stopped.done():
         return
     for task in beside:
-        if task.done() and (task is not done or task.exception() is not None):
-            crash(task.exception() or RuntimeError("it ended"), f"the worker's {task.get_name()} failed")
+        if not task.done():
+            continue
+        error = WasCancelled() if task.cancelled() else task.exception()
+        if error is not None or task is not done:
+            crash(error or Ended(), f"the worker's {task.get_name()} failed")
 
 
 async def _collect_garbage() -> None:

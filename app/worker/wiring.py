@@ -1,4 +1,4 @@
-"""The four agents in one Faust app, with the views and the producer that they use."""
+"""The agents in one Faust app, with the views and the producer that they use."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from aiokafka import TopicPartition
 from faust.types import TP
 
 from agents.alerts import Alerts
+from agents.inferences import Inferences
 from agents.intake import IntakeMonitor
 from agents.intake_counts import Thresholds
 from agents.join import SOURCES, Join, TooManyDeadLetters
@@ -47,11 +49,14 @@ from app.telemetry import tracing
 from app.telemetry.stream import StreamMetrics
 from app.worker.origins import Origins
 from app.worker.outlet import Outlet
+from app.worker.successor import Successor
 from topics.events import IntakeReport, MonitorReport
-from topics.registry import ALERTS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
+from topics.registry import ALERTS, FEEDBACK, INFERENCES, PANES, PREDICTIONS, REPORTS, Topic
 
 log = logging.getLogger(__name__)
 
+AGENTS = ("inferences", "join", "windows", "alerts", "notify")
+"""By the names of their tables."""
 DRAIN_SECONDS = 3.0
 """To apply and save what the agents have been given."""
 TELL_SECONDS = 10.0
@@ -69,14 +74,18 @@ class Worker:
         silences: SilencesView,
         redelivered: RedeliveredView,
         channels: Mapping[str, Channel],
+        successor: Successor | None = None,
     ) -> None:
+        """`successor`: what is left of the prefix is joined for that one, and nothing is judged, or notified, here."""
         self.settings = settings
+        self._drains = successor is not None
         self.producer = producer
+        self._models = models
         self.watching = Watching(settings, models)
         self._of_itself = self.watching.of(SELF, Monitoring(), {})
         self.app = make_app(settings)
-        tables = {n: make_table(self.app, n, settings.partitions) for n in ("join", "windows", "alerts", "notify")}
-        watched = [topic.full_name(settings.prefix) for topic in (PREDICTIONS, FEEDBACK, PANES, REPORTS)]
+        tables = {name: self._table(name) for name in AGENTS}
+        watched = [topic.full_name(settings.prefix) for topic in (INFERENCES, PREDICTIONS, FEEDBACK, PANES, REPORTS)]
         self.watchdog = Watchdog(
             self.app, consumer_options(settings), watched, settings.stall_seconds, end_process(FAILED)
         )
@@ -85,24 +94,41 @@ class Worker:
         self._started_at = time.time()
         self.metrics = StreamMetrics()
         self.traces = tracing.RunTraces()
-        self.monitor = SelfMonitor(settings.group, f"{platform.node()}:{os.getpid()}", every=settings.monitor_seconds)
-        self.outlet = Outlet(settings, producer, self.metrics, self.monitor)
+        self.monitor = SelfMonitor(
+            settings.group, f"{platform.node()}:{os.getpid()}", every=settings.monitor_seconds, drains=self._drains
+        )
+        self.outlet = Outlet(settings, producer, self.metrics, self.monitor, successor)
         thresholds = Thresholds(
             settings.dead_letter_window, settings.dead_letter_share, settings.unregistered_share,
             settings.unmatched_share,
         )  # fmt: skip
         self.intake = IntakeMonitor(tables["join"], settings.group, models.profile_id, thresholds=thresholds)
+        self.inferences = Inferences(
+            tables["inferences"], self._features, models.catch_up, seconds=settings.pairing_seconds,
+            most_bytes=settings.pairing_mib << 20, checkpoint_seconds=settings.checkpoint_seconds,
+            log_of=self._log_of_inferences, counted=self.metrics.halves,
+        )  # fmt: skip
         self.join = Join(
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
             log_of=self._log_of, limit=self._limit if settings.dead_letter_stop else None,
             partitions=settings.partitions, rekey=self._rekey, intake=self.intake,
+            pass_on=self.outlet.pass_on if self._drains else None,
         )  # fmt: skip
         self.windows = WindowsAgent(
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds,
-            reported=self.metrics.reported,
+            reported=self.metrics.reported, delete=self.outlet.delete_panes, saved=self._saved,
         )  # fmt: skip
         self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=settings.page)
-        self.standing = Standing(self.app, settings, self.metrics, self.join, self.alerts, self.intake)
+        self.standing = Standing(
+            self.app,
+            settings,
+            self.metrics,
+            self.join,
+            self.alerts,
+            self.intake,
+            self.inferences,
+            self.windows.caught_up,
+        )
         self.notify = Notify(
             tables["notify"], self._monitoring, channels,
             routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
@@ -110,14 +136,29 @@ class Worker:
         )  # fmt: skip
         self._bind()
 
+    def _table(self, name: str) -> MutableMapping[str, bytes]:
+        """The table of an agent; of one that does not run here nothing is read."""
+        if self._drains and name not in {"inferences", "join"}:
+            return {}
+        table: MutableMapping[str, bytes] = make_table(self.app, name, self.settings.partitions)
+        return table
+
     def _monitoring(self, model: str, version: str) -> Monitoring | None:
-        if (model, version) == (SELF, self.settings.group):
-            return self._of_itself
-        return self.watching.get(model, version)
+        found = self.watching.get(model, version)
+        return self._of_itself if found is None and model == SELF else found  # of a group that drains a prefix, too
+
+    def _features(self, model: str, version: str) -> Sequence[str] | None:
+        found = self._models.get(model, version)
+        return None if found is None else [column.name for column in found.profile.features]
 
     def _log_of(self, partition: int, topic: int) -> Log | None:
-        tp = TP(SOURCES[topic].full_name(self.settings.prefix), partition)
-        found: Log | None = self.app.consumer.log_of(tp)
+        return self._log(SOURCES[topic], partition)
+
+    def _log_of_inferences(self, partition: int) -> Log | None:
+        return self._log(INFERENCES, partition)
+
+    def _log(self, topic: Topic, partition: int) -> Log | None:
+        found: Log | None = self.app.consumer.log_of(TP(topic.full_name(self.settings.prefix), partition))
         return found
 
     def _limit(self, recent: Sequence[int]) -> DeadLetterLimit:
@@ -142,18 +183,30 @@ class Worker:
                 app, settings, quarantine, name, topics, position, self.origins.noting(name, topics, traced), **more
             )
 
-        def join_position(tp: TP, number: int) -> int:
-            try:
-                return self.join.position(tp.partition, number)
-            except StateLost as lost:
-                end_process(os.EX_CONFIG, where=False)(str(lost))
-                raise
+        def kept(position: Callable[[TP, int], int]) -> Callable[[TP, int], int]:
+            def found(tp: TP, number: int) -> int:
+                try:
+                    return position(tp, number)
+                except StateLost as lost:
+                    end_process(os.EX_CONFIG, where=False)(str(lost))
+                    raise
 
+            return found
+
+        join_position = kept(lambda tp, number: self.join.position(tp.partition, number))
+        add("inferences", [INFERENCES], kept(lambda tp, _: self.inferences.position(tp.partition)), self._inferences)
         add("join", [PREDICTIONS, FEEDBACK], join_position, self._join, held=self._held)
+        if self._drains:
+            self._follow_partitions()
+            return
         add("windows", [PANES], lambda tp, _: self.windows.position(tp.partition), self._windows)
         add("alerts", [REPORTS], lambda tp, _: self.alerts.position(tp.partition) or 0, self._alerts)
         add("notify", [ALERTS], lambda tp, _: self.notify.position(tp.partition) or 0, self._notify)
+        self._follow_partitions()
 
+    def _follow_partitions(self) -> None:
+        """Drop what was made of partitions when they change hands."""
+        app = self.app
         app.transport.on_recovered = self._forget
 
         async def revoked(*_: Any, **__: Any) -> None:
@@ -172,6 +225,7 @@ class Worker:
 
     def _forget(self) -> None:
         self.origins.forget()
+        self.inferences.forget()
         self.join.forget()
         self.windows.forget()
         self.notify.forget()
@@ -180,6 +234,18 @@ class Worker:
         self.metrics.forget()
         self.traces.forget()
 
+    async def _inferences(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
+        await self.inferences.handle(
+            partition, run, self.outlet.publish_predictions, self.outlet.reject_of(INFERENCES, partition),
+            caught_up=reach.at_end, following=reach.following,
+        )  # fmt: skip
+        self._read(INFERENCES, partition, run, reach)
+
+    def _read(self, topic: Topic, partition: int, run: list[Any], reach: Reach) -> None:
+        """Note for the monitor how far a partition is read."""
+        end = self.app.consumer.highwater(TP(topic.full_name(self.settings.prefix), partition))
+        self.monitor.read(topic.name, partition, run, end, reach.following)
+
     async def _join(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         self.metrics.joining(partition, run)
         reject = self.outlet.reject_of(SOURCES[topic], partition)
@@ -187,9 +253,7 @@ class Worker:
             partition, topic, run, self.outlet.publish_panes, reject, caught_up=reach.at_end, following=reach.following
         )
         await self._tell_passed(partition)
-        named = SOURCES[topic]
-        end = self.app.consumer.highwater(TP(named.full_name(self.settings.prefix), partition))
-        self.monitor.read(named.name, partition, run, end, reach.following)
+        self._read(SOURCES[topic], partition, run, reach)
         report = self.monitor.due()
         if report is not None:
             await self._report(report, f"monitor/{report.worker}")
@@ -199,10 +263,8 @@ class Worker:
 
     async def _report(self, report: MonitorReport | IntakeReport, of: str) -> None:
         """Publish a report that no window has led to, to the partition of its model version."""
-        key = f"{report.model}/{report.model_version}/{of}".encode()
-        number = partition_of(report.model, report.model_version, self.settings.partitions)
         with tracing.aside():
-            await self.outlet.publish_reports(number, [(key, msgspec.json.encode(report))])
+            await self.outlet.publish_aside(report, of)
 
     async def _tell_passed(self, partition: int) -> None:
         """Resolve the alert that the stream stands still, once it does not."""
@@ -222,6 +284,12 @@ class Worker:
     async def _alerts(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         if run:
             await self.alerts.handle(partition, run, self.outlet.publish, self.outlet.reject_of(REPORTS, partition))
+        await self.alerts.tidy(partition, partial(self._is_gone, partition), self.outlet.publish)
+
+    def _is_gone(self, partition: int, model: str, version: str) -> bool:
+        """Whether a model version of this partition of `panes` and `reports` is registered no more."""
+        mine = partition_of(model, version, self.settings.partitions) == partition
+        return mine and model != SELF and not self._models.is_registered(model, version)
 
     async def _notify(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         await self.notify.handle(partition, run, self.outlet.publish, self.outlet.reject_of(ALERTS, partition))
@@ -259,10 +327,11 @@ class Worker:
         """Take nothing more, and save what was taken, so that the next worker finds nothing to do again."""
         consumer = self.app.consumer
         consumer.draining = True
+        self.inferences.drain()
         self.join.drain()
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                while consumer.unfinished or not self.join.saved:  # noqa: ASYNC110 - the agents tell nobody
+                while consumer.unfinished or not (self.join.saved and self.inferences.saved):  # noqa: ASYNC110 - the agents tell nobody
                     await asyncio.sleep(0.02)
                 await consumer.commit_applied()
         except TimeoutError:

@@ -89,6 +89,7 @@ async def test_the_page_its_stream_and_its_session_work_under_a_prefix(
         await page.get_by_role("link", name="/models").click()
         await page.wait_for_url(f"{at}/models")
         await page.go_back()
+        await page.get_by_role("heading", name="model-01").and_(page.locator(":focus")).wait_for()
         await page.get_by_role("button", name="Sign out").press("Enter")
         await page.wait_for_url(f"{at}/sign-in?to=%2Fdrift%2Fdashboard#/model/model-01/1")
         watched.check(lost=True)

@@ -44,7 +44,7 @@ def api(settings: Settings) -> Iterator[GuardedProcess]:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{address(settings)}/ready", trust_env=False).is_success:
+                if httpx.get(f"{address(settings)}/ready?for=events", trust_env=False).is_success:
                     break
             time.sleep(0.1)
         yield process

@@ -44,7 +44,7 @@ async def ready(client: httpx.AsyncClient) -> None:
     async with asyncio.timeout(60):
         while True:
             try:
-                if (await client.get("/ready")).status_code == 200:
+                if (await client.get("/ready?for=events")).status_code == 200:
                     return
             except httpx.TransportError:
                 pass

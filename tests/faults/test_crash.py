@@ -49,6 +49,14 @@ async def fail_later(*_, **__):
 async def hang(*_, **__):
     await asyncio.Event().wait()
 
+async def cancel(*_, **__):
+    asyncio.current_task().cancel()
+    await asyncio.sleep(0)
+
+async def cancel_fetching(*_, **__):
+    await cancel()
+    yield
+
 process.GARBAGE_SECONDS = 0.5
 owner, name, fault = {
     "agent": (Join, "handle", fail_later),
@@ -61,6 +69,10 @@ owner, name, fault = {
     "view": (SilencesView, "followed", fail_later),
     "metrics": (Standing, "look", fail),
     "start that hangs": (App, "on_started", hang),
+    "cancelled agent": (Join, "handle", cancel),
+    "cancelled timer": (BatchConsumer, "commit", cancel),
+    "cancelled fetcher": (BatchConsumer, "getmany", cancel_fetching),
+    "cancelled view": (SilencesView, "_follow", cancel),
     "codec": (process, "unused", None),
 }[what]
 setattr(owner, name, fault)
@@ -77,6 +89,10 @@ LAST_WORDS = {
     "timer of Faust's": "driftline: the worker crashed in BatchConsumer: RuntimeError at <string>",
     "timer of ours": "driftline: the worker's collection of garbage failed: RuntimeError at <string>",
     "view": "driftline: the worker's reading of silences failed: RuntimeError at <string>",
+    "cancelled agent": "agent join failed; the worker ends: it was cancelled, though nothing stops the worker",
+    "cancelled timer": "driftline: the worker's task Consumer._commit_handler failed: WasCancelled: it was cancelled",
+    "cancelled fetcher": "driftline: the worker crashed in Fetcher: WasCancelled: it was cancelled, though no",
+    "cancelled view": "driftline: the worker's reading of silences failed: WasCancelled: it was cancelled, though noth",
     "metrics": "driftline: the worker's metrics failed: RuntimeError at <string>",
 }
 

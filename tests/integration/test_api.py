@@ -59,7 +59,7 @@ def services_of(client: httpx.AsyncClient) -> Services:
 
 async def ready(client: httpx.AsyncClient) -> None:
     await asyncio.wait_for(services_of(client).connected.wait(), 30)
-    answer = await client.get("/ready")
+    answer = await client.get("/ready?for=events")
     assert answer.status_code == 200, answer.text
 
 

@@ -92,10 +92,17 @@ async def test_changes_arrive_and_a_reader_that_comes_back_is_told_only_what_it_
             await publish(settings, a_report())
             kind, seen, data = await reader.next()
             assert (kind, [(m["model"], m["state"]) for m in data["models"]]) == ("changed", [("stream", "drifting")])
+        answer = await client.get("/ready")
+        assert (answer.status_code, "no worker has been heard yet" in answer.text) == (503, True)
+        stands = (await client.get("/ready?for=events")).json()
+        assert (stands["status"], stands["workers"], stands["unheard"][:9]) == ("ready", 0, "no worker")
+        taken = await client.post("/feedback", json={"prediction_id": "p1", "actual": 1})
+        assert taken.is_success
         await publish(settings, an_alert(), a_monitor_report())
         await until(client, "/monitor", "workers")
         stands = (await client.get("/ready")).json()
         assert (stands["status"], stands["workers"], stands["lag"]) == ("ready", 1, a_monitor_report().lag)
+        assert stands["unheard"] == ""
         await until(client, "/alerts", "alerts")
         async with client.stream("GET", "/events", headers={"Last-Event-ID": seen}) as response:
             kind, _, data = await Reader(response).next()

@@ -65,7 +65,7 @@ def api(settings: Settings) -> Iterator[str]:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
-                if httpx.get(f"{url}/ready", timeout=5).status_code == 200:
+                if httpx.get(f"{url}/ready?for=events", timeout=5).status_code == 200:
                     break
             except httpx.TransportError:
                 time.sleep(0.1)  # it does not listen yet, so there is nothing to wait on
@@ -91,7 +91,7 @@ def test_every_operation_answers_as_it_is_described(settings: Settings, examples
         for operation in operations:
             for mode in schemathesis.GenerationMode:
                 attack(operation, mode, session, examples)
-        assert session.get(f"{url}/ready").status_code == 200
+        assert session.get(f"{url}/ready?for=events").status_code == 200
 
 
 def attack(operation: Any, mode: schemathesis.GenerationMode, session: requests.Session, examples: int) -> None:

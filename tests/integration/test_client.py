@@ -301,8 +301,9 @@ def test_an_outage_ends_no_event_before_it_is_a_day_old(monkeypatch: pytest.Monk
     gone, tried = threading.Event(), threading.Event()
 
     async def away(request: Request, writer: asyncio.StreamWriter) -> None:
+        again = gone.is_set()  # asked first: the response may come to the client before this goes on
         await answering(503, b"{}", Retry_After="0")(request, writer)
-        if gone.is_set():
+        if again:
             tried.set()
 
     def losing(loss: Loss) -> None:
@@ -312,7 +313,7 @@ def test_an_outage_ends_no_event_before_it_is_a_day_old(monkeypatch: pytest.Monk
     with server(away) as found:
         client = client_of(found, batch_size=2, flush_seconds=60, on_loss=losing)
         for name, age in (("old", 86_390), ("too old", 86_401)):
-            monkeypatch.setattr("driftline.client.now", partial(lambda age: time.time() - age, age))
+            monkeypatch.setattr("driftline.client.time_ns", partial(lambda age: time.time_ns() - age * 10**9, age))
             client.log({"x": 1}, 1, prediction_id=name)
         assert gone.wait(20)
         seen = len(found.requests)
@@ -402,6 +403,17 @@ def test_memory_is_bounded_and_what_does_not_fit_is_counted() -> None:
         for client in (by_events, by_bytes):
             client.close(0)
             assert lost(client)["closed"] == client.stats.logged - client.stats.lost_by_kind["full"]
+
+
+def test_texts_that_are_suddenly_long_exceed_the_bound_by_two_batches_at_most() -> None:
+    with server(hanging) as found:
+        client = client_of(found, batch_size=10, buffer_bytes=1 << 20, flush_seconds=60)
+        for length in (1, 100_000):
+            for _ in range(100):
+                client.log({"x": "y" * length}, 1)
+        fits = (1 << 20) // 100_000
+        assert 100 + fits <= client.stats.buffered + client.stats.sent <= 100 + fits + 2 * 10
+        client.close(0)
 
 
 def test_many_threads_share_one_client() -> None:

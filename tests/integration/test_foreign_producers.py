@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 import pytest
@@ -19,13 +22,27 @@ from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from tests.faults.test_worker_killed import log_of
 from tests.integration.test_commands import driftline
-from tests.integration.test_recorder import RECORDER, counts
+from tests.integration.test_recorder import RECORDER, until, until_rows
 from tests.integration.test_telemetry import answers
-from tests.stream import MODEL, VERSION, differences, register_model, send, truth, until_equal, worker
+from tests.stream import (
+    MODEL,
+    PANE,
+    VERSION,
+    Counts,
+    Truth,
+    differences,
+    register_model,
+    send,
+    truth,
+    until_equal,
+    worker,
+)
+from topics.events import PerformanceReport
 from topics.registry import ALERTS, FEEDBACK, MODELS, PREDICTIONS, REPORTS
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 EVENTS = 1500
+CHALLENGER = "2"
 Record = tuple[str, bytes, bytes]
 
 
@@ -100,6 +117,79 @@ async def behind(settings: Settings) -> dict[TopicPartition, int]:
         await consumer.stop()
 
 
+@dataclass(frozen=True)
+class Both:
+    """A challenger's predictions of the champion's ids, the truth that comes after them, and what must be counted."""
+
+    predictions: list[Record] = field(default_factory=list)
+    feedback: list[Record] = field(default_factory=list)
+    early: Truth = field(default_factory=Truth)
+    """What the challenger comes to before that truth."""
+    last: dict[str, Truth] = field(default_factory=lambda: {VERSION: Truth(), CHALLENGER: Truth()})
+    rows: set[tuple[str, str, str, str]] = field(default_factory=set)
+    """Id, version, prediction, and the last truth."""
+
+
+def challenged(wanted: Truth) -> Both:
+    """Truth is new then for the ids that had none, and every third of the others has another one."""
+    rng, both = random.Random(3), Both()
+    events = [(topic, key.decode(), msgspec.json.decode(value)) for topic, key, value in wanted.records]
+    made = {key: event for topic, key, event in events if topic == PREDICTIONS.name}
+    before = {key: event["actual"] for topic, key, event in events if topic == FEEDBACK.name}
+    for key, champion in made.items():
+        actual = before.get(key, rng.choice("01"))
+        if key not in before or rng.random() < 0.33:
+            actual = str(1 - int(actual))
+            event = {"prediction_id": key, "actual": actual}
+            both.feedback.append((FEEDBACK.name, key.encode(), msgspec.json.encode(event)))
+        other = str(1 - int(champion["prediction"])) if rng.random() < 0.3 else champion["prediction"]
+        own = {**champion, "model_version": CHALLENGER, "prediction": other}
+        copies = [(PREDICTIONS.name, key.encode(), msgspec.json.encode(own))] * rng.choice([1, 1, 2])
+        both.predictions.extend(copies)
+        pane = champion["timestamp"] // PANE * PANE
+        both.early.panes[pane] += 1
+        if key in before:
+            both.early.confusion[pane, int(before[key]) * 2 + int(other)] += 1
+        for version, label in ((VERSION, champion["prediction"]), (CHALLENGER, other)):
+            both.last[version].panes[pane] += 1
+            both.last[version].confusion[pane, int(actual) * 2 + int(label)] += 1
+            both.rows.add((key, version, label, actual))
+    return both
+
+
+def assert_accuracy(found: Counts, wanted: Truth) -> None:
+    """Every window's accuracy is that of its rows."""
+    reports = [one for one in found.reports.values() if isinstance(one, PerformanceReport) and one.feedback]
+    assert reports
+    for report in reports:
+        end = report.window_end.timestamp()
+        cells = Counter[int]()
+        for (pane, slot), n in wanted.confusion.items():
+            cells[slot] += n if end - 5 * PANE <= pane < end else 0
+        value = next(metric.value for metric in report.metrics if metric.name == "accuracy")
+        assert value == pytest.approx((cells[0] + cells[3]) / cells.total(), rel=1e-12)
+
+
+async def assert_both_versions_count(settings: Settings, wanted: Truth, api: str) -> None:
+    """A challenger predicts under all of the champion's ids: part of the truth is there before, part comes after."""
+    both = challenged(wanted)
+    await register_model(settings, version=CHALLENGER)
+    await send(settings, both.predictions, version=CHALLENGER)
+    found = await until_equal(settings, both.early, 40, CHALLENGER)
+    assert found.equal(both.early), differences(found, both.early) + log_of(settings)
+    await send(settings, both.feedback)
+    for version, last in both.last.items():
+        found = await until_equal(settings, last, 40, version)
+        assert found.equal(last), version + differences(found, last) + log_of(settings)
+        assert_accuracy(found, last)
+    question = "SELECT prediction_id, model_version, prediction, actual FROM predictions ORDER BY 1, 2"
+    await until_rows(settings, question, sorted(both.rows))
+    key = min(both.rows)[0]
+    shown = (await answers(f"{api}/history/predictions?prediction_id={key}", 200)).json()
+    rows = {(key, one["model_version"], one["prediction"], one["actual"]) for one in shown["predictions"]}
+    assert rows == {row for row in both.rows if row[0] == key}
+
+
 @pytest.mark.timeout(120)
 async def test_every_codec_and_every_transaction_counts_as_it_should(settings: Settings) -> None:
     ports = free_ports(3)
@@ -122,11 +212,11 @@ async def test_every_codec_and_every_transaction_counts_as_it_should(settings: S
     ):
         found = await until_equal(settings, wanted, 60)
         assert found.equal(wanted), differences(found, wanted) + log_of(settings)
-        await asyncio.to_thread(transaction, transactional, settings, strays * 8, commit=False)  # markers end the logs
         truths = sum(wanted.confusion.values())
+        await until(settings, lambda found: found == (EVENTS, truths))
+        await assert_both_versions_count(settings, wanted, f"http://127.0.0.1:{ports[2]}")
+        await asyncio.to_thread(transaction, transactional, settings, strays * 8, commit=False)  # markers end the logs
         async with asyncio.timeout(30):
-            while counts(settings) != (EVENTS, truths):  # noqa: ASYNC110 - a database tells nobody
-                await asyncio.sleep(0.05)
             for port in ports[:2]:
                 ready = (await answers(f"http://127.0.0.1:{port}/ready", 200)).json()
                 while any(ready["lag"].values()):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any, Literal
 import httpx
 import msgspec
 import pytest
-from sqlalchemy import Connection, event, text
+from hypothesis import HealthCheck, given, strategies
+from hypothesis import settings as hypothesis_settings
+from sqlalchemy import Connection, delete, event, text
 from typer.testing import CliRunner, Result
 
 from api.app import create_app
@@ -21,6 +24,8 @@ from api.services import Services
 from app.cli import app
 from app.commands.common import Trouble
 from app.history import History, queries
+from app.history.retention import Limits, retain
+from app.history.tables import PREDICTIONS, metadata
 from app.history.wanted import Wanted, WantedAlerts, WantedChecks, WantedDeliveries, WantedPredictions
 from app.runtime.settings import load_settings
 from tests.history_stream import AT, ISO, Stream, prediction
@@ -30,6 +35,7 @@ from topics import registry
 from topics.events import AlertEvent, DeliveryEvent
 
 N = 300
+BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
 RUN = {
     "run_id": "r1", "model": "churn", "model_version": "3", "model_type": "LogisticRegression",
     "status": "completed", "started_at": ISO, "finished_at": ISO, "rows": 900, "features": 4,
@@ -167,6 +173,73 @@ def test_performance_of_each_version_equals_a_recount(history: History) -> None:
         assert one.last.timestamp() == max(e["timestamp"] for e in own)
 
 
+@given(data=strategies.data())
+@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_performance_of_any_span_equals_a_recount(history: History, data: strategies.DataObject) -> None:
+    """Predictions come twice, truth comes before them, after them and again; retention takes some."""
+    emptied_of(history)
+    stream, draw = Stream(history), data.draw
+    number = strategies.none() | strategies.sampled_from([0.0, 0.1, 0.75, 1.0])
+    label = strategies.sampled_from(["a", "b", 1, 2.5, True, -1e12])
+    for step in range(draw(strategies.integers(1, 6))):
+        stream.clock = BEGIN + timedelta(days=step)
+        if draw(strategies.booleans()):
+            events = [
+                prediction(
+                    f"p{draw(strategies.integers(0, 20))}", model_version=draw(strategies.sampled_from("34")),
+                    timestamp=(BEGIN + timedelta(hours=draw(strategies.integers(0, 100)))).timestamp(),
+                    prediction=draw(label), probability=draw(number),
+                ) for _ in range(draw(strategies.integers(1, 12)))
+            ]  # fmt: skip
+            stream.write(registry.PREDICTIONS, *events)
+        else:
+            ids = draw(strategies.lists(strategies.integers(0, 20), min_size=1, max_size=12))
+            stream.write(registry.FEEDBACK, *({"prediction_id": f"p{i}", "actual": draw(label)} for i in ids))
+    if draw(strategies.booleans()):
+        retain(history, Limits(draw(strategies.integers(1, 5)), 10_000), now=lambda: BEGIN + timedelta(days=6))
+    bound = strategies.none() | strategies.integers(0, 110).map(lambda hour: BEGIN + timedelta(hours=hour))
+    since, until = draw(bound), draw(bound)
+    found = ask(history, queries.performance, Wanted(since=since, until=until))
+    rows = [
+        row for row in stream.rows(PREDICTIONS)
+        if (since is None or row["predicted_at"] >= since) and (until is None or row["predicted_at"] < until)
+    ]  # fmt: skip
+    assert sorted(one.model_version for one in found) == sorted({row["model_version"] for row in rows})
+    for one in found:
+        own = [row for row in rows if row["model_version"] == one.model_version]
+        known = [row for row in own if row["actual"] is not None]
+        wrong = [row["prediction"] != row["actual"] for row in known]
+        errors = [error_of(row) for row in known]
+        assert (one.predictions, one.with_feedback) == (len(own), len(known))
+        assert (one.first, one.last) == (min(r["predicted_at"] for r in own), max(r["predicted_at"] for r in own))
+        assert one.error_rate == mean_of(wrong)
+        assert one.average_error == near(errors)
+        for told, column in ((one.average_prediction, "prediction_value"), (one.average_probability, "probability")):
+            values = [row[column] for row in own if row[column] is not None and math.isfinite(row[column])]
+            assert told == near(values), column
+
+
+def error_of(row: dict[str, Any]) -> float:
+    if row["prediction_value"] is None or row["actual_value"] is None:
+        return float(row["prediction"] != row["actual"])
+    return float(abs(row["prediction_value"] - row["actual_value"]))
+
+
+def near(values: Sequence[float]) -> object:
+    mean = mean_of(values)
+    return None if mean is None else pytest.approx(mean, rel=1e-9)
+
+
+def mean_of(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def emptied_of(history: History) -> None:
+    with history.writing() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(delete(table))
+
+
 def test_of_each_window_the_newest_revision_is_found(history: History) -> None:
     filled(history)
     found = ask(history, queries.drift_checks, WantedChecks(model="income", model_version="3"))
@@ -267,7 +340,7 @@ QUESTIONS: list[tuple[Callable[..., list[Any]], Wanted, str]] = [
     (queries.predictions, WantedPredictions(model="churn", model_version="3"), "ix_predictions_version"),
     (queries.predictions, WantedPredictions(prediction_id="p1"), "pk_predictions"),
     (queries.performance, Wanted(model="churn", model_version="3"), "ix_predictions_version"),
-    (queries.performance, Wanted(model="churn", since=datetime(2026, 1, 1, tzinfo=UTC)), "ix_predictions_"),
+    (queries.performance, Wanted(model="churn", since=datetime(2026, 1, 1, 5, tzinfo=UTC)), "ix_predictions_"),
     (queries.drift_checks, WantedChecks(), "ix_drift_checks_kind"),
     (queries.drift_checks, WantedChecks(model="churn", model_version="3"), "pk_drift_checks"),
     (queries.training_runs, Wanted(), "ix_training_runs_finished"),

@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from agents.record import entries_of
 from app.history import History, NewerHistory, NoHistory
@@ -113,6 +114,44 @@ def test_feedback_waits_for_its_prediction(stream: Stream) -> None:
     stream.write(registry.PREDICTIONS, prediction("a"))
     assert [row["actual"] for row in stream.rows(PREDICTIONS)] == ["z"]
     assert [row["prediction_id"] for row in stream.rows(WAITING_FEEDBACK)] == ["b"]
+
+
+def test_every_version_of_an_id_is_recorded_and_has_its_truth(stream: Stream) -> None:
+    """Two versions serve the same ids: truth comes before both, between them, after both, and is corrected."""
+    ids = ("before", "between", "after", "corrected")
+    champion = [prediction(key) for key in ids]
+    challenger = [prediction(key, model_version="4", prediction="goes") for key in ids]
+    stream.write(registry.FEEDBACK, {"prediction_id": "before", "actual": "goes"})
+    stream.write(registry.PREDICTIONS, *champion, champion[0])
+    stream.write(registry.FEEDBACK, *({"prediction_id": key, "actual": "stays"} for key in ("between", "corrected")))
+    stream.write(registry.PREDICTIONS, *challenger, challenger[0])
+    stream.write(registry.FEEDBACK, *({"prediction_id": key, "actual": "goes"} for key in ("after", "corrected")))
+    found = {(row["prediction_id"], row["model_version"]): row for row in stream.rows(PREDICTIONS)}
+    truth = {"before": "goes", "between": "stays", "after": "goes", "corrected": "goes"}
+    assert {key: row["actual"] for key, row in found.items()} == {
+        (key, version): actual for key, actual in truth.items() for version in ("3", "4")
+    }
+    assert {row["prediction"] for (_, version), row in found.items() if version == "4"} == {"goes"}
+    assert stream.rows(WAITING_FEEDBACK) == []
+    assert [row["trimmed"] for row in stream.rows(PREDICTION_DAYS)] == [False, False]
+
+
+def test_a_history_of_one_version_an_id_is_taken_on(stream: Stream) -> None:
+    """The release before had the id alone as the key."""
+    with stream.history.writing() as connection:
+        command.downgrade(config_of(connection), "r0002")
+        assert inspect(connection).get_pk_constraint("predictions")["constrained_columns"] == ["prediction_id"]
+    stream.history.prepare()
+    stream.write(registry.PREDICTIONS, prediction("a"))
+    with stream.history.writing() as connection:
+        command.downgrade(config_of(connection), "r0002")
+    stream.history.prepare()
+    stream.write(registry.PREDICTIONS, prediction("a", model_version="4"))
+    assert [(row["model_version"], row["features"]) for row in stream.rows(PREDICTIONS)] == [
+        (version, '{"age":41.5,"town":"Oulu"}') for version in ("3", "4")
+    ]
+    with stream.history.writing() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
 def test_rows_are_counted_by_table_once_they_are_committed(stream: Stream) -> None:

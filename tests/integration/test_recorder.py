@@ -7,7 +7,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -54,12 +54,12 @@ async def until(settings: Settings, enough: Callable[[tuple[int, int]], bool], s
     return found
 
 
-async def until_rows(settings: Settings, question: str, wanted: list[tuple[str]]) -> None:
+async def until_rows(settings: Settings, question: str, wanted: Sequence[tuple[str, ...]]) -> None:
     deadline = time.monotonic() + 20
     while True:
         with closing(sqlite3.connect(settings.state_dir / "history.db")) as connection:
             found = connection.execute(question).fetchall()
-        if found == wanted:
+        if found == list(wanted):
             return
         assert time.monotonic() < deadline, (found, log_of(settings))
         await asyncio.sleep(0.05)

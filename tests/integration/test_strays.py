@@ -78,8 +78,10 @@ COMMANDS: list[tuple[Topic | None, tuple[str, ...]]] = [
     (None, ("report", "--model", MODEL, "--version", VERSION, "--html", "page.html")),
 ]
 """Every command that reads topics of ours; those that name strays on standard error, with the topic."""
-ROUTES = ("/ready", "/models", "/alerts", "/silences", "/receivers", "/monitor", f"/models/{MODEL}/{VERSION}/drift",
-          f"/models/{MODEL}/{VERSION}/performance", f"/models/{MODEL}/{VERSION}/alerts")  # fmt: skip
+ROUTES = (
+    "/ready?for=events", "/models", "/alerts", "/silences", "/receivers", "/monitor",
+    *(f"/models/{MODEL}/{VERSION}/{of}" for of in ("drift", "performance", "alerts")),
+)  # fmt: skip
 
 
 async def stray(settings: Settings) -> dict[str, list[tuple[int, int]]]:
@@ -92,7 +94,7 @@ async def stray(settings: Settings) -> dict[str, list[tuple[int, int]]]:
             await producer.send_and_wait(name, None, b"nobody's", partition=partition)
             if topic not in (PANES, MODELS):  # these are compacted, and a tombstone is one of theirs
                 await producer.send_and_wait(name, None, b"\xff", partition=partition)
-            keys = KEYS[:-1] if topic.cleanup == "compact" else KEYS  # the broker takes none without a key there
+            keys = KEYS[:-1] if "compact" in topic.cleanup else KEYS  # the broker takes none without a key there
             placed = [
                 await producer.send_and_wait(name, value, keys[i % len(keys)], partition=partition)
                 for i, value in enumerate(AWKWARD)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.commands.common import Trouble
 from app.commands.reading import records, registered
@@ -17,7 +19,7 @@ from app.runtime.kafka_config import server_properties
 from app.runtime.kafka_docker import docker_answers
 from app.runtime.settings import Settings, load_settings
 from app.runtime.topic_admin import NamedTopic, ensure_topics
-from topics.registry import ALERTS, MODELS, PREDICTIONS, TOPICS
+from topics.registry import ALERTS, MODELS, PANES, PREDICTIONS, TOPICS
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +63,21 @@ async def create(settings: Settings, *topics: NewTopic) -> None:
         await admin.close()
 
 
+async def alter(settings: Settings, name: str, config: dict[str, str]) -> None:
+    """Give a topic another configuration, and see that the broker has it."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, name, config)])
+        asked = ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(config, ""))
+        while True:
+            (answer,) = await admin.describe_configs([asked])
+            if {entry[0]: entry[1] for entry in answer.resources[0][4]} == config:
+                return
+    finally:
+        await admin.close()
+
+
 async def test_every_declared_topic_is_created_with_its_partitions(settings: Settings) -> None:
     await ensure_topics(settings)
     expected = {topic.full_name(settings.prefix): 4 if topic.partitioned else 1 for topic in TOPICS}
@@ -92,6 +109,33 @@ async def test_another_clean_up_is_one_clear_line(settings: Settings) -> None:
     await create(settings, NewTopic(MODELS.full_name(settings.prefix), 1, 1))
     with pytest.raises(TopicError, match=r"has cleanup\.policy=delete, compact is declared"):
         await ensure_topics(settings, [MODELS])
+
+
+async def test_a_topic_from_before_there_was_a_retention_is_used_and_named_and_a_short_one_is_refused(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = PANES.full_name(settings.prefix)
+    older = {"cleanup.policy": "compact", "max.message.bytes": str(PANES.max_message_bytes)}
+    await create(settings, NewTopic(name, 4, 1, topic_configs=older))
+    await ensure_topics(settings, [PANES])
+    (line,) = [record.message for record in caplog.records if name in record.message]
+    command = re.search(r"--alter --topic (\S+) --add-config (\S+)$", line)
+    assert command is not None
+    assert command[1] == name
+    wanted = dict(re.findall(r"([a-z.]+)=\[?([\w,]+?)\]?(?:,(?=[a-z]+\.)|$)", command[2]))
+    named = ("cleanup.policy", "message.timestamp.type", "retention.ms")
+    assert wanted == {key: PANES.config()[key] for key in named}
+    await alter(settings, name, {**older, **wanted})
+    caplog.clear()
+    await ensure_topics(settings, [PANES])
+    assert not caplog.records
+    await alter(settings, name, {**older, **wanted, "retention.ms": "-1"})
+    await ensure_topics(settings, [PANES])
+    await alter(settings, name, {**older, **wanted, "retention.ms": "86400000"})
+    with pytest.raises(
+        TopicError, match=rf"has retention\.ms=86400000, {wanted['retention.ms']} is declared: alter it"
+    ):
+        await ensure_topics(settings, [PANES])
 
 
 async def test_more_replicas_than_brokers_is_one_clear_line(settings: Settings) -> None:

@@ -78,7 +78,8 @@ class Producer:
     """Writes random events to the logs of predictions (0) and feedback (1) of each partition.
 
     `ordered`: feedback never has an older time than one before it, and none lacks its time; what is doubled keeps
-    its time and its model. Then what expires follows from the logs alone.
+    its time and its model version, and other versions of an id follow its first at once. Then what expires follows
+    from the logs alone.
     """
 
     rng: random.Random
@@ -131,7 +132,8 @@ class Producer:
     def predict(self) -> None:
         """A prediction: mostly a first, sometimes doubled, or not to be read, or a heartbeat."""
         rng = self.rng
-        planned = self.plan() if rng.random() < 0.6 else self.any_id()
+        fresh = rng.random() < 0.6
+        planned = self.plan() if fresh else self.any_id()
         kind = rng.random()
         if kind < 0.04:
             beat = {"model": "m", "model_version": planned.version, "timestamp": self.time}
@@ -144,6 +146,19 @@ class Producer:
             event = {
                 "prediction_id": planned.key, "model": "m", "model_version": version, "timestamp": time,
                 **outputs(rng, version),
+            }  # fmt: skip
+            self.append(planned.partition, 0, planned.key, event)
+            if fresh and rng.random() < 0.3:
+                self._shadow(planned)
+
+    def _shadow(self, planned: Planned) -> None:
+        """The same id under another version, or under both others, at once or a little later in event time."""
+        rng = self.rng
+        others = [version for version in PROFILES if version != planned.version]
+        for version in rng.sample(others, rng.choice([1, 1, 2])):
+            event = {
+                "prediction_id": planned.key, "model": "m", "model_version": version,
+                "timestamp": planned.time + rng.choice([0.0, 0.0, 3.0, 50.0]), **outputs(rng, version),
             }  # fmt: skip
             self.append(planned.partition, 0, planned.key, event)
 

@@ -76,23 +76,25 @@ class Truth:
 
 
 def truth(producer: Producer, registry: Registry) -> Truth:
-    """What the logs come to: predictions first, in their order, then the last feedback of each that is in time."""
+    """What the logs come to: predictions in their order, then of each the last feedback of its id in time."""
     found = Truth()
     for partition in range(producer.partitions):
         kept = _predictions(found, registry, partition, producer.logs[partition, 0])
         answers = _answers(found, registry, partition, producer.logs[partition, 1], kept)
-        for key, (version, pane, event) in kept.items():
+        for (version, key), (pane, event) in kept.items():
             tally = found.tallies[version, partition]
-            if key not in answers:
+            if (version, key) not in answers:
                 tally.unjoined.append(pane + PANES[version])
                 continue
             tally.feedback += 1
             total = found.totals.setdefault((version, "outcome", pane, partition), Total())
-            total.add(*outcome(PROFILES[version], event, answers[key]))
+            total.add(*outcome(PROFILES[version], event, answers[version, key]))
     return found
 
 
-Kept = dict[str, tuple[str, float, dict[str, Any]]]
+Scoped = tuple[str, str]
+"""Version, id."""
+Kept = dict[Scoped, tuple[float, dict[str, Any]]]
 
 
 def _predictions(found: Truth, registry: Registry, partition: int, log: Sequence[StubRecord]) -> Kept:
@@ -112,11 +114,11 @@ def _predictions(found: Truth, registry: Registry, partition: int, log: Sequence
         if pane + size + windows.most_late <= tally.newest:
             tally.late += 1
             found.rejected.add((partition, 0, record.offset))
-        elif event["prediction_id"] in kept:
+        elif (version, event["prediction_id"]) in kept:
             tally.duplicates += 1
         else:
             tally.predictions += 1
-            kept[event["prediction_id"]] = (version, pane, event)
+            kept[version, event["prediction_id"]] = (pane, event)
             total = found.totals.setdefault((version, "input", pane, partition), Total())
             total.add(*inputs(layout_of(PROFILES[version]), event))
     return kept
@@ -124,19 +126,20 @@ def _predictions(found: Truth, registry: Registry, partition: int, log: Sequence
 
 def _answers(
     found: Truth, registry: Registry, partition: int, log: Sequence[StubRecord], kept: Kept
-) -> dict[str, object]:
-    answers: dict[str, object] = {}
+) -> dict[Scoped, object]:
+    answers: dict[Scoped, object] = {}
     for record in log:
         event = json.loads(record.value or b"")
         if "actual" not in event:
             found.rejected.add((partition, 1, record.offset))
             continue
-        if event["prediction_id"] not in kept:
-            continue
-        version, pane, _ = kept[event["prediction_id"]]
-        last = pane + PANES[version] + registry.windows(version).retention
-        if "timestamp" not in event or event["timestamp"] <= last:
-            answers[event["prediction_id"]] = event["actual"]
+        for version in PROFILES:
+            scoped = (version, event["prediction_id"])
+            if scoped not in kept:
+                continue
+            last = kept[scoped][0] + PANES[version] + registry.windows(version).retention
+            if "timestamp" not in event or event["timestamp"] <= last:
+                answers[scoped] = event["actual"]
     return answers
 
 

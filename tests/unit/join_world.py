@@ -31,9 +31,10 @@ class Killed(Exception):
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """The result of a coroutine that waits for nothing."""
+    """The result of a coroutine that waits for nothing; it may let others have their turn."""
     try:
-        work.send(None)
+        while work.send(None) is None:
+            pass
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
     raise AssertionError("it waits for something")

@@ -336,3 +336,22 @@ async def test_an_alert_about_a_partition_is_resolved_by_whoever_has_it_and_one_
         ("lag of partition 1", "resolved"),
     ]  # fmt: skip
     assert "Reported by w2." in broker.alerts[-1].message
+
+
+async def test_what_fires_of_a_version_that_is_gone_is_resolved_and_nothing_is_kept_of_it() -> None:
+    broker, table = Broker(), dict[str, bytes]()
+    await agent(table).handle(0, records_of([bad(0), bad(1), good(2)]), broker.publish, broker.reject)
+    kept = dict(table)
+    await agent(table).tidy(0, lambda *_: False, broker.publish)
+    assert table == kept
+    broker.alerts.clear()
+    broker.sends_left = 1
+    with pytest.raises(Killed):
+        await agent(table, None).tidy(0, lambda *_: True, broker.publish)
+    first, broker.alerts, broker.sends_left = broker.alerts, [], 9
+    assert table == kept
+    await agent(table, None).tidy(0, lambda *_: True, broker.publish)
+    assert [(a.status, a.rule) for a in broker.alerts] == [("resolved", "data_drift"), ("resolved", "critical_feature")]
+    assert first[0].alert_id == broker.alerts[0].alert_id
+    assert "not registered any more" in broker.alerts[0].message
+    assert table == {"@0": kept["@0"]}

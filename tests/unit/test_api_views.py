@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,9 +17,10 @@ from api.columns import column_view, columns_of_window
 from api.glance import summary_of
 from api.state import state_of
 from api.timeline import timeline_of
-from api.views import MAX_ALERTS, Findings
+from api.views import MAX_ALERTS, Findings, ReportsView
 from api.windows import MAX_PACKED_BYTES, MAX_WINDOWS, Windows
 from api.workers import Workers
+from app.runtime.settings import load_settings
 from tests.unit.reports import feature
 from topics.events import (
     AlertEvent,
@@ -336,6 +339,23 @@ def test_each_worker_of_a_host_is_told_and_one_that_was_started_again_is_not_tol
     assert workers.now(START + timedelta(days=2)).workers == []
 
 
+def test_no_worker_is_counted_on_that_was_not_heard_for_a_while_whatever_its_clock_says() -> None:
+    clock = [1000.0]
+    workers = Workers(60.0, lambda: clock[0])
+    assert workers.unheard == "no worker has been heard yet: start one (driftline worker)"
+    workers.take(a_monitor_report(0))
+    assert re.fullmatch(r"no worker has been heard for \d+ s \(worker_silent_seconds: 60\)", workers.unheard)
+    workers.live = True
+    workers.take(a_monitor_report(0, drains=True))
+    assert workers.unheard
+    workers.take(a_monitor_report(0))
+    assert workers.unheard == ""
+    clock[0] += 59.0
+    assert workers.unheard == ""
+    clock[0] += 1.0
+    assert workers.unheard == "no worker has been heard for 60 s (worker_silent_seconds: 60)"
+
+
 async def test_who_was_away_is_told_what_has_changed_since_and_nothing_else() -> None:
     changes = Changes()
     changes.note(("model", "a", "1"))
@@ -359,3 +379,12 @@ def test_the_id_of_another_process_or_of_the_future_does_not_hold() -> None:
     for wrong in (None, "", "nonsense", others.id_of(1), changes.id_of(1), f"{changes.id_of(0)}x"):
         assert changes.number_of(wrong) is None
     assert changes.number_of(changes.id_of(0)) == 0
+
+
+def test_what_was_found_of_a_version_is_kept_as_long_as_the_topics_have_it() -> None:
+    now = [0.0]
+    view = ReportsView(load_settings(), Changes(), now=lambda: now[0])
+    for days, version in ((0, "1"), (20, "2"), (29, "1"), (51, "3"), (60, "4")):
+        now[0] = days * 86_400.0
+        view.apply("reports", [msgspec.json.encode(a_drift_report(days, model_version=version))])
+    assert [version for _, version in view.findings] == ["3", "4"]

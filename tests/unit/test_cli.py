@@ -181,6 +181,14 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.parametrize("module", ["api.app", "app.worker.process"])
+def test_a_start_imports_nothing_that_most_processes_never_use(module: str) -> None:
+    heavy = "('joblib', 'pandas', 'pyarrow', 'scipy.optimize', 'scipy.stats', 'sklearn')"
+    code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
 def test_check_says_no_drift_by_exit_status_0(tables: tuple[Path, Path, Path]) -> None:
     reference, same, _ = tables
     answer = driftline("check", "--reference", str(reference), "--current", str(same))

@@ -1,9 +1,10 @@
-"""KServe's requests and responses: made predictions, and waiting for each other, bounded."""
+"""KServe's requests and responses as predictions, and as records of Kafka."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+from datetime import UTC
 from typing import Any
 
 import msgspec
@@ -11,22 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cloud_events import Envelope
-from api.inference.kserve import InferenceError, predictions_of
-from api.inference.pairing import REQUEST, RESPONSE, Half, Pair, Pairing
+from app.ingest.kserve import HalfOf, InferenceError, UnknownOrder, predictions_of
+from topics.inferences import REQUEST, RESPONSE, Inference, inference_of
 
 ORDER = ("age", "plan")
 
 
-def half(kind: str, data: object, number: str = "a", arrived: float = 0.0, model: str | None = "churn") -> Half:
-    envelope = Envelope(
-        specversion="1.0", id=number, source="http://logger", type=kind, data=msgspec.Raw(json.dumps(data).encode())
-    )
-    return Half.of(envelope, model, "3", arrived)
+def half(kind: str, data: object, model: str | None = "churn", **more: Any) -> HalfOf:
+    given = {"id": "a", "type": kind, "model": model, "version": "3", **more}
+    return Inference(**given), json.dumps(data).encode()
 
 
 def found(request: object, response: object) -> list[tuple[Any, dict[str, Any], Any, Any]]:
-    made = predictions_of(Pair(half(REQUEST, request), half(RESPONSE, response)), lambda *_: ORDER)
+    made = predictions_of(half(REQUEST, request), half(RESPONSE, response), lambda *_: ORDER, 5.0)
     return [(one.prediction_id, dict(one.features), one.prediction, one.probability) for one in made]
 
 
@@ -75,53 +73,71 @@ def test_a_pair_that_is_no_prediction_says_why(request_: object, response: objec
         found(request_, response)
 
 
+def test_a_request_of_values_alone_waits_for_the_registration() -> None:
+    request, response = half(REQUEST, {"instances": [[1]]}), half(RESPONSE, {"predictions": [1]})
+    with pytest.raises(UnknownOrder, match=r"instances\[0\]: values without names"):
+        predictions_of(request, response, lambda *_: None, 5.0)
+
+
+def test_a_refused_request_is_no_prediction() -> None:
+    response = half(RESPONSE, {"error": "no"}, status="500")
+    with pytest.raises(InferenceError, match=r"^response: status 500, so nothing was predicted$"):
+        predictions_of(half(REQUEST, {"instances": [{"age": 1}]}), response, lambda *_: None, 5.0)
+
+
 def test_the_model_is_named_by_the_url_or_the_service_and_must_be() -> None:
-    request = half(REQUEST, {"instances": [{"age": 1}]}, model=None)
     response = half(RESPONSE, {"predictions": [1]}, model=None)
     with pytest.raises(InferenceError, match=r"^model: missing; name it in the logger's URL"):
-        predictions_of(Pair(request, response), lambda *_: None)
-    served = msgspec.structs.replace(request.envelope, inferenceservicename="churn")
-    (one,) = predictions_of(Pair(Half.of(served, None, "3", 0.0), response), lambda *_: None)
-    assert (one.model, one.model_version) == ("churn", "3")
+        predictions_of(half(REQUEST, {"instances": [{"age": 1}]}, model=None), response, lambda *_: None, 5.0)
+    served = half(REQUEST, {"instances": [{"age": 1}]}, model=None, service="churn")
+    (one,) = predictions_of(served, response, lambda *_: None, 5.0)
+    assert (one.model, one.model_version, one.timestamp) == ("churn", "3", 5.0)
 
 
-@given(st.binary(max_size=100), st.recursive(st.none() | st.floats() | st.text(max_size=3), st.lists, max_leaves=6))
-def test_no_payload_raises_anything_else(raw: bytes, value: object) -> None:
-    for data in (raw, msgspec.json.encode({"instances": value, "inputs": [value], "predictions": value})):
-        for other in (data, b'{"instances": [{"a": 1}], "predictions": [1]}'):
-            envelope = half(REQUEST, 0).envelope
-            pair = Pair(
-                Half(msgspec.structs.replace(envelope, data=msgspec.Raw(data)), "m", "1", 0.0),
-                Half(msgspec.structs.replace(envelope, type=RESPONSE, data=msgspec.Raw(other)), "m", "1", 0.0),
-            )
-            with contextlib.suppress(InferenceError):
-                assert predictions_of(pair, lambda *_: ORDER) is not None
+def test_a_batch_is_bounded_and_its_ids_are_numbered() -> None:
+    rows = [{"age": i} for i in range(10_001)]
+    with pytest.raises(InferenceError, match=r"^instances: 10,001 in one request; it must be from 1 to 10,000$"):
+        found({"instances": rows}, {"predictions": [1] * 10_001})
+    assert [one[0] for one in found({"instances": rows[:3]}, {"predictions": [1, 0, 1]})] == ["a-0", "a-1", "a-2"]
+    huge = {"inputs": [tensor("x", [1 << 62], [])]}
+    with pytest.raises(InferenceError, match=r"^inputs: "):
+        found(huge, {"predictions": []})
 
 
-def test_halves_meet_in_either_order_and_a_repeat_changes_nothing() -> None:
-    pairing = Pairing(60.0)
-    first, second = half(RESPONSE, 1), half(REQUEST, 2)
-    assert pairing.meet(first) is None
-    assert pairing.meet(half(RESPONSE, 3)) is None
-    assert pairing.meet(half(REQUEST, 2, "b")) is None
-    assert pairing.meet(second) == Pair(second, first)
-    assert len(pairing) == 1
+payloads = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["instances", "inputs", "predictions", "outputs", "name", "shape", "data", "prediction", "x"]),
+        inner, max_size=4,
+    ),
+    max_leaves=12,
+)  # fmt: skip
 
 
-def test_a_half_that_waits_too_long_or_among_too_many_is_given_up_with_the_reason() -> None:
-    pairing = Pairing(60.0, most_halves=2)
-    for i in range(3):
-        pairing.meet(half(REQUEST, i, str(i), arrived=float(i)))
-    assert [(one.half.envelope.id, one.reason) for one in pairing.over(3.0)] == [
-        ("0", "its response has not come, and too many others wait for theirs")
-    ]
-    assert [(one.half.envelope.id, one.reason) for one in pairing.over(61.0)] == [
-        ("1", "its response has not come within 60 s")
-    ]
-    assert [one.reason for one in pairing.end()] == ["the API stopped before its response came"]
-    assert len(pairing) == 0
-    small = Pairing(60.0, most_bytes=5000)
-    for i in range(2):
-        small.meet(half(RESPONSE, "x" * 2500, str(i)))
-    assert [one.half.envelope.id for one in small.over(0.0)] == ["0"]
-    assert small.over(0.0) == []
+@given(payloads, payloads, st.binary(max_size=60), st.integers(0, 3))
+def test_no_payload_raises_anything_else(asked: object, answered: object, raw: bytes, which: int) -> None:
+    request, response = half(REQUEST, asked), half(RESPONSE, answered)
+    if which:
+        request = (request[0], (raw, b"[" * 5000, b'{"instances": [{"a": 1}]}')[which - 1])
+    if which == 3:
+        response = (response[0], b'{"predictions": [1]}')
+    with contextlib.suppress(InferenceError):
+        assert predictions_of(request, response, lambda *_: ORDER, 5.0)
+
+
+texts = st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=180), texts, texts, texts, st.datetimes())
+def test_attributes_come_back_from_the_headers(id_: str, a: str | None, b: str | None, c: str | None, at: Any) -> None:
+    sent = Inference(id=id_, type=RESPONSE, source=a, service=b, version=c, status=a, time=at.replace(tzinfo=UTC))
+    assert inference_of([*sent.headers(), ("traceparent", b"00-1"), ("ce_other", b"x"), ("ce_namespace", None)]) == sent
+
+
+@pytest.mark.parametrize(
+    "headers", [[], [("ce_id", b"a")], [("ce_id", b""), ("ce_type", b"t")], [("ce_id", b"\xff"), ("ce_type", b"t")]]
+)
+def test_headers_that_are_no_half_are_refused(headers: list[tuple[str, bytes]]) -> None:
+    with pytest.raises((msgspec.ValidationError, UnicodeDecodeError)):
+        inference_of(headers)

@@ -7,15 +7,8 @@ from app.runtime.reading_order import PATIENCE, ReadingOrder
 PREDICTIONS, FEEDBACK, ANOTHER = TP("predictions", 0), TP("feedback", 0), TP("feedback", 1)
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def order_of(clock: Clock) -> ReadingOrder:
-    order = ReadingOrder(clock)
+def order_of() -> ReadingOrder:
+    order = ReadingOrder()
     order.leaders["feedback"] = "predictions"
     return order
 
@@ -25,7 +18,7 @@ def read_next(order: ReadingOrder, active: set[TP], *, full: tuple[TP, ...] = ()
 
 
 def test_what_is_ahead_waits_until_its_leader_has_caught_up() -> None:
-    order = order_of(Clock())
+    order = order_of()
     every = {PREDICTIONS, FEEDBACK, ANOTHER}
     assert read_next(order, every) == {PREDICTIONS, ANOTHER}, "its leader comes first"
     order.handed(PREDICTIONS, 1000, 1000)
@@ -39,7 +32,7 @@ def test_what_is_ahead_waits_until_its_leader_has_caught_up() -> None:
 
 
 def test_it_stays_behind_by_as_much_as_comes_at_once() -> None:
-    order = order_of(Clock())
+    order = order_of()
     order.handed(FEEDBACK, 1000, 1400)
     order.handed(PREDICTIONS, 1500, 1799)
     assert read_next(order, {PREDICTIONS, FEEDBACK}) == {PREDICTIONS}, "its next 400 ms would be ahead"
@@ -48,27 +41,40 @@ def test_it_stays_behind_by_as_much_as_comes_at_once() -> None:
 
 
 def test_a_leader_never_waits() -> None:
-    order = order_of(Clock())
+    order = order_of()
     order.handed(PREDICTIONS, 2000, 2000)
     order.handed(FEEDBACK, 1000, 1000)
     assert read_next(order, {PREDICTIONS, FEEDBACK}) == {PREDICTIONS, FEEDBACK}
 
 
 def test_nobody_waits_for_what_does_not_come() -> None:
-    clock = Clock()
-    order = order_of(clock)
+    order = order_of()
     order.handed(FEEDBACK, 2000, 2000)
     order.handed(PREDICTIONS, 1000, 1000)
     both = {PREDICTIONS, FEEDBACK}
     assert read_next(order, both, more=False) == both, "the leader's log is read to its end"
     assert read_next(order, {FEEDBACK}) == {FEEDBACK}, "the leader is paused, or not ours"
-    assert read_next(order, {FEEDBACK}, full=(PREDICTIONS,)) == set(), "the leader goes on when its agent has room"
     assert read_next(order, both) == {PREDICTIONS}
-    clock.now += PATIENCE
+    order.fetched(both, {FEEDBACK}, PATIENCE)
     assert read_next(order, both) == both, "the leader's log promises more and brings nothing"
+    order.fetched({PREDICTIONS}, {PREDICTIONS}, 0.1)
     order.handed(PREDICTIONS, 1500, 1500)
     assert read_next(order, both) == {PREDICTIONS}
     order.forget()
     assert read_next(order, both) == {PREDICTIONS}
-    clock.now += PATIENCE
+    order.fetched({PREDICTIONS}, (), PATIENCE)
     assert read_next(order, both) == both, "the leader has never brought anything"
+
+
+def test_a_leader_whose_agent_has_no_room_is_waited_for_however_long_that_takes() -> None:
+    order = order_of()
+    order.handed(FEEDBACK, 1000, 2000)
+    order.handed(PREDICTIONS, 1000, 1500)
+    for _ in range(10):
+        assert read_next(order, {FEEDBACK}, full=(PREDICTIONS,)) == set(), "it goes on when there is room"
+        assert read_next(order, {FEEDBACK}, full=(PREDICTIONS,), more=False) == set(), "its end is as of the last fetch"
+        order.fetched({ANOTHER}, (), PATIENCE)  # it is not asked meanwhile
+    assert read_next(order, {PREDICTIONS, FEEDBACK}) == {PREDICTIONS}
+    order.fetched({PREDICTIONS}, {PREDICTIONS}, PATIENCE)
+    order.handed(PREDICTIONS, 3500, 4000)
+    assert read_next(order, {PREDICTIONS, FEEDBACK}) == {PREDICTIONS, FEEDBACK}

@@ -10,6 +10,9 @@ from tests.unit.reports import StubRecord
 def test_a_report_sums_lag_over_partitions_and_counts_dead_letters_by_reason() -> None:
     clock = [1000.0]
     monitor = SelfMonitor("workers", "w1", wall=lambda: clock[0])
+    first = monitor.due()
+    assert first is not None, "whoever waits for a worker hears of it at once"
+    assert first.n == 0
     run = [StubRecord(offset, b"", timestamp=990_000) for offset in range(5)]
     monitor.read("predictions", 0, run, end=15)
     monitor.read("predictions", 1, run, end=5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -10,16 +10,18 @@ from app.runtime.served_view import ServedView
 from app.runtime.settings import load_settings
 from topics.events import ServedEvent
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
-def answer(name: str, prediction: float) -> bytes:
+
+def answer(name: str, prediction: float, when: datetime = NOW) -> bytes:
     return msgspec.json.encode(ServedEvent(
-        prediction_id=name, model="m", model_version="1", timestamp=datetime(2026, 1, 1, tzinfo=UTC),
+        prediction_id=name, model="m", model_version="1", timestamp=when,
         prediction=prediction, prediction_label="", probability=None, features_digest="d",
     ))  # fmt: skip
 
 
 def test_the_first_answer_holds_and_the_oldest_are_forgotten() -> None:
-    view = ServedView(load_settings(), most=2)
+    view = ServedView(load_settings(), most=2, now=NOW.timestamp)
     for offset, value in enumerate((answer("a", 1), answer("a", 2), b"{", None, answer("b", 3))):
         view._take(b"", value, offset)
     first, other = view.get("a"), view.get("b")
@@ -29,3 +31,12 @@ def test_the_first_answer_holds_and_the_oldest_are_forgotten() -> None:
     view._apply(b"", answer("c", 4), 5)
     assert view.get("a") is None
     assert view.get("c") is not None
+
+
+def test_an_answer_is_kept_as_long_as_the_topic_keeps_it() -> None:
+    now = [0.0]
+    view = ServedView(load_settings(), now=lambda: now[0])
+    for days, name in enumerate("abcd"):
+        now[0] = (NOW + timedelta(days=days)).timestamp()
+        view._apply(b"", answer(name, 1, NOW + timedelta(days=days)), days)
+    assert [name for name in "abcd" if view.get(name) is not None] == ["b", "c", "d"]

@@ -225,6 +225,21 @@ async def test_when_all_are_idle_the_newest_closes() -> None:
     assert told(found)[0] == ("drift", 0, 5)
 
 
+async def test_a_prefix_that_is_drained_counts_too_and_holds_the_watermark_back_until_it_is_idle() -> None:
+    world = World(partitions=2)
+    before = (inputs(0, 4, partition=-3), progress(0.5, partition=-3))
+    assert await world.send(inputs(0, 5), progress(9), progress(9, partition=1), *before) == []
+    assert told(await world.send(progress(0.5, partition=-3, revision=2, idle=True)))[0] == ("drift", 0, 9)
+    world.clock += 60
+    late = await world.send(inputs(0, 6, partition=-3, revision=3))
+    assert ("drift", 0, 11) in told(late)
+
+
+async def test_a_prefix_that_is_drained_does_not_count_as_a_partition_of_this_one() -> None:
+    world = World(partitions=2)
+    assert await world.send(inputs(0, 5), progress(9), progress(9, partition=-3, idle=True)) == []
+
+
 async def test_a_partition_that_never_spoke_is_waited_for_as_long_as_an_idle_one() -> None:
     world = World(partitions=2)
     assert await world.send(inputs(0, 5), progress(1)) == []

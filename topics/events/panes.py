@@ -19,7 +19,8 @@ class PanePartial(Event, frozen=True, kw_only=True, tag="pane", tag_field="type"
 
     `indices`, `counts` and `sums` are little-endian int32, int64 and int64 arrays: a sparse count
     vector and its fixed-point sums, laid out by the profile named `profile_id`. A partial with a higher
-    `revision` (the recovery it comes from, then the source records applied) replaces one with a lower.
+    `revision` (the recovery it comes from, then the source records applied) replaces one with a lower. A
+    `partition` below 0 is of a prefix before this one.
     """
 
     model: str

@@ -273,7 +273,7 @@ class MonitorReport(Report, frozen=True, kw_only=True, tag="monitor", tag_field=
     `worker`: its host and process (`host:1234`). `n`: records read. `lag`: records still to be read, by topic;
     `behind_seconds`: the age of the oldest record that was read last while others waited. `dead_letters`: by reason.
     `partitions`: each source partition that it has now. Alerts are about these, so that whoever takes them over goes on
-    with the alert, or resolves it.
+    with the alert, or resolves it. `drains`: it joins what is left of a prefix before this one, and judges nothing.
     """
 
     worker: str
@@ -281,6 +281,7 @@ class MonitorReport(Report, frozen=True, kw_only=True, tag="monitor", tag_field=
     behind_seconds: float
     dead_letters: dict[str, int]
     partitions: dict[str, PartitionStanding] = field(default_factory=dict)
+    drains: bool = False
 
 
 class IntakeReport(Report, frozen=True, kw_only=True, tag="intake", tag_field="kind"):

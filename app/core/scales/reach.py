@@ -38,16 +38,15 @@ def reach_of(rows_of: Rows, known: Collection[int], end: int, panes: int, longes
     return Reach(panes, reached, rows)
 
 
-def still_needed(rows_of: Rows, known: Collection[int], newest: int, panes: int, longest: int, needed: int) -> set[int]:
-    """Return which panes up to `newest` windows that end with `newest + panes` or later can reach back to.
+def still_needed(rows_of: Rows, known: Collection[int], newest: int, first: int, longest: int, needed: int) -> set[int]:
+    """Return which panes up to `newest` windows that end with `first` (after it) or later can reach back to.
 
     A later window has at least the same rows behind each pane, so that it reaches no further back.
     """
-    end = newest + panes
-    rows = sum(map(rows_of, range(newest + 1, end + 1)))
+    rows = sum(map(rows_of, range(newest + 1, first + 1)))
     kept = set[int]()
     if rows < needed:
-        for pane, more in _older(rows_of, known, newest, end - longest):
+        for pane, more in _older(rows_of, known, newest, first - longest):
             kept.add(pane)
             rows += more
             if rows >= needed:

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
 
-from api.incoming import IncomingPrediction
-from api.inference.pairing import Half, Pair
-from api.problems import field_error
-from topics.events import Scalar
+from app.ingest.decoding import UNREADABLE
+from topics.events import PredictionEvent, Scalar
+from topics.inferences import Inference
+from topics.reasons import field_error
 
 Order = Callable[[str, str], Sequence[str] | None]
 """The features of a registered model version, in their order; None where it is not registered."""
 Row = dict[str, Scalar]
-Label = str | float | bool
+Answer = str | float | bool
 T = TypeVar("T")
 
 PROBABILITIES = frozenset({"probability", "probabilities", "predict_proba"})
 """Outputs of these names are the probability of the positive class, or of both."""
+MOST_ROWS = 10_000
+"""Instances of one request: as many as predictions in one request to the API."""
 
 
 class InferenceError(ValueError):
     """Why a pair is no prediction, with the field that is wrong."""
 
 
+class UnknownOrder(InferenceError):
+    """Values come without names, and the model version is not registered as far as is known."""
+
+
 class _Answered(msgspec.Struct, frozen=True):
-    prediction: Label
+    prediction: Answer
     probability: float | dict[str, float] | None = None
 
 
@@ -46,7 +53,7 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 class _Response(msgspec.Struct, frozen=True):
-    predictions: list[Label | _Answered] | None = None
+    predictions: list[Answer | _Answered] | None = None
     outputs: list[_Tensor] | None = None
     model_name: str | None = None
     model_version: str | None = None
@@ -54,15 +61,21 @@ class _Response(msgspec.Struct, frozen=True):
 
 _requests, _responses = msgspec.json.Decoder(_Request), msgspec.json.Decoder(_Response)
 
+HalfOf = tuple[Inference, bytes]
+"""The attributes and the payload of a request or a response."""
 
-def predictions_of(pair: Pair, order: Order) -> list[IncomingPrediction]:
-    """A prediction for each instance of a pair: its id is the event's, with a number where there are several.
 
-    Raises InferenceError.
+def predictions_of(request: HalfOf, response: HalfOf, order: Order, taken_at: float) -> list[PredictionEvent]:
+    """Return a prediction for each instance: its id is the event's, with a number where there are several.
+
+    `taken_at`: their time in seconds since the epoch, where neither event has one. Raises InferenceError.
     """
-    asked, answered = _decoded(pair.request, _requests), _decoded(pair.response, _responses)
-    model = pair.response.model or pair.request.model or answered.model_name or _service(pair)
-    version = pair.response.model_version or pair.request.model_version or answered.model_version
+    (asking, _), (answering, _) = request, response
+    if answering.status is not None and not answering.status.startswith("2"):
+        raise InferenceError(f"response: status {answering.status}, so nothing was predicted")
+    asked, answered = _decoded(request, _requests), _decoded(response, _responses)
+    model = answering.model or asking.model or answered.model_name or answering.service or asking.service
+    version = answering.version or asking.version or answered.model_version
     if not model or not version:
         raise InferenceError(
             f"{'model_version' if model else 'model'}: missing; name it in the logger's URL, "
@@ -72,53 +85,57 @@ def predictions_of(pair: Pair, order: Order) -> list[IncomingPrediction]:
     answers = _answers(answered, len(rows))
     if len(answers) != len(rows):
         raise InferenceError(f"predictions: {len(answers)} for {len(rows)} instances")
-    number = pair.request.envelope.id
+    number = asking.prediction_id
+    timestamp: datetime | float = asking.time or answering.time or taken_at
     return [
-        IncomingPrediction(
+        PredictionEvent(
             prediction_id=number if len(rows) == 1 else f"{number}-{i}", model=model, model_version=version,
-            timestamp=pair.request.envelope.time or pair.response.envelope.time, features=row,
-            prediction=answer.prediction, probability=answer.probability,
+            timestamp=timestamp, features=row, prediction=answer.prediction, probability=answer.probability,
         )
         for i, (row, answer) in enumerate(zip(rows, answers, strict=True))
     ]  # fmt: skip
 
 
-def _decoded(half: Half, decoder: msgspec.json.Decoder[T]) -> T:
+def _decoded(half: HalfOf, decoder: msgspec.json.Decoder[T]) -> T:
     try:
-        return decoder.decode(half.envelope.content)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        side = half.envelope.type.rpartition(".")[2]
-        raise InferenceError(f"{side}: {field_error(error)}") from None
-
-
-def _service(pair: Pair) -> str | None:
-    return pair.response.envelope.inferenceservicename or pair.request.envelope.inferenceservicename
+        return decoder.decode(half[1])
+    except UNREADABLE as error:
+        raise InferenceError(f"{half[0].side}: {field_error(error)}") from None
 
 
 def _rows(asked: _Request, order: Callable[[], Sequence[str] | None]) -> list[Row]:
     if asked.instances is not None:
+        _number(len(asked.instances), "instances")
         return [
             one if isinstance(one, dict) else _by_place(one, order(), f"instances[{i}]")
             for i, one in enumerate(asked.instances)
         ]
     if not asked.inputs:
         raise InferenceError("request: has neither instances nor inputs")
-    n, first = _length(asked.inputs[0]), asked.inputs[0].flat()
+    n, first = _number(_length(asked.inputs[0]), "inputs"), asked.inputs[0].flat()
     if len(asked.inputs) == 1 and len(first) != n:
-        width = len(first) // n if n else 0
+        width = len(first) // n
         if width * n != len(first):
             raise InferenceError(f"inputs[0]: {len(first)} values do not make {n} rows")
         return [_by_place(first[i * width : (i + 1) * width], order(), "inputs[0]") for i in range(n)]
     columns = {tensor.name: tensor.flat() for tensor in asked.inputs}
+    if len(columns) < len(asked.inputs):
+        raise InferenceError("inputs: a name is given twice")
     for name, values in columns.items():
         if len(values) != n:
             raise InferenceError(f"inputs.{name}: {len(values)} values for {n} rows")
     return [{name: values[i] for name, values in columns.items()} for i in range(n)]
 
 
+def _number(n: int, field: str) -> int:
+    if not 0 < n <= MOST_ROWS:
+        raise InferenceError(f"{field}: {n:,} in one request; it must be from 1 to {MOST_ROWS:,}")
+    return n
+
+
 def _by_place(values: Sequence[Scalar], names: Sequence[str] | None, where: str) -> Row:
     if names is None:
-        raise InferenceError(f"{where}: values without names, of a model version that is not registered")
+        raise UnknownOrder(f"{where}: values without names, of a model version that is not registered")
     if len(names) != len(values):
         raise InferenceError(f"{where}: {len(values)} values for {len(names)} features")
     return dict(zip(names, values, strict=True))

@@ -1,0 +1,177 @@
+"""What the predictions of each day (UTC) and model version add up to: changed with every row that comes or goes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, Table, and_, case, func, select, update
+
+from app.history.inserting import insertion
+from app.history.tables import PREDICTION_DAYS, PREDICTIONS
+
+LARGEST = sys.float_info.max
+
+Cells = Callable[[str], Any]
+"""A row's value by its column's name."""
+
+
+class Day(NamedTuple):
+    """A day of a model version, as ISO 8601."""
+
+    model: str
+    model_version: str
+    day: str
+
+
+@dataclass
+class Sums:
+    """Counts and sums of some predictions.
+
+    Sums are floats: what was taken away leaves a rounding error, relative to the largest sum that there was. Infinite
+    numbers are in no sum, and in no count of numbers.
+
+    `error_sum`: over those with truth, the absolute difference of numbers, 0 or 1 for labels.
+    """
+
+    predictions: int = 0
+    with_feedback: int = 0
+    prediction_values: int = 0
+    prediction_sum: float = 0.0
+    probabilities: int = 0
+    probability_sum: float = 0.0
+    error_sum: float = 0.0
+    wrong: int = 0
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+    def add(self, cells: Cells, sign: int = 1) -> None:
+        """Add a prediction; with a `sign` of -1 take it away, which leaves the times as they are."""
+        self._add_truth(cells, sign)
+        value, probability, moment = cells("prediction_value"), cells("probability"), cells("predicted_at")
+        self.predictions += sign
+        if is_finite(value):
+            self.prediction_values += sign
+            self.prediction_sum += sign * value
+        if is_finite(probability):
+            self.probabilities += sign
+            self.probability_sum += sign * probability
+        if sign > 0:
+            self.first_at = moment if self.first_at is None else min(self.first_at, moment)
+            self.last_at = moment if self.last_at is None else max(self.last_at, moment)
+
+    def correct(self, before: Cells, after: Cells) -> None:
+        """Replace a prediction's truth."""
+        self._add_truth(before, -1)
+        self._add_truth(after, 1)
+
+    def join(self, other: Sums) -> Sums:
+        """Return the sums of both."""
+        firsts = [at for at in (self.first_at, other.first_at) if at is not None]
+        lasts = [at for at in (self.last_at, other.last_at) if at is not None]
+        added = {name: getattr(self, name) + getattr(other, name) for name in ADDED}
+        return Sums(**added, first_at=min(firsts, default=None), last_at=max(lasts, default=None))
+
+    def _add_truth(self, cells: Cells, sign: int) -> None:
+        actual = cells("actual")
+        if actual is None:
+            return
+        value, truth = cells("prediction_value"), cells("actual_value")
+        wrong = int(cells("prediction") != actual)
+        self.with_feedback += sign
+        self.wrong += sign * wrong
+        self.error_sum += sign * (abs(value - truth) if is_finite(value) and is_finite(truth) else wrong)
+
+
+ADDED = tuple(field.name for field in fields(Sums) if not field.name.endswith("_at"))
+
+
+def is_finite(value: float | None) -> bool:
+    """Return whether it is a number, and no infinity."""
+    return value is not None and abs(value) <= LARGEST
+
+
+def day_of(moment: datetime) -> str:
+    """Return the day (UTC) of a time, as ISO 8601."""
+    return moment.astimezone(UTC).date().isoformat()
+
+
+def key_of(cells: Cells) -> Day:
+    """Return the day that a prediction is of."""
+    return Day(cells("model"), cells("model_version"), day_of(cells("predicted_at")))
+
+
+def save(connection: Connection, changes: dict[Day, Sums]) -> None:
+    """Add changes to the days, and note that these have changed."""
+    if not changes:
+        return
+    insert, columns = insertion(connection, PREDICTION_DAYS), PREDICTION_DAYS.c
+    postgresql = connection.dialect.name == "postgresql"
+    least, most = (func.least, func.greatest) if postgresql else (func.min, func.max)
+    new = insert.excluded
+    changed = insert.on_conflict_do_update(
+        index_elements=list(Day._fields),
+        set_={
+            "revision": columns.revision + 1,
+            **{name: columns[name] + new[name] for name in ADDED},
+            "first_at": least(
+                func.coalesce(columns.first_at, new.first_at), func.coalesce(new.first_at, columns.first_at)
+            ),
+            "last_at": most(func.coalesce(columns.last_at, new.last_at), func.coalesce(new.last_at, columns.last_at)),
+        },
+    )
+    rows = [{**day._asdict(), **vars(sums), "revision": 1, "trimmed": False} for day, sums in changes.items()]
+    connection.execute(changed, rows)
+
+
+def trim(connection: Connection, gone: Iterable[Row[Any]]) -> None:
+    """Take predictions that were deleted off their days, and note that these are not whole any more."""
+    taken: dict[Day, Sums] = {}
+    for row in gone:
+        cells = row._mapping.__getitem__
+        taken.setdefault(key_of(cells), Sums()).add(cells, -1)
+    columns = PREDICTION_DAYS.c
+    for day, sums in taken.items():
+        its = and_(*(columns[name] == value for name, value in day._asdict().items()))
+        start = datetime.fromisoformat(day.day).replace(tzinfo=UTC)
+        rows = PREDICTIONS.c
+        left = select(func.min(rows.predicted_at), func.max(rows.predicted_at)).where(
+            rows.model == day.model, rows.model_version == day.model_version,
+            rows.predicted_at >= start, rows.predicted_at < start + timedelta(days=1),
+        )  # fmt: skip
+        first, last = connection.execute(left).one()
+        values = {name: columns[name] + getattr(sums, name) for name in ADDED}
+        if first is None:  # nothing is left of it, not even a rounding error
+            values = dict.fromkeys(ADDED, 0)
+        connection.execute(
+            update(PREDICTION_DAYS).where(its).values(**values, first_at=first, last_at=last, trimmed=True)
+        )
+
+
+def summed(table: Table) -> list[Any]:
+    """Return the columns of a query that adds up predictions, or days, in the order of the fields of Sums."""
+    columns = table.c
+    if table is PREDICTION_DAYS:
+        return [*(func.sum(columns[name]) for name in ADDED), func.min(columns.first_at), func.max(columns.last_at)]
+    value, truth = columns.prediction_value, columns.actual_value
+    wrong = case((columns.actual.is_(None), 0), (columns.prediction != columns.actual, 1), else_=0)
+    numbers = and_(func.abs(value) <= LARGEST, func.abs(truth) <= LARGEST, columns.actual.is_not(None))
+    finite = [case((func.abs(one) <= LARGEST, one)) for one in (value, columns.probability)]
+    return [
+        func.count(), func.count(columns.actual),
+        *(column for one in finite for column in (func.count(one), func.coalesce(func.sum(one), 0.0))),
+        func.coalesce(func.sum(case((numbers, func.abs(value - truth)), else_=wrong)), 0.0),
+        func.coalesce(func.sum(wrong), 0), func.min(columns.predicted_at), func.max(columns.predicted_at),
+    ]  # fmt: skip
+
+
+def sums_of(values: Sequence[Any]) -> Sums:
+    """Return what the columns of `summed` came to; PostgreSQL adds integers up to decimals."""
+    *added, first_at, last_at = values
+    numbers: list[Any] = [
+        (float if name.endswith("_sum") else int)(value or 0) for name, value in zip(ADDED, added, strict=True)
+    ]
+    return Sums(**dict(zip(ADDED, numbers, strict=True)), first_at=first_at, last_at=last_at)

@@ -1,0 +1,31 @@
+"""An id's prediction by each version of a model: the version belongs to the key.
+
+SQLite cannot change a key, so there the rows are copied into a new table.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "r0003"
+down_revision = "r0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Have the version in the key."""
+    _key("prediction_id", "model", "model_version")
+
+
+def downgrade() -> None:
+    """Have the id alone as the key. Fails where a second version has an id."""
+    _key("prediction_id")
+
+
+def _key(*columns: str) -> None:
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("SET LOCAL statement_timeout = 0")  # the index of a large table takes its time
+    with op.batch_alter_table("predictions") as table:
+        table.drop_constraint("pk_predictions", type_="primary")
+        table.create_primary_key("pk_predictions", list(columns))

@@ -1,0 +1,37 @@
+"""The prefix that takes the place of one that is drained."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from app.runtime.errors import TopicError
+from app.runtime.producer import Producer
+from app.runtime.settings import Settings
+from app.runtime.topic_admin import partitions_of
+from topics.registry import PANES
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """Where panes, alerts and feedback go from a prefix that is drained. `partitions`: of its topics."""
+
+    producer: Producer
+    partitions: int
+
+
+@asynccontextmanager
+async def successor_of(settings: Settings) -> AsyncIterator[Successor | None]:
+    """Connect to the prefix that `drain_to` names; None where nothing is drained. Raises TopicError."""
+    if settings.drain_to is None:
+        yield None
+        return
+    if settings.drain_to == settings.prefix:
+        raise TopicError(f"drain_to is {settings.drain_to!r}, as is prefix; name the prefix that takes its place")
+    there = settings.model_copy(update={"prefix": settings.drain_to})
+    partitions = await partitions_of(there, PANES)
+    if not partitions:
+        raise TopicError(f"drain_to: there are no topics of {settings.drain_to!r}; run driftline copy first")
+    async with Producer(there) as producer:
+        yield Successor(producer, partitions)

@@ -1,0 +1,28 @@
+"""Why a document is not what its type says, the field first."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+FIELD = re.compile(r" - at `(?:key in )?\$(?:\[\.\.\.\]|\.)?(?P<field>[^`]*)`$")
+
+
+def field_error(error: Exception) -> str:
+    """msgspec's words, starting with the field that is wrong: `timestamp: expected float, got str`."""
+    words = str(error)
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if type(error) is msgspec.DecodeError:
+        return f"not JSON: {words}"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    missing = re.search(r"missing required field `([^`]+)`", words)
+    found = FIELD.search(words)
+    field = found["field"] if found else ""
+    if missing:
+        return f"{f'{field}.' if field else ''}{missing[1]}: missing"
+    words = FIELD.sub("", words).replace("`", "")
+    words = words[0].lower() + words[1:]
+    return f"{field.replace('[...]', '.*')}: {words}" if field else words
