@@ -11,6 +11,8 @@ MOST_SILENT = 10
 """Windows without any prediction that are judged; then the model version is left alone until something comes."""
 REACH = MOST_SILENT + 2
 """Windows before its end that the judgement of a window reaches back: over the silent ones, and two before them."""
+MOST_LONGEST = 365 * 86_400.0
+"""Seconds that a thin window reaches back at most: the topic `panes` deletes nothing for longer than that by itself."""
 LEAST_PATIENCE, MOST_PATIENCE = 86_400.0, 150 * 86_400.0
 """Seconds. Twice the longest, and what is kept before that, is within the retention of the topic `panes`."""
 

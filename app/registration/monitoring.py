@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from app.core.config import Monitoring
+from app.core.config import MOST_LONGEST, Monitoring
 from app.core.notifying import Route, RouteError, check_route
 from app.core.profile import Task
 from app.core.rule_layers import RULES
@@ -195,6 +195,7 @@ def _check_range(path: str, value: object) -> None:
         (named.isdisjoint(SHARES) or 0 < value <= 1, "must be above 0 and at most 1"),
         (not path.startswith("performance.metrics.") or value >= 0, "must not be below 0"),
         (math.isfinite(value), "must be finite"),
+        (path != "windows.longest" or value <= MOST_LONGEST, "must be at most 31,536,000 (365 days)"),
     )
     for passed, words in checks:
         if not passed:

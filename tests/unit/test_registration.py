@@ -237,6 +237,7 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
         ({"windows": {"pane": "60"}}, "windows.pane: expected `float`, got `str`"),
         ({"windows": {"pane": 0}}, "windows.pane: must be above 0, not 0"),
         ({"windows": {"panes": 0}}, "windows.panes: must be at least 1, not 0"),
+        ({"windows": {"longest": 4e7}}, "windows.longest: must be at most 31,536,000 "),
         ({"windows": 5}, "windows: expected `object`, got `int`"),
         (
             {"decision": {"false_alarms": "often"}},
