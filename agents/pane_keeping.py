@@ -136,10 +136,11 @@ def keys_to_delete(
             part.leftovers.gone(key, part.seen[key])
             continue
         part.leftovers.back(key)
-        before = windows.forgotten
+        before = windows.forgotten, windows.first
         dropped = windows.forget()
-        if windows.forgotten > before or dropped:
-            table[forgotten_name(key)] = forgotten_note(windows)
+        if (windows.forgotten, windows.first) != before:
+            ends = [(pane + 1) * windows.pane for pane in (windows.forgotten, windows.first)]
+            table[forgotten_name(key)] = b"%d %d" % (*ends,)
             found += _pane_keys(key, windows, dropped)
             notes.drop(key, windows.first - 1)  # the first one is compared with the note before it
     for key, whole, keys in part.leftovers.over(part.clock):
@@ -172,36 +173,13 @@ def note_name(key: Key, end: int) -> str:
 
 
 _FORGOTTEN = "@forgotten "
-"""What the table's key of a profile's newest forgotten pane begins with (see `forgotten_note`)."""
+"""What the table's key of a profile's newest forgotten pane begins with; its value has, in microseconds,
+the end of that pane and of the oldest window that is judged."""
 
 
 def forgotten_name(key: Key) -> str:
     """The table's key of how far a profile's panes are forgotten."""
     return _FORGOTTEN + "/".join(key)
-
-
-def forgotten_note(windows: ModelWindows) -> bytes:
-    """Return how far a profile's panes are forgotten, as the table has it.
-
-    In microseconds: the end of the newest forgotten pane, that of the oldest window that is judged, and the length of a
-    pane. Then the panes that are kept all the same, each as its distance from the one after it.
-    """
-    ends = [(pane + 1) * windows.pane for pane in (windows.forgotten, windows.first)]
-    panes = sorted(windows.kept, reverse=True)
-    distances = (after - pane for after, pane in zip([windows.forgotten, *panes], panes, strict=False))
-    return b"%d %d %d " % (*ends, windows.pane) + ",".join(map(str, distances)).encode()
-
-
-def restore_forgotten(windows: ModelWindows, note: bytes) -> None:
-    """Have windows that are made anew forget what was forgotten. Panes that were of another length are not kept."""
-    ends, kept = note.split()[:2], note.split()[2:]
-    newest, first = (int(end) // windows.pane - 1 for end in ends)
-    panes, pane = list[int](), newest
-    if len(kept) == 2 and int(kept[0]) == windows.pane:
-        for distance in kept[1].split(b","):
-            pane -= int(distance)
-            panes.append(pane)
-    windows.forget_to(newest, first, panes)
 
 
 def _key_of(name: str) -> tuple[Key | None, int | None]:

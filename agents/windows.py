@@ -12,7 +12,7 @@ from zlib import crc32
 import msgspec
 
 from agents.pane_events import pane_of
-from agents.pane_keeping import Key, Notes, Part, forgotten_name, keys_to_delete, note_name, restore_forgotten
+from agents.pane_keeping import Key, Notes, Part, forgotten_name, keys_to_delete, note_name
 from agents.sending import Reject
 from agents.window_reports import (
     Issued,
@@ -72,8 +72,8 @@ class WindowsAgent:
 
     What no record and no window can reach any more is deleted from it. The join says before which time it changes
     nothing more; from then on a pane's key has no other writer than this agent. How far a profile's panes are forgotten
-    is `saved` in the table before the first tombstone is sent, with the older panes that thin windows reach back to. So
-    a restart takes those again, judges no window of which panes are gone, and deletes what is left.
+    is `saved` in the table before the first tombstone is sent, so a restart judges no window of which panes are gone,
+    and deletes what is left.
     """
 
     def __init__(  # noqa: PLR0913 (what it needs of the world around it)
@@ -185,7 +185,7 @@ class WindowsAgent:
             windows = part.models[key] = ModelWindows(found.profile, found.monitoring, self._partitions, self._now())
             forgotten = self._table.get(forgotten_name(key))
             if forgotten:
-                restore_forgotten(windows, forgotten)
+                windows.forget_to(*(int(end) // windows.pane - 1 for end in forgotten.split()))
         windows.monitoring = found.monitoring
         return windows
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from zlib import crc32
 
@@ -16,7 +16,7 @@ from app.core.pane import Pane
 from app.core.profile import Profile
 from app.core.running_sum import RunningSum
 from app.core.scales.judging import judge_scales
-from app.core.scales.reach import Reach, reach_of, still_needed
+from app.core.scales.reach import Reach, oldest_needed, reach_of
 from app.core.slices import Partial, Slice, Slices, dropped, newest_slices, rows_of, source_of, sums_of
 
 
@@ -76,13 +76,11 @@ class ModelWindows:
         self._behind: dict[int, int] = {}
         self._newest = NEVER
         self._oldest = -NEVER
-        """The oldest pane with predictions of those that are held and not forgotten."""
+        """The oldest pane with predictions of those that are held."""
         self._followed = NEVER
         self.totals: dict[int, Totals] = {}
         self.forgotten = NEVER
-        """The newest pane that was forgotten; those before it were, too, but for `kept`."""
-        self.kept: frozenset[int] = frozenset()
-        """Forgotten panes that are held: thin windows reach back to them. At most as many as rows are needed."""
+        """The newest pane that was forgotten."""
         self.first = NEVER
         """The end of the oldest window that is judged: all that it is compared with is held.
 
@@ -100,9 +98,9 @@ class ModelWindows:
     def add(self, kind: str, pane: int, partition: int, revision: int, partial: Pane) -> bool:
         """Take a partial; an older one than is known changes nothing.
 
-        Returns False where its pane is forgotten and not kept.
+        Returns False where its pane is forgotten.
         """
-        if pane <= self.forgotten and pane not in self.kept:
+        if pane <= self.forgotten:
             return False
         slices = self._inputs if kind == "input" else self._outcomes
         found = slices.setdefault(pane, Slice())
@@ -113,8 +111,7 @@ class ModelWindows:
         found.total = None
         if kind == "input" and partial.n:
             self._newest = max(self._newest, pane)
-            if pane > self.forgotten:
-                self._oldest = min(self._oldest, pane)
+            self._oldest = min(self._oldest, pane)
         self.changed.update(range(max(pane, self.first), pane + self.panes))
         self.changed.update(self._reaching(pane))
         return True
@@ -271,25 +268,27 @@ class ModelWindows:
         settled = min(time for partition, time in self._settled.items() if partition >= 0) // self.pane
         held = max([*self._inputs, *self._outcomes], default=NEVER)
         if NEVER < held < settled and not self.changed:  # it has stopped: what may come begins anew
-            return self.forget_to(max(held, self.forgotten), held + self.panes)
+            return self.forget_to(held, held + self.panes)
         first = min(settled, self._closed, *sorted(self.changed)[:1])
-        newest = first - REACH * self.panes
-        return self.forget_to(newest, first, self._still_needed(newest, first)) if newest > self.forgotten else []
-
-    def forget_to(self, newest: int, first: int, kept: Collection[int] = ()) -> list[Partial]:
-        """Drop the panes up to the `newest`, but for those `kept`. `first`: the end of the first window that is judged.
-
-        Returns the partials that were dropped.
-        """
-        if newest < self.forgotten:
+        if first <= self.first:
             return []
-        self.forgotten, self.first, self.kept = newest, max(first, self.first), frozenset(kept)
+        return self.forget_to(min(first - REACH * self.panes, self._oldest_needed(first) - 1), first)
+
+    def forget_to(self, newest: int, first: int) -> list[Partial]:
+        """Drop the panes up to the `newest`; windows are judged from the one that ends with `first`.
+
+        Returns their partials.
+        """
+        self.first = max(first, self.first)
+        if newest <= self.forgotten:
+            return []
+        self.forgotten = newest
         return self._dropped(newest)
 
-    def _still_needed(self, newest: int, first: int) -> set[int]:
-        """Panes up to the `newest` that windows can reach back to, from the one that ends with `first` on."""
+    def _oldest_needed(self, first: int) -> int:
+        """The oldest pane that windows reach back to, from the one that ends with `first` on."""
         most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
-        return still_needed(self._predictions, self._inputs, newest, first, most, needed)
+        return oldest_needed(self._predictions, self._inputs, first, most, needed)
 
     def drop(self) -> list[Partial]:
         """Drop all panes. Returns their partials."""
@@ -301,10 +300,8 @@ class ModelWindows:
         return list(self._progress)
 
     def _dropped(self, newest: int | None) -> list[Partial]:
-        kept = self.kept if newest is not None else ()
-        gone = [*dropped(self._inputs, "input", newest, kept), *dropped(self._outcomes, "outcome", newest, kept)]
-        held = (pane for pane in self._inputs if pane > self.forgotten and self._predictions(pane))
-        self._oldest = min(held, default=-NEVER)
+        gone = [*dropped(self._inputs, "input", newest), *dropped(self._outcomes, "outcome", newest)]
+        self._oldest = min((pane for pane in self._inputs if self._predictions(pane)), default=-NEVER)
         return gone
 
 

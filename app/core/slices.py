@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -62,7 +62,7 @@ def sums_of(slices: Slices, size: int, sums: int) -> dict[int, Pane]:
     return {pane: one.sum(size, sums) for pane, one in slices.items()}
 
 
-def dropped(slices: Slices, kind: str, newest: int | None, kept: Collection[int] = ()) -> list[Partial]:
-    """Drop the panes up to the `newest` (None: all) that are not kept. Returns their partials."""
-    gone = [pane for pane in slices if (newest is None or pane <= newest) and pane not in kept]
+def dropped(slices: Slices, kind: str, newest: int | None) -> list[Partial]:
+    """Drop the panes up to the `newest` (None: all). Returns their partials."""
+    gone = [pane for pane in slices if newest is None or pane <= newest]
     return [(kind, pane, partition) for pane in gone for partition in slices.pop(pane).partials]

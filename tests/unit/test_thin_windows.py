@@ -18,7 +18,7 @@ from app.core.layout import layout_of
 from app.core.profile import Profile
 from app.core.reference import build_profile
 from app.core.rolling import Evaluated, ModelWindows
-from app.core.scales.reach import Reach, reach_of, still_needed
+from app.core.scales.reach import Reach, oldest_needed, reach_of
 from tests.unit.columns import Values, pane_of
 
 FIRST = 28_333_334
@@ -73,11 +73,11 @@ COUNTS = st.dictionaries(st.integers(0, 60), st.integers(0, 12), max_size=25)
 
 
 @given(COUNTS, st.integers(0, 57), st.integers(0, 40))
-def test_what_is_kept_is_all_that_later_windows_reach(counts: dict[int, int], newest: int, longest: int) -> None:
-    kept = still_needed(lambda pane: counts.get(pane, 0), counts, newest, newest + 3, longest, 20)
-    left = {pane: n for pane, n in counts.items() if pane > newest or pane in kept}
-    assert len(kept) <= 20
-    for end in range(newest + 3, 64):
+def test_what_is_kept_is_all_that_later_windows_reach(counts: dict[int, int], first: int, longest: int) -> None:
+    oldest = oldest_needed(lambda pane: counts.get(pane, 0), counts, first, longest, 20)
+    left = {pane: n for pane, n in counts.items() if pane >= oldest or pane > first - 3}
+    assert sum(n > 0 for pane, n in counts.items() if oldest <= pane <= first) <= 20
+    for end in range(first, 64):
         assert reach(left, end, longest) == reach(counts, end, longest)
 
 

@@ -220,14 +220,14 @@ def test_thin_windows_reach_back_to_what_is_kept_and_no_more_is_kept() -> None:
     assert said[0] == said[1]
     # (traffic's reports say what feedback had come by then)
     windows = dying.agent._parts[0].models["quiet", VERSION, dying.models["quiet", VERSION].profile.profile_id]
-    assert windows.kept
+    assert windows.first - windows.forgotten > 13 * THIN.panes
     # at most a pane a row that is needed, in two partitions with truth, and what records and windows reach
     most = 3 * (NEEDED + (600 + 36 * PANE + 2 * 1800) // PANE)
     early, late = sizes[8:22], sizes[22:]
     assert max(size[0] for size in late) <= min(most, 1.1 * max(size[0] for size in early))
     assert max(size[4] for size in late) <= min(most, 1.1 * max(size[4] for size in early))
     dying.serve(DAY // 8, VERSION, every=30)
-    assert windows.kept == set()  # there are rows enough
+    assert windows.first - windows.forgotten <= 12 * THIN.panes  # there are rows enough
     assert dying.wrong_reports() == []
 
 

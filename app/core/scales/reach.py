@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 Rows = Callable[[int], int]
@@ -38,25 +38,27 @@ def reach_of(rows_of: Rows, known: Collection[int], end: int, panes: int, longes
     return Reach(panes, reached, rows)
 
 
-def still_needed(rows_of: Rows, known: Collection[int], newest: int, first: int, longest: int, needed: int) -> set[int]:
-    """Return which panes up to `newest` windows that end with `first` (after it) or later can reach back to.
+def oldest_needed(rows_of: Rows, known: Collection[int], first: int, longest: int, needed: int) -> int:
+    """Return the oldest pane that windows which end with `first` or later can reach back to; `first` without rows.
 
-    A later window has at least the same rows behind each pane, so that it reaches no further back.
+    A later window has at least the same rows behind each pane, so that it reaches no further back. All panes with rows
+    from there on are needed, and they are no more than `needed`, beside those of the window itself.
     """
-    rows = sum(map(rows_of, range(newest + 1, first + 1)))
-    kept = set[int]()
-    if rows < needed:
-        for pane, more in _older(rows_of, known, newest, first - longest):
-            kept.add(pane)
-            rows += more
-            if rows >= needed:
-                break
-    return kept
+    rows, oldest = 0, first
+    for pane, more in _older(rows_of, known, first, first - longest):
+        rows += more
+        oldest = pane
+        if rows >= needed:
+            break
+    return oldest
 
 
-def _older(rows_of: Rows, known: Collection[int], newest: int, oldest: int) -> Iterable[tuple[int, int]]:
-    """Panes with rows from `newest` back, down to the one after `oldest`."""
-    panes: Iterable[int] = range(newest, oldest, -1)
-    if len(known) < newest - oldest:
-        panes = sorted((pane for pane in known if oldest < pane <= newest), reverse=True)
-    return ((pane, rows) for pane in panes if (rows := rows_of(pane)))
+def _older(rows_of: Rows, known: Collection[int], newest: int, oldest: int) -> Iterator[tuple[int, int]]:
+    """Yield the panes with rows from `newest` back, down to the one after `oldest`."""
+    near = max(newest - len(known), oldest)  # one by one, as long as that is no more than to sort the known ones
+    for pane in range(newest, near, -1):
+        if rows := rows_of(pane):
+            yield pane, rows
+    for pane in sorted((pane for pane in known if oldest < pane <= near), reverse=True) if near > oldest else ():
+        if rows := rows_of(pane):
+            yield pane, rows
