@@ -26,6 +26,7 @@ PREDICTION_DRIFT = "prediction_drift"
 PERFORMANCE = "performance"
 DATA_QUALITY = "data_quality"
 CRITICAL_FEATURE = "critical_feature"
+FEATURE_DRIFT = "feature_drift"
 ESTIMATE = "performance_estimate"
 
 
@@ -64,9 +65,27 @@ def _of_drift(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
     yield _prediction_drift(report, alerting.prediction_drift)
     yield from _data_quality(report, alerting)
     by_name = {feature.name: feature for feature in report.features}
-    for name in dict.fromkeys(alerting.critical_features):
-        verdict = _critical_feature(name, by_name.get(name), alerting.critical_feature)
+    critical = dict.fromkeys(alerting.critical_features)
+    for name in critical:
+        verdict = _one_feature(CRITICAL_FEATURE, name, by_name.get(name), alerting.critical_feature)
         yield verdict if name not in by_name else beside_window(verdict, report, "distribution", [name])
+    for name, feature in by_name.items():
+        if name not in critical:
+            yield _feature_drift(name, report, feature, alerting.feature_drift)
+
+
+def _feature_drift(name: str, report: DriftReport, feature: FeatureDrift, rule: Rule) -> Verdict:
+    """Of a feature that nobody has named, the newest panes alone make a breach: their level is stated for a month.
+
+    A window calls some of the features drifted in 1 of 20 without any change. Where no newest panes are judged, it is
+    the window that says so.
+    """
+    verdict = _one_feature(FEATURE_DRIFT, name, feature, rule)
+    if report.scales is None:
+        return verdict
+    if verdict.state == "breach":
+        verdict = replace(verdict, state="between")
+    return beside_window(verdict, report, "distribution", [name])
 
 
 def _data_drift(report: DriftReport, rule: Rule) -> Verdict:
@@ -92,15 +111,15 @@ def _prediction_drift(report: DriftReport, rule: Rule) -> Verdict:
     return beside_window(verdict, report, "distribution", [column.name for column in known])
 
 
-def _critical_feature(name: str, feature: FeatureDrift | None, rule: Rule) -> Verdict:
+def _one_feature(name_of_rule: str, name: str, feature: FeatureDrift | None, rule: Rule) -> Verdict:
     if feature is None:
-        return off(CRITICAL_FEATURE, name, "the profile has no such feature")
+        return off(name_of_rule, name, "the profile has no such feature")
     if feature.statistic is None:
-        return Verdict(CRITICAL_FEATURE, name, "insufficient", None, feature.threshold)
+        return Verdict(name_of_rule, name, "insufficient", None, feature.threshold)
     state: VerdictState = "breach"
     if not feature.drifted:
         state = "clear" if _is_clear(feature, rule) else "between"
-    return Verdict(CRITICAL_FEATURE, name, state, feature.statistic, feature.threshold)
+    return Verdict(name_of_rule, name, state, feature.statistic, feature.threshold)
 
 
 def _is_clear(column: FeatureDrift, rule: Rule) -> bool:
@@ -210,7 +229,7 @@ def worsening_of(metric: MetricChange) -> float:
 
 
 __all__ = [
-    "CRITICAL_FEATURE", "DATA_DRIFT", "DATA_QUALITY", "ESTIMATE", "FEEDBACK", "MONITOR", "PERFORMANCE",
+    "CRITICAL_FEATURE", "DATA_DRIFT", "DATA_QUALITY", "ESTIMATE", "FEATURE_DRIFT", "FEEDBACK", "MONITOR", "PERFORMANCE",
     "PREDICTION_DRIFT", "TRAFFIC", "Verdict", "VerdictState", "effect_of", "off", "quality_columns", "rule_of",
     "verdicts_of", "worsening_of",
 ]  # fmt: skip

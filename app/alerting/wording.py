@@ -13,6 +13,7 @@ from app.alerting.rules import (
     DATA_DRIFT,
     DATA_QUALITY,
     ESTIMATE,
+    FEATURE_DRIFT,
     PERFORMANCE,
     PREDICTION_DRIFT,
     Verdict,
@@ -258,7 +259,7 @@ def _counted(feature: FeatureDrift, problem: str) -> tuple[int, float]:
 
 def _watched(verdict: Verdict) -> str:
     """What a rule that is switched off was about."""
-    if verdict.rule in (CRITICAL_FEATURE, PERFORMANCE, ESTIMATE):
+    if verdict.rule in (CRITICAL_FEATURE, FEATURE_DRIFT, PERFORMANCE, ESTIMATE):
         return verdict.subject
     return verdict.rule.replace("_", " ")
 

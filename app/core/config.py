@@ -120,7 +120,8 @@ class Rule:
 class Alerting:
     """The rules and the channels that tell of them. A rule that is switched off while its alert fires resolves it.
 
-    `critical_feature`: the rule of each of the `critical_features`, whatever `data_drift` is set to.
+    `critical_feature`: the rule of each of the `critical_features`, whatever `data_drift` is set to; `feature_drift`:
+    that of each other feature, which fires by what the newest panes show.
     `missing_share`: how far a feature's share of missing values may rise above its share in the reference, in
     absolute terms: with 0.05 a feature that is missing in 30 % of the reference's rows may be missing in 35 %. The
     rise must also be more than chance. `unseen_share`: the same of categories that the reference does not have, above
@@ -136,6 +137,7 @@ class Alerting:
     performance: Rule = field(default_factory=Rule)
     data_quality: Rule = field(default_factory=lambda: Rule(level="warning"))
     critical_feature: Rule = field(default_factory=Rule)
+    feature_drift: Rule = field(default_factory=lambda: Rule(level="warning"))
     performance_estimate: Rule = field(default_factory=Rule)
     traffic: Rule = field(default_factory=Rule)
     feedback: Rule = field(default_factory=lambda: Rule(level="warning"))

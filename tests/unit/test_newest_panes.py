@@ -64,6 +64,22 @@ def test_a_column_by_its_newest_panes(said: Scales | None, statistic: float, sta
     assert verdict(predicted, "prediction_drift").state == state
 
 
+@pytest.mark.parametrize(("said", "statistic", "state", "sure"), NEWEST)
+def test_a_feature_that_nobody_named_by_its_newest_panes(
+    said: Scales | None, statistic: float, state: VerdictState, sure: bool
+) -> None:
+    """The same as of a critical one, but for what a window alone says where the newest panes are judged."""
+    scales = None if said is None else msgspec.convert(
+        msgspec.json.decode(msgspec.json.encode(said).replace(b'"age"', b'"size"')), Scales
+    )  # fmt: skip
+    of = drift_report(features=[feature("age"), feature("size", statistic), feature("f")], scales=scales)
+    judged = verdict(of, "feature_drift", "size")
+    alone = said is not None and state == "breach" and not sure
+    assert (judged.state, judged.sure) == ("between" if alone else state, sure)
+    assert [v.subject for v in verdicts_of(of, MONITORING) if v.rule == "feature_drift"] == ["size", "f"]
+    assert rule_of(judged, MONITORING.alerting).level == "warning"
+
+
 def test_the_data_as_a_whole_by_its_newest_panes() -> None:
     whole = DriftAtScale(panes=2, n=80, drift_share=0.5, drifted_features=("age",), start=SINCE)
     fires = verdict(report(scales(found=(found(),), data_drift=whole)), "data_drift")

@@ -166,6 +166,7 @@ NEAR: dict[str, tuple[AnyReport, str]] = {
     "data_drift": (drift_report(drift_share=0.21, drift_detected=False), "features"),
     "prediction_drift": (drift_report(prediction=feature("prediction", 0.07, significant=True)), "prediction"),
     "critical_feature": (drift_report(features=[feature("age", 0.07, significant=True)]), "age"),
+    "feature_drift": (drift_report(features=[feature("sex", 0.07, significant=True)]), "sex"),
     "performance": (performance_report(0, metric("f1", 0.035)), "f1"),
     "performance_estimate": (
         performance_report(0, metric("f1", 0.035), estimated=(metric("f1", value=0.8, low=0.79, high=0.81),)), "f1",
