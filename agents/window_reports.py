@@ -12,7 +12,7 @@ import msgspec
 from app.core.findings import DriftDecision, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows
-from topics.events import AnyReport, DriftReport, PerformanceReport, Scales, TrafficReport
+from topics.events import AnyReport, DriftReport, MetricScales, PerformanceReport, Scales, TrafficReport
 
 TOTALS = ("feedback", "duplicates", "late", "expired", "waiting")
 NOT_COUNTED = {"late": "late", "repeated id": "duplicates"}
@@ -41,6 +41,7 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
     pauses: tuple[int, ...] = ()
     coverage: float = -1.0
     left_out: int = 0
+    truth: int = 0
 
     def after(self, feedback: int, coverage: float, panes: int) -> Issued:
         """What the window after this one has to know."""
@@ -111,9 +112,31 @@ def performance_report(
     """The report of a window's performance. `panes`: how many it has, where that is not the usual number."""
     envelope = _envelope(windows, end, revision, now, panes)
     left_out = _left_out(windows, WITHOUT_A_PAIR)
-    return msgspec.convert(
+    report = msgspec.convert(
         {**_fields(found), **envelope, "left_out": left_out}, PerformanceReport, from_attributes=True
     )
+    if report.scales is None:
+        return report
+    return msgspec.structs.replace(report, scales=_timed_metrics(report.scales, end, windows.pane / MICROSECONDS))
+
+
+def _timed_metrics(scales: MetricScales, end: int, pane: float) -> MetricScales:
+    """The same with times beside the numbers of panes."""
+
+    def before(panes: int) -> datetime:
+        return datetime.fromtimestamp((end - panes + 1) * pane, UTC)
+
+    found = [
+        msgspec.structs.replace(
+            one, since=before(one.since_panes - 1), earliest=before(one.earliest_panes - 1),
+            latest=before(one.latest_panes - 1), end=before(one.end_panes - 1),
+        )
+        for one in scales.found
+    ]  # fmt: skip
+    if not scales.spans:
+        return scales
+    start, last = before(scales.start_panes), before(scales.end_panes - 1)
+    return msgspec.structs.replace(scales, found=tuple(found), start=start, end=last)
 
 
 def traffic_report(

@@ -238,7 +238,7 @@ class WindowsAgent:
 
     def _evaluate(self, key: Key, windows: ModelWindows, end: int, issued: Issued | None) -> list[Issue]:
         """Judge a window: the table's note of it and the reports that are new; nothing when none is."""
-        found = windows.evaluate(end, None if issued is None else (issued.drift, issued.performance))
+        found = windows.evaluate(end, None if issued is None else (issued.drift, issued.performance, issued.truth))
         if found is None:
             return []
         now = self._wall()
@@ -260,7 +260,7 @@ class WindowsAgent:
             note = msgspec.structs.replace(note, traffic=source)
         note = msgspec.structs.replace(
             note, revision=revision, drift=found.drift_source, performance=found.performance_source,
-            left_out=left_out_source(windows),
+            left_out=left_out_source(windows), truth=found.truth_source,
         )  # fmt: skip
         return [(key, end, msgspec.json.encode(note), reports)] if reports else []
 

@@ -9,7 +9,7 @@ import msgspec
 from app.alerting.beside import Beside, evidence_beside, lines_beside
 from app.alerting.lifecycle import Transition, alert_id_of, fingerprint_of, labels_of
 from app.alerting.links import DASHBOARD, links_of
-from app.alerting.newest_panes import SCALES, features_of, outputs_of, scale_findings
+from app.alerting.newest_panes import SCALES, features_of, metric_finding, outputs_of, scale_findings
 from app.alerting.rules import ESTIMATE, PERFORMANCE, Verdict
 from app.alerting.wording import TOLD, message_of, title_of, top_features, top_metrics, utc
 from app.core.config import Rule
@@ -85,6 +85,9 @@ def evidence_of(report: AnyReport, verdict: Verdict, beside: Beside | None = Non
 
 def _of_newest_panes(verdict: Verdict) -> dict[str, object]:
     """What the newest panes show; the columns are among the features."""
+    metric = metric_finding(verdict)
+    if metric is not None:
+        return {SCALES: [metric]}
     found = scale_findings(verdict)
     return {SCALES: [msgspec.structs.replace(one, column=None) for one in found]} if found else {}
 

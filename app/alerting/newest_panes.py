@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from app.alerting.verdict import Verdict
-from topics.events import DriftReport, FeatureDrift, ScaleFinding, Scales, to_epoch
+from app.core.config import Rule
+from topics.events import DriftReport, FeatureDrift, MetricFinding, MetricScales, ScaleFinding, Scales, to_epoch
 
 SCALES = "scales"
 """Under this name a verdict's evidence has what the newest panes show."""
@@ -72,6 +73,33 @@ def data_drift(verdict: Verdict, report: DriftReport) -> Verdict:
     if (verdict.state == "clear" and scales.data_suspected) or (verdict.state == "breach" and scales.data_quiet):
         return replace(verdict, state="between")
     return verdict
+
+
+def metric_of_newest(verdict: Verdict, scales: MetricScales | None, degradation: float, rule: Rule) -> Verdict:
+    """Return the verdict on a metric together with what the newest panes with truth say."""
+    if scales is None:
+        return verdict
+    name = verdict.subject
+    found = next((one for one in scales.found if one.name == name), None)
+    if found is not None:
+        severe = found.effect_size > degradation
+        more: dict[str, object] = {"degradation": degradation} if severe else {}
+        return replace(
+            verdict, state="breach", value=found.effect_size, threshold=found.threshold, sure=True,
+            since=None if found.since is None else to_epoch(found.since), severe=severe and rule.level != "critical",
+            evidence={**verdict.evidence, **more, SCALES: [found]},
+        )  # fmt: skip
+    if name in scales.calm:
+        return replace(verdict, state="clear", sure=True, severe=False)
+    suspected = verdict.state == "clear" and name in scales.suspected
+    over = verdict.state == "breach" and name in scales.quiet
+    return replace(verdict, state="between", severe=False) if suspected or over else verdict
+
+
+def metric_finding(verdict: Verdict) -> MetricFinding | None:
+    """Return what of a verdict on a metric the newest panes with truth show."""
+    found = verdict.evidence.get(SCALES)
+    return next((one for one in found if isinstance(one, MetricFinding)), None) if isinstance(found, list) else None
 
 
 def features_of(report: DriftReport) -> list[FeatureDrift]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from app.alerting import newest_panes
 from app.alerting.intake import of_intake
-from app.alerting.newest_panes import beside_window, breach_of, found_in
+from app.alerting.newest_panes import beside_window, breach_of, found_in, metric_of_newest
 from app.alerting.service_rules import FEEDBACK, MONITOR, TRAFFIC, of_monitor, of_traffic
 from app.alerting.verdict import Verdict, VerdictState, off
 from app.core.config import Alerting, Monitoring, PerformanceThresholds, Rule
@@ -187,7 +187,8 @@ def _of_performance(
 ) -> Iterator[Verdict]:
     """Each metric by itself: against its baseline, and against what was estimated for the same window."""
     for metric in report.metrics:
-        yield _metric(metric, thresholds.degradation, alerting.performance)
+        verdict = _metric(metric, thresholds.degradation, alerting.performance)
+        yield metric_of_newest(verdict, report.scales, thresholds.degradation, alerting.performance)
     estimated = {metric.name: metric for metric in report.estimated}
     for metric in report.metrics:
         if metric.name in estimated:

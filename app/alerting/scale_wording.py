@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from topics.events import ScaleFinding
+from topics.events import MetricFinding, ScaleFinding
 
 RISES = {"missing": "without a value", "unseen": "with an unseen category", "type": "with a value of the wrong type"}
 
@@ -19,6 +19,17 @@ def scale_lines(found: Sequence[ScaleFinding]) -> Iterator[str]:
         if one.since is not None and one.earliest is not None and one.latest is not None:
             words.append(f"changed at {_moment(one.since)}{_between(one.earliest, one.latest)}")
         yield f"{one.name}: {', '.join(words)}."
+
+
+def metric_scale_line(one: MetricFinding) -> str:
+    """Return where a metric is seen to be worse, and since when."""
+    panes = "the newest pane with truth" if one.panes == 1 else f"the newest {one.panes:,} panes with truth"
+    words = f"{one.name}: seen in {one.n:,} row{'' if one.n == 1 else 's'} of {panes}"
+    if one.end is not None:
+        words += f" (up to {_moment(one.end)})"
+    if one.since is not None and one.earliest is not None and one.latest is not None:
+        words += f", worse since {_moment(one.since)}{_between(one.earliest, one.latest)}"
+    return f"{words}."
 
 
 def _where(one: ScaleFinding) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.alerting.intake_wording import intake_lines, intake_title
 from app.alerting.lifecycle import Transition
-from app.alerting.newest_panes import features_of, found_names, outputs_of, scale_findings
+from app.alerting.newest_panes import features_of, found_names, metric_finding, outputs_of, scale_findings
 from app.alerting.rules import (
     CRITICAL_FEATURE,
     DATA_DRIFT,
@@ -21,7 +21,7 @@ from app.alerting.rules import (
     quality_columns,
     worsening_of,
 )
-from app.alerting.scale_wording import scale_lines
+from app.alerting.scale_wording import metric_scale_line, scale_lines
 from app.alerting.service_wording import SERVICE, lasting, monitor_lines, traffic_lines
 from app.core.accounting import accounting_of
 from app.core.missing import CHANCE
@@ -190,7 +190,10 @@ def _data_drift(report: DriftReport, verdict: Verdict) -> Iterator[str]:
 def _performance(report: PerformanceReport, verdict: Verdict) -> Iterator[str]:
     """The metric, what it is compared with, and how much of the truth is known."""
     metric = next(metric for metric in report.metrics if metric.name == verdict.subject)
-    yield metric_line(metric)
+    newest = metric_finding(verdict)
+    yield metric_line(metric if newest is None else newest.metric)
+    if newest is not None:
+        yield metric_scale_line(newest)
     guess = next((metric for metric in report.estimated if metric.name == verdict.subject), None)
     if verdict.rule == ESTIMATE and guess is not None and guess.value is not None:
         yield f"Without the truth, {metric.name} of this window was estimated as {guess.value:.4g}{_interval(guess)}."

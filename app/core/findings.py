@@ -163,6 +163,51 @@ class MetricChange:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricFinding:
+    """A metric that is worse over the newest panes with truth: by its threshold, significant beyond half of that.
+
+    `panes`: how many of the newest panes with truth show it best, with n rows that can be judged; `shortest`: the
+    fewest. `effect_size`: the relative drop; `p_value`: the chance of that if the true drop were half of `threshold`.
+    `since_panes`: how many panes ago it began, most likely; `earliest_panes` and `latest_panes` bound it, and
+    `end_panes` is the newest pane with truth (1: the window's last one). `metric`: the comparison over the `panes`.
+    """
+
+    name: str
+    panes: int
+    shortest: int
+    n: int
+    effect_size: float
+    threshold: float
+    p_value: float
+    since_panes: int
+    earliest_panes: int
+    latest_panes: int
+    end_panes: int
+    metric: MetricChange
+
+
+@dataclass(frozen=True, slots=True)
+class MetricScales:
+    """What the newest panes whose truth has come show of the metrics, as far as it was known when the report was made.
+
+    `spans`: the numbers of panes with truth that were judged; `truths`: rows with truth in the longest, whose panes are
+    from `start_panes` to `end_panes` ago. `calm`: metrics that are shown to be within their thresholds, by the fewest
+    panes that show it; `quiet`: those of which that is likely; `suspected`: those that are neither found nor as usual.
+    `reason`: why no span was judged.
+    """
+
+    spans: tuple[int, ...]
+    truths: int
+    start_panes: int
+    end_panes: int
+    found: tuple[MetricFinding, ...] = ()
+    calm: dict[str, int] = field(default_factory=dict)
+    quiet: tuple[str, ...] = ()
+    suspected: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ClassMetrics:
     """One class of a multiclass model: rows that are of it, rows predicted as it; None where there are none."""
 
@@ -201,6 +246,7 @@ class PerformanceDecision:
     unknown_predictions: dict[str, int] = field(default_factory=dict)
     judged: bool = True
     reason: str = ""
+    scales: MetricScales | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from app.core.pane import Pane
 from app.core.profile import Profile
 from app.core.running_sum import RunningSum
 from app.core.scales.judging import judge_scales
-from app.core.scales.reach import Reach, oldest_needed, reach_of
+from app.core.scales.metrics import TruthPane, judge_metrics
+from app.core.scales.reach import Reach, older, oldest_needed, reach_of
 from app.core.slices import Partial, Slice, Slices, dropped, newest_slices, rows_of, source_of, sums_of
 
 
@@ -40,7 +41,8 @@ class Evaluated:
     """A window judged: `end` is its last pane; each source names the partials that went into it.
 
     Without predictions there are no decisions, nor where the source is known; `traffic` is there where the model is
-    served live. `panes`: how many the window has, more than usual where it is thin and reaches back.
+    served live. `panes`: how many the window has, more than usual where it is thin and reaches back. `truth_source`: of
+    the truth before its usual panes: it changes with all that comes, so only the newest closed window is judged again.
     """
 
     end: int
@@ -50,6 +52,15 @@ class Evaluated:
     performance_source: int
     traffic: Traffic | None
     panes: int = 0
+    truth_source: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The newest panes with truth, the newest first; `source`: which partials they are made of, as a number."""
+
+    panes: list[TruthPane]
+    source: int
 
 
 class ModelWindows:
@@ -73,6 +84,7 @@ class ModelWindows:
         self._outcome_sum = RunningSum(self.outcome_layout.size, self.outcome_layout.sums)
         self._progress: dict[int, tuple[int, int, bool]] = {}
         self._settled: dict[int, int] = {}
+        self._rows = {"input": 0, "outcome": 0}
         self._behind: dict[int, int] = {}
         self._newest = NEVER
         self._oldest = -NEVER
@@ -107,13 +119,17 @@ class ModelWindows:
         known = found.partials.get(partition)
         if known is not None and known[0] >= revision:
             return True
+        self._rows[kind] += partial.n - (0 if known is None else known[1].n)
         found.partials[partition] = (revision, partial)
         found.total = None
         if kind == "input" and partial.n:
             self._newest = max(self._newest, pane)
             self._oldest = min(self._oldest, pane)
         self.changed.update(range(max(pane, self.first), pane + self.panes))
-        self.changed.update(self._reaching(pane))
+        if kind == "input":
+            self.changed.update(self._reaching(pane))
+        elif pane + self.panes <= self.latest < pane + self.monitoring.windows.most_panes:
+            self.changed.add(self.latest)
         return True
 
     def progress(
@@ -186,10 +202,10 @@ class ModelWindows:
         recent = range(closed, closed - MOST_SILENT * self.panes - 1, -1)
         return next((pane for pane in recent if self._predictions(pane)), NEVER)
 
-    def evaluate(self, end: int, known: tuple[int, int] | None = None) -> Evaluated | None:
+    def evaluate(self, end: int, known: tuple[int, int, int] | None = None) -> Evaluated | None:
         """Judge the window that ends with a pane; None when it is empty and the model is not served live.
 
-        `known`: the sources, of drift and of performance, for which the decisions are known.
+        `known`: the sources, of drift, performance and truth, for which the decisions are known.
         """
         self.changed.discard(end)
         traffic = self._traffic(end) if self.live else None
@@ -199,21 +215,46 @@ class ModelWindows:
         newest = self._newest_slices(self._inputs, end, reach.scales)
         drift_source = source_of(newest)
         outcomes = self._newest_slices(self._outcomes, end, reach.window)
-        performance_source = crc32(repr((drift_source, source_of(outcomes))).encode())
+        usual = {pane: one for pane, one in outcomes.items() if pane > end - self.panes}
+        performance_source = crc32(repr((drift_source, source_of(usual))).encode())
+        truth = self._truth(end)
+        truth_source = crc32(repr((source_of(outcomes), truth.source)).encode())
+        judged = known is not None and known[1] == performance_source
+        judged = judged and (end != self.latest or known is None or known[2] == truth_source)
         drift, performance = None, None
-        if known is None or known != (drift_source, performance_source):
-            panes = sums_of(newest, self.layout.size, self.layout.sums)
+        if known is None or known[0] != drift_source or not judged:
+            panes = sums_of(newest, *self.size_of("input"))
             first = end - reach.window
             total = self._input_sum.of({pane: one for pane, one in panes.items() if pane > first})
             if known is None or known[0] != drift_source:
                 scales = judge_scales(self.layout, panes, end, self.monitoring, most=reach.scales)
                 drift = replace(drift_decision(self.layout, total, self.monitoring), scales=scales)
-            if known is None or known[1] != performance_source:
+            if not judged:
                 found = self._outcome_sum.of(sums_of(outcomes, *self.size_of("outcome")))
                 performance = performance_decision(
                     self.profile, self.outcome_layout, self.layout, total, found, self.monitoring
                 )
-        return Evaluated(end, drift, drift_source, performance, performance_source, traffic, reach.window)
+                coverage = self._rows["outcome"] / max(self._rows["input"], 1)
+                metrics = judge_metrics(self.profile, self.outcome_layout, truth.panes, coverage, self.monitoring)
+                performance = replace(performance, scales=metrics)
+        return Evaluated(end, drift, drift_source, performance, performance_source, traffic, reach.window, truth_source)
+
+    def _truth(self, end: int) -> Truth:
+        """The newest panes with truth up to an end: as many as a window has, and as hold the rows that are needed."""
+        size, sums = self.size_of("outcome")
+        rows = predictions = 0
+        panes, sources, after = list[TruthPane](), list[object](), 0
+        for pane, more in older(self._truths, self._outcomes, end, end - self.monitoring.windows.most_panes):
+            predictions += sum(map(self._predictions, range(pane, after if panes else pane + 1)))
+            panes.append(TruthPane(end - pane + 1, self._outcomes[pane].sum(size, sums), predictions))
+            sources.append((pane, self._outcomes[pane].revisions()))
+            rows, after = rows + more, pane
+            if len(panes) >= self.panes and rows >= self.monitoring.performance.min_samples:
+                break
+        return Truth(panes, crc32(repr(sources).encode()))
+
+    def _truths(self, pane: int) -> int:
+        return rows_of(self._outcomes, pane)
 
     def _predictions(self, pane: int) -> int:
         return rows_of(self._inputs, pane)
@@ -286,9 +327,11 @@ class ModelWindows:
         return self._dropped(newest)
 
     def _oldest_needed(self, first: int) -> int:
-        """The oldest pane that windows reach back to, from the one that ends with `first` on."""
+        """The oldest pane that windows reach back to, from the one that ends with `first` on, for rows or for truth."""
         most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
-        return oldest_needed(self._predictions, self._inputs, first, most, needed)
+        truth = self._truth(first).panes
+        by_truth = first - truth[-1].age + 1 if truth else first
+        return min(oldest_needed(self._predictions, self._inputs, first, most, needed), by_truth)
 
     def drop(self) -> list[Partial]:
         """Drop all panes. Returns their partials."""
@@ -300,6 +343,8 @@ class ModelWindows:
         return list(self._progress)
 
     def _dropped(self, newest: int | None) -> list[Partial]:
+        for kind, slices in (("input", self._inputs), ("outcome", self._outcomes)):
+            self._rows[kind] -= sum(rows_of(slices, pane) for pane in slices if newest is None or pane <= newest)
         gone = [*dropped(self._inputs, "input", newest), *dropped(self._outcomes, "outcome", newest)]
         self._oldest = min((pane for pane in self._inputs if self._predictions(pane)), default=-NEVER)
         return gone

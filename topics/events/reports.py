@@ -201,6 +201,56 @@ class ClassMetrics(Event, frozen=True, kw_only=True):
     f1: float | None
 
 
+class MetricFinding(Event, frozen=True, kw_only=True):
+    """A metric that is worse over the newest panes with truth: by its threshold, significant beyond half of that.
+
+    `panes`: how many of the newest panes with truth show it best, with n rows that can be judged; `shortest`: the
+    fewest. `effect_size`: the relative drop; `p_value`: the chance of that if the true drop were half of `threshold`.
+    `since`: when it began, most likely, as the end of the first pane that shows it; it lies between `earliest` and
+    `latest`. `end`: of the newest pane with truth. `since_panes` and its like say how many panes ago (1: the window's
+    last one). `metric`: the comparison over the `panes`.
+    """
+
+    name: str
+    panes: int
+    shortest: int
+    n: int
+    effect_size: float
+    threshold: float
+    p_value: float
+    since_panes: int
+    earliest_panes: int
+    latest_panes: int
+    end_panes: int
+    metric: MetricChange
+    since: Moment | None = None
+    earliest: Moment | None = None
+    latest: Moment | None = None
+    end: Moment | None = None
+
+
+class MetricScales(Event, frozen=True, kw_only=True):
+    """What the newest panes whose truth has come show of the metrics, as far as it was known when the report was made.
+
+    `spans`: the numbers of panes with truth that were judged; `truths`: rows with truth in the longest, whose panes are
+    from `start` (`start_panes` ago) to `end` (`end_panes` ago). `calm`: metrics that are shown to be within their
+    thresholds, by the fewest panes that show it; `quiet`: those of which that is likely; `suspected`: those that are
+    neither found nor as usual. `reason`: why no span was judged.
+    """
+
+    spans: tuple[int, ...]
+    truths: int
+    start_panes: int
+    end_panes: int
+    found: tuple[MetricFinding, ...] = ()
+    calm: dict[str, int] = field(default_factory=dict)
+    quiet: tuple[str, ...] = ()
+    suspected: tuple[str, ...] = ()
+    reason: str = ""
+    start: Moment | None = None
+    end: Moment | None = None
+
+
 class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", tag_field="kind"):
     """Realised and estimated performance of one window; `coverage` is the share with feedback.
 
@@ -208,7 +258,8 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     rows with truth that enter no metric, by reason; `not_scored`: rows that enter none of the metrics of a probability.
     `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their rows (the most
     frequent ones, the rest under `other`); a row is right where both are the same. Where `judged` is false no metric
-    was compared with a baseline, and `reason` says why.
+    was compared with a baseline, and `reason` says why. `scales`: what the newest panes with truth show by themselves,
+    null where they are not judged.
     """
 
     feedback: int
@@ -226,6 +277,7 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     unknown_predictions: dict[str, int] = field(default_factory=dict)
     judged: bool = True
     reason: str = ""
+    scales: MetricScales | None = None
 
 
 class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field="kind"):

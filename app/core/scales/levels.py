@@ -30,6 +30,7 @@ class Levels:
 
     `evaluation`: the chance of a false alarm in one evaluation, over all tests together. `distribution`: of one
     column's values at one scale; `share`: of its missing values, its unseen categories, its values of the wrong type.
+    A fourth of the evaluation's chance is left for metrics (see `metric_level`).
     """
 
     evaluation: float
@@ -41,11 +42,22 @@ def levels_of(monitoring: Monitoring, scales: int, columns: int) -> Levels | Non
     """Share the allowed false alarms over all tests (Bonferroni); None where no scale is to be judged.
 
     An evaluation is made at each pane's end, so that there are as many in a second as panes. Half of an evaluation's
-    chance is that of distributions, half that of shares, of which a column has three.
+    chance is that of distributions, a fourth that of shares, of which a column has three, and a fourth that of metrics.
     """
+    evaluation = _evaluation(monitoring)
+    if evaluation is None:
+        return None
+    tests = max(scales, 1) * max(columns, 1)
+    return Levels(evaluation, evaluation / 2.0 / tests, evaluation / 4.0 / (3 * tests))
+
+
+def metric_level(monitoring: Monitoring, scales: int, metrics: int) -> float:
+    """Return the largest p-value that is a finding of one metric at one scale; 0 where no scale is to be judged."""
+    return (_evaluation(monitoring) or 0.0) / 4.0 / (max(scales, 1) * max(metrics, 1))
+
+
+def _evaluation(monitoring: Monitoring) -> float | None:
     rate = per_second(monitoring.decision.false_alarms)
     if rate is None or monitoring.drift.policy != "decision":
         return None
-    evaluation = min(rate * monitoring.windows.pane, MOST)
-    tests = max(scales, 1) * max(columns, 1)
-    return Levels(evaluation, evaluation / 2.0 / tests, evaluation / 2.0 / (3 * tests))
+    return min(rate * monitoring.windows.pane, MOST)

@@ -30,7 +30,7 @@ def reach_of(rows_of: Rows, known: Collection[int], end: int, panes: int, longes
     rows = sum(map(rows_of, range(end - panes + 1, end + 1)))
     reached = panes
     if rows < needed:
-        for pane, more in _older(rows_of, known, end - panes, end - longest):
+        for pane, more in older(rows_of, known, end - panes, end - longest):
             rows += more
             reached = end - pane + 1
             if rows >= needed:
@@ -45,7 +45,7 @@ def oldest_needed(rows_of: Rows, known: Collection[int], first: int, longest: in
     from there on are needed, and they are no more than `needed`, beside those of the window itself.
     """
     rows, oldest = 0, first
-    for pane, more in _older(rows_of, known, first, first - longest):
+    for pane, more in older(rows_of, known, first, first - longest):
         rows += more
         oldest = pane
         if rows >= needed:
@@ -53,7 +53,7 @@ def oldest_needed(rows_of: Rows, known: Collection[int], first: int, longest: in
     return oldest
 
 
-def _older(rows_of: Rows, known: Collection[int], newest: int, oldest: int) -> Iterator[tuple[int, int]]:
+def older(rows_of: Rows, known: Collection[int], newest: int, oldest: int) -> Iterator[tuple[int, int]]:
     """Yield the panes with rows from `newest` back, down to the one after `oldest`."""
     near = max(newest - len(known), oldest)  # one by one, as long as that is no more than to sort the known ones
     for pane in range(newest, near, -1):
