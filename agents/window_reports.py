@@ -75,8 +75,10 @@ def drift_report(
 ) -> DriftReport:
     """The report of a window's drift. `panes`: how many it has, where that is not the usual number."""
     envelope = _envelope(windows, end, revision, now, panes)
-    left_out = _left_out(windows, NOT_COUNTED)
-    report = msgspec.convert({**_fields(found), **envelope, "left_out": left_out}, DriftReport, from_attributes=True)
+    more: dict[str, object] = {"left_out": _left_out(windows, NOT_COUNTED)}
+    if found.needed_panes is not None:
+        more["expected"] = datetime.fromtimestamp((end + 1 + found.needed_panes) * windows.pane / MICROSECONDS, UTC)
+    report = msgspec.convert({**_fields(found), **envelope, **more}, DriftReport, from_attributes=True)
     if report.scales is None:
         return report
     return msgspec.structs.replace(report, scales=_timed(report.scales, end, windows.pane / MICROSECONDS))

@@ -6,6 +6,7 @@ from typing import Literal
 
 from api.views import Findings
 from app.core.accounting import mostly_left_out
+from app.core.too_few import too_few
 from topics.events import DriftReport
 
 MOST = 0.5
@@ -44,7 +45,7 @@ def why_not_judged(found: Findings) -> str:
     if drift is None:
         return "no predictions have been judged"
     if not drift.sufficient:
-        return f"{drift.n:,} predictions in the window are too few to judge"
+        return too_few(drift.n, drift.needed, None if drift.scales is None else drift.scales.detectable, drift.expected)
     if drift.unjudged_share > MOST:
         share = f"{drift.unjudged_share:.0%}"
         return f"{share} of the features' values are of the wrong type, or missing where the reference has them"

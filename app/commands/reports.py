@@ -11,6 +11,7 @@ import typer
 
 from app.commands.common import AsJson, Bootstrap, Model, Prefix, connected, print_json, settings_of
 from app.core.accounting import accounting_of, counted
+from app.core.too_few import too_few
 
 if TYPE_CHECKING:
     from app.runtime.settings import Settings
@@ -143,7 +144,8 @@ def line_of(report: AnyReport) -> str:
 def _drift(report: DriftReport) -> Iterator[str]:
     yield from _newest_panes(report)
     if not report.sufficient:
-        yield "insufficient, not judged"
+        detectable = None if report.scales is None else report.scales.detectable
+        yield too_few(report.n, report.needed, detectable, report.expected)
         return
     yield "DRIFT" if report.drift_detected else "no drift"
     yield f"share {report.drift_share:.2f}"

@@ -49,6 +49,7 @@ def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring) -> DriftD
     return DriftDecision(
         n=pane.n,
         sufficient=sufficient,
+        needed=max(0, thresholds.min_samples - pane.n),
         drift_detected=bool(drifted) and share >= needed,
         drift_share=share,
         drift_threshold=needed,

@@ -97,7 +97,8 @@ class Scales:
 
     Of the data as a whole, `data_drift`: None where too few features are found at one scale; `data_suspected`: enough
     are found or suspected; `data_calm`: too few can be beyond their floors, `data_quiet`: that is likely.
-    `drifted`: the data as a whole have drifted, or prediction or probability are found to have.
+    `drifted`: the data as a whole have drifted, or prediction or probability are found to have. `detectable`: the
+    smallest KS statistic that would be found in the longest span; None where not even the largest would be.
     """
 
     spans: tuple[int, ...]
@@ -111,6 +112,7 @@ class Scales:
     data_quiet: bool = False
     data_calm: bool = False
     drifted: bool = False
+    detectable: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,8 @@ class DriftDecision:
 
     `missing_share` is that of the feature values that are missing or of the wrong type, `unjudged_share` that of those
     of the wrong type or missing beyond the reference's own share. `scales`: what the newest panes show by
-    themselves, None where they were not judged.
+    themselves, None where they were not judged. `needed`: predictions that the window lacks; `needed_panes`: after so
+    many panes there are enough at the present rate, None where that is never, or not known.
     """
 
     n: int
@@ -136,6 +139,8 @@ class DriftDecision:
     unknown_features: dict[str, int]
     unjudged_share: float = 0.0
     scales: Scales | None = None
+    needed: int = 0
+    needed_panes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from math import ceil
 from zlib import crc32
 
 from app.core.config import MOST_SILENT, REACH, Monitoring
@@ -229,6 +230,7 @@ class ModelWindows:
             if known is None or known[0] != drift_source:
                 scales = judge_scales(self.layout, panes, end, self.monitoring, most=reach.scales)
                 drift = replace(drift_decision(self.layout, total, self.monitoring), scales=scales)
+                drift = replace(drift, needed_panes=self._panes_until(drift.needed, reach))
             if not judged:
                 found = self._outcome_sum.of(sums_of(outcomes, *self.size_of("outcome")))
                 performance = performance_decision(
@@ -261,6 +263,14 @@ class ModelWindows:
 
     def _newest_slices(self, slices: Slices, end: int, panes: int) -> Slices:
         return newest_slices(slices, self._inputs, end, panes, self.panes)
+
+    def _panes_until(self, needed: int, reach: Reach) -> int | None:
+        """After how many more panes a window that lacks rows has enough, at the rate of its longest suffix."""
+        if not needed or not reach.rows:
+            return None
+        rate = reach.rows / reach.scales
+        within = rate * self.monitoring.windows.most_panes >= self.monitoring.drift.min_samples
+        return ceil(needed / rate) if within else None
 
     def _reach(self, end: int) -> Reach:
         most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples

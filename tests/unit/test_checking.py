@@ -45,7 +45,7 @@ def test_too_few_rows_and_a_missing_file_are_no_decision(tmp_path: Path) -> None
     reference = table(tmp_path / "r.csv")
     few = check_files(reference, table(tmp_path / "c.csv", n=100), now=NOW)
     assert few.verdict == "no decision"
-    assert few.warnings == ("100 rows are too few to judge (drift.min_samples 500)",)
+    assert few.warnings == ("100 rows are too few to judge (drift.min_samples 500), 400 more are needed",)
     none = check_files(tmp_path / "a.csv", tmp_path / "b.csv", now=NOW)
     assert none.verdict == "no decision"
     assert len(none.warnings) == 2

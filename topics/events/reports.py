@@ -109,7 +109,8 @@ class Scales(Event, frozen=True, kw_only=True):
 
     Of the data as a whole, `data_drift`: null where too few features are found at one scale; `data_suspected`: enough
     are found or suspected; `data_calm`: too few can be beyond their floors, `data_quiet`: that is likely.
-    `drifted`: the data as a whole have drifted, or prediction or probability are found to have.
+    `drifted`: the data as a whole have drifted, or prediction or probability are found to have. `detectable`: the
+    smallest KS statistic that would be found in the longest span; null where not even the largest would be.
     """
 
     spans: tuple[int, ...]
@@ -123,6 +124,7 @@ class Scales(Event, frozen=True, kw_only=True):
     data_quiet: bool = False
     data_calm: bool = False
     drifted: bool = False
+    detectable: float | None = None
 
 
 class Report(Event, frozen=True, kw_only=True):
@@ -149,7 +151,8 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
 
     `missing_share`: of the feature values, those that are missing or of the wrong type; `unjudged_share`: those of the
     wrong type, or missing beyond the reference's own share. `scales`: what the newest panes show by themselves,
-    null where they are not judged.
+    null where they are not judged. `needed`: predictions that the window lacks; `expected`: when there are enough at
+    the present rate, null where that is never, or not known.
     """
 
     drift_detected: bool
@@ -164,6 +167,8 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     unknown_features: dict[str, int]
     unjudged_share: float = 0.0
     scales: Scales | None = None
+    needed: int = 0
+    expected: Moment | None = None
 
 
 class MetricChange(Event, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from app.core.layout import Integers, Layout
 from app.core.pane import Pane, merge
 from app.core.scales.columns import Family, families, marked_of
 from app.core.scales.levels import levels_of
+from app.core.scales.numbers import detectable
 from app.core.scales.onset import onset_of
 from app.core.scales.suffixes import Suffixes, spans_of, suffixes_of
 from app.core.scales.tested import SUSPECT
@@ -63,6 +64,7 @@ def judge_scales(
         data_suspected=_drifted(layout, found, suffixes, monitoring, suspected=True) is not None,
         data_quiet=_few(layout, found, [one.is_quiet for one in found], clear),
         data_calm=_few(layout, found, calm, clear),
+        detectable=detectable(int(suffixes.n[-1]), layout.profile.n, monitoring.drift, levels.distribution),
     )
 
 

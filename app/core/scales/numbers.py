@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
+from app.core.config import DriftThresholds
 from app.core.layout import Floats, Integers, Layout
 from app.core.scales.suffixes import Suffixes
 from app.core.scales.tested import LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
@@ -31,6 +32,16 @@ def numeric_tests(layout: Layout, places: Sequence[int], suffixes: Suffixes, flo
     found = (statistic >= floor) & (p_value < level)
     calm, quiet = (rows > 0.0) & (below >= SURE_CALM), (rows > 0.0) & (below >= LIKELY_CALM)
     return Tested(statistic, p_value, statistic * root, found, calm, quiet)
+
+
+def detectable(n: int, reference: int, thresholds: DriftThresholds, level: float) -> float | None:
+    """Return the smallest KS statistic that is found in n rows; None where not even 1 is."""
+    floor = thresholds.numerical_effect
+    root = float(np.sqrt(effective(np.array(float(n)), np.array(float(reference)))))
+    if not root:
+        return None
+    least = MARGIN * floor + float(special.kolmogi(level)) / (root + 0.12 + 0.11 / root)
+    return max(floor, least) if least <= 1.0 else None
 
 
 def ks_statistics(layout: Layout, places: Sequence[int], suffixes: Suffixes) -> tuple[Floats, Floats]:
