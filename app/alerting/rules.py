@@ -43,7 +43,7 @@ def verdicts_of(report: AnyReport, monitoring: Monitoring) -> list[Verdict]:
     elif isinstance(report, PerformanceReport):
         found = _of_performance(report, monitoring.performance, monitoring.alerting)
     elif isinstance(report, TrafficReport):
-        found = of_traffic(report, monitoring.alerting, monitoring.performance.min_samples)
+        found = of_traffic(report, monitoring)
     elif isinstance(report, IntakeReport):
         found = of_intake(report, monitoring.alerting)
     else:

@@ -17,7 +17,7 @@ from app.core.layout import Layout
 from app.core.pane import Pane, merge
 from app.core.scales.categories import at_distance, binomial_tail, two_cells
 from app.core.scales.judging import judge_scales
-from app.core.scales.levels import levels_of, metric_level, per_second
+from app.core.scales.levels import levels_of, metric_level, per_second, traffic_level
 from app.core.scales.numbers import ks_statistics
 from app.core.scales.suffixes import spans_of, suffixes_of
 from tests.unit.columns import Floats, Values, layout_for, pane_of
@@ -59,7 +59,8 @@ def test_the_levels_of_all_tests_add_up_to_the_stated_rate() -> None:
     assert levels is not None
     assert levels.evaluation * 30 * 24 * 60 == pytest.approx(2.0)
     of_columns, of_metrics = 7 * 17 * (levels.distribution + 3 * levels.share), 7 * 8 * metric_level(monitoring, 7, 8)
-    assert of_columns + of_metrics == pytest.approx(levels.evaluation)
+    of_traffic = 7 * traffic_level(monitoring, 7)
+    assert of_columns + of_metrics + of_traffic == pytest.approx(levels.evaluation)
     rare = levels_of(replace(monitoring, windows=Windows(pane=86_400.0)), 7, 17)
     assert rare is not None
     assert rare.evaluation == 1e-4  # a month has thirty evaluations, and each is to be trusted

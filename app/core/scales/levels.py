@@ -30,7 +30,7 @@ class Levels:
 
     `evaluation`: the chance of a false alarm in one evaluation, over all tests together. `distribution`: of one
     column's values at one scale; `share`: of its missing values, its unseen categories, its values of the wrong type.
-    A fourth of the evaluation's chance is left for metrics (see `metric_level`).
+    A fourth of the evaluation's chance is left for metrics and traffic (see `metric_level`, `traffic_level`).
     """
 
     evaluation: float
@@ -42,7 +42,8 @@ def levels_of(monitoring: Monitoring, scales: int, columns: int) -> Levels | Non
     """Share the allowed false alarms over all tests (Bonferroni); None where no scale is to be judged.
 
     An evaluation is made at each pane's end, so that there are as many in a second as panes. Half of an evaluation's
-    chance is that of distributions, a fourth that of shares, of which a column has three, and a fourth that of metrics.
+    chance is that of distributions, a fourth that of shares, of which a column has three, and an eighth each that of
+    metrics and of traffic.
     """
     evaluation = _evaluation(monitoring)
     if evaluation is None:
@@ -53,7 +54,12 @@ def levels_of(monitoring: Monitoring, scales: int, columns: int) -> Levels | Non
 
 def metric_level(monitoring: Monitoring, scales: int, metrics: int) -> float:
     """Return the largest p-value that is a finding of one metric at one scale; 0 where no scale is to be judged."""
-    return (_evaluation(monitoring) or 0.0) / 4.0 / (max(scales, 1) * max(metrics, 1))
+    return (_evaluation(monitoring) or 0.0) / 8.0 / (max(scales, 1) * max(metrics, 1))
+
+
+def traffic_level(monitoring: Monitoring, scales: int) -> float:
+    """Return the largest p-value that is a drop of traffic at one scale; 0 where no scale is to be judged."""
+    return (_evaluation(monitoring) or 0.0) / 8.0 / max(scales, 1)
 
 
 def _evaluation(monitoring: Monitoring) -> float | None:
