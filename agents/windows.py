@@ -187,6 +187,8 @@ class WindowsAgent:
             if forgotten:
                 windows.forget_to(*(int(end) // windows.pane - 1 for end in forgotten.split()))
         windows.monitoring = found.monitoring
+        if windows.profile.usual != found.profile.usual:
+            windows.learn(found.profile)
         return windows
 
     def _registered(self, key: Key) -> RegisteredModel | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace as replace_verdict
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,8 @@ from app.alerting.rules import ESTIMATE, PERFORMANCE, Verdict, VerdictState
 from app.core.config import Rule
 from topics.events import AlertStatus
 
+TWICE = 2.0
+"""A slow change that has fired fires again once it has grown by this factor."""
 SPARE_WINDOWS = 8
 """Windows kept beyond those that a rule asks for, so that a report issued again finds its own."""
 
@@ -52,7 +55,8 @@ class Transition(Struct, frozen=True, kw_only=True):
 class RuleState(Struct, frozen=True, kw_only=True):
     """One rule's memory: the newest verdicts in window order, and the last change.
 
-    `severe`: what fires has been told as critical. `newest_change`: the newest `window_end` of all changes.
+    `severe`: what fires has been told as critical. `newest_change`: the newest `window_end` of all changes. `slow`: the
+    size of the slow change that last fired.
     """
 
     ring: tuple[Judged, ...] = ()
@@ -61,6 +65,7 @@ class RuleState(Struct, frozen=True, kw_only=True):
     severe: bool = False
     last: Transition | None = None
     newest_change: float | None = None
+    slow: float | None = None
 
 
 def ring_size(rule: Rule) -> int:
@@ -92,13 +97,26 @@ def step(
     """
     if verdict.state == "off":
         return _off(state, window_end)
+    if _known_slow(state, verdict):
+        verdict = replace_verdict(verdict, state="between", sure=False)
     entry = Judged(window_end, revision, verdict.state, verdict.severe, verdict.sure, verdict.since)
     ring = _placed(state.ring, entry, ring_size(rule))
     if ring is None:
         return state, None
     state = replace(state, ring=ring)
     transition = _transition(state, [entry for entry in ring if entry.state != "insufficient"], rule)
-    return (state, None) if transition is None else (_changed(state, transition), transition)
+    if transition is None:
+        return state, None
+    if transition.status == "firing" and verdict.state == "breach":
+        state = replace(state, slow=state.slow if verdict.slow is None else verdict.slow)
+    return _changed(state, transition), transition
+
+
+def _known_slow(state: RuleState, verdict: Verdict) -> bool:
+    """Whether a breach is of a slow change that has fired before and has not doubled since."""
+    if verdict.state != "breach" or verdict.slow is None or state.slow is None or state.firing:
+        return False
+    return verdict.slow < TWICE * state.slow
 
 
 def _off(state: RuleState, window_end: float) -> tuple[RuleState, Transition | None]:

@@ -31,7 +31,7 @@ def beside_window(verdict: Verdict, report: DriftReport, fault: str, names: Coll
         return verdict
     found = found_in(report, fault, names)
     if found:
-        return breach_of(verdict, found)
+        return breach_of(verdict, found) if not passing(found) else replace(verdict, state="between", severe=False)
     if set(names) <= set(report.scales.calm.get(fault, {})):
         return replace(verdict, state="clear", sure=True, severe=False)
     return between(verdict, report.scales, fault, names)
@@ -51,7 +51,7 @@ def breach_of(verdict: Verdict, found: list[ScaleFinding]) -> Verdict:
     worst = found[0]
     return replace(
         verdict, state="breach", value=worst.effect_size, threshold=worst.threshold, sure=True, since=since_of(found),
-        evidence={**verdict.evidence, SCALES: found},
+        slow=slow_of(found), evidence={**verdict.evidence, SCALES: found},
     )  # fmt: skip
 
 
@@ -63,9 +63,11 @@ def data_drift(verdict: Verdict, report: DriftReport) -> Verdict:
     whole = scales.data_drift
     if whole is not None:
         found = found_in(report, "distribution", whole.drifted_features)
+        if passing(found):
+            return replace(verdict, state="between")
         evidence = {"drifted_features": list(whole.drifted_features), "scale": whole, SCALES: found}
         return replace(
-            verdict, state="breach", value=whole.drift_share, sure=True, since=since_of(found),
+            verdict, state="breach", value=whole.drift_share, sure=True, since=since_of(found), slow=slow_of(found),
             evidence={**verdict.evidence, **evidence},
         )  # fmt: skip
     if scales.data_calm:
@@ -128,6 +130,18 @@ def scale_findings(verdict: Verdict) -> list[ScaleFinding]:
 def found_names(verdict: Verdict) -> list[str]:
     """Return the features that a verdict on the data as a whole is about, where the newest panes decided it."""
     return [one.name for one in scale_findings(verdict)]
+
+
+def passing(found: list[ScaleFinding]) -> bool:
+    """Return whether all that is found wanders by itself and has not moved on: some warm days, and no season."""
+    return bool(found) and all(one.slow and not one.lasting for one in found)
+
+
+def slow_of(found: list[ScaleFinding]) -> float | None:
+    """Return the size of the largest slow change; None where one of what is found is not slow."""
+    if not found or not all(one.slow for one in found):
+        return None
+    return max(abs(one.moved or 0.0) for one in found)
 
 
 def since_of(found: list[ScaleFinding]) -> float | None:

@@ -16,7 +16,9 @@ class Verdict:
     `between` neither fires nor resolves, `insufficient` is not judged at all, `off` is not wanted: what fires is
     resolved. `value` and `threshold` are the ones that decided, None where there was nothing to compare. `severe`:
     a breach that makes the alert critical, whatever its rule's level. `sure`: decided by the newest panes at a stated
-    chance of error, so that a breach fires at once; `since`: the change point then, in epoch seconds.
+    chance of error, so that a breach fires at once; `since`: the change point then, in epoch seconds. `slow`: the
+    size of a slow change (see `app.core.scales.slow`), None of a sudden one: it does not fire again before that has
+    doubled.
     """
 
     rule: str
@@ -28,6 +30,7 @@ class Verdict:
     severe: bool = False
     sure: bool = False
     since: float | None = None
+    slow: float | None = None
 
 
 def off(rule: str, subject: str, reason: str) -> Verdict:

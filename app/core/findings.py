@@ -18,6 +18,7 @@ class FeatureDrift:
     `reference_missing` is the share of the reference's rows without a value; `missing_rises` says that the
     window's is above it by more than chance. `reference_unseen` and `unseen_rises`: the same of unseen categories, as
     the reference's single ones let expect them. `shape`: both distributions in a few points, None without values.
+    `usual`: the effect that comes and goes by itself in so long a window; `threshold` is beyond it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class FeatureDrift:
     unseen_rises: bool = False
     shape: Shape | None = None
     effect_size: float | None = None
+    usual: float = 0.0
 
 
 Fault = Literal["distribution", "missing", "unseen", "type"]
@@ -59,7 +61,10 @@ class ScaleFinding:
     `effect_size` is the KS statistic, the Jensen-Shannon distance of its categories divided into two, or the rise of
     a share; `p_value` the chance of that if the true effect were half of `threshold`. `since_panes`: how many of the
     newest panes are changed, most likely; `earliest_panes` and `latest_panes` bound it. `column`: the comparison over
-    the `panes`, where the distribution is meant.
+    the `panes`, where the distribution is meant. `usual`: the effect that comes and goes by itself in so many panes;
+    `threshold` is beyond it. `slow`: it moves slowly, as a season does (see `app.core.scales.slow`), by `moved` since
+    the reference: of a mean in standard deviations of the reference, else as the effect; by `rate` a day. `lasting`: it
+    is found in the longest span too.
     """
 
     name: str
@@ -74,6 +79,11 @@ class ScaleFinding:
     earliest_panes: int
     latest_panes: int
     column: FeatureDrift | None = None
+    usual: float = 0.0
+    slow: bool = False
+    lasting: bool = True
+    moved: float | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

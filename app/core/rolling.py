@@ -16,10 +16,12 @@ from app.core.outcome import outcome_layout
 from app.core.pane import Pane
 from app.core.profile import Profile
 from app.core.running_sum import RunningSum
+from app.core.scales.blocks import MOST_ROWS, Blocks
 from app.core.scales.judging import judge_scales
 from app.core.scales.metrics import TruthPane, judge_metrics
 from app.core.scales.reach import Reach, older, oldest_needed, reach_of
 from app.core.slices import Partial, Slice, Slices, dropped, newest_slices, rows_of, source_of, sums_of
+from app.core.usual.detectable import long_spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class ModelWindows:
         self._outcomes: Slices = {}
         self._input_sum = RunningSum(self.layout.size, self.layout.sums)
         self._outcome_sum = RunningSum(self.outcome_layout.size, self.outcome_layout.sums)
+        self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
         self._progress: dict[int, tuple[int, int, bool]] = {}
         self._settled: dict[int, int] = {}
         self._rows = {"input": 0, "outcome": 0}
@@ -102,6 +105,11 @@ class ModelWindows:
         self._closed = NEVER
         self.changed: set[int] = set()
         """Ends of windows that are to be judged, or judged again, once closed."""
+
+    def learn(self, profile: Profile) -> None:
+        """Take the same profile with what else is usual of its reference; panes stay as they are counted."""
+        self.profile, self.layout = profile, layout_of(profile)
+        self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
 
     def size_of(self, kind: str) -> tuple[int, int]:
         """How many counts and sums a pane of a kind has."""
@@ -123,6 +131,8 @@ class ModelWindows:
         self._rows[kind] += partial.n - (0 if known is None else known[1].n)
         found.partials[partition] = (revision, partial)
         found.total = None
+        if kind == "input":
+            self._blocks.changed(pane)
         if kind == "input" and partial.n:
             self._newest = max(self._newest, pane)
             self._oldest = min(self._oldest, pane)
@@ -214,7 +224,8 @@ class ModelWindows:
             return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic, self.panes)
         reach = self._reach(end)
         newest = self._newest_slices(self._inputs, end, reach.scales)
-        drift_source = source_of(newest)
+        before = self._blocks.older(self._inputs, end, end - reach.scales + 1, reach.rows)
+        drift_source = source_of(newest) ^ before.source
         outcomes = self._newest_slices(self._outcomes, end, reach.window)
         usual = {pane: one for pane, one in outcomes.items() if pane > end - self.panes}
         performance_source = crc32(repr((drift_source, source_of(usual))).encode())
@@ -228,8 +239,9 @@ class ModelWindows:
             first = end - reach.window
             total = self._input_sum.of({pane: one for pane, one in panes.items() if pane > first})
             if known is None or known[0] != drift_source:
-                scales = judge_scales(self.layout, panes, end, self.monitoring, most=reach.scales)
-                drift = replace(drift_decision(self.layout, total, self.monitoring), scales=scales)
+                scales = judge_scales(self.layout, panes, end, self.monitoring, most=reach.scales, older=before)
+                seconds = min(reach.window, before.held) * self.monitoring.windows.pane
+                drift = replace(drift_decision(self.layout, total, self.monitoring, seconds), scales=scales)
                 drift = replace(drift, needed_panes=self._panes_until(drift.needed, reach))
             if not judged:
                 found = self._outcome_sum.of(sums_of(outcomes, *self.size_of("outcome")))
@@ -263,6 +275,12 @@ class ModelWindows:
 
     def _newest_slices(self, slices: Slices, end: int, panes: int) -> Slices:
         return newest_slices(slices, self._inputs, end, panes, self.panes)
+
+    def _long_spans(self) -> list[int]:
+        """The spans, in panes, that are judged beyond the window, so that each column that can be is judged."""
+        pane = self.monitoring.windows.pane
+        spans = (round(seconds / pane) for seconds in long_spans(self.profile.usual))
+        return [span for span in spans if self.panes < span <= self.monitoring.windows.most_panes]
 
     def _panes_until(self, needed: int, reach: Reach) -> int | None:
         """After how many more panes a window that lacks rows has enough, at the rate of its longest suffix."""
@@ -339,6 +357,7 @@ class ModelWindows:
     def _oldest_needed(self, first: int) -> int:
         """The oldest pane that windows reach back to, from the one that ends with `first` on, for rows or for truth."""
         most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
+        needed = max(needed, MOST_ROWS) if self._blocks.spans else needed
         truth = self._truth(first).panes
         by_truth = first - truth[-1].age + 1 if truth else first
         return min(oldest_needed(self._predictions, self._inputs, first, most, needed), by_truth)
@@ -355,7 +374,10 @@ class ModelWindows:
     def _dropped(self, newest: int | None) -> list[Partial]:
         for kind, slices in (("input", self._inputs), ("outcome", self._outcomes)):
             self._rows[kind] -= sum(rows_of(slices, pane) for pane in slices if newest is None or pane <= newest)
-        gone = [*dropped(self._inputs, "input", newest), *dropped(self._outcomes, "outcome", newest)]
+        inputs = dropped(self._inputs, "input", newest)
+        for _, pane, _ in inputs:
+            self._blocks.changed(pane)
+        gone = [*inputs, *dropped(self._outcomes, "outcome", newest)]
         self._oldest = min((pane for pane in self._inputs if self._predictions(pane)), default=-NEVER)
         return gone
 

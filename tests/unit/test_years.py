@@ -16,6 +16,7 @@ from app.core.config import DriftThresholds, Windows
 from app.core.findings import Scales
 from app.core.layout import Layout
 from app.core.pane import Pane
+from app.core.scales.blocks import Older
 from tests.unit.year_world import BEGIN, DAY, PANE, VERSIONS, Killed, World, profile_of
 from topics.events import AnyReport
 
@@ -45,7 +46,8 @@ def judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     memo("drift_decision")
     memo("performance_decision")
 
-    def judged(layout: Layout, panes: Mapping[int, Pane], end: int, *args: object, most: int) -> Scales:
+    def judged(layout: Layout, panes: Mapping[int, Pane], end: int, *args: object, most: int, older: Older) -> Scales:
+        assert not older.spans  # these references have no times
         ages = [(end - at, one.n, crc32(one.indices.tobytes() + one.counts.tobytes())) for at, one in panes.items()]
         return Scales(spans=(most, *chain(*ages)), chance=0.0)  # what would be judged
 

@@ -30,7 +30,8 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     needs both. `missing` are rows without a value; `reference_missing` is their share in the reference,
     `missing_rises` says that the window's is above it by more than chance. `reference_unseen` is the share of unseen
     categories that the reference lets expect (its categories that occur once, Good 1953), `unseen_rises` the same for
-    it. `shape`: both distributions in a few points, None without values.
+    it. `shape`: both distributions in a few points, None without values. `usual`: the effect that comes and goes by
+    itself in so long a window, as the reference shows it; `threshold` is beyond it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     unseen_rises: bool = False
     shape: Shape | None = None
     effect_size: float | None = None
+    usual: float = 0.0
 
 
 class ScaleFinding(Event, frozen=True, kw_only=True):
@@ -69,6 +71,9 @@ class ScaleFinding(Event, frozen=True, kw_only=True):
     share; `p_value` the chance of that if the true effect were half of `threshold`. `since`: the change point, as the
     end of the first pane that is changed; it lies between `earliest` and `latest`. `since_panes` and its like say how
     many of the newest panes are changed. `column`: the comparison over the `panes`, where the distribution is meant.
+    `usual`: the effect that comes and goes by itself in so many panes; `threshold` is beyond it. `slow`: it moves
+    slowly, as a season does, by `moved` since the reference: of a mean in standard deviations of the reference, else as
+    the effect; by `rate` a day. `lasting`: it is found in the longest span too; a slow one that is not fires nothing.
     """
 
     name: str
@@ -87,6 +92,11 @@ class ScaleFinding(Event, frozen=True, kw_only=True):
     since: Moment | None = None
     earliest: Moment | None = None
     latest: Moment | None = None
+    usual: float = 0.0
+    slow: bool = False
+    lasting: bool = True
+    moved: float | None = None
+    rate: float | None = None
 
 
 class DriftAtScale(Event, frozen=True, kw_only=True):

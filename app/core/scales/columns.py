@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from app.core.scales.onset import Marked
 from app.core.scales.shares import share_tests
 from app.core.scales.suffixes import Suffixes
 from app.core.scales.tested import Tested
+from app.core.scales.usual import effects_of, floors
 
 BACK: dict[Fault, int] = {"type": 1, "missing": 2, "unseen": 3}
 """Where a column's slot of a fault stands, from the column's end."""
@@ -28,7 +29,7 @@ class Family:
     """Columns (by their places in the layout) that are tested for one fault in one way.
 
     `n`: the rows that are compared (scales x columns); `reference`: those of the reference, and `expected` the share
-    that it lets expect (of a distribution: nothing).
+    that it lets expect (of a distribution: nothing). `usual`: the effects that come and go by themselves.
     """
 
     fault: Fault
@@ -37,11 +38,22 @@ class Family:
     n: Floats
     reference: Floats
     expected: Floats
+    usual: Floats
     tested: Tested
 
+    def limit(self, scale: int, column: int) -> float:
+        """Return the effect from which on a column is found at a scale."""
+        return float(floors(self.threshold, self.usual[scale, column]))
 
-def families(layout: Layout, suffixes: Suffixes, monitoring: Monitoring, levels: Levels) -> Iterator[Family]:
-    """Test every column for every fault. Outputs are judged for shares only where any row has one."""
+
+def families(
+    layout: Layout, suffixes: Suffixes, seconds: Sequence[float], monitoring: Monitoring, levels: Levels
+) -> Iterator[Family]:
+    """Test every column for every fault. Outputs are judged for shares only where any row has one.
+
+    `seconds`: how long the spans of `suffixes` are.
+    """
+    known = effects_of(layout.profile.usual)
     last = len(layout.features) if layout.profile.task == "features" else len(layout.slots)
     columns = layout.slots[:last]
     places = np.arange(last)
@@ -59,8 +71,10 @@ def families(layout: Layout, suffixes: Suffixes, monitoring: Monitoring, levels:
         (places[numeric], drift.numerical_effect, numeric_tests),
         (places[~numeric], drift.categorical, category_tests),
     ):
-        tested = test(layout, chosen.tolist(), suffixes, floor, levels.distribution)
-        yield Family("distribution", floor, chosen, values[:, chosen], total[chosen], 0.0 * total[chosen], tested)
+        usual = known.at("distribution", [columns[i].column.name for i in chosen.tolist()], seconds)
+        tested = test(layout, chosen.tolist(), suffixes, floor, levels.distribution, usual)
+        rows_of, nothing = total[chosen], np.zeros(len(chosen))
+        yield Family("distribution", floor, chosen, values[:, chosen], rows_of, nothing, usual, tested)
 
     alerting = monitoring.alerting
     given = (places < len(layout.features)) | (counts["missing"][-1] < rows[-1])
@@ -71,9 +85,10 @@ def families(layout: Layout, suffixes: Suffixes, monitoring: Monitoring, levels:
     )
     for fault, allowed, wanted, n, expected, reference in shares:
         at = places[wanted]
-        part, usual, known = n[:, at], expected[at], reference[at]
-        tested = share_tests(counts[fault][:, at], part, usual, known, allowed, levels.share)
-        yield Family(fault, allowed, at, part, known, usual, tested)
+        part, share, rows_of = n[:, at], expected[at], reference[at]
+        usual = known.at(fault, [columns[i].column.name for i in at.tolist()], seconds)
+        tested = share_tests(counts[fault][:, at], part, share, rows_of, allowed, levels.share, usual)
+        yield Family(fault, allowed, at, part, rows_of, share, usual, tested)
 
 
 def marked_of(layout: Layout, family: Family, column: int, suffixes: Suffixes, scale: int) -> Marked:

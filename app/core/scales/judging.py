@@ -15,12 +15,13 @@ from app.core.drift import Strength
 from app.core.findings import DriftAtScale, FeatureDrift, ScaleFinding, Scales
 from app.core.layout import Integers, Layout
 from app.core.pane import Pane, merge
+from app.core.scales.blocks import NOTHING_OLDER, Older
 from app.core.scales.columns import Family, families, marked_of
 from app.core.scales.levels import levels_of
 from app.core.scales.numbers import detectable
 from app.core.scales.onset import onset_of
+from app.core.scales.slow import slow_of
 from app.core.scales.suffixes import Suffixes, spans_of, suffixes_of
-from app.core.scales.tested import SUSPECT
 
 Bools = NDArray[np.bool_]
 NEVER = 1 << 40
@@ -35,19 +36,24 @@ def judge_scales(
     *,
     most: int | None = None,
     only: Sequence[int] | None = None,
+    older: Older = NOTHING_OLDER,
+    seconds: Sequence[float] | None = None,
 ) -> Scales | None:
     """Judge the newest panes at every scale; None where that is switched off.
 
     `panes`: by number, the newest is `end`. `most`: up to so many, where that is more than the window has. `only`:
-    these spans alone, at the level that they have among all of them.
+    these spans alone, at the level that they have among all of them. `older`: what lies before these panes, with the
+    longer spans that it is enough for. `seconds`: how long the spans are, where that is not as many panes.
     """
-    all_spans = spans_of(monitoring.windows.panes, most)
+    all_spans = tuple(sorted({*spans_of(monitoring.windows.panes, most), *older.spans}))
+    panes = {**older.panes, **panes} if older.panes else panes
     spans = all_spans if only is None else tuple(only)
     levels = levels_of(monitoring, len(all_spans), len(layout.slots))
     if levels is None:
         return None
     suffixes = suffixes_of(panes, end, spans, layout.size)
-    found = [_outcome(family, spans) for family in families(layout, suffixes, monitoring, levels)]
+    lasting = [min(span, older.held) * monitoring.windows.pane for span in spans] if seconds is None else seconds
+    found = [_outcome(family, spans) for family in families(layout, suffixes, lasting, monitoring, levels)]
     clear = monitoring.drift.share * monitoring.alerting.data_drift.hysteresis
     calm, quiet = [one.is_calm for one in found], [one.is_quiet & ~one.is_calm for one in found]
     unclear = [one.is_unclear for one in found]
@@ -103,7 +109,7 @@ def _outcome(family: Family, spans: Sequence[int]) -> _Outcome:
     tested = family.tested
     calm, quiet = _first(tested.calm, lengths), _first(tested.quiet, lengths)
     at = tested.found & (lengths[:, None] < quiet)
-    suspicious = (tested.p_value < SUSPECT) & (tested.effect > 0.0)
+    suspicious = tested.suspicious
     suspected = suspicious & (lengths[:, None] < calm)
     calm = np.where(suspected.any(axis=0), NEVER, calm)
     quiet = np.where((suspicious & (lengths[:, None] < quiet)).any(axis=0), NEVER, quiet)
@@ -196,11 +202,14 @@ def _findings(
     best = [
         int(np.where(one.at[:, column], one.family.tested.strength[:, column], -1.0).argmax()) for one, column in there
     ]
-    evidence = _evidence(layout, there, best, panes, end, suffixes, monitoring)
+    evidence, merged = _evidence(layout, there, best, panes, end, suffixes, monitoring)
+    now = (end + 1) * monitoring.windows.pane
     aged = [(end - pane + 1, one) for pane, one in panes.items() if end - suffixes.spans[-1] < pane <= end and one.n]
     for (one, column), scale in zip(there, best, strict=True):
         family = one.family
         place = int(family.places[column])
+        distribution = family.fault == "distribution"
+        slow = slow_of(layout, family, column, suffixes, scale, merged[scale], now) if distribution else None
         onset = onset_of(marked_of(layout, family, column, suffixes, scale), aged, int(family.reference[column]))
         yield ScaleFinding(
             name=layout.slots[place].column.name,
@@ -209,12 +218,17 @@ def _findings(
             shortest=int(one.shortest[column]),
             n=int(family.n[scale, column]),
             effect_size=float(family.tested.effect[scale, column]),
-            threshold=family.threshold,
+            threshold=family.limit(scale, column),
+            usual=float(family.usual[scale, column]),
             p_value=float(family.tested.p_value[scale, column]),
             since_panes=onset.since,
             earliest_panes=onset.earliest,
             latest_panes=onset.latest,
-            column=evidence.get(place) if family.fault == "distribution" else None,
+            column=evidence.get(place) if distribution else None,
+            slow=slow is not None,
+            lasting=bool(one.at[-1, column]),
+            moved=None if slow is None else slow.moved,
+            rate=None if slow is None else slow.rate,
         )
 
 
@@ -226,17 +240,20 @@ def _evidence(
     end: int,
     suffixes: Suffixes,
     monitoring: Monitoring,
-) -> dict[int, FeatureDrift]:
-    """The comparison of each column whose distribution is found, over the panes that show it best."""
+) -> tuple[dict[int, FeatureDrift], dict[int, Pane]]:
+    """The comparison of each column whose distribution is found, over the panes that show it best; these by scale."""
     by_scale: dict[int, dict[int, Strength]] = defaultdict(dict)
+    usual: dict[int, float] = {}
     for (one, column), scale in zip(there, best, strict=True):
         if one.family.fault == "distribution":
             tested = one.family.tested
             strength = Strength(float(tested.p_value[scale, column]), float(tested.effect[scale, column]))
             by_scale[scale][int(one.family.places[column])] = strength
+            usual[int(one.family.places[column])] = float(one.family.usual[scale, column])
     evidence: dict[int, FeatureDrift] = {}
+    merged: dict[int, Pane] = {}
     for scale, strengths in by_scale.items():
         first = end - suffixes.spans[scale]
-        merged = merge((panes[p] for p in sorted(panes) if first < p <= end), layout.size, layout.sums)
-        evidence |= found_columns(layout, merged, strengths, monitoring.drift)
-    return evidence
+        merged[scale] = merge((panes[p] for p in sorted(panes) if first < p <= end), layout.size, layout.sums)
+        evidence |= found_columns(layout, merged[scale], strengths, monitoring.drift, usual)
+    return evidence, merged

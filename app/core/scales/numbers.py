@@ -10,28 +10,40 @@ from scipy import special
 from app.core.config import DriftThresholds
 from app.core.layout import Floats, Integers, Layout
 from app.core.scales.suffixes import Suffixes
-from app.core.scales.tested import LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
+from app.core.scales.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
+from app.core.scales.usual import floors, margins, shows_an_end
 
 SHARE_DEVIATION = 0.5
 """A share's standard deviation is at most half a root of its rows."""
 
 
-def numeric_tests(layout: Layout, places: Sequence[int], suffixes: Suffixes, floor: float, level: float) -> Tested:
+def numeric_tests(
+    layout: Layout, places: Sequence[int], suffixes: Suffixes, floor: float, level: float, usual: Floats
+) -> Tested:
     """Test the numeric columns at these places of the layout at every scale.
 
     With D the statistic and m the floor's margin: found where D >= floor and the p-value of D - m is below `level`. If
     the true distance is m at most, D - m is at most the largest error of the two empirical distributions, whose law is
-    Kolmogorov's (with Stephens' correction for few rows, J. R. Stat. Soc. B 32, 1970).
+    Kolmogorov's (with Stephens' correction for few rows, J. R. Stat. Soc. B 32, 1970). `usual` (scales x columns): D
+    must also be beyond that, by a margin and by more than sampling brings.
     """
     statistic, n = ks_statistics(layout, places, suffixes)
     rows = effective(n, np.array([layout.slots[i].total for i in places], np.float64))
     root = np.sqrt(rows)
-    scaled = (root + 0.12 + 0.11 / np.maximum(root, 1e-9)) * np.maximum(statistic - MARGIN * floor, 0.0)
-    p_value = np.where(rows > 0.0, special.kolmogorov(scaled), 1.0)
-    below = (floor - statistic) * root / SHARE_DEVIATION
-    found = (statistic >= floor) & (p_value < level)
-    calm, quiet = (rows > 0.0) & (below >= SURE_CALM), (rows > 0.0) & (below >= LIKELY_CALM)
-    return Tested(statistic, p_value, statistic * root, found, calm, quiet)
+    p_value = _chance(statistic - MARGIN * floor, root)
+    beyond = _chance(statistic - margins(floor, usual), root)
+    limit = floors(floor, usual)
+    below = (limit - statistic) * root / SHARE_DEVIATION
+    found = (statistic >= limit) & (p_value < level) & (beyond < BEYOND)
+    shown = (rows > 0.0) & shows_an_end(floor, usual)
+    calm, quiet = shown & (below >= SURE_CALM), shown & (below >= LIKELY_CALM)
+    return Tested(statistic, p_value, statistic * root, found, calm, quiet, beyond)
+
+
+def _chance(excess: Floats, root: Floats) -> Floats:
+    """Return the chance of an error so large in so many (squared) effective rows; 1 without any."""
+    scaled = (root + 0.12 + 0.11 / np.maximum(root, 1e-9)) * np.maximum(excess, 0.0)
+    return np.where(root > 0.0, special.kolmogorov(scaled), 1.0)
 
 
 def detectable(n: int, reference: int, thresholds: DriftThresholds, level: float) -> float | None:

@@ -21,14 +21,19 @@ spans; an alert that fires does not end by it. Between the two levels an alert n
 SUSPECT = 1e-3
 """From this p-value on what is not found is not as usual either: an alert that fires does not end there."""
 
+BEYOND = 0.01
+"""The largest chance that sampling alone brings an effect beyond the usual one, where that is more than the margin. The
+usual effect is a bound already, so that this need not be shared over all tests."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tested:
-    """Scales x columns. `effect`: its size; `found`: at or above the floor, and significant beyond the margin.
+    """Scales x columns. `effect`: its size; `found`: at or above the floor, significant beyond the margin, and beyond
+    what is usual.
 
     `p_value`: of a difference that large if the true one is at the margin; `calm`: the true effect is below the floor,
-    but for a chance of 1 in 100; `quiet`: for one of 1 in 4. `strength`: the effect in units
-    of what chance brings, to compare scales.
+    but for a chance of 1 in 100; `quiet`: for one of 1 in 4. `strength`: the effect in units of what chance brings, to
+    compare scales. `beyond`: the chance that sampling brings such an effect if the true one is the usual one.
     """
 
     effect: Floats
@@ -37,6 +42,12 @@ class Tested:
     found: NDArray[np.bool_]
     calm: NDArray[np.bool_]
     quiet: NDArray[np.bool_]
+    beyond: Floats
+
+    @property
+    def suspicious(self) -> NDArray[np.bool_]:
+        """Return what is not as usual, found or not."""
+        return np.asarray((self.p_value < SUSPECT) & (self.beyond < BEYOND) & (self.effect > 0.0))
 
 
 def effective(n: Floats, reference: Floats) -> Floats:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.core.findings import Fault
 from app.core.layout import Floats
 from app.core.scales.tested import MARGIN
+from app.core.usual.value import Usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +65,23 @@ def floors(floor: float, usual: Floats) -> Floats:
 def margins(floor: float, usual: Floats) -> Floats:
     """Return the true effects that are never found, however many rows there are: what is usual, or is harmless."""
     return np.asarray(np.maximum(MARGIN * floor, usual), np.float64)
+
+
+def shows_an_end(floor: float, usual: Floats) -> NDArray[np.bool_]:
+    """Return where a small effect shows that a fault is over: not where as much comes and goes by itself."""
+    return np.asarray(usual <= floor)
+
+
+@lru_cache(maxsize=64)
+def effects_of(usual: Usual | None) -> UsualEffects:
+    """Return what was learned of a reference (see `app.core.usual`), as the tests take it."""
+    if usual is None:
+        return NONE_USUAL
+    return UsualEffects(
+        spans=usual.spans,
+        effects={
+            "distribution": {column.name: column.distribution for column in usual.columns},
+            "missing": {column.name: column.missing for column in usual.columns},
+            "unseen": {column.name: column.unseen for column in usual.columns if column.unseen},
+        },
+    )
