@@ -7,7 +7,7 @@ from typing import Literal
 from api.views import Findings
 from app.core.accounting import mostly_left_out
 from app.core.too_few import too_few
-from topics.events import DriftReport
+from topics.events import DriftReport, minute_of
 
 MOST = 0.5
 """A model of whose input more than this share was not judged is not called healthy."""
@@ -45,7 +45,8 @@ def why_not_judged(found: Findings) -> str:
     if drift is None:
         return "no predictions have been judged"
     if not drift.sufficient:
-        return too_few(drift.n, drift.needed, None if drift.scales is None else drift.scales.detectable, drift.expected)
+        detectable = None if drift.scales is None else drift.scales.detectable
+        return too_few(drift.n, drift.needed, detectable, minute_of(drift.expected))
     if drift.unjudged_share > MOST:
         share = f"{drift.unjudged_share:.0%}"
         return f"{share} of the features' values are of the wrong type, or missing where the reference has them"

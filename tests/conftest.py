@@ -25,6 +25,9 @@ GIVEN_SERVERS = os.environ.get(f"{ENV_PREFIX}BOOTSTRAP_SERVERS") or None
 for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
     del os.environ[name]  # a developer's own settings are not the tests'
 
+# Threads of OpenMP wait for each other by spinning: on cores that other tests use, a fit of a second takes minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # a slow, shared machine is no failure, and a found example is printed as code that repeats it
 hypothesis.settings.register_profile("default", deadline=None, max_examples=100, print_blob=True)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000, print_blob=True)

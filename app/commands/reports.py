@@ -142,10 +142,12 @@ def line_of(report: AnyReport) -> str:
 
 
 def _drift(report: DriftReport) -> Iterator[str]:
+    from topics.events import minute_of
+
     yield from _newest_panes(report)
     if not report.sufficient:
         detectable = None if report.scales is None else report.scales.detectable
-        yield too_few(report.n, report.needed, detectable, report.expected)
+        yield too_few(report.n, report.needed, detectable, minute_of(report.expected))
         return
     yield "DRIFT" if report.drift_detected else "no drift"
     yield f"share {report.drift_share:.2f}"

@@ -18,8 +18,9 @@ from app.core.profile import Profile
 from app.core.running_sum import RunningSum
 from app.core.scales.blocks import MOST_ROWS, Blocks
 from app.core.scales.judging import judge_scales
-from app.core.scales.metrics import TruthPane, judge_metrics
-from app.core.scales.reach import Reach, older, oldest_needed, reach_of
+from app.core.scales.metrics import judge_metrics
+from app.core.scales.newest_truth import Truth, newest_truth
+from app.core.scales.reach import Reach, oldest_needed, reach_of
 from app.core.slices import Partial, Slice, Slices, dropped, newest_slices, rows_of, source_of, sums_of
 from app.core.usual.detectable import long_spans
 
@@ -56,14 +57,6 @@ class Evaluated:
     traffic: Traffic | None
     panes: int = 0
     truth_source: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """The newest panes with truth, the newest first; `source`: which partials they are made of, as a number."""
-
-    panes: list[TruthPane]
-    source: int
 
 
 class ModelWindows:
@@ -229,7 +222,7 @@ class ModelWindows:
         outcomes = self._newest_slices(self._outcomes, end, reach.window)
         usual = {pane: one for pane, one in outcomes.items() if pane > end - self.panes}
         performance_source = crc32(repr((drift_source, source_of(usual))).encode())
-        truth = self._truth(end)
+        truth = self._truth(end, int(self.monitoring.windows.retention // self.monitoring.windows.pane))
         truth_source = crc32(repr((source_of(outcomes), truth.source)).encode())
         judged = known is not None and known[1] == performance_source
         judged = judged and (end != self.latest or known is None or known[2] == truth_source)
@@ -253,22 +246,8 @@ class ModelWindows:
                 performance = replace(performance, scales=metrics)
         return Evaluated(end, drift, drift_source, performance, performance_source, traffic, reach.window, truth_source)
 
-    def _truth(self, end: int) -> Truth:
-        """The newest panes with truth up to an end: as many as a window has, and as hold the rows that are needed."""
-        size, sums = self.size_of("outcome")
-        rows = predictions = 0
-        panes, sources, after = list[TruthPane](), list[object](), 0
-        for pane, more in older(self._truths, self._outcomes, end, end - self.monitoring.windows.most_panes):
-            predictions += sum(map(self._predictions, range(pane, after if panes else pane + 1)))
-            panes.append(TruthPane(end - pane + 1, self._outcomes[pane].sum(size, sums), predictions))
-            sources.append((pane, self._outcomes[pane].revisions()))
-            rows, after = rows + more, pane
-            if len(panes) >= self.panes and rows >= self.monitoring.performance.min_samples:
-                break
-        return Truth(panes, crc32(repr(sources).encode()))
-
-    def _truths(self, pane: int) -> int:
-        return rows_of(self._outcomes, pane)
+    def _truth(self, end: int, late: int) -> Truth:
+        return newest_truth(self.outcome_layout, self._inputs, self._outcomes, end, late, self.monitoring)
 
     def _predictions(self, pane: int) -> int:
         return rows_of(self._inputs, pane)
@@ -358,8 +337,7 @@ class ModelWindows:
         """The oldest pane that windows reach back to, from the one that ends with `first` on, for rows or for truth."""
         most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
         needed = max(needed, MOST_ROWS) if self._blocks.spans else needed
-        truth = self._truth(first).panes
-        by_truth = first - truth[-1].age + 1 if truth else first
+        by_truth = first - self._truth(first, 0).reach + 1
         return min(oldest_needed(self._predictions, self._inputs, first, most, needed), by_truth)
 
     def drop(self) -> list[Partial]:

@@ -19,7 +19,7 @@ from app.registration import MonitoringFile
 from app.runtime.models_view import RegisteredModel
 from tests.unit.reports import StubRecord
 from tests.unit.year_world import BEGIN, VERSION, World
-from topics.events import AlertEvent, DriftReport
+from topics.events import AlertEvent, DriftReport, minute_of
 from topics.registry import Topic
 
 HOUR = 3600
@@ -95,7 +95,7 @@ def test_a_model_with_80_predictions_an_hour_is_judged_by_its_newest_panes() -> 
     assert first.expected is not None
     assert abs((first.expected - first.window_end).total_seconds() / HOUR - 420 / 80) < 0.1
     assert first.scales is not None
-    words = too_few(first.n, first.needed, first.scales.detectable, first.expected)
+    words = too_few(first.n, first.needed, first.scales.detectable, minute_of(first.expected))
     assert words.startswith(
         "80 predictions in the window: 420 more are needed (drift.min_samples), at the present rate by"
     )

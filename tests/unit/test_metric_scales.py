@@ -148,3 +148,19 @@ def test_truth_that_comes_late_fires_and_resolves_by_the_newest_that_has_come() 
     assert abs((fired.started_at - begun).total_seconds()) <= 20 * 60
     assert "of the newest" in fired.message
     assert min(one.started_at for one in alerts) >= datetime.fromtimestamp((FIRST + start - 60) * 60, UTC)
+
+
+def test_truth_that_has_stopped_keeps_no_more_than_a_number_of_predictions() -> None:
+    windows = ModelWindows(PROFILE, replace(MONITORING, windows=Windows(panes=3)), 1, 0.0)
+    hundred = pane_of(windows.layout, {"x": np.zeros(100), "prediction": ["1"] * 100})
+    for pane in range(300):
+        windows.add("input", FIRST + pane, 0, 1, hundred)
+        if pane < 20:
+            windows.add("outcome", FIRST + pane, 0, 1, outcomes(2, 0))
+        time = (FIRST + pane + 2) * 60 * MICROSECONDS
+        windows.progress(0, pane + 1, time, (FIRST + pane - 10) * 60 * MICROSECONDS, idle=False)
+        windows.closed(1e9)
+        windows.changed.clear()
+        windows.forget()
+        assert windows.first - windows.forgotten <= 10_000 / 100 + 1 or windows.forgotten < FIRST
+    assert windows.first - windows.forgotten == 12 * 3

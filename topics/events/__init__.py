@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from topics.events.alerts import AlertEvent, AlertStatus, DeliveryEvent, Hours, Level, SilenceEvent, UndeliveredEvent
-from topics.events.base import Event, Label, Name, Scalar, Timestamp, to_epoch
+from topics.events.base import Event, Label, Name, Scalar, Timestamp, minute_of, to_epoch
 from topics.events.lifecycle import DeploymentEvent, RetrainingEvent, TrainingRunEvent
 from topics.events.models import ModelEvent
 from topics.events.panes import CategoryCounts, PaneEvent, PanePartial, Progress
@@ -72,5 +72,6 @@ __all__ = [
     "TrafficReport",
     "TrainingRunEvent",
     "UndeliveredEvent",
+    "minute_of",
     "to_epoch",
 ]
