@@ -15,7 +15,16 @@ from app.alerting.beside import Beside, noted
 from app.alerting.intake import Intake
 from app.alerting.lifecycle import RuleState, Stage, stage_of, step
 from app.alerting.message import alert_of
-from app.alerting.rules import CRITICAL_FEATURE, ESTIMATE, PERFORMANCE, Verdict, off, rule_of, verdicts_of
+from app.alerting.rules import (
+    CRITICAL_FEATURE,
+    ESTIMATE,
+    FEATURE_DRIFT,
+    PERFORMANCE,
+    Verdict,
+    off,
+    rule_of,
+    verdicts_of,
+)
 from app.alerting.service_rules import MONITOR, OF_PARTITION
 from app.core.config import Monitoring
 from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
@@ -178,6 +187,8 @@ class Alerts:
         for verdict in (*verdicts, *self._unnamed(report, verdicts, run)):
             key = state_key(report, verdict)
             before = run.states.get(key) or self._state(key)
+            if verdict.rule == FEATURE_DRIFT and verdict.state != "breach" and not before.ring:
+                continue  # hundreds of features: a state only of those that have ever drifted
             rule = rule_of(verdict, monitoring.alerting)
             after, transition = step(before, verdict, to_epoch(report.window_end), report.revision, rule)
             if after is not before:
@@ -232,7 +243,10 @@ INTAKE = "intake"
 """In a key of three names, before that of a topic: what its partitions last said was not counted."""
 _NO_METRIC = "it is not among the report's metrics any more"
 _BY_NAME: dict[type, dict[str, str]] = {
-    DriftReport: {CRITICAL_FEATURE: "it is not in alerting.critical_features any more"},
+    DriftReport: {
+        CRITICAL_FEATURE: "it is not in alerting.critical_features any more",
+        FEATURE_DRIFT: "it is not judged as one of the other features any more",
+    },
     PerformanceReport: {PERFORMANCE: _NO_METRIC, ESTIMATE: _NO_METRIC},
     MonitorReport: {MONITOR: "alerts about workers are about their partitions now"},
 }

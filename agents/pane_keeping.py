@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from agents.pane_events import pane_key, partition_of, progress_key
 from app.core.joining import MICROSECONDS
-from app.core.rolling import ModelWindows, Partial
+from app.core.rolling import ModelWindows
+from app.core.slices import Partial
 from topics.events import PaneEvent, Progress
 
 Key = tuple[str, str, str]
@@ -147,9 +148,9 @@ def keys_to_delete(
             part.leftovers.gone(key, part.seen[key])
             continue
         part.leftovers.back(key)
-        before = windows.forgotten
+        before = windows.forgotten, windows.first
         dropped = windows.forget()
-        if windows.forgotten > before:
+        if (windows.forgotten, windows.first) != before:
             ends = [(pane + 1) * windows.pane for pane in (windows.forgotten, windows.first)]
             table[forgotten_name(key)] = b"%d %d" % (*ends,)
             found += _pane_keys(key, windows, dropped)

@@ -12,7 +12,7 @@ import msgspec
 from app.core.findings import DriftDecision, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows
-from topics.events import AnyReport, DriftReport, PerformanceReport, TrafficReport
+from topics.events import AnyReport, DriftReport, MetricScales, PerformanceReport, Scales, TrafficReport
 
 TOTALS = ("feedback", "duplicates", "late", "expired", "waiting")
 NOT_COUNTED = {"late": "late", "repeated id": "duplicates"}
@@ -41,6 +41,7 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
     pauses: tuple[int, ...] = ()
     coverage: float = -1.0
     left_out: int = 0
+    truth: int = 0
 
     def after(self, feedback: int, coverage: float, panes: int) -> Issued:
         """What the window after this one has to know."""
@@ -52,35 +53,92 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
         return msgspec.structs.replace(self, feedback=feedback, silent=0, pauses=pauses, coverage=usual)
 
 
-def _envelope(windows: ModelWindows, end: int, revision: int, now: datetime) -> dict[str, object]:
+def _envelope(
+    windows: ModelWindows, end: int, revision: int, now: datetime, panes: int | None = None
+) -> dict[str, object]:
+    """What every report says first; `panes`: of a window that is not as long as usual."""
     pane = windows.pane / MICROSECONDS
+    first = end - (panes or windows.panes) + 1
     return {
         "model": windows.profile.model,
         "model_version": windows.profile.model_version,
         "profile_id": windows.profile.profile_id,
-        "window_start": datetime.fromtimestamp((end - windows.panes + 1) * pane, UTC),
+        "window_start": datetime.fromtimestamp(first * pane, UTC),
         "window_end": datetime.fromtimestamp((end + 1) * pane, UTC),
         "revision": revision,
         "emitted_at": now,
     }
 
 
-def drift_report(windows: ModelWindows, end: int, found: DriftDecision, revision: int, now: datetime) -> DriftReport:
-    """The report of a window's drift."""
-    envelope = _envelope(windows, end, revision, now)
-    left_out = _left_out(windows, NOT_COUNTED)
-    return msgspec.convert({**_fields(found), **envelope, "left_out": left_out}, DriftReport, from_attributes=True)
+def drift_report(
+    windows: ModelWindows, end: int, found: DriftDecision, revision: int, now: datetime, panes: int | None = None
+) -> DriftReport:
+    """The report of a window's drift. `panes`: how many it has, where that is not the usual number."""
+    envelope = _envelope(windows, end, revision, now, panes)
+    more: dict[str, object] = {"left_out": _left_out(windows, NOT_COUNTED)}
+    if found.needed_panes is not None:
+        more["expected"] = datetime.fromtimestamp((end + 1 + found.needed_panes) * windows.pane / MICROSECONDS, UTC)
+    report = msgspec.convert({**_fields(found), **envelope, **more}, DriftReport, from_attributes=True)
+    if report.scales is None:
+        return report
+    return msgspec.structs.replace(report, scales=_timed(report.scales, end, windows.pane / MICROSECONDS))
+
+
+def _timed(scales: Scales, end: int, pane: float) -> Scales:
+    """The same with times beside the numbers of panes."""
+
+    def start(panes: int) -> datetime:
+        return datetime.fromtimestamp((end - panes + 1) * pane, UTC)
+
+    found = [
+        msgspec.structs.replace(
+            one, start=start(one.panes), since=start(one.since_panes - 1),
+            earliest=start(one.earliest_panes), latest=start(one.latest_panes - 1),
+        )
+        for one in scales.found
+    ]  # fmt: skip
+    whole = scales.data_drift
+    if whole is not None:
+        whole = msgspec.structs.replace(whole, start=start(whole.panes))
+    return msgspec.structs.replace(scales, found=tuple(found), data_drift=whole)
 
 
 def performance_report(
-    windows: ModelWindows, end: int, found: PerformanceDecision, revision: int, now: datetime
+    windows: ModelWindows,
+    end: int,
+    found: PerformanceDecision,
+    revision: int,
+    now: datetime,
+    panes: int | None = None,
 ) -> PerformanceReport:
-    """The report of a window's performance."""
-    envelope = _envelope(windows, end, revision, now)
+    """The report of a window's performance. `panes`: how many it has, where that is not the usual number."""
+    envelope = _envelope(windows, end, revision, now, panes)
     left_out = _left_out(windows, WITHOUT_A_PAIR)
-    return msgspec.convert(
+    report = msgspec.convert(
         {**_fields(found), **envelope, "left_out": left_out}, PerformanceReport, from_attributes=True
     )
+    if report.scales is None:
+        return report
+    return msgspec.structs.replace(report, scales=_timed_metrics(report.scales, end, windows.pane / MICROSECONDS))
+
+
+def _timed_metrics(scales: MetricScales, end: int, pane: float) -> MetricScales:
+    """The same with times beside the numbers of panes."""
+
+    def before(panes: int) -> datetime:
+        return datetime.fromtimestamp((end - panes + 1) * pane, UTC)
+
+    found = [
+        msgspec.structs.replace(
+            one, since=before(one.since_panes - 1), earliest=before(one.earliest_panes - 1),
+            latest=before(one.latest_panes - 1), end=before(one.end_panes - 1),
+        )
+        for one in scales.found
+    ]  # fmt: skip
+    if not scales.spans:
+        return scales
+    start, last = before(scales.start_panes), before(scales.end_panes - 1)
+    return msgspec.structs.replace(scales, found=tuple(found), start=start, end=last)
 
 
 def traffic_report(

@@ -196,6 +196,8 @@ class WindowsAgent:
             if forgotten:
                 windows.forget_to(*(int(end) // windows.pane - 1 for end in forgotten.split()))
         windows.monitoring = found.monitoring
+        if windows.profile.usual != found.profile.usual:
+            windows.learn(found.profile)
         return windows
 
     def _registered(self, key: Key) -> RegisteredModel | None:
@@ -252,7 +254,7 @@ class WindowsAgent:
 
     async def _evaluate(self, key: Key, windows: ModelWindows, end: int, issued: Issued | None) -> list[Issue]:
         """Judge a window: the table's note of it and the reports that are new; nothing when none is."""
-        known = None if issued is None else (issued.drift, issued.performance)
+        known = None if issued is None else (issued.drift, issued.performance, issued.truth)
         if len(windows.profile.features) > MOST_IN_LOOP:
             found = await in_thread(partial(windows.evaluate, end, known))
         else:
@@ -263,9 +265,9 @@ class WindowsAgent:
         revision = max(round((now - REVISIONS_SINCE).total_seconds() * 1000), issued.revision + 1 if issued else 0)
         reports: list[AnyReport] = []
         if found.drift is not None:
-            reports.append(drift_report(windows, end, found.drift, revision, now))
+            reports.append(drift_report(windows, end, found.drift, revision, now, found.panes))
         if found.performance is not None:
-            reports.append(performance_report(windows, end, found.performance, revision, now))
+            reports.append(performance_report(windows, end, found.performance, revision, now, found.panes))
         note = Issued(0, 0, 0) if issued is None else issued
         if found.traffic is not None:
             source = crc32(repr(found.traffic).encode())
@@ -278,7 +280,7 @@ class WindowsAgent:
             note = msgspec.structs.replace(note, traffic=source)
         note = msgspec.structs.replace(
             note, revision=revision, drift=found.drift_source, performance=found.performance_source,
-            left_out=left_out_source(windows),
+            left_out=left_out_source(windows), truth=found.truth_source,
         )  # fmt: skip
         return [(key, end, msgspec.json.encode(note), reports)] if reports else []
 

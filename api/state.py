@@ -6,6 +6,8 @@ from typing import Literal
 
 from api.views import Findings
 from app.core.accounting import mostly_left_out
+from app.core.too_few import too_few
+from topics.events import DriftReport, minute_of
 
 MOST = 0.5
 """A model of whose input more than this share was not judged is not called healthy."""
@@ -26,9 +28,15 @@ def state_of(found: Findings) -> State:
         return "waiting"
     if performance is not None and performance.sufficient and (performance.degraded or performance.degraded_metrics):
         return "degraded"
-    if drift is not None and drift.sufficient and (drift.drift_detected or drift.prediction_drift):
+    if drift is not None and _drifting(drift):
         return "drifting"
     return "insufficient" if why_not_judged(found) else "healthy"
+
+
+def _drifting(drift: DriftReport) -> bool:
+    return (drift.scales is not None and drift.scales.drifted) or (
+        drift.sufficient and (drift.drift_detected or drift.prediction_drift)
+    )
 
 
 def why_not_judged(found: Findings) -> str:
@@ -37,7 +45,8 @@ def why_not_judged(found: Findings) -> str:
     if drift is None:
         return "no predictions have been judged"
     if not drift.sufficient:
-        return f"{drift.n:,} predictions in the window are too few to judge"
+        detectable = None if drift.scales is None else drift.scales.detectable
+        return too_few(drift.n, drift.needed, detectable, minute_of(drift.expected))
     if drift.unjudged_share > MOST:
         share = f"{drift.unjudged_share:.0%}"
         return f"{share} of the features' values are of the wrong type, or missing where the reference has them"

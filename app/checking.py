@@ -129,7 +129,7 @@ def _not_judged(decision: Decision, watched: MonitoringFile, current: Path, *, p
     drift = decision.drift
     if not drift.sufficient:
         fewest = watched.monitoring.drift.min_samples
-        yield f"{drift.n:,} rows are too few to judge (drift.min_samples {fewest:,})"
+        yield f"{drift.n:,} rows are too few to judge (drift.min_samples {fewest:,}), {drift.needed:,} more are needed"
         return
     empty = _empty(drift)
     if empty:

@@ -12,6 +12,7 @@ import msgspec
 from app.alerting.rules import (
     CRITICAL_FEATURE,
     DATA_QUALITY,
+    FEATURE_DRIFT,
     PREDICTION_DRIFT,
     Verdict,
     rule_of,
@@ -113,4 +114,4 @@ def _reason(report: DriftReport | PerformanceReport, verdict: Verdict) -> str:
         return report.reason if isinstance(report, PerformanceReport) else f"{report.n:,} rows are too few to judge"
     if verdict.rule == PREDICTION_DRIFT:
         return "there are no predictions"
-    return "it has no value" if verdict.rule == CRITICAL_FEATURE else "there is nothing to compare"
+    return "it has no value" if verdict.rule in (CRITICAL_FEATURE, FEATURE_DRIFT) else "there is nothing to compare"

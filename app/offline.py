@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from app.core.config import Monitoring
-from app.core.counting import Counter, Scalar, input_pane
+from app.core.counting import Counted, Counter, Scalar, input_pane
 from app.core.decision import drift_decision, performance_decision
 from app.core.findings import DriftDecision, PerformanceDecision
 from app.core.joining import MICROSECONDS, NEVER
@@ -18,12 +18,14 @@ from app.core.layout import Floats, Layout, layout_of
 from app.core.outcome import OutcomeLayout, outcome_layout, outcome_pane
 from app.core.pane import Pane, merge
 from app.core.profile import Column, Profile
+from app.core.scales.judging import judge_scales
 from app.core.unknown_labels import unknown_names
 from app.registration import Columns, MonitoringFile, Reference, read_reference
 from app.registration.roles import USUAL_IDS, USUAL_TARGETS
 from app.tables import CellTable, TableError
 from app.tables.columns import SHOWN_COLUMNS, Probability
 from app.tables.json_cells import class_probabilities, json_cells, judged_probabilities
+from app.tables.times import epoch_seconds, unit_of
 
 PIECE = 50_000
 """Rows counted at a time; the pieces are merged as the stream merges its panes."""
@@ -44,7 +46,8 @@ class Decision:
     def drifted(self) -> bool:
         """Whether anything is to be told: data drift, prediction drift, or degraded performance."""
         degraded = self.performance is not None and self.performance.degraded
-        return self.drift.drift_detected or self.drift.prediction_drift or degraded
+        newly = self.drift.scales is not None and self.drift.scales.drifted
+        return self.drift.drift_detected or self.drift.prediction_drift or newly or degraded
 
 
 def decide(reference: pd.DataFrame, current: pd.DataFrame, file: MonitoringFile) -> Decision:
@@ -56,14 +59,17 @@ def decide(reference: pd.DataFrame, current: pd.DataFrame, file: MonitoringFile)
 def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, columns: Columns) -> Decision:
     """Judge a table as one window: equal to the stream's report of the same rows.
 
-    A feature that the table does not have counts as missing; columns without a role as unknown features.
+    A feature that the table does not have counts as missing; columns without a role as unknown features. Where it is
+    known what is usual of the reference, the table is held against what is usual in the time that its rows cover.
     """
     layout = layout_of(profile)
     target = _present(current, (columns.target,) if columns.target else USUAL_TARGETS)
     _check_shared(profile, current)
-    inputs = merge((_inputs(layout, piece, columns) for piece in _pieces(current)), layout.size, layout.sums)
+    inputs = pane_of(layout, current, columns)
     inputs.names.update(_unknown(profile, current, columns, target))
-    drift = drift_decision(layout, inputs, monitoring)
+    seconds = _covered(current, columns)
+    scales = judge_scales(layout, {0: inputs}, 0, monitoring, only=(1,), seconds=None if seconds is None else [seconds])
+    drift = replace(drift_decision(layout, inputs, monitoring, seconds), scales=scales)
     if target is None or profile.task == "features":
         return Decision(drift, None)
     outcomes = outcome_layout(profile)
@@ -72,6 +78,19 @@ def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, colum
         (_outcomes(layout, outcomes, piece, columns, target) for piece in with_truth), outcomes.size, outcomes.sums
     )
     return Decision(drift, performance_decision(profile, outcomes, layout, inputs, judged, monitoring))
+
+
+def _covered(current: pd.DataFrame, columns: Columns) -> float | None:
+    """Return how many seconds the rows of a table cover; None where it has no times that can be read."""
+    name = columns.timestamp or "timestamp"
+    if name not in current.columns:
+        return None
+    try:
+        times = epoch_seconds(CellTable(current), name)
+    except TableError:
+        return None
+    known = times[np.isfinite(times)]
+    return float(known.max() - known.min()) * unit_of(known.min(), known.max())[0] if len(known) else None
 
 
 def _pieces(current: pd.DataFrame) -> Iterator[CellTable]:
@@ -91,6 +110,42 @@ def _check_shared(profile: Profile, current: pd.DataFrame) -> None:
             f"the table shares no feature with the reference: it has {has}; the reference has {had}. "
             "Is it another file, or separated otherwise (--separator)?"
         )
+
+
+def pane_of(layout: Layout, current: pd.DataFrame, columns: Columns) -> Pane:
+    """Count a table's inputs and outputs as one pane, as the stream counts the same rows."""
+    return merge((_inputs(layout, piece, columns) for piece in _pieces(current)), layout.size, layout.sums)
+
+
+def panes_of(
+    layout: Layout, current: pd.DataFrame, times: Floats, pane: float, columns: Columns
+) -> Iterator[tuple[int, Pane]]:
+    """Yield the panes of `pane` seconds of a table whose rows are sorted by `times` (epoch seconds), by number.
+
+    They count the inputs and outputs as the stream's panes do; a piece of the table that ends within a pane does not
+    divide it.
+    """
+    numbers = np.rint(times * MICROSECONDS).astype(np.int64) // round(pane * MICROSECONDS)
+    start = 0
+    while start < len(numbers):
+        end = int(np.searchsorted(numbers, numbers[min(start + PIECE, len(numbers)) - 1], side="right"))
+        counted = _counted(layout, CellTable(current.iloc[start:end]), columns)
+        first = np.flatnonzero(np.diff(numbers[start:end], prepend=numbers[start] - 1))
+        for low, high in zip(first, [*first[1:], end - start], strict=True):
+            indices, counts = np.unique(counted.slots[low:high].ravel(), return_counts=True)
+            names = counted.names(np.arange(low, high)) if counted.unseen else {}
+            sums = counted.sums[low:high].sum(axis=0)
+            yield int(numbers[start + low]), Pane(int(high - low), indices, counts.astype(np.int64), sums, names)
+        start = end
+
+
+def _counted(layout: Layout, table: CellTable, columns: Columns) -> Counted:
+    nothing: list[Scalar] = [None] * len(table)
+    named = [slots.column for slots in layout.features]
+    features = [_values(table, column) if column.name in table else nothing for column in named]
+    prediction, probability = _outputs(layout.profile, table, columns)
+    outputs = [prediction] if layout.probability is None else [prediction, probability]
+    return Counter(layout).count([*features, *outputs])
 
 
 def _inputs(layout: Layout, table: CellTable, columns: Columns) -> Pane:

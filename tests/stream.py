@@ -26,6 +26,9 @@ from topics.registry import FEEDBACK, PANES, PREDICTIONS, REPORTS
 MODEL, VERSION = "stream", "1"
 PANE = 60.0
 START = 1_700_000_040.0
+MIN_SAMPLES = 50
+USUAL = 5 * PANE
+"""A window's usual length in seconds."""
 WINDOWS: dict[str, float] = {
     "pane": PANE, "panes": 5, "allowance": 0, "retention": 864_000, "lateness": 864_000, "idle_after": 2,
 }  # fmt: skip
@@ -33,7 +36,7 @@ MONITORING: dict[str, object] = {
     "columns": {"prediction": "prediction", "probability": "probability", "target": "target"},
     "positive_label": "1",
     "windows": WINDOWS,
-    "drift": {"min_samples": 50},
+    "drift": {"min_samples": MIN_SAMPLES},
 }
 
 
@@ -179,15 +182,30 @@ class Counts:
     def _reports_equal(self, wanted: Truth) -> bool:
         for start in wanted.panes:
             end = start + PANE
-            inside = [pane for pane in wanted.panes if end - 5 * PANE <= pane < end]
+            usual = {pane for pane in wanted.panes if end - USUAL <= pane < end}
+            inside = reached(wanted.panes, end)
             n = sum(wanted.panes[pane] for pane in inside)
             answered = sum(count for (pane, _), count in wanted.confusion.items() if pane in inside)
+            # Truth before the usual panes counts as far as it had come when the window was judged.
+            at_least = sum(count for (pane, _), count in wanted.confusion.items() if pane in usual)
             drift, performance = self.reports.get(("drift", end)), self.reports.get(("performance", end))
             if drift is None or not isinstance(performance, PerformanceReport):
                 return False
-            if (drift.n, performance.n, performance.feedback) != (n, n, answered):
+            if (drift.n, performance.n) != (n, n) or not at_least <= performance.feedback <= answered:
                 return False
         return True
+
+
+def reached(panes: Counter[float], end: float) -> set[float]:
+    """Recount the panes of the window with an end: a thin one reaches back until it has the rows that are needed."""
+    usual = {pane for pane in panes if end - USUAL <= pane < end}
+    inside, n = set(usual), sum(panes[pane] for pane in usual)
+    for pane in sorted((pane for pane in panes if pane < end - USUAL), reverse=True):
+        if n >= MIN_SAMPLES:
+            return inside
+        inside.add(pane)
+        n += panes[pane]
+    return inside if n >= MIN_SAMPLES else usual
 
 
 async def until_equal(settings: Settings, wanted: Truth, seconds: float, version: str | None = None) -> Counts:

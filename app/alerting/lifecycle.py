@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace as replace_verdict
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,8 @@ from app.alerting.rules import ESTIMATE, PERFORMANCE, Verdict, VerdictState
 from app.core.config import Rule
 from topics.events import AlertStatus
 
+TWICE = 2.0
+"""A slow change that has fired fires again once it has grown by this factor."""
 SPARE_WINDOWS = 8
 """Windows kept beyond those that a rule asks for, so that a report issued again finds its own."""
 
@@ -22,19 +25,21 @@ Stage = Literal["calm", "pending", "firing"]
 
 
 class Judged(Struct, frozen=True, array_like=True):
-    """One window's newest verdict."""
+    """One window's newest verdict. `sure`: a breach that fires at once; `since`: its change point."""
 
     window_end: float
     revision: int
     state: VerdictState
     severe: bool = False
+    sure: bool = False
+    since: float | None = None
 
 
 class Transition(Struct, frozen=True, kw_only=True):
     """An alert's change. Times are ends of windows, in epoch seconds.
 
-    `window_end`: the newest judged window then. `started_at`: the first breach of the row that fired it;
-    `ended_at`: the first clear window of the row that resolved it. `severe`: the alert is critical now; one that
+    `window_end`: the newest judged window then. `started_at`: the first breach of the row that fired it, or its change
+    point; `ended_at`: the first clear window of the row that resolved it. `severe`: the alert is critical now; one that
     fired before says `firing` again. `repeat`: how many changes in a row have not been newer than the newest
     before them (late truth can turn the same window twice).
     """
@@ -50,7 +55,8 @@ class Transition(Struct, frozen=True, kw_only=True):
 class RuleState(Struct, frozen=True, kw_only=True):
     """One rule's memory: the newest verdicts in window order, and the last change.
 
-    `severe`: what fires has been told as critical. `newest_change`: the newest `window_end` of all changes.
+    `severe`: what fires has been told as critical. `newest_change`: the newest `window_end` of all changes. `slow`: the
+    size of the slow change that last fired.
     """
 
     ring: tuple[Judged, ...] = ()
@@ -59,6 +65,7 @@ class RuleState(Struct, frozen=True, kw_only=True):
     severe: bool = False
     last: Transition | None = None
     newest_change: float | None = None
+    slow: float | None = None
 
 
 def ring_size(rule: Rule) -> int:
@@ -90,12 +97,26 @@ def step(
     """
     if verdict.state == "off":
         return _off(state, window_end)
-    ring = _placed(state.ring, Judged(window_end, revision, verdict.state, verdict.severe), ring_size(rule))
+    if _known_slow(state, verdict):
+        verdict = replace_verdict(verdict, state="between", sure=False)
+    entry = Judged(window_end, revision, verdict.state, verdict.severe, verdict.sure, verdict.since)
+    ring = _placed(state.ring, entry, ring_size(rule))
     if ring is None:
         return state, None
     state = replace(state, ring=ring)
     transition = _transition(state, [entry for entry in ring if entry.state != "insufficient"], rule)
-    return (state, None) if transition is None else (_changed(state, transition), transition)
+    if transition is None:
+        return state, None
+    if transition.status == "firing" and verdict.state == "breach":
+        state = replace(state, slow=state.slow if verdict.slow is None else verdict.slow)
+    return _changed(state, transition), transition
+
+
+def _known_slow(state: RuleState, verdict: Verdict) -> bool:
+    """Whether a breach is of a slow change that has fired before and has not doubled since."""
+    if verdict.state != "breach" or verdict.slow is None or state.slow is None or state.firing:
+        return False
+    return verdict.slow < TWICE * state.slow
 
 
 def _off(state: RuleState, window_end: float) -> tuple[RuleState, Transition | None]:
@@ -146,7 +167,8 @@ def _transition(state: RuleState, judged: Sequence[Judged], rule: Rule) -> Trans
     """What the newest row of verdicts turns, if anything."""
     wanted: VerdictState = "clear" if state.firing else "breach"
     row = _newest_row(judged, wanted)
-    if len(row) >= max(1, rule.clear_windows if state.firing else rule.for_windows):
+    at_once = not state.firing and bool(row) and row[-1].sure
+    if at_once or len(row) >= max(1, rule.clear_windows if state.firing else rule.for_windows):
         return _resolved(state, row[-1].window_end, row[0].window_end) if state.firing else _fired(state, row, rule)
     if state.firing and not state.severe and _severe(judged, rule):
         newest = judged[-1].window_end
@@ -159,6 +181,8 @@ def _transition(state: RuleState, judged: Sequence[Judged], rule: Rule) -> Trans
 
 def _fired(state: RuleState, row: Sequence[Judged], rule: Rule) -> Transition:
     newest, first = row[-1].window_end, row[0].window_end
+    if row[-1].sure and row[-1].since is not None:
+        first = row[-1].since
     return Transition(
         status="firing", window_end=newest, started_at=first, severe=_severe(row, rule), repeat=_repeat(state, newest)
     )

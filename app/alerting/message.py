@@ -9,6 +9,7 @@ import msgspec
 from app.alerting.beside import Beside, evidence_beside, lines_beside
 from app.alerting.lifecycle import Transition, alert_id_of, fingerprint_of, labels_of
 from app.alerting.links import DASHBOARD, links_of
+from app.alerting.newest_panes import SCALES, features_of, metric_finding, outputs_of, scale_findings
 from app.alerting.rules import ESTIMATE, PERFORMANCE, Verdict
 from app.alerting.wording import TOLD, message_of, title_of, top_features, top_metrics, utc
 from app.core.config import Rule
@@ -58,6 +59,7 @@ def evidence_of(report: AnyReport, verdict: Verdict, beside: Beside | None = Non
         "profile_id": report.profile_id,
         "n": report.n,
         **verdict.evidence,
+        **_of_newest_panes(verdict),
         **evidence_beside(report, beside),
     }
     if isinstance(report, DriftReport):
@@ -81,13 +83,21 @@ def evidence_of(report: AnyReport, verdict: Verdict, beside: Beside | None = Non
     return built
 
 
+def _of_newest_panes(verdict: Verdict) -> dict[str, object]:
+    """What the newest panes show; the columns are among the features."""
+    metric = metric_finding(verdict)
+    if metric is not None:
+        return {SCALES: [metric]}
+    found = scale_findings(verdict)
+    return {SCALES: [msgspec.structs.replace(one, column=None) for one in found]} if found else {}
+
+
 def _drift_evidence(report: DriftReport, verdict: Verdict) -> dict[str, object]:
-    features = [feature for feature in report.features if feature.name == verdict.subject]
+    features = [feature for feature in features_of(report) if feature.name == verdict.subject]
     told = (features or top_features(report))[:EVIDENCE_FEATURES]
     told = told[:TOLD] + [msgspec.structs.replace(feature, shape=None) for feature in told[TOLD:]]
-    columns = (report.prediction, report.probability)
     return {
         "drift_share": report.drift_share,
         "features": [msgspec.structs.replace(feature, unseen_names={}) for feature in told],
-        "prediction": [msgspec.structs.replace(c, unseen_names={}) for c in columns if c is not None],
+        "prediction": [msgspec.structs.replace(c, unseen_names={}) for c in outputs_of(report)],
     }

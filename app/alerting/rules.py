@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from app.alerting import newest_panes
 from app.alerting.intake import of_intake
+from app.alerting.newest_panes import beside_window, breach_of, found_in, metric_of_newest
 from app.alerting.service_rules import FEEDBACK, MONITOR, TRAFFIC, of_monitor, of_traffic
 from app.alerting.verdict import Verdict, VerdictState, off
 from app.core.config import Alerting, Monitoring, PerformanceThresholds, Rule
@@ -24,6 +26,7 @@ PREDICTION_DRIFT = "prediction_drift"
 PERFORMANCE = "performance"
 DATA_QUALITY = "data_quality"
 CRITICAL_FEATURE = "critical_feature"
+FEATURE_DRIFT = "feature_drift"
 ESTIMATE = "performance_estimate"
 
 
@@ -40,7 +43,7 @@ def verdicts_of(report: AnyReport, monitoring: Monitoring) -> list[Verdict]:
     elif isinstance(report, PerformanceReport):
         found = _of_performance(report, monitoring.performance, monitoring.alerting)
     elif isinstance(report, TrafficReport):
-        found = of_traffic(report, monitoring.alerting, monitoring.performance.min_samples)
+        found = of_traffic(report, monitoring)
     elif isinstance(report, IntakeReport):
         found = of_intake(report, monitoring.alerting)
     else:
@@ -52,7 +55,7 @@ def _in_force(verdict: Verdict, report: AnyReport, alerting: Alerting) -> Verdic
     if not rule_of(verdict, alerting).enabled:
         reason = f"the rule {verdict.rule} is switched off (driftline alerts rules says where)"
         return off(verdict.rule, verdict.subject, reason)
-    if verdict.state == "off" or report.sufficient:
+    if verdict.state == "off" or verdict.sure or report.sufficient:
         return verdict
     return replace(verdict, state="insufficient", severe=False)
 
@@ -62,8 +65,27 @@ def _of_drift(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
     yield _prediction_drift(report, alerting.prediction_drift)
     yield from _data_quality(report, alerting)
     by_name = {feature.name: feature for feature in report.features}
-    for name in dict.fromkeys(alerting.critical_features):
-        yield _critical_feature(name, by_name.get(name), alerting.critical_feature)
+    critical = dict.fromkeys(alerting.critical_features)
+    for name in critical:
+        verdict = _one_feature(CRITICAL_FEATURE, name, by_name.get(name), alerting.critical_feature)
+        yield verdict if name not in by_name else beside_window(verdict, report, "distribution", [name])
+    for name, feature in by_name.items():
+        if name not in critical:
+            yield _feature_drift(name, report, feature, alerting.feature_drift)
+
+
+def _feature_drift(name: str, report: DriftReport, feature: FeatureDrift, rule: Rule) -> Verdict:
+    """Of a feature that nobody has named, the newest panes alone make a breach: their level is stated for a month.
+
+    A window calls some of the features drifted in 1 of 20 without any change. Where no newest panes are judged, it is
+    the window that says so.
+    """
+    verdict = _one_feature(FEATURE_DRIFT, name, feature, rule)
+    if report.scales is None:
+        return verdict
+    if verdict.state == "breach":
+        verdict = replace(verdict, state="between")
+    return beside_window(verdict, report, "distribution", [name])
 
 
 def _data_drift(report: DriftReport, rule: Rule) -> Verdict:
@@ -71,7 +93,8 @@ def _data_drift(report: DriftReport, rule: Rule) -> Verdict:
     if not report.drift_detected:
         state = "clear" if report.drift_share <= report.drift_threshold * rule.hysteresis else "between"
     evidence = {"drifted_features": list(report.drifted_features)}
-    return Verdict(DATA_DRIFT, "features", state, report.drift_share, report.drift_threshold, evidence)
+    verdict = Verdict(DATA_DRIFT, "features", state, report.drift_share, report.drift_threshold, evidence)
+    return newest_panes.data_drift(verdict, report)
 
 
 def _prediction_drift(report: DriftReport, rule: Rule) -> Verdict:
@@ -84,18 +107,19 @@ def _prediction_drift(report: DriftReport, rule: Rule) -> Verdict:
     if not report.prediction_drift:
         state = "clear" if all(_is_clear(column, rule) for column in known) else "between"
     evidence = {"columns": [column.name for column in columns if column.drifted]}
-    return Verdict(PREDICTION_DRIFT, "prediction", state, worst.statistic, worst.threshold, evidence)
+    verdict = Verdict(PREDICTION_DRIFT, "prediction", state, worst.statistic, worst.threshold, evidence)
+    return beside_window(verdict, report, "distribution", [column.name for column in known])
 
 
-def _critical_feature(name: str, feature: FeatureDrift | None, rule: Rule) -> Verdict:
+def _one_feature(name_of_rule: str, name: str, feature: FeatureDrift | None, rule: Rule) -> Verdict:
     if feature is None:
-        return off(CRITICAL_FEATURE, name, "the profile has no such feature")
+        return off(name_of_rule, name, "the profile has no such feature")
     if feature.statistic is None:
-        return Verdict(CRITICAL_FEATURE, name, "insufficient", None, feature.threshold)
+        return Verdict(name_of_rule, name, "insufficient", None, feature.threshold)
     state: VerdictState = "breach"
     if not feature.drifted:
         state = "clear" if _is_clear(feature, rule) else "between"
-    return Verdict(CRITICAL_FEATURE, name, state, feature.statistic, feature.threshold)
+    return Verdict(name_of_rule, name, state, feature.statistic, feature.threshold)
 
 
 def _is_clear(column: FeatureDrift, rule: Rule) -> bool:
@@ -141,7 +165,21 @@ def _data_quality(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
         if value <= threshold * alerting.data_quality.hysteresis:
             state = "clear"
         columns = {name: share for name, share in shares.items() if share > threshold}
-        yield Verdict(DATA_QUALITY, problem, state, value, threshold, {"problem": problem, "columns": columns})
+        verdict = Verdict(DATA_QUALITY, problem, state, value, threshold, {"problem": problem, "columns": columns})
+        yield verdict if problem == "unknown" else _quality_of_newest(verdict, report, features, columns)
+
+
+def _quality_of_newest(
+    verdict: Verdict, report: DriftReport, features: list[FeatureDrift], columns: dict[str, float]
+) -> Verdict:
+    """With what the newest panes say: of all columns whether one is found, else of those above the threshold."""
+    problem = verdict.subject
+    found = found_in(report, problem, [feature.name for feature in features])
+    if found:
+        columns = columns | {one.name: one.effect_size for one in found}
+        return breach_of(replace(verdict, evidence={**verdict.evidence, "columns": columns}), found)
+    suspected = () if report.scales is None else report.scales.suspected.get(problem, ())
+    return beside_window(verdict, report, problem, sorted({*columns, *suspected}))
 
 
 def _of_performance(
@@ -149,7 +187,8 @@ def _of_performance(
 ) -> Iterator[Verdict]:
     """Each metric by itself: against its baseline, and against what was estimated for the same window."""
     for metric in report.metrics:
-        yield _metric(metric, thresholds.degradation, alerting.performance)
+        verdict = _metric(metric, thresholds.degradation, alerting.performance)
+        yield metric_of_newest(verdict, report.scales, thresholds.degradation, alerting.performance)
     estimated = {metric.name: metric for metric in report.estimated}
     for metric in report.metrics:
         if metric.name in estimated:
@@ -191,7 +230,7 @@ def worsening_of(metric: MetricChange) -> float:
 
 
 __all__ = [
-    "CRITICAL_FEATURE", "DATA_DRIFT", "DATA_QUALITY", "ESTIMATE", "FEEDBACK", "MONITOR", "PERFORMANCE",
+    "CRITICAL_FEATURE", "DATA_DRIFT", "DATA_QUALITY", "ESTIMATE", "FEATURE_DRIFT", "FEEDBACK", "MONITOR", "PERFORMANCE",
     "PREDICTION_DRIFT", "TRAFFIC", "Verdict", "VerdictState", "effect_of", "off", "quality_columns", "rule_of",
     "verdicts_of", "worsening_of",
 ]  # fmt: skip

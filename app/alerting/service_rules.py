@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import log
 
+import numpy as np
 from scipy.special import bdtr
 
 from app.alerting.verdict import Verdict, VerdictState
-from app.core.config import Alerting
+from app.core.config import Alerting, Monitoring
+from app.core.scales.levels import traffic_level
+from app.core.scales.suffixes import spans_of
 from topics.events import MonitorReport, PartitionStanding, TrafficReport
 
 TRAFFIC = "traffic"
@@ -19,6 +22,8 @@ CHANCE = 0.001
 """The chance that predictions which come at random, at the usual rate, are said to stay away or to drop."""
 NEWEST = 12
 """A drop is that of the newest twelfth of a window's panes, at least one, against the others."""
+FEWEST_OTHERS = 8
+"""So many times as many panes as the newest ones show what is usual at their length."""
 PAUSES = 5
 """Pauses between feedback that must be known before a long one is told."""
 FEWEST_DEAD = 5
@@ -26,12 +31,13 @@ OF_PARTITION = " of partition "
 """In the subject of an alert about the monitor: the source partition's number follows."""
 
 
-def of_traffic(report: TrafficReport, alerting: Alerting, min_samples: int) -> Iterator[Verdict]:
+def of_traffic(report: TrafficReport, monitoring: Monitoring) -> Iterator[Verdict]:
     """Traffic and feedback of one window."""
+    alerting = monitoring.alerting
     yield _stopped(report)
-    yield _volume(report, alerting)
+    yield _of_newest(_volume(report, alerting), report, monitoring)
     yield _feedback_stopped(report)
-    yield _coverage(report, alerting, min_samples)
+    yield _coverage(report, alerting, monitoring.performance.min_samples)
 
 
 def _stopped(report: TrafficReport) -> Verdict:
@@ -57,6 +63,28 @@ def _volume(report: TrafficReport, alerting: Alerting) -> Verdict:
         state = "clear"
     evidence = {"recent": recent / newest, "before": before / others}
     return Verdict(TRAFFIC, "volume", state, ratio, threshold, evidence)
+
+
+def _of_newest(verdict: Verdict, report: TrafficReport, monitoring: Monitoring) -> Verdict:
+    """The same, or a breach at once: the newest 1, 2, 4, ... panes have fewer by far than any others of the window.
+
+    At each of these lengths the fewest predictions of any others in the window are what comes and goes by itself:
+    batches with pauses between, and the nights of a window of a day. The newest must have fallen by `volume_drop` from
+    the mean, and be below that fewest by more than chance brings at the stated level if both rates are one (binomial).
+    """
+    counts = np.asarray(report.counts, np.int64)
+    spans = spans_of(max(1, len(counts) // NEWEST))
+    level, drop = traffic_level(monitoring, len(spans)), 1.0 - monitoring.alerting.volume_drop
+    for span in spans if report.sufficient else ():
+        recent, others = int(counts[-span:].sum()), counts[:-span]
+        if len(others) < FEWEST_OTHERS * span:
+            break
+        least = int(np.convolve(others, np.ones(span, np.int64), "valid").min())
+        ratio = recent / span / max(float(others.mean()), 1e-9)
+        if ratio < drop and float(bdtr(recent, recent + least, 0.5)) < level:
+            evidence = {"recent": recent / span, "before": float(others.mean()), "newest_panes": span}
+            return Verdict(TRAFFIC, "volume", "breach", ratio, drop, evidence, sure=True)
+    return verdict
 
 
 def _feedback_stopped(report: TrafficReport) -> Verdict:

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 
 from app.alerting.intake_wording import intake_lines, intake_title
 from app.alerting.lifecycle import Transition
+from app.alerting.newest_panes import features_of, found_names, metric_finding, outputs_of, scale_findings
 from app.alerting.rules import (
     CRITICAL_FEATURE,
     DATA_DRIFT,
     DATA_QUALITY,
     ESTIMATE,
+    FEATURE_DRIFT,
     PERFORMANCE,
     PREDICTION_DRIFT,
     Verdict,
@@ -19,6 +21,7 @@ from app.alerting.rules import (
     quality_columns,
     worsening_of,
 )
+from app.alerting.scale_wording import metric_scale_line, scale_lines
 from app.alerting.service_wording import SERVICE, lasting, monitor_lines, traffic_lines
 from app.core.accounting import accounting_of
 from app.core.missing import CHANCE
@@ -73,8 +76,9 @@ def _own_title(report: MonitorReport | IntakeReport, verdict: Verdict, *, firing
 
 def _drift_title(report: DriftReport, verdict: Verdict, *, firing: bool) -> str:
     if verdict.rule == DATA_DRIFT:
-        drifted = f"{len(report.drifted_features)} of {len(report.features)} features"
-        named = f" ({_some(report.drifted_features)})" if report.drifted_features else ""
+        names = drifted_names(report, verdict)
+        drifted = f"{len(names)} of {len(report.features)} features"
+        named = f" ({_some(names)})" if names else ""
         return f"data drift in {drifted}{named}" if firing else "data drift is over"
     if verdict.rule == PREDICTION_DRIFT:
         return "its predictions have drifted" if firing else "prediction drift is over"
@@ -106,12 +110,19 @@ def lines_of(report: AnyReport, verdict: Verdict) -> list[str]:
 
 def _of_drift(report: DriftReport, verdict: Verdict) -> Iterator[str]:
     if verdict.rule == DATA_DRIFT:
-        return _data_drift(report)
-    if verdict.rule == DATA_QUALITY:
-        return _data_quality(report, verdict)
-    if verdict.rule == PREDICTION_DRIFT:
-        return (column_line(column) for column in (report.prediction, report.probability) if column is not None)
-    return (column_line(feature) for feature in report.features if feature.name == verdict.subject)
+        yield from _data_drift(report, verdict)
+    elif verdict.rule == DATA_QUALITY:
+        yield from _data_quality(report, verdict)
+    elif verdict.rule == PREDICTION_DRIFT:
+        yield from map(column_line, outputs_of(report))
+    else:
+        yield from (column_line(feature) for feature in features_of(report) if feature.name == verdict.subject)
+    yield from scale_lines(scale_findings(verdict)[:TOLD])
+
+
+def drifted_names(report: DriftReport, verdict: Verdict) -> Sequence[str]:
+    """The features that have drifted as a data drift alert counts them: in the window, or in its newest panes."""
+    return found_names(verdict) or report.drifted_features
 
 
 def utc(epoch: float) -> datetime:
@@ -121,8 +132,9 @@ def utc(epoch: float) -> datetime:
 
 def top_features(report: DriftReport) -> list[FeatureDrift]:
     """The features that drifted, largest effect first; all of them by effect where none has."""
-    drifted = [feature for feature in report.features if feature.drifted]
-    return sorted(drifted or report.features, key=lambda feature: (-effect_of(feature), feature.name))
+    features = features_of(report)
+    drifted = [feature for feature in features if feature.drifted]
+    return sorted(drifted or features, key=lambda feature: (-effect_of(feature), feature.name))
 
 
 def top_metrics(report: PerformanceReport) -> list[MetricChange]:
@@ -163,20 +175,25 @@ def _window(report: AnyReport) -> str:
     return f"Seen in the window {span_of(report.window_start, report.window_end)}: {counted}."
 
 
-def _data_drift(report: DriftReport) -> Iterator[str]:
-    share = f"{report.drift_share:.0%}, threshold {report.drift_threshold:.0%}"
-    yield f"{len(report.drifted_features)} of {len(report.features)} features differ from the reference ({share})."
+def _data_drift(report: DriftReport, verdict: Verdict) -> Iterator[str]:
+    names = drifted_names(report, verdict)
+    share = report.drift_share if verdict.value is None else verdict.value
+    judged = f"{share:.0%}, threshold {report.drift_threshold:.0%}"
+    yield f"{len(names)} of {len(report.features)} features differ from the reference ({judged})."
     found = top_features(report)
     for feature in found[:TOLD]:
         yield column_line(feature)
-    if report.drifted_features and len(found) > TOLD:
+    if names and len(found) > TOLD:
         yield f"and {len(found) - TOLD} more"
 
 
 def _performance(report: PerformanceReport, verdict: Verdict) -> Iterator[str]:
     """The metric, what it is compared with, and how much of the truth is known."""
     metric = next(metric for metric in report.metrics if metric.name == verdict.subject)
-    yield metric_line(metric)
+    newest = metric_finding(verdict)
+    yield metric_line(metric if newest is None else newest.metric)
+    if newest is not None:
+        yield metric_scale_line(newest)
     guess = next((metric for metric in report.estimated if metric.name == verdict.subject), None)
     if verdict.rule == ESTIMATE and guess is not None and guess.value is not None:
         yield f"Without the truth, {metric.name} of this window was estimated as {guess.value:.4g}{_interval(guess)}."
@@ -245,7 +262,7 @@ def _counted(feature: FeatureDrift, problem: str) -> tuple[int, float]:
 
 def _watched(verdict: Verdict) -> str:
     """What a rule that is switched off was about."""
-    if verdict.rule in (CRITICAL_FEATURE, PERFORMANCE, ESTIMATE):
+    if verdict.rule in (CRITICAL_FEATURE, FEATURE_DRIFT, PERFORMANCE, ESTIMATE):
         return verdict.subject
     return verdict.rule.replace("_", " ")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,10 @@ from app.commands.common import (
     print_table,
     settings_of,
 )
+
+if TYPE_CHECKING:
+    from app.core.config import Monitoring
+    from app.core.profile import Profile
 
 Reference = Annotated[
     Path | None,
@@ -61,6 +65,7 @@ def register(
     from app.core.degradation import without_baseline
     from app.registration import read_baseline, read_monitoring, read_table
     from app.registration import register as publish
+    from app.registration.judgeable import detectable_of
     from app.tables.files import form_words
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
@@ -84,7 +89,8 @@ def register(
             "decided": {name: decision.reason for name, decision in decisions.items()},
             "invalid": {column.name: column.invalid for column in profile.features if column.invalid},
             "left_out": found.roles.left_out, "notes": found.notes,
-            "not_judged": without_baseline(profile),
+            "not_judged": without_baseline(profile), "usual": profile.usual,
+            "detectable": detectable_of(profile, file.monitoring),
         })  # fmt: skip
         return
     print(f"registered {model} version {version}: {profile.task}, {profile.n:,} rows, profile {profile.profile_id}")
@@ -106,3 +112,21 @@ def register(
         print(f"baseline {name} {value:.4f}")
     for name, reason in without_baseline(profile).items():
         print(f"not judged: {name}: {reason}")
+    _print_detectable(profile, file.monitoring)
+
+
+def _print_detectable(profile: Profile, monitoring: Monitoring) -> None:
+    """Print which columns can be judged in which time, and how soon a change of which size is found."""
+    from app.registration.judgeable import HEADER, UNKNOWN, detectable_of, not_judged, rows_of, span_words
+
+    if profile.usual is None:
+        print(f"note: {UNKNOWN}", file=sys.stderr)
+        return
+    found = detectable_of(profile, monitoring)
+    days = span_words(profile.usual.until - profile.usual.since)
+    print(
+        f"what is usual was learned from {profile.usual.rows:,} rows of {days}; at their rate a change is found within"
+    )
+    print_table(HEADER, rows_of(found))
+    for line in not_judged(found, profile):
+        print(f"not judged: {line}")

@@ -11,6 +11,7 @@ import typer
 
 from app.commands.common import AsJson, Bootstrap, Model, Prefix, connected, print_json, settings_of
 from app.core.accounting import accounting_of, counted
+from app.core.too_few import too_few
 
 if TYPE_CHECKING:
     from app.runtime.settings import Settings
@@ -141,8 +142,12 @@ def line_of(report: AnyReport) -> str:
 
 
 def _drift(report: DriftReport) -> Iterator[str]:
+    from topics.events import minute_of
+
+    yield from _newest_panes(report)
     if not report.sufficient:
-        yield "insufficient, not judged"
+        detectable = None if report.scales is None else report.scales.detectable
+        yield too_few(report.n, report.needed, detectable, minute_of(report.expected))
         return
     yield "DRIFT" if report.drift_detected else "no drift"
     yield f"share {report.drift_share:.2f}"
@@ -159,6 +164,14 @@ def _drift(report: DriftReport) -> Iterator[str]:
         yield f"unknown features: {counted(report.unknown_features, most=3, what='features')}"
     if report.left_out:
         yield f"left out: {counted(report.left_out)}"
+
+
+def _newest_panes(report: DriftReport) -> Iterator[str]:
+    """What the newest panes show by themselves."""
+    for one in () if report.scales is None else report.scales.found:
+        what = "" if one.fault == "distribution" else f" {one.fault}"
+        panes = "pane" if one.panes == 1 else f"{one.panes:,} panes"
+        yield f"NEWEST {panes}: {one.name}{what} {one.effect_size:.3f} ({one.n:,} rows)"
 
 
 def _performance(report: PerformanceReport) -> Iterator[str]:

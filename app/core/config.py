@@ -11,6 +11,8 @@ MOST_SILENT = 10
 """Windows without any prediction that are judged; then the model version is left alone until something comes."""
 REACH = MOST_SILENT + 2
 """Windows before its end that the judgement of a window reaches back: over the silent ones, and two before them."""
+MOST_LONGEST = 365 * 86_400.0
+"""Seconds that a thin window reaches back at most: the topic `panes` deletes nothing for longer than that by itself."""
 LEAST_PATIENCE, MOST_PATIENCE = 86_400.0, 150 * 86_400.0
 """Seconds. Twice the longest, and what is kept before that, is within the retention of the topic `panes`."""
 
@@ -24,7 +26,8 @@ class Windows:
     still be counted (None: one window; never more than `retention`). `idle_after`: wall-clock seconds of
     silence after which a partition no longer holds the watermark back. `ahead`: how far a timestamp may be beyond
     the broker's own time for the record. Such a record is counted in the pane of its timestamp, and moves the event
-    time no further than the broker's time; what is further ahead than this is not counted.
+    time no further than the broker's time; what is further ahead than this is not counted. `longest`: a window with
+    fewer than `drift.min_samples` predictions reaches back, pane by pane, until it has them, at most so far.
     """
 
     pane: float = 60.0
@@ -34,6 +37,12 @@ class Windows:
     lateness: float | None = None
     idle_after: float = 10.0
     ahead: float = 300.0
+    longest: float = 30 * 86_400.0
+
+    @property
+    def most_panes(self) -> int:
+        """How many panes a window has at most."""
+        return max(self.panes, int(self.longest // self.pane))
 
     @property
     def most_late(self) -> float:
@@ -63,6 +72,17 @@ class DriftThresholds:
     categorical: float = 0.1
     share: float = 0.3
     min_samples: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSettings:
+    """How the newest panes are judged beside the window (see `app.core.scales`).
+
+    `false_alarms`: how often any rule may fire at a scale although nothing has changed, of a model that is served
+    without a pause: "1 per month", "2 per year", "1 per week", "1 per day"; "off": the window alone is judged.
+    """
+
+    false_alarms: str = "1 per month"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +120,8 @@ class Rule:
 class Alerting:
     """The rules and the channels that tell of them. A rule that is switched off while its alert fires resolves it.
 
-    `critical_feature`: the rule of each of the `critical_features`, whatever `data_drift` is set to.
+    `critical_feature`: the rule of each of the `critical_features`, whatever `data_drift` is set to; `feature_drift`:
+    that of each other feature, which fires by what the newest panes show.
     `missing_share`: how far a feature's share of missing values may rise above its share in the reference, in
     absolute terms: with 0.05 a feature that is missing in 30 % of the reference's rows may be missing in 35 %. The
     rise must also be more than chance. `unseen_share`: the same of categories that the reference does not have, above
@@ -116,6 +137,7 @@ class Alerting:
     performance: Rule = field(default_factory=Rule)
     data_quality: Rule = field(default_factory=lambda: Rule(level="warning"))
     critical_feature: Rule = field(default_factory=Rule)
+    feature_drift: Rule = field(default_factory=lambda: Rule(level="warning"))
     performance_estimate: Rule = field(default_factory=Rule)
     traffic: Rule = field(default_factory=Rule)
     feedback: Rule = field(default_factory=lambda: Rule(level="warning"))
@@ -140,6 +162,7 @@ class Monitoring:
     """All of it, as `monitoring.json` gives it."""
 
     windows: Windows = field(default_factory=Windows)
+    decision: DecisionSettings = field(default_factory=DecisionSettings)
     drift: DriftThresholds = field(default_factory=DriftThresholds)
     performance: PerformanceThresholds = field(default_factory=PerformanceThresholds)
     alerting: Alerting = field(default_factory=Alerting)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from app.core.pane import Pane
 from app.core.performance import classes_of, confusion_of, left_out, metrics_of
 from app.core.performance import judged as judged_rows
 from app.core.profile import Kind, Profile
+from app.core.scales.tested import MARGIN
+from app.core.scales.usual import NONE_USUAL, effects_of, floors
 
 TESTS: dict[Kind, str] = {"numeric": "ks", "categorical": "jensen-shannon"}
 ALONE = "features alone are watched: the reference has no predictions"
@@ -26,21 +29,24 @@ UNKNOWN_FEATURES = ""
 """Where a pane keeps the names of unknown features."""
 
 
-def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring) -> DriftDecision:
-    """Judge a window's input pane (the sum of its panes).
+def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring, seconds: float | None = None) -> DriftDecision:
+    """Judge a window's input pane (the sum of its panes). `seconds`: how long it is, by default the usual window.
 
     Policy `decision`: the features are corrected together, the prediction and its probability together, and
     the data has drifted when the share of drifted features reaches `drift.share`. Policy `threshold`: any
     feature with p < alpha (numeric) or a distance above `drift.categorical`, as it is. A window under
-    `drift.min_samples` has neither drifted nor not.
+    `drift.min_samples` has neither drifted nor not. Where it is known what comes and goes by itself in so long a
+    window, an effect must be beyond that.
     """
     thresholds = monitoring.drift
+    lasting = monitoring.windows.pane * monitoring.windows.panes if seconds is None else seconds
+    usual = _usual(layout, lasting, monitoring)
     sufficient = pane.n >= thresholds.min_samples
     comparisons = compare(layout, pane)
     found = strengths(comparisons)
     k = len(layout.features)
-    features = _judged(comparisons[:k], found[:k], pane, thresholds, sufficient)
-    outputs = _judged(comparisons[k:], found[k:], pane, thresholds, sufficient)
+    features = _judged(comparisons[:k], found[:k], pane, thresholds, sufficient, usual[:k])
+    outputs = _judged(comparisons[k:], found[k:], pane, thresholds, sufficient, usual[k:])
     outputs = () if layout.profile.task == "features" else outputs
     drifted = tuple(feature.name for feature in features if feature.drifted)
     share = len(drifted) / k if k else 0.0
@@ -48,6 +54,7 @@ def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring) -> DriftD
     return DriftDecision(
         n=pane.n,
         sufficient=sufficient,
+        needed=max(0, thresholds.min_samples - pane.n),
         drift_detected=bool(drifted) and share >= needed,
         drift_share=share,
         drift_threshold=needed,
@@ -75,14 +82,62 @@ def _judged(
     pane: Pane,
     thresholds: DriftThresholds,
     sufficient: bool,
+    usual: Sequence[_Usual],
 ) -> tuple[FeatureDrift, ...]:
     significant = significant_among([strength.p_value for strength in found], thresholds)
     return tuple(
         _feature(
-            c, strength, significant=s, sufficient=sufficient, thresholds=thresholds, pane=pane, tested=len(comparisons)
+            c, strength, significant=s, sufficient=sufficient, thresholds=thresholds, pane=pane,
+            tested=len(comparisons), usual=known,
         )
-        for c, strength, s in zip(comparisons, found, significant, strict=True)
-    )
+        for c, strength, s, known in zip(comparisons, found, significant, usual, strict=True)
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Usual:
+    """What comes and goes by itself of a column: its effect, and rises of the shares of missing and unseen values.
+
+    The shares are those that a rise must exceed.
+    """
+
+    effect: float = 0.0
+    missing: float = 0.0
+    unseen: float = 0.0
+
+
+def _usual(layout: Layout, seconds: float, monitoring: Monitoring) -> list[_Usual]:
+    known, names = effects_of(layout.profile.usual), [slots.column.name for slots in layout.slots]
+    if monitoring.drift.policy != "decision" or known is NONE_USUAL:
+        return [_Usual()] * len(names)
+    effect, missing, unseen = (known.at(fault, names, [seconds])[0] for fault in ("distribution", "missing", "unseen"))
+    missing = np.where(missing > 0.0, missing + MARGIN * monitoring.alerting.missing_share, 0.0)
+    unseen = np.where(unseen > 0.0, unseen + MARGIN * monitoring.alerting.unseen_share, 0.0)
+    return [_Usual(*values) for values in zip(effect.tolist(), missing.tolist(), unseen.tolist(), strict=True)]
+
+
+def found_columns(
+    layout: Layout,
+    pane: Pane,
+    found: Mapping[int, Strength],
+    thresholds: DriftThresholds,
+    usual: Mapping[int, float] | None = None,
+) -> dict[int, FeatureDrift]:
+    """The evidence of the columns at these places that are found in a pane; their strength is known.
+
+    `usual`: the effect of each that comes and goes by itself.
+    """
+    compared = compare(layout, pane, found)
+    return {
+        i: replace(
+            _feature(
+                c, found[i], significant=True, sufficient=True, thresholds=thresholds, pane=pane,
+                tested=len(layout.slots), usual=_Usual((usual or {}).get(i, 0.0)),
+            ),
+            effect=True, drifted=True,
+        )
+        for i, c in zip(sorted(found), compared, strict=True)
+    }  # fmt: skip
 
 
 def significant_among(p: Sequence[float | None], thresholds: DriftThresholds) -> list[bool]:
@@ -109,11 +164,13 @@ def _feature(
     thresholds: DriftThresholds,
     pane: Pane,
     tested: int,
+    usual: _Usual,
 ) -> FeatureDrift:
     slots, statistic = comparison.slots, comparison.statistic
     column = slots.column
     numeric = column.kind == "numeric"
-    threshold = thresholds.numerical_effect if numeric else thresholds.categorical
+    floor = thresholds.numerical_effect if numeric else thresholds.categorical
+    threshold = float(floors(floor, np.array(usual.effect)))
     size = statistic if thresholds.policy == "threshold" else strength.effect_size
     effect = size is not None and (size >= threshold if numeric else size > threshold)
     drifted = significant and effect
@@ -142,11 +199,21 @@ def _feature(
         direction=comparison.direction,
         unseen_names=dict(pane.names.get(column.name, {})),
         reference_missing=column.missing / reference_n if reference_n else 0.0,
-        missing_rises=sufficient and rises(comparison.missing, pane.n, column.missing, reference_n, tested),
+        missing_rises=sufficient
+        and rises(comparison.missing, pane.n, column.missing, reference_n, tested)
+        and _beyond(comparison.missing, pane.n, column.missing, reference_n, usual.missing),
         reference_unseen=slots.singles / slots.total if slots.total else 0.0,
-        unseen_rises=sufficient and rises(comparison.unseen, comparison.n, slots.singles, slots.total, tested),
+        unseen_rises=sufficient
+        and rises(comparison.unseen, comparison.n, slots.singles, slots.total, tested)
+        and _beyond(comparison.unseen, comparison.n, slots.singles, slots.total, usual.unseen),
         shape=comparison.shape,
+        usual=usual.effect,
     )
+
+
+def _beyond(count: int, n: int, reference: int, reference_n: int, usual: float) -> bool:
+    """Whether the share of `count` in n rows is above the reference's by more than a usual rise."""
+    return count / max(n, 1) - reference / max(reference_n, 1) >= usual
 
 
 def performance_decision(

@@ -5,7 +5,7 @@ Numeric: the exact two-sample Kolmogorov-Smirnov statistic. Categorical: the Jen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -44,13 +44,15 @@ class Comparison:
     shape: Shape | None
 
 
-def compare(layout: Layout, pane: Pane) -> list[Comparison]:
-    """Every column of a window's input pane against its reference, in the layout's order."""
+def compare(layout: Layout, pane: Pane, only: Collection[int] | None = None) -> list[Comparison]:
+    """Every column of a window's input pane (or those at these places) against its reference, in the layout's order."""
     starts = [slots.offset for slots in layout.slots]
     bounds = [*np.searchsorted(pane.indices, starts).tolist(), len(pane.indices)]
     sum_at = {column: 2 * i for i, column in enumerate(layout.numeric)}
     found = []
     for i, slots in enumerate(layout.slots):
+        if only is not None and i not in only:
+            continue
         part = slice(bounds[i], bounds[i + 1])
         indices, counts = pane.indices[part].astype(np.int64) - slots.offset, pane.counts[part]
         if i in sum_at:

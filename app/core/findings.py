@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from app.core.profile import Kind
 from app.core.shape import Shape
@@ -17,6 +18,7 @@ class FeatureDrift:
     `reference_missing` is the share of the reference's rows without a value; `missing_rises` says that the
     window's is above it by more than chance. `reference_unseen` and `unseen_rises`: the same of unseen categories, as
     the reference's single ones let expect them. `shape`: both distributions in a few points, None without values.
+    `usual`: the effect that comes and goes by itself in so long a window; `threshold` is beyond it.
     """
 
     name: str
@@ -44,6 +46,83 @@ class FeatureDrift:
     unseen_rises: bool = False
     shape: Shape | None = None
     effect_size: float | None = None
+    usual: float = 0.0
+
+
+Fault = Literal["distribution", "missing", "unseen", "type"]
+"""What a column is found for: its values' distribution, missing values, unseen categories, values of a wrong type."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleFinding:
+    """A column that is found in the newest panes: an effect at or above its floor, significant beyond half of it.
+
+    `panes`: how many of the newest panes show it best, with n rows; `shortest`: the fewest in which it is found.
+    `effect_size` is the KS statistic, the Jensen-Shannon distance of its categories divided into two, or the rise of
+    a share; `p_value` the chance of that if the true effect were half of `threshold`. `since_panes`: how many of the
+    newest panes are changed, most likely; `earliest_panes` and `latest_panes` bound it. `column`: the comparison over
+    the `panes`, where the distribution is meant. `usual`: the effect that comes and goes by itself in so many panes;
+    `threshold` is beyond it. `slow`: it moves slowly, as a season does (see `app.core.scales.slow`), by `moved` since
+    the reference: of a mean in standard deviations of the reference, else as the effect; by `rate` a day. `lasting`: it
+    is found in the longest span too.
+    """
+
+    name: str
+    fault: Fault
+    panes: int
+    shortest: int
+    n: int
+    effect_size: float
+    threshold: float
+    p_value: float
+    since_panes: int
+    earliest_panes: int
+    latest_panes: int
+    column: FeatureDrift | None = None
+    usual: float = 0.0
+    slow: bool = False
+    lasting: bool = True
+    moved: float | None = None
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DriftAtScale:
+    """The fewest of the newest panes in which the data as a whole have drifted, with n rows."""
+
+    panes: int
+    n: int
+    drift_share: float
+    drifted_features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scales:
+    """What the newest panes show beside the window.
+
+    `spans`: the numbers of panes that were judged; `chance`: of a false alarm in this evaluation. `found`: columns, in
+    the order of the profile. `calm`: by fault, the columns whose newest panes, so many, show that they are below their
+    floors; what longer spans show is over. `quiet`: by fault, columns of which that is likely and not yet sure;
+    `suspected`: columns that are not found, and not as usual either.
+
+    Of the data as a whole, `data_drift`: None where too few features are found at one scale; `data_suspected`: enough
+    are found or suspected; `data_calm`: too few can be beyond their floors, `data_quiet`: that is likely.
+    `drifted`: the data as a whole have drifted, or prediction or probability are found to have. `detectable`: the
+    smallest KS statistic that would be found in the longest span; None where not even the largest would be.
+    """
+
+    spans: tuple[int, ...]
+    chance: float
+    found: tuple[ScaleFinding, ...] = ()
+    calm: dict[str, dict[str, int]] = field(default_factory=dict)
+    quiet: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    suspected: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    data_drift: DriftAtScale | None = None
+    data_suspected: bool = False
+    data_quiet: bool = False
+    data_calm: bool = False
+    drifted: bool = False
+    detectable: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +130,9 @@ class DriftDecision:
     """Whether the inputs and the predictions of a window of n rows have drifted.
 
     `missing_share` is that of the feature values that are missing or of the wrong type, `unjudged_share` that of those
-    of the wrong type or missing beyond the reference's own share.
+    of the wrong type or missing beyond the reference's own share. `scales`: what the newest panes show by
+    themselves, None where they were not judged. `needed`: predictions that the window lacks; `needed_panes`: after so
+    many panes there are enough at the present rate, None where that is never, or not known.
     """
 
     n: int
@@ -67,6 +148,9 @@ class DriftDecision:
     missing_share: float
     unknown_features: dict[str, int]
     unjudged_share: float = 0.0
+    scales: Scales | None = None
+    needed: int = 0
+    needed_panes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +175,51 @@ class MetricChange:
     judged: bool = True
     reason: str = ""
     scale: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFinding:
+    """A metric that is worse over the newest panes with truth: by its threshold, significant beyond half of that.
+
+    `panes`: how many of the newest panes with truth show it best, with n rows that can be judged; `shortest`: the
+    fewest. `effect_size`: the relative drop; `p_value`: the chance of that if the true drop were half of `threshold`.
+    `since_panes`: how many panes ago it began, most likely; `earliest_panes` and `latest_panes` bound it, and
+    `end_panes` is the newest pane with truth (1: the window's last one). `metric`: the comparison over the `panes`.
+    """
+
+    name: str
+    panes: int
+    shortest: int
+    n: int
+    effect_size: float
+    threshold: float
+    p_value: float
+    since_panes: int
+    earliest_panes: int
+    latest_panes: int
+    end_panes: int
+    metric: MetricChange
+
+
+@dataclass(frozen=True, slots=True)
+class MetricScales:
+    """What the newest panes whose truth has come show of the metrics, as far as it was known when the report was made.
+
+    `spans`: the numbers of panes with truth that were judged; `truths`: rows with truth in the longest, whose panes are
+    from `start_panes` to `end_panes` ago. `calm`: metrics that are shown to be within their thresholds, by the fewest
+    panes that show it; `quiet`: those of which that is likely; `suspected`: those that are neither found nor as usual.
+    `reason`: why no span was judged.
+    """
+
+    spans: tuple[int, ...]
+    truths: int
+    start_panes: int
+    end_panes: int
+    found: tuple[MetricFinding, ...] = ()
+    calm: dict[str, int] = field(default_factory=dict)
+    quiet: tuple[str, ...] = ()
+    suspected: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +261,7 @@ class PerformanceDecision:
     unknown_predictions: dict[str, int] = field(default_factory=dict)
     judged: bool = True
     reason: str = ""
+    scales: MetricScales | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,23 @@ class Layout:
     sums: int
     numeric: tuple[int, ...]
 
+    @cached_property
+    def cumulative(self) -> Floats:
+        """At each slot of a numeric column the share of its reference below that slot; else 0 (`size`)."""
+        found = np.zeros(self.size)
+        for i in self.numeric:
+            slots = self.slots[i]
+            found[slots.offset : slots.offset + slots.size - 1] = slots.cumulative
+        return found
+
+    @cached_property
+    def numeric_values(self) -> NDArray[np.bool_]:
+        """Which slots are those of numeric values, not of missing or invalid ones (`size`)."""
+        found = np.zeros(self.size, np.bool_)
+        for i in self.numeric:
+            found[self.slots[i].offset : self.slots[i].offset + self.slots[i].missing] = True
+        return found
+
     @property
     def features(self) -> tuple[Slots, ...]:
         """The slots of the features alone."""

@@ -46,7 +46,7 @@ class Pane:
     @staticmethod
     def of(n: int, dense: Integers, sums: Integers, names: Names | None = None) -> Pane:
         """From a dense count vector."""
-        indices = np.flatnonzero(dense)
+        indices = np.flatnonzero(dense != 0)  # several times as fast as going over the numbers themselves
         return Pane(n, indices.astype(np.int32), dense[indices].astype(np.int64), sums, names or {})
 
     def dense(self, size: int) -> Integers:

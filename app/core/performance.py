@@ -75,6 +75,23 @@ def left_out(layout: OutcomeLayout, pane: Pane) -> LeftOut:
     return LeftOut(not_judged, not_scored, dict(pane.names.get(ACTUAL, {})), dict(pane.names.get(PREDICTED, {})))
 
 
+def shares_of(layout: OutcomeLayout, pane: Pane) -> dict[str, tuple[int, int]]:
+    """Return the metrics that are shares, as successes and rows; of F1 that of tp in tp + fp + fn."""
+    n = judged(layout, pane)
+    if layout.k == 0 or layout.profile.task == "features":
+        return {}
+    confusion = confusion_of(layout, pane)
+    right = int(np.trace(confusion)) + int(pane.part(layout.unknown_right).sum())
+    if not layout.binary:
+        return {"accuracy": (right, n)}
+    tp = int(confusion[1, 1])
+    fn = int(confusion[1, 0]) + int(pane.part(layout.actual_alone)[1])
+    fp = int(confusion[0, 1]) + int(pane.part(layout.predicted_alone)[1])
+    return {
+        "accuracy": (right, n), "precision": (tp, tp + fp), "recall": (tp, tp + fn), "f1": (tp, tp + fp + fn),
+    }  # fmt: skip
+
+
 def _binary(layout: OutcomeLayout, pane: Pane, n: int, z: float) -> tuple[Metric, ...]:
     """A row whose truth or prediction is unknown is one of another class than the positive one."""
     confusion = confusion_of(layout, pane)
@@ -208,4 +225,5 @@ __all__ = [
     "left_out",
     "margins_of",
     "metrics_of",
+    "shares_of",
 ]

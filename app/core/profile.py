@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.usual.value import Usual
 from app.core.values import kind
 from app.core.values.cell import Cell
 from app.core.values.precision import in_precision
@@ -66,6 +67,8 @@ class Profile:
     the positive class, of more classes that of the predicted one (the model's confidence). `baseline` are the
     reference's own metrics. `calibration` maps a probability to a calibrated one by linear interpolation between its
     (x, y) points; empty: identity. `ignored` are columns that are known to be no features: events may carry them.
+    `usual`: how far windows of the reference differ from the rest of it, None where its rows have no times. Panes are
+    counted in the same way with it and without, so that it is no part of the profile's identity.
     """
 
     model: str
@@ -81,6 +84,7 @@ class Profile:
     n: int
     profile_id: str = ""
     ignored: tuple[str, ...] = ()
+    usual: Usual | None = field(default=None, repr=False)
 
     @property
     def columns(self) -> tuple[Column, ...]:

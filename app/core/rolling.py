@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import ceil
 from zlib import crc32
 
 from app.core.config import MOST_SILENT, REACH, Monitoring
@@ -12,31 +13,16 @@ from app.core.findings import DriftDecision, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS, NEVER
 from app.core.layout import layout_of
 from app.core.outcome import outcome_layout
-from app.core.pane import Pane, merge
+from app.core.pane import Pane
 from app.core.profile import Profile
 from app.core.running_sum import RunningSum
-
-Partial = tuple[str, int, int]
-"""The kind, pane and source partition of a partial."""
-
-
-@dataclass(slots=True)
-class Slice:
-    """One pane of one kind: each source partition's newest partial, and their sum."""
-
-    partials: dict[int, tuple[int, Pane]] = field(default_factory=dict)
-    total: Pane | None = None
-
-    def sum(self, size: int, sums: int) -> Pane:
-        """All partials together, made once."""
-        if self.total is None:
-            partials = [partial for _, partial in self.partials.values()]
-            self.total = partials[0] if len(partials) == 1 else merge(partials, size, sums)
-        return self.total
-
-    def revisions(self) -> tuple[tuple[int, int], ...]:
-        """Which partials it is made of: each source partition's revision."""
-        return tuple(sorted((partition, revision) for partition, (revision, _) in self.partials.items()))
+from app.core.scales.blocks import MOST_ROWS, Blocks
+from app.core.scales.judging import judge_scales
+from app.core.scales.metrics import judge_metrics
+from app.core.scales.newest_truth import Truth, newest_truth
+from app.core.scales.reach import Reach, oldest_needed, reach_of
+from app.core.slices import Partial, Slice, Slices, dropped, newest_slices, rows_of, source_of, sums_of
+from app.core.usual.detectable import long_spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +45,8 @@ class Evaluated:
     """A window judged: `end` is its last pane; each source names the partials that went into it.
 
     Without predictions there are no decisions, nor where the source is known; `traffic` is there where the model is
-    served live.
+    served live. `panes`: how many the window has, more than usual where it is thin and reaches back. `truth_source`: of
+    the truth before its usual panes: it changes with all that comes, so only the newest closed window is judged again.
     """
 
     end: int
@@ -68,6 +55,8 @@ class Evaluated:
     performance: PerformanceDecision | None
     performance_source: int
     traffic: Traffic | None
+    panes: int = 0
+    truth_source: int = 0
 
 
 class ModelWindows:
@@ -85,12 +74,14 @@ class ModelWindows:
         self.panes = monitoring.windows.panes
         self._partitions = partitions
         self._since = now
-        self._inputs: dict[int, Slice] = {}
-        self._outcomes: dict[int, Slice] = {}
+        self._inputs: Slices = {}
+        self._outcomes: Slices = {}
         self._input_sum = RunningSum(self.layout.size, self.layout.sums)
         self._outcome_sum = RunningSum(self.outcome_layout.size, self.outcome_layout.sums)
+        self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
         self._progress: dict[int, tuple[int, int, bool]] = {}
         self._settled: dict[int, int] = {}
+        self._rows = {"input": 0, "outcome": 0}
         self._behind: dict[int, int] = {}
         self._newest = NEVER
         self._oldest = -NEVER
@@ -108,6 +99,11 @@ class ModelWindows:
         self.changed: set[int] = set()
         """Ends of windows that are to be judged, or judged again, once closed."""
 
+    def learn(self, profile: Profile) -> None:
+        """Take the same profile with what else is usual of its reference; panes stay as they are counted."""
+        self.profile, self.layout = profile, layout_of(profile)
+        self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
+
     def size_of(self, kind: str) -> tuple[int, int]:
         """How many counts and sums a pane of a kind has."""
         layout = self.layout if kind == "input" else self.outcome_layout
@@ -121,16 +117,20 @@ class ModelWindows:
         if pane <= self.forgotten:
             return False
         slices = self._inputs if kind == "input" else self._outcomes
-        found = slices.setdefault(pane, Slice())
-        known = found.partials.get(partition)
-        if known is not None and known[0] >= revision:
+        more = slices.setdefault(pane, Slice()).take(partition, revision, partial)
+        if more is None:
             return True
-        found.partials[partition] = (revision, partial)
-        found.total = None
+        self._rows[kind] += more
+        if kind == "input":
+            self._blocks.changed(pane)
         if kind == "input" and partial.n:
             self._newest = max(self._newest, pane)
             self._oldest = min(self._oldest, pane)
         self.changed.update(range(max(pane, self.first), pane + self.panes))
+        if kind == "input":
+            self.changed.update(self._reaching(pane))
+        elif pane + self.panes <= self.latest < pane + self.monitoring.windows.most_panes:
+            self.changed.add(self.latest)
         return True
 
     def progress(
@@ -201,57 +201,106 @@ class ModelWindows:
         if self._newest <= closed:
             return self._newest
         recent = range(closed, closed - MOST_SILENT * self.panes - 1, -1)
-        return next((pane for pane in recent if self._count(self._inputs, pane)), NEVER)
+        return next((pane for pane in recent if self._predictions(pane)), NEVER)
 
-    def evaluate(self, end: int, known: tuple[int, int] | None = None) -> Evaluated | None:
+    def evaluate(self, end: int, known: tuple[int, int, int] | None = None) -> Evaluated | None:
         """Judge the window that ends with a pane; None when it is empty and the model is not served live.
 
-        `known`: the sources, of drift and of performance, for which the decisions are known.
+        `known`: the sources, of drift, performance and truth, for which the decisions are known.
         """
         self.changed.discard(end)
-        inputs, outcomes = self._slices(self._inputs, end), self._slices(self._outcomes, end)
-        drift_source = _source(inputs)
         traffic = self._traffic(end) if self.live else None
-        if not any(self._count(self._inputs, pane) for pane in inputs):
-            return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic)
-        performance_source = crc32(repr((drift_source, _source(outcomes))).encode())
+        if not any(map(self._predictions, range(end - self.panes + 1, end + 1))):
+            return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic, self.panes)
+        reach = self._reach(end)
+        newest = self._newest_slices(self._inputs, end, reach.scales)
+        before = self._blocks.older(self._inputs, end, end - reach.scales + 1, reach.rows)
+        drift_source = source_of(newest) ^ before.source
+        outcomes = self._newest_slices(self._outcomes, end, reach.window)
+        usual = {pane: one for pane, one in outcomes.items() if pane > end - self.panes}
+        performance_source = crc32(repr((drift_source, source_of(usual))).encode())
+        truth = self._truth(end, int(self.monitoring.windows.retention // self.monitoring.windows.pane))
+        truth_source = crc32(repr((source_of(outcomes), truth.source)).encode())
+        judged = known is not None and known[1] == performance_source
+        judged = judged and (end != self.latest or known is None or known[2] == truth_source)
         drift, performance = None, None
-        if known is None or known != (drift_source, performance_source):
-            total = self._input_sum.of(_sums(inputs, self._input_sum))
+        if known is None or known[0] != drift_source or not judged:
+            panes = sums_of(newest, *self.size_of("input"))
+            first = end - reach.window
+            total = self._input_sum.of({pane: one for pane, one in panes.items() if pane > first})
             if known is None or known[0] != drift_source:
-                drift = drift_decision(self.layout, total, self.monitoring)
-            if known is None or known[1] != performance_source:
-                found = self._outcome_sum.of(_sums(outcomes, self._outcome_sum))
+                scales = judge_scales(self.layout, panes, end, self.monitoring, most=reach.scales, older=before)
+                seconds = min(reach.window, before.held) * self.monitoring.windows.pane
+                drift = replace(drift_decision(self.layout, total, self.monitoring, seconds), scales=scales)
+                drift = replace(drift, needed_panes=self._panes_until(drift.needed, reach))
+            if not judged:
+                found = self._outcome_sum.of(sums_of(outcomes, *self.size_of("outcome")))
                 performance = performance_decision(
                     self.profile, self.outcome_layout, self.layout, total, found, self.monitoring
                 )
-        return Evaluated(end, drift, drift_source, performance, performance_source, traffic)
+                coverage = self._rows["outcome"] / max(self._rows["input"], 1)
+                metrics = judge_metrics(self.profile, self.outcome_layout, truth.panes, coverage, self.monitoring)
+                performance = replace(performance, scales=metrics)
+        return Evaluated(end, drift, drift_source, performance, performance_source, traffic, reach.window, truth_source)
+
+    def _truth(self, end: int, late: int) -> Truth:
+        return newest_truth(self.outcome_layout, self._inputs, self._outcomes, end, late, self.monitoring)
+
+    def _predictions(self, pane: int) -> int:
+        return rows_of(self._inputs, pane)
+
+    def _newest_slices(self, slices: Slices, end: int, panes: int) -> Slices:
+        return newest_slices(slices, self._inputs, end, panes, self.panes)
+
+    def _long_spans(self) -> list[int]:
+        """The spans, in panes, that are judged beyond the window, so that each column that can be is judged."""
+        pane = self.monitoring.windows.pane
+        spans = (round(seconds / pane) for seconds in long_spans(self.profile.usual))
+        return [span for span in spans if self.panes < span <= self.monitoring.windows.most_panes]
+
+    def _panes_until(self, needed: int, reach: Reach) -> int | None:
+        """After how many more panes a window that lacks rows has enough, at the rate of its longest suffix."""
+        if not needed or not reach.rows:
+            return None
+        rate = reach.rows / reach.scales
+        within = rate * self.monitoring.windows.most_panes >= self.monitoring.drift.min_samples
+        return ceil(needed / rate) if within else None
+
+    def _reach(self, end: int) -> Reach:
+        most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
+        return reach_of(self._inputs, end, self.panes, most, needed)
+
+    def _reaching(self, pane: int) -> Iterator[int]:
+        """Ends of closed windows that are thin and reach back to a pane before their usual ones."""
+        last = min(self.latest, pane + self.monitoring.windows.most_panes - 1)
+        if last < pane + self.panes:
+            return
+        rows = sum(map(self._predictions, range(pane + 1, pane + self.panes)))
+        for end in range(pane + self.panes, last + 1):
+            rows += self._predictions(end)
+            if rows >= self.monitoring.drift.min_samples:
+                return
+            if end >= self.first:
+                yield end
 
     def _traffic(self, end: int) -> Traffic | None:
-        last = next((pane for pane in range(end, self._oldest - 1, -1) if self._count(self._inputs, pane)), None)
+        last = next((pane for pane in range(end, self._oldest - 1, -1) if self._predictions(pane)), None)
         if last is None:
             return None
         first = max(self._oldest, last - 2 * self.panes + 1)
         return Traffic(
-            counts=tuple(self._count(self._inputs, pane) for pane in range(end - self.panes + 1, end + 1)),
+            counts=tuple(self._predictions(pane) for pane in range(end - self.panes + 1, end + 1)),
             silent=end - last,
-            usual=sum(self._count(self._inputs, pane) for pane in range(first, last + 1)) / (last - first + 1),
+            usual=sum(self._predictions(pane) for pane in range(first, last + 1)) / (last - first + 1),
             sufficient=last - first + 1 >= self.panes,
             coverage=self._coverage(end - self.panes),
         )
 
     def _coverage(self, end: int) -> float:
         panes = range(end - self.panes + 1, end + 1)
-        asked = sum(self._count(self._inputs, pane) for pane in panes)
-        answered = sum(self._count(self._outcomes, pane) for pane in panes)
+        asked = sum(self._predictions(pane) for pane in panes)
+        answered = sum(rows_of(self._outcomes, pane) for pane in panes)
         return min(1.0, answered / asked) if asked else 0.0
-
-    @staticmethod
-    def _count(slices: dict[int, Slice], pane: int) -> int:
-        return sum(partial.n for _, partial in slices[pane].partials.values()) if pane in slices else 0
-
-    def _slices(self, slices: dict[int, Slice], end: int) -> dict[int, Slice]:
-        return {pane: slices[pane] for pane in range(end - self.panes + 1, end + 1) if pane in slices}
 
     def forget(self) -> list[Partial]:
         """Drop the panes that neither a record nor a window still to be judged again can reach.
@@ -266,17 +315,27 @@ class ModelWindows:
         if NEVER < held < settled and not self.changed:  # it has stopped: what may come begins anew
             return self.forget_to(held, held + self.panes)
         first = min(settled, self._closed, *sorted(self.changed)[:1])
-        return self.forget_to(first - REACH * self.panes, first)
+        if first <= self.first:
+            return []
+        return self.forget_to(min(first - REACH * self.panes, self._oldest_needed(first) - 1), first)
 
     def forget_to(self, newest: int, first: int) -> list[Partial]:
         """Drop the panes up to the `newest`; windows are judged from the one that ends with `first`.
 
         Returns their partials.
         """
+        self.first = max(first, self.first)
         if newest <= self.forgotten:
             return []
-        self.forgotten, self.first = newest, max(first, self.first)
+        self.forgotten = newest
         return self._dropped(newest)
+
+    def _oldest_needed(self, first: int) -> int:
+        """The oldest pane that windows reach back to, from the one that ends with `first` on, for rows or for truth."""
+        most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
+        needed = max(needed, MOST_ROWS) if self._blocks.spans else needed
+        by_truth = first - self._truth(first, 0).reach + 1
+        return min(oldest_needed(self._inputs, first, most, needed), by_truth)
 
     def drop(self) -> list[Partial]:
         """Drop all panes. Returns their partials."""
@@ -288,21 +347,14 @@ class ModelWindows:
         return list(self._progress)
 
     def _dropped(self, newest: int | None) -> list[Partial]:
-        dropped: list[Partial] = []
         for kind, slices in (("input", self._inputs), ("outcome", self._outcomes)):
-            for pane in [pane for pane in slices if newest is None or pane <= newest]:
-                dropped += [(kind, pane, partition) for partition in slices.pop(pane).partials]
-        self._oldest = min((pane for pane in self._inputs if self._count(self._inputs, pane)), default=-NEVER)
-        return dropped
-
-
-def _source(found: dict[int, Slice]) -> int:
-    """A number for the partials that a window is made of."""
-    return crc32(repr([one.revisions() for one in found.values()]).encode())
-
-
-def _sums(found: dict[int, Slice], running: RunningSum) -> dict[int, Pane]:
-    return {pane: one.sum(running.size, running.sums) for pane, one in found.items()}
+            self._rows[kind] -= sum(rows_of(slices, pane) for pane in slices if newest is None or pane <= newest)
+        inputs = dropped(self._inputs, "input", newest)
+        for _, pane, _ in inputs:
+            self._blocks.changed(pane)
+        gone = [*inputs, *dropped(self._outcomes, "outcome", newest)]
+        self._oldest = min((pane for pane in self._inputs if self._predictions(pane)), default=-NEVER)
+        return gone
 
 
 def _ours(partitions: Iterable[int]) -> int:

@@ -93,7 +93,10 @@ def report_row(event: AnyReport) -> Row | None:
         report = msgspec.structs.replace(
             event, features=features, prediction=_plain(event.prediction), probability=_plain(event.probability)
         )
-        kind, detected = "drift", event.drift_detected or event.prediction_drift
+        kind, detected = (
+            "drift",
+            event.drift_detected or event.prediction_drift or (event.scales is not None and event.scales.drifted),
+        )
         share, named = event.drift_share, event.drifted_features
     elif isinstance(event, PerformanceReport):
         report, kind, detected = event, "performance", event.degraded or bool(event.degraded_metrics)

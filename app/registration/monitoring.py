@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from app.core.config import Monitoring
+from app.core.config import MOST_LONGEST, Monitoring
 from app.core.notifying import Route, RouteError, check_route
 from app.core.profile import Task
 from app.core.rule_layers import RULES
+from app.core.scales.levels import per_second
 
 T = TypeVar("T")
 
@@ -23,8 +24,8 @@ POSITIVE = (
     "alerting.lag_seconds",
 )  # fmt: skip
 AT_LEAST_ZERO = (
-    "windows.allowance", "windows.lateness", "windows.ahead", "drift.min_samples", "performance.min_samples",
-    "performance.default", "performance.degradation",
+    "windows.allowance", "windows.lateness", "windows.ahead", "windows.longest", "drift.min_samples",
+    "performance.min_samples", "performance.default", "performance.degradation",
 )  # fmt: skip
 AT_LEAST_ONE = ("windows.panes", "for_windows", "clear_windows")
 SHARES = (
@@ -111,6 +112,10 @@ def monitoring_of(raw: object) -> MonitoringFile:
     monitoring = _converted(merged, Monitoring)
     for path, value in _leaves(merged, ""):
         _check_range(path, value)
+    try:
+        per_second(monitoring.decision.false_alarms)
+    except ValueError as error:
+        raise MonitoringError(f"decision.false_alarms: {error}") from None
     _check_routes(monitoring.alerting.routes, sections)
     rules = _rules_given(sections.get("alerting", {}), monitoring)
     return MonitoringFile(**msgspec.structs.asdict(head), monitoring=monitoring, rules=rules)
@@ -190,6 +195,7 @@ def _check_range(path: str, value: object) -> None:
         (named.isdisjoint(SHARES) or 0 < value <= 1, "must be above 0 and at most 1"),
         (not path.startswith("performance.metrics.") or value >= 0, "must not be below 0"),
         (math.isfinite(value), "must be finite"),
+        (path != "windows.longest" or value <= MOST_LONGEST, "must be at most 31,536,000 (365 days)"),
     )
     for passed, words in checks:
         if not passed:

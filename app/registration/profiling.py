@@ -15,6 +15,7 @@ from app.core.values.reading import Reading, name_of, names
 from app.registration.monitoring import MonitoringError, MonitoringFile
 from app.registration.roles import Roles, features_of, roles_of
 from app.registration.task import TaskDecision, task_of
+from app.registration.usual import values_in_order, with_usual
 from app.tables import CellTable, TableError
 from app.tables.json_cells import class_probabilities
 
@@ -65,9 +66,10 @@ def read_reference(
     probability = _probability(table, roles, file, task)
     truth = None if roles.target is None or task.task == "features" else _outputs(table, roles.target, task)
     told = None if roles.prediction is None else _outputs(table, roles.prediction, task)
+    features = features_of(table, roles.decisions)
     try:
         profile = build_profile(
-            model, version, task.task, features_of(table, roles.decisions), told, probability, truth,
+            model, version, task.task, features, told, probability, truth,
             labels=file.labels, positive_label=file.positive_label or _likelier(file, task, told, probability),
             read=_how_read(table, roles, file, task),
         )  # fmt: skip
@@ -75,7 +77,9 @@ def read_reference(
         raise TableError(str(error)) from None
     if baseline:
         profile = with_identity(replace(profile, baseline={**profile.baseline, **baseline}))
-    return Reference(profile, roles, tuple(_notes(table, roles, task)))
+    values = values_in_order(profile, list(features.values()), told, probability)
+    profile, more = with_usual(profile, table, file.columns, file.monitoring.windows, values)
+    return Reference(profile, roles, (*_notes(table, roles, task), *more))
 
 
 def _check_roles(table: CellTable, roles: Roles, file: MonitoringFile) -> None:

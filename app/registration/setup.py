@@ -115,7 +115,9 @@ def _rules(setup: MonitoringSetup) -> dict[str, bool]:
     of_drift = told and setup.data_drift_monitoring.enabled
     of_performance = told and setup.performance_monitoring.enabled
     return {
-        **dict.fromkeys(("data_drift", "prediction_drift", "critical_feature", "data_quality"), of_drift),
+        **dict.fromkeys(
+            ("data_drift", "prediction_drift", "critical_feature", "feature_drift", "data_quality"), of_drift
+        ),
         **dict.fromkeys(("performance", "performance_estimate"), of_performance),
         **dict.fromkeys(("traffic", "feedback", "monitor"), told),
     }

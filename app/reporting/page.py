@@ -71,9 +71,21 @@ def verdict_of(page: Page) -> list[str]:
             said.append(f"{how}: {share} ({drift.drift_share:.0%}; data drift from {drift.drift_threshold:.0%}).")
         if drift.sufficient and drift.prediction_drift:
             said.append("The predictions have drifted.")
+        said += _newest_panes(drift)
     if performance is not None:
         said.append(_performance(performance))
     return [*said, *(f"{line[0].upper()}{line[1:]}." for line in page.accounting)]
+
+
+def _newest_panes(drift: DriftReport) -> list[str]:
+    """What the newest panes show by themselves."""
+    found = () if drift.scales is None else drift.scales.found
+    words = {"distribution": "has drifted", "missing": "lacks values", "unseen": "has unseen categories"}
+    return [
+        f"{one.name} {words.get(one.fault, 'has values of the wrong type')} in the newest "
+        f"{'pane' if one.panes == 1 else f'{one.panes:,} panes'} ({one.n:,} rows)."
+        for one in found
+    ]
 
 
 def _performance(performance: PerformanceReport) -> str:

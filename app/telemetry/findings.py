@@ -67,7 +67,9 @@ class Findings:
         judged = report.sufficient
         self._versions[metrics.WINDOW_PREDICTIONS].set(version, report.n)
         self._versions[metrics.DRIFT_SHARE].set(version, report.drift_share if judged else None)
-        self._versions[metrics.DRIFT_DETECTED].set(version, float(report.drift_detected) if judged else None)
+        newly = report.scales is not None and report.scales.drifted
+        detected = float(report.drift_detected or newly) if judged or newly else None
+        self._versions[metrics.DRIFT_DETECTED].set(version, detected)
         for feature in report.features:
             labels = (*version, feature.name, feature.test)
             self._columns[metrics.DRIFT_STATISTIC].set(labels, feature.statistic if judged else None)

@@ -64,7 +64,7 @@ async def test_from_nothing_to_a_resolved_alert_without_a_reload(browser: Browse
             await expect(page.locator(".head .state")).to_have_text("healthy")
             await send_panes(settings, 8, 14, 1.5)
             await expect(page.locator(".head .state")).to_have_text("alert")
-            await expect(page.locator("#firing")).to_have_text("1")
+            await expect(page.locator("#firing")).to_have_text("2")  # of the model, and of its feature
             await expect(page.locator(".facts")).to_contain_text("1 of 2")
             await watched.accessible()
 
@@ -77,7 +77,7 @@ async def test_from_nothing_to_a_resolved_alert_without_a_reload(browser: Browse
 
             await page.get_by_role("navigation", name="Views").get_by_role("link", name=re.compile("Alerts")).click()
             await fold_out(page, "data drift in 1 of 2 features (size)")
-            await expect(page.locator(".evidence .distribution svg")).to_have_count(1)
+            await expect(page.locator(".evidence .distribution svg:visible")).to_have_count(1)
             await page.get_by_role("button", name="Silence…").click()
             dialog = page.get_by_role("dialog", name="Silence this alert")
             await dialog.get_by_label("Why").fill("known, being mended")

@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,10 @@ from sklearn import metrics as sk
 
 from app import offline
 from app.core.config import Monitoring
+from app.core.layout import layout_of
+from app.core.pane import Pane
 from app.core.profile import Profile
+from app.core.scales.judging import judge_scales
 from app.demo.census import CATEGORICAL, FEATURES, TRUTH, census
 from app.demo.model import train
 from app.demo.run import MONITORING
@@ -174,7 +178,33 @@ def assert_offline_equal(
     assert decision.performance is not None
     for report, found in zip(reports, (asdict(decision.drift), asdict(decision.performance)), strict=True):
         said, wanted = (msgspec.json.decode(msgspec.json.encode(one)) for one in (report, found))
+        for name in ("scales", "needed_panes"):  # a table has no panes
+            wanted.pop(name, None)
         assert {name: said[name] for name in wanted} == wanted
+
+
+def panes_of(material: Material) -> dict[int, Pane]:
+    """The raw rows of each pane, counted."""
+    layout, rows = layout_of(material.profile), material.rows.drop(columns="prediction_id")
+    numbers = (material.rows["timestamp"] // material.monitoring.windows.pane).astype(int)
+    return {
+        number: offline.pane_of(layout, rows[numbers == number], material.file.columns)
+        for number in numbers.unique().tolist()
+    }
+
+
+def assert_newest_panes_equal(material: Material, panes: dict[int, Pane], end: float, report: DriftReport) -> None:
+    """What the newest panes show, as a recomputation from the raw rows of each pane has it."""
+    pane = material.monitoring.windows.pane
+    expected = judge_scales(layout_of(material.profile), panes, round(end / pane) - 1, material.monitoring)
+    assert expected is not None
+    assert report.scales is not None
+    said, wanted = (msgspec.json.decode(msgspec.json.encode(one)) for one in (report.scales, asdict(expected)))
+    for one, other in zip(said.pop("found"), wanted.pop("found"), strict=True):
+        assert {name: one[name] for name in other} == other  # beside the numbers of panes are their times
+        assert datetime.fromisoformat(one["since"]).timestamp() == end - pane * (other["since_panes"] - 1)
+    assert said | {"data_drift": None} == wanted | {"data_drift": None}
+    assert (said["data_drift"] is None) == (wanted["data_drift"] is None)
 
 
 def assert_drift_equal(material: Material, rows: pd.DataFrame, report: DriftReport) -> None:
@@ -274,15 +304,18 @@ async def test_stream_offline_and_raw_rows_agree(
     # every pane changes until the end: judged too often, the windows are all that two cores do
     settings = settings.model_copy(update={"partitions": partitions, "checkpoint_seconds": 0.5, "reissue_seconds": 1.0})
     counts = await streamed(settings, material, workers)
-    windows = 0
+    windows, panes = 0, panes_of(material)
     for end, rows in material.windows():
         drift, performance = counts.reports["drift", end], counts.reports["performance", end]
         assert isinstance(drift, DriftReport)
         assert isinstance(performance, PerformanceReport)
         assert_offline_equal(material, rows, (drift, performance))
+        assert_newest_panes_equal(material, panes, end, drift)
         assert_drift_equal(material, rows, drift)
         assert_performance_equal(material, rows, performance)
         windows += 1
     assert windows == 12
     detected = [report for report in counts.reports.values() if isinstance(report, DriftReport)]
     assert {name for report in detected for name in report.drifted_features} == {"AGEP"}
+    found = [one for report in detected if report.scales is not None for one in report.scales.found]
+    assert "AGEP" in {one.name for one in found if one.fault == "distribution"}

@@ -156,12 +156,14 @@ async def test_what_is_pending_is_listed_until_it_fires(settings: Settings) -> N
         await send(report)
     shown = await typed(settings, *run, "--json")
     assert shown.exit_code == 0, shown.output
-    assert json.loads(shown.stdout) == {
+    pending = {
         "model": MODEL, "model_version": VERSION, "rule": "data_drift", "subject": "features", "level": "error",
         "since": "2017-05-01T01:00:00Z", "windows": 1, "for_windows": 2,
     }  # fmt: skip
+    of_feature = pending | {"rule": "feature_drift", "subject": "size", "level": "warning"}
+    assert sorted(map(json.loads, shown.stdout.splitlines()), key=lambda one: str(one["rule"])) == [pending, of_feature]
     table = (await typed(settings, *run, "--model", MODEL)).stdout
-    assert table.splitlines()[1] == f"error  2017-05-01 01:00  1 of 2   {MODEL} {VERSION}: data_drift, features"
+    assert f"error    2017-05-01 01:00  1 of 2   {MODEL} {VERSION}: data_drift, features" in table.splitlines()
     assert "--firing" in str((await typed(settings, *run, "--firing")).exception)
     await send(drift_report(2, features=drifted, **named))
     assert (await typed(settings, *run)).stdout == "nothing is pending\n"

@@ -26,7 +26,9 @@ from topics.registry import FEEDBACK, PANES, PREDICTIONS, REPORTS
 
 R = TypeVar("R", DriftReport, PerformanceReport)
 HOUR, DAY = 3600, 86_400
-SHORT = {"pane": PANE, "panes": 2, "allowance": 0, "idle_after": 1, "retention": 600.0, "lateness": 120.0}
+SHORT = {
+    "pane": PANE, "panes": 2, "longest": 0.0, "allowance": 0, "idle_after": 1, "retention": 600.0, "lateness": 120.0,
+}  # fmt: skip
 YEAR = {"pane": PANE, "panes": 60, "allowance": 0, "idle_after": 1, "retention": 7.0 * DAY, "lateness": 3600.0}
 COMPACTING = {
     "segment.ms": "500", "min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "0", "min.compaction.lag.ms": "0",

@@ -230,3 +230,24 @@ def test_an_alert_that_gets_severe_is_told_once_more_and_stays_critical_until_it
         ("firing", 1.0, 0.0, False), ("firing", 3.0, 0.0, True), ("resolved", 6.0, 0.0, True),
         ("firing", 8.0, 7.0, False),
     ]  # fmt: skip
+
+
+def test_what_the_newest_panes_decide_fires_at_once_with_its_change_point_and_ends_as_all_do() -> None:
+    rule = Rule(for_windows=3, clear_windows=2)
+    state, changes = RuleState(), list[Transition]()
+    told: list[tuple[VerdictState, bool]] = [
+        ("clear", False), ("breach", True), ("breach", False), ("clear", True), ("clear", False), ("breach", False),
+    ]  # fmt: skip
+    for window, (said, sure) in enumerate(told):
+        verdict = Verdict("r", "s", said, sure=sure, since=0.25 if said == "breach" and sure else None)
+        state, change = step(state, verdict, float(window), 1, rule)
+        state = msgspec.json.decode(msgspec.json.encode(state), type=RuleState)  # as it is kept
+        changes += [] if change is None else [change]
+    assert [(one.status, one.window_end, one.started_at, one.ended_at) for one in changes] == [
+        ("firing", 1.0, 0.25, None), ("resolved", 4.0, 0.25, 3.0),
+    ]  # fmt: skip
+
+
+def test_a_state_of_an_older_version_is_read() -> None:
+    old = b'{"ring":[[1.0,1,"breach",false]],"firing":false,"started_at":null,"severe":false,"last":null}'
+    assert msgspec.json.decode(old, type=RuleState).ring[0].sure is False

@@ -18,8 +18,8 @@ from app.alerting.rules import Verdict
 from app.core.config import Alerting, Monitoring, Rule
 from app.ingest.decoding import Rejected
 from app.runtime.slices import at_once
-from tests.unit.reports import drift_report, feature, metric, performance_report, records_of
-from topics.events import AlertEvent, AnyReport, MonitorReport, PartitionStanding
+from tests.unit.reports import drift_report, end_of, feature, metric, performance_report, records_of
+from topics.events import AlertEvent, AnyReport, MonitorReport, PartitionStanding, ScaleFinding, Scales
 from topics.registry import ALERTS, Topic
 
 MONITORING = Monitoring(alerting=Alerting(critical_features=("age",)))
@@ -311,7 +311,31 @@ async def test_an_alert_is_pending_then_fires_then_is_calm_and_only_its_turns_ar
         await agent(table, monitoring).handle(0, records_of([report], offset), *_to(broker))
         stages.append([stage for _, _, rule, stage in agent(table, monitoring).stages() if rule == "data_drift"])
     assert stages == [[], *[["pending"]] * 3, *[["firing"]] * 2, [], ["pending"], []]
-    assert [alert.status for alert in broker.alerts] == ["firing", "resolved"]
+    assert [alert.status for alert in broker.alerts if alert.rule == "data_drift"] == ["firing", "resolved"]
+
+
+async def test_a_feature_that_nobody_named_has_a_state_once_it_has_drifted() -> None:
+    broker, table = Broker(), dict[str, bytes]()
+    names = [f"f{i}" for i in range(100)]
+    seen = Scales(spans=(1,), chance=1e-5)
+    for window in range(5):
+        found = (found_at(names[7], window),) if window == 1 else ()
+        calm = {"distribution": dict.fromkeys(names, 1)} if window > 1 else {}
+        scales = msgspec.structs.replace(seen, found=found, calm=calm)
+        report = drift_report(window, features=[feature(name) for name in names], scales=scales)
+        await agent(table, Monitoring()).handle(0, records_of([report], window), *_to(broker))
+    assert [(a.status, a.rule, a.level, a.title) for a in broker.alerts] == [
+        ("firing", "feature_drift", "warning", "income 3: f7 has drifted"),
+        ("resolved", "feature_drift", "warning", "income 3: f7 no longer drifts"),
+    ]
+    assert [key for key in table if "feature_drift" in key] == [key_of("income", "3", "feature_drift", "f7")]
+
+
+def found_at(name: str, window: int) -> ScaleFinding:
+    return ScaleFinding(
+        name=name, fault="distribution", panes=1, shortest=1, n=80, effect_size=0.5, threshold=0.1, p_value=1e-9,
+        since_panes=1, earliest_panes=1, latest_panes=1, since=end_of(window), column=feature(name, 0.5),
+    )  # fmt: skip
 
 
 def monitor_report(second: float, behind: dict[str, float], worker: str = "w1") -> MonitorReport:

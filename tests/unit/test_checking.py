@@ -45,7 +45,7 @@ def test_too_few_rows_and_a_missing_file_are_no_decision(tmp_path: Path) -> None
     reference = table(tmp_path / "r.csv")
     few = check_files(reference, table(tmp_path / "c.csv", n=100), now=NOW)
     assert few.verdict == "no decision"
-    assert few.warnings == ("100 rows are too few to judge (drift.min_samples 500)",)
+    assert few.warnings == ("100 rows are too few to judge (drift.min_samples 500), 400 more are needed",)
     none = check_files(tmp_path / "a.csv", tmp_path / "b.csv", now=NOW)
     assert none.verdict == "no decision"
     assert len(none.warnings) == 2
@@ -126,7 +126,8 @@ def spoilt(frame: pd.DataFrame, kind: str) -> tuple[pd.DataFrame, dict[str, obje
 def test_each_rule_that_the_stream_would_fire_is_a_finding(tmp_path: Path) -> None:
     expected = {
         "no prediction": ("data_quality", "missing", "findings"),
-        "missing": ("data_quality", "missing", "findings"), "unseen": ("data_quality", "unseen", "findings"),
+        "missing": ("data_quality", "missing", "findings"),
+        "unseen": ("data_quality", "unseen", "drift"),  # and with it plan has drifted
         "type": ("data_quality", "type", "findings"), "unknown": ("data_quality", "unknown", "findings"),
         "critical_feature": ("critical_feature", "f0", "drift"), "data_drift": ("data_drift", "features", "drift"),
         "prediction_drift": ("prediction_drift", "prediction", "drift"),
@@ -167,7 +168,8 @@ def test_what_a_column_does_not_compare_is_beside_it(tmp_path: Path) -> None:
 def test_a_rule_that_is_switched_off_fails_no_check_and_what_drifted_is_said(tmp_path: Path) -> None:
     frame = calm(tmp_path)
     frame[[f"f{i}" for i in range(5)]] += 1.0
-    found = checked(tmp_path, frame, {"alerting": {"data_drift": {"enabled": False}}})
+    switched_off = {"data_drift": {"enabled": False}, "feature_drift": {"enabled": False}}
+    found = checked(tmp_path, frame, {"alerting": switched_off})
     assert (found.verdict, found.exit_status, found.findings) == ("drift", 0, ())
     assert found.told()["drifted"] is True
 

@@ -237,7 +237,12 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
         ({"windows": {"pane": "60"}}, "windows.pane: expected `float`, got `str`"),
         ({"windows": {"pane": 0}}, "windows.pane: must be above 0, not 0"),
         ({"windows": {"panes": 0}}, "windows.panes: must be at least 1, not 0"),
+        ({"windows": {"longest": 4e7}}, "windows.longest: must be at most 31,536,000 "),
         ({"windows": 5}, "windows: expected `object`, got `int`"),
+        (
+            {"decision": {"false_alarms": "often"}},
+            'decision.false_alarms: must be "off" or a rate such as "1 per month"',
+        ),
         ({"drift": {"share": 1.5}}, "drift.share: must be above 0 and at most 1, not 1.5"),
         ({"drift": {"policy": "loud"}}, "drift.policy: invalid enum value 'loud'"),
         ({"performance": {"metrics": {"f1": "low"}}}, "performance.metrics.*: expected `float`, got `str`"),

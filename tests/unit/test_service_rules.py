@@ -155,6 +155,33 @@ def test_alerts_say_what_happened(report: AnyReport, key: tuple[str, str], title
     assert words in alert.message
 
 
+def volume(counts: list[int]) -> Verdict:
+    return found(traffic(counts))["traffic", "volume"]
+
+
+def test_a_drop_is_found_in_the_newest_pane_where_no_other_pane_comes_near() -> None:
+    rng = np.random.default_rng(1)
+    steady = rng.poisson(200, 60).tolist()
+    drop = volume([*steady[1:], 40])
+    assert (drop.state, drop.sure, drop.evidence["newest_panes"]) == ("breach", True, 1)
+    assert not volume(steady).sure
+    slow = volume([*rng.poisson(12, 58).tolist(), 1, 1])
+    assert not slow.sure  # so few rows do not show it, by binomtest neither
+    assert binomtest(2, 2 + 2 * 6, 0.5, alternative="less").pvalue > 1e-6
+    batches = [1000 if i % 5 == 0 else 0 for i in range(60)]
+    assert not any(volume(batches[i:] + batches[:i]).sure for i in range(5))
+    hours = np.arange(0, 72, 0.4)  # a window of a day in 60 panes: ten times as many at noon as at night
+    curve = 40.0 * 10.0 ** ((1.0 - np.cos(2 * np.pi * hours / 24)) / 2)
+    days = rng.poisson(curve).tolist()
+    assert not any(volume(days[end - 60 : end]).sure for end in range(60, len(days)))
+
+
+def test_calm_traffic_is_never_a_drop_of_the_newest_panes() -> None:
+    rng = np.random.default_rng(2)
+    for rate in (3, 50, 2000):
+        assert not any(volume(rng.poisson(rate, 60).tolist()).sure for _ in range(100))
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.5, "0.5 s"), (90, "90 s"), (120, "2 min"), (7200, "2 h"), (200_000, "2.31 days")]
 )
@@ -166,6 +193,7 @@ NEAR: dict[str, tuple[AnyReport, str]] = {
     "data_drift": (drift_report(drift_share=0.21, drift_detected=False), "features"),
     "prediction_drift": (drift_report(prediction=feature("prediction", 0.07, significant=True)), "prediction"),
     "critical_feature": (drift_report(features=[feature("age", 0.07, significant=True)]), "age"),
+    "feature_drift": (drift_report(features=[feature("sex", 0.07, significant=True)]), "sex"),
     "performance": (performance_report(0, metric("f1", 0.035)), "f1"),
     "performance_estimate": (
         performance_report(0, metric("f1", 0.035), estimated=(metric("f1", value=0.8, low=0.79, high=0.81),)), "f1",

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Mapping
 from dataclasses import astuple
+from itertools import chain
+from zlib import crc32
 
+import msgspec
 import pytest
 
 from app.core import rolling
-from app.core.config import Windows
+from app.core.config import DriftThresholds, Windows
+from app.core.findings import Scales
+from app.core.layout import Layout
 from app.core.pane import Pane
-from tests.unit.year_world import DAY, PANE, VERSIONS, Killed, World, profile_of
+from app.core.scales.blocks import Older
+from tests.unit.year_world import BEGIN, DAY, PANE, VERSIONS, Killed, World, profile_of
+from topics.events import AnyReport
 
 VERSION, OTHER, THIRD, FOURTH = VERSIONS
 
-SHORT = Windows(panes=1, retention=600.0)
+SHORT = Windows(panes=1, retention=600.0, longest=60.0)
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +45,13 @@ def judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     memo("drift_decision")
     memo("performance_decision")
+
+    def judged(layout: Layout, panes: Mapping[int, Pane], end: int, *args: object, most: int, older: Older) -> Scales:
+        assert not older.spans  # these references have no times
+        ages = [(end - at, one.n, crc32(one.indices.tobytes() + one.counts.tobytes())) for at, one in panes.items()]
+        return Scales(spans=(most, *chain(*ages)), chance=0.0)  # what would be judged
+
+    monkeypatch.setattr(rolling, "judge_scales", judged)
 
 
 def serve_whatever_dies(world: World, seconds: int, deaths: list[int]) -> None:
@@ -161,3 +177,66 @@ def test_a_pane_that_a_lingering_worker_publishes_after_its_deletion_is_deleted_
     world.judge()
     assert world.panes[old.key].value is None
     assert world.wrong_reports() == []
+
+
+THIN = Windows(panes=3, retention=600.0, longest=6 * 3600.0)
+NEEDED = 60
+"""Predictions that a window needs: at 80 an hour those of 45 minutes, beyond what records and windows reach."""
+
+
+def served_thinly(*, dying: bool) -> tuple[World, list[tuple[int, ...]]]:
+    """Serve 80 predictions an hour for days, with pauses. Returns the world and its sizes as time goes by."""
+    world, deaths = World(THIN, DriftThresholds(min_samples=NEEDED)), random.Random(2)
+    sizes = []
+    for step in range(36):
+        world.clock = BEGIN + step * 1860.0  # the same of each world, however often it was read
+        every = world.rng.choice([90, 90, 90, 90, 450, 1800])
+        if dying:
+            world.deletions = deaths.randrange(40) if deaths.random() < 0.3 else 1 << 60
+        try:
+            world.serve(1800, VERSION, every=every)
+        except Killed:
+            world.deletions = 1 << 60
+            world.restart()
+            world.read()
+        if dying and step % 3 == 1:
+            world.restart()
+            world.compact()
+            world.read()
+        sizes.append(astuple(world.sizes()))
+    return world, sizes
+
+
+def test_thin_windows_reach_back_to_what_is_kept_and_no_more_is_kept() -> None:
+    going, _ = served_thinly(dying=False)
+    dying, sizes = served_thinly(dying=True)
+    assert (dying.wrong_panes(), dying.wrong_reports(), dying.rejected) == ([], [], [])
+    starts = [at - round(report.window_start.timestamp()) // PANE for (_, kind, at), report in dying.issued.items()
+              if kind == "drift"]  # fmt: skip
+    assert max(starts) > 13 * THIN.panes  # they did reach back to panes that are forgotten
+    assert max(starts) < THIN.most_panes
+    said = [
+        {at: without_time(report) for at, report in world.issued.items() if at[1] != "traffic"}
+        for world in (dying, going)
+    ]
+    assert said[0] == said[1]
+    # (traffic's reports say what feedback had come by then)
+    windows = dying.agent._parts[0].models["quiet", VERSION, dying.models["quiet", VERSION].profile.profile_id]
+    assert windows.first - windows.forgotten > 13 * THIN.panes
+    # at most a pane a row that is needed, in two partitions with truth, and what records and windows reach
+    most = 3 * (NEEDED + (600 + 36 * PANE + 2 * 1800) // PANE)
+    early, late = sizes[8:22], sizes[22:]
+    assert max(size[0] for size in late) <= min(most, 1.1 * max(size[0] for size in early))
+    assert max(size[4] for size in late) <= min(most, 1.1 * max(size[4] for size in early))
+    for _ in range(18):
+        dying.serve(600, VERSION, every=20)
+    assert (
+        windows.first - windows.forgotten <= 200 // 2 + 10
+    )  # there are rows enough, and truth: 200, two a pane at least
+    assert dying.wrong_reports() == []
+
+
+def without_time(report: AnyReport) -> object:
+    """A report but for when it was made, and what no window counts by then."""
+    found = msgspec.to_builtins(report)
+    return {name: value for name, value in found.items() if name not in {"revision", "emitted_at", "left_out"}}

@@ -15,7 +15,7 @@ import numpy as np
 from agents.join import Join
 from agents.pane_events import key_of, partition_of
 from agents.windows import WindowsAgent
-from app.core.config import Monitoring, Windows
+from app.core.config import DriftThresholds, Monitoring, Windows
 from app.core.reference import build_profile
 from app.ingest.decoding import Rejected
 from app.runtime.models_view import RegisteredModel
@@ -65,6 +65,7 @@ class World:
     """One partition of `panes` of two source partitions. What is made a pane: two predictions, and truth for one."""
 
     windows: Windows
+    drift: DriftThresholds = field(default_factory=DriftThresholds)
     rng: random.Random = field(default_factory=lambda: random.Random(1))
     clock: float = BEGIN
     revision: int = 1
@@ -89,7 +90,7 @@ class World:
 
     def watched(self, model: RegisteredModel) -> RegisteredModel:
         """The model with this world's windows."""
-        return RegisteredModel(model.profile, Monitoring(windows=self.windows), model.registered_at)
+        return RegisteredModel(model.profile, Monitoring(windows=self.windows, drift=self.drift), model.registered_at)
 
     def register(self, version: str, seed: int) -> None:
         """Register a version anew, with another reference."""
@@ -262,13 +263,22 @@ class World:
         return wrong + [(at, "is not there") for at in wanted if at not in counted]
 
     def wrong_reports(self) -> list[object]:
-        """Windows whose newest report counts other rows than were made by its panes."""
+        """Windows whose newest report counts other rows than were made by its panes, or other panes than it should.
+
+        A window that has too few rows has as many more panes as it takes until there are enough.
+        """
         wrong: list[object] = []
         for (version, kind, end), report in self.issued.items():
             if not isinstance(report, DriftReport | PerformanceReport):
                 continue
-            panes = range(end - self.windows.panes + 1, end + 1)
-            n = sum(self.made[version, "input", pane] for pane in panes)
-            if report.n != n:
-                wrong.append((version, kind, end, report.n, n))
+            first = end - self.windows.panes + 1
+            n = sum(self.made[version, "input", pane] for pane in range(first, end + 1))
+            reached, more = first, n
+            while more < self.drift.min_samples and end - reached + 1 < self.windows.most_panes:
+                reached -= 1
+                more += self.made[version, "input", reached]
+            if more >= self.drift.min_samples:
+                first, n = reached, more
+            if (report.n, round(report.window_start.timestamp()) // PANE) != (n, first):
+                wrong.append((version, kind, end, report.n, n, report.window_start))
         return wrong

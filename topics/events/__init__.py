@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from topics.events.alerts import AlertEvent, AlertStatus, DeliveryEvent, Hours, Level, SilenceEvent, UndeliveredEvent
-from topics.events.base import Event, Label, Name, Scalar, Timestamp, to_epoch
+from topics.events.base import Event, Label, Name, Scalar, Timestamp, minute_of, to_epoch
 from topics.events.lifecycle import DeploymentEvent, RetrainingEvent, TrainingRunEvent
 from topics.events.models import ModelEvent
 from topics.events.panes import CategoryCounts, PaneEvent, PanePartial, Progress
@@ -12,14 +12,19 @@ from topics.events.receivers import ReceiverEvent
 from topics.events.reports import (
     AnyReport,
     ClassMetrics,
+    DriftAtScale,
     DriftReport,
     FeatureDrift,
     IntakeReport,
     MetricChange,
+    MetricFinding,
+    MetricScales,
     MonitorReport,
     PartitionStanding,
     PerformanceReport,
     Report,
+    ScaleFinding,
+    Scales,
     Shape,
     TrafficReport,
 )
@@ -32,6 +37,7 @@ __all__ = [
     "ClassMetrics",
     "DeliveryEvent",
     "DeploymentEvent",
+    "DriftAtScale",
     "DriftReport",
     "Event",
     "FeatureDrift",
@@ -42,6 +48,8 @@ __all__ = [
     "Label",
     "Level",
     "MetricChange",
+    "MetricFinding",
+    "MetricScales",
     "ModelEvent",
     "MonitorReport",
     "Name",
@@ -55,6 +63,8 @@ __all__ = [
     "Report",
     "RetrainingEvent",
     "Scalar",
+    "ScaleFinding",
+    "Scales",
     "ServedEvent",
     "Shape",
     "SilenceEvent",
@@ -62,5 +72,6 @@ __all__ = [
     "TrafficReport",
     "TrainingRunEvent",
     "UndeliveredEvent",
+    "minute_of",
     "to_epoch",
 ]

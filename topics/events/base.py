@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -27,3 +27,8 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=False):
 def to_epoch(value: Timestamp) -> float:
     """Seconds since the epoch of either form of timestamp."""
     return value.timestamp() if isinstance(value, datetime) else float(value)
+
+
+def minute_of(moment: datetime | None) -> str:
+    """Return a moment as people read it, in UTC; empty where there is none."""
+    return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -30,7 +30,8 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     needs both. `missing` are rows without a value; `reference_missing` is their share in the reference,
     `missing_rises` says that the window's is above it by more than chance. `reference_unseen` is the share of unseen
     categories that the reference lets expect (its categories that occur once, Good 1953), `unseen_rises` the same for
-    it. `shape`: both distributions in a few points, None without values.
+    it. `shape`: both distributions in a few points, None without values. `usual`: the effect that comes and goes by
+    itself in so long a window, as the reference shows it; `threshold` is beyond it.
     """
 
     name: str
@@ -58,6 +59,82 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     unseen_rises: bool = False
     shape: Shape | None = None
     effect_size: float | None = None
+    usual: float = 0.0
+
+
+class ScaleFinding(Event, frozen=True, kw_only=True):
+    """A column that is found in the newest panes: an effect at or above its floor, significant beyond half of it.
+
+    `fault`: its distribution, its missing values, unseen categories, or values of the wrong type. `panes`: how many of
+    the newest panes show it best, from `start` on, with n rows; `shortest`: the fewest in which it is found.
+    `effect_size` is the KS statistic, the Jensen-Shannon distance of its categories divided into two, or the rise of a
+    share; `p_value` the chance of that if the true effect were half of `threshold`. `since`: the change point, as the
+    end of the first pane that is changed; it lies between `earliest` and `latest`. `since_panes` and its like say how
+    many of the newest panes are changed. `column`: the comparison over the `panes`, where the distribution is meant.
+    `usual`: the effect that comes and goes by itself in so many panes; `threshold` is beyond it. `slow`: it moves
+    slowly, as a season does, by `moved` since the reference: of a mean in standard deviations of the reference, else as
+    the effect; by `rate` a day. `lasting`: it is found in the longest span too; a slow one that is not fires nothing.
+    """
+
+    name: str
+    fault: Literal["distribution", "missing", "unseen", "type"]
+    panes: int
+    shortest: int
+    n: int
+    effect_size: float
+    threshold: float
+    p_value: float
+    since_panes: int
+    earliest_panes: int
+    latest_panes: int
+    column: FeatureDrift | None = None
+    start: Moment | None = None
+    since: Moment | None = None
+    earliest: Moment | None = None
+    latest: Moment | None = None
+    usual: float = 0.0
+    slow: bool = False
+    lasting: bool = True
+    moved: float | None = None
+    rate: float | None = None
+
+
+class DriftAtScale(Event, frozen=True, kw_only=True):
+    """The fewest of the newest panes, from `start` on, in which the data as a whole have drifted, with n rows."""
+
+    panes: int
+    n: int
+    drift_share: float
+    drifted_features: tuple[str, ...]
+    start: Moment | None = None
+
+
+class Scales(Event, frozen=True, kw_only=True):
+    """What the newest panes show beside the window.
+
+    `spans`: the numbers of panes that were judged; `chance`: of a false alarm in this evaluation. `found`: columns, in
+    the order of the profile. `calm`: by fault, the columns whose newest panes, so many, show that they are below their
+    floors; what longer spans show is over. `quiet`: by fault, columns of which that is likely and not yet sure;
+    `suspected`: columns that are not found, and not as usual either.
+
+    Of the data as a whole, `data_drift`: null where too few features are found at one scale; `data_suspected`: enough
+    are found or suspected; `data_calm`: too few can be beyond their floors, `data_quiet`: that is likely.
+    `drifted`: the data as a whole have drifted, or prediction or probability are found to have. `detectable`: the
+    smallest KS statistic that would be found in the longest span; null where not even the largest would be.
+    """
+
+    spans: tuple[int, ...]
+    chance: float
+    found: tuple[ScaleFinding, ...] = ()
+    calm: dict[str, dict[str, int]] = field(default_factory=dict)
+    quiet: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    suspected: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    data_drift: DriftAtScale | None = None
+    data_suspected: bool = False
+    data_quiet: bool = False
+    data_calm: bool = False
+    drifted: bool = False
+    detectable: float | None = None
 
 
 class Report(Event, frozen=True, kw_only=True):
@@ -83,7 +160,9 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     """Inputs and predictions of one window against the reference.
 
     `missing_share`: of the feature values, those that are missing or of the wrong type; `unjudged_share`: those of the
-    wrong type, or missing beyond the reference's own share.
+    wrong type, or missing beyond the reference's own share. `scales`: what the newest panes show by themselves,
+    null where they are not judged. `needed`: predictions that the window lacks; `expected`: when there are enough at
+    the present rate, null where that is never, or not known.
     """
 
     drift_detected: bool
@@ -97,6 +176,9 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     missing_share: float
     unknown_features: dict[str, int]
     unjudged_share: float = 0.0
+    scales: Scales | None = None
+    needed: int = 0
+    expected: Moment | None = None
 
 
 class MetricChange(Event, frozen=True, kw_only=True):
@@ -134,6 +216,56 @@ class ClassMetrics(Event, frozen=True, kw_only=True):
     f1: float | None
 
 
+class MetricFinding(Event, frozen=True, kw_only=True):
+    """A metric that is worse over the newest panes with truth: by its threshold, significant beyond half of that.
+
+    `panes`: how many of the newest panes with truth show it best, with n rows that can be judged; `shortest`: the
+    fewest. `effect_size`: the relative drop; `p_value`: the chance of that if the true drop were half of `threshold`.
+    `since`: when it began, most likely, as the end of the first pane that shows it; it lies between `earliest` and
+    `latest`. `end`: of the newest pane with truth. `since_panes` and its like say how many panes ago (1: the window's
+    last one). `metric`: the comparison over the `panes`.
+    """
+
+    name: str
+    panes: int
+    shortest: int
+    n: int
+    effect_size: float
+    threshold: float
+    p_value: float
+    since_panes: int
+    earliest_panes: int
+    latest_panes: int
+    end_panes: int
+    metric: MetricChange
+    since: Moment | None = None
+    earliest: Moment | None = None
+    latest: Moment | None = None
+    end: Moment | None = None
+
+
+class MetricScales(Event, frozen=True, kw_only=True):
+    """What the newest panes whose truth has come show of the metrics, as far as it was known when the report was made.
+
+    `spans`: the numbers of panes with truth that were judged; `truths`: rows with truth in the longest, whose panes are
+    from `start` (`start_panes` ago) to `end` (`end_panes` ago). `calm`: metrics that are shown to be within their
+    thresholds, by the fewest panes that show it; `quiet`: those of which that is likely; `suspected`: those that are
+    neither found nor as usual. `reason`: why no span was judged.
+    """
+
+    spans: tuple[int, ...]
+    truths: int
+    start_panes: int
+    end_panes: int
+    found: tuple[MetricFinding, ...] = ()
+    calm: dict[str, int] = field(default_factory=dict)
+    quiet: tuple[str, ...] = ()
+    suspected: tuple[str, ...] = ()
+    reason: str = ""
+    start: Moment | None = None
+    end: Moment | None = None
+
+
 class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", tag_field="kind"):
     """Realised and estimated performance of one window; `coverage` is the share with feedback.
 
@@ -141,7 +273,8 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     rows with truth that enter no metric, by reason; `not_scored`: rows that enter none of the metrics of a probability.
     `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their rows (the most
     frequent ones, the rest under `other`); a row is right where both are the same. Where `judged` is false no metric
-    was compared with a baseline, and `reason` says why.
+    was compared with a baseline, and `reason` says why. `scales`: what the newest panes with truth show by themselves,
+    null where they are not judged.
     """
 
     feedback: int
@@ -159,6 +292,7 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     unknown_predictions: dict[str, int] = field(default_factory=dict)
     judged: bool = True
     reason: str = ""
+    scales: MetricScales | None = None
 
 
 class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field="kind"):

@@ -1,0 +1,117 @@
+"""Columns of categories at all scales: their categories divided into two, tested against a margin.
+
+The distance of two groups of categories is at most that of the categories themselves, so that what is found is there.
+Divisions that are tried: each category against the rest, and those that have become more frequent against the rest.
+The chance of such a share, if the true one is at the margin, is the binomial law's tail, times the number of divisions
+that could have been taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from app.core.divergence import LN2, divergence_terms
+from app.core.layout import Floats, Layout
+from app.core.scales.suffixes import Suffixes
+from app.core.scales.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
+from app.core.scales.usual import floors, margins, shows_an_end
+
+FEW = 50
+"""Fewer rows than this show no column of categories to be calm: their shares may be the reference's by luck."""
+MOST_CELLS = 1000
+"""A bound that a float holds: of so many categories no set is ever unlikely enough."""
+ROUNDS = 3
+"""Steps towards the share that is exactly as far from the reference as the margin."""
+
+
+def category_tests(
+    layout: Layout, places: Sequence[int], suffixes: Suffixes, floor: float, level: float, usual: Floats
+) -> Tested:
+    """Test the columns of categories at these places of the layout at every scale.
+
+    The effect is the distance of the division that is most unlikely. `usual` (scales x columns): it must also be beyond
+    that, by a margin and by more than sampling brings.
+    """
+    shape = (len(suffixes.spans), len(places))
+    effect, p_value, calm, strength = np.zeros(shape), np.ones(shape), np.zeros(shape, np.bool_), np.zeros(shape)
+    quiet, beyond, limit = calm.copy(), np.ones(shape), floors(floor, usual)
+    shown = shows_an_end(floor, usual)
+    for i, slots in enumerate(layout.slots[place] for place in places):
+        counts = suffixes.part(slots.offset, slots.offset + slots.missing)
+        n = counts.sum(axis=1)
+        rows = effective(n, np.array(float(slots.total)))
+        p, q = counts / np.maximum(n, 1.0)[:, None], slots.shares
+        whole = _distance(p, q, rows)
+        below = (limit[:, i] - whole) * np.sqrt(8.0 * LN2 * rows)
+        enough = (rows >= FEW) & shown[:, i]
+        calm[:, i], quiet[:, i] = enough & (below >= SURE_CALM), enough & (below >= LIKELY_CALM)
+        cells = len(q)
+        more = p > q
+        grown, before = np.where(more, p, 0.0).sum(axis=1), np.where(more, q, 0.0).sum(axis=1)
+        tried = np.concatenate([p, grown[:, None]], axis=1)
+        expected = np.concatenate([np.broadcast_to(q, p.shape), before[:, None]], axis=1)
+        # either side of each category; the sets of categories that may have grown; and two families of divisions
+        ways = np.append(np.full(cells, 2.0 * 2.0 * cells), 2.0 ** min(cells + 1, MOST_CELLS))
+        size, chance = _divisions(tried, np.minimum(expected, 1.0), rows[:, None], ways, MARGIN * floor)
+        best = np.argmin(chance, axis=1)
+        scale = np.arange(len(best))
+        effect[:, i], p_value[:, i] = size[scale, best], chance[scale, best]
+        strength[:, i] = effect[:, i] * np.sqrt(rows)
+        best_p, best_q = tried[scale, best], np.minimum(expected, 1.0)[scale, best]
+        beyond[:, i] = _beyond(best_p, best_q, rows, effect[:, i], margins(floor, usual[:, i]))
+    found = (effect > limit) & (p_value < level) & (beyond < BEYOND)
+    return Tested(effect, p_value, strength, found, calm, quiet, beyond)
+
+
+def _beyond(p: Floats, q: Floats, rows: Floats, size: Floats, usual: Floats) -> Floats:
+    """Return the chance of divisions so far from q where the true ones are at the usual distance; 1 of nearer ones."""
+    chance = np.ones(p.shape)
+    far = (size > usual) & (rows > 0.0)
+    if far.any():
+        chance[far] = binomial_tail(p[far], rows[far], at_distance(p[far], q[far], usual[far]))
+    return chance
+
+
+def _distance(p: Floats, q: Floats, rows: Floats) -> Floats:
+    terms = divergence_terms(p, np.broadcast_to(q, p.shape), 1, 1)
+    return np.where(rows > 0.0, np.sqrt(np.maximum(terms.sum(axis=1), 0.0)), 0.0)
+
+
+def _divisions(p: Floats, q: Floats, rows: Floats, ways: Floats, margin: float) -> tuple[Floats, Floats]:
+    """Return each division's distance without what sampling brings, and its chance (1 where the distance is small)."""
+    rows = np.broadcast_to(rows, p.shape)
+    divergence = two_cells(p, q) - 1.0 / (8.0 * LN2 * np.maximum(rows, 1e-9))
+    size = np.sqrt(np.maximum(divergence, 0.0))
+    chance = np.ones(p.shape)
+    large: NDArray[np.bool_] = (size > margin) & (rows > 0.0)
+    if large.any():
+        now, then = p[large], q[large]
+        bound = at_distance(now, then, margin)
+        tail = binomial_tail(now, rows[large], bound)
+        chance[large] = np.minimum(np.broadcast_to(ways, p.shape)[large] * tail, 1.0)
+    return size, chance
+
+
+def binomial_tail(share: Floats, rows: Floats, expected: Floats) -> Floats:
+    """Return the chance of a share at least as far from the expected one, on its side. `rows` may be a fraction."""
+    up = share >= expected
+    far, law = np.where(up, share, 1.0 - share), np.where(up, expected, 1.0 - expected)
+    return np.asarray(special.betainc(rows * far, rows * (1.0 - far) + 1.0, law), np.float64)
+
+
+def two_cells(p: Floats, q: Floats) -> Floats:
+    """Return the Jensen-Shannon divergence in bits of two shares and their rests."""
+    return divergence_terms(p, q, 1, 1) + divergence_terms(1.0 - p, 1.0 - q, 1, 1)
+
+
+def at_distance(p: Floats, q: Floats, distance: float | Floats) -> Floats:
+    """Return the share between q and p that is so far from q. All p are further."""
+    step = np.ones(p.shape)
+    for _ in range(ROUNDS):
+        far = np.sqrt(np.maximum(two_cells(q + step * (p - q), q), 1e-30))
+        step = np.minimum(step * distance / far, 1.0)
+    return q + step * (p - q)

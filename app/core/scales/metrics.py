@@ -1,0 +1,205 @@
+"""Performance over the newest panes whose truth has come, at every scale: worse by the threshold, and beyond a margin.
+
+Truth may come days after its prediction. So the spans are the newest 1, 2, 4, ... panes that have truth, however old.
+
+Shares (accuracy, precision, recall, and F1 by way of tp / (tp + fp + fn)) are tested by the binomial law, which holds
+in any number of rows. Other metrics are taken as normal with the deviation of their own interval, from
+`performance.min_samples` rows on; a rise of an error that is skewed is found too seldom by that, not too often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import special
+
+from app.core.config import Monitoring
+from app.core.degradation import changes, scale_of
+from app.core.findings import MetricChange, MetricFinding, MetricScales
+from app.core.intervals import z_of
+from app.core.outcome import OutcomeLayout
+from app.core.pane import Pane, merge
+from app.core.performance import LOSSES, judged, metrics_of, shares_of
+from app.core.profile import Profile
+from app.core.scales.categories import binomial_tail
+from app.core.scales.levels import levels_of, metric_level
+from app.core.scales.onset import onset_of_metric
+from app.core.scales.suffixes import spans_of
+from app.core.scales.tested import LIKELY_CALM, MARGIN, SURE_CALM, SUSPECT, effective
+
+USUAL_COVERAGE = 0.5
+"""Of the share of predictions with truth among all that are known: a span with less of it is not judged, since the
+truth that comes first is not like the others (only what is wrong may have been reported by then)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TruthPane:
+    """A pane with truth, `age` panes ago (1: the newest); `predictions`: those from it on to the newest with truth."""
+
+    age: int
+    outcomes: Pane
+    predictions: int
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    """A metric over one span: `worse` in units of its threshold, and the chances of it at the margin and the floor."""
+
+    panes: int
+    change: MetricChange
+    n: int
+    worse: float
+    p_value: float
+    calm: float
+
+
+def judge_metrics(
+    profile: Profile, layout: OutcomeLayout, panes: Sequence[TruthPane], coverage: float, monitoring: Monitoring
+) -> MetricScales | None:
+    """Judge the metrics over the newest panes with truth, newest first; None where that is switched off.
+
+    `coverage`: the share of all known predictions that have truth.
+    """
+    if levels_of(monitoring, 1, 1) is None or not panes or not profile.baseline:
+        return None
+    spans = [span for span in spans_of(len(panes)) if _covered(panes, span, coverage)]
+    level = metric_level(monitoring, len(spans), len(profile.baseline))
+    by_name: dict[str, list[_At]] = {}
+    total, done = Pane.empty(layout.sums), 0
+    for span in spans:
+        total = merge((total, *(one.outcomes for one in panes[done:span])), layout.size, layout.sums)
+        done = span
+        for at in _tested(profile, layout, total, span, monitoring):
+            by_name.setdefault(at.change.name, []).append(at)
+    beyond, calm, quiet, suspected = dict[str, list[_At]](), dict[str, int](), list[str](), list[str]()
+    for name, tested in by_name.items():
+        surely, likely = (_first_calm(tested, chance) for chance in (_CALM, _QUIET))
+        there = [at for at in tested if at.worse > 1.0 and at.p_value < level and (likely is None or at.panes < likely)]
+        if there:
+            beyond[name] = there
+        elif any(at.p_value < SUSPECT and (surely is None or at.panes < surely) for at in tested):
+            suspected.append(name)
+        elif surely is not None:
+            calm[name] = surely
+        elif likely is not None:
+            quiet.append(name)
+    oldest = panes[spans[-1] - 1] if spans else None
+    return MetricScales(
+        spans=tuple(spans),
+        truths=sum(one.outcomes.n for one in panes[: spans[-1]]) if spans else 0,
+        start_panes=0 if oldest is None else oldest.age,
+        end_panes=panes[0].age if spans else 0,
+        found=_findings(profile, layout, beyond, panes, monitoring),
+        calm=calm, quiet=tuple(quiet), suspected=tuple(suspected),
+        reason="" if spans else "too little of the truth of the newest panes has come",
+    )  # fmt: skip
+
+
+_CALM, _QUIET = float(special.ndtr(-SURE_CALM)), float(special.ndtr(-LIKELY_CALM))
+
+
+def _covered(panes: Sequence[TruthPane], span: int, coverage: float) -> bool:
+    truths = sum(one.outcomes.n for one in panes[:span])
+    return truths >= USUAL_COVERAGE * coverage * panes[span - 1].predictions
+
+
+def _first_calm(tested: Sequence[_At], chance: float) -> int | None:
+    """The shortest span that shows the metric to be within its threshold, but for a chance."""
+    return next((at.panes for at in tested if at.calm < chance), None)
+
+
+def _findings(
+    profile: Profile,
+    layout: OutcomeLayout,
+    beyond: Mapping[str, Sequence[_At]],
+    panes: Sequence[TruthPane],
+    monitoring: Monitoring,
+) -> tuple[MetricFinding, ...]:
+    """Describe the metrics that are found, each by the span that separates best, with its change point."""
+    if not beyond:
+        return ()
+    longest = panes[: max(there[-1].panes for there in beyond.values())]
+    confidence = monitoring.performance.confidence
+    alone = [{one.name: one.value for one in metrics_of(layout, pane.outcomes, confidence)} for pane in longest]
+    rows = np.array([float(judged(layout, pane.outcomes)) for pane in longest])
+    ages = [pane.age for pane in longest]
+    found = list[MetricFinding]()
+    for name, there in beyond.items():
+        best = min(there, key=lambda at: (at.p_value, at.panes))
+        change, length = best.change, there[-1].panes
+        baseline = profile.baseline[name]
+        values = np.array([value if (value := each.get(name)) is not None else np.nan for each in alone[:length]])
+        deviation = 0.0 if change.low is None or change.high is None else (change.high - change.low) / 2.0
+        spread = deviation / z_of(confidence) * best.n**0.5
+        after = baseline if change.value is None else change.value
+        onset = onset_of_metric(values, rows[:length], ages[:length], baseline, after, spread)
+        found.append(
+            MetricFinding(
+                name=name,
+                panes=best.panes,
+                shortest=there[0].panes,
+                n=best.n,
+                effect_size=change.relative or 0.0,
+                threshold=change.threshold,
+                p_value=best.p_value,
+                since_panes=onset.since,
+                earliest_panes=onset.earliest,
+                latest_panes=onset.latest,
+                end_panes=panes[0].age,
+                metric=replace(change, degraded=True, judged=True, reason=""),
+            )
+        )
+    return tuple(found)
+
+
+def _tested(profile: Profile, layout: OutcomeLayout, total: Pane, span: int, monitoring: Monitoring) -> Iterator[_At]:
+    rows = judged(layout, total)
+    metrics = metrics_of(layout, total, monitoring.performance.confidence)
+    shares = shares_of(layout, total)
+    for metric, change in zip(
+        metrics, changes(profile, metrics, profile.baseline, rows, monitoring.performance), strict=True
+    ):
+        baseline = profile.baseline.get(metric.name)
+        scale = None if baseline is None else scale_of(metric.name, baseline, profile.prediction.scale)
+        if baseline is None or scale is None or metric.value is None or change.relative is None:
+            continue
+        allowed = change.threshold * scale
+        worse = change.relative / change.threshold if change.threshold > 0.0 else np.inf * np.sign(change.relative)
+        if metric.name in shares:
+            p_value, calm = _of_share(metric.name, shares, baseline, allowed, rows, profile.n)
+        elif rows < monitoring.performance.min_samples or metric.interval is None:
+            continue
+        else:
+            towards = metric.value - metric.interval[0] if metric.name in LOSSES else metric.interval[1] - metric.value
+            deviation = towards / z_of(monitoring.performance.confidence) * np.sqrt(1.0 + rows / max(profile.n, 1))
+            p_value, calm = _of_normal(change.relative * scale, allowed, float(deviation), metric.error_bound)
+        yield _At(span, change, rows, float(worse), p_value, calm)
+
+
+def _of_share(
+    name: str, shares: Mapping[str, tuple[int, int]], baseline: float, allowed: float, rows: int, reference: int
+) -> tuple[float, float]:
+    """The chances of a share so low if it were at the margin, and of one so high if it were at the floor."""
+    right, n = shares[name]
+    if not n:
+        return 1.0, 1.0
+    usable = effective(np.array([float(n)]), np.array([reference * n / max(rows, 1)]))
+    share = np.array([right / n])
+    at_margin, at_floor = (np.clip(_as_share(name, baseline - part * allowed), 0.0, 1.0) for part in (MARGIN, 1.0))
+    low = float(binomial_tail(share, usable, np.array([at_margin]))[0]) if share[0] < at_margin else 1.0
+    high = float(binomial_tail(share, usable, np.array([at_floor]))[0]) if share[0] > at_floor else 1.0
+    return low, high
+
+
+def _as_share(name: str, value: float) -> float:
+    """F1 = 2J / (1 + J) of the share J = tp / (tp + fp + fn)."""
+    return value / (2.0 - value) if name == "f1" else value
+
+
+def _of_normal(drop: float, allowed: float, deviation: float, error_bound: float) -> tuple[float, float]:
+    if deviation <= 0.0:
+        return 1.0, 1.0
+    beyond, below = drop - MARGIN * allowed - error_bound, allowed - drop - error_bound
+    return float(special.ndtr(-beyond / deviation)), float(special.ndtr(-below / deviation))

@@ -1,0 +1,94 @@
+"""Numeric columns at all scales: the Kolmogorov-Smirnov statistic, tested against a margin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special
+
+from app.core.config import DriftThresholds
+from app.core.layout import Floats, Integers, Layout
+from app.core.scales.suffixes import Suffixes
+from app.core.scales.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
+from app.core.scales.usual import floors, margins, shows_an_end
+
+SHARE_DEVIATION = 0.5
+"""A share's standard deviation is at most half a root of its rows."""
+
+
+def numeric_tests(
+    layout: Layout, places: Sequence[int], suffixes: Suffixes, floor: float, level: float, usual: Floats
+) -> Tested:
+    """Test the numeric columns at these places of the layout at every scale.
+
+    With D the statistic and m the floor's margin: found where D >= floor and the p-value of D - m is below `level`. If
+    the true distance is m at most, D - m is at most the largest error of the two empirical distributions, whose law is
+    Kolmogorov's (with Stephens' correction for few rows, J. R. Stat. Soc. B 32, 1970). `usual` (scales x columns): D
+    must also be beyond that, by a margin and by more than sampling brings.
+    """
+    statistic, n = ks_statistics(layout, places, suffixes)
+    rows = effective(n, np.array([layout.slots[i].total for i in places], np.float64))
+    root = np.sqrt(rows)
+    p_value = _chance(statistic - MARGIN * floor, root)
+    beyond = _chance(statistic - margins(floor, usual), root)
+    limit = floors(floor, usual)
+    below = (limit - statistic) * root / SHARE_DEVIATION
+    found = (statistic >= limit) & (p_value < level) & (beyond < BEYOND)
+    shown = (rows > 0.0) & shows_an_end(floor, usual)
+    calm, quiet = shown & (below >= SURE_CALM), shown & (below >= LIKELY_CALM)
+    return Tested(statistic, p_value, statistic * root, found, calm, quiet, beyond)
+
+
+def _chance(excess: Floats, root: Floats) -> Floats:
+    """Return the chance of an error so large in so many (squared) effective rows; 1 without any."""
+    scaled = (root + 0.12 + 0.11 / np.maximum(root, 1e-9)) * np.maximum(excess, 0.0)
+    return np.where(root > 0.0, special.kolmogorov(scaled), 1.0)
+
+
+def detectable(n: int, reference: int, thresholds: DriftThresholds, level: float) -> float | None:
+    """Return the smallest KS statistic that is found in n rows; None where not even 1 is."""
+    floor = thresholds.numerical_effect
+    root = float(np.sqrt(effective(np.array(float(n)), np.array(float(reference)))))
+    if not root:
+        return None
+    least = MARGIN * floor + float(special.kolmogi(level)) / (root + 0.12 + 0.11 / root)
+    return max(floor, least) if least <= 1.0 else None
+
+
+def ks_statistics(layout: Layout, places: Sequence[int], suffixes: Suffixes) -> tuple[Floats, Floats]:
+    """Return the KS statistic of each column at each scale, 0 where a side is empty, and its values (scales x columns).
+
+    As in `compare_numeric`, the largest difference stands directly before or after a slot that has a count.
+    """
+    shape = (len(suffixes.spans), len(places))
+    if not places:
+        return np.zeros(shape), np.zeros(shape)
+    starts = np.array([layout.slots[i].offset for i in places], np.int64)
+    known = np.array([layout.slots[i].total > 0 for i in places])
+    values = [layout.numeric_values[indices] for indices in suffixes.indices]
+    indices = [one[kept] for one, kept in zip(suffixes.indices, values, strict=True)]
+    counts = [one[kept] for one, kept in zip(suffixes.counts, values, strict=True)]
+    first = [np.searchsorted(one, starts) for one in indices]
+    lengths = [np.diff(at, append=len(one)) for at, one in zip(first, indices, strict=True)]
+    largest, n = _largest(layout.cumulative, np.concatenate(indices), np.concatenate(counts), np.concatenate(lengths))
+    statistic, n = largest.reshape(shape), n.reshape(shape)
+    statistic[:, ~known] = 0.0
+    return statistic, n
+
+
+def _largest(cumulative: Floats, indices: Integers, counts: Integers, lengths: Integers) -> tuple[Floats, Floats]:
+    """Each column's largest difference and its values. `lengths`: how many of the ascending indices a column has."""
+    there = lengths > 0
+    largest, n = np.zeros(len(lengths)), np.zeros(len(lengths))
+    if not len(indices):
+        return largest, n
+    last = np.cumsum(lengths)
+    first = last - lengths
+    running = np.concatenate([[0], np.cumsum(counts)])
+    before, total = running[first], running[last] - running[first]
+    scale, offset = np.repeat(1.0 / np.maximum(total, 1), lengths), np.repeat(before, lengths)
+    above = (running[1:] - offset) * scale - cumulative[indices + 1]
+    below = cumulative[indices] - (running[:-1] - offset) * scale
+    largest[there] = np.maximum.reduceat(np.maximum(above, below), first[there])
+    return np.clip(largest, 0.0, 1.0), total.astype(np.float64)

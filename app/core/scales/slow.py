@@ -1,0 +1,86 @@
+"""Slow changes: of columns that wander in the reference too, found without a step in the newest panes.
+
+A season moves a temperature beyond all that its reference has; nobody has broken anything, and there is no moment at
+which it began.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.core.divergence import divergence_terms
+from app.core.layout import FIXED_POINT, Layout, Slots
+from app.core.pane import Pane
+from app.core.scales.columns import Family
+from app.core.scales.suffixes import Suffixes
+
+WANDERS = 2.0
+"""A column wanders whose usual effect at the longest span that was learned is so many times its floor."""
+PART = 4
+"""A step is looked for between the newest panes and what is known before them, which is about three times as long."""
+DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """How far a column has moved since its reference: a mean in standard deviations of the reference, else the effect.
+
+    `rate`: that per day, since the middle of the reference.
+    """
+
+    moved: float
+    rate: float
+
+
+def slow_of(
+    layout: Layout, family: Family, column: int, suffixes: Suffixes, scale: int, newest: Pane, now: float
+) -> Slow | None:
+    """Return how slowly a column changes that is found at a scale; None where it has changed at once, or may have.
+
+    It changes slowly where it wanders in the reference too, and its newest panes are no further from those before them
+    than windows of the reference are from the rest of it. `newest`: the panes of the scale, added up; `now`: when they
+    end, in epoch seconds.
+    """
+    usual = layout.profile.usual
+    place = int(family.places[column])
+    slots = layout.slots[place]
+    known = None if usual is None else next((one for one in usual.columns if one.name == slots.column.name), None)
+    if usual is None or known is None or known.distribution[-1] < WANDERS * family.threshold:
+        return None
+    part = max((i for i, span in enumerate(suffixes.spans) if PART * span <= suffixes.spans[-1]), default=0)
+    shown = min(scale, part)
+    step = step_of(slots, suffixes, shown)
+    if step is None or step >= family.limit(shown, column):
+        return None
+    moved = _moved(layout, place, newest)
+    if moved is None:
+        moved = float(family.tested.effect[scale, column])
+    days = (now - (usual.since + usual.until) / 2.0) / DAY
+    return Slow(moved, moved / days) if days > 0.0 else None
+
+
+def step_of(slots: Slots, suffixes: Suffixes, scale: int) -> float | None:
+    """Return how far the newest panes of a scale are from all before them that are known; None where there are none."""
+    counts = suffixes.part(slots.offset, slots.offset + slots.missing)
+    newest, before = counts[scale], counts[-1] - counts[scale]
+    if not newest.sum() or before.sum() < (PART - 2) * newest.sum():
+        return None
+    p, q = newest / newest.sum(), before / before.sum()
+    if slots.column.kind == "numeric":
+        return float(np.abs(np.cumsum(p - q)).max())
+    return float(np.sqrt(max(divergence_terms(p, q, 1, 1).sum(), 0.0)))
+
+
+def _moved(layout: Layout, place: int, newest: Pane) -> float | None:
+    """Return by how many standard deviations of the reference a mean has moved; None of categories or of no values."""
+    slots = layout.slots[place]
+    if place not in layout.numeric:
+        return None
+    n = newest.part(slice(slots.offset, slots.offset + slots.missing)).sum()
+    if not n:
+        return None
+    total = float(newest.sums[2 * layout.numeric.index(place)]) / FIXED_POINT
+    before = (slots.mean - slots.column.centre) / slots.column.scale
+    return float(total / n - before)

@@ -1,0 +1,12 @@
+"""What is usual: how far windows of a reference differ from the rest of it, for each column at each span of time.
+
+Rows of a real stream are neither independent nor level: the hour of the day differs in every hour, and one storm delays
+a whole day. A reference whose rows have times shows how much; only what is beyond that is drift.
+
+- `value`: what was learned, as the profile keeps it;
+- `spans`: at which spans of time it is learned, and the windows of a reference;
+- `distances`: of windows of a reference from the rest of it;
+- `bound`: from the windows that were seen to those to be expected;
+- `learning`: all of it on a reference;
+- `detectable`: which columns can be judged at which span, and how soon a change of which size is found.
+"""

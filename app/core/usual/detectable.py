@@ -1,0 +1,81 @@
+"""Which columns can be judged at which span of time, and how soon a change of which size is found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, sqrt
+
+from app.core.usual.spans import DAY, WEEK
+from app.core.usual.value import ColumnUsual, Usual
+
+JUDGED = 0.45
+"""Where a column's usual effect is larger, a change of half of its rows would not be found, and it is not judged."""
+LONG = (DAY, 2 * DAY, WEEK)
+"""Spans that are judged beside the window's, where a column cannot be judged in less: most repeats itself by these."""
+SURE = 2.8
+"""Kolmogorov's statistic of which the chance is about 1 in 3 million: what a finding takes, less its margin."""
+SIZES = (0.2, 0.5, 0.9)
+"""Sizes of changes that are named: the share of the rows that is moved out of its place."""
+
+
+def judged_from(column: ColumnUsual, spans: tuple[float, ...]) -> float:
+    """Return the shortest span (seconds) from which on a column is judged, in longer ones too; inf: in none."""
+    first = inf
+    for span, effect in zip(reversed(spans), reversed(column.distribution), strict=True):
+        if effect > JUDGED:
+            break
+        first = span
+    return first
+
+
+def long_spans(usual: Usual | None) -> tuple[float, ...]:
+    """Return the spans (seconds) beyond its window that a stream needs, so that each column that can be is judged."""
+    if usual is None:
+        return ()
+    firsts = (judged_from(column, usual.spans) for column in usual.columns)
+    longest = max((first for first in firsts if first < inf), default=0.0)
+    wanted = [span for span in LONG if span in usual.spans]
+    last = next((i for i, span in enumerate(wanted) if span >= longest), len(wanted) - 1)
+    return tuple(wanted[: last + 1]) if longest > 0.0 else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Detectable:
+    """What can be found of one column. `judged_from`: the shortest span (seconds) at which it is judged, None: at none.
+
+    `after`: for each of SIZES the shortest span in which such a change is found at the reference's rate, None: in none.
+    """
+
+    name: str
+    judged_from: float | None
+    after: tuple[float | None, ...]
+
+
+def detectable(usual: Usual, floors: dict[str, float], judged: tuple[float, ...]) -> list[Detectable]:
+    """Return what can be found of each column at the reference's own rate of rows.
+
+    `floors`: the smallest effect that is found of each column. `judged`: the spans (seconds) that the stream judges.
+    """
+    found = []
+    for column in usual.columns:
+        floor = floors[column.name]
+        limits = [(span, _limit(usual, column, floor, span)) for span in judged]
+        after = [next((span for span, limit in limits if limit <= size), None) for size in SIZES]
+        first = next((span for span, _ in limits if usual_at(usual, column, span) <= JUDGED), None)
+        found.append(Detectable(column.name, first, tuple(after)))
+    return found
+
+
+def usual_at(usual: Usual, column: ColumnUsual, span: float) -> float:
+    """Return a column's usual effect at a span: between two that were learned the larger one of theirs."""
+    last = len(usual.spans) - 1
+    above = next((i for i, one in enumerate(usual.spans) if one >= span), last)
+    below = above if usual.spans[above] <= span else max(above - 1, 0)
+    return max(column.distribution[below], column.distribution[above])
+
+
+def _limit(usual: Usual, column: ColumnUsual, floor: float, span: float) -> float:
+    """Return the effect that is found within a span: beyond the usual one, and beyond what its rows bring."""
+    rows = usual.rate * span
+    effective = rows * usual.rows / (rows + usual.rows)
+    return max(floor, usual_at(usual, column, span) + floor / 2, floor / 2 + SURE / sqrt(max(effective, 1e-9)))

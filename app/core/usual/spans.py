@@ -1,0 +1,73 @@
+"""At which spans of time the variability of a reference is learned, and its windows of that length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.usual.value import Floats
+
+Integers = NDArray[np.int64]
+
+DAY, WEEK = 86_400.0, 7 * 86_400.0
+OVERLAP = 4
+"""Each window begins a quarter of its length after the one before."""
+MOST = 2000
+"""Windows of one length that are looked at, evenly spread where there are more."""
+FEWEST_ROWS = 8
+"""A window with fewer rows says nothing of what is usual."""
+FEWEST_WINDOWS = 4
+"""Side by side: a reference says nothing of spans of which it has fewer."""
+
+
+def learned_spans(spans: tuple[float, ...], duration: float) -> tuple[float, ...]:
+    """Return the spans (seconds, ascending) at which a reference of this duration shows what is usual.
+
+    `spans`: those that the stream judges; days and weeks are added, since much repeats itself by them.
+    """
+    wanted = {*spans, DAY, 2 * DAY, WEEK, 2 * WEEK, 4 * WEEK}
+    return tuple(sorted(span for span in wanted if span * FEWEST_WINDOWS <= duration))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowWindows:
+    """Windows of one length over rows in the order of their times: window i has the rows from `first[i]` to `last[i]`.
+
+    `side_by_side`: how many windows that do not overlap these are worth.
+    """
+
+    first: Integers
+    last: Integers
+    side_by_side: float
+
+    @property
+    def n(self) -> Integers:
+        """Return each window's rows."""
+        return self.last - self.first
+
+    def counts(self, codes: Integers, size: int) -> Integers:
+        """Return how often each code from 0 to `size` - 1 occurs in each window (windows x size)."""
+        n = self.n
+        which = np.repeat(np.arange(len(n)), n)
+        rows = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n) + np.repeat(self.first, n)
+        found = np.bincount(which * size + codes[rows], minlength=len(n) * size)
+        return found.reshape(len(n), size).astype(np.int64)
+
+
+def row_windows(times: Floats, span: float) -> RowWindows:
+    """Return the windows of one length (seconds) over ascending times, but for those with hardly any row.
+
+    A window that holds half of the rows or more has no rest to be compared with, and is left out too.
+    """
+    duration = float(times[-1] - times[0])
+    stride = max(span / OVERLAP, (duration - span) / MOST)
+    starts = times[0] + stride * np.arange(int((duration - span) // stride) + 1)
+    first = np.searchsorted(times, starts, side="left")
+    last = np.searchsorted(times, starts + span, side="left")
+    n = last - first
+    kept = (n >= FEWEST_ROWS) & (2 * n <= len(times))
+    there = int(kept.sum())
+    side_by_side = 1.0 + (there - 1) * min(stride / span, 1.0) if there else 0.0
+    return RowWindows(first[kept], last[kept], side_by_side)

@@ -1,0 +1,69 @@
+"""In words and numbers: which columns can be judged at which span, and how soon a change of which size is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import inf
+
+from app.core.config import Monitoring
+from app.core.profile import Profile
+from app.core.scales.blocks import MOST_ROWS
+from app.core.scales.suffixes import spans_of
+from app.core.usual.detectable import JUDGED, SIZES, Detectable, detectable, long_spans
+from app.core.usual.spans import DAY
+
+HEADER = ("column", "judged from", *(f"{size:.0%} of rows moved" for size in SIZES))
+UNKNOWN = (
+    "the reference has no times (columns.timestamp names them), so it is not known how far its columns come and go by "
+    "the hour or the day: rows are taken as independent, and a column that does is called drift"
+)
+
+
+def judged_spans(profile: Profile, monitoring: Monitoring) -> tuple[float, ...]:
+    """Return the spans (seconds) that a stream judges at the reference's rate of rows."""
+    usual, windows = profile.usual, monitoring.windows
+    if usual is None:
+        return ()
+    thin = monitoring.drift.min_samples / usual.rate / windows.pane  # a window reaches back to so many panes
+    most = int(min(max(thin, windows.panes), windows.most_panes))
+    longer = [span for span in long_spans(usual) if usual.rate * span <= MOST_ROWS]
+    return tuple(sorted({*(span * windows.pane for span in spans_of(windows.panes, most)), *longer}))
+
+
+def detectable_of(profile: Profile, monitoring: Monitoring) -> list[Detectable]:
+    """Return what can be found of each column; nothing where the reference has no times."""
+    if profile.usual is None:
+        return []
+    drift = monitoring.drift
+    floors = {
+        column.name: drift.numerical_effect if column.kind == "numeric" else drift.categorical
+        for column in profile.columns
+    }
+    return detectable(profile.usual, floors, judged_spans(profile, monitoring))
+
+
+def rows_of(found: list[Detectable]) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each column."""
+    for one in found:
+        yield one.name, span_words(one.judged_from) or "not judged", *(span_words(after) or "-" for after in one.after)
+
+
+def not_judged(found: list[Detectable], profile: Profile) -> Iterator[str]:
+    """Yield a line for each column that no judged span is enough for, with what to do."""
+    usual = profile.usual
+    for one in found:
+        if one.judged_from is None and usual is not None:
+            known = next(column for column in usual.columns if column.name == one.name)
+            longer = next((s for s, e in zip(usual.spans, known.distribution, strict=True) if e <= JUDGED), inf)
+            more = f"windows of {span_words(longer)} show it" if longer < inf else "as far as the reference reaches"
+            yield f"{one.name} comes and goes too much to be judged in the spans that a stream has; {more}"
+
+
+def span_words(seconds: float | None) -> str:
+    """Return a span in the largest unit that it has more than one of; nothing for None."""
+    if seconds is None:
+        return ""
+    for unit, word in ((DAY, "d"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= unit:
+            return f"{seconds / unit:.3g} {word}"
+    return f"{seconds:g} s"
