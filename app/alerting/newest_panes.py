@@ -84,6 +84,7 @@ def metric_of_newest(verdict: Verdict, scales: MetricScales | None, degradation:
     name = verdict.subject
     found = next((one for one in scales.found if one.name == name), None)
     if found is not None:
+        degradation += found.metric.usual
         severe = found.effect_size > degradation
         more: dict[str, object] = {"degradation": degradation} if severe else {}
         return replace(

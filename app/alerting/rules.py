@@ -187,28 +187,37 @@ def _of_performance(
 ) -> Iterator[Verdict]:
     """Each metric by itself: against its baseline, and against what was estimated for the same window."""
     for metric in report.metrics:
-        verdict = _metric(metric, thresholds.degradation, alerting.performance)
+        verdict = _metric(metric, thresholds, alerting.performance)
         yield metric_of_newest(verdict, report.scales, thresholds.degradation, alerting.performance)
     estimated = {metric.name: metric for metric in report.estimated}
     for metric in report.metrics:
         if metric.name in estimated:
-            yield _estimate(metric, estimated[metric.name], alerting.performance_estimate)
+            yield _estimate(metric, estimated[metric.name], thresholds, alerting.performance_estimate)
 
 
-def _metric(metric: MetricChange, degradation: float, rule: Rule) -> Verdict:
+def _metric(metric: MetricChange, thresholds: PerformanceThresholds, rule: Rule) -> Verdict:
     drop = metric.relative
     if drop is None or not metric.judged:
         evidence = {"reason": metric.reason} if metric.reason else {}
         return Verdict(PERFORMANCE, metric.name, "insufficient", None, metric.threshold, evidence)
     state: VerdictState = "breach" if metric.degraded else "between"
-    if not metric.degraded and drop <= metric.threshold * rule.hysteresis:
+    if not metric.degraded and drop <= _harmless(metric, thresholds) * rule.hysteresis:
         state = "clear"
+    degradation = thresholds.degradation + metric.usual
     severe = metric.degraded and drop > degradation
     more: dict[str, object] = {"degradation": degradation} if severe else {}
     return Verdict(PERFORMANCE, metric.name, state, drop, metric.threshold, more, severe and rule.level != "critical")
 
 
-def _estimate(real: MetricChange, guess: MetricChange, rule: Rule) -> Verdict:
+def _harmless(metric: MetricChange, thresholds: PerformanceThresholds) -> float:
+    """Return the drop up to which a metric is as good as before: its own threshold, not what comes and goes by itself.
+
+    Otherwise an alert would end because the hours that it is judged by vary more than those before.
+    """
+    return thresholds.metrics.get(metric.name, thresholds.default) if metric.usual > 0.0 else metric.threshold
+
+
+def _estimate(real: MetricChange, guess: MetricChange, thresholds: PerformanceThresholds, rule: Rule) -> Verdict:
     """Whether a metric is worse than was estimated by more than its threshold and both errors.
 
     More is better of every metric that is estimated.
@@ -217,7 +226,7 @@ def _estimate(real: MetricChange, guess: MetricChange, rule: Rule) -> Verdict:
         return Verdict(ESTIMATE, real.name, "insufficient", None, real.threshold)
     drop, beyond = (guess.value - real.value) / guess.value, real.high < guess.low
     state: VerdictState = "breach" if beyond and drop > real.threshold else "between"
-    if drop <= real.threshold * rule.hysteresis:
+    if drop <= _harmless(real, thresholds) * rule.hysteresis:
         state = "clear"
     return Verdict(ESTIMATE, real.name, state, drop, real.threshold, {"estimated_value": guess.value})
 

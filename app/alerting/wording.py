@@ -215,7 +215,12 @@ def metric_line(metric: MetricChange) -> str:
     line = f"{metric.name} {metric.value:.4g}{_interval(metric)}"
     if metric.baseline is None or not metric.judged:
         return f"{line}: not judged{f' ({metric.reason})' if metric.reason else ''}"
-    return f"{line}, baseline {metric.baseline:.4g}: {worse_by(metric)} (threshold {metric.threshold:.1%})"
+    return f"{line}, baseline {metric.baseline:.4g}: {worse_by(metric)} ({_limit(metric)})"
+
+
+def _limit(metric: MetricChange) -> str:
+    usual = f", as {metric.usual:.1%} comes and goes by itself" if metric.usual > 0.0 else ""
+    return f"threshold {metric.threshold:.1%}{usual}"
 
 
 def worse_by(metric: MetricChange) -> str:

@@ -117,7 +117,15 @@ def register(
 
 def _print_detectable(profile: Profile, monitoring: Monitoring) -> None:
     """Print which columns can be judged in which time, and how soon a change of which size is found."""
-    from app.registration.judgeable import HEADER, UNKNOWN, detectable_of, not_judged, rows_of, span_words
+    from app.registration.judgeable import (
+        HEADER,
+        UNKNOWN,
+        detectable_of,
+        metric_table,
+        not_judged,
+        rows_of,
+        span_words,
+    )
 
     if profile.usual is None:
         print(f"note: {UNKNOWN}", file=sys.stderr)
@@ -130,3 +138,7 @@ def _print_detectable(profile: Profile, monitoring: Monitoring) -> None:
     print_table(HEADER, rows_of(found))
     for line in not_judged(found, profile):
         print(f"not judged: {line}")
+    header, rows = metric_table(profile, monitoring)
+    if rows:
+        print("by so much a metric falls without any change; more than that is judged")
+        print_table(header, rows)

@@ -39,8 +39,7 @@ def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring, seconds: 
     window, an effect must be beyond that.
     """
     thresholds = monitoring.drift
-    lasting = monitoring.windows.pane * monitoring.windows.panes if seconds is None else seconds
-    usual = _usual(layout, lasting, monitoring)
+    usual = _usual(layout, _lasting(monitoring, seconds), monitoring)
     sufficient = pane.n >= thresholds.min_samples
     comparisons = compare(layout, pane)
     found = strengths(comparisons)
@@ -67,6 +66,10 @@ def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring, seconds: 
         unknown_features=dict(pane.names.get(UNKNOWN_FEATURES, {})),
         unjudged_share=sum(_unjudged(f, pane.n) for f in features) / max(k, 1),
     )
+
+
+def _lasting(monitoring: Monitoring, seconds: float | None) -> float:
+    return monitoring.windows.pane * monitoring.windows.panes if seconds is None else seconds
 
 
 def _unjudged(feature: FeatureDrift, n: int) -> float:
@@ -223,18 +226,21 @@ def performance_decision(
     inputs: Pane,
     outcomes: Pane,
     monitoring: Monitoring,
+    seconds: float | None = None,
 ) -> PerformanceDecision:
     """Judge a window's outcome pane, and what its input pane lets one expect.
 
-    A window with fewer than `performance.min_samples` judged rows is never degraded.
+    `seconds`: how long the window is, by default the usual one. A window with fewer than `performance.min_samples`
+    judged rows is never degraded.
     """
-    thresholds = monitoring.performance
+    thresholds, lasting = monitoring.performance, _lasting(monitoring, seconds)
+    known = lasting if monitoring.drift.policy == "decision" else None
     judged = judged_rows(outcome_layout, outcomes)
     out = left_out(outcome_layout, outcomes)
     realised = metrics_of(outcome_layout, outcomes, thresholds.confidence)
-    metrics = changes(profile, realised, profile.baseline, judged, thresholds)
+    metrics = changes(profile, realised, profile.baseline, judged, thresholds, known)
     expected = estimated_metrics(layout, inputs, thresholds.confidence) if profile.estimated_baseline else ()
-    estimated = changes(profile, expected, profile.estimated_baseline, inputs.n, thresholds)
+    estimated = changes(profile, expected, profile.estimated_baseline, inputs.n, thresholds, known)
     degraded = tuple(metric.name for metric in metrics if metric.degraded)
     confusion = confusion_of(outcome_layout, outcomes)
     return PerformanceDecision(

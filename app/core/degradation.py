@@ -12,7 +12,11 @@ from app.core.outcome import outcome_layout
 from app.core.pane import Pane
 from app.core.performance import LOSSES, Metric, metrics_of
 from app.core.profile import Profile
+from app.core.scales.tested import MARGIN
+from app.core.scales.usual import NONE_USUAL, effects_of
 
+MOST_USUAL = 0.45
+"""Where a share comes and goes by more, the loss of half of it would not be seen, and it is not judged."""
 ROUNDING = 1e-6
 """A baseline below this share of its scale at zero is zero: of a model that is right but for rounding."""
 NO_TRUTH = "no baseline: the reference has no truth"
@@ -29,18 +33,25 @@ def changes(
     baseline: Mapping[str, float],
     n: int,
     thresholds: PerformanceThresholds,
+    seconds: float | None = None,
 ) -> tuple[MetricChange, ...]:
-    """Each metric of n rows against its baseline; they are judged together."""
+    """Compare each metric of n rows with its baseline; they are judged together.
+
+    `seconds`: the span of the rows. A drop must be beyond what comes and goes by itself in so long a time, where that
+    is known; None: it need not.
+    """
+    known = NONE_USUAL if seconds is None else effects_of(profile.usual)
     return tuple(
         change(
             metric, baseline.get(metric.name), n, profile.n, thresholds, len(metrics),
             spread=profile.prediction.scale, missing=UNDEFINED if baseline else NO_TRUTH,
+            usual=0.0 if seconds is None else known.drop(metric.name, seconds),
         )
         for metric in metrics
     )  # fmt: skip
 
 
-def change(
+def change(  # noqa: PLR0913 (a comparison has that many sides)
     metric: Metric,
     baseline: float | None,
     n: int,
@@ -50,6 +61,7 @@ def change(
     *,
     spread: float = 1.0,
     missing: str = NO_TRUTH,
+    usual: float = 0.0,
 ) -> MetricChange:
     """A metric of n rows against its baseline of `reference_n` rows, one of `tested` that are judged together.
 
@@ -57,9 +69,10 @@ def change(
     lies above zero. That interval is the window's own, widened by what the baseline's own rows leave open:
     half-width times sqrt(1 + n / reference_n), and by the metric's error bound; and from `confidence` to a chance of
     `chance` over all metrics (Bonferroni), one-sided. `spread`: the standard deviation of the reference's predictions;
-    `missing`: the reason where there is no baseline.
+    `missing`: the reason where there is no baseline. `usual`: a drop that comes and goes by itself; the threshold is
+    beyond it by a margin, and a share that varies too much is not judged.
     """
-    threshold = thresholds.metrics.get(metric.name, thresholds.default)
+    threshold = limit_of(thresholds, metric.name, usual)
     low, high = metric.interval or (None, None)
     scale = None if baseline is None else scale_of(metric.name, baseline, spread)
     absolute = relative = None
@@ -76,6 +89,8 @@ def change(
             reason = LOWEST
         elif n < thresholds.min_samples:
             reason = f"{_rows(n)} fewer than {thresholds.min_samples:,} (performance.min_samples)"
+        elif usual > MOST_USUAL and metric.name not in LOSSES:
+            reason = f"it falls by up to {usual:.0%} in so long a time by itself"
         elif low is None or high is None:
             reason = f"no confidence interval of {n:,} rows"
         else:
@@ -97,7 +112,14 @@ def change(
         judged=not reason,
         reason=reason,
         scale=scale,
+        usual=usual,
     )
+
+
+def limit_of(thresholds: PerformanceThresholds, name: str, usual: float) -> float:
+    """Return the relative drop from which on a metric is worse: its threshold, and beyond the usual one by a margin."""
+    threshold = thresholds.metrics.get(name, thresholds.default)
+    return max(threshold, usual + MARGIN * threshold) if usual > 0.0 else threshold
 
 
 def scale_of(name: str, baseline: float, spread: float) -> float | None:

@@ -159,7 +159,8 @@ class MetricChange:
 
     For log_loss, brier, mae and rmse a rise is the drop. `low` and `high` bound the value. `scale` is the baseline
     where that is above zero, else see `app.core.degradation.scale_of`; None where there is none. Where `judged` is
-    false the metric is neither degraded nor not degraded, and `reason` says why.
+    false the metric is neither degraded nor not degraded, and `reason` says why. `usual`: a drop that comes and goes by
+    itself in so long a time; `threshold` is beyond it.
     """
 
     name: str
@@ -175,6 +176,7 @@ class MetricChange:
     judged: bool = True
     reason: str = ""
     scale: float | None = None
+    usual: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from app.core.estimation import calibrated, calibration_of, estimation_sums, exp
 from app.core.labels import label_codes
 from app.core.layout import FIXED_POINT, Floats, Integers
 from app.core.metric import Metric
-from app.core.outcome import outcome_layout, outcome_pane
+from app.core.outcome import OutcomeRows, outcome_layout, outcome_pane, outcome_rows
 from app.core.performance import metrics_of
 from app.core.profile import (
     Column,
@@ -190,6 +190,20 @@ def _outcome(
     value = np.full(n, np.nan) if probability is None else _floats(probability)
     truth = label_codes(known, actual)[0].astype(np.float64) if isinstance(actual, list) else None
     return _Outcome(predicted, value, truth)
+
+
+def outcome_rows_of(
+    profile: Profile,
+    prediction: Raw | NDArray[np.generic],
+    probability: Floats | None,
+    actual: Raw | NDArray[np.generic],
+    outputs: Reading,
+) -> OutcomeRows:
+    """Return what each row of a profile's reference counts as in its outcome panes. `outputs`: how labels are read."""
+    told, truth = (_labels_or_numbers(profile.task, values, outputs) for values in (prediction, actual))
+    found = _outcome(profile.labels, len(prediction), told, probability, truth)
+    assert found.actual is not None
+    return outcome_rows(outcome_layout(profile), found.predicted, found.value, found.actual)
 
 
 def _with_metrics(profile: Profile, outcome: _Outcome) -> Profile:

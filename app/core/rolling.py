@@ -227,16 +227,16 @@ class ModelWindows:
         if known is None or known[0] != drift_source or not judged:
             panes = sums_of(newest, *self.size_of("input"))
             first = end - reach.window
+            seconds = min(reach.window, before.held) * self.monitoring.windows.pane
             total = self._input_sum.of({pane: one for pane, one in panes.items() if pane > first})
             if known is None or known[0] != drift_source:
                 scales = judge_scales(self.layout, panes, end, self.monitoring, most=reach.scales, older=before)
-                seconds = min(reach.window, before.held) * self.monitoring.windows.pane
                 drift = replace(drift_decision(self.layout, total, self.monitoring, seconds), scales=scales)
                 drift = replace(drift, needed_panes=self._panes_until(drift.needed, reach))
             if not judged:
                 found = self._outcome_sum.of(sums_of(outcomes, *self.size_of("outcome")))
                 performance = performance_decision(
-                    self.profile, self.outcome_layout, self.layout, total, found, self.monitoring
+                    self.profile, self.outcome_layout, self.layout, total, found, self.monitoring, seconds
                 )
                 coverage = self._rows["outcome"] / max(self._rows["input"], 1)
                 metrics = judge_metrics(self.profile, self.outcome_layout, truth.panes, coverage, self.monitoring)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf
 
 from app.core.config import Monitoring
 from app.core.profile import Profile
 from app.core.scales.blocks import MOST_ROWS
 from app.core.scales.suffixes import spans_of
+from app.core.scales.usual import effects_of
 from app.core.usual.detectable import JUDGED, SIZES, Detectable, detectable, long_spans
-from app.core.usual.spans import DAY
+from app.core.usual.spans import DAY, WEEK
 
 HEADER = ("column", "judged from", *(f"{size:.0%} of rows moved" for size in SIZES))
 UNKNOWN = (
@@ -57,6 +58,22 @@ def not_judged(found: list[Detectable], profile: Profile) -> Iterator[str]:
             longer = next((s for s, e in zip(usual.spans, known.distribution, strict=True) if e <= JUDGED), inf)
             more = f"windows of {span_words(longer)} show it" if longer < inf else "as far as the reference reaches"
             yield f"{one.name} comes and goes too much to be judged in the spans that a stream has; {more}"
+
+
+def metric_table(profile: Profile, monitoring: Monitoring) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """Return a header and a row for each metric: by how much it falls by itself in a window, in a day and in a week.
+
+    Without rows where that is not known.
+    """
+    usual = profile.usual
+    if usual is None or not usual.metrics:
+        return (), ()
+    longest = usual.spans[-1]
+    window = monitoring.windows.pane * monitoring.windows.panes
+    spans = [span for span in sorted({window, DAY, WEEK}) if span <= longest] or [longest]
+    known = effects_of(usual)
+    rows = [(one.name, *(f"{known.drop(one.name, span):.1%}" for span in spans)) for one in usual.metrics]
+    return ("metric", *(f"in {span_words(span)}" for span in spans)), rows
 
 
 def span_words(seconds: float | None) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from app.core.profile import Profile, with_identity
-from app.core.reference import HowRead, build_profile
+from app.core.reference import HowRead, build_profile, outcome_rows_of
 from app.core.values.reading import Reading, name_of, names
 from app.registration.monitoring import MonitoringError, MonitoringFile
 from app.registration.roles import Roles, features_of, roles_of
@@ -78,7 +78,10 @@ def read_reference(
     if baseline:
         profile = with_identity(replace(profile, baseline={**profile.baseline, **baseline}))
     values = values_in_order(profile, list(features.values()), told, probability)
-    profile, more = with_usual(profile, table, file.columns, file.monitoring.windows, values)
+    outcomes = None
+    if told is not None and truth is not None and profile.baseline:
+        outcomes = outcome_rows_of(profile, told, probability, truth, task.reading)
+    profile, more = with_usual(profile, table, file.columns, file.monitoring.windows, values, outcomes)
     return Reference(profile, roles, (*_notes(table, roles, task), *more))
 
 

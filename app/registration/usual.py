@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from app.core.config import Windows
 from app.core.layout import layout_of
+from app.core.outcome import OutcomeRows
 from app.core.profile import Profile
 from app.core.scales.suffixes import spans_of
 from app.core.usual.learning import Values, learn
+from app.core.usual.metrics import learn_metrics
 from app.registration.monitoring import Columns
 from app.tables import CellTable, TableError
 from app.tables.times import epoch_seconds, unit_of
@@ -26,10 +28,11 @@ def with_usual(
     columns: Columns,
     windows: Windows,
     values: Sequence[Values],
+    outcomes: OutcomeRows | None = None,
 ) -> tuple[Profile, tuple[str, ...]]:
     """Return the profile with what is usual of its reference, where that has times, and what there is to say of them.
 
-    `values`: all columns in the profile's order.
+    `values`: all columns in the profile's order. `outcomes`: what its predictions came to, where there is truth.
     """
     name = columns.timestamp or USUAL_TIMES
     if name not in table:
@@ -47,6 +50,8 @@ def with_usual(
     if usual is None:
         days = float(known.max() - known.min()) * factor / 86_400.0
         return profile, (f"column {name!r} covers {days:.2g} days, too little to learn what is usual at any span",)
+    if outcomes is not None:
+        usual = learn_metrics(profile, usual, outcomes, times * factor)
     return replace(profile, usual=usual), ()
 
 

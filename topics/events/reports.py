@@ -187,7 +187,8 @@ class MetricChange(Event, frozen=True, kw_only=True):
     `scale` is the baseline where that is above zero; else of mae and rmse the standard deviation of the reference's
     predictions, of log_loss and brier 1, of r2 1 - baseline; null where there is none. `low` and `high` bound the value
     with 95 % confidence; `degraded` needs a drop beyond the threshold that the interval also excludes. Where `judged`
-    is false the metric is neither degraded nor not degraded, and `reason` says why.
+    is false the metric is neither degraded nor not degraded, and `reason` says why. `usual`: a drop that comes and goes
+    by itself in so long a time; `threshold` is beyond it.
     """
 
     name: str
@@ -203,6 +204,7 @@ class MetricChange(Event, frozen=True, kw_only=True):
     judged: bool = True
     reason: str = ""
     scale: float | None = None
+    usual: float = 0.0
 
 
 class ClassMetrics(Event, frozen=True, kw_only=True):

@@ -16,18 +16,18 @@ import numpy as np
 from scipy import special
 
 from app.core.config import Monitoring
-from app.core.degradation import changes, scale_of
+from app.core.degradation import changes, limit_of, scale_of
 from app.core.findings import MetricChange, MetricFinding, MetricScales
 from app.core.intervals import z_of
 from app.core.outcome import OutcomeLayout
 from app.core.pane import Pane, merge
 from app.core.performance import LOSSES, judged, metrics_of, shares_of
 from app.core.profile import Profile
-from app.core.scales.categories import binomial_tail
 from app.core.scales.levels import levels_of, metric_level
+from app.core.scales.metric_tests import NormalTest, ShareTest
 from app.core.scales.onset import onset_of_metric
 from app.core.scales.suffixes import spans_of
-from app.core.scales.tested import LIKELY_CALM, MARGIN, SURE_CALM, SUSPECT, effective
+from app.core.scales.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, SUSPECT
 
 USUAL_COVERAGE = 0.5
 """Of the share of predictions with truth among all that are known: a span with less of it is not judged, since the
@@ -45,7 +45,10 @@ class TruthPane:
 
 @dataclass(frozen=True, slots=True)
 class _At:
-    """A metric over one span: `worse` in units of its threshold, and the chances of it at the margin and the floor."""
+    """A metric over one span: `worse` in units of its threshold, and the chances of it at the margin and the floor.
+
+    `beyond`: the chance that sampling brings such a drop if the true one is the usual one.
+    """
 
     panes: int
     change: MetricChange
@@ -53,6 +56,16 @@ class _At:
     worse: float
     p_value: float
     calm: float
+    beyond: float
+
+    def found(self, level: float) -> bool:
+        """Return whether the metric is worse: by its threshold, surely, and by more than is usual."""
+        return self.worse > 1.0 and self.p_value < level and self.beyond < BEYOND
+
+    @property
+    def suspicious(self) -> bool:
+        """Return whether it is not as usual, found or not."""
+        return self.p_value < SUSPECT and self.beyond < BEYOND
 
 
 def judge_metrics(
@@ -71,15 +84,18 @@ def judge_metrics(
     for span in spans:
         total = merge((total, *(one.outcomes for one in panes[done:span])), layout.size, layout.sums)
         done = span
-        for at in _tested(profile, layout, total, span, monitoring):
+        seconds = (panes[span - 1].age - panes[0].age + 1) * monitoring.windows.pane
+        for at in _tested(profile, layout, total, span, monitoring, seconds):
             by_name.setdefault(at.change.name, []).append(at)
     beyond, calm, quiet, suspected = dict[str, list[_At]](), dict[str, int](), list[str](), list[str]()
     for name, tested in by_name.items():
         surely, likely = (_first_calm(tested, chance) for chance in (_CALM, _QUIET))
-        there = [at for at in tested if at.worse > 1.0 and at.p_value < level and (likely is None or at.panes < likely)]
+        there = [at for at in tested if at.found(level) and (likely is None or at.panes < likely)]
         if there:
             beyond[name] = there
-        elif any(at.p_value < SUSPECT and (surely is None or at.panes < surely) for at in tested):
+        elif any(
+            at.p_value < SUSPECT and at.beyond < BEYOND and (surely is None or at.panes < surely) for at in tested
+        ):
             suspected.append(name)
         elif surely is not None:
             calm[name] = surely
@@ -154,52 +170,32 @@ def _findings(
     return tuple(found)
 
 
-def _tested(profile: Profile, layout: OutcomeLayout, total: Pane, span: int, monitoring: Monitoring) -> Iterator[_At]:
+def _tested(
+    profile: Profile, layout: OutcomeLayout, total: Pane, span: int, monitoring: Monitoring, seconds: float
+) -> Iterator[_At]:
     rows = judged(layout, total)
     metrics = metrics_of(layout, total, monitoring.performance.confidence)
     shares = shares_of(layout, total)
     for metric, change in zip(
-        metrics, changes(profile, metrics, profile.baseline, rows, monitoring.performance), strict=True
+        metrics, changes(profile, metrics, profile.baseline, rows, monitoring.performance, seconds), strict=True
     ):
         baseline = profile.baseline.get(metric.name)
         scale = None if baseline is None else scale_of(metric.name, baseline, profile.prediction.scale)
         if baseline is None or scale is None or metric.value is None or change.relative is None:
             continue
-        allowed = change.threshold * scale
+        harmful = limit_of(monitoring.performance, metric.name, 0.0)
+        allowed, margin = harmful * scale, MARGIN * harmful * scale
+        beyond_usual = max(margin, change.usual * scale)
         worse = change.relative / change.threshold if change.threshold > 0.0 else np.inf * np.sign(change.relative)
         if metric.name in shares:
-            p_value, calm = _of_share(metric.name, shares, baseline, allowed, rows, profile.n)
+            test = ShareTest(metric.name, *shares[metric.name], baseline, rows, profile.n)
+            p_value, beyond, calm = test.lower(margin), test.lower(beyond_usual), test.higher(allowed)
         elif rows < monitoring.performance.min_samples or metric.interval is None:
             continue
         else:
             towards = metric.value - metric.interval[0] if metric.name in LOSSES else metric.interval[1] - metric.value
             deviation = towards / z_of(monitoring.performance.confidence) * np.sqrt(1.0 + rows / max(profile.n, 1))
-            p_value, calm = _of_normal(change.relative * scale, allowed, float(deviation), metric.error_bound)
-        yield _At(span, change, rows, float(worse), p_value, calm)
-
-
-def _of_share(
-    name: str, shares: Mapping[str, tuple[int, int]], baseline: float, allowed: float, rows: int, reference: int
-) -> tuple[float, float]:
-    """The chances of a share so low if it were at the margin, and of one so high if it were at the floor."""
-    right, n = shares[name]
-    if not n:
-        return 1.0, 1.0
-    usable = effective(np.array([float(n)]), np.array([reference * n / max(rows, 1)]))
-    share = np.array([right / n])
-    at_margin, at_floor = (np.clip(_as_share(name, baseline - part * allowed), 0.0, 1.0) for part in (MARGIN, 1.0))
-    low = float(binomial_tail(share, usable, np.array([at_margin]))[0]) if share[0] < at_margin else 1.0
-    high = float(binomial_tail(share, usable, np.array([at_floor]))[0]) if share[0] > at_floor else 1.0
-    return low, high
-
-
-def _as_share(name: str, value: float) -> float:
-    """F1 = 2J / (1 + J) of the share J = tp / (tp + fp + fn)."""
-    return value / (2.0 - value) if name == "f1" else value
-
-
-def _of_normal(drop: float, allowed: float, deviation: float, error_bound: float) -> tuple[float, float]:
-    if deviation <= 0.0:
-        return 1.0, 1.0
-    beyond, below = drop - MARGIN * allowed - error_bound, allowed - drop - error_bound
-    return float(special.ndtr(-beyond / deviation)), float(special.ndtr(-below / deviation))
+            normal = NormalTest(change.relative * scale, float(deviation), metric.error_bound)
+            p_value, beyond, calm = normal.more(margin), normal.more(beyond_usual), normal.less(allowed)
+        # where as much comes and goes by itself a small drop shows no end
+        yield _At(span, change, rows, float(worse), p_value, calm if change.usual <= harmful else 1.0, beyond)

@@ -7,6 +7,7 @@ both drift. So what a column does at a span of time without any change is held a
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -28,11 +29,13 @@ class UsualEffects:
     spans, less what the sampling of independent rows brings. Of `distribution` that is the KS statistic of numbers and
     the Jensen-Shannon distance of categories, both against the reference; of `missing`, `unseen` and `type` the rise
     of the share of rows above the one that the reference lets expect. All are between 0 and 1. A column or a fault
-    that is not there has no usual effect: its rows are independent and level.
+    that is not there has no usual effect: its rows are independent and level. `drops`: by metric, its usual drop as a
+    share of its scale, at each of the spans.
     """
 
     spans: tuple[float, ...] = ()
     effects: Mapping[Fault, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
+    drops: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def at(self, fault: Fault, columns: Sequence[str], seconds: Sequence[float]) -> Floats:
         """Return the usual effects of columns at spans of so many seconds (spans x columns).
@@ -48,6 +51,15 @@ class UsualEffects:
         nothing = (0.0,) * len(self.spans)
         effects = np.array([known.get(name, nothing) for name in columns], np.float64).reshape(len(columns), last + 1)
         return np.maximum(effects[:, below.clip(0, last)], effects[:, above.clip(0, last)]).T
+
+    def drop(self, metric: str, seconds: float) -> float:
+        """Return the usual drop of a metric at a span (seconds), that of the nearest spans that are known."""
+        drops = self.drops.get(metric)
+        if not drops:
+            return 0.0
+        above = bisect_left(self.spans, seconds)
+        below = bisect_right(self.spans, seconds) - 1
+        return max(drops[min(above, len(drops) - 1)], drops[max(below, 0)])
 
 
 NONE_USUAL = UsualEffects()
@@ -81,4 +93,5 @@ def effects_of(usual: Usual | None) -> UsualEffects:
             "missing": {column.name: column.missing for column in usual.columns},
             "unseen": {column.name: column.unseen for column in usual.columns if column.unseen},
         },
+        drops={metric.name: metric.drop for metric in usual.metrics},
     )

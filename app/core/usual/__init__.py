@@ -7,6 +7,6 @@ a whole day. A reference whose rows have times shows how much; only what is beyo
 - `spans`: at which spans of time it is learned, and the windows of a reference;
 - `distances`: of windows of a reference from the rest of it;
 - `bound`: from the windows that were seen to those to be expected;
-- `learning`: all of it on a reference;
+- `learning`: all of it on a reference's columns, `metrics`: on what its predictions came to;
 - `detectable`: which columns can be judged at which span, and how soon a change of which size is found.
 """

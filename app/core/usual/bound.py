@@ -7,6 +7,8 @@ from scipy import special
 
 from app.core.usual.value import Floats
 
+CHANCE = 0.3
+"""Of all windows of one length that a time as long as the reference's has, how many exceed what is usual."""
 TAIL = 0.1
 """The share of the windows that shows what the tail is like."""
 LEAST = 5.0
@@ -15,6 +17,14 @@ CONFIDENCE = 0.75
 """That the tail is not longer than it is taken to be."""
 NEAREST = 1e-9
 """An effect of 1 is taken for one so far below it."""
+
+
+def usual_bound(seen: Floats, windows: float, exceeding: float = CHANCE) -> float:
+    """Return the usual effect, of effects (0 to 1) seen in a reference's windows of one length (see `upper_bound`).
+
+    `exceeding`: of all windows of that length in as long a time, how many may exceed it.
+    """
+    return upper_bound(seen, windows, exceeding / max(windows, 1.0))
 
 
 def upper_bound(seen: Floats, windows: float, chance: float) -> float:

@@ -8,15 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.layout import Layout, Slots
-from app.core.usual.bound import upper_bound
+from app.core.usual.bound import usual_bound
 from app.core.usual.distances import js_distances, ks_distances, missing_rises, unseen_rises
 from app.core.usual.spans import FEWEST_WINDOWS, Integers, RowWindows, learned_spans, row_windows
 from app.core.usual.value import ColumnUsual, Floats, Usual
 
 Values = NDArray[np.generic] | Sequence[str | None]
-
-CHANCE = 0.3
-"""Of all windows of one length that a time as long as the reference's has, how many exceed what is usual."""
 
 
 def learn(layout: Layout, columns: Sequence[Values], times: Floats, spans: tuple[float, ...]) -> Usual | None:
@@ -70,4 +67,4 @@ def _column(slots: Slots, codes: Integers, found: Sequence[RowWindows]) -> Colum
 
 
 def _bound(effects: Floats, windows: RowWindows) -> float:
-    return round(upper_bound(effects, windows.side_by_side, CHANCE / max(windows.side_by_side, 1.0)), 4)
+    return round(usual_bound(effects, windows.side_by_side), 4)

@@ -47,6 +47,15 @@ class RowWindows:
         """Return each window's rows."""
         return self.last - self.first
 
+    def thinned(self, most: int) -> RowWindows:
+        """Return at most so many of these windows, evenly spread."""
+        step = -(-len(self.first) // most)
+        if step <= 1:
+            return self
+        first = self.first[::step]
+        apart = (self.side_by_side - 1.0) / (len(self.first) - 1) * step
+        return RowWindows(first, self.last[::step], 1.0 + (len(first) - 1) * min(apart, 1.0))
+
     def counts(self, codes: Integers, size: int) -> Integers:
         """Return how often each code from 0 to `size` - 1 occurs in each window (windows x size)."""
         n = self.n

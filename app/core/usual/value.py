@@ -26,6 +26,17 @@ class ColumnUsual:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricUsual:
+    """The largest drops to be expected of one metric without any change, at each span of `Usual.spans`.
+
+    `drop`: as a share of the metric's scale (see `app.core.degradation.scale_of`), less what sampling alone brings.
+    """
+
+    name: str
+    drop: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Usual:
     """How far windows of a reference differ from the rest of it.
 
@@ -39,6 +50,7 @@ class Usual:
     spans: tuple[float, ...]
     windows: tuple[int, ...]
     columns: tuple[ColumnUsual, ...]
+    metrics: tuple[MetricUsual, ...] = ()
 
     @property
     def rate(self) -> float:

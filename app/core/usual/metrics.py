@@ -1,0 +1,88 @@
+"""What is usual of metrics: how much worse windows of a reference are than the rest, without what sampling brings.
+
+A model is worse on some days than on others though nothing has changed: it does not foresee what a storm delays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from app.core.degradation import scale_of
+from app.core.intervals import z_of
+from app.core.metric import Metric
+from app.core.outcome import OutcomeLayout, OutcomeRows, outcome_layout
+from app.core.pane import Pane
+from app.core.performance import LOSSES, metrics_of
+from app.core.profile import Profile
+from app.core.usual.bound import usual_bound
+from app.core.usual.spans import row_windows
+from app.core.usual.value import Floats, MetricUsual, Usual
+
+MOST = 400
+"""Windows of one length whose metrics are computed, evenly spread where there are more."""
+EXCEEDING = 0.05
+"""Of all windows of one length in a time as long as the reference's, how many exceed what is usual. Fewer than for
+columns: a metric is worse on the few worst days of a season, of which a reference has hardly any."""
+CONFIDENCE = 0.95
+"""Of the interval that an error of sampling is taken from."""
+UNLIMITED = LOSSES | {"r2"}
+"""Metrics whose drop, as a share of the baseline, has no end."""
+
+
+def learn_metrics(profile: Profile, usual: Usual, rows: OutcomeRows, times: Floats) -> Usual:
+    """Return what is usual with that of each metric that has a baseline. `times`: of the rows, NaN where unknown."""
+    order = np.flatnonzero(np.isfinite(times))[np.argsort(times[np.isfinite(times)], kind="stable")]
+    layout, ordered = outcome_layout(profile), times[order]
+    whole = {metric.name: metric.value for metric in metrics_of(layout, _pane(layout, rows.pick(order)))}
+    drops: dict[str, list[float]] = {name: [] for name in profile.baseline if whole.get(name) is not None}
+    for span in usual.spans:
+        windows = row_windows(ordered, span).thinned(MOST)
+        found = [
+            dict(_drops(profile, layout, rows.pick(order[first:last]), len(order), whole))
+            for first, last in zip(windows.first.tolist(), windows.last.tolist(), strict=True)
+        ]
+        for name, learned in drops.items():
+            seen = np.array([one.get(name, 0.0) for one in found])
+            learned.append(_bound(name, seen, windows.side_by_side))
+    return replace(usual, metrics=tuple(MetricUsual(name, tuple(learned)) for name, learned in drops.items()))
+
+
+def _drops(
+    profile: Profile, layout: OutcomeLayout, rows: OutcomeRows, total: int, whole: Mapping[str, float | None]
+) -> Iterator[tuple[str, float]]:
+    """Yield by how much each metric is worse in a window than in the rest, as a share of its scale, without sampling.
+
+    Of the whole a share w is the window, so that its difference from the whole is (1 - w) times that from the rest.
+    """
+    for metric in metrics_of(layout, _pane(layout, rows), CONFIDENCE):
+        centre, baseline = whole.get(metric.name), profile.baseline.get(metric.name)
+        scale = None if baseline is None else scale_of(metric.name, baseline, profile.prediction.scale)
+        if metric.value is None or centre is None or scale is None or metric.interval is None:
+            continue
+        worse = (metric.value - centre if metric.name in LOSSES else centre - metric.value) / (1.0 - rows.n / total)
+        yield metric.name, float(np.sqrt(max(worse * abs(worse) - _deviation(metric) ** 2, 0.0))) / scale
+
+
+def _deviation(metric: Metric) -> float:
+    """Return what sampling brings to a metric that is worse, and what its value is not exact by."""
+    low, high = metric.interval or (0.0, 0.0)
+    value = metric.value or 0.0
+    towards = value - low if metric.name in LOSSES else high - value
+    return towards / z_of(CONFIDENCE) + metric.error_bound
+
+
+def _bound(name: str, seen: Floats, side_by_side: float) -> float:
+    """Return the usual drop. One without an end is bounded as drop / (1 + drop), which ends at 1 as the others do."""
+    if name not in UNLIMITED:
+        return round(usual_bound(np.minimum(seen, 1.0), side_by_side, EXCEEDING), 4)
+    bound = usual_bound(seen / (1.0 + seen), side_by_side, EXCEEDING)
+    return round(bound / max(1.0 - bound, 1e-6), 4)
+
+
+def _pane(layout: OutcomeLayout, rows: OutcomeRows) -> Pane:
+    dense = np.bincount(rows.slots[rows.slots >= 0], minlength=layout.size)
+    dense[layout.limbs] = rows.sums()[0]
+    return Pane.of(rows.n, dense, np.zeros(0, np.int64))
