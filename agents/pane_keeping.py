@@ -9,6 +9,7 @@ from agents.pane_events import pane_key, partition_of, progress_key
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows
 from app.core.slices import Partial
+from app.core.traffic.history import History
 from topics.events import PaneEvent, Progress
 
 Key = tuple[str, str, str]
@@ -151,8 +152,8 @@ def keys_to_delete(
         before = windows.forgotten, windows.first
         dropped = windows.forget()
         if (windows.forgotten, windows.first) != before:
-            ends = [(pane + 1) * windows.pane for pane in (windows.forgotten, windows.first)]
-            table[forgotten_name(key)] = b"%d %d" % (*ends,)
+            newest, first = ((pane + 1) * windows.pane for pane in (windows.forgotten, windows.first))
+            table[forgotten_name(key)] = b"%d %d %b" % (newest, first, windows.past.packed())
             found += _pane_keys(key, windows, dropped)
             notes.drop(key, windows.first - 1)  # the first one is compared with the note before it
     for key, whole, keys in part.leftovers.over(part.clock):
@@ -185,13 +186,24 @@ def note_name(key: Key, end: int) -> str:
 
 
 _FORGOTTEN = "@forgotten "
-"""What the table's key of a profile's newest forgotten pane begins with; its value has, in microseconds,
-the end of that pane and of the oldest window that is judged."""
+"""What the table's key of a profile's newest forgotten pane begins with.
+
+Its value has, in microseconds, the end of that pane and of the oldest window that is judged, then the traffic of the
+last days, packed: in one value, so that no pane is forgotten without being counted there.
+"""
 
 
 def forgotten_name(key: Key) -> str:
     """The table's key of how far a profile's panes are forgotten."""
     return _FORGOTTEN + "/".join(key)
+
+
+def resume(windows: ModelWindows, value: bytes) -> None:
+    """Go on where the table says that the panes of a profile are forgotten."""
+    newest, first, *past = value.split(b" ", 2)
+    for packed in past:
+        windows.remember(History.unpacked(packed))
+    windows.forget_to(int(newest) // windows.pane - 1, int(first) // windows.pane - 1)
 
 
 def _key_of(name: str) -> tuple[Key | None, int | None]:

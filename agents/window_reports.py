@@ -158,6 +158,7 @@ def traffic_report(
             **{name: sum(getattr(t, name) for t in totals) for name in TOTALS},
         },
         TrafficReport,
+        from_attributes=True,
     )
 
 

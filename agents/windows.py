@@ -12,7 +12,7 @@ from zlib import crc32
 import msgspec
 
 from agents.pane_events import pane_of
-from agents.pane_keeping import Key, Notes, Part, forgotten_name, keys_to_delete, note_name
+from agents.pane_keeping import Key, Notes, Part, forgotten_name, keys_to_delete, note_name, resume
 from agents.sending import Reject
 from agents.window_reports import (
     Issued,
@@ -194,7 +194,7 @@ class WindowsAgent:
             windows = part.models[key] = ModelWindows(found.profile, found.monitoring, self._partitions, self._now())
             forgotten = self._table.get(forgotten_name(key))
             if forgotten:
-                windows.forget_to(*(int(end) // windows.pane - 1 for end in forgotten.split()))
+                resume(windows, forgotten)
         windows.monitoring = found.monitoring
         if windows.profile.usual != found.profile.usual:
             windows.learn(found.profile)

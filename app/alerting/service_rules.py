@@ -5,25 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import log
 
-import numpy as np
-from scipy.special import bdtr
-
 from app.alerting.verdict import Verdict, VerdictState
 from app.core.config import Alerting, Monitoring
 from app.core.scales.levels import traffic_level
-from app.core.scales.suffixes import spans_of
+from app.core.traffic.judging import CHANCE
 from topics.events import MonitorReport, PartitionStanding, TrafficReport
 
 TRAFFIC = "traffic"
 FEEDBACK = "feedback"
 MONITOR = "monitor"
 
-CHANCE = 0.001
-"""The chance that predictions which come at random, at the usual rate, are said to stay away or to drop."""
-NEWEST = 12
-"""A drop is that of the newest twelfth of a window's panes, at least one, against the others."""
-FEWEST_OTHERS = 8
-"""So many times as many panes as the newest ones show what is usual at their length."""
 PAUSES = 5
 """Pauses between feedback that must be known before a long one is told."""
 FEWEST_DEAD = 5
@@ -34,57 +25,47 @@ OF_PARTITION = " of partition "
 def of_traffic(report: TrafficReport, monitoring: Monitoring) -> Iterator[Verdict]:
     """Traffic and feedback of one window."""
     alerting = monitoring.alerting
-    yield _stopped(report)
-    yield _of_newest(_volume(report, alerting), report, monitoring)
+    yield _stopped(report, monitoring)
+    yield _volume(report, monitoring)
     yield _feedback_stopped(report)
     yield _coverage(report, alerting, monitoring.performance.min_samples)
 
 
-def _stopped(report: TrafficReport) -> Verdict:
-    """No predictions for so long that the usual rate would bring none by a chance of 0.001 (Poisson)."""
-    missed, threshold = report.usual * report.silent, -log(CHANCE)
-    state: VerdictState = "breach" if missed >= threshold else "between" if report.silent else "clear"
-    evidence = {"silent_panes": report.silent, "usual": report.usual}
-    return Verdict(TRAFFIC, "stopped", state, missed, threshold, evidence)
+def _stopped(report: TrafficReport, monitoring: Monitoring) -> Verdict:
+    """None for so long that what usually comes then would leave none at the stated level (Poisson).
 
-
-def _volume(report: TrafficReport, alerting: Alerting) -> Verdict:
-    """The newest panes against the others of the window: a drop below the share that is left, by more than chance."""
-    newest = max(1, len(report.counts) // NEWEST)
-    recent, before = sum(report.counts[-newest:]), sum(report.counts[:-newest])
-    others = len(report.counts) - newest
-    if not before:
-        return Verdict(TRAFFIC, "volume", "insufficient")
-    ratio = (recent / newest) / (before / others)
-    threshold = 1.0 - alerting.volume_drop
-    by_chance = float(bdtr(recent, recent + before, newest / len(report.counts)))
-    state: VerdictState = "breach" if ratio < threshold and by_chance < CHANCE else "between"
-    if ratio >= 1.0 - alerting.volume_drop * alerting.traffic.hysteresis:
-        state = "clear"
-    evidence = {"recent": recent / newest, "before": before / others}
-    return Verdict(TRAFFIC, "volume", state, ratio, threshold, evidence)
-
-
-def _of_newest(verdict: Verdict, report: TrafficReport, monitoring: Monitoring) -> Verdict:
-    """The same, or a breach at once: the newest 1, 2, 4, ... panes have fewer by far than any others of the window.
-
-    At each of these lengths the fewest predictions of any others in the window are what comes and goes by itself:
-    batches with pauses between, and the nights of a window of a day. The newest must have fallen by `volume_drop` from
-    the mean, and be below that fewest by more than chance brings at the stated level if both rates are one (binomial).
+    And for longer than shortly before, so that the pauses between batches are none.
     """
-    counts = np.asarray(report.counts, np.int64)
-    spans = spans_of(max(1, len(counts) // NEWEST))
-    level, drop = traffic_level(monitoring, len(spans)), 1.0 - monitoring.alerting.volume_drop
-    for span in spans if report.sufficient else ():
-        recent, others = int(counts[-span:].sum()), counts[:-span]
-        if len(others) < FEWEST_OTHERS * span:
-            break
-        least = int(np.convolve(others, np.ones(span, np.int64), "valid").min())
-        ratio = recent / span / max(float(others.mean()), 1e-9)
-        if ratio < drop and float(bdtr(recent, recent + least, 0.5)) < level:
-            evidence = {"recent": recent / span, "before": float(others.mean()), "newest_panes": span}
-            return Verdict(TRAFFIC, "volume", "breach", ratio, drop, evidence, sure=True)
-    return verdict
+    missed = report.usual * report.silent if report.missed is None else report.missed
+    threshold = -log(report.chance or CHANCE)
+    state: VerdictState = "between" if report.silent else "clear"
+    if missed >= threshold and report.silent > report.pause:
+        state = "breach"
+    evidence = {"silent_panes": report.silent, "usual": report.usual, "missed": missed, "days": list(report.days)}
+    sure = state == "breach" and _stated(report, monitoring)
+    return Verdict(TRAFFIC, "stopped", state, missed, threshold, evidence, sure=sure)
+
+
+def _volume(report: TrafficReport, monitoring: Monitoring) -> Verdict:
+    """The newest panes against what is usual then: see `app.core.traffic.judging`."""
+    alerting, volume = monitoring.alerting, report.volume
+    if volume is None or not volume.expected:
+        return Verdict(TRAFFIC, "volume", "insufficient")
+    ratio, threshold = volume.recent / volume.expected, 1.0 - alerting.volume_drop
+    state: VerdictState = "breach" if volume.found else "between"
+    if not volume.found and ratio >= 1.0 - alerting.volume_drop * alerting.traffic.hysteresis:
+        state = "clear"
+    evidence = {
+        "recent": volume.recent / volume.panes, "before": volume.expected / volume.panes, "newest_panes": volume.panes,
+        "days": list(volume.days), "p_value": volume.p_value,
+    }  # fmt: skip
+    sure = volume.found and _stated(report, monitoring)
+    return Verdict(TRAFFIC, "volume", state, ratio, threshold, evidence, sure=sure)
+
+
+def _stated(report: TrafficReport, monitoring: Monitoring) -> bool:
+    """Whether a finding is one at the stated number of false alarms, so that it fires at once."""
+    return report.sufficient and traffic_level(monitoring, 1) > 0.0
 
 
 def _feedback_stopped(report: TrafficReport) -> Verdict:

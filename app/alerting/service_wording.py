@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from app.alerting.service_rules import CHANCE, FEEDBACK, TRAFFIC
+from app.alerting.service_rules import FEEDBACK, TRAFFIC
 from app.alerting.verdict import Verdict
+from app.core.traffic.judging import CHANCE
 from topics.events import MonitorReport, TrafficReport
 
 MOST = 5
@@ -28,12 +29,11 @@ def traffic_lines(report: TrafficReport, verdict: Verdict) -> Iterator[str]:
     if told == (TRAFFIC, "stopped"):
         usual = f"{report.usual:.4g} in {lasting(pane)}"
         yield f"None in the last {lasting(report.silent * pane)}; usually there are {usual}."
+        if report.missed is not None and report.silent:
+            by = f"By {_hours(report.days)}" if report.days else "By a tenth of the rate before, while no day is known"
+            yield f"{by}, {report.missed:,.4g} would have come since."
     elif told == (TRAFFIC, "volume"):
-        recent, before = verdict.evidence.get("recent"), verdict.evidence.get("before")
-        if not isinstance(recent, float) or not isinstance(before, float):
-            yield "Too few."
-            return
-        yield f"{recent:.4g} in {lasting(pane)} lately, {before:.4g} before that."
+        yield _volume(report, pane)
     elif told == (FEEDBACK, "stopped"):
         longest = f"the longest of its last {report.feedback_gaps} pauses was {lasting(report.feedback_longest * pane)}"
         yield f"None for {lasting(report.feedback_silent * pane)}; {longest}."
@@ -43,7 +43,24 @@ def traffic_lines(report: TrafficReport, verdict: Verdict) -> Iterator[str]:
     if verdict.rule == FEEDBACK and report.waiting:
         yield f"Feedback whose prediction has not come (are the ids the same?): {report.waiting:,}."
     if verdict.rule == TRAFFIC and verdict.state == "breach":
-        yield f"At the usual rate chance brings that less than once in {1 / CHANCE:,.0f} times."
+        yield f"At the usual rate chance brings that less than once in {1 / (report.chance or CHANCE):,.0f} times."
+
+
+def _volume(report: TrafficReport, pane: timedelta) -> str:
+    volume = report.volume
+    if volume is None:
+        return "Too few panes are known."
+    words = f"{volume.recent:,} in the last {lasting(volume.panes * pane)}"
+    if volume.days:
+        return f"{words}; {volume.expected:,.4g} or more in {_hours(volume.days)}."
+    if volume.found:
+        return f"{words}; {volume.expected:,.4g} are a tenth of the rate before, which counts while no day is known."
+    return f"{words}; {volume.expected:,.4g} in as long before that."
+
+
+def _hours(days: Sequence[int]) -> str:
+    names = [{1: "yesterday", 7: "a week ago"}.get(day, f"{day} days ago") for day in days]
+    return f"the same hours {' and '.join(names)}"
 
 
 def lasting(span: timedelta) -> str:

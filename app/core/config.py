@@ -126,8 +126,8 @@ class Alerting:
     absolute terms: with 0.05 a feature that is missing in 30 % of the reference's rows may be missing in 35 %. The
     rise must also be more than chance. `unseen_share`: the same of categories that the reference does not have, above
     what its own single ones let expect. `stray_share`: unknown features and values of the wrong type in no more than
-    this share of a window's rows are let pass. `volume_drop`: how far the newest panes may fall below the window's
-    others, `coverage_drop`: how far the share with feedback may fall below the usual one, both as shares of these.
+    this share of a window's rows are let pass. `volume_drop`: how far traffic may fall below what is usual in the
+    same hours, `coverage_drop`: how far the share with feedback may fall below the usual one, both as shares of these.
     `lag_seconds`: how far behind a worker may be; `dead_letter_share`: of the records that it reads.
     `routes`: asked before those of driftline.toml; `channels`: told where no route fits.
     """
@@ -149,7 +149,7 @@ class Alerting:
     missing_share: float = 0.05
     unseen_share: float = 0.01
     stray_share: float = 0.01
-    volume_drop: float = 0.5
+    volume_drop: float = 0.4
     coverage_drop: float = 0.5
     lag_seconds: float = 60.0
     dead_letter_share: float = 0.01

@@ -267,6 +267,18 @@ class PerformanceDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """The newest `panes` with `recent` predictions, against the `expected` number of them (see `TrafficReport`)."""
+
+    panes: int
+    recent: int
+    expected: float
+    p_value: float
+    days: tuple[int, ...] = ()
+    found: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """How many predictions came in each pane of a window, oldest first, with what is usual (see `TrafficReport`)."""
 
@@ -275,3 +287,8 @@ class Traffic:
     usual: float
     sufficient: bool
     coverage: float
+    days: tuple[int, ...] = ()
+    missed: float | None = None
+    pause: int = 0
+    chance: float = 0.0
+    volume: Volume | None = None

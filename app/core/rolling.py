@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 from zlib import crc32
 
+import numpy as np
+
 from app.core.config import MOST_SILENT, REACH, Monitoring
 from app.core.decision import drift_decision, performance_decision
 from app.core.findings import DriftDecision, PerformanceDecision, Traffic
@@ -18,10 +20,13 @@ from app.core.profile import Profile
 from app.core.running_sum import RunningSum
 from app.core.scales.blocks import MOST_ROWS, Blocks
 from app.core.scales.judging import judge_scales
+from app.core.scales.levels import traffic_level
 from app.core.scales.metrics import judge_metrics
 from app.core.scales.newest_truth import Truth, newest_truth
 from app.core.scales.reach import Reach, oldest_needed, reach_of
 from app.core.slices import Partial, Slice, Slices, dropped, newest_slices, rows_of, source_of, sums_of
+from app.core.traffic.history import History, slot_of
+from app.core.traffic.judging import CHANCE, Seen, most_panes, spans, traffic_of
 from app.core.usual.detectable import long_spans
 
 
@@ -82,6 +87,13 @@ class ModelWindows:
         self._progress: dict[int, tuple[int, int, bool]] = {}
         self._settled: dict[int, int] = {}
         self._rows = {"input": 0, "outcome": 0}
+        self._counts: dict[int, int] = {}
+        """Predictions of each pane that is held."""
+        slot = slot_of(monitoring.windows.pane)
+        self.past = History(slot)
+        """Predictions of the last days in panes that are forgotten."""
+        self._arrived = History(slot)
+        """Predictions of the last days in all panes."""
         self._behind: dict[int, int] = {}
         self._newest = NEVER
         self._oldest = -NEVER
@@ -104,6 +116,11 @@ class ModelWindows:
         self.profile, self.layout = profile, layout_of(profile)
         self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
 
+    def remember(self, past: History) -> None:
+        """Take what is known of the last days, in panes that are forgotten. To be called before any is added."""
+        self.past.update(past)
+        self._arrived.update(past)
+
     def size_of(self, kind: str) -> tuple[int, int]:
         """How many counts and sums a pane of a kind has."""
         layout = self.layout if kind == "input" else self.outcome_layout
@@ -123,6 +140,9 @@ class ModelWindows:
         self._rows[kind] += more
         if kind == "input":
             self._blocks.changed(pane)
+            more = partial.n - (0 if known is None else known[1].n)
+            self._counts[pane] = self._counts.get(pane, 0) + more
+            self._arrived.add(pane * self.monitoring.windows.pane, more)
         if kind == "input" and partial.n:
             self._newest = max(self._newest, pane)
             self._oldest = min(self._oldest, pane)
@@ -247,7 +267,7 @@ class ModelWindows:
         return newest_truth(self.outcome_layout, self._inputs, self._outcomes, end, late, self.monitoring)
 
     def _predictions(self, pane: int) -> int:
-        return rows_of(self._inputs, pane)
+        return self._counts.get(pane, 0)
 
     def _newest_slices(self, slices: Slices, end: int, panes: int) -> Slices:
         return newest_slices(slices, self._inputs, end, panes, self.panes)
@@ -284,17 +304,23 @@ class ModelWindows:
                 yield end
 
     def _traffic(self, end: int) -> Traffic | None:
-        last = next((pane for pane in range(end, self._oldest - 1, -1) if self._predictions(pane)), None)
-        if last is None:
+        """Judge what came up to a pane; None before anything did."""
+        pane = self.monitoring.windows.pane
+        most = max(REACH * self.panes, most_panes(self.panes, pane))
+        held = range(max(self._oldest, end - most + 1), end + 1)
+        counts = np.fromiter(map(self._predictions, held), np.int64, max(len(held), 0))
+        if not counts.any():
             return None
-        first = max(self._oldest, last - 2 * self.panes + 1)
-        return Traffic(
-            counts=tuple(self._predictions(pane) for pane in range(end - self.panes + 1, end + 1)),
-            silent=end - last,
-            usual=sum(self._predictions(pane) for pane in range(first, last + 1)) / (last - first + 1),
-            sufficient=last - first + 1 >= self.panes,
-            coverage=self._coverage(end - self.panes),
+        later = range(end + 1, self._newest + 1)
+        slot = self._arrived.slot
+        arrived = self._arrived.until(
+            (end + 1) * pane,
+            lambda at: sum(self._predictions(one) for one in later if int(one * pane // slot) == int(at // slot)),
         )
+        level = traffic_level(self.monitoring, len(spans(self.panes, pane)) + 1) or CHANCE
+        seen = Seen(counts, self.panes, pane, (end + 1) * pane, arrived)
+        found = traffic_of(seen, self.monitoring.alerting.volume_drop, level)
+        return replace(found, coverage=self._coverage(end - self.panes))
 
     def _coverage(self, end: int) -> float:
         panes = range(end - self.panes + 1, end + 1)
@@ -350,8 +376,9 @@ class ModelWindows:
         for kind, slices in (("input", self._inputs), ("outcome", self._outcomes)):
             self._rows[kind] -= sum(rows_of(slices, pane) for pane in slices if newest is None or pane <= newest)
         inputs = dropped(self._inputs, "input", newest)
-        for _, pane, _ in inputs:
+        for pane in {pane for _, pane, _ in inputs}:
             self._blocks.changed(pane)
+            self.past.add(pane * self.monitoring.windows.pane, self._counts.pop(pane))
         gone = [*inputs, *dropped(self._outcomes, "outcome", newest)]
         self._oldest = min((pane for pane in self._inputs if self._predictions(pane)), default=-NEVER)
         return gone

@@ -27,6 +27,7 @@ from topics.events.reports import (
     Scales,
     Shape,
     TrafficReport,
+    Volume,
 )
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "TrafficReport",
     "TrainingRunEvent",
     "UndeliveredEvent",
+    "Volume",
     "minute_of",
     "to_epoch",
 ]

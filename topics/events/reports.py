@@ -297,6 +297,23 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     scales: MetricScales | None = None
 
 
+class Volume(Event, frozen=True, kw_only=True):
+    """The newest `panes` with `recent` predictions, against what is usual in them.
+
+    `expected`: the fewest that came in the same hours of so many `days` ago, half an hour earlier or later included;
+    where it is `found` to have dropped, at today's level of the hours before, if that is lower. Without a day that is
+    known: the mean of the window's other panes, where found a tenth of that. `p_value`: the chance of that at the
+    expected rate.
+    """
+
+    panes: int
+    recent: int
+    expected: float
+    p_value: float
+    days: tuple[int, ...] = ()
+    found: bool = False
+
+
 class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field="kind"):
     """How many predictions and how much feedback came, of a model version that is served live; also without any.
 
@@ -304,6 +321,10 @@ class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field=
     `usual`: the mean of a pane over the two windows before that. `sufficient`: a whole window's panes are known.
     `coverage`: the share with feedback in the window before this one, `usual_coverage` its slow mean. Feedback last
     came `feedback_silent` panes ago; the longest of its last `feedback_gaps` pauses was `feedback_longest` panes.
+    `missed`: how many would have come in the silent panes, by the same hours of so many `days` ago, or by a tenth of
+    the rate before where none is known; `pause`: panes of the longest pause shortly before. `chance`: the largest
+    p-value at which traffic is found to have stopped or dropped. `volume`: null before a whole window's panes are
+    known.
     The others are totals since the first record; `waiting`: feedback whose prediction has not come, of whatever model
     of these partitions.
     """
@@ -321,6 +342,11 @@ class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field=
     late: int
     expired: int
     waiting: int = 0
+    days: tuple[int, ...] = ()
+    missed: float | None = None
+    pause: int = 0
+    chance: float = 0.0
+    volume: Volume | None = None
 
 
 class PartitionStanding(Event, frozen=True, kw_only=True):

@@ -1,0 +1,100 @@
+"""How many predictions came in each half hour of the last eight days: few numbers, and exact."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from app.core.layout import Floats
+
+SLOT = 1_800.0
+"""Seconds that a slot has at least: a whole number of panes."""
+KEPT = 8 * 86_400.0 + 43_200.0
+"""Seconds that are kept: a week, what the level before it is taken from, and as long as a silent window is judged."""
+
+
+def slot_of(pane: float) -> float:
+    """Return how many seconds a slot has where a pane has so many."""
+    return pane * max(1, ceil(SLOT / pane - 1e-9))
+
+
+class History:
+    """Counts by slot, each by its number since 1970. What is older than KEPT is dropped."""
+
+    def __init__(self, slot: float) -> None:
+        self.slot = slot
+        self._counts: dict[int, int] = {}
+        self._most = ceil(KEPT / slot)
+
+    def add(self, at: float, n: int) -> None:
+        """Count n predictions of the pane that begins at a time, in epoch seconds; n below 0 takes them back."""
+        if not n:
+            return
+        place = int(at // self.slot)
+        self._counts[place] = self._counts.get(place, 0) + n
+        if len(self._counts) > self._most:
+            newest = max(self._counts)
+            self._counts = {place: n for place, n in self._counts.items() if place > newest - self._most}
+
+    def update(self, other: History) -> None:
+        """Count all that another has, whatever the length of its slots."""
+        for place, n in other._counts.items():
+            self.add(place * other.slot, n)
+
+    def packed(self) -> bytes:
+        """Return all of it, for a table."""
+        numbers = [round(self.slot * 1_000_000)]
+        numbers += [number for pair in sorted(self._counts.items()) for number in pair]
+        return zlib.compress(b" ".join(b"%d" % number for number in numbers))
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> History:
+        """Return what was packed."""
+        slot, *numbers = map(int, zlib.decompress(packed).split())
+        found = cls(slot / 1_000_000)
+        found._counts = dict(zip(numbers[::2], numbers[1::2], strict=True))
+        return found
+
+    def until(self, end: float, later: Callable[[float], int]) -> Arrived:
+        """Return how many had come by each time up to `end`.
+
+        `later(at)`: how many of the slot that begins at a time came after `end`.
+        """
+        places = [place for place in sorted(self._counts) if place * self.slot < end]
+        if not places:
+            return NOTHING
+        last = places[-1]
+        places = [place for place in places if place > last - self._most]
+        first = places[0]
+        counts = np.zeros(last - first + 1)
+        for place in places:
+            counts[place - first] = self._counts[place] - (
+                later(place * self.slot) if (place + 1) * self.slot > end else 0
+            )
+        edges = np.append(np.arange(first, last + 1) * self.slot, min((last + 1) * self.slot, end))
+        return Arrived(edges, np.concatenate(([0.0], counts.cumsum())))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrived:
+    """How many predictions had come by each of these times; between two of them at one rate."""
+
+    edges: Floats
+    totals: Floats
+
+    @property
+    def since(self) -> float:
+        """The time from which on anything is known, in epoch seconds."""
+        return float(self.edges[0])
+
+    def between(self, start: float, end: float) -> float:
+        """Return how many came between two times."""
+        low, high = np.interp([start, end], self.edges, self.totals)
+        return float(high - low)
+
+
+NOTHING = Arrived(np.asarray([np.inf]), np.asarray([0.0]))
