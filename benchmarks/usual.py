@@ -48,10 +48,13 @@ FAULTS: dict[str, tuple[str, Fault]] = {
 
 @dataclass
 class Seen:
-    """What a stream gave: alerts as (time, rule, subject, how), and which features were found at each pane's end."""
+    """What a stream gave: alerts as (time, rule, subject, how), which features were found at each pane's end, and the
+    likely causes that were said of them.
+    """
 
     turned: list[tuple[float, str, str, str]] = field(default_factory=list)
     found: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)
+    causes: list[tuple[float, str, str]] = field(default_factory=list)
     evaluations: int = 0
     judged: int = 0
     first: float = 0.0
@@ -94,6 +97,8 @@ class World:
         seen.judged += report.sufficient
         seen.first = seen.first or (at if report.sufficient else 0.0)
         seen.found.append((at, _found(report)))
+        scales = () if report.scales is None else report.scales.found
+        seen.causes += [(at, one.name, one.cause.words) for one in scales if one.cause is not None]
         for verdict in verdicts_of(report, self.monitoring):
             key, rule = (verdict.rule, verdict.subject), rule_of(verdict, self.monitoring.alerting)
             states[key], change = step(states.get(key, RuleState()), verdict, at, 1, rule)
@@ -173,6 +178,11 @@ def _fault(words: str, name: str, seen: Seen, change: float) -> Iterator[str]:
     said = "never" if found is None else f"{(found - change) / 3600:.2f} h"
     alert = f"{fired[0][1]} after {(fired[0][0] - change) / 3600:.2f} h" if fired else "none"
     yield f"fault: {words}: found after {said}, alert {alert}{' (found before the change too)' if before else ''}"
+    causes = [(at, cause) for at, subject, cause in seen.causes if at > change and subject == name]
+    if causes:
+        often = Counter(cause for _, cause in causes).most_common(1)[0]
+        first = f"first “{causes[0][1]}” after {(causes[0][0] - change) / 3600:.2f} h"
+        yield f"fault: {words}: likely cause: {first}; most often “{often[0]}” ({often[1]} of {len(causes)})"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,18 +8,25 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.alerting.causes import NO_FEATURE, cause_start, causes_of, differs, told
+from app.alerting.rules import ESTIMATE, PERFORMANCE, PREDICTION_DRIFT, Verdict
 from app.alerting.wording import TOLD, column_line, metric_line, span_of, top_features, top_metrics
 from topics.events import AnyReport, DriftReport, FeatureDrift, MetricChange, PerformanceReport
 
 
 class Drifted(Struct, frozen=True, kw_only=True):
-    """A window's drift: how many of its features, and the columns that a message names, the worst with its shape."""
+    """A window's drift: how many of its features, and the columns that a message names, the worst with its shape.
+
+    `causes`: lines of likely causes; `differs`: whether anything of any feature does.
+    """
 
     window_start: datetime
     window_end: datetime
     features: int
     drifted: int
     columns: tuple[FeatureDrift, ...]
+    causes: tuple[str, ...] = ()
+    differs: bool = True
 
 
 class Performed(Struct, frozen=True, kw_only=True):
@@ -48,7 +55,8 @@ def noted(known: Beside | None, report: DriftReport | PerformanceReport) -> Besi
     if known is None or known.profile_id != report.profile_id:
         known = Beside(profile_id=report.profile_id)
     if isinstance(report, DriftReport):
-        return replace(known, drift=_drifted(report)) if report.sufficient and _newer(report, known.drift) else known
+        judged = report.sufficient or (report.scales is not None and bool(report.scales.found))
+        return replace(known, drift=_drifted(report)) if judged and _newer(report, known.drift) else known
     if _newer(report, known.newest):
         known = replace(known, newest=_performed(report))
     if report.sufficient and _newer(report, known.judged):
@@ -66,6 +74,7 @@ def _drifted(report: DriftReport) -> Drifted:
     return Drifted(
         window_start=report.window_start, window_end=report.window_end, features=len(report.features),
         drifted=len(report.drifted_features), columns=tuple(lean),
+        causes=causes_of(report), differs=differs(report),
     )  # fmt: skip
 
 
@@ -75,6 +84,25 @@ def _performed(report: PerformanceReport) -> Performed:
         coverage=report.coverage, metrics=tuple(top_metrics(report)[:TOLD]),
         estimated=tuple(metric for metric in report.estimated if metric.value is not None)[:TOLD],
     )  # fmt: skip
+
+
+def likely_causes(report: AnyReport, verdict: Verdict, known: Beside | None) -> list[str]:
+    """What an alert says of likely causes, also where it is not about a feature: a unit, a new category, values lost.
+
+    Of an alert on one feature that feature's own cause comes first.
+    """
+    if isinstance(report, DriftReport):
+        causes, differ = causes_of(report), differs(report)
+    elif isinstance(report, PerformanceReport) and known is not None and known.profile_id == report.profile_id:
+        if known.drift is None:
+            return []
+        causes, differ = known.drift.causes, known.drift.differs
+    else:
+        return []
+    if not differ and verdict.rule in (PREDICTION_DRIFT, PERFORMANCE, ESTIMATE):
+        return [NO_FEATURE]
+    own = [line for line in causes if line.startswith(cause_start(verdict.subject))]
+    return told([*own, *(line for line in causes if line not in own)])
 
 
 def lines_beside(report: AnyReport, known: Beside | None) -> list[str]:

@@ -10,7 +10,7 @@ from app.alerting.rules import PREDICTION_DRIFT, Verdict, effect_of
 from app.alerting.wording import top_features
 from topics.events import AnyReport, DriftReport, FeatureDrift
 
-DASHBOARD, FEATURE, ALERTS = "dashboard", "feature", "alerts"
+DASHBOARD, FEATURE, ALERTS, RUNBOOK = "dashboard", "feature", "alerts", "runbook"
 
 
 def links_of(report: AnyReport, verdict: Verdict, page: str, *, firing: bool) -> dict[str, str]:

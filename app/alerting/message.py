@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import msgspec
 
-from app.alerting.beside import Beside, evidence_beside, lines_beside
+from app.alerting.beside import Beside, evidence_beside, likely_causes, lines_beside
 from app.alerting.lifecycle import Transition, alert_id_of, fingerprint_of, labels_of
-from app.alerting.links import DASHBOARD, links_of
+from app.alerting.links import DASHBOARD, RUNBOOK, links_of
 from app.alerting.newest_panes import SCALES, features_of, metric_finding, outputs_of, scale_findings
-from app.alerting.rules import ESTIMATE, PERFORMANCE, Verdict
+from app.alerting.rules import DATA_DRIFT, ESTIMATE, PERFORMANCE, PREDICTION_DRIFT, Verdict
 from app.alerting.wording import TOLD, message_of, title_of, top_features, top_metrics, utc
 from app.core.config import Rule
 from topics.events import AlertEvent, AnyReport, DriftReport, PerformanceReport, TrafficReport
@@ -30,7 +32,11 @@ def alert_of(
     links = links_of(report, verdict, page, firing=firing)
     if verdict.state == "off" or (verdict.rule in (PERFORMANCE, ESTIMATE) and not firing):
         beside = None
-    more = [*lines_beside(report, beside), *(f"{DASHBOARD}: {links[name]}" for name in links if name == DASHBOARD)]
+    first = likely_causes(report, verdict, beside) if firing and verdict.state != "off" else []
+    if rule.runbook_url:
+        links[RUNBOOK] = rule.runbook_url
+    more = [*lines_beside(report, beside), *_what_to_do(labels, verdict, rule, firing=firing)]
+    more += [f"{name}: {links[name]}" for name in (RUNBOOK, DASHBOARD) if name in links]
     return AlertEvent(
         alert_id=alert_id_of(fingerprint, transition),
         fingerprint=fingerprint,
@@ -38,14 +44,32 @@ def alert_of(
         level="critical" if transition.severe else rule.level,
         rule=verdict.rule,
         title=title_of(report, verdict, transition),
-        message=message_of(report, verdict, transition, more),
+        message=message_of(report, verdict, transition, more, first),
         labels=labels,
         started_at=utc(transition.started_at),
         ended_at=None if transition.ended_at is None else utc(transition.ended_at),
         evidence=evidence_of(report, verdict, beside),
+        owner=rule.owner,
         links=links,
         emitted_at=emitted_at,
     )
+
+
+def _what_to_do(labels: Mapping[str, str], verdict: Verdict, rule: Rule, *, firing: bool) -> Iterator[str]:
+    """Who is to look at it, and the command that silences it."""
+    if rule.owner:
+        yield f"Owner: {rule.owner}."
+    if firing:
+        yield f"Silence it: {silence_command(labels, verdict.rule)}"
+
+
+def silence_command(labels: Mapping[str, str], rule: str) -> str:
+    """Return the command that silences an alert, and no other, for two hours."""
+    options = {"--model": labels["model"], "--version": labels["model_version"], "--rule": rule}
+    if rule not in (DATA_DRIFT, PREDICTION_DRIFT):
+        options["--subject"] = labels["subject"]
+    words = [word for name, value in options.items() for word in (name, value)]
+    return shlex.join(["driftline", "alerts", "silence", *words, "--for", "2h", "--comment", "looked at"])
 
 
 def evidence_of(report: AnyReport, verdict: Verdict, beside: Beside | None = None) -> dict[str, object]:

@@ -18,8 +18,9 @@ SAME_MODEL = ("model", "model_version")
 
 
 def labels_of(alert: AlertEvent) -> dict[str, str]:
-    """What matchers see of an alert: its labels, its rule and its level."""
-    return {"rule": alert.rule, **alert.labels, "level": alert.level}
+    """What matchers see of an alert: its labels, its rule, its level, and its owner where it has one."""
+    owner = {"owner": alert.owner} if alert.owner else {}
+    return {"rule": alert.rule, **owner, **alert.labels, "level": alert.level}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from app.alerting.rules import ESTIMATE, PERFORMANCE, effect_of, worsening_of
+from app.alerting.rules import ESTIMATE, PERFORMANCE, effect_of
 from app.alerting.wording import SMALLEST_P, worse_by
 from app.alerting.words import clean
 from topics.events import AlertEvent, FeatureDrift, MetricChange, Shape
@@ -59,14 +59,17 @@ def drifted_of(alerts: Sequence[AlertEvent]) -> list[tuple[FeatureDrift, Shape |
 
 
 def metrics_of(alerts: Sequence[AlertEvent]) -> list[MetricChange]:
-    """Every metric that is known, once, the most degraded first; as alerts about performance have it, if any."""
+    """Every metric that is known, once, as alerts about performance have it, if any.
+
+    In the order of their evidence: those that are shown first, then the most degraded.
+    """
     found: dict[str, MetricChange] = {}
     for alert in sorted(alerts, key=lambda alert: alert.rule not in (PERFORMANCE, ESTIMATE)):
         for raw in _rows(alert.evidence.get("metrics")):
             metric = _converted(raw, MetricChange)
             if metric is not None and metric.value is not None:
                 found.setdefault(metric.name, metric)
-    return sorted(found.values(), key=lambda metric: (not metric.degraded, -worsening_of(metric), metric.name))
+    return list(found.values())
 
 
 def _rows(value: object) -> list[dict[str, object]]:

@@ -31,9 +31,12 @@ ESTIMATE = "performance_estimate"
 
 
 def rule_of(verdict: Verdict, alerting: Alerting) -> Rule:
-    """How a verdict's rule is set."""
+    """How a verdict's rule is set; its owner and its runbook are the model's where it has none of its own."""
     found: Rule = getattr(alerting, verdict.rule)
-    return found
+    owner, runbook = found.owner or alerting.owner, found.runbook_url or alerting.runbook_url
+    if (owner, runbook) == (found.owner, found.runbook_url):
+        return found
+    return replace(found, owner=owner, runbook_url=runbook)
 
 
 def verdicts_of(report: AnyReport, monitoring: Monitoring) -> list[Verdict]:

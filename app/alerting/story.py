@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from urllib.parse import urlsplit
 
-from app.alerting.links import ALERTS, DASHBOARD, FEATURE
+from app.alerting.links import ALERTS, DASHBOARD, FEATURE, RUNBOOK
 from app.alerting.notification import Notification
 from app.alerting.rows import (
     LONGEST_LINE,
@@ -34,7 +34,12 @@ from topics.events import AlertEvent, FeatureDrift, Level, MetricChange
 MARKS = {"info": "ℹ️", "warning": "⚠️", "error": "🔴", "critical": "🚨"}
 RESOLVED_MARK = "✅"
 LEVELS: dict[Level, int] = {"info": 0, "warning": 1, "error": 2, "critical": 3}
-LINK_WORDS = {DASHBOARD: "Open the dashboard", FEATURE: "See what has drifted", ALERTS: "All alerts, and silences"}
+LINK_WORDS = {
+    DASHBOARD: "Open the dashboard",
+    FEATURE: "See what has drifted",
+    RUNBOOK: "Open the runbook",
+    ALERTS: "All alerts, and silences",
+}
 MOST_ALERTS = 10
 """Alerts of a group that are told one by one; the rest is counted."""
 MOST_LINES = 12

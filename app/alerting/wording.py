@@ -90,9 +90,11 @@ def _drift_title(report: DriftReport, verdict: Verdict, *, firing: bool) -> str:
     return f"{verdict.subject} {'has drifted' if firing else 'no longer drifts'}"
 
 
-def message_of(report: AnyReport, verdict: Verdict, transition: Transition, more: Sequence[str] = ()) -> str:
-    """The whole of it, a fact a line; `more` at its end."""
-    return "\n".join([_span(transition), _window(report), *lines_of(report, verdict), *more])
+def message_of(
+    report: AnyReport, verdict: Verdict, transition: Transition, more: Sequence[str] = (), first: Sequence[str] = ()
+) -> str:
+    """The whole of it, a fact a line: since when, what is to be known `first`, what is seen, and `more` at its end."""
+    return "\n".join([_span(transition), *first, _window(report), *lines_of(report, verdict), *more])
 
 
 def lines_of(report: AnyReport, verdict: Verdict) -> list[str]:
@@ -138,9 +140,12 @@ def top_features(report: DriftReport) -> list[FeatureDrift]:
 
 
 def top_metrics(report: PerformanceReport) -> list[MetricChange]:
-    """The metrics that are known, most degraded first."""
+    """The metrics that are known: those that `performance.show` names in its order, then the most degraded first."""
     known = [metric for metric in report.metrics if metric.value is not None]
-    return sorted(known, key=lambda metric: (not metric.degraded, -worsening_of(metric), metric.name))
+    show = {name: place for place, name in enumerate(report.show)}
+    return sorted(
+        known, key=lambda metric: (show.get(metric.name, len(show)), not metric.degraded, -worsening_of(metric))
+    )
 
 
 def span_of(start: datetime, end: datetime) -> str:

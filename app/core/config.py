@@ -90,8 +90,8 @@ class PerformanceThresholds:
     """When a metric has degraded: relative drop against its baseline. `metrics` overrides `default`.
 
     `degradation`: a degraded metric whose drop is beyond this makes the alert critical, whatever its rule's level.
-    `confidence` is that of the intervals that are told. `chance`: of a window as good as the reference, how often any
-    of its metrics may be called degraded.
+    `show`: metrics that messages name first, in this order. `confidence` is that of the intervals that are told.
+    `chance`: of a window as good as the reference, how often any of its metrics may be called degraded.
     """
 
     default: float = 0.05
@@ -100,13 +100,15 @@ class PerformanceThresholds:
     min_samples: int = 200
     confidence: float = 0.95
     chance: float = 0.001
+    show: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """When an alert fires: breached in `for_windows` consecutive evaluations; clear in `clear_windows` resolves.
 
-    `hysteresis`: a value counts as clear only at or below its threshold times this.
+    `hysteresis`: a value counts as clear only at or below its threshold times this. `owner`: who is to look at it, and
+    `runbook_url`: what tells how; both are in the alert, and empty: those of the model.
     """
 
     enabled: bool = True
@@ -114,6 +116,8 @@ class Rule:
     for_windows: int = 2
     clear_windows: int = 2
     hysteresis: float = 0.9
+    owner: str = ""
+    runbook_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,8 @@ class Alerting:
     this share of a window's rows are let pass. `volume_drop`: how far traffic may fall below what is usual in the
     same hours, `coverage_drop`: how far the share with feedback may fall below the usual one, both as shares of these.
     `lag_seconds`: how far behind a worker may be; `dead_letter_share`: of the records that it reads.
-    `routes`: asked before those of driftline.toml; `channels`: told where no route fits.
+    `routes`: asked before those of driftline.toml; `channels`: told where no route fits. `owner` and `runbook_url`: of
+    the model, for every rule that has none of its own.
     """
 
     data_drift: Rule = field(default_factory=Rule)
@@ -153,6 +158,8 @@ class Alerting:
     coverage_drop: float = 0.5
     lag_seconds: float = 60.0
     dead_letter_share: float = 0.01
+    owner: str = ""
+    runbook_url: str = ""
     channels: tuple[str, ...] = ("log", "file")
     routes: tuple[Route, ...] = ()
 

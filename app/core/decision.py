@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from app.core.causes import cause_of
 from app.core.config import DriftThresholds, Monitoring
 from app.core.degradation import change, changes, why_not_judged
 from app.core.drift import Comparison, Strength, compare, strengths
@@ -44,7 +45,7 @@ def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring, seconds: 
     comparisons = compare(layout, pane)
     found = strengths(comparisons)
     k = len(layout.features)
-    features = _judged(comparisons[:k], found[:k], pane, thresholds, sufficient, usual[:k])
+    features = _explained(layout, pane, _judged(comparisons[:k], found[:k], pane, thresholds, sufficient, usual[:k]))
     outputs = _judged(comparisons[k:], found[k:], pane, thresholds, sufficient, usual[k:])
     outputs = () if layout.profile.task == "features" else outputs
     drifted = tuple(feature.name for feature in features if feature.drifted)
@@ -70,6 +71,14 @@ def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring, seconds: 
 
 def _lasting(monitoring: Monitoring, seconds: float | None) -> float:
     return monitoring.windows.pane * monitoring.windows.panes if seconds is None else seconds
+
+
+def _explained(layout: Layout, pane: Pane, features: tuple[FeatureDrift, ...]) -> tuple[FeatureDrift, ...]:
+    """The features with the likely cause of each that has drifted or lacks values."""
+    return tuple(
+        replace(one, cause=cause_of(layout, pane, i)) if one.drifted or one.missing_rises or one.unseen_rises else one
+        for i, one in enumerate(features)
+    )
 
 
 def _unjudged(feature: FeatureDrift, n: int) -> float:
@@ -263,6 +272,7 @@ def performance_decision(
         reason=ALONE
         if profile.task == "features"
         else why_not_judged(metrics, outcomes.n, judged, thresholds.min_samples),
+        show=thresholds.show,
     )
 
 

@@ -8,6 +8,21 @@ from typing import Literal
 from app.core.profile import Kind
 from app.core.shape import Shape
 
+CauseKind = Literal[
+    "unit", "shift", "factor", "clipped", "filled", "constant", "missing", "type", "new category", "spelling",
+    "category gone", "mix",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What has most likely been done to a column, in words; a value is `factor` times what it was plus `offset`."""
+
+    kind: CauseKind
+    words: str
+    factor: float | None = None
+    offset: float | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class FeatureDrift:
@@ -19,6 +34,7 @@ class FeatureDrift:
     window's is above it by more than chance. `reference_unseen` and `unseen_rises`: the same of unseen categories, as
     the reference's single ones let expect them. `shape`: both distributions in a few points, None without values.
     `usual`: the effect that comes and goes by itself in so long a window; `threshold` is beyond it.
+    `cause`: what has most likely been done to it, of a column that has drifted or lacks values.
     """
 
     name: str
@@ -47,6 +63,7 @@ class FeatureDrift:
     shape: Shape | None = None
     effect_size: float | None = None
     usual: float = 0.0
+    cause: Cause | None = None
 
 
 Fault = Literal["distribution", "missing", "unseen", "type"]
@@ -64,7 +81,7 @@ class ScaleFinding:
     the `panes`, where the distribution is meant. `usual`: the effect that comes and goes by itself in so many panes;
     `threshold` is beyond it. `slow`: it moves slowly, as a season does (see `app.core.scales.slow`), by `moved` since
     the reference: of a mean in standard deviations of the reference, else as the effect; by `rate` a day. `lasting`: it
-    is found in the longest span too.
+    is found in the longest span too. `cause`: what has most likely been done to the column in the `panes`.
     """
 
     name: str
@@ -84,6 +101,7 @@ class ScaleFinding:
     lasting: bool = True
     moved: float | None = None
     rate: float | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +262,7 @@ class PerformanceDecision:
     with truth that enter no metric, by reason; `not_scored`: rows that enter none of the metrics of a probability.
     `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their rows; these rows
     are judged. Where `judged` is false no metric was compared with a baseline, and `reason` says why.
+    `show`: the metrics that are named first.
     """
 
     n: int
@@ -264,6 +283,7 @@ class PerformanceDecision:
     judged: bool = True
     reason: str = ""
     scales: MetricScales | None = None
+    show: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

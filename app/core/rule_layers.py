@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -16,6 +17,7 @@ RULES: tuple[str, ...] = tuple(
 """Every rule, by the name that it has in `monitoring.json`."""
 RULE_SETTINGS: tuple[str, ...] = tuple(field.name for field in fields(Rule))
 DEFAULT = "default"
+_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +67,10 @@ def differences(alerting: Alerting) -> dict[str, dict[str, object]]:
         if changed:
             found[rule] = changed
     return found
+
+
+def check_runbook(url: str) -> str:
+    """Return the address of a runbook. Raises ValueError for one that nobody can open."""
+    if url and (_ADDRESS.fullmatch(url) is None or not url.isprintable()):
+        raise ValueError(f"must be an address such as https://wiki.example.com/churn, not {url!r}")
+    return url

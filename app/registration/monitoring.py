@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.core.config import MOST_LONGEST, Monitoring
+from app.core.metadata import METRICS
 from app.core.notifying import Route, RouteError, check_route
 from app.core.profile import Task
-from app.core.rule_layers import RULES
+from app.core.rule_layers import RULES, check_runbook
 from app.core.scales.levels import per_second
 
 T = TypeVar("T")
@@ -116,9 +117,22 @@ def monitoring_of(raw: object) -> MonitoringFile:
         per_second(monitoring.decision.false_alarms)
     except ValueError as error:
         raise MonitoringError(f"decision.false_alarms: {error}") from None
+    _check_words(monitoring)
     _check_routes(monitoring.alerting.routes, sections)
     rules = _rules_given(sections.get("alerting", {}), monitoring)
     return MonitoringFile(**msgspec.structs.asdict(head), monitoring=monitoring, rules=rules)
+
+
+def _check_words(monitoring: Monitoring) -> None:
+    alerting = monitoring.alerting
+    for where, url in (("", alerting.runbook_url), *((f"{r}.", getattr(alerting, r).runbook_url) for r in RULES)):
+        try:
+            check_runbook(url)
+        except ValueError as error:
+            raise MonitoringError(f"alerting.{where}runbook_url: {error}") from None
+    for name in monitoring.performance.show:
+        if name not in METRICS:
+            raise MonitoringError(f"performance.show: no metric {name!r}; known are {', '.join(METRICS)}")
 
 
 def _rules_given(raw: Mapping[str, Any], monitoring: Monitoring) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings
 
-from app.core.rule_layers import RULES, Given, Layer
+from app.core.rule_layers import RULES, Given, Layer, check_runbook
 
 
 class RuleChange(BaseModel):
@@ -21,6 +21,8 @@ class RuleChange(BaseModel):
     for_windows: Annotated[int, Field(ge=1)] | None = None
     clear_windows: Annotated[int, Field(ge=1)] | None = None
     hysteresis: Annotated[float, Field(gt=0, le=1)] | None = None
+    owner: str | None = None
+    runbook_url: Annotated[str, AfterValidator(check_runbook)] | None = None
 
 
 def _known(changes: dict[str, RuleChange]) -> dict[str, RuleChange]:
@@ -36,11 +38,20 @@ RuleChanges = Annotated[dict[str, RuleChange], AfterValidator(_known)]
 
 
 class ModelChange(BaseModel):
-    """What is to be otherwise of one model, whatever its version."""
+    """What is to be otherwise of one model, whatever its version; `owner` and `runbook_url`: of all its rules."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rules: RuleChanges = Field(default_factory=dict)
+    owner: str | None = None
+    runbook_url: Annotated[str, AfterValidator(check_runbook)] | None = None
+
+    def given(self) -> Given:
+        """By rule: what is said of it, or of the model."""
+        of_model = {"owner": self.owner, "runbook_url": self.runbook_url}
+        said = {name: value for name, value in of_model.items() if value is not None}
+        own = _given(self.rules)
+        return {rule: {**said, **own.get(rule, {})} for rule in RULES if said or rule in own}
 
 
 class RuleSettings(BaseSettings):
@@ -54,7 +65,7 @@ class RuleSettings(BaseSettings):
         layers = [Layer("settings [rules]", _given(self.rules or {}))]
         own = (self.models or {}).get(model or "")
         if own is not None:
-            layers.append(Layer(f"settings [models.{model}.rules]", _given(own.rules)))
+            layers.append(Layer(f"settings [models.{model}.rules]", own.given()))
         return layers
 
 

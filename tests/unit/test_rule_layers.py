@@ -37,6 +37,9 @@ enabled = false
 [models.churn.rules.performance]
 for_windows = 4
 
+[models."other one"]
+owner = "its team"
+
 [models."other one".rules.performance]
 for_windows = 9
 """
@@ -76,13 +79,17 @@ def test_defaults_then_settings_then_the_model_then_its_own_file() -> None:
     found = in_force(layers_of(found_settings, "churn", own.rules))["performance"]
     assert {name: (one.value, one.source) for name, one in found.items()} == {
         "enabled": (True, "default"),
+        "owner": ("", "default"),
+        "runbook_url": ("", "default"),
         "level": ("error", "monitoring.json"),
         "for_windows": (4, "settings [models.churn.rules]"),
         "clear_windows": (7, "monitoring.json"),
         "hysteresis": (0.9, "default"),
     }
     assert in_force(layers_of(found_settings, "steam", {}))["performance"]["for_windows"].value == 3
-    assert in_force(layers_of(found_settings, "other one", {}))["performance"]["for_windows"].value == 9
+    other = in_force(layers_of(found_settings, "other one", {}))
+    assert other["performance"]["for_windows"].value == 9
+    assert {one["owner"].value for one in other.values()} == {"its team"}
 
 
 def test_a_file_that_says_the_default_says_it() -> None:

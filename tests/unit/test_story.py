@@ -49,6 +49,10 @@ def test_what_the_rows_say_the_sentences_do_not_say_again() -> None:
         "Since 2017-05-01 00:00 UTC.",
         "Seen in the window 2017-04-30 20:00 UTC to 2017-05-01 00:00 UTC: 1,000 predictions.",
         "7 of 7 features differ from the reference (100%, threshold 30%).",
+        (
+            "Silence it: driftline alerts silence --model income --version 3 --rule data_drift"
+            " --for 2h --comment 'looked at'"
+        ),
     )
     assert story.alerts == ()
     assert text_of(story).count("f6") == 1, "in its row"

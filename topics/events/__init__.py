@@ -11,6 +11,7 @@ from topics.events.predictions import FeedbackEvent, Heartbeat, PredictionEvent,
 from topics.events.receivers import ReceiverEvent
 from topics.events.reports import (
     AnyReport,
+    Cause,
     ClassMetrics,
     DriftAtScale,
     DriftReport,
@@ -35,6 +36,7 @@ __all__ = [
     "AlertStatus",
     "AnyReport",
     "CategoryCounts",
+    "Cause",
     "ClassMetrics",
     "DeliveryEvent",
     "DeploymentEvent",

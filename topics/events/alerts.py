@@ -13,7 +13,10 @@ AlertStatus = Literal["firing", "resolved"]
 
 
 class AlertEvent(Event, frozen=True, kw_only=True):
-    """One transition of one alert. `alert_id` names the transition, `fingerprint` the alert."""
+    """One transition of one alert. `alert_id` names the transition, `fingerprint` the alert.
+
+    `owner`: who is to look at it, as the rule or the model says; `links` has its `runbook`, if there is one.
+    """
 
     alert_id: str
     fingerprint: str
@@ -28,6 +31,7 @@ class AlertEvent(Event, frozen=True, kw_only=True):
     evidence: dict[str, object]
     links: dict[str, str]
     emitted_at: Moment
+    owner: str = ""
 
 
 class DeliveryEvent(Event, frozen=True, kw_only=True):

@@ -21,6 +21,20 @@ class Shape(Event, frozen=True, kw_only=True):
     current: tuple[float, ...]
 
 
+class Cause(Event, frozen=True, kw_only=True):
+    """What has most likely been done to a column, in words: a guess.
+
+    A value is `factor` times what it was plus `offset`. `kind`: `unit` (a known conversion), `shift`, `factor`,
+    `clipped` at one value, `filled` in for some rows, `constant`, `missing`, `type` (values of another one),
+    `new category`, `spelling`, `category gone`, `mix`.
+    """
+
+    kind: str
+    words: str
+    factor: float | None = None
+    offset: float | None = None
+
+
 class FeatureDrift(Event, frozen=True, kw_only=True):
     """One feature's comparison with its reference.
 
@@ -31,7 +45,8 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     `missing_rises` says that the window's is above it by more than chance. `reference_unseen` is the share of unseen
     categories that the reference lets expect (its categories that occur once, Good 1953), `unseen_rises` the same for
     it. `shape`: both distributions in a few points, None without values. `usual`: the effect that comes and goes by
-    itself in so long a window, as the reference shows it; `threshold` is beyond it.
+    itself in so long a window, as the reference shows it; `threshold` is beyond it. `cause`: what has most likely been
+    done to it, of a column that has drifted or lacks values; null where nothing simple explains it.
     """
 
     name: str
@@ -60,6 +75,7 @@ class FeatureDrift(Event, frozen=True, kw_only=True):
     shape: Shape | None = None
     effect_size: float | None = None
     usual: float = 0.0
+    cause: Cause | None = None
 
 
 class ScaleFinding(Event, frozen=True, kw_only=True):
@@ -74,6 +90,7 @@ class ScaleFinding(Event, frozen=True, kw_only=True):
     `usual`: the effect that comes and goes by itself in so many panes; `threshold` is beyond it. `slow`: it moves
     slowly, as a season does, by `moved` since the reference: of a mean in standard deviations of the reference, else as
     the effect; by `rate` a day. `lasting`: it is found in the longest span too; a slow one that is not fires nothing.
+    `cause`: what has most likely been done to the column in the `panes`.
     """
 
     name: str
@@ -97,6 +114,7 @@ class ScaleFinding(Event, frozen=True, kw_only=True):
     lasting: bool = True
     moved: float | None = None
     rate: float | None = None
+    cause: Cause | None = None
 
 
 class DriftAtScale(Event, frozen=True, kw_only=True):
@@ -276,7 +294,7 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their rows (the most
     frequent ones, the rest under `other`); a row is right where both are the same. Where `judged` is false no metric
     was compared with a baseline, and `reason` says why. `scales`: what the newest panes with truth show by themselves,
-    null where they are not judged.
+    null where they are not judged. `show`: the metrics that messages name first (`performance.show`).
     """
 
     feedback: int
@@ -295,6 +313,7 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     judged: bool = True
     reason: str = ""
     scales: MetricScales | None = None
+    show: tuple[str, ...] = ()
 
 
 class Volume(Event, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.causes import cause_of
 from app.core.config import Monitoring
 from app.core.decision import found_columns
 from app.core.drift import Strength
@@ -229,6 +230,7 @@ def _findings(
             lasting=bool(one.at[-1, column]),
             moved=None if slow is None else slow.moved,
             rate=None if slow is None else slow.rate,
+            cause=None if slow is not None else cause_of(layout, merged[scale], place),
         )
 
 
@@ -241,7 +243,7 @@ def _evidence(
     suffixes: Suffixes,
     monitoring: Monitoring,
 ) -> tuple[dict[int, FeatureDrift], dict[int, Pane]]:
-    """The comparison of each column whose distribution is found, over the panes that show it best; these by scale."""
+    """The comparison of each column whose distribution is found, over the panes that show it best; by scale, these."""
     by_scale: dict[int, dict[int, Strength]] = defaultdict(dict)
     usual: dict[int, float] = {}
     for (one, column), scale in zip(there, best, strict=True):
@@ -252,8 +254,9 @@ def _evidence(
             usual[int(one.family.places[column])] = float(one.family.usual[scale, column])
     evidence: dict[int, FeatureDrift] = {}
     merged: dict[int, Pane] = {}
-    for scale, strengths in by_scale.items():
+    for scale in set(best):
         first = end - suffixes.spans[scale]
         merged[scale] = merge((panes[p] for p in sorted(panes) if first < p <= end), layout.size, layout.sums)
+    for scale, strengths in by_scale.items():
         evidence |= found_columns(layout, merged[scale], strengths, monitoring.drift, usual)
     return evidence, merged

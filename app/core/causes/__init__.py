@@ -1,0 +1,5 @@
+"""What has most likely been done to a column: a guess from its counts, in words, for whoever is woken by an alert."""
+
+from app.core.causes.guess import cause_of
+
+__all__ = ["cause_of"]
