@@ -83,6 +83,7 @@ def progress_of(
         duplicates=tally.duplicates,
         late=tally.late,
         expired=tally.expired,
+        too_late=tally.too_late,
         waiting=waiting,
         expired_feedback=expired_feedback,
         behind=(tally.recorded - tally.event_time) / MICROSECONDS if tally.recorded > NEVER else None,

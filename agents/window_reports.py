@@ -14,13 +14,15 @@ from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows
 from topics.events import AnyReport, DriftReport, MetricScales, PerformanceReport, Scales, TrafficReport
 
-TOTALS = ("feedback", "duplicates", "late", "expired", "waiting")
+TOTALS = ("feedback", "duplicates", "late", "expired", "waiting", "too_late")
 NOT_COUNTED = {"late": "late", "repeated id": "duplicates"}
 WITHOUT_A_PAIR = {
     "no truth in time": "expired", "truth too late": "expired_feedback", "truth without a prediction": "waiting",
 }  # fmt: skip
 """What reports call the totals of predictions that are not counted, and of what was not joined."""
 
+RECENT = 10
+"""Windows over which the usual share with feedback, and truth that comes too late, are averaged."""
 PAUSES = 20
 """Pauses between feedback that are remembered."""
 
@@ -29,7 +31,8 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
     """What was last issued of a window: its revision, and what each report was made of.
 
     The rest is what the next window of a live model has to know: feedback in all, panes since it last came, how long
-    its last pauses were, and the usual share with feedback; `left_out`: what its reports said that no window counts.
+    its last pauses were, and the usual share with feedback; `left_out`: what its reports said that no window counts;
+    truth in all that came too late, and of the last windows what came too late and what was joined (they fade).
     """
 
     revision: int
@@ -42,10 +45,23 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
     coverage: float = -1.0
     left_out: int = 0
     truth: int = 0
+    too_late: int = -1
+    recent_late: float = 0.0
+    recent_joined: float = 0.0
 
-    def after(self, feedback: int, coverage: float, panes: int) -> Issued:
+    def after(self, feedback: int, coverage: float, panes: int, too_late: int = 0) -> Issued:
         """What the window after this one has to know."""
-        usual = coverage if self.coverage < 0 else self.coverage + (coverage - self.coverage) / (10 * panes)
+        left = 1.0 - 1.0 / (RECENT * panes)
+        late = 0 if self.too_late < 0 else max(0, too_late - self.too_late)
+        joined = 0 if self.feedback < 0 else max(0, feedback - self.feedback)
+        noted = msgspec.structs.replace(
+            self, too_late=too_late, recent_late=self.recent_late * left + late,
+            recent_joined=self.recent_joined * left + joined,
+        )  # fmt: skip
+        return noted._fed(feedback, coverage, panes)
+
+    def _fed(self, feedback: int, coverage: float, panes: int) -> Issued:
+        usual = coverage if self.coverage < 0 else self.coverage + (coverage - self.coverage) / (RECENT * panes)
         if self.feedback < 0 or feedback <= self.feedback:
             silent = self.silent + 1 if self.feedback >= 0 else 0
             return msgspec.structs.replace(self, feedback=feedback, silent=silent, coverage=usual)
@@ -155,6 +171,8 @@ def traffic_report(
             "feedback_silent": note.silent,
             "feedback_longest": max(note.pauses, default=0),
             "feedback_gaps": len(note.pauses),
+            "recent_too_late": note.recent_late,
+            "recent_joined": note.recent_joined,
             **{name: sum(getattr(t, name) for t in totals) for name in TOTALS},
         },
         TrafficReport,

@@ -170,7 +170,13 @@ class WindowsAgent:
             windows.progress(event.partition, event.revision, newest, settled, idle=event.idle)
             behind = None if event.behind is None else round(event.behind * MICROSECONDS)
             totals = Totals(
-                event.feedback, event.duplicates, event.late, event.expired, event.waiting, event.expired_feedback
+                event.feedback,
+                event.duplicates,
+                event.late,
+                event.expired,
+                event.waiting,
+                event.expired_feedback,
+                event.too_late,
             )
             windows.arrived(event.partition, behind, totals)
         else:
@@ -273,8 +279,9 @@ class WindowsAgent:
             source = crc32(repr(found.traffic).encode())
             if issued is None or issued.feedback < 0:
                 total = sum(totals.feedback for totals in windows.totals.values())
+                too_late = sum(totals.too_late for totals in windows.totals.values())
                 before = self._issued(key, end - 1) or Issued(0, 0, 0)
-                note = before.after(total, found.traffic.coverage, windows.panes)
+                note = before.after(total, found.traffic.coverage, windows.panes, too_late)
             if issued is None or source != issued.traffic:
                 reports.append(traffic_report(windows, end, found.traffic, note, revision, now))
             note = msgspec.structs.replace(note, traffic=source)

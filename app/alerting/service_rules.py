@@ -17,6 +17,9 @@ MONITOR = "monitor"
 
 PAUSES = 5
 """Pauses between feedback that must be known before a long one is told."""
+TOO_LATE = "too late"
+"""The subject of an alert on truth that came too late."""
+FEWEST_TRUTHS, FEWEST_LATE = 20, 5
 FEWEST_DEAD = 5
 OF_PARTITION = " of partition "
 """In the subject of an alert about the monitor: the source partition's number follows."""
@@ -29,6 +32,7 @@ def of_traffic(report: TrafficReport, monitoring: Monitoring) -> Iterator[Verdic
     yield _volume(report, monitoring)
     yield _feedback_stopped(report)
     yield _coverage(report, alerting, monitoring.performance.min_samples)
+    yield _too_late(report, monitoring)
 
 
 def _stopped(report: TrafficReport, monitoring: Monitoring) -> Verdict:
@@ -88,6 +92,20 @@ def _coverage(report: TrafficReport, alerting: Alerting, min_samples: int) -> Ve
         state = "clear"
     evidence = {"coverage": report.coverage, "usual_coverage": usual}
     return Verdict(FEEDBACK, "coverage", state, report.coverage, threshold, evidence)
+
+
+def _too_late(report: TrafficReport, monitoring: Monitoring) -> Verdict:
+    """The share of the truth that came after the retention of its prediction: it enters no metric."""
+    alerting, late = monitoring.alerting, report.recent_too_late
+    came, threshold = late + report.recent_joined, alerting.too_late_share
+    if came < FEWEST_TRUTHS:
+        return Verdict(FEEDBACK, TOO_LATE, "insufficient")
+    share = late / came
+    state: VerdictState = "breach" if share > threshold and late >= FEWEST_LATE else "between"
+    if share <= threshold * alerting.feedback.hysteresis:
+        state = "clear"
+    evidence = {"too_late": report.too_late, "joined": report.feedback, "retention": monitoring.windows.retention}
+    return Verdict(FEEDBACK, TOO_LATE, state, share, threshold, evidence)
 
 
 def of_monitor(report: MonitorReport, alerting: Alerting) -> Iterator[Verdict]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from app.alerting.service_rules import FEEDBACK, TRAFFIC
+from app.alerting.service_rules import FEEDBACK, TOO_LATE, TRAFFIC
 from app.alerting.verdict import Verdict
 from app.core.traffic.judging import CHANCE
 from topics.events import MonitorReport, TrafficReport
@@ -18,6 +18,7 @@ SERVICE = {
     (TRAFFIC, "volume"): ("predictions have dropped suddenly", "the volume of predictions is steady again"),
     (FEEDBACK, "stopped"): ("no feedback comes any more", "feedback comes again"),
     (FEEDBACK, "coverage"): ("fewer predictions get their feedback", "as many predictions get their feedback again"),
+    (FEEDBACK, TOO_LATE): ("feedback comes too late to be counted", "feedback comes in time again"),
 }
 """Titles of what fires and of what is over."""
 
@@ -37,6 +38,8 @@ def traffic_lines(report: TrafficReport, verdict: Verdict) -> Iterator[str]:
     elif told == (FEEDBACK, "stopped"):
         longest = f"the longest of its last {report.feedback_gaps} pauses was {lasting(report.feedback_longest * pane)}"
         yield f"None for {lasting(report.feedback_silent * pane)}; {longest}."
+    elif told == (FEEDBACK, TOO_LATE):
+        yield from _too_late(report, verdict)
     else:
         told_share = f"{report.coverage:.0%}; usual are {report.usual_coverage:.0%}"
         yield f"Of the window before this one so many have their feedback: {told_share}."
@@ -44,6 +47,16 @@ def traffic_lines(report: TrafficReport, verdict: Verdict) -> Iterator[str]:
         yield f"Feedback whose prediction has not come (are the ids the same?): {report.waiting:,}."
     if verdict.rule == TRAFFIC and verdict.state == "breach":
         yield f"At the usual rate chance brings that less than once in {1 / (report.chance or CHANCE):,.0f} times."
+
+
+def _too_late(report: TrafficReport, verdict: Verdict) -> Iterator[str]:
+    share = "Too little" if verdict.value is None else f"{verdict.value:.0%}"
+    yield f"{share} of the truth of the last windows came after the retention of its prediction, and enters no metric."
+    yield f"In all {report.too_late:,} came too late, {report.feedback:,} in time."
+    retention = verdict.evidence.get("retention")
+    if isinstance(retention, int | float):
+        kept = lasting(timedelta(seconds=retention))
+        yield f"Predictions wait {kept} for their truth: raise windows.retention, and register again."
 
 
 def _volume(report: TrafficReport, pane: timedelta) -> str:

@@ -132,6 +132,7 @@ class Alerting:
     what its own single ones let expect. `stray_share`: unknown features and values of the wrong type in no more than
     this share of a window's rows are let pass. `volume_drop`: how far traffic may fall below what is usual in the
     same hours, `coverage_drop`: how far the share with feedback may fall below the usual one, both as shares of these.
+    `too_late_share`: how much of the truth may come after `windows.retention`, and so enter no metric.
     `lag_seconds`: how far behind a worker may be; `dead_letter_share`: of the records that it reads.
     `routes`: asked before those of driftline.toml; `channels`: told where no route fits. `owner` and `runbook_url`: of
     the model, for every rule that has none of its own.
@@ -156,6 +157,7 @@ class Alerting:
     stray_share: float = 0.01
     volume_drop: float = 0.4
     coverage_drop: float = 0.5
+    too_late_share: float = 0.05
     lag_seconds: float = 60.0
     dead_letter_share: float = 0.01
     owner: str = ""

@@ -108,6 +108,20 @@ def _forget_waiting(state: JoinState, oldest: int) -> None:
         del state.waiting[key]
         state.waiting_since[key] = None
     state.expired_feedback += len(stale)
+    only = _only_model(state)
+    if stale and only is not None:
+        state.tally(only).too_late += len(stale)
+
+
+def _only_model(state: JoinState) -> int | None:
+    """Return the newest version of the only model that has predictions here; None where there are several models.
+
+    Truth whose prediction is forgotten, or never came, names no model: of the only one it is.
+    """
+    served = [model for model, tally in state.tallies.items() if tally.predictions]
+    if len({state.watched[model].profile.model for model in served}) != 1:
+        return None
+    return max(served, key=lambda model: (state.tallies[model].event_time, model))
 
 
 def _forget_kept(state: JoinState) -> None:

@@ -75,7 +75,12 @@ def _timed(state: JoinState, positions: NDArray[np.intp], rows: NDArray[np.int32
 
 def _join_last(state: JoinState, run: _Run, actual: Sequence[Scalar]) -> None:
     """Join feedback: of each row the last that is in time wins; what came too late is counted."""
-    state.expired_feedback += int((~run.in_time & ~run.gone).sum())
+    late = ~run.in_time & ~run.gone
+    if late.any():
+        state.expired_feedback += int(late.sum())
+        for model, count in enumerate(np.bincount(state.rows["model"][run.rows[late]]).tolist()):
+            if count:
+                state.tally(model).too_late += count
     known = np.flatnonzero(run.in_time)
     last = dict(zip(run.rows[known].tolist(), known.tolist(), strict=True))
     if last:

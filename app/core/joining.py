@@ -96,6 +96,7 @@ class Tally:
 
     `recorded`: the broker's time of its newest record, in microseconds. At the broker's time `marked` its event time
     was `mark`: what is older goes when that is `Windows.patience` ago, wherever event time is by then.
+    `too_late`: truth that came after the retention, as far as it is known to be this model's.
     """
 
     predictions: int = 0
@@ -108,6 +109,7 @@ class Tally:
     recorded: int = NEVER
     marked: int = NEVER
     mark: int = NEVER
+    too_late: int = 0
 
 
 Waiting = tuple[tuple[Scalar, int], ...]

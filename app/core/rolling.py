@@ -35,6 +35,7 @@ class Totals:
     """What one source partition has counted since its first record.
 
     `waiting` and `expired_feedback` are of all models: feedback whose prediction has not come, and what came too late.
+    `too_late`: the latter as far as it is known to be this model's.
     """
 
     feedback: int = 0
@@ -43,6 +44,7 @@ class Totals:
     expired: int = 0
     waiting: int = 0
     expired_feedback: int = 0
+    too_late: int = 0
 
 
 @dataclass(frozen=True, slots=True)

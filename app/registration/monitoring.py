@@ -32,7 +32,7 @@ AT_LEAST_ONE = ("windows.panes", "for_windows", "clear_windows")
 SHARES = (
     "drift.alpha", "drift.share", "performance.confidence", "performance.chance", "hysteresis",
     "alerting.missing_share", "alerting.unseen_share", "alerting.stray_share",
-    "alerting.volume_drop", "alerting.coverage_drop",
+    "alerting.volume_drop", "alerting.coverage_drop", "alerting.too_late_share",
     "alerting.dead_letter_share",
 )  # fmt: skip
 
@@ -55,7 +55,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Which column of the table is what. What is not named is found by its usual name.
 
     `features`: None takes all that is left. `ignore`: columns that are nothing of the model. `probabilities`: each
-    class's column, where there is one a class.
+    class's column, where there is one a class. `truth_timestamp`: when the truth of each row came.
     """
 
     features: tuple[str, ...] | None = None
@@ -67,6 +67,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     target: str | None = None
     id: str | None = None
     timestamp: str | None = None
+    truth_timestamp: str | None = None
     ignore: tuple[str, ...] = ()
     missing: Missing = Missing()
 

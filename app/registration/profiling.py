@@ -12,6 +12,7 @@ import pandas as pd
 from app.core.profile import Profile, with_identity
 from app.core.reference import HowRead, build_profile, outcome_rows_of
 from app.core.values.reading import Reading, name_of, names
+from app.registration.delays import delay_notes
 from app.registration.monitoring import MonitoringError, MonitoringFile
 from app.registration.roles import Roles, features_of, roles_of
 from app.registration.task import TaskDecision, task_of
@@ -82,7 +83,8 @@ def read_reference(
     if told is not None and truth is not None and profile.baseline:
         outcomes = outcome_rows_of(profile, told, probability, truth, task.reading)
     profile, more = with_usual(profile, table, file.columns, file.monitoring.windows, values, outcomes)
-    return Reference(profile, roles, (*_notes(table, roles, task), *more))
+    late = delay_notes(table, file.columns, file.monitoring.windows.retention)
+    return Reference(profile, roles, (*_notes(table, roles, task), *more, *late))
 
 
 def _check_roles(table: CellTable, roles: Roles, file: MonitoringFile) -> None:

@@ -99,10 +99,11 @@ def _outputs(
 def _others(table: CellTable, columns: Columns, outputs: Sequence[str | None]) -> set[str | None]:
     id_ = columns.id or next((one for one in USUAL_IDS if one in table), None)
     timestamp = columns.timestamp or ("timestamp" if "timestamp" in table else None)
-    for key, name in (("id", columns.id), ("timestamp", columns.timestamp)):
+    truth_timestamp = columns.truth_timestamp
+    for key, name in (("id", columns.id), ("timestamp", columns.timestamp), ("truth_timestamp", truth_timestamp)):
         if name is not None:
             column_of(table.frame, name, f"columns.{key}")
-    return {*outputs, *columns.ignore, *columns.probabilities.values(), id_, timestamp}
+    return {*outputs, *columns.ignore, *columns.probabilities.values(), id_, timestamp, truth_timestamp}
 
 
 def _check_lists(features: Sequence[str], columns: Columns) -> None:

@@ -134,7 +134,8 @@ def test_a_cause_names_its_factor() -> None:
     assert isinstance(distance, np.ndarray)
     found = cause("distance", distance * 1.609)
     assert found is not None
-    assert (found.factor, found.offset) == (pytest.approx(1.609, rel=1e-3), 0.0)
+    assert found.factor == pytest.approx(1.609, rel=1e-3)
+    assert found.offset == 0.0
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress", tag_field="type
     timestamp was older than the broker's: few where the model is served live, many where files are replayed. Feedback
     does not name its model, so two counts are of the partition whatever the model: `waiting` is feedback whose
     prediction has not come, `expired_feedback` what came too late, or waited in vain.
+    `too_late` is that as far as it is known to be this model's.
     """
 
     model: str
@@ -64,6 +65,7 @@ class Progress(Event, frozen=True, kw_only=True, tag="progress", tag_field="type
     behind: float | None = None
     waiting: int = 0
     expired_feedback: int = 0
+    too_late: int = 0
 
 
 PaneEvent = PanePartial | Progress

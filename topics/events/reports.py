@@ -343,9 +343,10 @@ class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field=
     `missed`: how many would have come in the silent panes, by the same hours of so many `days` ago, or by a tenth of
     the rate before where none is known; `pause`: panes of the longest pause shortly before. `chance`: the largest
     p-value at which traffic is found to have stopped or dropped. `volume`: null before a whole window's panes are
-    known.
-    The others are totals since the first record; `waiting`: feedback whose prediction has not come, of whatever model
-    of these partitions.
+    known. `recent_too_late` and `recent_joined`: truth of the last windows that came after the retention of its
+    prediction, and that was joined; they fade. The others are totals since the first record; `too_late`: truth that
+    came too late, as far as it is known to be of this model (it names none); `waiting`: feedback whose prediction has
+    not come, of whatever model of these partitions.
     """
 
     counts: tuple[int, ...]
@@ -366,6 +367,9 @@ class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field=
     pause: int = 0
     chance: float = 0.0
     volume: Volume | None = None
+    too_late: int = 0
+    recent_too_late: float = 0.0
+    recent_joined: float = 0.0
 
 
 class PartitionStanding(Event, frozen=True, kw_only=True):
