@@ -26,6 +26,8 @@ from app.alerting.rules import (
     verdicts_of,
 )
 from app.alerting.service_rules import MONITOR, OF_PARTITION
+from app.alerting.versions import Lives, NoLives, moved, newer_of, retired, words
+from app.alerting.versions import noted as noted_life
 from app.core.config import Monitoring
 from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
 from app.runtime.slices import in_slices
@@ -37,9 +39,11 @@ from topics.events import (
     Level,
     MonitorReport,
     PerformanceReport,
+    TrafficReport,
+    VersionEvent,
     to_epoch,
 )
-from topics.registry import ALERTS
+from topics.registry import ALERTS, VERSIONS
 
 Models = Callable[[str, str], Monitoring | None]
 """How a model version is watched; None where it is not registered."""
@@ -61,6 +65,7 @@ class AlertsRun:
     states: dict[str, RuleState] = field(default_factory=dict)
     beside: dict[str, Beside] = field(default_factory=dict)
     intakes: dict[str, Intake] = field(default_factory=dict)
+    lives: dict[tuple[str, str], VersionEvent] = field(default_factory=dict)
     next_offset: int | None = None
 
 
@@ -80,12 +85,14 @@ class Alerts:
         catch_up: Callable[[], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         page: str = "",
+        lives: Lives | None = None,
     ) -> None:
         self._table = table
         self._models = models
         self._catch_up = catch_up
         self._now = now
         self._page = page
+        self._lives: Lives = NoLives() if lives is None else lives
         self._tidied: dict[int, datetime] = {}
 
     def position(self, partition: int) -> int | None:
@@ -100,6 +107,8 @@ class Alerts:
             run = await in_slices(self.run(partition, records))
         if run.rejected:
             await reject(run.rejected)
+        for (model, version), life in run.lives.items():
+            await publish(VERSIONS, f"{model}/{version}".encode(), msgspec.json.encode(life), None)
         for alert in run.alerts:
             await publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
         self.apply(partition, run)
@@ -120,13 +129,16 @@ class Alerts:
                 run.rejected.append(_Unknown(record, f"{named} is not registered: run `driftline register`"))
                 continue
             try:
-                judged = AlertsRun(states={**run.states}, beside={**run.beside}, intakes={**run.intakes})
+                judged = AlertsRun(
+                    states={**run.states}, beside={**run.beside}, intakes={**run.intakes}, lives={**run.lives}
+                )
                 self._judge(report, monitoring, judged)
             except STRAY as error:
                 run.rejected.append(Rejected(record, f"it cannot be judged: {type(error).__name__}"))
                 continue
             run.alerts += judged.alerts
             run.states, run.beside, run.intakes = judged.states, judged.beside, judged.intakes
+            run.lives = judged.lives
         return run
 
     def apply(self, partition: int, run: AlertsRun) -> None:
@@ -136,23 +148,35 @@ class Alerts:
         if run.next_offset is not None:
             advance(self._table, partition, run.next_offset)
 
-    async def tidy(self, partition: int, is_gone: Callable[[str, str], bool], publish: Publish) -> None:
-        """Now and then, resolve what fires of model versions that are registered no more, and forget them.
+    async def tidy(
+        self,
+        partition: int,
+        is_gone: Callable[[str, str], bool],
+        publish: Publish,
+        is_mine: Callable[[str, str], bool] = lambda model, version: False,
+    ) -> None:
+        """Now and then, resolve what fires of model versions that are registered no more or retired, and forget them.
 
-        `is_gone`: of the partition's own model versions; others are of other workers. In this order: a crash in between
-        sends the same ends, by alert_id, again.
+        `is_gone`, `is_mine`: of the partition's own model versions; others are of other workers. In this order: a crash
+        in between sends the same ends, by alert_id, again.
         """
         now = self._now()
         if now - self._tidied.get(partition, now - TIDIED_EVERY) < TIDIED_EVERY:
             return
         self._tidied[partition] = now
-        gone = {}
+        gone: dict[str, list[str]] = {}
+        why: dict[str, str] = {}
         for key in list(self._table):
             names = names_of(key)
-            if len(names) > 1 and is_gone(names[0], names[1]):  # no watermark
+            if len(names) < 2:  # a watermark
+                continue
+            life = self._lives.get(names[0], names[1]) if is_mine(names[0], names[1]) else None
+            if is_gone(names[0], names[1]):
                 gone[key] = names
+            elif life is not None and life.status == "retired" and len(names) == RULE_NAMES:
+                gone[key], why[key] = names, words(life)
         rules = {key: names for key, names in gone.items() if len(names) == RULE_NAMES}
-        for alert in resolved(rules, self._table, now, self._page):
+        for alert in resolved(rules, self._table, now, self._page, why):
             await publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
         for key in gone:
             del self._table[key]
@@ -183,7 +207,7 @@ class Alerts:
     def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
         if isinstance(report, IntakeReport):
             report = self._over_all(report, run)
-        verdicts, beside = verdicts_of(report, monitoring), self._note(report, run)
+        verdicts, beside = self._of_lives(report, verdicts_of(report, monitoring), run), self._note(report, run)
         for verdict in (*verdicts, *self._unnamed(report, verdicts, run)):
             key = state_key(report, verdict)
             before = run.states.get(key) or self._state(key)
@@ -198,6 +222,21 @@ class Alerts:
                     report, verdict, transition, rule, emitted_at=self._now(), page=self._page, beside=beside
                 )
                 run.alerts.append(alert)
+
+    def _of_lives(self, report: AnyReport, verdicts: list[Verdict], run: AlertsRun) -> list[Verdict]:
+        """The verdicts where the version may be retired, or its traffic with newer ones; notes what is new of it."""
+        named = (report.model, report.model_version)
+        known = run.lives.get(named) or self._lives.get(*named)
+        if isinstance(report, TrafficReport):
+            newer = newer_of(report, known, self._lives.of(report.model))
+            judged = [moved(verdict, report, newer) for verdict in verdicts]
+            verdicts, by = [verdict for verdict, _ in judged], max(by for _, by in judged)
+            change = retired(report, by) if by else noted_life(report, known)
+            if change is not None:
+                known = run.lives[named] = change
+        if known is None or known.status != "retired" or isinstance(report, IntakeReport | MonitorReport):
+            return verdicts
+        return [off(verdict.rule, verdict.subject, words(known)) for verdict in verdicts]
 
     def _over_all(self, report: IntakeReport, run: AlertsRun) -> IntakeReport:
         """The report with what is known of the topic's other partitions; its own is known now."""

@@ -20,15 +20,19 @@ _states = msgspec.json.Decoder(RuleState)
 
 
 def resolved(
-    names: Mapping[str, list[str]], table: Mapping[str, bytes], now: datetime, page: str
-) -> Iterator[AlertEvent]:
-    """The ends of the alerts that fire by these states. `names`: by key of the table, model, version, rule, subject."""
+    names: Mapping[str, list[str]], table: Mapping[str, bytes], now: datetime, page: str,
+    why: Mapping[str, str] | None = None,
+) -> Iterator[AlertEvent]:  # fmt: skip
+    """The ends of the alerts that fire by these states. `names`: by key of the table, model, version, rule, subject.
+
+    `why`: by key, where it is not that the version is registered no more.
+    """
     for key, (model, version, rule, subject) in names.items():
         state = _states.decode(table[key])
         if not state.firing:
             continue
         newest = max(judged.window_end for judged in state.ring)
-        verdict = off(rule, subject, GONE)
+        verdict = off(rule, subject, (why or {}).get(key, GONE))
         _, transition = step(state, verdict, newest, 0, rule_of(verdict, Alerting()))
         assert transition is not None
         report = _report(model, version, utc(newest), now)

@@ -11,7 +11,8 @@ from api.state import State, state_of, why_not_judged
 from api.timeline import left_out_of, metric_of, metrics_of, preferred
 from api.views import Findings, ReportsView
 from app.core.accounting import accounting_of
-from topics.events import Level, MetricChange, PerformanceReport
+from app.runtime.versions_view import Registered, VersionsView
+from topics.events import Level, MetricChange, PerformanceReport, VersionEvent
 
 RECENT = 40
 """Windows of the small picture."""
@@ -28,7 +29,8 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     has come, from `truth_start` until `truth_end` (null: none has); where the metric was not compared with its baseline
     `judged` is false, and `reason` says why. `accounting`: what the metrics leave out, a fact each. `left_out`: records
     that no window counts, by reason. `not_judged`: why the window says nothing of how the model is; else empty.
-    `dead_letter_share`: of its newest predictions, those that were set aside.
+    `dead_letter_share`: of its newest predictions, those that were set aside. `retired`: why, of a version that is
+    retired since `retired_at`; else null.
     """
 
     model: str
@@ -63,20 +65,40 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, int] = msgspec.field(default_factory=dict)
     not_judged: str = ""
     dead_letter_share: float | None = None
+    retired: str | None = None
+    retired_at: datetime | None = None
 
 
-def summaries_of(models: RegistrationsView, reports: ReportsView) -> list[ModelSummary]:
+def summaries_of(
+    models: RegistrationsView, reports: ReportsView, versions: VersionsView | None = None
+) -> list[ModelSummary]:
     """Every model version that is registered, or of which there are reports, in the order of registration."""
     reported = [key for key, found in reports.findings.items() if found.drift or found.performance]
     return [
-        summary_of(key[0], key[1], models.get(*key), reports.of(*key), reports.workers.intake.share(*key))
+        summary_of(
+            key[0], key[1], models.get(*key), reports.of(*key), reports.workers.intake.share(*key),
+            life_of(models, versions, *key),
+        )
         for key in dict.fromkeys([*models, *reported])
-    ]
+    ]  # fmt: skip
+
+
+def life_of(models: RegistrationsView, versions: VersionsView | None, model: str, version: str) -> VersionEvent | None:
+    """What is known of a model version's life; nothing where it was registered since it was retired."""
+    if versions is None:
+        return None
+
+    def registered_at(model: str, version: str) -> datetime | None:
+        known = models.get(model, version)
+        return None if known is None else known.registered_at
+
+    return Registered(versions, registered_at).get(model, version)
 
 
 def summary_of(
-    model: str, version: str, known: Registration | None, found: Findings, dead_letter_share: float | None = None
-) -> ModelSummary:
+    model: str, version: str, known: Registration | None, found: Findings, dead_letter_share: float | None = None,
+    life: VersionEvent | None = None,
+) -> ModelSummary:  # fmt: skip
     """One model version, from its registration and what the stream has found."""
     drift, performance = found.drift.latest, found.performance.latest
     ends = [report.window_end for report in (drift, performance) if report is not None]
@@ -86,11 +108,12 @@ def summary_of(
     realised = metric_of(truth.metrics, name) if truth else None
     estimated = metric_of(performance.estimated, name) if performance else None
     firing = found.firing
+    retired = life if life is not None and life.status == "retired" else None
     newest = drift or performance
     return ModelSummary(
         model=model,
         model_version=version,
-        state=state_of(found),
+        state=state_of(found, retired=retired is not None),
         task=None if known is None else known.task,
         features=None if known is None else len(known.features),
         window_seconds=None if known is None else known.windows.pane * known.windows.panes,
@@ -120,6 +143,8 @@ def summary_of(
         left_out=left_out_of(found),
         not_judged="" if newest is None else why_not_judged(found),
         dead_letter_share=dead_letter_share,
+        retired=None if retired is None else retired.reason,
+        retired_at=None if retired is None else retired.since,
     )
 
 

@@ -28,6 +28,7 @@ from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
 from app.runtime.topic_admin import declared, ensure_topics
 from app.runtime.topic_watch import TopicWatch
+from app.runtime.versions_view import VersionsView
 from app.serving import Bundle
 from app.telemetry import metrics
 from topics.events import DeploymentEvent
@@ -51,6 +52,8 @@ class Services:
         self.silences = SilencesView(settings)
         self.silences.on_change = lambda: self.changes.note(("silences",), ("alerts",))
         self.reports = ReportsView(settings, self.changes)
+        self.versions = VersionsView(settings)
+        self.versions.changed = lambda model, version: self.changes.note(("model", model, version))
         self.closing = asyncio.Event()
         """The process is about to end: streams end now, so that it does not wait for them."""
         self.streams = 0
@@ -113,7 +116,13 @@ class Services:
 
     async def _load_views(self) -> None:
         """One after another; what is loaded so far is what `/ready` tells."""
-        views = {"models": self.models, "silences": self.silences, "receivers": self.receivers, "served": self.served}
+        views = {
+            "models": self.models,
+            "silences": self.silences,
+            "receivers": self.receivers,
+            "versions": self.versions,
+            "served": self.served,
+        }
         starts = [(name, view.start) for name, view in views.items() if view is not None]
         starts.append(("reports", self.reports.start))
         for number, (name, start) in enumerate(starts):
@@ -133,7 +142,13 @@ class Services:
         self._told = True
 
     async def _stop_views(self) -> None:
-        views = [self.models, self.silences, self.receivers, *(() if self.served is None else (self.served,))]
+        views = [
+            self.models,
+            self.silences,
+            self.receivers,
+            self.versions,
+            *(() if self.served is None else (self.served,)),
+        ]
         await asyncio.gather(*(view.stop() for view in views))
 
     @property

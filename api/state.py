@@ -12,15 +12,17 @@ from topics.events import DriftReport, minute_of
 MOST = 0.5
 """A model of whose input more than this share was not judged is not called healthy."""
 
-State = Literal["waiting", "insufficient", "healthy", "drifting", "degraded", "alerting"]
+State = Literal["waiting", "insufficient", "healthy", "drifting", "degraded", "alerting", "retired"]
 
 
-def state_of(found: Findings) -> State:
-    """The worst that the last windows and the firing alerts say.
+def state_of(found: Findings, *, retired: bool = False) -> State:
+    """The worst that the last windows and the firing alerts say; of a version that is retired, that it is.
 
     Performance is that of the newest window whose truth has come. Neither too few samples nor input of which most could
     not be judged is called healthy.
     """
+    if retired:
+        return "retired"
     if found.firing:
         return "alerting"
     drift, performance = found.drift.latest, found.realised

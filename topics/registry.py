@@ -95,6 +95,7 @@ UNDELIVERED = Topic(
 )
 RECEIVERS = Topic(name="receivers", key="name", event="ReceiverEvent", cleanup="compact", partitioned=False)
 SILENCES = Topic(name="silences", key="silence_id", event="SilenceEvent", cleanup="compact", partitioned=False)
+VERSIONS = Topic(name="versions", key="model/version", event="VersionEvent", cleanup="compact", partitioned=False)
 TRAINING_RUNS = Topic(
     name="training-runs", key="model/version", event="TrainingRunEvent", partitioned=False, retention_days=365
 )
@@ -120,5 +121,5 @@ DEAD_LETTERS = Topic(
 
 TOPICS: tuple[Topic, ...] = (
     PREDICTIONS, FEEDBACK, INFERENCES, SERVED, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES,
-    RECEIVERS, TRAINING_RUNS, DEPLOYMENTS, RETRAINING, DEAD_LETTERS,
+    RECEIVERS, VERSIONS, TRAINING_RUNS, DEPLOYMENTS, RETRAINING, DEAD_LETTERS,
 )  # fmt: skip

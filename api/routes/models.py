@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from api.answers import answer
 from api.columns import column_view, columns_of_window
-from api.glance import ModelSummary, summaries_of, summary_of
+from api.glance import ModelSummary, life_of, summaries_of, summary_of
 from api.parameters import Moment
 from api.problems import Problem, unavailable
 from api.services import Services, Serving
@@ -90,14 +90,15 @@ def loaded(services: Services) -> None:
 
 def summaries(services: Services) -> list[ModelSummary]:
     """All of them, in the order of their registration."""
-    return summaries_of(services.models, services.reports)
+    return summaries_of(services.models, services.reports, services.versions)
 
 
 def summary(services: Services, model: str, version: str) -> ModelSummary:
     """One at a glance."""
     known, reports = services.models.get(model, version), services.reports
     share = reports.workers.intake.share(model, version)
-    return summary_of(model, version, known, reports.of(model, version), share)
+    life = life_of(services.models, services.versions, model, version)
+    return summary_of(model, version, known, reports.of(model, version), share, life)
 
 
 def _known(services: Services, model: str, version: str) -> Findings:

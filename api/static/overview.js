@@ -20,7 +20,7 @@ export function draw(_, route, { models }) {
   if (!models.length) return [head("head", "Models"), nothing()];
   const { q = "", state = "" } = route.asked;
   const named = models.filter((m) => `${m.model} ${m.model_version}`.toLowerCase().includes(q.toLowerCase()));
-  const shown = named.filter((m) => !state || m.state === state).sort(worstFirst);
+  const shown = named.filter((m) => (state ? m.state === state : m.state !== "retired")).sort(worstFirst);
   return [head("head", "Models", { about: inWords(models) }), filters(models, named, q, state), list(shown)];
 }
 
@@ -29,7 +29,8 @@ function worstFirst(a, b) {
     || (a.model < b.model ? -1 : a.model > b.model ? 1 : a.model_version < b.model_version ? -1 : 1);
 }
 
-function inWords(models) {
+function inWords(all) {
+  const models = all.filter((m) => m.state !== "retired");
   const bad = models.filter((m) => ["alerting", "degraded", "drifting"].includes(m.state)).length;
   return bad ? `${count(bad)} of ${plural(models.length, "model version")} ${bad === 1 ? "needs" : "need"} attention`
     : `${plural(models.length, "model version")}, none needs attention`;
@@ -41,7 +42,7 @@ function filters(models, named, q, chosen) {
   const chip = (state, words, n) => button("state", [words, node("small", {}, count(n))], { class: "chip", "data-state": state, "aria-pressed": String(state === chosen) });
   return node("div", { class: "filters", "data-key": "filters" },
     node("input", { type: "search", id: "search", placeholder: "Find a model", "aria-label": "Find a model", value: q, autocomplete: "off" }),
-    node("div", { class: "chips", role: "group", "aria-label": "Only in state" }, chip("", "All", named.length),
+    node("div", { class: "chips", role: "group", "aria-label": "Only in state" }, chip("", "All", named.filter((m) => m.state !== "retired").length),
       states.map((state) => chip(state, STATES[state], named.filter((m) => m.state === state).length))));
 }
 

@@ -28,9 +28,9 @@ def copy(
 ) -> None:
     """Copy what Driftline knows to another prefix, where a new group of workers goes on with it.
 
-    Registrations, silences and receivers; and of the old workers, once they are stopped: the alerts and what was
-    notified of them, signals to retrain, and the panes of each model. Makes the topics of --prefix where they are
-    missing. Copied again, nothing changes. Predictions, truths and reports stay where they are.
+    Registrations, what is retired, silences and receivers; and of the old workers, once they are stopped: the alerts
+    and what was notified of them, signals to retrain, and the panes of each model. Makes the topics of --prefix where
+    they are missing. Copied again, nothing changes. Predictions, truths and reports stay where they are.
 
     \b
     Examples:
@@ -56,11 +56,11 @@ async def _copy(source: Settings, settings: Settings, *, with_state: bool) -> di
     from app.commands.carrying import Carrying
     from app.runtime.producer import Producer
     from app.runtime.topic_admin import ensure_topics
-    from topics.registry import MODELS, RECEIVERS, SILENCES
+    from topics.registry import MODELS, RECEIVERS, SILENCES, VERSIONS
 
     carrying = Carrying(source, settings)
     of_old = await carrying.check() if with_state else 0
-    newest = {topic: await _newest(source, topic) for topic in (MODELS, RECEIVERS, SILENCES)}
+    newest = {topic: await _newest(source, topic) for topic in (MODELS, RECEIVERS, SILENCES, VERSIONS)}
     await ensure_topics(settings)
     async with Producer(settings) as producer:
         for topic, values in newest.items():

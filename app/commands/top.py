@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from api.views import ReportsView
     from api.workers import Monitored
     from app.runtime.settings import Settings
+    from app.runtime.versions_view import VersionsView
     from topics.events import AlertEvent
 
 Once = Annotated[bool, typer.Option("--once", help="Print it once and end, as where nobody watches.")]
@@ -100,49 +102,61 @@ async def _run(settings: Settings, choice: Choice, *, live: bool, as_json: bool)
                 await asyncio.sleep(REFRESH_SECONDS)
 
 
-async def _trouble(models: RegistrationsView, reports: ReportsView) -> str:
+async def _trouble(models: Known, reports: ReportsView) -> str:
     """Why what is shown may be old; nothing where it is not. Raises BrokerUnavailable where it will stay so."""
     from app.runtime.errors import BrokerUnavailable
 
     await reports.check()
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            await models.catch_up()
+            await models.registered.catch_up()
     except (TimeoutError, BrokerUnavailable):
         return "Kafka does not answer"
     return ""
 
 
 @contextlib.asynccontextmanager
-async def _views(settings: Settings) -> AsyncIterator[tuple[RegistrationsView, ReportsView, Changes]]:
+async def _views(settings: Settings) -> AsyncIterator[tuple[Known, ReportsView, Changes]]:
     from api.changes import Changes
     from api.registrations import RegistrationsView
     from api.views import ReportsView
     from app.commands.common import Trouble
     from app.commands.reading import exists
-    from topics.registry import MODELS
+    from app.runtime.versions_view import VersionsView
+    from topics.registry import MODELS, VERSIONS
 
     if not await exists(settings, MODELS):
         raise Trouble(f"nothing runs on {settings.bootstrap_servers} yet: start a worker first (driftline up)")
     changes = Changes()
     reports = ReportsView(settings, changes)
-    async with RegistrationsView(settings, changes) as models:
+    versions = VersionsView(settings)
+    versions.changed = lambda model, version: changes.note(("model", model, version))
+    async with contextlib.AsyncExitStack() as stack:
+        models = await stack.enter_async_context(RegistrationsView(settings, changes))
+        if await exists(settings, VERSIONS):  # workers of an earlier release make none
+            await stack.enter_async_context(versions)
         await reports.start()
         try:
-            yield models, reports, changes
+            yield Known(models, versions), reports, changes
         finally:
             await reports.stop()
 
 
-def _state(
-    models: RegistrationsView, reports: ReportsView
-) -> tuple[list[ModelSummary], list[AlertEvent], Monitored, datetime]:
+@dataclass(frozen=True)
+class Known:
+    """What is registered, and what is retired of it."""
+
+    registered: RegistrationsView
+    versions: VersionsView
+
+
+def _state(models: Known, reports: ReportsView) -> tuple[list[ModelSummary], list[AlertEvent], Monitored, datetime]:
     from api.glance import LEVELS, summaries_of
 
     now = datetime.now(UTC)
     firing = [alert for found in reports.findings.values() for alert in found.firing]
     firing.sort(key=lambda alert: (-LEVELS.index(alert.level), -alert.started_at.timestamp()))
-    return summaries_of(models, reports), firing, reports.workers.now(now), now
+    return summaries_of(models.registered, reports, models.versions), firing, reports.workers.now(now), now
 
 
 def _as_json(

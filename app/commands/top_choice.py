@@ -27,6 +27,7 @@ class Condition(StrEnum):
     insufficient = "insufficient"
     waiting = "waiting"
     healthy = "healthy"
+    retired = "retired"
 
 
 ORDER = tuple(one.value for one in Condition)
@@ -43,8 +44,12 @@ class Choice:
 
     def of(self, summaries: Sequence[ModelSummary]) -> list[ModelSummary]:
         """Return those that are asked for, the worst first, however many."""
-        found = [one for one in summaries if self.names(one.model) and (not self.states or one.state in self.states)]
+        found = [one for one in summaries if self.names(one.model) and self._wants(one.state)]
         return sorted(found, key=lambda one: (ORDER.index(one.state), -one.firing, one.model, one.model_version))
+
+    def _wants(self, state: str) -> bool:
+        """Return whether a state is asked for; what is retired only by its name."""
+        return state in self.states if self.states else state != Condition.retired
 
     def names(self, model: str) -> bool:
         """Return whether a model is asked for."""
@@ -68,4 +73,6 @@ class Choice:
     def words(self, matching: int, total: int) -> str:
         """Return how many model versions are asked for, of how many; nothing where it is all of them."""
         asked = [f"--model {name}" for name in self.models] + [f"--state {state}" for state in self.states]
-        return f"{matching} of {total} model versions: {' '.join(asked)}" if asked else ""
+        if not asked:
+            return f"{matching} of {total} model versions; --state retired shows the others" if matching < total else ""
+        return f"{matching} of {total} model versions: {' '.join(asked)}"

@@ -74,6 +74,11 @@ class ModelsView(CompactedView):
         found = self.get(model, version)
         return None if found is None else found.profile.profile_id
 
+    def registered_at(self, model: str, version: str) -> datetime | None:
+        """When a model version was registered last; None where it is not."""
+        event = self._events.get((model, version))
+        return None if event is None else event.registered_at
+
     def is_registered(self, model: str, version: str) -> bool:
         """Whether a model version is registered, be it in a way that this release cannot read."""
         return (model, version) in self._events

@@ -35,6 +35,7 @@ from app.runtime.silences_view import SilencesView
 from app.runtime.stopping import end_at_last
 from app.runtime.topic_admin import declared, ensure_topics
 from app.runtime.topic_watch import TopicWatch
+from app.runtime.versions_view import VersionsView
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.beginnings import begin_worker
 from app.telemetry.loop_lag import measured_loop
@@ -98,12 +99,19 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         SilencesView(settings) as silences,
         ReceiversView(settings) as receivers,
         RedeliveredView(settings) as redelivered,
+        VersionsView(settings) as versions,
         successor_of(settings) as successor,
     ):
         told = ReceiverChannels(channels, receivers, settings)
-        worker = Worker(settings, producer, models, silences, redelivered, told, successor)
+        worker = Worker(settings, producer, models, silences, redelivered, told, versions, successor)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
-        views = {"models": models, "silences": silences, "receivers": receivers, "redelivered": redelivered}
+        views = {
+            "models": models,
+            "silences": silences,
+            "receivers": receivers,
+            "redelivered": redelivered,
+            "versions": versions,
+        }
         topics = declared(settings, TOPICS)
         async with (
             measured_loop(metrics.LOOP_LAG, settings.loop_lag_seconds),

@@ -43,6 +43,7 @@ from app.runtime.redelivered_view import RedeliveredView
 from app.runtime.runs import Log, Reach
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
+from app.runtime.versions_view import Registered, VersionsView
 from app.runtime.watchdog import Watchdog
 from app.runtime.watching import Watching
 from app.standing import Standing
@@ -77,6 +78,7 @@ class Worker:
         silences: SilencesView,
         redelivered: RedeliveredView,
         channels: Mapping[str, Channel],
+        versions: VersionsView,
         successor: Successor | None = None,
     ) -> None:
         """`successor`: what is left of the prefix is joined for that one, and nothing is judged, or notified, here."""
@@ -121,7 +123,10 @@ class Worker:
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds,
             reported=self.metrics.reported, delete=self.outlet.delete_panes, saved=self._saved,
         )  # fmt: skip
-        self.alerts = Alerts(tables["alerts"], self._monitoring, catch_up=models.catch_up, page=settings.page)
+        self.alerts = Alerts(
+            tables["alerts"], self._monitoring, catch_up=models.catch_up, page=settings.page,
+            lives=Registered(versions, models.registered_at),
+        )  # fmt: skip
         self.standing = Standing(
             self.app,
             settings,
@@ -298,7 +303,12 @@ class Worker:
     async def _alerts(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
         if run:
             await self.alerts.handle(partition, run, self.outlet.publish, self.outlet.reject_of(REPORTS, partition))
-        await self.alerts.tidy(partition, partial(self._is_gone, partition), self.outlet.publish)
+        await self.alerts.tidy(
+            partition, partial(self._is_gone, partition), self.outlet.publish, partial(self._is_mine, partition)
+        )
+
+    def _is_mine(self, partition: int, model: str, version: str) -> bool:
+        return partition_of(model, version, self.settings.partitions) == partition
 
     def _is_gone(self, partition: int, model: str, version: str) -> bool:
         """Whether a model version of this partition of `panes` and `reports` is registered no more."""

@@ -30,6 +30,7 @@ from topics.events.reports import (
     TrafficReport,
     Volume,
 )
+from topics.events.versions import VersionEvent
 
 __all__ = [
     "AlertEvent",
@@ -75,6 +76,7 @@ __all__ = [
     "TrafficReport",
     "TrainingRunEvent",
     "UndeliveredEvent",
+    "VersionEvent",
     "Volume",
     "minute_of",
     "to_epoch",

@@ -1,0 +1,70 @@
+"""`driftline retire`: a model version that is served no more."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.common import AsJson, Bootstrap, Prefix, connected, print_json, settings_of
+
+if TYPE_CHECKING:
+    from app.runtime.settings import Settings
+    from topics.events import VersionEvent
+
+
+def retire(
+    model: Annotated[str, typer.Option(help="The model's name.")],
+    version: Annotated[str, typer.Option(help="The version that is served no more.")],
+    reason: Annotated[str, typer.Option(help="Why; it is in the ends of its alerts.")] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Take it back: it is watched again.")] = False,
+    json_: AsJson = False,
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+) -> None:
+    """Retire a model version: its alerts are resolved with the reason, and none is raised any more.
+
+    It leaves the page's front and `driftline top` (--state retired shows it). Its predictions are still counted, and
+    its reports still made. Registered again, or with --undo, it is watched as before. A version whose traffic a newer
+    one has taken is retired by itself, until it gets predictions again.
+
+    \b
+    Examples:
+      driftline retire --model churn --version 3 --reason "replaced by 4"
+      driftline retire --model churn --version 3 --undo
+    """
+    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    event = asyncio.run(_retire(settings, model, version, reason, undo=undo))
+    if json_:
+        print_json({
+            "model": model, "model_version": version, "retired": not undo,
+            "since": None if event is None else event.since, "reason": reason,
+        })  # fmt: skip
+        return
+    done = "is watched again" if undo else "is retired: its alerts are resolved within a minute"
+    print(f"{model} {version} {done}")
+
+
+async def _retire(settings: Settings, model: str, version: str, reason: str, *, undo: bool) -> VersionEvent | None:
+    """Send the record, once it is known that there is such a version. Raises Trouble where there is none."""
+    import msgspec
+
+    from app.commands.reading import registry, unregistered
+    from app.runtime.producer import Producer
+    from app.runtime.topic_admin import ensure_topics
+    from topics.events import VersionEvent
+    from topics.registry import VERSIONS
+
+    models = await registry(settings)
+    if not models.is_registered(model, version):
+        raise unregistered(models, model, version)
+    event = None if undo else VersionEvent(
+        model=model, model_version=version, status="retired", since=datetime.now(UTC), by="command", reason=reason
+    )  # fmt: skip
+    await ensure_topics(settings, [VERSIONS])
+    async with Producer(settings) as producer:
+        value = None if event is None else msgspec.json.encode(event)
+        await producer.send(VERSIONS, f"{model}/{version}".encode(), value)
+    return event
