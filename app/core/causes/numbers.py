@@ -25,6 +25,8 @@ more than this share of the rows are no multiples of it."""
 SCALED, NEAR = 0.2, 5
 """How far the logarithm of a unit's factor may be from that of the mean's or the spread's, but where all are
 multiples; and the whole numbers around a shift of the mean that are tried."""
+MARKED = 5
+"""Rows with values of the reference, other than 0, that must all be multiples of a unit's factor to be its mark."""
 HOURS = 24
 DEFAULT = "(a default for what is not known?)"
 WHOLE = 1e-6
@@ -102,7 +104,27 @@ class Numbers:
 
 def of_numbers(numbers: Numbers) -> Cause | None:
     """Return the likely cause; None where nothing simple explains what is there."""
-    return _hours(numbers) or _point(numbers) or _conversion(numbers)
+    return _hours(numbers) or _multiples(numbers) or _point(numbers) or _conversion(numbers)
+
+
+def _multiples(numbers: Numbers) -> Cause | None:
+    """A unit by its mark: whole numbers that are all multiples of its factor, where most of the reference are none."""
+    slots = numbers.slots
+    if not numbers.whole:
+        return None
+    there = np.where(slots.values == 0.0, 0.0, numbers.at[1::2])
+    before = np.where(slots.values == 0.0, 0.0, np.diff(slots.cumulative)[2:-1:2])
+    if there.sum() * numbers.n < MARKED:
+        return None
+    for unit in sorted(UNITS, key=lambda unit: -unit.factor):
+        if unit.factor < 2.0 or unit.offset or unit.factor != round(unit.factor):
+            continue
+        multiples = slots.values % unit.factor == 0
+        if there[~multiples].sum() > STRAY * there.sum() or before[multiples].sum() > before.sum() / 2:
+            continue
+        if numbers.apart(unit.factor) < numbers.apart():
+            return Cause("unit", f"{unit.sign} ({unit.example}?)", unit.factor, 0.0)
+    return None
 
 
 def _point(numbers: Numbers) -> Cause | None:
@@ -185,7 +207,7 @@ def _hours(numbers: Numbers) -> Cause | None:
     expected = np.array([np.cumsum(np.roll(shares, by))[values.astype(np.int64)] for by in range(HOURS)])
     left = np.abs(expected - numbers.up_to).max(axis=1)
     by = int(left.argmin())
-    if not by or left[by] > BETTER * left[0]:
+    if not by or left[by] > CLOSE * left[0]:
         return None
     offset = by if by <= HOURS / 2 else by - HOURS
     return Cause(
