@@ -142,7 +142,6 @@ class ModelWindows:
         self._rows[kind] += more
         if kind == "input":
             self._blocks.changed(pane)
-            more = partial.n - (0 if known is None else known[1].n)
             self._counts[pane] = self._counts.get(pane, 0) + more
             self._arrived.add(pane * self.monitoring.windows.pane, more)
         if kind == "input" and partial.n:
