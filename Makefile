@@ -73,8 +73,9 @@ bench: $(BENCHES:%=bench-%) ## every benchmark, one after another (benchmarks/RE
 bench-throughput: setup ## events/s of a raw read loop, stock Faust and the whole pipeline
 	@$(BIN)/python -m benchmarks.throughput
 
-bench-calibration: setup ## false alarms, power and delay of the decision, beside two other rules
-	@$(BIN)/python -m benchmarks.calibration
+bench-calibration: setup ## false alarms, power and delay of the decision, and of traffic by day and night; QUICK=1
+	@$(BIN)/python -m benchmarks.calibration $(if $(QUICK),--quick)
+	@$(BIN)/python -m benchmarks.daynight $(if $(QUICK),--quick)
 
 bench-compare: setup $(COMPARE)/setup-done ## the pipeline beside Quix Streams, Bytewax and Evidently
 	@$(BIN)/python -m benchmarks.compare --python $(COMPARE)/bin/python

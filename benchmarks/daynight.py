@@ -1,0 +1,139 @@
+"""How often traffic is alerted on healthy days and nights, and how soon a stop and a drop are found.
+
+    python -m benchmarks.daynight
+
+Predictions are drawn (Poisson) from curves of 28 days: noon ten times the night, by the logarithm or by the number
+itself a sine; an office's hours; hours without any. Weekends have half, two holidays two fifths; half of the streams
+have slow noise of 15 % beside. They go through the real judgement of traffic (`app.core.traffic`) at each pane's end.
+Then from an hour of the tenth day on all, two thirds or half of the predictions are missing. Prints tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.config import Monitoring, Windows
+from app.core.findings import Traffic
+from app.core.scales.levels import traffic_level
+from app.core.traffic.history import History, slot_of
+from app.core.traffic.judging import Seen, spans, traffic_of
+
+Floats = NDArray[np.float64]
+CURVES = ("log sine", "sine", "office", "none at night")
+LEFT = {"stop": 0.0, "a third left": 1 / 3, "half left": 0.5}
+HOURS = (2, 8, 11, 14, 17, 20)
+RATES = (40, 400, 10_000)
+DAYS, CHANGED = 28, 9
+LONGEST = 6
+"""Hours after a change that are judged."""
+
+
+def curve(kind: str, days: int, pane: float, mean: float, noise: float, rng: np.random.Generator) -> Floats:
+    """Expected predictions of each pane; `mean`: in an hour, over all."""
+    hours = (np.arange(round(days * 86_400 / pane)) + 0.5) * pane / 3600
+    angle = np.cos(2 * np.pi * (hours - 1) / 24)
+    hour = hours % 24
+    shapes: dict[str, Floats] = {
+        "log sine": 10 ** ((1 - angle) / 2),
+        "sine": 1 - 9 / 11 * angle,
+        "office": np.where((hour >= 8) & (hour < 18), 10.0, 1.0),
+        "none at night": np.where((hour >= 5) & (hour < 22.5), 1.0, 0.0),
+    }
+    day = (hours // 24).astype(np.int64)
+    rate = shapes[kind] * np.where(day % 7 >= 5, 0.5, 1.0) * np.where(np.isin(day, (10, 17)), 0.4, 1.0)
+    if noise:
+        keep, wander = np.exp(-pane / 7200), np.zeros(len(rate))
+        for i, step in enumerate(rng.normal(0.0, noise * np.sqrt(1 - keep**2), len(rate) - 1), 1):
+            wander[i] = keep * wander[i - 1] + step
+        rate = rate * np.exp(wander)
+    scaled: Floats = rate / rate.mean() * mean * pane / 3600
+    return scaled
+
+
+def judged(
+    counts: NDArray[np.int64], monitoring: Monitoring, first: int, every: int = 1
+) -> Iterator[tuple[int, Traffic]]:
+    """What is found at the panes' ends, from one on, by their number."""
+    pane, panes = monitoring.windows.pane, monitoring.windows.panes
+    history, level = History(slot_of(pane)), traffic_level(monitoring, len(spans(panes, pane)) + 1)
+    begun = False
+    for i, n in enumerate(counts.tolist()):
+        history.add(i * pane, n)
+        begun = begun or n > 0
+        if begun and i >= first and i % every == 0:
+            newest, end = counts[max(0, i + 1 - 12 * panes) : i + 1], (i + 1) * pane
+            seen = Seen(newest, panes, pane, end, history.until(end, lambda at: 0))
+            if newest.any():
+                yield i, traffic_of(seen, monitoring.alerting.volume_drop, level)
+
+
+def fires(one: Traffic) -> bool:
+    """Whether the rule `traffic` is breached."""
+    stopped = one.missed is not None and one.missed >= -log(one.chance) and one.silent > one.pause
+    return one.sufficient and (stopped or (one.volume is not None and one.volume.found))
+
+
+def healthy(monitoring: Monitoring, rates: Sequence[float], curves: Sequence[str], every: int) -> Iterator[str]:
+    """Breaches of healthy streams, a row for each rate and curve."""
+    yield "| panes | an hour | curve | evaluations | breaches |\n|---|---|---|---|---|"
+    pane = monitoring.windows.pane
+    for mean in rates:
+        for kind in curves:
+            found, evaluations = 0, 0
+            for noise in (0.0, 0.15):
+                rng = np.random.default_rng([round(mean), len(kind), round(noise * 100)])
+                counts = rng.poisson(curve(kind, DAYS, pane, mean, noise, rng))
+                for _, one in judged(counts, monitoring, 0, every):
+                    evaluations += 1
+                    found += fires(one)
+            yield f"| {pane / 60:g} min | {mean:,} | {kind} | {evaluations:,} | {found} |"
+
+
+def delays(monitoring: Monitoring, rates: Sequence[float]) -> Iterator[str]:
+    """Minutes until each change is found, by the hour in which it begins; - where it is not within LONGEST hours."""
+    yield f"| panes | an hour | what | {' | '.join(f'at {hour}:00' for hour in HOURS)} |\n{'|---' * (3 + len(HOURS))}|"
+    pane = monitoring.windows.pane
+    for mean in rates:
+        for words, left in LEFT.items():
+            cells = []
+            for hour in HOURS:
+                rng = np.random.default_rng([round(mean), hour])
+                rate = curve("log sine", CHANGED + 2, pane, mean, 0.0, rng)
+                first = round((CHANGED * 24 + hour) * 3600 / pane)
+                rate[first:] *= left
+                last = first + round(LONGEST * 3600 / pane)
+                counts = rng.poisson(rate)[:last]
+                at = next((i for i, one in judged(counts, monitoring, first) if fires(one)), None)
+                cells.append("-" if at is None else f"{(at - first + 1) * pane / 60:g}")
+            yield f"| {pane / 60:g} min | {mean:,} | {words} | {' | '.join(cells)} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="one rate and two curves, to see that it runs")
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    half_hours = Monitoring(windows=Windows(pane=1800, panes=48))
+    minutes = Monitoring(windows=Windows(pane=60, panes=60))
+    rates = (400,) if options.quick else RATES
+    for line in healthy(half_hours, rates, CURVES[:2] if options.quick else CURVES, 1):
+        print(line, flush=True)
+    if not options.quick:
+        for line in healthy(minutes, rates, CURVES[:2], 7):
+            print(line, flush=True)
+    print()
+    for monitoring in (half_hours, minutes):
+        for line in delays(monitoring, rates if options.quick else (80, *RATES[1:])):
+            print(line, flush=True)
+    print(f"{time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
