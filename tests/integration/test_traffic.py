@@ -12,10 +12,13 @@ import uuid
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from typer.testing import CliRunner
 
+from app.cli import app
 from app.registration import monitoring_of, register
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
+from app.runtime.versions_view import VersionsView
 from tests.stream import MODEL, MONITORING, VERSION, frame, worker
 from topics.events import AlertEvent, PaneEvent, Progress
 from topics.registry import ALERTS, PANES, PREDICTIONS
@@ -24,7 +27,7 @@ LIVE = MONITORING | {"windows": {"pane": 1, "panes": 5, "allowance": 0, "idle_af
 
 
 @pytest.mark.timeout(120)
-async def test_traffic_that_stops_fires_and_is_resolved_when_it_comes_again(settings: Settings) -> None:
+async def test_traffic_that_stops_fires_until_it_comes_again_or_the_version_is_retired(settings: Settings) -> None:
     await ensure_topics(settings)
     await register(settings, MODEL, VERSION, frame(2000), monitoring_of(LIVE))
     consumer = AIOKafkaConsumer(
@@ -34,6 +37,7 @@ async def test_traffic_that_stops_fires_and_is_resolved_when_it_comes_again(sett
     await producer.start()
     await consumer.start()
     seen: list[str] = []
+    messages: list[str] = []
     others: list[AlertEvent] = []
     served = asyncio.Event()
     served.set()
@@ -60,6 +64,7 @@ async def test_traffic_that_stops_fires_and_is_resolved_when_it_comes_again(sett
                 alert = msgspec.json.decode(record.value, type=AlertEvent)
                 if (alert.rule, alert.labels["subject"]) == ("traffic", "stopped"):
                     seen.append(alert.status)
+                    messages.append(alert.message)
                     if alert.status == wanted:
                         return
                 others.append(alert)
@@ -73,13 +78,34 @@ async def test_traffic_that_stops_fires_and_is_resolved_when_it_comes_again(sett
             await until("firing", 40)
             served.set()
             await until("resolved", 40)
+            served.clear()
+            await until("firing", 40)
+            await retire(settings)
+            await until("resolved", 40)
+            assert "the version is retired: a new one" in messages[-1]
     finally:
         serving.cancel()
         await producer.stop()
         await consumer.stop()
-    assert seen == ["firing", "resolved"]
+    assert seen == ["firing", "resolved"] * 2
     assert await late_of(settings) == 0
     assert not [alert for alert in others if alert.rule in ("data_drift", "prediction_drift", "data_quality")]
+
+
+async def retire(settings: Settings) -> None:
+    """Retire the version by the command; one that is not registered is refused."""
+    flags = ["--model", MODEL, "--reason", "a new one", "--prefix", settings.prefix]
+    flags += ["--bootstrap-servers", str(settings.bootstrap_servers)]
+    done, refused = [
+        await asyncio.to_thread(CliRunner().invoke, app, ["retire", "--version", version, *flags])
+        for version in (VERSION, "99")
+    ]
+    assert done.exit_code == 0, done.output
+    assert "version 99 is not registered" in str(refused.exception)
+    async with VersionsView(settings) as versions:
+        life = versions.get(MODEL, VERSION)
+    assert life is not None
+    assert (life.status, life.by, life.reason) == ("retired", "command", "a new one")
 
 
 async def late_of(settings: Settings) -> int:
