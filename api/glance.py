@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -70,9 +71,15 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summaries_of(
-    models: RegistrationsView, reports: ReportsView, versions: VersionsView | None = None
+    models: RegistrationsView,
+    reports: ReportsView,
+    versions: VersionsView | None = None,
+    wanted: Callable[[str], bool] = lambda _: True,
 ) -> list[ModelSummary]:
-    """Every model version that is registered, or of which there are reports, in the order of registration."""
+    """Every model version that is registered, or of which there are reports, in the order of registration.
+
+    `wanted`: by the model's name.
+    """
     reported = [key for key, found in reports.findings.items() if found.drift or found.performance]
     return [
         summary_of(
@@ -80,6 +87,7 @@ def summaries_of(
             life_of(models, versions, *key),
         )
         for key in dict.fromkeys([*models, *reported])
+        if wanted(key[0])
     ]  # fmt: skip
 
 

@@ -49,14 +49,16 @@ class IncomingFeedback(msgspec.Struct, frozen=True, kw_only=True):
     actual: Label
     timestamp: Timestamp | None = None
     metadata: dict[str, Scalar] | None = None
+    model: Name | None = None
 
-    def event(self) -> FeedbackEvent:
-        """Return the event."""
+    def event(self, model: str | None = None) -> FeedbackEvent:
+        """Return the event. `model`: what it is limited to where it names none."""
         return FeedbackEvent(
             prediction_id=id_of(self.prediction_id),
             actual=self.actual,
             timestamp=self.timestamp,
             metadata=self.metadata,
+            model=model if self.model is None else self.model,
         )
 
 
@@ -87,7 +89,7 @@ def wrong_prediction(event: IncomingPrediction) -> str:
 def wrong_feedback(event: IncomingFeedback) -> str:
     """The same for feedback."""
     seconds = None if event.timestamp is None else to_epoch(event.timestamp)
-    return accepted.wrong_feedback(id_of(event.prediction_id), seconds, event.actual)
+    return accepted.wrong_feedback(id_of(event.prediction_id), seconds, event.actual, event.model)
 
 
 def new_id() -> str:

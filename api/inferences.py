@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from api.bodies import MAX_ITEMS, Rejection
 from api.cloud_events import Envelope
+from api.door import Caller
 from app.core.values.accepted import wrong_name, wrong_time
 from app.runtime.producer import Outgoing, Producer
 from app.telemetry import metrics
@@ -19,16 +20,23 @@ def is_inference(envelope: Envelope) -> bool:
 
 
 async def publish_halves(
-    producer: Producer, halves: Sequence[tuple[int, Envelope]], model: str | None, version: str | None
+    producer: Producer, halves: Sequence[tuple[int, Envelope]], named: tuple[str | None, str | None], caller: Caller
 ) -> list[Rejection]:
     """Send halves, each to the partition of its id, payloads as they came; return those that cannot be taken.
 
-    `model` and `version` are those of the URL. Raises BrokerUnavailable.
+    `named`: model and version of the URL; a key for one model names it too. Raises BrokerUnavailable.
     """
     if not halves:
         return []
+    model, version = named
+    if model is None and caller.models is not None and len(caller.models) == 1:
+        model = caller.models[0]
     of = {index: _inference(envelope, model, version) for index, envelope in halves}
-    refused = [Rejection(index, wrong) for index, inference in of.items() if (wrong := wrong_inference(inference))]
+    refused = [
+        Rejection(index, wrong)
+        for index, inference in of.items()
+        if (wrong := wrong_inference(inference) or _not_for(caller, inference))
+    ]
     wrong_ones = {one.index for one in refused}
     sound = [(index, envelope) for index, envelope in halves if index not in wrong_ones]
     if sound:
@@ -49,6 +57,15 @@ def wrong_inference(half: Inference) -> str:
         or (wrong_name("inferenceservicename", half.service) if half.service else "")
         or (wrong_time(half.time.timestamp()).replace("timestamp", "time", 1) if half.time is not None else "")
     )
+
+
+def _not_for(caller: Caller, half: Inference) -> str:
+    """Return why a key may not send a half: its model has to be in the URL, whatever its payload says."""
+    if caller.models is None:
+        return ""
+    if half.model is None:
+        return f"model: missing; the key is for {', '.join(caller.models)}: name one, /predictions?model=M"
+    return caller.refusal(half.model)
 
 
 def _inference(envelope: Envelope, model: str | None, version: str | None) -> Inference:

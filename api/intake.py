@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -92,14 +93,14 @@ class IntakeView:
             return None
         return found[1].recent_dead / max(found[1].recent, 1)
 
-    def now(self) -> NotCounted:
-        """What is known."""
-        reports = [report for _, report in self._known.values()]
+    def now(self, wanted: Callable[[str], bool] | None = None) -> NotCounted:
+        """What is known; of models, of those whose names are wanted."""
+        reports = [report for _, report in self._known.values() if wanted is None or wanted(report.model)]
         aside = [_set_aside(report) for report in reports if report.recent_dead]
         matched = [report for report in reports if report.settled]
         return NotCounted(
             set_aside=sorted(aside, key=lambda one: (not one.beyond, -one.dead)),
-            unregistered=sorted(self._strangers.values(), key=lambda one: -one.count),
+            unregistered=[] if wanted else sorted(self._strangers.values(), key=lambda one: -one.count),
             unmatched=_unmatched(max(matched, key=lambda one: one.window_end)) if matched else None,
         )
 

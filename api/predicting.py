@@ -52,7 +52,7 @@ async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequ
     BrokerUnavailable.
     """
     digests = [_digest(one.features) for one in asked]
-    answers = _known(services, asked, digests)
+    answers = _known(services, bundle, asked, digests)
     fresh = [i for i in range(len(asked)) if i not in answers]
     predicted = await _predicted(services, bundle, asked, fresh)
     for i, found in zip(fresh, predicted, strict=True):
@@ -62,21 +62,24 @@ async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequ
         await _send(services, SERVED, claims)
         assert services.served is not None
         await services.served.catch_up()
-        answers |= _known(services, asked, digests)
+        answers |= _known(services, bundle, asked, digests)
     told = [answers[i] for i in range(len(asked))]
     events = [_event(one, request.features) for one, request in zip(told, asked, strict=True)]
     await _send(services, PREDICTIONS, [Outgoing(_key(one), encode(one)) for one in events])
     return told
 
 
-def _known(services: Services, asked: Sequence[PredictRequest], digests: Sequence[str]) -> dict[int, ServedEvent]:
+def _known(
+    services: Services, bundle: Bundle, asked: Sequence[PredictRequest], digests: Sequence[str]
+) -> dict[int, ServedEvent]:
     """The answers that there are, by position. Raises Problem 409, and 503 while they are not loaded."""
     named = [(i, one.id) for i, one in enumerate(asked) if one.id is not None]
     if not named:
         return {}
     if services.served is None or not services.loaded:
         raise unavailable(services.trouble)
-    found = {i: event for i, name in named if (event := services.served.get(name)) is not None}
+    model = bundle.training.model
+    found = {i: event for i, name in named if (event := services.served.get(model, name)) is not None}
     for i, event in found.items():
         if event.features_digest != digests[i]:
             words = f"request_id {event.prediction_id!r} was used for other features; give each request its own"

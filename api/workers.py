@@ -113,8 +113,11 @@ class Workers:
             reason=reason, count=known.count + count, first=min(known.first, at), last=max(known.last, at)
         )
 
-    def now(self, now: datetime) -> Monitored:
-        """What is known at a moment; workers that left long ago are not."""
+    def now(self, now: datetime, wanted: Callable[[str], bool] | None = None) -> Monitored:
+        """What is known at a moment; workers that left long ago are not.
+
+        `wanted`: of models, those whose names are; reasons of dead letters, which name any, are left out then.
+        """
         self._forget(now)
         workers = [
             Worker(
@@ -136,8 +139,8 @@ class Workers:
             lag=dict(sorted(lag.items())),
             behind_seconds=max((worker.behind_seconds for worker in workers if not worker.silent), default=0.0),
             over_time=sorted(self._lags, key=lambda lag: lag.at),
-            dead_letters=sorted(self._dead.values(), key=lambda letters: -letters.count),
-            not_counted=self.intake.now(),
+            dead_letters=[] if wanted else sorted(self._dead.values(), key=lambda letters: -letters.count),
+            not_counted=self.intake.now(wanted),
         )
 
     def _forget(self, now: datetime) -> None:

@@ -10,6 +10,7 @@ from http.cookies import CookieError, SimpleCookie
 from fastapi import Request
 
 from api.door.rules import SESSION_COOKIE
+from api.problems import Problem
 from app.access import Key, KeyFile, KeyFileError, Role
 
 BEARER = b"bearer "
@@ -32,6 +33,27 @@ class Caller:
     def allows(self, role: Role) -> bool:
         """Whether this one may."""
         return self.is_open or (self.key is not None and self.key.allows(role))
+
+    @property
+    def models(self) -> tuple[str, ...] | None:
+        """The only models that the key is for; None where it is for all."""
+        return None if self.key is None or not self.key.models else self.key.models
+
+    def is_for(self, model: str) -> bool:
+        """Whether the key is for a model."""
+        return self.models is None or model in self.models
+
+    def refusal(self, model: str) -> str:
+        """Return why nothing of a model may be sent or read; empty where it may."""
+        if self.is_for(model):
+            return ""
+        assert self.key is not None
+        return f"model: key {self.key.id} is for {', '.join(self.key.models)} alone"
+
+    @property
+    def name(self) -> str | None:
+        """Whose key it is; None where none was asked for."""
+        return None if self.key is None else self.key.name
 
 
 OPEN_TO_ALL = Caller(None, is_open=True)
@@ -65,6 +87,12 @@ def caller_of(request: Request) -> Caller:
     found = request.scope[CALLER]
     assert isinstance(found, Caller)
     return found
+
+
+def check_model(request: Request, model: str) -> None:
+    """Refuse what a key is not for. Raises Problem 403."""
+    if refusal := caller_of(request).refusal(model):
+        raise Problem(403, refusal)
 
 
 def count_wrong_key(request: Request) -> None:

@@ -15,7 +15,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.behind_proxy import root_of
 from api.door.caller import CALLER, OPEN_TO_ALL, WRONG_KEY, Caller, identified
 from api.door.limits import BEFORE_A_KEY, MAX_BODY_BYTES, MIB, STRANGERS_BYTES, Body, Rate, Waiting, check_length
-from api.door.rules import SAFE, check_forwarded, check_host, check_origin, comes_from_a_page_of_ours, name_in, needed
+from api.door.rules import (
+    SAFE,
+    check_forwarded,
+    check_host,
+    check_origin,
+    comes_from_a_page_of_ours,
+    is_about_all,
+    is_of_one_model,
+    name_in,
+    needed,
+)
 from api.problems import Problem, unavailable
 from app.access import KeyFile, KeyFileError, Role, is_loopback
 from app.runtime.errors import without_values
@@ -106,8 +116,10 @@ class Door:
         if caller.key is not None:
             self._rate.check(caller.key.id)
         role = needed(method, path)
-        if role is not None and not caller.allows(role):
+        if role is not None and not caller.allows(role) and not (role == "metrics" and caller.allows("read")):
             self._refuse(scope, caller, role)
+        if caller.models is not None:
+            _check_models(caller, path)
         if caller.key is None and not (caller.is_open and self._here):
             self._rate.check(_address(scope))
         check_length(headers, most)
@@ -162,6 +174,17 @@ class _Answer:
             has = {name for name, _ in given}
             message = {**message, "headers": [*given, *(h for h in SAFE_HEADERS.items() if h[0] not in has)]}
         await self._send(message)
+
+
+def _check_models(caller: Caller, path: str) -> None:
+    """Refuse what a key for some models is not for. Raises Problem 403."""
+    assert caller.key is not None
+    model = is_of_one_model(path)
+    if model is not None and (refusal := caller.refusal(model)):
+        raise Problem(403, refusal)
+    if is_about_all(path):
+        its = ", ".join(caller.key.models)
+        raise Problem(403, f"key {caller.key.id} may not do this: it is for {its} alone, and this is about all models")
 
 
 def _told_to(scope: Scope, problem: Problem) -> Response:

@@ -19,6 +19,16 @@ OPEN = frozenset({"/health", "/ready", "/sign-in", "/sign-out"})
 PARTS_OF_PAGES = ("/dashboard/", "/sign-in/")
 """Styles and scripts, which say nothing of anybody's models."""
 PRODUCED = frozenset({"/predict", "/predictions", "/feedback"})
+READ_WITH: Mapping[str, Role] = {"/history/predictions": "rows", "/history/audit": "admin", "/metrics": "metrics"}
+"""What `read` alone does not read: rows of features, who has changed what, and what is for Prometheus."""
+OF_A_MODEL = re.compile(r"/models/(?P<model>[^/]+)/")
+FOR_SOME = PRODUCED | OPEN | {
+    "/", "/alerts", "/dashboard", "/events", "/models", "/monitor", "/openapi.json", "/silences",
+    *(f"/history/{name}" for name in (
+        "alerts", "deliveries", "deployments", "drift", "performance", "predictions", "training",
+    )),
+}  # fmt: skip
+"""What leaves out the other models where a key is for some."""
 FORWARDED = (
     b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"x-forwarded-server",
     b"x-forwarded-port", b"via",
@@ -33,8 +43,19 @@ def needed(method: str, path: str) -> Role | None:
     if path in OPEN or (method in SAFE and path.startswith(PARTS_OF_PAGES)):
         return None
     if method in SAFE:
-        return "read"
+        return READ_WITH.get(path, "read")
     return "produce" if method == "POST" and path in PRODUCED else "admin"
+
+
+def is_of_one_model(path: str) -> str | None:
+    """Return the model that a path is about; None where it is about none, or about several."""
+    found = OF_A_MODEL.match(path)
+    return None if found is None else found["model"]
+
+
+def is_about_all(path: str) -> bool:
+    """Whether a path may be asked for with keys for all models alone: the rest is of a model, or leaves others out."""
+    return is_of_one_model(path) is None and path not in FOR_SOME and not path.startswith(PARTS_OF_PAGES)
 
 
 def name_in(headers: Mapping[bytes, bytes]) -> str:

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import answer
+from api.door import caller_of
 from api.problems import Problem
 from api.routes.models import loaded
 from api.services import Services, Serving
@@ -35,6 +36,7 @@ OnlyModel = Annotated[str | None, Query(description="of this model alone")]
 
 @router.get("/alerts")
 async def alerts(
+    request: Request,
     services: Serving,
     status: AlertStatus | None = None,
     model: OnlyModel = None,
@@ -44,11 +46,12 @@ async def alerts(
 ) -> Response:
     """The newest transition of each alert, what fires first, then by their start; each with the silence it is under."""
     loaded(services)
+    caller = caller_of(request)
     after = None if cursor is None else _after(cursor)
     found = [
         alert
         for (name, its_version), findings in services.reports.findings.items()
-        if model in (None, name) and version in (None, its_version)
+        if model in (None, name) and version in (None, its_version) and caller.is_for(name)
         for alert in findings.alerts.values()
         if status in (None, alert.status)
     ]

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from api.changes import Subject
-from api.door import still_reads
+from api.door import caller_of, still_reads
 from api.problems import Problem
 from api.routes.models import summaries, summary
 from api.services import Services, Serving
@@ -45,11 +45,13 @@ async def events(
     if services.streams >= MAX_STREAMS:
         raise Problem(503, f"{MAX_STREAMS} readers follow already", headers={"Retry-After": "5"})
     number = services.changes.number_of(last_event_id or since)
-    told = _stream(services, number, lambda: still_reads(request))
+    told = _stream(services, number, lambda: still_reads(request), caller_of(request).is_for)
     return StreamingResponse(told, media_type="text/event-stream", headers=HEADERS)
 
 
-async def _stream(services: Services, number: int | None, reads: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def _stream(
+    services: Services, number: int | None, reads: Callable[[], bool], wanted: Callable[[str], bool]
+) -> AsyncIterator[bytes]:
     services.streams += 1
     closing = asyncio.create_task(services.closing.wait())
     try:
@@ -63,12 +65,13 @@ async def _stream(services: Services, number: int | None, reads: Callable[[], bo
                     continue
             if number is None:
                 number = services.changes.number
-                yield _event(services, "state", number, {"models": summaries(services)})
+                yield _event(services, "state", number, {"models": summaries(services, wanted)})
             await _first(services.changes.after(number), closing)
             if services.changes.number == number:
                 yield await _heartbeat(services)
                 continue
             subjects, number = services.changes.since(number), services.changes.number
+            subjects = {one for one in subjects if one[0] != "model" or wanted(one[1])}
             yield _event(services, "changed", number, _changed(services, subjects))
             await _first(asyncio.sleep(GATHER_SECONDS), closing)
     finally:

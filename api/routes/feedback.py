@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
 from api.bodies import decode_items, read_body
 from api.cloud_events import are_cloud_events, decoded, envelopes_of
-from api.incoming import feedback, wrong_feedback
+from api.door import Caller, caller_of
+from api.incoming import IncomingFeedback, feedback, wrong_feedback
 from api.parsing import parsed
 from api.publishing import publish
 from api.services import Serving
@@ -18,18 +21,35 @@ router = APIRouter()
 
 @router.post("/feedback")
 async def post_feedback(request: Request, services: Serving) -> Response:
-    """One or many: 200 once Kafka has those that are sound; where some are not, `status` is "partial"."""
-    body = await read_body(request)
+    """One or many: 200 once Kafka has those that are sound; where some are not, `status` is "partial".
+
+    With `model` it is for that model alone. A key for one model gives it; a key for several asks for it.
+    """
+    body, caller = await read_body(request), caller_of(request)
     if are_cloud_events(request.headers):
         envelopes = enumerate(await parsed(len(body), envelopes_of, body, request.headers))
-        found = await parsed(len(body), decoded, envelopes, feedback, wrong_feedback, lambda event, _: event)
+        found = await parsed(len(body), decoded, envelopes, feedback, _wrong_for(caller), lambda event, _: event)
     else:
         kind = request.headers.get("content-type", "")
-        found = await parsed(len(body), decode_items, body, kind, feedback, wrong_feedback)
-    rejected = await publish(services.producer, FEEDBACK, [event.event() for _, event in found.accepted], found)
+        found = await parsed(len(body), decode_items, body, kind, feedback, _wrong_for(caller))
+    only = caller.models[0] if caller.models is not None and len(caller.models) == 1 else None
+    rejected = await publish(services.producer, FEEDBACK, [event.event(only) for _, event in found.accepted], found)
     if not rejected:
         return answer({"status": "success", "message": "Feedback recorded"})
     given = len(found.accepted) + len(found.rejected)
     recorded = given - len(rejected)
     message = f"Feedback recorded for {recorded:,} of {given:,}"
     return answer({"status": "partial", "message": message, "accepted": recorded, "rejected": rejected})
+
+
+def _wrong_for(caller: Caller) -> Callable[[IncomingFeedback], str]:
+    """Return the check of feedback: what it is, and whether the key is for its model."""
+    its = caller.models
+    if its is None:
+        return wrong_feedback
+    missing = "" if len(its) == 1 else f"model: missing; the key is for {', '.join(its)}: name one in each"
+
+    def wrong(event: IncomingFeedback) -> str:
+        return wrong_feedback(event) or (missing if event.model is None else caller.refusal(event.model))
+
+    return wrong

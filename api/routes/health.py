@@ -10,6 +10,7 @@ from prometheus_client.exposition import choose_encoder
 
 from api.answers import answer
 from api.behind_proxy import root_of
+from api.door import caller_of
 from api.problems import unavailable
 from api.services import Serving
 from app.runtime.release import release
@@ -31,7 +32,7 @@ async def root(request: Request, services: Serving) -> Response:
         "dashboard": f"{root_of(request.scope)}/dashboard",
     }
     bundle = services.bundle
-    if bundle is None:
+    if bundle is None or not caller_of(request).is_for(bundle.training.model):
         return answer(told | {"model": None, "model_version": None, "model_type": None})
     training = bundle.training
     return answer(told | {

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy import Connection
 
 from api.answers import answer
+from api.door import caller_of, check_model
 from api.parameters import Moment
 from api.problems import Problem, unavailable
 from api.services import Services, Serving
@@ -39,11 +40,15 @@ Cursor = Annotated[str | None, Query(description="the rest of a list: `next` of 
 
 
 def which(
-    model: Model = None, model_version: Version = None, since: Since = None, until: Until = None, limit: Limit = 50,
-    cursor: Cursor = None,
+    request: Request, model: Model = None, model_version: Version = None, since: Since = None, until: Until = None,
+    limit: Limit = 50, cursor: Cursor = None,
 ) -> Given:  # fmt: skip
     """The filters that every question takes."""
-    found = {"model": model, "model_version": model_version, "since": since, "until": until, "limit": limit}
+    if model is not None:
+        check_model(request, model)
+    its = caller_of(request).models
+    found = {"models": its, "model": model, "model_version": model_version, "since": since, "until": until,
+             "limit": limit}  # fmt: skip
     return Given(found, cursor)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import answer
 from api.columns import column_view, columns_of_window
+from api.door import caller_of
 from api.glance import ModelSummary, life_of, summaries_of, summary_of
 from api.parameters import Moment
 from api.problems import Problem, unavailable
@@ -28,54 +30,55 @@ End = Annotated[Moment | None, Query(description="the end of the window; else th
 
 
 @router.get("/models")
-async def models(services: Serving) -> Response:
-    """Every model version that is registered, or of which there are reports."""
+async def models(request: Request, services: Serving) -> Response:
+    """Every model version that is registered, or of which there are reports; of those that the key is for."""
     loaded(services)
-    return answer({"revision": services.changes.number, "models": summaries(services)})
+    its = summaries(services, caller_of(request).is_for)
+    return answer({"revision": services.changes.number, "models": its})
 
 
 @router.get("/models/{model}/{version}")
-async def model(model: str, version: str, services: Serving) -> Response:
+async def model(request: Request, model: str, version: str, services: Serving) -> Response:
     """One of them."""
-    _known(services, model, version)
+    _known(request, services, model, version)
     return answer(summary(services, model, version))
 
 
 @router.get("/models/{model}/{version}/drift")
-async def drift(model: str, version: str, services: Serving, limit: Limit = 100) -> Response:
+async def drift(request: Request, model: str, version: str, services: Serving, limit: Limit = 100) -> Response:
     """Its drift reports, oldest window first, as far as they are kept whole."""
-    found = _known(services, model, version)
+    found = _known(request, services, model, version)
     return answer({"model": model, "model_version": version, "reports": list(found.drift.whole(limit))})
 
 
 @router.get("/models/{model}/{version}/performance")
-async def performance(model: str, version: str, services: Serving, limit: Limit = 100) -> Response:
+async def performance(request: Request, model: str, version: str, services: Serving, limit: Limit = 100) -> Response:
     """Its performance reports, oldest window first, as far as they are kept whole."""
-    found = _known(services, model, version)
+    found = _known(request, services, model, version)
     return answer({"model": model, "model_version": version, "reports": list(found.performance.whole(limit))})
 
 
 @router.get("/models/{model}/{version}/timeline")
 async def timeline(
-    model: str, version: str, services: Serving, limit: Limit = MAX_WINDOWS, metric: str | None = None
+    request: Request, model: str, version: str, services: Serving, limit: Limit = MAX_WINDOWS, metric: str | None = None
 ) -> Response:
     """Its windows in a few numbers each, with one metric, and the alerts."""
-    return answer(timeline_of(_known(services, model, version), limit, metric))
+    return answer(timeline_of(_known(request, services, model, version), limit, metric))
 
 
 @router.get("/models/{model}/{version}/features")
-async def features(model: str, version: str, services: Serving, end: End = None) -> Response:
+async def features(request: Request, model: str, version: str, services: Serving, end: End = None) -> Response:
     """Every column of one window against the reference: features, prediction and probability."""
-    found = _known(services, model, version)
+    found = _known(request, services, model, version)
     return answer(columns_of_window(found.drift, _report(found, end)))
 
 
 @router.get("/models/{model}/{version}/features/{name:path}")
 async def feature(
-    model: str, version: str, name: str, services: Serving, role: Role = "feature", end: End = None
+    request: Request, model: str, version: str, name: str, services: Serving, role: Role = "feature", end: End = None
 ) -> Response:
     """One column: both distributions in one window, and its statistic over time."""
-    found = _known(services, model, version)
+    found = _known(request, services, model, version)
     told = column_view(found.drift, _report(found, end), (role, name))
     if told is None:
         raise Problem(404, f"{model} {version} has no {role} {name!r}: GET /models/{model}/{version}/features has all")
@@ -88,9 +91,9 @@ def loaded(services: Services) -> None:
         raise unavailable(services.trouble)
 
 
-def summaries(services: Services) -> list[ModelSummary]:
-    """All of them, in the order of their registration."""
-    return summaries_of(services.models, services.reports, services.versions)
+def summaries(services: Services, wanted: Callable[[str], bool]) -> list[ModelSummary]:
+    """Those that are wanted by their model's name, in the order of their registration."""
+    return summaries_of(services.models, services.reports, services.versions, wanted)
 
 
 def summary(services: Services, model: str, version: str) -> ModelSummary:
@@ -101,11 +104,12 @@ def summary(services: Services, model: str, version: str) -> ModelSummary:
     return summary_of(model, version, known, reports.of(model, version), share, life)
 
 
-def _known(services: Services, model: str, version: str) -> Findings:
+def _known(request: Request, services: Services, model: str, version: str) -> Findings:
     loaded(services)
     key = (model, version)
     if key not in services.reports.findings and key not in services.models:
-        known = ", ".join(" ".join(one) for one in sorted(services.models)[:LISTED])
+        its = [one for one in sorted(services.models) if caller_of(request).is_for(one[0])]
+        known = ", ".join(" ".join(one) for one in its[:LISTED])
         is_known = f"registered: {known}" if known else "nothing is registered"
         raise Problem(
             404, f"no model {model!r} version {version!r} ({is_known}): register it with `driftline register`"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
+from api.door import caller_of
 from api.routes.models import loaded
 from api.services import Serving
 from app.runtime.silencing import utc_now
@@ -13,7 +14,8 @@ router = APIRouter()
 
 
 @router.get("/monitor")
-async def monitor(services: Serving) -> Response:
-    """What the workers said last, over time, and dead letters by reason."""
+async def monitor(request: Request, services: Serving) -> Response:
+    """What the workers said last, over time, and dead letters by reason; of models, those that the key is for."""
     loaded(services)
-    return answer(services.reports.workers.now(utc_now()))
+    caller = caller_of(request)
+    return answer(services.reports.workers.now(utc_now(), None if caller.models is None else caller.is_for))

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
 from api.bodies import NDJSON, decode_items, decode_one, read_body
+from api.door import check_model
 from api.parsing import parsed
 from api.predicting import PredictRequest, served, wrong_request
 from api.problems import Problem
@@ -41,6 +42,7 @@ async def post_predict(request: Request, services: Serving) -> Response:
     """Predict one, or a list of them: all or none. 503 where no model is served; else as `served` raises."""
     if services.bundle is None:
         raise Problem(503, "no model is served here: start the API with --model-path (DRIFTLINE_MODEL_PATH)")
+    check_model(request, services.bundle.training.model)
     body, kind = await read_body(request), request.headers.get("content-type", "")
     many = body.lstrip()[:1] == b"[" or kind.partition(";")[0].strip().lower() in NDJSON
     asked = await parsed(len(body), _list_of, body, kind) if many else [await parsed(len(body), _one_of, body)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from api.answers import answer
 from api.bodies import Items, Rejection, decode_items, read_body
 from api.cloud_events import Envelope, are_cloud_events, decoded, envelopes_of
+from api.door import Caller, caller_of
 from api.incoming import IncomingPrediction, completed, predictions, utc_now, wrong_prediction
 from api.inferences import is_inference, publish_halves
 from api.parsing import parsed
@@ -40,8 +41,15 @@ async def post_predictions(request: Request, services: Serving, model: Of = None
     if are_cloud_events(request.headers):
         return await _cloud_events(request, services, body, (model, model_version))
     kind = request.headers.get("content-type", "")
-    found = await parsed(len(body), decode_items, body, kind, predictions, wrong_prediction)
+    found = await parsed(len(body), decode_items, body, kind, predictions, _wrong_for(caller_of(request)))
     return answer(await _sent(services, found), 202)
+
+
+def _wrong_for(caller: Caller) -> Callable[[IncomingPrediction], str]:
+    """Return the check of a prediction: what it is, and whether the key is for its model."""
+    if caller.models is None:
+        return wrong_prediction
+    return lambda event: wrong_prediction(event) or caller.refusal(event.model)
 
 
 async def _cloud_events(
@@ -54,9 +62,10 @@ async def _cloud_events(
             halves.append((index, one))
         else:
             others.append((index, one))
-    refused = await publish_halves(services.producer, halves, *of)
+    caller = caller_of(request)
+    refused = await publish_halves(services.producer, halves, of, caller)
     waiting = len(halves) - len(refused)
-    found = await parsed(len(body), decoded, others, predictions, wrong_prediction, completed)
+    found = await parsed(len(body), decoded, others, predictions, _wrong_for(caller), completed)
     both = Items(found.accepted, [*found.rejected, *refused])
     if waiting and not both.accepted:
         rejected = sorted(both.rejected, key=lambda one: one.index)

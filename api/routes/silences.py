@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -9,8 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import answer
 from api.bodies import decode_one, read_body
+from api.door import caller_of
 from api.problems import Problem, unavailable
 from api.services import Services, Serving
+from app.core.matching import MatcherError, matcher_of
 from app.runtime.silencing import SilenceError, SilenceRequest, expired, send_silence, silence_of, state_of, utc_now
 from topics.events import SilenceEvent
 
@@ -22,11 +25,12 @@ _requests = msgspec.json.Decoder(SilenceRequest)
 
 
 @router.get("/silences")
-async def silences(services: Serving, every: Every = False) -> Response:
-    """Those that are in force or will be, in the order in which they begin."""
+async def silences(request: Request, services: Serving, every: Every = False) -> Response:
+    """Those that are in force or will be, in the order in which they begin; of models that the key is for."""
     _loaded(services)
     found = services.silences.all() if every else services.silences.not_over(utc_now())
-    return answer({"silences": [_shown(one) for one in found]})
+    models = caller_of(request).models
+    return answer({"silences": [_shown(one) for one in found if models is None or _is_about(one, models)]})
 
 
 @router.post("/silences", status_code=201)
@@ -62,6 +66,15 @@ async def _sent(services: Services, silence: SilenceEvent, status: int) -> Respo
 
 def _shown(silence: SilenceEvent) -> dict[str, object]:
     return {**msgspec.structs.asdict(silence), "state": state_of(silence, utc_now())}
+
+
+def _is_about(silence: SilenceEvent, models: Sequence[str]) -> bool:
+    """Whether a silence can be of an alert of one of these models, by what it says of the label `model`."""
+    try:
+        matchers = [one for one in map(matcher_of, silence.matchers) if one.name == "model"]
+    except MatcherError:  # somebody wrote it past the API
+        return False
+    return any(all(one.matches({"model": model}) for one in matchers) for model in models)
 
 
 def _loaded(services: Services) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import secrets
+import unicodedata
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
-from app.access.keys import Key, NewKey, Role, fits, id_of, made
-from app.runtime.kafka_jars import file_lock
+from app.access.keys import LIMITED, ROLES, Key, NewKey, Role, fits, id_of, made
+from app.core.values.accepted import wrong_name
+from app.runtime.kafka_jars import lock_within
 from app.runtime.settings import Settings
 
 FILE = "api-keys.json"
 LONGEST_NAME = 100
+LOCK_SECONDS = 5.0
+TRIES = 5
 
 
 class KeyFileError(Exception):
@@ -56,18 +61,31 @@ class KeyFile:
         """The active key of this session, or None. Raises KeyFileError."""
         return self._find(text, now, lambda key: key.session_sha256)
 
-    def create(self, name: str, roles: list[Role], now: datetime, expires_at: datetime | None = None) -> NewKey:
-        """Make a key and keep its hashes. Raises KeyFileError."""
+    def create(
+        self, name: str, roles: list[Role], now: datetime, expires_at: datetime | None = None,
+        models: Sequence[str] = (), created_by: str = "",
+    ) -> NewKey:  # fmt: skip
+        """Make a key and keep its hashes. `models`: the only ones that it is for. Raises KeyFileError."""
         if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
             raise KeyFileError(f"name: must have 1 to {LONGEST_NAME} printable characters")
         if not roles:
-            raise KeyFileError("role: a key needs one at least: produce, read or admin")
-        new = made(name, roles, now, expires_at)
+            raise KeyFileError(f"role: a key needs one at least: {', '.join(ROLES)}")
+        beyond = [role for role in roles if role not in LIMITED] if models else []
+        if beyond:
+            raise KeyFileError(f"model: {beyond[0]} is about all models; a key for some may {', '.join(LIMITED)}")
+        for model in models:
+            if wrong := wrong_name("model", unicodedata.normalize("NFC", model)):
+                raise KeyFileError(wrong)
+        its = [unicodedata.normalize("NFC", model) for model in models]
+        new = made(name, roles, now, expires_at, its, created_by)
         self._write(lambda keys: [*keys, new.key])
         return new
 
-    def revoke(self, number: str, now: datetime) -> Key:
-        """Make a key good for nothing, from the next request on. Again it changes nothing. Raises KeyFileError."""
+    def revoke(self, number: str, now: datetime, revoked_by: str = "") -> Key:
+        """Make a key good for nothing, from the next request on. Again it changes nothing. Raises KeyFileError.
+
+        It waits for no other writer longer than LOCK_SECONDS: whoever holds the lock cannot keep a key good.
+        """
         found: list[Key] = []
 
         def revoked(keys: list[Key]) -> list[Key]:
@@ -77,25 +95,32 @@ class KeyFile:
                     f"no key {number!r} in {self.path}: `driftline keys list` shows those that there are"
                 )
             if keys[at].revoked_at is None:
-                keys[at] = msgspec.structs.replace(keys[at], revoked_at=now)
+                keys[at] = msgspec.structs.replace(keys[at], revoked_at=now, revoked_by=revoked_by)
             found.append(keys[at])
             return keys
 
-        self._write(revoked)
-        return found[0]
+        for _ in range(TRIES):
+            self._write(revoked, insists=True)
+            if any(key.id == number and key.revoked_at is not None for key in self.all()):
+                return found[0]
+        raise KeyFileError(f"keys_file: another writer takes the revocation out of {self.path} again and again")
 
     def _find(self, text: str, now: datetime, hash_of: Callable[[Key], str]) -> Key | None:
         self._refresh()
         key = self._keys.get(id_of(text) or "")
         return key if key is not None and fits(text, hash_of(key)) and key.state(now) == "active" else None
 
-    def _write(self, change: Callable[[list[Key]], list[Key]]) -> None:
+    def _write(self, change: Callable[[list[Key]], list[Key]], *, insists: bool = False) -> None:
+        """Write the keys as `change` has them. `insists`: without the lock too, where it is not to be had in time."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with file_lock(self.path.with_name(f"{self.path.name}.lock")):
+            with lock_within(self.path.with_name(f"{self.path.name}.lock"), LOCK_SECONDS) as is_locked:
+                if not is_locked and not insists:
+                    raise KeyFileError(
+                        f"keys_file: another process holds the lock of {self.path} for more than {LOCK_SECONDS:g} s"
+                    )
                 kept = _Kept(tuple(change(self.all())))
-                new = self.path.with_name(f"{self.path.name}.new")
-                new.unlink(missing_ok=True)
+                new = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.new")
                 with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                     file.write(msgspec.json.format(msgspec.json.encode(kept), indent=2) + b"\n")
                     file.flush()

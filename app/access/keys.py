@@ -11,17 +11,22 @@ from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
-Role = Literal["produce", "read", "admin"]
+Role = Literal["produce", "read", "rows", "metrics", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 PREFIX = "dlk"
 """Begins every key, so that whoever scans repositories for secrets knows one."""
+LIMITED: tuple[Role, ...] = ("produce", "read", "rows")
+"""Roles of keys that are for some models alone: what the others let one do is about all of them."""
 SESSION = b"driftline dashboard session"
 ID_BYTES, SECRET_BYTES = 6, 32
 
 
-class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is kept of a key. The id is no secret; neither the key nor a session can be made from the hashes."""
+class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is kept of a key. The id is no secret; neither the key nor a session can be made from the hashes.
+
+    `models`: the only ones that it is for; empty where it is for all. `created_by` and `revoked_by`: who typed it.
+    """
 
     id: str
     name: str
@@ -31,6 +36,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     revoked_at: datetime | None = None
     key_sha256: str
     session_sha256: str
+    models: tuple[str, ...] = ()
+    created_by: str = ""
+    revoked_by: str = ""
 
     def state(self, now: datetime) -> Literal["active", "expired", "revoked"]:
         """What it is good for at a time."""
@@ -50,14 +58,18 @@ class NewKey(NamedTuple):
     key: Key
 
 
-def made(name: str, roles: Iterable[Role], now: datetime, expires_at: datetime | None = None) -> NewKey:
-    """A new key. Its roles are put in order, each once."""
+def made(
+    name: str, roles: Iterable[Role], now: datetime, expires_at: datetime | None = None, models: Iterable[str] = (),
+    created_by: str = "",
+) -> NewKey:  # fmt: skip
+    """A new key. Its roles are put in order, each once, and so are its models."""
     number = secrets.token_hex(ID_BYTES)
     text = f"{PREFIX}_{number}_{secrets.token_urlsafe(SECRET_BYTES)}"
     given = set(roles)
     key = Key(
         id=number, name=name, roles=tuple(role for role in ROLES if role in given), created_at=now,
         expires_at=expires_at, key_sha256=_hash(text), session_sha256=_hash(session_of(text)),
+        models=tuple(sorted({*models})), created_by=created_by,
     )  # fmt: skip
     return NewKey(text, key)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import AsJson, StateDir, print_json, print_table, settings_of
+from app.commands.common import AsJson, StateDir, print_json, print_table, settings_of, user_name
 
 if TYPE_CHECKING:
     from app.access import Key, KeyFile
@@ -21,6 +21,8 @@ class RoleName(StrEnum):
 
     PRODUCE = "produce"
     READ = "read"
+    ROWS = "rows"
+    METRICS = "metrics"
     ADMIN = "admin"
 
 
@@ -47,9 +49,14 @@ def create(
     role: Annotated[
         list[RoleName],
         typer.Option(
-            help="produce: sends events; read: sees everything; admin: all of it, and silences. May be repeated."
+            help="produce: sends events; read: sees all but rows of features; rows: sees those; "
+            "metrics: /metrics alone; admin: all of it, and changes. May be repeated."
         ),
     ],
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="Only for this model, with produce, read and rows. May be repeated."),
+    ] = None,
     days: Annotated[int | None, typer.Option(min=1, max=36_500, help="Days until it expires. [default: never]")] = None,
     json_: AsJson = False,
     keys_file: KeysFile = None,
@@ -60,18 +67,20 @@ def create(
     \b
     Examples:
       driftline keys create --name checkout --role produce
-      driftline keys create --name ada --role read --role produce --days 90 --json
+      driftline keys create --name ada --role read --role rows --days 90 --json
+      driftline keys create --name team-a --role produce --role read --model churn --model fraud
     """
     now = datetime.now(UTC)
     new = _keys(keys_file, state_dir).create(
-        name, [one.value for one in role], now, None if days is None else now + timedelta(days=days)
-    )
+        name, [one.value for one in role], now, None if days is None else now + timedelta(days=days), model or (),
+        user_name(),
+    )  # fmt: skip
     if json_:
         print_json({**_shown(new.key, now), "key": new.text})
         return
     print(new.text)
-    roles = ", ".join(new.key.roles)
-    print(f"key {new.key.id} ({roles}): it is shown this once. Send it as Authorization: Bearer KEY", file=sys.stderr)
+    may = ", ".join(new.key.roles) + (f"; of {', '.join(new.key.models)}" if new.key.models else "")
+    print(f"key {new.key.id} ({may}): it is shown this once. Send it as Authorization: Bearer KEY", file=sys.stderr)
 
 
 @app.command("list")
@@ -92,7 +101,7 @@ def list_(json_: AsJson = False, keys_file: KeysFile = None, state_dir: StateDir
     if not found:
         print("no keys")
         return
-    print_table(("id", "state", "roles", "made", "expires", "name"), (_row(key, now) for key in found))
+    print_table(("id", "state", "roles", "models", "made", "expires", "name"), (_row(key, now) for key in found))
 
 
 @app.command()
@@ -111,7 +120,7 @@ def revoke(
       driftline keys revoke 1f0c2a9b7d34
     """
     now = datetime.now(UTC)
-    key = _keys(keys_file, state_dir).revoke(key_id, now)
+    key = _keys(keys_file, state_dir).revoke(key_id, now, user_name())
     if json_:
         print_json(_shown(key, now))
     else:
@@ -127,10 +136,12 @@ def _keys(keys_file: Path | None, state_dir: Path | None) -> KeyFile:
 def _shown(key: Key, now: datetime) -> dict[str, object]:
     return {
         "id": key.id, "name": key.name, "roles": key.roles, "state": key.state(now), "created_at": key.created_at,
-        "expires_at": key.expires_at, "revoked_at": key.revoked_at,
+        "expires_at": key.expires_at, "revoked_at": key.revoked_at, "models": key.models,
+        "created_by": key.created_by, "revoked_by": key.revoked_by,
     }  # fmt: skip
 
 
 def _row(key: Key, now: datetime) -> tuple[str, ...]:
     expires = "never" if key.expires_at is None else f"{key.expires_at:%Y-%m-%d %H:%M}"
-    return key.id, key.state(now), ", ".join(key.roles), f"{key.created_at:%Y-%m-%d %H:%M}", expires, key.name
+    roles, models = ", ".join(key.roles), ", ".join(key.models) or "all"
+    return key.id, key.state(now), roles, models, f"{key.created_at:%Y-%m-%d %H:%M}", expires, key.name

@@ -103,7 +103,13 @@ def _is_due(state: JoinState, model: int, horizon: int) -> bool:
 
 
 def _forget_waiting(state: JoinState, oldest: int) -> None:
-    stale = [key for key, waits in state.waiting.items() if waits[0][1] > NEVER and waits[-1][1] < oldest]
+    stale = [
+        key
+        for key, waits in state.waiting.items()
+        if waits[0].time > NEVER
+        and waits[-1].time < oldest
+        and (len(waits) == 1 or all(NEVER < one.time < oldest for one in waits))
+    ]
     for key in stale:
         del state.waiting[key]
         state.waiting_since[key] = None

@@ -13,7 +13,7 @@ from app.core.counting import Scalar
 from app.core.grouping import by_group
 from app.core.id_index import Ids
 from app.core.join_rows import NewRows
-from app.core.joining import MICROSECONDS, FeedbackBatch, Joined, JoinState, Waiting
+from app.core.joining import MICROSECONDS, FeedbackBatch, Joined, JoinState, Told, Waiting
 from app.core.layout import Floats, Integers
 from app.core.outcome import OutcomeRows, mixed_outcome_rows, outcome_rows
 
@@ -24,21 +24,25 @@ _LAST = np.iinfo(np.uint32).max
 
 
 def add_feedback(state: JoinState, batch: FeedbackBatch) -> None:
-    """Join a run of feedback with every version that has its id: count it, correct what it replaces, or keep it."""
+    """Join a run of feedback with every version that has its id: count it, correct what it replaces, or keep it.
+
+    What is limited to a model is joined with that model's versions alone.
+    """
     if not len(batch.ids):
         return
     state.feedback_time = max(state.feedback_time, int(batch.time.max()))
     batch = replace(batch, time=truths.whole_seconds(batch.time))
     found = list(state.rows.find(batch.ids))
     _wait(state, batch, np.flatnonzero(found[0] < 0))
-    runs = [_run(state, batch, rows) for rows in found]
+    runs = [_run(state, batch, rows) for rows in _of_models(state, batch, found)]
     before = _to_keep(state, batch, found, runs)
     for run in runs:
-        _join_last(state, run, [batch.actual[i] for i in run.positions.tolist()])
+        models = None if batch.models is None else [batch.models[i] for i in run.positions.tolist()]
+        _join_last(state, run, [batch.actual[i] for i in run.positions.tolist()], models)
     for run in runs:
-        lossy = run.positions[state.rows["joined"][run.rows] == truths.OTHER]
+        lossy = run.positions[state.rows["joined"][run.rows] & truths.KIND == truths.OTHER]
         for i, key in _keyed(batch.ids, lossy):
-            before.setdefault(key, ((batch.actual[i], int(batch.time[i])),))
+            before.setdefault(key, (_told(batch, i),))
     if before:
         _keep(state, before)
 
@@ -57,6 +61,19 @@ class _Run:
     in_time: NDArray[np.bool_]
 
 
+def _told(batch: FeedbackBatch, i: int) -> Told:
+    return Told(batch.actual[i], int(batch.time[i]), "" if batch.models is None else batch.models[i])
+
+
+def _of_models(
+    state: JoinState, batch: FeedbackBatch, found: Sequence[NDArray[np.int32]]
+) -> Sequence[NDArray[np.int32]]:
+    """Return the rows that feedback is for; -1 where it is limited to another model."""
+    if batch.models is None:
+        return found
+    return [np.where(state.are_of(rows, batch.models), rows, np.int32(-1)) for rows in found]
+
+
 def _run(state: JoinState, batch: FeedbackBatch, rows: NDArray[np.int32]) -> _Run:
     positions = np.flatnonzero(rows >= 0)
     return _timed(state, positions, rows[positions], batch.time[positions])
@@ -73,8 +90,11 @@ def _timed(state: JoinState, positions: NDArray[np.intp], rows: NDArray[np.int32
     return _Run(positions, rows, time, gone, in_time)
 
 
-def _join_last(state: JoinState, run: _Run, actual: Sequence[Scalar]) -> None:
-    """Join feedback: of each row the last that is in time wins; what came too late is counted."""
+def _join_last(state: JoinState, run: _Run, actual: Sequence[Scalar], models: Sequence[str] | None) -> None:
+    """Join feedback: of each row the last that is in time wins; what came too late is counted.
+
+    `models`: those that it is limited to, as of a batch.
+    """
     late = ~run.in_time & ~run.gone
     if late.any():
         state.expired_feedback += int(late.sum())
@@ -85,12 +105,13 @@ def _join_last(state: JoinState, run: _Run, actual: Sequence[Scalar]) -> None:
     last = dict(zip(run.rows[known].tolist(), known.tolist(), strict=True))
     if last:
         picked = list(last.values())
-        _join(state, np.fromiter(last, np.int32, len(last)), run.time[picked], [actual[i] for i in picked])
+        limited = None if models is None else np.array([bool(models[i]) for i in picked], np.bool_)
+        _join(state, np.fromiter(last, np.int32, len(last)), run.time[picked], [actual[i] for i in picked], limited)
 
 
 def _wait(state: JoinState, batch: FeedbackBatch, positions: NDArray[np.intp]) -> None:
     for i, key in _keyed(batch.ids, positions):
-        later = truths.with_later(state.waiting.get(key, ()), batch.actual[i], int(batch.time[i]))
+        later = truths.with_later(state.waiting.get(key, ()), _told(batch, i))
         state.waiting[key] = state.waiting_since[key] = later
 
 
@@ -117,12 +138,18 @@ def join_known(state: JoinState, new: NewRows, rows: NDArray[np.int32], *, share
         if key not in earlier:
             earlier[key] = _known(state, key, [int(its[i]) for its in found])
         keys[i] = key
-    given = [(i, actual, time) for i, key in sorted(keys.items()) for actual, time in earlier[key]]
+    given = [(i, told) for i, key in sorted(keys.items()) for told in earlier[key]]
+    if any(told.model for _, told in given):
+        its = state.are_of(rows[[i for i, _ in given]], [told.model for _, told in given])
+        given = [one for one, is_its in zip(given, its.tolist(), strict=True) if is_its]
     if given:
-        time = np.array([time for _, _, time in given], np.int64)
-        positions = np.array([i for i, _, _ in given], np.intp)
-        _join_last(state, _timed(state, positions, rows[positions], time), [actual for _, actual, _ in given])
-        _keep(state, {key: waiting for key, waiting in earlier.items() if waiting})
+        time = np.array([told.time for _, told in given], np.int64)
+        positions = np.array([i for i, _ in given], np.intp)
+        actual, models = [told.actual for _, told in given], [told.model for _, told in given]
+        _join_last(state, _timed(state, positions, rows[positions], time), actual, models)
+    kept = {key: waiting for key, waiting in earlier.items() if waiting}
+    if kept:
+        _keep(state, kept)
 
 
 def _to_keep(
@@ -133,20 +160,36 @@ def _to_keep(
     for run in runs:
         told = np.where(state.rows["joined"][run.rows] > 0, state.rows["told"][run.rows], _LAST)
         unusual[run.positions] |= ~run.in_time | (told < truths.seconds_told(run.time))
-    ordered = np.sort(runs[0].rows)
+    _add_limited(state, batch, found, unusual)
+    known = np.flatnonzero(found[0] >= 0)
+    ordered = np.sort(found[0][known])
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(repeated):
         unusual |= (found[0] >= 0) & np.isin(found[0], repeated)
     positions = np.flatnonzero(unusual)
     if state.kept:
-        known = runs[0].positions
         positions = np.array([i for i, key in _keyed(batch.ids, known) if unusual[i] or key in state.kept], np.intp)
     earlier: dict[bytes, Waiting] = {}
     for i, key in _keyed(batch.ids, positions):
         if key not in earlier:
             earlier[key] = _known(state, key, [int(rows[i]) for rows in found])
-        earlier[key] = truths.with_later(earlier[key], batch.actual[i], int(batch.time[i]))
+        earlier[key] = truths.with_later(earlier[key], _told(batch, i))
     return earlier
+
+
+def _add_limited(
+    state: JoinState, batch: FeedbackBatch, found: Sequence[NDArray[np.int32]], unusual: NDArray[np.bool_]
+) -> None:
+    """Mark the feedback that is not for all rows of its id as those rows' truth is: they cannot say it."""
+    limited = np.zeros(len(batch.ids), np.bool_)
+    if batch.models is not None:
+        limited = np.array(list(map(bool, batch.models)), np.bool_)
+    for rows in found:
+        some = np.flatnonzero(rows >= 0)
+        kinds = state.rows["joined"][rows[some]]
+        unusual[some] |= (kinds > 0) & ((kinds & truths.LIMITED > 0) != limited[some])
+        if batch.models is not None:
+            unusual[some] |= ~state.are_of(rows, batch.models)[some]
 
 
 def _known(state: JoinState, key: bytes, rows: Iterable[int]) -> Waiting:
@@ -159,11 +202,11 @@ def _known(state: JoinState, key: bytes, rows: Iterable[int]) -> Waiting:
         if model < 0 or not columns["joined"][row]:
             continue
         unknown = state.unknown_labels.get(model, {})
-        value = truths.value_of(
-            state.watched[model], float(columns["actual"][row]), int(columns["joined"][row]), unknown
-        )
+        watched, kind = state.watched[model], int(columns["joined"][row])
+        value = truths.value_of(watched, float(columns["actual"][row]), kind & truths.KIND, unknown)
         if value is not None:
-            return truths.waiting_of(value, int(columns["told"][row]))
+            limit = watched.profile.model if kind & truths.LIMITED else ""
+            return truths.waiting_of(value, int(columns["told"][row]), limit)
     return ()
 
 
@@ -171,13 +214,15 @@ def _keep(state: JoinState, earlier: Mapping[bytes, Waiting]) -> None:
     """Keep feedback of ids that have predictions; what each of their rows says alone is not kept beside them."""
     keys, waiting = list(earlier), list(earlier.values())
     said = np.array([len(one) == 1 for one in waiting], np.bool_)
-    told = truths.seconds_told(np.array([one[0][1] for one in waiting], np.int64))
+    told = truths.seconds_told(np.array([one[0].time for one in waiting], np.int64))
+    limited = np.array([bool(one[0].model) for one in waiting], np.bool_)
     columns = state.rows
     for rows in columns.find(np.frombuffer(b"".join(keys), np.uint64).reshape(-1, 2)):
         some = np.flatnonzero(rows >= 0)
         its = rows[some]
         kinds = columns["joined"][its]
-        said[some] &= (columns["model"][its] >= 0) & (kinds > 0) & (kinds != truths.OTHER)
+        said[some] &= (columns["model"][its] >= 0) & (kinds > 0) & (kinds & truths.KIND != truths.OTHER)
+        said[some] &= (kinds & truths.LIMITED > 0) == limited[some]
         said[some] &= columns["told"][its] == told[some]
     for key, one, is_said in zip(keys, waiting, said.tolist(), strict=True):
         if not is_said:
@@ -197,7 +242,10 @@ def _keyed(ids: Ids, positions: NDArray[np.intp]) -> Iterable[tuple[int, bytes]]
     return zip(positions.tolist(), _keys(ids[positions]), strict=True)
 
 
-def _join(state: JoinState, rows: NDArray[np.int32], time: NDArray[np.int64], actual: Sequence[Scalar]) -> None:
+def _join(
+    state: JoinState, rows: NDArray[np.int32], time: NDArray[np.int64], actual: Sequence[Scalar],
+    limited: NDArray[np.bool_] | None,
+) -> None:  # fmt: skip
     """Write the truth of distinct rows and count it; what it replaces is taken back."""
     model = state.rows["model"][rows]
     truth, kinds = np.empty(len(rows)), np.empty(len(rows), np.uint8)
@@ -219,6 +267,8 @@ def _join(state: JoinState, rows: NDArray[np.int32], time: NDArray[np.int64], ac
             state.learn(number, unknown)
         plain[part] = truths.kinds_of(watched, values, codes[part], state.unknown_labels.get(number, {}))
     truth[together], kinds[together] = codes, plain
+    if limited is not None:
+        kinds[limited] |= truths.LIMITED
     # Feedback without a time of its own is not older than its prediction: so expiry goes on without times.
     size = np.repeat([state.watched[number].pane for number, _ in by_model], [len(picked) for _, picked in by_model])
     pane = state.rows["pane"][rows[together]]
@@ -233,7 +283,7 @@ def _write_truth(
     had = had_kinds > 0
     before = state.rows["actual"][rows].astype(np.float64)
     same = had & ((before == truth) | (np.isnan(before) & np.isnan(truth)))
-    again = same & (kinds == had_kinds) & (kinds != truths.OTHER)
+    again = same & (kinds == had_kinds) & (kinds & truths.KIND != truths.OTHER)
     told = np.where(again, np.minimum(told, state.rows["told"][rows]), told)
     state.rows.join(rows, truth, kinds, told)
     state.joined_since.append(Joined(state.rows["ordinal"][rows].astype(np.uint32), truth, kinds, told))

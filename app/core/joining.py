@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ from app.core.unknown_labels import unknown_names
 MICROSECONDS = 1_000_000
 NEVER = -(1 << 62)
 """A time before all times, in microseconds."""
+_EVERY, _NONE = 0, -1
 
 
 class Watched:
@@ -83,11 +85,15 @@ class PredictionBatch:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackBatch:
-    """A run's feedback in offset order; `time` in microseconds, NEVER where none was given."""
+    """A run's feedback in offset order; `time` in microseconds, NEVER where none was given.
+
+    `models`: of each the model that it is limited to, empty where it is for every model. None: none is limited.
+    """
 
     ids: Ids
     actual: Sequence[Scalar]
     time: NDArray[np.int64]
+    models: Sequence[str] | None = None
 
 
 @dataclass(slots=True)
@@ -112,8 +118,16 @@ class Tally:
     too_late: int = 0
 
 
-Waiting = tuple[tuple[Scalar, int], ...]
-"""Feedback (actual, time) that may yet be the last in time of its prediction, in offset order: times ascend."""
+class Told(NamedTuple):
+    """Feedback and its time. `model`: the one that it is limited to, empty where it is for every model."""
+
+    actual: Scalar
+    time: int
+    model: str = ""
+
+
+Waiting = tuple[Told, ...]
+"""Feedback that may yet be the last in time of its prediction, in offset order: times ascend for each model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +185,18 @@ class JoinState:
             named = [(w.profile.model, w.profile.model_version) for w in self.watched]
             self._scopes = np.array([first.setdefault(name, i) for i, name in enumerate(named)], np.int16)
         return np.where(models >= 0, self._scopes[np.maximum(models, 0)], -2 - models).astype(np.int16)
+
+    def are_of(self, rows: NDArray[np.int32], models: Sequence[str]) -> NDArray[np.bool_]:
+        """Return which rows are of the models that are named; an empty name is every model."""
+        if not (rows >= 0).any():
+            return np.ones(len(rows), np.bool_)
+        codes: dict[str, int] = {"": _EVERY}
+        by_number = [codes.setdefault(watched.profile.model, len(codes)) for watched in self.watched]
+        of_row = np.array([*by_number, _NONE], np.int64)  # the last for rows whose model is not known any more
+        number = self.rows["model"][np.maximum(rows, 0)].astype(np.int64)
+        number = np.where(number >= 0, number, -2 - number)
+        wanted = np.array([codes.get(name, _NONE - 1) for name in models], np.int64)
+        return (wanted == _EVERY) | (wanted == of_row[number])
 
     def stacked_models(self) -> Stacked:
         """Return what all models' columns are like."""

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.counting import Scalar
-from app.core.joining import MICROSECONDS, NEVER, Waiting, Watched
+from app.core.joining import MICROSECONDS, NEVER, Told, Waiting, Watched
 from app.core.layout import Floats
 
 TEXT, WHOLE, NUMBER, BOOLEAN, OTHER = 1, 2, 3, 4, 5
 """Kinds of truth; OTHER cannot be had from a row. 0 stands for none."""
+LIMITED, KIND = 8, 7
+"""The bit of a row's kind that says that its truth is for its own model alone; the bits that have the kind."""
 _KINDS: dict[type, int] = {str: TEXT, int: WHOLE, float: NUMBER, bool: BOOLEAN}
 _EXACT = 2.0**53
 UNTIMED = 1
@@ -34,17 +36,19 @@ def seconds_told(time: NDArray[np.int64]) -> NDArray[np.uint32]:
     return (np.maximum(time, UNTIMED * MICROSECONDS) // MICROSECONDS).astype(np.uint32)
 
 
-def waiting_of(value: Scalar, told: int) -> Waiting:
-    """Return a row's truth as feedback that waits."""
-    return ((value, NEVER if told == UNTIMED else told * MICROSECONDS),)
+def waiting_of(value: Scalar, told: int, model: str) -> Waiting:
+    """Return a row's truth as feedback that waits. `model`: the one that it is limited to."""
+    return (Told(value, NEVER if told == UNTIMED else told * MICROSECONDS, model),)
 
 
-def with_later(waiting: Waiting, actual: Scalar, time: int) -> Waiting:
+def with_later(waiting: Waiting, later: Told) -> Waiting:
     """Add feedback that came after: what is left may yet be the last in time of some prediction."""
-    earlier = tuple(one for one in waiting if one[1] < time)
-    if earlier and type(earlier[-1][0]) is type(actual) and earlier[-1][0] == actual:
-        return earlier
-    return (*earlier, (actual, time))
+    earlier = tuple(one for one in waiting if one.time < later.time or later.model not in ("", one.model))
+    if earlier and earlier[-1].model == later.model:
+        last = earlier[-1].actual
+        if type(last) is type(later.actual) and last == later.actual:
+            return earlier
+    return (*earlier, later)
 
 
 def kinds_of(watched: Watched, values: Sequence[Scalar], read: Floats, unknown: Mapping[int, str]) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, not_, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, not_, or_, select, update
 
 from app.history.day_sums import Day, Sums, key_of, save
 from app.history.inserting import add, parts, put
@@ -15,6 +15,9 @@ from app.history.rows import Row
 from app.history.tables import PREDICTION_DAYS, PREDICTIONS, WAITING_FEEDBACK
 
 FEEDBACK = ("actual", "actual_value", "feedback_at")
+
+Limited = tuple[object, object]
+"""An id, and the model that its feedback is limited to; empty where it is for every model."""
 
 
 def add_predictions(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
@@ -27,16 +30,14 @@ def add_predictions(connection: Connection, rows: Sequence[Row]) -> dict[str, in
         first.pop(key, None)
     if not first:
         return {PREDICTIONS.name: 0}
-    waiting = _feedback_of(connection, WAITING_FEEDBACK, ids)
-    known = waiting
+    waiting = _waiting(connection, ids)
+    known: dict[Limited, Row] = {}
     if _has_others(connection, {(model, version) for _, model, version in first}):
-        known = _feedback_of(connection, PREDICTIONS, ids) | waiting
-    new = [
-        {**row, "actual": None, "actual_value": None, **known.get(row["prediction_id"], {})} for row in first.values()
-    ]
+        known = _told(connection, ids)
+    given = {key: _feedback_for(key[0], key[1], waiting, known) for key in first}
+    new = [{**row, "actual": None, "actual_value": None, **given[key]} for key, row in first.items()]
     add(connection, PREDICTIONS, new)
-    for some in parts(waiting):
-        connection.execute(delete(WAITING_FEEDBACK).where(WAITING_FEEDBACK.c.prediction_id.in_(some)))
+    _delete_waiting(connection, {(key[0], truth["feedback_model"] or "") for key, truth in given.items() if truth})
     changes: dict[Day, Sums] = {}
     for row in new:
         changes.setdefault(key_of(row.__getitem__), Sums()).add(row.__getitem__)
@@ -45,31 +46,111 @@ def add_predictions(connection: Connection, rows: Sequence[Row]) -> dict[str, in
 
 
 def add_feedback(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
-    """Give predictions their feedback, of every version that has the id; what comes before all of them waits."""
-    last = {row["prediction_id"]: row for row in rows}
+    """Give predictions their feedback, of every version that has the id; what comes before all of them waits.
+
+    What is limited to a model is given to that model's versions alone.
+    """
+    last = _last(rows)
     columns = PREDICTIONS.c
-    known: set[object] = set()
-    updated = 0
+    versions: dict[object, set[object]] = {}
+    updates: list[Row] = []
+    replaced: list[Row] = []
     changes: dict[Day, Sums] = {}
-    judged = [columns[name] for name in ("prediction", "prediction_value", "actual", "actual_value")]
+    judged = [columns[name] for name in ("prediction", "prediction_value", *FEEDBACK, "feedback_model")]
     for ids in parts(last):
         wanted = select(columns.prediction_id, columns.model, columns.model_version, columns.predicted_at, *judged)
         for row in connection.execute(wanted.where(columns.prediction_id.in_(ids))).mappings():
-            known.add(row["prediction_id"])
-            after = {**row, **{name: last[row["prediction_id"]][name] for name in FEEDBACK}}
+            id_, model = row["prediction_id"], row["model"]
+            versions.setdefault(id_, set()).add(model)
+            told = last[id_].get(model, last[id_].get(""))
+            if told is None:
+                continue
+            if told["model"] and row["actual"] is not None and not row["feedback_model"]:
+                replaced.append({**{name: row[name] for name in ("prediction_id", *FEEDBACK)}, "model": "",
+                                 "recorded_at": told["recorded_at"]})  # fmt: skip
+            after = {**row, **{name: told[name] for name in FEEDBACK}}
             changes.setdefault(key_of(row.__getitem__), Sums()).correct(row.__getitem__, after.__getitem__)
-            updated += 1
-    if known:
-        joined = update(PREDICTIONS).where(columns.prediction_id == bindparam("id_"))
-        joined = joined.values({name: bindparam(f"{name}_") for name in FEEDBACK})
-        connection.execute(
-            joined,
-            [{"id_": key, **{f"{name}_": row[name] for name in FEEDBACK}} for key, row in last.items() if key in known],
+            updates.append(
+                {"id_": id_, "of": model, "version": row["model_version"], "limit": told["model"] or None}
+                | {f"{name}_": told[name] for name in FEEDBACK}
+            )
+    _delete_waiting(connection, ((id_, None) for id_, its in last.items() if "" in its))
+    if updates:
+        its = (columns.prediction_id == bindparam("id_"), columns.model == bindparam("of"))
+        joined = update(PREDICTIONS).where(*its, columns.model_version == bindparam("version"))
+        joined = joined.values(
+            {name: bindparam(f"{name}_") for name in FEEDBACK} | {"feedback_model": bindparam("limit")}
         )
+        connection.execute(joined, updates)
         save(connection, changes)
-    waiting = [row for key, row in last.items() if key not in known]
-    put(connection, WAITING_FEEDBACK, waiting)
-    return {PREDICTIONS.name: updated, WAITING_FEEDBACK.name: len(waiting)}
+    waiting = {(row["prediction_id"], row["model"]): row for row in replaced}
+    for id_, its in last.items():
+        of = versions.get(id_, set())
+        over = any(model in of for model in its)
+        waiting |= {
+            (id_, model): row for model, row in its.items()
+            if (model not in of if model else not of or over)
+        }  # fmt: skip
+    put(connection, WAITING_FEEDBACK, list(waiting.values()))
+    return {PREDICTIONS.name: len(updates), WAITING_FEEDBACK.name: len(waiting)}
+
+
+def _last(rows: Sequence[Row]) -> dict[object, dict[object, Row]]:
+    """Return the feedback of each id that nothing later takes the place of, by the model that it is limited to."""
+    last: dict[object, dict[object, Row]] = {}
+    for row in rows:
+        its = last.setdefault(row["prediction_id"], {})
+        if not row["model"]:
+            its.clear()
+        its[row["model"]] = row
+    return last
+
+
+def _feedback_for(id_: object, model: object, waiting: dict[Limited, Row], known: dict[Limited, Row]) -> Row:
+    """Return the last feedback for a new prediction; what is limited to its model came after what is not."""
+    for found, limit in ((waiting, model), (known, model), (waiting, ""), (known, "")):
+        if (id_, limit) in found:
+            return found[id_, limit] | {"feedback_model": limit or None}
+    return {}
+
+
+def _waiting(connection: Connection, ids: Iterable[object]) -> dict[Limited, Row]:
+    """Return the feedback that waits for some ids, by id and the model that it is limited to."""
+    columns = WAITING_FEEDBACK.c
+    if connection.execute(select(columns.prediction_id).limit(1)).first() is None:
+        return {}
+    wanted = select(columns.prediction_id, columns.model, *(columns[name] for name in FEEDBACK))
+    found: dict[Limited, Row] = {}
+    for some in parts(ids):
+        for row in connection.execute(wanted.where(columns.prediction_id.in_(some))).mappings():
+            found[row["prediction_id"], row["model"]] = {name: row[name] for name in FEEDBACK}
+    return found
+
+
+def _told(connection: Connection, ids: Iterable[object]) -> dict[Limited, Row]:
+    """Return the feedback of other versions' predictions of some ids, as `_waiting` does."""
+    columns = PREDICTIONS.c
+    wanted = select(columns.prediction_id, columns.feedback_model, *(columns[name] for name in FEEDBACK))
+    found: dict[Limited, Row] = {}
+    for some in parts(ids):
+        its = wanted.where(columns.prediction_id.in_(some), columns.actual.is_not(None))
+        for row in connection.execute(its).mappings():
+            found[row["prediction_id"], row["feedback_model"] or ""] = {name: row[name] for name in FEEDBACK}
+    return found
+
+
+def _delete_waiting(connection: Connection, keys: Iterable[tuple[object, object]]) -> None:
+    """Delete feedback that waits no longer, by id and limit; a limit of None is every one."""
+    columns = WAITING_FEEDBACK.c
+    by_limit: dict[object, list[object]] = {}
+    for id_, limit in keys:
+        by_limit.setdefault(limit, []).append(id_)
+    if not by_limit or connection.execute(select(columns.prediction_id).limit(1)).first() is None:
+        return
+    for limit, ids in by_limit.items():
+        of_limit = () if limit is None else (columns.model == limit,)
+        for some in parts(ids):
+            connection.execute(delete(WAITING_FEEDBACK).where(columns.prediction_id.in_(some), *of_limit))
 
 
 def _known(connection: Connection, ids: Iterable[object]) -> Iterator[tuple[object, ...]]:
@@ -78,20 +159,6 @@ def _known(connection: Connection, ids: Iterable[object]) -> Iterator[tuple[obje
     for some in parts(ids):
         wanted = select(columns.prediction_id, columns.model, columns.model_version)
         yield from map(tuple, connection.execute(wanted.where(columns.prediction_id.in_(some))).all())
-
-
-def _feedback_of(connection: Connection, table: Table, ids: Iterable[object]) -> dict[object, Row]:
-    """Return the feedback that a table has of some ids."""
-    columns = table.c
-    if connection.execute(select(columns.prediction_id).limit(1)).first() is None:
-        return {}
-    found: dict[object, Row] = {}
-    for some in parts(ids):
-        wanted = select(columns.prediction_id, *(columns[name] for name in FEEDBACK))
-        wanted = wanted.where(columns.prediction_id.in_(some), columns.actual.is_not(None))
-        for row in connection.execute(wanted).mappings():
-            found[row["prediction_id"]] = {name: row[name] for name in FEEDBACK}
-    return found
 
 
 def _has_others(connection: Connection, versions: Collection[tuple[object, object]]) -> bool:

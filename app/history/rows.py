@@ -72,6 +72,7 @@ def prediction_row(event: Predicted) -> Row:
         "actual": None,
         "actual_value": None,
         "feedback_at": None,
+        "feedback_model": None,
     })  # fmt: skip
 
 
@@ -82,6 +83,7 @@ def feedback_row(event: FeedbackEvent, taken_at: float) -> Row:
         "actual": spelled(event.actual),
         "actual_value": _number(event.actual),
         "feedback_at": _utc(taken_at if event.timestamp is None else event.timestamp),
+        "model": event.model or "",
     })  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "r0004"
+REVISION = "r0005"
 """The newest migration: what readers expect of a database."""
 
 metadata = MetaData()
@@ -83,12 +83,16 @@ PREDICTIONS = Table(
     _number("actual_value"),
     _moment("feedback_at", null=True),
     _moment("recorded_at"),
+    _text("feedback_model", null=True),
     PrimaryKeyConstraint("prediction_id", "model", "model_version", name="pk_predictions"),
     Index("ix_predictions_version", "model", "model_version", "predicted_at"),
     Index("ix_predictions_predicted", "predicted_at"),
     Index("ix_predictions_recorded", "recorded_at"),
 )
-"""`prediction` and `actual` as categories are spelt; `…_value` where they are numbers or booleans. JSON is text."""
+"""`prediction` and `actual` as categories are spelt; `…_value` where they are numbers or booleans. JSON is text.
+
+`feedback_model`: the model that its truth is limited to; null where it is for every model.
+"""
 
 WAITING_FEEDBACK = Table(
     "waiting_feedback",
@@ -98,10 +102,11 @@ WAITING_FEEDBACK = Table(
     _number("actual_value"),
     _moment("feedback_at"),
     _moment("recorded_at"),
-    PrimaryKeyConstraint("prediction_id", name="pk_waiting_feedback"),
+    Column("model", Text, nullable=False, server_default=""),
+    PrimaryKeyConstraint("prediction_id", "model", name="pk_waiting_feedback"),
     Index("ix_waiting_feedback_recorded", "recorded_at"),
 )
-"""Feedback whose prediction has not come."""
+"""Feedback whose prediction has not come. `model`: the one that it is limited to, empty where it is for every model."""
 
 DRIFT_CHECKS = Table(
     "drift_checks",
@@ -230,6 +235,33 @@ PREDICTION_DAYS = Table(
 
 `revision` rises with every change; `trimmed`: retention has taken some of them.
 """
+
+AUDIT = Table(
+    "audit",
+    metadata,
+    _text("audit_id"),
+    _moment("at"),
+    _text("actor"),
+    _text("key_id"),
+    _text("action"),
+    _text("subject"),
+    _text("detail"),
+    _moment("recorded_at"),
+    PrimaryKeyConstraint("audit_id", name="pk_audit"),
+    Index("ix_audit_at", "at"),
+)
+"""Who has changed what. `key_id` is empty where no key was asked for, and on the command line."""
+
+FORGOTTEN = Table(
+    "forgotten",
+    metadata,
+    _text("name"),
+    _text("digest"),
+    _text("salt"),
+    _moment("forgotten_at"),
+    PrimaryKeyConstraint("name", "digest", name="pk_forgotten"),
+)
+"""What no later record is kept of: salted SHA-256 of ids (`name` is empty) and of values of a column."""
 
 RECORDED_OFFSETS = Table(
     "recorded_offsets",

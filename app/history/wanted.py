@@ -17,7 +17,7 @@ from topics.events import AlertStatus, Level
 class Wanted:
     """Of a model, of one version of it, from `since` on, before `until`; the newest `limit` of them.
 
-    `after`: the key of the last that is known already (`paging.Order`).
+    `after`: the key of the last that is known already (`paging.Order`). `models`: of these models alone.
 
     Raises ValueError, which names the field.
     """
@@ -28,6 +28,7 @@ class Wanted:
     until: datetime | None = None
     limit: int = 50
     after: Key | None = None
+    models: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.model_version is not None and self.model is None:
@@ -49,6 +50,8 @@ class Wanted:
         found: list[ColumnElement[bool]] = []
         if self.model is not None:
             found.append(columns.model == self.model)
+        if self.models is not None:
+            found.append(columns.model.in_(self.models))
         if self.model_version is not None:
             found.append(columns.model_version == self.model_version)
         if self.since is not None:

@@ -68,7 +68,10 @@ def _batch(records: Sequence[Record], events: Sequence[FeedbackEvent], seconds: 
     given = ~np.isnan(seconds)
     time[given] = np.rint(seconds[given] * MICROSECONDS).astype(np.int64)
     ids = ids_of([record.key or b"" for record in records])
-    return FeedbackBatch(ids=ids, actual=[event.actual for event in events], time=time)
+    models = [event.model or "" for event in events]
+    return FeedbackBatch(
+        ids=ids, actual=[event.actual for event in events], time=time, models=models if any(models) else None
+    )
 
 
 def _wrong(record: Record, event: FeedbackEvent) -> str:

@@ -21,24 +21,24 @@ _served = msgspec.json.Decoder(ServedEvent)
 
 
 class ServedView(CompactedView):
-    """The first answer to each id: all APIs read the same log, so they agree which one was first."""
+    """The first answer to each model's id: all APIs read the same log, so they agree which one was first."""
 
     def __init__(self, settings: Settings, most: int = MOST, now: Callable[[], float] = time.time) -> None:
         super().__init__(settings, SERVED)
         self._most = most
         self._now = now
-        self._first: dict[str, tuple[float, bytes]] = {}
+        self._first: dict[tuple[str, str], tuple[float, bytes]] = {}
 
-    def get(self, prediction_id: str) -> ServedEvent | None:
-        """The answer to one id, if it is known."""
-        found = self._first.get(prediction_id)
+    def get(self, model: str, prediction_id: str) -> ServedEvent | None:
+        """A model's answer to one id, if it is known."""
+        found = self._first.get((model, prediction_id))
         return None if found is None else _served.decode(found[1])
 
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         if value is None:
             return
         served = _served.decode(value)
-        self._first.setdefault(served.prediction_id, (to_epoch(served.timestamp), value))
+        self._first.setdefault((served.model, served.prediction_id), (to_epoch(served.timestamp), value))
         self._forget()
         self.revision += 1
 

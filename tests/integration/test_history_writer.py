@@ -175,37 +175,52 @@ def test_rows_are_counted_by_table_once_they_are_committed(stream: Stream) -> No
 
 @pytest.mark.parametrize("history", ["sqlite"], indirect=True)
 @given(
-    sent=st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.sampled_from("xyz")), max_size=25),
+    sent=st.lists(
+        st.tuples(
+            st.booleans(), st.sampled_from("abc"), st.sampled_from("xyz"), st.sampled_from([None, "churn", "fraud"])
+        ),
+        max_size=25,
+    ),
     cuts=st.lists(st.integers(0, 25), max_size=4),
     again=st.integers(0, 10),
 )
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_however_runs_are_cut_and_replayed_it_comes_to_the_same(
-    history: History, sent: list[tuple[bool, str, str]], cuts: list[int], again: int
+    history: History, sent: list[tuple[bool, str, str, str | None]], cuts: list[int], again: int
 ) -> None:
+    """Feedback is for every model, or limited to one."""
     stream = Stream(emptied(history))
-    first: dict[str, str] = {}
-    last: dict[str, str] = {}
+    first: dict[tuple[str, str], str] = {}
+    last: dict[tuple[str, str], str] = {}
+    unlimited: dict[str, str] = {}
     bounds = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
     for start, end in pairwise(bounds):
         events: dict[Topic, list[dict[str, object]]] = {registry.PREDICTIONS: [], registry.FEEDBACK: []}
-        for is_prediction, key, value in sent[start:end]:
+        for is_prediction, key, value, model in sent[start:end]:
             if is_prediction:
-                events[registry.PREDICTIONS].append(prediction(key, prediction=value))
-                first.setdefault(key, value)
+                events[registry.PREDICTIONS].append(prediction(key, prediction=value, model=model or "churn"))
+                first.setdefault((key, model or "churn"), value)
             else:
-                events[registry.FEEDBACK].append({"prediction_id": key, "actual": value})
-                last[key] = value
+                events[registry.FEEDBACK].append({"prediction_id": key, "actual": value, "model": model})
+                last |= dict.fromkeys([(key, one) for one in ("churn", "fraud") if model in (None, one)], value)
+                if model is None:
+                    unlimited[key] = value
         runs = [stream.run(topic, *found) for topic, found in events.items()]
         stream.writer.write(runs)
         for run in runs:
             older = Run(run.topic, run.place, run.start, max(run.start, run.end - again), run.entries[: -again or None])
             stream.writer.write([older])
-    assert {row["prediction_id"]: row["prediction"] for row in stream.rows(PREDICTIONS)} == first
-    joined = {row["prediction_id"]: row["actual"] for row in stream.rows(PREDICTIONS)}
-    assert joined == {key: last.get(key) for key in first}
-    waiting = {row["prediction_id"]: row["actual"] for row in stream.rows(WAITING_FEEDBACK)}
-    assert waiting == {key: value for key, value in last.items() if key not in first}
+    found = {(row["prediction_id"], row["model"]): row for row in stream.rows(PREDICTIONS)}
+    assert {key: row["prediction"] for key, row in found.items()} == first
+    assert {key: row["actual"] for key, row in found.items()} == {key: last.get(key) for key in first}
+    waiting = {row["prediction_id"]: row["actual"] for row in stream.rows(WAITING_FEEDBACK) if not row["model"]}
+    ids = {key for key, _ in first}
+    assert {key: value for key, value in waiting.items() if key not in ids} == {
+        key: value for key, value in unlimited.items() if key not in ids
+    }
+    stream.write(registry.PREDICTIONS, *(prediction(key, model=one) for key in "abc" for one in ("churn", "fraud")))
+    joined = {(row["prediction_id"], row["model"]): row["actual"] for row in stream.rows(PREDICTIONS)}
+    assert joined == {(key, one): last.get((key, one)) for key in "abc" for one in ("churn", "fraud")}
 
 
 def test_a_replay_adds_no_row_and_a_gap_is_not_written(stream: Stream) -> None:

@@ -33,10 +33,11 @@ def _profile(version: str) -> Profile:
         )
     if version == "multiclass":
         return build_profile("m", version, "multiclass", {"age": np.array([20.0, 30.0, 40.0])}, ["a", "b", "c"])
-    return build_profile("m", version, "regression", {}, np.array([1.0, 2.0, 4.0, 8.0]))
+    return build_profile("n", version, "regression", {}, np.array([1.0, 2.0, 4.0, 8.0]))
 
 
 PROFILES = {version: _profile(version) for version in ("binary", "multiclass", "regression")}
+MODELS = {version: profile.model for version, profile in PROFILES.items()}
 PANES = {"binary": 60.0, "multiclass": 30.0, "regression": 60.0}
 
 
@@ -47,7 +48,7 @@ class Registry:
 
     def __init__(self, **windows: Any) -> None:
         self.models = {
-            ("m", version): RegisteredModel(
+            (MODELS[version], version): RegisteredModel(
                 profile, Monitoring(windows=Windows(pane=PANES[version], **windows)), datetime(2024, 1, 1, tzinfo=UTC)
             )
             for version, profile in PROFILES.items()
@@ -60,7 +61,7 @@ class Registry:
         """All is known."""
 
     def windows(self, version: str) -> Windows:
-        return self.models["m", version].monitoring.windows
+        return self.models[MODELS[version], version].monitoring.windows
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Producer:
         planned = self.plan() if fresh else self.any_id()
         kind = rng.random()
         if kind < 0.04:
-            beat = {"model": "m", "model_version": planned.version, "timestamp": self.time}
+            beat = {"model": MODELS[planned.version], "model_version": planned.version, "timestamp": self.time}
             self.append(planned.partition, 0, None, beat, headers=HEARTBEAT)
         elif kind < 0.08:
             self.append(planned.partition, 0, planned.key, b'{"prediction_id": 3}')
@@ -144,7 +145,7 @@ class Producer:
             version = planned.version if self.ordered or rng.random() < 0.9 else rng.choice(list(PROFILES))
             time = planned.time if self.ordered or rng.random() < 0.8 else self.time
             event = {
-                "prediction_id": planned.key, "model": "m", "model_version": version, "timestamp": time,
+                "prediction_id": planned.key, "model": MODELS[version], "model_version": version, "timestamp": time,
                 **outputs(rng, version),
             }  # fmt: skip
             self.append(planned.partition, 0, planned.key, event)
@@ -157,7 +158,7 @@ class Producer:
         others = [version for version in PROFILES if version != planned.version]
         for version in rng.sample(others, rng.choice([1, 1, 2])):
             event = {
-                "prediction_id": planned.key, "model": "m", "model_version": version,
+                "prediction_id": planned.key, "model": MODELS[version], "model_version": version,
                 "timestamp": planned.time + rng.choice([0.0, 0.0, 3.0, 50.0]), **outputs(rng, version),
             }  # fmt: skip
             self.append(planned.partition, 0, planned.key, event)
@@ -170,6 +171,8 @@ class Producer:
             self.append(planned.partition, 1, planned.key, {"prediction_id": planned.key})
             return
         event: dict[str, object] = {"prediction_id": planned.key, "actual": truth_of(rng, planned.version)}
+        if rng.random() < 0.4:
+            event["model"] = rng.choice(["m", "n", "n", "another"])
         if self.ordered:
             delay = rng.choice([0.0, 30.0, 200.0, 900.0])
             time = max(self.told.get(planned.partition, 0.0), planned.time + delay)

@@ -16,7 +16,7 @@ import numpy as np
 from app.core.layout import Layout, layout_of
 from app.core.profile import Column, Profile
 from app.core.score_grid import score_grid
-from tests.unit.join_log import PANES, PROFILES, Producer, Registry
+from tests.unit.join_log import MODELS, PANES, PROFILES, Producer, Registry
 from tests.unit.reports import StubRecord
 
 FIXED_POINT = 2**20
@@ -135,7 +135,7 @@ def _answers(
             continue
         for version in PROFILES:
             scoped = (version, event["prediction_id"])
-            if scoped not in kept:
+            if scoped not in kept or event.get("model") not in (None, MODELS[version]):
                 continue
             last = kept[scoped][0] + PANES[version] + registry.windows(version).retention
             if "timestamp" not in event or event["timestamp"] <= last:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.app import create_app
-from app.access import KeyFile, Role
+from app.access import ROLES, KeyFile, KeyFileError, Role
 from app.runtime.settings import load_settings
 
 NOWHERE = "127.0.0.1:1"
@@ -22,6 +22,12 @@ OURS = {"origin": "http://api:8700"}
 ENDLESS = ["/events"]
 """A stream that does not end; what it needs is asked for by itself."""
 PUBLIC = ["/dashboard/{name}", "/health", "/ready"]
+PRODUCED = ["/predict", "/predictions", "/feedback"]
+LEAVING_OUT = ["/", "/alerts", "/dashboard", "/models", "/monitor", "/silences"] + [
+    f"/history/{name}"
+    for name in ("alerts", "deliveries", "deployments", "drift", "performance", "predictions", "training")
+]
+"""What a key for some models may ask for, without what is of others."""
 
 
 @contextlib.asynccontextmanager
@@ -34,8 +40,9 @@ async def client_of(state: Path, **more: Any) -> AsyncIterator[httpx.AsyncClient
             yield client
 
 
-def key_of(state: Path, *roles: Role) -> str:
-    return KeyFile(state / "api-keys.json").create("-".join(roles), list(roles), datetime.now(UTC)).text
+def key_of(state: Path, *roles: Role, models: Sequence[str] = ()) -> str:
+    file = KeyFile(state / "api-keys.json")
+    return file.create("-".join(roles), list(roles), datetime.now(UTC), models=models).text
 
 
 def bearer(key: str) -> dict[str, str]:
@@ -61,22 +68,50 @@ async def test_every_route_asks_for_a_key_but_those_that_are_named(tmp_path: Pat
 
 
 async def test_a_key_may_do_what_its_roles_say_and_no_more(tmp_path: Path) -> None:
-    roles: list[Role] = ["produce", "read", "admin"]
-    keys = {role: key_of(tmp_path, role) for role in roles}
+    keys = {role: key_of(tmp_path, role) for role in ROLES}
+    special = {"/history/predictions": {"rows"}, "/history/audit": set[str](), "/metrics": {"metrics", "read"}}
     async with client_of(tmp_path) as client:
         for method, path in routes_of(client):
             if path in (*PUBLIC, *ENDLESS):
                 continue
             produces = method == "POST" and path in ("/predict", "/predictions", "/feedback")
-            needed = "produce" if produces else "read" if method in ("GET", "HEAD") else "admin"
+            reading = special.get(path, {"read"})
+            allowed = {"admin", *({"produce"} if produces else reading if method in ("GET", "HEAD") else ())}
             for role, key in keys.items():
                 answer = await client.request(method, path, headers=bearer(key))
-                assert (answer.status_code in (401, 403)) == (role not in (needed, "admin")), f"{role} {method} {path}"
+                assert (answer.status_code in (401, 403)) == (role not in allowed), f"{role} {method} {path}"
         for path in ENDLESS:
-            assert (await client.get(path, headers=bearer(keys["produce"]))).status_code == 403
+            for role in ("produce", "rows", "metrics"):
+                assert (await client.get(path, headers=bearer(keys[role]))).status_code == 403
         told = (await client.get("/models", headers=bearer(keys["produce"]))).json()
         assert told["detail"].endswith("it needs the role read, or admin")
         assert (await client.get("/models", headers={"x-api-key": keys["read"]})).status_code == 503
+
+
+async def test_a_key_for_some_models_reaches_nothing_of_others(tmp_path: Path) -> None:
+    key = key_of(tmp_path, "produce", "read", "rows", models=["mine"])
+    async with client_of(tmp_path) as client:
+        for method, path in routes_of(client):
+            if path in (*PUBLIC, *ENDLESS):
+                continue
+            theirs = path.replace("{model}", "theirs")
+            answer = await client.request(method, theirs, headers=bearer(key))
+            left_out = theirs == path and (path in LEAVING_OUT or path in PRODUCED) and method != "DELETE"
+            changes = path in ("/silences", "/receivers") and method == "POST"
+            assert (answer.status_code == 403) == (not left_out or changes), f"{method} {theirs}: {answer.status_code}"
+            own = await client.request(method, path.replace("{model}", "mine"), headers=bearer(key))
+            assert (own.status_code == 403) == (("{model}" not in path and not left_out) or changes), f"{method} {path}"
+        for path in LEAVING_OUT:
+            if path.startswith("/history"):
+                answer = await client.get(path, params={"model": "theirs"}, headers=bearer(key))
+                assert answer.status_code == 403, path
+                assert (await client.get(path, params={"model": "mine"}, headers=bearer(key))).status_code != 403, path
+
+
+def test_a_key_for_some_models_has_no_role_that_is_about_all(tmp_path: Path) -> None:
+    for role in ("admin", "metrics"):
+        with pytest.raises(KeyFileError, match=f"{role} is about all models"):
+            key_of(tmp_path, role, models=["mine"])
 
 
 @pytest.mark.parametrize("given", ["", "Bearer", "Bearer x", "Basic eDp5", "Bearer dlk_0123456789ab_guess"])

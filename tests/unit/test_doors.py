@@ -21,6 +21,7 @@ from agents.inference_halves import Paired, events_of, half_of
 from agents.record import entries_of
 from api.app import create_app
 from api.services import Services
+from app.access import KeyFile
 from app.core.config import Windows
 from app.core.joining import Watched
 from app.core.pairing import Half, Pair
@@ -108,16 +109,21 @@ class Api:
         chosen = load_settings(bootstrap_servers="127.0.0.1:1", state_dir=state)
         app = create_app(chosen)
         self.kafka = Kafka()
+        self.told = ""
         self.runner = asyncio.Runner()
         self.services = app.state.services = self.runner.run(services_of(chosen))
         self.services.producer = self.kafka  # type: ignore[assignment]  # as much of it as is used
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1:8700")
 
-    def post(self, path: str, body: bytes, kind: str = "application/json") -> list[StubRecord]:
+    def post(
+        self, path: str, body: bytes, kind: str = "application/json", headers: dict[str, str] | None = None
+    ) -> list[StubRecord]:
         """The records that a request becomes. What is not taken is said: nothing fails."""
         self.kafka.sent = []
-        answer = self.runner.run(self.client.post(path, content=body, headers={"content-type": kind}))
+        given = {"content-type": kind, **(headers or {})}
+        answer = self.runner.run(self.client.post(path, content=body, headers=given))
         assert answer.status_code in (200, 202, 400, 422), answer.text
+        self.told = answer.text
         return [StubRecord(i, one.value, one.key, headers=one.headers) for i, one in enumerate(self.kafka.sent)]  # type: ignore[arg-type]
 
     def close(self) -> None:
@@ -255,3 +261,52 @@ def test_files_that_are_replayed(
             check(
                 [StubRecord(i, value, key) for i, (key, value) in enumerate(zip(chunk.keys, chunk.values, strict=True))]
             )
+
+
+def limited_to(state: Path, *models: str) -> dict[str, str]:
+    """Headers of a key that may send for some models."""
+    key = KeyFile(state / "api-keys.json").create("team", ["produce"], datetime.now(UTC), models=models)
+    return {"authorization": f"Bearer {key.text}"}
+
+
+def test_one_teams_key_writes_no_other_models_predictions_or_truth(tmp_path: Path) -> None:
+    api = Api(tmp_path)
+    one, two = limited_to(tmp_path, "mine"), limited_to(tmp_path, "mine", "ours")
+    made = {"prediction_id": "p", "model_version": "1", "features": {}, "prediction": 1}
+    truth = {"prediction_id": "p", "actual": 0}
+    mine, theirs = {**made, "model": "mine"}, {**made, "model": "theirs"}
+    batch = "application/cloudevents-batch+json"
+    half = {"specversion": "1.0", "id": "p", "source": "s", "type": RESPONSE,
+            "data": {"predictions": [1], "model_name": "theirs", "model_version": "1"}}  # fmt: skip
+    cases: list[tuple[str, list[object], str, dict[str, str], list[tuple[str, str | None]]]] = [
+        ("/predictions", [mine, theirs], "application/json", one, [("mine", None)]),
+        ("/predictions", [cloud_event(0, theirs), cloud_event(1, mine)], batch, one, [("mine", None)]),
+        ("/feedback", [truth, {**truth, "model": "theirs"}], "application/json", one, [("p", "mine")]),
+        (
+            "/feedback",
+            [cloud_event(0, {**truth, "model": "theirs"}), cloud_event(1, truth)],
+            batch,
+            one,
+            [("p", "mine")],
+        ),
+        ("/feedback", [truth, {**truth, "model": "ours"}], "application/json", two, [("p", "ours")]),
+        ("/predictions", [half], batch, one, [("mine", "half")]),
+        ("/predictions?model=theirs", [half], batch, one, []),
+        ("/predictions", [half], batch, two, []),
+        ("/predictions?model=ours", [half], batch, two, [("ours", "half")]),
+    ]
+    try:
+        for path, events, kind, headers, expected in cases:
+            found = []
+            for record in api.post(path, json.dumps(events).encode(), kind, headers):
+                of = dict(record.headers)
+                value = json.loads(record.value or b"")
+                if of:
+                    found.append((of["ce_model"].decode(), "half"))
+                elif "actual" in value:
+                    found.append((value["prediction_id"], value["model"]))
+                else:
+                    found.append((value["model"], None))
+            assert found == expected, (path, events, api.told)
+    finally:
+        api.close()

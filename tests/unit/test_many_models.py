@@ -32,7 +32,7 @@ from app.core.rows_by_id import firsts, occurrences
 from app.core.sorted_arrays import SortedArrays
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Rejected
-from tests.unit.join_log import HEARTBEAT, Registry
+from tests.unit.join_log import HEARTBEAT, MODELS, Registry
 from tests.unit.join_world import run
 from tests.unit.reports import StubRecord
 from topics.events import PaneEvent, PanePartial, Progress
@@ -252,7 +252,13 @@ def test_a_checkpoint_does_as_much_whatever_is_held() -> None:
 
 
 def prediction(i: int, version: str, time: float) -> StubRecord:
-    event = {"prediction_id": f"p{i}", "model": "m", "model_version": version, "timestamp": time, "features": {}}
+    event = {
+        "prediction_id": f"p{i}",
+        "model": MODELS[version],
+        "model_version": version,
+        "timestamp": time,
+        "features": {},
+    }
     return StubRecord(i, json.dumps({**event, "prediction": 1.0}).encode(), f"p{i}".encode(), 0)
 
 
@@ -304,7 +310,7 @@ def test_what_a_quiet_model_has_counted_outlives_the_deltas_that_said_it() -> No
     table: dict[str, bytes] = {}
     owner = Owner(table)
     owner.take(prediction(0, "regression", 6000.0))
-    beat = json.dumps({"model": "m", "model_version": "regression", "timestamp": 9000.0}).encode()
+    beat = json.dumps({"model": "n", "model_version": "regression", "timestamp": 9000.0}).encode()
     owner.take(StubRecord(1, beat, None, 0, HEARTBEAT))
     quiet = [key for key in table if key.startswith(("0/0-0/", "0/1-0/"))]
     assert len(quiet) == 2

@@ -24,13 +24,13 @@ def test_the_first_answer_holds_and_the_oldest_are_forgotten() -> None:
     view = ServedView(load_settings(), most=2, now=NOW.timestamp)
     for offset, value in enumerate((answer("a", 1), answer("a", 2), b"{", None, answer("b", 3))):
         view._take(b"", value, offset)
-    first, other = view.get("a"), view.get("b")
+    first, other = view.get("m", "a"), view.get("m", "b")
     assert first is not None
     assert other is not None
     assert (first.prediction, other.prediction) == (1, 3)
     view._apply(b"", answer("c", 4), 5)
-    assert view.get("a") is None
-    assert view.get("c") is not None
+    assert view.get("m", "a") is None
+    assert view.get("m", "c") is not None
 
 
 def test_an_answer_is_kept_as_long_as_the_topic_keeps_it() -> None:
@@ -39,4 +39,4 @@ def test_an_answer_is_kept_as_long_as_the_topic_keeps_it() -> None:
     for days, name in enumerate("abcd"):
         now[0] = (NOW + timedelta(days=days)).timestamp()
         view._apply(b"", answer(name, 1, NOW + timedelta(days=days)), days)
-    assert [name for name in "abcd" if view.get(name) is not None] == ["b", "c", "d"]
+    assert [name for name in "abcd" if view.get("m", name) is not None] == ["b", "c", "d"]

@@ -38,12 +38,16 @@ class ServedEvent(Event, frozen=True, kw_only=True):
 
 
 class FeedbackEvent(Event, frozen=True, kw_only=True):
-    """The truth about one prediction, usually late. A later one corrects an earlier one."""
+    """The truth about one prediction, usually late. A later one corrects an earlier one.
+
+    With `model` it is for that model's versions alone; without, for every one that has the id.
+    """
 
     prediction_id: Name
     actual: Label
     timestamp: Timestamp | None = None
     metadata: dict[str, Scalar] | None = None
+    model: Name | None = None
 
 
 class Heartbeat(Event, frozen=True, kw_only=True):

@@ -44,9 +44,14 @@ def wrong_prediction(
     )
 
 
-def wrong_feedback(prediction_id: str, seconds: float | None, actual: Label) -> str:
-    """Return what is wrong with feedback. `seconds`: as of a prediction."""
-    return wrong_name("prediction_id", prediction_id) or wrong_time(seconds) or wrong_label("actual", actual)
+def wrong_feedback(prediction_id: str, seconds: float | None, actual: Label, model: str | None = None) -> str:
+    """Return what is wrong with feedback. `seconds`: as of a prediction; `model`: what it is limited to."""
+    return (
+        wrong_name("prediction_id", prediction_id)
+        or wrong_time(seconds)
+        or wrong_label("actual", actual)
+        or ("" if model is None else wrong_name("model", model))
+    )
 
 
 def wrong_name(field: str, name: str) -> str:
