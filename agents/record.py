@@ -11,6 +11,7 @@ from app.core.values.times import believable
 from app.history.rows import (
     Row,
     alert_row,
+    audit_row,
     delivery_row,
     deployment_row,
     feedback_row,
@@ -32,6 +33,7 @@ from app.ingest.rekeying import origin_of
 from topics.events import (
     AlertEvent,
     AnyReport,
+    AuditEvent,
     DeliveryEvent,
     DeploymentEvent,
     FeedbackEvent,
@@ -40,7 +42,7 @@ from topics.events import (
     TrainingRunEvent,
     to_epoch,
 )
-from topics.registry import ALERTS, DELIVERIES, DEPLOYMENTS, FEEDBACK, PREDICTIONS, REPORTS, TRAINING_RUNS, Topic
+from topics.registry import ALERTS, AUDIT, DELIVERIES, DEPLOYMENTS, FEEDBACK, PREDICTIONS, REPORTS, TRAINING_RUNS, Topic
 
 _FEATURES = LinesDecoder(dict[str, Scalar])
 _FEEDBACK = LinesDecoder(FeedbackEvent)
@@ -51,8 +53,9 @@ SINGLE: dict[Topic, tuple[msgspec.json.Decoder[Any], Callable[[Any], Row | None]
     DELIVERIES: (msgspec.json.Decoder(DeliveryEvent), delivery_row),
     TRAINING_RUNS: (msgspec.json.Decoder(TrainingRunEvent), training_row),
     DEPLOYMENTS: (msgspec.json.Decoder(DeploymentEvent), deployment_row),
+    AUDIT: (msgspec.json.Decoder(AuditEvent), audit_row),
 }
-READ_HERE_ALONE = (DELIVERIES, TRAINING_RUNS, DEPLOYMENTS)
+READ_HERE_ALONE = (DELIVERIES, TRAINING_RUNS, DEPLOYMENTS, AUDIT)
 """What cannot be read of the other topics is in the dead letters already: the stream puts it there."""
 
 

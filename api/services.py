@@ -16,8 +16,10 @@ from fastapi import Depends, Request
 from api.changes import Changes
 from api.history_reader import HistoryReader
 from api.incoming import encode
+from api.key_audit import note_keys
 from api.registrations import RegistrationsView
 from api.views import ReportsView
+from app.access import KeyFile, keys_path
 from app.history_setup import history_of
 from app.runtime.crash import crash
 from app.runtime.errors import BrokerUnavailable, TopicError, Unreadable
@@ -70,11 +72,14 @@ class Services:
     async def running(self) -> AsyncIterator[None]:
         """Connect in the background, so that the API answers (503) before Kafka does."""
         connecting = asyncio.create_task(self._connect(), name="connect")
+        keys = KeyFile(keys_path(self.settings))
+        noting = asyncio.create_task(note_keys(keys, self.producer, self.connected), name="audit of keys")
         try:
             yield
         finally:
-            connecting.cancel()
-            await asyncio.gather(connecting, return_exceptions=True)
+            for task in (connecting, noting):
+                task.cancel()
+            await asyncio.gather(connecting, noting, return_exceptions=True)
             await asyncio.gather(self.reports.stop(), self._stop_views(), self.producer.stop())
             self.history.close()
             self.predicting.shutdown(wait=False, cancel_futures=True)

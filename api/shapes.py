@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from api.bodies import Rejection
 from api.glance import ModelSummary
 from app.history.answers import (
+    Audited,
     Deployment,
     DriftCheck,
     Prediction,
@@ -194,6 +195,13 @@ class DeliveryHistory(msgspec.Struct, frozen=True, kw_only=True):
     """What was told of alerts, or given up, the newest first."""
 
     deliveries: list[RecordedDelivery]
+    next: Next
+
+
+class AuditHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Who has changed what, the newest first."""
+
+    audit: list[Audited]
     next: Next
 
 

@@ -132,9 +132,15 @@ class Client:
         *,
         timestamp: datetime | float | None = None,
         metadata: Mapping[str, Number] | None = None,
+        model: str | None = None,
     ) -> None:
-        """Log the truth about a prediction; a later one corrects an earlier one."""
+        """Log the truth about a prediction; a later one corrects an earlier one.
+
+        With `model` it is for that model alone: keys for several models ask for it.
+        """
         event: dict[str, object] = {"prediction_id": prediction_id, "actual": actual, "metadata": metadata}
+        if model is not None:
+            event["model"] = model
         if timestamp is not None:
             event["timestamp"] = timestamp
         self._log(FEEDBACK, prediction_id, time_ns(), event)

@@ -110,6 +110,7 @@ RETRAINING = Topic(
     retention_days=30,
     max_message_bytes=8 * MEBIBYTE,
 )
+AUDIT = Topic(name="audit", key="audit_id", event="AuditEvent", partitioned=False, retention_days=365)
 DEAD_LETTERS = Topic(
     name="dead-letters",
     key="the record's own",
@@ -121,5 +122,5 @@ DEAD_LETTERS = Topic(
 
 TOPICS: tuple[Topic, ...] = (
     PREDICTIONS, FEEDBACK, INFERENCES, SERVED, MODELS, PANES, REPORTS, ALERTS, DELIVERIES, UNDELIVERED, SILENCES,
-    RECEIVERS, VERSIONS, TRAINING_RUNS, DEPLOYMENTS, RETRAINING, DEAD_LETTERS,
+    RECEIVERS, VERSIONS, TRAINING_RUNS, DEPLOYMENTS, RETRAINING, AUDIT, DEAD_LETTERS,
 )  # fmt: skip

@@ -12,6 +12,8 @@ from fastapi import Request
 from api.door.rules import SESSION_COOKIE
 from api.problems import Problem
 from app.access import Key, KeyFile, KeyFileError, Role
+from app.runtime.auditing import by_key
+from topics.events import Action, AuditEvent
 
 BEARER = b"bearer "
 CALLER = "driftline.caller"
@@ -50,10 +52,10 @@ class Caller:
         assert self.key is not None
         return f"model: key {self.key.id} is for {', '.join(self.key.models)} alone"
 
-    @property
-    def name(self) -> str | None:
-        """Whose key it is; None where none was asked for."""
-        return None if self.key is None else self.key.name
+    def audited(self, action: Action, subject: str, detail: Mapping[str, str] | None = None) -> AuditEvent:
+        """Return the note that this one changes something."""
+        name, number = ("", "") if self.key is None else (self.key.name, self.key.id)
+        return by_key(action, subject, name, number, detail)
 
 
 OPEN_TO_ALL = Caller(None, is_open=True)

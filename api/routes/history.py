@@ -16,7 +16,7 @@ from api.problems import Problem, unavailable
 from api.services import Services, Serving
 from app.history import HistoryError, HistoryTimeout, paging, queries
 from app.history.paging import Order
-from app.history.wanted import Wanted, WantedAlerts, WantedChecks, WantedDeliveries, WantedPredictions
+from app.history.wanted import Wanted, WantedAlerts, WantedAudit, WantedChecks, WantedDeliveries, WantedPredictions
 from topics.events import AlertStatus, Level
 
 router = APIRouter(prefix="/history")
@@ -135,6 +135,22 @@ async def deliveries(
     """What was told of alerts, or given up, the newest first."""
     wanted = _wanted(WantedDeliveries, paging.DELIVERIES, given, alert_id=alert_id, channel=channel, outcome=outcome)
     return await _answered(services, request, paging.DELIVERIES, wanted, queries.deliveries)
+
+
+@router.get("/audit")
+async def audit(
+    services: Serving,
+    request: Request,
+    given: Which,
+    actor: Annotated[str | None, Query(description="only by this one", max_length=200)] = None,
+    action: Annotated[str | None, Query(description="only this", max_length=200)] = None,
+    subject: Annotated[str | None, Query(description="only of this", max_length=200)] = None,
+) -> Response:
+    """Who has changed what, the newest first. No model is asked for: changes are of the whole."""
+    if given.filters["model"] is not None:
+        raise Problem(422, "model: the audit is not of models; subject names what was changed")
+    wanted = _wanted(WantedAudit, paging.AUDIT, given, actor=actor, action=action, subject=subject)
+    return await _answered(services, request, paging.AUDIT, wanted, queries.audit)
 
 
 def _wanted(what: Callable[..., T], order: Order, given: Given, **more: object) -> T:

@@ -7,10 +7,20 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
 from api.bodies import decode_one, read_body
+from api.door import caller_of
 from api.problems import Problem, unavailable
 from api.services import Services, Serving
 from app.alerting.addresses import url_refusal
-from app.runtime.receiving import ReceiverError, ReceiverRequest, receiver_of, remove_receiver, send_receiver, shown
+from app.runtime.auditing import note
+from app.runtime.receiving import (
+    ReceiverError,
+    ReceiverRequest,
+    origin_of,
+    receiver_of,
+    remove_receiver,
+    send_receiver,
+    shown,
+)
 from app.runtime.silencing import utc_now
 
 router = APIRouter()
@@ -29,6 +39,9 @@ async def receivers(services: Serving) -> Response:
 async def post_receiver(request: Request, services: Serving) -> Response:
     """Set one, or set it anew: 201 once Kafka has it; workers know it within a second."""
     asked = decode_one(await read_body(request), _requests)
+    caller = caller_of(request)
+    if caller.key is not None:
+        asked = msgspec.structs.replace(asked, created_by=caller.key.name)
     try:
         receiver = receiver_of(asked, utc_now())
     except ReceiverError as error:
@@ -36,6 +49,7 @@ async def post_receiver(request: Request, services: Serving) -> Response:
     refusal = await url_refusal(asked.url, allow_private=services.settings.allow_private_webhooks)
     if refusal is not None:
         raise Problem(422, f"url: {refusal}")
+    await note(services.producer, caller.audited("receiver.set", receiver.name, {"url": origin_of(receiver.url)}))
     await send_receiver(services.producer, receiver)
     if services.loaded:
         await services.receivers.catch_up()
@@ -43,13 +57,14 @@ async def post_receiver(request: Request, services: Serving) -> Response:
 
 
 @router.delete("/receivers/{name}")
-async def delete_receiver(name: str, services: Serving) -> Response:
+async def delete_receiver(request: Request, name: str, services: Serving) -> Response:
     """Take one away; what is still to be sent there is given up, and kept."""
     _loaded(services)
     await services.receivers.catch_up()
     found = services.receivers.get(name)
     if found is None:
         raise Problem(404, f"no receiver {name!r}: GET /receivers lists those that there are")
+    await note(services.producer, caller_of(request).audited("receiver.removed", name))
     await remove_receiver(services.producer, name)
     await services.receivers.catch_up()
     return answer(shown(found))

@@ -14,8 +14,9 @@ from api.door import caller_of
 from api.problems import Problem, unavailable
 from api.services import Services, Serving
 from app.core.matching import MatcherError, matcher_of
+from app.runtime.auditing import note
 from app.runtime.silencing import SilenceError, SilenceRequest, expired, send_silence, silence_of, state_of, utc_now
-from topics.events import SilenceEvent
+from topics.events import AuditEvent, SilenceEvent
 
 router = APIRouter()
 
@@ -37,15 +38,19 @@ async def silences(request: Request, services: Serving, every: Every = False) ->
 async def post_silence(request: Request, services: Serving) -> Response:
     """Make one: 201 once Kafka has it; workers know it within a second."""
     asked = decode_one(await read_body(request), _requests)
+    caller = caller_of(request)
+    if caller.key is not None:
+        asked = msgspec.structs.replace(asked, created_by=caller.key.name)
     try:
         silence = silence_of(asked, utc_now())
     except SilenceError as error:
         raise Problem(422, str(error)) from None
-    return await _sent(services, silence, 201)
+    event = caller.audited("silence.created", silence.silence_id, {"matchers": ", ".join(silence.matchers)})
+    return await _sent(services, silence, event, 201)
 
 
 @router.delete("/silences/{silence_id}")
-async def delete_silence(silence_id: str, services: Serving) -> Response:
+async def delete_silence(request: Request, silence_id: str, services: Serving) -> Response:
     """End one now; it stays in the list of all. Again it changes nothing."""
     _loaded(services)
     await services.silences.catch_up()
@@ -53,11 +58,14 @@ async def delete_silence(silence_id: str, services: Serving) -> Response:
     if found is None:
         raise Problem(404, f"no silence {silence_id!r}: GET /silences lists those that there are")
     over = expired(found, utc_now())
-    return await _sent(services, over, 200) if over is not found else answer(_shown(over))
+    if over is found:
+        return answer(_shown(over))
+    return await _sent(services, over, caller_of(request).audited("silence.ended", silence_id), 200)
 
 
-async def _sent(services: Services, silence: SilenceEvent, status: int) -> Response:
-    """Answer once Kafka has it, and our own view too where it is loaded."""
+async def _sent(services: Services, silence: SilenceEvent, event: AuditEvent, status: int) -> Response:
+    """Answer once Kafka has it and who asked for it, and our own view too where it is loaded."""
+    await note(services.producer, event)
     await send_silence(services.producer, silence)
     if services.loaded:
         await services.silences.catch_up()

@@ -7,6 +7,9 @@ import { length } from "./words.js";
 const SPANS = [3600, 14400, 86400, 259200, 604800];
 const NAME = "driftline.name";
 
+// With a session the API knows whose key it is, and says that name.
+const signedIn = () => document.querySelector('[data-action="sign-out"]') !== null;
+
 export function askSilence(alert, { onDone }) {
   const { model, model_version: version, subject } = alert.labels;
   const whole = [["model", model], ["model_version", version]];
@@ -19,7 +22,7 @@ export function askSilence(alert, { onDone }) {
     field("what", "What", node("select", { name: "what" }, node("option", { value: "alone" }, "Only this alert"), version ? node("option", { value: "whole" }, `All alerts of ${model} ${version}`) : null)),
     field("seconds", "For how long", node("select", { name: "seconds" }, SPANS.map((span, i) => node("option", { value: span, selected: i === 1 }, length(span))))),
     field("comment", "Why", node("input", { name: "comment", required: true, maxlength: 1000, placeholder: "known; fix is on its way" })),
-    field("created_by", "Your name", node("input", { name: "created_by", required: true, maxlength: 1000, value: remembered(), autocomplete: "name" })),
+    signedIn() ? null : field("created_by", "Your name", node("input", { name: "created_by", required: true, maxlength: 1000, value: remembered(), autocomplete: "name" })),
     wrong,
     node("p", { class: "acts" }, node("button", { type: "submit", class: "main" }, "Silence"), node("button", { type: "button", class: "act", "data-close": "" }, "Cancel")));
   const dialog = node("dialog", { "aria-labelledby": "silence-title" }, form);
@@ -31,8 +34,8 @@ export function askSilence(alert, { onDone }) {
     const matchers = (given.what === "whole" ? whole : alone).filter(([, value]) => value).map(([name, value]) => `${name}="${value}"`);
     form.querySelector(".main").disabled = true;
     try {
-      await send("/silences", { matchers, comment: given.comment, created_by: given.created_by, seconds: Number(given.seconds) });
-      remember(given.created_by);
+      await send("/silences", { matchers, comment: given.comment, created_by: given.created_by ?? "", seconds: Number(given.seconds) });
+      if (given.created_by) remember(given.created_by);
       dialog.close();
       onDone(`Silenced for ${length(Number(given.seconds))}.`);
     } catch (error) {

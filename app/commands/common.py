@@ -88,6 +88,14 @@ def user_name() -> str:
         raise Trouble("who are you? --author NAME") from None
 
 
+def actor() -> str:
+    """Who types, for the audit: the user's name, or the number where this machine knows no name for it."""
+    try:
+        return user_name()
+    except Trouble:
+        return f"user {os.getuid()}"
+
+
 def existing(path: Path) -> Path:
     """The same path. Raises Trouble where there is no such file."""
     if not path.is_file():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from app.commands.common import (
     Bootstrap,
     Prefix,
     Trouble,
+    actor,
     connected,
     print_json,
     print_table,
@@ -200,6 +202,17 @@ async def _resend(settings: Settings, wanted: Wanted, how: How, progress: Callab
 
     known = await known_letters(settings, wanted)
     counting = await counting_of(settings, await registry(settings), known)
+    if not how.dry_run:
+        from app.runtime.auditing import by_user, note
+        from app.runtime.producer import Producer
+        from app.runtime.topic_admin import ensure_topics
+        from topics.registry import AUDIT
+
+        asked_for = {**asdict(wanted), "through": how.through, "again": how.again, "late": how.late}
+        detail = {name: str(value) for name, value in asked_for.items() if value not in (None, "", False)}
+        await ensure_topics(settings, [AUDIT])
+        async with Producer(settings) as producer:
+            await note(producer, by_user("dead-letters.resent", settings.prefix, actor(), detail))
     return await run(settings, wanted, known, counting, how, progress)
 
 

@@ -20,11 +20,13 @@ from app.commands.history_asking import (
     print_found,
     wanted_of,
 )
+from app.commands.history_audit import audit
 from app.commands.history_export import export
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(alerts)
 app.command()(deliveries)
+app.command()(audit)
 app.command()(export)
 
 

@@ -20,6 +20,12 @@ def deployment(one: answers.Deployment) -> tuple[str, ...]:
     return _time(one.deployed_at), one.model, one.model_version, one.source, one.model_type
 
 
+def audited(one: answers.Audited) -> tuple[str, ...]:
+    """Time, who, by which key, what, of what, detail."""
+    detail = "  ".join(f"{name} {value}" for name, value in one.detail.items() if value)
+    return _time(one.at), one.actor or "-", one.key_id or "-", one.action, one.subject, detail
+
+
 def prediction(one: answers.Prediction) -> tuple[str, ...]:
     """Time, model, version, id, prediction, probability, truth."""
     likely = "by class" if isinstance(one.probability, dict) else _number(one.probability)

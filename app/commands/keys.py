@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import AsJson, StateDir, print_json, print_table, settings_of, user_name
+from app.commands.common import AsJson, StateDir, actor, print_json, print_table, settings_of
 
 if TYPE_CHECKING:
     from app.access import Key, KeyFile
@@ -73,7 +73,7 @@ def create(
     now = datetime.now(UTC)
     new = _keys(keys_file, state_dir).create(
         name, [one.value for one in role], now, None if days is None else now + timedelta(days=days), model or (),
-        user_name(),
+        actor(),
     )  # fmt: skip
     if json_:
         print_json({**_shown(new.key, now), "key": new.text})
@@ -120,7 +120,7 @@ def revoke(
       driftline keys revoke 1f0c2a9b7d34
     """
     now = datetime.now(UTC)
-    key = _keys(keys_file, state_dir).revoke(key_id, now, user_name())
+    key = _keys(keys_file, state_dir).revoke(key_id, now, actor())
     if json_:
         print_json(_shown(key, now))
     else:

@@ -12,6 +12,7 @@ from app.commands.common import (
     Bootstrap,
     Prefix,
     Trouble,
+    actor,
     connected,
     print_json,
     print_table,
@@ -67,9 +68,10 @@ def add(
       driftline alerts receivers add on-call --url https://hooks.example.org/driftline --secret on-call --json
     """
     from app.alerting.addresses import url_refusal
-    from app.runtime.receiving import ReceiverError, ReceiverRequest, receiver_of, send_receiver
+    from app.runtime.auditing import by_user, note
+    from app.runtime.receiving import ReceiverError, ReceiverRequest, origin_of, receiver_of, send_receiver
     from app.runtime.silencing import utc_now
-    from topics.registry import RECEIVERS
+    from topics.registry import AUDIT, RECEIVERS
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
     asked = ReceiverRequest(name=name, url=url, secret=secret, comment=comment, created_by=author or user_name())
@@ -81,12 +83,15 @@ def add(
     if refusal is not None:
         raise Trouble(f"--url: {refusal}")
 
+    event = by_user("receiver.set", name, actor(), {"url": origin_of(made.url)})
+
     async def send() -> None:
         from app.runtime.producer import Producer
         from app.runtime.topic_admin import ensure_topics
 
-        await ensure_topics(settings, [RECEIVERS])
+        await ensure_topics(settings, [RECEIVERS, AUDIT])
         async with Producer(settings) as producer:
+            await note(producer, event)
             await send_receiver(producer, made)
 
     asyncio.run(send())
@@ -123,15 +128,20 @@ def remove(
     Examples:
       driftline alerts receivers remove on-call
     """
+    from app.runtime.auditing import by_user, note
     from app.runtime.receiving import remove_receiver
+    from topics.registry import AUDIT
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
     found = _one(settings, name)
 
     async def send() -> None:
         from app.runtime.producer import Producer
+        from app.runtime.topic_admin import ensure_topics
 
+        await ensure_topics(settings, [AUDIT])
         async with Producer(settings) as producer:
+            await note(producer, by_user("receiver.removed", name, actor()))
             await remove_receiver(producer, name)
 
     asyncio.run(send())

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import AsJson, Bootstrap, Prefix, Trouble, connected, print_json, print_table, settings_of
+from app.commands.common import (
+    AsJson,
+    Bootstrap,
+    Prefix,
+    Trouble,
+    actor,
+    connected,
+    print_json,
+    print_table,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from app.alerting.delivery import Channel
@@ -89,11 +99,20 @@ async def _send(settings: Settings, letters: list[UndeliveredEvent]) -> list[tup
     from app.channel_setup import other_channels
     from app.commands.receivers import known_receivers
     from app.receiver_channels import ReceiverChannels
+    from app.runtime.auditing import by_user, note
     from app.runtime.producer import Producer
+    from app.runtime.topic_admin import ensure_topics
+    from topics.registry import AUDIT
 
     fixed = channels_of(settings.alerts_dir, other_channels(settings))
     channels = ReceiverChannels(fixed, await known_receivers(settings), settings)
+    if not letters:
+        return []
+    await ensure_topics(settings, [AUDIT])
     async with Producer(settings) as producer:
+        for letter in letters:
+            its = {"channel": letter.channel}
+            await note(producer, by_user("alerts.redelivered", letter.notification_id, actor(), its))
         return [await _again(settings, producer, channels.get(letter.channel), letter) for letter in letters]
 
 

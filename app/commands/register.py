@@ -20,6 +20,7 @@ from app.commands.common import (
     Separator,
     Trouble,
     Version,
+    actor,
     connected,
     existing,
     file_options,
@@ -76,7 +77,7 @@ def register(
         raise Trouble("--reference: give the file, or name it as data_drift_monitoring.reference_data_path in --config")
     options = file_options(encoding, separator, decimal)
     frame = read_table(existing(path), options)
-    found = asyncio.run(publish(settings, model, version, frame, file, metrics))
+    found = asyncio.run(publish(settings, model, version, frame, file, metrics, actor()))
     profile, decisions = found.profile, found.roles.decisions
     for note in (form_words(path, options), *found.notes):
         if note:

@@ -13,6 +13,7 @@ from app.commands.common import (
     Bootstrap,
     Prefix,
     Trouble,
+    actor,
     connected,
     moment_of,
     print_json,
@@ -23,7 +24,7 @@ from app.commands.common import (
 
 if TYPE_CHECKING:
     from app.runtime.settings import Settings
-    from topics.events import SilenceEvent
+    from topics.events import Action, SilenceEvent
 
 app = typer.Typer()
 
@@ -138,7 +139,7 @@ def add(
         made = silence_of(asked, utc_now())
     except SilenceError as error:
         raise Trouble(str(error)) from None
-    _send(connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix)), made)
+    _send(connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix)), made, "silence.created")
     _tell(made, as_json=json_)
 
 
@@ -188,7 +189,7 @@ def expire(
         raise Trouble(f"{trouble} with {silence_id!r}: driftline alerts silence list --all shows them")
     over = expired(found[0], utc_now())
     if over is not found[0]:
-        _send(settings, over)
+        _send(settings, over, "silence.ended")
     _tell(over, as_json=json_)
 
 
@@ -212,15 +213,19 @@ async def _known(settings: Settings) -> dict[str, SilenceEvent]:
     return {one.silence_id: one for one in view.all()}
 
 
-def _send(settings: Settings, silence: SilenceEvent) -> None:
+def _send(settings: Settings, silence: SilenceEvent, action: Action) -> None:
+    from app.runtime.auditing import by_user, note
     from app.runtime.producer import Producer
     from app.runtime.silencing import send_silence
     from app.runtime.topic_admin import ensure_topics
-    from topics.registry import SILENCES
+    from topics.registry import AUDIT, SILENCES
+
+    event = by_user(action, silence.silence_id, actor(), {"matchers": ", ".join(silence.matchers)})
 
     async def send() -> None:
-        await ensure_topics(settings, [SILENCES])
+        await ensure_topics(settings, [SILENCES, AUDIT])
         async with Producer(settings) as producer:
+            await note(producer, event)
             await send_silence(producer, silence)
 
     asyncio.run(send())

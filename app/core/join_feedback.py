@@ -140,8 +140,8 @@ def join_known(state: JoinState, new: NewRows, rows: NDArray[np.int32], *, share
         keys[i] = key
     given = [(i, told) for i, key in sorted(keys.items()) for told in earlier[key]]
     if any(told.model for _, told in given):
-        its = state.are_of(rows[[i for i, _ in given]], [told.model for _, told in given])
-        given = [one for one, is_its in zip(given, its.tolist(), strict=True) if is_its]
+        fitting = state.are_of(rows[[i for i, _ in given]], [told.model for _, told in given])
+        given = [one for one, fits in zip(given, fitting.tolist(), strict=True) if fits]
     if given:
         time = np.array([told.time for _, told in given], np.int64)
         positions = np.array([i for i, _ in given], np.intp)

@@ -196,7 +196,8 @@ class JoinState:
         number = self.rows["model"][np.maximum(rows, 0)].astype(np.int64)
         number = np.where(number >= 0, number, -2 - number)
         wanted = np.array([codes.get(name, _NONE - 1) for name in models], np.int64)
-        return (wanted == _EVERY) | (wanted == of_row[number])
+        found: NDArray[np.bool_] = (wanted == _EVERY) | (wanted == of_row[number])
+        return found
 
     def stacked_models(self) -> Stacked:
         """Return what all models' columns are like."""

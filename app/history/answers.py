@@ -168,6 +168,26 @@ class RecordedDelivery(Struct, frozen=True, kw_only=True):
     title: str | None
 
 
+class Audited(Struct, frozen=True, kw_only=True):
+    """One change, and who asked for it: by an API key (`key_id`), or by a command.
+
+    `actor` is empty where the API asked for no key.
+    """
+
+    audit_id: str
+    at: datetime
+    actor: str
+    key_id: str
+    action: str
+    subject: str
+    detail: dict[str, str]
+
+
+def audited_of(row: Row[Any]) -> Audited:
+    """A row of `audit`."""
+    return _answer(Audited, row, detail=_json(row.detail))
+
+
 def training_run_of(row: Row[Any]) -> TrainingRun:
     """A row of `training_runs`."""
     return _answer(TrainingRun, row, metrics=_json(row.metrics), parameters=_json(row.parameters))

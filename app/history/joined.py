@@ -76,8 +76,8 @@ def add_feedback(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
             )
     _delete_waiting(connection, ((id_, None) for id_, its in last.items() if "" in its))
     if updates:
-        its = (columns.prediction_id == bindparam("id_"), columns.model == bindparam("of"))
-        joined = update(PREDICTIONS).where(*its, columns.model_version == bindparam("version"))
+        version = (columns.prediction_id == bindparam("id_"), columns.model == bindparam("of"))
+        joined = update(PREDICTIONS).where(*version, columns.model_version == bindparam("version"))
         joined = joined.values(
             {name: bindparam(f"{name}_") for name in FEEDBACK} | {"feedback_model": bindparam("limit")}
         )

@@ -103,5 +103,6 @@ DRIFT = Order("drift", _JUDGED, _JUDGED, (datetime, int, str, str))
 ALERTS = Order("alerts", ("emitted_at", "alert_id"), ("emitted_at", "alert_id"), (datetime, str))
 _DELIVERED = ("delivered_at", "alert_id", "channel", "notification_id")
 DELIVERIES = Order("deliveries", _DELIVERED, _DELIVERED, (datetime, str, str, str))
+AUDIT = Order("audit", ("at", "audit_id"), ("at", "audit_id"), (datetime, str))
 PERFORMANCE = Order("performance", (), ("last", "model", "model_version"), (datetime, str, str))
 """Of sums, not of rows."""

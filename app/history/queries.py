@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table
 
 from app.history import paging
 from app.history.answers import (
+    Audited,
     Deployment,
     DriftCheck,
     Prediction,
@@ -18,6 +19,7 @@ from app.history.answers import (
     TrainingRun,
     VersionPerformance,
     alert_of,
+    audited_of,
     delivery_of,
     deployment_of,
     drift_check_of,
@@ -29,6 +31,7 @@ from app.history.day_sums import Sums, summed, sums_of
 from app.history.paging import Order
 from app.history.tables import (
     ALERTS,
+    AUDIT,
     DELIVERIES,
     DRIFT_CHECKS,
     MODEL_DEPLOYMENTS,
@@ -36,7 +39,7 @@ from app.history.tables import (
     PREDICTIONS,
     TRAINING_RUNS,
 )
-from app.history.wanted import Wanted, WantedAlerts, WantedChecks, WantedDeliveries, WantedPredictions
+from app.history.wanted import Wanted, WantedAlerts, WantedAudit, WantedChecks, WantedDeliveries, WantedPredictions
 
 TOLD = (
     select(*DELIVERIES.c, ALERTS.c.model, ALERTS.c.model_version, ALERTS.c.title)
@@ -59,6 +62,11 @@ def deployments(connection: Connection, wanted: Wanted) -> list[Deployment]:
 def alerts(connection: Connection, wanted: WantedAlerts) -> list[RecordedAlert]:
     """Transitions of alerts, by when they were raised or resolved."""
     return list(map(alert_of, _newest(connection, ALERTS, paging.ALERTS, wanted)))
+
+
+def audit(connection: Connection, wanted: WantedAudit) -> list[Audited]:
+    """Who has changed what."""
+    return list(map(audited_of, _newest(connection, AUDIT, paging.AUDIT, wanted)))
 
 
 def deliveries(connection: Connection, wanted: WantedDeliveries) -> list[RecordedDelivery]:

@@ -14,6 +14,7 @@ from app.core.values.reading import number_of, spelled
 from topics.events import (
     AlertEvent,
     AnyReport,
+    AuditEvent,
     DeliveryEvent,
     DeploymentEvent,
     DriftReport,
@@ -31,7 +32,7 @@ Row = dict[str, object]
 
 LONGEST_KEY = 800
 """Bytes of a text that an index holds: three of them fit into an entry of PostgreSQL's."""
-KEYS = ("prediction_id", "model", "model_version", "alert_id", "channel", "notification_id", "run_id")
+KEYS = ("prediction_id", "model", "model_version", "alert_id", "channel", "notification_id", "run_id", "audit_id")
 
 
 class Predicted(Protocol):
@@ -186,6 +187,20 @@ def deployment_row(event: DeploymentEvent) -> Row:
         "source": event.source,
         "model_type": event.model_type,
         "detail": event.detail,
+    })  # fmt: skip
+
+
+def audit_row(event: AuditEvent) -> Row:
+    """A row of `audit`."""
+    detail = event.detail | ({"host": event.host} if event.host else {})
+    return _sound({
+        "audit_id": event.audit_id,
+        "at": _aware("at", event.at),
+        "actor": event.actor,
+        "key_id": event.key_id,
+        "action": event.action,
+        "subject": event.subject,
+        "detail": _json(detail),
     })  # fmt: skip
 
 

@@ -131,6 +131,19 @@ class WantedDeliveries(Wanted):
         return super().conditions(table, moment) + _equal(self, table, "alert_id", "channel", "outcome")
 
 
+@dataclass(frozen=True)
+class WantedAudit(Wanted):
+    """Also: by whom, what, and of what."""
+
+    actor: str | None = None
+    action: str | None = None
+    subject: str | None = None
+
+    def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
+        """The rows of `audit`."""
+        return super().conditions(table, moment) + _equal(self, table, "actor", "action", "subject")
+
+
 def _equal(wanted: Wanted, table: FromClause, *names: str) -> list[ColumnElement[bool]]:
     return [table.c[name] == value for name in names if (value := getattr(wanted, name)) is not None]
 

@@ -17,6 +17,7 @@ from app.history.joined import add_feedback, add_predictions
 from app.history.rows import Row
 from app.history.tables import (
     ALERTS,
+    AUDIT,
     DELIVERIES,
     DRIFT_CHECKS,
     MODEL_DEPLOYMENTS,
@@ -51,6 +52,7 @@ ADDING: dict[Topic, Adding] = {
     registry.DELIVERIES: _into(DELIVERIES),
     registry.TRAINING_RUNS: _into(TRAINING_RUNS, put),
     registry.DEPLOYMENTS: _into(MODEL_DEPLOYMENTS),
+    registry.AUDIT: _into(AUDIT),
 }
 """Every topic that is recorded, in the order in which a batch of them is."""
 

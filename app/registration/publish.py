@@ -14,11 +14,12 @@ from app.core.naming import wrong_name
 from app.core.profile import Profile
 from app.registration.monitoring import MonitoringFile
 from app.registration.profiling import Reference, read_reference
+from app.runtime.auditing import by_user, note
 from app.runtime.producer import Producer, RecordRefused
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from topics.events import DeploymentEvent, ModelEvent
-from topics.registry import DEPLOYMENTS, MODELS
+from topics.registry import AUDIT, DEPLOYMENTS, MODELS
 
 
 class RegistrationError(ValueError):
@@ -45,11 +46,12 @@ async def register(
     frame: pd.DataFrame,
     file: MonitoringFile | None = None,
     baseline: Mapping[str, float] | None = None,
+    by: str = "",
 ) -> Reference:
     """Publish the profile of a reference table and its monitoring; return what was read once Kafka has it.
 
-    Registering a version again replaces it. Raises TableError, MonitoringError, RegistrationError,
-    TopicError, BrokerUnavailable.
+    Registering a version again replaces it. `by`: who asks for it, for the audit. Raises TableError, MonitoringError,
+    RegistrationError, TopicError, BrokerUnavailable.
     """
     for name, value in (("model", model), ("version", version)):
         if wrong := wrong_name(value):
@@ -66,7 +68,9 @@ async def register(
         rules=file.rules,
     )
     async with Producer(settings) as producer:
-        await ensure_topics(settings, [MODELS, DEPLOYMENTS])
+        await ensure_topics(settings, [MODELS, DEPLOYMENTS, AUDIT])
+        detail = {"profile": profile.profile_id, "rows": str(profile.n)}
+        await note(producer, by_user("model.registered", f"{model}/{version}", by, detail))
         try:
             await producer.send(MODELS, f"{model}/{version}".encode(), msgspec.json.encode(event))
         except RecordRefused as error:

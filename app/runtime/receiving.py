@@ -25,11 +25,14 @@ class ReceiverError(ValueError):
 
 
 class ReceiverRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A receiver as people ask for one. `secret`: the name of a file in `receiver_secrets_dir`, not the key itself."""
+    """A receiver as people ask for one. `secret`: the name of a file in `receiver_secrets_dir`, not the key itself.
+
+    `created_by` is the name of the API key where one is asked for, whatever is given.
+    """
 
     name: str
     url: str
-    created_by: str
+    created_by: str = ""
     secret: str | None = None
     comment: str = ""
 

@@ -26,11 +26,14 @@ class SilenceError(ValueError):
 
 
 class SilenceRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A silence as people ask for one. Without `starts_at` it begins at once; `seconds` stand in for `ends_at`."""
+    """A silence as people ask for one. Without `starts_at` it begins at once; `seconds` stand in for `ends_at`.
+
+    `created_by` is the name of the API key where one is asked for, whatever is given.
+    """
 
     matchers: tuple[str, ...]
     comment: str
-    created_by: str
+    created_by: str = ""
     starts_at: datetime | None = None
     ends_at: datetime | None = None
     seconds: float | None = None

@@ -297,7 +297,7 @@ def test_one_teams_key_writes_no_other_models_predictions_or_truth(tmp_path: Pat
     ]
     try:
         for path, events, kind, headers, expected in cases:
-            found = []
+            found: list[tuple[str, str | None]] = []
             for record in api.post(path, json.dumps(events).encode(), kind, headers):
                 of = dict(record.headers)
                 value = json.loads(record.value or b"")

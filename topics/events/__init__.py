@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from topics.events.alerts import AlertEvent, AlertStatus, DeliveryEvent, Hours, Level, SilenceEvent, UndeliveredEvent
+from topics.events.audit import Action, AuditEvent
 from topics.events.base import Event, Label, Name, Scalar, Timestamp, minute_of, to_epoch
 from topics.events.lifecycle import DeploymentEvent, RetrainingEvent, TrainingRunEvent
 from topics.events.models import ModelEvent
@@ -33,9 +34,11 @@ from topics.events.reports import (
 from topics.events.versions import VersionEvent
 
 __all__ = [
+    "Action",
     "AlertEvent",
     "AlertStatus",
     "AnyReport",
+    "AuditEvent",
     "CategoryCounts",
     "Cause",
     "ClassMetrics",
