@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from api.bodies import MAX_ITEMS, Rejection
 from api.cloud_events import Envelope
 from api.door import Caller
+from api.hiding import Hider
+from api.parsing import parsed
+from api.services import Services
 from app.core.values.accepted import wrong_name, wrong_time
-from app.runtime.producer import Outgoing, Producer
+from app.ingest.kserve_door import InferenceError, hidden_payload, wrong_payload
+from app.runtime.hiding import HidingError
+from app.runtime.producer import Outgoing
 from app.telemetry import metrics
 from topics.inferences import REQUEST, RESPONSE, Inference
 from topics.registry import INFERENCES
@@ -20,14 +25,20 @@ def is_inference(envelope: Envelope) -> bool:
 
 
 async def publish_halves(
-    producer: Producer, halves: Sequence[tuple[int, Envelope]], named: tuple[str | None, str | None], caller: Caller
+    services: Services,
+    halves: Sequence[tuple[int, Envelope]],
+    named: tuple[str | None, str | None],
+    caller: Caller,
+    size: int,
 ) -> list[Rejection]:
-    """Send halves, each to the partition of its id, payloads as they came; return those that cannot be taken.
+    """Send halves, each to the partition of its id, payloads as they came but for what is hidden of the model.
 
-    `named`: model and version of the URL; a key for one model names it too. Raises BrokerUnavailable.
+    Return those that cannot be taken. `named`: model and version of the URL; a key for one model names it too. `size`:
+    bytes of all of them. Raises BrokerUnavailable.
     """
     if not halves:
         return []
+    services.hider.check_loaded()
     model, version = named
     if model is None and caller.models is not None and len(caller.models) == 1:
         model = caller.models[0]
@@ -38,13 +49,35 @@ async def publish_halves(
         if (wrong := wrong_inference(inference) or _not_for(caller, inference))
     ]
     wrong_ones = {one.index for one in refused}
-    sound = [(index, envelope) for index, envelope in halves if index not in wrong_ones]
+    payloads = {index: envelope.content for index, envelope in halves if index not in wrong_ones}
+    passed, unreadable = await parsed(size, _passed_on, services.hider, of, payloads)
+    refused += unreadable
+    sound = list(passed)
     if sound:
-        records = [Outgoing(one.id.encode(), one.content, None, of[index].headers()) for index, one in sound]
-        refused += [Rejection(sound[i][0], reason) for i, reason in await producer.send_many(INFERENCES, records)]
+        records = [Outgoing(of[index].id.encode(), passed[index], None, of[index].headers()) for index in sound]
+        sent = await services.producer.send_many(INFERENCES, records)
+        refused += [Rejection(sound[i], reason) for i, reason in sent]
     metrics.API_EVENTS.labels(INFERENCES.name, "accepted").inc(len(halves) - len(refused))
     metrics.API_EVENTS.labels(INFERENCES.name, "rejected").inc(len(refused))
     return refused
+
+
+def _passed_on(
+    hider: Hider, of: Mapping[int, Inference], payloads: Mapping[int, bytes]
+) -> tuple[dict[int, bytes], list[Rejection]]:
+    """Return the payloads that may be passed on, by position, and why others may not."""
+    passed: dict[int, bytes] = {}
+    refused: list[Rejection] = []
+    for index, payload in payloads.items():
+        half = of[index]
+        try:
+            if wrong := wrong_payload(half, payload):
+                raise InferenceError(wrong)
+            its = hider.of(half.model, half.version)
+            passed[index] = payload if its is None else hidden_payload(payload, its.hiding, its.order, its.features)
+        except (HidingError, InferenceError) as error:
+            refused.append(Rejection(index, str(error)))
+    return passed, refused
 
 
 def wrong_inference(half: Inference) -> str:

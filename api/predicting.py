@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import logging
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +19,9 @@ from api.incoming import encode, new_id, utc_now
 from api.problems import Problem, unavailable
 from api.services import Services
 from app.core.values.accepted import id_of, wrong_name
+from app.core.values.hiding import Hiding
 from app.core.values.precision import EXACT_IN_A_FLOAT
+from app.runtime.hiding import HidingError
 from app.runtime.producer import Outgoing
 from app.serving import Bundle, Predicted, UnfitRows, predict
 from topics.events import Name, PredictionEvent, Scalar, ServedEvent
@@ -51,7 +54,9 @@ async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequ
     used for other features, 413 where a record is too large, 500 where the model fails, 503 where it takes too long;
     BrokerUnavailable.
     """
-    digests = [_digest(one.features) for one in asked]
+    services.hider.check_loaded()
+    _hiding(services, bundle)
+    digests = [_digest(one.features, services.hider.secret) for one in asked]
     answers = _known(services, bundle, asked, digests)
     fresh = [i for i in range(len(asked)) if i not in answers]
     predicted = await _predicted(services, bundle, asked, fresh)
@@ -64,7 +69,9 @@ async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequ
         await services.served.catch_up()
         answers |= _known(services, bundle, asked, digests)
     told = [answers[i] for i in range(len(asked))]
-    events = [_event(one, request.features) for one, request in zip(told, asked, strict=True)]
+    hiding = _hiding(services, bundle)
+    rows = [one.features if hiding is None else hiding.row(one.features) for one in asked]
+    events = [_event(one, row) for one, row in zip(told, rows, strict=True)]
     await _send(services, PREDICTIONS, [Outgoing(_key(one), encode(one)) for one in events])
     return told
 
@@ -154,7 +161,20 @@ def _key(answer: ServedEvent | PredictionEvent) -> bytes:
     return answer.prediction_id.encode()
 
 
-def _digest(features: Mapping[str, Scalar]) -> str:
-    """Return the same for equal features, in whatever order they come: 7 and 7.0 are one number."""
+def _hiding(services: Services, bundle: Bundle) -> Hiding | None:
+    """Return what is hidden of the served model's features. Raises Problem 503 where it cannot be."""
+    try:
+        found = services.hider.of(bundle.training.model, bundle.training.model_version)
+    except HidingError as error:
+        raise unavailable(str(error)) from None
+    return None if found is None else found.hiding
+
+
+def _digest(features: Mapping[str, Scalar], secret: bytes | None) -> str:
+    """Return the same for equal features, in whatever order they come: 7 and 7.0 are one number.
+
+    Where columns are hashed it is made with their key, so that nobody can try out which features they were.
+    """
     same = {name: float(v) if type(v) is int and abs(v) <= EXACT_IN_A_FLOAT else v for name, v in features.items()}
-    return hashlib.sha256(msgspec.json.encode(same, order="deterministic")).hexdigest()[:32]
+    raw = msgspec.json.encode(same, order="deterministic")
+    return (hashlib.sha256(raw) if secret is None else hmac.new(secret, raw, hashlib.sha256)).hexdigest()[:32]

@@ -10,6 +10,7 @@ import msgspec
 from api.changes import Changes
 from app.runtime.compacted_view import CompactedView
 from app.runtime.settings import Settings
+from topics.events import Hidden
 from topics.registry import MODELS
 
 
@@ -40,6 +41,7 @@ class _Event(msgspec.Struct, frozen=True):
     profile: _Profile
     monitoring: _Monitoring
     registered_at: datetime
+    hidden: Hidden | None = None
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +52,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     windows: Windowing
     registered_at: datetime
+    hidden: Hidden | None = None
 
 
 _events = msgspec.json.Decoder(_Event)
@@ -62,6 +65,8 @@ class RegistrationsView(CompactedView):
         super().__init__(settings, MODELS)
         self._changes = changes
         self._known: dict[tuple[str, str], Registration] = {}
+        self.any_hidden = False
+        """Whether any of them hides something."""
 
     def get(self, model: str, version: str) -> Registration | None:
         """The newest registration of a model version, of those read so far."""
@@ -69,6 +74,14 @@ class RegistrationsView(CompactedView):
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(tuple(self._known))
+
+    def hidden_of_any(self, model: str | None) -> list[Hidden]:
+        """What the versions of a model hide, or of all models."""
+        return [
+            one.hidden
+            for (name, _), one in tuple(self._known.items())
+            if one.hidden is not None and model in (None, name)
+        ]
 
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         if value is None:
@@ -83,9 +96,11 @@ class RegistrationsView(CompactedView):
             rows=event.profile.n,
             windows=event.monitoring.windows,
             registered_at=event.registered_at,
+            hidden=event.hidden,
         )
         self._noted(event.model, event.model_version)
 
     def _noted(self, model: str, version: str) -> None:
         self.revision += 1
+        self.any_hidden = any(one.hidden is not None for one in self._known.values())
         self._changes.note(("model", model, version))

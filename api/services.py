@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from fastapi import Depends, Request
 
 from api.changes import Changes
+from api.hiding import Hider
 from api.history_reader import HistoryReader
 from api.incoming import encode
 from api.key_audit import note_keys
@@ -25,6 +26,7 @@ from app.runtime.crash import crash
 from app.runtime.errors import BrokerUnavailable, TopicError, Unreadable
 from app.runtime.producer import Producer
 from app.runtime.receivers_view import ReceiversView
+from app.runtime.secrets import hash_key_of
 from app.runtime.served_view import ServedView
 from app.runtime.settings import Settings
 from app.runtime.silences_view import SilencesView
@@ -51,6 +53,7 @@ class Services:
         self.producer = Producer(settings, feedback_prefix=settings.feedback_prefix)
         self.changes = Changes()
         self.models = RegistrationsView(settings, self.changes)
+        self.hider = Hider(self.models, hash_key_of(settings))
         self.silences = SilencesView(settings)
         self.silences.on_change = lambda: self.changes.note(("silences",), ("alerts",))
         self.reports = ReportsView(settings, self.changes)
@@ -133,6 +136,7 @@ class Services:
         for number, (name, start) in enumerate(starts):
             self._loading = f"the views are still loading: {number} of {len(starts)}, now {name}"
             await start()
+            self.hider.is_loaded = self.hider.is_loaded or name == "models"
 
     async def _tell_of_model(self) -> None:
         """That the model is served from now on, once a start."""

@@ -32,6 +32,7 @@ async def post_feedback(request: Request, services: Serving) -> Response:
     else:
         kind = request.headers.get("content-type", "")
         found = await parsed(len(body), decode_items, body, kind, feedback, _wrong_for(caller))
+    found = services.hider.events(found)
     only = caller.models[0] if caller.models is not None and len(caller.models) == 1 else None
     rejected = await publish(services.producer, FEEDBACK, [event.event(only) for _, event in found.accepted], found)
     if not rejected:

@@ -42,7 +42,7 @@ async def post_predictions(request: Request, services: Serving, model: Of = None
         return await _cloud_events(request, services, body, (model, model_version))
     kind = request.headers.get("content-type", "")
     found = await parsed(len(body), decode_items, body, kind, predictions, _wrong_for(caller_of(request)))
-    return answer(await _sent(services, found), 202)
+    return answer(await _sent(services, services.hider.events(found)), 202)
 
 
 def _wrong_for(caller: Caller) -> Callable[[IncomingPrediction], str]:
@@ -63,10 +63,11 @@ async def _cloud_events(
         else:
             others.append((index, one))
     caller = caller_of(request)
-    refused = await publish_halves(services.producer, halves, of, caller)
+    refused = await publish_halves(services, halves, of, caller, len(body))
     waiting = len(halves) - len(refused)
     found = await parsed(len(body), decoded, others, predictions, _wrong_for(caller), completed)
-    both = Items(found.accepted, [*found.rejected, *refused])
+    hidden = services.hider.events(found)
+    both = Items(hidden.accepted, [*hidden.rejected, *refused])
     if waiting and not both.accepted:
         rejected = sorted(both.rejected, key=lambda one: one.index)
         return answer({"accepted": 0, "rejected": rejected, "waiting": waiting}, 202)

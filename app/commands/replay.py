@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,7 @@ from app.commands.common import (
     Model,
     Prefix,
     Separator,
+    Trouble,
     Version,
     connected,
     existing,
@@ -33,6 +35,7 @@ from app.commands.common import (
 
 if TYPE_CHECKING:
     from app.core.profile import Profile
+    from app.core.values.hiding import Hiding
     from app.registration import Columns as FileColumns
     from app.replay.check import Checked
     from app.replay.encode import Columns
@@ -99,7 +102,7 @@ def replay(
     file = read_monitoring(None if config is None else existing(config))
     known = asyncio.run(registered(settings, model, version))
     flags = (prediction_column, probability_column, id_column, timestamp_column, actual_column)
-    columns = _columns(known.profile, file.columns, *flags)
+    columns = replace(_columns(known.profile, file.columns, *flags), hiding=_hiding(settings, known))
     options = file_options(encoding, separator, decimal)
     checked = _checked(known, columns, predictions, feedback, options)
     with _progress(files, quiet=json_) as progress:
@@ -109,6 +112,17 @@ def replay(
                     "events_per_second": round(sent.rate), "event_time": sent.event_time})  # fmt: skip
         return
     print(f"sent {_line(sent)}")
+
+
+def _hiding(settings: Settings, known: RegisteredModel) -> Hiding | None:
+    """What of the model is hidden from Kafka. Raises Trouble without the key of what is hashed."""
+    from app.runtime.hiding import HidingError, hiding_with
+    from app.runtime.secrets import hash_key_of
+
+    try:
+        return None if known.hidden is None else hiding_with(known.hidden, hash_key_of(settings))
+    except HidingError as error:
+        raise Trouble(str(error)) from None
 
 
 def _checked(

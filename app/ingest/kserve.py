@@ -34,7 +34,9 @@ class UnknownOrder(InferenceError):
     """Values come without names, and the model version is not registered as far as is known."""
 
 
-class _Answered(msgspec.Struct, frozen=True):
+class Answered(msgspec.Struct, frozen=True):
+    """The answer to one row."""
+
     prediction: Answer
     probability: float | dict[str, float] | None = None
 
@@ -48,19 +50,23 @@ class _Tensor(msgspec.Struct, frozen=True):
         return [value for one in self.data for value in (one if isinstance(one, list) else [one])]
 
 
-class _Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True):
+    """A request's payload, of either protocol."""
+
     instances: list[Row | list[Scalar]] | None = None
     inputs: list[_Tensor] | None = None
 
 
-class _Response(msgspec.Struct, frozen=True):
-    predictions: list[Answer | _Answered] | None = None
+class Response(msgspec.Struct, frozen=True):
+    """A response's payload, of either protocol."""
+
+    predictions: list[Answer | Answered] | None = None
     outputs: list[_Tensor] | None = None
     model_name: str | None = None
     model_version: str | None = None
 
 
-_requests, _responses = msgspec.json.Decoder(_Request), msgspec.json.Decoder(_Response)
+_requests, _responses = msgspec.json.Decoder(Request), msgspec.json.Decoder(Response)
 
 HalfOf = tuple[Inference, bytes]
 """The attributes and the payload of a request or a response."""
@@ -74,7 +80,7 @@ def predictions_of(request: HalfOf, response: HalfOf, order: Order, taken_at: fl
     (asking, _), (answering, _) = request, response
     if answering.status is not None and not answering.status.startswith("2"):
         raise InferenceError(f"response: status {answering.status}, so nothing was predicted")
-    asked, answered = _decoded(request, _requests), _decoded(response, _responses)
+    asked, answered = read_request(request), read_response(response)
     model = answering.model or asking.model or answered.model_name or answering.service or asking.service
     version = answering.version or asking.version or answered.model_version
     if not model or not version:
@@ -82,8 +88,8 @@ def predictions_of(request: HalfOf, response: HalfOf, order: Order, taken_at: fl
             f"{'model_version' if model else 'model'}: missing; name it in the logger's URL, "
             "/predictions?model=M&model_version=V"
         )
-    rows = _rows(asked, lambda: order(model, version))
-    answers = _answers(answered, len(rows))
+    rows = rows_of(asked, lambda _: order(model, version))
+    answers = answers_of(answered, len(rows))
     if len(answers) != len(rows):
         raise InferenceError(f"predictions: {len(answers)} for {len(rows)} instances")
     number = asking.prediction_id
@@ -110,6 +116,16 @@ def _check(event: PredictionEvent) -> None:
         raise InferenceError(wrong)
 
 
+def read_request(half: HalfOf) -> Request:
+    """Return what a request holds. Raises InferenceError."""
+    return _decoded(half, _requests)
+
+
+def read_response(half: HalfOf) -> Response:
+    """Return what a response holds. Raises InferenceError."""
+    return _decoded(half, _responses)
+
+
 def _decoded(half: HalfOf, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(half[1])
@@ -117,11 +133,15 @@ def _decoded(half: HalfOf, decoder: msgspec.json.Decoder[T]) -> T:
         raise InferenceError(f"{half[0].side}: {field_error(error)}") from None
 
 
-def _rows(asked: _Request, order: Callable[[], Sequence[str] | None]) -> list[Row]:
+def rows_of(asked: Request, order: Callable[[int], Sequence[str] | None]) -> list[Row]:
+    """Return the rows of a request. `order`: the names of values without them, by their number in a row.
+
+    Raises InferenceError.
+    """
     if asked.instances is not None:
         _number(len(asked.instances), "instances")
         return [
-            one if isinstance(one, dict) else _by_place(one, order(), f"instances[{i}]")
+            one if isinstance(one, dict) else _by_place(one, order(len(one)), f"instances[{i}]")
             for i, one in enumerate(asked.instances)
         ]
     if not asked.inputs:
@@ -131,7 +151,7 @@ def _rows(asked: _Request, order: Callable[[], Sequence[str] | None]) -> list[Ro
         width = len(first) // n
         if width * n != len(first):
             raise InferenceError(f"inputs[0]: {len(first)} values do not make {n} rows")
-        return [_by_place(first[i * width : (i + 1) * width], order(), "inputs[0]") for i in range(n)]
+        return [_by_place(first[i * width : (i + 1) * width], order(width), "inputs[0]") for i in range(n)]
     columns = {tensor.name: tensor.flat() for tensor in asked.inputs}
     if len(columns) < len(asked.inputs):
         raise InferenceError("inputs: a name is given twice")
@@ -155,20 +175,21 @@ def _by_place(values: Sequence[Scalar], names: Sequence[str] | None, where: str)
     return dict(zip(names, values, strict=True))
 
 
-def _answers(answered: _Response, n: int) -> list[_Answered]:
+def answers_of(answered: Response, n: int) -> list[Answered]:
+    """Return the answers of a response to n rows; how many there are is not checked. Raises InferenceError."""
     if answered.predictions is not None:
-        return [one if isinstance(one, _Answered) else _Answered(one) for one in answered.predictions]
+        return [one if isinstance(one, Answered) else Answered(one) for one in answered.predictions]
     outputs = answered.outputs or []
     labels = next((one.flat() for one in outputs if one.name not in PROBABILITIES), None)
     if labels is None:
         raise InferenceError("response: has neither predictions nor an output with them")
     given = next((one.flat() for one in outputs if one.name in PROBABILITIES), None)
     probabilities = _positive(given, n)
-    found: list[_Answered] = []
+    found: list[Answered] = []
     for i, label in enumerate(labels):
         if label is None:
             raise InferenceError(f"outputs: value {i} is null")
-        found.append(_Answered(label, probabilities[i] if i < len(probabilities) else None))
+        found.append(Answered(label, probabilities[i] if i < len(probabilities) else None))
     return found
 
 

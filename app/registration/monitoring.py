@@ -55,7 +55,8 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Which column of the table is what. What is not named is found by its usual name.
 
     `features`: None takes all that is left. `ignore`: columns that are nothing of the model. `probabilities`: each
-    class's column, where there is one a class. `truth_timestamp`: when the truth of each row came.
+    class's column, where there is one a class. `truth_timestamp`: when the truth of each row came. `redact`: features
+    and metadata that are dropped before they are sent to Kafka; `hash`: those that a keyed hash takes the place of.
     """
 
     features: tuple[str, ...] | None = None
@@ -70,6 +71,8 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     truth_timestamp: str | None = None
     ignore: tuple[str, ...] = ()
     missing: Missing = Missing()
+    redact: tuple[str, ...] = ()
+    hash: tuple[str, ...] = ()
 
 
 class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +114,7 @@ def monitoring_of(raw: object) -> MonitoringFile:
     _check_keys(sections, default, "")
     merged = _merged(msgspec.to_builtins(default), sections)
     head = _converted({key: value for key, value in raw.items() if key not in SECTIONS}, _Head)
+    _check_hidden(head.columns)
     monitoring = _converted(merged, Monitoring)
     for path, value in _leaves(merged, ""):
         _check_range(path, value)
@@ -134,6 +138,22 @@ def _check_words(monitoring: Monitoring) -> None:
     for name in monitoring.performance.show:
         if name not in METRICS:
             raise MonitoringError(f"performance.show: no metric {name!r}; known are {', '.join(METRICS)}")
+
+
+def _check_hidden(columns: Columns) -> None:
+    outputs = {
+        "prediction": columns.prediction, "probability": columns.probability, "target": columns.target,
+        "id": columns.id, "timestamp": columns.timestamp,
+    }  # fmt: skip
+    for key, names in (("redact", columns.redact), ("hash", columns.hash)):
+        for name in names:
+            its = next((role for role, column in outputs.items() if column == name), None)
+            if its is not None:
+                raise MonitoringError(f"columns.{key}: {name} is columns.{its}, which is needed as it is")
+            if name in columns.numeric:
+                raise MonitoringError(f"columns.{key}: {name} is listed under columns.numeric")
+            if key == "hash" and name in columns.redact:
+                raise MonitoringError(f"columns.hash: {name} is listed under columns.redact too")
 
 
 def _rules_given(raw: Mapping[str, Any], monitoring: Monitoring) -> dict[str, dict[str, Any]]:

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from msgspec.structs import replace as replaced
 
 from app.core.profile import Profile, with_identity
 from app.core.reference import HowRead, build_profile, outcome_rows_of
 from app.core.values.reading import Reading, name_of, names
 from app.registration.delays import delay_notes
+from app.registration.hiding import hidden_table, hiding_of, registered, without_redacted
 from app.registration.monitoring import MonitoringError, MonitoringFile
 from app.registration.roles import Roles, features_of, roles_of
 from app.registration.task import TaskDecision, task_of
 from app.registration.usual import values_in_order, with_usual
 from app.tables import CellTable, TableError
 from app.tables.json_cells import class_probabilities
+from topics.events import Hidden
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +37,7 @@ class Reference:
     profile: Profile
     roles: Roles
     notes: tuple[str, ...]
+    hidden: Hidden | None = None
 
 
 def profile_of(
@@ -42,9 +46,10 @@ def profile_of(
     frame: pd.DataFrame,
     file: MonitoringFile | None = None,
     baseline: Mapping[str, float] | None = None,
+    key: bytes | None = None,
 ) -> Profile:
     """Return the profile of a reference table (see `read_reference`)."""
-    return read_reference(model, version, frame, file, baseline).profile
+    return read_reference(model, version, frame, file, baseline, key).profile
 
 
 def read_reference(
@@ -53,13 +58,17 @@ def read_reference(
     frame: pd.DataFrame,
     file: MonitoringFile | None = None,
     baseline: Mapping[str, float] | None = None,
+    key: bytes | None = None,
 ) -> Reference:
     """Return the profile of a reference table, with what was decided and found.
 
-    `baseline` replaces the metrics found in the table, by name. Raises TableError or MonitoringError naming the column
-    or key.
+    `baseline` replaces the metrics found in the table, by name. `key`: of columns that are hashed. Raises TableError or
+    MonitoringError naming the column or key.
     """
     file = MonitoringFile() if file is None else file
+    hiding, given, columns = hiding_of(file.columns, key), frame, file.columns
+    if hiding is not None:
+        frame, file = hidden_table(frame, hiding), replaced(file, columns=without_redacted(file.columns))
     table = CellTable(frame)
     roles = roles_of(table, file.columns)
     _check_roles(table, roles, file)
@@ -84,7 +93,8 @@ def read_reference(
         outcomes = outcome_rows_of(profile, told, probability, truth, task.reading)
     profile, more = with_usual(profile, table, file.columns, file.monitoring.windows, values, outcomes)
     late = delay_notes(table, file.columns, file.monitoring.windows.retention)
-    return Reference(profile, roles, (*_notes(table, roles, task), *more, *late))
+    notes = (*_notes(table, roles, task), *more, *late)
+    return Reference(profile, roles, notes, registered(given, columns, roles, hiding))
 
 
 def _check_roles(table: CellTable, roles: Roles, file: MonitoringFile) -> None:

@@ -16,6 +16,7 @@ from app.registration.monitoring import MonitoringFile
 from app.registration.profiling import Reference, read_reference
 from app.runtime.auditing import by_user, note
 from app.runtime.producer import Producer, RecordRefused
+from app.runtime.secrets import hash_key_of
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from topics.events import DeploymentEvent, ModelEvent
@@ -57,7 +58,7 @@ async def register(
         if wrong := wrong_name(value):
             raise RegistrationError(f"{name}: {wrong}")
     file = MonitoringFile() if file is None else file
-    reference = read_reference(model, version, frame, file, baseline)
+    reference = read_reference(model, version, frame, file, baseline, hash_key_of(settings))
     profile = reference.profile
     event = ModelEvent(
         model=model,
@@ -66,6 +67,7 @@ async def register(
         monitoring=msgspec.Raw(msgspec.json.encode(file.monitoring)),
         registered_at=datetime.now(UTC),
         rules=file.rules,
+        hidden=reference.hidden,
     )
     async with Producer(settings) as producer:
         await ensure_topics(settings, [MODELS, DEPLOYMENTS, AUDIT])

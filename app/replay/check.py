@@ -12,6 +12,7 @@ import pandas as pd
 import xxhash
 from numpy.typing import NDArray
 
+from app.core.values.hiding import Hiding
 from app.core.values.reading import Reading, spelling_of
 from app.core.values.times import believable
 from app.replay.encode import Columns, Encoded, ReplayError, encode_feedback, encode_predictions
@@ -78,13 +79,13 @@ def check_files(
     ids = Reading("whole") if whole else Reading()
     asked = replace(columns, ids=ids, unit=forms[0].unit, known=forms[0].names)
     stream = _stream(
-        predictions, lambda frame: encode_predictions(frame, asked, *model), model, options, count
+        predictions, lambda frame: encode_predictions(frame, asked, *model), model, options, count, columns.hiding
     )  # fmt: skip
     _check_predictions(stream, columns, notes)
     if feedback is None:
         return Checked(stream, None, tuple(notes))
     of_truth = replace(columns, ids=ids, unit=forms[1].unit, known=forms[1].names)
-    truth = _stream(feedback, lambda frame: encode_feedback(frame, of_truth), None, options, count)
+    truth = _stream(feedback, lambda frame: encode_feedback(frame, of_truth), None, options, count, columns.hiding)
     return Checked(stream, _placed(truth, stream, columns, retention, notes), tuple(notes))
 
 
@@ -150,9 +151,10 @@ def _stream(
     model: tuple[str, str] | None,
     options: FileOptions,
     count: _Counter,
+    hiding: Hiding | None,
 ) -> Stream:
     def chunks() -> Iterator[Encoded]:
-        return encoded_chunks(path, encode, model=model, options=options)
+        return encoded_chunks(path, encode, model=model, options=options, hiding=hiding)
 
     times: list[NDArray[np.float64]] = []
     ids: list[NDArray[np.uint64]] = []

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from app.core.profile import Column, Profile
 from app.core.values.accepted import Probability, wrong_label, wrong_name, wrong_probability
+from app.core.values.hiding import Hiding
 from app.core.values.reading import PLAIN, Reading, names
 from app.tables import CellTable
 from app.tables.json_cells import Json, class_probabilities, json_cells
@@ -37,7 +38,7 @@ class Columns:
     `prediction` None: features alone. `probabilities`: each class's column, where there is one a class. `profile`: the
     model version whose columns they are; without one cells are sent as they stand. `ids`: how ids are spelled. `unit`:
     the seconds of a number in `timestamp`. `known`: columns that the file has somewhere, so that a chunk without one
-    has no value of it.
+    has no value of it. `hiding`: what of the model is hidden from Kafka.
     """
 
     features: tuple[str, ...]
@@ -51,6 +52,7 @@ class Columns:
     ids: Reading = PLAIN
     unit: float = 1.0
     known: Collection[str] = ()
+    hiding: Hiding | None = None
 
     def profiled(self, name: str) -> Column | None:
         """Return a feature's column of the profile."""
@@ -96,7 +98,7 @@ def encode_predictions(frame: pd.DataFrame, columns: Columns, model: str, versio
     if np.isnan(times).any():
         row = int(np.flatnonzero(np.isnan(times))[0]) + 1
         raise ReplayError(f"column {columns.timestamp!r} has empty timestamps (row {row}); every prediction needs one")
-    features = [_cells(table, name, columns, columns.profiled(name)) for name in columns.features]
+    features = [_feature(table, name, columns) for name in columns.features]
     nothing: Sequence[Json] = [None] * len(ids)
     told = nothing if columns.prediction is None else _cells(table, columns.prediction, columns, columns.outputs)
     probabilities = _probabilities(table, columns) or [None] * len(ids)
@@ -138,6 +140,13 @@ def _cells(table: CellTable, name: str, columns: Columns, column: Column | None)
         known = ", ".join(map(str, table.frame.columns[:30]))
         raise ReplayError(f"no column {name!r}; the file has: {known}{_flag_of(name, columns)}")
     return json_cells(table.cells(name), column, table.decimal)
+
+
+def _feature(table: CellTable, name: str, columns: Columns) -> Sequence[Json]:
+    """Return a feature's cells, as hashes where these are sent in their place."""
+    if columns.hiding is None or name not in columns.hiding.hashed or name not in table:
+        return _cells(table, name, columns, columns.profiled(name))
+    return [columns.hiding.value(cell) for cell in table.listed(name)]
 
 
 def _flag_of(name: str, columns: Columns) -> str:

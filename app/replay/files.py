@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from app.core.values.accepted import wrong_feedback, wrong_prediction
+from app.core.values.hiding import Hiding
 from app.replay.encode import Encoded, ReplayError
 from app.tables import FileOptions, TableError, read_chunks
 from app.tables.csv_form import opened
@@ -32,14 +33,15 @@ def encoded_chunks(
     *,
     model: tuple[str, str] | None = None,
     options: FileOptions = FOUND,
+    hiding: Hiding | None = None,
 ) -> Iterator[Encoded]:
-    """Yield the file's events, `chunk` at a time, in file order.
+    """Yield the file's events, `chunk` at a time, in file order. `hiding`: what of events is hidden from Kafka.
 
     JSONL may hold events, which are sent as they are, or rows; the first line tells which. `model`: the model and
     version whose predictions they are, None for feedback. Raises ReplayError, OSError.
     """
     if holds_events(path, model):
-        return _events(path, chunk, model)
+        return _events(path, chunk, model, hiding)
     return _encoded(path, frames(path, chunk, model, options), encode)
 
 
@@ -115,12 +117,13 @@ def _numbered(path: Path, chunk: int) -> Iterator[list[tuple[int, bytes]]]:
             yield found
 
 
-def _events(path: Path, chunk: int, model: tuple[str, str] | None) -> Iterator[Encoded]:
+def _events(path: Path, chunk: int, model: tuple[str, str] | None, hiding: Hiding | None) -> Iterator[Encoded]:
     kind: type[FeedbackEvent | PredictionEvent] = FeedbackEvent if model is None else PredictionEvent
     decode = msgspec.json.Decoder(kind).decode
     for lines in _numbered(path, chunk):
         times = []
         keys = []
+        values = []
         for number, line in lines:
             try:
                 event = decode(line)
@@ -135,7 +138,15 @@ def _events(path: Path, chunk: int, model: tuple[str, str] | None) -> Iterator[E
                 raise ReplayError(f"{path} line {number}: {wrong}")
             times.append(np.inf if event.timestamp is None else to_epoch(event.timestamp))
             keys.append(event.prediction_id.encode())
-        yield Encoded(np.array(times, np.float64), keys, [line for _, line in lines])
+            values.append(line if hiding is None else msgspec.json.encode(_hidden(event, hiding)))
+        yield Encoded(np.array(times, np.float64), keys, values)
+
+
+def _hidden(event: PredictionEvent | FeedbackEvent, hiding: Hiding) -> PredictionEvent | FeedbackEvent:
+    metadata = None if event.metadata is None else hiding.row(event.metadata)
+    if isinstance(event, FeedbackEvent):
+        return msgspec.structs.replace(event, metadata=metadata)
+    return msgspec.structs.replace(event, features=hiding.row(event.features), metadata=metadata)
 
 
 def _wrong(event: PredictionEvent | FeedbackEvent) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
@@ -21,6 +21,10 @@ class DoorSettings(BaseSettings):
 
     keys_file: Path | None = Field(None, description="The API's keys. Unset: api-keys.json in state_dir.")
     allow_open_api: bool = Field(False, description="Serve without keys on an address that others can reach.")
+    hash_key: SecretStr | None = Field(
+        None, description="Key of `columns.hash`, the same for register, replay and the API."
+    )
+    hash_key_file: Path | None = Field(None, description="A file with it.")
     cors_origins: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         None, description="Origins whose pages may call the API, as https://host[:port], with commas between."
     )

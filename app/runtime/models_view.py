@@ -15,7 +15,7 @@ from app.core.profile import Profile, with_identity
 from app.core.rule_layers import Given, differences
 from app.runtime.compacted_view import CompactedView
 from app.runtime.settings import Settings
-from topics.events import ModelEvent
+from topics.events import Hidden, ModelEvent
 from topics.registry import MODELS
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ class RegisteredModel:
     registered_at: datetime
     rules: Given = field(default_factory=dict)
     """What the registration itself says of the rules."""
+    hidden: Hidden | None = None
+    """What of its features and metadata is hidden from Kafka."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -120,4 +122,4 @@ def decoded(event: ModelEvent) -> RegisteredModel:
     Watched(profile, monitoring.windows)  # what cannot be counted by is no profile
     # One from before `rules` were sent says at least what is not as by default.
     given: Given = {**differences(monitoring.alerting), **event.rules}
-    return RegisteredModel(profile, monitoring, event.registered_at, given)
+    return RegisteredModel(profile, monitoring, event.registered_at, given, event.hidden)

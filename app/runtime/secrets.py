@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 
 from app.runtime.settings import SettingsError
 
+SHORTEST_KEY = 16
 LONGEST_SECRET_FILE = 65_536
 """Bytes of a file with a secret: more is some other file."""
 
@@ -44,3 +45,11 @@ def _filled(name: str, text: str) -> str:
     if not found.strip():
         raise SettingsError(f"{name}: it is empty")
     return found
+
+
+def hash_key_of(settings: BaseSettings) -> bytes | None:
+    """The key of columns that are hashed; None where none is set. Raises SettingsError."""
+    found = secret_of(settings, "hash_key")
+    if found is not None and len(found) < SHORTEST_KEY:
+        raise SettingsError(f"hash_key: must have {SHORTEST_KEY} characters at least; `openssl rand -hex 32` makes one")
+    return None if found is None else found.encode()

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -23,6 +24,7 @@ from aiokafka import ConsumerRecord
 from api.cloud_events import BATCH, STRUCTURED
 from app.registration import MonitoringFile, monitoring_of, register
 from app.runtime.kafka_probe import free_ports
+from app.runtime.producer import Outgoing, Producer
 from app.runtime.settings import Settings, environment
 from app.runtime.topic_admin import ensure_topics
 from tests.commands import typed
@@ -30,7 +32,7 @@ from tests.faults.test_worker_killed import log_of, quick
 from tests.integration.test_api import client_of, ready, records_of
 from tests.stream import until, worker
 from topics.events import PredictionEvent
-from topics.inferences import REQUEST, RESPONSE
+from topics.inferences import REQUEST, RESPONSE, Inference
 from topics.registry import DEAD_LETTERS, INFERENCES, PREDICTIONS, Topic
 
 REFERENCE = pd.DataFrame({"age": range(40), "plan": ["basic", "gold"] * 20, "prediction": [0, 1] * 20})
@@ -38,6 +40,8 @@ WINDOWS = {"pane": 60, "panes": 5, "allowance": 0, "retention": 864_000, "latene
 SECONDS = 6.0
 PAIRS, TOGETHER, ALONE = 160, 20, 6
 
+BY_PLACE = "wrong-6"
+"""Has another number of values than the model has features, which the door does not know."""
 LATER = ("later-0", "later-1")
 """Inferences of a model version that is registered later."""
 
@@ -61,6 +65,17 @@ async def post(client: httpx.AsyncClient, half: Half, **more: str) -> httpx.Resp
     }  # fmt: skip
     version = "4" if number in LATER else "3"
     return await client.post("/predictions", params={"model_version": version}, content=content, headers=headers)
+
+
+async def past_the_api(settings: Settings, half: Half) -> None:
+    """The same half as a record of somebody who writes to Kafka."""
+    number, kind, content = half
+    inference = Inference(
+        id=number, type=kind, source="http://localhost:9081/", time=datetime(2026, 1, 1, tzinfo=UTC), service="churn",
+        namespace="default", component="predictor", endpoint="", version="3",
+    )  # fmt: skip
+    async with Producer(settings) as producer:
+        assert not await producer.send_many(INFERENCES, [Outgoing(number.encode(), content, None, inference.headers())])
 
 
 def request(*rows: object) -> bytes:
@@ -147,11 +162,18 @@ async def test_halves_meet_across_apis_and_workers_that_are_killed_and_each_pair
         await ready(first)
 
         async def log(half: Half) -> None:
-            """Post it to one of the two; what the one that is killed has not acknowledged, to the other."""
+            """Post it to one of the two; what the one that is killed has not acknowledged, to the other.
+
+            What the door refuses, because no worker could read it, is sent to Kafka as past the API.
+            """
             try:
                 answer = await post(rng.choice([first, second]), half)
             except httpx.TransportError:
                 answer = await post(first, half)
+            if half[1] == REQUEST and half[0].startswith("wrong") and half[0] != BY_PLACE:
+                assert answer.status_code == 422, half
+                await past_the_api(settings, half)
+                return
             assert (answer.status_code, answer.json()) == (202, {"accepted": 0, "rejected": [], "waiting": 1})
 
         with worker(settings, "killed") as process:

@@ -6,7 +6,7 @@ from topics.events.alerts import AlertEvent, AlertStatus, DeliveryEvent, Hours, 
 from topics.events.audit import Action, AuditEvent
 from topics.events.base import Event, Label, Name, Scalar, Timestamp, minute_of, to_epoch
 from topics.events.lifecycle import DeploymentEvent, RetrainingEvent, TrainingRunEvent
-from topics.events.models import ModelEvent
+from topics.events.models import Hidden, ModelEvent
 from topics.events.panes import CategoryCounts, PaneEvent, PanePartial, Progress
 from topics.events.predictions import FeedbackEvent, Heartbeat, PredictionEvent, ServedEvent
 from topics.events.receivers import ReceiverEvent
@@ -50,6 +50,7 @@ __all__ = [
     "FeatureDrift",
     "FeedbackEvent",
     "Heartbeat",
+    "Hidden",
     "Hours",
     "IntakeReport",
     "Label",

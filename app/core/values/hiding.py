@@ -1,0 +1,55 @@
+"""Values that are people's: dropped, or replaced by a keyed hash, before anything is sent to Kafka.
+
+A hash is HMAC-SHA-256 of the value as it is spelt: equal values stay equal, and without the key nobody can try out
+which value it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from app.core.values.reading import spelled
+
+Value = str | int | float | bool | Decimal | None
+
+Cell = str | int | float | bool | None
+
+DIGITS = 32
+"""Of a hash, hexadecimal: 128 bits."""
+CHECKED = b"driftline: the key of hashed columns"
+
+
+@dataclass(frozen=True, slots=True)
+class Hiding:
+    """Which values of a model are dropped, and which are hashed, by the names of features and of metadata."""
+
+    redact: frozenset[str]
+    hashed: frozenset[str]
+    key: bytes = b""
+
+    def row(self, values: Mapping[str, Cell]) -> dict[str, Cell]:
+        """Return what may be passed on of one row."""
+        return {
+            name: self.value(value) if name in self.hashed else value
+            for name, value in values.items()
+            if name not in self.redact
+        }
+
+    def value(self, value: Value) -> str | None:
+        """Return the hash of a value, `h` and 32 digits; of a missing one none."""
+        if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+            return None
+        text = unicodedata.normalize("NFC", value) if isinstance(value, str) else spelled(value)
+        raw = text.encode("utf-8", "surrogatepass")
+        return f"h{hmac.new(self.key, raw, hashlib.sha256).hexdigest()[:DIGITS]}"
+
+
+def check_of(key: bytes) -> str:
+    """Return what tells one key from another, and nothing of it."""
+    return hmac.new(key, CHECKED, hashlib.sha256).hexdigest()[:16]

@@ -1,0 +1,59 @@
+"""`columns.redact` and `columns.hash` of monitoring.json, for a table and for the registration."""
+
+from __future__ import annotations
+
+import msgspec
+import pandas as pd
+
+from app.core.values.hiding import Hiding, check_of
+from app.registration.monitoring import Columns, MonitoringError
+from app.registration.roles import Roles
+from app.tables import CellTable
+from topics.events import Hidden
+
+NO_KEY = (
+    "columns.hash: needs a key, the same for register, replay and the API: set DRIFTLINE_HASH_KEY_FILE "
+    "(`openssl rand -hex 32` makes one)"
+)
+
+
+def hiding_of(columns: Columns, key: bytes | None) -> Hiding | None:
+    """Return what is hidden; None where nothing is. Raises MonitoringError where a hash has no key."""
+    if not columns.redact and not columns.hash:
+        return None
+    if columns.hash and key is None:
+        raise MonitoringError(NO_KEY)
+    return Hiding(frozenset(columns.redact), frozenset(columns.hash), key or b"")
+
+
+def hidden_table(frame: pd.DataFrame, hiding: Hiding) -> pd.DataFrame:
+    """Return a table as it may be passed on."""
+    kept = frame.drop(columns=[name for name in hiding.redact if name in frame.columns])
+    table = CellTable(frame)
+    hashes = {
+        name: pd.Series([hiding.value(cell) for cell in table.listed(name)], index=frame.index, dtype=object)
+        for name in hiding.hashed
+        if name in frame.columns
+    }
+    return kept.assign(**hashes)
+
+
+def without_redacted(columns: Columns) -> Columns:
+    """Return the columns as the hidden table has them."""
+    if columns.features is None or not columns.redact:
+        return columns
+    return msgspec.structs.replace(
+        columns, features=tuple(name for name in columns.features if name not in columns.redact)
+    )
+
+
+def registered(frame: pd.DataFrame, columns: Columns, roles: Roles, hiding: Hiding | None) -> Hidden | None:
+    """Return what the registration says of it: the names, the order of the model's inputs, and which key it was."""
+    if hiding is None:
+        return None
+    listed = columns.features if columns.features is not None else tuple(map(str, frame.columns))
+    order = tuple(name for name in listed if name in roles.decisions or name in hiding.redact)
+    return Hidden(
+        redact=tuple(sorted(hiding.redact)), hash=tuple(sorted(hiding.hashed)), order=order,
+        key_check=check_of(hiding.key) if hiding.hashed else "",
+    )  # fmt: skip
