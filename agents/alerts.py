@@ -14,7 +14,7 @@ from agents.watermark import advance, next_offset, unapplied
 from app.alerting.beside import Beside, noted
 from app.alerting.intake import Intake
 from app.alerting.lifecycle import RuleState, Stage, stage_of, step
-from app.alerting.message import alert_of
+from app.alerting.message import alert_of, nameless
 from app.alerting.rules import (
     CRITICAL_FEATURE,
     ESTIMATE,
@@ -74,7 +74,7 @@ class Alerts:
     showed, and the watermark of each source partition.
 
     `catch_up` brings `models` up to now: a report of a model that is not known waits for it once. `page` is the
-    address of the API, for the alerts' links.
+    address of the API, for the alerts' links. `with_values`: whether alerts name values of categories.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Alerts:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         page: str = "",
         lives: Lives | None = None,
+        with_values: bool = True,
     ) -> None:
         self._table = table
         self._models = models
@@ -93,6 +94,7 @@ class Alerts:
         self._now = now
         self._page = page
         self._lives: Lives = NoLives() if lives is None else lives
+        self._with_values = with_values
         self._tidied: dict[int, datetime] = {}
 
     def position(self, partition: int) -> int | None:
@@ -129,6 +131,7 @@ class Alerts:
                 run.rejected.append(_Unknown(record, f"{named} is not registered: run `driftline register`"))
                 continue
             try:
+                report = report if self._with_values else nameless(report)
                 judged = AlertsRun(
                     states={**run.states}, beside={**run.beside}, intakes={**run.intakes}, lives={**run.lives}
                 )

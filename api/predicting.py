@@ -55,7 +55,7 @@ async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequ
     BrokerUnavailable.
     """
     services.hider.check_loaded()
-    _hiding(services, bundle)
+    _hiding(services, bundle.training.model, bundle.training.model_version)
     digests = [_digest(one.features, services.hider.secret) for one in asked]
     answers = _known(services, bundle, asked, digests)
     fresh = [i for i in range(len(asked)) if i not in answers]
@@ -69,8 +69,10 @@ async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequ
         await services.served.catch_up()
         answers |= _known(services, bundle, asked, digests)
     told = [answers[i] for i in range(len(asked))]
-    hiding = _hiding(services, bundle)
-    rows = [one.features if hiding is None else hiding.row(one.features) for one in asked]
+    rows = []
+    for one, request in zip(told, asked, strict=True):
+        hiding = _hiding(services, one.model, one.model_version)
+        rows.append(request.features if hiding is None else hiding.row(request.features))
     events = [_event(one, row) for one, row in zip(told, rows, strict=True)]
     await _send(services, PREDICTIONS, [Outgoing(_key(one), encode(one)) for one in events])
     return told
@@ -161,10 +163,10 @@ def _key(answer: ServedEvent | PredictionEvent) -> bytes:
     return answer.prediction_id.encode()
 
 
-def _hiding(services: Services, bundle: Bundle) -> Hiding | None:
-    """Return what is hidden of the served model's features. Raises Problem 503 where it cannot be."""
+def _hiding(services: Services, model: str, version: str) -> Hiding | None:
+    """Return what is hidden of a served model's features. Raises Problem 503 where it cannot be."""
     try:
-        found = services.hider.of(bundle.training.model, bundle.training.model_version)
+        found = services.hider.of(model, version)
     except HidingError as error:
         raise unavailable(str(error)) from None
     return None if found is None else found.hiding

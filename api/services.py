@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from fastapi import Depends, Request
 
 from api.changes import Changes
+from api.expiring import expire_silences
 from api.hiding import Hider
 from api.history_reader import HistoryReader
 from api.incoming import encode
@@ -76,13 +77,16 @@ class Services:
         """Connect in the background, so that the API answers (503) before Kafka does."""
         connecting = asyncio.create_task(self._connect(), name="connect")
         keys = KeyFile(keys_path(self.settings))
-        noting = asyncio.create_task(note_keys(keys, self.producer, self.connected), name="audit of keys")
+        beside = [
+            asyncio.create_task(note_keys(keys, self.producer, self.connected), name="audit of keys"),
+            asyncio.create_task(expire_silences(self.silences, self.producer, self.connected), name="old silences"),
+        ]
         try:
             yield
         finally:
-            for task in (connecting, noting):
+            for task in (connecting, *beside):
                 task.cancel()
-            await asyncio.gather(connecting, noting, return_exceptions=True)
+            await asyncio.gather(connecting, *beside, return_exceptions=True)
             await asyncio.gather(self.reports.stop(), self._stop_views(), self.producer.stop())
             self.history.close()
             self.predicting.shutdown(wait=False, cancel_futures=True)

@@ -16,6 +16,7 @@ from app.commands import (
     copying,
     dead_letters,
     demo,
+    forgetting,
     history,
     keys,
     register,
@@ -66,6 +67,7 @@ for command in (
     top.top,
     check.check,
     demo.demo,
+    forgetting.forget,
 ):
     app.command()(command)
 app.add_typer(broker.app, name="broker")

@@ -29,5 +29,7 @@ def housekeeping_of(settings: Settings, history: History, stopping: asyncio.Even
     limits = Limits(settings.history_days, settings.history_megabytes)
     files = None
     if settings.export_dir is not None:
-        files = Files(settings.export_dir, settings.export_formats or ("jsonl",), settings.export_seconds)
+        files = Files(
+            settings.export_dir, settings.export_formats or ("jsonl",), settings.export_seconds, settings.export_days
+        )
     return Housekeeping(history, limits, files, stopping)

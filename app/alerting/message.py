@@ -15,7 +15,7 @@ from app.alerting.newest_panes import SCALES, features_of, metric_finding, outpu
 from app.alerting.rules import DATA_DRIFT, ESTIMATE, PERFORMANCE, PREDICTION_DRIFT, Verdict
 from app.alerting.wording import TOLD, message_of, title_of, top_features, top_metrics, utc
 from app.core.config import Rule
-from topics.events import AlertEvent, AnyReport, DriftReport, PerformanceReport, TrafficReport
+from topics.events import AlertEvent, AnyReport, DriftReport, FeatureDrift, PerformanceReport, TrafficReport
 
 EVIDENCE_FEATURES = 50
 """Features that the evidence carries, with the shapes of those that the message names; a report has them all."""
@@ -72,6 +72,10 @@ def silence_command(labels: Mapping[str, str], rule: str) -> str:
     return shlex.join(["driftline", "alerts", "silence", *words, "--for", "2h", "--comment", "looked at"])
 
 
+UNKNOWN = ("unknown_actuals", "unknown_predictions")
+NOT_NAMED = "not named"
+
+
 def evidence_of(report: AnyReport, verdict: Verdict, beside: Beside | None = None) -> dict[str, object]:
     """The report's numbers behind a verdict, as JSON has them. Names of unseen categories stay in the report."""
     evidence: dict[str, object] = {
@@ -114,6 +118,30 @@ def _of_newest_panes(verdict: Verdict) -> dict[str, object]:
         return {SCALES: [metric]}
     found = scale_findings(verdict)
     return {SCALES: [msgspec.structs.replace(one, column=None) for one in found]} if found else {}
+
+
+def nameless(report: AnyReport) -> AnyReport:
+    """Return a report that names no values of categories: they may be people's. Counts of them stay."""
+    if isinstance(report, PerformanceReport):
+        unknown = {
+            name: {} if not (its := getattr(report, name)) else {NOT_NAMED: sum(its.values())} for name in UNKNOWN
+        }
+        return msgspec.structs.replace(report, **unknown)
+    if not isinstance(report, DriftReport):
+        return report
+    return msgspec.structs.replace(
+        report, features=tuple(map(_nameless, report.features)),
+        prediction=None if report.prediction is None else _nameless(report.prediction),
+        probability=None if report.probability is None else _nameless(report.probability),
+    )  # fmt: skip
+
+
+def _nameless(column: FeatureDrift) -> FeatureDrift:
+    shape = column.shape
+    if shape is not None and any(isinstance(point, str) for point in shape.at):
+        shape = None
+    unseen = {NOT_NAMED: sum(column.unseen_names.values())} if column.unseen_names else {}
+    return msgspec.structs.replace(column, shape=shape, unseen_names=unseen)
 
 
 def _drift_evidence(report: DriftReport, verdict: Verdict) -> dict[str, object]:

@@ -129,6 +129,15 @@ def save(connection: Connection, changes: dict[Day, Sums]) -> None:
 
 def trim(connection: Connection, gone: Iterable[Row[Any]]) -> None:
     """Take predictions that were deleted off their days, and note that these are not whole any more."""
+    _take_away(connection, gone, {"trimmed": True})
+
+
+def take_away(connection: Connection, gone: Iterable[Row[Any]]) -> None:
+    """Take predictions that were deleted off their days, which are whole without them."""
+    _take_away(connection, gone, {"revision": PREDICTION_DAYS.c.revision + 1})
+
+
+def _take_away(connection: Connection, gone: Iterable[Row[Any]], noted: dict[str, Any]) -> None:
     taken: dict[Day, Sums] = {}
     for row in gone:
         cells = row._mapping.__getitem__
@@ -146,9 +155,7 @@ def trim(connection: Connection, gone: Iterable[Row[Any]]) -> None:
         values = {name: columns[name] + getattr(sums, name) for name in ADDED}
         if first is None:  # nothing is left of it, not even a rounding error
             values = dict.fromkeys(ADDED, 0)
-        connection.execute(
-            update(PREDICTION_DAYS).where(its).values(**values, first_at=first, last_at=last, trimmed=True)
-        )
+        connection.execute(update(PREDICTION_DAYS).where(its).values(**values, first_at=first, last_at=last, **noted))
 
 
 def summed(table: Table) -> list[Any]:

@@ -7,6 +7,7 @@ Folders are names alone: of `version=1.10` readers make a column of their own, a
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import os
@@ -32,13 +33,17 @@ LEFT_OUT = "._"
 class Exported(msgspec.Struct, frozen=True):
     """What a file was written from, and what came of it.
 
-    The day's `revision`, how many rows, the file's SHA-256, and which columns beyond those of every file.
+    The day's `revision`, how many rows, the file's SHA-256, and which columns beyond those of every file. `first_at`:
+    when it was written first, in epoch seconds; 0 of an earlier release. `is_over`: it was kept for long enough, and is
+    gone.
     """
 
     revision: int
     rows: int
     digest: str = ""
     columns: str = ""
+    first_at: float = 0.0
+    is_over: bool = False
 
 
 class Manifest(msgspec.Struct):
@@ -76,6 +81,17 @@ def make_private(folder: Path) -> None:
     for one in (*reversed(folder.parents), folder):
         if not one.exists():
             one.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Write to an export one after the other: what is being forgotten must not come back. Raises OSError."""
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(at, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(at)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from app.history.export_files import (
     Exported,
     Manifest,
     adopt,
+    locked,
     make_private,
     new_file,
     path_of,
@@ -55,18 +57,41 @@ def export(
     The Parquet files of a model version all have the same columns: those of other days are written with them.
     """
     make_private(folder)
-    adopt(folder)
-    work = _Export(history, folder, read_manifest(folder), stop)
-    try:
-        for day in _days(history):
-            for suffix in formats:
-                work.write(day, suffix)
-        if "parquet" in formats:
-            work.align()
-    finally:
-        if work.changed:
-            work.manifest.save(folder)
+    with locked(folder):
+        adopt(folder)
+        work = _Export(history, folder, read_manifest(folder), stop)
+        try:
+            for day in _days(history):
+                for suffix in formats:
+                    work.write(day, suffix)
+            if "parquet" in formats:
+                work.align()
+        finally:
+            if work.changed:
+                work.manifest.save(folder)
     return work.written
+
+
+def expire(folder: Path, before: datetime) -> list[Path]:
+    """Delete the files that were written first before a time, for good; return which. Raises OSError.
+
+    As in the history, days count from when something was recorded: a replay of last year stays.
+    """
+    if not folder.is_dir():
+        return []
+    with locked(folder):
+        manifest, gone = read_manifest(folder), list[Path]()
+        for path in sorted([*folder.glob("jsonl/**/*.jsonl"), *folder.glob("parquet/predictions/**/*.parquet")]):
+            name = str(path.relative_to(folder))
+            known = manifest.files.get(name, Exported(UNKNOWN, 0))
+            if (known.first_at or path.stat().st_mtime) >= before.timestamp():
+                continue
+            path.unlink()
+            manifest.files[name] = msgspec.structs.replace(known, is_over=True)
+            gone.append(path)
+        if gone:
+            manifest.save(folder)
+    return gone
 
 
 class _Export:
@@ -81,7 +106,7 @@ class _Export:
     def write(self, day: Day, suffix: str) -> None:
         """Write one file where its day has changed."""
         path = path_of(day.model, day.model_version, day.day, suffix)
-        if self._stop():
+        if self._stop() or self._is_over(path):
             return
         known = self._known(path)
         if known is not None and (day.trimmed or known.revision == day.revision):
@@ -96,12 +121,22 @@ class _Export:
                 return
             self._put(new, path, msgspec.structs.replace(found, revision=revision))
 
+    def _is_over(self, path: Path) -> bool:
+        known = self.manifest.files.get(str(path))
+        return known is not None and known.is_over
+
     def align(self) -> None:
         """Give the Parquet files of each model version the same columns, and their root those of all."""
         for name, known in sorted(self.manifest.files.items()):
             path = Path(name)
             columns = self.manifest.columns.get(str(path.parent))
-            if path.suffix != ".parquet" or columns is None or known.columns == _signature(columns) or self._stop():
+            if (
+                known.is_over
+                or path.suffix != ".parquet"
+                or columns is None
+                or known.columns == _signature(columns)
+                or self._stop()
+            ):
                 continue
             if not (self._folder / path).exists():  # somebody has moved it away
                 continue
@@ -165,7 +200,8 @@ class _Export:
         if known is None or known.digest != digest or not (self._folder / path).exists():
             put(new, self._folder / path)
             self.written.append(self._folder / path)
-        self.manifest.files[str(path)] = msgspec.structs.replace(found, digest=digest)
+        first_at = time.time() if known is None or not known.first_at else known.first_at
+        self.manifest.files[str(path)] = msgspec.structs.replace(found, digest=digest, first_at=first_at)
         self.changed = True
 
 

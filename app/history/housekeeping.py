@@ -8,13 +8,14 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.history.database import History
 from app.history.errors import HistoryError
-from app.history.exporting import export
+from app.history.exporting import expire, export
 from app.history.retention import Limits, retain
 from app.history.retrying import reason_of
 
@@ -25,11 +26,12 @@ RETENTION_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Files:
-    """Where predictions are written to, as what, and how often."""
+    """Where predictions are written to, as what, how often, and for how many days they are kept."""
 
     folder: Path
     formats: Sequence[str]
     seconds: float
+    days: float
 
 
 class Housekeeping:
@@ -69,6 +71,9 @@ class Housekeeping:
 
     def _export(self) -> None:
         assert self._files is not None
+        expired = expire(self._files.folder, datetime.now(UTC) - timedelta(days=self._files.days))
+        if expired:
+            log.info("%d files of predictions in %s are over and deleted", len(expired), self._files.folder)
         written = export(self._history, self._files.folder, self._files.formats, stop=self._stopping.is_set)
         if written:
             log.info("%d files of predictions in %s", len(written), self._files.folder)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Table, select
 
 from app.history.database import History
+from app.history.forgotten import feedback_left, forgotten_of, predictions_left
 from app.history.inserting import add, put
 from app.history.joined import add_feedback, add_predictions
 from app.history.rows import Row
@@ -129,14 +130,19 @@ class Writer:
             known = _positions(connection, [run.place for run in runs])
             fitting = [run for run in runs if known.get(run.place, -1) >= run.start]
             recorded_at = self._now()
+            forgotten = forgotten_of(connection)
             for topic, adding in ADDING.items():
-                rows = [
+                rows: list[Row] = [
                     {**entry.row, "recorded_at": recorded_at}
                     for run in fitting
                     if run.topic is topic
                     for entry in run.entries
                     if entry.offset >= known[run.place]
                 ]
+                if topic is registry.PREDICTIONS:
+                    rows, forgotten = predictions_left(connection, forgotten, rows, recorded_at)
+                elif topic is registry.FEEDBACK:
+                    rows = feedback_left(forgotten, rows)
                 if rows:
                     written.update(adding(connection, rows))
             ends = {run.place: run.end for run in fitting if run.end > known[run.place]}

@@ -34,6 +34,12 @@ class HistorySettings(BaseSettings):
     export_formats: Annotated[tuple[ExportFormat, ...] | None, NoDecode] = Field(
         None, description="jsonl, parquet or both, with a comma between. Unset: jsonl."
     )
+    export_days: float = Field(
+        365.0,
+        gt=0,
+        le=36_500,
+        description="For how many days a file stays in export_dir, from when it was first written.",
+    )
     export_seconds: float = Field(3600.0, gt=0, le=86_400, description="How often days that changed are written anew.")
 
     @field_validator("history_url")

@@ -58,6 +58,9 @@ class RuleSettings(BaseSettings):
     """The tables `[rules.NAME]` and `[models.MODEL.rules.NAME]` of driftline.toml."""
 
     rules: RuleChanges | None = Field(None, description="Rules for every model: level, windows, hysteresis, enabled.")
+    alert_values: bool = Field(
+        True, description="Whether alerts name values of categories and labels as they were sent: they may be people's."
+    )
     models: dict[str, ModelChange] | None = Field(None, description="The same for single models.")
 
     def rule_layers(self, model: str | None = None) -> list[Layer]:

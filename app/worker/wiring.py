@@ -126,6 +126,7 @@ class Worker:
         self.alerts = Alerts(
             tables["alerts"], self._monitoring, catch_up=models.catch_up, page=settings.page,
             lives=Registered(versions, models.registered_at),
+            with_values=settings.alert_values,
         )  # fmt: skip
         self.standing = Standing(
             self.app,

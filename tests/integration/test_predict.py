@@ -7,7 +7,7 @@ import contextlib
 import json
 import threading
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,19 @@ import httpx
 import msgspec
 import pandas as pd
 import pytest
+from pydantic import SecretStr
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from app.core.values.hiding import Hiding, check_of
 from app.runtime.settings import Settings
 from app.serving import save_bundle
 from app.serving.bundle import FEATURES, MODEL, TRAINING
 from tests.integration.test_api import PEOPLE, TRUTH, client_of, ready, records_of, services_of
-from topics.events import PredictionEvent
-from topics.registry import PREDICTIONS, SERVED
+from topics.events import Hidden, ModelEvent, PredictionEvent
+from topics.registry import MODELS, PREDICTIONS, SERVED
 
 OLD, YOUNG = {"age": 70, "plan": "gold"}, {"age": 20, "plan": "basic"}
 
@@ -71,6 +73,28 @@ async def test_a_served_prediction_is_in_kafka_as_it_was_answered(
     event = msgspec.json.decode(record.value, type=PredictionEvent)
     assert (event.features, event.prediction, event.probability) == (OLD, 1, told["probability"])
     assert event.timestamp == datetime.fromisoformat(told["timestamp"])
+
+
+async def test_a_served_model_predicts_from_what_is_hidden_from_kafka(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "a key that nobody may know, of 32 bytes"
+    monkeypatch.setenv("DRIFTLINE_HASH_KEY", key)
+    hidden = Hidden(redact=("plan",), hash=("age",), key_check=check_of(key.encode()))
+    profile = msgspec.Raw(b'{"task":"binary","features":[],"n":1}')
+    monitoring = msgspec.Raw(b'{"windows":{"pane":60,"panes":60}}')
+    known = ModelEvent(model="churn", model_version="3", profile=profile, monitoring=monitoring, hidden=hidden,
+                       registered_at=datetime(2026, 1, 1, tzinfo=UTC))  # fmt: skip
+    keyed = settings.model_copy(update={"hash_key": SecretStr(key)})
+    async with serving_of(keyed, save_model(tmp_path / "model")) as serving:
+        services = services_of(serving)
+        await services.producer.send(MODELS, b"churn/3", msgspec.json.encode(known))
+        await services.models.catch_up()
+        answers = [(await serving.post("/predict", json={"features": row})).json() for row in (OLD, YOUNG)]
+    assert [one["prediction_label"] for one in answers] == ["leaves", "stays"]
+    events = {event.prediction_id: event.features for event in await events_of(settings)}
+    hiding = Hiding(frozenset(), frozenset(), key.encode())
+    assert [events[one["prediction_id"]] for one in answers] == [{"age": hiding.value(age)} for age in (70, 20)]
 
 
 async def test_a_list_is_answered_in_its_order_and_without_ids_each_gets_its_own(

@@ -19,7 +19,7 @@ from app.core.config import Alerting, Monitoring, Rule
 from app.ingest.decoding import Rejected
 from app.runtime.slices import at_once
 from tests.unit.reports import drift_report, end_of, feature, metric, performance_report, records_of
-from topics.events import AlertEvent, AnyReport, MonitorReport, PartitionStanding, ScaleFinding, Scales
+from topics.events import AlertEvent, AnyReport, MonitorReport, PartitionStanding, ScaleFinding, Scales, Shape
 from topics.registry import ALERTS, Topic
 
 MONITORING = Monitoring(alerting=Alerting(critical_features=("age",)))
@@ -72,6 +72,22 @@ async def test_two_bad_windows_fire_and_two_good_ones_resolve() -> None:
     ]  # fmt: skip
     assert len({a.alert_id for a in broker.alerts}) == 4
     assert len({(a.fingerprint, a.started_at) for a in broker.alerts}) == 2
+
+
+@pytest.mark.parametrize("with_values", [True, False])
+async def test_alerts_name_values_of_categories_unless_they_may_not(with_values: bool) -> None:
+    broker = Broker()
+    shape = Shape(at=("Aino", "others"), reference=(0.5, 0.5), current=(0.9, 0.1))
+    column = msgspec.structs.replace(feature("customer", 0.6), shape=shape, unseen_names={"Aino": 3})
+    of_labels = {"unknown_actuals": {"Aino": 2}, "unknown_predictions": {"Aino": 1}}
+    worse = [msgspec.structs.replace(performance_report(i, metric("accuracy", 0.2)), **of_labels) for i in (1, 2)]
+    alerts = Alerts({}, lambda *_: MONITORING, now=lambda: NOW, with_values=with_values)
+    reports = [*(drift_report(i, features=[column, feature("sex")]) for i in (1, 2)), *worse]
+    await alerts.handle(0, records_of(reports), broker.publish, broker.reject)
+    assert {alert.rule for alert in broker.alerts} >= {"data_drift", "performance"}
+    named = [alert.rule for alert in broker.alerts if "Aino" in msgspec.json.encode(alert).decode()]
+    assert (set(named) >= {"data_drift", "performance"}) if with_values else not named
+    assert "customer" in str(broker.alerts)
 
 
 async def test_each_metric_is_an_alert_of_its_own() -> None:
