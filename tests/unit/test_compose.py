@@ -38,7 +38,7 @@ def ours() -> dict[str, Any]:
 
 def kept(value: object) -> str:
     """A value with `${NAME:-default}` as its default."""
-    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value))
+    return re.sub(r"\$\{\w+:?-([^}]*)\}", r"\1", str(value))
 
 
 @pytest.mark.parametrize("text", [COMPOSE, DOCKERFILE], ids=["compose", "Dockerfile"])
@@ -101,19 +101,55 @@ def test_ports_and_health_checks_name_what_listens() -> None:
 
 
 def test_the_api_reads_the_history_that_the_recorder_writes_and_the_server_is_made_for() -> None:
-    made = {name: kept(value) for name, value in services()["postgres"]["environment"].items()}
+    def chosen(environment: dict[str, object]) -> dict[str, str]:
+        """With a password, as whoever starts it has to give one."""
+        return {name: kept(value) or "chosen" for name, value in environment.items()}
+
+    made = chosen(services()["postgres"]["environment"])
     for name in ("recorder", "api"):
-        given = {
-            key.removeprefix(ENV_PREFIX).lower(): kept(value) for key, value in ours()[name]["environment"].items()
-        }
+        environment = chosen(ours()[name]["environment"])
+        given = {key.removeprefix(ENV_PREFIX).lower(): value for key, value in environment.items()}
         url = history_of(load_settings(**given)).engine.url
         assert url.host in services(), name
         assert (url.username, url.password, url.database) == (
             made["POSTGRES_USER"], made["POSTGRES_PASSWORD"], made["POSTGRES_DB"],
         ), name  # fmt: skip
-    assert "ports" not in services()["postgres"]  # its password is in the file
+    assert "ports" not in services()["postgres"]
     assert services()["recorder"]["depends_on"]["postgres"]["condition"] == "service_healthy"
     assert {made["POSTGRES_USER"], made["POSTGRES_DB"]} <= set(services()["postgres"]["healthcheck"]["test"])
+
+
+OBSERVED = (ROOT / "deploy" / "docker-compose.yml").read_text()
+
+
+@pytest.mark.parametrize("text", [COMPOSE, OBSERVED], ids=["kafka", "observed"])
+def test_no_password_is_in_the_file(text: str) -> None:
+    """What is not set is empty: PostgreSQL makes no database then, and Grafana has no administrator."""
+    found = yaml.safe_load(text)["services"]
+    secret = {
+        (service, name): kept(value)
+        for service, one in found.items()
+        for name, value in one.get("environment", {}).items()
+        if re.search("PASSWORD|SECRET|TOKEN|KEY", name)
+    }
+    assert all(value == "" for value in secret.values()), secret
+    if "grafana" in found:
+        assert found["grafana"]["environment"]["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+
+
+@pytest.mark.parametrize("text", [COMPOSE, OBSERVED], ids=["kafka", "observed"])
+def test_services_take_no_privileges_and_write_to_volumes_alone(text: str) -> None:
+    for name, service in yaml.safe_load(text)["services"].items():
+        if "extends" in service:  # what it extends is looked at
+            assert not {"read_only", "cap_drop", "security_opt", "cap_add", "privileged"} & service.keys(), name
+            continue
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "cap_add" not in service
+        assert "privileged" not in service
+        assert service.get("read_only", False) == (name != "kafka"), name
+        if name == "api":
+            assert "api:/var/lib/driftline" in service["volumes"]
 
 
 def test_every_mounted_volume_is_declared_and_ours_to_write() -> None:

@@ -229,6 +229,27 @@ def test_the_apis_metrics_are_for_the_cluster_and_not_for_its_callers() -> None:
     assert {port["targetPort"] for port in service["spec"]["ports"]} == ports - {"metrics"}
 
 
+def test_the_network_lets_in_callers_of_the_api_and_prometheus_alone() -> None:
+    policies = {one["metadata"]["name"]: one["spec"] for one in manifests(BASE) if one["kind"] == "NetworkPolicy"}
+    assert policies.pop("driftline-closed") == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    opened = {name: {port["port"] for rule in spec["ingress"] for port in rule["ports"]}
+              for name, spec in policies.items()}  # fmt: skip
+    assert opened == {"driftline-api": {"http"}, "driftline-metrics": {"metrics"}}
+    api = policies["driftline-api"]["podSelector"]["matchLabels"].items()
+    for name, one in deployments().items():
+        labels = one["spec"]["template"]["metadata"]["labels"]
+        assert (api <= labels.items()) == (name == "driftline-api"), name
+        named = {port["name"] for port in one["spec"]["template"]["spec"]["containers"][0]["ports"]}
+        assert named == ({"http", "metrics"} if name == "driftline-api" else {"metrics"}), name
+    (closed,) = [one["spec"] for one in manifests(WITH_POSTGRESQL) if one["kind"] == "NetworkPolicy"]
+    (pod,) = [one["spec"]["template"] for one in manifests(WITH_POSTGRESQL) if one["kind"] == "StatefulSet"]
+    assert closed["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert closed["egress"] == []
+    (rule,) = closed["ingress"]
+    who = {one["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for one in rule["from"]}
+    assert who == {"recorder", "api"}  # both read or write the history
+
+
 def assert_unprivileged(pod: dict[str, Any]) -> None:
     """A namespace that enforces the restricted standard takes it."""
     assert pod["securityContext"]["runAsNonRoot"]
@@ -321,7 +342,7 @@ def test_kustomize_builds_the_overlay(overlay: Path) -> None:
     found = list(yaml.safe_load_all(built.stdout))
     more = {WITH_POSTGRESQL: {"StatefulSet"}, AUTOSCALED: {"ScaledObject"}}.get(overlay, set())
     assert {one["kind"] for one in found} == more | {
-        "Namespace", "ConfigMap", "Deployment", "Service", "PodDisruptionBudget",
+        "Namespace", "ConfigMap", "Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy",
     }  # fmt: skip
     for one in found:
         if one["kind"] != "ScaledObject":
