@@ -40,6 +40,9 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
         self._cancel()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: whoever asks for another protocol goes on in this one, and may ask as often as they like."""
+
     def _look(self) -> None:
         begun: Any = self.cycle  # None before the first request
         if begun is not None and not begun.response_complete:

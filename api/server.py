@@ -44,7 +44,7 @@ def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app, log_config=None, log_level=settings.log_level.lower(), access_log=False,
         timeout_graceful_shutdown=GRACE_SECONDS, timeout_keep_alive=KEPT_SECONDS, server_header=False,
-        proxy_headers=False, http=connection,  # type: ignore[arg-type]  # uvicorn only calls it
+        proxy_headers=False, ws="none", http=connection,  # type: ignore[arg-type]  # uvicorn only calls it
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -62,7 +63,8 @@ class Services:
         self.versions.changed = lambda model, version: self.changes.note(("model", model, version))
         self.closing = asyncio.Event()
         """The process is about to end: streams end now, so that it does not wait for them."""
-        self.streams = 0
+        self.streams: Counter[str] = Counter()
+        """Streams of events that are under way, by the key's id."""
         self.receivers = ReceiversView(settings)
         self.served = None if bundle is None else ServedView(settings)
         self.history = HistoryReader(history_of(settings), settings.history_query_seconds)

@@ -30,6 +30,7 @@ from app.commands import (
     train,
 )
 from app.commands.common import TROUBLE, Trouble
+from app.telemetry.printable import Escaping
 
 EPILOG = "Every setting is a flag, an environment variable DRIFTLINE_…, or a line in driftline.toml; flags win."
 
@@ -92,6 +93,8 @@ def driftline(
 
 def main() -> None:
     """Run the command line; exit 2 with one line where it cannot do its work, 130 on Ctrl-C."""
+    if not isinstance(sys.stdout, Escaping):
+        sys.stdout, sys.stderr = Escaping(sys.stdout), Escaping(sys.stderr)
     try:
         app()
     except Trouble as trouble:

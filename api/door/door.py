@@ -80,6 +80,8 @@ class Door:
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
+            elif scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})  # there are none here: 403
             return
         answer = _Answer(send)
         asked = needed(scope["method"], scope["path"]) is not None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from api.changes import Subject
 from api.door import caller_of, still_reads
@@ -27,6 +29,8 @@ RETRY_MS = 1000
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """nginx would keep the first events back until it has enough of them."""
 MAX_STREAMS = 200
+MAX_STREAMS_OF_A_KEY = 40
+"""So that one key, whose pages are left open, takes no place from others."""
 
 Last = Annotated[str | None, Header(alias="last-event-id")]
 LastGiven = Annotated[str | None, Query(description="as the header Last-Event-ID, which a page cannot set")]
@@ -42,17 +46,38 @@ async def events(
     The id of an event holds until the API is started again; with one that does not hold, `state` comes again.
     It ends when the key does.
     """
-    if services.streams >= MAX_STREAMS:
+    key = caller_of(request).key
+    who = "" if key is None else key.id
+    if services.streams.total() >= MAX_STREAMS:
         raise Problem(503, f"{MAX_STREAMS} readers follow already", headers={"Retry-After": "5"})
+    if who and services.streams[who] >= MAX_STREAMS_OF_A_KEY:
+        words = f"{MAX_STREAMS_OF_A_KEY} readers follow already with key {who}; close some"
+        raise Problem(429, words, headers={"Retry-After": "5"})
     number = services.changes.number_of(last_event_id or since)
     told = _stream(services, number, lambda: still_reads(request), caller_of(request).is_for)
-    return StreamingResponse(told, media_type="text/event-stream", headers=HEADERS)
+    return _Counted(told, services.streams, who)
+
+
+class _Counted(StreamingResponse):
+    """A stream that is counted from now on until it is over, whether it begins or not."""
+
+    def __init__(self, told: AsyncIterator[bytes], streams: Counter[str], who: str) -> None:
+        super().__init__(told, media_type="text/event-stream", headers=HEADERS)
+        self._streams, self._who = streams, who
+        streams[who] += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams[self._who] -= 1
+            if not self._streams[self._who]:
+                del self._streams[self._who]
 
 
 async def _stream(
     services: Services, number: int | None, reads: Callable[[], bool], wanted: Callable[[str], bool]
 ) -> AsyncIterator[bytes]:
-    services.streams += 1
     closing = asyncio.create_task(services.closing.wait())
     try:
         yield f"retry: {RETRY_MS}\n\n".encode()
@@ -75,7 +100,6 @@ async def _stream(
             yield _event(services, "changed", number, _changed(services, subjects))
             await _first(asyncio.sleep(GATHER_SECONDS), closing)
     finally:
-        services.streams -= 1
         closing.cancel()
 
 

@@ -49,15 +49,21 @@ async def health() -> Response:
 
 
 @router.get("/ready")
-async def ready(services: Serving, wanted: Wanted = "all") -> Response:
+async def ready(request: Request, services: Serving, wanted: Wanted = "all") -> Response:
     """200 when the broker answers, the views are loaded and a worker was heard not long ago; else 503 and why.
 
-    With `for=events` it is enough that events can be taken: they wait in Kafka for a worker.
+    With `for=events` it is enough that events can be taken: they wait in Kafka for a worker. Why, and how the workers
+    stand, is for those who may read.
     """
     trouble = await services.check()
     unheard = services.reports.workers.unheard
+    told = caller_of(request).allows("read")
     if trouble or (unheard and wanted == "all"):
+        if not told:
+            raise unavailable("not ready; a key that may read is told why")
         raise unavailable(trouble or f"{unheard}; events are taken, and wait in Kafka")
+    if not told:
+        return answer({"status": "ready"})
     stream = services.reports.workers.now(utc_now())
     return answer({
         "status": "ready", "broker": "reachable", "views": "loaded",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path
 from urllib.parse import parse_qs, quote
@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request, Response
 
 from api.behind_proxy import root_of
 from api.bodies import read_body
-from api.door import SESSION_COOKIE, caller_of, count_wrong_key
+from api.door import SESSION_COOKIE, caller_of, count_wrong_key, session_in
 from api.problems import Problem
-from app.access import KeyFile, session_of
+from app.access import KeyFile
 
 STATIC = Path(__file__).parent.parent / "static"
 SESSION_SECONDS = 12 * 3600
@@ -52,12 +52,13 @@ async def sign_in(request: Request, to: str = HOME) -> Response:
     given = _key_in(await read_body(request))
     keys = request.app.state.keys
     assert isinstance(keys, KeyFile)
-    if keys.find(given, datetime.now(UTC)) is None:
+    session = keys.begin_session(given, datetime.now(UTC), timedelta(seconds=SESSION_SECONDS))
+    if session is None:
         count_wrong_key(request)
         return _form(request, to, "This key is unknown, expired or revoked.", 401)
     answer = _see(request, to)
     answer.set_cookie(
-        SESSION_COOKIE, session_of(given), max_age=SESSION_SECONDS, httponly=True, samesite="strict",
+        SESSION_COOKIE, session, max_age=SESSION_SECONDS, httponly=True, samesite="strict",
         secure=_is_https(request), path=_home_of_cookies(request),
     )  # fmt: skip
     return answer
@@ -73,7 +74,11 @@ def _key_in(body: bytes) -> str:
 
 @router.post("/sign-out", include_in_schema=False)
 async def sign_out(request: Request) -> Response:
-    """Forget the session."""
+    """End the session, here and in the browser."""
+    keys, session = request.app.state.keys, session_in(dict(request.scope["headers"]))
+    assert isinstance(keys, KeyFile)
+    if session is not None:
+        keys.end_session(session, datetime.now(UTC))
     answer = _see(request, "/sign-in")
     answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict", path=_home_of_cookies(request))
     return answer

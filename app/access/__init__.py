@@ -1,8 +1,9 @@
 """Who may ask the API: keys with roles, hashed at rest."""
 
 from app.access.key_file import KeyFile, KeyFileError, keys_path
-from app.access.keys import ROLES, Key, NewKey, Role, made, session_of
+from app.access.keys import ROLES, Key, NewKey, Role, made
 from app.access.opening import OpenApi, check_open, is_loopback
+from app.access.sessions import Sessions
 
 __all__ = [
     "ROLES",
@@ -12,9 +13,9 @@ __all__ = [
     "NewKey",
     "OpenApi",
     "Role",
+    "Sessions",
     "check_open",
     "is_loopback",
     "keys_path",
     "made",
-    "session_of",
 ]

@@ -6,12 +6,13 @@ import os
 import secrets
 import unicodedata
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from app.access.keys import LIMITED, ROLES, Key, NewKey, Role, fits, id_of, made
+from app.access.sessions import Sessions
 from app.core.values.accepted import wrong_name
 from app.runtime.kafka_jars import lock_within
 from app.runtime.settings import Settings
@@ -42,6 +43,7 @@ class KeyFile:
         self.path = path
         self._seen: tuple[int, int, int] | None = None
         self._keys: dict[str, Key] = {}
+        self._sessions = Sessions(path)
 
     @property
     def exists(self) -> bool:
@@ -55,11 +57,24 @@ class KeyFile:
 
     def find(self, text: str, now: datetime) -> Key | None:
         """The active key of this text, or None. Raises KeyFileError."""
-        return self._find(text, now, lambda key: key.key_sha256)
+        self._refresh()
+        key = self._keys.get(id_of(text) or "")
+        return key if key is not None and fits(text, key.key_sha256) and key.state(now) == "active" else None
+
+    def begin_session(self, text: str, now: datetime, lasts: timedelta) -> str | None:
+        """Sign a browser in with a key: return what it keeps; None for a key that is not good. Raises KeyFileError."""
+        key = self.find(text, now)
+        return None if key is None else self._sessions.begin(key.id, now, lasts)
 
     def find_session(self, text: str, now: datetime) -> Key | None:
         """The active key of this session, or None. Raises KeyFileError."""
-        return self._find(text, now, lambda key: key.session_sha256)
+        self._refresh()
+        key = self._keys.get(self._sessions.key_of(text, now) or "")
+        return key if key is not None and key.state(now) == "active" else None
+
+    def end_session(self, text: str, now: datetime) -> None:
+        """Sign a browser out, from the next request on."""
+        self._sessions.end(text, now)
 
     def create(
         self, name: str, roles: list[Role], now: datetime, expires_at: datetime | None = None,
@@ -104,11 +119,6 @@ class KeyFile:
             if any(key.id == number and key.revoked_at is not None for key in self.all()):
                 return found[0]
         raise KeyFileError(f"keys_file: another writer takes the revocation out of {self.path} again and again")
-
-    def _find(self, text: str, now: datetime, hash_of: Callable[[Key], str]) -> Key | None:
-        self._refresh()
-        key = self._keys.get(id_of(text) or "")
-        return key if key is not None and fits(text, hash_of(key)) and key.state(now) == "active" else None
 
     def _write(self, change: Callable[[list[Key]], list[Key]], *, insists: bool = False) -> None:
         """Write the keys as `change` has them. `insists`: without the lock too, where it is not to be had in time."""

@@ -18,12 +18,11 @@ PREFIX = "dlk"
 """Begins every key, so that whoever scans repositories for secrets knows one."""
 LIMITED: tuple[Role, ...] = ("produce", "read", "rows")
 """Roles of keys that are for some models alone: what the others let one do is about all of them."""
-SESSION = b"driftline dashboard session"
 ID_BYTES, SECRET_BYTES = 6, 32
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What is kept of a key. The id is no secret; neither the key nor a session can be made from the hashes.
+    """What is kept of a key. The id is no secret; the key cannot be made from its hash.
 
     `models`: the only ones that it is for; empty where it is for all. `created_by` and `revoked_by`: who typed it.
     """
@@ -35,7 +34,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     key_sha256: str
-    session_sha256: str
+    session_sha256: str = ""
+    """Of a key of an earlier release: what its sessions were made of."""
     models: tuple[str, ...] = ()
     created_by: str = ""
     revoked_by: str = ""
@@ -68,27 +68,21 @@ def made(
     given = set(roles)
     key = Key(
         id=number, name=name, roles=tuple(role for role in ROLES if role in given), created_at=now,
-        expires_at=expires_at, key_sha256=_hash(text), session_sha256=_hash(session_of(text)),
+        expires_at=expires_at, key_sha256=_hash(text),
         models=tuple(sorted({*models})), created_by=created_by,
     )  # fmt: skip
     return NewKey(text, key)
 
 
-def session_of(text: str) -> str:
-    """What a browser keeps instead of a key: derived from it, good for a session, and no way back."""
-    number = id_of(text) or ""
-    return f"{PREFIX}s_{number}_{hmac.new(text.encode(), SESSION, hashlib.sha256).hexdigest()}"
-
-
 def id_of(text: str) -> str | None:
-    """The id that a key or session names; None where it is neither."""
+    """The id that a key names; None where it is none."""
     prefix, _, rest = text.partition("_")
     number, _, secret = rest.partition("_")
-    return number if prefix in (PREFIX, f"{PREFIX}s") and number and secret else None
+    return number if prefix == PREFIX and number and secret else None
 
 
 def fits(text: str, sha256: str) -> bool:
-    """Whether a key or session has this hash; takes as long when it has not."""
+    """Whether a key has this hash; takes as long when it has not."""
     return hmac.compare_digest(_hash(text), sha256)
 
 

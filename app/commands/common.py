@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.telemetry.printable import one_line
+
 if TYPE_CHECKING:
     from app.runtime.settings import Settings
     from app.tables import FileOptions
@@ -123,7 +125,7 @@ def print_json(value: object) -> None:
 
 def print_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     """Aligned columns of text."""
-    lines = [tuple(header), *map(tuple, rows)]
+    lines = [tuple(one_line(cell) for cell in row) for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,6 +11,7 @@ from rich.text import Text
 from app.commands.top_choice import ORDER, Choice
 from app.commands.top_not_counted import named, not_counted_lines
 from app.core.accounting import counted
+from app.telemetry.printable import one_line
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -64,27 +65,32 @@ def screen(
         others = FRAME + len(lost) + bool(asked) + len(told) + (len(firing) > len(told))
         most = min(most, max(3, height - others))
     parts = [
-        Text(f"driftline  {now.astimezone():%H:%M:%S}  {_needs(matching, bool(summaries))}", "bold"),
-        Text(trouble, style="bold red") if trouble else Text(_workers(monitored), style="dim"),
-        *(Text(line, style="bold red") for line in lost),
-        *([Text(asked, style="dim")] if asked else []),
-        Text(),
-        Text(f"{len(firing)} firing" if firing else "no alert is firing", style="bold"),
+        _text(f"driftline  {now.astimezone():%H:%M:%S}  {_needs(matching, bool(summaries))}", "bold"),
+        _text(trouble, style="bold red") if trouble else _text(_workers(monitored), style="dim"),
+        *(_text(line, style="bold red") for line in lost),
+        *([_text(asked, style="dim")] if asked else []),
+        _text(),
+        _text(f"{len(firing)} firing" if firing else "no alert is firing", style="bold"),
         *map(_alert, told),
     ]
     if len(firing) > len(told):
-        parts.append(Text(f"and {len(firing) - len(told)} more: driftline alerts list", style="dim"))
+        parts.append(_text(f"and {len(firing) - len(told)} more: driftline alerts list", style="dim"))
     for line in parts:
         line.no_wrap, line.overflow = True, "ellipsis"
-    body: list[RenderableType] = [Text()]
+    body: list[RenderableType] = [_text()]
     if matching:
         body.append(_table(matching[:most], width))
     elif not summaries:
-        body.append(Text(REGISTER))
+        body.append(_text(REGISTER))
     if len(matching) > most:
         more = f"and {len(matching) - most} more, none of them worse"
-        body.append(Text(f"{most} of {len(matching)} shown, {more}", style="dim", no_wrap=True, overflow="ellipsis"))
+        body.append(_text(f"{most} of {len(matching)} shown, {more}", style="dim", no_wrap=True, overflow="ellipsis"))
     return Group(*parts, *body)
+
+
+def _text(words: str = "", style: str = "", **more: Any) -> Text:
+    """Text as it may be shown: names are of whoever registers models, and sends events."""
+    return Text("\n".join(map(one_line, words.split("\n"))), style, **more)
 
 
 def _needs(matching: list[ModelSummary], is_any: bool) -> str:
@@ -97,8 +103,8 @@ def _needs(matching: list[ModelSummary], is_any: bool) -> str:
 
 
 def _alert(alert: AlertEvent) -> Text:
-    line = Text(f"{alert.level:<9}", style=STYLES.get(alert.level, ""))
-    return line.append(f"{alert.started_at.astimezone():%Y-%m-%d %H:%M}  {alert.title}", style="default")
+    line = _text(f"{alert.level:<9}", style=STYLES.get(alert.level, ""))
+    return line.append(one_line(f"{alert.started_at.astimezone():%Y-%m-%d %H:%M}  {alert.title}"), style="default")
 
 
 def _workers(monitored: Monitored) -> str:
@@ -138,17 +144,17 @@ def _table(summaries: list[ModelSummary], width: int) -> Table:
 def _columns(summaries: list[ModelSummary]) -> list[Column]:
     ends = [None if one.window_end is None else one.window_end.astimezone() for one in summaries]
     return [
-        Column("state", 0, [Text(one.state, style=STYLES.get(one.state, "dim")) for one in summaries]),
-        Column("model", 0, [Text(named(one)) for one in summaries]),
-        Column("drifted", 1, [Text(_share(one)) for one in summaries]),
-        Column("features", 4, [Text(_drifted(one)) for one in summaries]),
-        Column("metric", 2, [Text(_measured(one), style="red" if one.degraded else "") for one in summaries]),
-        Column("reference", 5, [Text(_number(one.baseline)) for one in summaries]),
-        Column("estimated", 6, [Text(_number(one.estimated)) for one in summaries]),
-        Column("rows", 7, [Text("" if one.n is None else f"{one.n:,}") for one in summaries]),
-        Column("truth", 8, [Text(_truth(one)) for one in summaries]),
-        Column("left out", 9, [Text(counted(one.left_out, most=2)) for one in summaries]),
-        Column("last window", 3, [Text("" if end is None else f"{end:%Y-%m-%d %H:%M}") for end in ends]),
+        Column("state", 0, [_text(one.state, style=STYLES.get(one.state, "dim")) for one in summaries]),
+        Column("model", 0, [_text(named(one)) for one in summaries]),
+        Column("drifted", 1, [_text(_share(one)) for one in summaries]),
+        Column("features", 4, [_text(_drifted(one)) for one in summaries]),
+        Column("metric", 2, [_text(_measured(one), style="red" if one.degraded else "") for one in summaries]),
+        Column("reference", 5, [_text(_number(one.baseline)) for one in summaries]),
+        Column("estimated", 6, [_text(_number(one.estimated)) for one in summaries]),
+        Column("rows", 7, [_text("" if one.n is None else f"{one.n:,}") for one in summaries]),
+        Column("truth", 8, [_text(_truth(one)) for one in summaries]),
+        Column("left out", 9, [_text(counted(one.left_out, most=2)) for one in summaries]),
+        Column("last window", 3, [_text("" if end is None else f"{end:%Y-%m-%d %H:%M}") for end in ends]),
     ]
 
 

@@ -12,6 +12,8 @@ from typing import Literal
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from app.telemetry.printable import one_line, printable
+
 Form = Literal["text", "json"]
 
 FIELDS = (
@@ -67,7 +69,8 @@ def _traced(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 def _as_text(_: WrappedLogger, __: str, event: EventDict) -> str:
     """`time LEVEL logger: words`; what stands in the words already is not said again."""
-    words, exception = str(event.pop("event")), event.pop("exception", "")
+    words, exception = one_line(str(event.pop("event"))), printable(event.pop("exception", ""))
     head = f"{event.pop('timestamp')} {str(event.pop('level')).upper()} {event.pop('logger')}: {words}"
-    rest = " ".join(f"{name}={value}" for name, value in event.items() if str(value) not in words)
+    shown = {name: one_line(str(value)) for name, value in event.items()}
+    rest = " ".join(f"{name}={value}" for name, value in shown.items() if value not in words)
     return head + (f" [{rest}]" if rest else "") + (f"\n{exception}" if exception else "")

@@ -12,6 +12,7 @@ import apprise
 import msgspec
 import pytest
 from apprise.plugins.base import NotifyBase
+from apprise.plugins.discord import NotifyDiscord
 from apprise.plugins.jira import JIRA_API_LOOKUP
 from apprise.plugins.opsgenie import OPSGENIE_API_LOOKUP
 from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP
@@ -46,6 +47,21 @@ async def test_another_attempt_goes_to_the_service_that_has_not_taken_it() -> No
         assert isinstance(await channel.deliver(notification()), Delivered)
         assert isinstance(await channel.deliver(resolved()), Delivered)
     assert (len(well.requests), len(ill.requests)) == (2, 3)
+
+
+async def test_names_in_alerts_call_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Discord and Mattermost take @everyone and @channel from any text."""
+    named = alert(title="@everyone <@42> <!channel>: drift", labels={"model": "@channel", "model_version": "@here"})
+    async with receiver() as found:
+        monkeypatch.setattr(NotifyDiscord, "notify_url", f"{found.origin}/discord")
+        urls = f"discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js mmost://127.0.0.1:{found.port}/3ccdd113474722377935511fc85d3dd4"
+        assert isinstance(await AppriseChannel(urls, seconds=5).deliver(notification(named)), Delivered)
+    said = [request.body.decode() for request in found.requests]
+    assert len(said) == 2
+    for body in map(msgspec.json.decode, said):
+        text = str(body)
+        assert "everyone" in text
+        assert not re.search(r"@(?:everyone|here|channel|42)|<!", text), text
 
 
 async def test_a_redirect_is_not_followed() -> None:

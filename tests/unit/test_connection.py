@@ -43,6 +43,18 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
         await asyncio.wait_for(running, 5)
 
 
+async def test_another_protocol_is_not_gone_over_to_and_nothing_is_logged(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    asked = b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: eDp5\r\n"
+    for _ in range(3):
+        writer.write(b"GET / HTTP/1.1\r\nhost: api\r\n" + asked + b"\r\n")
+        assert (await answer_of(reader)).startswith(b"HTTP/1.1 200")
+    writer.close()
+    assert [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
 async def drip(writer: asyncio.StreamWriter) -> None:
     """A head that never ends, a few bytes at a time."""
     with contextlib.suppress(ConnectionError):

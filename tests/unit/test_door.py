@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.routes.events import MAX_STREAMS_OF_A_KEY
 from app.access import ROLES, KeyFile, KeyFileError, Role
 from app.runtime.settings import load_settings
 
@@ -229,6 +230,61 @@ async def test_a_browser_is_led_to_the_form_and_its_session_is_a_cookie_that_no_
         answer = await client.post("/sign-out", headers=OURS)
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
         assert (await client.get("/models")).status_code == 401
+
+
+async def test_a_session_is_over_when_it_is_signed_out_whoever_kept_its_cookie(tmp_path: Path) -> None:
+    key = key_of(tmp_path, "read")
+    async with client_of(tmp_path) as client:
+        await client.post("/sign-in", data={"key": key}, headers=OURS)
+        kept = {"cookie": f"driftline_session={client.cookies['driftline_session']}"}
+        client.cookies.clear()
+        assert (await client.get("/models", headers=kept)).status_code == 503
+        await client.post("/sign-out", headers={**OURS, **kept})
+        client.cookies.clear()
+        assert (await client.get("/models", headers=kept)).status_code == 401
+        assert (await client.get("/models", headers=bearer(key))).status_code == 503
+
+
+async def test_strangers_are_told_no_more_than_whether_it_is_ready(tmp_path: Path) -> None:
+    key = key_of(tmp_path, "read")
+    async with client_of(tmp_path) as client:
+        stranger, reader = await client.get("/ready"), await client.get("/ready", headers=bearer(key))
+        assert stranger.json()["detail"] == "not ready; a key that may read is told why"
+        assert reader.json()["detail"] != stranger.json()["detail"]
+        client.app.state.services.connected.set()  # type: ignore[attr-defined]
+        client.app.state.services.check = sound  # type: ignore[attr-defined]
+        assert (await client.get("/ready?for=events")).json() == {"status": "ready"}
+        assert "workers" in (await client.get("/ready?for=events", headers=bearer(key))).json()
+
+
+async def sound() -> str:
+    return ""
+
+
+async def test_one_keys_streams_take_no_place_from_others(tmp_path: Path) -> None:
+    keys = [key_of(tmp_path, "read") for _ in range(2)]
+    async with client_of(tmp_path) as client:
+        streams = client.app.state.services.streams  # type: ignore[attr-defined]
+        streams[keys[0].split("_")[1]] = MAX_STREAMS_OF_A_KEY
+        answer = await client.get("/events", headers=bearer(keys[0]))
+        assert (answer.status_code, "close some" in answer.json()["detail"]) == (429, True)
+        answer = await client.head("/events", headers=bearer(keys[1]))
+        assert answer.status_code == 200
+        assert streams.total() == MAX_STREAMS_OF_A_KEY  # the one that is over is not counted
+
+
+async def test_websockets_are_refused(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        async def receive() -> Any:
+            return {"type": "websocket.connect"}
+
+        await client.app({"type": "websocket", "path": "/events", "headers": []}, receive, send)  # type: ignore[attr-defined]
+        assert [one["type"] for one in sent] == ["websocket.close"]
 
 
 async def test_a_session_changes_something_only_for_a_page_of_ours(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import stat
@@ -12,12 +13,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.access import KeyFile, KeyFileError, OpenApi, check_open, session_of
+from app.access import KeyFile, KeyFileError, OpenApi, check_open
 from app.cli import app
+from app.runtime.kafka_jars import file_lock
 from app.runtime.settings import Settings, load_settings
 from tests.unit.command_lines import parse
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HOURS = timedelta(hours=12)
 
 
 @pytest.fixture
@@ -29,8 +32,10 @@ def test_a_key_is_found_by_its_text_and_its_session_by_the_cookie_but_not_one_fo
     text, key = keys.create("checkout", ["produce"], NOW)
     assert re.fullmatch(r"dlk_[0-9a-f]{12}_[\w-]{43}", text)
     assert keys.find(text, NOW) == key
-    assert keys.find_session(session_of(text), NOW) == key
-    assert keys.find(session_of(text), NOW) is None
+    session = keys.begin_session(text, NOW, HOURS)
+    assert session is not None
+    assert keys.find_session(session, NOW) == key
+    assert keys.find(session, NOW) is None
     assert keys.find_session(text, NOW) is None
     for wrong in ("", "dlk", text[:-1], text + "x", text.replace(key.id, "0" * 12), f"dlk_{key.id}_", text.upper()):
         assert keys.find(wrong, NOW) is None, wrong
@@ -38,20 +43,65 @@ def test_a_key_is_found_by_its_text_and_its_session_by_the_cookie_but_not_one_fo
 
 def test_the_file_holds_no_key_and_no_session_and_is_its_owners_alone(keys: KeyFile) -> None:
     text, _ = keys.create("checkout", ["produce"], NOW)
-    kept = keys.path.read_text()
-    for secret in (text.rpartition("_")[2], session_of(text).rpartition("_")[2]):
-        assert secret not in kept
-    assert stat.S_IMODE(keys.path.stat().st_mode) == 0o600
+    session = keys.begin_session(text, NOW, HOURS)
+    assert session is not None
+    files = [keys.path, keys.path.with_name("api-sessions.json")]
+    for secret in (text.partition("_")[2].partition("_")[2], session.partition("_")[2]):
+        assert all(secret not in file.read_text() for file in files)
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600]
+
+
+def test_a_session_ends_at_sign_out_and_after_its_time_in_every_process(keys: KeyFile) -> None:
+    text, key = keys.create("ada", ["read"], NOW)
+    one, other = (keys.begin_session(text, NOW, HOURS) for _ in range(2))
+    assert one is not None
+    assert other is not None
+    assert keys.begin_session(text + "x", NOW, HOURS) is None
+    process = KeyFile(keys.path)
+    assert process.find_session(one, NOW) == key
+    assert process.find_session(other, NOW + HOURS) is None
+    keys.end_session(one, NOW)
+    assert (process.find_session(one, NOW), process.find_session(other, NOW)) == (None, key)
+    again = process.begin_session(text, NOW + HOURS, HOURS)
+    assert again is not None
+    assert len(json.loads(keys.path.with_name("api-sessions.json").read_text())) == 1  # what is over is not kept
+    assert keys.find_session(again, NOW + HOURS) == key
+    keys.path.with_name("api-sessions.json").write_text("no sessions")
+    assert keys.find_session(again, NOW + HOURS) is None
+
+
+def test_where_no_sessions_can_be_written_they_are_the_process_s(keys: KeyFile, tmp_path: Path) -> None:
+    """As with keys from a Secret of Kubernetes."""
+    text, key = keys.create("ada", ["read"], NOW)
+    (keys.path.parent / "api-sessions.json.lock").mkdir()
+    session = keys.begin_session(text, NOW, HOURS)
+    assert session is not None
+    assert keys.find_session(session, NOW) == key
+    keys.end_session(session, NOW)
+    assert keys.find_session(session, NOW) is None
+
+
+def test_a_held_lock_keeps_no_key_good(keys: KeyFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.access.key_file.LOCK_SECONDS", 0.1)
+    text, key = keys.create("ada", ["admin"], NOW)
+    with file_lock(keys.path.with_name("api-keys.json.lock")):
+        with pytest.raises(KeyFileError, match="another process holds the lock"):
+            keys.create("new", ["admin"], NOW)
+        keys.revoke(key.id, NOW)
+    assert keys.find(text, NOW) is None
+    assert [one.name for one in keys.all()] == ["ada"]
 
 
 def test_revoked_and_expired_keys_are_not_found_by_a_reader_that_had_them(keys: KeyFile) -> None:
     text, key = keys.create("ada", ["read"], NOW, NOW + timedelta(days=1))
+    session = keys.begin_session(text, NOW, HOURS)
+    assert session is not None
     reader = KeyFile(keys.path)
     assert reader.find(text, NOW) == key
     assert reader.find(text, NOW + timedelta(days=1)) is None
     keys.revoke(key.id, NOW)
     assert reader.find(text, NOW) is None
-    assert reader.find_session(session_of(text), NOW) is None
+    assert reader.find_session(session, NOW) is None
     assert keys.revoke(key.id, NOW + timedelta(days=2)).revoked_at == NOW
     with pytest.raises(KeyFileError, match=r"no key 'x' in .*driftline keys list"):
         keys.revoke("x", NOW)

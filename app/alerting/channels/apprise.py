@@ -13,6 +13,7 @@ from datetime import tzinfo
 
 import apprise
 from apprise.plugins.base import NotifyBase
+from apprise.plugins.email import NotifyEmail
 from apprise.utils.parse import parse_urls
 
 from app.alerting.channels.answers import TRY_AGAIN
@@ -24,6 +25,7 @@ from app.alerting.notification import Notification
 from app.alerting.rendering import text_of
 from app.alerting.story import story_of
 
+ZERO_WIDTH = "\u200b"
 QUIET = ("apprise", "urllib3", "requests")
 """Loggers that write addresses with their tokens."""
 STATUS = re.compile(r"\berror=(\d{3})\b")
@@ -70,8 +72,12 @@ class AppriseChannel:
         waiting = [number for number in self._services if number not in told]
         body = text_of(story).partition("\n")[2]
         services = {number: self._service(number, notification, body) for number in waiting}
+        texts = {
+            number: (story.subject, body) if self._takes_as_it_is(number) else (calm(story.subject), calm(body))
+            for number in waiting
+        }
         outcomes = await asyncio.gather(
-            *(self._send(number, service, story.subject, body, kind) for number, service in services.items())
+            *(self._send(number, service, *texts[number], kind) for number, service in services.items())
         )
         for service, outcome in zip(services.values(), outcomes, strict=True):
             returned = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
@@ -82,6 +88,10 @@ class AppriseChannel:
         if not isinstance(outcome, Retryable):
             self._told.settled(notification.notification_id)
         return outcome
+
+    def _takes_as_it_is(self, number: str) -> bool:
+        """Whether a service mentions nobody: mail, and what keeps incidents."""
+        return number in self._incidents or isinstance(self._services[number], NotifyEmail)
 
     def _service(self, number: str, notification: Notification, body: str) -> NotifyBase:
         url = self._incidents.get(number)
@@ -116,6 +126,11 @@ class AppriseChannel:
         if status is None or status in TRY_AGAIN or status >= 500:
             return Retryable(f"{name} (number {number}) did not take it" + (f": HTTP {status}" if status else ""))
         return Permanent(f"{name} (number {number}) refuses it: HTTP {status}; check apprise_urls")
+
+
+def calm(text: str) -> str:
+    """Return a text that mentions nobody: @everyone and @channel in a name or a category would call a whole team."""
+    return text.replace("@", f"@{ZERO_WIDTH}").replace("<!", f"<{ZERO_WIDTH}!")
 
 
 def _together(services: int, outcomes: Sequence[Outcome]) -> Outcome:
