@@ -15,7 +15,7 @@ from app.alerting.newest_panes import SCALES, features_of, metric_finding, outpu
 from app.alerting.rules import DATA_DRIFT, ESTIMATE, PERFORMANCE, PREDICTION_DRIFT, Verdict
 from app.alerting.wording import TOLD, message_of, title_of, top_features, top_metrics, utc
 from app.core.config import Rule
-from topics.events import AlertEvent, AnyReport, DriftReport, FeatureDrift, PerformanceReport, TrafficReport
+from topics.events import AlertEvent, AnyReport, DriftReport, FeatureDrift, PerformanceReport, Scales, TrafficReport
 
 EVIDENCE_FEATURES = 50
 """Features that the evidence carries, with the shapes of those that the message names; a report has them all."""
@@ -133,15 +133,28 @@ def nameless(report: AnyReport) -> AnyReport:
         report, features=tuple(map(_nameless, report.features)),
         prediction=None if report.prediction is None else _nameless(report.prediction),
         probability=None if report.probability is None else _nameless(report.probability),
+        scales=_without_names(report.scales),
     )  # fmt: skip
 
 
 def _nameless(column: FeatureDrift) -> FeatureDrift:
-    shape = column.shape
-    if shape is not None and any(isinstance(point, str) for point in shape.at):
-        shape = None
     unseen = {NOT_NAMED: sum(column.unseen_names.values())} if column.unseen_names else {}
-    return msgspec.structs.replace(column, shape=shape, unseen_names=unseen)
+    if column.kind != "categorical":
+        return msgspec.structs.replace(column, unseen_names=unseen)
+    cause = None if column.cause is None else msgspec.structs.replace(column.cause, words=column.cause.kind)
+    return msgspec.structs.replace(
+        column, shape=None, unseen_names=unseen, reference="", current="", direction="", cause=cause
+    )
+
+
+def _without_names(scales: Scales | None) -> Scales | None:
+    if scales is None:
+        return None
+    found = [
+        one if one.column is None else msgspec.structs.replace(one, column=_nameless(one.column))
+        for one in scales.found
+    ]
+    return msgspec.structs.replace(scales, found=tuple(found))
 
 
 def _drift_evidence(report: DriftReport, verdict: Verdict) -> dict[str, object]:

@@ -19,7 +19,7 @@ from app.core.config import Alerting, Monitoring, Rule
 from app.ingest.decoding import Rejected
 from app.runtime.slices import at_once
 from tests.unit.reports import drift_report, end_of, feature, metric, performance_report, records_of
-from topics.events import AlertEvent, AnyReport, MonitorReport, PartitionStanding, ScaleFinding, Scales, Shape
+from topics.events import AlertEvent, AnyReport, Cause, MonitorReport, PartitionStanding, ScaleFinding, Scales, Shape
 from topics.registry import ALERTS, Topic
 
 MONITORING = Monitoring(alerting=Alerting(critical_features=("age",)))
@@ -78,7 +78,11 @@ async def test_two_bad_windows_fire_and_two_good_ones_resolve() -> None:
 async def test_alerts_name_values_of_categories_unless_they_may_not(with_values: bool) -> None:
     broker = Broker()
     shape = Shape(at=("Aino", "others"), reference=(0.5, 0.5), current=(0.9, 0.1))
-    column = msgspec.structs.replace(feature("customer", 0.6), shape=shape, unseen_names={"Aino": 3})
+    column = feature(
+        "customer", 0.6, kind="categorical", test="jensen-shannon", shape=shape, unseen_names={"Aino": 3},
+        reference="Aino: 50.0%", current="Aino: 90.0%", direction="more Aino",
+        cause=Cause(kind="new category", words="a new category: Aino"),
+    )  # fmt: skip
     of_labels = {"unknown_actuals": {"Aino": 2}, "unknown_predictions": {"Aino": 1}}
     worse = [msgspec.structs.replace(performance_report(i, metric("accuracy", 0.2)), **of_labels) for i in (1, 2)]
     alerts = Alerts({}, lambda *_: MONITORING, now=lambda: NOW, with_values=with_values)
