@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TypeVar
@@ -71,6 +72,32 @@ async def events(
             print(f"driftline: {named} is left out: {words_of(error)}", file=sys.stderr, flush=True)
             continue
         yield record, event
+
+
+async def newest(settings: Settings, topic: Topic, decode: Callable[[bytes], T], most: int) -> list[T]:
+    """Return the events among the newest records of a topic, at most so many of each partition; none without a topic.
+
+    Records that are none of ours, and tombstones, are left out: nothing is judged by them.
+    """
+    name = topic.full_name(settings.prefix)
+    partitions = [TopicPartition(name, number) for number in range(await partitions_of_topic(settings, name))]
+    if not partitions:
+        return []
+    found = list[T]()
+    consumer = Consumer(**consumer_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
+    try:
+        await consumer.start()
+        consumer.assign(partitions)
+        starts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        for partition in partitions:
+            consumer.seek(partition, max(starts[partition], ends[partition] - most))
+        async for record in _to_the_end(consumer, partitions):
+            with contextlib.suppress(*UNREADABLE, *STRAY):
+                if record.value is not None:
+                    found.append(decode(record.value))
+    finally:
+        await consumer.stop()
+    return found
 
 
 async def exists(settings: Settings, topic: Topic) -> bool:

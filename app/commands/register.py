@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -28,10 +28,6 @@ from app.commands.common import (
     print_table,
     settings_of,
 )
-
-if TYPE_CHECKING:
-    from app.core.config import Monitoring
-    from app.core.profile import Profile
 
 Reference = Annotated[
     Path | None,
@@ -63,10 +59,12 @@ def register(
       driftline register --model churn --version 3 --reference validation.parquet
       driftline register --model churn --version 3 --reference validation.csv --config monitoring.json
     """
+    from app.commands.register_plan import print_detectable, print_plan, rate_of_model
     from app.core.degradation import without_baseline
     from app.registration import read_baseline, read_monitoring, read_table
     from app.registration import register as publish
     from app.registration.judgeable import detectable_of
+    from app.registration.planning import plan_for
     from app.tables.files import form_words
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
@@ -79,6 +77,8 @@ def register(
     frame = read_table(existing(path), options)
     found = asyncio.run(publish(settings, model, version, frame, file, metrics, actor()))
     profile, decisions = found.profile, found.roles.decisions
+    rate = rate_of_model(settings, profile)
+    plan = None if rate is None else plan_for(profile, rate.per_second, file.monitoring)
     for note in (form_words(path, options), *found.notes):
         if note:
             print(note, file=sys.stderr)
@@ -91,7 +91,7 @@ def register(
             "invalid": {column.name: column.invalid for column in profile.features if column.invalid},
             "left_out": found.roles.left_out, "notes": found.notes,
             "not_judged": without_baseline(profile), "usual": profile.usual,
-            "detectable": detectable_of(profile, file.monitoring),
+            "detectable": detectable_of(profile, file.monitoring), "plan": plan,
         })  # fmt: skip
         return
     print(f"registered {model} version {version}: {profile.task}, {profile.n:,} rows, profile {profile.profile_id}")
@@ -113,33 +113,5 @@ def register(
         print(f"baseline {name} {value:.4f}")
     for name, reason in without_baseline(profile).items():
         print(f"not judged: {name}: {reason}")
-    _print_detectable(profile, file.monitoring)
-
-
-def _print_detectable(profile: Profile, monitoring: Monitoring) -> None:
-    """Print which columns can be judged in which time, and how soon a change of which size is found."""
-    from app.registration.judgeable import (
-        HEADER,
-        UNKNOWN,
-        detectable_of,
-        metric_table,
-        not_judged,
-        rows_of,
-        span_words,
-    )
-
-    if profile.usual is None:
-        print(f"note: {UNKNOWN}", file=sys.stderr)
-        return
-    found = detectable_of(profile, monitoring)
-    days = span_words(profile.usual.until - profile.usual.since)
-    print(
-        f"what is usual was learned from {profile.usual.rows:,} rows of {days}; at their rate a change is found within"
-    )
-    print_table(HEADER, rows_of(found))
-    for line in not_judged(found, profile):
-        print(f"not judged: {line}")
-    header, rows = metric_table(profile, monitoring)
-    if rows:
-        print("by so much a metric falls without any change; more than that is judged")
-        print_table(header, rows)
+    print_detectable(profile, file.monitoring)
+    print_plan(plan, rate, file.monitoring, () if profile.usual is None else ("truth",))

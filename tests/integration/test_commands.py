@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import pandas as pd
 import psutil
 import pytest
 
@@ -127,6 +129,25 @@ async def test_reports_are_followed_until_ctrl_c(settings: Settings, as_json: bo
     else:
         assert [line.split()[:2] for line in lines] == [f"{end_of(i):%Y-%m-%d %H:%M:%S}".split() for i in range(3)]
         assert ["DRIFT" in line for line in lines] == [False, True, True]
+
+
+async def test_register_says_what_is_found_and_when_at_the_rate_of_the_version_before(
+    settings: Settings, tmp_path: Path
+) -> None:
+    await ensure_topics(settings)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": rng.normal(size=600), "prediction": rng.integers(0, 2, 600)})
+    frame["actual"] = frame["prediction"]
+    frame.to_csv(tmp_path / "reference.csv", index=False)
+    arguments = ("register", "--model", stream.MODEL, "--version", "9", "--reference", str(tmp_path / "reference.csv"))
+    report = report_of(0)
+    hours = (report.window_end - report.window_start).total_seconds() / 3600
+    await publish(settings, msgspec.structs.replace(report, n=round(2000 * hours)))
+    known = driftline(settings, *arguments)
+    assert f"(as of version {stream.VERSION} by {end_of(0):%Y-%m-%d %H:%M} UTC):" in known.stdout, known.stdout
+    lines = known.stdout.splitlines()
+    assert any(re.match(r"mean moved by 1 sd +\d+ min +\d+$", line) for line in lines), known.stdout
+    assert any(line.startswith("accuracy 1 down by 20 points") and "of truth" in line for line in lines)
 
 
 async def test_a_model_that_is_not_registered_is_named_with_those_that_are(settings: Settings) -> None:

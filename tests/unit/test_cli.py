@@ -118,6 +118,7 @@ def test_every_command_is_known() -> None:
         "keys create",
         "keys list",
         "keys revoke",
+        "plan",
         "recorder",
         "register",
         "replay",

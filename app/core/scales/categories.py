@@ -54,9 +54,8 @@ def category_tests(
         grown, before = np.where(more, p, 0.0).sum(axis=1), np.where(more, q, 0.0).sum(axis=1)
         tried = np.concatenate([p, grown[:, None]], axis=1)
         expected = np.concatenate([np.broadcast_to(q, p.shape), before[:, None]], axis=1)
-        # either side of each category; the sets of categories that may have grown; and two families of divisions
-        ways = np.append(np.full(cells, 2.0 * 2.0 * cells), 2.0 ** min(cells + 1, MOST_CELLS))
-        size, chance = _divisions(tried, np.minimum(expected, 1.0), rows[:, None], ways, MARGIN * floor)
+        ways = np.append(np.full(cells, ways_of_one(cells)), 2.0 ** min(cells + 1, MOST_CELLS))
+        size, chance = divisions(tried, np.minimum(expected, 1.0), rows[:, None], ways, MARGIN * floor)
         best = np.argmin(chance, axis=1)
         scale = np.arange(len(best))
         effect[:, i], p_value[:, i] = size[scale, best], chance[scale, best]
@@ -65,6 +64,14 @@ def category_tests(
         beyond[:, i] = _beyond(best_p, best_q, rows, effect[:, i], margins(floor, usual[:, i]))
     found = (effect > limit) & (p_value < level) & (beyond < BEYOND)
     return Tested(effect, p_value, strength, found, calm, quiet, beyond)
+
+
+def ways_of_one(cells: int) -> float:
+    """Return in how many ways one of so many categories is divided from the rest.
+
+    On either side of each; and there are two families of divisions, the other one being the sets that may have grown.
+    """
+    return 2.0 * 2.0 * cells
 
 
 def _beyond(p: Floats, q: Floats, rows: Floats, size: Floats, usual: Floats) -> Floats:
@@ -81,7 +88,7 @@ def _distance(p: Floats, q: Floats, rows: Floats) -> Floats:
     return np.where(rows > 0.0, np.sqrt(np.maximum(terms.sum(axis=1), 0.0)), 0.0)
 
 
-def _divisions(p: Floats, q: Floats, rows: Floats, ways: Floats, margin: float) -> tuple[Floats, Floats]:
+def divisions(p: Floats, q: Floats, rows: Floats, ways: Floats, margin: float) -> tuple[Floats, Floats]:
     """Return each division's distance without what sampling brings, and its chance (1 where the distance is small)."""
     rows = np.broadcast_to(rows, p.shape)
     divergence = two_cells(p, q) - 1.0 / (8.0 * LN2 * np.maximum(rows, 1e-9))

@@ -28,7 +28,13 @@ def numeric_tests(
     must also be beyond that, by a margin and by more than sampling brings.
     """
     statistic, n = ks_statistics(layout, places, suffixes)
-    rows = effective(n, np.array([layout.slots[i].total for i in places], np.float64))
+    total = np.array([layout.slots[i].total for i in places], np.float64)
+    return ks_tested(statistic, n, total, floor, level, usual)
+
+
+def ks_tested(statistic: Floats, n: Floats, reference: Floats, floor: float, level: float, usual: Floats) -> Tested:
+    """Test KS statistics of n rows (scales x columns) against a reference of so many (columns)."""
+    rows = effective(n, reference)
     root = np.sqrt(rows)
     p_value = _chance(statistic - MARGIN * floor, root)
     beyond = _chance(statistic - margins(floor, usual), root)

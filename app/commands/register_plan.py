@@ -1,0 +1,80 @@
+"""What `driftline register` says of what will be found, and how soon: by the reference's times or the live rate."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import NamedTuple
+
+import msgspec
+
+from app.commands.common import print_table
+from app.commands.reading import newest
+from app.core.config import Monitoring
+from app.core.plan import Plan
+from app.core.profile import Profile
+from app.registration.judgeable import HEADER, UNKNOWN, detectable_of, metric_table, not_judged, rows_of, span_words
+from app.registration.planning import NO_RATE, PLAN_HEADER, plan_notes, plan_rows, rate_words
+from app.runtime.settings import Settings
+from topics.events import AnyReport, DriftReport, minute_of
+from topics.registry import REPORTS
+
+NEWEST_REPORTS = 1000
+"""Reports that are read of each partition, to see at what rate a model's predictions come."""
+
+
+class Rate(NamedTuple):
+    """How many predictions come in a second, and by what that is known."""
+
+    per_second: float
+    source: str
+
+
+def rate_of_model(settings: Settings, profile: Profile) -> Rate | None:
+    """Return the rate of the reference's times, else that of the model's newest window; None without either."""
+    if profile.usual is not None:
+        return Rate(profile.usual.rate, "as in the reference")
+    reports = asyncio.run(_newest_reports(settings, profile.model))
+    last = max(reports, key=lambda report: report.window_end, default=None)
+    if last is None:
+        return None
+    seconds = (last.window_end - last.window_start).total_seconds()
+    return Rate(last.n / seconds, f"as of version {last.model_version} by {minute_of(last.window_end)}")
+
+
+async def _newest_reports(settings: Settings, model: str) -> list[DriftReport]:
+    """Return the newest drift reports of a model, of any version."""
+    decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
+    found = await newest(settings, REPORTS, decoder.decode, NEWEST_REPORTS)
+    return [report for report in found if isinstance(report, DriftReport) and report.model == model and report.n]
+
+
+def print_plan(plan: Plan | None, rate: Rate | None, monitoring: Monitoring, kinds: tuple[str, ...]) -> None:
+    """Print what is found at the rate, and how soon. `kinds`: of changes; none: all."""
+    if plan is None or rate is None:
+        print(f"note: {NO_RATE}", file=sys.stderr)
+        return
+    print(f"at {rate_words(rate.per_second)} ({rate.source}):")
+    if rows := list(plan_rows(plan, kinds)):
+        print_table(PLAN_HEADER, rows)
+    for line in plan_notes(plan, monitoring):
+        print(line)
+
+
+def print_detectable(profile: Profile, monitoring: Monitoring) -> None:
+    """Print which columns can be judged in which time, and how soon a change of which size is found."""
+    if profile.usual is None:
+        print(f"note: {UNKNOWN}", file=sys.stderr)
+        return
+    found = detectable_of(profile, monitoring)
+    days = span_words(profile.usual.until - profile.usual.since)
+    print(
+        f"what is usual was learned from {profile.usual.rows:,} rows of {days}; at their rate a change is found within"
+    )
+    print_table(HEADER, rows_of(found))
+    for line in not_judged(found, profile):
+        print(f"not judged: {line}")
+    header, rows = metric_table(profile, monitoring)
+    if rows:
+        print("by so much a metric falls without any change; more than that is judged")
+        print_table(header, rows)

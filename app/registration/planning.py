@@ -1,0 +1,80 @@
+"""In words: what is found at a rate of predictions, and how soon."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from app.core.config import Monitoring
+from app.core.plan import Load, Plan, plan_of
+from app.core.profile import Profile
+from app.registration.judgeable import span_words
+
+SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|min|h|d)")
+PLAN_HEADER = ("change", "found within", "predictions")
+OFF = "decision.false_alarms is off: the newest panes are not judged, but the window as a whole alone"
+NO_RATE = (
+    "how many predictions come is not known (no times in the reference, no reports of the model): "
+    "driftline plan --rate 80/h says what will be found at a rate, and how soon"
+)
+
+
+class RateError(ValueError):
+    """Why a text is no rate."""
+
+
+def rate_of(text: str) -> float:
+    """Return a rate such as 80/h in predictions per second. Raises RateError."""
+    found = _RATE.fullmatch(text.strip())
+    if found is None or not float(found[1]):
+        raise RateError(f"must be a number above 0 per s, min, h or d, such as 80/h, not {text!r}")
+    return float(found[1]) / SECONDS[found[2]]
+
+
+def rate_words(rate: float) -> str:
+    """Return a rate by the second, hour or day, by whichever it is not below 1."""
+    for unit, word in ((1.0, "second"), (3600.0, "hour")):
+        if rate * unit >= 1.0:
+            return f"{rate * unit:,.3g} predictions a{'n' * (word == 'hour')} {word}"
+    return f"{rate * SECONDS['d']:,.3g} predictions a day"
+
+
+def plan_for(profile: Profile, rate: float, monitoring: Monitoring) -> Plan:
+    """Return what is found of a profile's model at a rate (predictions per second)."""
+    load = Load(
+        rate,
+        len(profile.columns) if profile.task != "features" else len(profile.features),
+        profile.n,
+        accuracy=profile.baseline.get("accuracy"),
+        metrics=max(len(profile.baseline), 1),
+    )
+    return plan_of(load, monitoring)
+
+
+def plan_rows(plan: Plan, kinds: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each change (of these kinds; none: of all)."""
+    for one in plan.found:
+        if kinds and one.kind not in kinds:
+            continue
+        of_truth = " of truth" * (one.kind == "truth")
+        within = "not found" if one.seconds is None else f"{span_words(one.seconds)}{of_truth}"
+        yield one.change, within, "-" if one.rows is None else f"{one.rows:,}{of_truth}"
+
+
+def plan_notes(plan: Plan, monitoring: Monitoring) -> Iterator[str]:
+    """Yield what there is to say beside the rows."""
+    if plan.chance is None:
+        yield OFF
+    needed, longest = monitoring.drift.min_samples, span_words(monitoring.windows.longest)
+    if plan.window is None:
+        yield f"the whole window is never judged: fewer than {needed:,} predictions in {longest} (windows.longest)"
+    else:
+        yield f"the whole window is judged by {needed:,} predictions (drift.min_samples): {span_words(plan.window)}"
+    if plan.load.accuracy is None:
+        return
+    rows = monitoring.performance.min_samples
+    if plan.truth is None:
+        yield f"metrics but shares are never judged: fewer than {rows:,} truths in {longest}"
+    else:
+        yield f"all metrics are judged by {rows:,} truths (performance.min_samples): {span_words(plan.truth)} of truth"
