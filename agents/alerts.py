@@ -19,6 +19,7 @@ from app.alerting.rules import (
     CRITICAL_FEATURE,
     ESTIMATE,
     FEATURE_DRIFT,
+    NOT_JUDGED,
     PERFORMANCE,
     Verdict,
     off,
@@ -214,8 +215,8 @@ class Alerts:
         for verdict in (*verdicts, *self._unnamed(report, verdicts, run)):
             key = state_key(report, verdict)
             before = run.states.get(key) or self._state(key)
-            if verdict.rule == FEATURE_DRIFT and verdict.state != "breach" and not before.ring:
-                continue  # hundreds of features: a state only of those that have ever drifted
+            if verdict.rule in SELDOM and verdict.state != "breach" and not before.ring:
+                continue
             rule = rule_of(verdict, monitoring.alerting)
             after, transition = step(before, verdict, to_epoch(report.window_end), report.revision, rule)
             if after is not before:
@@ -277,6 +278,8 @@ class Alerts:
         return RuleState() if found is None else _states.decode(found)
 
 
+SELDOM = (FEATURE_DRIFT, NOT_JUDGED)
+"""Rules of which there is a state only once they have been breached: of hundreds of features most never are."""
 RULE_NAMES = 4
 """In the key of a rule's state: model, version, rule, subject."""
 BESIDE = "beside"

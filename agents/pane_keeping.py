@@ -134,6 +134,8 @@ class Part:
         self.forgotten: list[bytes] = []
         """Keys of panes that were forgotten before, and are still there: a worker died, or lingered."""
         self.notes: Notes | None = None
+        self.judged: dict[Key, int] = {}
+        """Until when each profile was judged, where that is not in the table yet (see `judged_name`)."""
 
 
 def keys_to_delete(
@@ -193,6 +195,16 @@ last days, packed: in one value, so that no pane is forgotten without being coun
 """
 
 
+_JUDGED = "@judged "
+"""What the table's key of a profile's newest judged window begins with; its value is the window's end in microseconds,
+or the start of the first one where none was."""
+
+
+def judged_name(key: Key) -> str:
+    """The table's key of until when a profile was judged."""
+    return _JUDGED + "/".join(key)
+
+
 def forgotten_name(key: Key) -> str:
     """The table's key of how far a profile's panes are forgotten."""
     return _FORGOTTEN + "/".join(key)
@@ -208,8 +220,8 @@ def resume(windows: ModelWindows, value: bytes) -> None:
 
 def _key_of(name: str) -> tuple[Key | None, int | None]:
     """Whose a key of the table is, and the end of the window that it is the note of."""
-    names = name.removeprefix(_FORGOTTEN).split("/")
-    if name.startswith(_FORGOTTEN):
+    names = name.removeprefix(_FORGOTTEN).removeprefix(_JUDGED).split("/")
+    if name.startswith((_FORGOTTEN, _JUDGED)):
         return (names[0], names[1], names[2]), None
     if name.startswith("@"):
         return None, None

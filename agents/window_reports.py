@@ -87,13 +87,25 @@ def _envelope(
 
 
 def drift_report(
-    windows: ModelWindows, end: int, found: DriftDecision, revision: int, now: datetime, panes: int | None = None
+    windows: ModelWindows,
+    end: int,
+    found: DriftDecision,
+    revision: int,
+    now: datetime,
+    panes: int | None = None,
+    unjudged: int | None = None,
 ) -> DriftReport:
-    """The report of a window's drift. `panes`: how many it has, where that is not the usual number."""
+    """The report of a window's drift. `panes`: how many it has, where that is not the usual number.
+
+    `unjudged`: since when nothing is judged (microseconds of event time), None of a window that is.
+    """
     envelope = _envelope(windows, end, revision, now, panes)
     more: dict[str, object] = {"left_out": _left_out(windows, NOT_COUNTED)}
-    if found.needed_panes is not None:
-        more["expected"] = datetime.fromtimestamp((end + 1 + found.needed_panes) * windows.pane / MICROSECONDS, UTC)
+    for name, after in (("expected", found.needed_panes), ("expected_first", found.first_panes)):
+        if after is not None:
+            more[name] = datetime.fromtimestamp((end + 1 + after) * windows.pane / MICROSECONDS, UTC)
+    if unjudged is not None:
+        more["not_judged_since"] = datetime.fromtimestamp(unjudged / MICROSECONDS, UTC)
     report = msgspec.convert({**_fields(found), **envelope, **more}, DriftReport, from_attributes=True)
     if report.scales is None:
         return report

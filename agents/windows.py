@@ -12,7 +12,16 @@ from zlib import crc32
 import msgspec
 
 from agents.pane_events import pane_of
-from agents.pane_keeping import Key, Notes, Part, forgotten_name, keys_to_delete, note_name, resume
+from agents.pane_keeping import (
+    Key,
+    Notes,
+    Part,
+    forgotten_name,
+    judged_name,
+    keys_to_delete,
+    note_name,
+    resume,
+)
 from agents.sending import Reject
 from agents.window_reports import (
     Issued,
@@ -22,8 +31,10 @@ from agents.window_reports import (
     performance_report,
     traffic_report,
 )
+from app.core.findings import DriftDecision
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows, Totals
+from app.core.too_few import is_judged
 from app.core.values.times import believable
 from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
 from app.runtime.models_view import RegisteredModel
@@ -231,10 +242,10 @@ class WindowsAgent:
                     continue
                 if len(found) >= MOST_AT_ONCE:
                     break
-                found += await self._evaluate(key, windows, end, issued)
+                found += await self._evaluate(part, key, windows, end, issued)
                 await turn.give()
             if again and windows.quiet:
-                found += await self._told_anew(key, windows)
+                found += await self._told_anew(part, key, windows)
         if again and len(found) < MOST_AT_ONCE:
             part.reissued_at = now
         messages: list[tuple[bytes, bytes]] = []
@@ -249,16 +260,21 @@ class WindowsAgent:
             for report in reports:
                 self._reported(report)
             await turn.give()
+        for key, until in part.judged.items():
+            self._table[judged_name(key)] = b"%d" % until
+        part.judged.clear()
 
-    async def _told_anew(self, key: Key, windows: ModelWindows) -> list[Issue]:
+    async def _told_anew(self, part: Part, key: Key, windows: ModelWindows) -> list[Issue]:
         """The newest window again, where more was left out of all windows since: no other window will follow."""
         issued = self._issued(key, windows.latest)
         if issued is None or windows.latest in windows.changed or issued.left_out == left_out_source(windows):
             return []
         anew = msgspec.structs.replace(issued, drift=-1, performance=-1)
-        return await self._evaluate(key, windows, windows.latest, anew)
+        return await self._evaluate(part, key, windows, windows.latest, anew)
 
-    async def _evaluate(self, key: Key, windows: ModelWindows, end: int, issued: Issued | None) -> list[Issue]:
+    async def _evaluate(
+        self, part: Part, key: Key, windows: ModelWindows, end: int, issued: Issued | None
+    ) -> list[Issue]:
         """Judge a window: the table's note of it and the reports that are new; nothing when none is."""
         known = None if issued is None else (issued.drift, issued.performance, issued.truth)
         if len(windows.profile.features) > MOST_IN_LOOP:
@@ -271,7 +287,8 @@ class WindowsAgent:
         revision = max(round((now - REVISIONS_SINCE).total_seconds() * 1000), issued.revision + 1 if issued else 0)
         reports: list[AnyReport] = []
         if found.drift is not None:
-            reports.append(drift_report(windows, end, found.drift, revision, now, found.panes))
+            unjudged = self._unjudged(part, key, windows, end, found.drift)
+            reports.append(drift_report(windows, end, found.drift, revision, now, found.panes, unjudged))
         if found.performance is not None:
             reports.append(performance_report(windows, end, found.performance, revision, now, found.panes))
         note = Issued(0, 0, 0) if issued is None else issued
@@ -290,6 +307,18 @@ class WindowsAgent:
             left_out=left_out_source(windows), truth=found.truth_source,
         )  # fmt: skip
         return [(key, end, msgspec.json.encode(note), reports)] if reports else []
+
+    def _unjudged(self, part: Part, key: Key, windows: ModelWindows, end: int, drift: DriftDecision) -> int | None:
+        """Return since when nothing is judged, in microseconds; None where this window is, or a later one was."""
+        known = part.judged.get(key) or int(self._table.get(judged_name(key), b"0"))
+        ends = (end + 1) * windows.pane
+        if is_judged(drift):
+            if ends > known:
+                part.judged[key] = ends
+            return None
+        if not known:
+            known = part.judged[key] = ends - windows.panes * windows.pane
+        return known if known < ends else None
 
     def _issued(self, key: Key, end: int) -> Issued | None:
         value = self._table.get(note_name(key, end))

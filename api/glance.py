@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from api.registrations import Registration, RegistrationsView
-from api.state import State, state_of, why_not_judged
+from api.state import State, state_of, thin_words, why_not_judged
 from api.timeline import left_out_of, metric_of, metrics_of, preferred
 from api.views import Findings, ReportsView
 from app.core.accounting import accounting_of
@@ -30,8 +30,9 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     has come, from `truth_start` until `truth_end` (null: none has); where the metric was not compared with its baseline
     `judged` is false, and `reason` says why. `accounting`: what the metrics leave out, a fact each. `left_out`: records
     that no window counts, by reason. `not_judged`: why the window says nothing of how the model is; else empty.
-    `dead_letter_share`: of its newest predictions, those that were set aside. `retired`: why, of a version that is
-    retired since `retired_at`; else null.
+    `dead_letter_share`: of its newest predictions, those that were set aside. `not_judged_since`: no window since then
+    says anything. `thin`: how many predictions the newest one lacks, and what is found all the same. `retired`: why, of
+    a version that is retired since `retired_at`; else null.
     """
 
     model: str
@@ -68,6 +69,8 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     dead_letter_share: float | None = None
     retired: str | None = None
     retired_at: datetime | None = None
+    not_judged_since: datetime | None = None
+    thin: str = ""
 
 
 def summaries_of(
@@ -153,6 +156,8 @@ def summary_of(
         dead_letter_share=dead_letter_share,
         retired=None if retired is None else retired.reason,
         retired_at=None if retired is None else retired.since,
+        not_judged_since=None if drift is None else drift.not_judged_since,
+        thin="" if drift is None else thin_words(drift),
     )
 
 

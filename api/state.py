@@ -6,11 +6,8 @@ from typing import Literal
 
 from api.views import Findings
 from app.core.accounting import mostly_left_out
-from app.core.too_few import too_few
+from app.core.too_few import MOST, is_judged, too_few
 from topics.events import DriftReport, minute_of
-
-MOST = 0.5
-"""A model of whose input more than this share was not judged is not called healthy."""
 
 State = Literal["waiting", "insufficient", "healthy", "drifting", "degraded", "alerting", "retired"]
 
@@ -41,14 +38,22 @@ def _drifting(drift: DriftReport) -> bool:
     )
 
 
+def thin_words(drift: DriftReport) -> str:
+    """What is said of a window that lacks predictions; empty of one that has enough."""
+    if drift.sufficient:
+        return ""
+    detectable, first = (None, 0) if drift.scales is None else (drift.scales.detectable, drift.scales.needed)
+    expected, sooner = minute_of(drift.expected), minute_of(drift.expected_first)
+    return too_few(drift.n, drift.needed, detectable, expected, first, sooner)
+
+
 def why_not_judged(found: Findings) -> str:
     """Why the newest window, or the newest truth, says nothing of how the model is; empty where it was judged."""
     drift, performance = found.drift.latest, found.realised
     if drift is None:
         return "no predictions have been judged"
-    if not drift.sufficient:
-        detectable = None if drift.scales is None else drift.scales.detectable
-        return too_few(drift.n, drift.needed, detectable, minute_of(drift.expected))
+    if not drift.sufficient and not is_judged(drift):
+        return thin_words(drift)
     if drift.unjudged_share > MOST:
         share = f"{drift.unjudged_share:.0%}"
         return f"{share} of the features' values are of the wrong type, or missing where the reference has them"

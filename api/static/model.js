@@ -39,7 +39,7 @@ export function draw(data, route, { models }) {
 
 function heading(route, summary, chosen) {
   const about = summary && [summary.task, none(summary.features) ? null : plural(summary.features, "feature"),
-    none(summary.window_end) ? null : `last window ${span(summary.window_start, summary.window_end)}`, summary.not_judged].filter(Boolean).join(" · ");
+    none(summary.window_end) ? null : `last window ${span(summary.window_start, summary.window_end)}`, summary.not_judged || summary.thin, summary.not_judged_since ? `not judged since ${moment(summary.not_judged_since)}` : null].filter(Boolean).join(" · ");
   return head("head", [route.model, " ", node("span", { class: "version" }, route.version)],
     { trail: [link(overviewAt(), "Models")], state: summary ? pill(summary.state, `${chosen ? "now: " : ""}${STATES[summary.state]}`) : null, about });
 }

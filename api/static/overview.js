@@ -32,8 +32,10 @@ function worstFirst(a, b) {
 function inWords(all) {
   const models = all.filter((m) => m.state !== "retired");
   const bad = models.filter((m) => ["alerting", "degraded", "drifting"].includes(m.state)).length;
-  return bad ? `${count(bad)} of ${plural(models.length, "model version")} ${bad === 1 ? "needs" : "need"} attention`
-    : `${plural(models.length, "model version")}, none needs attention`;
+  const blind = models.filter((m) => m.not_judged_since).length;
+  const unjudged = blind ? `, ${count(blind)} not judged` : "";
+  return bad ? `${count(bad)} of ${plural(models.length, "model version")} ${bad === 1 ? "needs" : "need"} attention${unjudged}`
+    : `${plural(models.length, "model version")}, ${blind ? `${count(blind)} not judged` : "none needs attention"}`;
 }
 
 function filters(models, named, q, chosen) {
@@ -64,10 +66,16 @@ function row(m) {
       node("span", { class: "who" }, node("b", {}, m.model), node("small", {}, `version ${m.model_version}`), none(m.dead_letter_share) ? null : node("small", { class: "bad" }, `${percent(m.dead_letter_share)} of its newest predictions are dead letters`)),
       node("span", { class: "what" }, statePill(m.state), m.firing ? node("small", {}, plural(m.firing, "alert"), " firing") : null),
       node("span", { class: "drifted" }, spark(m.recent, { high: 0.2, limit: m.drift_threshold }),
-        node("span", {}, node("b", {}, waiting || !m.sufficient ? "–" : percent(m.drift_share)), node("small", {}, waiting ? "" : !m.sufficient ? "too few to judge" : m.not_judged || drifted(m)))),
+        node("span", {}, node("b", {}, waiting || !m.sufficient ? "–" : percent(m.drift_share)), node("small", {}, waiting ? "" : judged(m)))),
       node("span", { class: "metric" }, performance(m)),
       node("span", { class: "n" }, node("b", {}, count(m.n)), node("small", {}, truth), leftOut(m.left_out)),
       node("span", { class: "when" }, waiting ? node("small", {}, "no window yet") : when(m.window_end))));
+}
+
+function judged(m) {
+  if (m.not_judged_since) return `not judged since ${moment(m.not_judged_since)}`;
+  if (m.not_judged) return m.sufficient ? m.not_judged : "too few to judge";
+  return m.thin ? "no large change" : drifted(m);
 }
 
 function drifted(m) {

@@ -11,6 +11,7 @@ from app.alerting.newest_panes import beside_window, breach_of, found_in, metric
 from app.alerting.service_rules import FEEDBACK, MONITOR, TRAFFIC, of_monitor, of_traffic
 from app.alerting.verdict import Verdict, VerdictState, off
 from app.core.config import Alerting, Monitoring, PerformanceThresholds, Rule
+from app.core.too_few import is_judged
 from topics.events import (
     AnyReport,
     DriftReport,
@@ -27,6 +28,7 @@ PERFORMANCE = "performance"
 DATA_QUALITY = "data_quality"
 CRITICAL_FEATURE = "critical_feature"
 FEATURE_DRIFT = "feature_drift"
+NOT_JUDGED = "not_judged"
 ESTIMATE = "performance_estimate"
 
 
@@ -58,7 +60,7 @@ def _in_force(verdict: Verdict, report: AnyReport, alerting: Alerting) -> Verdic
     if not rule_of(verdict, alerting).enabled:
         reason = f"the rule {verdict.rule} is switched off (driftline alerts rules says where)"
         return off(verdict.rule, verdict.subject, reason)
-    if verdict.state == "off" or verdict.sure or report.sufficient:
+    if verdict.state == "off" or verdict.sure or report.sufficient or verdict.rule == NOT_JUDGED:
         return verdict
     return replace(verdict, state="insufficient", severe=False)
 
@@ -75,6 +77,18 @@ def _of_drift(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
     for name, feature in by_name.items():
         if name not in critical:
             yield _feature_drift(name, report, feature, alerting.feature_drift)
+    yield from _not_judged(report, alerting)
+
+
+def _not_judged(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
+    """Since when no window is judged, in seconds. Nothing of a window that says nothing for itself alone."""
+    if is_judged(report):
+        yield Verdict(NOT_JUDGED, "predictions", "clear", 0.0, alerting.not_judged_after)
+    elif report.not_judged_since is not None:
+        seconds = (report.window_end - report.not_judged_since).total_seconds()
+        state: VerdictState = "breach" if seconds >= alerting.not_judged_after else "between"
+        evidence = {"not_judged_since": report.not_judged_since, "needed": report.needed, "expected": report.expected}
+        yield Verdict(NOT_JUDGED, "predictions", state, seconds, alerting.not_judged_after, evidence)
 
 
 def _feature_drift(name: str, report: DriftReport, feature: FeatureDrift, rule: Rule) -> Verdict:
@@ -242,7 +256,7 @@ def worsening_of(metric: MetricChange) -> float:
 
 
 __all__ = [
-    "CRITICAL_FEATURE", "DATA_DRIFT", "DATA_QUALITY", "ESTIMATE", "FEATURE_DRIFT", "FEEDBACK", "MONITOR", "PERFORMANCE",
-    "PREDICTION_DRIFT", "TRAFFIC", "Verdict", "VerdictState", "effect_of", "off", "quality_columns", "rule_of",
-    "verdicts_of", "worsening_of",
+    "CRITICAL_FEATURE", "DATA_DRIFT", "DATA_QUALITY", "ESTIMATE", "FEATURE_DRIFT", "FEEDBACK", "MONITOR", "NOT_JUDGED",
+    "PERFORMANCE", "PREDICTION_DRIFT", "TRAFFIC", "Verdict", "VerdictState", "effect_of", "off", "quality_columns",
+    "rule_of", "verdicts_of", "worsening_of",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from app.alerting.rules import (
     DATA_QUALITY,
     ESTIMATE,
     FEATURE_DRIFT,
+    NOT_JUDGED,
     PERFORMANCE,
     PREDICTION_DRIFT,
     Verdict,
@@ -25,6 +26,7 @@ from app.alerting.scale_wording import metric_scale_line, scale_lines
 from app.alerting.service_wording import SERVICE, lasting, monitor_lines, traffic_lines
 from app.core.accounting import accounting_of
 from app.core.missing import CHANCE
+from app.core.too_few import MOST, is_judged, too_few
 from topics.events import (
     AnyReport,
     DriftReport,
@@ -34,6 +36,7 @@ from topics.events import (
     MonitorReport,
     PerformanceReport,
     TrafficReport,
+    minute_of,
 )
 
 TOLD = 5
@@ -87,6 +90,9 @@ def _drift_title(report: DriftReport, verdict: Verdict, *, firing: bool) -> str:
         named = f" in {_some(list(columns))}" if isinstance(columns, dict) and columns else ""
         words = PROBLEMS[verdict.subject]
         return f"bad data, {words}{named}" if firing else f"bad data is over, {words}"
+    if verdict.rule == NOT_JUDGED:
+        since = report.not_judged_since
+        return f"not judged since {_moment(since)}" if firing and since else "its predictions are judged again"
     return f"{verdict.subject} {'has drifted' if firing else 'no longer drifts'}"
 
 
@@ -117,9 +123,27 @@ def _of_drift(report: DriftReport, verdict: Verdict) -> Iterator[str]:
         yield from _data_quality(report, verdict)
     elif verdict.rule == PREDICTION_DRIFT:
         yield from map(column_line, outputs_of(report))
+    elif verdict.rule == NOT_JUDGED:
+        yield from _not_judged(report)
     else:
         yield from (column_line(feature) for feature in features_of(report) if feature.name == verdict.subject)
     yield from scale_lines(scale_findings(verdict)[:TOLD])
+
+
+def _not_judged(report: DriftReport) -> Iterator[str]:
+    """Why nothing is judged, and what to do."""
+    if is_judged(report):
+        yield f"{report.n:,} predictions were judged."
+        return
+    if report.unjudged_share > MOST:
+        yield f"{report.unjudged_share:.0%} of the features' values are of the wrong type, or unexpectedly missing."
+        return
+    newest = report.scales
+    detectable, first = (None, 0) if newest is None else (newest.detectable, newest.needed)
+    expected, sooner = minute_of(report.expected), minute_of(report.expected_first)
+    words = too_few(report.n, report.needed, detectable, expected, first, sooner)
+    yield f"{words}."
+    yield "What would be found at a rate, and how soon: driftline plan --rate 80/h."
 
 
 def drifted_names(report: DriftReport, verdict: Verdict) -> Sequence[str]:

@@ -147,7 +147,11 @@ def _drift(report: DriftReport) -> Iterator[str]:
     yield from _newest_panes(report)
     if not report.sufficient:
         detectable = None if report.scales is None else report.scales.detectable
-        yield too_few(report.n, report.needed, detectable, minute_of(report.expected))
+        first = 0 if report.scales is None else report.scales.needed
+        expected = minute_of(report.expected), minute_of(report.expected_first)
+        yield too_few(report.n, report.needed, detectable, expected[0], first, expected[1])
+        if report.not_judged_since is not None:
+            yield f"not judged since {minute_of(report.not_judged_since)}"
         return
     yield "DRIFT" if report.drift_detected else "no drift"
     yield f"share {report.drift_share:.2f}"

@@ -98,7 +98,10 @@ def _needs(matching: list[ModelSummary], is_any: bool) -> str:
         return "no model version is like that" if is_any else "no model is registered"
     bad = sum(one.state in ORDER[:3] for one in matching)
     if not bad:
-        return "no model needs attention"
+        blind = sum(one.not_judged_since is not None for one in matching)
+        if not blind:
+            return "no model needs attention"
+        return f"{blind} of {len(matching)} model versions {'is' if blind == 1 else 'are'} not judged"
     return f"{bad} of {len(matching)} model versions need{'s' * (bad == 1)} attention"
 
 
@@ -186,10 +189,10 @@ def _widths(columns: list[Column], width: int) -> dict[str, int]:
 def _share(one: ModelSummary) -> str:
     if one.drift_share is None:
         return ""
-    if not one.sufficient:
-        return "too few"
-    if one.not_judged and one.drift_share == 0.0:
-        return "not judged"
+    if one.not_judged and (not one.sufficient or one.drift_share == 0.0):
+        since = one.not_judged_since
+        words = "not judged" if one.sufficient else "too few"
+        return words if since is None else f"not judged since {since.astimezone():%m-%d %H:%M}"
     return f"{'█' * round(one.drift_share * BAR):<{BAR}} {one.drift_share:>4.0%}"
 
 

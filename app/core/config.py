@@ -134,6 +134,7 @@ class Alerting:
     same hours, `coverage_drop`: how far the share with feedback may fall below the usual one, both as shares of these.
     `too_late_share`: how much of the truth may come after `windows.retention`, and so enter no metric.
     `lag_seconds`: how far behind a worker may be; `dead_letter_share`: of the records that it reads.
+    `not_judged`: the rule of a model version of which no window is judged for `not_judged_after` seconds of event time.
     `routes`: asked before those of driftline.toml; `channels`: told where no route fits. `owner` and `runbook_url`: of
     the model, for every rule that has none of its own.
     """
@@ -151,6 +152,7 @@ class Alerting:
     dead_letters: Rule = field(default_factory=lambda: Rule(level="critical", for_windows=1, clear_windows=1))
     unregistered: Rule = field(default_factory=lambda: Rule(for_windows=1, clear_windows=1))
     unmatched: Rule = field(default_factory=lambda: Rule(level="warning", for_windows=1, clear_windows=1))
+    not_judged: Rule = field(default_factory=lambda: Rule(level="warning", for_windows=1, clear_windows=1))
     critical_features: tuple[str, ...] = ()
     missing_share: float = 0.05
     unseen_share: float = 0.01
@@ -162,6 +164,7 @@ class Alerting:
     dead_letter_share: float = 0.01
     owner: str = ""
     runbook_url: str = ""
+    not_judged_after: float = 3 * 86_400.0
     channels: tuple[str, ...] = ("log", "file")
     routes: tuple[Route, ...] = ()
 

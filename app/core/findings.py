@@ -126,7 +126,8 @@ class Scales:
     Of the data as a whole, `data_drift`: None where too few features are found at one scale; `data_suspected`: enough
     are found or suspected; `data_calm`: too few can be beyond their floors, `data_quiet`: that is likely.
     `drifted`: the data as a whole have drifted, or prediction or probability are found to have. `detectable`: the
-    smallest KS statistic that would be found in the longest span; None where not even the largest would be.
+    smallest KS statistic that would be found in the longest span; None where not even the largest would be. `needed`:
+    rows that the longest span lacks until a change of half of a column's rows would be found (see `app.core.too_few`).
     """
 
     spans: tuple[int, ...]
@@ -141,6 +142,7 @@ class Scales:
     data_calm: bool = False
     drifted: bool = False
     detectable: float | None = None
+    needed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,8 @@ class DriftDecision:
     `missing_share` is that of the feature values that are missing or of the wrong type, `unjudged_share` that of those
     of the wrong type or missing beyond the reference's own share. `scales`: what the newest panes show by
     themselves, None where they were not judged. `needed`: predictions that the window lacks; `needed_panes`: after so
-    many panes there are enough at the present rate, None where that is never, or not known.
+    many panes there are enough at the present rate, None where that is never, or not known. `first_panes`: the same of
+    `scales.needed`.
     """
 
     n: int
@@ -169,6 +172,7 @@ class DriftDecision:
     scales: Scales | None = None
     needed: int = 0
     needed_panes: int | None = None
+    first_panes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Maintenance:
 DEFAULT_INHIBIT = (
     Inhibit(
         source=("rule=traffic", "subject=stopped"),
-        target=("rule=~(data_drift|prediction_drift|data_quality|critical_feature|feature_drift)",),
+        target=("rule=~(data_drift|prediction_drift|data_quality|critical_feature|feature_drift|not_judged)",),
     ),
 )
 """Once traffic has stopped, the last windows are small and odd: that they seem to have drifted is no news.

@@ -253,7 +253,12 @@ class ModelWindows:
             if known is None or known[0] != drift_source:
                 scales = judge_scales(self.layout, panes, end, self.monitoring, most=reach.scales, older=before)
                 drift = replace(drift_decision(self.layout, total, self.monitoring, seconds), scales=scales)
-                drift = replace(drift, needed_panes=self._panes_until(drift.needed, reach))
+                first = 0 if scales is None else scales.needed
+                drift = replace(
+                    drift,
+                    needed_panes=self._panes_until(drift.needed, reach, self.monitoring.drift.min_samples),
+                    first_panes=self._panes_until(first, reach, reach.rows + first),
+                )
             if not judged:
                 found = self._outcome_sum.of(sums_of(outcomes, *self.size_of("outcome")))
                 performance = performance_decision(
@@ -279,12 +284,15 @@ class ModelWindows:
         spans = (round(seconds / pane) for seconds in long_spans(self.profile.usual))
         return [span for span in spans if self.panes < span <= self.monitoring.windows.most_panes]
 
-    def _panes_until(self, needed: int, reach: Reach) -> int | None:
-        """After how many more panes a window that lacks rows has enough, at the rate of its longest suffix."""
+    def _panes_until(self, needed: int, reach: Reach, in_all: int) -> int | None:
+        """After how many more panes a window that lacks rows has enough, at the rate of its longest suffix.
+
+        None where so many `in_all` never are in the longest one.
+        """
         if not needed or not reach.rows:
             return None
         rate = reach.rows / reach.scales
-        within = rate * self.monitoring.windows.most_panes >= self.monitoring.drift.min_samples
+        within = rate * self.monitoring.windows.most_panes >= in_all
         return ceil(needed / rate) if within else None
 
     def _reach(self, end: int) -> Reach:

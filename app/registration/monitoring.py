@@ -22,7 +22,7 @@ T = TypeVar("T")
 SECTIONS = tuple(field.name for field in fields(Monitoring))
 POSITIVE = (
     "windows.pane", "windows.retention", "windows.idle_after", "drift.numerical_effect", "drift.categorical",
-    "alerting.lag_seconds",
+    "alerting.lag_seconds", "alerting.not_judged_after",
 )  # fmt: skip
 AT_LEAST_ZERO = (
     "windows.allowance", "windows.lateness", "windows.ahead", "windows.longest", "drift.min_samples",

@@ -116,7 +116,8 @@ def _rules(setup: MonitoringSetup) -> dict[str, bool]:
     of_performance = told and setup.performance_monitoring.enabled
     return {
         **dict.fromkeys(
-            ("data_drift", "prediction_drift", "critical_feature", "feature_drift", "data_quality"), of_drift
+            ("data_drift", "prediction_drift", "critical_feature", "feature_drift", "data_quality", "not_judged"),
+            of_drift,
         ),
         **dict.fromkeys(("performance", "performance_estimate"), of_performance),
         **dict.fromkeys(("traffic", "feedback", "monitor"), told),

@@ -26,7 +26,8 @@ class Findings:
         self._versions = {
             gauge: BoundedGauge(gauge, MOST_VERSIONS)
             for gauge in (
-                metrics.WINDOW_PREDICTIONS, metrics.DRIFT_SHARE, metrics.DRIFT_DETECTED, metrics.COVERAGE,
+                metrics.WINDOW_PREDICTIONS, metrics.NOT_JUDGED_SINCE, metrics.DRIFT_SHARE, metrics.DRIFT_DETECTED,
+                metrics.COVERAGE,
             )
         }  # fmt: skip
         self._columns = {
@@ -66,6 +67,8 @@ class Findings:
     def _drift(self, version: tuple[str, str], report: DriftReport) -> None:
         judged = report.sufficient
         self._versions[metrics.WINDOW_PREDICTIONS].set(version, report.n)
+        since = report.not_judged_since
+        self._versions[metrics.NOT_JUDGED_SINCE].set(version, None if since is None else since.timestamp())
         self._versions[metrics.DRIFT_SHARE].set(version, report.drift_share if judged else None)
         newly = report.scales is not None and report.scales.drifted
         detected = float(report.drift_detected or newly) if judged or newly else None

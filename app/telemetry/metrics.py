@@ -128,6 +128,11 @@ REPORTS = Counter("driftline_reports", "Reports issued, those issued again inclu
 WINDOW_PREDICTIONS = Gauge(
     "driftline_window_predictions", "Predictions in the newest window that was judged.", VERSION, registry=WORKER
 )
+NOT_JUDGED_SINCE = Gauge(
+    "driftline_not_judged_since_timestamp_seconds",
+    "End of the newest window that was judged, where the newest one is not: too few predictions, or unreadable ones.",
+    VERSION, registry=WORKER,
+)  # fmt: skip
 DRIFT_SHARE = Gauge(
     "driftline_drift_share_ratio", "Share of features that have drifted in the newest window.", VERSION,
     registry=WORKER,

@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.alerting.lifecycle import RuleState, step
+from app.alerting.message import alert_of
 from app.alerting.rules import Verdict, VerdictState, rule_of, verdicts_of
 from app.core.config import Alerting, Monitoring, PerformanceThresholds, Rule
-from tests.unit.reports import drift_report, feature, metric, performance_report
-from topics.events import AnyReport, MetricChange
+from tests.unit.reports import START, drift_report, end_of, feature, metric, performance_report
+from topics.events import AnyReport, DriftReport, MetricChange, Scales
 
 MONITORING = Monitoring(alerting=Alerting(critical_features=("age", "age")))
 
@@ -177,6 +179,36 @@ def test_an_insufficient_window_is_judged_by_no_rule(report: AnyReport) -> None:
     assert not any(v.severe for v in found)
 
 
+def test_what_is_not_judged_for_days_is_an_alert_that_says_since_when_and_ends_when_it_is() -> None:
+    def judged(days: float, **changes: Any) -> DriftReport:
+        report = drift_report(round(days * 24), n=20, sufficient=False, needed=480, **changes)
+        return msgspec.structs.replace(report, not_judged_since=end_of(0))
+
+    few, enough = judged(2.9), judged(3.1)
+    assert verdict(few, "not_judged").state == "between"
+    fired, transition = step(RuleState(), verdict(enough, "not_judged"), 3.1, 1, MONITORING.alerting.not_judged)
+    assert transition is not None
+    alert = alert_of(
+        enough, verdict(enough, "not_judged"), transition, MONITORING.alerting.not_judged, emitted_at=START
+    )
+    assert (alert.level, alert.title) == ("warning", "income 3: not judged since 2017-05-01 00:00 UTC")
+    assert "20 predictions in the window: 480 more are needed (drift.min_samples)." in alert.message
+    found = Scales(spans=(1, 2), chance=1e-5, detectable=0.5)
+    for again in (
+        drift_report(80),
+        judged(3.2, scales=found),
+        judged(3.2, scales=msgspec.structs.replace(found, data_calm=True)),
+    ):
+        assert verdict(again, "not_judged").state == "clear"
+    still = judged(3.2, scales=msgspec.structs.replace(found, detectable=0.51, needed=3))
+    assert verdict(still, "not_judged").state == "breach"
+    blind = judged(3.2, unjudged_share=0.6, scales=found)
+    assert verdict(blind, "not_judged").state == "breach"
+    _, over = step(fired, verdict(drift_report(80), "not_judged"), 80.0, 1, MONITORING.alerting.not_judged)
+    assert over is not None
+    assert over.status == "resolved"
+
+
 def test_disabled_rules_are_off_and_critical_features_have_a_switch_of_their_own() -> None:
     disabled = Rule(enabled=False)
     report = drift_report(features=[feature("age", 0.5)])
@@ -185,9 +217,10 @@ def test_disabled_rules_are_off_and_critical_features_have_a_switch_of_their_own
         return [v.rule for v in verdicts_of(report, monitoring) if v.state != "off"]
 
     without_drift = replace(MONITORING.alerting, data_drift=disabled, data_quality=disabled)
-    assert on(Monitoring(alerting=without_drift)) == ["prediction_drift", "critical_feature"]
+    assert on(Monitoring(alerting=without_drift)) == ["prediction_drift", "critical_feature", "not_judged"]
     without_critical = replace(MONITORING.alerting, critical_feature=disabled)
-    assert on(Monitoring(alerting=without_critical)) == ["data_drift", "prediction_drift", *["data_quality"] * 4]
+    usual = ["data_drift", "prediction_drift", *["data_quality"] * 4, "not_judged"]
+    assert on(Monitoring(alerting=without_critical)) == usual
     stricter = replace(MONITORING.alerting, critical_feature=Rule(level="critical", for_windows=1))
     assert rule_of(verdict(report, "critical_feature"), stricter).for_windows == 1
     for sufficient in (True, False):

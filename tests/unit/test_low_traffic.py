@@ -95,6 +95,20 @@ def test_a_model_with_80_predictions_an_hour_is_judged_by_its_newest_panes() -> 
     assert first.expected is not None
     assert abs((first.expected - first.window_end).total_seconds() / HOUR - 420 / 80) < 0.1
     assert first.scales is not None
+    assert first.scales.needed == 0  # of such a shift half of the rows would be found
+    assert first.not_judged_since is None
+    newborn = shop.issued[VERSION, "drift", BEGIN // 60 + 2]
+    assert isinstance(newborn, DriftReport)
+    assert newborn.scales is not None
+    assert newborn.not_judged_since is not None
+    assert newborn.scales.needed > 0
+    assert newborn.expected_first is not None
+    assert newborn.expected is not None
+    assert newborn.window_end < newborn.expected_first < newborn.expected
+    said = too_few(newborn.n, newborn.needed, newborn.scales.detectable, "later", newborn.scales.needed, "soon")
+    assert said.startswith(
+        f"{newborn.n} predictions in the window are too few to find even a change of half of the rows"
+    )
     words = too_few(first.n, first.needed, first.scales.detectable, minute_of(first.expected))
     assert words.startswith(
         "80 predictions in the window: 420 more are needed (drift.min_samples), at the present rate by"

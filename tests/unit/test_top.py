@@ -94,6 +94,8 @@ def test_late_truth_has_its_date_and_what_is_not_judged_or_left_out_is_said() ->
     assert "none yet" in row(truth_end=None, coverage=0.0)
     assert "accuracy 0.912 not judged" in row(truth_end=NOW, judged=False)
     assert "late 12, repeated id 3" in row(truth_end=NOW, left_out={"late": 12, "repeated id": 3})
+    since = {"not_judged": "20 predictions are too few", "sufficient": False, "not_judged_since": NOW}
+    assert f"not judged since {NOW.astimezone():%m-%d %H:%M}" in row(**since)
     assert "not judged" in row(not_judged="62% of the features' values are missing", drift_share=0.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -63,6 +64,7 @@ class World:
     """A partition of `panes`, the agent's table, and what it has published."""
 
     partitions: int = 1
+    registry: Registry = REGISTRY
     clock: float = 100.0
     wall: datetime = datetime(2024, 1, 1, tzinfo=UTC)
     log: list[StubRecord] = field(default_factory=list)
@@ -77,7 +79,7 @@ class World:
     def restart(self) -> None:
         """Another process: only the table and the log are left."""
         self.agent = WindowsAgent(
-            self.table, REGISTRY.get, partitions=self.partitions, reissue_seconds=5.0,
+            self.table, self.registry.get, partitions=self.partitions, reissue_seconds=5.0,
             now=lambda: self.clock, wall=lambda: self.wall,
         )  # fmt: skip
 
@@ -119,6 +121,34 @@ class World:
     def wait(self, seconds: float) -> None:
         self.clock += seconds
         self.wall += timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("kills", [False, True])
+async def test_since_when_nothing_is_judged_outlives_restarts_and_kills(kills: bool) -> None:
+    """A thin window reaches back 10 panes here: 600 predictions are enough for those after them, 2 are not."""
+    world = World(registry=Registry(panes=PANES, allowance=0.0, idle_after=10.0, retention=600.0, longest=600.0))
+    counts = {0: 2, 1: 2, 3: 600, 9: 2, 12: 2, 14: 2, 20: 1}
+    for pane, n in counts.items():
+        world.killed = kills
+        with contextlib.suppress(Killed):
+            await world.send(inputs(pane, n), progress(pane + 1, revision=pane + 1))
+        world.killed = False
+        world.restart()
+        await world.read()
+    await world.send(progress(30, revision=30))
+    found = {
+        round(report.window_end.timestamp() / PANE) - 1 - FIRST: report.not_judged_since
+        for report in world.reports if isinstance(report, DriftReport)
+    }  # fmt: skip
+    expected, until = dict[int, datetime | None](), FIRST - PANES + 1
+    for end in range(23):
+        if any(counts.get(pane) for pane in range(end - PANES + 1, end + 1)):
+            if sum(counts.get(pane, 0) for pane in range(end - 9, end + 1)) >= 500:
+                expected[end], until = None, FIRST + end + 1
+            else:
+                expected[end] = datetime.fromtimestamp(until * PANE, UTC)
+    assert found == expected
+    assert sum(since is None for since in expected.values()) == 7
 
 
 def end_of(report: AnyReport) -> int:

@@ -138,7 +138,8 @@ class Scales(Event, frozen=True, kw_only=True):
     Of the data as a whole, `data_drift`: null where too few features are found at one scale; `data_suspected`: enough
     are found or suspected; `data_calm`: too few can be beyond their floors, `data_quiet`: that is likely.
     `drifted`: the data as a whole have drifted, or prediction or probability are found to have. `detectable`: the
-    smallest KS statistic that would be found in the longest span; null where not even the largest would be.
+    smallest KS statistic that would be found in the longest span; null where not even the largest would be. `needed`:
+    predictions that are lacking until a change of half of a column's rows would be found.
     """
 
     spans: tuple[int, ...]
@@ -153,6 +154,7 @@ class Scales(Event, frozen=True, kw_only=True):
     data_calm: bool = False
     drifted: bool = False
     detectable: float | None = None
+    needed: int = 0
 
 
 class Report(Event, frozen=True, kw_only=True):
@@ -180,7 +182,9 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     `missing_share`: of the feature values, those that are missing or of the wrong type; `unjudged_share`: those of the
     wrong type, or missing beyond the reference's own share. `scales`: what the newest panes show by themselves,
     null where they are not judged. `needed`: predictions that the window lacks; `expected`: when there are enough at
-    the present rate, null where that is never, or not known.
+    the present rate, null where that is never, or not known; `expected_first`: the same of `scales.needed`.
+    `not_judged_since`: the end of the newest window that was judged, or the start of the first one, where this one says
+    nothing (see docs/decision.md); else null.
     """
 
     drift_detected: bool
@@ -197,6 +201,8 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     scales: Scales | None = None
     needed: int = 0
     expected: Moment | None = None
+    expected_first: Moment | None = None
+    not_judged_since: Moment | None = None
 
 
 class MetricChange(Event, frozen=True, kw_only=True):

@@ -19,10 +19,11 @@ from app.core.pane import Pane, merge
 from app.core.scales.blocks import NOTHING_OLDER, Older
 from app.core.scales.columns import Family, families, marked_of
 from app.core.scales.levels import levels_of
-from app.core.scales.numbers import detectable
+from app.core.scales.numbers import detectable, rows_to_find
 from app.core.scales.onset import onset_of
 from app.core.scales.slow import slow_of
 from app.core.scales.suffixes import Suffixes, spans_of, suffixes_of
+from app.core.too_few import HALF
 
 Bools = NDArray[np.bool_]
 NEVER = 1 << 40
@@ -59,6 +60,8 @@ def judge_scales(
     calm, quiet = [one.is_calm for one in found], [one.is_quiet & ~one.is_calm for one in found]
     unclear = [one.is_unclear for one in found]
     data_drift = _data_drift(layout, found, suffixes, monitoring)
+    rows = int(suffixes.n[-1])
+    fewest = rows_to_find(HALF, layout.profile.n, monitoring.drift, levels.distribution)
     return Scales(
         spans=spans,
         chance=levels.evaluation,
@@ -71,7 +74,8 @@ def judge_scales(
         data_suspected=_drifted(layout, found, suffixes, monitoring, suspected=True) is not None,
         data_quiet=_few(layout, found, [one.is_quiet for one in found], clear),
         data_calm=_few(layout, found, calm, clear),
-        detectable=detectable(int(suffixes.n[-1]), layout.profile.n, monitoring.drift, levels.distribution),
+        detectable=detectable(rows, layout.profile.n, monitoring.drift, levels.distribution),
+        needed=0 if fewest is None else max(0, fewest - rows),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from app.core.scales.suffixes import Suffixes
 from app.core.scales.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
 from app.core.scales.usual import floors, margins, shows_an_end
 
+MOST_ROWS = 10_000
+"""More rows are not asked for: where so many do not show a change, the reference has too few."""
 SHARE_DEVIATION = 0.5
 """A share's standard deviation is at most half a root of its rows."""
 
@@ -60,6 +63,18 @@ def detectable(n: int, reference: int, thresholds: DriftThresholds, level: float
         return None
     least = MARGIN * floor + float(special.kolmogi(level)) / (root + 0.12 + 0.11 / root)
     return max(floor, least) if least <= 1.0 else None
+
+
+def rows_to_find(size: float, reference: int, thresholds: DriftThresholds, level: float) -> int | None:
+    """Return the fewest rows in which a KS statistic of a size is found; None where no number of them is enough."""
+    known = range(1, MOST_ROWS + 1)
+    n = bisect_left(known, True, key=lambda n: _finds(n, size, reference, thresholds, level))
+    return None if n == MOST_ROWS else known[n]
+
+
+def _finds(n: int, size: float, reference: int, thresholds: DriftThresholds, level: float) -> bool:
+    least = detectable(n, reference, thresholds, level)
+    return least is not None and least <= size
 
 
 def ks_statistics(layout: Layout, places: Sequence[int], suffixes: Suffixes) -> tuple[Floats, Floats]:
