@@ -21,6 +21,7 @@ from agents.sending import Reject
 from agents.stops import Stop, Stops
 from agents.watermark import records_from
 from app.core import expiry, join_delta
+from app.core.default_truths import give_default_truths
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Record, Rejected, keys_of
 from app.runtime.errors import Held
@@ -67,6 +68,12 @@ class TooManyDeadLetters(Held):
     def __init__(self, topic: Topic, partition: int, first: Rejected) -> None:
         self.topic, self.partition, self.first = topic, partition, first
         super().__init__(f"{topic.name} partition {partition} offset {first.record.offset}: {first.reason}")
+
+
+def _taken(source: Source, offsets: tuple[int, int]) -> join_delta.Checkpoint:
+    """Return what the state took in since the last checkpoint, with what silence has come to mean by then."""
+    give_default_truths(source.state)
+    return join_delta.take(source.state, source.ordinal, source.saved, offsets)
 
 
 class Join:
@@ -305,7 +312,7 @@ class Join:
             await self._tell(partition, source, publish, [])
             return
         spent = spent_keys(source, self._table)
-        taken = await in_thread(partial(join_delta.take, source.state, source.ordinal, source.saved, offsets))
+        taken = await in_thread(partial(_taken, source, offsets))
         events = partials_of(self._models.watched, taken.inputs, taken.outcomes, partition, revision)
         if not source.announced:  # so that nothing that an earlier owner writes from now on is taken for ours
             self._table[f"owner/{partition}/{source.epoch}"] = _encoder.encode((source.epoch, source.saved))

@@ -65,8 +65,10 @@ class WatchedModels:
             await self._models.catch_up()
 
     def _watch(self, found: RegisteredModel) -> int:
+        silence = found.monitoring.performance.default_truth
         for number, watched in enumerate(self.watched):
-            if watched.profile.profile_id == found.profile.profile_id and watched.windows == found.monitoring.windows:
+            same = watched.profile.profile_id == found.profile.profile_id
+            if same and watched.windows == found.monitoring.windows and watched.default == silence:
                 return number
-        self.watched.append(Watched(found.profile, found.monitoring.windows))
+        self.watched.append(Watched(found.profile, found.monitoring.windows, silence))
         return len(self.watched) - 1

@@ -141,10 +141,10 @@ def performance_report(
 ) -> PerformanceReport:
     """The report of a window's performance. `panes`: how many it has, where that is not the usual number."""
     envelope = _envelope(windows, end, revision, now, panes)
-    left_out = _left_out(windows, WITHOUT_A_PAIR)
-    report = msgspec.convert(
-        {**_fields(found), **envelope, "left_out": left_out}, PerformanceReport, from_attributes=True
-    )
+    more: dict[str, object] = {"left_out": _left_out(windows, WITHOUT_A_PAIR)}
+    if found.needed_panes is not None:
+        more["expected"] = datetime.fromtimestamp((end + 1 + found.needed_panes) * windows.pane / MICROSECONDS, UTC)
+    report = msgspec.convert({**_fields(found), **envelope, **more}, PerformanceReport, from_attributes=True)
     if report.scales is None:
         return report
     return msgspec.structs.replace(report, scales=_timed_metrics(report.scales, end, windows.pane / MICROSECONDS))

@@ -179,8 +179,12 @@ def _newest_panes(report: DriftReport) -> Iterator[str]:
 
 
 def _performance(report: PerformanceReport) -> Iterator[str]:
+    from topics.events import minute_of
+
     if not report.sufficient or not report.judged:
         yield f"not judged: {report.reason}" if report.reason else "insufficient, not judged"
+        if report.expected is not None:
+            yield f"{report.needed:,} more truths are needed, at the present rate by {minute_of(report.expected)}"
     else:
         yield f"DEGRADED {', '.join(report.degraded_metrics)}" if report.degraded else "not degraded"
     yield f"coverage {report.coverage:.0%}"

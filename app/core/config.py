@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Literal
 
 from app.core.notifying import Route
@@ -43,6 +44,11 @@ class Windows:
     def most_panes(self) -> int:
         """How many panes a window has at most."""
         return max(self.panes, int(self.longest // self.pane))
+
+    @property
+    def most_truth(self) -> int:
+        """How many panes back truth is looked for at most: it is waited for as long as the retention."""
+        return max(self.most_panes, ceil(self.retention / self.pane))
 
     @property
     def most_late(self) -> float:
@@ -86,12 +92,25 @@ class DecisionSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DefaultTruth:
+    """What silence means where only one kind of truth is reported (chargebacks, churn).
+
+    A prediction without feedback has the truth `value` once its pane ended `after` seconds of event time ago. Feedback
+    that comes later, within `windows.retention`, corrects it.
+    """
+
+    value: str | bool | int | float
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
 class PerformanceThresholds:
     """When a metric has degraded: relative drop against its baseline. `metrics` overrides `default`.
 
     `degradation`: a degraded metric whose drop is beyond this makes the alert critical, whatever its rule's level.
     `show`: metrics that messages name first, in this order. `confidence` is that of the intervals that are told.
     `chance`: of a window as good as the reference, how often any of its metrics may be called degraded.
+    `default_truth`: None where silence means nothing.
     """
 
     default: float = 0.05
@@ -101,6 +120,7 @@ class PerformanceThresholds:
     confidence: float = 0.95
     chance: float = 0.001
     show: tuple[str, ...] = ()
+    default_truth: DefaultTruth | None = None
 
 
 @dataclass(frozen=True, slots=True)

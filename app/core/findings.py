@@ -265,8 +265,9 @@ class PerformanceDecision:
     Estimated metrics are marked one by one; they enter neither `degraded` nor `degraded_metrics`. `not_judged`: rows
     with truth that enter no metric, by reason; `not_scored`: rows that enter none of the metrics of a probability.
     `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their rows; these rows
-    are judged. Where `judged` is false no metric was compared with a baseline, and `reason` says why.
-    `show`: the metrics that are named first.
+    are judged. Where `judged` is false no metric was compared with a baseline, and `reason` says why. `needed`: rows
+    with truth that the newest ones lack until all metrics are judged; `needed_panes`: after so many panes there are
+    enough at the rate at which truth comes, None where that is not known. `show`: the metrics that are named first.
     """
 
     n: int
@@ -288,6 +289,8 @@ class PerformanceDecision:
     reason: str = ""
     scales: MetricScales | None = None
     show: tuple[str, ...] = ()
+    needed: int = 0
+    needed_panes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

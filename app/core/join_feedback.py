@@ -131,7 +131,7 @@ def join_known(state: JoinState, new: NewRows, rows: NDArray[np.int32], *, share
     several = np.flatnonzero(found[1] >= 0) if len(found) > 1 else np.empty(0, np.intp)
     joined = np.zeros(len(several), np.bool_)
     for its in found:
-        joined |= (its[several] >= 0) & (state.rows["joined"][its[several]] > 0)
+        joined |= (its[several] >= 0) & truths.is_told(state.rows["joined"][its[several]])
     if not state.kept:
         several = several[joined]
     for i, key in _keyed(new.ids, several):
@@ -158,7 +158,7 @@ def _to_keep(
     """Return by id all feedback that a later version may need, where its rows' last truths may not say it."""
     unusual = np.zeros(len(batch.ids), np.bool_)
     for run in runs:
-        told = np.where(state.rows["joined"][run.rows] > 0, state.rows["told"][run.rows], _LAST)
+        told = np.where(truths.is_told(state.rows["joined"][run.rows]), state.rows["told"][run.rows], _LAST)
         unusual[run.positions] |= ~run.in_time | (told < truths.seconds_told(run.time))
     _add_limited(state, batch, found, unusual)
     known = np.flatnonzero(found[0] >= 0)
@@ -187,7 +187,7 @@ def _add_limited(
     for rows in found:
         some = np.flatnonzero(rows >= 0)
         kinds = state.rows["joined"][rows[some]]
-        unusual[some] |= (kinds > 0) & ((kinds & truths.LIMITED > 0) != limited[some])
+        unusual[some] |= truths.is_told(kinds) & ((kinds & truths.LIMITED > 0) != limited[some])
         if batch.models is not None:
             unusual[some] |= ~state.are_of(rows, batch.models)[some]
 
@@ -221,7 +221,7 @@ def _keep(state: JoinState, earlier: Mapping[bytes, Waiting]) -> None:
         some = np.flatnonzero(rows >= 0)
         its = rows[some]
         kinds = columns["joined"][its]
-        said[some] &= (columns["model"][its] >= 0) & (kinds > 0) & (kinds & truths.KIND != truths.OTHER)
+        said[some] &= (columns["model"][its] >= 0) & truths.is_told(kinds) & (kinds & truths.KIND != truths.OTHER)
         said[some] &= (kinds & truths.LIMITED > 0) == limited[some]
         said[some] &= columns["told"][its] == told[some]
     for key, one, is_said in zip(keys, waiting, said.tolist(), strict=True):
@@ -287,17 +287,17 @@ def _write_truth(
     told = np.where(again, np.minimum(told, state.rows["told"][rows]), told)
     state.rows.join(rows, truth, kinds, told)
     state.joined_since.append(Joined(state.rows["ordinal"][rows].astype(np.uint32), truth, kinds, told))
-    joined = np.bincount(state.rows["model"][rows[~had]])
+    joined = np.bincount(state.rows["model"][rows[~truths.is_told(had_kinds)]])
     for model in np.flatnonzero(joined).tolist():
         state.tally(model).feedback += int(joined[model])
-    _count_outcomes(state, rows[~same], truth[~same], +1)
+    count_outcomes(state, rows[~same], truth[~same], +1)
     replaced = had & ~same
-    _count_outcomes(state, rows[replaced], before[replaced], -1)
+    count_outcomes(state, rows[replaced], before[replaced], -1)
     for key in set(zip(state.rows["model"][rows[same]].tolist(), state.rows["pane"][rows[same]].tolist(), strict=True)):
         state.new_outcomes.number(*key)
 
 
-def _count_outcomes(state: JoinState, rows: NDArray[np.int32], truth: Floats, sign: int) -> None:
+def count_outcomes(state: JoinState, rows: NDArray[np.int32], truth: Floats, sign: int) -> None:
     """Count truths (take them back where `sign` is -1): many of a model by themselves, all others together."""
     few: list[tuple[int, NDArray[np.intp]]] = []
     for number, picked in by_group(state.rows["model"][rows]):

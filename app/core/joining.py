@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.config import Windows
+from app.core.config import DefaultTruth, Windows
 from app.core.counting import Counter, Scalar, Values
 from app.core.id_index import Ids
 from app.core.join_rows import PendingRows
@@ -37,9 +37,11 @@ _EVERY, _NONE = 0, -1
 class Watched:
     """A registered model version, compiled for the join. Times in microseconds."""
 
-    def __init__(self, profile: Profile, windows: Windows) -> None:
+    def __init__(self, profile: Profile, windows: Windows, silence: DefaultTruth | None = None) -> None:
+        """`silence`: what it means; raises ValueError where that is no truth of the model."""
         self.profile = profile
         self.windows = windows
+        self.default = silence
         self.layout: Layout = layout_of(profile)
         self.outcomes: OutcomeLayout = outcome_layout(profile)
         self.counter = Counter(self.layout)
@@ -52,6 +54,15 @@ class Watched:
         self.ahead = round(windows.ahead * MICROSECONDS)
         self.patience = round(windows.patience * MICROSECONDS)
         self.labels = {label: code for code, label in enumerate(profile.labels)}
+        self.silence = 0 if silence is None else round(silence.after * MICROSECONDS)
+        self.default_truth = None if silence is None else self._code_of(silence.value)
+
+    def _code_of(self, value: Scalar) -> float:
+        codes, unknown = self.actuals_of([value])
+        if unknown or not np.isfinite(codes[0]) or (self.outcomes.k and codes[0] < 0):
+            known = f"is none of the labels {', '.join(self.labels)}" if self.outcomes.k else "is no number"
+            raise ValueError(f"performance.default_truth.value: {value!r} {known}")
+        return float(codes[0])
 
     def actuals_of(self, actuals: Sequence[Scalar]) -> tuple[Floats, dict[int, str]]:
         """Return truths as numbers: label codes, or values; and the spelling of the labels that are not known."""
@@ -172,6 +183,8 @@ class JoinState:
         """Of each topic and partition that records were re-keyed from (`0/3`): the newest offset that has come."""
         self.settled: dict[int, int] = {}
         """By model, the newest pane of inputs up to which all are forgotten."""
+        self.silent_until: tuple[bytes, int] | None = None
+        """Up to where silence has become a truth (see `app.core.default_truths`)."""
         self.reaching_back: set[int] = set()
         """Models whose panes of inputs are kept for the retention: re-keyed records may come late by as much."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, expm1, sqrt
 
 import numpy as np
@@ -20,6 +21,7 @@ from app.core.layout import Floats
 from app.core.scales.categories import divisions, ways_of_one
 from app.core.scales.levels import Levels, levels_of, metric_level
 from app.core.scales.metric_tests import ShareTest
+from app.core.scales.newest_truth import ENOUGH, MOST_KEPT
 from app.core.scales.numbers import ks_tested
 from app.core.scales.shares import share_tests
 from app.core.scales.suffixes import spans_of
@@ -185,23 +187,25 @@ def _accuracy(load: Load, monitoring: Monitoring) -> list[Found]:
         return []
     filled = -expm1(-with_truth)  # the share of panes that have any truth
     rows = with_truth / filled
-    spans = spans_of(_truth_panes(rows, monitoring))
+    spans = spans_of(_truth_panes(rows, load, monitoring))
     level = metric_level(monitoring, len(spans), load.metrics)
     found = []
     for points in POINTS:
-        panes = _first(
-            spans[-1],
-            lambda k, drop=points: any(
-                _accuracy_found(drop * min(k / span, 1.0), span * rows, load, monitoring, level) for span in spans
-            ),
-        )
+        panes = _first(spans[-1], partial(_accuracy_found, points, spans, rows, load, monitoring, level))
         name = f"accuracy {load.accuracy:.3g} down by {points * 100:.0f} points"
         seconds = None if panes is None else panes / filled * monitoring.windows.pane
         found.append(Found(name, "truth", seconds, None if panes is None else round(panes * rows)))
     return found
 
 
-def _accuracy_found(drop: float, rows: float, load: Load, monitoring: Monitoring, level: float) -> bool:
+def _accuracy_found(
+    points: float, spans: Sequence[int], rows: float, load: Load, monitoring: Monitoring, level: float, panes: int
+) -> bool:
+    """Return whether a fall is found so many panes after it, of so many rows with truth each, at any span."""
+    return any(_fall_found(points * min(panes / span, 1.0), span * rows, load, monitoring, level) for span in spans)
+
+
+def _fall_found(drop: float, rows: float, load: Load, monitoring: Monitoring, level: float) -> bool:
     baseline = load.accuracy or 0.0
     thresholds = monitoring.performance
     allowed = thresholds.metrics.get("accuracy", thresholds.default) * baseline
@@ -214,7 +218,9 @@ def _accuracy_found(drop: float, rows: float, load: Load, monitoring: Monitoring
     return test.lower(MARGIN * allowed) < level
 
 
-def _truth_panes(rows: float, monitoring: Monitoring) -> int:
+def _truth_panes(rows: float, load: Load, monitoring: Monitoring) -> int:
     """Return how many panes with truth the longest span has, with so many rows each."""
-    wanted = max(monitoring.windows.panes, ceil(monitoring.performance.min_samples / rows))
-    return min(wanted, monitoring.windows.most_panes)
+    windows = monitoring.windows
+    kept = max(MOST_KEPT * load.truth, windows.retention * load.rate * load.truth)
+    wanted = max(monitoring.performance.min_samples, min(ENOUGH, kept))
+    return min(max(windows.panes, ceil(wanted / rows)), windows.most_panes)

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.core.config import MOST_SILENT, REACH, Monitoring
 from app.core.decision import drift_decision, performance_decision
-from app.core.findings import DriftDecision, PerformanceDecision, Traffic
+from app.core.findings import DriftDecision, MetricScales, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS, NEVER
 from app.core.layout import layout_of
 from app.core.outcome import outcome_layout
@@ -24,10 +24,14 @@ from app.core.scales.levels import traffic_level
 from app.core.scales.metrics import judge_metrics
 from app.core.scales.newest_truth import Truth, newest_truth
 from app.core.scales.reach import Reach, oldest_needed, reach_of
+from app.core.scales.truth_blocks import TruthBlocks
 from app.core.slices import Partial, Slice, Slices, dropped, newest_slices, rows_of, source_of, sums_of
 from app.core.traffic.history import History, slot_of
 from app.core.traffic.judging import CHANCE, Seen, most_panes, spans, traffic_of
 from app.core.usual.detectable import long_spans
+
+ONE_SIDED = "only one kind of truth has come: the other is silence (performance.default_truth)"
+"""Why the metrics of a window wait whose silence is no truth yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class ModelWindows:
         self._input_sum = RunningSum(self.layout.size, self.layout.sums)
         self._outcome_sum = RunningSum(self.outcome_layout.size, self.outcome_layout.sums)
         self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
+        self._truth_blocks = TruthBlocks(self.panes, self.outcome_layout.size, self.outcome_layout.sums)
         self._progress: dict[int, tuple[int, int, bool]] = {}
         self._settled: dict[int, int] = {}
         self._rows = {"input": 0, "outcome": 0}
@@ -101,6 +106,8 @@ class ModelWindows:
         self._oldest = -NEVER
         """The oldest pane with predictions of those that are held."""
         self._followed = NEVER
+        self._whole = NEVER
+        """The newest pane of which silence was a truth when that was last asked."""
         self.totals: dict[int, Totals] = {}
         self.forgotten = NEVER
         """The newest pane that was forgotten."""
@@ -140,6 +147,7 @@ class ModelWindows:
         if more is None:
             return True
         self._rows[kind] += more
+        self._truth_blocks.changed(pane)
         if kind == "input":
             self._blocks.changed(pane)
             self._counts[pane] = self._counts.get(pane, 0) + more
@@ -150,7 +158,7 @@ class ModelWindows:
         self.changed.update(range(max(pane, self.first), pane + self.panes))
         if kind == "input":
             self.changed.update(self._reaching(pane))
-        elif pane + self.panes <= self.latest < pane + self.monitoring.windows.most_panes:
+        elif pane + self.panes <= self.latest < pane + self.monitoring.windows.most_truth:
             self.changed.add(self.latest)
         return True
 
@@ -212,6 +220,7 @@ class ModelWindows:
             if newest > NEVER:
                 self.changed.update(range(max(newest, self._followed) + 1, last + 1))
                 self._followed = max(self._followed, last)
+        self.changed.update(self._made_whole())
         return sorted(end for end in self.changed if end <= closed)
 
     def _newest_until(self, closed: int) -> int:
@@ -239,8 +248,10 @@ class ModelWindows:
         drift_source = source_of(newest) ^ before.source
         outcomes = self._newest_slices(self._outcomes, end, reach.window)
         usual = {pane: one for pane, one in outcomes.items() if pane > end - self.panes}
-        performance_source = crc32(repr((drift_source, source_of(usual))).encode())
-        truth = self._truth(end, int(self.monitoring.windows.retention // self.monitoring.windows.pane))
+        whole = self._whole_until
+        waits = whole is not None and end > whole
+        performance_source = crc32(repr((drift_source, None if waits else source_of(usual))).encode())
+        truth = self._truth(end, int(self.monitoring.windows.retention // self.monitoring.windows.pane), whole)
         truth_source = crc32(repr((source_of(outcomes), truth.source)).encode())
         judged = known is not None and known[1] == performance_source
         judged = judged and (end != self.latest or known is None or known[2] == truth_source)
@@ -260,17 +271,40 @@ class ModelWindows:
                     first_panes=self._panes_until(first, reach, reach.rows + first),
                 )
             if not judged:
-                found = self._outcome_sum.of(sums_of(outcomes, *self.size_of("outcome")))
+                found = Pane.empty(self.outcome_layout.sums)
+                if not waits:
+                    found = self._outcome_sum.of(sums_of(outcomes, *self.size_of("outcome")))
                 performance = performance_decision(
                     self.profile, self.outcome_layout, self.layout, total, found, self.monitoring, seconds
                 )
                 coverage = self._rows["outcome"] / max(self._rows["input"], 1)
                 metrics = judge_metrics(self.profile, self.outcome_layout, truth.panes, coverage, self.monitoring)
-                performance = replace(performance, scales=metrics)
+                reason = ONE_SIDED if waits else performance.reason
+                needed, after = self._truths_until(metrics)
+                performance = replace(performance, scales=metrics, reason=reason, needed=needed, needed_panes=after)
         return Evaluated(end, drift, drift_source, performance, performance_source, traffic, reach.window, truth_source)
 
-    def _truth(self, end: int, late: int) -> Truth:
-        return newest_truth(self.outcome_layout, self._inputs, self._outcomes, end, late, self.monitoring)
+    def _truth(self, end: int, late: int, newest: int | None = None) -> Truth:
+        return newest_truth(
+            self._truth_blocks, self._inputs, self._outcomes, end, late, self.forgotten, self.monitoring, newest=newest
+        )
+
+    @property
+    def _whole_until(self) -> int | None:
+        """The newest pane of which silence is a truth by now; None where it never is."""
+        silence = self.monitoring.performance.default_truth
+        return None if silence is None else self._closed - ceil(silence.after / self.monitoring.windows.pane)
+
+    def _made_whole(self) -> list[int]:
+        """Return the ends of windows with predictions whose silence has become a truth since this was last asked."""
+        until = self._whole_until
+        if until is None:
+            return []
+        since = max(self._whole + 1, self.first, self._oldest)
+        self._whole = max(self._whole, until)
+        return [
+            end for end in range(since, until + 1) if any(map(self._predictions, range(end - self.panes + 1, end + 1)))
+        ]
 
     def _predictions(self, pane: int) -> int:
         return self._counts.get(pane, 0)
@@ -294,6 +328,14 @@ class ModelWindows:
         rate = reach.rows / reach.scales
         within = rate * self.monitoring.windows.most_panes >= in_all
         return ceil(needed / rate) if within else None
+
+    def _truths_until(self, found: MetricScales | None) -> tuple[int, int | None]:
+        """Return how many truths the newest ones lack, and after how many more panes they are there at their rate."""
+        wanted, known = self.monitoring.performance.min_samples, 0 if found is None else found.truths
+        needed = max(0, wanted - known)
+        if found is None or not needed or not known:
+            return needed, None
+        return needed, ceil(needed * (found.start_panes - found.end_panes + 1) / known)
 
     def _reach(self, end: int) -> Reach:
         most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
@@ -369,8 +411,8 @@ class ModelWindows:
         """The oldest pane that windows reach back to, from the one that ends with `first` on, for rows or for truth."""
         most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
         needed = max(needed, MOST_ROWS) if self._blocks.spans else needed
-        by_truth = first - self._truth(first, 0).reach + 1
-        return min(oldest_needed(self._inputs, first, most, needed), by_truth)
+        by_rows = oldest_needed(self._inputs, first, most, needed)
+        return min(by_rows, self._truth(first, 0).needed)
 
     def drop(self) -> list[Partial]:
         """Drop all panes. Returns their partials."""
@@ -389,6 +431,8 @@ class ModelWindows:
             self._blocks.changed(pane)
             self.past.add(pane * self.monitoring.windows.pane, self._counts.pop(pane))
         gone = [*inputs, *dropped(self._outcomes, "outcome", newest)]
+        for _, pane, _ in gone:
+            self._truth_blocks.changed(pane)
         self._oldest = min((pane for pane in self._inputs if self._predictions(pane)), default=-NEVER)
         return gone
 

@@ -16,14 +16,19 @@ from app.core.counting import Scalar
 from app.core.joining import MICROSECONDS, NEVER, Told, Waiting, Watched
 from app.core.layout import Floats
 
-TEXT, WHOLE, NUMBER, BOOLEAN, OTHER = 1, 2, 3, 4, 5
-"""Kinds of truth; OTHER cannot be had from a row. 0 stands for none."""
+TEXT, WHOLE, NUMBER, BOOLEAN, OTHER, DEFAULT = 1, 2, 3, 4, 5, 6
+"""Kinds of truth; OTHER cannot be had from a row. 0 stands for none; DEFAULT for none that is counted as one."""
 LIMITED, KIND = 8, 7
 """The bit of a row's kind that says that its truth is for its own model alone; the bits that have the kind."""
 _KINDS: dict[type, int] = {str: TEXT, int: WHOLE, float: NUMBER, bool: BOOLEAN}
 _EXACT = 2.0**53
 UNTIMED = 1
 """Stands for feedback without a time among whole seconds; it is in time for every prediction since 1970."""
+
+
+def is_told(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return which rows have a truth that came."""
+    return np.asarray((kinds > 0) & (kinds != DEFAULT))
 
 
 def whole_seconds(time: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -78,7 +83,7 @@ def _kind(watched: Watched, value: Scalar, read: float, unknown: Mapping[int, st
 
 def value_of(watched: Watched, read: float, kind: int, unknown: Mapping[int, str]) -> Scalar:
     """Return the truth that came; None where a row's own reading and kind do not say."""
-    if kind == OTHER:
+    if kind in (OTHER, DEFAULT):
         return None
     if watched.outcomes.k == 0:
         return _number_again(read, kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from app.core.config import MOST_LONGEST, Monitoring
+from app.core.config import MOST_LONGEST, DefaultTruth, Monitoring
 from app.core.metadata import METRICS
 from app.core.notifying import Route, RouteError, check_route
 from app.core.profile import Task
@@ -19,10 +20,13 @@ from app.core.scales.levels import per_second
 
 T = TypeVar("T")
 
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
+
 SECTIONS = tuple(field.name for field in fields(Monitoring))
 POSITIVE = (
     "windows.pane", "windows.retention", "windows.idle_after", "drift.numerical_effect", "drift.categorical",
-    "alerting.lag_seconds", "alerting.not_judged_after",
+    "alerting.lag_seconds", "alerting.not_judged_after", "performance.default_truth.after",
 )  # fmt: skip
 AT_LEAST_ZERO = (
     "windows.allowance", "windows.lateness", "windows.ahead", "windows.longest", "drift.min_samples",
@@ -112,7 +116,7 @@ def monitoring_of(raw: object) -> MonitoringFile:
     default = Monitoring()
     sections = {name: raw[name] for name in SECTIONS if name in raw}
     _check_keys(sections, default, "")
-    merged = _merged(msgspec.to_builtins(default), sections)
+    merged = _with_seconds(_merged(msgspec.to_builtins(default), sections))
     head = _converted({key: value for key, value in raw.items() if key not in SECTIONS}, _Head)
     _check_hidden(head.columns)
     monitoring = _converted(merged, Monitoring)
@@ -123,6 +127,7 @@ def monitoring_of(raw: object) -> MonitoringFile:
     except ValueError as error:
         raise MonitoringError(f"decision.false_alarms: {error}") from None
     _check_words(monitoring)
+    _check_silence(monitoring)
     _check_routes(monitoring.alerting.routes, sections)
     rules = _rules_given(sections.get("alerting", {}), monitoring)
     return MonitoringFile(**msgspec.structs.asdict(head), monitoring=monitoring, rules=rules)
@@ -154,6 +159,35 @@ def _check_hidden(columns: Columns) -> None:
                 raise MonitoringError(f"columns.{key}: {name} is listed under columns.numeric")
             if key == "hash" and name in columns.redact:
                 raise MonitoringError(f"columns.hash: {name} is listed under columns.redact too")
+
+
+def _with_seconds(merged: dict[str, Any]) -> dict[str, Any]:
+    """The same with `performance.default_truth.after` in seconds. Raises MonitoringError."""
+    performance = merged["performance"]
+    silence = performance.get("default_truth") if isinstance(performance, dict) else None
+    if not isinstance(silence, dict):
+        return merged
+    where = "performance.default_truth"
+    for key in silence:
+        _known(key, tuple(field.name for field in fields(DefaultTruth)), f"{where}.")
+    after = silence.get("after")
+    if not isinstance(after, str):
+        return merged
+    found = _SPAN.fullmatch(after.strip())
+    if found is None:
+        raise MonitoringError(f"{where}.after: must be seconds, or a text such as 30d, 12h, 90min, not {after!r}")
+    seconds = float(found[1]) * _SECONDS[found[2]]
+    return {**merged, "performance": {**performance, "default_truth": {**silence, "after": seconds}}}
+
+
+def _check_silence(monitoring: Monitoring) -> None:
+    """Raises MonitoringError where silence cannot become a truth before a prediction is forgotten."""
+    silence, retention = monitoring.performance.default_truth, monitoring.windows.retention
+    if silence is not None and silence.after >= retention:
+        raise MonitoringError(
+            f"performance.default_truth.after: must be below windows.retention ({retention:g} s): so long predictions "
+            f"wait for truth: set windows.retention to {2 * silence.after:.0f}, so that late truth corrects it too"
+        )
 
 
 def _rules_given(raw: Mapping[str, Any], monitoring: Monitoring) -> dict[str, dict[str, Any]]:

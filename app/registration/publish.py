@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 
+from app.core.joining import Watched
 from app.core.naming import wrong_name
 from app.core.profile import Profile
 from app.registration.monitoring import MonitoringFile
@@ -60,6 +61,10 @@ async def register(
     file = MonitoringFile() if file is None else file
     reference = read_reference(model, version, frame, file, baseline, hash_key_of(settings))
     profile = reference.profile
+    try:
+        Watched(profile, file.monitoring.windows, file.monitoring.performance.default_truth)
+    except ValueError as error:
+        raise RegistrationError(str(error)) from None
     event = ModelEvent(
         model=model,
         model_version=version,

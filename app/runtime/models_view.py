@@ -119,7 +119,8 @@ def decoded(event: ModelEvent) -> RegisteredModel:
     if not monitoring.windows.pane > 0 or monitoring.windows.panes < 1:
         raise ValueError("windows without length")
     profile = with_identity(_profile.decode(event.profile))  # an earlier release named it for another layout
-    Watched(profile, monitoring.windows)  # what cannot be counted by is no profile
+    silence = monitoring.performance.default_truth
+    Watched(profile, monitoring.windows, silence)  # what cannot be counted by is no profile
     # One from before `rules` were sent says at least what is not as by default.
     given: Given = {**differences(monitoring.alerting), **event.rules}
     return RegisteredModel(profile, monitoring, event.registered_at, given, event.hidden)

@@ -12,9 +12,24 @@ from pathlib import Path
 
 import pytest
 
+from app.registration import monitoring_of, register
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
-from tests.stream import differences, register_model, send, truth, watching, worker
+from tests.stream import (
+    MODEL,
+    MONITORING,
+    PANE,
+    VERSION,
+    Truth,
+    differences,
+    frame,
+    register_model,
+    send,
+    truth,
+    watching,
+    worker,
+)
+from topics.registry import FEEDBACK
 
 EVENTS = 30_000
 MANY_EVENTS = 100_000
@@ -62,13 +77,35 @@ async def test_fifty_kills_lose_nothing_and_count_nothing_twice(settings: Settin
     await kills_change_nothing(settings, 5 * MANY_EVENTS, 5 * KILLS)
 
 
-async def kills_change_nothing(settings: Settings, events: int, kills: int) -> None:
-    """Count so many predictions, with a worker that is killed so often at random moments."""
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+async def test_silence_becomes_the_same_truth_through_ten_kills(settings: Settings) -> None:
+    """The truth "0" is never sent: after 5 panes silence means it, of all that were not answered."""
+    wanted = truth(EVENTS)
+    told = {key for topic, key, value in wanted.records if topic == FEEDBACK.name and b'"actual":"1"' in value}
+    wanted.records = [one for one in wanted.records if one[0] != FEEDBACK.name or one[1] in told]
+    wanted.confusion.clear()
+    for i, row in enumerate(wanted.rows):
+        actual = f"p2-{i}".encode() in told
+        wanted.confusion[float(str(row["pane"])), actual * 2 + int(str(row["prediction"]))] += 1
+    file = monitoring_of({**MONITORING, "performance": {"default_truth": {"value": 0, "after": 5 * PANE}}})
+    await ensure_topics(settings)
+    await register(settings, MODEL, VERSION, frame(2000), file)
+    await kills_change_nothing(settings, EVENTS, KILLS, wanted)
+
+
+async def kills_change_nothing(settings: Settings, events: int, kills: int, wanted: Truth | None = None) -> None:
+    """Count so many predictions, with a worker that is killed so often at random moments.
+
+    `wanted`: what they are and come to, of a model that is registered.
+    """
     settings = quick(settings)
-    wanted = truth(events)
     moments = random.Random(9)
     await ensure_topics(settings)
-    await register_model(settings)
+    seconds = 60 * events / MANY_EVENTS if wanted is None else 300.0
+    if wanted is None:
+        wanted = truth(events)
+        await register_model(settings)
     part = len(wanted.records) // (kills + 1)
     async with watching(settings) as watch:
         for kill in range(kills):
@@ -81,7 +118,7 @@ async def kills_change_nothing(settings: Settings, events: int, kills: int) -> N
                 os.kill(process.pid, signal.SIGKILL)
         await send(settings, wanted.records[kills * part :])
         with worker(settings, "last"):
-            counts = await watch.until(lambda counts: counts.equal(wanted), 60 * events / MANY_EVENTS)
+            counts = await watch.until(lambda counts: counts.equal(wanted), seconds)
     assert counts.equal(wanted), differences(counts, wanted) + log_of(settings)
 
 

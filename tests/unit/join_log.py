@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from app.core.config import Monitoring, Windows
+from app.core.config import DefaultTruth, Monitoring, PerformanceThresholds, Windows
 from app.core.profile import Profile
 from app.core.reference import build_profile
 from app.runtime.models_view import RegisteredModel
@@ -46,10 +46,15 @@ class Registry:
 
     revision = 1
 
-    def __init__(self, **windows: Any) -> None:
+    def __init__(self, silence: float | None = None, **windows: Any) -> None:
+        """`silence`: seconds after which it is a truth."""
         self.models = {
             (MODELS[version], version): RegisteredModel(
-                profile, Monitoring(windows=Windows(pane=PANES[version], **windows)), datetime(2024, 1, 1, tzinfo=UTC)
+                profile,
+                Monitoring(
+                    windows=Windows(pane=PANES[version], **windows), performance=performance_of(version, silence)
+                ),
+                datetime(2024, 1, 1, tzinfo=UTC),
             )
             for version, profile in PROFILES.items()
         }
@@ -62,6 +67,17 @@ class Registry:
 
     def windows(self, version: str) -> Windows:
         return self.models[MODELS[version], version].monitoring.windows
+
+    def silence(self, version: str) -> DefaultTruth | None:
+        return self.models[MODELS[version], version].monitoring.performance.default_truth
+
+
+def performance_of(version: str, silence: float | None) -> PerformanceThresholds:
+    """With what silence means after so many seconds."""
+    if silence is None:
+        return PerformanceThresholds()
+    values: dict[str, int | str | float] = {"binary": 0, "multiclass": "a", "regression": 1.5}
+    return PerformanceThresholds(default_truth=DefaultTruth(values[version], silence))
 
 
 @dataclass(frozen=True)

@@ -83,10 +83,14 @@ def truth(producer: Producer, registry: Registry) -> Truth:
         answers = _answers(found, registry, partition, producer.logs[partition, 1], kept)
         for (version, key), (pane, event) in kept.items():
             tally = found.tallies[version, partition]
+            silence, end = registry.silence(version), pane + PANES[version]
             if (version, key) not in answers:
-                tally.unjoined.append(pane + PANES[version])
-                continue
-            tally.feedback += 1
+                if silence is None or end + silence.after > tally.newest:
+                    tally.unjoined.append(end)
+                    continue
+                answers[version, key] = silence.value
+            else:
+                tally.feedback += 1
             total = found.totals.setdefault((version, "outcome", pane, partition), Total())
             total.add(*outcome(PROFILES[version], event, answers[version, key]))
     return found

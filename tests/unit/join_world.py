@@ -145,6 +145,7 @@ class World:
     rng: random.Random
     ordered: bool = False
     windows: dict[str, float] = field(default_factory=lambda: {"retention": 1e7, "lateness": 200.0})
+    silence: float | None = None
     clock: float = 0.0
     epochs: int = 0
     changelog: list[tuple[str, bytes | None]] = field(default_factory=list)
@@ -154,7 +155,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.producer = Producer(self.rng, ordered=self.ordered)
-        self.registry = Registry(**self.windows)
+        self.registry = Registry(self.silence, **self.windows)
         self.owner = Owner(self)
         self.durable = 0
 

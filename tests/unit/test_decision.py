@@ -389,11 +389,12 @@ def test_decisions_fit_the_reports_of_the_stream() -> None:
     wire = msgspec.convert(feature, events.FeatureDrift, from_attributes=True)
     assert msgspec.to_builtins(wire) == msgspec.to_builtins(feature)
     envelope = set(events.Report.__struct_fields__) - {"n", "sufficient"}
-    decided = set(DriftDecision.__dataclass_fields__) - {"needed_panes"} | {
-        "expected"
-    }  # panes to come are a time there
-    assert set(events.DriftReport.__struct_fields__) - envelope == decided
-    assert set(events.PerformanceReport.__struct_fields__) - envelope == set(PerformanceDecision.__dataclass_fields__)
+    times = {"needed_panes": "expected", "first_panes": "expected_first"}  # panes to come are a time there
+    since = {"not_judged_since"}  # what the windows before have shown
+    decided = {times.get(name, name) for name in DriftDecision.__dataclass_fields__}
+    assert set(events.DriftReport.__struct_fields__) - envelope == decided | since
+    performance = {times.get(name, name) for name in PerformanceDecision.__dataclass_fields__}
+    assert set(events.PerformanceReport.__struct_fields__) - envelope == performance
 
 
 def test_a_window_without_feedback_has_nothing_to_say() -> None:

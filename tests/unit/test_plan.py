@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from app.core.pane import Pane
 from app.core.plan import Found, Load, Plan, plan_of
 from app.core.scales.judging import judge_scales
 from app.core.scales.reach import reach_of
+from app.registration.planning import plan_notes, plan_rows
 from tests.unit.columns import Values, layout_for, pane_of
 
 MONITORING = Monitoring()
@@ -116,3 +119,11 @@ def test_what_is_stated_grows_with_the_rate_and_says_what_never_is() -> None:
     assert plan_of(Load(1 / 86_400, 17, 10_000), MONITORING).window is None
     off = plan_of(Load(RATE, 17, 10_000), replace(MONITORING, decision=DecisionSettings("off")))
     assert (off.chance, off.found) == (None, ())
+
+
+def test_the_page_about_few_predictions_has_the_table_of_today() -> None:
+    text = Path("docs/how-to/low-traffic.md").read_text()
+    plan = plan_of(Load(80 / 3600, 17, 10_000), MONITORING)
+    for cells in (*plan_rows(plan), *zip(plan_notes(plan, MONITORING), strict=True)):
+        words = r"\s+".join(re.escape(cell) for cell in cells)
+        assert re.search(rf"^{words}$", text, re.MULTILINE), cells

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from app.core.config import Monitoring, Rule
+from app.core.config import DefaultTruth, Monitoring, Rule
 from app.core.profile import Profile
 from app.registration import (
     MonitoringError,
@@ -243,6 +243,17 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
             {"decision": {"false_alarms": "often"}},
             'decision.false_alarms: must be "off" or a rate such as "1 per month"',
         ),
+        (
+            {"performance": {"default_truth": {"value": 0, "after": "a month"}}},
+            "default_truth.after: must be seconds, or a",
+        ),
+        ({"performance": {"default_truth": {"value": 0, "after": "30d"}}}, "set windows.retention to 5184000"),
+        (
+            {"performance": {"default_truth": {"value": 0, "after": 0}}},
+            "performance.default_truth.after: must be above 0",
+        ),
+        ({"performance": {"default_truth": {"val": 0}}}, "performance.default_truth.val; did you mean"),
+        ({"performance": {"default_truth": {"value": 0}}}, "missing required field `after`"),
         ({"drift": {"share": 1.5}}, "drift.share: must be above 0 and at most 1, not 1.5"),
         ({"drift": {"policy": "loud"}}, "drift.policy: invalid enum value 'loud'"),
         ({"performance": {"metrics": {"f1": "low"}}}, "performance.metrics.*: expected `float`, got `str`"),
@@ -261,6 +272,15 @@ def test_what_monitoring_does_not_say_keeps_its_default() -> None:
     assert (found.windows.pane, found.windows.panes) == (5.0, Monitoring().windows.panes)
     assert monitoring_of({}).monitoring == Monitoring()
     assert read_monitoring(None).monitoring == Monitoring()
+
+
+async def test_silence_means_a_truth_that_the_model_can_have() -> None:
+    raw = {"performance": {"default_truth": {"value": 0, "after": "30d"}}, "windows": {"retention": 60 * 86_400}}
+    file = monitoring_of(raw)
+    assert file.monitoring.performance.default_truth == DefaultTruth(0, 30 * 86_400.0)
+    frame = pd.DataFrame({"x": np.arange(40.0), "prediction": ["no", "yes"] * 20, "actual": ["no", "yes"] * 20})
+    with pytest.raises(RegistrationError, match=r"performance.default_truth.value: 0 is none of the labels no, yes"):
+        await register(load_settings(bootstrap_servers="127.0.0.1:1"), "churn", "1", frame, file)
 
 
 def test_a_wrong_file_of_monitoring_is_named(tmp_path: Path) -> None:

@@ -300,7 +300,9 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their rows (the most
     frequent ones, the rest under `other`); a row is right where both are the same. Where `judged` is false no metric
     was compared with a baseline, and `reason` says why. `scales`: what the newest panes with truth show by themselves,
-    null where they are not judged. `show`: the metrics that messages name first (`performance.show`).
+    null where they are not judged. `show`: the metrics that messages name first (`performance.show`). `needed`: rows
+    with truth that the newest ones lack until all metrics are judged; `expected`: when there are enough at the rate at
+    which truth comes, null where that is not known.
     """
 
     feedback: int
@@ -320,6 +322,8 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     reason: str = ""
     scales: MetricScales | None = None
     show: tuple[str, ...] = ()
+    needed: int = 0
+    expected: Moment | None = None
 
 
 class Volume(Event, frozen=True, kw_only=True):

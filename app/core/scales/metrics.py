@@ -9,8 +9,10 @@ in any number of rows. Other metrics are taken as normal with the deviation of t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 from scipy import special
@@ -36,21 +38,27 @@ truth that comes first is not like the others (only what is wrong may have been 
 
 @dataclass(frozen=True, slots=True)
 class TruthPane:
-    """A pane with truth, `age` panes ago (1: the newest); `predictions`: those from it on to the newest with truth."""
+    """A pane with truth, `age` panes ago (1: the newest); `predictions`: those from it on to the newest with truth.
+
+    Or so many `panes` with truth together, of which the oldest is `age` panes ago.
+    """
 
     age: int
     outcomes: Pane
     predictions: int
+    panes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class _At:
     """A metric over one span: `worse` in units of its threshold, and the chances of it at the margin and the floor.
 
-    `beyond`: the chance that sampling brings such a drop if the true one is the usual one.
+    `age`: of the span's oldest pane. `beyond`: the chance that sampling brings such a drop if the true one is the usual
+    one.
     """
 
     panes: int
+    age: int
     change: MetricChange
     n: int
     worse: float
@@ -77,15 +85,18 @@ def judge_metrics(
     """
     if levels_of(monitoring, 1, 1) is None or not panes or not profile.baseline:
         return None
-    spans = [span for span in spans_of(len(panes)) if _covered(panes, span, coverage)]
+    lengths = list(accumulate(one.panes for one in panes))
+    wanted = dict.fromkeys(bisect_left(lengths, span) + 1 for span in spans_of(lengths[-1]))
+    spans = [span for span in wanted if _covered(panes, span, coverage)]
     level = metric_level(monitoring, len(spans), len(profile.baseline))
     by_name: dict[str, list[_At]] = {}
     total, done = Pane.empty(layout.sums), 0
     for span in spans:
         total = merge((total, *(one.outcomes for one in panes[done:span])), layout.size, layout.sums)
         done = span
+        length = lengths[span - 1], panes[span - 1].age
         seconds = (panes[span - 1].age - panes[0].age + 1) * monitoring.windows.pane
-        for at in _tested(profile, layout, total, span, monitoring, seconds):
+        for at in _tested(profile, layout, total, length, monitoring, seconds):
             by_name.setdefault(at.change.name, []).append(at)
     beyond, calm, quiet, suspected = dict[str, list[_At]](), dict[str, int](), list[str](), list[str]()
     for name, tested in by_name.items():
@@ -93,9 +104,7 @@ def judge_metrics(
         there = [at for at in tested if at.found(level) and (likely is None or at.panes < likely)]
         if there:
             beyond[name] = there
-        elif any(
-            at.p_value < SUSPECT and at.beyond < BEYOND and (surely is None or at.panes < surely) for at in tested
-        ):
+        elif any(at.suspicious and (surely is None or at.panes < surely) for at in tested):
             suspected.append(name)
         elif surely is not None:
             calm[name] = surely
@@ -103,7 +112,7 @@ def judge_metrics(
             quiet.append(name)
     oldest = panes[spans[-1] - 1] if spans else None
     return MetricScales(
-        spans=tuple(spans),
+        spans=tuple(lengths[span - 1] for span in spans),
         truths=sum(one.outcomes.n for one in panes[: spans[-1]]) if spans else 0,
         start_panes=0 if oldest is None else oldest.age,
         end_panes=panes[0].age if spans else 0,
@@ -136,7 +145,7 @@ def _findings(
     """Describe the metrics that are found, each by the span that separates best, with its change point."""
     if not beyond:
         return ()
-    longest = panes[: max(there[-1].panes for there in beyond.values())]
+    longest = [pane for pane in panes if pane.age <= max(there[-1].age for there in beyond.values())]
     confidence = monitoring.performance.confidence
     alone = [{one.name: one.value for one in metrics_of(layout, pane.outcomes, confidence)} for pane in longest]
     rows = np.array([float(judged(layout, pane.outcomes)) for pane in longest])
@@ -144,7 +153,7 @@ def _findings(
     found = list[MetricFinding]()
     for name, there in beyond.items():
         best = min(there, key=lambda at: (at.p_value, at.panes))
-        change, length = best.change, there[-1].panes
+        change, length = best.change, sum(age <= there[-1].age for age in ages)
         baseline = profile.baseline[name]
         values = np.array([value if (value := each.get(name)) is not None else np.nan for each in alone[:length]])
         deviation = 0.0 if change.low is None or change.high is None else (change.high - change.low) / 2.0
@@ -171,8 +180,14 @@ def _findings(
 
 
 def _tested(
-    profile: Profile, layout: OutcomeLayout, total: Pane, span: int, monitoring: Monitoring, seconds: float
+    profile: Profile,
+    layout: OutcomeLayout,
+    total: Pane,
+    length: tuple[int, int],
+    monitoring: Monitoring,
+    seconds: float,
 ) -> Iterator[_At]:
+    """Test each metric of a span, whose `length` is its number of panes with truth and the age of the oldest."""
     rows = judged(layout, total)
     metrics = metrics_of(layout, total, monitoring.performance.confidence)
     shares = shares_of(layout, total)
@@ -198,4 +213,4 @@ def _tested(
             normal = NormalTest(change.relative * scale, float(deviation), metric.error_bound)
             p_value, beyond, calm = normal.more(margin), normal.more(beyond_usual), normal.less(allowed)
         # where as much comes and goes by itself a small drop shows no end
-        yield _At(span, change, rows, float(worse), p_value, calm if change.usual <= harmful else 1.0, beyond)
+        yield _At(*length, change, rows, float(worse), p_value, calm if change.usual <= harmful else 1.0, beyond)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from zlib import crc32
 
 from app.core.config import Monitoring
-from app.core.outcome import OutcomeLayout
+from app.core.joining import NEVER
 from app.core.scales.metrics import TruthPane
 from app.core.scales.reach import older
+from app.core.scales.truth_blocks import TruthBlock, TruthBlocks
 from app.core.slices import Slices, rows_of
 
 MOST_KEPT = 10_000
 """Predictions that are kept for truth that came longer ago than truth is waited for."""
+ENOUGH = 10_000
+"""Rows with truth that show a metric to be worse by hardly more than its threshold: no more are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,43 +25,147 @@ class Truth:
 
     panes: list[TruthPane]
     source: int
+    _end: int
+    _limit: _Limit
 
     @property
-    def reach(self) -> int:
-        """Return how many panes ago the oldest of them is (1: the newest pane)."""
-        return self.panes[-1].age if self.panes else 1
+    def needed(self) -> int:
+        """Return the oldest pane that this, or what a later end has instead, is made of."""
+        if not self.panes:
+            return self._end
+        oldest = self._end - self.panes[-1].age + 1
+        start = oldest // self._limit.length * self._limit.length
+        needed = start if self._limit.beyond < start else max(start, self._limit.oldest)
+        return min(needed, oldest)
 
 
 def newest_truth(
-    layout: OutcomeLayout, inputs: Slices, outcomes: Slices, end: int, late: int, monitoring: Monitoring
+    blocks: TruthBlocks,
+    inputs: Slices,
+    outcomes: Slices,
+    end: int,
+    late: int,
+    forgotten: int,
+    monitoring: Monitoring,
+    *,
+    newest: int | None = None,
 ) -> Truth:
     """Return the newest panes with truth up to an end: as many as a window has, and as hold the rows that are needed.
 
-    Before the last `late` panes only those since which no more than MOST_KEPT predictions came: no others are kept.
+    Before these whole blocks of panes, until there are ENOUGH rows. Before the last `late` panes only those since which
+    no more than MOST_KEPT predictions came: no others are kept. `forgotten`: the newest pane that is kept no more.
+    `newest`: the newest pane whose truth is taken, where that is not the end.
     """
-    panes, sources, rows, predictions, after = list[TruthPane](), list[object](), 0, 0, 0
-    oldest: int | None = None
-    for pane, more in older(outcomes, end, end - monitoring.windows.most_panes):
-        if pane <= end - late:
-            oldest = _oldest_of(inputs, end, monitoring) if oldest is None else oldest
-            if pane < oldest:
-                break
-        predictions += sum(rows_of(inputs, between) for between in range(pane, after if panes else pane + 1))
-        slices = outcomes[pane]
-        panes.append(TruthPane(end - pane + 1, slices.sum(layout.size, layout.sums), predictions))
-        sources.append((pane, slices.revisions()))
-        rows, after = rows + more, pane
-        if len(panes) >= monitoring.windows.panes and rows >= monitoring.performance.min_samples:
+    limit = _Limit(blocks, inputs, outcomes, end, late, forgotten, monitoring)
+    panes, sources, rows = list[TruthPane](), list[object](), 0
+    start = end if newest is None else min(newest, end)
+    for one, source in _entries(blocks, inputs, outcomes, (start, end), limit, monitoring):
+        panes.append(one)
+        sources.append(source)
+        rows += one.outcomes.n
+        if rows >= max(ENOUGH, monitoring.performance.min_samples) and len(panes) >= monitoring.windows.panes:
             break
-    return Truth(panes, crc32(repr(sources).encode()))
+    return Truth(panes, crc32(repr(sources).encode()), end, limit)
 
 
-def _oldest_of(inputs: Slices, end: int, monitoring: Monitoring) -> int:
-    """Return the oldest pane from which to an end there are no more than MOST_KEPT predictions."""
-    rows, oldest = 0, end + 1
-    for pane, more in older(inputs, end, end - monitoring.windows.most_panes):
-        rows += more
-        if rows > MOST_KEPT:
+class _Limit:
+    """From which pane on truth is there: of those that are waited for, or since which MOST_KEPT predictions came."""
+
+    def __init__(
+        self,
+        blocks: TruthBlocks,
+        inputs: Slices,
+        outcomes: Slices,
+        end: int,
+        late: int,
+        forgotten: int,
+        monitoring: Monitoring,
+    ) -> None:
+        self._blocks, self._inputs, self._outcomes = blocks, inputs, outcomes
+        self._end, self._late, self._forgotten = end, late, forgotten
+        self.length = blocks.length
+        self.first = end - monitoring.windows.most_truth + 1
+        self._kept: tuple[int, int] | None = None
+
+    @property
+    def oldest(self) -> int:
+        """The oldest pane from which to the end there are no more than MOST_KEPT predictions."""
+        return self._both[0]
+
+    @property
+    def beyond(self) -> int:
+        """The pane before that, with which there are more; NEVER where there is none."""
+        return self._both[1]
+
+    @property
+    def _both(self) -> tuple[int, int]:
+        if self._kept is None:
+            self._kept = self._counted()
+        return self._kept
+
+    def _counted(self) -> tuple[int, int]:
+        """Count predictions from the end back, whole blocks at once where they are whole, and not too many."""
+        rows, oldest, pane = 0, self._end + 1, self._end
+        last = max(self.first, min(self._inputs, default=self.first))
+        while pane >= last:
+            start = pane - self.length + 1
+            if start >= last and start % self.length == 0:
+                block = self._blocks.block(start // self.length, self._inputs, self._outcomes)
+                if rows + block.n <= MOST_KEPT:
+                    rows, oldest, pane = rows + block.n, block.first if block.n else oldest, start - 1
+                    continue
+            more = rows_of(self._inputs, pane)
+            rows += more
+            if rows > MOST_KEPT:
+                return oldest, pane
+            oldest, pane = pane if more else oldest, pane - 1
+        return oldest, NEVER
+
+    def has(self, pane: int) -> bool:
+        """Return whether a pane, and all after it, are kept."""
+        return pane >= self.first and (pane > self._end - self._late or pane >= self.oldest)
+
+    def has_block(self, start: int, block: TruthBlock) -> bool:
+        """Return whether all of a block is kept. What is beyond the limit may be forgotten already, or not yet."""
+        return start > self._forgotten and self.has(block.first)
+
+
+def _entries(
+    blocks: TruthBlocks,
+    inputs: Slices,
+    outcomes: Slices,
+    ends: tuple[int, int],
+    limit: _Limit,
+    monitoring: Monitoring,
+) -> Iterator[tuple[TruthPane, object]]:
+    """Yield the newest panes with truth one by one, then whole blocks; with what each is made of.
+
+    `ends`: the newest pane that is looked at, and the one that ages count from.
+    """
+    newest, end = ends
+    rows, count, predictions, after = 0, 0, 0, end + 1
+    for pane, more in older(outcomes, newest, limit.first - 1):
+        if not limit.has(pane):
+            return
+        enough = count >= monitoring.windows.panes and rows >= monitoring.performance.min_samples
+        if enough and pane // blocks.length < after // blocks.length:
             break
-        oldest = pane
-    return oldest
+        predictions += sum(rows_of(inputs, between) for between in range(pane, after if count else pane + 1))
+        total = outcomes[pane].sum(blocks.size, blocks.sums)
+        yield TruthPane(end - pane + 1, total, predictions), (pane, outcomes[pane].revisions())
+        rows, count, after = rows + more, count + 1, pane
+    else:
+        return
+    number = after // blocks.length - 1
+    pending = sum(rows_of(inputs, between) for between in range((number + 1) * blocks.length, after))
+    last = max(min(outcomes, default=end), limit.first) // blocks.length
+    while number >= last:
+        block = blocks.block(number, inputs, outcomes)
+        if not limit.has_block(number * blocks.length, block):
+            return
+        if block.panes:
+            predictions += pending + block.predictions
+            pending = 0
+            yield TruthPane(end - block.oldest + 1, block.outcomes, predictions, block.panes), block.source
+        pending += block.before
+        number -= 1
