@@ -16,6 +16,7 @@ from app.core.pane import Pane
 from app.core.plan import Found, Load, Plan, plan_of
 from app.core.scales.judging import judge_scales
 from app.core.scales.reach import reach_of
+from app.core.slices import Slice
 from app.registration.planning import plan_notes, plan_rows
 from tests.unit.columns import Values, layout_for, pane_of
 
@@ -75,7 +76,7 @@ def found(change: Change, fault: tuple[str, str], ends: Sequence[int], rate: flo
 
 def _is_found(held: dict[int, Pane], end: int, fault: tuple[str, str]) -> bool:
     known = {pane: one for pane, one in held.items() if pane <= end}
-    reach = reach_of(lambda pane: known[pane].n if pane in known else 0, known, end, 60, 43_200, 500)
+    reach = reach_of({pane: Slice(n=one.n) for pane, one in known.items()}, end, 60, 43_200, 500)
     scales = judge_scales(LAYOUT, known, end, MONITORING, most=reach.scales)
     assert scales is not None
     return fault in {(one.name, one.fault) for one in scales.found}
