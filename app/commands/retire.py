@@ -32,7 +32,7 @@ def retire(
 
     \b
     Examples:
-      driftline retire --model churn --version 3 --reason "replaced by 4"
+      driftline retire --model churn --version 3 --reason "replaced"
       driftline retire --model churn --version 3 --undo
     """
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))

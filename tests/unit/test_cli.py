@@ -124,6 +124,7 @@ def test_every_command_is_known() -> None:
         "replay",
         "report",
         "reports",
+        "retire",
         "retraining",
         "retraining list",
         "top",
