@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -81,7 +82,7 @@ def forget(history: History, wanted: Wanted, now: datetime, *, dry_run: bool) ->
     if not dry_run:
         for start in range(0, len(keys), TOGETHER):
             _delete(history, keys[start : start + TOGETHER], now)
-        with history.writing() as connection:
+        with _overwriting(history) as connection:
             for some in parts(ids):
                 connection.execute(delete(WAITING_FEEDBACK).where(waiting.in_(some)))
     done.alerts = _named(history, ALERTS, ("title", "message", "labels", "evidence"), wanted, dry_run=dry_run)
@@ -125,10 +126,17 @@ def _predictions(connection: Connection, wanted: Wanted) -> Iterator[tuple[str, 
             yield row["prediction_id"], row["model"], row["model_version"]
 
 
-def _delete(history: History, keys: Sequence[tuple[str, str, str]], now: datetime) -> None:
+@contextmanager
+def _overwriting(history: History) -> Iterator[Connection]:
+    """A transaction of which SQLite overwrites what it deletes; not every build of it does so by itself."""
     with history.writing() as connection:
         if history.path is not None:
             connection.exec_driver_sql("PRAGMA secure_delete = ON")
+        yield connection
+
+
+def _delete(history: History, keys: Sequence[tuple[str, str, str]], now: datetime) -> None:
+    with _overwriting(history) as connection:
         its = tuple_(*PREDICTIONS.primary_key).in_(keys)
         rows = connection.execute(select(PREDICTIONS).where(its)).all()
         connection.execute(delete(PREDICTIONS).where(its))
@@ -166,9 +174,7 @@ def _without(given: str, text: str, quoted: str) -> str:
 
 
 def _write(history: History, table: Table, row: Row[Any], after: dict[str, str]) -> None:
-    with history.writing() as connection:
-        if history.path is not None:
-            connection.exec_driver_sql("PRAGMA secure_delete = ON")
+    with _overwriting(history) as connection:
         its = [column == row._mapping[column.name] for column in table.primary_key]
         connection.execute(update(table).where(*its).values(**after))
 
