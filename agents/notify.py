@@ -29,13 +29,13 @@ from app.alerting.group import (
     Telling,
     arrive,
     evaluate,
-    heard_after_all,
     under_way,
     waits,
     with_channels,
 )  # fmt: skip
 from app.alerting.keeping import Keeper, known_to
 from app.alerting.muting import SAME_MODEL, Muting
+from app.alerting.outcomes import heard_after_all
 from app.alerting.retrying import Patience, Pending
 from app.alerting.routing import Routing
 from app.core.config import Alerting, Monitoring
@@ -62,8 +62,8 @@ class Notify:
     """The agent's logic. `table` holds the watermarks, the groups, and what is under way; see `NotifyState`.
 
     `saved` returns once what was written to the table is in its changelog. `muting` answers what is silenced at the
-    moment, `redelivered` what a channel was told of a group after it had been given up. Times are the wall clock's,
-    taken when a run or a tick comes.
+    moment, `redelivered` what a channel was told of a group after it had been given up; `take_back` takes a letter, by
+    its key, off the list of what is undelivered. Times are the wall clock's, taken when a run or a tick comes.
     """
 
     def __init__(  # noqa: PLR0913 - what it works with, each with its default
@@ -77,6 +77,7 @@ class Notify:
         redelivered: Callable[[str, str], Mapping[str, str]] = lambda group, channel: {},
         patience: Patience | None = None,
         saved: Callable[[], Awaitable[None]] | None = None,
+        take_back: Callable[[bytes], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rng: random.Random | None = None,
     ) -> None:
@@ -88,7 +89,7 @@ class Notify:
         self._now = now
         patience = patience or Patience()
         self._deliveries = Deliveries(channels, attempt_seconds=patience.attempt_seconds, at_once=AT_ONCE)
-        self._outcomes = Outcomes(self._deliveries, patience, saved, rng or random.Random())
+        self._outcomes = Outcomes(self._deliveries, patience, saved, take_back, rng or random.Random())
         self._states: dict[int, NotifyState] = {}
         self._forgotten = 0
         self._pruned: dict[int, float] = {}
@@ -154,6 +155,7 @@ class Notify:
             elif not state.taken(alert.alert_id):
                 changed |= self._take(state, alert, now)
         await self._decide(state, self._due(partition, state, changed, now.timestamp()), now)
+        await self._outcomes.take_back(state)
         new = any(pending.attempts == 0 and pending.since == now.timestamp() for pending in state.pending.values())
         state.write()
         if records:

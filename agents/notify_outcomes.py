@@ -13,9 +13,9 @@ from agents.delivering import Attempted, Deliveries
 from agents.notify_state import NotifyState
 from agents.sending import Publish
 from app.alerting.delivery import Retryable
-from app.alerting.group import finished
+from app.alerting.outcomes import finished, obsolete_letters
 from app.alerting.retrying import Patience, Pending, after_attempt
-from app.alerting.undelivered import delivery_events, key_of, undelivered_event
+from app.alerting.undelivered import delivery_events, key_of, letter_key, undelivered_event
 from topics.registry import DELIVERIES, UNDELIVERED
 
 log = logging.getLogger(__name__)
@@ -29,11 +29,13 @@ class Outcomes:
         deliveries: Deliveries,
         patience: Patience,
         saved: Callable[[], Awaitable[None]] | None,
+        take_back: Callable[[bytes], Awaitable[None]] | None,
         rng: random.Random,
     ) -> None:
         self._deliveries = deliveries
         self._patience = patience
         self._saved = saved
+        self._take_back = take_back
         self._rng = rng
 
     async def collect(self, partition: int, state: NotifyState, publish: Publish, now: float) -> None:
@@ -53,6 +55,14 @@ class Outcomes:
         """Return once all that was written to the table is in its changelog."""
         if self._saved is not None:
             await self._saved()
+
+    async def take_back(self, state: NotifyState) -> None:
+        """Take the letters back of which all has been told since, or is over."""
+        for name, group in state.groups.items():
+            state.groups[name], letters = obsolete_letters(group)
+            if self._take_back is not None:
+                for channel, notification_id in letters:
+                    await self._take_back(letter_key(notification_id, channel))
 
     def _after(self, pending: Pending, one: Attempted, now: float) -> Pending:
         if isinstance(one.outcome, Retryable) and one.outcome.after is not None:
@@ -82,8 +92,9 @@ class Outcomes:
         if group is not None:
             delivered = pending.outcome == "delivered"
             state.groups[notification.group] = finished(
-                group, channel, notification.notification_id, notification.firing, delivered=delivered
-            )
+                group, channel, notification.notification_id, notification.firing, notification.resolved,
+                delivered=delivered,
+            )  # fmt: skip
 
 
 def _about(pending: Pending) -> dict[str, str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from app.alerting.routing import Policy
-from app.alerting.telling import Decision, Reason, Told, after_telling, decide
+from app.alerting.telling import Decision, Reason, Told, after_telling, decide, only
 from topics.events import AlertEvent
 
 Muted = Callable[[AlertEvent], Reason | None]
@@ -23,7 +23,8 @@ class Teller(Struct, frozen=True, kw_only=True):
     `told` counts what is under way as told. `changed_at`: since when there has been something to tell. `sequence`
     counts notifications; `pending` names the one under way, `heard` the alerts that were known to fire before it,
     `root` the first notification of the incident, which lasts while the channel knows anything to fire.
-    `backlog`: transitions that a journal has not been told of, and that later ones have taken the place of.
+    `backlog`: transitions that a journal has not been told of, and that later ones have taken the place of. `letters`:
+    notifications that were given up, until all that they said is told, or over.
     """
 
     policy: Policy
@@ -34,6 +35,7 @@ class Teller(Struct, frozen=True, kw_only=True):
     heard: tuple[str, ...] = ()
     backlog: tuple[AlertEvent, ...] = ()
     root: str = ""
+    letters: tuple[str, ...] = ()
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -46,7 +48,7 @@ class Group(Struct, frozen=True, kw_only=True):
     @property
     def over(self) -> bool:
         """Whether nothing is left to be remembered."""
-        return not self.members and not any(teller.pending or teller.backlog for teller in self.tellers.values())
+        return not self.members and not any(t.pending or t.backlog or t.letters for t in self.tellers.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,11 @@ def _superseded(teller: Teller, before: AlertEvent, muted: Muted) -> Teller:
         told = teller.told is not None and teller.told.firing.get(name) == before.alert_id
         wanted = not told and muted(before) is None
     else:
-        wanted = _knows(teller, name)
+        wanted = knows(teller, name)
     return replace(teller, backlog=(*teller.backlog, before)) if wanted else teller
 
 
-def _knows(teller: Teller, fingerprint: str) -> bool:
+def knows(teller: Teller, fingerprint: str) -> bool:
     """Whether the channel has heard that it fires, or is about to."""
     later = [alert.status for alert in teller.backlog if alert.fingerprint == fingerprint]
     return later[-1] == "firing" if later else teller.told is not None and teller.told.knows(fingerprint)
@@ -140,7 +142,7 @@ def evaluate(group: Group, muted: Muted, now: float) -> tuple[Group, list[Tellin
             teller, heard=heard, told=after_telling(_heard(teller), decision, firing, now), changed_at=None,
             sequence=teller.sequence + 1, backlog=(), root=root,
         )  # fmt: skip
-    return _tidied(replace(group, tellers=tellers)), tellings, reasons
+    return tidied(replace(group, tellers=tellers)), tellings, reasons
 
 
 def _heard(teller: Teller) -> Told | None:
@@ -153,14 +155,14 @@ def _heard(teller: Teller) -> Told | None:
         known.pop(alert.fingerprint, None)
         if alert.status == "firing":
             known[alert.fingerprint] = alert.alert_id
-    return replace(told, firing=known, lost=tuple(name for name in told.lost if known.get(name) == told.firing[name]))
+    return only(replace(told, firing=known), {name for name in known if known[name] == told.firing.get(name)})
 
 
 def _timed(teller: Teller, decision: Decision, now: float) -> tuple[Teller, Reason]:
     """Whether the time has come; a clock that was set back delays nothing."""
     if not decision.tells and not teller.backlog:
         return (teller if teller.changed_at is None else replace(teller, changed_at=None)), decision.reason
-    if decision.reason is Reason.REPEAT:
+    if decision.reason in (Reason.REPEAT, Reason.GIVEN_UP):
         return teller, decision.reason
     since = now if teller.changed_at is None else min(teller.changed_at, now)
     due = since + teller.policy.wait
@@ -171,10 +173,10 @@ def _timed(teller: Teller, decision: Decision, now: float) -> tuple[Teller, Reas
     return teller, decision.reason if decision.tells else Reason.NEW_ALERTS
 
 
-def _tidied(group: Group) -> Group:
+def tidied(group: Group) -> Group:
     """Without the resolved alerts that no channel is still to hear of, and that none is said to know."""
     over = [name for name, alert in group.members.items() if alert.status == "resolved"]
-    gone = {name for name in over if not any(_knows(teller, name) for teller in group.tellers.values())}
+    gone = {name for name in over if not any(knows(teller, name) for teller in group.tellers.values())}
     if not gone:
         return group
     members = {name: member for name, member in group.members.items() if name not in gone}
@@ -187,7 +189,7 @@ def _forgetting(teller: Teller, gone: set[str]) -> Teller:
     if told is None or gone.isdisjoint(told.firing):
         return teller
     firing = {name: alert_id for name, alert_id in told.firing.items() if name not in gone}
-    return replace(teller, told=replace(told, firing=firing, lost=tuple(name for name in told.lost if name in firing)))
+    return replace(teller, told=only(replace(told, firing=firing), firing))
 
 
 def waits(group: Group) -> bool:
@@ -200,46 +202,6 @@ def under_way(group: Group, channel: str, notification_id: str) -> Group:
     teller = group.tellers[channel]
     teller = replace(teller, pending=notification_id, root=teller.root or notification_id)
     return replace(group, tellers={**group.tellers, channel: teller})
-
-
-def finished(
-    group: Group, channel: str, notification_id: str, firing: Sequence[AlertEvent], *, delivered: bool
-) -> Group:
-    """Note what came of one that told of `firing`. What was given up counts as not heard."""
-    teller = group.tellers.get(channel)
-    if teller is None or teller.pending != notification_id:
-        return group
-    teller = replace(teller, pending="")
-    if not delivered and teller.told is not None:
-        known = teller.told.firing
-        names = {alert.fingerprint for alert in firing if known.get(alert.fingerprint) == alert.alert_id}
-        names.difference_update(teller.heard)
-        lost = tuple(sorted(names.union(teller.told.lost)))
-        teller = replace(teller, told=replace(teller.told, lost=lost), backlog=_without_ends(teller.backlog, names))
-    return _tidied(replace(group, tellers={**group.tellers, channel: teller}))
-
-
-def heard_after_all(group: Group, heard: Callable[[str], Mapping[str, str]]) -> Group:
-    """Note what channels were told after it had been given up. `heard`: of a channel, fingerprint and alert_id."""
-    tellers = {}
-    for channel, teller in group.tellers.items():
-        told = teller.told
-        if told is not None and told.lost:
-            again = heard(channel)
-            lost = tuple(name for name in told.lost if again.get(name) != told.firing.get(name))
-            if lost != told.lost:
-                tellers[channel] = replace(teller, told=replace(told, lost=lost))
-    return replace(group, tellers={**group.tellers, **tellers}) if tellers else group
-
-
-def _without_ends(backlog: Sequence[AlertEvent], lost: set[str]) -> tuple[AlertEvent, ...]:
-    """Without the ends of what has turned out not to be heard."""
-    unheard, kept = set(lost), list[AlertEvent]()
-    for alert in backlog:
-        if alert.status == "firing" or alert.fingerprint not in unheard:
-            kept.append(alert)
-        unheard.discard(alert.fingerprint)
-    return tuple(kept)
 
 
 def lightened(group: Group) -> Group:

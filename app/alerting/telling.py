@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class Reason(StrEnum):
@@ -17,6 +18,7 @@ class Reason(StrEnum):
     SOME_RESOLVED = "alerts resolved"
     ALL_RESOLVED = "all resolved"
     REPEAT = "repeat interval elapsed"
+    GIVEN_UP = "given up before"
     WAITING = "waiting for the group"
     UNDER_WAY = "a notification is under way"
     SILENCED = "silenced"
@@ -26,16 +28,22 @@ class Reason(StrEnum):
     NOTHING_NEW = "nothing new"
 
 
+MOST_SECONDS = 4 * 3600.0
+"""What was given up is sent again after the repeat interval; after so long, where that is longer or there is none."""
+
+
 class Told(Struct, frozen=True, kw_only=True):
     """What a channel was last told of a group.
 
     `at`: when, in epoch seconds. `firing`: the alerts that fire as far as the channel knows, each fingerprint with
-    the transition (alert_id) that it was told of. `lost`: those of them whose telling was given up.
+    the transition (alert_id) that it was told of; with the end, where that was given up. `lost`: those of them of which
+    nothing has reached the channel. `untold`: those of which the newest transition was given up.
     """
 
     at: float
     firing: dict[str, str]
     lost: tuple[str, ...] = ()
+    untold: tuple[str, ...] = ()
 
     def knows(self, fingerprint: str) -> bool:
         """Whether the channel has heard that it fires."""
@@ -70,6 +78,7 @@ def decide(
     `firing`: fingerprint and alert_id of what fires and is not muted; `resolved`: what no longer fires; `muted`: what
     fires and is not to be told, each with its reason. `repeat`: seconds after which the same is told again; None:
     never. An end is told of whatever the channel knows to fire, muted or not: it takes back what people have read.
+    What was given up is sent with whatever else there is to send, or else after the repeat interval.
     """
     known = {} if told is None else told.firing
     new = tuple(name for name, alert_id in firing.items() if known.get(name) != alert_id)
@@ -77,11 +86,16 @@ def decide(
     ended = tuple(name for name in over if told is not None and told.knows(name))
     if new:
         return Decision(Reason.NEW_ALERTS if known else Reason.FIRST, tuple(firing), new, ended)
-    if ended:
+    given_up = frozenset() if told is None else frozenset((*told.lost, *told.untold))
+    if not given_up.issuperset(ended):
         some = firing or muted or any(name not in over for name in known)
         return Decision(Reason.SOME_RESOLVED if some else Reason.ALL_RESOLVED, tuple(firing), (), ended)
-    if firing and told is not None and repeat is not None and now >= told.at + repeat:
-        return Decision(Reason.REPEAT, tuple(firing))
+    again = tuple(name for name in firing if name in given_up)
+    elapsed = -1.0 if told is None else now - told.at
+    if firing and repeat is not None and elapsed >= repeat:
+        return Decision(Reason.REPEAT, tuple(firing), again, ended)
+    if (again or ended) and elapsed >= min(MOST_SECONDS, MOST_SECONDS if repeat is None else repeat):
+        return Decision(Reason.GIVEN_UP, tuple(firing), again, ended)
     for reason in (Reason.SILENCED, Reason.MAINTENANCE, Reason.INHIBITED):
         if reason in muted.values():
             return Decision(reason)
@@ -94,7 +108,16 @@ def after_telling(told: Told | None, decision: Decision, firing: Mapping[str, st
     for name in decision.resolved:
         known.pop(name, None)
     known |= {name: firing[name] for name in decision.firing}
-    lost = () if told is None else told.lost
-    return Told(
-        at=now, firing=known, lost=tuple(name for name in lost if name in known and name not in decision.firing)
+    if told is None:
+        return Told(at=now, firing=known)
+    left = known.keys() - set(decision.firing)
+    return only(Told(at=now, firing=known, lost=told.lost, untold=told.untold), left)
+
+
+def only(told: Told, given_up: Collection[str]) -> Told:
+    """Return the same, with these alone as given up, as far as they were."""
+    return replace(
+        told,
+        lost=tuple(name for name in told.lost if name in given_up),
+        untold=tuple(name for name in told.untold if name in given_up),
     )

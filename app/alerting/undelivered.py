@@ -13,7 +13,12 @@ from topics.events import DeliveryEvent, UndeliveredEvent
 
 def key_of(pending: Pending) -> bytes:
     """The key of a notification that was given up."""
-    return f"{pending.notification.notification_id}/{pending.channel}".encode()
+    return letter_key(pending.notification.notification_id, pending.channel)
+
+
+def letter_key(notification_id: str, channel: str) -> bytes:
+    """Return the same key by its two names."""
+    return f"{notification_id}/{channel}".encode()
 
 
 def delivery_events(pending: Pending) -> list[DeliveryEvent]:

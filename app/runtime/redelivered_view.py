@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -18,6 +19,7 @@ MOST = 100_000
 class _Alert(msgspec.Struct, frozen=True):
     alert_id: str
     fingerprint: str
+    emitted_at: datetime
 
 
 class _Notification(msgspec.Struct, frozen=True):
@@ -25,6 +27,7 @@ class _Notification(msgspec.Struct, frozen=True):
 
     group: str
     firing: tuple[_Alert, ...]
+    resolved: tuple[_Alert, ...]
 
 
 _letters = msgspec.json.Decoder(UndeliveredEvent)
@@ -32,7 +35,7 @@ _notifications = msgspec.json.Decoder(_Notification)
 
 
 class RedeliveredView(CompactedView):
-    """By group and channel: the alerts whose firing was given up, and told after all by `alerts redeliver`."""
+    """By group and channel: the transitions that were given up, and sent after all by `alerts redeliver`."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, UNDELIVERED)
@@ -47,7 +50,8 @@ class RedeliveredView(CompactedView):
         if value is not None:
             letter = _letters.decode(value)
             told = _notifications.decode(letter.notification)
-            alerts = {alert.fingerprint: alert.alert_id for alert in told.firing}
+            transitions = sorted((*told.firing, *told.resolved), key=lambda alert: alert.emitted_at)
+            alerts = {alert.fingerprint: alert.alert_id for alert in transitions}
             self._given_up[key or b""] = (told.group, letter.channel), alerts
             if len(self._given_up) > MOST:
                 del self._given_up[next(iter(self._given_up))]

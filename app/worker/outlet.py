@@ -19,7 +19,7 @@ from app.runtime.settings import Settings
 from app.telemetry.stream import StreamMetrics
 from app.worker.successor import Successor
 from topics.events import IntakeReport, MonitorReport, PaneEvent
-from topics.registry import ALERTS, DEAD_LETTERS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
+from topics.registry import ALERTS, DEAD_LETTERS, FEEDBACK, PANES, PREDICTIONS, REPORTS, UNDELIVERED, Topic
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +83,10 @@ class Outlet:
         """Tombstones for panes that nothing needs any more."""
         for i in range(0, len(keys), MOST_DELETED):
             await self._send(PANES, [Outgoing(key, None, partition) for key in keys[i : i + MOST_DELETED]])
+
+    async def take_back(self, key: bytes) -> None:
+        """A tombstone for a notification that was given up, by its key."""
+        await self.producer.send(UNDELIVERED, key, None)
 
     async def publish_reports(self, partition: int, reports: Sequence[tuple[bytes, bytes]]) -> None:
         """Reports, to the partition that has their panes."""

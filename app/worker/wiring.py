@@ -141,7 +141,7 @@ class Worker:
         self.notify = Notify(
             tables["notify"], self._monitoring, channels,
             routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
-            saved=self._saved, redelivered=redelivered.heard,
+            saved=self._saved, redelivered=redelivered.heard, take_back=self.outlet.take_back,
         )  # fmt: skip
         self._bind()
 

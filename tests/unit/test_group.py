@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from app.alerting.group import Group, Teller, Telling, arrive, evaluate, finished, under_way
-from app.alerting.routing import AT_ONCE, Policy
-from app.alerting.telling import Reason
+from app.alerting.group import Group, Teller, Telling, arrive, evaluate, under_way
+from app.alerting.outcomes import finished, obsolete_letters
+from app.alerting.routing import AT_ONCE, ELSEWHERE, Policy
+from app.alerting.telling import MOST_SECONDS, Reason
 from tests.unit.notifications import of_rule, resolved
 from topics.events import AlertEvent
 
@@ -37,6 +38,7 @@ class World:
     since: dict[str, float] = field(default_factory=dict)
     freed: dict[str, float] = field(default_factory=dict)
     reasons: list[dict[str, Reason]] = field(default_factory=list)
+    taken_back: list[str] = field(default_factory=list)
     count: int = 0
 
     def __post_init__(self) -> None:
@@ -83,12 +85,16 @@ class World:
             self.sent.append((self.now, telling))
         if delivers:
             self.settle()
+        self.group, letters = obsolete_letters(self.group)
+        self.taken_back += [letter for _, letter in letters]
         return tellings
 
     def settle(self, *, delivered: bool = True) -> None:
         """What is under way is over."""
         for channel, (notification_id, telling) in self.busy.items():
-            self.group = finished(self.group, channel, notification_id, telling.firing, delivered=delivered)
+            self.group = finished(
+                self.group, channel, notification_id, telling.firing, telling.resolved, delivered=delivered
+            )
             self.freed[channel] = self.now
             if not delivered:
                 self.lost.append(telling)
@@ -240,6 +246,77 @@ def test_the_end_of_what_was_given_up_is_not_told() -> None:
     world.wait(200)
     assert [telling.reason for telling in world.told("slack")] == [Reason.FIRST]
     assert world.group.over
+    assert world.taken_back == ["1"], "nobody is to send the beginning of what is over"
+
+
+def away(world: World, *, then: float = 0.0) -> None:
+    """What is decided on now is given up an hour later."""
+    world.now += WAIT + INTERVAL
+    world.look(delivers=False)
+    world.now += WAIT
+    world.look(delivers=False)
+    world.now += then
+    world.settle(delivered=False)
+
+
+def test_an_end_that_was_given_up_is_told_after_the_repeat_interval_until_it_is_heard_and_once() -> None:
+    world = slack()
+    world.turn("data_drift")
+    world.wait(10)
+    world.turn("data_drift")
+    away(world)
+    given_up = world.now
+    world.wait(REPEAT - 2 * WAIT)
+    assert len(world.sent) == 2
+    away(world)
+    world.wait(3 * REPEAT)
+    tellings = world.told("slack")
+    assert [telling.reason for telling in tellings] == [
+        Reason.FIRST, Reason.ALL_RESOLVED, Reason.GIVEN_UP, Reason.GIVEN_UP
+    ]  # fmt: skip
+    assert [ids(telling.resolved) for telling in tellings] == [[], ["2"], ["2"], ["2"]]
+    assert world.sent[2][0] - given_up >= REPEAT - 2 * WAIT
+    assert (world.group.over, world.taken_back) == (True, ["2", "3"])
+
+
+def test_an_end_that_was_given_up_goes_with_the_next_message_of_its_group() -> None:
+    world = slack()
+    world.turn("data_drift")
+    world.wait(10)
+    world.turn("data_drift")
+    away(world)
+    world.turn("performance")
+    world.wait(INTERVAL + WAIT + 2)
+    last = world.told("slack")[-1]
+    assert (last.reason, ids(last.firing), ids(last.resolved)) == (Reason.NEW_ALERTS, ["3"], ["2"])
+
+
+def test_what_fires_again_before_its_end_was_heard_is_told_to_be_over_once() -> None:
+    world = slack()
+    world.turn("data_drift")
+    world.wait(10)
+    world.turn("data_drift")
+    away(world)
+    world.turn("data_drift")
+    world.wait(1)
+    world.turn("data_drift")
+    world.wait(REPEAT)
+    last = world.told("slack")[-1]
+    assert (ids(last.firing), ids(last.resolved)) == ([], ["4"])
+    assert world.known("slack") == {}
+
+
+def test_a_level_that_was_given_up_is_told_to_a_channel_that_repeats_nothing() -> None:
+    world = World({"alertmanager": ELSEWHERE})
+    world.turn("data_drift")
+    world.look()
+    world.worsen("data_drift")
+    world.look(delivers=False)
+    world.settle(delivered=False)
+    world.now += MOST_SECONDS
+    world.look()
+    world.look()
+    assert [ids(telling.firing) for telling in world.told("alertmanager")] == [["1"], ["2"], ["2"]]
 
 
 def test_while_one_is_under_way_the_next_waits_and_then_tells_what_is_so_by_then() -> None:
@@ -348,19 +425,15 @@ def test_any_course_of_events_ends_with_everybody_knowing_what_fires(events: lis
     world = World({"slack": POLICY, "file": AT_ONCE})
     play(world, events)
     world.wait(WAIT + INTERVAL + 3)
-    lost = {alert.alert_id for telling in world.lost for alert in telling.firing}
+    for seconds in (REPEAT, MOST_SECONDS):  # what was given up has been told by then, beginnings and ends
+        world.now += seconds
+        world.look()
     for channel in world.policies:
         known = world.known(channel)
+        assert set(known) - {name for name, a in world.current.items() if a.status == "firing"} == set()
         for name, alert_id in world.firing.items():
-            assert known.get(name) == alert_id or alert_id in lost
-        for name in known:
-            alert = world.current[name]
-            assert alert.status == "firing" or name in ends_lost(world, channel), "its end was told"
-
-
-def ends_lost(world: World, channel: str) -> set[str]:
-    """The alerts of which an end is among the dead letters."""
-    return {a.fingerprint for t in world.lost if t.channel == channel for a in t.resolved}
+            assert known.get(name) == alert_id
+    assert not any(teller.letters for teller in world.group.tellers.values()) or world.muted
 
 
 @given(EVENTS)
@@ -374,7 +447,8 @@ def test_no_end_is_told_of_what_was_not_told(events: list[tuple[str, object]]) -
             for alert in in_order(telling):
                 if alert.status == "resolved":
                     assert alert.fingerprint in read, (channel, alert.alert_id)
-                    read.discard(alert.fingerprint)
+                    if got_through:
+                        read.discard(alert.fingerprint)
                 elif got_through:
                     read.add(alert.fingerprint)
 
@@ -388,12 +462,16 @@ def test_nothing_is_told_twice_within_the_repeat_interval_without_a_change(event
         for when, telling in world.sent:
             if telling.channel != channel:
                 continue
+            if telling in world.lost:
+                last = {name: at for name, at in last.items() if name not in ids((*telling.firing, *telling.resolved))}
+                continue
             new = [a for a in (*telling.firing, *telling.resolved) if a.alert_id not in last]
             if not new:
                 assert telling.reason is Reason.REPEAT
                 assert all(when - last[a.alert_id] >= REPEAT for a in telling.firing if a.alert_id in last)
             last |= {a.alert_id: when for a in (*telling.firing, *telling.resolved)}
-    journal = [a.alert_id for telling in world.told("file") for a in (*telling.firing, *telling.resolved)]
+    heard = [telling for telling in world.told("file") if telling not in world.lost]
+    journal = [a.alert_id for telling in heard for a in (*telling.firing, *telling.resolved)]
     assert len(journal) == len(set(journal))
 
 
