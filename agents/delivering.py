@@ -46,7 +46,7 @@ class Deliveries:
         full = set[str]()
         for pending in pendings:
             when = max(pending.next_at, self._held_until.get(pending.channel, 0.0))
-            if pending.outcome or pending.channel in full or when > now:
+            if pending.outcome or pending.withdrawn or pending.channel in full or when > now:
                 continue
             if not self.start(partition, pending):
                 full.add(pending.channel)
@@ -54,12 +54,17 @@ class Deliveries:
     def start(self, partition: int, pending: Pending) -> bool:
         """Begin the next attempt; answers whether there was room for it, or it is under way already."""
         key = (partition, pending.notification.notification_id)
-        if key in self._tasks or key in self._over:
+        if self.has(*key):
             return True
         if self._taken(pending.channel) >= self._at_once:
             return False
         self._tasks[key] = pending.channel, asyncio.create_task(self._attempt(key, pending), name="deliver")
         return True
+
+    def has(self, partition: int, notification_id: str) -> bool:
+        """Return whether an attempt at it is under way, or not collected yet."""
+        key = (partition, notification_id)
+        return key in self._tasks or key in self._over
 
     def _taken(self, channel: str) -> int:
         under_way = sum(name == channel for name, _ in self._tasks.values())

@@ -18,34 +18,25 @@ import msgspec
 from agents.delivering import Deliveries
 from agents.notify_outcomes import Outcomes
 from agents.notify_reasons import ReasonLog
+from agents.notify_routes import Models, Routes
 from agents.notify_state import NotifyState
 from agents.sending import Publish, Reject
 from agents.watermark import advance, next_offset, unapplied
 from app.alerting.composing import compose, within
 from app.alerting.delivery import Channel
-from app.alerting.group import (
-    Group,
-    Muted,
-    Telling,
-    arrive,
-    evaluate,
-    under_way,
-    waits,
-    with_channels,
-)  # fmt: skip
+from app.alerting.evaluating import Telling, evaluate
+from app.alerting.group import Group, Muted, arrive, under_way, waits, with_channels
 from app.alerting.keeping import Keeper, known_to
 from app.alerting.muting import SAME_MODEL, Muting
 from app.alerting.outcomes import heard_after_all
+from app.alerting.rerouting import apart_from, elsewhere
 from app.alerting.retrying import Patience, Pending
 from app.alerting.routing import Routing
-from app.core.config import Alerting, Monitoring
 from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
 from app.runtime.slices import Turn, at_once, in_slices
 from topics.events import AlertEvent
 
 log = logging.getLogger(__name__)
-
-Models = Callable[[str, str], Monitoring | None]
 
 AT_ONCE = 8
 """Attempts a channel that are under way or not yet recorded: as many may be told again after a crash."""
@@ -82,8 +73,7 @@ class Notify:
         rng: random.Random | None = None,
     ) -> None:
         self._table = table
-        self._models = models
-        self._routing = routing or Routing()
+        self._routes = Routes(routing or Routing(), models)
         self._muting = muting
         self._redelivered = redelivered
         self._now = now
@@ -146,7 +136,8 @@ class Notify:
         turn = Turn()
         for name, group in state.groups.items():
             state.groups[name] = heard_after_all(group, partial(self._redelivered, name))
-        changed = set[str]()
+        changed, letters = self._routes.reroute(state)
+        await self._outcomes.take_back(letters)
         for record in unapplied(self._table, partition, records):
             await turn.give()
             alert = _alert_of(record)
@@ -155,7 +146,7 @@ class Notify:
             elif not state.taken(alert.alert_id):
                 changed |= self._take(state, alert, now)
         await self._decide(state, self._due(partition, state, changed, now.timestamp()), now)
-        await self._outcomes.take_back(state)
+        await self._outcomes.take_back_obsolete(state)
         new = any(pending.attempts == 0 and pending.since == now.timestamp() for pending in state.pending.values())
         state.write()
         if records:
@@ -178,19 +169,15 @@ class Notify:
     def _take(self, state: NotifyState, alert: AlertEvent, now: datetime) -> set[str]:
         """Put a transition into the groups that its alert is in, and those that it belongs to; answers them."""
         groups = state.groups_of(alert.fingerprint)
-        for to in self._routing.destinations(alert, self._alerting(alert)):
+        for to, mark in self._routes.destinations(alert):
             if to.group in groups or alert.status == "firing":
-                group = state.groups.get(to.group) or Group(labels=to.labels, members={}, tellers={})
+                group = state.groups.get(to.group) or Group(labels=to.labels, members={}, tellers={}, mark=mark)
                 groups[to.group] = with_channels(group, to.channels)
-        muted = self._muted(state, now)
+        muted, owners = self._muted(state, now), elsewhere(state.groups)
         for name, group in groups.items():
-            state.groups[name] = arrive(group, alert, muted)
+            state.groups[name] = arrive(group, alert, muted, apart_from(name, owners))
         state.take(alert.alert_id, now.timestamp())
         return set(groups)
-
-    def _alerting(self, alert: AlertEvent) -> Alerting:
-        monitoring = self._models(alert.labels.get("model", ""), alert.labels.get("model_version", ""))
-        return Alerting() if monitoring is None else monitoring.alerting
 
     def _muted(self, state: NotifyState, now: datetime) -> Muted:
         muting, beside = self._muting(), defaultdict[tuple[str, ...], list[AlertEvent]](list)
@@ -208,10 +195,11 @@ class Notify:
         return [name for name, group in state.groups.items() if name in changed or waits(group)]
 
     async def _decide(self, state: NotifyState, names: Sequence[str], now: datetime) -> None:
-        muted, turn = self._muted(state, now), Turn()
+        muted, owners, turn = self._muted(state, now), elsewhere(state.groups), Turn()
         for name in names:
             await turn.give()
-            group, tellings, reasons = evaluate(state.groups[name], muted, now.timestamp())
+            apart = apart_from(name, owners)
+            group, tellings, reasons = evaluate(state.groups[name], muted, now.timestamp(), apart)
             self._reasons.tell(name, reasons)
             for telling in tellings:
                 pending = self._pending(name, group, telling, now)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
+from msgspec.structs import replace
 
 from agents.delivering import Attempted, Deliveries
 from agents.notify_state import NotifyState
@@ -44,6 +45,9 @@ class Outcomes:
             pending = state.pending.get(one.notification_id)
             if pending is not None and pending.attempts == one.attempt and not pending.outcome:
                 state.pending[one.notification_id] = self._after(pending, one, now)
+        for name, pending in state.pending.items():
+            if pending.withdrawn and not pending.outcome and not self._deliveries.has(partition, name):
+                state.pending[name] = replace(pending, outcome="failed", detail=pending.withdrawn, settled_at=now)
         state.write()
         done = [pending for pending in state.pending.values() if pending.outcome]
         if done:
@@ -56,13 +60,17 @@ class Outcomes:
         if self._saved is not None:
             await self._saved()
 
-    async def take_back(self, state: NotifyState) -> None:
+    async def take_back_obsolete(self, state: NotifyState) -> None:
         """Take the letters back of which all has been told since, or is over."""
         for name, group in state.groups.items():
             state.groups[name], letters = obsolete_letters(group)
-            if self._take_back is not None:
-                for channel, notification_id in letters:
-                    await self._take_back(letter_key(notification_id, channel))
+            await self.take_back(letters)
+
+    async def take_back(self, letters: Iterable[tuple[str, str]]) -> None:
+        """Take letters back, each by its channel and notification_id."""
+        if self._take_back is not None:
+            for channel, notification_id in letters:
+                await self._take_back(letter_key(notification_id, channel))
 
     def _after(self, pending: Pending, one: Attempted, now: float) -> Pending:
         if isinstance(one.outcome, Retryable) and one.outcome.after is not None:
@@ -78,7 +86,9 @@ class Outcomes:
     async def _record(self, state: NotifyState, pending: Pending, publish: Publish) -> None:
         """Publish what came of a notification, then let its group go on."""
         notification, channel = pending.notification, pending.channel
-        if pending.outcome == "failed":
+        if pending.withdrawn and pending.outcome == "failed":
+            log.info("%s through %r: %s", _name(pending), channel, pending.withdrawn, extra=_about(pending))
+        elif pending.outcome == "failed":
             log.error(
                 "%s through %r given up after %d: %s", _name(pending), channel, pending.attempts, pending.detail,
                 extra=_about(pending),
@@ -93,7 +103,7 @@ class Outcomes:
             delivered = pending.outcome == "delivered"
             state.groups[notification.group] = finished(
                 group, channel, notification.notification_id, notification.firing, notification.resolved,
-                delivered=delivered,
+                delivered=delivered, withdrawn=bool(pending.withdrawn),
             )  # fmt: skip
 
 

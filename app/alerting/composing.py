@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.alerting.group import Telling
+from app.alerting.evaluating import Telling
 from app.alerting.notification import Notification
 from app.alerting.rules import DATA_DRIFT
 from app.core.notifying import LEVELS

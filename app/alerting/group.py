@@ -1,20 +1,28 @@
-"""A group of alerts and what each of its channels has been told: pure steps, from one immutable state to the next."""
+"""A group of alerts and what each of its channels has been told: pure steps, from one immutable state to the next.
+
+What is decided on is in `evaluating.py`, what came of it in `outcomes.py`, and routes that change in `rerouting.py`.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from app.alerting.routing import Policy
-from app.alerting.telling import Decision, Reason, Told, after_telling, decide, only
+from app.alerting.telling import Reason, Told, only
 from topics.events import AlertEvent
 
 Muted = Callable[[AlertEvent], Reason | None]
 """Why an alert is not to be told now."""
+Elsewhere = Callable[[str, str], bool]
+"""Whether a channel, by its name, is notified of an alert, by its fingerprint, in another group: see `rerouting.py`."""
+
+
+def nowhere_else(_channel: str, _fingerprint: str) -> bool:
+    """Return that it is not."""
+    return False
 
 
 class Teller(Struct, frozen=True, kw_only=True):
@@ -24,7 +32,8 @@ class Teller(Struct, frozen=True, kw_only=True):
     counts notifications; `pending` names the one under way, `heard` the alerts that were known to fire before it,
     `root` the first notification of the incident, which lasts while the channel knows anything to fire.
     `backlog`: transitions that a journal has not been told of, and that later ones have taken the place of. `letters`:
-    notifications that were given up, until all that they said is told, or over.
+    notifications that were given up, until all that they said is told, or over. `gone`: the route does not name the
+    channel any more, which is notified of what it knows alone; `closing`: of these alerts' ends alone.
     """
 
     policy: Policy
@@ -36,14 +45,22 @@ class Teller(Struct, frozen=True, kw_only=True):
     backlog: tuple[AlertEvent, ...] = ()
     root: str = ""
     letters: tuple[str, ...] = ()
+    gone: bool = False
+    closing: tuple[str, ...] = ()
 
 
 class Group(Struct, frozen=True, kw_only=True):
-    """Alerts that are told together, by fingerprint: each one's newest transition."""
+    """Alerts that are told together, by fingerprint: each one's newest transition.
+
+    `mark`: the routing that it was made by. `left`: members that are routed elsewhere now, and that only those channels
+    are notified of which know them.
+    """
 
     labels: dict[str, str]
     members: dict[str, AlertEvent]
     tellers: dict[str, Teller]
+    mark: str = ""
+    left: tuple[str, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -51,48 +68,48 @@ class Group(Struct, frozen=True, kw_only=True):
         return not self.members and not any(t.pending or t.backlog or t.letters for t in self.tellers.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """A channel that is to be told now, of which transitions, and why; `sequence` is new for each, `root` of before."""
-
-    channel: str
-    reason: Reason
-    firing: tuple[AlertEvent, ...]
-    resolved: tuple[AlertEvent, ...]
-    sequence: int
-    root: str = ""
-
-
 def with_channels(group: Group, channels: Mapping[str, Policy]) -> Group:
-    """The group with these channels; what those that stay have been told is kept."""
+    """The group with these channels too; what is known of those that are there is kept."""
     tellers = {
-        name: replace(group.tellers[name], policy=policy) if name in group.tellers else Teller(policy=policy)
+        name: replace(group.tellers[name], policy=policy, gone=False)
+        if name in group.tellers
+        else Teller(policy=policy)
         for name, policy in channels.items()
     }
-    under_way = {name: teller for name, teller in group.tellers.items() if name not in tellers and teller.pending}
-    return replace(group, tellers=tellers | under_way)
+    return replace(group, tellers=group.tellers | tellers)
 
 
-def arrive(group: Group, alert: AlertEvent, muted: Muted) -> Group:
+def arrive(group: Group, alert: AlertEvent, muted: Muted, elsewhere: Elsewhere = nowhere_else) -> Group:
     """Take a transition. Taken again it changes nothing."""
-    before = group.members.get(alert.fingerprint)
+    name, before = alert.fingerprint, group.members.get(alert.fingerprint)
     if before is not None and before.alert_id == alert.alert_id:
         return group
-    members = {**group.members, alert.fingerprint: alert}
+    members = {**group.members, name: alert}
     if before is None:
         return replace(group, members=members)
-    tellers = {name: _superseded(teller, before, muted) for name, teller in group.tellers.items()}
+    tellers = {
+        channel: _superseded(teller, before, muted)
+        if teller.policy.journal and is_for(group, channel, name, elsewhere)
+        else teller
+        for channel, teller in group.tellers.items()
+    }
     return replace(group, members=members, tellers=tellers)
+
+
+def is_for(group: Group, channel: str, name: str, elsewhere: Elsewhere) -> bool:
+    """Whether a channel is notified of an alert here."""
+    teller = group.tellers[channel]
+    if teller.gone or name in group.left:
+        return knows(teller, name)
+    return not elsewhere(channel, name)
 
 
 def _superseded(teller: Teller, before: AlertEvent, muted: Muted) -> Teller:
     """A journal keeps the transition that it has not been told of."""
-    if not teller.policy.journal:
-        return teller
     name = before.fingerprint
     if before.status == "firing":
         told = teller.told is not None and teller.told.firing.get(name) == before.alert_id
-        wanted = not told and muted(before) is None
+        wanted = not told and name not in teller.closing and muted(before) is None
     else:
         wanted = knows(teller, name)
     return replace(teller, backlog=(*teller.backlog, before)) if wanted else teller
@@ -104,87 +121,47 @@ def knows(teller: Teller, fingerprint: str) -> bool:
     return later[-1] == "firing" if later else teller.told is not None and teller.told.knows(fingerprint)
 
 
-def evaluate(group: Group, muted: Muted, now: float) -> tuple[Group, list[Telling], dict[str, Reason]]:
-    """Decide for each channel: the group after it, what is to be told, and every channel's reason.
-
-    A channel is told of one thing at a time: while a notification is under way it is not asked.
-    """
-    fires = {name: alert.alert_id for name, alert in group.members.items() if alert.status == "firing"}
-    quiet = {name: reason for name in fires if (reason := muted(group.members[name])) is not None}
-    firing = {name: alert_id for name, alert_id in fires.items() if name not in quiet}
-    resolved = [name for name in group.members if name not in fires]
-    tellers, tellings, reasons = dict(group.tellers), list[Telling](), dict[str, Reason]()
-    for channel, teller in group.tellers.items():
-        if teller.pending:
-            reasons[channel] = Reason.UNDER_WAY
-            continue
-        decision = decide(_heard(teller), firing, resolved, quiet, teller.policy.repeat, now)
-        if teller.policy.journal:  # it is told of what is new alone
-            decision = dataclasses.replace(decision, firing=decision.new)
-        tellers[channel], reasons[channel] = _timed(teller, decision, now)
-        if reasons[channel] is Reason.WAITING or not (decision.tells or teller.backlog):
-            continue
-        told = (*decision.firing, *decision.resolved)
-        heard = () if teller.told is None else tuple(filter(teller.told.knows, teller.told.firing))
-        root = teller.root if heard else ""
-        transitions = (*teller.backlog, *(group.members[name] for name in told))
-        tellings.append(
-            Telling(
-                channel,
-                reasons[channel],
-                tuple(alert for alert in transitions if alert.status == "firing"),
-                tuple(alert for alert in transitions if alert.status == "resolved"),
-                teller.sequence + 1,
-                root,
-            )
+def tidied(group: Group, notified: Collection[str] = ()) -> Group:
+    """Without the alerts that no channel is still to hear of here, and that none is said to know, and without the
+    channels that are gone and know nothing, but for those that are `notified` now."""
+    over = [name for name, alert in group.members.items() if alert.status == "resolved" or name in group.left]
+    under_way = {
+        name for channel, one in group.tellers.items() if one.pending or channel in notified for name in one.heard
+    }
+    known = {name for name in over for teller in group.tellers.values() if knows(teller, name)}
+    gone = set(over) - known - under_way
+    if gone:
+        members = {name: member for name, member in group.members.items() if name not in gone}
+        tellers = {name: _forgetting(teller, gone) for name, teller in group.tellers.items()}
+        left = tuple(name for name in group.left if name not in gone)
+        group = replace(group, members=members, tellers=tellers, left=left)
+    if any(teller.gone for teller in group.tellers.values()):
+        tellers = {channel: _leaving(teller) for channel, teller in group.tellers.items()}
+        group = replace(
+            group,
+            tellers={
+                channel: teller for channel, teller in tellers.items() if channel in notified or not _left(teller)
+            },
         )
-        tellers[channel] = replace(
-            teller, heard=heard, told=after_telling(_heard(teller), decision, firing, now), changed_at=None,
-            sequence=teller.sequence + 1, backlog=(), root=root,
-        )  # fmt: skip
-    return tidied(replace(group, tellers=tellers)), tellings, reasons
+    return group
 
 
-def _heard(teller: Teller) -> Told | None:
-    """What the channel knows once it has read its backlog."""
-    if not teller.backlog:
-        return teller.told
-    told = teller.told or Told(at=0.0, firing={})
-    known = dict(told.firing)
-    for alert in teller.backlog:
-        known.pop(alert.fingerprint, None)
-        if alert.status == "firing":
-            known[alert.fingerprint] = alert.alert_id
-    return only(replace(told, firing=known), {name for name in known if known[name] == told.firing.get(name)})
+def _leaving(teller: Teller) -> Teller:
+    """What was given up is nothing that it is to hear of, once it is gone."""
+    if not teller.gone or teller.told is None or not teller.told.lost:
+        return teller
+    return _forgetting(teller, set(teller.told.lost))
 
 
-def _timed(teller: Teller, decision: Decision, now: float) -> tuple[Teller, Reason]:
-    """Whether the time has come; a clock that was set back delays nothing."""
-    if not decision.tells and not teller.backlog:
-        return (teller if teller.changed_at is None else replace(teller, changed_at=None)), decision.reason
-    if decision.reason in (Reason.REPEAT, Reason.GIVEN_UP):
-        return teller, decision.reason
-    since = now if teller.changed_at is None else min(teller.changed_at, now)
-    due = since + teller.policy.wait
-    if teller.told is not None and teller.told.at <= now:
-        due = max(due, teller.told.at + teller.policy.interval)
-    if now < due:
-        return (teller if teller.changed_at == since else replace(teller, changed_at=since)), Reason.WAITING
-    return teller, decision.reason if decision.tells else Reason.NEW_ALERTS
-
-
-def tidied(group: Group) -> Group:
-    """Without the resolved alerts that no channel is still to hear of, and that none is said to know."""
-    over = [name for name, alert in group.members.items() if alert.status == "resolved"]
-    gone = {name for name in over if not any(knows(teller, name) for teller in group.tellers.values())}
-    if not gone:
-        return group
-    members = {name: member for name, member in group.members.items() if name not in gone}
-    tellers = {name: _forgetting(teller, gone) for name, teller in group.tellers.items()}
-    return replace(group, members=members, tellers=tellers)
+def _left(teller: Teller) -> bool:
+    return teller.gone and not (teller.pending or teller.backlog or teller.letters) and not (
+        teller.told is not None and teller.told.firing
+    )  # fmt: skip
 
 
 def _forgetting(teller: Teller, gone: set[str]) -> Teller:
+    if not gone.isdisjoint(teller.closing):
+        teller = replace(teller, closing=tuple(name for name in teller.closing if name not in gone))
     told = teller.told
     if told is None or gone.isdisjoint(told.firing):
         return teller

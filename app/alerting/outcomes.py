@@ -13,17 +13,21 @@ from topics.events import AlertEvent
 
 def finished(
     group: Group, channel: str, notification_id: str, firing: Sequence[AlertEvent],
-    resolved: Sequence[AlertEvent] = (), *, delivered: bool,
+    resolved: Sequence[AlertEvent] = (), *, delivered: bool, withdrawn: bool = False,
 ) -> Group:  # fmt: skip
     """Note what came of a notification. Of one that was given up the beginnings count as not known to the channel, and
-    the ends as still to be sent."""
+    the ends as still to be sent: at once, where it was only withdrawn."""
     teller = group.tellers.get(channel)
     if teller is None or teller.pending != notification_id:
         return group
     teller = replace(teller, pending="")
     if not delivered:
+        told = teller.told
         group, teller = _given_up(group, teller, firing, resolved)
-        teller = replace(teller, letters=(*teller.letters, notification_id))
+        if not withdrawn:
+            teller = replace(teller, letters=(*teller.letters, notification_id))
+        elif teller.told is not None:
+            teller = replace(teller, told=replace(teller.told, untold=() if told is None else told.untold))
     return tidied(replace(group, tellers={**group.tellers, channel: teller}))
 
 
@@ -40,6 +44,9 @@ def _given_up(
         if name not in teller.heard or name in begins:
             continue
         newest = members.setdefault(name, end)
+        moved = (teller.gone or name in group.left) and name not in teller.closing
+        if moved and newest.status == "firing":
+            continue  # another group notifies of it from its beginning on
         if newest.status == "resolved":
             untold.add(name)
         known[name] = newest.alert_id if newest.status == "resolved" else end.alert_id
@@ -49,7 +56,7 @@ def _given_up(
         lost=tuple(sorted(lost.union(teller.told.lost))),
         untold=tuple(sorted(untold.union(teller.told.untold))),
     )
-    backlog = _without_ends(teller.backlog, lost)
+    backlog = _without_ends(teller.backlog, {alert.fingerprint for alert in firing}.difference(teller.heard))
     return replace(group, members=members), replace(teller, told=told, backlog=backlog)
 
 

@@ -16,7 +16,8 @@ from app.alerting.notification import Notification
 class Pending(Struct, frozen=True, kw_only=True):
     """A notification under way. Times are epoch seconds: `since` it was decided on, `next_at` it may be tried.
 
-    `outcome` is what came of it; empty while it is tried. `detail`: the last attempt's words.
+    `outcome` is what came of it; empty while it is tried. `detail`: the last attempt's words. `withdrawn`: why it is
+    not to be sent any more.
     """
 
     notification: Notification
@@ -27,6 +28,7 @@ class Pending(Struct, frozen=True, kw_only=True):
     outcome: Literal["", "delivered", "failed"] = ""
     detail: str = ""
     settled_at: float = 0.0
+    withdrawn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ def after_attempt(pending: Pending, outcome: Outcome, patience: Patience, now: f
         return replace(tried, outcome="delivered", detail=outcome.detail, settled_at=now)
     if isinstance(outcome, Permanent):
         return replace(tried, outcome="failed", detail=outcome.reason, settled_at=now)
+    if pending.withdrawn:
+        return replace(tried, outcome="failed", detail=pending.withdrawn, settled_at=now)
     wait = rng.uniform(0.0, patience.bound(tried.attempts))
     next_at = now + max(wait, outcome.after or 0.0)
     if next_at > pending.since + patience.budget_seconds:

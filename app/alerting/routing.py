@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import msgspec
 from msgspec import Struct
 
 from app.alerting.muting import SAME_MODEL, labels_of
@@ -59,6 +61,11 @@ class Routing:
         check_labels("group_by", self.group_by)
         for number, route in enumerate(self.routes):
             check_route(f"routes[{number}]", route)
+
+    def mark(self, alerting: Alerting) -> str:
+        """Return what is the same as long as alerts of a model go the same ways."""
+        parts = [self.routes, self.group_by, self.policy, sorted(self.disabled), alerting.channels, alerting.routes]
+        return hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
 
     def destinations(self, alert: AlertEvent, alerting: Alerting) -> list[Destination]:
         """Where an alert goes: the model's own routes, then these, then the model's channels."""

@@ -20,7 +20,7 @@ from app.alerting.channels import posting
 from app.alerting.channels.webhook import MOST_ALERTS, WebhookChannel, payload_of
 from app.alerting.composing import compose
 from app.alerting.delivery import Delivered, Permanent
-from app.alerting.group import Telling
+from app.alerting.evaluating import Telling
 from app.alerting.notification import Notification
 from app.alerting.telling import Reason
 from app.channel_setup import labelling_of, other_channels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.alerting.composing import compose
-from app.alerting.group import Telling
+from app.alerting.evaluating import Telling
 from app.alerting.telling import Reason
 from tests.notifications import MOMENT, alert
 from topics.events import AlertEvent

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from app.alerting.group import Group, Teller, Telling, arrive, evaluate, under_way
+from app.alerting.evaluating import Telling, evaluate
+from app.alerting.group import Group, Teller, arrive, under_way
 from app.alerting.outcomes import finished, obsolete_letters
 from app.alerting.routing import AT_ONCE, ELSEWHERE, Policy
 from app.alerting.telling import MOST_SECONDS, Reason

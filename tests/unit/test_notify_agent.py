@@ -113,16 +113,20 @@ class Worker:
 
     def restart(self) -> None:
         """A new process with the old table."""
-        names = self.wanted or tuple(channel.name for channel in self.channels)
-        monitoring = Monitoring(alerting=Alerting(channels=names))
+        self.register(self.wanted or tuple(channel.name for channel in self.channels))
         self.agent = Notify(
-            self.table, lambda model, version: monitoring, {channel.name: channel for channel in self.channels},
+            self.table, lambda model, version: self.monitoring, {channel.name: channel for channel in self.channels},
             routing=self.routing, patience=self.patience, now=lambda: self.now, rng=random.Random(1),
             muting=lambda: Muting(
                 [quiet_of(one) for one in self.silences], [inhibition_of(*given) for given in enumerate(self.inhibit)]
             ),
             redelivered=lambda group, channel: self.redelivered.get((group, channel), {}),
         )  # fmt: skip
+
+    def register(self, names: tuple[str, ...]) -> None:
+        """The model's channels are others."""
+        self.wanted = names
+        self.monitoring = Monitoring(alerting=Alerting(channels=names))
 
     async def run(self, *events: AlertEvent | bytes | None, partition: int = 0) -> None:
         """A run of records, and what it begins comes to its end."""
