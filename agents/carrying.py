@@ -70,7 +70,7 @@ def notify_entries(table: Table, alerts: Mapping[str, int], partitions: int) -> 
     for key, value in table.items():
         number, _, rest = key.partition("/")
         kind, _, name = rest.partition("/")
-        if not number.isdigit():
+        if not number.isdigit() or kind == "flap":
             continue
         if kind == "taken":
             partition = alerts.get(name)

@@ -16,6 +16,7 @@ from functools import partial
 import msgspec
 
 from agents.delivering import Deliveries
+from agents.notify_flaps import Flaps
 from agents.notify_outcomes import Outcomes
 from agents.notify_reasons import ReasonLog
 from agents.notify_routes import Models, Routes
@@ -67,12 +68,14 @@ class Notify:
         muting: Callable[[], Muting] = Muting,
         redelivered: Callable[[str, str], Mapping[str, str]] = lambda group, channel: {},
         patience: Patience | None = None,
+        flapping_per_hour: int = 0,
         saved: Callable[[], Awaitable[None]] | None = None,
         take_back: Callable[[bytes], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rng: random.Random | None = None,
     ) -> None:
         self._table = table
+        self._flaps = Flaps(flapping_per_hour)
         self._routes = Routes(routing or Routing(), models)
         self._muting = muting
         self._redelivered = redelivered
@@ -138,6 +141,7 @@ class Notify:
             state.groups[name] = heard_after_all(group, partial(self._redelivered, name))
         changed, letters = self._routes.reroute(state)
         await self._outcomes.take_back(letters)
+        changed |= self._flaps.settle(state, now.timestamp())
         for record in unapplied(self._table, partition, records):
             await turn.give()
             alert = _alert_of(record)
@@ -169,13 +173,15 @@ class Notify:
     def _take(self, state: NotifyState, alert: AlertEvent, now: datetime) -> set[str]:
         """Put a transition into the groups that its alert is in, and those that it belongs to; answers them."""
         groups = state.groups_of(alert.fingerprint)
+        self._flaps.take(state, alert, now.timestamp())
         for to, mark in self._routes.destinations(alert):
             if to.group in groups or alert.status == "firing":
                 group = state.groups.get(to.group) or Group(labels=to.labels, members={}, tellers={}, mark=mark)
                 groups[to.group] = with_channels(group, to.channels)
         muted, owners = self._muted(state, now), elsewhere(state.groups)
         for name, group in groups.items():
-            state.groups[name] = arrive(group, alert, muted, apart_from(name, owners))
+            noted = self._flaps.noted(state, group, alert)
+            state.groups[name] = arrive(noted, alert, muted, apart_from(name, owners))
         state.take(alert.alert_id, now.timestamp())
         return set(groups)
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import msgspec
 
+from app.alerting.flapping import Flap
 from app.alerting.group import Group, lightened
 from app.alerting.retrying import Pending
 from topics.events import AlertEvent
@@ -20,6 +21,7 @@ AT_ONCE = 20
 """Entries that are decoded before others may get the loop."""
 
 _group = msgspec.json.Decoder(Group)
+_flap = msgspec.json.Decoder(Flap)
 _pending = msgspec.json.Decoder(Pending)
 
 
@@ -35,7 +37,9 @@ class NotifyState:
         self._start = f"{partition}/"
         self.groups: dict[str, Group] = {}
         self.pending: dict[str, Pending] = {}
+        self.flaps: dict[str, Flap] = {}
         self._groups: dict[str, Group] = {}
+        self._flaps: dict[str, Flap] = {}
         self._pending: dict[str, Pending] = {}
         self._taken: dict[str, int] = {}
 
@@ -51,7 +55,9 @@ class NotifyState:
                 state.groups[name] = _group.decode(table[key])
             elif kind == "pending":
                 state.pending[name] = _pending.decode(table[key])
-        state._groups, state._pending = dict(state.groups), dict(state.pending)
+            elif kind == "flap":
+                state.flaps[name] = _flap.decode(table[key])
+        state._groups, state._pending, state._flaps = dict(state.groups), dict(state.pending), dict(state.flaps)
         return state
 
     def _keys(self) -> Iterator[tuple[str, str]]:
@@ -89,12 +95,21 @@ class NotifyState:
                 if len(encoded) > LARGEST_GROUP:
                     encoded = msgspec.json.encode(lightened(group))
                 self._table[f"{self._start}group/{name}"] = encoded
-        for kind, before, now in (("group", self._groups, self.groups), ("pending", self._pending, self.pending)):
+        for name, flap in self.flaps.items():
+            if self._flaps.get(name) is not flap:
+                self._table[f"{self._start}flap/{name}"] = msgspec.json.encode(flap)
+        kinds = (
+            ("group", self._groups, self.groups),
+            ("pending", self._pending, self.pending),
+            ("flap", self._flaps, self.flaps),
+        )
+        for kind, before, now in kinds:
             for name in before.keys() - now.keys():
                 del self._table[f"{self._start}{kind}/{name}"]
         for alert_id, moment in self._taken.items():
             self._table[f"{self._start}taken/{alert_id}"] = b"%d" % moment
         self._groups, self._pending, self._taken = dict(self.groups), dict(self.pending), {}
+        self._flaps = dict(self.flaps)
 
     def prune(self, now: float) -> None:
         """Forget the transitions that are too old to come again."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from app.alerting.flapping import MARK, as_settled
 from app.alerting.group import Elsewhere, Group, Muted, Teller, is_for, nowhere_else, tidied
 from app.alerting.telling import Decision, Reason, Told, after_telling, decide, only
 from topics.events import AlertEvent
@@ -34,12 +35,15 @@ def evaluate(
     """
     fires = {name: alert.alert_id for name, alert in group.members.items() if alert.status == "firing"}
     quiet = {name: reason for name in fires if (reason := muted(group.members[name])) is not None}
+    flaps = {name: alert.alert_id + MARK for name, alert in group.flapping.items()}
+    quiet |= {name: reason for name in flaps if (reason := muted(group.flapping[name])) is not None}
     tellers, tellings, reasons = dict(group.tellers), list[Telling](), dict[str, Reason]()
     for channel, teller in group.tellers.items():
         if teller.pending:
             reasons[channel] = Reason.UNDER_WAY
             continue
-        here = {name: alert_id for name, alert_id in fires.items() if is_for(group, channel, name, elsewhere)}
+        shown = {**fires, **flaps} if teller.policy.damped else fires
+        here = {name: alert_id for name, alert_id in shown.items() if is_for(group, channel, name, elsewhere)}
         tellers[channel], reasons[channel], telling = _asked(group, channel, here, quiet, now)
         if telling is not None:
             tellings.append(telling)
@@ -57,8 +61,9 @@ def _asked(
     if teller.closing and known is not None:  # nothing of them is new
         firing |= {name: known.firing[name] for name in teller.closing if name in firing and name in known.firing}
         known = only(known, known.firing.keys() - set(teller.closing).intersection(fires))
-    resolved = [name for name, alert in group.members.items() if alert.status == "resolved"]
-    repeat = None if teller.closing and set(firing) <= set(teller.closing) else teller.policy.repeat
+    flapping = group.flapping if teller.policy.damped else {}
+    resolved = [name for name, a in group.members.items() if a.status == "resolved" and name not in flapping]
+    repeat = None if firing and {*teller.closing, *flapping}.issuperset(firing) else teller.policy.repeat
     decision = decide(known, firing, resolved, muted, repeat, now)
     if teller.policy.journal:  # it is told of what is new alone
         decision = dataclasses.replace(decision, firing=decision.new)
@@ -68,7 +73,15 @@ def _asked(
     told = (*decision.firing, *decision.resolved)
     heard = () if teller.told is None else tuple(filter(teller.told.knows, teller.told.firing))
     root = teller.root if heard else ""
-    transitions = (*teller.backlog, *(group.members[name] for name in told))
+    as_known = {} if known is None else known.firing
+    settled = {name for name, alert_id in as_known.items() if alert_id.endswith(MARK)} - flapping.keys()
+    alerts = {**group.members, **{name: as_settled(group.members[name]) for name in settled & set(told)}, **flapping}
+    transitions = (*teller.backlog, *(alerts[name] for name in told))
+    turned = {*decision.new, *decision.resolved}
+    if turned and turned <= settled:
+        reason = Reason.SETTLED
+    elif turned and turned <= flapping.keys():
+        reason = Reason.FLAPPING
     telling = Telling(
         channel,
         reason,

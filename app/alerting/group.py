@@ -53,7 +53,7 @@ class Group(Struct, frozen=True, kw_only=True):
     """Alerts that are told together, by fingerprint: each one's newest transition.
 
     `mark`: the routing that it was made by. `left`: members that are routed elsewhere now, and that only those channels
-    are notified of which know them.
+    are notified of which know them. `flapping`: members that flap, as channels are notified of them.
     """
 
     labels: dict[str, str]
@@ -61,6 +61,7 @@ class Group(Struct, frozen=True, kw_only=True):
     tellers: dict[str, Teller]
     mark: str = ""
     left: tuple[str, ...] = ()
+    flapping: dict[str, AlertEvent] = {}
 
     @property
     def over(self) -> bool:
@@ -129,7 +130,7 @@ def tidied(group: Group, notified: Collection[str] = ()) -> Group:
         name for channel, one in group.tellers.items() if one.pending or channel in notified for name in one.heard
     }
     known = {name for name in over for teller in group.tellers.values() if knows(teller, name)}
-    gone = set(over) - known - under_way
+    gone = set(over) - known - under_way - group.flapping.keys()
     if gone:
         members = {name: member for name, member in group.members.items() if name not in gone}
         tellers = {name: _forgetting(teller, gone) for name, teller in group.tellers.items()}

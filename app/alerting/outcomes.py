@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from app.alerting.flapping import plain
 from app.alerting.group import Group, Teller, tidied
 from app.alerting.telling import Told, only
 from topics.events import AlertEvent
@@ -37,7 +38,7 @@ def _given_up(
     if teller.told is None:
         return group, teller
     known, members = dict(teller.told.firing), dict(group.members)
-    begins = {alert.fingerprint for alert in firing if known.get(alert.fingerprint) == alert.alert_id}
+    begins = {alert.fingerprint for alert in firing if plain(known.get(alert.fingerprint, "")) == alert.alert_id}
     lost, untold = begins.difference(teller.heard), set(begins)
     for end in resolved:
         name = end.fingerprint
@@ -82,7 +83,7 @@ def heard_after_all(group: Group, heard: Callable[[str], Mapping[str, str]]) -> 
 
 
 def _after_all(group: Group, told: Told, again: Mapping[str, str]) -> Told:
-    heard = {name for name in (*told.lost, *told.untold) if again.get(name) == told.firing.get(name)}
+    heard = {name for name in (*told.lost, *told.untold) if again.get(name) == plain(told.firing[name])}
     over = {name for name in heard if _is_end(group, name, told.firing[name])}
     firing = {name: alert_id for name, alert_id in told.firing.items() if name not in over}
     return only(replace(told, firing=firing), firing.keys() - heard)

@@ -47,12 +47,14 @@ def rerouted(groups: Mapping[str, Group], routing: Routing, alerting: Alerting) 
     policies = {
         channel: policy for found in to.values() for one in found.values() for channel, policy in one.channels.items()
     }
+    flapping = {name: alert for group in groups.values() for name, alert in group.flapping.items()}
     after = dict(groups)
     for name, found in to.items():
         if alerts[name].status == "firing":
             for one in found.values():
                 group = after.get(one.group) or Group(labels=one.labels, members={}, tellers={})
-                after[one.group] = replace(group, members={name: alerts[name], **group.members})
+                flaps = {name: flapping[name], **group.flapping} if name in flapping else group.flapping
+                after[one.group] = replace(group, members={name: alerts[name], **group.members}, flapping=flaps)
     mark, letters = routing.mark(alerting), list[tuple[str, str]]()
     for key, group in after.items():
         here = [found[key] for name, found in to.items() if name in group.members and key in found]

@@ -23,16 +23,19 @@ DEFAULT = "default"
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """When a channel is told of a group, in seconds. `repeat` None: never again. `journal`: of every transition."""
+    """When a channel is told of a group, in seconds. `repeat` None: never again. `journal`: of every transition.
+    `damped`: of what flaps once, and once when it has settled.
+    """
 
     wait: float = 5.0
     interval: float = 60.0
     repeat: float | None = 4 * 3600.0
     journal: bool = False
+    damped: bool = True
 
 
-AT_ONCE = Policy(wait=0.0, interval=0.0, repeat=None, journal=True)
-ELSEWHERE = Policy(wait=0.0, interval=0.0, repeat=None)
+AT_ONCE = Policy(wait=0.0, interval=0.0, repeat=None, journal=True, damped=False)
+ELSEWHERE = Policy(wait=0.0, interval=0.0, repeat=None, damped=False)
 """Of a channel whose other side has waits and intervals of its own."""
 GROUPING = frozenset({"alertmanager"})
 """Channels whose other side groups, waits and repeats by itself."""

@@ -19,6 +19,8 @@ class Reason(StrEnum):
     ALL_RESOLVED = "all resolved"
     REPEAT = "repeat interval elapsed"
     GIVEN_UP = "given up before"
+    FLAPPING = "flapping"
+    SETTLED = "settled after flapping"
     WAITING = "waiting for the group"
     UNDER_WAY = "a notification is under way"
     SILENCED = "silenced"

@@ -89,6 +89,9 @@ class Settings(
     group_interval_seconds: Wait = Field(60.0, description="The least time between two messages of one group.")
     repeat_seconds: Wait = Field(14_400.0, description="After how long what still fires is told again.")
     delivery_seconds: Wait = Field(3600.0, description="How long a channel is tried before a message is given up.")
+    flapping_per_hour: int = Field(
+        5, ge=0, description="An alert that fires more often in an hour is told once as flapping; 0: every time."
+    )
     disabled_channels: Names = Field(None, description="Channels that are told nothing, whatever routes say.")
     routes: tuple[Route, ...] | None = Field(None, description="Which alerts go to which channels.")
     inhibit: tuple[Inhibit, ...] | None = Field(None, description="Which alerts explain which others. Unset: traffic.")

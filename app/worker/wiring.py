@@ -142,6 +142,7 @@ class Worker:
             tables["notify"], self._monitoring, channels,
             routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
             saved=self._saved, redelivered=redelivered.heard, take_back=self.outlet.take_back,
+            flapping_per_hour=settings.flapping_per_hour,
         )  # fmt: skip
         self._bind()
 

@@ -104,6 +104,8 @@ class Worker:
     sent: list[DeliveryEvent] = field(default_factory=list)
     undelivered: list[UndeliveredEvent] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    flapping: int = 0
+    count: int = 0
     killed: bool = False
     now: datetime = START
 
@@ -120,6 +122,7 @@ class Worker:
             muting=lambda: Muting(
                 [quiet_of(one) for one in self.silences], [inhibition_of(*given) for given in enumerate(self.inhibit)]
             ),
+            flapping_per_hour=self.flapping,
             redelivered=lambda group, channel: self.redelivered.get((group, channel), {}),
         )  # fmt: skip
 
