@@ -16,6 +16,7 @@ from functools import partial
 import msgspec
 
 from agents.delivering import Deliveries
+from agents.digests import waiting_of
 from agents.notify_flaps import Flaps
 from agents.notify_outcomes import Outcomes
 from agents.notify_reasons import ReasonLog
@@ -69,6 +70,7 @@ class Notify:
         redelivered: Callable[[str, str], Mapping[str, str]] = lambda group, channel: {},
         patience: Patience | None = None,
         flapping_per_hour: int = 0,
+        digest_above: int = 0,
         saved: Callable[[], Awaitable[None]] | None = None,
         take_back: Callable[[bytes], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -81,7 +83,10 @@ class Notify:
         self._redelivered = redelivered
         self._now = now
         patience = patience or Patience()
-        self._deliveries = Deliveries(channels, attempt_seconds=patience.attempt_seconds, at_once=AT_ONCE)
+        self._deliveries = Deliveries(
+            channels, attempt_seconds=patience.attempt_seconds, at_once=AT_ONCE, digest_above=digest_above,
+            digest_interval=(routing or Routing()).policy.interval, current=self._is_current,
+        )  # fmt: skip
         self._outcomes = Outcomes(self._deliveries, patience, saved, take_back, rng or random.Random())
         self._states: dict[int, NotifyState] = {}
         self._forgotten = 0
@@ -158,10 +163,15 @@ class Notify:
         if new:
             await self._outcomes.save()
         if not self._stopping and not self._pausing:
-            self._deliveries.begin(partition, state.pending.values(), now.timestamp())
+            waiting = waiting_of(state.groups, now.timestamp())
+            self._deliveries.begin(partition, state.pending.values(), now.timestamp(), waiting)
             for name, keeper in self._keepers.items():
                 keeper.keep(partition, partial(known_to, name, state.groups.values()))
         self._prune(partition, state, now.timestamp())
+
+    def _is_current(self, partition: int, pending: Pending) -> bool:
+        state = self._states.get(partition)
+        return state is not None and state.pending.get(pending.notification.notification_id) is pending
 
     def _state(self, partition: int) -> NotifyState:
         if partition not in self._states:

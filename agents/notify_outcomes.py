@@ -75,7 +75,12 @@ class Outcomes:
     def _after(self, pending: Pending, one: Attempted, now: float) -> Pending:
         if isinstance(one.outcome, Retryable) and one.outcome.after is not None:
             self._deliveries.hold(one.channel, now + one.outcome.after)
-        after = after_attempt(pending, one.outcome, self._patience, now, self._rng)
+        if one.digest and isinstance(one.outcome, Retryable):  # its parts stay together
+            after = after_attempt(
+                pending, one.outcome, self._patience, one.begun, random.Random(f"{one.digest} {one.attempt}")
+            )
+        else:
+            after = after_attempt(pending, one.outcome, self._patience, now, self._rng)
         if not after.outcome:
             log.warning(
                 "%s through %r not told yet, again in %.1f s: %s",

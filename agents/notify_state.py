@@ -29,7 +29,8 @@ class NotifyState:
     """One partition's share of the table. Every key starts with the partition: each has one writer.
 
     The changelog keeps the order of what is written and not the whole of it, so `write` puts first what must not be
-    lost: notifications, then the groups that count them as told, then the transitions that were taken.
+    lost: notifications, then the groups that count them as told, those that routes have led to first, then the
+    transitions that were taken.
     """
 
     def __init__(self, table: MutableMapping[str, bytes], partition: int) -> None:
@@ -89,12 +90,16 @@ class NotifyState:
                 self._table[f"{self._start}pending/{name}"] = msgspec.json.encode(pending)
         for name in [name for name, group in self.groups.items() if group.over]:
             del self.groups[name]
-        for name, group in self.groups.items():
-            if self._groups.get(name) is not group and self._groups.get(name) != group:
-                encoded = msgspec.json.encode(group)
-                if len(encoded) > LARGEST_GROUP:
-                    encoded = msgspec.json.encode(lightened(group))
-                self._table[f"{self._start}group/{name}"] = encoded
+        changed = [
+            (name, group)
+            for name, group in self.groups.items()
+            if self._groups.get(name) is not group and self._groups.get(name) != group
+        ]
+        for name, group in sorted(changed, key=lambda one: one[0] in self._groups):
+            encoded = msgspec.json.encode(group)
+            if len(encoded) > LARGEST_GROUP:
+                encoded = msgspec.json.encode(lightened(group))
+            self._table[f"{self._start}group/{name}"] = encoded
         for name, flap in self.flaps.items():
             if self._flaps.get(name) is not flap:
                 self._table[f"{self._start}flap/{name}"] = msgspec.json.encode(flap)

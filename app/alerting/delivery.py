@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from app.alerting.notification import Notification
 
@@ -48,6 +48,20 @@ class Channel(Protocol):
         has it; the same notification, by its id, may come again after a crash. It may be cancelled, when an attempt
         takes too long. Reasons hold no secrets.
         """
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A channel that says whether it takes digests of many groups; all others do."""
+
+    @property
+    def digests(self) -> bool:
+        """Whether it does."""
+
+
+def takes_digests(channel: object) -> bool:
+    """Return whether a channel takes digests of many groups."""
+    return not isinstance(channel, Selective) or channel.digests
 
 
 async def attempt(channel: Channel, notification: Notification, seconds: float) -> Outcome:

@@ -185,4 +185,5 @@ def under_way(group: Group, channel: str, notification_id: str) -> Group:
 def lightened(group: Group) -> Group:
     """The same group without its alerts' evidence."""
     members = {name: replace(alert, evidence={}) for name, alert in group.members.items()}
-    return replace(group, members=members)
+    flapping = {name: replace(alert, evidence={}) for name, alert in group.flapping.items()}
+    return replace(group, members=members, flapping=flapping)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -81,7 +81,6 @@ class Routing:
     def _destination(self, route: Route, labels: dict[str, str]) -> Destination:
         names = dict.fromkeys((*SAME_MODEL, *(route.group_by or self.group_by)))
         shared = {name: labels.get(name, "") for name in names}
-        named = ",".join(f'{name}="{value}"' for name, value in shared.items())
         policy = Policy(
             wait=own if (own := route.group_wait_seconds) is not None else self.policy.wait,
             interval=own if (own := route.group_interval_seconds) is not None else self.policy.interval,
@@ -92,7 +91,7 @@ class Routing:
             for name in dict.fromkeys(route.channels)
             if name not in self.disabled
         }
-        return Destination(f"{name_of(route)}{{{named}}}", shared, channels)
+        return Destination(name_of(route) + named(shared), shared, channels)
 
 
 def _fitting(routes: Sequence[Route], alert: AlertEvent, labels: dict[str, str]) -> Iterator[Route]:
@@ -119,3 +118,13 @@ def name_of(route: Route) -> str:
     """A route's name, or what it is made of: the same wherever it stands in the list."""
     made_of = ",".join([*route.matchers, f"level>={route.min_level}"]) + "->" + ",".join(route.channels)
     return route.name or made_of
+
+
+def route_of(group: str, labels: Mapping[str, str]) -> str:
+    """Return the name of a group's route. `labels`: what the group is grouped by."""
+    return group.removesuffix(named(labels))
+
+
+def named(labels: Mapping[str, str]) -> str:
+    """Return the labels as the name of a group ends with them."""
+    return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"

@@ -26,6 +26,7 @@ from app.alerting.rows import (
     metrics_of,
 )
 from app.alerting.rules import DATA_DRIFT, ESTIMATE, PERFORMANCE
+from app.alerting.telling import Reason
 from app.alerting.times import in_zone
 from app.alerting.wording import TOLD, column_line, metric_line
 from app.alerting.words import clean
@@ -92,7 +93,9 @@ class Story:
 
 def story_of(notification: Notification, zone: tzinfo | None = None) -> Story:
     """The words of a notification. Pure; evidence that it does not understand is left out. `zone`: for its times."""
-    alerts = sorted(notification.firing, key=lambda alert: (-LEVELS[alert.level], alert.started_at, alert.title))
+    alerts = list(notification.firing)
+    if notification.reason != Reason.DIGEST:  # its alerts are in their order
+        alerts.sort(key=lambda alert: (-LEVELS[alert.level], alert.started_at, alert.title))
     alerts += sorted(notification.resolved, key=lambda alert: (alert.started_at, alert.title))
     drifted = drifted_of(notification.firing)
     metrics = metrics_of(notification.firing or notification.resolved)[:TOLD]

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     GIVEN_UP = "given up before"
     FLAPPING = "flapping"
     SETTLED = "settled after flapping"
+    DIGEST = "many groups at once"
     WAITING = "waiting for the group"
     UNDER_WAY = "a notification is under way"
     SILENCED = "silenced"

@@ -53,6 +53,9 @@ class RedeliveredView(CompactedView):
             transitions = sorted((*told.firing, *told.resolved), key=lambda alert: alert.emitted_at)
             alerts = {alert.fingerprint: alert.alert_id for alert in transitions}
             self._given_up[key or b""] = (told.group, letter.channel), alerts
+            known = self._told.get((told.group, letter.channel), {})
+            for fingerprint in [name for name, alert_id in alerts.items() if known.get(name) == alert_id]:
+                del known[fingerprint]  # it was given up once more since
             if len(self._given_up) > MOST:
                 del self._given_up[next(iter(self._given_up))]
         elif (found := self._given_up.pop(key or b"", None)) is not None:

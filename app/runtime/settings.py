@@ -92,6 +92,9 @@ class Settings(
     flapping_per_hour: int = Field(
         5, ge=0, description="An alert that fires more often in an hour is told once as flapping; 0: every time."
     )
+    digest_above: int = Field(
+        10, ge=0, description="More groups than this at once are one message a channel and route; 0: never."
+    )
     disabled_channels: Names = Field(None, description="Channels that are told nothing, whatever routes say.")
     routes: tuple[Route, ...] | None = Field(None, description="Which alerts go to which channels.")
     inhibit: tuple[Inhibit, ...] | None = Field(None, description="Which alerts explain which others. Unset: traffic.")

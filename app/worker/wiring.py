@@ -142,7 +142,7 @@ class Worker:
             tables["notify"], self._monitoring, channels,
             routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
             saved=self._saved, redelivered=redelivered.heard, take_back=self.outlet.take_back,
-            flapping_per_hour=settings.flapping_per_hour,
+            flapping_per_hour=settings.flapping_per_hour, digest_above=settings.digest_above,
         )  # fmt: skip
         self._bind()
 

@@ -10,7 +10,7 @@ from app.runtime.producer import Producer
 from app.runtime.redelivered_view import RedeliveredView
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
-from tests.unit.notifications import notification_of, of_rule
+from tests.unit.notifications import notification_of, of_rule, resolved
 from topics.registry import UNDELIVERED
 
 
@@ -32,5 +32,17 @@ async def test_what_leaves_the_list_was_heard_and_nothing_else(settings: Setting
         await view.catch_up()
         assert view.heard("default", "slack") == {drift.fingerprint: drift.alert_id}
         assert view.heard("default", "email") == view.heard("other", "slack") == {}
-    async with RedeliveredView(settings) as view:
+    async with RedeliveredView(settings) as view, Producer(settings) as producer:
         assert view.heard("default", "slack") == {drift.fingerprint: drift.alert_id}, "after a restart too"
+        over = resolved(worse)
+        again = [
+            Pending(notification=notification_of(one, notification_id=name), channel="slack", since=0.0, next_at=0.0)
+            for name, one in (("n3", drift), ("n4", over))
+        ]
+        for letter in again:
+            await producer.send(UNDELIVERED, key_of(letter), msgspec.json.encode(undelivered_event(letter)))
+        await producer.send(UNDELIVERED, key_of(again[1]), None)
+        await view.catch_up()
+        assert view.heard("default", "slack") == {over.fingerprint: over.alert_id}, (
+            "ends too; what was given up since is not"
+        )

@@ -104,8 +104,10 @@ class Worker:
     sent: list[DeliveryEvent] = field(default_factory=list)
     undelivered: list[UndeliveredEvent] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    taken_back: list[bytes] = field(default_factory=list)
     flapping: int = 0
     count: int = 0
+    digest_above: int = 0
     killed: bool = False
     now: datetime = START
 
@@ -122,7 +124,7 @@ class Worker:
             muting=lambda: Muting(
                 [quiet_of(one) for one in self.silences], [inhibition_of(*given) for given in enumerate(self.inhibit)]
             ),
-            flapping_per_hour=self.flapping,
+            take_back=self._take_back, flapping_per_hour=self.flapping, digest_above=self.digest_above,
             redelivered=lambda group, channel: self.redelivered.get((group, channel), {}),
         )  # fmt: skip
 
@@ -167,6 +169,9 @@ class Worker:
         event = msgspec.json.decode(value, type=DeliveryEvent)
         assert (topic, key, partition) == (DELIVERIES, f"{event.alert_id}/{event.channel}".encode(), None)
         self.sent.append(event)
+
+    async def _take_back(self, key: bytes) -> None:
+        self.taken_back.append(key)
 
     async def _reject(self, rejected: Sequence[Rejected]) -> None:
         self.rejected += rejected
@@ -567,6 +572,21 @@ async def test_the_end_of_what_was_given_up_is_told_once_it_was_sent_again(again
     await worker.run(resolved(other("1")))
     await worker.tick()
     assert slack.ids == told
+
+
+async def test_an_end_that_was_sent_again_by_hand_is_not_sent_once_more() -> None:
+    slack = StubChannel("slack", answers=[Delivered(), Permanent("no such channel")])
+    worker = Worker([slack])
+    await worker.run(other("1"))
+    await worker.run(resolved(other("1")))
+    await worker.tick()
+    (letter,) = worker.undelivered
+    notification = msgspec.json.decode(letter.notification, type=Notification)
+    worker.redelivered[notification.group, "slack"] = {"1": "1-over"}
+    await worker.ticks(7300, every=100)
+    assert slack.ids == ["1"]
+    assert worker.taken_back == [f"{letter.notification_id}/slack".encode()]
+    assert not any("/group/" in key for key in worker.table)
 
 
 async def test_a_traffic_stop_keeps_drift_quiet_and_what_drifts_on_is_told_once_traffic_is_back(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -18,7 +19,7 @@ from app.alerting.retrying import Patience
 from app.alerting.routing import Policy, Routing
 from app.core.notifying import Route
 from tests.unit.notifications import of_rule, resolved
-from tests.unit.test_notify_agent import StubChannel, Worker
+from tests.unit.test_notify_agent import Killed, StubChannel, Worker
 from topics.events import AlertEvent
 
 WAIT, INTERVAL, REPEAT = 5.0, 30.0, 600.0
@@ -224,3 +225,88 @@ class Courses(RuleBasedStateMachine):
 
 Courses.TestCase.settings = settings(max_examples=50, stateful_step_count=14, deadline=None)
 test_any_course_of_alerts_channels_restarts_and_routes = Courses.TestCase
+
+
+def quiet(*names: str, **changes: Any) -> tuple[Worker, dict[str, Named]]:
+    channels = {name: Named(name) for name in names}
+    return Worker(list(channels.values()), routing=Routing(policy=POLICY), **changes), channels
+
+
+async def test_a_change_sends_nothing_before_its_time() -> None:
+    """Alertmanager sent a part of a group at once when its configuration was read again."""
+    worker, channels = quiet("slack", "email")
+    worker.register(("slack",))
+    await worker.run(of_rule("data_drift"))
+    await worker.ticks(6)
+    await worker.run(of_rule("performance"))
+    worker.routing = replace(worker.routing, policy=replace_policy(interval=100.0))
+    worker.register(("slack", "email"))
+    worker.restart()
+    await worker.ticks(90, every=3)
+    assert channels["slack"].ids == ["3/data_drift/features"]
+    assert sorted(channels["email"].ids) == ["3/data_drift/features", "3/performance/features"]
+    await worker.ticks(20, every=1)
+    assert [len(told.firing) for told in channels["slack"].told] == [1, 2]
+
+
+def replace_policy(**changes: Any) -> Policy:
+    return msgspec.structs.replace(POLICY, **changes)
+
+
+@pytest.mark.parametrize("writes", range(1, 12))
+async def test_a_kill_while_routes_change_loses_nothing_and_sends_nothing_twice(writes: int) -> None:
+    worker, channels = quiet("slack", "email", "pager", wanted=("slack", "email", "pager"))
+    worker.register(("slack", "email"))
+    channels["email"].away = Retryable("not now")
+    alert = of_rule("data_drift")
+    await worker.run(alert)
+    await worker.ticks(8)
+    worker.routing = Routing((Route(channels=("slack", "pager"), name="new"),), policy=POLICY)
+    worker.restart()
+    worker.table.writes_left = writes
+    try:
+        await worker.ticks(8)
+    except Killed:
+        worker.table.writes_left = 1_000_000
+        worker.restart()
+    worker.table.writes_left = 1_000_000
+    channels["email"].away = None
+    await worker.ticks(40)
+    await worker.run(resolved(alert))
+    await worker.ticks(80)
+    for name in ("slack", "pager"):
+        assert list(dict.fromkeys(channels[name].ids)) == [alert.alert_id, f"{alert.alert_id}-over"]
+        assert len({told.notification_id for told in channels[name].told}) == 2
+    assert channels["email"].ids == [], "it was withdrawn: no route leads there"
+    assert not worker.undelivered
+    assert {(e.channel, e.outcome) for e in worker.sent if "withdrawn" in e.detail} == {("email", "failed")}
+    assert not [key for key in worker.table if "/group/" in key or "/pending/" in key]
+
+
+async def test_what_is_withdrawn_while_an_attempt_is_under_way_is_not_tried_again() -> None:
+    worker, channels = quiet("slack", "email")
+    worker.register(("slack", "email"))
+    channels["email"].away = Retryable("not now")
+    await worker.run(of_rule("data_drift"))
+    await worker.tick(6)
+    await worker.tick(0.25)
+    before = channels["email"].attempts
+    worker.register(("slack",))
+    await worker.ticks(60, every=5)
+    assert channels["email"].attempts == before
+    assert [e.detail for e in worker.sent if e.channel == "email"] == [
+        "withdrawn: no route leads to this channel any more"
+    ]
+
+
+async def test_alerts_of_a_model_that_is_registered_no_more_stay_where_they_are() -> None:
+    worker, channels = quiet("slack", "email")
+    worker.register(("slack",))
+    await worker.run(of_rule("data_drift"))
+    await worker.ticks(7)
+    worker.monitoring = None  # type: ignore[assignment]
+    await worker.ticks(7)
+    await worker.run(resolved(of_rule("data_drift")))
+    await worker.ticks(70, every=5)
+    assert channels["slack"].ids == ["3/data_drift/features", "3/data_drift/features-over"]
+    assert channels["email"].told == []

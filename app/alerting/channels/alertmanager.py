@@ -45,6 +45,7 @@ class AlertmanagerChannel:
     """
 
     name = "alertmanager"
+    digests = False
 
     def __init__(
         self, urls: Iterable[str], *, seconds: float, headers: Mapping[str, str] | None = None,

@@ -64,6 +64,11 @@ class AppriseChannel:
         if not self._services:
             raise ValueError("there is no Apprise URL in it")
 
+    @property
+    def digests(self) -> bool:
+        """Not where a service keeps incidents: each group's is ended by itself."""
+        return not self._incidents
+
     async def deliver(self, notification: Notification) -> Outcome:
         """Delivered once every service says that it has it."""
         story = story_of(notification, self._zone)

@@ -41,6 +41,7 @@ class FileChannel:
     """
 
     name = "file"
+    digests = False
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

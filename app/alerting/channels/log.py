@@ -15,6 +15,7 @@ class LogChannel:
     """Writes one line a transition to the logger `driftline.alerts`."""
 
     name = "log"
+    digests = False
 
     def __init__(self) -> None:
         self._logger = logging.getLogger("driftline.alerts")

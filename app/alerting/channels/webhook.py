@@ -20,11 +20,12 @@ from app.alerting.delivery import Outcome
 from app.alerting.labelling import PLAIN, Labelling
 from app.alerting.muting import SAME_MODEL
 from app.alerting.notification import Notification
+from app.alerting.telling import Reason
 from topics.events import AlertEvent
 
 ADVICE = "check webhook_url, and what its receiver says"
 MOST_ALERTS = 100
-"""Alerts of one payload; `truncatedAlerts` counts those that are left out."""
+"""Alerts of one payload; `truncatedAlerts` counts those that are left out. A digest has all of them."""
 NEVER = "0001-01-01T00:00:00Z"
 """Go's zero time, which Alertmanager sends as the end of what still fires."""
 
@@ -76,11 +77,12 @@ def signature_of(body: bytes, secret: str, timestamp: int) -> dict[str, str]:
 def payload_of(notification: Notification, labelling: Labelling = PLAIN) -> dict[str, object]:
     """Alertmanager's payload. Pure; firing alerts first."""
     told = (*notification.firing, *notification.resolved)
-    alerts = [_alert(alert, labelling) for alert in told[:MOST_ALERTS]]
+    most = len(told) if notification.reason == Reason.DIGEST else MOST_ALERTS
+    alerts = [_alert(alert, labelling) for alert in told[:most]]
     return {
         "version": "4",
         "groupKey": notification.group,
-        "truncatedAlerts": max(len(told) - MOST_ALERTS, 0),
+        "truncatedAlerts": max(len(told) - most, 0),
         "status": notification.status,
         "receiver": "driftline",
         "groupLabels": notification.group_labels or _of_model(notification.labels),
