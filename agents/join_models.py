@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection
+from functools import partial
 from typing import Protocol
 
 from app.core.joining import Watched
 from app.core.stacked import Stacked
 from app.runtime.models_view import RegisteredModel
-from app.runtime.slices import Turn
+from app.runtime.slices import in_thread
 
 
 class Models(Protocol):
@@ -55,13 +56,13 @@ class WatchedModels:
         profile = self.watched[number].profile
         return self.number_of(profile.model, profile.model_version) == number
 
-    async def look_up(self, versions: Iterable[tuple[str, str]]) -> None:
+    async def look_up(self, versions: Collection[tuple[str, str]]) -> None:
         """Where one of them is not known, take in all registrations of now, once."""
-        turn, strange = Turn(), False
-        for version in versions:  # a version that is met for the first time is compiled
-            strange = self.number_of(*version) is None or strange
-            await turn.give()
-        if strange:
+        if self._models.revision == self._revision and all(map(self._numbers.__contains__, versions)):
+            return
+        # A version that is met for the first time is decoded and compiled, which takes tens of milliseconds.
+        numbers = [await in_thread(partial(self.number_of, *version)) for version in versions]
+        if None in numbers:
             await self._models.catch_up()
 
     def _watch(self, found: RegisteredModel) -> int:

@@ -15,7 +15,7 @@ from agents.join_models import WatchedModels
 from agents.join_source import Source
 from app.core.join_feedback import add_feedback
 from app.core.join_predictions import add_predictions, reaches_back
-from app.core.joining import MICROSECONDS, NEVER
+from app.core.joining import MICROSECONDS
 from app.ingest.decoding import AHEAD, Record, Rejected, broker_times, is_ahead, unregistered
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
@@ -67,7 +67,7 @@ class Taking:
     async def predictions(self, source: Source, partition: int, records: Sequence[Record]) -> Taken:
         """Count predictions, and hear heartbeats, in the order in which they came."""
         taken = Taken()
-        before = source.state.event_times
+        moved: dict[int, int] = {}
         first, last = records[0].timestamp, records[-1].timestamp
         records = self._without_repeats(source, 0, records)
         start = 0
@@ -75,11 +75,10 @@ class Taking:
         beats = [i for i, record in enumerate(records) if is_heartbeat(record)] if headed else []
         for beat in (*beats, len(records)):
             if beat > start:
-                await self._count(source, partition, records[start:beat], taken)
+                moved |= await self._count(source, partition, records[start:beat], taken)
             if beat < len(records):
-                taken.rejected += await self._beat(source, records[beat])
+                taken.rejected += await self._beat(source, records[beat], moved)
             start = beat + 1
-        moved = {number: time for number, time in source.state.event_times.items() if time > before.get(number, NEVER)}
         source.held.reached(first, last, moved)
         return taken
 
@@ -96,7 +95,8 @@ class Taking:
         found = strays(records, partition, self._partitions)
         return found if found.any() else None
 
-    async def _count(self, source: Source, partition: int, records: Sequence[Record], taken: Taken) -> None:
+    async def _count(self, source: Source, partition: int, records: Sequence[Record], taken: Taken) -> dict[int, int]:
+        """Count predictions. Returns the event times that they have moved, by model."""
         heads = await _counted(len(records), partial(heads_of, records, self._columns.expected))
         versions = list(heads.versions())
         await self._models.look_up(versions)
@@ -112,12 +112,12 @@ class Taking:
             batch = replace(batch, away=away, rekeyed=rekeyed)
         for number in reaches_back(source.state, batch):
             self._reach_back(source, number)
+        tallies = {number: source.state.tally(number) for number in np.unique(batch.model).tolist()}
+        before = [tally.event_time for tally in tallies.values()]
         late = await _counted(cost, partial(add_predictions, source.state, batch))
-        now = self._now()
         recorded = max(map(_timestamp, records)) * 1000
-        for number in set(batch.model.tolist()):
-            source.arrived[number] = now
-            tally = source.state.tally(number)
+        source.arrived.update(dict.fromkeys(tallies, self._now()))
+        for tally in tallies.values():
             tally.recorded = max(tally.recorded, recorded)
         taken.rejected += rejected
         taken.rejected += [
@@ -126,8 +126,14 @@ class Taking:
         if away is not None:
             away[late] = False
             taken.away += [kept[i] for i in np.flatnonzero(away).tolist()]
+        return {
+            number: tally.event_time
+            for (number, tally), time in zip(tallies.items(), before, strict=True)
+            if tally.event_time > time
+        }
 
-    async def _beat(self, source: Source, record: Record) -> list[Rejected]:
+    async def _beat(self, source: Source, record: Record, moved: dict[int, int]) -> list[Rejected]:
+        """Hear a heartbeat, and note the event time that it has `moved`."""
         beat = heartbeat_of(record)
         if isinstance(beat, Rejected):
             return [beat]
@@ -140,7 +146,8 @@ class Taking:
             return [Rejected(record, AHEAD % ahead, True)]
         tally = source.state.tally(number)
         believed = min(round(to_epoch(beat.timestamp) * MICROSECONDS), int(broker_times([record])[0]))
-        tally.event_time = max(tally.event_time, believed)
+        if believed > tally.event_time:
+            tally.event_time = moved[number] = believed
         source.arrived[number] = self._now()
         return []
 

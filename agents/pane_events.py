@@ -24,10 +24,10 @@ def partial_of(watched: Watched, number: int, kind: str, pane: Pane, partition: 
         partition=partition,
         revision=revision,
         n=pane.n,
-        indices=pane.indices.astype("<i4").tobytes(),
-        counts=pane.counts.astype("<i8").tobytes(),
-        sums=pane.sums.astype("<i8").tobytes(),
-        names=tuple(CategoryCounts(column=column, names=names) for column, names in pane.names.items()),
+        indices=pane.indices.astype("<i4", copy=False).tobytes(),
+        counts=pane.counts.astype("<i8", copy=False).tobytes(),
+        sums=pane.sums.astype("<i8", copy=False).tobytes(),
+        names=tuple([CategoryCounts(column=column, names=names) for column, names in pane.names.items()]),
     )
 
 

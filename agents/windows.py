@@ -137,7 +137,7 @@ class WindowsAgent:
         turn = Turn()
         rejected: list[Rejected] = []
         for record in records:
-            bad = self._take(part, record)
+            bad = await self._take(part, record)
             if bad is not None:
                 rejected.append(bad)
             await turn.give()
@@ -150,7 +150,7 @@ class WindowsAgent:
             await self._judge(partition, part, publish, part.notes)
             await self._forget(partition, part, part.notes)
 
-    def _take(self, part: Part, record: Record) -> Rejected | None:
+    async def _take(self, part: Part, record: Record) -> Rejected | None:
         part.next_offset = record.offset + 1
         part.clock = max(part.clock, record.timestamp)
         if record.value is None:
@@ -159,15 +159,17 @@ class WindowsAgent:
             event = _panes.decode(record.value)
         except UNREADABLE as error:
             return Rejected(record, reason_of(error))
+        key = (event.model, event.model_version, event.profile_id)
         try:
-            return self._count(part, record, event)
+            if key not in part.seen:  # it is decoded and compiled, which takes tens of milliseconds
+                await in_thread(partial(self._windows, part, key))
+            return self._count(part, record, key, event)
         except STRAY as error:
             return Rejected(record, f"it is no pane of its profile: {type(error).__name__}")
 
-    def _count(self, part: Part, record: Record, event: PaneEvent) -> Rejected | None:
+    def _count(self, part: Part, record: Record, key: Key, event: PaneEvent) -> Rejected | None:
         if not -MOST_BEFORE <= event.partition < self._partitions:
             return Rejected(record, f"`partition` is not below {self._partitions}")
-        key = (event.model, event.model_version, event.profile_id)
         part.seen[key] = max(record.timestamp, part.seen.get(key, 0))
         windows = self._windows(part, key)
         if windows is None:

@@ -3,7 +3,7 @@
 The same events for each number of models of 20 features, evenly mixed: PER_SECOND predictions a second of event time
 in all, and the truth of every second one up to a minute after it. Before anything is measured `--days` of event time
 are held: of each model a prediction with its truth in each pane, or in every so many that MOST_HELD are held. Each
-number of models has a process of its own.
+number of models has a process of its own, and these take turns, so that what else the machine does meets all of them.
 
 Backlog: one partition, runs of 5,000 records, a checkpoint every 20,000; ROUNDS times, of which the least counts.
 Live: four partitions, each takes what comes in a checkpoint's time. CPU of an event is that of the join, with the
@@ -23,10 +23,11 @@ import pstats
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import IO, NamedTuple, TypeVar
+from unittest import mock
 
 import msgspec
 import numpy as np
@@ -62,7 +63,7 @@ LATEST_FEEDBACK = 60.0
 NUMERIC, CATEGORICAL = 14, 6
 DISTINCT = 20_000
 """Rows of features that the events are made of, in turns."""
-ROUNDS = 3
+ROUNDS = 5
 ROW_BYTES = 82
 """Of a prediction that waits: 63 of columns and index, with their spare room, and 19 of the saved delta."""
 PANE_BYTES = 135
@@ -76,6 +77,7 @@ MOST_HELD = 2_000_000
 LIVE_SECONDS = 40.0
 DAY = 86_400
 PANE = 60
+T = TypeVar("T")
 
 
 class Names(NamedTuple):
@@ -268,6 +270,8 @@ class Worker:
         self._save(partition, source)
 
     def _save(self, partition: int, source: Source) -> None:
+        if not source.unsaved:  # a delta that leads nowhere would be its own successor
+            return
         taken = join_delta.take(source.state, source.ordinal, source.saved, (source.offsets[0], source.offsets[1]))
         save(self.table, partition, source, taken.delta, {})
 
@@ -330,47 +334,83 @@ class Result(msgspec.Struct):
         return BASE_BYTES + self.rows * ROW_BYTES + self.panes * PANE_BYTES + self.models * MODEL_BYTES
 
 
-async def _one(models: int, reference: int, days: float, predictions: int, *, profile: bool) -> Result:
-    fleet = Fleet(models, reference)
-    before = resident()
-    worker = Worker(fleet, checkpoint_seconds=1e9)
-    gc.set_threshold(GARBAGE_THRESHOLD)  # as a worker does
-    gc.freeze()
-    panes = range(START // PANE - round(days * DAY / PANE), START // PANE - 60)
-    panes = panes[:: max(1, -(-len(panes) * models // MOST_HELD))]
-    for partition in range(PARTITIONS):
-        worker.hold(partition, panes[partition::PARTITIONS])
-    held = resident()
-    rows = sum(len(worker.source(partition).state.rows) for partition in range(PARTITIONS))
-    held_panes = sum(len(worker.source(partition).state.outcomes) for partition in range(PARTITIONS))
-    started = time.process_time()
-    for partition in range(PARTITIONS):
-        again = recover(partition, worker.table.items(), worker.join._models.watched, worker.join._models.number_of)
-        if len(again.state.rows) != len(worker.source(partition).state.rows):
-            raise AssertionError(f"{len(again.state.rows)} rows came back")
-    restart = time.process_time() - started
-    feed = Feed(fleet)
-    for partition in range(PARTITIONS):
-        feed.start_after(worker.source(partition), partition)
-    rounds = [await _backlog(worker, feed, predictions, profile=profile) for _ in range(ROUNDS + 1)][1:]
-    least = min(rounds, key=lambda one: one.join)
-    for partition in range(PARTITIONS):
-        await worker.save(partition)
-    live = await _live(worker, feed)
-    await worker.judge()
-    return Result(
-        models=models,
-        event=least.join / least.events,
-        prediction=least.predictions / predictions,
-        feedback=least.feedback / max(1, least.events - predictions),
-        live_event=live.join / live.events,
-        window=worker.spent.windows / max(1, worker.judged),
-        rows=rows,
-        panes=held_panes,
-        memory=held - before,
-        restart=restart,
-        published=least.published / least.events,
-    )
+class Measured:
+    """A worker with one number of models, which is asked for one round after another."""
+
+    def __init__(self, models: int, reference: int, days: float, predictions: int) -> None:
+        self._models = models
+        self._predictions = predictions
+        self._rounds: list[Spent] = []
+        fleet = Fleet(models, reference)
+        before = resident()
+        self._worker = worker = Worker(fleet, checkpoint_seconds=1e9)
+        gc.set_threshold(GARBAGE_THRESHOLD)  # as a worker does
+        gc.freeze()
+        panes = range(START // PANE - round(days * DAY / PANE), START // PANE - 60)
+        panes = panes[:: max(1, -(-len(panes) * models // MOST_HELD))]
+        for partition in range(PARTITIONS):
+            worker.hold(partition, panes[partition::PARTITIONS])
+        self._memory = resident() - before
+        states = [worker.source(partition).state for partition in range(PARTITIONS)]
+        self._rows = sum(len(state.rows) for state in states)
+        self._panes = sum(len(state.outcomes) for state in states)
+        started = time.process_time()
+        for partition in range(PARTITIONS):
+            again = recover(partition, worker.table.items(), worker.join._models.watched, worker.join._models.number_of)
+            if len(again.state.rows) != len(worker.source(partition).state.rows):
+                raise AssertionError(f"{len(again.state.rows)} rows came back")
+        self._restart = time.process_time() - started
+        self._feed = Feed(fleet)
+        for partition in range(PARTITIONS):
+            self._feed.start_after(worker.source(partition), partition)
+
+    async def round(self, *, profile: bool = False) -> None:
+        """Take a backlog."""
+        self._rounds.append(await _backlog(self._worker, self._feed, self._predictions, profile=profile))
+
+    async def result(self) -> Result:
+        """Take what comes live, have windows judged, and sum up; the first round has warmed up."""
+        worker = self._worker
+        for partition in range(PARTITIONS):
+            await worker.save(partition)
+        live = await _live(worker, self._feed)
+        await worker.judge()
+        least = min(self._rounds[1:], key=lambda one: one.join / one.events)
+        return Result(
+            models=self._models,
+            event=least.join / least.events,
+            prediction=least.predictions / self._predictions,
+            feedback=least.feedback / max(1, least.events - self._predictions),
+            live_event=live.join / live.events,
+            window=worker.spent.windows / max(1, worker.judged),
+            rows=self._rows,
+            panes=self._panes,
+            memory=self._memory,
+            restart=self._restart,
+            published=least.published / least.events,
+        )
+
+
+async def _alone(measured: Measured, lines: IO[str]) -> Result:
+    """Take a round for each line that is read, and sum up at their end."""
+    print(flush=True)
+    while lines.readline():
+        await measured.round()
+        print(flush=True)
+    return await measured.result()
+
+
+async def _profiled(measured: Measured) -> Result:
+    """All rounds in one process, and cProfile's table of the last."""
+    with mock.patch("agents.join.in_thread", _in_loop), mock.patch("agents.join_taking.in_thread", _in_loop):
+        for i in range(ROUNDS + 1):
+            await measured.round(profile=i == ROUNDS)
+    return await measured.result()
+
+
+async def _in_loop(work: Callable[[], T]) -> T:
+    """Do what is done in a thread otherwise, which a profiler does not see."""
+    return work()
 
 
 async def _backlog(worker: Worker, feed: Feed, predictions: int, *, profile: bool) -> Spent:
@@ -420,13 +460,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.quick:
         options.models, options.days, options.predictions = [1, 200, 1000], 0.25, 20_000
     if options.alone or options.profile:
-        (models,) = options.models[-1:]
-        made = _one(models, options.reference, options.days, options.predictions, profile=options.profile)
+        measured = Measured(options.models[-1], options.reference, options.days, options.predictions)
+        made = _profiled(measured) if options.profile else _alone(measured, sys.stdin)
         print(msgspec.json.encode(asyncio.run(made)).decode())
         return 0
-    found: dict[int, Result] = {}
-    for models in options.models:
-        found[models] = one = _alone(models, options)
+    found = {result.models: result for result in _in_turns(options)}
+    for models, one in found.items():
         print(
             f"  {one.models:>5} models: {one.event * 1e6:.1f} µs an event in a backlog ({one.prediction * 1e6:.1f} a "
             f"prediction, {one.feedback * 1e6:.1f} a truth), {one.live_event * 1e6:.0f} µs live: "
@@ -449,14 +488,51 @@ def _numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
 
 
-def _alone(models: int, options: argparse.Namespace) -> Result:
-    """One number of models, in a process of its own."""
+def _in_turns(options: argparse.Namespace) -> list[Result]:
+    """Each number of models in a process of its own, which take their rounds in turns; none works beside another."""
+    processes: list[subprocess.Popen[str]] = []
+    try:
+        for models in options.models:
+            processes.append(_started(models, options))
+            _wait(processes[-1])
+        for _ in range(ROUNDS + 1):
+            for process in processes:
+                _stdin(process).write("round\n")
+                _stdin(process).flush()
+                _wait(process)
+        results = []
+        for process in processes:
+            _stdin(process).close()
+            results.append(msgspec.json.decode(_stdout(process).read(), type=Result))
+        return results
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def _started(models: int, options: argparse.Namespace) -> subprocess.Popen[str]:
     command = [
         sys.executable, "-m", "benchmarks.models", "--alone", "--models", str(models),
         "--predictions", str(options.predictions), "--reference", str(options.reference), "--days", str(options.days),
     ]  # fmt: skip
-    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE)
-    return msgspec.json.decode(ran.stdout, type=Result)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _wait(process: subprocess.Popen[str]) -> None:
+    """Return when it is done with what it was asked for. Raises RuntimeError where it ended instead."""
+    if not _stdout(process).readline():
+        raise RuntimeError(f"a process of the benchmark ended with {process.wait()}")
+
+
+def _stdin(process: subprocess.Popen[str]) -> IO[str]:
+    assert process.stdin is not None
+    return process.stdin
+
+
+def _stdout(process: subprocess.Popen[str]) -> IO[str]:
+    assert process.stdout is not None
+    return process.stdout
 
 
 if __name__ == "__main__":

@@ -15,24 +15,22 @@ _SWEEP_PARTS = 3
 """Swept each time this share of the retention has passed, so that a sweep's cost is spread over many runs."""
 
 
-def horizon(state: JoinState, model: int, *, feedback_caught_up: bool) -> int:
-    """The time before which predictions of a model have expired, in microseconds.
-
-    While feedback lags behind, its own time counts too, or a fast replay would expire what is still to come.
-    """
-    newest = state.tally(model).event_time
-    if not feedback_caught_up:
-        newest = min(newest, state.feedback_time)
-    return newest - state.watched[model].retention if newest > NEVER else NEVER
-
-
 def sweep(state: JoinState, *, feedback_caught_up: bool, clock: int = NEVER) -> bool:
     """Forget what has expired, when enough has; answers whether it did. Only between checkpoints.
 
+    What is older than a model's event time by its retention has expired. While feedback lags behind, its own time
+    counts too, or a fast replay would expire what is still to come.
+
     `clock`: how far all has been read by the broker's time, in microseconds; NEVER where that is not known.
     """
-    horizons = {m: horizon(state, m, feedback_caught_up=feedback_caught_up) for m in list(state.tallies)}
-    due = {m: h for m, h in horizons.items() if h > NEVER and _is_due(state, m, h)}
+    fed = -NEVER if feedback_caught_up else state.feedback_time
+    horizons: dict[int, int] = {}
+    due: dict[int, int] = {}
+    for model, tally in state.tallies.items():  # each checkpoint, of all models
+        newest, retention = min(tally.event_time, fed), state.watched[model].retention
+        until = horizons[model] = newest - retention if newest > NEVER else NEVER
+        if until > NEVER and (tally.swept == NEVER or until - tally.swept >= retention // _SWEEP_PARTS):
+            due[model] = until
     for model, until in _by_broker(state, clock).items():
         if until > max(due.get(model, NEVER), state.tally(model).swept):
             due[model] = until
@@ -97,11 +95,6 @@ def sweep_again(state: JoinState) -> None:
     _forget_kept(state)
 
 
-def _is_due(state: JoinState, model: int, horizon: int) -> bool:
-    swept = state.tally(model).swept
-    return swept == NEVER or horizon - swept >= state.watched[model].retention // _SWEEP_PARTS
-
-
 def _forget_waiting(state: JoinState, oldest: int) -> None:
     stale = [
         key
@@ -163,10 +156,12 @@ def _forget(state: JoinState, horizons: Mapping[int, int]) -> dict[int, int]:
 
 def settle(state: JoinState) -> None:
     """Forget the panes of inputs that no prediction can reach any more. Only between checkpoints."""
-    for model in state.tallies:
-        settled = _settled(state, model)
-        if settled > state.settled.get(model, _NO_PANE):
-            state.settled[model] = settled
+    watched, known, reaching_back = state.watched, state.settled, state.reaching_back
+    for model, tally in state.tallies.items():
+        of = watched[model]
+        settled = (tally.event_time - of.lateness) // of.pane - 1
+        if settled > known.get(model, _NO_PANE) and model not in reaching_back:
+            known[model] = settled
             state.inputs.forget(model, settled, state.new_inputs.has)
 
 

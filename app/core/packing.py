@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 _LIMITS = {kind: (int(np.iinfo(kind).min), int(np.iinfo(kind).max)) for kind in ("i1", "i2", "i4", "i8")}
 
+_KIND_OF = {width: b"i%d" % width for width in (1, 2, 4, 8)}
+
 
 def pack(values: NDArray[Any]) -> bytes:
     """Numbers as bytes: integers in the narrowest width, floats as they are. `unpack` reads them back."""
@@ -34,14 +36,13 @@ def pack_each(values: NDArray[Any], lengths: NDArray[np.int64]) -> list[bytes]:
     ends = np.cumsum(lengths)
     widths = widths_of(values, lengths)
     planes = {
-        width: np.ascontiguousarray(values.astype(f"<i{width}").view(np.uint8).reshape(-1, width).T)
+        width: [plane.tobytes() for plane in values.astype(f"<i{width}").view(np.uint8).reshape(-1, width).T]
         for width in set(widths)
     }
-    packed = []
-    for width, start, end in zip(widths, (ends - lengths).tolist(), ends.tolist(), strict=True):
-        found = planes[width]
-        packed.append(b"i%d" % width + b"".join([plane[start:end].tobytes() for plane in found]))
-    return packed
+    return [
+        _KIND_OF[width] + b"".join([plane[start:end] for plane in planes[width]])
+        for width, start, end in zip(widths, (ends - lengths).tolist(), ends.tolist(), strict=True)
+    ]
 
 
 def unpack_each(packed: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -95,7 +95,7 @@ def merge(panes: Iterable[Pane], size: int, sums: int) -> Pane:
 
 def add_sparse(indices: NDArray[T], counts: Integers) -> tuple[NDArray[T], Integers]:
     """The counts at equal indices added up: ascending indices and their counts, without zeros."""
-    order = np.argsort(indices)
+    order = np.argsort(indices, kind="stable")  # of ascending parts, one after another, a third of the time
     ordered = indices[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)])
     if not len(starts):

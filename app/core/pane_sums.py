@@ -17,6 +17,10 @@ PaneKey = tuple[int, int]
 
 MOST_UNSUMMED = 1 << 20
 """Counts of restored deltas that are held before they are summed up."""
+MOST_OPEN = 2_000
+"""Panes of one kind that are open at most."""
+MOST_OPEN_COUNTS = 1 << 17
+"""Their counts at most, of 12 bytes each."""
 LARGE = int(np.iinfo(np.int16).max)
 """Counts up to this are held together in the narrowest type that fits all of a pane; larger ones apart."""
 
@@ -36,12 +40,18 @@ class Shape:
 
 
 class PaneSums:
-    """Totals of panes by model and pane. Adding costs what is added and the panes that it is added to."""
+    """Totals of panes by model and pane. Adding costs what is added and the panes that it is added to.
+
+    What was added to last stays open, for most of it is added to again; what has not been for longest is packed first.
+    """
 
     def __init__(self, shape_of: Callable[[int], Shape]) -> None:
         """`shape_of`: the shape of a model's panes."""
         self._shape_of = shape_of
         self._packed: dict[int, dict[int, bytes]] = {}
+        """Empty where a pane is open."""
+        self._open: dict[PaneKey, Pane] = {}
+        self._open_counts = 0
         self._names: dict[PaneKey, Names] = {}
         self._unsummed: list[tuple[PaneKey, Pane]] = []
         self._unsummed_counts = 0
@@ -70,8 +80,9 @@ class PaneSums:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the totals are packed into."""
-        return sum(len(packed) for panes in self._packed.values() for packed in panes.values())
+        """Bytes that the totals take, packed or open."""
+        packed = sum(len(packed) for panes in self._packed.values() for packed in panes.values())
+        return packed + sum(p.indices.nbytes + p.counts.nbytes + p.sums.nbytes for p in self._open.values())
 
     def restore(self, key: PaneKey, delta: Pane) -> None:
         """Add a delta: many are summed up at once."""
@@ -83,12 +94,43 @@ class PaneSums:
     def _sum_up(self) -> None:
         if self._unsummed:
             deltas, self._unsummed, self._unsummed_counts = self._unsummed, [], 0
-            self._add(deltas)
+            self._close(self._add(deltas))
 
     def add(self, deltas: Mapping[PaneKey, Pane]) -> dict[PaneKey, Pane]:
         """Add a delta to each of some panes. Returns their totals."""
         self._sum_up()
-        return self._add(deltas.items())
+        totals = self._add(deltas.items())
+        for key, total in totals.items():
+            self._drop_open(key)
+            self._packed.setdefault(key[0], {})[key[1]] = b""
+            # copied: what it is a part of may be large, and would stay
+            self._open[key] = Pane(total.n, total.indices.copy(), total.counts.copy(), total.sums, total.names)
+            self._open_counts += len(total.indices)
+        if len(self._open) > MOST_OPEN or self._open_counts > MOST_OPEN_COUNTS:
+            self._close(self._oldest_open())
+        return totals
+
+    def _oldest_open(self) -> dict[PaneKey, Pane]:
+        """Return the open panes that are to be packed, so that half of what may be open stays."""
+        panes, counts = len(self._open), self._open_counts
+        oldest = {}
+        for key, pane in self._open.items():
+            if panes <= MOST_OPEN // 2 and counts <= MOST_OPEN_COUNTS // 2:
+                break
+            oldest[key] = pane
+            panes, counts = panes - 1, counts - len(pane.indices)
+        return oldest
+
+    def _close(self, totals: Mapping[PaneKey, Pane]) -> None:
+        """Pack panes."""
+        for key, packed in zip(totals, _pack(list(totals.values())), strict=True):
+            self._packed.setdefault(key[0], {})[key[1]] = packed
+            self._drop_open(key)
+
+    def _drop_open(self, key: PaneKey) -> None:
+        pane = self._open.pop(key, None)
+        if pane is not None:
+            self._open_counts -= len(pane.indices)
 
     def _add(self, deltas: Iterable[tuple[PaneKey, Pane]]) -> dict[PaneKey, Pane]:
         parts: dict[PaneKey, list[Pane]] = {}
@@ -100,10 +142,7 @@ class PaneSums:
             else:
                 parts[key] = [delta]
         totals = self._summed(parts)
-        for (key, total), packed in zip(totals.items(), _pack(list(totals.values())), strict=True):
-            self._packed.setdefault(key[0], {})[key[1]] = packed
-            if total.names:
-                self._names[key] = total.names
+        self._names.update({key: total.names for key, total in totals.items() if total.names})
         return totals
 
     def _summed(self, parts: Mapping[PaneKey, Sequence[Pane]]) -> dict[PaneKey, Pane]:
@@ -125,6 +164,8 @@ class PaneSums:
 
     def _unpack(self, key: PaneKey) -> Pane:
         packed = self._packed[key[0]][key[1]]
+        if not packed:
+            return self._open[key]
         n, length, large, step, count = _HEADER.unpack_from(packed)
         at = _HEADER.size
         steps = np.frombuffer(packed, _KINDS[step], length, at)
@@ -145,6 +186,7 @@ class PaneSums:
         for pane in [pane for pane in panes if pane <= newest and not changing((model, pane))]:
             del panes[pane]
             self._names.pop((model, pane), None)
+            self._drop_open((model, pane))
 
 
 def _sum_of_each(parts: Sequence[Sequence[Pane]]) -> list[Pane]:
@@ -185,8 +227,8 @@ def _pack(panes: Sequence[Pane]) -> list[bytes]:
     places = np.flatnonzero(np.abs(counts) > LARGE)
     small = counts.copy()
     small[places] = 0
-    narrow_steps = {kind: steps.astype(dtype) for kind, dtype in _KINDS.items()}
-    narrow_counts = {kind: small.astype(dtype) for kind, dtype in _KINDS.items()}
+    narrow_steps = {kind: steps.astype(dtype).tobytes() for kind, dtype in _KINDS.items()}
+    narrow_counts = {kind: small.astype(dtype).tobytes() for kind, dtype in _KINDS.items()}
     larges = np.diff(np.searchsorted(places, [*starts.tolist(), len(counts)])).tolist()
     places, large_counts = (places - np.repeat(starts, larges)).astype("<i4"), counts[places]
     packed, at = [], 0
@@ -196,8 +238,8 @@ def _pack(panes: Sequence[Pane]) -> list[bytes]:
     ):
         parts = [
             _HEADER.pack(pane.n, n, large, step, count),
-            narrow_steps[step][start : start + n].tobytes(),
-            narrow_counts[count][start : start + n].tobytes(),
+            narrow_steps[step][step * start : step * (start + n)],
+            narrow_counts[count][count * start : count * (start + n)],
         ]
         if large:
             parts += [places[at : at + large].tobytes(), large_counts[at : at + large].tobytes()]

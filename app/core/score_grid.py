@@ -56,7 +56,7 @@ class ScoreGrid:
             order = np.argsort(scores)  # one after another they find their places in memory that was just read
             left = np.empty(len(scores), np.int64)
             left[order] = self.points.searchsorted(scores[order])
-        found: Integers = self.slots[2 * left + (self.points[left] == scores)].astype(np.int64)
+        found: Integers = self.slots.take(2 * left + (self.points.take(left) == scores)).astype(np.int64)
         return found
 
 

@@ -58,11 +58,11 @@ def rows(n: int, seed: int, shift: float = 0.0) -> pd.DataFrame:
     )
 
 
-async def register_models(settings: Settings, models: int) -> None:
+async def register_models(settings: Settings, models: int, min_samples: int = 50) -> None:
     """Register models of one profile."""
     file = monitoring_of({
         "columns": {"prediction": "prediction", "probability": "probability", "target": "target"},
-        "positive_label": "1", "windows": WINDOWS, "drift": {"min_samples": 50},
+        "positive_label": "1", "windows": WINDOWS, "drift": {"min_samples": min_samples},
     })  # fmt: skip
     profile = read_reference(name_of(0), VERSION, rows(1000, 1), file).profile
     outgoing = []

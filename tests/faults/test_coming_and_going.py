@@ -23,7 +23,18 @@ from app.runtime.guarded import GuardedProcess
 from app.runtime.kafka_probe import free_ports
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
-from tests.faults.many_models import PANE, Heard, Load, Probed, name_of, producing, register_models, samples_of, slowest
+from tests.faults.many_models import (
+    PANE,
+    WINDOWS,
+    Heard,
+    Load,
+    Probed,
+    name_of,
+    producing,
+    register_models,
+    samples_of,
+    slowest,
+)
 from tests.faults.test_worker_killed import log_of, stayed
 from tests.receivers import answering, receiver
 from tests.stream import worker
@@ -31,6 +42,8 @@ from tests.stream import worker
 RATE = float(os.environ.get("RATE", "400"))
 """Predictions a second; with truth for every second one that is 600 events."""
 MODELS = int(os.environ.get("MODELS", "200"))
+MIN_SAMPLES = min(50, int(RATE / MODELS * PANE * WINDOWS["panes"] * 0.6))
+"""Rows that a window is judged from: it has more at every rate."""
 BACKLOG_SECONDS = 300
 CHANGES = ("join", "join", "kill", "join", "stop", "join", "kill", "stop", "join", "join")
 LATEST = 15.0
@@ -161,7 +174,7 @@ async def come_and_go(settings: Settings) -> Seen:
             "recorder_metrics_port": port,
         })  # fmt: skip
         await ensure_topics(settings)
-        await register_models(settings, MODELS)
+        await register_models(settings, MODELS, MIN_SAMPLES)
         load = Load(settings, MODELS, drifting=MODELS // 10)
         group = Group(settings, stack)
         producer = await stack.enter_async_context(producing(settings))

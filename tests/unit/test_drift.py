@@ -92,6 +92,14 @@ def test_p_value_formula_equals_scipy_where_it_takes_fewer_terms(n: int) -> None
     assert np.allclose(found, expected, rtol=1e-10, atol=0.0)
 
 
+@given(st.lists(st.tuples(st.integers(1, 140), st.floats(0.0, 1.0), st.floats(0.0, 2.5)), min_size=1, max_size=20))
+def test_p_values_of_few_rows_together_equal_scipy_one_by_one(rows: list[tuple[int, float, float]]) -> None:
+    n = np.array([n for n, _, _ in rows], np.float64)
+    anywhere, likely = (np.array(column) for column in ([d for _, d, _ in rows], [z for *_, z in rows]))
+    for d in (anywhere, np.minimum(likely / np.sqrt(n), 1.0), np.round(anywhere * n) / n):  # also at the steps
+        assert np.abs(ks_p_values(d, 2.0 * n, 2.0 * n) - stats.kstwo.sf(d, n)).max() < EXACT
+
+
 @given(categories, categories, cuts)
 def test_js_equals_scipy_over_the_union_of_categories(
     reference: list[str | None], current: list[str | None], at: list[int]
