@@ -148,8 +148,8 @@ class Recorder:
         return fetched
 
     def _has_more(self, tp: TopicPartition) -> bool:
-        following = max(self._consumer.reached(tp) or 0, self._positions.get(tp, 0))
-        return following < (end_of(self._consumer, tp) or 0)
+        end = end_of(self._consumer, tp)  # before its first fetch nobody knows
+        return end is None or max(self._consumer.reached(tp) or 0, self._positions.get(tp, 0)) < end
 
     async def _look_ahead(self) -> None:
         """Ask again and again where the partitions end, whatever keeps the recorder from reading them."""
