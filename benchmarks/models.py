@@ -63,7 +63,7 @@ LATEST_FEEDBACK = 60.0
 NUMERIC, CATEGORICAL = 14, 6
 DISTINCT = 20_000
 """Rows of features that the events are made of, in turns."""
-ROUNDS = 5
+ROUNDS = 4
 ROW_BYTES = 82
 """Of a prediction that waits: 63 of columns and index, with their spare room, and 19 of the saved delta."""
 PANE_BYTES = 135
@@ -72,7 +72,7 @@ BASE_BYTES = 5_000_000
 """Of what does not depend on how much is held: scratch of the runs."""
 MODEL_BYTES = 1_250_000
 """Of a registered model of 20 features, 14 of them numeric with 2,000 reference values."""
-MOST_HELD = 2_000_000
+MOST_HELD = 1_000_000
 """Panes that are held at most: of a thousand models not each minute of a week."""
 LIVE_SECONDS = 40.0
 DAY = 86_400
@@ -450,15 +450,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.models", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", type=_numbers, default="1,50,200,1000", help="separated by commas (%(default)s)")
-    parser.add_argument("--predictions", type=int, default=40_000, help="in each round (%(default)s)")
+    parser.add_argument("--predictions", type=int, default=20_000, help="in each round (%(default)s)")
     parser.add_argument("--reference", type=int, default=2_000, help="rows of each reference (%(default)s)")
     parser.add_argument("--days", type=float, default=7.0, help="of event time that are held (%(default)s)")
     parser.add_argument("--profile", action="store_true", help="print cProfile's table of the last number of models")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--quick", action="store_true", help="1, 200 and 1,000 models, a quarter of a day, 20,000 each")
+    parser.add_argument("--quick", action="store_true", help="1, 200 and 1,000 models, a quarter of a day")
     options = parser.parse_args(arguments)
     if options.quick:
-        options.models, options.days, options.predictions = [1, 200, 1000], 0.25, 20_000
+        options.models, options.days = [1, 200, 1000], 0.25
     if options.alone or options.profile:
         measured = Measured(options.models[-1], options.reference, options.days, options.predictions)
         made = _profiled(measured) if options.profile else _alone(measured, sys.stdin)

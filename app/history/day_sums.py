@@ -1,22 +1,30 @@
-"""What the predictions of each day (UTC) and model version add up to: changed with every row that comes or goes."""
+"""What the predictions of each day, of each hour (UTC) and model version add up to: changed with every row."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Table, and_, case, func, select, update
+from sqlalchemy import Connection, Row, Table, and_, case, delete, func, select, update
 
 from app.history.inserting import insertion
-from app.history.tables import PREDICTION_DAYS, PREDICTIONS
+from app.history.tables import PREDICTION_DAYS, PREDICTION_HOURS, PREDICTIONS
 
 LARGEST = sys.float_info.max
 
 Cells = Callable[[str], Any]
 """A row's value by its column's name."""
+
+
+class Hour(NamedTuple):
+    """An hour of a model version, as ISO 8601 (`2026-01-31T05`)."""
+
+    model: str
+    model_version: str
+    hour: str
 
 
 class Day(NamedTuple):
@@ -94,28 +102,43 @@ def is_finite(value: float | None) -> bool:
     return value is not None and abs(value) <= LARGEST
 
 
-def day_of(moment: datetime) -> str:
-    """Return the day (UTC) of a time, as ISO 8601."""
-    return moment.astimezone(UTC).date().isoformat()
+def hour_of(moment: datetime) -> str:
+    """Return the hour (UTC) of a time, as ISO 8601."""
+    return moment.astimezone(UTC).isoformat()[:13]
 
 
-def key_of(cells: Cells) -> Day:
-    """Return the day that a prediction is of."""
-    return Day(cells("model"), cells("model_version"), day_of(cells("predicted_at")))
+def key_of(cells: Cells) -> Hour:
+    """Return the hour that a prediction is of."""
+    return Hour(cells("model"), cells("model_version"), hour_of(cells("predicted_at")))
 
 
-def save(connection: Connection, changes: dict[Day, Sums]) -> None:
-    """Add changes to the days, and note that these have changed."""
-    if not changes:
+def _by_day(hours: Mapping[Hour, Sums]) -> dict[Day, Sums]:
+    found: dict[Day, Sums] = {}
+    for (model, version, hour), sums in hours.items():
+        day = Day(model, version, hour[:10])
+        found[day] = found.get(day, Sums()).join(sums)
+    return found
+
+
+def save(connection: Connection, changes: Mapping[Hour, Sums]) -> None:
+    """Add changes to the hours and to their days, and note that these days have changed."""
+    hours = [{**hour._asdict(), **vars(sums)} for hour, sums in changes.items()]
+    days = [{**day._asdict(), **vars(sums), "revision": 1, "trimmed": False} for day, sums in _by_day(changes).items()]
+    _add(connection, PREDICTION_HOURS, Hour._fields, hours)
+    _add(connection, PREDICTION_DAYS, Day._fields, days)
+
+
+def _add(connection: Connection, table: Table, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    if not rows:
         return
-    insert, columns = insertion(connection, PREDICTION_DAYS), PREDICTION_DAYS.c
+    insert, columns = insertion(connection, table), table.c
     postgresql = connection.dialect.name == "postgresql"
     least, most = (func.least, func.greatest) if postgresql else (func.min, func.max)
     new = insert.excluded
     changed = insert.on_conflict_do_update(
-        index_elements=list(Day._fields),
+        index_elements=list(key),
         set_={
-            "revision": columns.revision + 1,
+            **({"revision": columns.revision + 1} if "revision" in columns else {}),
             **{name: columns[name] + new[name] for name in ADDED},
             "first_at": least(
                 func.coalesce(columns.first_at, new.first_at), func.coalesce(new.first_at, columns.first_at)
@@ -123,45 +146,55 @@ def save(connection: Connection, changes: dict[Day, Sums]) -> None:
             "last_at": most(func.coalesce(columns.last_at, new.last_at), func.coalesce(new.last_at, columns.last_at)),
         },
     )
-    rows = [{**day._asdict(), **vars(sums), "revision": 1, "trimmed": False} for day, sums in changes.items()]
     connection.execute(changed, rows)
 
 
 def trim(connection: Connection, gone: Iterable[Row[Any]]) -> None:
-    """Take predictions that were deleted off their days, and note that these are not whole any more."""
-    _take_away(connection, gone, {"trimmed": True})
+    """Take predictions that were deleted off their hours and days, and note that these days are not whole any more."""
+    _take_all(connection, gone, {"trimmed": True})
 
 
 def take_away(connection: Connection, gone: Iterable[Row[Any]]) -> None:
-    """Take predictions that were deleted off their days, which are whole without them."""
-    _take_away(connection, gone, {"revision": PREDICTION_DAYS.c.revision + 1})
+    """Take predictions that were deleted off their hours and days, which are whole without them."""
+    _take_all(connection, gone, {"revision": PREDICTION_DAYS.c.revision + 1})
 
 
-def _take_away(connection: Connection, gone: Iterable[Row[Any]], noted: dict[str, Any]) -> None:
-    taken: dict[Day, Sums] = {}
+def _take_all(connection: Connection, gone: Iterable[Row[Any]], noted: dict[str, Any]) -> None:
+    """`noted`: what is noted of each day."""
+    taken: dict[Hour, Sums] = {}
     for row in gone:
         cells = row._mapping.__getitem__
         taken.setdefault(key_of(cells), Sums()).add(cells, -1)
-    columns = PREDICTION_DAYS.c
-    for day, sums in taken.items():
-        its = and_(*(columns[name] == value for name, value in day._asdict().items()))
-        start = datetime.fromisoformat(day.day).replace(tzinfo=UTC)
-        rows = PREDICTIONS.c
-        left = select(func.min(rows.predicted_at), func.max(rows.predicted_at)).where(
-            rows.model == day.model, rows.model_version == day.model_version,
-            rows.predicted_at >= start, rows.predicted_at < start + timedelta(days=1),
-        )  # fmt: skip
-        first, last = connection.execute(left).one()
-        values = {name: columns[name] + getattr(sums, name) for name in ADDED}
-        if first is None:  # nothing is left of it, not even a rounding error
-            values = dict.fromkeys(ADDED, 0)
-        connection.execute(update(PREDICTION_DAYS).where(its).values(**values, first_at=first, last_at=last, **noted))
+    for hour, sums in taken.items():
+        _take(connection, PREDICTION_HOURS, hour, sums, timedelta(hours=1), {})
+    for day, sums in _by_day(taken).items():
+        _take(connection, PREDICTION_DAYS, day, sums, timedelta(days=1), noted)
+
+
+def _take(
+    connection: Connection, table: Table, key: Hour | Day, sums: Sums, length: timedelta, noted: dict[str, Any]
+) -> None:
+    columns, rows = table.c, PREDICTIONS.c
+    its = and_(*(columns[name] == value for name, value in key._asdict().items()))
+    start = datetime.fromisoformat(key[2]).replace(tzinfo=UTC)
+    left = select(func.min(rows.predicted_at), func.max(rows.predicted_at)).where(
+        rows.model == key.model, rows.model_version == key.model_version,
+        rows.predicted_at >= start, rows.predicted_at < start + length,
+    )  # fmt: skip
+    first, last = connection.execute(left).one()
+    if first is None and table is PREDICTION_HOURS:
+        connection.execute(delete(table).where(its))
+        return
+    values = {name: columns[name] + getattr(sums, name) for name in ADDED}
+    if first is None:  # nothing is left of it, not even a rounding error
+        values = dict.fromkeys(ADDED, 0)
+    connection.execute(update(table).where(its).values(**values, first_at=first, last_at=last, **noted))
 
 
 def summed(table: Table) -> list[Any]:
-    """Return the columns of a query that adds up predictions, or days, in the order of the fields of Sums."""
+    """Return the columns of a query that adds up predictions, hours or days, in the order of the fields of Sums."""
     columns = table.c
-    if table is PREDICTION_DAYS:
+    if table is not PREDICTIONS:
         return [*(func.sum(columns[name]) for name in ADDED), func.min(columns.first_at), func.max(columns.last_at)]
     value, truth = columns.prediction_value, columns.actual_value
     wrong = case((columns.actual.is_(None), 0), (columns.prediction != columns.actual, 1), else_=0)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sqlalchemy import Connection, and_, bindparam, delete, not_, or_, select, update
 
-from app.history.day_sums import Day, Sums, key_of, save
+from app.history.day_sums import Hour, Sums, key_of, save
 from app.history.inserting import add, parts, put
 from app.history.rows import Row
 from app.history.tables import PREDICTION_DAYS, PREDICTIONS, WAITING_FEEDBACK
@@ -38,7 +38,7 @@ def add_predictions(connection: Connection, rows: Sequence[Row]) -> dict[str, in
     new = [{**row, "actual": None, "actual_value": None, **given[key]} for key, row in first.items()]
     add(connection, PREDICTIONS, new)
     _delete_waiting(connection, {(key[0], truth["feedback_model"] or "") for key, truth in given.items() if truth})
-    changes: dict[Day, Sums] = {}
+    changes: dict[Hour, Sums] = {}
     for row in new:
         changes.setdefault(key_of(row.__getitem__), Sums()).add(row.__getitem__)
     save(connection, changes)
@@ -55,7 +55,7 @@ def add_feedback(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
     versions: dict[object, set[object]] = {}
     updates: list[Row] = []
     replaced: list[Row] = []
-    changes: dict[Day, Sums] = {}
+    changes: dict[Hour, Sums] = {}
     judged = [columns[name] for name in ("prediction", "prediction_value", *FEEDBACK, "feedback_model")]
     for ids in parts(last):
         wanted = select(columns.prediction_id, columns.model, columns.model_version, columns.predicted_at, *judged)

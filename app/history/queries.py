@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, FromClause, Row, Select, Table, select
 
@@ -36,10 +37,27 @@ from app.history.tables import (
     DRIFT_CHECKS,
     MODEL_DEPLOYMENTS,
     PREDICTION_DAYS,
+    PREDICTION_HOURS,
     PREDICTIONS,
     TRAINING_RUNS,
 )
 from app.history.wanted import Wanted, WantedAlerts, WantedAudit, WantedChecks, WantedDeliveries, WantedPredictions
+
+
+class Summed(NamedTuple):
+    """What predictions are summed up by: the table, its column of times, their characters, and how long one is."""
+
+    table: Table
+    column: str
+    characters: int
+    length: timedelta
+
+
+SUMMED = (
+    Summed(PREDICTION_DAYS, "day", len("2026-01-31"), timedelta(days=1)),
+    Summed(PREDICTION_HOURS, "hour", len("2026-01-31T05"), timedelta(hours=1)),
+)
+"""The longest first."""
 
 TOLD = (
     select(*DELIVERIES.c, ALERTS.c.model, ALERTS.c.model_version, ALERTS.c.title)
@@ -88,10 +106,10 @@ def predictions(connection: Connection, wanted: WantedPredictions) -> list[Predi
 def performance(connection: Connection, wanted: Wanted) -> list[VersionPerformance]:
     """What the predictions of each model version came to, the version with the newest prediction first.
 
-    Whole days are read from their sums, and of the others the predictions.
+    Whole days are read from their sums, at their ends whole hours, and of what is left the predictions.
     """
     found: dict[tuple[str, str], Sums] = {}
-    for table, conditions in _parts_of(wanted):
+    for table, conditions in _parts_of(wanted, SUMMED):
         columns = table.c
         asked = select(columns.model, columns.model_version, *summed(table)).where(*conditions)
         for model, version, *values in connection.execute(asked.group_by(columns.model, columns.model_version)):
@@ -103,21 +121,25 @@ def performance(connection: Connection, wanted: Wanted) -> list[VersionPerforman
     return versions[: wanted.limit]
 
 
-def _parts_of(wanted: Wanted) -> Iterator[tuple[Table, list[ColumnElement[bool]]]]:
-    """Return what to read of a span of time: whole days, and the predictions at its ends."""
-    first, end = wanted.whole_days()
-    days = PREDICTION_DAYS.c
-    if first is not None and end is not None and first >= end:
+def _parts_of(wanted: Wanted, summed_by: Sequence[Summed]) -> Iterator[tuple[Table, list[ColumnElement[bool]]]]:
+    """Return what to read of a span of time: what is summed up as a whole, and the parts at its ends by the next."""
+    if not summed_by:
         yield PREDICTIONS, wanted.conditions(PREDICTIONS, "predicted_at")
         return
-    whole = replace(wanted, since=None, until=None).conditions(PREDICTION_DAYS, "first_at")
-    whole += [] if first is None else [days.day >= first.date().isoformat()]
-    whole += [] if end is None else [days.day < end.date().isoformat()]
-    yield PREDICTION_DAYS, whole
+    by, *finer = summed_by
+    first, end = wanted.whole(by.length)
+    if first is not None and end is not None and first >= end:
+        yield from _parts_of(wanted, finer)
+        return
+    names = by.table.c[by.column]
+    whole = replace(wanted, since=None, until=None).conditions(by.table, "first_at")
+    whole += [] if first is None else [names >= first.isoformat()[: by.characters]]
+    whole += [] if end is None else [names < end.isoformat()[: by.characters]]
+    yield by.table, whole
     if first is not None and first != wanted.since:
-        yield PREDICTIONS, replace(wanted, until=first).conditions(PREDICTIONS, "predicted_at")
+        yield from _parts_of(replace(wanted, until=first), finer)
     if end is not None and end != wanted.until:
-        yield PREDICTIONS, replace(wanted, since=end).conditions(PREDICTIONS, "predicted_at")
+        yield from _parts_of(replace(wanted, since=end), finer)
 
 
 def drift_checks(connection: Connection, wanted: WantedChecks) -> list[DriftCheck]:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "r0005"
+REVISION = "r0006"
 """The newest migration: what readers expect of a database."""
 
 metadata = MetaData()
@@ -262,6 +262,26 @@ FORGOTTEN = Table(
     PrimaryKeyConstraint("name", "digest", name="pk_forgotten"),
 )
 """What no later record is kept of: salted SHA-256 of ids (`name` is empty) and of values of a column."""
+
+PREDICTION_HOURS = Table(
+    "prediction_hours",
+    metadata,
+    _text("model"),
+    _text("model_version"),
+    Column("hour", String(13), nullable=False),
+    _count("predictions"),
+    _count("with_feedback"),
+    _count("prediction_values"),
+    _sum("prediction_sum"),
+    _count("probabilities"),
+    _sum("probability_sum"),
+    _sum("error_sum"),
+    _count("wrong"),
+    _moment("first_at", null=True),
+    _moment("last_at", null=True),
+    PrimaryKeyConstraint("model", "model_version", "hour", name="pk_prediction_hours"),
+)
+"""Hours (UTC, as `2026-01-31T05`) with predictions, and what these add up to. An hour goes with its last prediction."""
 
 RECORDED_OFFSETS = Table(
     "recorded_offsets",

@@ -12,6 +12,8 @@ from app.history.paging import FIRST_YEAR, LAST_YEAR, Key
 from app.history.tables import DRIFT_CHECKS, PREDICTIONS
 from topics.events import AlertStatus, Level
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -39,10 +41,10 @@ class Wanted:
             if isinstance(value, datetime) and not FIRST_YEAR < value.year < LAST_YEAR:
                 raise ValueError(f"{name}: must be between {FIRST_YEAR} and {LAST_YEAR}")
 
-    def whole_days(self) -> tuple[datetime | None, datetime | None]:
-        """Return the start of the first whole day (UTC) and the end of the last; None where there is no bound."""
-        first = None if self.since is None else _midnight(_utc(self.since) + timedelta(days=1, microseconds=-1))
-        return first, None if self.until is None else _midnight(_utc(self.until))
+    def whole(self, length: timedelta) -> tuple[datetime | None, datetime | None]:
+        """Return the start of the first whole day, or hour (UTC), and the end of the last; None: there is no bound."""
+        first = None if self.since is None else _begun(_utc(self.since) + length - timedelta(microseconds=1), length)
+        return first, None if self.until is None else _begun(_utc(self.until), length)
 
     def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
         """The rows of a table whose time is in the column `moment`."""
@@ -152,5 +154,6 @@ def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def _midnight(utc: datetime) -> datetime:
-    return utc.replace(hour=0, minute=0, second=0, microsecond=0)
+def _begun(utc: datetime, length: timedelta) -> datetime:
+    """Return when the day, or the hour, of a time began."""
+    return utc - (utc - _EPOCH) % length

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +25,7 @@ from app.history.tables import (
     DRIFT_CHECKS,
     MODEL_DEPLOYMENTS,
     PREDICTION_DAYS,
+    PREDICTION_HOURS,
     PREDICTIONS,
     REVISION,
     TRAINING_RUNS,
@@ -50,6 +51,31 @@ def test_the_migrations_make_the_tables_that_are_declared(history: History) -> N
         heads = ScriptDirectory.from_config(config_of(connection)).get_heads()
     assert heads == [REVISION]
     history.prepare()  # again: nothing to do
+
+
+def test_a_history_of_the_release_before_is_summed_by_the_hour_once(stream: Stream) -> None:
+    history, begin = stream.history, datetime(2026, 3, 1, 23, 40, tzinfo=UTC)
+    stream.write(
+        registry.PREDICTIONS,
+        *(
+            prediction(f"p{i}", timestamp=(begin + i * timedelta(minutes=7)).isoformat(), prediction=value,
+                       probability=None if i % 3 else i / 20, model_version=str(i % 2))
+            for i, value in enumerate(["a", 2, 2.5, True, 1e300, "b", -7, 0, "a", 3])
+        ),
+    )  # fmt: skip
+    stream.write(registry.FEEDBACK, *({"prediction_id": f"p{i}", "actual": i} for i in range(0, 9, 2)))
+    kept = sorted(stream.rows(PREDICTION_HOURS), key=lambda row: (row["model_version"], row["hour"]))
+    assert [row["hour"] for row in kept] == ["2026-03-01T23", "2026-03-02T00"] * 2
+    with history.writing() as connection:
+        command.downgrade(config_of(connection), "r0004")
+    history.prepare()
+    summed = sorted(stream.rows(PREDICTION_HOURS), key=lambda row: (row["model_version"], row["hour"]))
+    sums = {"prediction_sum", "probability_sum", "error_sum"}
+    for before, after in zip(kept, summed, strict=True):
+        assert {name: after[name] for name in sums} == pytest.approx({name: before[name] for name in sums})
+        assert {name: after[name] for name in after.keys() - sums} == {
+            name: before[name] for name in before.keys() - sums
+        }
 
 
 def test_a_history_of_another_version_is_refused_by_name(history: History) -> None:
