@@ -29,6 +29,7 @@ from topics.events import (
     MetricChange,
     MonitorReport,
     PerformanceReport,
+    Scales,
     Shape,
 )
 
@@ -159,6 +160,21 @@ def test_a_correction_of_the_window_that_is_told_is_told() -> None:
     assert found.realised.metrics[0].value == 0.8
     found.performance.put(a_performance_report(1, 0.9, revision=1))
     assert found.realised.metrics[0].value == 0.8
+
+
+def test_few_predictions_are_healthy_once_a_change_of_half_of_the_rows_would_be_found() -> None:
+    found = Findings()
+    few = {"n": 20, "sufficient": False, "needed": 480}
+    blind = Scales(spans=(1, 2), chance=1e-5, detectable=0.7, needed=23)
+    found.drift.put(a_drift_report(1, scales=blind, not_judged_since=START, **few))
+    told = summary_of("m", "1", None, found)
+    assert (told.state, told.not_judged_since) == ("insufficient", START)
+    assert "23 more are needed, and 480 for all of drift.min_samples" in told.not_judged
+    enough = msgspec.structs.replace(blind, detectable=0.5, needed=0)
+    found.drift.put(a_drift_report(2, scales=enough, **few))
+    told = summary_of("m", "1", None, found)
+    assert (told.state, told.not_judged, told.not_judged_since) == ("healthy", "", None)
+    assert told.thin.endswith("until then only a large change is found, a KS statistic from 0.50 on")
 
 
 def test_input_of_which_most_was_not_judged_is_never_healthy() -> None:

@@ -115,8 +115,12 @@ def test_the_newest_window_is_told_and_late_truth_about_older_ones_is_not() -> N
     assert value("driftline_window_predictions", **version) == newest.n
     assert value("driftline_drift_statistic", feature="age", test=age.test, **version) == age.statistic
     assert value("driftline_drift_detected", **version) == newest.drift_detected
-    found.take(msgspec.structs.replace(newest, sufficient=False, window_end=newest.window_end + timedelta(minutes=1)))
+    since, later = newest.window_end, newest.window_end + timedelta(minutes=1)
+    found.take(msgspec.structs.replace(newest, sufficient=False, window_end=later, not_judged_since=since))
     assert value("driftline_drift_share_ratio", **version) is None
+    assert value("driftline_not_judged_since_timestamp_seconds", **version) == since.timestamp()
+    found.take(msgspec.structs.replace(newest, window_end=later + timedelta(minutes=1)))
+    assert value("driftline_not_judged_since_timestamp_seconds", **version) is None
     performance = performance_report(0, metric("accuracy"))
     found.take(performance)
     labels = {**version, "metric": "accuracy", "basis": "realised"}
