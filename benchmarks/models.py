@@ -68,8 +68,8 @@ ROW_BYTES = 82
 """Of a prediction that waits: 63 of columns and index, with their spare room, and 19 of the saved delta."""
 PANE_BYTES = 135
 """Of a pane that may still change: 53 of a total of one row (more take more), its number, its place in a dict."""
-BASE_BYTES = 5_000_000
-"""Of what does not depend on how much is held: scratch of the runs."""
+BASE_BYTES = 8_000_000
+"""Of what does not depend on how much is held: scratch of the runs, and totals that are open."""
 MODEL_BYTES = 1_250_000
 """Of a registered model of 20 features, 14 of them numeric with 2,000 reference values."""
 MOST_HELD = 1_000_000

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from app.core.layout import Floats, Integers
 
-BUCKETS = 256
+BUCKETS = 512
 
 
 class SortedArrays:
