@@ -33,6 +33,7 @@ from topics.registry import (
     TOPICS,
     TRAINING_RUNS,
     UNDELIVERED,
+    VERSIONS,
     Topic,
 )
 
@@ -155,7 +156,7 @@ async def test_strays_in_our_topics_stop_no_agent_view_or_command_and_are_named(
     for name in ("first", "second", "recorder"):
         assert "Traceback" not in (settings.state_dir / f"{name}.log").read_text(), name
     log = (settings.state_dir / "first.log").read_text()
-    for topic in (MODELS, SILENCES, RECEIVERS):
+    for topic in (MODELS, SILENCES, RECEIVERS, VERSIONS):
         known = places[topic.name][:-1] if topic is MODELS else places[topic.name]  # a profile is read when asked for
         named_once(log, topic.full_name(settings.prefix), known)
 

@@ -181,10 +181,11 @@ def _conversion(numbers: Numbers) -> Cause | None:
     )
     left, best = fits[0][0], UNITS[fits[0][1]]
     many = numbers.n >= FEWEST
+    known = numbers.at[0] + numbers.at[-1] <= 0.5  # what lies beyond the reference has no shape there
     shift = numbers.mean - numbers.slots.mean
     tried = (round(shift) + np.arange(-NEAR, NEAR + 1.0)).tolist() if numbers.whole else [shift]
     moved, offset = min(((numbers.apart(1.0, by), by) for by in tried if by), default=(inf, 0.0))
-    if many and moved < min(left, CLOSE * plain):
+    if many and known and moved < min(left, CLOSE * plain):
         return Cause("shift", f"{'+' if offset > 0 else '-'} {abs(offset):.4g} (another zero?)", 1.0, offset)
     near = left <= (CLOSE if best.offset else BETTER) * plain and (many or not best.offset)
     multiples = numbers.whole and best.factor >= 2.0 and best.factor == round(best.factor)
