@@ -20,7 +20,7 @@ from app.runtime.models_view import RegisteredModel
 from tests.unit.reports import StubRecord
 from tests.unit.year_world import BEGIN, VERSION, World
 from topics.events import AlertEvent, DriftReport, minute_of
-from topics.registry import Topic
+from topics.registry import ALERTS, Topic
 
 HOUR = 3600
 CALM = 1
@@ -66,7 +66,8 @@ class Shop(World):
         assert self.rejected == []
 
     async def _publish_alert(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
-        self.alerts.append(msgspec.json.decode(value, type=AlertEvent))
+        if topic is ALERTS:
+            self.alerts.append(msgspec.json.decode(value, type=AlertEvent))
 
 
 def served(hours: int) -> Shop:
