@@ -84,6 +84,11 @@ class Numbers:
         ratios = (self.spread / (self.slots.column.scale or inf), self.mean / (self.slots.mean or inf))
         return any(ratio / factor > 0.0 and abs(log(ratio / factor)) <= SCALED for ratio in ratios)
 
+    def agree(self, factor: float) -> bool:
+        """Whether the mean has about this factor, too."""
+        ratio = self.mean / (self.slots.mean or inf) / factor
+        return ratio > 0.0 and abs(log(ratio)) <= SCALED
+
     def difference(self, factor: float, offset: float) -> float:
         """The largest difference from the reference's distribution, taken by a factor and shifted by an offset."""
         x = (self.slots.values[self.picked] - offset) / factor
@@ -159,6 +164,9 @@ def _outside(numbers: Numbers, before: Floats) -> Cause | None:
         value = numbers.slots.mean + (numbers.mean - numbers.slots.mean) / share
         edge = float(numbers.slots.values[end])
         zero = edge > 0.0 and not place and abs(value) <= edge + numbers.slots.column.scale / 2
+        beyond = edge - value if place == 0 else value - edge
+        if not zero and beyond < -numbers.slots.column.scale / 2:
+            continue  # the mean says that these are not values that were filled in
         about = "0" if zero else f"about {value:.3g}"
         words = f"{share:.0%} of the values are {name} all of the reference ({edge:.4g}), probably {about}"
         return Cause("filled", f"{words} {DEFAULT}")
@@ -193,7 +201,8 @@ def _conversion(numbers: Numbers) -> Cause | None:
     if near and numbers.difference(best.factor, best.offset) <= MOST and fits[1][0] >= APART * left:
         return Cause("unit", f"{best.sign} ({best.example}?)", best.factor, best.offset)
     factor = numbers.spread / column.scale if column.scale else 0.0
-    if many and factor > 0.0 and numbers.apart(factor) <= CLOSE * plain:
+    same = factor > 0.0 and numbers.agree(factor)
+    if many and same and numbers.apart(factor) <= CLOSE * plain:
         return Cause("factor", f"about x {factor:.3g}", factor, 0.0)
     return None
 
