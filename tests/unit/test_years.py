@@ -16,6 +16,7 @@ from app.core.config import DriftThresholds, Windows
 from app.core.findings import Scales
 from app.core.layout import Layout
 from app.core.pane import Pane
+from app.core.scales import newest_truth
 from app.core.scales.blocks import Older
 from tests.unit.year_world import BEGIN, DAY, PANE, VERSIONS, Killed, World, profile_of
 from topics.events import AnyReport
@@ -207,7 +208,8 @@ def served_thinly(*, dying: bool) -> tuple[World, list[tuple[int, ...]]]:
     return world, sizes
 
 
-def test_thin_windows_reach_back_to_what_is_kept_and_no_more_is_kept() -> None:
+def test_thin_windows_reach_back_to_what_is_kept_and_no_more_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newest_truth, "ENOUGH", 200)  # rows with truth: 10,000 would be all that these days have
     going, _ = served_thinly(dying=False)
     dying, sizes = served_thinly(dying=True)
     assert (dying.wrong_panes(), dying.wrong_reports(), dying.rejected) == ([], [], [])
