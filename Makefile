@@ -3,6 +3,7 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 COMPARE := .venv-compare
+RECEIVERS := .venv-receivers
 STAMP := .venv/setup-done
 REQUIREMENTS := .venv/requirements.txt
 
@@ -12,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 BENCHES := throughput compare flat latency restart ingress client scale models calibration
-.PHONY: help setup demo test long lint format contract reference docs bench $(BENCHES:%=bench-%) soak lock clean
+.PHONY: help setup demo test test-receivers long lint format contract reference docs bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
 
 help:
@@ -26,7 +27,7 @@ $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv, say" >&2; exit 1; }
 	@echo "making the environment in .venv ..."
 	@$(MAKE) --no-print-directory $(BIN)/uv
-	@$(BIN)/uv export -q --frozen --all-groups --no-group compare --no-emit-project -o $(REQUIREMENTS)
+	@$(BIN)/uv export -q --frozen --all-groups --no-group compare --no-group receivers --no-emit-project -o $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --require-hashes -r $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q agents api app driftline topics
@@ -112,9 +113,19 @@ $(COMPARE)/setup-done: pyproject.toml uv.lock
 	@VIRTUAL_ENV=$(COMPARE) $(BIN)/uv pip install -q --require-hashes -r $(COMPARE)/requirements.txt \
 		&& touch $@ || echo "not all of it can be installed here" >&2
 
+test-receivers: setup $(RECEIVERS)/setup-done ## webhooks through the parsers of receivers that nobody here wrote (Alerta)
+	@RECEIVERS=$(RECEIVERS)/bin/python $(BIN)/pytest -n 0 -m receivers tests/foreign
+
+$(RECEIVERS)/setup-done: pyproject.toml uv.lock
+	@echo "making the environment of receivers in $(RECEIVERS) ..."
+	@$(PYTHON) -m venv $(RECEIVERS)
+	@$(BIN)/uv export -q --frozen --only-group receivers --no-emit-project -o $(RECEIVERS)/requirements.txt
+	@VIRTUAL_ENV=$(RECEIVERS) $(BIN)/uv pip install -q --require-hashes -r $(RECEIVERS)/requirements.txt
+	@touch $@
+
 lock: $(BIN)/uv ## resolve the dependencies anew into uv.lock
 	@.ci/lock
 
 clean: ## remove .venv and every cache
-	rm -rf .venv $(COMPARE) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv $(COMPARE) $(RECEIVERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find agents api app benchmarks driftline tests topics -name __pycache__ -prune -exec rm -rf {} +
