@@ -97,7 +97,8 @@ async def test_a_trace_goes_from_the_request_to_the_notification(settings: Setti
             finally:
                 tracing.close()
         await send(settings, [])  # a heartbeat: the windows end
-        assert await asyncio.to_thread(collector.wait_for, "deliver file", 60), log_of(settings)
+        for channel in ("file", "log"):
+            assert await asyncio.to_thread(collector.wait_for, f"deliver {channel}", 60), log_of(settings)
     ours = {span.span_id: (service, span) for service, span in collector.spans if span.trace_id.hex() == TRACE}
     names = {(service, span.name) for service, span in ours.values()}
     assert {
