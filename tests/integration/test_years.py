@@ -18,7 +18,6 @@ from agents.pane_events import partition_of
 from app.runtime.kafka_probe import free_ports
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
-from tests.faults.test_worker_killed import log_of
 from tests.integration.test_telemetry import answers
 from tests.stream import MODEL, PANE, START, VERSION, register_model, worker
 from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport
@@ -177,4 +176,9 @@ async def test_old_panes_are_deleted_and_a_restart_reads_the_others(
                     await reports.read()
                 many = await records_of(settings, PANES.name) > 8 * kept
     assert len(reports.newest) > len(issued)
-    assert all(reports.newest[key] == value for key, value in issued.items()), log_of(settings)
+    newest = max(msgspec.json.decode(value)["window_end"] for value in issued.values())
+    for key, value in issued.items():
+        before, after = (msgspec.json.decode(one) for one in (value, reports.newest[key]))
+        if before["window_end"] == newest:  # it may be issued again with what no window counts by then
+            before, after = ({**one, "left_out": {}, "revision": 0, "emitted_at": ""} for one in (before, after))
+        assert before == after, key
