@@ -66,6 +66,15 @@ def _sum(name: str) -> Column[Any]:
     return Column(name, Float(53), nullable=False, server_default="0")
 
 
+def _totals() -> list[Column[Any]]:
+    """What the predictions of some time add up to (`day_sums.Sums`)."""
+    return [
+        _count("predictions"), _count("with_feedback"), _count("prediction_values"), _sum("prediction_sum"),
+        _count("probabilities"), _sum("probability_sum"), _sum("error_sum"), _count("wrong"),
+        _moment("first_at", null=True), _moment("last_at", null=True),
+    ]  # fmt: skip
+
+
 PREDICTIONS = Table(
     "predictions",
     metadata,
@@ -219,16 +228,7 @@ PREDICTION_DAYS = Table(
     Column("day", String(10), nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("trimmed", Boolean, nullable=False),
-    _count("predictions"),
-    _count("with_feedback"),
-    _count("prediction_values"),
-    _sum("prediction_sum"),
-    _count("probabilities"),
-    _sum("probability_sum"),
-    _sum("error_sum"),
-    _count("wrong"),
-    _moment("first_at", null=True),
-    _moment("last_at", null=True),
+    *_totals(),
     PrimaryKeyConstraint("model", "model_version", "day", name="pk_prediction_days"),
 )
 """Days (UTC) with predictions, and what these add up to (`day_sums.Sums`).
@@ -269,16 +269,7 @@ PREDICTION_HOURS = Table(
     _text("model"),
     _text("model_version"),
     Column("hour", String(13), nullable=False),
-    _count("predictions"),
-    _count("with_feedback"),
-    _count("prediction_values"),
-    _sum("prediction_sum"),
-    _count("probabilities"),
-    _sum("probability_sum"),
-    _sum("error_sum"),
-    _count("wrong"),
-    _moment("first_at", null=True),
-    _moment("last_at", null=True),
+    *_totals(),
     PrimaryKeyConstraint("model", "model_version", "hour", name="pk_prediction_hours"),
 )
 """Hours (UTC, as `2026-01-31T05`) with predictions, and what these add up to. An hour goes with its last prediction."""
