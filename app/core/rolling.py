@@ -94,8 +94,6 @@ class ModelWindows:
         self._progress: dict[int, tuple[int, int, bool]] = {}
         self._settled: dict[int, int] = {}
         self._rows = {"input": 0, "outcome": 0}
-        self._counts: dict[int, int] = {}
-        """Predictions of each pane that is held."""
         slot = slot_of(monitoring.windows.pane)
         self.past = History(slot)
         """Predictions of the last days in panes that are forgotten."""
@@ -150,7 +148,6 @@ class ModelWindows:
         self._truth_blocks.changed(pane)
         if kind == "input":
             self._blocks.changed(pane)
-            self._counts[pane] = self._counts.get(pane, 0) + more
             self._arrived.add(pane * self.monitoring.windows.pane, more)
         if kind == "input" and partial.n:
             self._newest = max(self._newest, pane)
@@ -307,7 +304,7 @@ class ModelWindows:
         ]
 
     def _predictions(self, pane: int) -> int:
-        return self._counts.get(pane, 0)
+        return rows_of(self._inputs, pane)
 
     def _newest_slices(self, slices: Slices, end: int, panes: int) -> Slices:
         return newest_slices(slices, self._inputs, end, panes, self.panes)
@@ -426,11 +423,11 @@ class ModelWindows:
     def _dropped(self, newest: int | None) -> list[Partial]:
         for kind, slices in (("input", self._inputs), ("outcome", self._outcomes)):
             self._rows[kind] -= sum(rows_of(slices, pane) for pane in slices if newest is None or pane <= newest)
-        inputs = dropped(self._inputs, "input", newest)
-        for pane in {pane for _, pane, _ in inputs}:
-            self._blocks.changed(pane)
-            self.past.add(pane * self.monitoring.windows.pane, self._counts.pop(pane))
-        gone = [*inputs, *dropped(self._outcomes, "outcome", newest)]
+        for pane in self._inputs:
+            if newest is None or pane <= newest:
+                self._blocks.changed(pane)
+                self.past.add(pane * self.monitoring.windows.pane, self._predictions(pane))
+        gone = [*dropped(self._inputs, "input", newest), *dropped(self._outcomes, "outcome", newest)]
         for _, pane, _ in gone:
             self._truth_blocks.changed(pane)
         self._oldest = min((pane for pane in self._inputs if self._predictions(pane)), default=-NEVER)
