@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import sqrt
 
+import numpy as np
+
 from app.core.config import PerformanceThresholds
 from app.core.findings import MetricChange
 from app.core.intervals import deviations, z_of
@@ -12,8 +14,7 @@ from app.core.outcome import outcome_layout
 from app.core.pane import Pane
 from app.core.performance import LOSSES, Metric, metrics_of
 from app.core.profile import Profile
-from app.core.scales.tested import MARGIN
-from app.core.scales.usual import NONE_USUAL, effects_of
+from app.core.scales.usual import NONE_USUAL, effects_of, floors
 
 MOST_USUAL = 0.45
 """Where a share comes and goes by more, the loss of half of it would not be seen, and it is not judged."""
@@ -118,8 +119,7 @@ def change(  # noqa: PLR0913 (a comparison has that many sides)
 
 def limit_of(thresholds: PerformanceThresholds, name: str, usual: float) -> float:
     """Return the relative drop from which on a metric is worse: its threshold, and beyond the usual one by a margin."""
-    threshold = thresholds.metrics.get(name, thresholds.default)
-    return max(threshold, usual + MARGIN * threshold) if usual > 0.0 else threshold
+    return float(floors(thresholds.metrics.get(name, thresholds.default), np.array(usual)))
 
 
 def scale_of(name: str, baseline: float, spread: float) -> float | None:

@@ -310,7 +310,11 @@ def outcome_pane(
     layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats, names: Names | None = None
 ) -> Pane:
     """The pane of whole columns (see `outcome_rows`), for offline use."""
-    rows = outcome_rows(layout, predicted, value, actual)
+    return pane_of_rows(layout, outcome_rows(layout, predicted, value, actual), names)
+
+
+def pane_of_rows(layout: OutcomeLayout, rows: OutcomeRows, names: Names | None = None) -> Pane:
+    """Return the pane of rows that are all of one model."""
     dense = np.bincount(rows.slots[rows.slots >= 0], minlength=layout.size)
     dense[layout.limbs] = rows.sums()[0]
     return Pane.of(rows.n, dense, np.zeros(0, np.int64), names)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from app.core.layout import Layout, Slots
 from app.core.usual.bound import usual_bound
 from app.core.usual.distances import js_distances, ks_distances, missing_rises, unseen_rises
-from app.core.usual.spans import FEWEST_WINDOWS, Integers, RowWindows, learned_spans, row_windows
+from app.core.usual.spans import FEWEST_WINDOWS, Integers, RowWindows, in_order, learned_spans, row_windows
 from app.core.usual.value import ColumnUsual, Floats, Usual
 
 Values = NDArray[np.generic] | Sequence[str | None]
@@ -22,8 +22,7 @@ def learn(layout: Layout, columns: Sequence[Values], times: Floats, spans: tuple
     `columns`: in the layout's order, numbers as arrays (NaN where missing), categories as their names (None where
     missing). `times`: epoch seconds, NaN where a row has none. `spans`: the lengths in seconds that the stream judges.
     """
-    timed = np.isfinite(times)
-    order = np.flatnonzero(timed)[np.argsort(times[timed], kind="stable")]
+    order = in_order(times)
     ordered = times[order]
     if not len(ordered) or ordered[-1] <= ordered[0]:
         return None

@@ -13,12 +13,11 @@ import numpy as np
 from app.core.degradation import scale_of
 from app.core.intervals import z_of
 from app.core.metric import Metric
-from app.core.outcome import OutcomeLayout, OutcomeRows, outcome_layout
-from app.core.pane import Pane
+from app.core.outcome import OutcomeLayout, OutcomeRows, outcome_layout, pane_of_rows
 from app.core.performance import LOSSES, metrics_of
 from app.core.profile import Profile
 from app.core.usual.bound import usual_bound
-from app.core.usual.spans import row_windows
+from app.core.usual.spans import in_order, row_windows
 from app.core.usual.value import Floats, MetricUsual, Usual
 
 MOST = 400
@@ -34,9 +33,9 @@ UNLIMITED = LOSSES | {"r2"}
 
 def learn_metrics(profile: Profile, usual: Usual, rows: OutcomeRows, times: Floats) -> Usual:
     """Return what is usual with that of each metric that has a baseline. `times`: of the rows, NaN where unknown."""
-    order = np.flatnonzero(np.isfinite(times))[np.argsort(times[np.isfinite(times)], kind="stable")]
+    order = in_order(times)
     layout, ordered = outcome_layout(profile), times[order]
-    whole = {metric.name: metric.value for metric in metrics_of(layout, _pane(layout, rows.pick(order)))}
+    whole = {metric.name: metric.value for metric in metrics_of(layout, pane_of_rows(layout, rows.pick(order)))}
     drops: dict[str, list[float]] = {name: [] for name in profile.baseline if whole.get(name) is not None}
     for span in usual.spans:
         windows = row_windows(ordered, span).thinned(MOST)
@@ -57,7 +56,7 @@ def _drops(
 
     Of the whole a share w is the window, so that its difference from the whole is (1 - w) times that from the rest.
     """
-    for metric in metrics_of(layout, _pane(layout, rows), CONFIDENCE):
+    for metric in metrics_of(layout, pane_of_rows(layout, rows), CONFIDENCE):
         centre, baseline = whole.get(metric.name), profile.baseline.get(metric.name)
         scale = None if baseline is None else scale_of(metric.name, baseline, profile.prediction.scale)
         if metric.value is None or centre is None or scale is None or metric.interval is None:
@@ -80,9 +79,3 @@ def _bound(name: str, seen: Floats, side_by_side: float) -> float:
         return round(usual_bound(np.minimum(seen, 1.0), side_by_side, EXCEEDING), 4)
     bound = usual_bound(seen / (1.0 + seen), side_by_side, EXCEEDING)
     return round(bound / max(1.0 - bound, 1e-6), 4)
-
-
-def _pane(layout: OutcomeLayout, rows: OutcomeRows) -> Pane:
-    dense = np.bincount(rows.slots[rows.slots >= 0], minlength=layout.size)
-    dense[layout.limbs] = rows.sums()[0]
-    return Pane.of(rows.n, dense, np.zeros(0, np.int64))

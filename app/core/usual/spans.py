@@ -65,6 +65,12 @@ class RowWindows:
         return found.reshape(len(n), size).astype(np.int64)
 
 
+def in_order(times: Floats) -> Integers:
+    """Return the positions of the rows that have a time, in the order of their times."""
+    timed = np.isfinite(times)
+    return np.flatnonzero(timed)[np.argsort(times[timed], kind="stable")]
+
+
 def row_windows(times: Floats, span: float) -> RowWindows:
     """Return the windows of one length (seconds) over ascending times, but for those with hardly any row.
 
