@@ -70,15 +70,15 @@ def compare_numeric(slots: Slots, indices: Integers, counts: Integers, total: in
     `scipy.stats.ks_2samp` on the raw rows, but for thinned references (see `Column.error_bound`).
     """
     m = len(slots.values)
-    valued = int(np.searchsorted(indices, slots.missing))
+    valued = int(indices.searchsorted(slots.missing))
     tail = dict(zip(indices[valued:].tolist(), counts[valued:].tolist(), strict=True))
     indices, counts = indices[:valued], counts[:valued]
     n = int(counts.sum())
     statistic, direction, current, shape = None, "", NOTHING, None
     if n:
-        cumulative = np.cumsum(counts)
+        cumulative = counts.cumsum()
         infinite = indices[0] == 0 or indices[-1] == 2 * m + 2
-        middle = int(indices[np.searchsorted(cumulative, n / 2)])
+        middle = int(indices[cumulative.searchsorted(n / 2)])
         mean = None if infinite else current_mean(slots, total, n)
         current = numeric_words(value_at(slots.values, middle), mean)
         if slots.total:

@@ -25,7 +25,7 @@ from app.core.scales.metrics import judge_metrics
 from app.core.scales.newest_truth import Truth, newest_truth
 from app.core.scales.reach import Reach, oldest_needed, reach_of
 from app.core.scales.truth_blocks import TruthBlocks
-from app.core.slices import Partial, Slice, Slices, dropped, newest_slices, rows_of, source_of, sums_of
+from app.core.slices import Partial, Slice, Slices, drop, held_up_to, newest_slices, rows_of, source_of, sums_of
 from app.core.traffic.history import History, slot_of
 from app.core.traffic.judging import CHANCE, Seen, most_panes, spans, traffic_of
 from app.core.usual.detectable import long_spans
@@ -103,6 +103,8 @@ class ModelWindows:
         self._newest = NEVER
         self._oldest = -NEVER
         """The oldest pane with predictions of those that are held."""
+        self._first_held, self._last_held = -NEVER, NEVER
+        """No pane of either kind that is held is before the first or after the last one."""
         self._followed = NEVER
         self._whole = NEVER
         """The newest pane of which silence was a truth when that was last asked."""
@@ -145,6 +147,7 @@ class ModelWindows:
         if more is None:
             return True
         self._rows[kind] += more
+        self._first_held, self._last_held = min(self._first_held, pane), max(self._last_held, pane)
         self._truth_blocks.changed(pane)
         if kind == "input":
             self._blocks.changed(pane)
@@ -241,17 +244,19 @@ class ModelWindows:
             return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic, self.panes)
         reach = self._reach(end)
         newest = self._newest_slices(self._inputs, end, reach.scales)
-        before = self._blocks.older(self._inputs, end, end - reach.scales + 1, reach.rows)
+        before = self._blocks.older(self._inputs, end, end - reach.scales + 1, reach.rows, self._oldest)
         drift_source = source_of(newest) ^ before.source
         outcomes = self._newest_slices(self._outcomes, end, reach.window)
         usual = {pane: one for pane, one in outcomes.items() if pane > end - self.panes}
         whole = self._whole_until
         waits = whole is not None and end > whole
         performance_source = crc32(repr((drift_source, None if waits else source_of(usual))).encode())
-        truth = self._truth(end, int(self.monitoring.windows.retention // self.monitoring.windows.pane), whole)
-        truth_source = crc32(repr((source_of(outcomes), truth.source)).encode())
+        truth, truth_source = None, 0 if known is None else known[2]
         judged = known is not None and known[1] == performance_source
-        judged = judged and (end != self.latest or known is None or known[2] == truth_source)
+        if not judged or end == self.latest:  # the truth of older windows is judged no more
+            truth = self._truth(end, int(self.monitoring.windows.retention // self.monitoring.windows.pane), whole)
+            truth_source = crc32(repr((source_of(outcomes), truth.source)).encode())
+            judged = judged and known is not None and known[2] == truth_source
         drift, performance = None, None
         if known is None or known[0] != drift_source or not judged:
             panes = sums_of(newest, *self.size_of("input"))
@@ -267,7 +272,7 @@ class ModelWindows:
                     needed_panes=self._panes_until(drift.needed, reach, self.monitoring.drift.min_samples),
                     first_panes=self._panes_until(first, reach, reach.rows + first),
                 )
-            if not judged:
+            if truth is not None and not judged:
                 found = Pane.empty(self.outcome_layout.sums)
                 if not waits:
                     found = self._outcome_sum.of(sums_of(outcomes, *self.size_of("outcome")))
@@ -355,16 +360,17 @@ class ModelWindows:
         """Judge what came up to a pane; None before anything did."""
         pane = self.monitoring.windows.pane
         most = max(REACH * self.panes, most_panes(self.panes, pane))
-        held = range(max(self._oldest, end - most + 1), end + 1)
-        counts = np.fromiter(map(self._predictions, held), np.int64, max(len(held), 0))
+        held, slices = range(max(self._oldest, end - most + 1), end + 1), self._inputs
+        counts = np.fromiter((slices[one].n if one in slices else 0 for one in held), np.int64, len(held))
         if not counts.any():
             return None
-        later = range(end + 1, self._newest + 1)
-        slot = self._arrived.slot
-        arrived = self._arrived.until(
-            (end + 1) * pane,
-            lambda at: sum(self._predictions(one) for one in later if int(one * pane // slot) == int(at // slot)),
-        )
+        in_slot = round(self._arrived.slot / pane)
+
+        def later(at: float) -> int:
+            first = round(at / pane)
+            return sum(map(self._predictions, range(max(end + 1, first), min(self._newest + 1, first + in_slot))))
+
+        arrived = self._arrived.until((end + 1) * pane, later)
         level = traffic_level(self.monitoring, len(spans(self.panes, pane)) + 1) or CHANCE
         seen = Seen(counts, self.panes, pane, (end + 1) * pane, arrived)
         found = traffic_of(seen, self.monitoring.alerting.volume_drop, level)
@@ -385,7 +391,7 @@ class ModelWindows:
             return []
         # A prefix before this one has had only what is older: it does not hold this back.
         settled = min(time for partition, time in self._settled.items() if partition >= 0) // self.pane
-        held = max([*self._inputs, *self._outcomes], default=NEVER)
+        held = self._last_held
         if NEVER < held < settled and not self.changed:  # it has stopped: what may come begins anew
             return self.forget_to(held, held + self.panes)
         first = min(settled, self._closed, *sorted(self.changed)[:1])
@@ -413,24 +419,34 @@ class ModelWindows:
 
     def drop(self) -> list[Partial]:
         """Drop all panes. Returns their partials."""
-        return self._dropped(None)
+        return self._dropped(self._last_held)
 
     @property
     def told_of(self) -> list[int]:
         """The source partitions that have said how far they are."""
         return list(self._progress)
 
-    def _dropped(self, newest: int | None) -> list[Partial]:
+    def _dropped(self, newest: int) -> list[Partial]:
+        gone: list[Partial] = []
         for kind, slices in (("input", self._inputs), ("outcome", self._outcomes)):
-            self._rows[kind] -= sum(rows_of(slices, pane) for pane in slices if newest is None or pane <= newest)
-        for pane in self._inputs:
-            if newest is None or pane <= newest:
+            panes = held_up_to(slices, self._first_held, newest)
+            self._rows[kind] -= sum(rows_of(slices, pane) for pane in panes)
+            for pane in panes if kind == "input" else ():
                 self._blocks.changed(pane)
                 self.past.add(pane * self.monitoring.windows.pane, self._predictions(pane))
-        gone = [*dropped(self._inputs, "input", newest), *dropped(self._outcomes, "outcome", newest)]
+            gone += drop(slices, kind, panes)
         for _, pane, _ in gone:
             self._truth_blocks.changed(pane)
-        self._oldest = min((pane for pane in self._inputs if self._predictions(pane)), default=-NEVER)
+        if newest >= self._last_held:
+            self._first_held, self._last_held = -NEVER, NEVER
+        else:
+            self._first_held = max(self._first_held, newest + 1)
+        if self._oldest <= newest:
+            held = range(self._first_held, min(self._newest, self._first_held + len(self._inputs)) + 1)
+            near = (pane for pane in held if self._predictions(pane))
+            found = next(near, None)
+            others = (pane for pane in self._inputs if self._predictions(pane))
+            self._oldest = min(others, default=-NEVER) if found is None else found
         return gone
 
 

@@ -37,9 +37,11 @@ def numeric_shape(slots: Slots, indices: Integers, cumulative: Integers, gap: in
     if not m:
         return None
     n = cumulative[-1]
-    quantiles = indices[np.searchsorted(cumulative, INNER * n)]
-    picks = np.unique(np.concatenate([slots.knots, quantiles, [gap]]).clip(1, 2 * m))
-    place = np.searchsorted(indices, picks, side="right")
+    quantiles = indices[cumulative.searchsorted(INNER * n)]
+    picks = np.concatenate((slots.knots, quantiles, (gap,))).clip(1, 2 * m)
+    picks.sort()
+    picks = picks[np.concatenate(((True,), picks[1:] != picks[:-1]))]
+    place = indices.searchsorted(picks, side="right")
     current = cumulative[place - 1] / n
     current[place == 0] = 0.0
     return Shape(

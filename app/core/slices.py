@@ -81,7 +81,13 @@ def sums_of(slices: Slices, size: int, sums: int) -> dict[int, Pane]:
     return {pane: one.sum(size, sums) for pane, one in slices.items()}
 
 
-def dropped(slices: Slices, kind: str, newest: int | None) -> list[Partial]:
-    """Drop the panes up to the `newest` (None: all). Returns their partials."""
-    gone = [pane for pane in slices if newest is None or pane <= newest]
-    return [(kind, pane, partition) for pane in gone for partition in slices.pop(pane).partials]
+def held_up_to(slices: Slices, oldest: int, newest: int) -> list[int]:
+    """Return the panes up to the `newest`, of which none is before the `oldest`: few are found among many."""
+    if newest - oldest < len(slices):
+        return [pane for pane in range(oldest, newest + 1) if pane in slices]
+    return [pane for pane in slices if pane <= newest]
+
+
+def drop(slices: Slices, kind: str, panes: Sequence[int]) -> list[Partial]:
+    """Drop panes. Returns their partials."""
+    return [(kind, pane, partition) for pane in panes for partition in slices.pop(pane).partials]

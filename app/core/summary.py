@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from app.core.layout import FIXED_POINT, Floats, Integers, Slots
 NOTHING = "no values"
 UNSEEN = "(unseen)"
 TOP = 3
+
+_known: WeakKeyDictionary[Slots, str] = WeakKeyDictionary()
 
 
 def numeric_words(median: str, mean: float | None) -> str:
@@ -28,7 +31,14 @@ def category_words(names: Sequence[str], counts: Integers) -> str:
 
 
 def reference_words(slots: Slots) -> str:
-    """The column's reference in words."""
+    """The column's reference in words, found once."""
+    words = _known.get(slots)
+    if words is None:
+        words = _known[slots] = _reference_words(slots)
+    return words
+
+
+def _reference_words(slots: Slots) -> str:
     column = slots.column
     if not slots.total:
         return NOTHING

@@ -169,7 +169,7 @@ def test_blocks_add_up_to_the_panes_that_they_hold(
     end = len(sizes) - 1
     for revision, first in enumerate((end - 5, end - 9, data.draw(st.integers(end - 20, end))), 2):
         rows = sum(sizes[first : end + 1])
-        older = held.older(slices, end, first, rows)
+        older = held.older(slices, end, first, rows, min(slices, default=end))
         assert older.spans == spans
         assert older.held == end - min(slices, default=end) + 1
         low = -(-(end - spans[-1] + 1) // 4) * 4  # whole blocks alone
@@ -181,7 +181,7 @@ def test_blocks_add_up_to_the_panes_that_they_hold(
         slices[late] = Slice({0: (revision, pane_of(layout, {"x": np.array([1.0])}))})
         sizes[late] = 1
         held.changed(late)
-        assert held.older(slices, end, first, rows).source != older.source
+        assert held.older(slices, end, first, rows, min(slices, default=end)).source != older.source
 
 
 def test_no_span_has_more_rows_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,8 +189,8 @@ def test_no_span_has_more_rows_than_are_kept(monkeypatch: pytest.MonkeyPatch) ->
     layout = layout_for({"x": np.arange(5.0)})
     held = Blocks((10, 60), layout.size, layout.sums)
     slices = {pane: Slice({0: (1, pane_of(layout, {"x": np.ones(2)}))}) for pane in range(100)}
-    assert held.older(slices, 99, 95, 10).spans == (10,)
-    assert held.older(slices, 99, 95, 60).spans == ()
+    assert held.older(slices, 99, 95, 10, 0).spans == (10,)
+    assert held.older(slices, 99, 95, 60, 0).spans == ()
 
 
 def test_forgetting_and_starting_anew_change_nothing(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def serve_whatever_dies(world: World, seconds: int, deaths: list[int]) -> None:
     ("windows", "step"),
     [
         pytest.param(SHORT, 300, id="a retention of ten minutes"),
-        pytest.param(Windows(), 4 * 3600, id="of a week", marks=[pytest.mark.long, pytest.mark.timeout(4 * 3600)]),
+        pytest.param(Windows(), 12 * 3600, id="of a week", marks=[pytest.mark.long, pytest.mark.timeout(4 * 3600)]),
     ],
 )
 def test_panes_of_52_retentions_are_no_more_than_those_of_some(windows: Windows, step: int) -> None:

@@ -71,12 +71,12 @@ class Blocks:
         """Note that a pane is not as it was."""
         self._made.pop(pane // self.length, None)
 
-    def older(self, slices: Mapping[int, Summed], end: int, first: int, rows: int) -> Older:
+    def older(self, slices: Mapping[int, Summed], end: int, first: int, rows: int, oldest: int) -> Older:
         """Return what lies before `first`, as far back as there are spans with no more than MOST_ROWS rows.
 
-        `rows`: those from `first` to `end`.
+        `rows`: those from `first` to `end`; `oldest`: the oldest pane with rows of all.
         """
-        held = end - min(slices, default=end) + 1
+        held = end - min(oldest, end) + 1
         if not self.spans or rows > MOST_ROWS:
             return Older(held=held)
         panes: dict[int, Pane] = {}

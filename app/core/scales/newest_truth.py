@@ -150,7 +150,9 @@ def _entries(
         enough = count >= monitoring.windows.panes and rows >= monitoring.performance.min_samples
         if enough and pane // blocks.length < after // blocks.length:
             break
-        predictions += sum(rows_of(inputs, between) for between in range(pane, after if count else pane + 1))
+        predictions += rows_of(inputs, pane)
+        for between in range(pane + 1, after if count else pane + 1):
+            predictions += rows_of(inputs, between)
         total = outcomes[pane].sum(blocks.size, blocks.sums)
         yield TruthPane(end - pane + 1, total, predictions), (pane, outcomes[pane].revisions())
         rows, count, after = rows + more, count + 1, pane

@@ -66,7 +66,7 @@ NONE_USUAL = UsualEffects()
 """Nothing is known: rows are taken as independent and level."""
 
 
-def floors(floor: float, usual: Floats) -> Floats:
+def floors(floor: float | Floats, usual: Floats) -> Floats:
     """Return the effects from which on columns are found: beyond the usual one by a margin, and never below `floor`."""
     return np.asarray(np.maximum(floor, usual + MARGIN * floor), np.float64)
 
