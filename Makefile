@@ -13,7 +13,7 @@ endif
 
 .DEFAULT_GOAL := help
 BENCHES := throughput compare flat latency restart ingress client scale models calibration
-.PHONY: help setup demo test test-receivers long lint format contract reference docs bench $(BENCHES:%=bench-%) soak lock clean
+.PHONY: help setup demo test test-receivers test-containers long lint format contract reference docs bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
 
 help:
@@ -43,6 +43,9 @@ demo: setup ## watch a model drift, fall, alert and recover; EXIT=1 ends after t
 
 test: setup lint ## all that .ci/run runs: lint, types, import rules, tests
 	@$(BIN)/pytest -n 2 --dist loadfile
+
+test-containers: setup ## the image and the Compose file in a container engine, one of its own where none answers
+	@$(BIN)/pytest -n 0 -m containers tests/containers
 
 long: setup ## the fault tests at their larger sizes
 	@$(BIN)/pytest -m long

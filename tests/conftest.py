@@ -13,12 +13,11 @@ import pytest
 
 from app.history import History
 from app.runtime.broker import Kafka, find_kafka
-from app.runtime.kafka_config import LARGEST_MESSAGE
-from app.runtime.kafka_docker import docker_answers
 from app.runtime.kafka_process import start_from_jars
 from app.runtime.settings import ENV_PREFIX, Settings, load_settings
 from app.telemetry import logs
 from tests import databases
+from tests.kafka_container import engine_answers, kafka_in_container
 
 GIVEN_SERVERS = os.environ.get(f"{ENV_PREFIX}BOOTSTRAP_SERVERS") or None
 
@@ -38,7 +37,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test's folder is its marker."""
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder in ("integration", "faults", "browser"):
+        if folder in ("integration", "faults", "browser", "containers"):
             item.add_marker(folder)
 
 
@@ -52,22 +51,10 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 def _session_kafka(data_dir: Path) -> Kafka:
     if GIVEN_SERVERS is not None:
         return find_kafka(load_settings(bootstrap_servers=GIVEN_SERVERS))
-    if docker_answers():
-        return _in_container()
+    if engine_answers():
+        return kafka_in_container()
     broker = start_from_jars(data_dir)
     return Kafka(broker.bootstrap_servers, "jars", broker.stop)
-
-
-def _in_container() -> Kafka:
-    from testcontainers.community.kafka import KafkaContainer  # it looks for Docker when it is imported
-
-    container = KafkaContainer().with_kraft()
-    container.with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
-    container.with_env("KAFKA_MESSAGE_MAX_BYTES", str(LARGEST_MESSAGE))
-    container.with_env("KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS", "0")
-    container.with_env("KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS", "1000")
-    container.start()
-    return Kafka(container.get_bootstrap_server(), "docker", container.stop)
 
 
 @pytest.fixture

@@ -16,20 +16,18 @@ from app.commands.reading import records, registered
 from app.runtime import kafka_process
 from app.runtime.errors import TopicError
 from app.runtime.kafka_config import server_properties
-from app.runtime.kafka_docker import docker_answers
 from app.runtime.settings import Settings, load_settings
 from app.runtime.topic_admin import NamedTopic, ensure_topics
+from tests.kafka_container import engine_answers, kafka_in_container
 from topics.registry import ALERTS, MODELS, PANES, PREDICTIONS, TOPICS
 
 
 @pytest.fixture(scope="module")
 def generous(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The servers of a Kafka that creates the topics it is asked for, as Kafka does unless it is told not to."""
-    if docker_answers():
-        from testcontainers.community.kafka import KafkaContainer  # it looks for Docker when it is imported
-
-        with KafkaContainer().with_kraft().with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "true") as container:
-            yield container.get_bootstrap_server()
+    if engine_answers():
+        with kafka_in_container(KAFKA_AUTO_CREATE_TOPICS_ENABLE="true") as found:
+            yield found.bootstrap_servers
         return
 
     def creating(data: Path, port: int, controller_port: int) -> str:
