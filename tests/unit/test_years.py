@@ -18,7 +18,7 @@ from app.core.layout import Layout
 from app.core.pane import Pane
 from app.core.scales import newest_truth
 from app.core.scales.blocks import Older
-from tests.unit.year_world import BEGIN, DAY, PANE, VERSIONS, Killed, World, profile_of
+from tests.unit.year_world import BEGIN, DAY, PANE, SOURCES, VERSIONS, Killed, World, profile_of
 from topics.events import AnyReport
 
 VERSION, OTHER, THIRD, FOURTH = VERSIONS
@@ -94,6 +94,7 @@ def test_panes_of_52_retentions_are_no_more_than_those_of_some(windows: Windows,
     assert all(size <= 1.05 * before + 3 for before, size in zip(then, now, strict=True))
     # a retention, a third of it until the next sweep, what windows reach back, and what was made since
     kept = round((windows.retention * 4 / 3 + 12 * windows.panes * PANE + 2 * step) / PANE)
+    kept += min(newest_truth.MOST_KEPT // SOURCES, windows.most_panes)  # those whose truth is judged, two a pane
     assert max(size[0] for size in late) <= 3 * kept + 2  # two partitions' inputs, and truth for every second
     assert max(size[2] for size in late) <= kept + 1
     assert (world.wrong_panes(), world.wrong_reports(), world.rejected) == ([], [], [])
