@@ -81,7 +81,9 @@ def engine() -> Iterator[Engine]:
             finally:
                 process.stop()
     finally:
-        subprocess.run(["rm", "-rf", str(folder)], check=False)  # hundreds of thousands of files of images
+        # what is left mounted cannot be removed; and of images there are hundreds of thousands of files
+        subprocess.run(["umount", "-q", str(folder / "exec/netns/default")], check=False)
+        subprocess.run(["rm", "-rf", str(folder)], check=False)
 
 
 def bases(found: Engine) -> None:
