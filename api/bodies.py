@@ -11,7 +11,7 @@ import msgspec
 from fastapi import Request
 
 from api.problems import Problem
-from topics.reasons import field_error
+from topics.reasons import field_error, is_missing
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -26,6 +26,23 @@ class Rejection(msgspec.Struct, frozen=True):
 
     index: int
     error: str
+
+
+class Incomplete(Rejection, frozen=True):
+    """An item that lacks required fields."""
+
+
+def rejection_of(index: int, error: Exception, document: bytes | msgspec.Raw, kind: type, at: str = "") -> Rejection:
+    """Return why an item cannot be read as its kind; of missing fields all are named. `at`: where it lies."""
+    if not is_missing(error):
+        return Rejection(index, f"{at}{field_error(error)}")
+    try:
+        there = _object.decode(document)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as broken:  # what it lacks is missed before its end is read
+        return Rejection(index, f"{at}{field_error(broken)}")
+    needed = [one.name for one in msgspec.structs.fields(kind) if one.required]
+    lacking = "; ".join(f"{at}{name}: missing" for name in needed if name not in there)
+    return Incomplete(index, lacking or f"{at}{field_error(error)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +73,20 @@ def decode_one(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise Problem(422, field_error(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, field_error(error)) from None
+
+
+def decode_whole(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """One JSON object. Raises Problem 400 where it is not JSON or lacks fields, all of them named; 422 as above."""
+    if not body.strip():
+        raise Problem(400, "the body is empty")
+    try:
+        _any.decode(body)
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        wrong = rejection_of(0, error, body, decoder.type)
+        raise Problem(400 if isinstance(wrong, Incomplete) else 422, wrong.error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(400, field_error(error)) from None
 
@@ -101,7 +132,7 @@ def _each(
         try:
             yield index, decoder.decode(document)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            yield Rejection(index, field_error(error))
+            yield rejection_of(index, error, document, decoder.type)
 
 
 def _all_sound(body: bytes, kind: str, decoder: msgspec.json.Decoder[T], check: Callable[[T], str]) -> Items[T] | None:
@@ -123,6 +154,7 @@ def _list_decoder(kind: type[T]) -> msgspec.json.Decoder[list[T]]:
 
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any = msgspec.json.Decoder(msgspec.Raw)
 
 

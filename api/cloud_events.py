@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Meta
 
-from api.bodies import MAX_ITEMS, Items, Rejection, sift
+from api.bodies import MAX_ITEMS, Items, Rejection, rejection_of, sift
 from api.problems import Problem
 from topics.reasons import field_error
 
@@ -92,7 +92,7 @@ def decoded(
             try:
                 yield index, complete(decoder.decode(envelope.content), envelope)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                yield Rejection(index, f"data: {field_error(error)}")
+                yield rejection_of(index, error, envelope.content, decoder.type, "data: ")
 
     return sift(read(), check)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from api.bodies import Items, Rejection
 from api.incoming import encode
@@ -14,11 +14,15 @@ from topics.registry import Topic
 
 
 async def publish(
-    producer: Producer, topic: Topic, events: Sequence[PredictionEvent | FeedbackEvent], found: Items[object]
+    producer: Producer,
+    topic: Topic,
+    events: Sequence[PredictionEvent | FeedbackEvent],
+    found: Items[object],
+    status: Callable[[Rejection], int] = lambda _: 422,
 ) -> list[Rejection]:
     """Send events (those of `found.accepted`, in order); answers all rejections, by position, once Kafka has the rest.
 
-    Raises Problem 422 where nothing is left to accept, BrokerUnavailable.
+    Raises Problem where nothing is left to accept, with the `status` of the first rejection; BrokerUnavailable.
     """
     rejected = list(found.rejected)
     if events:
@@ -31,6 +35,6 @@ async def publish(
     metrics.API_EVENTS.labels(topic.name, "rejected").inc(len(rejected))
     if len(rejected) < given:
         return rejected
-    first = rejected[0].error
-    words = first if given == 1 else f"none of {given:,} events can be taken; the first: {first}"
-    raise Problem(422, words, accepted=0, rejected=rejected)
+    first = rejected[0]
+    words = first.error if given == 1 else f"none of {given:,} events can be taken; the first: {first.error}"
+    raise Problem(status(first), words, accepted=0, rejected=rejected)

@@ -9,6 +9,14 @@ import msgspec
 FIELD = re.compile(r" - at `(?:key in )?\$(?:\[\.\.\.\]|\.)?(?P<field>[^`]*)`$")
 
 
+MISSING = re.compile(r"missing required field `([^`]+)`")
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether a document lacks a required field."""
+    return MISSING.search(str(error)) is not None
+
+
 def field_error(error: Exception) -> str:
     """msgspec's words, starting with the field that is wrong: `timestamp: expected float, got str`."""
     words = str(error)
@@ -18,7 +26,7 @@ def field_error(error: Exception) -> str:
         return f"not JSON: {words}"
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8"
-    missing = re.search(r"missing required field `([^`]+)`", words)
+    missing = MISSING.search(words)
     found = FIELD.search(words)
     field = found["field"] if found else ""
     if missing:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
-from api.bodies import decode_items, read_body
+from api.bodies import Incomplete, Rejection, decode_items, read_body
 from api.cloud_events import are_cloud_events, decoded, envelopes_of
 from api.door import Caller, caller_of
 from api.incoming import IncomingFeedback, feedback, wrong_feedback
@@ -23,6 +23,7 @@ router = APIRouter()
 async def post_feedback(request: Request, services: Serving) -> Response:
     """One or many: 200 once Kafka has those that are sound; where some are not, `status` is "partial".
 
+    Where none is sound: 400 if the first lacks a required field, 422 if a field of it is wrong.
     With `model` it is for that model alone. A key for one model gives it; a key for several asks for it.
     """
     body, caller = await read_body(request), caller_of(request)
@@ -34,13 +35,18 @@ async def post_feedback(request: Request, services: Serving) -> Response:
         found = await parsed(len(body), decode_items, body, kind, feedback, _wrong_for(caller))
     found = services.hider.events(found)
     only = caller.models[0] if caller.models is not None and len(caller.models) == 1 else None
-    rejected = await publish(services.producer, FEEDBACK, [event.event(only) for _, event in found.accepted], found)
+    events = [event.event(only) for _, event in found.accepted]
+    rejected = await publish(services.producer, FEEDBACK, events, found, _status)
     if not rejected:
         return answer({"status": "success", "message": "Feedback recorded"})
     given = len(found.accepted) + len(found.rejected)
     recorded = given - len(rejected)
     message = f"Feedback recorded for {recorded:,} of {given:,}"
     return answer({"status": "partial", "message": message, "accepted": recorded, "rejected": rejected})
+
+
+def _status(first: Rejection) -> int:
+    return 400 if isinstance(first, Incomplete) else 422
 
 
 def _wrong_for(caller: Caller) -> Callable[[IncomingFeedback], str]:

@@ -148,7 +148,10 @@ async def test_nothing_sound_is_a_problem_with_every_reason(client: httpx.AsyncC
     assert answer.headers["content-type"] == "application/problem+json"
     told = answer.json()
     assert (told["type"], told["status"]) == ("about:blank", 422)
-    assert told["detail"] == "none of 2 events can be taken; the first: model: missing"
+    assert told["detail"] == (
+        "none of 2 events can be taken; the first: model: missing; model_version: missing; features: missing; "
+        "prediction: missing"
+    )
     assert [one["index"] for one in told["rejected"]] == [0, 1]
     assert await records_of(settings, PREDICTIONS) == []
 
@@ -168,9 +171,9 @@ async def test_recorded_feedback_is_in_kafka_under_its_id(client: httpx.AsyncCli
 
 
 async def test_a_malformed_body_is_a_problem(client: httpx.AsyncClient) -> None:
-    bodies = {b"": 400, b"{": 400, b"nonsense": 400, b"\xff": 400, b"[]": 400, b"{}": 422}
-    for path in ("/predictions", "/feedback"):
-        for body, status in bodies.items():
+    bodies = {b"": 400, b"{": 400, b"nonsense": 400, b"\xff": 400, b"[]": 400}
+    for path, lacking in (("/predictions", 422), ("/feedback", 400)):
+        for body, status in {**bodies, b"{}": lacking}.items():
             answer = await client.post(path, content=body)
             assert answer.status_code == status, (path, body)
             assert answer.headers["content-type"] == "application/problem+json"

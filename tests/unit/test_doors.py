@@ -99,6 +99,12 @@ class Kafka:
 
     def __init__(self) -> None:
         self.sent: list[Outgoing] = []
+        self.topics: list[Topic] = []
+        """Of single records."""
+
+    async def send(self, topic: Topic, key: bytes, value: bytes, partition: int | None = None) -> None:
+        self.sent.append(Outgoing(key, value, partition))
+        self.topics.append(topic)
 
     async def send_many(self, topic: Topic, records: Sequence[Outgoing]) -> list[NotSent]:
         self.sent += records
@@ -163,6 +169,36 @@ def check_feedback(records: Sequence[StubRecord]) -> None:
     assert [one.reason for one in feedback_batch(records)[1]] == []
     entries, rejected = entries_of(FEEDBACK, records)
     assert ([one.reason for one in rejected], len(entries)) == ([], len(records))
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "detail"),
+    [
+        ({"prediction_id": "p"}, "application/json", 400, "actual: missing"),
+        ({}, "application/json", 400, "prediction_id: missing; actual: missing"),
+        ({"prediction_id": "p", "actual": None}, "application/json", 422, "actual: expected"),
+        ({"prediction_id": [], "actual": 1}, "application/json", 422, "prediction_id: expected"),
+        ([{"actual": 1}, {"prediction_id": "p", "actual": {}}], "application/json", 400, "the first: prediction_id: m"),
+        ([{"prediction_id": "p", "actual": {}}, {"actual": 1}], "application/json", 422, "the first: actual: expected"),
+        ({"actual": 1}, "cloud event", 400, "data: prediction_id: missing"),
+        ("actual", "application/json", 422, "expected `object`, got `str`"),
+        (b'[{"actual": 1} x]', "application/json", 400, "not JSON: "),
+        (b'{"actual": 1}\n{"actual": 1} x', "application/x-ndjson", 400, "the first: prediction_id: missing"),
+        (b'{"actual": 1} x\n{"actual": 1}', "application/x-ndjson", 422, "the first: not JSON: "),
+        (b'{"actual": 1}\n{"prediction_id": "\xff"}', "application/x-ndjson", 400, "the first: prediction_id: missing"),
+        (b'{"model": "\xff"}\n{"actual": 1}', "application/x-ndjson", 422, "the first: "),
+    ],
+)
+def test_feedback_that_lacks_a_field_is_400_and_names_it(
+    api: Api, body: object, kind: str, status: int, detail: str
+) -> None:
+    if kind == "cloud event":
+        body, kind = cloud_event(0, body), "application/cloudevents+json"
+    assert api.post("/feedback", body if isinstance(body, bytes) else json.dumps(body).encode(), kind) == []
+    told = json.loads(api.told)
+    assert told["status"] == status
+    assert detail.replace("`", "") in told["detail"]
+    assert all(set(one) == {"index", "error"} for one in told.get("rejected", ()))
 
 
 def cloud_event(number: int, data: object) -> dict[str, object]:
