@@ -39,20 +39,25 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="the newest so many")]
 Cursor = Annotated[str | None, Query(description="the rest of a list: `next` of the part before", max_length=8000)]
 
 
-def which(
-    request: Request, model: Model = None, model_version: Version = None, since: Since = None, until: Until = None,
-    limit: Limit = 50, cursor: Cursor = None,
-) -> Given:  # fmt: skip
-    """The filters that every question takes."""
-    if model is not None:
-        check_model(request, model)
-    its = caller_of(request).models
-    found = {"models": its, "model": model, "model_version": model_version, "since": since, "until": until,
-             "limit": limit}  # fmt: skip
-    return Given(found, cursor)
+def filters(most: int) -> Callable[..., Given]:
+    """The filters that every question takes; `most`: how many rows are given where nobody says."""
+
+    def which(
+        request: Request, model: Model = None, model_version: Version = None, since: Since = None, until: Until = None,
+        limit: Limit = most, cursor: Cursor = None,
+    ) -> Given:  # fmt: skip
+        if model is not None:
+            check_model(request, model)
+        its = caller_of(request).models
+        found = {"models": its, "model": model, "model_version": model_version, "since": since, "until": until,
+                 "limit": limit}  # fmt: skip
+        return Given(found, cursor)
+
+    return which
 
 
-Which = Annotated[Given, Depends(which)]
+Which = Annotated[Given, Depends(filters(50))]
+WhichPredictions = Annotated[Given, Depends(filters(100))]
 
 
 @router.get("/training")
@@ -73,7 +78,7 @@ async def deployments(services: Serving, request: Request, given: Which) -> Resp
 async def predictions(
     services: Serving,
     request: Request,
-    given: Which,
+    given: WhichPredictions,
     prediction_id: Annotated[str | None, Query(description="only this one", max_length=200)] = None,
     prediction: Annotated[str | None, Query(description="only those of this label", max_length=200)] = None,
     feedback: Annotated[bool | None, Query(description="with truth, or without")] = None,

@@ -110,7 +110,7 @@ def predictions(
     label: Annotated[str | None, typer.Option("--prediction", help="Only those of this label.")] = None,
     feedback: Annotated[bool | None, typer.Option("--feedback/--no-feedback", help="With truth, or without.")] = None,
     wrong: Annotated[bool | None, typer.Option("--wrong/--right", help="Whose label is not the truth, or is.")] = None,
-    limit: Limit = 50,
+    limit: Limit = 100,
     json_: AsJson = False,
     state_dir: StateDir = None,
     history_url: HistoryUrl = None,

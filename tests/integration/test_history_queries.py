@@ -539,6 +539,9 @@ async def test_the_api_answers_it_and_says_what_is_wrong(state_dir: Path, tmp_pa
     async with client(state_dir) as http:
         found = (await http.get("/history/predictions", params={"model": "churn", "limit": 2})).json()
         assert [one["model"] for one in found["predictions"]] == ["churn", "churn"]
+        first = (await http.get("/history/predictions")).json()
+        rest = (await http.get("/history/predictions", params={"limit": 1000, "cursor": first["next"]})).json()
+        assert (len(first["predictions"]), len(rest["predictions"])) == (100, N - 100)
         assert len((await http.get("/history/performance")).json()["performance"]) == 3
         assert len((await http.get("/history/drift", params={"every": True})).json()["drift"]) == 6
         assert len((await http.get("/history/training")).json()["training"]) == 2
