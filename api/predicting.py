@@ -24,6 +24,7 @@ from app.core.values.precision import EXACT_IN_A_FLOAT
 from app.runtime.hiding import HidingError
 from app.runtime.producer import Outgoing
 from app.serving import Bundle, Predicted, UnfitRows, predict
+from app.telemetry import metrics
 from topics.events import Name, PredictionEvent, Scalar, ServedEvent
 from topics.registry import PREDICTIONS, SERVED, Topic
 
@@ -54,6 +55,8 @@ async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequ
     used for other features, 413 where a record is too large, 500 where the model fails, 503 where it takes too long;
     BrokerUnavailable.
     """
+    if services.settings.serving_extra_features == "ignore":
+        asked = [_of_model(one, bundle) for one in asked]
     services.hider.check_loaded()
     _hiding(services, bundle.training.model, bundle.training.model_version)
     digests = [_digest(one.features, services.hider.secret) for one in asked]
@@ -76,6 +79,13 @@ async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequ
     events = [_event(one, row) for one, row in zip(told, rows, strict=True)]
     await _send(services, PREDICTIONS, [Outgoing(_key(one), encode(one)) for one in events])
     return told
+
+
+def _of_model(asked: PredictRequest, bundle: Bundle) -> PredictRequest:
+    """The request without the features that the model does not have, which are counted."""
+    known = {name: value for name, value in asked.features.items() if name in bundle.types}
+    metrics.API_EXTRA_FEATURES.inc(len(asked.features) - len(known))
+    return asked if len(known) == len(asked.features) else msgspec.structs.replace(asked, features=known)
 
 
 def _known(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
@@ -47,6 +47,9 @@ class DoorSettings(BaseSettings):
     )
     api_buffer_mib: int = Field(
         256, ge=1, le=1 << 20, description="MiB of requests that may wait for their answers; beyond, 503."
+    )
+    serving_extra_features: Literal["refuse", "ignore"] = Field(
+        "refuse", description="Features that the served model does not have: 422, or left out of what it gets."
     )
     predict_seconds: float = Field(
         30.0, gt=0, le=3600, description="How long the served model may take for a request; beyond, 503."

@@ -258,6 +258,10 @@ API_EVENTS = Counter(
     "driftline_api_events", "Events given to the API, by topic and outcome (accepted, rejected).",
     ["topic", "outcome"], registry=API,
 )  # fmt: skip
+API_EXTRA_FEATURES = Counter(
+    "driftline_api_extra_features", "Features that the served model does not have, left out of what it got.",
+    registry=API,
+)  # fmt: skip
 API_LOOP_LAG = Histogram(
     "driftline_api_loop_lag_seconds", "How late the API's event loop was: so long at most its requests have waited.",
     buckets=QUICK, registry=API,

@@ -85,12 +85,16 @@ async def test_a_served_model_predicts_from_what_is_hidden_from_kafka(
     monitoring = msgspec.Raw(b'{"windows":{"pane":60,"panes":60}}')
     known = ModelEvent(model="churn", model_version="3", profile=profile, monitoring=monitoring, hidden=hidden,
                        registered_at=datetime(2026, 1, 1, tzinfo=UTC))  # fmt: skip
-    keyed = settings.model_copy(update={"hash_key": SecretStr(key)})
+    keyed = settings.model_copy(update={"hash_key": SecretStr(key), "serving_extra_features": "ignore"})
     async with serving_of(keyed, save_model(tmp_path / "model")) as serving:
         services = services_of(serving)
         await services.producer.send(MODELS, b"churn/3", msgspec.json.encode(known))
         await services.models.catch_up()
-        answers = [(await serving.post("/predict", json={"features": row})).json() for row in (OLD, YOUNG)]
+        extra = {"features": {**OLD, "shoe": 43}, "request_id": "r1"}  # left out, of the event too
+        answers = [(await serving.post("/predict", json=one)).json() for one in (extra, {"features": YOUNG})]
+        assert (await serving.post("/predict", json={**extra, "features": OLD})).json() == answers[0]
+        incomplete = await serving.post("/predict", json={"features": {"age": 70, "shoe": 43}})
+        assert (incomplete.status_code, incomplete.json()["missing_features"]) == (400, ["plan"])
     assert [one["prediction_label"] for one in answers] == ["leaves", "stays"]
     events = {event.prediction_id: event.features for event in await events_of(settings)}
     hiding = Hiding(frozenset(), frozenset(), key.encode())
