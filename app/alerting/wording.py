@@ -242,12 +242,16 @@ def metric_line(metric: MetricChange) -> str:
     if metric.value is None:
         return f"{metric.name}: not known"
     line = f"{metric.name} {metric.value:.4g}{_interval(metric)}"
+    if metric.baseline is None and metric.limit is not None and metric.judged:
+        return f"{line}: {worse_by(metric)} than its limit {metric.limit:.4g}"
     if metric.baseline is None or not metric.judged:
         return f"{line}: not judged{f' ({metric.reason})' if metric.reason else ''}"
     return f"{line}, baseline {metric.baseline:.4g}: {worse_by(metric)} ({_limit(metric)})"
 
 
 def _limit(metric: MetricChange) -> str:
+    if metric.limit is not None:
+        return f"limit {metric.limit:.4g}"
     usual = f", as {metric.usual:.1%} comes and goes by itself" if metric.usual > 0.0 else ""
     return f"threshold {metric.threshold:.1%}{usual}"
 

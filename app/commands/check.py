@@ -32,8 +32,14 @@ if TYPE_CHECKING:
     from app.runtime.settings import Settings
     from topics.events import RetrainingEvent
 
-Reference = Annotated[Path, typer.Option(help="CSV, Parquet or JSONL of rows from when the model was good.")]
-Current = Annotated[Path, typer.Option(help="The same of the rows to judge, taken as one window.")]
+Reference = Annotated[
+    Path | None,
+    typer.Option(help="CSV, Parquet or JSONL of rows from when the model was good. [default: as --config says]"),
+]
+Current = Annotated[
+    Path | None,
+    typer.Option(help="The same of the rows to judge, taken as one window. [default: as --config says]"),
+]
 Output = Annotated[Path | None, typer.Option(help="Folder for the whole finding: artifacts/drift/drift_<time>.json.")]
 Metadata = Annotated[Path | None, typer.Option(help="feature_metadata.json: only its features are judged.")]
 Model = Annotated[str | None, typer.Option("--model", help="The model: a finding asks in Kafka for its retraining.")]
@@ -41,8 +47,8 @@ Version = Annotated[str | None, typer.Option("--version", help="Its version.")]
 
 
 def check(
-    reference: Reference,
-    current: Current,
+    reference: Reference = None,
+    current: Current = None,
     config: ConfigFile = None,
     metadata: Metadata = None,
     output: Output = None,
@@ -60,12 +66,14 @@ def check(
     The decision is that of the stream, with all of the table as one window. Exit status: 0 no finding; 1 an enabled
     rule would fire (drift, a critical feature, degraded performance, bad data); 2 no decision (a file is missing, rows
     are too few, a feature has no value, most of the input could not be judged) or trouble.
+    Without --reference or --current the file is reference_data_path or current_data_path of --config.
     With --model and --version a finding of drift or performance is a signal to retrain, too.
 
     \b
     Examples:
       driftline check --reference validation.parquet --current june.parquet
       driftline check --reference validation.csv --current june.csv --config monitoring.json --json
+      driftline check --config setup.json
       driftline check --reference models/churn/reference.parquet --current june.csv --model churn --version 3
     """
     from app.checking import check_files, write_check
@@ -77,7 +85,9 @@ def check(
     file = read_monitoring(None if config is None else existing(config))
     kinds = None if metadata is None else kinds_of_metadata(read_metadata(existing(metadata)))
     options = file_options(encoding, separator, decimal)
-    found = check_files(reference, current, file, kinds=kinds, options=options, now=datetime.now(UTC))
+    one = _path("--reference", reference, file.reference, "reference_data_path")
+    other = _path("--current", current, file.current, "current_data_path")
+    found = check_files(one, other, file, kinds=kinds, options=options, now=datetime.now(UTC))
     for note in found.notes:
         _warn(note)
     for warning in found.warnings:
@@ -94,6 +104,14 @@ def check(
     if model is not None and version is not None and (signal := _signal(found, model, version)) is not None:
         _ask(settings, signal)
     raise typer.Exit(found.exit_status)
+
+
+def _path(flag: str, given: Path | None, named: str | None, key: str) -> Path:
+    """The file that is given, or that the configuration names. Raises Trouble where neither is."""
+    path = given or (named and Path(named))
+    if not path:
+        raise Trouble(f"{flag}: give the file, or name it as data_drift_monitoring.{key} in --config")
+    return path
 
 
 def _warn(line: str) -> None:

@@ -90,7 +90,7 @@ def register(
             "decided": {name: decision.reason for name, decision in decisions.items()},
             "invalid": {column.name: column.invalid for column in profile.features if column.invalid},
             "left_out": found.roles.left_out, "notes": found.notes,
-            "not_judged": without_baseline(profile), "usual": profile.usual,
+            "not_judged": without_baseline(profile, file.monitoring.performance), "usual": profile.usual,
             "detectable": detectable_of(profile, file.monitoring), "plan": plan,
         })  # fmt: skip
         return
@@ -111,7 +111,7 @@ def register(
     )
     for name, value in profile.baseline.items():
         print(f"baseline {name} {value:.4f}")
-    for name, reason in without_baseline(profile).items():
+    for name, reason in without_baseline(profile, file.monitoring.performance).items():
         print(f"not judged: {name}: {reason}")
     print_detectable(profile, file.monitoring)
     print_plan(plan, rate, file.monitoring, () if profile.usual is None else ("truth",))

@@ -107,15 +107,21 @@ class DefaultTruth:
 class PerformanceThresholds:
     """When a metric has degraded: relative drop against its baseline. `metrics` overrides `default`.
 
+    `policy: threshold` is the plain rule: the drop of a window's metric beyond its threshold decides, whatever chance
+    brings, and the newest truth is not judged beside the window. There `limits` are values that a metric may not fall
+    below (log_loss, brier, mae, rmse: rise above), in the place of its drop; they need no baseline.
+
     `degradation`: a degraded metric whose drop is beyond this makes the alert critical, whatever its rule's level.
     `show`: metrics that messages name first, in this order. `confidence` is that of the intervals that are told.
     `chance`: of a window as good as the reference, how often any of its metrics may be called degraded.
     `default_truth`: None where silence means nothing.
     """
 
+    policy: Literal["decision", "threshold"] = "decision"
     default: float = 0.05
     degradation: float = 0.1
     metrics: dict[str, float] = field(default_factory=dict)
+    limits: dict[str, float] = field(default_factory=dict)
     min_samples: int = 200
     confidence: float = 0.95
     chance: float = 0.001

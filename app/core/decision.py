@@ -259,7 +259,7 @@ def performance_decision(
     judged rows is never degraded.
     """
     thresholds, lasting = monitoring.performance, _lasting(monitoring, seconds)
-    known = lasting if monitoring.drift.policy == "decision" else None
+    known = lasting if monitoring.drift.policy == thresholds.policy == "decision" else None
     judged = judged_rows(outcome_layout, outcomes)
     out = left_out(outcome_layout, outcomes)
     realised = metrics_of(outcome_layout, outcomes, thresholds.confidence)

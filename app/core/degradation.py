@@ -24,6 +24,9 @@ NO_TRUTH = "no baseline: the reference has no truth"
 UNDEFINED = "no baseline: it is undefined on the reference"
 LOWEST = "its baseline is 0, the lowest that it can be"
 NO_VALUE = "undefined in this window"
+NO_PROBABILITY = (
+    "the reference has no probability; name its column (columns.probability; by itself probability is taken)"
+)
 SCORED = ("roc_auc", "log_loss", "brier")
 """The metrics of a binary model that need its probability."""
 
@@ -72,9 +75,14 @@ def change(  # noqa: PLR0913 (a comparison has that many sides)
     `chance` over all metrics (Bonferroni), one-sided. `spread`: the standard deviation of the reference's predictions;
     `missing`: the reason where there is no baseline. `usual`: a drop that comes and goes by itself; the threshold is
     beyond it by a margin, and a share that varies too much is not judged.
+
+    By policy `threshold` the drop alone decides, or the metric's limit: neither interval nor chance is asked.
     """
-    threshold = limit_of(thresholds, metric.name, usual)
+    plain = thresholds.policy == "threshold"
+    threshold, limit = limit_of(thresholds, metric.name, usual), thresholds.limits.get(metric.name) if plain else None
     low, high = metric.interval or (None, None)
+    if limit is not None:
+        return _against_limit(metric, baseline, limit, n, thresholds, spread)
     scale = None if baseline is None else scale_of(metric.name, baseline, spread)
     absolute = relative = None
     degraded, reason = False, ""
@@ -89,7 +97,9 @@ def change(  # noqa: PLR0913 (a comparison has that many sides)
         if relative is None:
             reason = LOWEST
         elif n < thresholds.min_samples:
-            reason = f"{_rows(n)} fewer than {thresholds.min_samples:,} (performance.min_samples)"
+            reason = _too_few(n, thresholds)
+        elif plain:
+            degraded = relative > threshold
         elif usual > MOST_USUAL and metric.name not in LOSSES:
             reason = f"it falls by up to {usual:.0%} in so long a time by itself"
         elif low is None or high is None:
@@ -117,6 +127,44 @@ def change(  # noqa: PLR0913 (a comparison has that many sides)
     )
 
 
+def _against_limit(
+    metric: Metric, baseline: float | None, limit: float, n: int, thresholds: PerformanceThresholds, spread: float
+) -> MetricChange:
+    """A metric of n rows against a value that it may not be worse than.
+
+    Its drop is against the baseline, and the threshold is the drop down to the limit; without a baseline, or where
+    that is the worst that there is, the drop is against the limit, and the threshold 0.
+    """
+    sign = 1.0 if metric.name in LOSSES else -1.0
+    good = baseline
+    scale = None if baseline is None else scale_of(metric.name, baseline, spread)
+    if good is None or scale is None:
+        good, scale = limit, scale_of(metric.name, limit, spread) or 1.0
+    relative = None if metric.value is None else sign * (metric.value - good) / scale
+    reason = NO_VALUE if metric.value is None else _too_few(n, thresholds) if n < thresholds.min_samples else ""
+    low, high = metric.interval or (None, None)
+    return MetricChange(
+        name=metric.name,
+        value=metric.value,
+        baseline=baseline,
+        absolute=None if metric.value is None or baseline is None else metric.value - baseline,
+        relative=relative,
+        low=low,
+        high=high,
+        threshold=sign * (limit - good) / scale,
+        error_bound=metric.error_bound,
+        degraded=not reason and metric.value is not None and sign * (metric.value - limit) > 0.0,
+        judged=not reason,
+        reason=reason,
+        scale=scale,
+        limit=limit,
+    )
+
+
+def _too_few(n: int, thresholds: PerformanceThresholds) -> str:
+    return f"{_rows(n)} fewer than {thresholds.min_samples:,} (performance.min_samples)"
+
+
 def limit_of(thresholds: PerformanceThresholds, name: str, usual: float) -> float:
     """Return the relative drop from which on a metric is worse: its threshold, and beyond the usual one by a margin."""
     return float(floors(thresholds.metrics.get(name, thresholds.default), np.array(usual)))
@@ -134,8 +182,17 @@ def scale_of(name: str, baseline: float, spread: float) -> float | None:
     return at_zero
 
 
-def without_baseline(profile: Profile) -> dict[str, str]:
-    """The metrics of a profile's task that no window can be judged by, each with the reason and what to do."""
+def without_baseline(profile: Profile, thresholds: PerformanceThresholds | None = None) -> dict[str, str]:
+    """The metrics of a profile's task that no window can be judged by, each with the reason and what to do.
+
+    `thresholds`: where they have a limit for a metric it needs no baseline.
+    """
+    limited = () if thresholds is None or thresholds.policy != "threshold" else thresholds.limits
+    found = _without_baseline(profile)
+    return {name: why for name, why in found.items() if name not in limited or why == NO_PROBABILITY}
+
+
+def _without_baseline(profile: Profile) -> dict[str, str]:
     if profile.task == "features":
         return {}
     layout = outcome_layout(profile)
@@ -155,10 +212,7 @@ def without_baseline(profile: Profile) -> dict[str, str]:
                 "it is 0 on the reference and cannot get worse; see whether labels and positive_label are right"
             )
     if profile.task == "binary" and profile.probability is None:
-        reason = (
-            "the reference has no probability; name its column (columns.probability; by itself probability is taken)"
-        )
-        found |= dict.fromkeys(SCORED, reason)
+        found |= dict.fromkeys(SCORED, NO_PROBABILITY)
     return found
 
 

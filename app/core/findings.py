@@ -182,7 +182,8 @@ class MetricChange:
     For log_loss, brier, mae and rmse a rise is the drop. `low` and `high` bound the value. `scale` is the baseline
     where that is above zero, else see `app.core.degradation.scale_of`; None where there is none. Where `judged` is
     false the metric is neither degraded nor not degraded, and `reason` says why. `usual`: a drop that comes and goes by
-    itself in so long a time; `threshold` is beyond it.
+    itself in so long a time; `threshold` is beyond it. `limit`: the value that decides where policy `threshold` has
+    one, which is where `threshold` lies then; without a baseline the drop is against the limit.
     """
 
     name: str
@@ -199,6 +200,7 @@ class MetricChange:
     reason: str = ""
     scale: float | None = None
     usual: float = 0.0
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

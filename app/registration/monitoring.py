@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.core.config import MOST_LONGEST, DefaultTruth, Monitoring
-from app.core.metadata import METRICS
+from app.core.metadata import METRICS, by_metric_name, metric_name
 from app.core.notifying import Route, RouteError, check_route
 from app.core.profile import Task
 from app.core.rule_layers import RULES, check_runbook
@@ -84,7 +84,8 @@ class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
     reference's probability shows, else the last.
 
     `rules`: what it says of the rules itself, by rule and setting; in `monitoring` they are complete.
-    `baseline` and `reference` (a path) are said by a configuration of the other form (`app/registration/setup.py`).
+    `baseline`, `reference` and `current` (paths) are said by a configuration of the other form
+    (`app/registration/setup.py`).
     """
 
     columns: Columns = Columns()
@@ -95,6 +96,7 @@ class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
     rules: dict[str, dict[str, Any]] = {}
     baseline: dict[str, float] = {}
     reference: str | None = None
+    current: str | None = None
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -114,7 +116,7 @@ def monitoring_of(raw: object) -> MonitoringFile:
     for key in raw:
         _known(key, KEYS, "")
     default = Monitoring()
-    sections = {name: raw[name] for name in SECTIONS if name in raw}
+    sections = _with_metric_names({name: raw[name] for name in SECTIONS if name in raw})
     _check_keys(sections, default, "")
     merged = _with_seconds(_merged(msgspec.to_builtins(default), sections))
     head = _converted({key: value for key, value in raw.items() if key not in SECTIONS}, _Head)
@@ -140,9 +142,33 @@ def _check_words(monitoring: Monitoring) -> None:
             check_runbook(url)
         except ValueError as error:
             raise MonitoringError(f"alerting.{where}runbook_url: {error}") from None
-    for name in monitoring.performance.show:
+    performance = monitoring.performance
+    named = [("show", name) for name in performance.show]
+    named += [(f"metrics.{name}", name) for name in performance.metrics]
+    named += [(f"limits.{name}", name) for name in performance.limits]
+    for where, name in named:
         if name not in METRICS:
-            raise MonitoringError(f"performance.show: no metric {name!r}; known are {', '.join(METRICS)}")
+            raise MonitoringError(f"performance.{where}: no metric {name!r}; known are {', '.join(METRICS)}")
+    if performance.limits and performance.policy != "threshold":
+        raise MonitoringError('performance.limits: decide with performance.policy "threshold" alone; set it too')
+
+
+def _with_metric_names(sections: dict[str, Any]) -> dict[str, Any]:
+    """The same with metrics by their own names in `performance`. Raises MonitoringError."""
+    performance = sections.get("performance")
+    if not isinstance(performance, dict):
+        return sections
+    found = dict(performance)
+    for key in ("metrics", "limits"):
+        if isinstance(found.get(key), dict):
+            try:
+                found[key] = by_metric_name(found[key])
+            except ValueError as error:
+                raise MonitoringError(f"performance.{key}.{error}") from None
+    show = found.get("show")
+    if isinstance(show, list) and all(isinstance(name, str) for name in show):
+        found["show"] = list(dict.fromkeys(map(metric_name, show)))
+    return {**sections, "performance": found}
 
 
 def _check_hidden(columns: Columns) -> None:

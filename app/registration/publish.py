@@ -11,6 +11,7 @@ import msgspec
 import pandas as pd
 
 from app.core.joining import Watched
+from app.core.metadata import by_metric_name
 from app.core.naming import wrong_name
 from app.core.profile import Profile
 from app.registration.monitoring import MonitoringFile
@@ -32,8 +33,8 @@ def read_baseline(path: Path) -> dict[str, float]:
     """Metrics by name from a JSON object, or from the `training_metrics` in it. Raises RegistrationError, OSError."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
-        metrics = msgspec.convert(found.get("training_metrics", found), dict[str, float])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        metrics = by_metric_name(msgspec.convert(found.get("training_metrics", found), dict[str, float]))
+    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
         raise RegistrationError(f"{path}: expected an object of metrics and their values: {error}") from None
     for name, value in metrics.items():
         if not math.isfinite(value):

@@ -12,7 +12,7 @@ import msgspec
 from pydantic import ValidationError
 
 from app.core.config import DriftThresholds, Monitoring, PerformanceThresholds
-from app.core.metadata import METRICS, kinds_by_stats
+from app.core.metadata import METRICS, by_metric_name, kinds_by_stats, metric_name
 from app.core.profile import Kind
 from app.registration.monitoring import Columns, MonitoringError, MonitoringFile, monitoring_of
 from app.registration.setup_keys import FREQUENCIES, MonitoringSetup
@@ -37,16 +37,21 @@ def setup_monitoring(
     """
     given = dict(config or {})
     performance, drift = _part(given, "performance_monitoring"), _part(given, "data_drift_monitoring")
-    baseline = _baseline(model_metadata or {}) | _mapping(performance, "performance_monitoring", "baseline")
-    metrics = performance.get("metrics", [name for name in METRICS if name in baseline])
+    said = {key: _by_metric(performance, "performance_monitoring", key) for key in ("baseline", "thresholds", "limits")}
+    baseline, limits = _baseline(model_metadata or {}) | said["baseline"], said["limits"]
+    metrics = performance.get("metrics", [name for name in METRICS if name in baseline or name in limits])
+    if isinstance(metrics, list):
+        metrics = [metric_name(name) if isinstance(name, str) else name for name in metrics]
     thresholds = dict.fromkeys(metrics if isinstance(metrics, list) else (), PerformanceThresholds().default)
-    thresholds |= _mapping(performance, "performance_monitoring", "thresholds")
+    thresholds |= said["thresholds"]
     numeric, categorical = _features(feature_metadata or {}, drift)
     return _valid(given | {
         "performance_monitoring": {
-            **performance, "metrics": metrics, "thresholds": thresholds, "baseline": baseline
+            **performance, "metrics": metrics, "thresholds": thresholds, "limits": limits, "baseline": baseline,
         },
-        "data_drift_monitoring": {**drift, "numerical_features": numeric, "categorical_features": categorical},
+        "data_drift_monitoring": {
+            **_with_alpha(drift), "numerical_features": numeric, "categorical_features": categorical
+        },
     })  # fmt: skip
 
 
@@ -80,6 +85,7 @@ def file_of(setup: MonitoringSetup) -> MonitoringFile:
         rules={name: {"enabled": False} for name, on in _rules(setup).items() if not on},
         baseline=dict(setup.performance_monitoring.baseline),
         reference=drift.reference_data_path,
+        current=drift.current_data_path,
     )
 
 
@@ -103,7 +109,11 @@ def watched_by(setup: MonitoringSetup) -> Monitoring:
         windows=replace(default.windows, pane=pane, panes=max(1, round(HOUR / pane))),
         drift=DriftThresholds(**drift.drift_thresholds.model_dump(), share=alerting.thresholds.drift),
         performance=replace(
-            default.performance, metrics=unjudged | performance.thresholds, degradation=alerting.thresholds.degradation
+            default.performance,
+            policy=performance.policy,
+            metrics=unjudged | performance.thresholds,
+            limits=dict(performance.limits),
+            degradation=alerting.thresholds.degradation,
         ),
         alerting=replace(default.alerting, channels=tuple(alerting.channels), **switched),
     )
@@ -140,8 +150,31 @@ def _mapping(part: Mapping[str, Any], where: str, name: str) -> dict[str, Any]:
 
 def _baseline(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the training's metrics that are judged here; others (a training time, say) are none of ours."""
-    found = _mapping(metadata, "model metadata", "training_metrics")
+    found = _by_metric(metadata, "model metadata", "training_metrics")
     return {name: value for name, value in found.items() if name in METRICS}
+
+
+def _by_metric(part: Mapping[str, Any], where: str, name: str) -> dict[str, Any]:
+    try:
+        return by_metric_name(_mapping(part, where, name))
+    except ValueError as error:
+        raise MonitoringError(f"{where}.{name}.{error}") from None
+
+
+def _with_alpha(drift: dict[str, Any]) -> dict[str, Any]:
+    """The same with `drift_thresholds.numerical`, the p-value below which numbers differ, by its name here.
+
+    Raises MonitoringError where both are given.
+    """
+    thresholds = drift.get("drift_thresholds")
+    if not isinstance(thresholds, Mapping) or "numerical" not in thresholds:
+        return drift
+    if "alpha" in thresholds:
+        raise MonitoringError(
+            "data_drift_monitoring.drift_thresholds.numerical: alpha is the same; leave one of them out"
+        )
+    named = {"alpha" if key == "numerical" else key: value for key, value in thresholds.items()}
+    return {**drift, "drift_thresholds": named}
 
 
 def kinds_of_metadata(metadata: Mapping[str, Any]) -> dict[str, Kind]:

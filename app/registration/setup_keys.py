@@ -25,11 +25,16 @@ class Part(BaseModel):
 
 
 class PerformanceMonitoring(Part):
-    """Which metrics are judged against which baseline: degraded when worse by more than the threshold's share."""
+    """Which metrics are judged against which baseline: degraded when worse by more than the threshold's share.
+
+    `policy: threshold`: whatever chance brings; there `limits` are values that decide in the place of the drop.
+    """
 
     enabled: bool = True
+    policy: Literal["decision", "threshold"] = _PERFORMANCE.policy
     metrics: list[str] = []
     thresholds: dict[str, AtLeast0] = {}
+    limits: dict[str, Finite] = {}
     baseline: dict[str, Finite] = {}
 
     @model_validator(mode="after")
@@ -37,14 +42,17 @@ class PerformanceMonitoring(Part):
         for name in self.metrics:
             if name not in METRICS:
                 raise ValueError(f"metrics: no metric {name!r}; known are {', '.join(METRICS)}")
-        for name in self.thresholds:
-            if name not in self.metrics:
-                raise ValueError(f"thresholds.{name}: not one of performance_monitoring.metrics")
+        for key, names in (("thresholds", self.thresholds), ("limits", self.limits)):
+            for name in names:
+                if name not in self.metrics:
+                    raise ValueError(f"{key}.{name}: not one of performance_monitoring.metrics")
+        if self.limits and self.policy != "threshold":
+            raise ValueError('limits: decide with policy "threshold" alone; set it too')
         return self
 
 
 class Thresholds(Part):
-    """When a column has drifted, as in monitoring.json's `drift`."""
+    """When a column has drifted, as in monitoring.json's `drift`; `numerical` is read as `alpha`."""
 
     policy: Literal["decision", "threshold"] = _DRIFT.policy
     alpha: Share = _DRIFT.alpha
@@ -59,6 +67,7 @@ class DriftMonitoring(Part):
     enabled: bool = True
     check_frequency: float | str = 60.0
     reference_data_path: str | None = None
+    current_data_path: str | None = None
     drift_thresholds: Thresholds = Thresholds()
     numerical_features: list[str] = []
     categorical_features: list[str] = []

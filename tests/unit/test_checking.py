@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pandas as pd
+import pytest
+from typer.testing import CliRunner
 
 from app.checking import Check, check_files, write_check
+from app.cli import app
 from app.commands.check_text import lines_of, rows_of
+from app.commands.common import Trouble
 from app.core.config import Monitoring
 from app.firing import findings_of
 from app.registration import kinds_of_metadata, read_monitoring
@@ -96,6 +101,46 @@ def calm(tmp_path: Path) -> pd.DataFrame:
 def test_calm_rows_have_no_finding(tmp_path: Path) -> None:
     found = checked(tmp_path, calm(tmp_path))
     assert (found.verdict, found.exit_status, found.findings, found.unjudged) == ("no drift", 0, (), ())
+
+
+@pytest.mark.parametrize(
+    ("performance", "fires"),
+    [
+        ({}, False),  # a drop by 6 % of 0.909 in 600 rows is within what chance brings
+        ({"policy": "threshold"}, True),
+        ({"policy": "threshold", "default": 0.2}, False),
+        ({"policy": "threshold", "default": 0.2, "limits": {"accuracy": 0.86}}, True),
+        ({"policy": "threshold", "limits": {"accuracy": 0.8, "precision": 0.8, "recall": 0.8, "f1_score": 0.8}}, False),
+        ({"policy": "threshold", "min_samples": 601}, False),
+    ],
+)
+def test_by_policy_threshold_a_drop_is_found_whatever_chance_brings(
+    tmp_path: Path, performance: dict[str, object], fires: bool
+) -> None:
+    frame = answered(tmp_path / "c.csv", np.random.default_rng(2), 600)
+    frame["prediction"] = np.where(np.arange(600) % 7 == 0, 1 - frame["target"], frame["target"])  # accuracy 6 / 7
+    found = checked(tmp_path, frame, {"performance": performance})
+    assert [one.rule for one in found.findings] == ["performance"] * len(found.findings)
+    assert bool(found.findings) is fires
+    assert found.exit_status == int(fires)
+
+
+def test_both_files_are_those_of_the_configuration_where_none_is_given(tmp_path: Path) -> None:
+    table(tmp_path / "r.csv")
+    table(tmp_path / "c.csv", shift=3)
+    paths = {"reference_data_path": str(tmp_path / "r.csv"), "current_data_path": str(tmp_path / "c.csv")}
+    config = tmp_path / "setup.json"
+    config.write_text(json.dumps({"data_drift_monitoring": paths}))
+    run = partial(CliRunner().invoke, app)
+    found = json.loads(run(["check", "--config", str(config), "--json"]).stdout)
+    assert (found["reference"], found["current"]) == tuple(paths.values())
+    assert found["drift"]["drifted_features"] == ["income"]
+    given = run(["check", "--config", str(config), "--current", str(tmp_path / "r.csv"), "--json"])
+    assert json.loads(given.stdout)["current"] == str(tmp_path / "r.csv")
+    config.write_text(json.dumps({"data_drift_monitoring": {"reference_data_path": "r.csv"}}))
+    missing = run(["check", "--config", str(config)])
+    assert isinstance(missing.exception, Trouble)
+    assert str(missing.exception).startswith("--current: give the file, or name it as data_drift_monitoring.current_d")
 
 
 def spoilt(frame: pd.DataFrame, kind: str) -> tuple[pd.DataFrame, dict[str, object]]:

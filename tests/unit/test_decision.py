@@ -266,6 +266,34 @@ def test_a_metrics_own_threshold_wins() -> None:
     assert not change(metric, 0.8, 1000, 10_000, own).degraded
 
 
+ALONE = PerformanceThresholds(policy="threshold", metrics={"recall": 0.1}, limits={"log_loss": 0.6, "f1": 0.7})
+
+
+@given(
+    st.sampled_from(["accuracy", "recall", "log_loss", "f1"]),
+    st.floats(0.0, 1.0),
+    st.floats(0.01, 1.0) | st.none(),
+    st.integers(0, 1000),
+    st.floats(0.0, 0.5) | st.none(),
+)
+def test_by_policy_threshold_the_drop_or_the_limit_decides_alone(
+    name: str, value: float, baseline: float | None, n: int, half: float | None
+) -> None:
+    interval = None if half is None else (value - half, value + half)
+    found = change(Metric(name, value, 0.3, interval), baseline, n, 50, ALONE, 9, usual=0.0)
+    limit = ALONE.limits.get(name)
+    if limit is not None:
+        worse = value > limit if name == "log_loss" else value < limit
+        assert found.limit == limit
+    else:
+        worse = baseline is not None and (baseline - value) / baseline > ALONE.metrics.get(name, 0.05)
+    known = baseline is not None or limit is not None
+    assert found.judged == (known and n >= ALONE.min_samples) == (not found.reason)
+    assert found.degraded == (found.judged and worse)
+    if found.judged and found.relative is not None and abs(found.relative - found.threshold) > 1e-9:
+        assert (found.relative > found.threshold) == found.degraded  # the rules compare these
+
+
 @pytest.mark.parametrize(
     ("name", "value", "baseline", "n", "interval", "reason"),
     [

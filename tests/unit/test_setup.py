@@ -12,7 +12,7 @@ import pytest
 
 from app.core.metadata import METRICS
 from app.offline import judge
-from app.registration import MonitoringError, profile_of, read_monitoring, setup_monitoring
+from app.registration import MonitoringError, profile_of, read_baseline, read_monitoring, setup_monitoring
 
 MODEL = {
     "timestamp": "2026-06-01T12:00:00+00:00", "model_type": "LogisticRegression",
@@ -25,11 +25,12 @@ FEATURES = {
 COMPLETE = {
     "enabled": True,
     "performance_monitoring": {
-        "enabled": True, "metrics": ["accuracy", "roc_auc"], "thresholds": {"accuracy": 0.05, "roc_auc": 0.05},
+        "enabled": True, "policy": "decision", "metrics": ["accuracy", "roc_auc"],
+        "thresholds": {"accuracy": 0.05, "roc_auc": 0.05}, "limits": {},
         "baseline": {"accuracy": 0.85, "roc_auc": 0.9},
     },
     "data_drift_monitoring": {
-        "enabled": True, "check_frequency": 60.0, "reference_data_path": None,
+        "enabled": True, "check_frequency": 60.0, "reference_data_path": None, "current_data_path": None,
         "drift_thresholds": {
             "policy": "decision", "alpha": 0.05, "numerical_effect": 0.1, "categorical": 0.1, "min_samples": 500,
         },
@@ -92,11 +93,73 @@ def test_what_the_configuration_says_wins_and_the_rest_stays() -> None:
             "age is in both",
         ),
         ({"data_drift_monitoring": {"drift_thresholds": {"alpha": 0}}}, r"drift_thresholds\.alpha: input should be gr"),
+        ({"data_drift_monitoring": {"drift_thresholds": {"alpha": 0.1, "numerical": 0.1}}}, "numerical: alpha is"),
+        (
+            {"performance_monitoring": {"thresholds": {"f1": 0.1, "f1_score": 0.1}}},
+            r"performance_monitoring\.thresholds\.f1: is given twice; f1_score is another name",
+        ),
+        (
+            {"performance_monitoring": {"metrics": ["auc_roc"], "limits": {"roc_auc": 0.8}}},
+            r"performance_monitoring\.limits: decide with policy",
+        ),
+        (
+            {"performance_monitoring": {"policy": "threshold", "limits": {"recall": 0.8}, "metrics": ["f1"]}},
+            r"performance_monitoring\.limits\.recall: not one of",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_key_is_named(config: dict[str, Any], words: str) -> None:
     with pytest.raises(MonitoringError, match=words):
         setup_monitoring(MODEL, FEATURES, config)
+
+
+FIVE = {"accuracy": 0.85, "precision": 0.8, "recall": 0.75, "f1_score": 0.77, "auc_roc": 0.9}
+"""A model's metrics as scikit-learn's functions are called."""
+OWN = {"accuracy": 0.85, "precision": 0.8, "recall": 0.75, "f1": 0.77, "roc_auc": 0.9}
+
+
+def test_the_names_of_the_first_configuration_files_are_known(tmp_path: Path) -> None:
+    found = setup_monitoring(
+        {"training_metrics": FIVE}, FEATURES,
+        {
+            "performance_monitoring": {"thresholds": {"f1_score": 0.1, "auc_roc": 0.02}},
+            "data_drift_monitoring": {"drift_thresholds": {"numerical": 0.01, "categorical": 0.2}},
+        },
+    ).model_dump()  # fmt: skip
+    performance = found["performance_monitoring"]
+    assert performance["baseline"] == OWN
+    assert performance["metrics"] == list(OWN)
+    assert performance["thresholds"] == {**dict.fromkeys(OWN, 0.05), "f1": 0.1, "roc_auc": 0.02}
+    thresholds = found["data_drift_monitoring"]["drift_thresholds"]
+    assert (thresholds["alpha"], thresholds["categorical"], thresholds["numerical_effect"]) == (0.01, 0.2, 0.1)
+    (tmp_path / "setup.json").write_text(json.dumps(found))
+    (tmp_path / "training_metadata.json").write_text(json.dumps({"training_metrics": FIVE}))
+    assert (
+        read_monitoring(tmp_path / "setup.json").baseline == read_baseline(tmp_path / "training_metadata.json") == OWN
+    )
+    own = {
+        "policy": "threshold", "metrics": {"f1_score": 0.1}, "limits": {"auc_roc": 0.8},
+        "show": ["f1_score", "f1", "mae"],
+    }  # fmt: skip
+    (tmp_path / "monitoring.json").write_text(json.dumps({"performance": own}))
+    watched = read_monitoring(tmp_path / "monitoring.json").monitoring.performance
+    assert (watched.metrics, watched.limits, watched.show) == ({"f1": 0.1}, {"roc_auc": 0.8}, ("f1", "mae"))
+
+
+@pytest.mark.parametrize(
+    ("performance", "words"),
+    [
+        ({"metrics": {"f1_scores": 0.1}}, r"performance\.metrics\.f1_scores: no metric 'f1_scores'"),
+        ({"metrics": {"f1": 0.1, "f1_score": 0.1}}, r"performance\.metrics\.f1: is given twice"),
+        ({"limits": {"f1": 0.8}}, r"performance\.limits: decide with performance\.policy"),
+        ({"policy": "absolute"}, r"performance\.policy: "),
+    ],
+)
+def test_a_wrong_metric_is_named(tmp_path: Path, performance: dict[str, Any], words: str) -> None:
+    path = tmp_path / "monitoring.json"
+    path.write_text(json.dumps({"performance": performance}))
+    with pytest.raises(MonitoringError, match=words):
+        read_monitoring(path)
 
 
 def rows(n: int = 2000, shift: float = 0.0, right: float = 0.9) -> pd.DataFrame:
@@ -119,6 +182,7 @@ def test_register_takes_it_as_it_is_shown(tmp_path: Path) -> None:
     file = read_monitoring(
         written(tmp_path / "m.json", performance_monitoring=performance, data_drift_monitoring=drift)
     )
+    assert file.current is None
     assert (file.reference, file.baseline) == ("r.csv", {"accuracy": 0.85, "roc_auc": 0.9})
     assert (file.monitoring.windows.pane, file.monitoring.windows.panes) == (86_400.0, 1)
     assert (file.monitoring.drift.share, file.monitoring.performance.degradation) == (0.3, 0.1)

@@ -212,7 +212,8 @@ class MetricChange(Event, frozen=True, kw_only=True):
     predictions, of log_loss and brier 1, of r2 1 - baseline; null where there is none. `low` and `high` bound the value
     with 95 % confidence; `degraded` needs a drop beyond the threshold that the interval also excludes. Where `judged`
     is false the metric is neither degraded nor not degraded, and `reason` says why. `usual`: a drop that comes and goes
-    by itself in so long a time; `threshold` is beyond it.
+    by itself in so long a time; `threshold` is beyond it. `limit`: a value that decides in the place of the drop, as
+    performance.limits has it with policy `threshold`, where chance is not asked; null where there is none.
     """
 
     name: str
@@ -229,6 +230,7 @@ class MetricChange(Event, frozen=True, kw_only=True):
     reason: str = ""
     scale: float | None = None
     usual: float = 0.0
+    limit: float | None = None
 
 
 class ClassMetrics(Event, frozen=True, kw_only=True):

@@ -54,6 +54,8 @@ def levels_of(monitoring: Monitoring, scales: int, columns: int) -> Levels | Non
 
 def metric_level(monitoring: Monitoring, scales: int, metrics: int) -> float:
     """Return the largest p-value that is a finding of one metric at one scale; 0 where no scale is to be judged."""
+    if monitoring.performance.policy != "decision":
+        return 0.0
     return (_evaluation(monitoring) or 0.0) / 8.0 / (max(scales, 1) * max(metrics, 1))
 
 

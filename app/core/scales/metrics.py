@@ -83,7 +83,8 @@ def judge_metrics(
 
     `coverage`: the share of all known predictions that have truth.
     """
-    if levels_of(monitoring, 1, 1) is None or not panes or not profile.baseline:
+    switched_off = levels_of(monitoring, 1, 1) is None or monitoring.performance.policy != "decision"
+    if switched_off or not panes or not profile.baseline:
         return None
     lengths = list(accumulate(one.panes for one in panes))
     wanted = dict.fromkeys(bisect_left(lengths, span) + 1 for span in spans_of(lengths[-1]))
