@@ -13,11 +13,12 @@ import msgspec
 from msgspec.structs import replace
 
 from agents.alerts import names_of
-from agents.pane_events import key_of, partition_of
+from agents.pane_events import key_of
 from app.alerting.group import Group
 from app.alerting.monitor import SELF
 from app.alerting.retrying import Pending
 from topics.events import AlertEvent, PaneEvent, Progress
+from topics.partition import partition_of
 
 Entry = tuple[int, str, bytes]
 """Partition, key and value of a table."""

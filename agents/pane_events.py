@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from zlib import crc32
 
 import numpy as np
 
@@ -106,8 +105,3 @@ def pane_key(model: str, version: str, profile: str, kind: str, start: float, pa
 def progress_key(model: str, version: str, profile: str, partition: int) -> bytes:
     """The key of a source partition's progress."""
     return f"{model}/{version}/{profile}/progress/{partition}".encode()
-
-
-def partition_of(model: str, version: str, partitions: int) -> int:
-    """The partition of `panes` and `reports` that holds a model version."""
-    return crc32(f"{model}/{version}".encode()) % partitions

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, MutableMapping
 from dataclasses import dataclass, field
 
-from agents.pane_events import pane_key, partition_of, progress_key
+from agents.pane_events import pane_key, progress_key
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows
 from app.core.slices import Partial
 from app.core.traffic.history import History
 from topics.events import PaneEvent, Progress
+from topics.partition import partition_of
 
 Key = tuple[str, str, str]
 """Model, version, profile."""

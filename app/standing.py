@@ -10,12 +10,12 @@ from agents.alerts import Alerts
 from agents.inferences import Inferences
 from agents.intake import IntakeMonitor
 from agents.join import Join
-from agents.pane_events import partition_of
 from app.runtime.recovery import RecoveryProgress
 from app.runtime.settings import Settings
 from app.telemetry import metrics
 from app.telemetry.lag import by_topic
 from app.telemetry.stream import StreamMetrics
+from topics.partition import partition_of
 from topics.registry import PANES, REPORTS
 
 

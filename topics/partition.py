@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,11 @@ def partitions_of(keys: Sequence[bytes], partitions: int) -> NDArray[np.int64]:
         raw = np.frombuffer(b"".join([keys[i] for i in rows.tolist()]), np.uint8).reshape(len(rows), length)
         found[rows] = (_murmur2(raw) & np.uint32(0x7FFFFFFF)) % partitions
     return found
+
+
+def partition_of(model: str, version: str, partitions: int) -> int:
+    """The partition of `panes`, `reports` and `alerts` that holds a model version."""
+    return crc32(f"{model}/{version}".encode()) % partitions
 
 
 def _murmur2(raw: NDArray[np.uint8]) -> Words:

@@ -22,7 +22,6 @@ from agents.carrying import (
     partition_of_alert,
     window_entries,
 )
-from agents.pane_events import partition_of
 from app.commands.common import Trouble
 from app.commands.reading import partitions_of_topic, records
 from app.ingest.decoding import STRAY, UNREADABLE
@@ -31,6 +30,7 @@ from app.runtime.kafka_access import client_options, consumer_options
 from app.runtime.producer import Outgoing, Producer
 from app.runtime.topic_admin import ensure_topics
 from topics.events import AlertEvent, PaneEvent
+from topics.partition import partition_of
 from topics.registry import ALERTS, DELIVERIES, PANES, RETRAINING, UNDELIVERED, Topic
 
 if TYPE_CHECKING:

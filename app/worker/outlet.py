@@ -10,7 +10,7 @@ import msgspec
 
 from agents.carrying import of_the_prefix_before
 from agents.monitor import SelfMonitor
-from agents.pane_events import key_of, partition_of
+from agents.pane_events import key_of
 from agents.sending import Reject, dead_letter
 from app.ingest.decoding import Record, Rejected
 from app.ingest.rekeying import REKEYED, client_of, origin_header
@@ -19,6 +19,7 @@ from app.runtime.settings import Settings
 from app.telemetry.stream import StreamMetrics
 from app.worker.successor import Successor
 from topics.events import IntakeReport, MonitorReport, PaneEvent
+from topics.partition import partition_of
 from topics.registry import ALERTS, DEAD_LETTERS, FEEDBACK, PANES, PREDICTIONS, REPORTS, UNDELIVERED, Topic
 
 log = logging.getLogger(__name__)

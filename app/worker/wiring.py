@@ -25,7 +25,6 @@ from agents.join import SOURCES, Join, TooManyDeadLetters
 from agents.monitor import SelfMonitor
 from agents.notify import Notify
 from agents.notify_settings import CurrentMuting, patience_of, routing_of
-from agents.pane_events import partition_of
 from agents.windows import WindowsAgent
 from app.alerting.delivery import Channel
 from app.alerting.monitor import SELF, dead_letters_alert, dead_letters_over
@@ -53,6 +52,7 @@ from app.worker.origins import Origins
 from app.worker.outlet import Outlet
 from app.worker.successor import Successor
 from topics.events import IntakeReport, MonitorReport
+from topics.partition import partition_of
 from topics.registry import ALERTS, FEEDBACK, INFERENCES, PANES, PREDICTIONS, REPORTS, Topic
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,6 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from agents.notify import AT_ONCE
-from agents.pane_events import partition_of
 from app.core.notifying import Route
 from app.runtime.producer import Outgoing, Producer
 from app.runtime.settings import Settings
@@ -29,6 +28,7 @@ from tests.faults.test_worker_killed import log_of
 from tests.stream import worker
 from tests.unit.notifications import of_rule, resolved
 from topics.events import AlertEvent, DeliveryEvent
+from topics.partition import partition_of
 from topics.registry import ALERTS, DELIVERIES
 
 CHANNEL = """

@@ -10,12 +10,12 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from agents.pane_events import partition_of
 from app.runtime.settings import Settings, environment
 from app.runtime.topic_admin import ensure_topics
 from tests.commands import typed
 from tests.integration.test_api import client_of, ready
 from tests.stream import MODEL, VERSION, Counts, differences, register_model, send, truth, until, until_equal, worker
+from topics.partition import partition_of
 from topics.registry import (
     ALERTS,
     DEAD_LETTERS,

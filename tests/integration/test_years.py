@@ -14,13 +14,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from agents.pane_events import partition_of
 from app.runtime.kafka_probe import free_ports
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
 from tests.integration.test_telemetry import answers
 from tests.stream import MODEL, PANE, START, VERSION, register_model, worker
 from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport
+from topics.partition import partition_of
 from topics.registry import FEEDBACK, PANES, PREDICTIONS, REPORTS
 
 R = TypeVar("R", DriftReport, PerformanceReport)

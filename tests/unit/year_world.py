@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from agents.join import Join
-from agents.pane_events import key_of, partition_of
+from agents.pane_events import key_of
 from agents.windows import WindowsAgent
 from app.core.config import DriftThresholds, Monitoring, Windows
 from app.core.reference import build_profile
@@ -23,6 +23,7 @@ from app.runtime.runs import Log
 from tests.unit.join_world import run
 from tests.unit.reports import StubRecord
 from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport
+from topics.partition import partition_of
 
 BEGIN = 1_700_006_400
 """A midnight."""
