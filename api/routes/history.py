@@ -16,7 +16,16 @@ from api.problems import Problem, unavailable
 from api.services import Services, Serving
 from app.history import HistoryError, HistoryTimeout, paging, queries
 from app.history.paging import Order
-from app.history.wanted import Wanted, WantedAlerts, WantedAudit, WantedChecks, WantedDeliveries, WantedPredictions
+from app.history.wanted import (
+    Wanted,
+    WantedAlerts,
+    WantedAudit,
+    WantedChecks,
+    WantedDeliveries,
+    WantedDeployments,
+    WantedPredictions,
+    WantedTraining,
+)
 from topics.events import AlertStatus, Level
 
 router = APIRouter(prefix="/history")
@@ -37,6 +46,9 @@ Since = Annotated[Moment | None, Query(description="from this time on")]
 Until = Annotated[Moment | None, Query(description="before this time")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="the newest so many")]
 Cursor = Annotated[str | None, Query(description="the rest of a list: `next` of the part before", max_length=8000)]
+
+
+Environment = Annotated[str | None, Query(description="only in this environment", max_length=200)]
 
 
 def filters(most: int) -> Callable[..., Given]:
@@ -61,16 +73,30 @@ WhichPredictions = Annotated[Given, Depends(filters(100))]
 
 
 @router.get("/training")
-async def training(services: Serving, request: Request, given: Which) -> Response:
+async def training(
+    services: Serving,
+    request: Request,
+    given: Which,
+    status: Annotated[Literal["completed", "failed"] | None, Query(description="only of this status")] = None,
+    environment: Environment = None,
+    is_retraining: Annotated[bool | None, Query(description="of a model that was there before, or not")] = None,
+) -> Response:
     """Trainings, the newest first."""
-    wanted = _wanted(Wanted, paging.TRAINING, given)
+    more = {"status": status, "environment": environment, "is_retraining": is_retraining}
+    wanted = _wanted(WantedTraining, paging.TRAINING, given, **more)
     return await _answered(services, request, paging.TRAINING, wanted, queries.training_runs)
 
 
 @router.get("/deployments")
-async def deployments(services: Serving, request: Request, given: Which) -> Response:
+async def deployments(
+    services: Serving,
+    request: Request,
+    given: Which,
+    status: Annotated[str | None, Query(description="only of this status", max_length=200)] = None,
+    environment: Environment = None,
+) -> Response:
     """Model versions that went into service, the newest first."""
-    wanted = _wanted(Wanted, paging.DEPLOYMENTS, given)
+    wanted = _wanted(WantedDeployments, paging.DEPLOYMENTS, given, status=status, environment=environment)
     return await _answered(services, request, paging.DEPLOYMENTS, wanted, queries.deployments)
 
 

@@ -145,14 +145,16 @@ def _show(
     if as_json:
         print_json({
             "dry_run": dry_run, "predictions": done.predictions, "waiting_feedback": done.waiting_feedback,
-            "alerts": done.alerts, "drift_checks": done.drift_checks, "export_rows": done.export_rows,
+            "alerts": done.alerts, "drift_checks": done.drift_checks, "training_runs": done.training_runs,
+            "deployments": done.deployments, "export_rows": done.export_rows,
             "export_files": done.export_files,
             "kafka": {one.topic: one.trouble or one.until for one in kept} if is_reached else None,
         })  # fmt: skip
         return
     words = "would be forgotten" if dry_run else "forgotten"
     print(f"{words}: {done.predictions:,} predictions, {done.waiting_feedback:,} of feedback without one,")
-    print(f"  the value in {done.alerts:,} alerts and {done.drift_checks:,} reports")
+    print(f"  the value in {done.alerts:,} alerts and {done.drift_checks:,} reports,")
+    print(f"  in {done.training_runs:,} training runs and {done.deployments:,} deployments")
     if has_exports:
         print(f"  {done.export_rows:,} rows in {len(done.export_files):,} files of exports")
     else:

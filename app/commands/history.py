@@ -30,6 +30,10 @@ app.command()(audit)
 app.command()(export)
 
 
+OfStatus = Annotated[str | None, typer.Option("--status", help="Only those of this status.")]
+Environment = Annotated[str | None, typer.Option("--environment", help="Only in this environment.")]
+
+
 class Kind(StrEnum):
     """The kinds of check."""
 
@@ -56,6 +60,11 @@ def training(
     version: OnlyVersion = None,
     since: Since = None,
     until: Until = None,
+    status: OfStatus = None,
+    environment: Environment = None,
+    retraining: Annotated[
+        bool | None, typer.Option("--retraining/--first", help="Of a model that was there before, or not.")
+    ] = None,
     limit: Limit = 50,
     json_: AsJson = False,
     state_dir: StateDir = None,
@@ -69,10 +78,14 @@ def training(
       driftline history training --limit 1 --json
     """
     from app.history import queries
+    from app.history.wanted import WantedTraining
 
-    wanted = wanted_of(model, version, since, until, limit)
+    wanted = wanted_of(
+        model, version, since, until, limit, WantedTraining, status=status, environment=environment,
+        is_retraining=retraining,
+    )  # fmt: skip
     found = asked(state_dir, history_url, lambda connection: queries.training_runs(connection, wanted))
-    header = ("finished", "model", "version", "type", "status", "rows", "metrics")
+    header = ("finished", "model", "version", "type", "status", "environment", "retraining", "rows", "metrics")
     print_found(found, json_, "no trainings", header, rows.training)
 
 
@@ -82,6 +95,8 @@ def deployments(
     version: OnlyVersion = None,
     since: Since = None,
     until: Until = None,
+    status: OfStatus = None,
+    environment: Environment = None,
     limit: Limit = 50,
     json_: AsJson = False,
     state_dir: StateDir = None,
@@ -92,12 +107,17 @@ def deployments(
     \b
     Examples:
       driftline history deployments --model churn
+      driftline history deployments --environment production --status active
     """
     from app.history import queries
+    from app.history.wanted import WantedDeployments
 
-    wanted = wanted_of(model, version, since, until, limit)
+    wanted = wanted_of(
+        model, version, since, until, limit, WantedDeployments, status=status, environment=environment
+    )  # fmt: skip
     found = asked(state_dir, history_url, lambda connection: queries.deployments(connection, wanted))
-    print_found(found, json_, "no deployments", ("deployed", "model", "version", "by", "type"), rows.deployment)
+    header = ("deployed", "model", "version", "by", "type", "environment", "status")
+    print_found(found, json_, "no deployments", header, rows.deployment)
 
 
 @app.command()

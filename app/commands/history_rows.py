@@ -10,14 +10,16 @@ if TYPE_CHECKING:
 
 
 def training(one: answers.TrainingRun) -> tuple[str, ...]:
-    """Finished, model, version, type, status, rows, metrics."""
+    """Finished, model, version, type, status, environment, retraining, rows, metrics."""
     metrics = "  ".join(f"{name} {value:.4g}" for name, value in one.metrics.items()) or one.detail
-    return _time(one.finished_at), one.model, one.model_version, one.model_type, one.status, f"{one.rows:,}", metrics
+    what = (one.model, one.model_version, one.model_type, one.status, one.environment)
+    return _time(one.finished_at), *what, "yes" if one.is_retraining else "", f"{one.rows:,}", metrics
 
 
 def deployment(one: answers.Deployment) -> tuple[str, ...]:
-    """Deployed, model, version, by, type."""
-    return _time(one.deployed_at), one.model, one.model_version, one.source, one.model_type
+    """Deployed, model, version, by, type, environment, status."""
+    what = (one.model, one.model_version, one.source, one.model_type)
+    return _time(one.deployed_at), *what, one.environment, one.status
 
 
 def audited(one: answers.Audited) -> tuple[str, ...]:

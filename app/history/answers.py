@@ -33,6 +33,9 @@ class TrainingRun(Struct, frozen=True, kw_only=True):
     dataset: str
     sha256: str
     detail: str
+    is_retraining: bool = False
+    environment: str = ""
+    metadata: dict[str, Scalar] = msgspec.field(default_factory=dict)
 
 
 class Deployment(Struct, frozen=True, kw_only=True):
@@ -44,6 +47,9 @@ class Deployment(Struct, frozen=True, kw_only=True):
     source: str
     model_type: str
     detail: str
+    environment: str = ""
+    status: str = "active"
+    metadata: dict[str, Scalar] = msgspec.field(default_factory=dict)
 
 
 class Prediction(Struct, frozen=True, kw_only=True):
@@ -190,12 +196,13 @@ def audited_of(row: Row[Any]) -> Audited:
 
 def training_run_of(row: Row[Any]) -> TrainingRun:
     """A row of `training_runs`."""
-    return _answer(TrainingRun, row, metrics=_json(row.metrics), parameters=_json(row.parameters))
+    given = {name: _json(row._mapping[name]) for name in ("metrics", "parameters", "metadata")}
+    return _answer(TrainingRun, row, **given)
 
 
 def deployment_of(row: Row[Any]) -> Deployment:
     """A row of `model_deployments`."""
-    return _answer(Deployment, row)
+    return _answer(Deployment, row, metadata=_json(row.metadata))
 
 
 def drift_check_of(row: Row[Any]) -> DriftCheck:

@@ -20,12 +20,26 @@ from app.history.day_sums import take_away
 from app.history.export_files import Exported, locked, new_file, put, read_manifest
 from app.history.forgotten import ID, forgotten_of, has, keep_forgotten, text_of
 from app.history.inserting import parts
-from app.history.tables import ALERTS, DRIFT_CHECKS, PREDICTIONS, WAITING_FEEDBACK
+from app.history.tables import (
+    ALERTS,
+    DRIFT_CHECKS,
+    MODEL_DEPLOYMENTS,
+    PREDICTIONS,
+    TRAINING_RUNS,
+    WAITING_FEEDBACK,
+)
 
 TOGETHER = 500
 """Predictions deleted in one transaction: the recorder waits no longer than for these."""
 FETCHED = 5000
 PLACEHOLDER = "forgotten"
+NAMING: dict[Table, tuple[str, ...]] = {
+    ALERTS: ("title", "message", "labels", "evidence"),
+    DRIFT_CHECKS: ("report",),
+    TRAINING_RUNS: ("parameters", "metadata", "dataset", "detail"),
+    MODEL_DEPLOYMENTS: ("metadata", "detail"),
+}
+"""The columns that may name a value, of tables whose rows stay."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +69,8 @@ class Done:
     waiting_feedback: int = 0
     alerts: int = 0
     drift_checks: int = 0
+    training_runs: int = 0
+    deployments: int = 0
     export_rows: int = 0
     export_files: list[str] = field(default_factory=list)
     ids: set[str] = field(default_factory=set)
@@ -85,8 +101,9 @@ def forget(history: History, wanted: Wanted, now: datetime, *, dry_run: bool) ->
         with _overwriting(history) as connection:
             for some in parts(ids):
                 connection.execute(delete(WAITING_FEEDBACK).where(waiting.in_(some)))
-    done.alerts = _named(history, ALERTS, ("title", "message", "labels", "evidence"), wanted, dry_run=dry_run)
-    done.drift_checks = _named(history, DRIFT_CHECKS, ("report",), wanted, dry_run=dry_run)
+    found = {table.name: _named(history, table, columns, wanted, dry_run=dry_run) for table, columns in NAMING.items()}
+    done.alerts, done.drift_checks = found[ALERTS.name], found[DRIFT_CHECKS.name]
+    done.training_runs, done.deployments = found[TRAINING_RUNS.name], found[MODEL_DEPLOYMENTS.name]
     if not dry_run and history.path is not None:
         _overwrite(history)
     return done

@@ -96,8 +96,8 @@ PREDICTIONS = Order(
     ("timestamp", "prediction_id", "model", "model_version"), (datetime, str, str, str),
 )  # fmt: skip
 TRAINING = Order("training", ("finished_at", "run_id"), ("finished_at", "run_id"), (datetime, str))
-_DEPLOYED = ("deployed_at", "model", "model_version", "source")
-DEPLOYMENTS = Order("deployments", _DEPLOYED, _DEPLOYED, (datetime, str, str, str))
+_DEPLOYED = ("deployed_at", "model", "model_version", "source", "environment", "status")
+DEPLOYMENTS = Order("deployments", _DEPLOYED, _DEPLOYED, (datetime, str, str, str, str, str))
 _JUDGED = ("window_end", "revision", "model", "model_version")
 DRIFT = Order("drift", _JUDGED, _JUDGED, (datetime, int, str, str))
 ALERTS = Order("alerts", ("emitted_at", "alert_id"), ("emitted_at", "alert_id"), (datetime, str))

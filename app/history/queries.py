@@ -41,7 +41,16 @@ from app.history.tables import (
     PREDICTIONS,
     TRAINING_RUNS,
 )
-from app.history.wanted import Wanted, WantedAlerts, WantedAudit, WantedChecks, WantedDeliveries, WantedPredictions
+from app.history.wanted import (
+    Wanted,
+    WantedAlerts,
+    WantedAudit,
+    WantedChecks,
+    WantedDeliveries,
+    WantedDeployments,
+    WantedPredictions,
+    WantedTraining,
+)
 
 
 class Summed(NamedTuple):
@@ -67,12 +76,12 @@ TOLD = (
 """Deliveries with what they told of; an alert may be gone, or come later."""
 
 
-def training_runs(connection: Connection, wanted: Wanted) -> list[TrainingRun]:
+def training_runs(connection: Connection, wanted: WantedTraining) -> list[TrainingRun]:
     """Trainings, by when they ended."""
     return list(map(training_run_of, _newest(connection, TRAINING_RUNS, paging.TRAINING, wanted)))
 
 
-def deployments(connection: Connection, wanted: Wanted) -> list[Deployment]:
+def deployments(connection: Connection, wanted: WantedDeployments) -> list[Deployment]:
     """Model versions that went into service."""
     return list(map(deployment_of, _newest(connection, MODEL_DEPLOYMENTS, paging.DEPLOYMENTS, wanted)))
 

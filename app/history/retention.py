@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,13 +11,16 @@ from sqlalchemy import Connection, Table, delete, func, select, text, tuple_, un
 
 from app.history.database import BUSY_MS, WAL_BYTES, History
 from app.history.day_sums import trim
-from app.history.tables import PREDICTIONS, RETAINED
+from app.history.tables import KEPT_LONGER, PREDICTIONS, RETAINED
 from app.telemetry import metrics
+from topics.registry import DEPLOYMENTS, TRAINING_RUNS
 
 TOGETHER = 1000
 """Rows deleted in one transaction: the recorder waits no longer than for these."""
 PAUSE_SECONDS = 0.01
 """Between two of them, in which the recorder has its turn."""
+LONGER_DAYS = max(TRAINING_RUNS.retention_days, DEPLOYMENTS.retention_days)
+"""How long training runs and deployments are kept at least."""
 ROUNDS = 20
 PAGES = 2000
 SAMPLE = 1000
@@ -41,6 +44,7 @@ def retain(
 ) -> int:
     """Delete what is too old or too much; answers how many rows. Raises as `History.reading` and `writing` do."""
     deleted = _expire(history, now() - timedelta(days=limits.days), stop)
+    deleted += _expire(history, now() - timedelta(days=max(limits.days, LONGER_DAYS)), stop, KEPT_LONGER)
     if history.path is not None:
         _checkpoint(history)
     allowed = limits.megabytes * 1_000_000 - min(history.wal_bytes, WAL_BYTES)
@@ -93,10 +97,12 @@ def _oldest_share(connection: Connection, share: float) -> datetime | None:
     return cut
 
 
-def _expire(history: History, before: datetime, stop: Callable[[], bool]) -> int:
+def _expire(
+    history: History, before: datetime, stop: Callable[[], bool], tables: Sequence[Table] = RETAINED
+) -> int:  # fmt: skip
     """Delete what was recorded before a time."""
     deleted = 0
-    for table in RETAINED:
+    for table in tables:
         keys = list(table.primary_key)
         oldest = select(table).where(table.c.recorded_at < before).order_by(table.c.recorded_at).limit(TOGETHER)
         while not stop():

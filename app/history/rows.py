@@ -32,6 +32,8 @@ Row = dict[str, object]
 
 LONGEST_KEY = 800
 """Bytes of a text that an index holds: three of them fit into an entry of PostgreSQL's."""
+LONGEST_WORD = 400
+"""Bytes of what is in an index beside two of these."""
 KEYS = ("prediction_id", "model", "model_version", "alert_id", "channel", "notification_id", "run_id", "audit_id")
 
 
@@ -175,6 +177,9 @@ def training_row(event: TrainingRunEvent) -> Row:
         "dataset": event.dataset,
         "sha256": event.sha256,
         "detail": event.detail,
+        "is_retraining": event.is_retraining,
+        "environment": event.environment,
+        "metadata": _json(event.metadata),
     })  # fmt: skip
 
 
@@ -187,6 +192,9 @@ def deployment_row(event: DeploymentEvent) -> Row:
         "source": event.source,
         "model_type": event.model_type,
         "detail": event.detail,
+        "environment": _short("environment", event.environment),
+        "status": _short("status", event.status),
+        "metadata": _json(event.metadata),
     })  # fmt: skip
 
 
@@ -213,6 +221,13 @@ def _sound(row: Row) -> Row:
         if isinstance(value, str) and len(value) * 4 > LONGEST_KEY < len(value.encode()):
             raise ValueError(f"`{name}` has more than {LONGEST_KEY} bytes")
     return row
+
+
+def _short(name: str, text: str) -> str:
+    """Return a text that is in an index beside model and version. Raises ValueError."""
+    if len(text.encode()) > LONGEST_WORD:
+        raise ValueError(f"`{name}` has more than {LONGEST_WORD} bytes")
+    return text
 
 
 def _utc(value: Timestamp) -> datetime:

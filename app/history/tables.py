@@ -19,10 +19,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "r0006"
+REVISION = "r0007"
 """The newest migration: what readers expect of a database."""
 
 metadata = MetaData()
@@ -48,6 +49,10 @@ class Moment(TypeDecorator[datetime]):
 
 def _text(name: str, *, null: bool = False) -> Column[Any]:
     return Column(name, Text, nullable=null)
+
+
+def _word(name: str, default: str = "") -> Column[Any]:
+    return Column(name, Text, nullable=False, server_default=default)
 
 
 def _moment(name: str, *, null: bool = False) -> Column[Any]:
@@ -201,6 +206,9 @@ TRAINING_RUNS = Table(
     _text("sha256"),
     _text("detail"),
     _moment("recorded_at"),
+    Column("is_retraining", Boolean, nullable=False, server_default=false()),
+    _word("environment"),
+    _word("metadata", "{}"),
     PrimaryKeyConstraint("run_id", name="pk_training_runs"),
     Index("ix_training_runs_version", "model", "model_version", "finished_at"),
     Index("ix_training_runs_finished", "finished_at"),
@@ -216,7 +224,12 @@ MODEL_DEPLOYMENTS = Table(
     _text("model_type"),
     _text("detail"),
     _moment("recorded_at"),
-    PrimaryKeyConstraint("model", "model_version", "deployed_at", "source", name="pk_model_deployments"),
+    _word("environment"),
+    _word("status", "active"),
+    _word("metadata", "{}"),
+    PrimaryKeyConstraint(
+        "model", "model_version", "deployed_at", "source", "environment", "status", name="pk_model_deployments"
+    ),
     Index("ix_model_deployments_deployed", "deployed_at"),
 )
 
@@ -295,4 +308,6 @@ RECORDED_TOPICS = Table(
 """The cluster and the id of each topic that the offsets are of."""
 
 RETAINED = (PREDICTIONS, WAITING_FEEDBACK, DRIFT_CHECKS, ALERTS, DELIVERIES)
-"""What retention takes from. Training runs and deployments are few, and stay."""
+"""What retention takes from."""
+KEPT_LONGER = (TRAINING_RUNS, MODEL_DEPLOYMENTS)
+"""Few, and kept as long as their topics keep them, where retention is shorter. The audit stays."""

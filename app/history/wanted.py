@@ -134,6 +134,31 @@ class WantedDeliveries(Wanted):
 
 
 @dataclass(frozen=True)
+class WantedTraining(Wanted):
+    """Also: of a status, in an environment, anew or for the first time."""
+
+    status: str | None = None
+    environment: str | None = None
+    is_retraining: bool | None = None
+
+    def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
+        """The rows of `training_runs`."""
+        return super().conditions(table, moment) + _equal(self, table, "status", "environment", "is_retraining")
+
+
+@dataclass(frozen=True)
+class WantedDeployments(Wanted):
+    """Also: of a status, in an environment."""
+
+    status: str | None = None
+    environment: str | None = None
+
+    def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
+        """The rows of `model_deployments`."""
+        return super().conditions(table, moment) + _equal(self, table, "status", "environment")
+
+
+@dataclass(frozen=True)
 class WantedAudit(Wanted):
     """Also: by whom, what, and of what."""
 

@@ -14,19 +14,21 @@ from app.runtime.settings import Settings
 from topics.registry import (
     ALERTS,
     DEAD_LETTERS,
+    DEPLOYMENTS,
     FEEDBACK,
     INFERENCES,
     PREDICTIONS,
     REPORTS,
     RETRAINING,
     SERVED,
+    TRAINING_RUNS,
     UNDELIVERED,
 )
 
 WITH_ROWS = (PREDICTIONS, FEEDBACK, INFERENCES, DEAD_LETTERS, SERVED)
 """Have rows, or parts of them."""
-WITH_VALUES = (REPORTS, ALERTS, UNDELIVERED, RETRAINING)
-"""May name categories."""
+WITH_VALUES = (REPORTS, ALERTS, UNDELIVERED, RETRAINING, TRAINING_RUNS, DEPLOYMENTS)
+"""May name categories, or values that somebody has sent."""
 SEGMENT = timedelta(days=7)
 """Kafka's default: a segment is written to for so long at most, and is deleted as a whole."""
 

@@ -20,11 +20,20 @@ from app.history import History
 from app.history.exporting import expire, export
 from app.history.forgetting import Wanted, forget, forget_exports
 from app.history.queries import performance
-from app.history.tables import ALERTS, DRIFT_CHECKS, FORGOTTEN, PREDICTION_DAYS, PREDICTIONS, WAITING_FEEDBACK
+from app.history.tables import (
+    ALERTS,
+    DRIFT_CHECKS,
+    FORGOTTEN,
+    MODEL_DEPLOYMENTS,
+    PREDICTION_DAYS,
+    PREDICTIONS,
+    TRAINING_RUNS,
+    WAITING_FEEDBACK,
+)
 from app.history.wanted import Wanted as Asked
 from app.runtime.settings import Settings
 from app.runtime.topic_admin import ensure_topics
-from tests.history_stream import Stream, prediction
+from tests.history_stream import ISO, Stream, prediction
 from tests.integration.test_api import records_of
 from tests.unit.notifications import of_rule
 from tests.unit.reports import drift_report, feature
@@ -56,6 +65,14 @@ def recorded(stream: Stream) -> None:
     stream.write(registry.ALERTS, named)
     column = msgspec.structs.replace(feature("customer"), unseen_names={WHO: 3, f"{WHO}-mari": 1})
     stream.write(registry.REPORTS, msgspec.structs.replace(drift_report(), features=(column,)))
+    version = {"model": "churn", "model_version": "3"}
+    stream.write(
+        registry.TRAINING_RUNS,
+        {**version, "run_id": "r1", "model_type": "x", "status": "completed", "started_at": ISO, "finished_at": ISO,
+         "rows": 1, "features": 1, "metrics": {}, "parameters": {"holdout": WHO}, "metadata": {"asked_by": WHO}},
+    )  # fmt: skip
+    deployment = {**version, "deployed_at": ISO, "source": "external", "detail": f"as {WHO} asked"}
+    stream.write(registry.DEPLOYMENTS, deployment, {**deployment, "status": "staged", "detail": "by itself"})
 
 
 def everything(history: History, folder: Path) -> str:
@@ -63,6 +80,7 @@ def everything(history: History, folder: Path) -> str:
     with history.reading() as connection:
         tables = [connection.exec_driver_sql(f"SELECT * FROM {table}").all() for table in (
             "predictions", "waiting_feedback", "alerts", "drift_checks", "forgotten", "prediction_days",
+            "training_runs", "model_deployments",
         )]  # fmt: skip
     found = [str(tables), *(path.read_text() for path in folder.glob("jsonl/**/*.jsonl"))]
     files = folder.glob("parquet/predictions/**/*.parquet")
@@ -92,6 +110,7 @@ def test_nothing_of_her_is_left_and_nothing_comes_back(history: History, tmp_pat
     forget_exports(folder, WANTED, done, dry_run=False)
     assert done == tried
     assert (done.predictions, done.ids, done.alerts, done.drift_checks) == (3, {"hers", "hers too"}, 1, 1)
+    assert (done.training_runs, done.deployments) == (1, 1)
     assert (done.export_rows, len(done.export_files)) == (6, 4)
     left = everything(history, folder).replace(f"{WHO}-mari", "")
     assert WHO not in left
@@ -102,6 +121,11 @@ def test_nothing_of_her_is_left_and_nothing_comes_back(history: History, tmp_pat
         "customer: forgotten is new",
         {"forgotten": 3},
     )
+    (run,), deployments = stream.rows(TRAINING_RUNS), stream.rows(MODEL_DEPLOYMENTS)
+    assert (json.loads(run["parameters"]), json.loads(run["metadata"])) == (
+        {"holdout": "forgotten"}, {"asked_by": "forgotten"},
+    )  # fmt: skip
+    assert {row["detail"] for row in deployments} == {"as forgotten asked", "by itself"}
     assert json.loads(check["report"])["features"][0]["unseen_names"] == {"forgotten": 3, f"{WHO}-mari": 1}
     with history.reading() as connection:
         (found,) = performance(connection, Asked())

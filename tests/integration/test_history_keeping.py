@@ -27,7 +27,15 @@ from app.history.answers import Prediction
 from app.history.exporting import export
 from app.history.retention import Limits, retain, size_of
 from app.history.retrying import Stopped, until_done
-from app.history.tables import DELIVERIES, DRIFT_CHECKS, PREDICTION_DAYS, PREDICTIONS, TRAINING_RUNS, WAITING_FEEDBACK
+from app.history.tables import (
+    DELIVERIES,
+    DRIFT_CHECKS,
+    MODEL_DEPLOYMENTS,
+    PREDICTION_DAYS,
+    PREDICTIONS,
+    TRAINING_RUNS,
+    WAITING_FEEDBACK,
+)
 from app.history_setup import housekeeping_of
 from app.runtime.settings import load_settings
 from tests.databases import Server
@@ -62,11 +70,16 @@ def test_what_was_recorded_too_long_ago_goes_and_the_rest_stays(history: History
     stream.write(registry.REPORTS, drift_report(0))
     stream.write(registry.DELIVERIES, delivery, {**delivery, "notification_id": "n2"})
     stream.write(registry.TRAINING_RUNS, RUN)
+    stream.clock = NOW - 366 * DAY
+    stream.write(registry.TRAINING_RUNS, {**RUN, "run_id": "of last year"})
+    stream.write(registry.DEPLOYMENTS, {"model": "m", "model_version": "1", "deployed_at": ISO, "source": "external"})
     recorded(stream, 20, "new", timestamp=AT)  # replayed from long ago: by its own time it would be gone at once
-    assert retain(history, Limits(30, ROOMY), now=lambda: NOW) == 5
+    assert retain(history, Limits(400, ROOMY), now=lambda: NOW) == 0
+    assert retain(history, Limits(30, ROOMY), now=lambda: NOW) == 7
     assert ids(stream) == ["new"]
+    assert stream.rows(MODEL_DEPLOYMENTS) == []
     assert [stream.rows(table) for table in (WAITING_FEEDBACK, DRIFT_CHECKS, DELIVERIES)] == [[], [], []]
-    assert len(stream.rows(TRAINING_RUNS)) == 1
+    assert [row["run_id"] for row in stream.rows(TRAINING_RUNS)] == [RUN["run_id"]]
     assert {row["day"]: row["trimmed"] for row in stream.rows(PREDICTION_DAYS)} == {
         "2026-05-30": True, "2023-11-14": False,
     }  # fmt: skip

@@ -29,7 +29,15 @@ from app.history import History, paging, queries
 from app.history.paging import Order
 from app.history.retention import Limits, retain
 from app.history.tables import PREDICTIONS, metadata
-from app.history.wanted import Wanted, WantedAlerts, WantedChecks, WantedDeliveries, WantedPredictions
+from app.history.wanted import (
+    Wanted,
+    WantedAlerts,
+    WantedChecks,
+    WantedDeliveries,
+    WantedDeployments,
+    WantedPredictions,
+    WantedTraining,
+)
 from app.runtime.settings import load_settings
 from tests.history_stream import AT, ISO, Stream, prediction
 from tests.unit.notifications import alert_event
@@ -259,10 +267,23 @@ def test_of_each_window_the_newest_revision_is_found(history: History) -> None:
 
 
 def test_trainings_and_deployments_come_newest_first(history: History) -> None:
-    filled(history)
+    stream = filled(history)
     assert [one.run_id for one in ask(history, queries.training_runs, Wanted(model="churn"))] == ["r1", "r0"]
     assert [one.model for one in ask(history, queries.deployments, Wanted())] == ["price", "churn"]
     assert ask(history, queries.training_runs, Wanted(until=datetime(2026, 1, 1, tzinfo=UTC))) == []
+    anew = {**RUN, "run_id": "r2", "is_retraining": True, "environment": "batch", "metadata": {"commit": "3f2a"}}
+    there = {**DEPLOYED, "source": "external", "environment": "production", "status": "rolled back"}
+    stream.write(registry.TRAINING_RUNS, {**anew, "status": "failed"}, {**RUN, "run_id": "r3"})
+    stream.write(registry.DEPLOYMENTS, there)
+    for wanted in (
+        WantedTraining(is_retraining=True), WantedTraining(environment="batch"), WantedTraining(status="failed"),
+    ):  # fmt: skip
+        (found,) = ask(history, queries.training_runs, wanted)
+        assert (found.run_id, found.is_retraining, found.metadata) == ("r2", True, {"commit": "3f2a"})
+    assert len(ask(history, queries.training_runs, WantedTraining(is_retraining=False))) == 3
+    for where in (WantedDeployments(environment="production"), WantedDeployments(status="rolled back")):
+        (deployed,) = ask(history, queries.deployments, where)
+        assert (deployed.source, deployed.environment, deployed.status) == ("external", "production", "rolled back")
 
 
 def test_alerts_are_found_by_every_filter(history: History) -> None:
@@ -354,7 +375,7 @@ def with_ties(history: History) -> Stream:
         *(prediction(key, model=m, model_version=v, timestamp=at) for m, v in versions for key, at in keys),
     )
     stream.write(registry.TRAINING_RUNS, *({**RUN, "run_id": key} for key in NAMES))
-    stream.write(registry.DEPLOYMENTS, *({**DEPLOYED, "model": key, "model_version": v} for key in NAMES for v in "12"))
+    stream.write(registry.DEPLOYMENTS, *({**DEPLOYED, "model": key, "status": v} for key in NAMES for v in "12"))
     stream.write(registry.ALERTS, *(alert_event(key, fingerprint=key) for key in NAMES))
     delivery = {
         "alert_id": "a1", "fingerprint": "f", "channel": "slack", "outcome": "failed", "attempts": 2,

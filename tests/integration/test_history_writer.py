@@ -285,10 +285,25 @@ def test_a_model_s_life_is_kept(stream: Stream) -> None:
     deployed = {"model": "churn", "model_version": "3", "deployed_at": ISO, "source": "register"}
     stream.write(registry.TRAINING_RUNS, run, {**run, "run_id": "r2", "status": "failed", "detail": "no rows"})
     stream.write(registry.DEPLOYMENTS, deployed, deployed, {**deployed, "source": "api"})
+    assert {row["status"] for row in stream.rows(MODEL_DEPLOYMENTS)} == {"active"}
     first, second = stream.rows(TRAINING_RUNS)
+    assert (first["is_retraining"], first["environment"], first["metadata"]) == (False, "", "{}")
     assert (first["rows"], msgspec.json.decode(first["metrics"])) == (900, {"accuracy": 0.9})
     assert (second["status"], second["detail"]) == ("failed", "no rows")
     assert [row["source"] for row in stream.rows(MODEL_DEPLOYMENTS)] == ["api", "register"]
+    with stream.history.writing() as connection:
+        command.downgrade(config_of(connection), "r0006")
+    stream.history.prepare()  # a history of the release before
+    reported = {**deployed, "source": "external", "environment": "production", "metadata": {"commit": "3f2a"}}
+    stream.write(registry.DEPLOYMENTS, reported, reported, {**reported, "status": "rolled back"})
+    stream.write(registry.TRAINING_RUNS, {**run, "is_retraining": True, "environment": "batch", "metadata": {"a": 1}})
+    kept = [(row["source"], row["environment"], row["status"]) for row in stream.rows(MODEL_DEPLOYMENTS)]
+    assert sorted(kept) == [
+        ("api", "", "active"), ("external", "production", "active"), ("external", "production", "rolled back"),
+        ("register", "", "active"),
+    ]  # fmt: skip
+    again = next(row for row in stream.rows(TRAINING_RUNS) if row["run_id"] == "r1")
+    assert (again["is_retraining"], again["environment"], again["metadata"]) == (True, "batch", '{"a":1}')
 
 
 def test_alerts_and_deliveries_are_kept(stream: Stream) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from topics.events.base import Event, Moment, Name, Scalar
 
 
 class TrainingRunEvent(Event, frozen=True, kw_only=True):
     """One training of one model version, done or failed.
 
-    `metrics` are those of the rows held out, `sha256` is that of the bundle's `model.joblib`.
+    `metrics` are those of the rows held out, `sha256` is that of the bundle's `model.joblib`. `is_retraining`: a
+    version was there before; `environment`: where it ran.
     """
 
     run_id: Name
@@ -27,17 +30,26 @@ class TrainingRunEvent(Event, frozen=True, kw_only=True):
     dataset: str = ""
     sha256: str = ""
     detail: str = ""
+    is_retraining: bool = False
+    environment: str = ""
+    metadata: dict[str, Scalar] = msgspec.field(default_factory=dict)
 
 
 class DeploymentEvent(Event, frozen=True, kw_only=True):
-    """A model version went into service: `register` watches it from now on, `api` serves it."""
+    """A model version went into service: `register` watches it from now on, `api` serves it, `external` is reported.
+
+    `environment`: where; `status`: how it stands there, in the words of whoever reports it.
+    """
 
     model: Name
     model_version: Name
     deployed_at: Moment
-    source: Literal["register", "api"]
+    source: Literal["register", "api", "external"]
     model_type: str = ""
     detail: str = ""
+    environment: str = ""
+    status: str = "active"
+    metadata: dict[str, Scalar] = msgspec.field(default_factory=dict)
 
 
 class RetrainingEvent(Event, frozen=True, kw_only=True):
