@@ -27,6 +27,7 @@ from agents.watermark import advance, next_offset, unapplied
 from app.alerting.composing import compose, within
 from app.alerting.delivery import Channel
 from app.alerting.evaluating import Telling, evaluate
+from app.alerting.external import expired, is_over
 from app.alerting.group import Group, Muted, arrive, under_way, waits, with_channels
 from app.alerting.keeping import Keeper, known_to
 from app.alerting.muting import SAME_MODEL, Muting
@@ -37,6 +38,7 @@ from app.alerting.routing import Routing
 from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
 from app.runtime.slices import Turn, at_once, in_slices
 from topics.events import AlertEvent
+from topics.registry import ALERTS
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +156,12 @@ class Notify:
                 await reject([alert])
             elif not state.taken(alert.alert_id):
                 changed |= self._take(state, alert, now)
+            else:
+                state.extend(alert)
+        is_due = self._is_due(partition, now.timestamp())
         await self._decide(state, self._due(partition, state, changed, now.timestamp()), now)
+        if is_due:
+            await self._expire(state, publish, now)
         await self._outcomes.take_back_obsolete(state)
         new = any(pending.attempts == 0 and pending.since == now.timestamp() for pending in state.pending.values())
         state.write()
@@ -195,6 +202,18 @@ class Notify:
         state.take(alert.alert_id, now.timestamp())
         return set(groups)
 
+    async def _expire(self, state: NotifyState, publish: Publish, now: datetime) -> None:
+        """Publish the ends of alerts that are over by themselves; they are taken as every other when they are read.
+
+        What a channel is still to be notified of is not over: it would never hear of it.
+        """
+        waiting = {name for group in state.groups.values() if waits(group) for name in group.members}
+        for alert in state.firing():
+            if alert.fingerprint not in waiting and is_over(alert, now):
+                over = expired(alert, now)
+                if not state.taken(over.alert_id):
+                    await publish(ALERTS, over.fingerprint.encode(), msgspec.json.encode(over), None)
+
     def _muted(self, state: NotifyState, now: datetime) -> Muted:
         muting, beside = self._muting(), defaultdict[tuple[str, ...], list[AlertEvent]](list)
         for one in state.firing():  # an alert is inhibited by those of its own model version alone
@@ -205,10 +224,14 @@ class Notify:
 
     def _due(self, partition: int, state: NotifyState, changed: set[str], now: float) -> list[str]:
         """The groups to look at now."""
-        if not 0.0 <= now - self._looked_at.get(partition, -LOOKED_AT_EVERY) < LOOKED_AT_EVERY:
+        if self._is_due(partition, now):
             self._looked_at[partition] = now
             return list(state.groups)
         return [name for name, group in state.groups.items() if name in changed or waits(group)]
+
+    def _is_due(self, partition: int, now: float) -> bool:
+        """Whether all groups are to be looked at again."""
+        return not 0.0 <= now - self._looked_at.get(partition, -LOOKED_AT_EVERY) < LOOKED_AT_EVERY
 
     async def _decide(self, state: NotifyState, names: Sequence[str], now: datetime) -> None:
         muted, owners, turn = self._muted(state, now), elsewhere(state.groups), Turn()

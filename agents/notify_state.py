@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, MutableMapping
 from datetime import timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from app.alerting.flapping import Flap
 from app.alerting.group import Group, lightened
@@ -82,6 +83,14 @@ class NotifyState:
     def take(self, alert_id: str, now: float) -> None:
         """Note that one is taken."""
         self._taken[alert_id] = int(now)
+
+    def extend(self, alert: AlertEvent) -> None:
+        """Take when a transition that has been taken is over by itself: it was sent again, and says nothing new."""
+        for name, group in self.groups_of(alert.fingerprint).items():
+            member = group.members[alert.fingerprint]
+            if member.alert_id == alert.alert_id and member.expires_at != alert.expires_at:
+                members = {**group.members, alert.fingerprint: replace(member, expires_at=alert.expires_at)}
+                self.groups[name] = replace(group, members=members)
 
     def write(self) -> None:
         """Write what has changed. Groups that are over, and notifications that are gone, are removed."""

@@ -70,7 +70,7 @@ def _title(labels: Mapping[str, str], telling: Telling) -> str:
     about = f"{labels.get('model', '')} {labels.get('model_version', '')}".strip()
     said = _said(about, telling.firing or telling.resolved)
     more = f" ({len(telling.resolved)} resolved)" if telling.firing and telling.resolved else ""
-    return f"{about}: {said}{more}"
+    return f"{about}: {said}{more}" if about else f"{said}{more}"
 
 
 def _said(about: str, alerts: Sequence[AlertEvent]) -> str:

@@ -24,7 +24,7 @@ from app.ingest.decoding import Rejected
 from tests.unit.notifications import alert_event, of_rule, resolved, silence
 from tests.unit.reports import START, records_of
 from topics.events import AlertEvent, DeliveryEvent, Hours, SilenceEvent, UndeliveredEvent
-from topics.registry import DELIVERIES, REPORTS, UNDELIVERED, Topic
+from topics.registry import ALERTS, DELIVERIES, REPORTS, UNDELIVERED, Topic
 
 AT_ONCE_POLICY = Policy(wait=0.0, interval=0.0, repeat=3600.0)
 
@@ -104,6 +104,7 @@ class Worker:
     sent: list[DeliveryEvent] = field(default_factory=list)
     undelivered: list[UndeliveredEvent] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    alerts: list[AlertEvent] = field(default_factory=list)
     taken_back: list[bytes] = field(default_factory=list)
     flapping: int = 0
     count: int = 0
@@ -161,6 +162,9 @@ class Worker:
     async def _publish(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
         if self.killed:
             raise Killed
+        if topic is ALERTS:
+            self.alerts.append(msgspec.json.decode(value, type=AlertEvent))
+            return
         if topic is UNDELIVERED:
             letter = msgspec.json.decode(value, type=UndeliveredEvent)
             assert (key, partition) == (f"{letter.notification_id}/{letter.channel}".encode(), None)
@@ -665,3 +669,42 @@ async def test_alertmanager_waits_for_no_group_and_repeats_nothing() -> None:
     await worker.ticks(1300, every=100)
     assert len(alertmanager.told) == 3
     assert len(slack.told) > 1
+
+
+async def test_an_alert_that_is_over_by_itself_is_resolved_once_unless_it_is_sent_again() -> None:
+    channel = StubChannel("slack")
+    worker = Worker([channel])
+    until = START + timedelta(seconds=60)
+    alert = alert_event("a", rule="external", started_at=START, expires_at=until)
+    await worker.run(alert)
+    worker.now = START + timedelta(seconds=50)
+    await worker.run(msgspec.structs.replace(alert, expires_at=until + timedelta(seconds=60)))  # it says nothing new
+    worker.restart()
+    worker.now = until + timedelta(seconds=30)
+    await worker.run()
+    assert (channel.ids, worker.alerts) == (["a"], [])
+    worker.now = until + timedelta(seconds=60)
+    await worker.run()
+    (end,) = worker.alerts
+    assert (end.alert_id, end.status, end.ended_at) == ("a-expired", "resolved", worker.now)
+    worker.now += timedelta(seconds=2)
+    await worker.run(end)
+    assert channel.ids == ["a", "a-expired"]
+    worker.now += timedelta(days=1)
+    await worker.run()
+    assert worker.alerts == [end]
+
+
+async def test_an_alert_that_was_over_before_anybody_was_notified_is_notified_first() -> None:
+    channel = StubChannel("slack")
+    worker = Worker([channel], routing=Routing(policy=Policy(wait=5.0, interval=0.0)))
+    worker.now = START + timedelta(hours=2)  # no worker was there
+    await worker.run(alert_event("a", rule="external", started_at=START, expires_at=START + timedelta(hours=1)))
+    await worker.tick(4.0)
+    assert (channel.ids, worker.alerts) == ([], [])
+    await worker.ticks(3.0)
+    (end,) = {alert.alert_id: alert for alert in worker.alerts}.values()
+    assert (channel.ids, end.alert_id, end.ended_at) == (["a"], "a-expired", START + timedelta(hours=1))
+    await worker.run(end)
+    await worker.ticks(6.0)
+    assert channel.ids == ["a", "a-expired"]

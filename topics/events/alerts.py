@@ -16,6 +16,7 @@ class AlertEvent(Event, frozen=True, kw_only=True):
     """One transition of one alert. `alert_id` names the transition, `fingerprint` the alert.
 
     `owner`: who is to look at it, as the rule or the model says; `links` has its `runbook`, if there is one.
+    `expires_at`: when it is resolved by itself, of alerts that others send (rule `external`).
     """
 
     alert_id: str
@@ -32,6 +33,7 @@ class AlertEvent(Event, frozen=True, kw_only=True):
     links: dict[str, str]
     emitted_at: Moment
     owner: str = ""
+    expires_at: Moment | None = None
 
 
 class DeliveryEvent(Event, frozen=True, kw_only=True):
