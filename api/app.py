@@ -25,6 +25,7 @@ from api.routes import (
     feedback,
     health,
     history,
+    lifecycle,
     models,
     monitor,
     predict,
@@ -92,8 +93,8 @@ def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> F
     app.add_middleware(Measured)
     app.add_middleware(BehindProxy, root=settings.root, trusted=settings.trusted_proxies or ())
     for routes in (
-        health, predict, predictions, feedback, models, history, alerts, silences, receivers, monitor, events,
-        dashboard, contract, sign_in,
+        health, predict, predictions, feedback, models, history, alerts, lifecycle, silences, receivers, monitor,
+        events, dashboard, contract, sign_in,
     ):  # fmt: skip
         app.include_router(routes.router)
     return app

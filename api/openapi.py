@@ -35,15 +35,19 @@ from api.shapes import (
     Receivers,
     Recorded,
     Root,
+    SentAlert,
     Silence,
     Silences,
     TrainingHistory,
 )
 from api.timeline import Timeline
 from api.workers import Monitored
+from app.alerting.external import AlertRequest
 from app.contract.schemas import components
+from app.runtime.lifecycle import DeploymentRequest, TrainingRunRequest
 from app.runtime.receiving import ReceiverRequest, ShownReceiver
 from app.runtime.silencing import SilenceRequest
+from topics.events import DeploymentEvent, TrainingRunEvent
 
 Document = dict[str, Any]
 
@@ -88,6 +92,9 @@ OPERATIONS: dict[tuple[str, str], Bodies] = {
     ("get", "/models/{model}/{version}/features"): Bodies(Columns),
     ("get", "/models/{model}/{version}/features/{name}"): Bodies(ColumnView),
     ("get", "/alerts"): Bodies(AllAlerts),
+    ("post", "/alerts"): Bodies(SentAlert, AlertRequest),
+    ("post", "/training-runs"): Bodies(TrainingRunEvent, TrainingRunRequest),
+    ("post", "/deployments"): Bodies(DeploymentEvent, DeploymentRequest),
     ("get", "/monitor"): Bodies(Monitored),
     ("get", "/events"): Bodies("text/event-stream"),
     ("get", "/silences"): Bodies(Silences),

@@ -123,6 +123,12 @@ class AlertNow(AlertEvent, frozen=True, kw_only=True):
     silenced_by: str | None
 
 
+class SentAlert(AlertEvent, frozen=True, kw_only=True):
+    """A transition as it was sent; `new` is false where the same was known already, and nothing was sent."""
+
+    new: bool
+
+
 class AllAlerts(msgspec.Struct, frozen=True, kw_only=True):
     """What fires first, then by their start, newest first; `total`: how many there are."""
 

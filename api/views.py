@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from api.changes import Changes
 from api.windows import Windows
 from api.workers import Workers
+from app.alerting.external import EXTERNAL
 from app.runtime.consuming import Consumer
 from app.runtime.errors import BrokerUnavailable, Unreadable, words_of
 from app.runtime.kafka_access import consumer_options
@@ -60,10 +61,15 @@ class Findings:
         known = self.alerts.get(key)
         if known is not None and known.emitted_at > alert.emitted_at:
             return False
+        if known is None and alert.rule == EXTERNAL and self._has(alert.alert_id):
+            return False  # sent twice at the same moment, by two processes
         self.alerts[key] = alert
         if len(self.alerts) > MAX_ALERTS:
             del self.alerts[self._to_forget()]
         return True
+
+    def _has(self, alert_id: str) -> bool:
+        return any(one.alert_id == alert_id for one in self.alerts.values())
 
     def _to_forget(self) -> tuple[str, datetime]:
         return min(self.alerts, key=lambda key: (self.alerts[key].status == "firing", key[1]))
@@ -82,6 +88,7 @@ class ReportsView:
         self._alert = msgspec.json.Decoder(AlertEvent)
         self._consumer: Consumer | None = None
         self._tail: asyncio.Task[None] | None = None
+        self._read_once = asyncio.Event()
         self.workers = Workers(settings.silent_seconds)
         self.findings: dict[tuple[str, str], Findings] = {}
         self.revision = 0
@@ -133,6 +140,21 @@ class ReportsView:
                 raise error
             raise BrokerUnavailable(f"{self._reports} and {self._alerts} are no longer read")
 
+    async def catch_up(self) -> None:
+        """Return once every alert is known that is in Kafka now. Raises BrokerUnavailable, Unreadable."""
+        await self.check()
+        consumer = self._consumer
+        assert consumer is not None
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                ends = await consumer.end_offsets([tp for tp in consumer.assignment() if tp.topic == self._alerts])
+                for partition, end in ends.items():
+                    while await consumer.position(partition) < end:
+                        await self._read_once.wait()
+                        await self.check()
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise BrokerUnavailable(f"no Kafka answers at {self._servers}") from error
+
     async def until(self, holds: Callable[[Mapping[tuple[str, str], Findings]], bool]) -> None:
         """Return once what is known satisfies `holds`."""
         while not holds(defaultdict(Findings, self.findings)):
@@ -153,6 +175,8 @@ class ReportsView:
         for partition, run in (await consumer.getmany(timeout_ms=1000, max_records=MAX_RECORDS)).items():
             for record in run:
                 self.apply(partition.topic, [record.value], (partition.partition, record.offset))
+        self._read_once.set()
+        self._read_once = asyncio.Event()
         await asyncio.sleep(0)
 
     def apply(self, topic: str, values: Iterable[bytes | None], at: tuple[int, int] = (0, 0)) -> None:

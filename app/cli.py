@@ -19,6 +19,7 @@ from app.commands import (
     forgetting,
     history,
     keys,
+    lifecycle,
     plan,
     register,
     replay,
@@ -81,6 +82,8 @@ app.add_typer(config.app, name="config")
 app.add_typer(retraining.app, name="retraining")
 app.add_typer(contract.app, name="contract")
 app.add_typer(keys.app, name="keys")
+app.add_typer(lifecycle.training_runs, name="training-runs")
+app.add_typer(lifecycle.deployments, name="deployments")
 
 
 @app.callback()

@@ -52,6 +52,22 @@ class Caller:
         assert self.key is not None
         return f"model: key {self.key.id} is for {', '.join(self.key.models)} alone"
 
+    def model_of(self, model: str | None) -> str | None:
+        """Return the model that something sent is about: the key's only one where none is named.
+
+        Raises Problem 403 for another's, 422 where the key is for several and none is named.
+        """
+        its = self.models
+        if its is None:
+            return model
+        if model is None:
+            if len(its) > 1:
+                raise Problem(422, f"model: missing; the key is for {', '.join(its)}: name one")
+            return its[0]
+        if refusal := self.refusal(model):
+            raise Problem(403, refusal)
+        return model
+
     def audited(self, action: Action, subject: str, detail: Mapping[str, str] | None = None) -> AuditEvent:
         """Return the note that this one changes something."""
         name, number = ("", "") if self.key is None else (self.key.name, self.key.id)

@@ -18,7 +18,7 @@ OPEN = frozenset({"/health", "/ready", "/sign-in", "/sign-out"})
 """No key is asked for."""
 PARTS_OF_PAGES = ("/dashboard/", "/sign-in/")
 """Styles and scripts, which say nothing of anybody's models."""
-PRODUCED = frozenset({"/predict", "/predictions", "/feedback"})
+PRODUCED = frozenset({"/predict", "/predictions", "/feedback", "/alerts", "/training-runs", "/deployments"})
 READ_WITH: Mapping[str, Role] = {"/history/predictions": "rows", "/history/audit": "admin", "/metrics": "metrics"}
 """What `read` alone does not read: rows of features, who has changed what, and what is for Prometheus."""
 OF_A_MODEL = re.compile(r"/models/(?P<model>[^/]+)/")

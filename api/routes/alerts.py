@@ -1,8 +1,10 @@
-"""GET /alerts: what fires and what has, of every model, with its evidence."""
+"""GET and POST /alerts: what fires and what has, of every model, with its evidence; and what others send."""
 
 from __future__ import annotations
 
 import logging
+import uuid
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
 
@@ -10,20 +12,29 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import answer
-from api.door import caller_of
+from api.bodies import decode_whole, read_body
+from api.door import Caller, caller_of
 from api.problems import Problem
 from api.routes.models import loaded
 from api.services import Services, Serving
+from api.shapes import SentAlert
+from app.alerting.external import AlertRequest, ExternalError, check, fingerprint_wanted, newest, transition_of
 from app.alerting.muting import Quiet, labels_of, quiet_of
 from app.core.matching import MatcherError
 from app.core.weekly import WeeklyError
 from app.history.paging import CursorError, Key, decode_cursor, encode_cursor
+from app.runtime.auditing import note
+from app.runtime.producer import RecordRefused
 from app.runtime.silencing import utc_now
-from topics.events import AlertEvent, AlertStatus, SilenceEvent
+from topics.events import Action, AlertEvent, AlertStatus, SilenceEvent
+from topics.partition import partition_of
+from topics.registry import ALERTS
 
 log = logging.getLogger(__name__)
 
 router = APIRouter()
+
+_requests = msgspec.json.Decoder(AlertRequest)
 
 MAX_ALERTS = 2000
 LIST = "alerts now"
@@ -59,6 +70,58 @@ async def alerts(
     rest = found if after is None else [alert for alert in found if _key(alert) < after]
     more = encode_cursor(LIST, _key(rest[limit - 1])) if len(rest) > limit else None
     return answer({"total": len(found), "alerts": _shown(services, rest[:limit]), "next": more})
+
+
+@router.post("/alerts", status_code=201)
+async def post_alert(request: Request, services: Serving) -> Response:
+    """Send an alert of your own: 201 once Kafka has it, 200 where the same fires already, or is resolved already.
+
+    It is grouped, routed, silenced, notified and recorded as every other, under the rule `external`. What is missing is
+    400, what is wrong 422, what is to be resolved and was never sent 404. A key for one model gives it.
+    """
+    asked, caller = decode_whole(await read_body(request), _requests), caller_of(request)
+    try:
+        check(asked)
+    except ExternalError as error:
+        raise Problem(error.status, str(error)) from None
+    if asked.fingerprint is None:
+        asked = msgspec.structs.replace(asked, model=caller.model_of(asked.model))
+    loaded(services)
+    await services.reports.catch_up()
+    key = uuid.uuid4().hex[:12]
+    known = newest(_known(services, caller), fingerprint_wanted(asked, key))
+    try:
+        alert = transition_of(asked, known, utc_now(), key, services.settings.page)
+    except ExternalError as error:
+        raise Problem(error.status, str(error)) from None
+    if alert is known:
+        return answer(_sent(alert, new=False))
+    await note(services.producer, caller.audited(*_audited(alert)))
+    model, version = alert.labels.get("model", ""), alert.labels.get("model_version", "")
+    partition = partition_of(model, version, services.settings.partitions)
+    try:
+        await services.producer.send(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), partition)
+    except RecordRefused as error:
+        raise Problem(413, str(error)) from None
+    await services.reports.catch_up()
+    is_new = known is None or alert.alert_id != known.alert_id
+    return answer(_sent(alert, new=is_new), 201 if is_new else 200)
+
+
+def _known(services: Services, caller: Caller) -> Iterator[AlertEvent]:
+    """The alerts that a caller may know of."""
+    for (model, _), findings in services.reports.findings.items():
+        if caller.is_for(model):
+            yield from findings.alerts.values()
+
+
+def _audited(alert: AlertEvent) -> tuple[Action, str, dict[str, str]]:
+    action: Action = "alert.sent" if alert.status == "firing" else "alert.resolved"
+    return action, alert.fingerprint, {"title": alert.title, "level": alert.level, "subject": alert.labels["subject"]}
+
+
+def _sent(alert: AlertEvent, *, new: bool) -> SentAlert:
+    return SentAlert(**msgspec.structs.asdict(alert), new=new)
 
 
 @router.get("/models/{model}/{version}/alerts")

@@ -11,6 +11,7 @@ from app.commands import receivers, silence
 from app.commands.common import AsJson, Bootstrap, Prefix, Trouble, connected, print_json, print_table, settings_of
 from app.commands.redeliver import redeliver
 from app.commands.rules import rules
+from app.commands.sending import send
 
 if TYPE_CHECKING:
     from app.runtime.settings import Settings
@@ -20,6 +21,7 @@ app = typer.Typer(no_args_is_help=True)
 app.add_typer(silence.app, name="silence")
 app.add_typer(receivers.app, name="receivers")
 app.command()(redeliver)
+app.command()(send)
 app.command()(rules)
 
 OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
@@ -37,6 +39,7 @@ def group() -> None:
       driftline alerts list
       driftline alerts silence --model churn --for 2h --comment "retraining"
       driftline alerts rules --model churn
+      driftline alerts send --title "nightly load failed" --level error --dedupe-key load
       driftline alerts receivers list
       driftline alerts redeliver --all --dry-run
       driftline alerts test --channel email

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -113,6 +113,19 @@ def moment_of(name: str, text: str | None) -> datetime | None:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise Trouble(f"{name}: {text!r} is no moment; write it as 2026-06-01T12:00:00Z") from None
+
+
+def metadata_of(given: Sequence[str] | None, option: str = "--metadata") -> dict[str, str]:
+    """What is given as NAME=VALUE. Raises Trouble."""
+    found: dict[str, str] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise Trouble(f"{option}: must be NAME=VALUE, not {text!r}")
+        if name.strip() in found:
+            raise Trouble(f"{option}: {name.strip()} is given twice")
+        found[name.strip()] = value
+    return found
 
 
 def print_json(value: object) -> None:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from agents.notify_settings import CurrentMuting, routing_of
+from app.alerting.external import AlertRequest, check
 from app.runtime.settings import load_settings
 from app.runtime.silences_view import SilencesView
 from app.runtime.silencing import SilenceRequest, silence_of
@@ -36,8 +37,17 @@ def test_every_piece_of_settings_can_be_used(text: str) -> None:
 
 
 def test_the_request_makes_a_silence() -> None:
-    (text,) = [text for _, text in BLOCKS if "curl" in text]
+    (text,) = [text for _, text in BLOCKS if "/silences" in text]
     body = shlex.split(text)[-1]
     silence = silence_of(msgspec.json.decode(body, type=SilenceRequest), datetime(2026, 1, 1, tzinfo=UTC))
     assert json.loads(body)["seconds"] == 7200
     assert silence.ends_at == datetime(2026, 1, 1, 2, tzinfo=UTC)
+
+
+def test_the_request_sends_the_alert_that_is_typed_too() -> None:
+    (text,) = [text for _, text in BLOCKS if "/alerts " in text]
+    asked = msgspec.json.decode(shlex.split(text)[-1], type=AlertRequest)
+    check(asked)
+    typed = shlex.split(text.splitlines()[0])
+    said = {option: typed[typed.index(option) + 1] for option in ("--title", "--dedupe-key")}
+    assert said == {"--title": asked.title, "--dedupe-key": asked.dedupe_key}

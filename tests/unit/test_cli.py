@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -79,6 +80,7 @@ def test_every_command_is_known() -> None:
         "alerts receivers test",
         "alerts redeliver",
         "alerts rules",
+        "alerts send",
         "alerts silence",
         "alerts silence add",
         "alerts silence expire",
@@ -103,6 +105,8 @@ def test_every_command_is_known() -> None:
         "dead-letters resend",
         "dead-letters show",
         "demo",
+        "deployments",
+        "deployments add",
         "forget",
         "history",
         "history alerts",
@@ -129,6 +133,8 @@ def test_every_command_is_known() -> None:
         "retraining list",
         "top",
         "train",
+        "training-runs",
+        "training-runs add",
         "up",
         "worker",
     ]
@@ -150,7 +156,7 @@ def test_the_help_of_every_command_has_an_example_of_it(path: list[str]) -> None
     command = command_of(path)
     text = command.get_help(typer.Context(command, info_name="driftline"))
     examples = text.partition("Examples:\n")[2].partition("\n\n")[0]
-    typed = [line.split("|")[0].split() for line in examples.splitlines()]
+    typed = [shlex.split(line.split("|")[0]) for line in examples.splitlines()]
     assert typed
     for program, *arguments in typed:
         assert [program, *arguments[: len(path)]] == ["driftline", *path]

@@ -23,7 +23,7 @@ OURS = {"origin": "http://api:8700"}
 ENDLESS = ["/events"]
 """A stream that does not end; what it needs is asked for by itself."""
 PUBLIC = ["/dashboard/{name}", "/health", "/ready"]
-PRODUCED = ["/predict", "/predictions", "/feedback"]
+PRODUCED = ["/predict", "/predictions", "/feedback", "/alerts", "/training-runs", "/deployments"]
 LEAVING_OUT = ["/", "/alerts", "/dashboard", "/models", "/monitor", "/silences"] + [
     f"/history/{name}"
     for name in ("alerts", "deliveries", "deployments", "drift", "performance", "predictions", "training")
@@ -75,7 +75,7 @@ async def test_a_key_may_do_what_its_roles_say_and_no_more(tmp_path: Path) -> No
         for method, path in routes_of(client):
             if path in (*PUBLIC, *ENDLESS):
                 continue
-            produces = method == "POST" and path in ("/predict", "/predictions", "/feedback")
+            produces = method == "POST" and path in PRODUCED
             reading = special.get(path, {"read"})
             allowed = {"admin", *({"produce"} if produces else reading if method in ("GET", "HEAD") else ())}
             for role, key in keys.items():

@@ -10,7 +10,8 @@ from topics.events.base import Event, Moment, Name
 
 Action = Literal[
     "silence.created", "silence.ended", "receiver.set", "receiver.removed", "model.registered", "key.created",
-    "key.revoked", "alerts.redelivered", "dead-letters.resent", "history.forgotten",
+    "key.revoked", "alerts.redelivered", "dead-letters.resent", "history.forgotten", "alert.sent", "alert.resolved",
+    "training-run.added", "deployment.added",
 ]  # fmt: skip
 
 
