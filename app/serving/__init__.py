@@ -1,6 +1,7 @@
 """The model bundle and its prediction."""
 
-from app.serving.bundle import Bundle, BundleError, Training, load_bundle, save_bundle
+from app.serving.bundle import Bundle, BundleError, Training, save_bundle
+from app.serving.loading import load_bundle
 from app.serving.predict import Predicted, PredictionFailed, Unfit, UnfitRows, predict
 
 __all__ = [

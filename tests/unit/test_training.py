@@ -59,7 +59,8 @@ def test_what_is_left_is_served_and_registered_with_the_metrics_that_were_told(
     sha256 = write(tmp_path, trained, "churn", "3")
     bundle = load_bundle(tmp_path)
     assert bundle.cautions == ()
-    assert bundle.types == {"tenure": "number", "plan": "text", "member": "boolean", "region": "integer"}
+    types = {name: kind.type for name, kind in bundle.types.items()}
+    assert types == {"tenure": "number", "plan": "text", "member": "boolean", "region": "integer"}
     assert bundle.kinds["region"] == "categorical"
     reference = read_table(tmp_path / REFERENCE)
     rows = json.loads(reference[list(bundle.kinds)].to_json(orient="records"))
