@@ -31,14 +31,16 @@ from api.routes import (
     predict,
     predictions,
     receivers,
+    serve,
     sign_in,
     silences,
 )
+from api.served_models import ServedModels
 from api.services import Services
+from api.serving import reloading
 from app.access import KeyFile, keys_path
 from app.runtime.release import release
 from app.runtime.settings import Settings
-from app.serving import load_bundle
 from app.telemetry import metrics
 from app.telemetry.beginnings import begin_api
 from app.telemetry.loop_lag import measured_loop
@@ -60,14 +62,13 @@ def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> F
     served.
     """
     begin_api()
-    bundle = None if settings.model_path is None else load_bundle(settings.model_path)
-    for caution in () if bundle is None else bundle.cautions:
-        log.warning("%s: %s", settings.model_path, caution)
+    served_models = ServedModels(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = app.state.services = Services(settings, bundle)
+        services = app.state.services = Services(settings, served_models)
         async with (
+            reloading(services),
             measured_loop(metrics.API_LOOP_LAG, settings.loop_lag_seconds),
             services.running(),
             probed(metrics_at, metrics.API, services.look, services.state),
@@ -94,7 +95,7 @@ def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> F
     app.add_middleware(BehindProxy, root=settings.root, trusted=settings.trusted_proxies or ())
     for routes in (
         health, predict, predictions, feedback, models, history, alerts, lifecycle, silences, receivers, monitor,
-        events, dashboard, contract, sign_in,
+        events, dashboard, contract, sign_in, serve,
     ):  # fmt: skip
         app.include_router(routes.router)
     return app

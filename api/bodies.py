@@ -65,14 +65,22 @@ async def read_body(request: Request) -> bytes:
     return await request.body()
 
 
-def decode_one(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+Explain = Callable[[Exception, bytes], str]
+"""Says what is wrong with a document that could not be decoded."""
+
+
+def _by_field(error: Exception, _: bytes) -> str:
+    return field_error(error)
+
+
+def decode_one(body: bytes, decoder: msgspec.json.Decoder[T], explain: Explain = _by_field) -> T:
     """One JSON object. Raises Problem 400 where it is not JSON, 422 where a field is wrong."""
     if not body.strip():
         raise Problem(400, "the body is empty")
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        raise Problem(422, field_error(error)) from None
+        raise Problem(422, explain(error, body)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(400, field_error(error)) from None
 
@@ -92,8 +100,9 @@ def decode_whole(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 def decode_items(
-    body: bytes, content_type: str, decoder: msgspec.json.Decoder[T], check: Callable[[T], str]
-) -> Items[T]:
+    body: bytes, content_type: str, decoder: msgspec.json.Decoder[T], check: Callable[[T], str],
+    explain: Explain = _by_field,
+) -> Items[T]:  # fmt: skip
     """An object, a list, or lines of objects.
 
     `check` answers what is wrong with a decoded item, or nothing. Raises Problem 400 where the body is no JSON at
@@ -108,7 +117,7 @@ def decode_items(
         raise Problem(400, "the body has no event")
     if len(documents) > MAX_ITEMS:
         raise Problem(413, f"{len(documents):,} events in one request; at most {MAX_ITEMS:,} are taken")
-    return sift(_each(documents, decoder), check)
+    return sift(_each(documents, decoder, explain), check)
 
 
 def sift(read: Iterable[tuple[int, T] | Rejection], check: Callable[[T], str]) -> Items[T]:
@@ -126,13 +135,16 @@ def sift(read: Iterable[tuple[int, T] | Rejection], check: Callable[[T], str]) -
 
 
 def _each(
-    documents: Iterable[bytes | msgspec.Raw], decoder: msgspec.json.Decoder[T]
+    documents: Iterable[bytes | msgspec.Raw], decoder: msgspec.json.Decoder[T], explain: Explain
 ) -> Iterator[tuple[int, T] | Rejection]:
     for index, document in enumerate(documents):
         try:
             yield index, decoder.decode(document)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            yield rejection_of(index, error, document, decoder.type)
+            if is_missing(error):
+                yield rejection_of(index, error, document, decoder.type)
+            else:
+                yield Rejection(index, explain(error, bytes(document)))
 
 
 def _all_sound(body: bytes, kind: str, decoder: msgspec.json.Decoder[T], check: Callable[[T], str]) -> Items[T] | None:

@@ -15,6 +15,7 @@ from api.glance import ModelSummary
 from api.incoming import IncomingFeedback, IncomingPrediction
 from api.predicting import PredictRequest
 from api.routes.predict import PredictAnswer
+from api.routes.serve import Served, ServeRequest
 from api.shapes import (
     Accepted,
     AlertHistory,
@@ -73,6 +74,8 @@ OPERATIONS: dict[tuple[str, str], Bodies] = {
     ("get", "/ready"): Bodies(Ready),
     ("get", "/metrics"): Bodies("text/plain"),
     ("post", "/predict"): Bodies(PredictAnswer, PredictRequest, each=True),
+    ("post", "/predict/{model}"): Bodies(PredictAnswer, PredictRequest, each=True),
+    ("post", "/models/{model}/serve"): Bodies(Served, ServeRequest),
     ("post", "/predictions"): Bodies(Accepted, IncomingPrediction, many=True),
     ("post", "/feedback"): Bodies(Recorded, IncomingFeedback, many=True),
     ("get", "/models"): Bodies(Models),

@@ -12,18 +12,23 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from functools import partial
 
 import msgspec
 
 from api.incoming import encode, new_id, utc_now
 from api.problems import Problem, unavailable
+from api.served_models import ServedModel
 from api.services import Services
 from app.core.values.accepted import id_of, wrong_name
 from app.core.values.hiding import Hiding
 from app.core.values.precision import EXACT_IN_A_FLOAT
+from app.runtime.errors import without_values
 from app.runtime.hiding import HidingError
 from app.runtime.producer import Outgoing
-from app.serving import Bundle, Predicted, UnfitRows, predict
+from app.serving import Bundle, Predicted, PredictionFailed, UnfitRows, predict
+from app.serving.threads import Busy
 from app.telemetry import metrics
 from topics.events import Name, PredictionEvent, Scalar, ServedEvent
 from topics.registry import PREDICTIONS, SERVED, Topic
@@ -48,13 +53,14 @@ def wrong_request(asked: PredictRequest) -> str:
     return "" if asked.id is None else wrong_name("request_id", asked.id)
 
 
-async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequest]) -> list[ServedEvent]:
+async def served(services: Services, model: ServedModel, asked: Sequence[PredictRequest]) -> list[ServedEvent]:
     """An answer to each request, in order, once Kafka has all of them: all or none.
 
     Raises Problem 400 where features are missing, 422 where they are otherwise wrong, 409 where a `request_id` was
     used for other features, 413 where a record is too large, 500 where the model fails, 503 where it takes too long;
     BrokerUnavailable.
     """
+    bundle = model.bundle
     if services.settings.serving_extra_features == "ignore":
         asked = [_of_model(one, bundle) for one in asked]
     services.hider.check_loaded()
@@ -62,7 +68,7 @@ async def served(services: Services, bundle: Bundle, asked: Sequence[PredictRequ
     digests = [_digest(one.features, services.hider.secret) for one in asked]
     answers = _known(services, bundle, asked, digests)
     fresh = [i for i in range(len(asked)) if i not in answers]
-    predicted = await _predicted(services, bundle, asked, fresh)
+    predicted = await _predicted(services, model, asked, fresh)
     for i, found in zip(fresh, predicted, strict=True):
         answers[i] = _answer(bundle, asked[i], found, digests[i])
     claims = [Outgoing(_key(answers[i]), encode(answers[i])) for i in fresh if asked[i].request_id is not None]
@@ -107,21 +113,46 @@ def _known(
 
 
 async def _predicted(
-    services: Services, bundle: Bundle, asked: Sequence[PredictRequest], fresh: Sequence[int]
+    services: Services, model: ServedModel, asked: Sequence[PredictRequest], fresh: Sequence[int]
 ) -> list[Predicted]:
     """The model's predictions, made in a thread of its own."""
-    loop, most = asyncio.get_running_loop(), services.settings.predict_seconds
+    if not fresh:
+        return []
+    most, name = services.settings.predict_seconds, model.name
+    call = partial(predict, model.bundle, [asked[i].features for i in fresh])
     within = asyncio.timeout(most)
+    future: Future[list[Predicted]] | None = None
     try:
+        future = model.threads.submit(call, most)
         async with within:
-            return await loop.run_in_executor(services.predicting, predict, bundle, [asked[i].features for i in fresh])
+            return await asyncio.wrap_future(future)
     except UnfitRows as error:
         raise _unfit(error, fresh, len(asked)) from None
+    except Busy as error:
+        metrics.API_PREDICT_REFUSED.labels(name).inc()
+        raise unavailable(str(error)) from None
     except Exception as error:
-        if within.expired():
+        if within.expired() and future is not None:
+            model.threads.abandon(future)
+            _note_timeout(model, most)
             raise unavailable(f"the model has not answered within {most:g} s (predict_seconds)") from None
-        log.error("the model failed: %s", type(error).__name__)  # its words may hold feature values
+        log.error("the model %s failed: %s", name, without_values(error))
+        if isinstance(error, PredictionFailed):
+            raise Problem(500, f"the model failed: {error}") from error
         raise Problem(500, f"the model failed on these features: {type(error).__name__}") from error
+
+
+def _note_timeout(model: ServedModel, seconds: float) -> None:
+    """Count a request that the model has not answered in time, and log it with how the model stands."""
+    metrics.API_PREDICT_TIMEOUTS.labels(model.name).inc()
+    version = model.bundle.training.model_version
+    if words := model.threads.all_overdue(seconds):
+        log.error("model %s %s: a request has not been answered: %s", model.name, version, words)
+        return
+    log.warning(
+        "model %s %s: a request has not been answered within %g s; %d of its %d threads are overdue, %d requests wait",
+        model.name, version, seconds, model.threads.overdue(seconds), model.threads.most, model.threads.waiting,
+    )  # fmt: skip
 
 
 def _unfit(error: UnfitRows, fresh: Sequence[int], n: int) -> Problem:

@@ -7,7 +7,6 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -21,6 +20,7 @@ from api.history_reader import HistoryReader
 from api.incoming import encode
 from api.key_audit import note_keys
 from api.registrations import RegistrationsView
+from api.served_models import ServedModel, ServedModels
 from api.views import ReportsView
 from app.access import KeyFile, keys_path
 from app.history_setup import history_of
@@ -49,9 +49,9 @@ PROBE_SECONDS = 2.0
 class Services:
     """Everything a request may need, for the life of the API."""
 
-    def __init__(self, settings: Settings, bundle: Bundle | None) -> None:
+    def __init__(self, settings: Settings, served_models: ServedModels | None = None) -> None:
         self.settings = settings
-        self.bundle = bundle
+        self.served_models = ServedModels(settings) if served_models is None else served_models
         self.producer = Producer(settings, feedback_prefix=settings.feedback_prefix)
         self.changes = Changes()
         self.models = RegistrationsView(settings, self.changes)
@@ -66,11 +66,11 @@ class Services:
         self.streams: Counter[str] = Counter()
         """Streams of events that are under way, by the key's id."""
         self.receivers = ReceiversView(settings)
-        self.served = None if bundle is None else ServedView(settings)
+        self.served = ServedView(settings) if self.served_models else None
         self.history = HistoryReader(history_of(settings), settings.history_query_seconds)
-        self.predicting = ThreadPoolExecutor(thread_name_prefix="predict")
         self.connected = asyncio.Event()
-        self._told = False
+        self._told: set[tuple[str, str, str]] = set()
+        """Deployments that are on record, by model, version and SHA-256."""
         self._failed = ""
         self._loading = "the views are still loading"
 
@@ -91,14 +91,15 @@ class Services:
             await asyncio.gather(connecting, *beside, return_exceptions=True)
             await asyncio.gather(self.reports.stop(), self._stop_views(), self.producer.stop())
             self.history.close()
-            self.predicting.shutdown(wait=False, cancel_futures=True)
+            self.served_models.close()
 
     async def _connect(self) -> None:
         while True:
             try:
                 await self.producer.start()
                 await ensure_topics(self.settings)
-                await self._tell_of_model()
+                for model in self.served_models.all():
+                    await self.tell_of(model)
                 await self._load_views()
             except (BrokerUnavailable, KafkaError, TopicError, Unreadable, OSError) as error:
                 if str(error) != self._failed:
@@ -144,17 +145,24 @@ class Services:
             await start()
             self.hider.is_loaded = self.hider.is_loaded or name == "models"
 
-    async def _tell_of_model(self) -> None:
-        """That the model is served from now on, once a start."""
-        if self.bundle is None or self._told:
+    @property
+    def bundle(self) -> Bundle | None:
+        """The model that POST /predict asks."""
+        first = self.served_models.first
+        return None if first is None else first.bundle
+
+    async def tell_of(self, model: ServedModel) -> None:
+        """Record that a model is served from now on, once. Raises BrokerUnavailable."""
+        training = model.bundle.training
+        same = (training.model, training.model_version, model.bundle.sha256)
+        if same in self._told:
             return
-        training = self.bundle.training
         event = DeploymentEvent(
             model=training.model, model_version=training.model_version, deployed_at=datetime.now(UTC), source="api",
             model_type=training.model_type, detail=f"trained {training.timestamp}",
         )  # fmt: skip
         await self.producer.send(DEPLOYMENTS, f"{event.model}/{event.model_version}".encode(), encode(event))
-        self._told = True
+        self._told.add(same)
 
     async def _stop_views(self) -> None:
         views = [
@@ -178,16 +186,25 @@ class Services:
 
     def look(self) -> None:
         """Set the gauges that are looked up."""
-        metrics.API_READY.set(self.loaded)
+        metrics.API_READY.set(self.loaded and not self.hung)
+        self.served_models.look(self.settings.predict_seconds)
 
     def state(self) -> tuple[bool, Mapping[str, object]]:
         """Whether the views are loaded, and what is said of it; the broker is asked by `check`."""
-        return self.loaded, {"status": "ready" if self.loaded else self.trouble}
+        wrong = self.hung if self.loaded else self.trouble
+        return not wrong, {"status": wrong or "ready"}
+
+    @property
+    def hung(self) -> str:
+        """Which served models have no thread left that is not overdue; nothing for none."""
+        return self.served_models.overdue(self.settings.predict_seconds)
 
     async def check(self) -> str:
         """What keeps the API from being ready; nothing when it is."""
         if not self.loaded:
             return self.trouble
+        if hung := self.hung:
+            return hung
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 await self.models.catch_up()

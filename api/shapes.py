@@ -50,12 +50,34 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     rejected: list[Rejection] | UnsetType = UNSET
 
 
+class Library(msgspec.Struct, frozen=True):
+    """A library's version when the model was saved (null: not recorded) and here (null: not installed)."""
+
+    trained: str | None
+    here: str | None
+
+
+class ServedHere(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is served. `skew`: the libraries that differ from training; `examples`: how many were checked."""
+
+    model: str
+    model_version: str
+    model_type: str
+    trained: str
+    sha256: str
+    examples: str
+    libraries: dict[str, Library]
+    skew: list[str]
+    cautions: list[str]
+
+
 class Root(msgspec.Struct, frozen=True, kw_only=True):
-    """The service, and the model that it serves (null: none)."""
+    """The service, the model that POST /predict asks (null: none), and all `models` that it serves."""
 
     service: str
     version: str
     dashboard: str
+    models: list[ServedHere]
     model: str | None
     model_version: str | None
     model_type: str | None

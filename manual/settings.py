@@ -54,5 +54,5 @@ def _type(kind: Any) -> str:
         return " or ".join(_type(part) for part in typing.get_args(kind) if part is not type(None))
     if origin is tuple:
         inner = typing.get_args(kind)[0]
-        return "names" if inner is str else "tables"
+        return {str: "names", Path: "paths"}.get(inner, "tables")
     return PLAIN.get(kind, getattr(kind, "__name__", str(kind)))

@@ -19,9 +19,10 @@ OPEN = frozenset({"/health", "/ready", "/sign-in", "/sign-out"})
 PARTS_OF_PAGES = ("/dashboard/", "/sign-in/")
 """Styles and scripts, which say nothing of anybody's models."""
 PRODUCED = frozenset({"/predict", "/predictions", "/feedback", "/alerts", "/training-runs", "/deployments"})
+PREDICT_OF = re.compile(r"/predict/[^/]+")
 READ_WITH: Mapping[str, Role] = {"/history/predictions": "rows", "/history/audit": "admin", "/metrics": "metrics"}
 """What `read` alone does not read: rows of features, who has changed what, and what is for Prometheus."""
-OF_A_MODEL = re.compile(r"/models/(?P<model>[^/]+)/")
+OF_A_MODEL = re.compile(r"/(?:models/(?P<model>[^/]+)/|predict/(?P<predicted>[^/]+)$)")
 FOR_SOME = PRODUCED | OPEN | {
     "/", "/alerts", "/dashboard", "/events", "/models", "/monitor", "/openapi.json", "/silences",
     *(f"/history/{name}" for name in (
@@ -44,13 +45,14 @@ def needed(method: str, path: str) -> Role | None:
         return None
     if method in SAFE:
         return READ_WITH.get(path, "read")
-    return "produce" if method == "POST" and path in PRODUCED else "admin"
+    produced = path in PRODUCED or PREDICT_OF.fullmatch(path) is not None
+    return "produce" if method == "POST" and produced else "admin"
 
 
 def is_of_one_model(path: str) -> str | None:
     """Return the model that a path is about; None where it is about none, or about several."""
     found = OF_A_MODEL.match(path)
-    return None if found is None else found["model"]
+    return None if found is None else found["model"] or found["predicted"]
 
 
 def is_about_all(path: str) -> bool:

@@ -12,7 +12,9 @@ from api.answers import answer
 from api.behind_proxy import root_of
 from api.door import caller_of
 from api.problems import unavailable
+from api.served_models import ServedModel
 from api.services import Serving
+from api.shapes import Library, ServedHere
 from app.runtime.release import release
 from app.runtime.silencing import utc_now
 from app.telemetry import metrics
@@ -31,8 +33,10 @@ async def root(request: Request, services: Serving) -> Response:
         "version": release(),
         "dashboard": f"{root_of(request.scope)}/dashboard",
     }
+    caller = caller_of(request)
+    told["models"] = [_served(one) for one in services.served_models.all() if caller.is_for(one.name)]
     bundle = services.bundle
-    if bundle is None or not caller_of(request).is_for(bundle.training.model):
+    if bundle is None or not caller.is_for(bundle.training.model):
         return answer(told | {"model": None, "model_version": None, "model_type": None})
     training = bundle.training
     return answer(told | {
@@ -40,6 +44,17 @@ async def root(request: Request, services: Serving) -> Response:
         "trained": training.timestamp, "training_metrics": training.training_metrics, "features": bundle.kinds,
         "cautions": bundle.cautions,
     })  # fmt: skip
+
+
+def _served(model: ServedModel) -> ServedHere:
+    bundle, training = model.bundle, model.bundle.training
+    checked = f"{bundle.examples} agree with training" if bundle.examples else "none: no examples were checked"
+    return ServedHere(
+        model=training.model, model_version=training.model_version, model_type=training.model_type,
+        trained=training.timestamp, sha256=bundle.sha256, examples=checked,
+        libraries={name: Library(both.trained, both.here) for name, both in bundle.libraries.items()},
+        skew=[name for name, both in bundle.libraries.items() if both.differ], cautions=list(bundle.cautions),
+    )  # fmt: skip
 
 
 @router.get("/health")

@@ -9,11 +9,13 @@ from fastapi import APIRouter, Request, Response
 
 from api.answers import answer
 from api.bodies import NDJSON, decode_items, decode_one, read_body
-from api.door import check_model
+from api.door import caller_of, check_model
+from api.nested import feature_error
 from api.parsing import parsed
 from api.predicting import PredictRequest, served, wrong_request
 from api.problems import Problem
-from api.services import Serving
+from api.served_models import ServedModel
+from api.services import Services, Serving
 from topics.events import ServedEvent
 
 router = APIRouter()
@@ -39,26 +41,42 @@ _request = msgspec.json.Decoder(PredictRequest)
 
 @router.post("/predict")
 async def post_predict(request: Request, services: Serving) -> Response:
-    """Predict one, or a list of them: all or none. 503 where no model is served; else as `served` raises."""
-    if services.bundle is None:
+    """Predict one, or a list of them: all or none, by the first model. 503 without one; else as `served` raises."""
+    return await _answered(request, services, services.served_models.first)
+
+
+@router.post("/predict/{model}")
+async def post_predict_of(request: Request, model: str, services: Serving) -> Response:
+    """The same by the model of that name. 404 where it is not served here."""
+    found = services.served_models.get(model)
+    if found is None and services.served_models:
+        theirs = caller_of(request)
+        known = ", ".join(one.name for one in services.served_models.all() if theirs.is_for(one.name))
+        raise Problem(404, f"no model {model!r} is served here; served: {known or 'none'}")
+    return await _answered(request, services, found)
+
+
+async def _answered(request: Request, services: Services, model: ServedModel | None) -> Response:
+    if model is None:
         raise Problem(503, "no model is served here: start the API with --model-path (DRIFTLINE_MODEL_PATH)")
-    check_model(request, services.bundle.training.model)
-    body, kind = await read_body(request), request.headers.get("content-type", "")
-    many = body.lstrip()[:1] == b"[" or kind.partition(";")[0].strip().lower() in NDJSON
-    asked = await parsed(len(body), _list_of, body, kind) if many else [await parsed(len(body), _one_of, body)]
-    told = [_told(one) for one in await served(services, services.bundle, asked)]
+    check_model(request, model.name)
+    with model.used():  # until it is answered: another version may take its place meanwhile
+        body, kind = await read_body(request), request.headers.get("content-type", "")
+        many = body.lstrip()[:1] == b"[" or kind.partition(";")[0].strip().lower() in NDJSON
+        asked = await parsed(len(body), _list_of, body, kind) if many else [await parsed(len(body), _one_of, body)]
+        told = [_told(one) for one in await served(services, model, asked)]
     return answer(told if many else told[0])
 
 
 def _one_of(body: bytes) -> PredictRequest:
-    asked = decode_one(body, _request)
+    asked = decode_one(body, _request, feature_error)
     if wrong := wrong_request(asked):
         raise Problem(422, wrong)
     return asked
 
 
 def _list_of(body: bytes, kind: str) -> list[PredictRequest]:
-    found = decode_items(body.lstrip(), kind, _request, wrong_request)
+    found = decode_items(body.lstrip(), kind, _request, wrong_request, feature_error)
     if found.rejected:
         n, first = len(found.rejected), found.rejected[0]
         words = f"{n:,} cannot be read, so nothing was predicted; the first, at index {first.index}: {first.error}"

@@ -14,7 +14,10 @@ from app.commands.common import Bootstrap, HistoryUrl, Prefix, SetupTrouble, Sta
 
 Host = Annotated[str | None, typer.Option("--host", help="Address the API listens on. [default: 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option("--port", help="Port the API listens on. [default: 8700]")]
-ModelPath = Annotated[Path | None, typer.Option("--model-path", help="Folder of the model that POST /predict serves.")]
+ModelPath = Annotated[
+    list[Path] | None,
+    typer.Option("--model-path", help="Folder of a model that POST /predict serves; more of them: /predict/{model}."),
+]
 Partitions = Annotated[int | None, typer.Option(help="Partitions of new topics. [default: 4]")]
 Accept = Annotated[
     bool | None,
@@ -54,7 +57,7 @@ def up(
     from app.stack import Stack
 
     settings = settings_of(
-        bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port, model_path=model_path,
+        bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port, model_path=model_path or None,
         partitions=partitions, state_dir=state_dir, accept_dead_letters=accept_dead_letters, log_level=log_level,
         log_format=log_format,
     )  # fmt: skip
@@ -171,6 +174,7 @@ def api(
     Examples:
       driftline api
       driftline api --host 0.0.0.0 --port 8700 --model-path models/churn
+      driftline api --model-path models/churn --model-path models/price
       driftline api --metrics-port 9466
     """
     from api.server import serve
@@ -182,7 +186,7 @@ def api(
     with _set_up(PortTaken, SettingsError, BundleError, OpenApi, KeyFileError):
         settings = settings_of(
             bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port,
-            model_path=model_path, state_dir=state_dir, history_url=history_url, api_metrics_port=metrics_port,
+            model_path=model_path or None, state_dir=state_dir, history_url=history_url, api_metrics_port=metrics_port,
             log_level=log_level, log_format=log_format,
         )  # fmt: skip
         serve(settings)

@@ -27,6 +27,7 @@ from app.runtime.channel_settings import ChannelSettings
 from app.runtime.door_settings import PREFIX, DoorSettings
 from app.runtime.history_settings import HistorySettings
 from app.runtime.kafka_settings import KafkaSettings
+from app.runtime.model_settings import ModelSettings
 from app.runtime.retraining_settings import RetrainingSettings
 from app.runtime.rule_settings import RuleSettings
 from app.runtime.telemetry_settings import TelemetrySettings
@@ -51,8 +52,9 @@ class SettingsError(ValueError):
 
 
 class Settings(
-    ChannelSettings, DoorSettings, HistorySettings, KafkaSettings, RetrainingSettings, RuleSettings, TelemetrySettings
-):
+    ChannelSettings, DoorSettings, HistorySettings, KafkaSettings, ModelSettings, RetrainingSettings, RuleSettings,
+    TelemetrySettings,
+):  # fmt: skip
     """What can be set; frozen. Durations are in seconds."""
 
     model_config = SettingsConfigDict(
@@ -104,7 +106,6 @@ class Settings(
         max_length=LONGEST_PREFIX,
         description="Prefix of the topic that the API sends feedback to, while that one is drained. Unset: `prefix`.",
     )
-    model_path: Path | None = Field(None, description="Folder of the model that POST /predict serves.")
     checkpoint_seconds: Seconds = Field(0.4, description="How often join publishes its panes.")
     tick_seconds: Seconds = Field(0.25, description="How often an agent is woken when nothing arrives.")
     reissue_seconds: Seconds = Field(
@@ -206,10 +207,10 @@ class Settings(
     def _upper(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("state_dir", "alerts_dir", "model_path")
+    @field_validator("state_dir", "alerts_dir")
     @classmethod
-    def _home(cls, value: Path | None) -> Path | None:
-        return None if value is None else value.expanduser()
+    def _home(cls, value: Path) -> Path:
+        return value.expanduser()
 
 
 def _everywhere(host: str) -> bool:

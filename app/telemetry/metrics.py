@@ -266,4 +266,20 @@ API_LOOP_LAG = Histogram(
     "driftline_api_loop_lag_seconds", "How late the API's event loop was: so long at most its requests have waited.",
     buckets=QUICK, registry=API,
 )  # fmt: skip
+API_PREDICT_TIMEOUTS = Counter(
+    "driftline_api_predict_timeouts", "Requests that the served model has not answered within predict_seconds.",
+    ["model"], registry=API,
+)  # fmt: skip
+API_PREDICT_REFUSED = Counter(
+    "driftline_api_predict_refused", "Requests refused because a served model has no thread left for them.",
+    ["model"], registry=API,
+)  # fmt: skip
+API_PREDICT_OVERDUE = Gauge(
+    "driftline_api_predict_overdue_threads", "Threads of a served model that are busy for longer than predict_seconds.",
+    ["model"], registry=API,
+)  # fmt: skip
+API_PREDICT_WAITING = Gauge(
+    "driftline_api_predict_waiting_requests", "Requests that wait for a thread of a served model.", ["model"],
+    registry=API,
+)  # fmt: skip
 API_READY = Gauge("driftline_api_ready", "1 once the broker answers and the views are loaded.", registry=API)

@@ -170,8 +170,17 @@ async def test_all_that_is_wrong_is_named_and_of_a_list_with_a_fault_nothing_is_
     assert (answer.status_code, answer.json()["errors"]) == (
         422, {"age": "expected a number, got a text", "colour": "the model has no such feature"},
     )  # fmt: skip
-    answer = await serving.post("/predict", json={"features": {"age": [1]}})
-    assert (answer.status_code, answer.json()["detail"][:11]) == (422, "features.*:")
+    answer = await serving.post("/predict", json={"features": {"age": [1], "plan": {"name": "gold"}}})
+    assert answer.status_code == 422
+    nested = "got an object; send its fields as features of their own"
+    assert answer.json()["detail"] == f"age: expected one value, got a list; plan: expected one value, {nested}"
+    answer = await serving.post("/predict", json=[{"features": OLD}, {"features": {"age": 1, "plan": ["s3cret"]}}])
+    assert answer.json()["rejected"] == [{"index": 1, "error": "plan: expected one value, got a list"}]
+    for number in (2**53 + 1, 10**400):
+        answer = await serving.post("/predict", json={"features": {**OLD, "age": number}})
+        assert (answer.status_code, list(answer.json()["errors"])) == (422, ["age"])
+    answer = await serving.post("/predict", content='{"features": {"age": 1e999, "plan": "gold"}}')
+    assert answer.json()["detail"] == "age: expected one value, got a number that no float holds"
 
     with_faults: list[tuple[list[Any], int, list[int]]] = [
         ([{"features": {}}], 400, [1]),

@@ -137,7 +137,7 @@ class Api:
         return [StubRecord(i, one.value, one.key, headers=one.headers) for i, one in enumerate(self.kafka.sent)]  # type: ignore[arg-type]
 
     def close(self) -> None:
-        self.services.predicting.shutdown(wait=False)
+        self.services.served_models.close()
         self.services.history.close()
         self.runner.run(self.client.aclose())
         self.runner.close()

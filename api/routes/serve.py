@@ -1,0 +1,57 @@
+"""POST /models/{model}/serve: another version of a served model, without a request refused."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from api.answers import answer
+from api.bodies import decode_one, read_body
+from api.door import caller_of
+from api.problems import Problem
+from api.services import Serving
+from api.serving import replaced
+
+router = APIRouter()
+
+
+class ServeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which folder of `model_root` to load; null: the one that the model was loaded from."""
+
+    folder: str | None = None
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """The version that is served from now on, and the one that was. `under_way`: requests that the old one finishes."""
+
+    model: str
+    model_version: str
+    model_type: str
+    sha256: str
+    examples_checked: int
+    cautions: tuple[str, ...]
+    previous_version: str
+    previous_sha256: str
+    under_way: int
+
+
+_requests = msgspec.json.Decoder(ServeRequest)
+
+
+@router.post("/models/{model}/serve")
+async def post_serve(request: Request, model: str, services: Serving) -> Response:
+    """Load a bundle and serve it in place of the one that is; 200 once it is. As `replaced` raises, and 404."""
+    served = services.served_models.get(model)
+    if served is None:
+        raise Problem(404, f"no model {model!r} is served here: start the API with its folder in --model-path")
+    body = await read_body(request)
+    asked = decode_one(body, _requests) if body.strip() else ServeRequest()
+    folder = services.served_models.folder_of(served, asked.folder)
+    noted = caller_of(request).audited("model.served", model, {"folder": folder.name})
+    done = await replaced(services, served, folder, noted)
+    new, old = done.new.bundle, done.old.bundle
+    return answer(Served(
+        model=model, model_version=new.training.model_version, model_type=new.training.model_type, sha256=new.sha256,
+        examples_checked=new.examples, cautions=new.cautions, previous_version=old.training.model_version,
+        previous_sha256=old.sha256, under_way=done.under_way,
+    ))  # fmt: skip
