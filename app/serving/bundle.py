@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +42,7 @@ class Training:
     """What training_metadata.json says. `labels`: a prediction, spelled as a category, -> its name for people.
 
     `positive_label` (spelled as a category) is the class whose probability is told; None: the estimator's last.
+    `warnings`: what the training warned of. `examples_left_out`: why no rows with their answers are stored, if so.
     """
 
     model: str
@@ -51,6 +52,8 @@ class Training:
     training_metrics: Mapping[str, float] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     positive_label: str | None = None
+    warnings: Sequence[Mapping[str, Any]] = ()
+    examples_left_out: str = ""
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,9 @@ def _raw(bundle: Bundle, rows: Sequence[Mapping[str, Scalar]]) -> None:
 
 
 def _unfit(bundle: Bundle, i: int, row: Mapping[str, Scalar]) -> Unfit | None:
-    missing = tuple(name for name in bundle.types if name not in row)
-    wrong = {name: "the model has no such feature" for name in row if name not in bundle.types}
+    same = row.keys() == bundle.types.keys()
+    missing = () if same else tuple(name for name in bundle.types if name not in row)
+    wrong = {} if same else {name: "the model has no such feature" for name in row if name not in bundle.types}
     wrong |= {
         name: words for name, kind in bundle.types.items() if name in row and (words := wrong_value(row[name], kind))
     }
