@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -50,6 +51,14 @@ Positive = Annotated[
 ]
 Labels = Annotated[list[str] | None, typer.Option("--label", help="A class's name for people, 1=Churn; repeatable.")]
 Estimator = Annotated[Kind, typer.Option("--estimator", help="Gradient-boosted trees, or a linear model.")]
+Redact = Annotated[
+    list[str] | None,
+    typer.Option("--redact", help="A column whose values are stored nowhere, and dropped before Kafka; repeatable."),
+]
+Hash = Annotated[
+    list[str] | None,
+    typer.Option("--hash", help="A column whose values are hashed before Kafka, and in no metadata; repeatable."),
+]
 Holdout = Annotated[float, typer.Option("--holdout", help="Share of the rows that the model is judged on.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the random parting of the rows.")]
 NoPublish = Annotated[bool, typer.Option("--no-publish", help="Tell Kafka nothing of this run.")]
@@ -69,6 +78,8 @@ def train(
     estimator: Estimator = Kind.trees,
     holdout: Holdout = 0.25,
     seed: Seed = 0,
+    redact: Redact = None,
+    hash_: Hash = None,
     no_publish: NoPublish = False,
     json_: AsJson = False,
     bootstrap_servers: Bootstrap = None,
@@ -80,6 +91,9 @@ def train(
     are the reference that it is watched against. The folder then has the model, its metadata, `reference.parquet` and
     `monitoring.json`. The run is told to Kafka where one runs.
 
+    It warns of columns that say the target by themselves, that number the rows or are certain to drift, and of
+    baselines that cannot fall. Warnings are in the metadata, too; they end nothing.
+
     \b
     Examples:
       driftline train --data customers.csv --target churned --output models/churn
@@ -90,6 +104,8 @@ def train(
     from app.registration import read_table
     from app.training import Plan, TrainingError, run_of, write
     from app.training import train as fit
+    from app.training.examples import why_left_out
+    from app.training.folder import MONITORING, hidden_as_before
     from app.training.record import failed_run
 
     settings = settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix)
@@ -102,7 +118,8 @@ def train(
     plan = Plan(
         target=target, task=None if task is None else task.value, ignore=tuple(ignore or ()),
         categorical=tuple(categorical or ()), positive_label=positive_label, labels=_labels(label or []),
-        estimator=estimator.value, holdout=holdout, seed=seed,
+        estimator=estimator.value, holdout=holdout, seed=seed, redact=tuple(redact or ()),
+        hashed=tuple(hash_ or ()),
     )  # fmt: skip
     try:
         trained = fit(frame, plan, _tell)
@@ -111,11 +128,21 @@ def train(
             run = failed_run(plan, name, number, str(data), len(frame), str(error), begun, datetime.now(UTC))
             _published(settings, run)
         raise
+    given = {*plan.redact, *plan.hashed}
+    trained = hidden_as_before(output, trained)
+    for name in (*trained.plan.redact, *trained.plan.hashed):
+        if name not in given:
+            _tell(f"{name}: hidden as before, by {output / MONITORING}")
     sha256 = write(output, trained, name, number)
     run = run_of(trained, name, number, str(data), sha256)
     published = not no_publish and _published(settings, run)
+    for warning in trained.warnings:
+        _tell(f"warning: {warning}")
+    if left_out := why_left_out(trained):
+        _tell(left_out)
     if json_:
-        print_json({"output": str(output), "published": published, "run": run})
+        told = [asdict(one) for one in trained.warnings]
+        print_json({"output": str(output), "published": published, "run": run, "warnings": told})
     else:
         _show(trained, run, output)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +62,20 @@ def inputs_of(frame: pd.DataFrame, target: str, ignore: Sequence[str], categoric
     columns = {name: _column(table, name, decision, types[name]) for name, decision in decisions.items()}
     kinds = {name: decision.kind for name, decision in decisions.items()}
     return Inputs(pd.DataFrame(columns, index=frame.index), kinds, types)
+
+
+def check_hidden(frame: pd.DataFrame, target: str, hidden: Mapping[str, Sequence[str]]) -> None:
+    """Raise TrainingError where a flag hides a column that there is not, or the target, or two flags hide the same."""
+    seen: set[str] = set()
+    for flag, columns_ in hidden.items():
+        for name in columns_:
+            if name not in frame.columns:
+                raise TrainingError(f"{flag}: no column {name!r} in the table; it has {', '.join(frame.columns)}")
+            if name == target:
+                raise TrainingError(f"{flag}: {name!r} is the target, which is needed as it is")
+            if name in seen:
+                raise TrainingError(f"{flag}: {name!r} is hidden by {' and '.join(hidden)}; leave one out")
+        seen.update(columns_)
 
 
 def target_of(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -141,9 +155,20 @@ def _column(table: CellTable, name: str, decision: Decision, kind: ValueType) ->
     return pd.Series(plain, index=index, dtype=(bool if kind == "boolean" else np.int64) if complete else object)
 
 
-def stats_of(inputs: Inputs) -> dict[str, dict[str, object]]:
-    """Of numbers mean, standard deviation and quartiles; of categories how often each occurs; of both what lacks."""
-    return {name: _stats(inputs.frame[name], kind) for name, kind in inputs.kinds.items()}
+OF_ALL_ROWS = ("mean", "std", "unique", "missing")
+"""The statistics that show no single row's value."""
+
+
+def stats_of(inputs: Inputs, hidden: Collection[str] = ()) -> dict[str, dict[str, object]]:
+    """Return of numbers mean, standard deviation and quartiles, of categories how often each occurs, and what lacks.
+
+    Of `hidden` columns only what shows no single row's value.
+    """
+    found = {name: _stats(inputs.frame[name], kind) for name, kind in inputs.kinds.items()}
+    for name in hidden:
+        if name in found:
+            found[name] = {key: value for key, value in found[name].items() if key in OF_ALL_ROWS}
+    return found
 
 
 def _stats(column: pd.Series, kind: Kind) -> dict[str, object]:

@@ -19,8 +19,11 @@ from app.core.profile import Task
 from app.core.values.reading import spelled
 from app.registration.task import MAX_LABELS
 from app.serving.bundle import classes_of
-from app.training.columns import Inputs, TrainingError, inputs_of, target_of
+from app.training.cautions import TrainingWarning, baseline_warnings
+from app.training.columns import Inputs, TrainingError, check_hidden, inputs_of, target_of
+from app.training.leaks import leak_warnings
 from app.training.pipeline import Estimator, pipeline_of
+from app.training.row_order import order_warnings, times_of
 
 FEWEST_ROWS = 40
 Tell = Callable[[str], None]
@@ -28,7 +31,10 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked for. `task` None: by the target; `positive_label` None: the last of two; `holdout`: a share."""
+    """What is asked for. `task` None: by the target; `positive_label` None: the last of two; `holdout`: a share.
+
+    `redact` and `hashed`: columns whose values are stored nowhere in clear text, and registered as such.
+    """
 
     target: str
     task: Task | None = None
@@ -39,6 +45,8 @@ class Plan:
     estimator: Estimator = "trees"
     holdout: float = 0.25
     seed: int = 0
+    redact: Sequence[str] = ()
+    hashed: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ class Trained:
     """That the model was fitted to."""
     started_at: datetime
     finished_at: datetime
+    warnings: Sequence[TrainingWarning] = ()
 
 
 def train(frame: pd.DataFrame, plan: Plan, tell: Tell = lambda _: None) -> Trained:
@@ -65,7 +74,12 @@ def train(frame: pd.DataFrame, plan: Plan, tell: Tell = lambda _: None) -> Train
         raise TrainingError(f"--holdout: must be above 0 and below 1, not {plan.holdout:g}")
     if plan.target not in frame.columns:
         raise TrainingError(f"--target: no column {plan.target!r} in the table; it has {', '.join(frame.columns)}")
+    if not all(isinstance(name, str) for name in frame.columns):
+        raise TrainingError(f"columns: names must be texts, not {', '.join(map(repr, frame.columns))}")
+    if not frame.index.is_unique:  # parts are taken by it
+        frame = frame.reset_index(drop=True)
     target = target_of(frame, plan.target)
+    check_hidden(frame, plan.target, {"--redact": plan.redact, "--hash": plan.hashed})
     known = frame.loc[target.index]
     if len(known) < FEWEST_ROWS:
         raise TrainingError(f"{len(known)} rows with a {plan.target!r} are too few: give {FEWEST_ROWS} at least")
@@ -83,8 +97,13 @@ def train(frame: pd.DataFrame, plan: Plan, tell: Tell = lambda _: None) -> Train
     answers = _answers(pipeline, inputs.frame.loc[unseen], task, positive)
     found = _metrics(task, truth.loc[unseen], answers, pipeline, positive)
     reference = inputs.frame.loc[unseen].assign(**answers, **{plan.target: target.loc[unseen]}).reset_index(drop=True)
+    warned = [
+        *leak_warnings(inputs, truth, task, seen, unseen),
+        *order_warnings(inputs, target, times_of(known, plan.ignore)),
+        *baseline_warnings(plan.target, task, truth.loc[unseen], np.asarray(answers["prediction"]), found),
+    ]
     return Trained(
-        pipeline, plan, task, inputs, reference, found, positive, len(seen), started, datetime.now(UTC)
+        pipeline, plan, task, inputs, reference, found, positive, len(seen), started, datetime.now(UTC), warned
     )  # fmt: skip
 
 

@@ -3,42 +3,88 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from app.core.values.reading import spelled
+from app.registration.setup import read_monitoring
 from app.serving.bundle import save_bundle
 from app.training.columns import stats_of
+from app.training.examples import examples_of, why_left_out
 from app.training.fitting import Trained
 
 REFERENCE, MONITORING = "reference.parquet", "monitoring.json"
 
 
 def write(folder: Path, trained: Trained, model: str, version: str) -> str:
-    """Write the bundle, and what `register` takes, into one folder; answers the model's SHA-256. Raises OSError."""
+    """Write the bundle, and what `register` takes, into one folder; return the model's SHA-256.
+
+    What a monitoring.json that is there hides stays hidden. Raises OSError, MonitoringError where it cannot be read.
+    """
+    trained = hidden_as_before(folder, trained)
     folder.mkdir(parents=True, exist_ok=True)
-    trained.reference.to_parquet(folder / REFERENCE, index=False)
+    _write_reference(folder / REFERENCE, trained)
     watched = json.dumps(monitoring_of(trained), indent=2, ensure_ascii=False)
     (folder / MONITORING).write_text(f"{watched}\n", encoding="utf-8")
-    categorical = {name: kind for name, kind in trained.inputs.types.items() if kind != "number"}
+    inputs, plan = trained.inputs, trained.plan
+    # the pipelines take null in every column, whether or not there was one in training
+    types = {name: {"type": kind, "nullable": True} for name, kind in inputs.types.items()}
     return save_bundle(
-        folder, trained.pipeline, trained.inputs.kinds, model=model, model_version=version, types=categorical,
-        feature_stats=stats_of(trained.inputs),
+        folder, trained.pipeline, inputs.kinds, model=model, model_version=version, types=types,
+        feature_stats=stats_of(inputs, (*plan.redact, *plan.hashed)),
         training={
             "timestamp": trained.finished_at.isoformat(timespec="seconds"),
             "training_metrics": dict(trained.metrics), "labels": dict(trained.plan.labels),
-            "positive_label": trained.positive_label,
+            "positive_label": trained.positive_label, "warnings": [asdict(one) for one in trained.warnings],
+            "examples": examples_of(trained, model, version), "examples_left_out": why_left_out(trained),
         },
     )  # fmt: skip
 
 
+def _write_reference(path: Path, trained: Trained) -> None:
+    """Write the rows held out, without redacted columns: `register` drops them anyhow.
+
+    Hashed ones are there in clear text, since `register` hashes them; then the file is its owner's alone.
+    """
+    shown = trained.reference.drop(columns=[name for name in trained.plan.redact if name in trained.reference])
+    if not trained.plan.hashed:
+        shown.to_parquet(path, index=False)
+        return
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        shown.to_parquet(file, index=False)
+    fresh.replace(path)
+
+
+def hidden_as_before(folder: Path, trained: Trained) -> Trained:
+    """Return a training that hides also what a monitoring.json in the folder hides, features and metadata.
+
+    The file is written anew by a training, and nothing must be shown by that. Raises MonitoringError, OSError.
+    """
+    path = folder / MONITORING
+    if not path.exists():
+        return trained
+    plan, before = trained.plan, read_monitoring(path).columns
+    given = {*plan.redact, *plan.hashed}
+    redact, hashed = (
+        (*now, *(name for name in names if name not in given))
+        for now, names in ((plan.redact, before.redact), (plan.hashed, before.hash))
+    )
+    return replace(trained, plan=replace(plan, redact=redact, hashed=hashed))
+
+
 def monitoring_of(trained: Trained) -> dict[str, object]:
     """monitoring.json for the reference: its columns by their roles; all else keeps its default."""
-    kinds = trained.inputs.kinds
+    kinds, plan = trained.inputs.kinds, trained.plan
+    categorical = [name for name, kind in kinds.items() if kind == "categorical" or name in plan.hashed]
     columns: dict[str, object] = {
         "features": list(kinds),
-        "categorical": [name for name, kind in kinds.items() if kind == "categorical"],
-        "target": trained.plan.target,
+        "categorical": [name for name in categorical if name not in plan.redact],
+        "target": plan.target,
     }
+    columns |= {key: list(names) for key, names in (("redact", plan.redact), ("hash", plan.hashed)) if names}
     told: dict[str, object] = {"columns": columns, "task": trained.task}
     if trained.positive_label is not None:
         told["positive_label"] = trained.positive_label

@@ -291,11 +291,13 @@ def test_broker_status_without_a_broker_is_exit_status_1(tmp_path: Path) -> None
 
 def test_train_says_what_to_type_next_and_it_can_be_typed(tables: tuple[Path, Path, Path], tmp_path: Path) -> None:
     data, folder = tmp_path / "people.csv", tmp_path / "models" / "town"
-    pd.read_csv(tables[1]).drop(columns=["prediction", "probability"]).to_csv(data, index=False)
+    people = pd.read_csv(tables[1]).drop(columns=["prediction", "probability"])
+    people.assign(turn=[3 * i for i in range(len(people))]).to_csv(data, index=False)
     options = ["train", "--data", str(data), "--target", "actual", "--output", str(folder), "--estimator", "linear"]
     answer = driftline(*options, "--version", "1", "--label", "1=Left", "--no-publish")
     assert answer.returncode == 0, answer.stderr
     assert "held out" in answer.stderr
+    assert "warning: turn: its whole numbers only rise from row to row" in answer.stderr
     lines = [line.strip() for line in answer.stdout.splitlines()]
     typed = [line.split()[1:] for line in lines if line.startswith("driftline ")]
     assert [line[0] for line in typed] == ["register", "api"]
@@ -306,10 +308,11 @@ def test_train_says_what_to_type_next_and_it_can_be_typed(tables: tuple[Path, Pa
         f"--feature-metadata={folder}/feature_metadata.json",
     ]
     shown = json.loads(driftline("config", "show", *metadata, "--json").stdout)
-    assert shown["data_drift_monitoring"]["numerical_features"] == ["age"]
+    assert shown["data_drift_monitoring"]["numerical_features"] == ["age", "turn"]
     assert shown["data_drift_monitoring"]["categorical_features"] == ["town"]
     told = json.loads((folder / "training_metadata.json").read_text())
     assert shown["performance_monitoring"]["baseline"] == told["training_metrics"]
+    assert [one["column"] for one in told["warnings"] if one["concern"] == "running_id"] == ["turn"]
     wrong = driftline(*options[:4], "aktual", *options[5:], "--no-publish")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("driftline: --target: no column 'aktual' in the table; it has age, town")

@@ -1,0 +1,62 @@
+"""Rows held out with the fitted model's own answers, so that whoever loads the model can see that it answers them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from app.core.counting import NON_FINITE
+from app.serving import Bundle, Training, predict
+from app.serving.frame import Scalar
+from app.training.fitting import Trained
+
+EXAMPLES = 10
+
+
+def examples_of(trained: Trained, model: str, version: str) -> list[dict[str, object]]:
+    """Return `examples` as training_metadata.json has them: features, prediction and probability of ten rows.
+
+    The rows are spread over the model's answers. The answers are those of POST /predict: the probability of the
+    positive class, `{class: p}` for more than two, null for a number. None where values of columns are hidden.
+    """
+    if why_left_out(trained):
+        return []
+    training = Training(
+        model, version, type(trained.pipeline.steps[-1][1]).__name__, trained.finished_at.isoformat(),
+        positive_label=trained.positive_label,
+    )  # fmt: skip
+    bundle = Bundle(trained.pipeline, trained.inputs.kinds, trained.inputs.types, training)
+    rows = _rows(trained)
+    answers = predict(bundle, rows)
+    return [
+        {"features": row, "prediction": answer.prediction, "probability": answer.probability}
+        for row, answer in zip(rows, answers, strict=True)
+    ]
+
+
+def why_left_out(trained: Trained) -> str:
+    """Return why no rows are stored, in words; empty where they may be."""
+    hidden = {"redacted": trained.plan.redact, "hashed": trained.plan.hashed}
+    named = [f"{', '.join(names)} {how}" for how, names in hidden.items() if names]
+    return f"no examples are stored, because values are hidden: {'; '.join(named)}" if named else ""
+
+
+def _rows(trained: Trained) -> list[dict[str, Scalar]]:
+    reference = trained.reference
+    by = [name for name in ("probability", "prediction") if name in reference]
+    order = np.lexsort([np.unique(reference[name], return_inverse=True)[1] for name in by])
+    picked = np.unique(order[np.linspace(0, len(order) - 1, min(EXAMPLES, len(order))).astype(int)])
+    features = reference[list(trained.inputs.kinds)].iloc[picked]
+    return [{str(name): _json(value) for name, value in row.items()} for row in features.to_dict("records")]
+
+
+def _json(value: object) -> Scalar:
+    """Return a cell as a request has it: null where it is missing, a word for a float that JSON has no number for."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    if plain is None or isinstance(plain, (bool, int, str)):
+        return plain
+    number = float(plain)  # type: ignore[arg-type]
+    if math.isnan(number):
+        return None
+    return next((word for word, one in NON_FINITE.items() if one == number), number)
