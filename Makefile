@@ -12,7 +12,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-BENCHES := throughput compare flat latency restart ingress client scale models calibration
+BENCHES := throughput compare flat latency restart ingress client predict scale models calibration
 .PHONY: help setup demo test test-receivers test-containers long lint format contract reference docs bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
 
@@ -98,6 +98,9 @@ bench-ingress: setup ## events/s into one API process; the wait of a single one
 
 bench-client: setup ## what Client.log costs its caller
 	@$(BIN)/python -m benchmarks.client_log
+
+bench-predict: setup ## what POST /predict costs beside the model, with 2,000 features
+	@$(BIN)/python -m benchmarks.predict_overhead
 
 bench-scale: setup ## CPU for each event with one, two and four workers
 	@$(BIN)/python -m benchmarks.scale

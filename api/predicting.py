@@ -2,7 +2,8 @@
 
 The topic `served` decides which answer of an id was the first, so that several APIs agree, and so do they after a
 restart. An answer is in that log before its prediction is in `predictions`, and both before the client has it. A repeat
-sends the same event again, in case the first request ended between the two; the join counts an id once.
+sends the same event again, in case the first request ended between the two; the join counts an id once. What is
+refused for certain (a failed or late prediction, a record that is too large) is refused before its id is in the log.
 """
 
 from __future__ import annotations
@@ -13,48 +14,58 @@ import hmac
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from functools import partial
 
 import msgspec
 
-from api.incoming import encode, new_id, utc_now
+from api.incoming import new_id, utc_now
 from api.problems import Problem, unavailable
+from api.recording import Recording, hiding_of
 from api.served_models import ServedModel
 from api.services import Services
-from app.core.values.accepted import id_of, wrong_name
-from app.core.values.hiding import Hiding
+from app.core.values.accepted import id_of, wrong_name, wrong_time
 from app.core.values.precision import EXACT_IN_A_FLOAT
 from app.runtime.errors import without_values
-from app.runtime.hiding import HidingError
-from app.runtime.producer import Outgoing
 from app.serving import Bundle, Predicted, PredictionFailed, UnfitRows, predict
 from app.serving.threads import Busy
 from app.telemetry import metrics
-from topics.events import Name, PredictionEvent, Scalar, ServedEvent
-from topics.registry import PREDICTIONS, SERVED, Topic
+from topics.events import Name, Scalar, ServedEvent, Timestamp, to_epoch
 
 log = logging.getLogger(__name__)
 
 
 class PredictRequest(msgspec.Struct, frozen=True):
-    """Raw features; `request_id` becomes the prediction's id."""
+    """Raw features; `request_id` becomes the prediction's id. `timestamp`: of the prediction, where it is not now.
+
+    `timestamp` and `metadata` are the caller's, and are in the prediction that Kafka has.
+    """
 
     features: dict[str, Scalar]
     request_id: Name | None = None
+    timestamp: Timestamp | None = None
+    metadata: dict[str, Scalar] | None = None
 
     @property
     def id(self) -> str | None:
         """The prediction's id, in the spelling that feedback gets."""
         return None if self.request_id is None else id_of(self.request_id)
 
+    @property
+    def predicted_at(self) -> datetime | None:
+        """The time that the caller gives, in whichever form."""
+        given = self.timestamp
+        return given if given is None or isinstance(given, datetime) else datetime.fromtimestamp(given, UTC)
+
 
 def wrong_request(asked: PredictRequest) -> str:
     """What the types do not say; nothing where it is sound."""
-    return "" if asked.id is None else wrong_name("request_id", asked.id)
+    wrong = "" if asked.id is None else wrong_name("request_id", asked.id)
+    return wrong or wrong_time(None if asked.timestamp is None else to_epoch(asked.timestamp))
 
 
 async def served(services: Services, model: ServedModel, asked: Sequence[PredictRequest]) -> list[ServedEvent]:
-    """An answer to each request, in order, once Kafka has all of them: all or none.
+    """An answer to each request, in order, once Kafka has all of them (or the disk, see `Recording`): all or none.
 
     Raises Problem 400 where features are missing, 422 where they are otherwise wrong, 409 where a `request_id` was
     used for other features, 413 where a record is too large, 500 where the model fails, 503 where it takes too long;
@@ -64,27 +75,15 @@ async def served(services: Services, model: ServedModel, asked: Sequence[Predict
     if services.settings.serving_extra_features == "ignore":
         asked = [_of_model(one, bundle) for one in asked]
     services.hider.check_loaded()
-    _hiding(services, bundle.training.model, bundle.training.model_version)
+    hiding_of(services, bundle.training.model, bundle.training.model_version)
     digests = [_digest(one.features, services.hider.secret) for one in asked]
-    answers = _known(services, bundle, asked, digests)
+    recording = Recording(services, bundle.training.model, asked, digests)
+    answers = recording.known()
     fresh = [i for i in range(len(asked)) if i not in answers]
     predicted = await _predicted(services, model, asked, fresh)
     for i, found in zip(fresh, predicted, strict=True):
         answers[i] = _answer(bundle, asked[i], found, digests[i])
-    claims = [Outgoing(_key(answers[i]), encode(answers[i])) for i in fresh if asked[i].request_id is not None]
-    if claims:
-        await _send(services, SERVED, claims)
-        assert services.served is not None
-        await services.served.catch_up()
-        answers |= _known(services, bundle, asked, digests)
-    told = [answers[i] for i in range(len(asked))]
-    rows = []
-    for one, request in zip(told, asked, strict=True):
-        hiding = _hiding(services, one.model, one.model_version)
-        rows.append(request.features if hiding is None else hiding.row(request.features))
-    events = [_event(one, row) for one, row in zip(told, rows, strict=True)]
-    await _send(services, PREDICTIONS, [Outgoing(_key(one), encode(one)) for one in events])
-    return told
+    return await recording.record(answers, fresh)
 
 
 def _of_model(asked: PredictRequest, bundle: Bundle) -> PredictRequest:
@@ -92,24 +91,6 @@ def _of_model(asked: PredictRequest, bundle: Bundle) -> PredictRequest:
     known = {name: value for name, value in asked.features.items() if name in bundle.types}
     metrics.API_EXTRA_FEATURES.inc(len(asked.features) - len(known))
     return asked if len(known) == len(asked.features) else msgspec.structs.replace(asked, features=known)
-
-
-def _known(
-    services: Services, bundle: Bundle, asked: Sequence[PredictRequest], digests: Sequence[str]
-) -> dict[int, ServedEvent]:
-    """The answers that there are, by position. Raises Problem 409, and 503 while they are not loaded."""
-    named = [(i, one.id) for i, one in enumerate(asked) if one.id is not None]
-    if not named:
-        return {}
-    if services.served is None or not services.loaded:
-        raise unavailable(services.trouble)
-    model = bundle.training.model
-    found = {i: event for i, name in named if (event := services.served.get(model, name)) is not None}
-    for i, event in found.items():
-        if event.features_digest != digests[i]:
-            words = f"request_id {event.prediction_id!r} was used for other features; give each request its own"
-            raise Problem(409, words, index=i)
-    return found
 
 
 async def _predicted(
@@ -178,39 +159,8 @@ def _answer(bundle: Bundle, asked: PredictRequest, found: Predicted, digest: str
         prediction_label=found.label,
         probability=found.probability,
         features_digest=digest,
+        event_timestamp=asked.predicted_at,
     )
-
-
-def _event(answer: ServedEvent, features: dict[str, Scalar]) -> PredictionEvent:
-    return PredictionEvent(
-        prediction_id=answer.prediction_id,
-        model=answer.model,
-        model_version=answer.model_version,
-        timestamp=answer.timestamp,
-        features=features,
-        prediction=answer.prediction,
-        probability=answer.probability,
-    )
-
-
-async def _send(services: Services, topic: Topic, records: Sequence[Outgoing]) -> None:
-    """Raises Problem 413 where a record is too large, BrokerUnavailable."""
-    refused = await services.producer.send_many(topic, records)
-    if refused:
-        raise Problem(413, refused[0].reason, index=refused[0].position)
-
-
-def _key(answer: ServedEvent | PredictionEvent) -> bytes:
-    return answer.prediction_id.encode()
-
-
-def _hiding(services: Services, model: str, version: str) -> Hiding | None:
-    """Return what is hidden of a served model's features. Raises Problem 503 where it cannot be."""
-    try:
-        found = services.hider.of(model, version)
-    except HidingError as error:
-        raise unavailable(str(error)) from None
-    return None if found is None else found.hiding
 
 
 def _digest(features: Mapping[str, Scalar], secret: bytes | None) -> str:

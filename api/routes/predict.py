@@ -90,7 +90,7 @@ def _told(one: ServedEvent) -> PredictAnswer:
         prediction_label=one.prediction_label,
         probability=one.probability,
         prediction_id=one.prediction_id,
-        timestamp=one.timestamp,
+        timestamp=one.predicted_at,
         model=one.model,
         model_version=one.model_version,
     )

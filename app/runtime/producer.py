@@ -105,10 +105,8 @@ class Producer:
 
         Raises BrokerUnavailable when any is not within the time; the others may have arrived.
         """
-        carried = tracing.headers()
-        if carried:
-            records = [_carrying(record, carried) for record in records]
-        refused = [NotSent(i, reason) for i, record in enumerate(records) if (reason := _too_large(record, topic))]
+        records = _traced(records)
+        refused = _refused(topic, records)
         if refused:
             skipped = {one.position for one in refused}
             records = [record for i, record in enumerate(records) if i not in skipped]
@@ -123,6 +121,11 @@ class Producer:
             await self._drop(kafka, futures)
             raise BrokerUnavailable(self._words(error, kafka, name)) from error
         return refused
+
+    @staticmethod
+    def refused(topic: Topic, records: Sequence[Outgoing]) -> list[NotSent]:
+        """Return those of the records that are too large to be sent; nothing is sent."""
+        return _refused(topic, _traced(records))
 
     def _name_of(self, topic: Topic) -> str:
         return topic.full_name(self._feedback_prefix if topic is FEEDBACK else self._prefix)
@@ -215,6 +218,15 @@ async def _append(
         if left:  # it is full: the sender takes it, then there is room for the next
             accumulator._wakeup(accumulator.waiter())
             await batch.wait_drain()
+
+
+def _traced(records: Sequence[Outgoing]) -> Sequence[Outgoing]:
+    carried = tracing.headers()
+    return [_carrying(record, carried) for record in records] if carried else records
+
+
+def _refused(topic: Topic, records: Sequence[Outgoing]) -> list[NotSent]:
+    return [NotSent(i, reason) for i, record in enumerate(records) if (reason := _too_large(record, topic))]
 
 
 def _carrying(record: Outgoing, carried: Headers) -> Outgoing:

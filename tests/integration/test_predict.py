@@ -7,7 +7,7 @@ import contextlib
 import json
 import threading
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,24 @@ async def test_a_served_prediction_is_in_kafka_as_it_was_answered(
     event = msgspec.json.decode(record.value, type=PredictionEvent)
     assert (event.features, event.prediction, event.probability) == (OLD, 1, told["probability"])
     assert event.timestamp == datetime.fromisoformat(told["timestamp"])
+    assert event.metadata is None
+
+
+async def test_time_and_metadata_of_the_caller_are_in_the_prediction_and_a_repeat_is_the_same(
+    serving: httpx.AsyncClient, settings: Settings
+) -> None:
+    then, metadata = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC), {"customer": "c-7", "tries": 2}
+    request = {"features": OLD, "request_id": "order-1", "timestamp": then.isoformat(), "metadata": metadata}
+    told = (await serving.post("/predict", json=request)).json()
+    assert datetime.fromisoformat(told["timestamp"]) == then
+    later = {**request, "timestamp": then.timestamp() + 60}
+    assert (await serving.post("/predict", json=later)).json() == told
+    listed = (await serving.post("/predict", json=[{"features": OLD, "timestamp": then.timestamp()}])).json()
+    assert datetime.fromisoformat(listed[0]["timestamp"]) == pytest.approx(then, abs=timedelta(milliseconds=1))
+    events = [event for event in await events_of(settings) if event.prediction_id == "order-1"]
+    assert [(event.timestamp, event.metadata) for event in events] == [(then, metadata)] * 2
+    answer = await serving.post("/predict", json={"features": OLD, "timestamp": then.timestamp() * 1000})
+    assert (answer.status_code, answer.json()["detail"][:10]) == (422, "timestamp:")
 
 
 async def test_a_served_model_predicts_from_what_is_hidden_from_kafka(
@@ -80,7 +98,7 @@ async def test_a_served_model_predicts_from_what_is_hidden_from_kafka(
 ) -> None:
     key = "a key that nobody may know, of 32 bytes"
     monkeypatch.setenv("DRIFTLINE_HASH_KEY", key)
-    hidden = Hidden(redact=("plan",), hash=("age",), key_check=check_of(key.encode()))
+    hidden = Hidden(redact=("plan", "name"), hash=("age",), key_check=check_of(key.encode()))
     profile = msgspec.Raw(b'{"task":"binary","features":[],"n":1}')
     monitoring = msgspec.Raw(b'{"windows":{"pane":60,"panes":60}}')
     known = ModelEvent(model="churn", model_version="3", profile=profile, monitoring=monitoring, hidden=hidden,
@@ -90,12 +108,15 @@ async def test_a_served_model_predicts_from_what_is_hidden_from_kafka(
         services = services_of(serving)
         await services.producer.send(MODELS, b"churn/3", msgspec.json.encode(known))
         await services.models.catch_up()
-        extra = {"features": {**OLD, "shoe": 43}, "request_id": "r1"}  # left out, of the event too
-        answers = [(await serving.post("/predict", json=one)).json() for one in (extra, {"features": YOUNG})]
+        metadata = {"name": "Ada", "shop": "north"}
+        extra = {"features": {**OLD, "shoe": 43}, "request_id": "r1", "metadata": metadata}  # shoe is left out
+        asked = (extra, {"features": YOUNG, "metadata": metadata})
+        answers = [(await serving.post("/predict", json=one)).json() for one in asked]
         assert (await serving.post("/predict", json={**extra, "features": OLD})).json() == answers[0]
         incomplete = await serving.post("/predict", json={"features": {"age": 70, "shoe": 43}})
         assert (incomplete.status_code, incomplete.json()["missing_features"]) == (400, ["plan"])
     assert [one["prediction_label"] for one in answers] == ["leaves", "stays"]
+    assert [event.metadata for event in await events_of(settings)] == [{"shop": "north"}] * 3
     events = {event.prediction_id: event.features for event in await events_of(settings)}
     hiding = Hiding(frozenset(), frozenset(), key.encode())
     assert [events[one["prediction_id"]] for one in answers] == [{"age": hiding.value(age)} for age in (70, 20)]
@@ -154,7 +175,24 @@ async def test_an_id_that_was_used_for_other_features_is_refused(
     assert (answer.status_code, answer.json()["index"]) == (409, 1)
     assert "request_id 'a' was used for other features" in answer.json()["detail"]
     twice = [{"features": row, "request_id": "b"} for row in (OLD, YOUNG)]
-    assert (await serving.post("/predict", json=twice)).status_code == 409
+    answer = await serving.post("/predict", json=twice)
+    assert (answer.status_code, answer.json()["index"]) == (409, 1)
+
+
+async def test_an_id_is_free_while_nothing_was_predicted_under_it(
+    serving: httpx.AsyncClient, settings: Settings
+) -> None:
+    refused: list[tuple[Any, int]] = [
+        ([{"features": OLD, "request_id": "a"}, {"features": YOUNG, "request_id": "a"}], 409),
+        ({"features": {"age": 1, "plan": "never seen, so that the encoder fails"}, "request_id": "a"}, 500),
+        ({"features": OLD, "request_id": "a", "metadata": {"note": "x" * PREDICTIONS.max_message_bytes}}, 413),
+    ]
+    for request, status in refused:
+        assert (await serving.post("/predict", json=request)).status_code == status
+    assert await records_of(settings, SERVED) == []
+    assert (await serving.post("/predict", json={"features": YOUNG, "request_id": "a"})).status_code == 200
+    (event,) = await events_of(settings)
+    assert event.features == YOUNG
 
 
 async def test_all_that_is_wrong_is_named_and_of_a_list_with_a_fault_nothing_is_predicted(
@@ -222,6 +260,9 @@ async def test_a_slow_model_keeps_nobody_else_waiting(
     release.set()
     assert (await waiting).status_code == 200
     assert len(await records_of(settings, PREDICTIONS)) == 1
+    services.settings = settings
+    again = await serving.post("/predict", json={"features": YOUNG, "request_id": "late"})
+    assert (again.status_code, again.json()["prediction_label"]) == (200, "stays")
 
 
 async def test_who_serves_is_told_with_what_is_to_be_known_of_it(

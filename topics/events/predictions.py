@@ -24,7 +24,8 @@ class PredictionEvent(Event, frozen=True, kw_only=True):
 class ServedEvent(Event, frozen=True, kw_only=True):
     """What POST /predict has answered to a `request_id`, which is the record's key. The first of an id holds.
 
-    `features_digest` tells a repeat of the request from another one with the same id.
+    `features_digest` tells a repeat of the request from another one with the same id. `event_timestamp` is the time of
+    the prediction that the caller gave; without it that is `timestamp`, when it was answered.
     """
 
     prediction_id: Name
@@ -35,6 +36,12 @@ class ServedEvent(Event, frozen=True, kw_only=True):
     prediction_label: str
     probability: float | dict[str, float] | None
     features_digest: str
+    event_timestamp: Moment | None = None
+
+    @property
+    def predicted_at(self) -> Moment:
+        """The time of the prediction."""
+        return self.timestamp if self.event_timestamp is None else self.event_timestamp
 
 
 class FeedbackEvent(Event, frozen=True, kw_only=True):
