@@ -38,6 +38,7 @@ from api.routes import (
 from api.served_models import ServedModels
 from api.services import Services
 from api.serving import reloading
+from api.spooling import check_spool
 from app.access import KeyFile, keys_path
 from app.runtime.release import release
 from app.runtime.settings import Settings
@@ -59,10 +60,11 @@ def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> F
     """The application; it connects to Kafka while it runs.
 
     `metrics_at`: where metrics and probes are beside it, without keys. Raises BundleError for a model that cannot be
-    served.
+    served, SettingsError for a spool that cannot be written.
     """
     begin_api()
     served_models = ServedModels(settings)
+    check_spool(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -36,9 +36,9 @@ class Problem(Exception):
         )
 
 
-def unavailable(detail: str) -> Problem:
+def unavailable(detail: str, **more: object) -> Problem:
     """Kafka is not there now; the client should come again."""
-    return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}, **more)
 
 
 def _words(wrong: Mapping[str, Any]) -> str:

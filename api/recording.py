@@ -1,4 +1,4 @@
-"""Predictions on their way to Kafka, and the ids that they claim.
+"""Predictions on their way to Kafka, or to the disk while it is away, and the ids that they claim.
 
 An id is claimed together with its prediction: what is refused for certain is refused before. A record whose
 acknowledgement did not come may be in Kafka all the same, so its id stays with its features.
@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from api.incoming import encode
 from api.problems import Problem, unavailable
 from api.services import Services
+from api.spooling import Spooled, Spooling
 from app.core.values.hiding import Hiding
 from app.runtime.hiding import HidingError
 from app.runtime.producer import Outgoing, Producer
@@ -41,12 +44,13 @@ class Recording:
         named = [(i, one.id) for i, one in enumerate(self._asked) if one.id is not None]
         if not named:
             return {}
-        served = self._services.served
+        served, spooling = self._services.served, self._services.spooling
         if served is None or not self._services.loaded:
             raise unavailable(self._services.trouble)
+        kept = {} if spooling is None else spooling.answers
         found: dict[int, ServedEvent] = {}
         for i, name in named:
-            event = served.get(self._model, name)
+            event = served.get(self._model, name) or kept.get((self._model, name))
             if event is None:
                 continue
             if event.features_digest != self._digests[i]:
@@ -55,12 +59,16 @@ class Recording:
         return found
 
     async def record(self, answers: Mapping[int, ServedEvent], fresh: Sequence[int]) -> list[ServedEvent]:
-        """Return the answers, once their predictions are in Kafka.
+        """Return the answers, once their predictions are in Kafka, or on the disk where that is set.
 
         `answers`: to all, by position; those at `fresh` are new. Raises Problem 409, 413, 503, BrokerUnavailable.
         """
         self._check_sizes(answers)
-        return await self._send_all(answers, fresh)
+        spooling = self._services.spooling
+        if spooling is None or not spooling.takes:
+            return await self._send_all(answers, fresh)
+        returned = await spooling.directly(lambda: self._send_all(answers, fresh))
+        return await self._keep(spooling, answers) if returned is None else returned
 
     async def _send_all(self, own: Mapping[int, ServedEvent], fresh: Sequence[int]) -> list[ServedEvent]:
         answers = dict(own)
@@ -72,6 +80,30 @@ class Recording:
             answers |= self.known()
         returned = [answers[i] for i in range(len(self._asked))]
         await self._send(PREDICTIONS, [self._outgoing(i, answer) for i, answer in enumerate(returned)])
+        return returned
+
+    async def _keep(self, spooling: Spooling, own: Mapping[int, ServedEvent]) -> list[ServedEvent]:
+        async with spooling.changing:
+            known = self.known()
+            first: dict[str, ServedEvent] = {}
+            returned: list[ServedEvent] = []
+            kept: list[Spooled] = []
+            for i, one in enumerate(self._asked):
+                answer = known.get(i, own[i])
+                if one.id is not None and one.id in first:
+                    returned.append(first[one.id])
+                    continue
+                returned.append(answer)
+                if one.id is not None:
+                    first[one.id] = answer
+                    if spooling.has(answer):
+                        continue
+                claim = answer if one.id is not None and i not in known else None
+                event = self._outgoing(i, answer).value
+                assert event is not None
+                kept.append(Spooled(answer.prediction_id, msgspec.Raw(event), claim))
+            if kept:
+                await spooling.keep(kept)
         return returned
 
     def _outgoing(self, i: int, answer: ServedEvent) -> Outgoing:

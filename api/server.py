@@ -52,7 +52,7 @@ def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests that are under way are answered first.
 
     Without bootstrap_servers the Kafka that runs on this machine is used. Raises PortTaken, BrokerError, BundleError,
-    OpenApi, KeyFileError.
+    OpenApi, KeyFileError, SettingsError.
     """
     keep_private()
     logs.set_up(settings.log_level, settings.log_format)

@@ -21,6 +21,7 @@ from api.incoming import encode
 from api.key_audit import note_keys
 from api.registrations import RegistrationsView
 from api.served_models import ServedModel, ServedModels
+from api.spooling import spooling_of
 from api.views import ReportsView
 from app.access import KeyFile, keys_path
 from app.history_setup import history_of
@@ -67,6 +68,7 @@ class Services:
         """Streams of events that are under way, by the key's id."""
         self.receivers = ReceiversView(settings)
         self.served = ServedView(settings) if self.served_models else None
+        self.spooling = spooling_of(settings, self.producer, self.served)
         self.history = HistoryReader(history_of(settings), settings.history_query_seconds)
         self.connected = asyncio.Event()
         self._told: set[tuple[str, str, str]] = set()
@@ -79,10 +81,13 @@ class Services:
         """Connect in the background, so that the API answers (503) before Kafka does."""
         connecting = asyncio.create_task(self._connect(), name="connect")
         keys = KeyFile(keys_path(self.settings))
-        beside = [
+        beside: list[asyncio.Task[None]] = [
             asyncio.create_task(note_keys(keys, self.producer, self.connected), name="audit of keys"),
             asyncio.create_task(expire_silences(self.silences, self.producer, self.connected), name="old silences"),
         ]
+        if self.spooling is not None:
+            self.spooling.open()
+            beside.append(asyncio.create_task(self.spooling.run(self.connected), name="predictions that wait"))
         try:
             yield
         finally:
@@ -90,6 +95,8 @@ class Services:
                 task.cancel()
             await asyncio.gather(connecting, *beside, return_exceptions=True)
             await asyncio.gather(self.reports.stop(), self._stop_views(), self.producer.stop())
+            if self.spooling is not None:
+                await self.spooling.close()
             self.history.close()
             self.served_models.close()
 
@@ -188,6 +195,8 @@ class Services:
         """Set the gauges that are looked up."""
         metrics.API_READY.set(self.loaded and not self.hung)
         self.served_models.look(self.settings.predict_seconds)
+        if self.spooling is not None:
+            self.spooling.look()
 
     def state(self) -> tuple[bool, Mapping[str, object]]:
         """Whether the views are loaded, and what is said of it; the broker is asked by `check`."""
@@ -198,6 +207,15 @@ class Services:
     def hung(self) -> str:
         """Which served models have no thread left that is not overdue; nothing for none."""
         return self.served_models.overdue(self.settings.predict_seconds)
+
+    def unable(self, trouble: str) -> str:
+        """Return what keeps POST /predict from answering; nothing where it answers in spite of `trouble`."""
+        if not self.served_models:
+            return "no model is served here"
+        if self.hung:
+            return self.hung
+        spooling = self.spooling
+        return "" if self.loaded and spooling is not None and spooling.has_room else trouble
 
     async def check(self) -> str:
         """What keeps the API from being ready; nothing when it is."""

@@ -93,10 +93,29 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["healthy"]
 
 
+class SpoolNow(msgspec.Struct, frozen=True, kw_only=True):
+    """Predictions that wait on the disk for Kafka, and what became of such since the API's start.
+
+    `refused`: for want of room. `torn`: half written by a process that was killed, and returned to nobody. `lost`: they
+    could not be read, or Kafka did not take them.
+    """
+
+    events: int
+    bytes: int
+    max_bytes: int
+    oldest_seconds: float
+    kept: int
+    sent: int
+    refused: int
+    torn: int
+    lost: int
+
+
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
     """Able to work. `workers`: those that report; `lag`: records still to be read by them, by topic.
 
-    `unheard`: why no worker can be counted on, where that was not asked for; else empty.
+    `unheard`: why no worker can be counted on, where that was not asked for; else empty. `broker`: why it does not
+    answer, where predictions are given without it. `spool`: where `when_unrecorded` is `spool`, or anything waits.
     """
 
     status: Literal["ready"]
@@ -106,6 +125,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     lag: dict[str, int]
     behind_seconds: float
+    spool: SpoolNow | UnsetType = UNSET
 
 
 class Models(msgspec.Struct, frozen=True, kw_only=True):

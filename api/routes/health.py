@@ -21,7 +21,7 @@ from app.telemetry import metrics
 
 router = APIRouter()
 
-Wanted = Annotated[Literal["all", "events"], Query(alias="for")]
+Wanted = Annotated[Literal["all", "events", "predict"], Query(alias="for")]
 """What it is to be ready for."""
 
 
@@ -67,23 +67,26 @@ async def health() -> Response:
 async def ready(request: Request, services: Serving, wanted: Wanted = "all") -> Response:
     """200 when the broker answers, the views are loaded and a worker was heard not long ago; else 503 and why.
 
-    With `for=events` it is enough that events can be taken: they wait in Kafka for a worker. Why, and how the workers
-    stand, is for those who may read.
+    With `for=events` it is enough that events can be taken: they wait in Kafka for a worker. With `for=predict` it is
+    enough that POST /predict answers, from the disk where `when_unrecorded` says so. Why, how the workers stand, and
+    what waits on the disk (`spool`) is for those who may read.
     """
-    trouble = await services.check()
+    away = await services.check()
+    trouble = services.unable(away) if wanted == "predict" else away
+    spool = {} if services.spooling is None else {"spool": services.spooling.state()}
     unheard = services.reports.workers.unheard
     told = caller_of(request).allows("read")
     if trouble or (unheard and wanted == "all"):
         if not told:
             raise unavailable("not ready; a key that may read is told why")
-        raise unavailable(trouble or f"{unheard}; events are taken, and wait in Kafka")
+        raise unavailable(trouble or f"{unheard}; events are taken, and wait in Kafka", **spool)
     if not told:
         return answer({"status": "ready"})
     stream = services.reports.workers.now(utc_now())
     return answer({
-        "status": "ready", "broker": "reachable", "views": "loaded",
+        "status": "ready", "broker": away or "reachable", "views": "loaded",
         "unheard": unheard, "workers": sum(not worker.silent for worker in stream.workers),
-        "lag": stream.lag, "behind_seconds": stream.behind_seconds,
+        "lag": stream.lag, "behind_seconds": stream.behind_seconds, **spool,
     })  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from app.runtime.kafka_settings import KafkaSettings
 from app.runtime.model_settings import ModelSettings
 from app.runtime.retraining_settings import RetrainingSettings
 from app.runtime.rule_settings import RuleSettings
+from app.runtime.spool_settings import SpoolSettings
 from app.runtime.telemetry_settings import TelemetrySettings
 
 CONFIG_FILE = "driftline.toml"
@@ -53,7 +54,7 @@ class SettingsError(ValueError):
 
 class Settings(
     ChannelSettings, DoorSettings, HistorySettings, KafkaSettings, ModelSettings, RetrainingSettings, RuleSettings,
-    TelemetrySettings,
+    SpoolSettings, TelemetrySettings,
 ):  # fmt: skip
     """What can be set; frozen. Durations are in seconds."""
 

@@ -283,3 +283,11 @@ API_PREDICT_WAITING = Gauge(
     registry=API,
 )  # fmt: skip
 API_READY = Gauge("driftline_api_ready", "1 once the broker answers and the views are loaded.", registry=API)
+API_SPOOLED = Counter(
+    "driftline_api_spooled", "Predictions that were given while Kafka was away, by outcome: kept on the disk, sent to "
+    "Kafka later, refused for want of room, torn (not given: the process was killed), lost.",
+    ["outcome"], registry=API,
+)  # fmt: skip
+API_SPOOL_EVENTS = Gauge("driftline_api_spool_events", "Predictions that wait on the disk for Kafka.", registry=API)
+API_SPOOL_BYTES = Gauge("driftline_api_spool_bytes", "Bytes that they have.", registry=API)
+API_SPOOL_AGE = Gauge("driftline_api_spool_oldest_seconds", "How long the oldest of them has waited.", registry=API)
