@@ -26,7 +26,7 @@ from api.predicting import PredictRequest, _answer, _digest
 from api.recording import event_of
 from api.routes.predict import _one_of, _told
 from app.serving import Bundle, Training, predict
-from app.serving.bundle import ValueType
+from app.serving.types import ValueType, feature_type
 from benchmarks.machine import machine_alone
 from topics.events import ServedEvent
 
@@ -76,7 +76,12 @@ def _measured(name: str, mix: Sequence[ValueType], features: int, rounds: int) -
     """Return the median milliseconds of CPU of all steps together, and print each."""
     types = {f"feature_{i}": mix[i % len(mix)] for i in range(features)}
     model = Trivial()
-    bundle = Bundle(model, dict.fromkeys(types, "numeric"), types, Training("m", "1", "Trivial", "2026-01-01"))
+    bundle = Bundle(
+        model,
+        dict.fromkeys(types, "numeric"),
+        {n: feature_type(t) for n, t in types.items()},
+        Training("m", "1", "Trivial", "2026-01-01"),
+    )
     body = json.dumps({"features": {feature: VALUES[kind] for feature, kind in types.items()}}).encode()
     steps: dict[str, list[float]] = {}
     by_column: dict[str, list[float]] = {}

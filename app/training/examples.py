@@ -8,7 +8,7 @@ import numpy as np
 
 from app.core.counting import NON_FINITE
 from app.serving import Bundle, Training, predict
-from app.serving.frame import Scalar
+from app.serving.types import Scalar, feature_type
 from app.training.fitting import Trained
 
 EXAMPLES = 10
@@ -26,7 +26,8 @@ def examples_of(trained: Trained, model: str, version: str) -> list[dict[str, ob
         model, version, type(trained.pipeline.steps[-1][1]).__name__, trained.finished_at.isoformat(),
         positive_label=trained.positive_label,
     )  # fmt: skip
-    bundle = Bundle(trained.pipeline, trained.inputs.kinds, trained.inputs.types, training)
+    types = {name: feature_type(kind) for name, kind in trained.inputs.types.items()}
+    bundle = Bundle(trained.pipeline, trained.inputs.kinds, types, training)
     rows = _rows(trained)
     answers = predict(bundle, rows)
     return [
