@@ -216,11 +216,15 @@ def test_types_may_be_names_or_objects(tmp_path: Path) -> None:
     write(tmp_path, train(table(member=RNG.random(N) < 0.5), PLAN), "churn", "3")
     path = tmp_path / FEATURES
     features = json.loads(path.read_text())
-    before = load_bundle(tmp_path).types
+
+    def types() -> dict[str, str]:
+        return {name: one.type for name, one in load_bundle(tmp_path).types.items()}
+
+    before = types()
     path.write_text(json.dumps(features | {"types": {"member": "boolean"}}))
-    assert load_bundle(tmp_path).types == before == {"signal": "number", "member": "boolean"}
+    assert types() == before == {"signal": "number", "member": "boolean"}
     path.write_text(json.dumps(features | {"types": {"member": {"nullable": True}}}))
-    with pytest.raises(ValueError, match=r"types\.member must be one of number, text, integer, boolean, not None"):
+    with pytest.raises(ValueError, match=r"types\.member\.type must be one of number, .*, not None"):
         load_bundle(tmp_path)
 
 
