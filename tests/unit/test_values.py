@@ -39,6 +39,7 @@ class Plan(enum.Enum):
     [
         (np.int64(2**62 + 1), 2**62 + 1),
         (np.float32(0.5), 0.5),
+        (np.longdouble(0.5), 0.5),
         (np.bool_(True), True),
         (np.str_("a"), "a"),
         (np.datetime64("2026-01-02T03:04:05"), "2026-01-02T03:04:05"),

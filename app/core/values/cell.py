@@ -76,7 +76,8 @@ def _other(value: object) -> Cell:
             text = str(value)
             return None if text == "NaT" else text
         if dtype.kind in "biufSU":
-            return cell_of(value.item())  # type: ignore[attr-defined]  # numpy's scalars have it
+            item = value.item()  # type: ignore[attr-defined]  # numpy's scalars have it
+            return cell_of(float(item) if dtype.kind == "f" else item)  # a long double's item is itself
     elif dtype is not None:
         raise UnreadableCellError("a list")
     isoformat = getattr(value, "isoformat", None)
