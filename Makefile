@@ -4,6 +4,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 COMPARE := .venv-compare
 RECEIVERS := .venv-receivers
+GENERATORS := .venv-generators
 STAMP := .venv/setup-done
 REQUIREMENTS := .venv/requirements.txt
 
@@ -13,7 +14,8 @@ endif
 
 .DEFAULT_GOAL := help
 BENCHES := throughput compare flat latency restart ingress client predict scale models calibration
-.PHONY: help setup demo test test-receivers test-containers long lint format contract reference docs bench $(BENCHES:%=bench-%) soak lock clean
+.PHONY: help setup demo test test-generators test-receivers test-containers long lint format contract reference docs
+.PHONY: bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
 
 help:
@@ -27,7 +29,7 @@ $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv, say" >&2; exit 1; }
 	@echo "making the environment in .venv ..."
 	@$(MAKE) --no-print-directory $(BIN)/uv
-	@$(BIN)/uv export -q --frozen --all-groups --no-group compare --no-group receivers --no-emit-project -o $(REQUIREMENTS)
+	@$(BIN)/uv export -q --frozen --all-groups --no-group compare --no-group generators --no-group receivers --no-emit-project -o $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --require-hashes -r $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q agents api app driftline topics
@@ -129,9 +131,19 @@ $(RECEIVERS)/setup-done: pyproject.toml uv.lock
 	@VIRTUAL_ENV=$(RECEIVERS) $(BIN)/uv pip install -q --require-hashes -r $(RECEIVERS)/requirements.txt
 	@touch $@
 
+test-generators: setup $(GENERATORS)/setup-done ## clients that others' generators make of docs/openapi.json, against a real API
+	@GENERATORS=$(GENERATORS)/bin $(BIN)/pytest -n 0 -m generators tests/foreign
+
+$(GENERATORS)/setup-done: pyproject.toml uv.lock
+	@echo "making the environment of generators in $(GENERATORS) ..."
+	@$(PYTHON) -m venv $(GENERATORS)
+	@$(BIN)/uv export -q --frozen --only-group generators --no-emit-project -o $(GENERATORS)/requirements.txt
+	@VIRTUAL_ENV=$(GENERATORS) $(BIN)/uv pip install -q --require-hashes -r $(GENERATORS)/requirements.txt
+	@touch $@
+
 lock: $(BIN)/uv ## resolve the dependencies anew into uv.lock
 	@.ci/lock
 
 clean: ## remove .venv and every cache
-	rm -rf .venv $(COMPARE) $(RECEIVERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv $(COMPARE) $(GENERATORS) $(RECEIVERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find agents api app benchmarks driftline tests topics -name __pycache__ -prune -exec rm -rf {} +
