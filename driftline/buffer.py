@@ -7,6 +7,7 @@ import time
 from collections import deque
 from typing import Final, Literal
 
+from driftline.account import LOGGED, SETTLED, Account, Counts
 from driftline.snapshot import weight
 
 Members = tuple[str, str, object, object, object, object]
@@ -40,6 +41,7 @@ class Buffer:
     def __init__(self, events: int, size: int, batch: int, seconds: float) -> None:
         self._most_events, self._most_bytes = events, size
         self._batch, self._seconds = batch, seconds
+        self.counts: Counts = [0, 0]  # of the process's account; whoever appends to the inbox adds to it
         self.inbox: deque[Item] = deque()
         self.room = 0
         self.due = 0  # how many in the inbox make a batch with what waits
@@ -61,13 +63,21 @@ class Buffer:
             self._opened = True
             self._weigh()
 
+    def count_in(self, account: Account) -> None:
+        """Keep the counts in an account. To be called before `open`, since whoever logs an event then adds to them."""
+        with self._lock:
+            account.counts[LOGGED], account.counts[SETTLED] = self.counts[LOGGED], self.counts[SETTLED]
+            self.counts = account.counts
+
     def put(self, item: Item) -> Put:
         """Take an event, unless the buffer is full or closed. Never waits."""
         with self._lock:
             self._weigh()
             self._logged += 1
+            self.counts[LOGGED] += 1
             size = self._bytes + item[3]
             if self._unfinished >= self._most_events or size > self._most_bytes or self._closed_at is not None:
+                self.counts[SETTLED] += 1
                 return "full" if self._closed_at is None else "closed"
             self._waiting.append(item)
             self._bytes = size
@@ -104,6 +114,8 @@ class Buffer:
         """Count an event that cannot be put."""
         with self._lock:
             self._logged += 1
+            self.counts[LOGGED] += 1
+            self.counts[SETTLED] += 1
 
     def take(self) -> list[Item]:
         """Wait for a batch and return it: all of one path, once it is large or old enough.
@@ -149,6 +161,7 @@ class Buffer:
         with self._changed:
             self._bytes -= sum([item[SIZE] for item in items])
             self._unfinished -= len(items)
+            self.counts[SETTLED] += len(items)
             self._weigh()
             self._changed.notify_all()
 
@@ -184,6 +197,7 @@ class Buffer:
             self._waiting.clear()
             self._bytes -= sum([item[SIZE] for item in left])
             self._unfinished -= len(left)
+            self.counts[SETTLED] += len(left)
             self._abandoned = True
             self._changed.notify_all()
             return left
@@ -201,6 +215,11 @@ class Buffer:
     def closed(self) -> bool:
         """Whether it takes no more."""
         return self._closed_at is not None
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody sends what is in it."""
+        return self._abandoned
 
     @property
     def deadline(self) -> float:

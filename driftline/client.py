@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import logging
 import os
-import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
+from itertools import count
 from random import Random
 from time import time_ns
 from types import TracebackType
 from typing import Any, Self
+from uuid import UUID
 
-import httpx
-
+from driftline import exits
+from driftline.account import LOGGED, Account
 from driftline.buffer import ID, PATH, Buffer
-from driftline.encoding import NO_PREDICTION, dated, encoded, why
-from driftline.http import pause_before, post
+from driftline.encoding import NO_PREDICTION, dated, encoded, name_text, why
+from driftline.http import Http, pause_before, post
 from driftline.ledger import Ledger
 from driftline.losses import InvalidEvent, Loss, PredictFailed, Stats, Undelivered
+from driftline.rows import mapped
 from driftline.sender import UNSENT, Sender
 from driftline.snapshot import SETTLED, snapshot, weight
-
-log = logging.getLogger("driftline")
+from driftline.thread import SendingThread
+from driftline.warning import warn
 
 PREDICTIONS, FEEDBACK = "/predictions", "/feedback"
+MAPPINGS = frozenset({"features", "probability", "metadata"})
 DAY = 86_400.0
 Number = Any
-"""A number, text or bool; numpy's scalars too."""
+"""A number, text, bool, date or time; numpy's scalars too."""
+Row = Any
+"""Numbers by name: a mapping, a Series, or a frame of one row."""
+Id = str | int | UUID
+"""A text; whole numbers and UUIDs are their digits."""
 
 
 class Client:
@@ -70,54 +76,72 @@ class Client:
         self._timeout, self._retry_seconds = timeout, retry_seconds
         self._raises, self._on_loss = raises, on_loss
         self._begin()
+        self._http.connect()
         _clients.add(self)
 
+    def _begin_in_child(self) -> None:
+        """Begin anew after a fork, whose parent sends what there was."""
+        self._buffer.counts = [0, 0]
+        self._account.leave()
+        self._begin()
+
     def _begin(self) -> None:
-        """Begin with nothing: when made, and in the child after a fork, whose parent sends what there was."""
-        self._starting = threading.Lock()
-        self._bits = Random().getrandbits
+        """Begin with nothing."""
+        # Ids are the time in ns and a number that goes up from 63 random bits. The system's own randomness would let
+        # another thread have the interpreter, and the caller wait for it; with the time in it, copies of a machine that
+        # was frozen make different ones.
+        self._serial = count(Random().getrandbits(63))
         self._ledger = Ledger(self._on_loss)
-        self._http = httpx.Client(base_url=self._url, headers=self._headers, timeout=self._timeout)
+        self._http = Http(self._url, self._headers)
+        self._account = Account(self._url)
         self._buffer = Buffer(*self._bounds)
-        self._sender = Sender(self._http, self._buffer, self._timeout, self._retry_seconds, self._ledger.lose)
-        self._thread: threading.Thread | None = None
+        self._sender = Sender(self._http, self._buffer, self._timeout, self._retry_seconds, self._ledger)
+        self._thread = SendingThread(self._sender, self._buffer, self._account, inbox=not self._raises)
 
     def log(
         self,
-        features: Mapping[str, Number],
+        features: Row,
         prediction: Number = NO_PREDICTION,
         *,
-        prediction_id: str | None = None,
-        probability: Number | Mapping[str, Number] | None = None,
+        prediction_id: Id | None = None,
+        probability: Number | Row | None = None,
         timestamp: datetime | float | None = None,
         model: str | None = None,
         model_version: str | None = None,
-        metadata: Mapping[str, Number] | None = None,
+        metadata: Row | None = None,
     ) -> str:
         """Log a prediction made elsewhere.
 
         Returns its id, which `feedback` needs. Without a `timestamp` it is now. Without a prediction the features alone
-        are watched. Values may be numbers, texts, bools and times; the mappings are copied, so that they may be changed
-        or used again.
+        are watched. Values may be numbers, texts, bools, dates and times; what JSON has no form for is left out, and
+        counted. The mappings are copied, so that they may be changed or used again.
         """
         # The usual event goes into the buffer's inbox at once, since the caller waits; any other goes through _log.
         at = time_ns()
-        event_id = self._id(at) if prediction_id is None else prediction_id
-        model = self._model if model is None else model
+        if prediction_id is None:
+            event_id = hex(at << 64 | next(self._serial))[2:]  # noqa: FURB116 - an f-string takes twice the time
+        else:
+            event_id = prediction_id if type(prediction_id) is str else _named(prediction_id)
+        if model is None:
+            model = self._model
         version = self._version if model_version is None else model_version
         buffer = self._buffer
-        if len(buffer.inbox) < buffer.room and metadata is None and type(features) is dict:
+        inbox = buffer.inbox
+        if len(inbox) < buffer.room and metadata is None and type(features) is dict:
             features = features.copy()
             if (
                 SETTLED.issuperset(map(type, features.values()))
                 and type(prediction) in SETTLED
                 and type(probability) in SETTLED
-                and type(timestamp) in SETTLED
+                and (timestamp is None or type(timestamp) in SETTLED)
             ):
                 given = (model, version, timestamp, features, prediction, probability)
-                buffer.inbox.append((PREDICTIONS, event_id, given, 0, at))
-                if len(buffer.inbox) == buffer.due:
+                buffer.counts[LOGGED] += 1
+                inbox.append((PREDICTIONS, event_id, given, 0, at))
+                if len(inbox) == buffer.due:
                     buffer.wake()
+                if not buffer.room:
+                    self._lose_late()
                 return event_id
         self._log(PREDICTIONS, event_id, at, {
             "prediction_id": event_id, "model": model, "model_version": version, "timestamp": timestamp,
@@ -127,26 +151,26 @@ class Client:
 
     def feedback(
         self,
-        prediction_id: str,
+        prediction_id: Id,
         actual: Number,
         *,
         timestamp: datetime | float | None = None,
-        metadata: Mapping[str, Number] | None = None,
+        metadata: Row | None = None,
         model: str | None = None,
     ) -> None:
         """Log the truth about a prediction; a later one corrects an earlier one.
 
         With `model` it is for that model alone: keys for several models ask for it.
         """
-        event: dict[str, object] = {"prediction_id": prediction_id, "actual": actual, "metadata": metadata}
+        event: dict[str, object] = {"prediction_id": _named(prediction_id), "actual": actual, "metadata": metadata}
         if model is not None:
             event["model"] = model
         if timestamp is not None:
             event["timestamp"] = timestamp
-        self._log(FEEDBACK, prediction_id, time_ns(), event)
+        self._log(FEEDBACK, _named(prediction_id), time_ns(), event)
 
     def predict(
-        self, features: Mapping[str, Number], *, request_id: str | None = None, timeout: float | None = None
+        self, features: Row, *, request_id: str | None = None, timeout: float | None = None
     ) -> dict[str, Any] | None:
         """Ask the model that the API serves; its answer, or None where there is none within `timeout` seconds.
 
@@ -155,8 +179,8 @@ class Client:
         """
         until = time.monotonic() + (self._timeout if timeout is None else timeout)
         try:
-            asked = self._id(time_ns()) if request_id is None else request_id
-            document = encoded({"features": features, "request_id": asked})
+            asked = f"{time_ns() << 64 | next(self._serial):x}" if request_id is None else request_id
+            document = encoded({"features": mapped("features", features), "request_id": asked})
         except InvalidEvent as error:
             self._no_prediction(error)
             return None
@@ -173,8 +197,13 @@ class Client:
             time.sleep(pause)
 
     def flush(self, timeout: float = 30.0) -> bool:
-        """Send all now and wait for it; whether nothing waits any more. With `raises` raises Undelivered."""
-        finished = self._buffer.flush(timeout)
+        """Send all now and wait for it; whether nothing waits any more. With `raises` raises Undelivered.
+
+        Where no thread can be started it does not wait: `close` sends then.
+        """
+        if not self._thread.runs and self._buffer.unfinished:
+            self._thread.start(self._at_exit)
+        finished = self._buffer.flush(timeout if self._thread.runs else 0.0)
         if self._raises:
             self._ledger.raise_losses()
         return finished
@@ -185,14 +214,16 @@ class Client:
         Returns the final counts, in which each event is sent or lost, and logs how many were lost. What is in the
         middle of a request then counts as lost, though it may arrive. With `raises` raises Undelivered.
         """
-        atexit.unregister(self._at_exit)
+        exits.forget(self._at_exit)
         self._buffer.close(timeout)
-        if self._thread is not None:
-            self._thread.join(timeout + 1.0)
+        self._thread.finish(timeout)
         trouble = self._sender.trouble
         reason = f"{UNSENT}: {trouble}" if trouble else UNSENT
-        left = [Loss(item[PATH], item[ID], "closed", reason) for item in self._buffer.abandon()]
+        left = [Loss(item[PATH], _text(item[ID]), "closed", reason) for item in self._buffer.abandon()]
         self._ledger.close(left, self._buffer.logged)
+        self._buffer.counts = [0, 0]
+        self._account.close()
+        self._sender.look_for_ended()
         self._http.close()
         if self._raises:
             self._ledger.raise_losses()
@@ -205,7 +236,8 @@ class Client:
         return Stats(
             logged=self._buffer.logged, sent=self._sender.sent, lost=sum(lost.values()),
             buffered=self._buffer.unfinished, retries=self._sender.retries, lost_by_kind=lost,
-            unregistered=self._sender.unregistered,
+            unregistered=self._sender.unregistered, left_out=self._ledger.left_out(),
+            held_by_ended=self._sender.held_by_ended,
         )  # fmt: skip
 
     def __enter__(self) -> Self:
@@ -222,52 +254,57 @@ class Client:
 
     def _log(self, path: str, event_id: str, at: int, event: dict[str, object]) -> None:
         """Put any event into the buffer, or count it as lost."""
+        left_out: list[InvalidEvent] = []
         try:
+            for field in MAPPINGS.intersection(event):
+                event[field] = mapped(field, event[field])
             if not self._raises and snapshot(event):
                 put = self._buffer.put((path, event_id, event, weight(event.values()), at))
             else:
-                document = encoded(dated(event, at))
+                document = encoded(dated(event, at), None if self._raises else left_out)
                 put = self._buffer.put((path, event_id, document, len(document), at))
         except Exception as error:
             self._buffer.refuse()
-            self._ledger.lose([Loss(path, str(event_id), "invalid", why(error))])
+            self._ledger.lose([Loss(path, _text(event_id), "invalid", why(error))])
             if self._raises:
                 raise
             return
+        if left_out:
+            self._ledger.leave_out(path, left_out)
         if put == "taken":
-            if self._thread is None:
-                self._send()
+            if not self._thread.runs:
+                self._thread.start(self._at_exit)
         elif put == "closed":
-            self._ledger.lose([Loss(path, event_id, "closed", "the client is closed")])
+            self._ledger.lose([Loss(path, _text(event_id), "closed", "the client is closed")])
         else:
-            reason = "the buffer is full: the API takes no events, or too slowly"
-            self._ledger.lose([Loss(path, event_id, "full", reason)])
+            reason = self._thread.unable or "the buffer is full: the API takes no events, or too slowly"
+            self._ledger.lose([Loss(path, _text(event_id), "full", reason)])
 
-    def _id(self, at: int) -> str:
-        """Make an id of the time `at`, in ns, and 64 random bits, in hexadecimal.
-
-        The system's own randomness would let another thread have the interpreter, and the caller wait for it; with the
-        time in it, copies of a machine that was frozen make different ones.
-        """
-        return hex(at << 64 | self._bits(64))[2:]  # noqa: FURB116 - an f-string takes twice the time
-
-    def _send(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._sender.run, name="driftline", daemon=True)
-                self._thread.start()
-                atexit.register(self._at_exit)
-                if not self._raises:
-                    self._buffer.open()
+    def _lose_late(self) -> None:
+        """Count as lost what came into the inbox while the client was being closed."""
+        if self._buffer.abandoned:
+            late = self._buffer.abandon()
+            self._ledger.lose([Loss(item[PATH], _text(item[ID]), "closed", "the client is closed") for item in late])
 
     def _at_exit(self) -> None:
-        with contextlib.suppress(Undelivered):
+        with contextlib.suppress(Exception):
             self.close()
 
     def _no_prediction(self, why: InvalidEvent | PredictFailed) -> None:
         if self._raises:
             raise why
-        log.warning("/predict: %s", why)
+        warn("/predict: %s", why)
+
+
+def _named(given: Id) -> str:
+    return name_text(given)  # type: ignore[return-value]  # what is no id is found out when it is encoded
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - an id may be any object
+        return type(value).__name__
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -275,8 +312,15 @@ _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 def _after_fork() -> None:
     for client in list(_clients):
-        client._begin()
+        client._begin_in_child()
 
 
+def _look_at_exit() -> None:
+    """Clients that were never used may be those of a process whose workers were killed."""
+    for client in list(_clients):
+        client._sender.look_for_ended()
+
+
+atexit.register(_look_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

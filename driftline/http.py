@@ -5,7 +5,9 @@ from __future__ import annotations
 import email.utils
 import json
 import random
+import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +46,33 @@ class Answer:
         return self.again or self.status in REFUSED
 
 
-def post(http: httpx.Client, path: str, document: bytes, seconds: float) -> Answer:
+class Http:
+    """Connections to an API, made when they are first needed: most processes that are forked need none."""
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self.url = url
+        self._headers = headers
+        self._client: httpx.Client | None = None
+        self._lock = threading.Lock()
+
+    def connect(self) -> httpx.Client:
+        """Return the client. Raises what httpx raises of an address or a header that is none."""
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(base_url=self.url, headers=self._headers)
+            return self._client
+
+    def close(self) -> None:
+        """Close the connections, for good."""
+        if self._client is not None:
+            self._client.close()
+
+
+def post(http: Http, path: str, document: bytes, seconds: float) -> Answer:
     """Send JSON. An answer that is not whole after `seconds`, too large, or no JSON object, counts as none."""
     until = time.monotonic() + seconds
     try:
-        with http.stream("POST", path, content=document, timeout=seconds) as response:
+        with http.connect().stream("POST", path, content=document, timeout=seconds) as response:
             text = b""
             for part in response.iter_bytes():
                 text += part

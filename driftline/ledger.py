@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from driftline.losses import Kind, Loss, Undelivered
-
-log = logging.getLogger("driftline")
+from driftline.losses import InvalidEvent, Kind, Loss, Undelivered
+from driftline.warning import log, warn
 
 QUIET_SECONDS, LONGEST_QUIET = 60.0, 3600.0
 """Losses of one kind are logged after a minute at the earliest, then after two, four ... up to an hour."""
+MOST_FIELDS, OTHER_FIELDS = 100, "others"
+"""So many names of values that were left out are kept, since names can be made without end."""
 
 
 class Ledger:
@@ -26,6 +27,8 @@ class Ledger:
         self._lost: Counter[Kind] = Counter()
         self._last: Loss | None = None
         self._next: dict[Kind, tuple[float, float]] = {}
+        self._left_out: Counter[str] = Counter()
+        self._unwritten: Counter[str] = Counter()
 
     def lose(self, losses: Sequence[Loss]) -> None:
         """Count losses of one kind, log them unless that was done lately, and pass each to `on_loss`. Never raises."""
@@ -38,7 +41,7 @@ class Ledger:
             if now >= due:
                 self._next[last.kind] = now + quiet, min(2 * quiet, LONGEST_QUIET)
         if now >= due:
-            log.warning("%s: %s (%s; %d so far)", last.path, last.reason, last.kind, count)
+            warn("%s: %s (%s; %d so far)", last.path, last.reason, last.kind, count)
         self._pass_on(losses)
 
     def close(self, losses: Sequence[Loss], logged: int) -> None:
@@ -48,9 +51,13 @@ class Ledger:
             lost, last = dict(self._lost), self._last
             total, before = sum(lost.values()), self._written
             self._written = total
+            left_out, self._unwritten = self._unwritten, Counter()
+        if left_out:
+            named = ", ".join(f"{count:,} {field}" for field, count in left_out.items())
+            warn("closed: values were left out of events: %s", named)
         if total > before and last is not None:
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in lost.items())
-            log.warning(
+            warn(
                 "closed: %s of %s events were lost (%s); the last one: %s",
                 f"{total:,}",
                 f"{logged:,}",
@@ -73,8 +80,27 @@ class Ledger:
         for loss in losses if self._on_loss is not None else ():
             try:
                 self._on_loss(loss)  # type: ignore[misc]  # it is there, as the line above asks
-            except Exception:
-                log.exception("on_loss failed")
+            except Exception:  # noqa: BLE001 - it is the caller's own
+                with contextlib.suppress(Exception):
+                    log.exception("on_loss failed")
+
+    def leave_out(self, path: str, values: Sequence[InvalidEvent]) -> None:
+        """Count values that an event was sent without, and log the first of each field. Never raises."""
+        for value in values:
+            field = str(value).partition(": ")[0]
+            with self._lock:
+                if field not in self._left_out and len(self._left_out) >= MOST_FIELDS:
+                    field = OTHER_FIELDS
+                first = not self._left_out[field]
+                self._left_out[field] += 1
+                self._unwritten[field] += 1
+            if first:
+                warn("%s: %s; events are sent without it", path, value)
+
+    def left_out(self) -> dict[str, int]:
+        """Values that events were sent without, by field."""
+        with self._lock:
+            return dict(self._left_out)
 
     def counts(self) -> dict[Kind, int]:
         """Events lost, by kind."""

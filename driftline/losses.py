@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["invalid", "full", "rejected", "given up", "closed"]
@@ -25,7 +25,10 @@ class Stats:
     """Totals since the client was made. `logged` is the sum of `sent`, `lost` and `buffered`.
 
     `unregistered`: of what was sent, events of model versions that are not registered. They are not counted, but set
-    aside as dead letters, until somebody registers them and sends them again.
+    aside as dead letters, until somebody registers them and sends them again. `left_out`: values that could not be
+    sent, by field ("features.age"); their events were sent without them. `held_by_ended`: events that other processes
+    of this user, which sent to the same URL from this machine, held when they were killed, as far as this client has
+    found them. They are in none of the other counts.
     """
 
     logged: int
@@ -35,6 +38,8 @@ class Stats:
     retries: int
     lost_by_kind: dict[Kind, int]
     unregistered: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    held_by_ended: int = 0
 
 
 class InvalidEvent(ValueError):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
-log = logging.getLogger("driftline")
+from driftline.warning import warn
 
 PASSING_SECONDS = 1.0
 """One request that fails, and is tried again sooner than this, is no outage."""
@@ -28,13 +27,11 @@ class Outage:
         if self._logged or (attempt < 2 and pause < PASSING_SECONDS):
             return
         self._logged = True
-        log.warning(
-            "%s takes no events: %s. They are kept (%d now) and sent again until it does", self._url, reason, waiting
-        )
+        warn("%s takes no events: %s. They are kept (%d now) and sent again until it does", self._url, reason, waiting)
 
     def over(self, waiting: int) -> None:
         """Take note of a request that the API has answered."""
         if self._logged and self._since is not None:
             seconds = time.monotonic() - self._since
-            log.warning("%s takes events again, after %.0f s; %d are to be sent", self._url, seconds, waiting)
+            warn("%s takes events again, after %.0f s; %d are to be sent", self._url, seconds, waiting)
         self._since, self._logged, self.reason = None, False, ""

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
-import httpx
-
+from driftline.account import ended
 from driftline.buffer import AT, EVENT, ID, MEMBERS, PATH, Buffer, Item
 from driftline.encoding import dated, encoded, why
-from driftline.http import Answer, pause_before, post
-from driftline.losses import Kind, Loss
+from driftline.http import Answer, Http, pause_before, post
+from driftline.ledger import Ledger
+from driftline.losses import InvalidEvent, Kind, Loss
 from driftline.outage import Outage
-
-log = logging.getLogger("driftline")
-
-Lose = Callable[[Sequence[Loss]], None]
+from driftline.warning import warn
 
 UNSENT = "the client was closed before it could be sent"
 BATCH_BYTES = 4 << 20
+LOOK_SECONDS = 60.0
+"""Between two looks for processes that were killed."""
 EVENTS_AT_ONCE, REST_SECONDS = 25, 0.0001
 """So many events are encoded before other threads have their turn; else they would wait for the interpreter's lock."""
 
@@ -27,19 +25,33 @@ EVENTS_AT_ONCE, REST_SECONDS = 25, 0.0001
 class Sender:
     """Empties a buffer until it is closed, in a thread of its own. Counts are read by other threads."""
 
-    def __init__(self, http: httpx.Client, buffer: Buffer, timeout: float, retry_seconds: float, lose: Lose) -> None:
-        self._http, self._buffer, self._lose = http, buffer, lose
+    def __init__(self, http: Http, buffer: Buffer, timeout: float, retry_seconds: float, ledger: Ledger) -> None:
+        self._http, self._buffer, self._ledger = http, buffer, ledger
         self._timeout, self._retry_seconds = timeout, retry_seconds
-        self._outage = Outage(str(http.base_url))
-        self.sent = self.retries = self.unregistered = 0
+        self._outage = Outage(http.url)
+        self.sent = self.retries = self.unregistered = self.held_by_ended = 0
+        self._next_look = 0.0
 
     def run(self) -> None:
         """Send batch after batch; stop when the time after closing is over."""
         while batch := self._buffer.take():
+            if time.monotonic() >= self._next_look:
+                self.look_for_ended()
             for part in _parts(self._encoded(batch)):
                 self._deliver(part)
             if self._buffer.deadline <= time.monotonic():
                 return  # closing counts what is left
+
+    def look_for_ended(self) -> None:
+        """Count events that processes held which were killed, and log which they were. Never raises."""
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        for pid, events in ended(self._http.url):  # logged before the next step, in which its file is deleted
+            self.held_by_ended += events
+            warn(
+                "process %d ended without closing its client: %d of its events were lost, or never confirmed",
+                pid,
+                events,
+            )
 
     @property
     def trouble(self) -> str:
@@ -53,10 +65,23 @@ class Sender:
             if i % EVENTS_AT_ONCE == 0:
                 time.sleep(REST_SECONDS)
             try:
-                found.append((item, _document(item)))
+                found.append((item, self._document(item)))
             except Exception as error:  # noqa: BLE001 - a value's own methods may raise anything
                 self._lost([item], "invalid", why(error))
         return found
+
+    def _document(self, item: Item) -> bytes:
+        """Encode an event, unless it is JSON already. Raises InvalidEvent, and what a value's own methods raise."""
+        event = item[EVENT]
+        if isinstance(event, bytes):
+            return event
+        if isinstance(event, tuple):
+            event = {"prediction_id": item[ID], **dict(zip(MEMBERS, event, strict=True))}
+        left_out: list[InvalidEvent] = []
+        document = encoded(dated(event, item[AT]), left_out)
+        if left_out:
+            self._ledger.leave_out(item[PATH], left_out)
+        return document
 
     def _deliver(self, part: list[tuple[Item, bytes]]) -> None:
         attempt = 0
@@ -111,23 +136,13 @@ class Sender:
         count = answer.body.get("unregistered")
         if isinstance(count, int) and count > 0:
             if not self.unregistered:
-                log.warning("%d events are of model versions that are not registered: driftline register", count)
+                warn("%d events are of model versions that are not registered: driftline register", count)
             self.unregistered += count
 
     def _lost(self, items: list[Item], kind: Kind, reason: str) -> None:
         if self._buffer.claim(items):
-            self._lose([Loss(item[PATH], item[ID], kind, reason) for item in items])
+            self._ledger.lose([Loss(item[PATH], item[ID], kind, reason) for item in items])
             self._buffer.done(items)
-
-
-def _document(item: Item) -> bytes:
-    """Encode an event, unless it is JSON already. Raises InvalidEvent, and what a value's own methods raise."""
-    event = item[EVENT]
-    if isinstance(event, bytes):
-        return event
-    if isinstance(event, tuple):
-        event = {"prediction_id": item[ID], **dict(zip(MEMBERS, event, strict=True))}
-    return encoded(dated(event, item[AT]))
 
 
 def _parts(batch: list[tuple[Item, bytes]]) -> list[list[tuple[Item, bytes]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,13 +13,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 
 from app.runtime.settings import Settings
@@ -351,7 +353,6 @@ def test_a_request_that_outlives_the_client_is_counted_once(monkeypatch: pytest.
     assert asked.wait(20)
     assert client.close(0).lost_by_kind == {"closed": 1}
     may.set()
-    assert client._thread is not None
     client._thread.join(20)
     assert lost(client) == {"closed": 1}
 
@@ -437,18 +438,20 @@ def test_many_threads_share_one_client() -> None:
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"features": {"x": [1]}}, "features.x: list is no number"),
-    ({"features": {"x": np.zeros(2)}}, "features.x: ndarray is not one value"),
-    ({"features": {"x": "\ud800"}}, "surrogate"),
-    ({"features": {"x": 10**5000}}, "too many digits"),
     ({"features": {"x": "y" * (1 << 20)}}, "at most 1,048,576"),
-    ({"features": [1]}, "features: list"),
+    ({"features": [1]}, "features: list is no mapping, Series or frame of one row"),
+    ({"features": pd.DataFrame({"x": [1, 2]})}, "features: a frame of 2 rows"),
+    ({"features": pd.Series([1, 2], index=["x", "x"])}, "features: two values have the name x"),
     ({"features": None}, "features: missing"),
     ({"prediction": None}, "prediction: missing"),
+    ({"prediction": pd.NA}, "prediction: missing"),
     ({"prediction": float("nan")}, "prediction: must be a finite number"),
-    ({"probability": float("inf")}, "probability: must be a finite number"),
+    ({"prediction": [1]}, "prediction: list is no number"),
     ({"timestamp": datetime(2026, 1, 1)}, "timestamp: a time needs its zone"),  # noqa: DTZ001 (that is the subject)
+    ({"timestamp": date(2026, 1, 1)}, "timestamp: date is no time with a zone"),
+    ({"timestamp": np.datetime64("2026-01-01T00:00:00")}, "timestamp: datetime64 is no time with a zone"),
     ({"prediction_id": ""}, "prediction_id: must be"),
+    ({"prediction_id": [1]}, "prediction_id: must be"),
     ({"model": "x" * 201}, "model: must be"),
 ]
 
@@ -466,6 +469,53 @@ def test_what_cannot_be_sent_never_raises_unless_asked(wrong: dict[str, Any], re
     strict = Client("http://127.0.0.1:1", model="m", model_version="1", raises=True)
     with pytest.raises(InvalidEvent, match=reason):
         strict.log(**event)
+
+
+LEFT_OUT: list[tuple[dict[str, Any], str]] = [
+    ({"features": {"x": [1]}}, "features.x: list is no number"),
+    ({"features": {"x": np.zeros(2)}}, "features.x: ndarray is not one value"),
+    ({"features": {"x": np.timedelta64(5, "ns")}}, "features.x: timedelta64 is no number"),
+    ({"features": {"x": timedelta(1)}}, "features.x: timedelta is no number"),
+    ({"features": {"x": 1j}}, "features.x: complex is no number"),
+    ({"features": {"x": b"\xff"}}, "features.x: bytes that are not UTF-8"),
+    ({"features": {"x": "\ud800"}}, "features.x: a text holds half a surrogate pair"),
+    ({"features": {"x": 10**5000}}, "features.x: a number has too many digits"),
+    ({"probability": float("inf")}, "probability: must be a finite number"),
+    ({"probability": {"x": float("nan")}}, "probability.x: must be a finite number"),
+    ({"metadata": {"x": [1]}}, "metadata.x: list is no number"),
+]
+
+
+def test_what_json_has_no_form_for_is_left_out_named_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    with server(accepting) as found, client_of(found, flush_seconds=60) as client:
+        for wrong, _ in LEFT_OUT:
+            for _ in range(2):
+                client.log(**{"features": {}, "prediction": 1, **merged(wrong)})
+        client.flush()
+        sent = events(found)
+    assert len(sent) == 2 * len(LEFT_OUT)
+    assert all(event["features"].get("y") == 1 or not event["features"] for event in sent)
+    assert not any("x" in (event.get(name) or {}) for event in sent for name in ("features", "metadata"))
+    assert all(event.get("probability") in (None, {"y": 1}) for event in sent)
+    assert client.stats.left_out == {"features.x": 16, "probability": 2, "probability.x": 2, "metadata.x": 2}
+    assert lost(client) == {}
+    said = [line for line in warnings(caplog) if "sent without it" in line]
+    assert sorted(line.split(": ")[1] for line in said) == ["features.x", "metadata.x", "probability", "probability.x"]
+    assert LEFT_OUT[0][1] in said[0]
+    assert "closed: values were left out of events: 16 features.x, 2 metadata.x, 2 probability" in caplog.text
+
+
+def merged(wrong: dict[str, Any]) -> dict[str, Any]:
+    """With a value beside it that JSON has a form for."""
+    return {name: {**value, "y": 1} if isinstance(value, dict) else value for name, value in wrong.items()}
+
+
+@pytest.mark.parametrize(("wrong", "reason"), LEFT_OUT, ids=[reason for _, reason in LEFT_OUT])
+def test_with_raises_what_json_has_no_form_for_is_refused_by_name(wrong: dict[str, Any], reason: str) -> None:
+    strict = Client("http://127.0.0.1:1", model="m", model_version="1", raises=True)
+    with pytest.raises(InvalidEvent, match=re.escape(reason)):
+        strict.log(**{"features": {}, "prediction": 1, **wrong})
+    assert lost(strict) == {"invalid": 1}
 
 
 def test_values_as_models_have_them_become_json() -> None:
@@ -510,7 +560,7 @@ def test_predict_asks_again_under_one_id_and_answers() -> None:
         asked = [json.loads(one.body) for one in found.requests]
         assert asked[0] == asked[1]
         assert asked[0]["features"] == {"age": 30}
-        client.predict({"age": 1}, request_id="mine")
+        client.predict(pd.Series({"age": 1}), request_id="mine")
         assert json.loads(found.requests[-1].body)["request_id"] == "mine"
 
 
@@ -562,14 +612,13 @@ def test_a_loss_is_told_in_the_log_without_feature_values_and_not_each_time(capl
 
     client = Client("http://127.0.0.1:1", model="m", model_version="1", on_loss=fails)
     for _ in range(3):
-        client.log({"x": ["secret-value"]}, 1)
-        client.log({"x": "secret-value\ud800"}, 1)
+        client.log({"x": ["secret-value"], "z": "secret-value\ud800"}, ["secret-value"])
     client.flush()
-    warnings = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
-    assert len(warnings) == 1
-    assert "features.x" in warnings[0]
-    assert "secret-value" not in caplog.text
+    assert [one.partition(": list")[0] for one in warnings(caplog)] == ["/predictions: prediction"]
+    client.log({"x": ["secret-value"], "z": "secret-value\ud800"}, 1)
     client.close(0)
+    assert [one.partition(": ")[2].partition(":")[0] for one in warnings(caplog)[1:3]] == ["features.x", "features.z"]
+    assert "secret-value" not in caplog.text
 
 
 # The real API, and a real Kafka
