@@ -13,6 +13,7 @@ from api.columns import Columns, ColumnView
 from api.door.rules import needed
 from api.glance import ModelSummary
 from api.incoming import IncomingFeedback, IncomingPrediction
+from api.operation_names import TAGS, operation_id, tag
 from api.predicting import PredictRequest
 from api.routes.predict import PredictAnswer
 from api.routes.serve import Served, ServeRequest
@@ -51,6 +52,9 @@ from app.runtime.silencing import SilenceRequest
 from topics.events import DeploymentEvent, TrainingRunEvent
 
 Document = dict[str, Any]
+
+CLOUD_EVENTS = "x-cloudevents"
+"""Member of a request body with what `content` would have of CloudEvents."""
 
 AT = "#/components/schemas/{name}"
 
@@ -124,23 +128,41 @@ def _made(app: FastAPI) -> Document:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             _describe(operation, OPERATIONS.get((method, path), Bodies("application/json")))
+            operation["operationId"], operation["tags"] = operation_id(method, path), [tag(path)]
             role = needed(method.upper(), path)
             operation["security"] = [] if role is None else [{"key": []}]
             if role is not None:
                 operation["description"] = f"{operation.get('description', '')}\n\nRole: {role}.".strip()
     kinds = {kind for one in OPERATIONS.values() for kind in (one.gives, one.takes) if isinstance(kind, type)}
     ordered = sorted({*kinds, ProblemDetails}, key=lambda kind: kind.__name__)
+    document["tags"] = [{"name": name, "description": told} for name, told in TAGS.items()]
     document["components"] = {
-        "schemas": components(ordered, AT),
+        "schemas": {name: _without_tuples(schema) for name, schema in components(ordered, AT).items()},
         "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A key of `driftline keys`."}},
     }
     return document
+
+
+def _without_tuples(schema: Any) -> Any:
+    """Describe arrays of a fixed length by their items' types alone: generators of clients know no `items: false`."""
+    if isinstance(schema, list):
+        return [_without_tuples(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _without_tuples(one) for name, one in schema.items() if name != "prefixItems"}
+    if "prefixItems" in schema:
+        kinds = [_without_tuples(one) for one in schema["prefixItems"]]
+        different = [one for i, one in enumerate(kinds) if one not in kinds[:i]]
+        found["items"] = different[0] if len(different) == 1 else {"anyOf": different}
+    return found
 
 
 def _describe(operation: Document, bodies: Bodies) -> None:
     """Put an operation's bodies into its place; every other answer is a problem."""
     if bodies.takes is not None:
         operation["requestBody"] = {"required": True, "content": _content(bodies.takes, bodies)}
+        if bodies.many:
+            operation["requestBody"][CLOUD_EVENTS] = _cloud_events(bodies.takes)
     answers = {status: told for status, told in operation["responses"].items() if status.startswith("2")}
     for told in answers.values():
         told["content"] = (
@@ -159,19 +181,22 @@ def _content(kind: type, bodies: Bodies) -> Document:
     if not (bodies.many or bodies.each):
         return content
     content["application/x-ndjson"] = {"schema": {"type": "string", "description": f"One {kind.__name__} a line."}}
-    if not bodies.many:
-        return content
+    return content
+
+
+def _cloud_events(kind: type) -> Document:
+    """Describe what else is taken: in `content`, no generated client could send anything (ADR 171)."""
     cloud_event = {
         "type": "object",
         "properties": {
             "specversion": {"const": "1.0"},
             **{name: {"type": "string", "minLength": 1} for name in ("id", "source", "type")},
             "time": {"type": "string", "format": "date-time"},
-            "data": one,
+            "data": _ref(kind),
         },
         "required": ["specversion", "id", "source", "type", "data"],
     }
-    return content | {
+    return {
         "application/cloudevents+json": {"schema": cloud_event},
         "application/cloudevents-batch+json": {"schema": _list(cloud_event)},
     }
