@@ -18,8 +18,8 @@ from scipy import special
 
 from app.core.config import Monitoring
 from app.core.layout import Floats
-from app.core.scales.categories import divisions, ways_of_one
-from app.core.scales.levels import Levels, levels_of, metric_level
+from app.core.scales.categories import divisions, is_significant, ways_of_one
+from app.core.scales.levels import Levels, at_margin, levels_of, metric_level
 from app.core.scales.metric_tests import ShareTest
 from app.core.scales.newest_truth import ENOUGH, MOST_KEPT
 from app.core.scales.numbers import ks_tested
@@ -158,7 +158,7 @@ def _number_found(size: float, part: Floats, n: Floats, m: float, floor: float, 
     before, now = (1.0 + size) / 2.0, (1.0 + size) / 2.0 - size * part
     deviation = np.sqrt(now * (1.0 - now) / np.maximum(n, 1.0) + before * (1.0 - before) / m)
     gap = np.where(n > 0.0, np.maximum(size * part - UNLUCKY * deviation, 0.0), 0.0)
-    tested = ks_tested(gap[:, None], n[:, None], np.array([m]), floor, levels.distribution, np.zeros((len(n), 1)))
+    tested = ks_tested(gap[:, None], n[:, None], np.array([m]), floor, levels, np.zeros((len(n), 1)))
     return tested.found[:, 0]
 
 
@@ -168,8 +168,9 @@ def _category_found(more: Floats, n: Floats, m: float, floor: float, levels: Lev
     now = before + more
     seen = np.maximum(now - UNLUCKY * np.sqrt(now * (1.0 - now) / np.maximum(n, 1.0)), before)
     ways = np.full(len(n), ways_of_one(CATEGORIES))
-    size, chance = divisions(seen, before, np.asarray(effective(n, np.array(m))), ways, MARGIN * floor)
-    return np.asarray((size > floor) & (chance < levels.distribution) & (n > 0.0))
+    rows = np.asarray(effective(n, np.array(m)))
+    size, chance = divisions(seen, before, rows, ways, MARGIN * floor)
+    return np.asarray((size > floor) & is_significant(seen, before, rows, chance, ways, n > 0.0, levels))
 
 
 def _missing_found(share: Floats, n: Floats, m: float, allowed: float, levels: Levels) -> Bools:
@@ -177,7 +178,7 @@ def _missing_found(share: Floats, n: Floats, m: float, allowed: float, levels: L
     seen = np.maximum(share - UNLUCKY * np.sqrt(share * (1.0 - share) / np.maximum(n, 1.0)), 0.0)
     nothing, total = np.zeros(1), np.array([m])
     counts = np.floor(seen * n)[:, None]
-    return share_tests(counts, n[:, None], nothing, total, allowed, levels.share, np.zeros((len(n), 1))).found[:, 0]
+    return share_tests(counts, n[:, None], nothing, total, allowed, levels, np.zeros((len(n), 1))).found[:, 0]
 
 
 def _accuracy(load: Load, monitoring: Monitoring) -> list[Found]:
@@ -188,10 +189,10 @@ def _accuracy(load: Load, monitoring: Monitoring) -> list[Found]:
     filled = -expm1(-with_truth)  # the share of panes that have any truth
     rows = with_truth / filled
     spans = spans_of(_truth_panes(rows, load, monitoring))
-    level = metric_level(monitoring, len(spans), load.metrics)
+    levels = metric_level(monitoring, len(spans), load.metrics), at_margin(monitoring, len(spans))
     found = []
     for points in POINTS:
-        panes = _first(spans[-1], partial(_accuracy_found, points, spans, rows, load, monitoring, level))
+        panes = _first(spans[-1], partial(_accuracy_found, points, spans, rows, load, monitoring, levels))
         name = f"accuracy {load.accuracy:.3g} down by {points * 100:.0f} points"
         seconds = None if panes is None else panes / filled * monitoring.windows.pane
         found.append(Found(name, "truth", seconds, None if panes is None else round(panes * rows)))
@@ -199,13 +200,20 @@ def _accuracy(load: Load, monitoring: Monitoring) -> list[Found]:
 
 
 def _accuracy_found(
-    points: float, spans: Sequence[int], rows: float, load: Load, monitoring: Monitoring, level: float, panes: int
+    points: float,
+    spans: Sequence[int],
+    rows: float,
+    load: Load,
+    monitoring: Monitoring,
+    levels: tuple[float, float],
+    panes: int,
 ) -> bool:
     """Return whether a fall is found so many panes after it, of so many rows with truth each, at any span."""
-    return any(_fall_found(points * min(panes / span, 1.0), span * rows, load, monitoring, level) for span in spans)
+    return any(_fall_found(points * min(panes / span, 1.0), span * rows, load, monitoring, levels) for span in spans)
 
 
-def _fall_found(drop: float, rows: float, load: Load, monitoring: Monitoring, level: float) -> bool:
+def _fall_found(drop: float, rows: float, load: Load, monitoring: Monitoring, levels: tuple[float, float]) -> bool:
+    """Return whether a fall is found in so many rows. `levels`: of no fall, and of one that is harmless."""
     baseline = load.accuracy or 0.0
     thresholds = monitoring.performance
     allowed = thresholds.metrics.get("accuracy", thresholds.default) * baseline
@@ -215,7 +223,7 @@ def _fall_found(drop: float, rows: float, load: Load, monitoring: Monitoring, le
     if not n or baseline - seen <= allowed:
         return False
     test = ShareTest("accuracy", ceil(seen * n), n, baseline, n, load.reference)
-    return test.lower(MARGIN * allowed) < level
+    return test.lower(0.0) < levels[0] and test.lower(MARGIN * allowed) < levels[1]
 
 
 def _truth_panes(rows: float, load: Load, monitoring: Monitoring) -> int:

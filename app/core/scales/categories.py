@@ -16,6 +16,7 @@ from scipy import special
 
 from app.core.divergence import LN2, divergence_terms
 from app.core.layout import Floats, Layout
+from app.core.scales.levels import Levels
 from app.core.scales.suffixes import Suffixes
 from app.core.scales.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
 from app.core.scales.usual import floors, margins, shows_an_end
@@ -24,12 +25,14 @@ FEW = 50
 """Fewer rows than this show no column of categories to be calm: their shares may be the reference's by luck."""
 MOST_CELLS = 1000
 """A bound that a float holds: of so many categories no set is ever unlikely enough."""
+AT_MARGIN_WAYS = 2.0
+"""Of a column at the margin: one category that has grown or shrunk, and the set of those that have grown."""
 ROUNDS = 3
 """Steps towards the share that is exactly as far from the reference as the margin."""
 
 
 def category_tests(
-    layout: Layout, places: Sequence[int], suffixes: Suffixes, floor: float, level: float, usual: Floats
+    layout: Layout, places: Sequence[int], suffixes: Suffixes, floor: float, levels: Levels, usual: Floats
 ) -> Tested:
     """Test the columns of categories at these places of the layout at every scale.
 
@@ -38,6 +41,7 @@ def category_tests(
     """
     shape = (len(suffixes.spans), len(places))
     effect, p_value, calm, strength = np.zeros(shape), np.ones(shape), np.zeros(shape, np.bool_), np.zeros(shape)
+    significant = calm.copy()
     quiet, beyond, limit = calm.copy(), np.ones(shape), floors(floor, usual)
     shown = shows_an_end(floor, usual)
     for i, slots in enumerate(layout.slots[place] for place in places):
@@ -61,9 +65,25 @@ def category_tests(
         effect[:, i], p_value[:, i] = size[scale, best], chance[scale, best]
         strength[:, i] = effect[:, i] * np.sqrt(rows)
         best_p, best_q = tried[scale, best], np.minimum(expected, 1.0)[scale, best]
+        significant[:, i] = is_significant(best_p, best_q, rows, p_value[:, i], ways[best], best < cells, levels)
         beyond[:, i] = _beyond(best_p, best_q, rows, effect[:, i], margins(floor, usual[:, i]))
-    found = (effect > limit) & (p_value < level) & (beyond < BEYOND)
+    found = (effect > limit) & significant & (beyond < BEYOND)
     return Tested(effect, p_value, strength, found, calm, quiet, beyond)
+
+
+def is_significant(
+    p: Floats, q: Floats, rows: Floats, p_value: Floats, ways: Floats, single: NDArray[np.bool_], levels: Levels
+) -> NDArray[np.bool_]:
+    """Return where a division is significant: if nothing is different, and if the column is at the margin.
+
+    `p_value`: its chance at the margin times the `ways`. Where the column as a whole is no further than the margin, at
+    most one category by itself is (and its rest, the same division): of a `single` one few ways are left.
+    """
+    known = rows > 0.0
+    nothing = np.ones(p.shape)
+    nothing[known] = np.minimum(ways[known] * binomial_tail(p[known], rows[known], q[known]), 1.0)
+    left = np.where(single, AT_MARGIN_WAYS / ways, 1.0)
+    return np.asarray((nothing < levels.distribution) & (p_value * left < levels.harmless))
 
 
 def ways_of_one(cells: int) -> float:

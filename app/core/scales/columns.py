@@ -72,7 +72,7 @@ def families(
         (places[~numeric], drift.categorical, category_tests),
     ):
         usual = known.at("distribution", [columns[i].column.name for i in chosen.tolist()], seconds)
-        tested = test(layout, chosen.tolist(), suffixes, floor, levels.distribution, usual)
+        tested = test(layout, chosen.tolist(), suffixes, floor, levels, usual)
         rows_of, nothing = total[chosen], np.zeros(len(chosen))
         yield Family("distribution", floor, chosen, values[:, chosen], rows_of, nothing, usual, tested)
 
@@ -87,7 +87,7 @@ def families(
         at = places[wanted]
         part, share, rows_of = n[:, at], expected[at], reference[at]
         usual = known.at(fault, [columns[i].column.name for i in at.tolist()], seconds)
-        tested = share_tests(counts[fault][:, at], part, share, rows_of, allowed, levels.share, usual)
+        tested = share_tests(counts[fault][:, at], part, share, rows_of, allowed, levels, usual)
         yield Family(fault, allowed, at, part, rows_of, share, usual, tested)
 
 

@@ -61,7 +61,7 @@ def judge_scales(
     unclear = [one.is_unclear for one in found]
     data_drift = _data_drift(layout, found, suffixes, monitoring)
     rows = int(suffixes.n[-1])
-    fewest = rows_to_find(HALF, layout.profile.n, monitoring.drift, levels.distribution)
+    fewest = rows_to_find(HALF, layout.profile.n, monitoring.drift, levels)
     return Scales(
         spans=spans,
         chance=levels.evaluation,
@@ -74,7 +74,7 @@ def judge_scales(
         data_suspected=_drifted(layout, found, suffixes, monitoring, suspected=True) is not None,
         data_quiet=_few(layout, found, [one.is_quiet for one in found], clear),
         data_calm=_few(layout, found, calm, clear),
-        detectable=detectable(rows, layout.profile.n, monitoring.drift, levels.distribution),
+        detectable=detectable(rows, layout.profile.n, monitoring.drift, levels),
         needed=0 if fewest is None else max(0, fewest - rows),
     )
 

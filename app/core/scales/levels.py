@@ -11,6 +11,8 @@ SECONDS = {"day": 86_400.0, "week": 7 * 86_400.0, "month": 30 * 86_400.0, "year"
 OFF = "off"
 MOST = 1e-4
 """The largest chance of a false alarm in one evaluation, however few evaluations there are in the time."""
+AT_MARGIN = 5.0
+"""One column whose difference is as large as is harmless may be found so many times as often as any without one."""
 _RATE = re.compile(r"(\d+(?:\.\d+)?) per (day|week|month|year)")
 
 
@@ -26,16 +28,18 @@ def per_second(false_alarms: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """The largest p-value that is a finding, by kind of test.
+    """The largest p-values that are a finding, by kind of test.
 
     `evaluation`: the chance of a false alarm in one evaluation, over all tests together. `distribution`: of one
-    column's values at one scale; `share`: of its missing values, its unseen categories, its values of the wrong type.
-    A fourth of the evaluation's chance is left for metrics and traffic (see `metric_level`, `traffic_level`).
+    column's values at one scale, if nothing is different; `share`: of its missing values, its unseen categories, its
+    values of the wrong type. `harmless`: of either, if the difference is as large as is harmless. A fourth of the
+    evaluation's chance is left for metrics and traffic (see `metric_level`, `traffic_level`).
     """
 
     evaluation: float
     distribution: float
     share: float
+    harmless: float
 
 
 def levels_of(monitoring: Monitoring, scales: int, columns: int) -> Levels | None:
@@ -43,13 +47,21 @@ def levels_of(monitoring: Monitoring, scales: int, columns: int) -> Levels | Non
 
     An evaluation is made at each pane's end, so that there are as many in a second as panes. Half of an evaluation's
     chance is that of distributions, a fourth that of shares, of which a column has three, and an eighth each that of
-    metrics and of traffic.
+    metrics and of traffic. A difference at the margin is of one column: its chance is shared over the scales alone.
     """
     evaluation = _evaluation(monitoring)
     if evaluation is None:
         return None
     tests = max(scales, 1) * max(columns, 1)
-    return Levels(evaluation, evaluation / 2.0 / tests, evaluation / 4.0 / (3 * tests))
+    return Levels(evaluation, evaluation / 2.0 / tests, evaluation / 4.0 / (3 * tests), at_margin(monitoring, scales))
+
+
+def at_margin(monitoring: Monitoring, scales: int) -> float:
+    """Return the largest p-value that is a finding, if the true difference is as large as is harmless, at one scale.
+
+    It is of one column or metric, so that it is shared over the scales alone; 0 where no scale is to be judged.
+    """
+    return min(AT_MARGIN * (_evaluation(monitoring) or 0.0), MOST) / max(scales, 1)
 
 
 def metric_level(monitoring: Monitoring, scales: int, metrics: int) -> float:

@@ -25,7 +25,7 @@ from app.core.outcome import OutcomeLayout
 from app.core.pane import Pane, merge
 from app.core.performance import LOSSES, judged, metrics_of, shares_of
 from app.core.profile import Profile
-from app.core.scales.levels import levels_of, metric_level
+from app.core.scales.levels import at_margin, levels_of, metric_level
 from app.core.scales.metric_tests import NormalTest, ShareTest
 from app.core.scales.onset import onset_of_metric
 from app.core.scales.suffixes import spans_of
@@ -53,8 +53,8 @@ class TruthPane:
 class _At:
     """A metric over one span: `worse` in units of its threshold, and the chances of it at the margin and the floor.
 
-    `age`: of the span's oldest pane. `beyond`: the chance that sampling brings such a drop if the true one is the usual
-    one.
+    `age`: of the span's oldest pane. `nothing`: its chance if the metric is no worse at all. `beyond`: the chance that
+    sampling brings such a drop if the true one is the usual one.
     """
 
     panes: int
@@ -62,13 +62,17 @@ class _At:
     change: MetricChange
     n: int
     worse: float
+    nothing: float
     p_value: float
     calm: float
     beyond: float
 
-    def found(self, level: float) -> bool:
-        """Return whether the metric is worse: by its threshold, surely, and by more than is usual."""
-        return self.worse > 1.0 and self.p_value < level and self.beyond < BEYOND
+    def found(self, level: float, harmless: float) -> bool:
+        """Return whether the metric is worse: by its threshold, surely, beyond the margin, and by more than is usual.
+
+        `level`: of a metric that is no worse; `harmless`: of one that is worse by the margin.
+        """
+        return self.worse > 1.0 and self.nothing < level and self.p_value < harmless and self.beyond < BEYOND
 
     @property
     def suspicious(self) -> bool:
@@ -89,7 +93,7 @@ def judge_metrics(
     lengths = list(accumulate(one.panes for one in panes))
     wanted = dict.fromkeys(bisect_left(lengths, span) + 1 for span in spans_of(lengths[-1]))
     spans = [span for span in wanted if _covered(panes, span, coverage)]
-    level = metric_level(monitoring, len(spans), len(profile.baseline))
+    level, harmless = metric_level(monitoring, len(spans), len(profile.baseline)), at_margin(monitoring, len(spans))
     by_name: dict[str, list[_At]] = {}
     total, done = Pane.empty(layout.sums), 0
     for span in spans:
@@ -102,7 +106,7 @@ def judge_metrics(
     beyond, calm, quiet, suspected = dict[str, list[_At]](), dict[str, int](), list[str](), list[str]()
     for name, tested in by_name.items():
         surely, likely = (_first_calm(tested, chance) for chance in (_CALM, _QUIET))
-        there = [at for at in tested if at.found(level) and (likely is None or at.panes < likely)]
+        there = [at for at in tested if at.found(level, harmless) and (likely is None or at.panes < likely)]
         if there:
             beyond[name] = there
         elif any(at.suspicious and (surely is None or at.panes < surely) for at in tested):
@@ -205,13 +209,16 @@ def _tested(
         worse = change.relative / change.threshold if change.threshold > 0.0 else np.inf * np.sign(change.relative)
         if metric.name in shares:
             test = ShareTest(metric.name, *shares[metric.name], baseline, rows, profile.n)
-            p_value, beyond, calm = test.lower(margin), test.lower(beyond_usual), test.higher(allowed)
+            nothing, p_value, beyond = test.lower(0.0), test.lower(margin), test.lower(beyond_usual)
+            calm = test.higher(allowed)
         elif rows < monitoring.performance.min_samples or metric.interval is None:
             continue
         else:
             towards = metric.value - metric.interval[0] if metric.name in LOSSES else metric.interval[1] - metric.value
             deviation = towards / z_of(monitoring.performance.confidence) * np.sqrt(1.0 + rows / max(profile.n, 1))
             normal = NormalTest(change.relative * scale, float(deviation), metric.error_bound)
-            p_value, beyond, calm = normal.more(margin), normal.more(beyond_usual), normal.less(allowed)
+            nothing, p_value, beyond = normal.more(0.0), normal.more(margin), normal.more(beyond_usual)
+            calm = normal.less(allowed)
         # where as much comes and goes by itself a small drop shows no end
-        yield _At(*length, change, rows, float(worse), p_value, calm if change.usual <= harmful else 1.0, beyond)
+        calm = calm if change.usual <= harmful else 1.0
+        yield _At(*length, change, rows, float(worse), nothing, p_value, calm, beyond)

@@ -10,6 +10,7 @@ from scipy import special
 
 from app.core.config import DriftThresholds
 from app.core.layout import Floats, Integers, Layout
+from app.core.scales.levels import Levels
 from app.core.scales.suffixes import Suffixes
 from app.core.scales.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
 from app.core.scales.usual import floors, margins, shows_an_end
@@ -21,21 +22,22 @@ SHARE_DEVIATION = 0.5
 
 
 def numeric_tests(
-    layout: Layout, places: Sequence[int], suffixes: Suffixes, floor: float, level: float, usual: Floats
+    layout: Layout, places: Sequence[int], suffixes: Suffixes, floor: float, levels: Levels, usual: Floats
 ) -> Tested:
     """Test the numeric columns at these places of the layout at every scale.
 
-    With D the statistic and m the floor's margin: found where D >= floor and the p-value of D - m is below `level`. If
-    the true distance is m at most, D - m is at most the largest error of the two empirical distributions, whose law is
-    Kolmogorov's (with Stephens' correction for few rows, J. R. Stat. Soc. B 32, 1970). `usual` (scales x columns): D
-    must also be beyond that, by a margin and by more than sampling brings.
+    With D the statistic and m the floor's margin: found where D >= floor, the p-value of D is below the level of
+    distributions, and that of D - m below the one of harmless differences. If the true distance is m at most, D - m is
+    at most the largest error of the two empirical distributions, whose law is Kolmogorov's (with Stephens' correction
+    for few rows, J. R. Stat. Soc. B 32, 1970). `usual` (scales x columns): D must also be beyond that, by a margin and
+    by more than sampling brings.
     """
     statistic, n = ks_statistics(layout, places, suffixes)
     total = np.array([layout.slots[i].total for i in places], np.float64)
-    return ks_tested(statistic, n, total, floor, level, usual)
+    return ks_tested(statistic, n, total, floor, levels, usual)
 
 
-def ks_tested(statistic: Floats, n: Floats, reference: Floats, floor: float, level: float, usual: Floats) -> Tested:
+def ks_tested(statistic: Floats, n: Floats, reference: Floats, floor: float, levels: Levels, usual: Floats) -> Tested:
     """Test KS statistics of n rows (scales x columns) against a reference of so many (columns)."""
     rows = effective(n, reference)
     root = np.sqrt(rows)
@@ -43,7 +45,8 @@ def ks_tested(statistic: Floats, n: Floats, reference: Floats, floor: float, lev
     beyond = _chance(statistic - margins(floor, usual), root)
     limit = floors(floor, usual)
     below = (limit - statistic) * root / SHARE_DEVIATION
-    found = (statistic >= limit) & (p_value < level) & (beyond < BEYOND)
+    significant = (_chance(statistic, root) < levels.distribution) & (p_value < levels.harmless)
+    found = (statistic >= limit) & significant & (beyond < BEYOND)
     shown = (rows > 0.0) & shows_an_end(floor, usual)
     calm, quiet = shown & (below >= SURE_CALM), shown & (below >= LIKELY_CALM)
     return Tested(statistic, p_value, statistic * root, found, calm, quiet, beyond)
@@ -55,25 +58,27 @@ def _chance(excess: Floats, root: Floats) -> Floats:
     return np.where(root > 0.0, special.kolmogorov(scaled), 1.0)
 
 
-def detectable(n: int, reference: int, thresholds: DriftThresholds, level: float) -> float | None:
+def detectable(n: int, reference: int, thresholds: DriftThresholds, levels: Levels) -> float | None:
     """Return the smallest KS statistic that is found in n rows; None where not even 1 is."""
     floor = thresholds.numerical_effect
     root = float(np.sqrt(effective(np.array(float(n)), np.array(float(reference)))))
     if not root:
         return None
-    least = MARGIN * floor + float(special.kolmogi(level)) / (root + 0.12 + 0.11 / root)
+    scaled = root + 0.12 + 0.11 / root
+    beyond_margin = MARGIN * floor + float(special.kolmogi(levels.harmless)) / scaled
+    least = max(beyond_margin, float(special.kolmogi(levels.distribution)) / scaled)
     return max(floor, least) if least <= 1.0 else None
 
 
-def rows_to_find(size: float, reference: int, thresholds: DriftThresholds, level: float) -> int | None:
+def rows_to_find(size: float, reference: int, thresholds: DriftThresholds, levels: Levels) -> int | None:
     """Return the fewest rows in which a KS statistic of a size is found; None where no number of them is enough."""
     known = range(1, MOST_ROWS + 1)
-    n = bisect_left(known, True, key=lambda n: _finds(n, size, reference, thresholds, level))
+    n = bisect_left(known, True, key=lambda n: _finds(n, size, reference, thresholds, levels))
     return None if n == MOST_ROWS else known[n]
 
 
-def _finds(n: int, size: float, reference: int, thresholds: DriftThresholds, level: float) -> bool:
-    least = detectable(n, reference, thresholds, level)
+def _finds(n: int, size: float, reference: int, thresholds: DriftThresholds, levels: Levels) -> bool:
+    least = detectable(n, reference, thresholds, levels)
     return least is not None and least <= size
 
 

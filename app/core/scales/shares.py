@@ -7,18 +7,20 @@ from scipy import special
 
 from app.core.layout import Floats
 from app.core.scales.categories import binomial_tail
+from app.core.scales.levels import Levels
 from app.core.scales.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
 from app.core.scales.usual import floors, margins, shows_an_end
 
 
 def share_tests(
-    counts: Floats, n: Floats, expected: Floats, reference: Floats, allowed: float, level: float, usual: Floats
+    counts: Floats, n: Floats, expected: Floats, reference: Floats, allowed: float, levels: Levels, usual: Floats
 ) -> Tested:
     """Test `counts` of n rows (scales x columns) against an expected share (columns) of `reference` rows.
 
-    The effect is the rise of the share. Found where it is above `allowed`, and the chance of as many rows, if the true
-    rise is half of that, is below `level`: the binomial law's tail. `usual` (scales x columns): the rise must also be
-    beyond that, by a margin and by more than sampling brings.
+    The effect is the rise of the share. Found where it is above `allowed`, and the chance of as many rows, by the
+    binomial law's tail, is below the level of shares if there is no rise, and below that of harmless differences if the
+    true rise is half of `allowed`. `usual` (scales x columns): the rise must also be beyond that, by a margin and by
+    more than sampling brings.
     """
     rows = effective(n, reference)
     share = counts / np.maximum(n, 1.0)
@@ -30,7 +32,8 @@ def share_tests(
     below = (rows > 0.0) & (share < limit)
     tail = np.ones(share.shape)
     tail[below] = binomial_tail(share[below], rows[below], limit[below])
-    found = (rise > most) & (p_value < level) & (beyond < BEYOND)
+    nothing = _chance(share, rows, np.broadcast_to(expected, share.shape))
+    found = (rise > most) & (nothing < levels.share) & (p_value < levels.harmless) & (beyond < BEYOND)
     shown = shows_an_end(allowed, usual)
     calm, quiet = shown & (tail < special.ndtr(-SURE_CALM)), shown & (tail < special.ndtr(-LIKELY_CALM))
     return Tested(rise, p_value, rise * np.sqrt(rows), found, calm, quiet, beyond)
