@@ -210,15 +210,24 @@ def _conversion(numbers: Numbers) -> Cause | None:
 def _hours(numbers: Numbers) -> Cause | None:
     """Hours of the day by another clock, which begin again after 23."""
     values = numbers.slots.values
-    if not numbers.whole or len(values) < HOURS / 2 or values[0] < 0 or values[-1] >= HOURS:
+    if not is_hours(values):
         return None
     shares = np.zeros(HOURS)
     shares[values.astype(np.int64)] = np.diff(numbers.slots.cumulative)[2:-1:2]
     expected = np.array([np.cumsum(np.roll(shares, by))[values.astype(np.int64)] for by in range(HOURS)])
     left = np.abs(expected - numbers.up_to).max(axis=1)
     by = int(left.argmin())
-    if not by or left[by] > CLOSE * left[0]:
-        return None
+    return another_clock(by) if by and left[by] <= CLOSE * left[0] else None
+
+
+def is_hours(values: Floats) -> bool:
+    """Return whether a reference's values are hours of the day."""
+    whole = bool((values == np.round(values)).all())
+    return whole and len(values) >= HOURS / 2 and values[0] >= 0 and values[-1] < HOURS
+
+
+def another_clock(by: int) -> Cause:
+    """Return the cause of hours that are so many later, of 24."""
     offset = by if by <= HOURS / 2 else by - HOURS
     return Cause(
         "shift", f"{'+' if offset > 0 else '-'} {abs(offset)} of 24 hours (another time zone?)", 1.0, float(offset)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.causes import cause_of
 from app.core.config import Monitoring
 from app.core.decision import found_columns
 from app.core.drift import Strength
@@ -19,6 +18,7 @@ from app.core.pane import Pane, merge
 from app.core.scales.blocks import NOTHING_OLDER, Older
 from app.core.scales.columns import Family, families, marked_of
 from app.core.scales.levels import levels_of
+from app.core.scales.likely import clock_of, likely_cause
 from app.core.scales.numbers import detectable, rows_to_find
 from app.core.scales.onset import onset_of
 from app.core.scales.slow import slow_of
@@ -208,7 +208,7 @@ def _findings(
         int(np.where(one.at[:, column], one.family.tested.strength[:, column], -1.0).argmax()) for one, column in there
     ]
     evidence, merged = _evidence(layout, there, best, panes, end, suffixes, monitoring)
-    now = (end + 1) * monitoring.windows.pane
+    now, clock = (end + 1) * monitoring.windows.pane, clock_of(suffixes, monitoring.windows.pane)
     aged = [(end - pane + 1, one) for pane, one in panes.items() if end - suffixes.spans[-1] < pane <= end and one.n]
     for (one, column), scale in zip(there, best, strict=True):
         family = one.family
@@ -234,7 +234,9 @@ def _findings(
             lasting=bool(one.at[-1, column]),
             moved=None if slow is None else slow.moved,
             rate=None if slow is None else slow.rate,
-            cause=None if slow is not None else cause_of(layout, merged[scale], place),
+            cause=None
+            if slow is not None
+            else likely_cause(layout, merged[scale], place, panes, end, onset.since, clock),
         )
 
 
