@@ -79,9 +79,10 @@ bench: $(BENCHES:%=bench-%) ## every benchmark, one after another (benchmarks/RE
 bench-throughput: setup ## events/s of a raw read loop, stock Faust and the whole pipeline
 	@$(BIN)/python -m benchmarks.throughput
 
-bench-calibration: setup ## false alarms, power and delay of the decision, and of traffic by day and night; QUICK=1
+bench-calibration: setup $(COMPARE)/setup-done ## the decision's false alarms and delays, its goals, River's detectors; QUICK=1, FLIGHTS=file
 	@$(BIN)/python -m benchmarks.calibration $(if $(QUICK),--quick)
 	@$(BIN)/python -m benchmarks.daynight $(if $(QUICK),--quick)
+	@$(BIN)/python -m benchmarks.goals --python $(COMPARE)/bin/python $(if $(QUICK),--quick) $(if $(FLIGHTS),--flights "$(FLIGHTS)")
 
 bench-compare: setup $(COMPARE)/setup-done ## the pipeline beside Quix Streams, Bytewax and Evidently
 	@$(BIN)/python -m benchmarks.compare --python $(COMPARE)/bin/python

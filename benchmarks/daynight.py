@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Sequence
-from math import log
+from math import inf, log
+from multiprocessing import Pool
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,7 @@ LEFT = {"stop": 0.0, "a third left": 1 / 3, "half left": 0.5}
 HOURS = (2, 8, 11, 14, 17, 20)
 RATES = (40, 400, 10_000)
 DAYS, CHANGED = 28, 9
+NOISES = (0.0, 0.15)
 LONGEST = 6
 """Hours after a change that are judged."""
 
@@ -79,60 +81,80 @@ def fires(one: Traffic) -> bool:
     return one.sufficient and (stopped or (one.volume is not None and one.volume.found))
 
 
-def healthy(monitoring: Monitoring, rates: Sequence[float], curves: Sequence[str], every: int) -> Iterator[str]:
-    """Breaches of healthy streams, a row for each rate and curve."""
-    yield "| panes | an hour | curve | evaluations | breaches |\n|---|---|---|---|---|"
-    pane = monitoring.windows.pane
-    for mean in rates:
-        for kind in curves:
-            found, evaluations = 0, 0
-            for noise in (0.0, 0.15):
-                rng = np.random.default_rng([round(mean), len(kind), round(noise * 100)])
-                counts = rng.poisson(curve(kind, DAYS, pane, mean, noise, rng))
-                for _, one in judged(counts, monitoring, 0, every):
-                    evaluations += 1
-                    found += fires(one)
-            yield f"| {pane / 60:g} min | {mean:,} | {kind} | {evaluations:,} | {found} |"
+Stream = tuple[Monitoring, float, str, float, int]
+"""Settings, predictions an hour, the curve, its noise, and which so-manieth pane's end is judged."""
+Change = tuple[Monitoring, float, str]
+"""Settings, predictions an hour, and what changes."""
 
 
-def delays(monitoring: Monitoring, rates: Sequence[float]) -> Iterator[str]:
-    """Minutes until each change is found, by the hour in which it begins; - where it is not within LONGEST hours."""
-    yield f"| panes | an hour | what | {' | '.join(f'at {hour}:00' for hour in HOURS)} |\n{'|---' * (3 + len(HOURS))}|"
-    pane = monitoring.windows.pane
-    for mean in rates:
-        for words, left in LEFT.items():
-            cells = []
-            for hour in HOURS:
-                rng = np.random.default_rng([round(mean), hour])
-                rate = curve("log sine", CHANGED + 2, pane, mean, 0.0, rng)
-                first = round((CHANGED * 24 + hour) * 3600 / pane)
-                rate[first:] *= left
-                last = first + round(LONGEST * 3600 / pane)
-                counts = rng.poisson(rate)[:last]
-                at = next((i for i, one in judged(counts, monitoring, first) if fires(one)), None)
-                cells.append("-" if at is None else f"{(at - first + 1) * pane / 60:g}")
-            yield f"| {pane / 60:g} min | {mean:,} | {words} | {' | '.join(cells)} |"
+def breaches(task: Stream) -> tuple[int, int]:
+    """Return how many evaluations of a healthy stream there were, and how many were breaches."""
+    monitoring, mean, kind, noise, every = task
+    rng = np.random.default_rng([round(mean), len(kind), round(noise * 100)])
+    counts = rng.poisson(curve(kind, DAYS, monitoring.windows.pane, mean, noise, rng))
+    found = [fires(one) for _, one in judged(counts, monitoring, 0, every)]
+    return len(found), sum(found)
+
+
+def delays(task: Change) -> list[float]:
+    """Return the minutes until a change is found, by the hour in which it begins; inf: not within LONGEST hours."""
+    monitoring, mean, words = task
+    pane, found = monitoring.windows.pane, list[float]()
+    for hour in HOURS:
+        rng = np.random.default_rng([round(mean), hour])
+        rate = curve("log sine", CHANGED + 2, pane, mean, 0.0, rng)
+        first = round((CHANGED * 24 + hour) * 3600 / pane)
+        rate[first:] *= LEFT[words]
+        last = first + round(LONGEST * 3600 / pane)
+        counts = rng.poisson(rate)[:last]
+        at = next((i for i, one in judged(counts, monitoring, first) if fires(one)), None)
+        found.append(inf if at is None else (at - first + 1) * pane / 60)
+    return found
+
+
+def healthy(settings: Sequence[tuple[Monitoring, int]], rates: Sequence[float], kinds: Sequence[str]) -> list[Stream]:
+    """Return the healthy streams: with each setting and its step, at each rate, each of the curves, without and with
+    noise.
+    """
+    return [
+        (monitoring, mean, kind, noise, every)
+        for monitoring, every in settings
+        for mean in rates
+        for kind in kinds
+        for noise in NOISES
+    ]
+
+
+HALF_HOURS = Monitoring(windows=Windows(pane=1800, panes=48))
+MINUTES = Monitoring(windows=Windows(pane=60, panes=60))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one rate and two curves, to see that it runs")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
     options = parser.parse_args(arguments)
     started = time.monotonic()
-    half_hours = Monitoring(windows=Windows(pane=1800, panes=48))
-    minutes = Monitoring(windows=Windows(pane=60, panes=60))
     rates = (400,) if options.quick else RATES
-    for line in healthy(half_hours, rates, CURVES[:2] if options.quick else CURVES, 1):
-        print(line, flush=True)
+    streams = healthy([(HALF_HOURS, 1)], rates, CURVES[:2] if options.quick else CURVES)
     if not options.quick:
-        for line in healthy(minutes, rates, CURVES[:2], 7):
-            print(line, flush=True)
-    print()
-    for monitoring in (half_hours, minutes):
-        for line in delays(monitoring, rates if options.quick else (80, *RATES[1:])):
-            print(line, flush=True)
-    print(f"{time.monotonic() - started:.0f} s")
+        streams += healthy([(MINUTES, 7)], rates, CURVES[:2])
+    rates = rates if options.quick else (80, *RATES[1:])
+    changes = [(monitoring, mean, words) for monitoring in (HALF_HOURS, MINUTES) for mean in rates for words in LEFT]
+    with Pool(options.jobs) as pool:
+        print("| panes | an hour | curve | evaluations | breaches |\n|---|---|---|---|---|")
+        found = pool.imap(breaches, streams)
+        for (monitoring, mean, kind, _, _), one, other in zip(streams[::2], found, found, strict=False):
+            evaluations, wrong = one[0] + other[0], one[1] + other[1]
+            pane = monitoring.windows.pane / 60
+            print(f"| {pane:g} min | {mean:,} | {kind} | {evaluations:,} | {wrong} |", flush=True)
+        print(f"\n| panes | an hour | what | {' | '.join(f'at {hour}:00' for hour in HOURS)} |")
+        print("|---" * (3 + len(HOURS)) + "|")
+        for (monitoring, mean, words), minutes in zip(changes, pool.imap(delays, changes), strict=True):
+            cells = " | ".join("-" if one == inf else f"{one:g}" for one in minutes)
+            print(f"| {monitoring.windows.pane / 60:g} min | {mean:,} | {words} | {cells} |", flush=True)
+    print(f"{time.monotonic() - started:.0f} s with {options.jobs} processes")
 
 
 if __name__ == "__main__":

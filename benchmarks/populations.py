@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from app.core.counting import Counter, Scalar
@@ -18,13 +19,15 @@ from app.core.layout import Layout, layout_of
 from app.core.outcome import OutcomeLayout, OutcomeRows, outcome_layout, outcome_rows
 from app.core.profile import Profile
 from app.core.reference import build_profile
+from app.core.scales.categories import at_distance
 from app.demo.census import CATEGORICAL, NUMERIC, TRUTH, census
-from app.demo.model import train
+from app.demo.model import predicted, train
 
 Floats = NDArray[np.float64]
 Column = Floats | list[str | None]
 
 ROWS = 20_000
+LAST_YEAR = 2018
 KINDS = (2, 3, 5, 9, 12, 17, 25, 40)
 """Numbers of categories of made-up columns."""
 
@@ -47,12 +50,23 @@ class Population:
 
 def census_people(seed: int = 1) -> Population:
     """Census people of 2015 whom the demo's model has not seen, with what it says of them."""
-    people = train(census()[0]).reference
+    return _census("census, 16 features", train(census()[0]).reference, seed)
+
+
+def census_years(seed: int = 1) -> tuple[Population, Population]:
+    """Census people of 2015 whom the demo's model has not seen, and those of 2018."""
+    before, after = census()
+    model = train(before)
+    later = predicted(model.pipeline, after[after["year"] == LAST_YEAR])
+    return _census("census, 2015", model.reference, seed), _census("census, 2018", later, seed)
+
+
+def _census(name: str, people: pd.DataFrame, seed: int) -> Population:
     people = people.iloc[np.random.default_rng(seed).permutation(len(people))[:ROWS]]
     features: dict[str, Column] = {name: people[name].to_numpy(np.float64) for name in NUMERIC}
     features |= {name: [str(value) for value in people[name]] for name in CATEGORICAL}
     return Population(
-        "census, 16 features", features, people["prediction"].to_numpy(np.int64),
+        name, features, people["prediction"].to_numpy(np.int64),
         people["probability"].to_numpy(np.float64), people[TRUTH].to_numpy(np.int64),
     )  # fmt: skip
 
@@ -208,6 +222,51 @@ def enlarged(name: str, points: float) -> Shift:
         return _with(p, name, [largest if t else value for t, value in zip(turned.tolist(), column, strict=True)])
 
     return shift
+
+
+def different(distance: float) -> Shift:
+    """Every column so far from what it was: numbers by that KS statistic, categories by that Jensen-Shannon distance.
+
+    Of numbers as many rows below the median become as the others are; of categories the second largest grows.
+    """
+
+    def shift(p: Population, rng: np.random.Generator) -> Population:
+        changed = {
+            name: _raised(column, distance, rng) if isinstance(column, np.ndarray) else _grown(column, distance, rng)
+            for name, column in p.features.items()
+        }
+        return replace(p, features=changed)
+
+    return shift
+
+
+def _raised(column: Floats, share: float, rng: np.random.Generator) -> Floats:
+    known = np.flatnonzero(~np.isnan(column))
+    order = known[np.argsort(column[known], kind="stable")]
+    low, high = order[: len(order) // 2], order[len(order) // 2 :]
+    moved_rows = rng.choice(low, round(share * len(known)), replace=False)
+    raised = column.copy()
+    raised[moved_rows] = column[rng.choice(high, len(moved_rows))]
+    return raised
+
+
+def _grown(column: list[str | None], distance: float, rng: np.random.Generator) -> list[str | None]:
+    counts = Counts(value for value in column if value is not None).most_common()
+    second, n = counts[min(1, len(counts) - 1)]
+    before = n / len(column)
+    after = float(at_distance(np.array([(1.0 + before) / 2.0]), np.array([before]), distance)[0])
+    turned = (rng.random(len(column)) < (after - before) / (1.0 - before)).tolist()
+    return [second if t else value for t, value in zip(turned, column, strict=True)]
+
+
+def missing(name: str) -> Shift:
+    """A numeric column without any value."""
+    return lambda p, _: _with(p, name, np.full(p.n, np.nan))
+
+
+def multiplied(name: str, factor: float) -> Shift:
+    """A numeric column in another unit."""
+    return lambda p, _: _with(p, name, factor * _numbers(p, name))
 
 
 def mislabelled(share: float) -> Shift:

@@ -1,7 +1,8 @@
 """How soon the rules fire and resolve with the newest panes judged beside the window, and how often they are wrong.
 
 Rows are drawn as in `calibration.py` (made-up columns, 15 features; reference 5,000 rows) and go pane by pane through
-the real windows, rules and lifecycle. Every feature is critical, so that each has an alert of its own.
+the real windows, rules and lifecycle. Every feature is critical, so that each has an alert of its own. Labels are
+turned round with the truth of each prediction at hand.
 
     python -m benchmarks.scales [--streams 12] [--calm 2000]
 
@@ -15,98 +16,98 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from statistics import median
 
 import numpy as np
 
-from agents.window_reports import drift_report
-from app.alerting.lifecycle import RuleState, step
-from app.alerting.rules import rule_of, verdicts_of
 from app.core.config import Alerting, DecisionSettings, Monitoring
-from app.core.joining import MICROSECONDS
-from app.core.pane import Pane
-from app.core.rolling import ModelWindows
-from benchmarks.populations import Shift, Watched, compiled, made_up, moved, remixed, spread, watched
+from benchmarks.model_stream import ModelStream, Rules, rows_of
+from benchmarks.populations import Shift, compiled, made_up, mislabelled, moved, remixed, spread, watched
+from topics.events import DriftReport
 
-PANES, FIRST = 60, 28_000_000
+PANES = 60
+REFERENCE = 5_000
 SHIFTS: dict[str, tuple[str, Shift]] = {
     "mean +1 sd": ("x0", moved("x0", 1.0)),
     "mean +0.5 sd": ("x0", moved("x0", 0.5)),
     "mean +0.25 sd": ("x0", moved("x0", 0.25)),
+    "mean +0.12 sd": ("x0", moved("x0", 0.12)),
     "spread x 2": ("x0", spread("x0", 2.0)),
     "mix 20 %": ("x8", remixed("x8", 0.2)),
+    "labels 10 %": ("", mislabelled(0.1)),
 }
-SIZES = (500, 2_000, 10_000)
+"""Which feature changes, and how; labels: none. +0.12 sd is harmless: a KS statistic of 0.05."""
+SIZES = (60, 500, 2_000, 10_000, 50_000)
 LONG, AFTER = 45, 70
+BEFORE = 3
+"""Panes before a shift that are judged, so that the rules know what was calm."""
+OVER = 20
+"""Panes after the resolution that are judged: an alert that comes back comes soon."""
+FEATURES = tuple(f"x{i}" for i in range(15))
+CRITICAL = Monitoring(alerting=Alerting(critical_features=FEATURES))
+WINDOW_ALONE = replace(CRITICAL, decision=DecisionSettings("off"))
 
 
 @dataclass
-class World:
-    """One model version: its windows, and the state of its rules."""
+class Delays:
+    """One shift at one window size: panes to each stream's first alert, and from the shift's end to its resolution.
 
-    watching: Watched
-    monitoring: Monitoring
-    states: dict[tuple[str, str], RuleState] = field(default_factory=dict)
+    inf where there is none. `before`: alerts of other features, or before the shift; `twice`: streams in which the
+    alert fired again.
+    """
 
-    def __post_init__(self) -> None:
-        self.windows = ModelWindows(self.watching.layout.profile, self.monitoring, 1, 0.0)
-
-    def end(
-        self, pane: int, source: Watched, rows: int, rng: np.random.Generator
-    ) -> tuple[bool, list[tuple[str, str]]]:
-        """Count a pane, judge its end: whether the newest panes show anything, and which alerts turn (subject, how)."""
-        picked = source.inputs[rng.integers(source.population.n, size=rows)]
-        counts = np.bincount(picked.ravel(), minlength=source.layout.size)
-        partial = Pane.of(rows, counts, np.zeros(source.layout.sums, np.int64))
-        self.windows.add("input", FIRST + pane, 0, 1, partial)
-        start, time = ((FIRST + pane + i) * 60 * MICROSECONDS for i in (0, 2))
-        self.windows.progress(0, pane + 1, time, start, idle=False)
-        self.windows.closed(1e9)
-        found = self.windows.evaluate(FIRST + pane)
-        self.windows.changed.clear()
-        self.windows.forget()
-        if found is None or found.drift is None:
-            return False, []
-        report = drift_report(self.windows, FIRST + pane, found.drift, 1, datetime.now(UTC), found.panes)
-        turned = list[tuple[str, str]]()
-        for verdict in verdicts_of(report, self.monitoring):
-            key, rule = (verdict.rule, verdict.subject), rule_of(verdict, self.monitoring.alerting)
-            state = self.states.get(key, RuleState())
-            self.states[key], change = step(state, verdict, report.window_end.timestamp(), 1, rule)
-            if change is not None:
-                turned.append((verdict.subject, change.status))
-        return bool(report.scales and report.scales.found), turned
+    words: str
+    n: int
+    delays: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+    before: int = 0
+    twice: int = 0
 
 
-def shifted(words: str, n: int, streams: int, monitoring: Monitoring) -> tuple[str, str, int, int]:
-    """Return the median delay, the median time to the end, alerts before the shift, and alerts that fired twice."""
+def shifted(words: str, n: int, streams: int, monitoring: Monitoring, seed: int = 0) -> Delays:
+    """Plant a shift of LONG panes in streams of windows of n rows, each with a reference of its own."""
     population = made_up(15)
     feature, shift = SHIFTS[words]
-    rng = np.random.default_rng([n, *words.encode()])
-    delays, ends, before, twice = list[float](), list[float](), 0, 0
+    rng = np.random.default_rng([seed, n, *words.encode()])
+    found = Delays(words, n)
     for _ in range(streams):
-        calm = watched(population, 5_000, rng)
+        calm = watched(population, REFERENCE, rng)
         later = compiled(shift(population, rng), calm.layout.profile)
-        world = World(calm, monitoring)
-        fired, over = list[int](), list[int]()
-        for pane in range(PANES + LONG + AFTER):
-            source = later if PANES <= pane < PANES + LONG else calm
-            _, turned = world.end(pane, source, n * (pane + 1) // PANES - n * pane // PANES, rng)
-            for subject, how in turned:
-                if pane < PANES or subject != feature:
-                    before += how == "firing"
+        stream, rules = ModelStream(calm, monitoring, truth=not feature), Rules(monitoring)
+        fired, over, subjects = list[int](), list[int](), list[tuple[str, str]]()
+        first = max(PANES, monitoring.drift.min_samples * PANES // n)
+        for pane in range(first + LONG + AFTER):
+            source = later if first <= pane < first + LONG else calm
+            stream.add(source, rng.integers(population.n, size=rows_of(pane, n, PANES)))
+            if pane < first - BEFORE:
+                stream.skip()
+                continue
+            for one in rules.take(stream.judge()):
+                if pane < first or not _wanted(one.rule, one.subject, feature):
+                    found.before += one.status == "firing"
+                elif one.status == "firing":
+                    fired.append(pane)
+                    subjects.append((one.rule, one.subject))
                 else:
-                    (fired if how == "firing" else over).append(pane)
-        delays.append(fired[0] - PANES + 1 if fired and fired[0] < PANES + LONG else np.inf)
-        ends.append(over[-1] - PANES - LONG + 1 if over else np.inf)
-        twice += len(fired) > 1
-    return _words(delays), _words(ends), before, twice
+                    over.append(pane)
+            if pane >= first + LONG and len(over) >= len(fired) and pane - max(over, default=0) >= OVER:
+                break
+        delayed = bool(fired) and fired[0] < first + LONG
+        found.delays.append(fired[0] - first + 1 if delayed else np.inf)
+        found.ends.append(over[-1] - first - LONG + 1 if delayed and over else np.inf)
+        found.twice += len(subjects) > len(set(subjects))
+    return found
 
 
-def _words(values: list[float]) -> str:
-    middle = median(values)
-    return f"{middle:g}" if np.isfinite(middle) else "-"
+def _wanted(rule: str, subject: str, feature: str) -> bool:
+    """Whether an alert is of the feature; of labels: of any metric."""
+    return subject == feature if feature else rule in ("performance", "performance_estimate")
+
+
+def middle(values: list[float]) -> str:
+    """Return the median in writing; "-" where fewer than half of the values are finite."""
+    found = median(values)
+    return f"{found:g}" if np.isfinite(found) else "-"
 
 
 def harmless(by: float, n: int, evaluations: int, monitoring: Monitoring) -> tuple[int, int, int]:
@@ -115,33 +116,33 @@ def harmless(by: float, n: int, evaluations: int, monitoring: Monitoring) -> tup
     rng = np.random.default_rng([n, round(by * 1000)])
     said = fired = made = 0
     for _ in range(4):
-        calm = watched(population, 5_000, rng)
+        calm = watched(population, REFERENCE, rng)
         later = compiled(moved("x0", by)(population, rng), calm.layout.profile) if by else calm
-        world = World(calm, monitoring)
+        stream, rules = ModelStream(calm, monitoring), Rules(monitoring)
         for pane in range(evaluations // 4):
-            found, turned = world.end(pane, later, n * (pane + 1) // PANES - n * pane // PANES, rng)
-            made, said = made + 1, said + found
-            fired += sum(how == "firing" for _, how in turned)
+            stream.add(later, rng.integers(population.n, size=rows_of(pane, n, PANES)))
+            reports = stream.judge()
+            made += 1
+            said += any(isinstance(one, DriftReport) and one.scales and one.scales.found for one in reports)
+            fired += sum(one.status == "firing" for one in rules.take(reports))
     return made, said, fired
 
 
 def lines(streams: int, evaluations: int) -> Iterator[str]:
     """Both tables, a line each."""
-    features = tuple(made_up(15).features)
-    on = Monitoring(alerting=Alerting(critical_features=features))
-    off = replace(on, decision=DecisionSettings("off"))
     yield f"| shift ({streams} streams) | rows | delay, window | delay | end, window | end | others | twice |"
     yield "|---|---|---|---|---|---|---|---|"
     for words in SHIFTS:
         for n in SIZES:
-            old, new = shifted(words, n, streams, off), shifted(words, n, streams, on)
-            yield f"| {words} | {n:,} | {old[0]} | {new[0]} | {old[1]} | {new[1]} | {new[2]} | {new[3]} |"
+            old, new = shifted(words, n, streams, WINDOW_ALONE), shifted(words, n, streams, CRITICAL)
+            cells = middle(old.delays), middle(new.delays), middle(old.ends), middle(new.ends), new.before, new.twice
+            yield f"| {words} | {n:,} | {' | '.join(map(str, cells))} |"
     yield ""
     yield "| mean moved by | rows | evaluations | found | alerts |"
     yield "|---|---|---|---|---|"
     for by in (0.0, 0.05, 0.12):
         for n in SIZES:
-            made, said, fired = harmless(by, n, evaluations, on)
+            made, said, fired = harmless(by, n, evaluations, CRITICAL)
             yield f"| {by} sd | {n:,} | {made:,} | {said} | {fired} |"
 
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,14 @@ class Seen:
     first: float = 0.0
 
 
+def spoiled(frame: pd.DataFrame, timestamp: str, change: pd.Timestamp, name: str, spoil: Fault) -> pd.DataFrame:
+    """Return the table with a fault in a numeric column from a time on."""
+    broken = frame[timestamp] >= change
+    column = frame[name].astype(float)
+    column[broken] = spoil(column[broken])
+    return frame.assign(**{name: column})
+
+
 @dataclass
 class World:
     """One model version: its windows, and the state of its rules."""
@@ -69,8 +78,18 @@ class World:
     monitoring: Monitoring
     every: int = 1
 
-    def run(self, frame: pd.DataFrame, timestamp: str, since: float = 0.0) -> Seen:
-        """Judge a table as a stream: at each pane's end, all that is due from `since` (epoch seconds) on."""
+    def run(
+        self,
+        frame: pd.DataFrame,
+        timestamp: str,
+        since: float = 0.0,
+        closely: float = inf,
+        until: Callable[[Seen], bool] = lambda seen: False,
+    ) -> Seen:
+        """Judge a table as a stream: at each pane's end, all that is due from `since` (epoch seconds) on.
+
+        `closely`: from then on each pane's end is judged, whatever `every`. `until`: what ends it.
+        """
         times = epoch_seconds(CellTable(frame), timestamp)
         windows = ModelWindows(self.profile, self.monitoring, 1, 0.0)
         states: dict[tuple[str, str], RuleState] = {}
@@ -78,13 +97,15 @@ class World:
         for number, one in panes_of(windows.layout, frame, times, pane, self.file.columns):
             time = int((number + 1) * pane * MICROSECONDS)
             for end in _due(windows, number - 1):
-                if end % self.every == 0 and end * pane >= since:
+                if end * pane >= (since if end % self.every == 0 else closely):
                     self._judge(windows, end, states, seen)
                 windows.changed.discard(end)
             windows.add("input", number, 0, 1, one)
             windows.progress(0, number, time, time, idle=False)
             if not number % 60:
                 windows.forget()
+            if until(seen):
+                break
         return seen
 
     def _judge(self, windows: ModelWindows, end: int, states: dict[tuple[str, str], RuleState], seen: Seen) -> None:
@@ -142,13 +163,9 @@ def lines(frame: pd.DataFrame, options: argparse.Namespace) -> Iterator[str]:
     )
     for words, (name, spoil) in list(FAULTS.items())[: options.faults]:
         if name in features:
-            spoiled = after[near].copy()
-            spoiled[name] = spoiled[name].astype(float)
-            broken = spoiled[options.timestamp] >= change
-            spoiled.loc[broken, name] = spoil(spoiled.loc[broken, name])
-            yield from _fault(
-                words, name, world.run(spoiled, options.timestamp, change.timestamp() - DAY), change.timestamp()
-            )
+            bad = spoiled(after[near], options.timestamp, change, name, spoil)
+            seen = world.run(bad, options.timestamp, change.timestamp() - DAY)
+            yield from _fault(words, name, seen, change.timestamp())
 
 
 def _calm(seen: Seen, first: str) -> Iterator[str]:
