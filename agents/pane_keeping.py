@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, MutableMapping
 from dataclasses import dataclass, field
 
 from agents.pane_events import pane_key, progress_key
+from agents.usual_keeping import PREFIX, save
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows
 from app.core.slices import Partial
@@ -154,6 +155,7 @@ def keys_to_delete(
         part.leftovers.back(key)
         before = windows.forgotten, windows.first
         dropped = windows.forget()
+        save(table, key, windows)
         if (windows.forgotten, windows.first) != before:
             newest, first = ((pane + 1) * windows.pane for pane in (windows.forgotten, windows.first))
             table[forgotten_name(key)] = b"%d %d %b" % (newest, first, windows.past.packed())
@@ -221,8 +223,8 @@ def resume(windows: ModelWindows, value: bytes) -> None:
 
 def _key_of(name: str) -> tuple[Key | None, int | None]:
     """Whose a key of the table is, and the end of the window that it is the note of."""
-    names = name.removeprefix(_FORGOTTEN).removeprefix(_JUDGED).split("/")
-    if name.startswith((_FORGOTTEN, _JUDGED)):
+    names = name.removeprefix(_FORGOTTEN).removeprefix(_JUDGED).removeprefix(PREFIX).split("/")
+    if name.startswith((_FORGOTTEN, _JUDGED, PREFIX)):
         return (names[0], names[1], names[2]), None
     if name.startswith("@"):
         return None, None

@@ -12,7 +12,17 @@ import msgspec
 from app.core.findings import DriftDecision, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS
 from app.core.rolling import ModelWindows
-from topics.events import AnyReport, DriftReport, MetricScales, PerformanceReport, Scales, TrafficReport
+from app.core.usual.live import UsualState
+from topics.events import (
+    AnyReport,
+    DriftReport,
+    JudgedFrom,
+    MetricScales,
+    PerformanceReport,
+    Scales,
+    TrafficReport,
+    Usual,
+)
 
 TOTALS = ("feedback", "duplicates", "late", "expired", "waiting", "too_late")
 NOT_COUNTED = {"late": "late", "repeated id": "duplicates"}
@@ -94,10 +104,13 @@ def drift_report(
     now: datetime,
     panes: int | None = None,
     unjudged: int | None = None,
+    *,
+    usual: UsualState | None = None,
 ) -> DriftReport:
     """The report of a window's drift. `panes`: how many it has, where that is not the usual number.
 
-    `unjudged`: since when nothing is judged (microseconds of event time), None of a window that is.
+    `unjudged`: since when nothing is judged (microseconds of event time), None of a window that is. `usual`: by what is
+    usual of what it was judged.
     """
     envelope = _envelope(windows, end, revision, now, panes)
     more: dict[str, object] = {"left_out": _left_out(windows, NOT_COUNTED)}
@@ -106,10 +119,23 @@ def drift_report(
             more[name] = datetime.fromtimestamp((end + 1 + after) * windows.pane / MICROSECONDS, UTC)
     if unjudged is not None:
         more["not_judged_since"] = datetime.fromtimestamp(unjudged / MICROSECONDS, UTC)
+    if usual is not None:
+        more["usual"] = _usual_of(windows, end, usual)
     report = msgspec.convert({**_fields(found), **envelope, **more}, DriftReport, from_attributes=True)
     if report.scales is None:
         return report
     return msgspec.structs.replace(report, scales=_timed(report.scales, end, windows.pane / MICROSECONDS))
+
+
+def _usual_of(windows: ModelWindows, end: int, state: UsualState) -> Usual:
+    """By what is usual of what a window was judged, and what is found by it."""
+    since, until = (None if at is None else datetime.fromtimestamp(at, UTC) for at in (state.since, state.until))
+    columns = tuple(
+        JudgedFrom(name=one.name, judged_from=one.judged_from, after=one.after) for one in windows.judged_from(end)
+    )
+    return Usual(
+        source=state.source, since=since, until=until, days=state.days, needs=state.needs, columns=columns
+    )  # fmt: skip
 
 
 def _timed(scales: Scales, end: int, pane: float) -> Scales:

@@ -23,6 +23,7 @@ from agents.pane_keeping import (
     resume,
 )
 from agents.sending import Reject
+from agents.usual_keeping import drop, restore
 from agents.window_reports import (
     Issued,
     drift_report,
@@ -214,9 +215,11 @@ class WindowsAgent:
             forgotten = self._table.get(forgotten_name(key))
             if forgotten:
                 resume(windows, forgotten)
+            restore(self._table, key, windows)
         windows.monitoring = found.monitoring
         if windows.profile.usual != found.profile.usual:
             windows.learn(found.profile)
+            drop(self._table, key)
         return windows
 
     def _registered(self, key: Key) -> RegisteredModel | None:
@@ -290,7 +293,9 @@ class WindowsAgent:
         reports: list[AnyReport] = []
         if found.drift is not None:
             unjudged = self._unjudged(part, key, windows, end, found.drift)
-            reports.append(drift_report(windows, end, found.drift, revision, now, found.panes, unjudged))
+            reports.append(
+                drift_report(windows, end, found.drift, revision, now, found.panes, unjudged, usual=found.usual)
+            )
         if found.performance is not None:
             reports.append(performance_report(windows, end, found.performance, revision, now, found.panes))
         note = Issued(0, 0, 0) if issued is None else issued

@@ -6,6 +6,9 @@ The rows before `--until` are the reference, with what is usual in it; those aft
 windows, rules and lifecycle, with the defaults. Then faults are planted one at a time at `--change`, each in a column
 of this name where the table has it. Prints the alerts of the calm weeks, hours of them with a finding by feature, and
 hours from each fault to the first finding and alert.
+
+With `--no-times` the reference's times are left out: what is usual is learned from the first weeks after it, and calm
+is what comes once it is known.
 """
 
 from __future__ import annotations
@@ -58,6 +61,7 @@ class Seen:
     causes: list[tuple[float, str, str]] = field(default_factory=list)
     evaluations: int = 0
     judged: int = 0
+    learning: int = 0
     first: float = 0.0
 
 
@@ -114,6 +118,9 @@ class World:
             return
         report = drift_report(windows, end, found.drift, 1, datetime.now(UTC), found.panes)
         at = report.window_end.timestamp()
+        if found.usual is not None and found.usual.source == "learning":
+            seen.learning += 1
+            return
         seen.evaluations += 1
         seen.judged += report.sufficient
         seen.first = seen.first or (at if report.sufficient else 0.0)
@@ -145,10 +152,11 @@ def _time(moment: float) -> str:
 
 def lines(frame: pd.DataFrame, options: argparse.Namespace) -> Iterator[str]:
     """What was measured, a line each."""
-    columns = {"timestamp": options.timestamp, "ignore": options.ignore}
+    columns = {"ignore": options.ignore} | ({} if options.no_times else {"timestamp": options.timestamp})
     before = frame[options.timestamp] < pd.Timestamp(options.until)
     file = monitoring_of({"columns": columns})
-    reference = read_reference("model", "1", frame[before], file)
+    table = frame[before].drop(columns=options.timestamp) if options.no_times else frame[before]
+    reference = read_reference("model", "1", table, file)
     features = [column.name for column in reference.profile.features]
     yield f"reference: {before.sum():,} rows; " + "; ".join(reference.notes)
     world = World(reference.profile, file, file.monitoring, options.every)
@@ -158,7 +166,8 @@ def lines(frame: pd.DataFrame, options: argparse.Namespace) -> Iterator[str]:
         calm = after[after[options.timestamp] < first + pd.Timedelta(days=options.calm_days)]
         yield from _calm(world.run(calm, options.timestamp), _time(first.timestamp()))
     change = pd.Timestamp(options.change)
-    near = (after[options.timestamp] >= change - pd.Timedelta(days=9)) & (
+    ahead = pd.Timedelta(days=365 if options.no_times else 9)
+    near = (after[options.timestamp] >= change - ahead) & (
         after[options.timestamp] < change + pd.Timedelta(days=options.days)
     )
     for words, (name, spoil) in list(FAULTS.items())[: options.faults]:
@@ -171,7 +180,7 @@ def lines(frame: pd.DataFrame, options: argparse.Namespace) -> Iterator[str]:
 def _calm(seen: Seen, first: str) -> Iterator[str]:
     yield (
         f"calm: {seen.evaluations:,} evaluations, {seen.judged:,} with enough rows for the window's rule; "
-        f"the first row {first}, the first of these {_time(seen.first)}"
+        f"the first row {first}, the first of these {_time(seen.first)}; {seen.learning:,} while it learns"
     )
     hours: dict[str, set[int]] = {}
     for at, names in seen.found:
@@ -214,6 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--faults", type=int, default=len(FAULTS), help="how many of the faults are planted")
     parser.add_argument("--faults-only", action="store_true")
     parser.add_argument("--calm-days", type=float, default=1e4, help="how much of what follows is judged as calm")
+    parser.add_argument("--no-times", action="store_true", help="learn what is usual from what comes after it")
     parser.add_argument("--every", type=int, default=1, help="judge the end of each so-manieth pane alone")
     options = parser.parse_args(arguments)
     for line in lines(read_table(options.file), options):

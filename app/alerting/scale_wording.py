@@ -19,7 +19,7 @@ def scale_lines(found: Sequence[ScaleFinding]) -> Iterator[str]:
         if one.since is not None and one.earliest is not None and one.latest is not None:
             words.append(f"changed at {_moment(one.since)}{_between(one.earliest, one.latest)}")
         yield f"{one.name}: {', '.join(words)}."
-        if one.slow and one.moved is not None and one.rate is not None:
+        if one.slow and one.moved is not None:
             yield f"{one.name}: a slow change, {_moved(one)} since the reference, {_per_day(one)}."
 
 
@@ -29,7 +29,8 @@ def _moved(one: ScaleFinding) -> str:
 
 
 def _per_day(one: ScaleFinding) -> str:
-    return f"{one.rate:+.2g} a day; it fires again when that has doubled"
+    rate = "" if one.rate is None else f"{one.rate:+.2g} a day; "
+    return f"{rate}it fires again when that has doubled"
 
 
 def metric_scale_line(one: MetricFinding) -> str:

@@ -13,25 +13,33 @@ from app.core.config import MOST_SILENT, REACH, Monitoring
 from app.core.decision import drift_decision, performance_decision
 from app.core.findings import DriftDecision, MetricScales, PerformanceDecision, Traffic
 from app.core.joining import MICROSECONDS, NEVER
-from app.core.layout import layout_of
+from app.core.layout import Layout, layout_of
 from app.core.outcome import outcome_layout
-from app.core.pane import Pane
+from app.core.pane import Pane, merge
 from app.core.profile import Profile
 from app.core.running_sum import RunningSum
-from app.core.scales.blocks import MOST_ROWS, Blocks
+from app.core.scales.blocks import MOST_ROWS, Blocks, Older
 from app.core.scales.judging import judge_scales
 from app.core.scales.levels import traffic_level
 from app.core.scales.metrics import judge_metrics
 from app.core.scales.newest_truth import Truth, newest_truth
 from app.core.scales.reach import Reach, oldest_needed, reach_of
+from app.core.scales.suffixes import suffixes_of
 from app.core.scales.truth_blocks import TruthBlocks
 from app.core.slices import Partial, Slice, Slices, drop, held_up_to, newest_slices, rows_of, source_of, sums_of
 from app.core.traffic.history import History, slot_of
 from app.core.traffic.judging import CHANCE, Seen, most_panes, spans, traffic_of
-from app.core.usual.detectable import long_spans
+from app.core.usual.days import Look
+from app.core.usual.detectable import Detectable, detectable_of, long_spans
+from app.core.usual.live import ColumnWeeks, LiveUsual, UsualState
+from app.core.usual.live_metrics import MetricWeeks
+from app.core.usual.value import Usual
 
 ONE_SIDED = "only one kind of truth has come: the other is silence (performance.default_truth)"
 """Why the metrics of a window wait whose silence is no truth yet."""
+
+FAR_MORE = 3
+"""Times as many rows as a span is judged with: no night brings so many down to these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,8 @@ class Evaluated:
     traffic: Traffic | None
     panes: int = 0
     truth_source: int = 0
+    usual: UsualState | None = None
+    """By what is usual of what it was judged; None where nothing of it is asked (policy `threshold`)."""
 
 
 class ModelWindows:
@@ -89,6 +99,10 @@ class ModelWindows:
         self._outcomes: Slices = {}
         self._input_sum = RunningSum(self.layout.size, self.layout.sums)
         self._outcome_sum = RunningSum(self.outcome_layout.size, self.outcome_layout.sums)
+        self._learned: tuple[Profile, Layout] | None = None
+        self._found_at: tuple[Usual | None, Monitoring, tuple[Detectable, ...]] | None = None
+        self.learning = self._unlearned()
+        """What is usual of the stream, where its reference does not show it."""
         self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
         self._truth_blocks = TruthBlocks(self.panes, self.outcome_layout.size, self.outcome_layout.sums)
         self._progress: dict[int, tuple[int, int, bool]] = {}
@@ -117,13 +131,21 @@ class ModelWindows:
         Nothing in those before it can change (see `forget`), so they are not judged again.
         """
         self._closed = NEVER
+        self._judged = NEVER
+        """The end of the newest window that was judged."""
         self.changed: set[int] = set()
         """Ends of windows that are to be judged, or judged again, once closed."""
 
     def learn(self, profile: Profile) -> None:
         """Take the same profile with what else is usual of its reference; panes stay as they are counted."""
         self.profile, self.layout = profile, layout_of(profile)
+        self.learning, self._learned = self._unlearned(), None
         self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
+
+    def _unlearned(self) -> LiveUsual | None:
+        if self.profile.usual is not None:
+            return None
+        return LiveUsual(self.layout, self.outcome_layout, self.monitoring)
 
     def remember(self, past: History) -> None:
         """Take what is known of the last days, in panes that are forgotten. To be called before any is added."""
@@ -239,12 +261,18 @@ class ModelWindows:
         `known`: the sources, of drift, performance and truth, for which the decisions are known.
         """
         self.changed.discard(end)
+        if self.learning is not None:
+            self.look(end - self.learning.columns.lag, self._final(end))
+            self._judged = max(self._judged, end)
         traffic = self._traffic(end) if self.live else None
         if not any(map(self._predictions, range(end - self.panes + 1, end + 1))):
             return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic, self.panes)
+        profile, layout = self._rule(end)
         reach = self._reach(end)
         newest = self._newest_slices(self._inputs, end, reach.scales)
-        before = self._blocks.older(self._inputs, end, end - reach.scales + 1, reach.rows, self._oldest)
+        before = self._older(end, reach)
+        if profile.usual is None:  # days and weeks are judged where it is known what is usual in them
+            before = Older(held=before.held)
         drift_source = source_of(newest) ^ before.source
         outcomes = self._newest_slices(self._outcomes, end, reach.window)
         usual = {pane: one for pane, one in outcomes.items() if pane > end - self.panes}
@@ -264,8 +292,8 @@ class ModelWindows:
             seconds = min(reach.window, before.held) * self.monitoring.windows.pane
             total = self._input_sum.of({pane: one for pane, one in panes.items() if pane > first})
             if known is None or known[0] != drift_source:
-                scales = judge_scales(self.layout, panes, end, self.monitoring, most=reach.scales, older=before)
-                drift = replace(drift_decision(self.layout, total, self.monitoring, seconds), scales=scales)
+                scales = judge_scales(layout, panes, end, self.monitoring, most=reach.scales, older=before)
+                drift = replace(drift_decision(layout, total, self.monitoring, seconds), scales=scales)
                 first = 0 if scales is None else scales.needed
                 drift = replace(
                     drift,
@@ -277,14 +305,102 @@ class ModelWindows:
                 if not waits:
                     found = self._outcome_sum.of(sums_of(outcomes, *self.size_of("outcome")))
                 performance = performance_decision(
-                    self.profile, self.outcome_layout, self.layout, total, found, self.monitoring, seconds
+                    profile, self.outcome_layout, layout, total, found, self.monitoring, seconds
                 )
                 coverage = self._rows["outcome"] / max(self._rows["input"], 1)
-                metrics = judge_metrics(self.profile, self.outcome_layout, truth.panes, coverage, self.monitoring)
+                metrics = judge_metrics(profile, self.outcome_layout, truth.panes, coverage, self.monitoring)
                 reason = ONE_SIDED if waits else performance.reason
                 needed, after = self._truths_until(metrics)
                 performance = replace(performance, scales=metrics, reason=reason, needed=needed, needed_panes=after)
-        return Evaluated(end, drift, drift_source, performance, performance_source, traffic, reach.window, truth_source)
+        return Evaluated(
+            end, drift, drift_source, performance, performance_source, traffic, reach.window, truth_source,
+            self.usual_state(end),
+        )  # fmt: skip
+
+    def usual_state(self, end: int) -> UsualState | None:
+        """Return by what is usual of what the window that ends with a pane is judged."""
+        if self.monitoring.drift.policy != "decision":
+            return None
+        usual = self.profile.usual
+        if usual is not None:
+            return UsualState("reference", usual.since, usual.until)
+        return None if self.learning is None else self.learning.state(end)
+
+    def judged_from(self, end: int) -> tuple[Detectable, ...]:
+        """Return what is found of each column in the window that ends with a pane; nothing while that is learned."""
+        usual = self.usual_at(end)
+        known = self._found_at
+        if known is None or known[0] is not usual or known[1] is not self.monitoring:
+            found = tuple(detectable_of(self.profile, usual, self.monitoring))
+            self._found_at = known = usual, self.monitoring, found
+        return known[2]
+
+    def usual_at(self, end: int) -> Usual | None:
+        """Return what is usual of the window that ends with a pane; None where that is not known."""
+        return self._rule(end)[0].usual
+
+    def _rule(self, end: int) -> tuple[Profile, Layout]:
+        """The profile and layout by which a window is judged, with what is usual of it."""
+        usual = None if self.learning is None else self.learning.at(end)
+        if usual is None:
+            return self.profile, self.layout
+        if self._learned is None or self._learned[0].usual is not usual:
+            profile = replace(self.profile, usual=usual)
+            self._learned = profile, layout_of(profile)
+        return self._learned
+
+    def look(self, until: int, final: int) -> None:
+        """Learn of the panes up to one after which no prediction is late, and of truth up to one that is `final`."""
+        learning = self.learning
+        if learning is None:
+            return
+        columns, metrics = learning.columns, learning.metrics
+        if columns.learned is None and self._oldest <= until:
+            columns.monitoring = self.monitoring
+            for look in columns.looks(self._oldest, until):
+                self._look_at_columns(columns, look)
+            if columns.fresh:
+                self.relearn()
+        if metrics.learned is None and metrics.names and self._oldest <= final:
+            metrics.monitoring = self.monitoring
+            for look in metrics.looks(self._oldest, final, self._judged):
+                self._look_at_metrics(metrics, look)
+
+    def _look_at_columns(self, columns: ColumnWeeks, look: Look) -> None:
+        reach = self._reach(look.end)
+        if not reach.rows:
+            return
+        before = self._older(look.end, reach)
+        wanted = [columns.days.spans[place] for place in look.places]
+        spans = {span for span in wanted if span <= before.held and (span <= reach.scales or span in before.spans)}
+        newest = min(max(1, round(columns.days.stride / columns.days.pane)), reach.scales)
+        panes = sums_of(self._newest_slices(self._inputs, look.end, reach.scales), *self.size_of("input"))
+        suffixes = suffixes_of({**before.panes, **panes}, look.end, sorted(spans | {newest}), self.layout.size)
+        columns.take(look, suffixes, newest)
+
+    def _look_at_metrics(self, metrics: MetricWeeks, look: Look) -> None:
+        reach = self._reach(look.end)
+        held = look.end - min(self._outcomes, default=look.end) + 1
+        found = self._newest_slices(self._outcomes, look.end, reach.window)
+        panes = sums_of(found, *self.size_of("outcome"))
+        for place in look.places:
+            span = metrics.days.spans[place]
+            if span <= min(reach.window, held):
+                newest = (pane for at, pane in panes.items() if at > look.end - span)
+                metrics.take(look, place, merge(newest, *self.size_of("outcome")))
+
+    def _final(self, end: int) -> int:
+        """The newest pane up to an end in which nothing can change any more; NEVER where that is not known."""
+        if _ours(self._settled) < self._partitions:
+            return NEVER
+        return min(end, min(time for partition, time in self._settled.items() if partition >= 0) // self.pane - 1)
+
+    def relearn(self) -> None:
+        """Judge days and weeks as what was learned demands."""
+        self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
+
+    def _older(self, end: int, reach: Reach) -> Older:
+        return self._blocks.older(self._inputs, end, end - reach.scales + 1, reach.rows, self._oldest)
 
     def _truth(self, end: int, late: int, newest: int | None = None) -> Truth:
         return newest_truth(
@@ -317,7 +433,10 @@ class ModelWindows:
     def _long_spans(self) -> list[int]:
         """The spans, in panes, that are judged beyond the window, so that each column that can be is judged."""
         pane = self.monitoring.windows.pane
-        spans = (round(seconds / pane) for seconds in long_spans(self.profile.usual))
+        learned = None if self.learning is None else self.learning.columns.learned
+        if self.learning is not None and learned is None:
+            return list(self.learning.columns.long_spans)
+        spans = (round(seconds / pane) for seconds in long_spans(learned or self.profile.usual))
         return [span for span in spans if self.panes < span <= self.monitoring.windows.most_panes]
 
     def _panes_until(self, needed: int, reach: Reach, in_all: int) -> int | None:
@@ -393,10 +512,12 @@ class ModelWindows:
         settled = min(time for partition, time in self._settled.items() if partition >= 0) // self.pane
         held = self._last_held
         if NEVER < held < settled and not self.changed:  # it has stopped: what may come begins anew
+            self.look(held, held)
             return self.forget_to(held, held + self.panes)
         first = min(settled, self._closed, *sorted(self.changed)[:1])
         if first <= self.first:
             return []
+        self.look(first - 1, first - 1)
         return self.forget_to(min(first - REACH * self.panes, self._oldest_needed(first) - 1), first)
 
     def forget_to(self, newest: int, first: int) -> list[Partial]:
@@ -415,7 +536,17 @@ class ModelWindows:
         most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
         needed = max(needed, MOST_ROWS) if self._blocks.spans else needed
         by_rows = oldest_needed(self._inputs, first, most, needed)
+        if self._blocks.spans and self._too_many_to_learn(first):
+            by_rows = oldest_needed(self._inputs, first, most, self.monitoring.drift.min_samples)
         return min(by_rows, self._truth(first, 0).needed)
+
+    def _too_many_to_learn(self, first: int) -> bool:
+        """Whether a day has far more rows than are looked at, at the present rate: nothing is kept to learn of days."""
+        if self.learning is None or self.learning.columns.learned is not None:
+            return False
+        newest = range(first - REACH * self.panes + 1, first + 1)
+        rate = sum(map(self._predictions, newest)) / len(newest)
+        return rate * min(self._blocks.spans) > FAR_MORE * MOST_ROWS
 
     def drop(self) -> list[Partial]:
         """Drop all panes. Returns their partials."""

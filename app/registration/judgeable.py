@@ -7,40 +7,22 @@ from math import inf
 
 from app.core.config import Monitoring
 from app.core.profile import Profile
-from app.core.scales.blocks import MOST_ROWS
-from app.core.scales.suffixes import spans_of
 from app.core.scales.usual import effects_of
-from app.core.usual.detectable import JUDGED, SIZES, Detectable, detectable, long_spans
+from app.core.usual.detectable import JUDGED, SIZES, Detectable
+from app.core.usual.detectable import detectable_of as found_at
 from app.core.usual.spans import DAY, WEEK
 
 HEADER = ("column", "judged from", *(f"{size:.0%} of rows moved" for size in SIZES))
 UNKNOWN = (
     "the reference has no times (columns.timestamp names them), so it is not known how far its columns come and go by "
-    "the hour or the day: rows are taken as independent, and a column that does is called drift"
+    "the hour or the day. That is learned from the first weeks of the stream (14 days or more); until then rows are "
+    "taken as independent, and a column that comes and goes is called drift"
 )
-
-
-def judged_spans(profile: Profile, monitoring: Monitoring) -> tuple[float, ...]:
-    """Return the spans (seconds) that a stream judges at the reference's rate of rows."""
-    usual, windows = profile.usual, monitoring.windows
-    if usual is None:
-        return ()
-    thin = monitoring.drift.min_samples / usual.rate / windows.pane  # a window reaches back to so many panes
-    most = int(min(max(thin, windows.panes), windows.most_panes))
-    longer = [span for span in long_spans(usual) if usual.rate * span <= MOST_ROWS]
-    return tuple(sorted({*(span * windows.pane for span in spans_of(windows.panes, most)), *longer}))
 
 
 def detectable_of(profile: Profile, monitoring: Monitoring) -> list[Detectable]:
     """Return what can be found of each column; nothing where the reference has no times."""
-    if profile.usual is None:
-        return []
-    drift = monitoring.drift
-    floors = {
-        column.name: drift.numerical_effect if column.kind == "numeric" else drift.categorical
-        for column in profile.columns
-    }
-    return detectable(profile.usual, floors, judged_spans(profile, monitoring))
+    return found_at(profile, profile.usual, monitoring)
 
 
 def rows_of(found: list[Detectable]) -> Iterator[tuple[str, ...]]:

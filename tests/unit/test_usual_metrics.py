@@ -10,12 +10,15 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from app.alerting.rules import verdicts_of
 from app.core.config import Monitoring
+from app.core.counting import input_pane
 from app.core.degradation import changes
 from app.core.findings import MetricChange
+from app.core.layout import layout_of
 from app.core.outcome import outcome_layout, outcome_pane, outcome_rows
 from app.core.performance import metrics_of
 from app.core.profile import Profile
 from app.core.reference import build_profile
+from app.core.rolling import ModelWindows
 from app.core.scales.metrics import TruthPane, judge_metrics
 from app.core.scales.usual import UsualEffects, effects_of
 from app.core.usual.metrics import learn_metrics
@@ -135,6 +138,25 @@ def test_bad_days_as_the_reference_has_them_are_nothing_and_a_fault_is_found(wea
     assert sum(bool(found(plain, day)) for day in days) >= 2
     assert not any(found(profile, day) for day in days)
     assert "accuracy" in found(profile, panes_of(0.75))
+
+    learned = learned_live(plain, hours, [panes_of(share) for share in (0.0, *stormy(15, rng), 0.0)])
+    assert not any(found(learned, day) for day in days)
+    assert "accuracy" in found(learned, panes_of(0.75))
+
+
+def learned_live(profile: Profile, monitoring: Monitoring, days: list[list[TruthPane]]) -> Profile:
+    """The profile with what is usual of its metrics, learned from a stream's days of hours."""
+    windows = ModelWindows(profile, monitoring, 1, 0.0)
+    hours = [pane for day in days for pane in day]
+    layout = layout_of(profile)
+    for hour, pane in enumerate(hours):
+        n = pane.outcomes.n
+        windows.add("input", hour, 0, 1, input_pane(layout, {"x": np.arange(float(n))}, ["1"] * n, [0.7] * n))
+        windows.add("outcome", hour, 0, 1, pane.outcomes)
+    windows.look(len(hours) - 1, len(hours) - 1)
+    assert windows.learning is not None
+    assert windows.usual_at(10 * len(hours)) is not None
+    return replace(profile, usual=windows.usual_at(10 * len(hours)))
 
 
 @pytest.mark.parametrize(("share", "degraded"), [(0.2, False), (0.6, True)])

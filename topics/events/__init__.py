@@ -18,6 +18,7 @@ from topics.events.reports import (
     DriftReport,
     FeatureDrift,
     IntakeReport,
+    JudgedFrom,
     MetricChange,
     MetricFinding,
     MetricScales,
@@ -29,6 +30,7 @@ from topics.events.reports import (
     Scales,
     Shape,
     TrafficReport,
+    Usual,
     Volume,
 )
 from topics.events.versions import VersionEvent
@@ -53,6 +55,7 @@ __all__ = [
     "Hidden",
     "Hours",
     "IntakeReport",
+    "JudgedFrom",
     "Label",
     "Level",
     "MetricChange",
@@ -80,6 +83,7 @@ __all__ = [
     "TrafficReport",
     "TrainingRunEvent",
     "UndeliveredEvent",
+    "Usual",
     "VersionEvent",
     "Volume",
     "minute_of",

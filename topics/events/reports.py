@@ -157,6 +157,35 @@ class Scales(Event, frozen=True, kw_only=True):
     needed: int = 0
 
 
+class JudgedFrom(Event, frozen=True, kw_only=True):
+    """From which span of time on a column is judged, in seconds; null: in none, as it comes and goes too much.
+
+    `after`: the shortest span in which a change of 20 %, 50 % and 90 % of its rows is found; null: in none.
+    """
+
+    name: str
+    judged_from: float | None
+    after: tuple[float | None, ...]
+
+
+class Usual(Event, frozen=True, kw_only=True):
+    """What is usual of the window, as it was judged.
+
+    `from`: `reference`, as far as the reference's own windows show it; `live`, as the first weeks of the stream do,
+    where the reference has no times; `learning`: that is not known yet, and any effect above its floor is found.
+    `since` and `until`: the time that it was learned from; while it is being learned, when that will be over if
+    predictions come on each day (null before the first). `days`: whole days with predictions so far, of those that it
+    `needs`; null of a reference. `columns`: what is found of each column, in what time.
+    """
+
+    source: Literal["reference", "live", "learning"] = field(name="from")
+    since: Moment | None = None
+    until: Moment | None = None
+    days: int | None = None
+    needs: int | None = None
+    columns: tuple[JudgedFrom, ...] = ()
+
+
 class Report(Event, frozen=True, kw_only=True):
     """What every report says first: which window of which model version, and its revision.
 
@@ -184,7 +213,8 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     null where they are not judged. `needed`: predictions that the window lacks; `expected`: when there are enough at
     the present rate, null where that is never, or not known; `expected_first`: the same of `scales.needed`.
     `not_judged_since`: the end of the newest window that was judged, or the start of the first one, where this one says
-    nothing (see docs/decision.md); else null.
+    nothing (see docs/decision.md); else null. `usual`: what is usual of it, null where that is not asked (policy
+    `threshold`).
     """
 
     drift_detected: bool
@@ -203,6 +233,7 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     expected: Moment | None = None
     expected_first: Moment | None = None
     not_judged_since: Moment | None = None
+    usual: Usual | None = None
 
 
 class MetricChange(Event, frozen=True, kw_only=True):

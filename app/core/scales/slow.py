@@ -27,11 +27,11 @@ DAY = 86_400.0
 class Slow:
     """How far a column has moved since its reference: a mean in standard deviations of the reference, else the effect.
 
-    `rate`: that per day, since the middle of the reference.
+    `rate`: that per day, since the middle of the reference; None where its times are not known.
     """
 
     moved: float
-    rate: float
+    rate: float | None
 
 
 def slow_of(
@@ -57,6 +57,8 @@ def slow_of(
     moved = _moved(layout, place, newest)
     if moved is None:
         moved = float(family.tested.effect[scale, column])
+    if usual.source == "live":
+        return Slow(moved, None)
     days = (now - (usual.since + usual.until) / 2.0) / DAY
     return Slow(moved, moved / days) if days > 0.0 else None
 

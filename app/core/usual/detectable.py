@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf, sqrt
 
+from app.core.config import Monitoring
+from app.core.profile import Profile
+from app.core.scales.blocks import MOST_ROWS
+from app.core.scales.suffixes import spans_of
 from app.core.usual.spans import DAY, WEEK
 from app.core.usual.value import ColumnUsual, Usual
 
@@ -49,6 +53,27 @@ class Detectable:
     name: str
     judged_from: float | None
     after: tuple[float | None, ...]
+
+
+def judged_spans(usual: Usual, monitoring: Monitoring) -> tuple[float, ...]:
+    """Return the spans (seconds) that a stream judges at the rate of rows that was learned from."""
+    windows = monitoring.windows
+    thin = monitoring.drift.min_samples / max(usual.rate, 1e-9) / windows.pane  # so many panes a window reaches back to
+    most = int(min(max(thin, windows.panes), windows.most_panes))
+    longer = [span for span in long_spans(usual) if usual.rate * span <= MOST_ROWS]
+    return tuple(sorted({*(span * windows.pane for span in spans_of(windows.panes, most)), *longer}))
+
+
+def detectable_of(profile: Profile, usual: Usual | None, monitoring: Monitoring) -> list[Detectable]:
+    """Return what can be found of each column of a profile; nothing where it is not known what is usual."""
+    if usual is None:
+        return []
+    drift = monitoring.drift
+    floors = {
+        column.name: drift.numerical_effect if column.kind == "numeric" else drift.categorical
+        for column in profile.columns
+    }
+    return detectable(usual, floors, judged_spans(usual, monitoring))
 
 
 def detectable(usual: Usual, floors: dict[str, float], judged: tuple[float, ...]) -> list[Detectable]:

@@ -62,10 +62,10 @@ def _drops(
         if metric.value is None or centre is None or scale is None or metric.interval is None:
             continue
         worse = (metric.value - centre if metric.name in LOSSES else centre - metric.value) / (1.0 - rows.n / total)
-        yield metric.name, float(np.sqrt(max(worse * abs(worse) - _deviation(metric) ** 2, 0.0))) / scale
+        yield metric.name, float(np.sqrt(max(worse * abs(worse) - sampling_of(metric) ** 2, 0.0))) / scale
 
 
-def _deviation(metric: Metric) -> float:
+def sampling_of(metric: Metric) -> float:
     """Return what sampling brings to a metric that is worse, and what its value is not exact by."""
     low, high = metric.interval or (0.0, 0.0)
     value = metric.value or 0.0

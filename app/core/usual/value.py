@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,9 @@ class Usual:
     """How far windows of a reference differ from the rest of it.
 
     `since` and `until`: times of its first and last row (epoch seconds), `rows` how many have a time. `spans`: lengths
-    of windows in seconds, ascending; `windows`: how many of each length, side by side, the reference has.
+    of windows in seconds, ascending; `windows`: how many of each length, side by side, the reference has. `source`:
+    `live` where the first weeks of a stream were learned from instead, as its reference has no times; then all is held
+    against that reference.
     """
 
     since: float
@@ -51,6 +54,7 @@ class Usual:
     windows: tuple[int, ...]
     columns: tuple[ColumnUsual, ...]
     metrics: tuple[MetricUsual, ...] = ()
+    source: Literal["reference", "live"] = "reference"
 
     @property
     def rate(self) -> float:
