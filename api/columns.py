@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from api.windows import Marks, Named, Role, Window, Windows, columns_of
-from topics.events import DriftReport, FeatureDrift
+from topics.events import DriftReport, FeatureDrift, JudgedFrom, Usual
 
 RECENT = 40
 """Windows of the small picture beside a column's name."""
@@ -20,16 +20,21 @@ Numbers = list[float | None]
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """One column of one window. `since`: the end of the first window of the unbroken row in which it has drifted."""
+    """One column of one window. `since`: the end of the first window of the unbroken row in which it has drifted.
+
+    `judged`: from which span of time on, and in what time a change of which size is found; null where it is not known
+    what is usual.
+    """
 
     role: Role
     found: FeatureDrift
     since: datetime | None
     recent: Numbers
+    judged: JudgedFrom | None = None
 
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True):
-    """Every column of one window, without distributions."""
+    """Every column of one window, without distributions. `usual`: by what is usual of what it was judged."""
 
     window_start: datetime
     window_end: datetime
@@ -39,6 +44,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
     drift_threshold: float
     unknown_features: dict[str, int]
     columns: list[Column]
+    usual: Usual | None = None
 
 
 class OverTime(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +74,7 @@ class ColumnView(msgspec.Struct, frozen=True, kw_only=True):
 def columns_of_window(windows: Windows[DriftReport], report: DriftReport) -> Columns:
     """All columns of a report, with what came of them before."""
     known = [window for window in windows.last() if window.report.window_end <= report.window_end]
+    judged = {} if report.usual is None else {one.name: one for one in report.usual.columns}
     return Columns(
         window_start=report.window_start,
         window_end=report.window_end,
@@ -82,9 +89,11 @@ def columns_of_window(windows: Windows[DriftReport], report: DriftReport) -> Col
                 found=replace(found, shape=None, unseen_names={}),
                 since=since_of(known, (role, found.name)) if found.drifted else None,
                 recent=_values(known[-RECENT:], (role, found.name), "statistic"),
+                judged=judged.get(found.name),
             )
             for role, found in columns_of(report)
         ],
+        usual=None if report.usual is None else replace(report.usual, columns=()),
     )
 
 

@@ -13,7 +13,7 @@ from api.timeline import left_out_of, metric_of, metrics_of, preferred
 from api.views import Findings, ReportsView
 from app.core.accounting import accounting_of
 from app.runtime.versions_view import Registered, VersionsView
-from topics.events import Level, MetricChange, PerformanceReport, VersionEvent
+from topics.events import Level, MetricChange, PerformanceReport, Usual, VersionEvent
 
 RECENT = 40
 """Windows of the small picture."""
@@ -32,7 +32,8 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     that no window counts, by reason. `not_judged`: why the window says nothing of how the model is; else empty.
     `dead_letter_share`: of its newest predictions, those that were set aside. `not_judged_since`: no window since then
     says anything. `thin`: how many predictions the newest one lacks, and what is found all the same. `retired`: why, of
-    a version that is retired since `retired_at`; else null.
+    a version that is retired since `retired_at`; else null. `usual`: by what is usual of what the newest window was
+    judged, without its columns: `/models/{model}/{version}/features` has them.
     """
 
     model: str
@@ -71,6 +72,7 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     retired_at: datetime | None = None
     not_judged_since: datetime | None = None
     thin: str = ""
+    usual: Usual | None = None
 
 
 def summaries_of(
@@ -158,6 +160,7 @@ def summary_of(
         retired_at=None if retired is None else retired.since,
         not_judged_since=None if drift is None else drift.not_judged_since,
         thin="" if drift is None else thin_words(drift),
+        usual=None if drift is None or drift.usual is None else msgspec.structs.replace(drift.usual, columns=()),
     )
 
 

@@ -7,7 +7,7 @@ import { measure } from "./overview.js";
 import { card, code, empty, facts, head, keys, link, notice, pill } from "./parts.js";
 import { featureAt, modelAt, overviewAt } from "./route.js";
 import { spark } from "./spark.js";
-import { STATES, chance, count, metricName, moment, niceTicks, none, number, percent, plural, span, testName, wholeTicks } from "./words.js";
+import { STATES, chance, count, length, metricName, moment, niceTicks, none, number, percent, plural, span, testName, wholeTicks } from "./words.js";
 
 export const title = (route) => `${route.model} ${route.version}`;
 
@@ -34,12 +34,12 @@ export function draw(data, route, { models }) {
   if (!timeline.ends.length) return [...parts, waiting(route, summary), alerts.length ? alertList("alerts", alerts, { about: "of this model version" }) : null];
   if (chosen) parts.push(notice("chosen", node("span", {}, "You look at the window until ", node("b", {}, moment(chosen)), ". "), link(modelAt(route.model, route.version, { ...route.asked, window: null }), "Go to the newest")));
   const k = chosen ? i : newestTruth(timeline);
-  return [...parts, numbers(timeline, i, k, features), leftOutPart(timeline, k), overTime(timeline, route, chosen), alertsPart(alerts), features ? featuresPart(features, route, chosen) : null];
+  return [...parts, numbers(timeline, i, k, features), leftOutPart(timeline, k), overTime(timeline, route, chosen), alertsPart(alerts), features ? featuresPart(features, route, chosen) : null, features ? usualPart(features) : null];
 }
 
 function heading(route, summary, chosen) {
   const about = summary && [summary.task, none(summary.features) ? null : plural(summary.features, "feature"),
-    none(summary.window_end) ? null : `last window ${span(summary.window_start, summary.window_end)}`, summary.not_judged || summary.thin, summary.not_judged_since ? `not judged since ${moment(summary.not_judged_since)}` : null].filter(Boolean).join(" · ");
+    none(summary.window_end) ? null : `last window ${span(summary.window_start, summary.window_end)}`, summary.not_judged || summary.thin, summary.not_judged_since ? `not judged since ${moment(summary.not_judged_since)}` : null, summary.usual && summary.usual.from === "learning" ? learningWords(summary.usual) : null].filter(Boolean).join(" · ");
   return head("head", [route.model, " ", node("span", { class: "version" }, route.version)],
     { trail: [link(overviewAt(), "Models")], state: summary ? pill(summary.state, `${chosen ? "now: " : ""}${STATES[summary.state]}`) : null, about });
 }
@@ -141,6 +141,23 @@ function featuresPart(features, route, chosen) {
       node("thead", {}, node("tr", {}, [["Column"], ["State"], ["Over time", "wide"], ["Statistic", "number"], ["p", "number"], ["Reference → window"]].map(([words, kind]) => node("th", { scope: "col", class: kind }, words)))),
       node("tbody", {}, rows.map((column) => featureRow(column, route, chosen)))),
     unknown.length ? node("p", { class: "quiet unknown" }, `Not in the reference: ${unknown.slice(0, 8).map(([name, n]) => `${name} (${count(n)})`).join(", ")}`) : null);
+}
+
+// ---- what is usual ---------------------------------------------------------
+
+const learningWords = (u) => `learning what is usual: ${count(u.days)} of ${plural(u.needs, "day")}${u.until ? `, until ${moment(u.until)} at the earliest` : ""}`;
+
+function usualPart({ usual, columns }) {
+  if (!usual) return null;
+  const judged = columns.filter((c) => c.judged);
+  const words = usual.from === "learning" ? `The reference has no times, so how far columns come and go by the hour and the day is learned from the stream: ${learningWords(usual).split(": ")[1]}. Meanwhile any difference above its floor is drift, at night too.`
+    : usual.from === "live" ? `Learned from the first ${plural(usual.needs, "day")} of the stream, until ${moment(usual.until)}.` : `Learned from the reference's own windows, ${span(usual.since, usual.until)}.`;
+  const time = (seconds, otherwise) => (none(seconds) ? otherwise : length(seconds));
+  return card("usual", "What will be found", "after how long, where so many rows are moved", node("p", { class: "quiet" }, words),
+    judged.length ? node("table", { class: "usual" },
+      node("thead", {}, node("tr", {}, ["Column", "Judged from", "20 %", "50 %", "90 %"].map((name, i) => node("th", { scope: "col", class: i ? "number" : null }, name)))),
+      node("tbody", {}, judged.map(({ role, found, judged: j }) => node("tr", { "data-key": `${role} ${found.name}` }, node("th", { scope: "row" }, found.name),
+        node("td", { class: "number", "data-name": "judged from" }, time(j.judged_from, "not judged")), j.after.map((seconds, i) => node("td", { class: "number", "data-name": ["20 %", "50 %", "90 %"][i] }, time(seconds, "–"))))))) : null);
 }
 
 function featureRow({ role, found, since, recent }, route, chosen) {

@@ -59,7 +59,7 @@ def register(
       driftline register --model churn --version 3 --reference validation.parquet
       driftline register --model churn --version 3 --reference validation.csv --config monitoring.json
     """
-    from app.commands.register_plan import print_detectable, print_plan, rate_of_model
+    from app.commands.register_plan import newest_reports, print_detectable, print_plan, rate_of_model
     from app.core.degradation import without_baseline
     from app.registration import read_baseline, read_monitoring, read_table
     from app.registration import register as publish
@@ -77,7 +77,8 @@ def register(
     frame = read_table(existing(path), options)
     found = asyncio.run(publish(settings, model, version, frame, file, metrics, actor()))
     profile, decisions = found.profile, found.roles.decisions
-    rate = rate_of_model(settings, profile)
+    reports = newest_reports(settings, profile)
+    rate = rate_of_model(profile, reports)
     plan = None if rate is None else plan_for(profile, rate.per_second, file.monitoring)
     for note in (form_words(path, options), *found.notes):
         if note:
@@ -113,5 +114,5 @@ def register(
         print(f"baseline {name} {value:.4f}")
     for name, reason in without_baseline(profile, file.monitoring.performance).items():
         print(f"not judged: {name}: {reason}")
-    print_detectable(profile, file.monitoring)
+    print_detectable(profile, file.monitoring, reports)
     print_plan(plan, rate, file.monitoring, () if profile.usual is None else ("truth",))

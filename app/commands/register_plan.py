@@ -10,9 +10,11 @@ import msgspec
 
 from app.commands.common import print_table
 from app.commands.reading import newest
+from app.commands.usual_words import usual_words
 from app.core.config import Monitoring
 from app.core.plan import Plan
 from app.core.profile import Profile
+from app.core.usual.detectable import Detectable
 from app.registration.judgeable import HEADER, UNKNOWN, detectable_of, metric_table, not_judged, rows_of, span_words
 from app.registration.planning import NO_RATE, PLAN_HEADER, plan_notes, plan_rows, rate_words
 from app.runtime.settings import Settings
@@ -30,11 +32,15 @@ class Rate(NamedTuple):
     source: str
 
 
-def rate_of_model(settings: Settings, profile: Profile) -> Rate | None:
+def newest_reports(settings: Settings, profile: Profile) -> list[DriftReport]:
+    """Return the newest drift reports of a model, of any version; none where its reference says what they would."""
+    return [] if profile.usual is not None else asyncio.run(_newest_reports(settings, profile.model))
+
+
+def rate_of_model(profile: Profile, reports: list[DriftReport]) -> Rate | None:
     """Return the rate of the reference's times, else that of the model's newest window; None without either."""
     if profile.usual is not None:
         return Rate(profile.usual.rate, "as in the reference")
-    reports = asyncio.run(_newest_reports(settings, profile.model))
     last = max(reports, key=lambda report: report.window_end, default=None)
     if last is None:
         return None
@@ -61,10 +67,14 @@ def print_plan(plan: Plan | None, rate: Rate | None, monitoring: Monitoring, kin
         print(line)
 
 
-def print_detectable(profile: Profile, monitoring: Monitoring) -> None:
-    """Print which columns can be judged in which time, and how soon a change of which size is found."""
+def print_detectable(profile: Profile, monitoring: Monitoring, reports: list[DriftReport]) -> None:
+    """Print which columns can be judged in which time, and how soon a change of which size is found.
+
+    `reports`: of the model; those of this version and profile say what was learned of its stream.
+    """
     if profile.usual is None:
-        print(f"note: {UNKNOWN}", file=sys.stderr)
+        of_this = [one for one in reports if one.profile_id == profile.profile_id and one.usual is not None]
+        _print_learned(max(of_this, key=lambda report: report.window_end, default=None))
         return
     found = detectable_of(profile, monitoring)
     days = span_words(profile.usual.until - profile.usual.since)
@@ -78,3 +88,16 @@ def print_detectable(profile: Profile, monitoring: Monitoring) -> None:
     if rows:
         print("by so much a metric falls without any change; more than that is judged")
         print_table(header, rows)
+
+
+def _print_learned(report: DriftReport | None) -> None:
+    """Print what was learned of the stream of a version whose reference has no times."""
+    usual = None if report is None else report.usual
+    if usual is None or usual.source != "live":
+        print(f"note: {UNKNOWN}", file=sys.stderr)
+        if usual is not None:
+            words = usual_words(usual.source, usual.days, usual.needs, minute_of(usual.until))
+            print(f"note: {words}", file=sys.stderr)
+        return
+    print(f"{usual_words(usual.source, usual.days, usual.needs, minute_of(usual.until))}; a change is found within")
+    print_table(HEADER, rows_of([Detectable(one.name, one.judged_from, one.after) for one in usual.columns]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.common import AsJson, Bootstrap, Model, Prefix, connected, print_json, settings_of
+from app.commands.usual_words import usual_words
 from app.core.accounting import accounting_of, counted
 from app.core.too_few import too_few
 
@@ -145,6 +146,9 @@ def _drift(report: DriftReport) -> Iterator[str]:
     from topics.events import minute_of
 
     yield from _newest_panes(report)
+    usual = report.usual
+    if usual is not None and usual.source == "learning":
+        yield usual_words(usual.source, usual.days, usual.needs, minute_of(usual.until))
     if not report.sufficient:
         detectable = None if report.scales is None else report.scales.detectable
         first = 0 if report.scales is None else report.scales.needed

@@ -146,6 +146,7 @@ def _table(summaries: list[ModelSummary], width: int) -> Table:
 
 def _columns(summaries: list[ModelSummary]) -> list[Column]:
     ends = [None if one.window_end is None else one.window_end.astimezone() for one in summaries]
+    learning = any(map(_usual, summaries))
     return [
         Column("state", 0, [_text(one.state, style=STYLES.get(one.state, "dim")) for one in summaries]),
         Column("model", 0, [_text(named(one)) for one in summaries]),
@@ -158,6 +159,7 @@ def _columns(summaries: list[ModelSummary]) -> list[Column]:
         Column("truth", 8, [_text(_truth(one)) for one in summaries]),
         Column("left out", 9, [_text(counted(one.left_out, most=2)) for one in summaries]),
         Column("last window", 3, [_text("" if end is None else f"{end:%Y-%m-%d %H:%M}") for end in ends]),
+        *([Column("usual", 4, [_text(_usual(one)) for one in summaries])] if learning else []),
     ]
 
 
@@ -205,6 +207,13 @@ def _measured(one: ModelSummary) -> str:
     if one.value is None:
         return ""
     return f"{one.metric} {one.value:.3f}{' ↓' if one.degraded else '' if one.judged else ' not judged'}"
+
+
+def _usual(one: ModelSummary) -> str:
+    """How far it is known what is usual; nothing of one that is not learning."""
+    if one.usual is None or one.usual.source != "learning":
+        return ""
+    return f"learning {one.usual.days}/{one.usual.needs} d"
 
 
 def _truth(one: ModelSummary) -> str:

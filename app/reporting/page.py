@@ -10,7 +10,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from app.reporting.drawing import distribution, over_time
-from topics.events import AlertEvent, DriftReport, FeatureDrift, PerformanceReport
+from topics.events import AlertEvent, DriftReport, FeatureDrift, PerformanceReport, minute_of
 
 MOST_DRAWN = 200
 
@@ -72,6 +72,11 @@ def verdict_of(page: Page) -> list[str]:
         if drift.sufficient and drift.prediction_drift:
             said.append("The predictions have drifted.")
         said += _newest_panes(drift)
+        usual = drift.usual
+        if usual is not None and usual.source == "learning":
+            said.append(f"It is being learned what is usual: {usual.days} of {usual.needs} days are known.")
+        elif usual is not None and usual.source == "live":
+            said.append(f"What is usual was learned from the stream, until {minute_of(usual.until)}.")
     if performance is not None:
         said.append(_performance(performance))
     return [*said, *(f"{line[0].upper()}{line[1:]}." for line in page.accounting)]

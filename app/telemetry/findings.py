@@ -27,7 +27,7 @@ class Findings:
             gauge: BoundedGauge(gauge, MOST_VERSIONS)
             for gauge in (
                 metrics.WINDOW_PREDICTIONS, metrics.NOT_JUDGED_SINCE, metrics.DRIFT_SHARE, metrics.DRIFT_DETECTED,
-                metrics.COVERAGE,
+                metrics.COVERAGE, metrics.USUAL_LEARNING,
             )
         }  # fmt: skip
         self._columns = {
@@ -69,6 +69,10 @@ class Findings:
         self._versions[metrics.WINDOW_PREDICTIONS].set(version, report.n)
         since = report.not_judged_since
         self._versions[metrics.NOT_JUDGED_SINCE].set(version, None if since is None else since.timestamp())
+        usual = report.usual
+        self._versions[metrics.USUAL_LEARNING].set(
+            version, None if usual is None else float(usual.source == "learning")
+        )
         self._versions[metrics.DRIFT_SHARE].set(version, report.drift_share if judged else None)
         newly = report.scales is not None and report.scales.drifted
         detected = float(report.drift_detected or newly) if judged or newly else None

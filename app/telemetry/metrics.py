@@ -133,6 +133,11 @@ NOT_JUDGED_SINCE = Gauge(
     "End of the newest window that was judged, where the newest one is not: too few predictions, or unreadable ones.",
     VERSION, registry=WORKER,
 )  # fmt: skip
+USUAL_LEARNING = Gauge(
+    "driftline_usual_learning",
+    "1 while it is learned from the stream what is usual of it, as its reference has no times; 0 once it is known.",
+    VERSION, registry=WORKER,
+)  # fmt: skip
 DRIFT_SHARE = Gauge(
     "driftline_drift_share_ratio", "Share of features that have drifted in the newest window.", VERSION,
     registry=WORKER,

@@ -33,6 +33,12 @@ async def fold_out(page: Page, title: str) -> None:
     await page.locator("summary", has_text=title).first.click()
 
 
+async def shows_that_it_learns(page: Page) -> None:
+    """The reference has no times: that its stream is learned from is said at the top, and what that means below."""
+    await expect(page.locator(".head")).to_contain_text("learning what is usual: 0 of 14 days")
+    await expect(page.locator("[data-key=usual]")).to_contain_text("any difference above its floor is drift")
+
+
 async def follow_links(page: Page) -> None:
     """Those that messages have: to the worst feature in the window that the alert was made of, and to all alerts."""
     told = await page.evaluate("fetch('/alerts?status=firing').then((answer) => answer.json())")
@@ -62,6 +68,7 @@ async def test_from_nothing_to_a_resolved_alert_without_a_reload(browser: Browse
 
             await send_panes(settings, 0, 8, 0.0)
             await expect(page.locator(".head .state")).to_have_text("healthy")
+            await shows_that_it_learns(page)
             await send_panes(settings, 8, 14, 1.5)
             await expect(page.locator(".head .state")).to_have_text("alert")
             await expect(page.locator("#firing")).to_have_text("2")  # of the model, and of its feature
@@ -126,6 +133,8 @@ async def test_the_server_is_lost_and_found_again_and_the_place_is_kept(browser:
             await expect(page.locator("#link-words")).to_have_text("Live")
             before = await page.evaluate("scrollY")
             assert before > 0
+            found = page.locator("table.usual tbody tr")
+            await expect(found).to_have_text(["feature_00060 min24 hours2 hours60 min", "feature_001not judged–––"])
             assert await page.evaluate("document.documentElement.scrollWidth") == 390
             await watched.accessible()
         await expect(page.locator("#stale-words")).to_contain_text("The server does not answer. What you see is from")

@@ -21,7 +21,16 @@ from app.runtime.guarded import GuardedProcess
 from app.runtime.producer import Outgoing, Producer
 from app.runtime.settings import Settings
 from tests.stream import MODEL, PANE, START, VERSION, frame, worker
-from topics.events import DriftReport, FeatureDrift, MetricChange, MonitorReport, PerformanceReport, Shape
+from topics.events import (
+    DriftReport,
+    FeatureDrift,
+    JudgedFrom,
+    MetricChange,
+    MonitorReport,
+    PerformanceReport,
+    Shape,
+    Usual,
+)
 from topics.registry import PREDICTIONS, REPORTS
 
 ROWS = 120
@@ -197,6 +206,13 @@ async def send_monitors(settings: Settings, *workers: str) -> None:
         await producer.send_many(REPORTS, [Outgoing(b"driftline", msgspec.json.encode(report)) for report in reports])
 
 
+LEARNED = Usual(
+    source="live", since=NOW - timedelta(days=20), until=NOW - timedelta(days=5), days=14, needs=14,
+    columns=(JudgedFrom(name="feature_000", judged_from=3600.0, after=(86_400.0, 7200.0, 3600.0)),
+             JudgedFrom(name="feature_001", judged_from=None, after=(None, None, None))),
+)  # fmt: skip
+
+
 def _reports(model: str, features: int, window: int, *, drifting: bool) -> Iterator[DriftReport | PerformanceReport]:
     end = NOW + timedelta(minutes=window)
     columns = tuple(_column(f"feature_{i:03}", drifting and i % 2 == 0, i + window) for i in range(features))
@@ -206,7 +222,7 @@ def _reports(model: str, features: int, window: int, *, drifting: bool) -> Itera
         model=model, model_version="1", profile_id="p", window_start=end - timedelta(minutes=5), window_end=end,
         revision=1, n=5000, sufficient=True, emitted_at=end, drift_detected=share >= 0.3, drift_share=share,
         drift_threshold=0.3, drifted_features=drifted, prediction_drift=False, features=columns, prediction=None,
-        probability=None, missing_share=0.0, unknown_features={},
+        probability=None, missing_share=0.0, unknown_features={}, usual=LEARNED,
     )  # fmt: skip
     metric = MetricChange(
         name="accuracy", value=0.9, baseline=0.91, absolute=-0.01, relative=0.011, low=0.89, high=0.91, threshold=0.05,

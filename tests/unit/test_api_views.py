@@ -26,11 +26,13 @@ from topics.events import (
     AlertEvent,
     DriftReport,
     FeatureDrift,
+    JudgedFrom,
     MetricChange,
     MonitorReport,
     PerformanceReport,
     Scales,
     Shape,
+    Usual,
 )
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -175,6 +177,21 @@ def test_few_predictions_are_healthy_once_a_change_of_half_of_the_rows_would_be_
     told = summary_of("m", "1", None, found)
     assert (told.state, told.not_judged, told.not_judged_since) == ("healthy", "", None)
     assert told.thin.endswith("until then only a large change is found, a KS statistic from 0.50 on")
+
+
+def test_what_is_usual_is_that_of_the_newest_window_and_of_each_column_what_is_found() -> None:
+    found = Findings()
+    report = a_drift_report(1, features=(feature("age"), feature("income")))
+    judged = JudgedFrom(name=report.features[0].name, judged_from=3600.0, after=(None, 7200.0, 3600.0))
+    usual = Usual(source="live", since=START, until=START, days=14, needs=14, columns=(judged,))
+    found.drift.put(msgspec.structs.replace(report, usual=usual))
+    told = summary_of("m", "1", None, found).usual
+    assert told == msgspec.structs.replace(usual, columns=())
+    assert msgspec.to_builtins(told)["from"] == "live"
+    columns = columns_of_window(found.drift, msgspec.structs.replace(report, usual=usual))
+    assert columns.usual == told
+    assert [one.judged for one in columns.columns if one.role == "feature"][:2] == [judged, None]
+    assert all(one.judged is None for one in columns_of_window(found.drift, report).columns)
 
 
 def test_input_of_which_most_was_not_judged_is_never_healthy() -> None:

@@ -19,7 +19,7 @@ from app.telemetry.stream import StreamMetrics, kind_of
 from manual import metrics as page
 from manual.__main__ import FOLDER, PAGES
 from tests.unit.reports import drift_report, feature, metric, performance_report
-from topics.events import DeliveryEvent, PanePartial
+from topics.events import DeliveryEvent, PanePartial, Usual
 from topics.registry import DELIVERIES, PANES
 
 UNITS = {"counter": ("_total",), "histogram": ("_seconds",)}
@@ -119,8 +119,13 @@ def test_the_newest_window_is_told_and_late_truth_about_older_ones_is_not() -> N
     found.take(msgspec.structs.replace(newest, sufficient=False, window_end=later, not_judged_since=since))
     assert value("driftline_drift_share_ratio", **version) is None
     assert value("driftline_not_judged_since_timestamp_seconds", **version) == since.timestamp()
-    found.take(msgspec.structs.replace(newest, window_end=later + timedelta(minutes=1)))
+    usual = Usual(source="learning", days=3, needs=14)
+    found.take(msgspec.structs.replace(newest, window_end=later + timedelta(minutes=1), usual=usual))
     assert value("driftline_not_judged_since_timestamp_seconds", **version) is None
+    assert value("driftline_usual_learning", **version) == 1.0
+    known = msgspec.structs.replace(usual, source="live")
+    found.take(msgspec.structs.replace(newest, window_end=later + timedelta(minutes=2), usual=known))
+    assert value("driftline_usual_learning", **version) == 0.0
     performance = performance_report(0, metric("accuracy"))
     found.take(performance)
     labels = {**version, "metric": "accuracy", "basis": "realised"}

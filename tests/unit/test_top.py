@@ -17,7 +17,7 @@ from app.commands.common import Trouble
 from app.commands.top_choice import Choice
 from app.commands.top_screen import _table, screen
 from tests.unit.notifications import alert_event
-from topics.events import AlertEvent
+from topics.events import AlertEvent, Usual
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 QUIET = Monitored(workers=[], lag={}, behind_seconds=0.0, over_time=[], dead_letters=[])
@@ -96,6 +96,9 @@ def test_late_truth_has_its_date_and_what_is_not_judged_or_left_out_is_said() ->
     assert "late 12, repeated id 3" in row(truth_end=NOW, left_out={"late": 12, "repeated id": 3})
     since = {"not_judged": "20 predictions are too few", "sufficient": False, "not_judged_since": NOW}
     assert f"not judged since {NOW.astimezone():%m-%d %H:%M}" in row(**since)
+    learning = Usual(source="learning", since=NOW, until=NOW, days=3, needs=14)
+    assert "learning 3/14 d" in row(usual=learning)
+    assert "learning" not in row(usual=Usual(source="live", since=NOW, until=NOW, days=14, needs=14))
     assert "not judged" in row(not_judged="62% of the features' values are missing", drift_share=0.0)
 
 
