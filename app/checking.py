@@ -146,7 +146,11 @@ def _not_judged(decision: Decision, watched: MonitoringFile, current: Path, *, p
             rows = f"{lost:,} of {drift.n:,} rows"
             yield f"{rows} have no prediction that can be read, so the predictions were not judged"
     if decision.performance is not None:
-        yield from _truth_not_judged(decision.performance, watched.monitoring.performance.min_samples)
+        waits = watched.monitoring.performance.default_truth is not None and not decision.performance.judged
+        if waits:
+            yield f"performance was not judged: {decision.performance.reason}"
+        else:
+            yield from _truth_not_judged(decision.performance, watched.monitoring.performance.min_samples)
 
 
 def _truth_not_judged(performance: PerformanceDecision, fewest: int) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from app.core.config import Monitoring
 from app.core.counting import Counted, Counter, Scalar, input_pane
@@ -18,6 +19,7 @@ from app.core.layout import Floats, Layout, layout_of
 from app.core.outcome import OutcomeLayout, outcome_layout, outcome_pane
 from app.core.pane import Pane, merge
 from app.core.profile import Column, Profile
+from app.core.rolling import ONE_SIDED
 from app.core.scales.judging import judge_scales
 from app.core.unknown_labels import unknown_names
 from app.registration import Columns, MonitoringFile, Reference, read_reference
@@ -29,6 +31,10 @@ from app.tables.json_cells import class_probabilities, json_cells, judged_probab
 from app.tables.times import epoch_seconds, unit_of
 
 ANY_KEY = b"driftline check"
+UNDATED = (
+    "the table has no times (columns.timestamp), so it is not known whose silence is old enough to be a truth "
+    "(performance.default_truth)"
+)
 PIECE = 50_000
 """Rows counted at a time; the pieces are merged as the stream merges its panes."""
 
@@ -80,16 +86,45 @@ def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, colum
     drift = replace(drift_decision(layout, inputs, monitoring, seconds), scales=scales)
     if target is None or profile.task == "features":
         return Decision(drift, None)
-    outcomes = outcome_layout(profile)
-    with_truth = (CellTable(piece.frame[_given(profile, piece, target)]) for piece in _pieces(current))
+    outcomes, silence = outcome_layout(profile), monitoring.performance.default_truth
+    whole = None if silence is None else _whole(current, columns, monitoring.windows.pane, silence.after)
+    if silence is not None and whole is None:
+        found = performance_decision(profile, outcomes, layout, inputs, Pane.empty(outcomes.sums), monitoring)
+        return Decision(drift, replace(found, reason=UNDATED))
+    known = current if whole is None else current[whole]
+    pieces = ((piece, [silence is not None or given for given in _given(profile, piece, target)])
+              for piece in _pieces(known))  # fmt: skip
+    default = None if silence is None else silence.value
     judged = merge(
-        (_outcomes(layout, outcomes, piece, columns, target) for piece in with_truth), outcomes.size, outcomes.sums
-    )
-    return Decision(drift, performance_decision(profile, outcomes, layout, inputs, judged, monitoring))
+        (_outcomes(layout, outcomes, CellTable(piece.frame[chosen]), columns, target, default)
+         for piece, chosen in pieces), outcomes.size, outcomes.sums,
+    )  # fmt: skip
+    decision = performance_decision(profile, outcomes, layout, inputs, judged, monitoring)
+    if whole is not None and not whole.any():
+        decision = replace(decision, reason=ONE_SIDED)
+    return Decision(drift, decision)
+
+
+def _whole(current: pd.DataFrame, columns: Columns, pane: float, after: float) -> NDArray[np.bool_] | None:
+    """Return which rows are of a pane that ended `after` seconds before the newest row: their silence is a truth.
+
+    None where the table has no times that can be read.
+    """
+    times = _times(current, columns)
+    if times is None:
+        return None
+    ends = (np.floor(times / pane) + 1.0) * pane
+    return np.asarray(np.isfinite(times) & (ends <= np.nanmax(times) - after), np.bool_)
 
 
 def _covered(current: pd.DataFrame, columns: Columns) -> float | None:
     """Return how many seconds the rows of a table cover; None where it has no times that can be read."""
+    times = _times(current, columns)
+    return None if times is None else float(np.nanmax(times) - np.nanmin(times))
+
+
+def _times(current: pd.DataFrame, columns: Columns) -> Floats | None:
+    """Return the time of each row in seconds, NaN where it has none; None where no row has."""
     name = columns.timestamp or "timestamp"
     if name not in current.columns:
         return None
@@ -98,7 +133,7 @@ def _covered(current: pd.DataFrame, columns: Columns) -> float | None:
     except TableError:
         return None
     known = times[np.isfinite(times)]
-    return float(known.max() - known.min()) * unit_of(known.min(), known.max())[0] if len(known) else None
+    return times * unit_of(known.min(), known.max())[0] if len(known) else None
 
 
 def _pieces(current: pd.DataFrame) -> Iterator[CellTable]:
@@ -185,15 +220,18 @@ def _probabilities(table: CellTable, columns: Columns) -> Sequence[Probability |
     return table.probabilities(name) if name in table else None
 
 
-def _outcomes(layout: Layout, outcomes: OutcomeLayout, table: CellTable, columns: Columns, target: str) -> Pane:
-    """Return the pane of the rows that have a truth."""
+def _outcomes(
+    layout: Layout, outcomes: OutcomeLayout, table: CellTable, columns: Columns, target: str, default: Scalar = None
+) -> Pane:
+    """Return the pane of the rows that have a truth. `default`: that of the rows without one."""
     nothing: list[Scalar] = [None] * len(table)
     profile = layout.profile
     prediction, probability = _outputs(profile, table, columns)
     outputs = [prediction] if layout.probability is None else [prediction, probability]
     counted = Counter(layout).count([*[nothing] * len(layout.features), *outputs])
     predicted, value, spelled = counted.labels_and_values(layout)
-    truth, unknown = _truth(profile, json_cells(table.cells(target), profile.prediction, table.decimal))
+    actual = json_cells(table.cells(target), profile.prediction, table.decimal)
+    truth, unknown = _truth(profile, [default if cell is None else cell for cell in actual])
     pane = outcome_pane(outcomes, predicted.astype(np.int64), value, truth)
     return replace(pane, names=unknown_names(outcomes, pane, spelled | unknown))
 

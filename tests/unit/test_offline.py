@@ -16,9 +16,9 @@ from sklearn.metrics import average_precision_score, f1_score, precision_recall_
 from app import offline
 from app.core.config import Monitoring, Windows
 from app.core.pane import Pane
-from app.core.rolling import ModelWindows
+from app.core.rolling import ONE_SIDED, ModelWindows
 from app.offline import decide, windows
-from app.registration import Columns, MonitoringFile, profile_of
+from app.registration import Columns, MonitoringFile, monitoring_of, profile_of
 
 FILE = MonitoringFile()
 REFERENCE = pd.DataFrame({"x": [1.0, 2.0], "prediction": [0, 1]})
@@ -64,6 +64,32 @@ def test_rows_without_truth_are_left_out_of_performance_only() -> None:
     decision = decide(reference, current, FILE)
     assert decision.performance is not None
     assert (decision.drift.n, decision.performance.feedback) == (3000, 1000)
+
+
+def test_silence_is_a_truth_where_it_is_old_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only positives are reported: metrics are those of scikit-learn with the negatives that silence means."""
+    monkeypatch.setattr(offline, "PIECE", 700)
+    file = monitoring_of({"performance": {"default_truth": {"value": 0, "after": "2d"}}, "windows": {"pane": 3600}})
+    reference, current = people(1), people(2)
+    current["timestamp"] = 1_700_000_000.0 + np.sort(np.random.default_rng(3).uniform(0, 10 * 86_400, len(current)))
+    sent = current.assign(actual=current["actual"].where(current["actual"] == 1).astype(object))
+    decision = decide(reference, sent, file)
+    ends = (current["timestamp"] // 3600 + 1) * 3600
+    whole = current[ends <= current["timestamp"].max() - 2 * 86_400]
+    assert decision.performance is not None
+    assert decision.performance.feedback == len(whole) < len(current)
+    metrics = {metric.name: metric.value for metric in decision.performance.metrics}
+    assert metrics["accuracy"] == (whole["prediction"] == whole["actual"]).mean()
+    assert metrics["f1"] == pytest.approx(f1_score(whole["actual"], whole["prediction"]), abs=1e-15)
+    assert decision.drift.n == len(current)
+
+    young = decide(reference, sent[sent["timestamp"] > sent["timestamp"].max() - 86_400], file).performance
+    assert young is not None
+    assert (young.judged, young.feedback, young.reason) == (False, 0, ONE_SIDED)
+    undated = decide(reference, sent.drop(columns="timestamp"), file).performance
+    assert undated is not None
+    assert (undated.judged, undated.feedback) == (False, 0)
+    assert "columns.timestamp" in undated.reason
 
 
 def test_without_truth_there_is_no_performance_but_drift_is_judged() -> None:
