@@ -60,8 +60,11 @@ class Server:
 def emptied(history: History) -> History:
     """The same, with nothing in its tables."""
     with history.writing() as connection:
-        for table in metadata.sorted_tables:
-            connection.execute(table.delete())
+        if history.path is None:  # dead rows of other tests would change the plans of queries
+            connection.execute(text(f"TRUNCATE {', '.join(table.name for table in metadata.sorted_tables)}"))
+        else:
+            for table in metadata.sorted_tables:
+                connection.execute(table.delete())
         connection.execute(text("UPDATE alembic_version SET version_num = :newest"), {"newest": REVISION})
     return history
 

@@ -255,7 +255,8 @@ async def test_a_batch_may_hold_predictions_and_halves_in_every_form(settings: S
         assert answer.status_code == 202
         assert (answer.json()["accepted"], answer.json()["waiting"]) == (1, 2)
         wrong = {one["index"]: one["error"] for one in answer.json()["rejected"]}
-        assert (wrong[2], wrong[5]) == ("data: model: missing", "id: expected str of length >= 1")
+        lacking = "; ".join(f"data: {name}: missing" for name in ("model", "model_version", "features", "prediction"))
+        assert (wrong[2], wrong[5]) == (lacking, "id: expected str of length >= 1")
         assert wrong.keys() == {2, 4, 5}
         status = {
             **common,
