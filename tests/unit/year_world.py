@@ -222,12 +222,15 @@ class World:
         self.judge()
 
     def judge(self) -> None:
-        """Have the windows' agent read what is new, and look again after a while."""
-        for _ in range(3):
+        """Have the windows' agent read what is new, and look again after a while, until nothing more is judged."""
+        looks, left, before = 0, 0, 0
+        while looks < 3 or left < before:
             at = self.agent.position(0)
             fresh = sorted((r for r in self.panes.values() if r.offset >= at), key=lambda r: r.offset)
             run(self.agent.handle(0, fresh, self._publish_reports, self._reject, caught_up=True))
             self.clock += 6.0
+            looks, before = looks + 1, left
+            left = sum(len(windows.changed) for windows in self.agent._parts[0].models.values())
 
     def compact(self) -> None:
         """Tombstones go."""
