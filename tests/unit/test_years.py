@@ -48,9 +48,9 @@ def judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     memo("performance_decision")
 
     def judged(layout: Layout, panes: Mapping[int, Pane], end: int, *args: object, most: int, older: Older) -> Scales:
-        assert not older.spans  # these references have no times
-        ages = [(end - at, one.n, crc32(one.indices.tobytes() + one.counts.tobytes())) for at, one in panes.items()]
-        return Scales(spans=(most, *chain(*ages)), chance=0.0)  # what would be judged
+        held = chain(panes.items(), older.panes.items())
+        ages = [(end - at, one.n, crc32(one.indices.tobytes() + one.counts.tobytes())) for at, one in held]
+        return Scales(spans=(most, *older.spans, *chain(*ages)), chance=0.0)  # what would be judged
 
     monkeypatch.setattr(rolling, "judge_scales", judged)
 
