@@ -125,21 +125,15 @@ $(COMPARE)/setup-done: pyproject.toml uv.lock
 test-receivers: setup $(RECEIVERS)/setup-done ## webhooks through the parsers of receivers that nobody here wrote (Alerta)
 	@RECEIVERS=$(RECEIVERS)/bin/python $(BIN)/pytest -n 0 -m receivers tests/foreign
 
-$(RECEIVERS)/setup-done: pyproject.toml uv.lock
-	@echo "making the environment of receivers in $(RECEIVERS) ..."
-	@$(PYTHON) -m venv $(RECEIVERS)
-	@$(BIN)/uv export -q --frozen --only-group receivers --no-emit-project -o $(RECEIVERS)/requirements.txt
-	@VIRTUAL_ENV=$(RECEIVERS) $(BIN)/uv pip install -q --require-hashes -r $(RECEIVERS)/requirements.txt
-	@touch $@
-
 test-generators: setup $(GENERATORS)/setup-done ## clients that others' generators make of docs/openapi.json, against a real API
 	@GENERATORS=$(GENERATORS)/bin $(BIN)/pytest -n 0 -m generators tests/foreign
 
-$(GENERATORS)/setup-done: pyproject.toml uv.lock
-	@echo "making the environment of generators in $(GENERATORS) ..."
-	@$(PYTHON) -m venv $(GENERATORS)
-	@$(BIN)/uv export -q --frozen --only-group generators --no-emit-project -o $(GENERATORS)/requirements.txt
-	@VIRTUAL_ENV=$(GENERATORS) $(BIN)/uv pip install -q --require-hashes -r $(GENERATORS)/requirements.txt
+# software of others has an environment of its own, made of the group of the same name
+$(GENERATORS)/setup-done $(RECEIVERS)/setup-done: .venv-%/setup-done: pyproject.toml uv.lock
+	@echo "making the environment of $* in .venv-$* ..."
+	@$(PYTHON) -m venv .venv-$*
+	@$(BIN)/uv export -q --frozen --only-group $* --no-emit-project -o .venv-$*/requirements.txt
+	@VIRTUAL_ENV=.venv-$* $(BIN)/uv pip install -q --require-hashes -r .venv-$*/requirements.txt
 	@touch $@
 
 lock: $(BIN)/uv ## resolve the dependencies anew into uv.lock

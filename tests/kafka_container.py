@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -18,12 +19,12 @@ ROOT = Path(__file__).parents[1]
 START_SECONDS = 120.0
 
 
-def engine_answers() -> bool:
-    """Return whether a container engine is there. Compose is not needed."""
+def engine_answers(environment: Mapping[str, str] | None = None) -> bool:
+    """Return whether a container engine is there, as an environment (this process's own) names it."""
     if shutil.which("docker") is None:
         return False
     try:
-        done = subprocess.run(["docker", "info"], capture_output=True, timeout=10, check=False)
+        done = subprocess.run(["docker", "info"], env=environment, capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0 and b"Server Version" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -24,6 +25,9 @@ from app.commands.common import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
     from app.runtime.lifecycle import Reported
     from app.runtime.settings import Settings
 
@@ -88,8 +92,7 @@ def add_training_run(
       driftline training-runs add --model churn --version 4 --retraining --metric accuracy=0.86 --metric f1_score=0.81
       driftline training-runs add --model churn --version 4 --status failed --detail "out of memory" --run-id r-17
     """
-    from app.runtime.lifecycle import ReportError, TrainingRunRequest, training_run_of
-    from app.runtime.silencing import utc_now
+    from app.runtime.lifecycle import TrainingRunRequest, training_run_of
 
     asked = TrainingRunRequest(
         model=model, model_version=version, run_id=run_id, model_type=model_type, status=status, rows=rows,
@@ -98,11 +101,7 @@ def add_training_run(
         parameters=dict(metadata_of(parameter, "--parameter")), dataset=dataset, sha256=sha256, detail=detail,
         is_retraining=retraining, environment=environment, metadata=dict(metadata_of(metadata)),
     )  # fmt: skip
-    try:
-        event = training_run_of(asked, utc_now())
-    except ReportError as error:
-        raise Trouble(str(error)) from None
-    _add(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix), event, as_json=json_)
+    _add(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix), partial(training_run_of, asked), json_)
 
 
 @deployments.command("add")
@@ -126,18 +125,13 @@ def add_deployment(
       driftline deployments add --model churn --version 4 --environment production --metadata commit=3f2a9c1
       driftline deployments add --model churn --version 4 --environment production --status "rolled back"
     """
-    from app.runtime.lifecycle import DeploymentRequest, ReportError, deployment_of
-    from app.runtime.silencing import utc_now
+    from app.runtime.lifecycle import DeploymentRequest, deployment_of
 
     asked = DeploymentRequest(
         model=model, model_version=version, deployed_at=moment_of("--deployed", deployed), model_type=model_type,
         detail=detail, environment=environment, status=status, metadata=dict(metadata_of(metadata)),
     )  # fmt: skip
-    try:
-        event = deployment_of(asked, utc_now())
-    except ReportError as error:
-        raise Trouble(str(error)) from None
-    _add(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix), event, as_json=json_)
+    _add(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix), partial(deployment_of, asked), json_)
 
 
 def _number(name: str, text: str) -> float:
@@ -150,7 +144,14 @@ def _number(name: str, text: str) -> float:
     return value
 
 
-def _add(settings: Settings, event: Reported, *, as_json: bool) -> None:
+def _add(settings: Settings, event_at: Callable[[datetime], Reported], as_json: bool) -> None:
+    from app.runtime.lifecycle import ReportError
+    from app.runtime.silencing import utc_now
+
+    try:
+        event = event_at(utc_now())
+    except ReportError as error:
+        raise Trouble(str(error)) from None
     asyncio.run(_send(connected(settings), event))
     if as_json:
         print_json(event)

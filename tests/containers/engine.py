@@ -20,6 +20,7 @@ from pathlib import Path
 
 from app.runtime.guarded import GuardedProcess
 from app.runtime.kafka_jars import kafka_jars
+from tests.kafka_container import engine_answers
 
 BASES = Path(__file__).with_name("bases")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -60,7 +61,7 @@ def engine() -> Iterator[Engine]:
     """Find an engine, or start one. Raises NoEngine."""
     if shutil.which("docker") is None:
         raise NoEngine("no container engine: install Docker (on Debian: docker.io)")
-    if _answers(dict(os.environ)):
+    if engine_answers():
         yield Engine({**os.environ, "DOCKER_BUILDKIT": "0"}, own=False)
         return
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
@@ -123,17 +124,9 @@ def _checked(command: Sequence[str]) -> None:
         raise NoEngine(f"{command[0]}: {(done.stdout + done.stderr).strip()[-500:]}")
 
 
-def _answers(environment: dict[str, str]) -> bool:
-    try:
-        done = subprocess.run(["docker", "info"], env=environment, capture_output=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0 and b"Server Version" in done.stdout
-
-
 def _wait(environment: dict[str, str], log: Path, process: GuardedProcess) -> None:
     deadline = time.monotonic() + 60
-    while not _answers(environment):
+    while not engine_answers(environment):
         if process.poll() is not None or time.monotonic() > deadline:
             said = log.read_text(errors="replace").strip().splitlines() or ["it does not say why"]
             raise NoEngine(f"dockerd does not start: {said[-1]}")
