@@ -514,7 +514,7 @@ class ModelWindows:
         if NEVER < held < settled and not self.changed:  # it has stopped: what may come begins anew
             self.look(held, held)
             return self.forget_to(held, held + self.panes)
-        first = min(settled, self._closed, *sorted(self.changed)[:1])
+        first = min(settled, self._closed, min(self.changed, default=self._closed))
         if first <= self.first:
             return []
         self.look(first - 1, first - 1)
