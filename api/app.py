@@ -11,12 +11,15 @@ from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
-from api import problems
-from api.behind_proxy import BehindProxy
-from api.door import Door
-from api.entity_tags import Tagged
-from api.head_requests import Heads
-from api.parameters import known_parameters
+from api.auth import Door
+from api.http import problems
+from api.http.entity_tags import Tagged
+from api.http.head_requests import Heads
+from api.http.measured_requests import Measured
+from api.http.parameters import known_parameters
+from api.http.proxy import BehindProxy
+from api.http.traced_requests import Traced
+from api.inference.replace import reloading
 from api.routes import (
     alerts,
     contract,
@@ -35,19 +38,16 @@ from api.routes import (
     sign_in,
     silences,
 )
-from api.served_models import ServedModels
+from api.served.models import ServedModels
+from api.served.spooling import check_spool
 from api.services import Services
-from api.serving import reloading
-from api.spooling import check_spool
 from app.access import KeyFile, keys_path
-from app.runtime.release import release
-from app.runtime.settings import Settings
+from app.settings.release import release
+from app.settings.settings import Settings
 from app.telemetry import metrics
 from app.telemetry.beginnings import begin_api
 from app.telemetry.loop_lag import measured_loop
 from app.telemetry.probe import probed
-from app.telemetry.requests import Measured
-from app.telemetry.traced_requests import Traced
 
 log = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.connection import Connection
+from api.http.connection import Connection
 from app.access import check_open
-from app.runtime.broker import running_kafka
-from app.runtime.errors import BrokerError
-from app.runtime.listening import listen
-from app.runtime.private import keep_private
-from app.runtime.settings import Settings
+from app.kafka.errors import BrokerError
+from app.local.find_kafka import running_kafka
+from app.processes.ports import listen
+from app.processes.private_files import keep_private
+from app.settings.settings import Settings
 from app.telemetry import logs, tracing
 
 log = logging.getLogger(__name__)

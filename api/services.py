@@ -13,30 +13,30 @@ from typing import Annotated
 from aiokafka.errors import KafkaError
 from fastapi import Depends, Request
 
-from api.changes import Changes
-from api.expiring import expire_silences
-from api.hiding import Hider
+from api.auth.key_audit import note_keys
 from api.history_reader import HistoryReader
-from api.incoming import encode
-from api.key_audit import note_keys
-from api.registrations import RegistrationsView
-from api.served_models import ServedModel, ServedModels
-from api.spooling import spooling_of
-from api.views import ReportsView
+from api.intake.events import encode
+from api.intake.hiding import Hider
+from api.served.models import ServedModel, ServedModels
+from api.served.spooling import spooling_of
 from app.access import KeyFile, keys_path
-from app.history_setup import history_of
-from app.runtime.crash import crash
-from app.runtime.errors import BrokerUnavailable, TopicError, Unreadable
-from app.runtime.producer import Producer
-from app.runtime.receivers_view import ReceiversView
-from app.runtime.secrets import hash_key_of
-from app.runtime.served_view import ServedView
-from app.runtime.settings import Settings
-from app.runtime.silences_view import SilencesView
-from app.runtime.topic_admin import declared, ensure_topics
-from app.runtime.topic_watch import TopicWatch
-from app.runtime.versions_view import VersionsView
+from app.alerting.receivers.table import ReceiversView
+from app.alerting.silences.expiry import expire_silences
+from app.alerting.silences.table import SilencesView
+from app.history.setup import history_of
+from app.kafka.errors import BrokerUnavailable, TopicError, Unreadable
+from app.kafka.producer import Producer
+from app.kafka.topic_watch import TopicWatch
+from app.kafka.topics import declared, ensure_topics
+from app.processes.crash import crash
+from app.read_model.changes import Changes
+from app.read_model.registrations import RegistrationsView
+from app.read_model.reports_table import ReportsView
+from app.registration.versions_table import VersionsView
 from app.serving import Bundle
+from app.serving.answers_table import ServedView
+from app.settings.secrets import hash_key_of
+from app.settings.settings import Settings
 from app.telemetry import metrics
 from topics.events import DeploymentEvent
 from topics.registry import DEPLOYMENTS, TOPICS

@@ -8,30 +8,30 @@ from typing import Annotated
 import typer
 
 from app.commands import (
-    alerts,
     broker,
-    check,
     config,
     contract,
-    copying,
-    dead_letters,
     demo,
-    forgetting,
-    history,
+    forget,
     keys,
-    lifecycle,
     plan,
-    register,
     replay,
     report,
+    reported,
     reports,
     retire,
     retraining,
     serve,
-    top,
     train,
 )
-from app.commands.common import TROUBLE, Trouble
+from app.commands.alerts import commands as alerts
+from app.commands.check import command as check
+from app.commands.copy import command as copying
+from app.commands.dead_letters import commands as dead_letters
+from app.commands.history import commands as history
+from app.commands.options import TROUBLE, Trouble
+from app.commands.register import command as register
+from app.commands.top import command as top
 from app.telemetry.printable import Escaping
 
 EPILOG = "Every setting is a flag, an environment variable DRIFTLINE_…, or a line in driftline.toml; flags win."
@@ -49,7 +49,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from app.runtime.release import release
+        from app.settings.release import release
 
         print(f"driftline {release()}")
         raise typer.Exit
@@ -71,7 +71,7 @@ for command in (
     top.top,
     check.check,
     demo.demo,
-    forgetting.forget,
+    forget.forget,
 ):
     app.command()(command)
 app.add_typer(broker.app, name="broker")
@@ -82,8 +82,8 @@ app.add_typer(config.app, name="config")
 app.add_typer(retraining.app, name="retraining")
 app.add_typer(contract.app, name="contract")
 app.add_typer(keys.app, name="keys")
-app.add_typer(lifecycle.training_runs, name="training-runs")
-app.add_typer(lifecycle.deployments, name="deployments")
+app.add_typer(reported.training_runs, name="training-runs")
+app.add_typer(reported.deployments, name="deployments")
 
 
 @app.callback()

@@ -1,7 +1,7 @@
 """How often the decision is wrong on data that never drifts, and how soon it is right on data that does.
 
 Rows are drawn from a population that does not change (census people; made-up columns; columns of 200 to 2,000
-categories), reference and windows alike, and go through the real decision (`app.core.decision`) as panes; rolling
+categories), reference and windows alike, and go through the real decision (`app.core.evaluation.decision`) as panes; rolling
 windows (60 panes, rolling by one) also through the real rules and the alert's lifecycle. Each reference is one of
 several, since the luck of one reference stays with all of its windows. Then shifts are planted. Beside Driftline's
 decision stand, on the same statistics:
@@ -31,11 +31,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from app.alerting.lifecycle import RuleState, step
-from app.alerting.rules import rule_of, verdicts_of
-from app.core.config import Alerting, Monitoring
-from app.core.decision import drift_decision, performance_decision
-from app.core.findings import DriftDecision, PerformanceDecision
+from app.alerting.rules.lifecycle import RuleState, step
+from app.alerting.rules.model_rules import rule_of, verdicts_of
+from app.core.config.monitoring import Alerting, Monitoring
+from app.core.evaluation.decision import drift_decision, performance_decision
+from app.core.evaluation.results import DriftDecision, PerformanceDecision
 from benchmarks.calibration_tables import Measured, Shifted, picture, tables, write
 from benchmarks.populations import (
     Population,

@@ -9,8 +9,8 @@ from typing import Self
 
 import httpx
 
-from app.runtime.guarded import GuardedProcess
-from app.runtime.settings import Settings
+from app.processes.guarded import GuardedProcess
+from app.settings.settings import Settings
 from benchmarks.reading import ReaderFailed
 
 READY_SECONDS = 60.0

@@ -22,17 +22,17 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from agents.join import Join
-from agents.pane_events import pane_of
-from app.core.joining import MICROSECONDS
-from app.core.rolling import ModelWindows
+from agents.join.agent import Join
+from agents.join.pane_events import pane_of
+from app.core.join.state import MICROSECONDS
+from app.core.windows.model_windows import ModelWindows
 from app.ingest.decoding import Rejected
+from app.kafka.client_options import client_options
+from app.kafka.topics import NamedTopic, ensure_topics
 from app.registration import profile_of
+from app.registration.models_table import RegisteredModel
 from app.replay.send import Sender
-from app.runtime.kafka_access import client_options
-from app.runtime.models_view import RegisteredModel
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import NamedTopic, ensure_topics
+from app.settings.settings import Settings
 from benchmarks import pipeline
 from benchmarks.events import (
     FEATURES,

@@ -19,8 +19,8 @@ from multiprocessing import Pool
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.config import Monitoring, Windows
-from app.core.findings import Traffic
+from app.core.config.monitoring import Monitoring, Windows
+from app.core.evaluation.results import Traffic
 from app.core.scales.levels import traffic_level
 from app.core.traffic.history import History, slot_of
 from app.core.traffic.judging import Seen, spans, traffic_of

@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from app.kafka.client_options import client_options
 from app.registration import MonitoringFile, monitoring_of, register
 from app.replay.encode import Columns, Encoded, encode_feedback, encode_predictions
 from app.replay.run import HEARTBEAT_HEADER, Sent, replay
 from app.replay.send import Sender
-from app.runtime.kafka_access import client_options
-from app.runtime.settings import Settings
+from app.settings.settings import Settings
 from topics.events import Heartbeat
 from topics.registry import PREDICTIONS
 

@@ -23,9 +23,9 @@ import numpy as np
 import psutil
 from aiokafka.admin import AIOKafkaAdminClient
 
+from app.kafka.topics import ensure_topics
 from app.replay.run import Sent
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.settings.settings import Settings
 from benchmarks import pipeline
 from benchmarks.curve import Curve
 from benchmarks.events import CHUNK, counts_of, predictions, register_model, send_events

@@ -16,14 +16,14 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.config import Alerting, Monitoring
-from app.core.divergence import LN2, divergence_terms
-from app.core.layout import Layout
-from app.core.pane import Pane
+from app.core.config.monitoring import Alerting, Monitoring
+from app.core.evaluation.divergence import LN2, divergence_terms
+from app.core.evaluation.tested import effective
+from app.core.panes.pane import Pane
+from app.core.reference.layout import Layout
 from app.core.scales.columns import Family, families
 from app.core.scales.levels import levels_of
 from app.core.scales.suffixes import Suffixes, spans_of, suffixes_of
-from app.core.scales.tested import effective
 from benchmarks.model_stream import ModelStream, Rules, rows_of
 from benchmarks.populations import (
     Population,

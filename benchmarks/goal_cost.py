@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.core.config import Monitoring
-from app.core.decision import drift_decision
-from app.core.pane import Pane, merge
+from app.core.config.monitoring import Monitoring
+from app.core.evaluation.decision import drift_decision
+from app.core.panes.pane import Pane, merge
 from app.core.scales.judging import judge_scales
 from benchmarks.populations import made_up, watched
 

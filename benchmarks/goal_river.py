@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from app.core.config import DecisionSettings
+from app.core.config.monitoring import DecisionSettings
 from benchmarks.populations import made_up
 from benchmarks.scales import CRITICAL, LONG, PANES, Delays, shifted
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from app.core.config import Monitoring
+from app.core.config.monitoring import Monitoring
 from benchmarks.model_stream import ModelStream, Rules
 from benchmarks.populations import Shift, compiled, made_up, missing, multiplied, watched
 

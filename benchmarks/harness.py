@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 from aiokafka.errors import KafkaError
 
-from app.runtime.errors import BrokerError, BrokerUnavailable, TopicError
-from app.runtime.guarded import GuardedProcess
-from app.runtime.settings import ENV_PREFIX, Settings, SettingsError
+from app.kafka.errors import BrokerError, BrokerUnavailable, TopicError
+from app.processes.guarded import GuardedProcess
+from app.settings.settings import ENV_PREFIX, Settings, SettingsError
 from benchmarks.kafka import benchmark_settings
 from benchmarks.reading import ReaderFailed
 

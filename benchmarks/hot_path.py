@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from agents.join import Join
-from agents.pane_events import key_of
+from agents.join.agent import Join
+from agents.join.pane_events import key_of
 from app.ingest.decoding import Rejected
 from app.registration import profile_of
-from app.runtime.models_view import RegisteredModel
-from app.runtime.settings import Settings
+from app.registration.models_table import RegisteredModel
+from app.settings.settings import Settings
 from benchmarks.events import MODEL, VERSION, counts_of, feedback, frame, monitoring, predictions
 from topics.events import PaneEvent
 

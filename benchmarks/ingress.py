@@ -18,10 +18,10 @@ import numpy as np
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.kafka.topics import ensure_topics
+from app.processes.guarded import GuardedProcess
 from app.replay.encode import encode_predictions
-from app.runtime.guarded import GuardedProcess
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.settings.settings import Settings
 from benchmarks.client import Connection, post, until_ready
 from benchmarks.events import COLUMNS, MODEL, VERSION, frame
 from benchmarks.harness import child, free_port, parser_of, run

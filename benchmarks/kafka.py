@@ -11,8 +11,8 @@ from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from app.runtime.broker import find_kafka, running_kafka
-from app.runtime.settings import Settings, load_settings
+from app.local.find_kafka import find_kafka, running_kafka
+from app.settings.settings import Settings, load_settings
 from benchmarks.machine import machine
 
 

@@ -26,9 +26,9 @@ import msgspec
 import numpy as np
 from aiokafka import AIOKafkaConsumer
 
-from app.runtime.guarded import GuardedProcess
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.processes.guarded import GuardedProcess
+from app.settings.settings import Settings
 from benchmarks.client import Connection, post, until_ready
 from benchmarks.events import COLUMNS, MODEL, VERSION, frame, register_model
 from benchmarks.harness import child, free_port, parser_of, run

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from app.runtime.kafka_jars import KAFKA_VERSION
-from app.runtime.settings import Settings
+from app.local.kafka_jars import KAFKA_VERSION
+from app.settings.settings import Settings
 
 
 def machine(settings: Settings, *, started: bool) -> str:

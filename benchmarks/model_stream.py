@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.window_reports import drift_report, performance_report
-from app.alerting.lifecycle import RuleState, step
-from app.alerting.rules import rule_of, verdicts_of
-from app.core.config import Monitoring
-from app.core.joining import MICROSECONDS
-from app.core.outcome import pane_of_rows
-from app.core.pane import Pane
-from app.core.rolling import ModelWindows
+from agents.windows.reports import drift_report, performance_report
+from app.alerting.rules.lifecycle import RuleState, step
+from app.alerting.rules.model_rules import rule_of, verdicts_of
+from app.core.config.monitoring import Monitoring
+from app.core.join.state import MICROSECONDS
+from app.core.panes.outcomes import pane_of_rows
+from app.core.panes.pane import Pane
+from app.core.windows.model_windows import ModelWindows
 from benchmarks.populations import Watched
 from topics.events import AlertStatus, AnyReport
 

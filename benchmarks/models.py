@@ -33,20 +33,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.join import Join
-from agents.join_saving import save
-from agents.join_source import Source, recover
-from agents.pane_events import key_of
-from agents.windows import WindowsAgent
-from app.core import join_delta, truths
-from app.core.config import Monitoring, Windows
-from app.core.join_rows import NewRows
-from app.core.joining import MICROSECONDS, Joined
-from app.core.profile import Profile, with_identity
-from app.core.reference import build_profile
+from agents.join.agent import Join
+from agents.join.checkpoint import save
+from agents.join.pane_events import key_of
+from agents.join.partition import Source, recover
+from agents.windows.agent import WindowsAgent
+from app.core.config.monitoring import Monitoring, Windows
+from app.core.join import delta, truths
+from app.core.join.pending_rows import NewRows
+from app.core.join.state import MICROSECONDS, Joined
+from app.core.profile_builder import build_profile
+from app.core.reference.profile import Profile, with_identity
 from app.ingest.decoding import Rejected
-from app.runtime.models_view import RegisteredModel
-from app.runtime.settings import Settings
+from app.registration.models_table import RegisteredModel
+from app.settings.settings import Settings
 from app.worker.process import GARBAGE_THRESHOLD
 from benchmarks.flat import resident
 from benchmarks.hot_path import Record
@@ -274,7 +274,7 @@ class Worker:
     def _save(self, partition: int, source: Source) -> None:
         if not source.unsaved:  # a delta that leads nowhere would be its own successor
             return
-        taken = join_delta.take(source.state, source.ordinal, source.saved, (source.offsets[0], source.offsets[1]))
+        taken = delta.take(source.state, source.ordinal, source.saved, (source.offsets[0], source.offsets[1]))
         save(self.table, partition, source, taken.delta, {})
 
 
@@ -405,7 +405,7 @@ async def _alone(measured: Measured, lines: IO[str]) -> Result:
 
 async def _profiled(measured: Measured) -> Result:
     """All rounds in one process, and cProfile's table of the last."""
-    with mock.patch("agents.join.in_thread", _in_loop), mock.patch("agents.join_taking.in_thread", _in_loop):
+    with mock.patch("agents.join.agent.in_thread", _in_loop), mock.patch("agents.join.intake.in_thread", _in_loop):
         for i in range(ROUNDS + 1):
             await measured.round(profile=i == ROUNDS)
     return await measured.result()

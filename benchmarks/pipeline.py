@@ -19,9 +19,9 @@ import numpy as np
 import psutil
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from agents.join_source import decode_delta
-from app.runtime.guarded import GuardedProcess
-from app.runtime.settings import Settings, environment
+from agents.join.partition import decode_delta
+from app.processes.guarded import GuardedProcess
+from app.settings.settings import Settings, environment
 from benchmarks.curve import Step
 from benchmarks.events import Counts
 from benchmarks.reading import Figures, ReaderFailed, last_words

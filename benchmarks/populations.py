@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from app.core.counting import Counter, Scalar
-from app.core.layout import Layout, layout_of
-from app.core.outcome import OutcomeLayout, OutcomeRows, outcome_layout, outcome_rows
-from app.core.profile import Profile
-from app.core.reference import build_profile
+from app.core.panes.inputs import Counter, Scalar
+from app.core.panes.outcomes import OutcomeLayout, OutcomeRows, outcome_layout, outcome_rows
+from app.core.profile_builder import build_profile
+from app.core.reference.layout import Layout, layout_of
+from app.core.reference.profile import Profile
 from app.core.scales.categories import at_distance
 from app.demo.census import CATEGORICAL, NUMERIC, TRUTH, census
 from app.demo.model import predicted, train

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 from fastapi import Response
 
-from api.answers import answer
-from api.incoming import encode
-from api.predicting import PredictRequest, _answer, _digest
-from api.recording import event_of
+from api.http.responses import answer
+from api.inference.predict import PredictRequest, _answer, _digest
+from api.inference.recording import event_of
+from api.intake.events import encode
 from api.routes.predict import _one_of, _told
 from app.serving import Bundle, Training, predict
 from app.serving.types import ValueType, feature_type

@@ -11,7 +11,7 @@ import sys
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.runtime.faust_app import FETCH_BYTES
+from app.faust_batches.app import FETCH_BYTES
 from benchmarks.reading import Clock, Figures
 
 FIRST = 2000

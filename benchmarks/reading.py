@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.runtime.guarded import GuardedProcess
+from app.processes.guarded import GuardedProcess
 
 
 class ReaderFailed(Exception):

@@ -21,11 +21,11 @@ from datetime import datetime
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from app.kafka.client_options import client_options
+from app.kafka.topics import ensure_topics
+from app.processes.guarded import GuardedProcess
 from app.replay.send import Sender
-from app.runtime.guarded import GuardedProcess
-from app.runtime.kafka_access import client_options
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.settings.settings import Settings
 from benchmarks.events import Counts, predictions, register_model
 from benchmarks.harness import child, parser_of, run
 from benchmarks.pipeline import Watched, reading, take

@@ -20,9 +20,9 @@ import psutil
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
-from app.runtime.guarded import GuardedProcess
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.processes.guarded import GuardedProcess
+from app.settings.settings import Settings
 from benchmarks.events import Counts, counts_of, register_model, send_events
 from benchmarks.harness import child, parser_of, run
 from benchmarks.pipeline import Watched, reading, take

@@ -20,7 +20,7 @@ from statistics import median
 
 import numpy as np
 
-from app.core.config import Alerting, DecisionSettings, Monitoring
+from app.core.config.monitoring import Alerting, DecisionSettings, Monitoring
 from benchmarks.model_stream import ModelStream, Rules, rows_of
 from benchmarks.populations import Shift, compiled, made_up, mislabelled, moved, remixed, spread, watched
 from topics.events import DriftReport

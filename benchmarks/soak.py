@@ -23,9 +23,9 @@ import msgspec
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.runtime.guarded import GuardedProcess
-from app.runtime.settings import Settings, environment
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.processes.guarded import GuardedProcess
+from app.settings.settings import Settings, environment
 from benchmarks.client import Connection, post, until_ready
 from benchmarks.events import COLUMNS, MODEL, VERSION, frame, register_model
 from benchmarks.harness import free_port, parser_of, run

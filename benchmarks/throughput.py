@@ -17,10 +17,10 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+from app.kafka.errors import BrokerError
+from app.kafka.topics import ensure_topics
 from app.replay.run import Sent
-from app.runtime.errors import BrokerError
-from app.runtime.settings import Settings, SettingsError
-from app.runtime.topic_admin import ensure_topics
+from app.settings.settings import Settings, SettingsError
 from benchmarks import pipeline
 from benchmarks.events import Counts, counts_of, register_model, send_events
 from benchmarks.kafka import benchmark_settings

@@ -22,15 +22,15 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import cross_val_predict
 
-from agents.window_reports import performance_report
-from app.alerting.lifecycle import RuleState, step
-from app.alerting.rules import rule_of, verdicts_of
-from app.core.config import Monitoring
-from app.core.joining import MICROSECONDS
-from app.core.outcome import outcome_layout, outcome_pane
-from app.core.profile import Profile
-from app.core.rolling import ModelWindows
-from app.offline import panes_of
+from agents.windows.reports import performance_report
+from app.alerting.rules.lifecycle import RuleState, step
+from app.alerting.rules.model_rules import rule_of, verdicts_of
+from app.core.config.monitoring import Monitoring
+from app.core.join.state import MICROSECONDS
+from app.core.panes.outcomes import outcome_layout, outcome_pane
+from app.core.reference.profile import Profile
+from app.core.windows.model_windows import ModelWindows
+from app.offline.decision import panes_of
 from app.registration import MonitoringFile, monitoring_of, read_table
 from app.registration.profiling import read_reference
 from app.tables import CellTable

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.pane import Names, Pane, add_name
+from app.core.panes.pane import Names, Pane, add_name
 from benchmarks.populations import Watched
 
 PANES = 60

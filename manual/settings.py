@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from app.runtime.settings import ENV_PREFIX, Settings
+from app.settings.settings import ENV_PREFIX, Settings
 
 HEAD = f"""# Settings
 

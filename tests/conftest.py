@@ -12,9 +12,9 @@ import hypothesis
 import pytest
 
 from app.history import History
-from app.runtime.broker import Kafka, find_kafka
-from app.runtime.kafka_process import start_from_jars
-from app.runtime.settings import ENV_PREFIX, Settings, load_settings
+from app.local.find_kafka import Kafka, find_kafka
+from app.local.kafka_jar_process import start_from_jars
+from app.settings.settings import ENV_PREFIX, Settings, load_settings
 from app.telemetry import logs
 from tests import databases
 from tests.kafka_container import engine_answers, kafka_in_container

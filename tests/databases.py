@@ -19,8 +19,8 @@ from sqlalchemy import text
 
 from app.history import History
 from app.history.tables import REVISION, metadata
-from app.runtime.guarded import GuardedProcess
-from app.runtime.kafka_probe import free_ports
+from app.local.kafka_probe import free_ports
+from app.processes.guarded import GuardedProcess
 
 PASSWORD = "a password, with: signs/in @ it"
 UNPRIVILEGED = "postgres"

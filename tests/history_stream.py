@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import Table, select
 
-from agents.record import entries_of
 from app.history import History
+from app.history.event_rows import entries_of
 from app.history.writer import Run, Writer
 from topics.registry import Topic
 

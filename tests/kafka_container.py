@@ -11,9 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from app.runtime.broker import Kafka
-from app.runtime.kafka_docker import COMPOSE_FILE, DEFAULT_PORT
-from app.runtime.kafka_probe import free_ports, speaks_kafka
+from app.local.find_kafka import Kafka
+from app.local.kafka_docker import COMPOSE_FILE, DEFAULT_PORT
+from app.local.kafka_probe import free_ports, speaks_kafka
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 120.0

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from app.alerting.notification import Notification
+from app.alerting.notify.notification import Notification
 from topics.events import AlertEvent, FeatureDrift
 
 MOMENT = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)

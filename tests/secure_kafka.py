@@ -14,13 +14,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import CreateAclsRequest
 from cryptography.hazmat.primitives import serialization
 
-from app.runtime.guarded import GuardedProcess
-from app.runtime.kafka_access import client_options, tls_of
-from app.runtime.kafka_config import LOG4J, server_properties
-from app.runtime.kafka_jars import find_java, kafka_jars
-from app.runtime.kafka_probe import free_ports, speaks_kafka
-from app.runtime.kafka_process import JVM_FLAGS
-from app.runtime.settings import load_settings
+from app.kafka.client_options import client_options, tls_of
+from app.local.kafka_config import LOG4J, server_properties
+from app.local.kafka_jar_process import JVM_FLAGS
+from app.local.kafka_jars import find_java, kafka_jars
+from app.local.kafka_probe import free_ports, speaks_kafka
+from app.processes.guarded import GuardedProcess
+from app.settings.settings import load_settings
 
 ADMIN, OURS, PRODUCER = "admin", "driftline", "checkout"
 USERS = {ADMIN: "admin-secret", OURS: "ours-secret", PRODUCER: "producer-secret"}

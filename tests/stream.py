@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from app.kafka.client_options import client_options
+from app.processes.guarded import GuardedProcess
 from app.registration import MonitoringFile, monitoring_of, register
-from app.runtime.guarded import GuardedProcess
-from app.runtime.kafka_access import client_options
-from app.runtime.settings import Settings, environment
+from app.settings.settings import Settings, environment
 from topics.events import AnyReport, PaneEvent, PanePartial, PerformanceReport
 from topics.registry import FEEDBACK, PANES, PREDICTIONS, REPORTS
 

@@ -11,21 +11,21 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from api.answers import answer
-from api.bodies import decode_whole, read_body
-from api.door import Caller, caller_of
-from api.problems import Problem
+from api.auth import Caller, caller_of
+from api.http.problems import Problem
+from api.http.responses import answer
+from api.intake.bodies import decode_whole, read_body
 from api.routes.models import loaded
+from api.routes.schemas import SentAlert
 from api.services import Services, Serving
-from api.shapes import SentAlert
-from app.alerting.external import AlertRequest, ExternalError, check, fingerprint_wanted, newest, transition_of
-from app.alerting.muting import Quiet, labels_of, quiet_of
-from app.core.matching import MatcherError
-from app.core.weekly import WeeklyError
+from app.alerting.events.external import AlertRequest, ExternalError, check, fingerprint_wanted, newest, transition_of
+from app.alerting.notify.muting import Quiet, labels_of, quiet_of
+from app.alerting.silences.requests import utc_now
+from app.core.config.matchers import MatcherError
+from app.core.config.weekly import WeeklyError
 from app.history.paging import CursorError, Key, decode_cursor, encode_cursor
-from app.runtime.auditing import note
-from app.runtime.producer import RecordRefused
-from app.runtime.silencing import utc_now
+from app.kafka.audit import note
+from app.kafka.producer import RecordRefused
 from topics.events import Action, AlertEvent, AlertStatus, SilenceEvent
 from topics.partition import partition_of
 from topics.registry import ALERTS

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from api.answers import answer
-from api.behind_proxy import root_of
-from api.openapi import openapi
+from api.http.proxy import root_of
+from api.http.responses import answer
+from api.openapi.document import openapi
 
 router = APIRouter()
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
-from api.door import caller_of
-from api.problems import Problem
+from api.auth import caller_of
+from api.http.problems import Problem
 
 STATIC = Path(__file__).parent.parent / "static"
 TYPES = {".css": "text/css", ".js": "text/javascript"}

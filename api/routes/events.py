@@ -13,12 +13,12 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.changes import Subject
-from api.door import caller_of, still_reads
-from api.problems import Problem
+from api.auth import caller_of, still_reads
+from api.http.problems import Problem
 from api.routes.models import summaries, summary
 from api.services import Services, Serving
-from app.runtime.silencing import utc_now
+from app.alerting.silences.requests import utc_now
+from app.read_model.changes import Subject
 
 router = APIRouter()
 

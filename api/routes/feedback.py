@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 
-from api.answers import answer
-from api.bodies import Incomplete, Rejection, decode_items, read_body
-from api.cloud_events import are_cloud_events, decoded, envelopes_of
-from api.door import Caller, caller_of
-from api.incoming import IncomingFeedback, feedback, wrong_feedback
-from api.parsing import parsed
-from api.publishing import publish
+from api.auth import Caller, caller_of
+from api.http.responses import answer
+from api.intake.bodies import Incomplete, Rejection, decode_items, read_body
+from api.intake.cloud_events import are_cloud_events, decoded, envelopes_of
+from api.intake.events import IncomingFeedback, feedback, wrong_feedback
+from api.intake.parsing import parsed
+from api.intake.publish import publish
 from api.services import Serving
 from topics.registry import FEEDBACK
 

@@ -8,15 +8,15 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from prometheus_client.exposition import choose_encoder
 
-from api.answers import answer
-from api.behind_proxy import root_of
-from api.door import caller_of
-from api.problems import unavailable
-from api.served_models import ServedModel
+from api.auth import caller_of
+from api.http.problems import unavailable
+from api.http.proxy import root_of
+from api.http.responses import answer
+from api.routes.schemas import Library, ServedHere
+from api.served.models import ServedModel
 from api.services import Serving
-from api.shapes import Library, ServedHere
-from app.runtime.release import release
-from app.runtime.silencing import utc_now
+from app.alerting.silences.requests import utc_now
+from app.settings.release import release
 from app.telemetry import metrics
 
 router = APIRouter()

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy import Connection
 
-from api.answers import answer
-from api.door import caller_of, check_model
-from api.parameters import Moment
-from api.problems import Problem, unavailable
+from api.auth import caller_of, check_model
+from api.http.parameters import Moment
+from api.http.problems import Problem, unavailable
+from api.http.responses import answer
 from api.services import Services, Serving
 from app.history import HistoryError, HistoryTimeout, paging, queries
 from app.history.paging import Order

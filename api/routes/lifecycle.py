@@ -9,13 +9,15 @@ from typing import TypeVar
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from api.answers import answer
-from api.bodies import decode_whole, read_body
-from api.door import caller_of, check_model
-from api.problems import Problem
+from api.auth import caller_of, check_model
+from api.http.problems import Problem
+from api.http.responses import answer
+from api.intake.bodies import decode_whole, read_body
 from api.services import Services, Serving
-from app.runtime.auditing import note
-from app.runtime.lifecycle import (
+from app.alerting.silences.requests import utc_now
+from app.kafka.audit import note
+from app.kafka.producer import RecordRefused
+from app.registration.reported import (
     KINDS,
     DeploymentRequest,
     Reported,
@@ -26,8 +28,6 @@ from app.runtime.lifecycle import (
     send_reported,
     training_run_of,
 )
-from app.runtime.producer import RecordRefused
-from app.runtime.silencing import utc_now
 
 router = APIRouter()
 

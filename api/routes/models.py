@@ -8,16 +8,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.answers import answer
-from api.columns import column_view, columns_of_window
-from api.door import caller_of
-from api.glance import ModelSummary, life_of, summaries_of, summary_of
-from api.parameters import Moment
-from api.problems import Problem, unavailable
+from api.auth import caller_of
+from api.http.parameters import Moment
+from api.http.problems import Problem, unavailable
+from api.http.responses import answer
 from api.services import Services, Serving
-from api.timeline import timeline_of
-from api.views import Findings
-from api.windows import MAX_WINDOWS, Role
+from app.read_model.columns import column_view, columns_of_window
+from app.read_model.report_store import MAX_WINDOWS, Role
+from app.read_model.reports_table import Findings
+from app.read_model.summary import ModelSummary, life_of, summaries_of, summary_of
+from app.read_model.timeline import timeline_of
 from topics.events import DriftReport
 
 router = APIRouter()

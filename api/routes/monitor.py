@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from api.answers import answer
-from api.door import caller_of
+from api.auth import caller_of
+from api.http.responses import answer
 from api.routes.models import loaded
 from api.services import Serving
-from app.runtime.silencing import utc_now
+from app.alerting.silences.requests import utc_now
 
 router = APIRouter()
 

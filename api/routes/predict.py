@@ -7,14 +7,14 @@ from datetime import datetime
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from api.answers import answer
-from api.bodies import NDJSON, decode_items, decode_one, read_body
-from api.door import caller_of, check_model
-from api.nested import feature_error
-from api.parsing import parsed
-from api.predicting import PredictRequest, served, wrong_request
-from api.problems import Problem
-from api.served_models import ServedModel
+from api.auth import caller_of, check_model
+from api.http.problems import Problem
+from api.http.responses import answer
+from api.inference.nested_features import feature_error
+from api.inference.predict import PredictRequest, served, wrong_request
+from api.intake.bodies import NDJSON, decode_items, decode_one, read_body
+from api.intake.parsing import parsed
+from api.served.models import ServedModel
 from api.services import Services, Serving
 from topics.events import ServedEvent
 

@@ -9,16 +9,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.answers import answer
-from api.bodies import Items, Rejection, decode_items, read_body
-from api.cloud_events import Envelope, are_cloud_events, decoded, envelopes_of
-from api.door import Caller, caller_of
-from api.incoming import IncomingPrediction, completed, predictions, utc_now, wrong_prediction
-from api.inferences import is_inference, publish_halves
-from api.parsing import parsed
-from api.publishing import publish
+from api.auth import Caller, caller_of
+from api.http.responses import answer
+from api.inference.kserve_logger import is_inference, publish_halves
+from api.intake.bodies import Items, Rejection, decode_items, read_body
+from api.intake.cloud_events import Envelope, are_cloud_events, decoded, envelopes_of
+from api.intake.events import IncomingPrediction, completed, predictions, utc_now, wrong_prediction
+from api.intake.parsing import parsed
+from api.intake.publish import publish
 from api.services import Services, Serving
-from app.runtime.errors import BrokerUnavailable
+from app.kafka.errors import BrokerUnavailable
 from topics.events import PredictionEvent
 from topics.registry import PREDICTIONS
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from api.answers import answer
-from api.bodies import decode_one, read_body
-from api.door import caller_of
-from api.problems import Problem, unavailable
+from api.auth import caller_of
+from api.http.problems import Problem, unavailable
+from api.http.responses import answer
+from api.intake.bodies import decode_one, read_body
 from api.services import Services, Serving
-from app.alerting.addresses import url_refusal
-from app.runtime.auditing import note
-from app.runtime.receiving import (
+from app.alerting.channels.allowed_addresses import url_refusal
+from app.alerting.receivers.requests import (
     ReceiverError,
     ReceiverRequest,
     origin_of,
@@ -21,7 +20,8 @@ from app.runtime.receiving import (
     send_receiver,
     shown,
 )
-from app.runtime.silencing import utc_now
+from app.alerting.silences.requests import utc_now
+from app.kafka.audit import note
 
 router = APIRouter()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from api.answers import answer
-from api.bodies import decode_one, read_body
-from api.door import caller_of
-from api.problems import Problem
+from api.auth import caller_of
+from api.http.problems import Problem
+from api.http.responses import answer
+from api.inference.replace import replaced
+from api.intake.bodies import decode_one, read_body
 from api.services import Serving
-from api.serving import replaced
 
 router = APIRouter()
 

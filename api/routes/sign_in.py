@@ -9,10 +9,10 @@ from urllib.parse import parse_qs, quote
 
 from fastapi import APIRouter, Request, Response
 
-from api.behind_proxy import root_of
-from api.bodies import read_body
-from api.door import SESSION_COOKIE, caller_of, count_wrong_key, session_in
-from api.problems import Problem
+from api.auth import SESSION_COOKIE, caller_of, count_wrong_key, session_in
+from api.http.problems import Problem
+from api.http.proxy import root_of
+from api.intake.bodies import read_body
 from app.access import KeyFile
 
 STATIC = Path(__file__).parent.parent / "static"

@@ -8,14 +8,22 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from api.answers import answer
-from api.bodies import decode_one, read_body
-from api.door import caller_of
-from api.problems import Problem, unavailable
+from api.auth import caller_of
+from api.http.problems import Problem, unavailable
+from api.http.responses import answer
+from api.intake.bodies import decode_one, read_body
 from api.services import Services, Serving
-from app.core.matching import MatcherError, matcher_of
-from app.runtime.auditing import note
-from app.runtime.silencing import SilenceError, SilenceRequest, expired, send_silence, silence_of, state_of, utc_now
+from app.alerting.silences.requests import (
+    SilenceError,
+    SilenceRequest,
+    expired,
+    send_silence,
+    silence_of,
+    state_of,
+    utc_now,
+)
+from app.core.config.matchers import MatcherError, matcher_of
+from app.kafka.audit import note
 from topics.events import AuditEvent, SilenceEvent
 
 router = APIRouter()

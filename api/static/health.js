@@ -5,7 +5,7 @@ import { chartHost, node } from "./dom.js";
 import { card, code, empty, facts, head, keys, pill, when } from "./parts.js";
 import { count, length, moment, percent, plural, wholeTicks } from "./words.js";
 
-const SILENT_MS = 60000; // as in api/workers.py
+const SILENT_MS = 60000; // as in app/read_model/workers.py
 
 export const title = () => "Health";
 

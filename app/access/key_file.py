@@ -14,8 +14,8 @@ import msgspec
 from app.access.keys import LIMITED, ROLES, Key, NewKey, Role, fits, id_of, made
 from app.access.sessions import Sessions
 from app.core.values.accepted import wrong_name
-from app.runtime.kafka_jars import lock_within
-from app.runtime.settings import Settings
+from app.local.kafka_jars import lock_within
+from app.settings.settings import Settings
 
 FILE = "api-keys.json"
 LONGEST_NAME = 100

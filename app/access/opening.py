@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from app.access.key_file import KeyFile, keys_path
-from app.runtime.settings import Settings
+from app.settings.settings import Settings
 
 
 class OpenApi(Exception):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.runtime.kafka_jars import lock_within
+from app.local.kafka_jars import lock_within
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import AsJson, Bootstrap, StateDir, print_json, settings_of
+from app.commands.options import AsJson, Bootstrap, StateDir, print_json, settings_of
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def up(
       driftline broker up
       driftline broker up --port 9092
     """
-    from app.runtime.broker_control import broker_up
+    from app.local.kafka_control import broker_up
 
     kafka = broker_up(settings_of(bootstrap_servers=bootstrap_servers, state_dir=state_dir), port=port)
     if json_:
@@ -53,7 +53,7 @@ def down(json_: AsJson = False, state_dir: StateDir = None) -> None:
     Examples:
       driftline broker down
     """
-    from app.runtime.broker_control import broker_down
+    from app.local.kafka_control import broker_down
 
     stopped = broker_down(settings_of(state_dir=state_dir))
     if json_:
@@ -71,7 +71,7 @@ def status(json_: AsJson = False, bootstrap_servers: Bootstrap = None, state_dir
       driftline broker status
       driftline broker status --json
     """
-    from app.runtime.broker_control import broker_status
+    from app.local.kafka_control import broker_status
 
     found = broker_status(settings_of(bootstrap_servers=bootstrap_servers, state_dir=state_dir))
     if json_:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import AsJson, existing, print_json
+from app.commands.options import AsJson, existing, print_json
 
 app = typer.Typer(no_args_is_help=True)
 

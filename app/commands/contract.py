@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import AsJson, print_json
+from app.commands.options import AsJson, print_json
 
 app = typer.Typer(
     help="""Print what travels through Kafka (AsyncAPI, JSON Schemas) and what HTTP takes (OpenAPI).
@@ -53,7 +53,7 @@ def openapi(json_: AsJson = False) -> None:
     """
     import msgspec
 
-    from api.document import openapi_json
+    from api.export import openapi_json
 
     document = openapi_json()
     if json_:
@@ -91,7 +91,7 @@ def write(docs: Docs = Path("docs"), json_: AsJson = False) -> None:
     Examples:
       driftline contract write docs
     """
-    from api.document import openapi_json
+    from api.export import openapi_json
     from app.contract.asyncapi import asyncapi_yaml
     from app.contract.wire import record
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import Bootstrap, is_terminal, settings_of
+from app.commands.options import Bootstrap, is_terminal, settings_of
 
 Exit = Annotated[bool, typer.Option("--exit", help="End after the summary instead of keeping the page up.")]
 Rate = Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import AsJson, StateDir, actor, print_json, print_table, settings_of
+from app.commands.options import AsJson, StateDir, actor, print_json, print_table, settings_of
 
 if TYPE_CHECKING:
     from app.access import Key, KeyFile

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import AsJson, ConfigFile, Trouble, existing, print_json, print_table
+from app.commands.options import AsJson, ConfigFile, Trouble, existing, print_json, print_table
 
 Rate = Annotated[str, typer.Option(help="Predictions per s, min, h or d: 80/h.")]
 Features = Annotated[int, typer.Option(min=1, help="Features of the model.")]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import (
+from app.commands.options import (
     AsJson,
     Bootstrap,
     ConfigFile,
@@ -34,14 +34,14 @@ from app.commands.common import (
 )
 
 if TYPE_CHECKING:
-    from app.core.profile import Profile
+    from app.core.reference.profile import Profile
     from app.core.values.hiding import Hiding
     from app.registration import Columns as FileColumns
+    from app.registration.models_table import RegisteredModel
     from app.replay.check import Checked
     from app.replay.encode import Columns
     from app.replay.run import Progress, Sent
-    from app.runtime.models_view import RegisteredModel
-    from app.runtime.settings import Settings
+    from app.settings.settings import Settings
     from app.tables import FileOptions
 
 PLAIN_EVERY = 2.0
@@ -94,7 +94,7 @@ def replay(
       driftline replay --model churn --version 3 --predictions june.csv --feedback truth.csv --rate 5000
       driftline replay --model churn --version 3 --predictions events.jsonl --no-heartbeat --json
     """
-    from app.commands.reading import registered
+    from app.commands.topic_reader import registered
     from app.registration import read_monitoring
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
@@ -116,8 +116,8 @@ def replay(
 
 def _hiding(settings: Settings, known: RegisteredModel) -> Hiding | None:
     """What of the model is hidden from Kafka. Raises Trouble without the key of what is hashed."""
-    from app.runtime.hiding import HidingError, hiding_with
-    from app.runtime.secrets import hash_key_of
+    from app.registration.hidden_values import HidingError, hiding_with
+    from app.settings.secrets import hash_key_of
 
     try:
         return None if known.hidden is None else hiding_with(known.hidden, hash_key_of(settings))
@@ -164,11 +164,11 @@ async def _replay(
     heartbeat: bool,
     progress: Progress,
 ) -> Sent:
+    from app.kafka.client_options import client_options
     from app.replay.run import close_windows
     from app.replay.run import replay as run
     from app.replay.send import Sender
     from app.replay.sort import in_order
-    from app.runtime.kafka_access import client_options
 
     model, version = known.profile.model, known.profile.model_version
     rows = in_order(checked.predictions)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import AsJson, Bootstrap, Model, Prefix, Trouble, Version, connected, print_json, settings_of
+from app.commands.options import AsJson, Bootstrap, Model, Prefix, Trouble, Version, connected, print_json, settings_of
 
 if TYPE_CHECKING:
-    from api.views import Findings
+    from app.read_model.reports_table import Findings
     from app.reporting.page import Page
-    from app.runtime.settings import Settings
+    from app.settings.settings import Settings
 
 WindowEnd = Annotated[str | None, typer.Option("--window", help="End of the window, as 2026-06-01T12:00Z. [newest]")]
 Html = Annotated[Path, typer.Option("--html", help="File to write.")]
@@ -58,9 +58,9 @@ def report(
 
 
 async def _page(settings: Settings, model: str, version: str, end: datetime | None) -> Page:
-    from api.changes import Changes
-    from api.views import ReportsView
-    from app.commands.reading import check_registered, exists
+    from app.commands.topic_reader import check_registered, exists
+    from app.read_model.changes import Changes
+    from app.read_model.reports_table import ReportsView
     from topics.registry import REPORTS
 
     if not await exists(settings, REPORTS):
@@ -76,8 +76,8 @@ async def _page(settings: Settings, model: str, version: str, end: datetime | No
 
 
 def _found(found: Findings, model: str, version: str, end: datetime | None) -> Page:
-    from api.timeline import timeline_of
-    from app.core.accounting import accounting_of
+    from app.core.evaluation.accounting import accounting_of
+    from app.read_model.timeline import timeline_of
     from app.reporting.page import Page
     from topics.events import AlertEvent
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import AsJson, Bootstrap, Model, Prefix, connected, print_json, settings_of
+from app.commands.options import AsJson, Bootstrap, Model, Prefix, connected, print_json, settings_of
 from app.commands.usual_words import usual_words
-from app.core.accounting import accounting_of, counted
-from app.core.too_few import too_few
+from app.core.evaluation.accounting import accounting_of, counted
+from app.core.evaluation.too_few import too_few
 
 if TYPE_CHECKING:
-    from app.runtime.settings import Settings
+    from app.settings.settings import Settings
     from topics.events import AnyReport, DriftReport, IntakeReport, MonitorReport, PerformanceReport, TrafficReport
 
 
@@ -88,7 +88,7 @@ class _Wanted:
 
 
 async def _show(settings: Settings, wanted: _Wanted, last: int | None, *, follow: bool, as_json: bool) -> None:
-    from app.commands.reading import check_registered, events
+    from app.commands.topic_reader import check_registered, events
     from topics.registry import REPORTS
 
     live = False

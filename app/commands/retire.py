@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import AsJson, Bootstrap, Prefix, connected, print_json, settings_of
+from app.commands.options import AsJson, Bootstrap, Prefix, connected, print_json, settings_of
 
 if TYPE_CHECKING:
-    from app.runtime.settings import Settings
+    from app.settings.settings import Settings
     from topics.events import VersionEvent
 
 
@@ -51,9 +51,9 @@ async def _retire(settings: Settings, model: str, version: str, reason: str, *, 
     """Send the record, once it is known that there is such a version. Raises Trouble where there is none."""
     import msgspec
 
-    from app.commands.reading import registry, unregistered
-    from app.runtime.producer import Producer
-    from app.runtime.topic_admin import ensure_topics
+    from app.commands.topic_reader import registry, unregistered
+    from app.kafka.producer import Producer
+    from app.kafka.topics import ensure_topics
     from topics.events import VersionEvent
     from topics.registry import VERSIONS
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import AsJson, Bootstrap, Prefix, connected, print_json, settings_of
+from app.commands.options import AsJson, Bootstrap, Prefix, connected, print_json, settings_of
 
 if TYPE_CHECKING:
-    from app.runtime.settings import Settings
+    from app.settings.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -55,7 +55,7 @@ def list_(
 async def _show(settings: Settings, model: str | None, version: str | None, *, follow: bool, as_json: bool) -> None:
     import msgspec
 
-    from app.commands.reading import events
+    from app.commands.topic_reader import events
     from topics.events import RetrainingEvent
     from topics.registry import RETRAINING
 

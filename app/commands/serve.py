@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.common import Bootstrap, HistoryUrl, Prefix, SetupTrouble, StateDir, connected, settings_of
+from app.commands.options import Bootstrap, HistoryUrl, Prefix, SetupTrouble, StateDir, connected, settings_of
 
 Host = Annotated[str | None, typer.Option("--host", help="Address the API listens on. [default: 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option("--port", help="Port the API listens on. [default: 8700]")]
@@ -54,7 +54,7 @@ def up(
       driftline up --bootstrap-servers kafka:9092
     """
     from app.access import KeyFileError, OpenApi, check_open
-    from app.stack import Stack
+    from app.local.stack import Stack
 
     settings = settings_of(
         bootstrap_servers=bootstrap_servers, prefix=prefix, api_host=host, api_port=port, model_path=model_path or None,
@@ -101,9 +101,9 @@ def worker(
       driftline worker --bootstrap-servers kafka:9092 --state-dir /var/lib/driftline/worker-2
       driftline worker --drain-to driftline-16.
     """
-    from app.runtime.errors import TopicError
-    from app.runtime.listening import PortTaken
-    from app.runtime.settings import SettingsError
+    from app.kafka.errors import TopicError
+    from app.processes.ports import PortTaken
+    from app.settings.settings import SettingsError
     from app.worker import run_worker
 
     with _set_up(PortTaken, TopicError, SettingsError):
@@ -139,10 +139,10 @@ def recorder(
       driftline recorder --metrics-port 9465 --log-format json
     """
     from app.history import NewerHistory
+    from app.kafka.errors import TopicError
+    from app.processes.ports import PortTaken
     from app.recorder import run_recorder
-    from app.runtime.errors import TopicError
-    from app.runtime.listening import PortTaken
-    from app.runtime.settings import SettingsError
+    from app.settings.settings import SettingsError
 
     with _set_up(PortTaken, TopicError, SettingsError, NewerHistory):
         settings = settings_of(
@@ -179,9 +179,9 @@ def api(
     """
     from api.server import serve
     from app.access import KeyFileError, OpenApi
-    from app.runtime.listening import PortTaken
-    from app.runtime.settings import SettingsError
+    from app.processes.ports import PortTaken
     from app.serving import BundleError
+    from app.settings.settings import SettingsError
 
     with _set_up(PortTaken, SettingsError, BundleError, OpenApi, KeyFileError):
         settings = settings_of(

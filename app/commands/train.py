@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.common import AsJson, Bootstrap, Prefix, Trouble, existing, print_json, print_table, settings_of
+from app.commands.options import AsJson, Bootstrap, Prefix, Trouble, existing, print_json, print_table, settings_of
 
 if TYPE_CHECKING:
-    from app.runtime.settings import Settings
+    from app.settings.settings import Settings
     from app.training import Trained
     from topics.events import TrainingRunEvent
 
@@ -100,7 +100,7 @@ def train(
       driftline train --data customers.csv --target churned --output models/churn --label 1=Churn --label 0=Stays
       driftline train --data houses.parquet --target price --output models/price --ignore id --estimator linear
     """
-    from app.core.naming import wrong_name
+    from app.core.reference.names import wrong_name
     from app.registration import read_table
     from app.training import Plan, TrainingError, run_of, write
     from app.training import train as fit
@@ -161,8 +161,8 @@ def _tell(line: str) -> None:
 
 def _published(settings: Settings, run: TrainingRunEvent) -> bool:
     """Whether Kafka has the record; where it has not, why is told, and nothing else is lost."""
-    from app.runtime.broker import running_kafka
-    from app.runtime.errors import BrokerError, TopicError
+    from app.kafka.errors import BrokerError, TopicError
+    from app.local.find_kafka import running_kafka
     from app.training import publish
 
     try:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from app.core.config import Monitoring
-from app.core.layout import Floats
+from app.core.config.monitoring import Monitoring
+from app.core.evaluation.tested import MARGIN, effective
+from app.core.reference.layout import Floats
 from app.core.scales.categories import divisions, is_significant, ways_of_one
 from app.core.scales.levels import Levels, at_margin, levels_of, metric_level
 from app.core.scales.metric_tests import ShareTest
@@ -25,7 +26,6 @@ from app.core.scales.newest_truth import ENOUGH, MOST_KEPT
 from app.core.scales.numbers import ks_tested
 from app.core.scales.shares import share_tests
 from app.core.scales.suffixes import spans_of
-from app.core.scales.tested import MARGIN, effective
 
 Bools = NDArray[np.bool_]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from app.core.profile import Kind
+from app.core.reference.profile import Kind
 from app.demo.census import FEATURES, NUMERIC, TRUTH, census
 from app.demo.model import SEED, Trained, train
 from app.demo.screen import screen
@@ -21,12 +21,12 @@ from app.demo.seen import Window
 from app.demo.story import Fault, Story, story
 from app.demo.stream import Streaming
 from app.demo.verdict import Expected, verdict
+from app.local.find_kafka import find_kafka, running_kafka
+from app.local.kafka_probe import free_ports, is_free
+from app.local.stack import Stack
 from app.registration import MonitoringFile, read_monitoring, register
-from app.runtime.broker import find_kafka, running_kafka
-from app.runtime.kafka_probe import free_ports, is_free
-from app.runtime.settings import Settings
 from app.serving.bundle import save_bundle
-from app.stack import Stack
+from app.settings.settings import Settings
 
 MODEL = "census-employment"
 LIVE, REPLAYED = "1", "1-replay"

@@ -7,19 +7,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.core.config import Windows
+from app.core.config.monitoring import Windows
 from app.demo.census import FEATURES
 from app.demo.screen import Screen
 from app.demo.seen import Seen
 from app.demo.story import Story
 from app.demo.verdict import Expected, settled
 from app.demo.watch import Watch
+from app.kafka.client_options import client_options
 from app.replay.encode import Columns, encode_feedback, encode_predictions
 from app.replay.files import frame_chunks
 from app.replay.run import Sent, close_windows, replay
 from app.replay.send import Sender
-from app.runtime.kafka_access import client_options
-from app.runtime.settings import Settings
+from app.settings.settings import Settings
 
 STALLED_SECONDS = 60.0
 """When nothing new has been seen for so long after all was sent, the demo goes on to its (bad) verdict."""

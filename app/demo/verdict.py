@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.config import Monitoring
+from app.core.config.monitoring import Monitoring
 from app.demo.seen import Seen, Window
 from app.demo.story import Fault
 

@@ -6,9 +6,9 @@ import msgspec
 from aiokafka import TopicPartition
 
 from app.demo.seen import Seen
-from app.runtime.consuming import Consumer
-from app.runtime.kafka_access import consumer_options
-from app.runtime.settings import Settings
+from app.kafka.client_options import consumer_options
+from app.kafka.consumer import Consumer
+from app.settings.settings import Settings
 from topics.events import AlertEvent, AnyReport
 from topics.registry import ALERTS, REPORTS
 

@@ -12,7 +12,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from app.core.layout import Floats
+from app.core.reference.layout import Floats
 from topics.events import to_epoch
 
 T = TypeVar("T")

@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 from msgspec.structs import astuple
 
-from app.core.counting import NUMBERS, Scalar, Values
-from app.core.layout import Floats
-from app.core.profile import Column
+from app.core.panes.inputs import NUMBERS, Scalar, Values
+from app.core.reference.layout import Floats
+from app.core.reference.profile import Column
 from app.ingest.decoding import LinesDecoder
 
 _NO_FIELD = re.compile(r'["\\\x00-\x1f]')

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.core.config import Windows
-from app.core.joining import MICROSECONDS, NEVER, FeedbackBatch
-from app.core.layout import Floats
+from app.core.config.monitoring import Windows
+from app.core.join.state import MICROSECONDS, NEVER, FeedbackBatch
+from app.core.reference.layout import Floats
 from app.core.values.times import believable
 from app.ingest.decoding import (
     AHEAD,

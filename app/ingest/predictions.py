@@ -11,11 +11,11 @@ import numpy as np
 from msgspec import Raw, Struct
 from numpy.typing import NDArray
 
-from app.core.counting import Scalar, Values, pick
-from app.core.grouping import by_group
-from app.core.joining import MICROSECONDS, PredictionBatch, Watched
-from app.core.layout import Floats
-from app.core.profile import Profile, judged_class
+from app.core.join.state import MICROSECONDS, PredictionBatch, Watched
+from app.core.panes.grouping import by_group
+from app.core.panes.inputs import Scalar, Values, pick
+from app.core.reference.layout import Floats
+from app.core.reference.profile import Profile, judged_class
 from app.core.values.reading import name_of
 from app.core.values.times import believable
 from app.ingest.decoding import (

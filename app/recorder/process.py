@@ -8,19 +8,19 @@ import signal
 import socket
 
 from app.history.database import History
+from app.history.setup import history_of
 from app.history.writer import ADDING
-from app.history_setup import history_of
+from app.kafka.errors import Unreadable
+from app.kafka.producer import Producer
+from app.kafka.topic_watch import TopicWatch
+from app.kafka.topics import declared, ensure_topics
+from app.processes.crash import crash
+from app.processes.ports import listen
+from app.processes.private_files import keep_private
+from app.processes.shutdown import end_at_last
+from app.recorder.health import Standing
 from app.recorder.recording import Recorder
-from app.recorder.standing import Standing
-from app.runtime.crash import crash
-from app.runtime.errors import Unreadable
-from app.runtime.listening import listen
-from app.runtime.private import keep_private
-from app.runtime.producer import Producer
-from app.runtime.settings import Settings
-from app.runtime.stopping import end_at_last
-from app.runtime.topic_admin import declared, ensure_topics
-from app.runtime.topic_watch import TopicWatch
+from app.settings.settings import Settings
 from app.telemetry import logs, metrics
 from app.telemetry.beginnings import begin_recorder
 from app.telemetry.probe import probed

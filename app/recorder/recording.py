@@ -16,21 +16,21 @@ from typing import TypeVar
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from agents.record import entries_of
-from agents.sending import dead_letter
+from agents.output import dead_letter
+from app.faust_batches.reading_order import ReadingOrder
 from app.history.database import History
+from app.history.event_rows import entries_of
 from app.history.retrying import OWN_FAULT, Stopped, reason_of, until_done
+from app.history.setup import housekeeping_of
 from app.history.writer import ADDING, Place, Run, Writer
-from app.history_setup import housekeeping_of
 from app.ingest.decoding import Rejected
-from app.recorder.standing import Standing
-from app.runtime.consuming import Consumer, end_of
-from app.runtime.crash import crash
-from app.runtime.kafka_access import consumer_options
-from app.runtime.producer import Producer
-from app.runtime.reading_order import ReadingOrder
-from app.runtime.settings import Settings
-from app.runtime.topic_watch import Origin, TopicWatch
+from app.kafka.client_options import consumer_options
+from app.kafka.consumer import Consumer, end_of
+from app.kafka.producer import Producer
+from app.kafka.topic_watch import Origin, TopicWatch
+from app.processes.crash import crash
+from app.recorder.health import Standing
+from app.settings.settings import Settings
 from topics.registry import DEAD_LETTERS, FEEDBACK, PREDICTIONS
 
 log = logging.getLogger(__name__)

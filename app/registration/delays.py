@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.core.layout import Floats
+from app.core.reference.layout import Floats
 from app.registration.judgeable import span_words
 from app.registration.monitoring import Columns
 from app.tables import CellTable

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from app.core.config import Monitoring
-from app.core.profile import Profile
-from app.core.scales.usual import effects_of
+from app.core.config.monitoring import Monitoring
+from app.core.evaluation.usual_effects import effects_of
+from app.core.reference.profile import Profile
 from app.core.usual.detectable import JUDGED, SIZES, Detectable
 from app.core.usual.detectable import detectable_of as found_at
 from app.core.usual.spans import DAY, WEEK

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from app.core.config import MOST_LONGEST, DefaultTruth, Monitoring
-from app.core.metadata import METRICS, by_metric_name, metric_name
-from app.core.notifying import Route, RouteError, check_route
-from app.core.profile import Task
-from app.core.rule_layers import RULES, check_runbook
+from app.core.config.monitoring import MOST_LONGEST, DefaultTruth, Monitoring
+from app.core.config.routes import Route, RouteError, check_route
+from app.core.config.rule_layers import RULES, check_runbook
+from app.core.reference.metadata import METRICS, by_metric_name, metric_name
+from app.core.reference.profile import Task
 from app.core.scales.levels import per_second
 
 T = TypeVar("T")

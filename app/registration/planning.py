@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from app.core.config import Monitoring
+from app.core.config.monitoring import Monitoring
 from app.core.plan import Load, Plan, plan_of
-from app.core.profile import Profile
+from app.core.reference.profile import Profile
 from app.registration.judgeable import span_words
 
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}

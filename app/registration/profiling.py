@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from msgspec.structs import replace as replaced
 
-from app.core.profile import Profile, with_identity
-from app.core.reference import HowRead, build_profile, outcome_rows_of
+from app.core.profile_builder import HowRead, build_profile, outcome_rows_of
+from app.core.reference.profile import Profile, with_identity
 from app.core.values.reading import Reading, name_of, names
 from app.registration.delays import delay_notes
 from app.registration.hiding import hidden_table, hiding_of, registered, without_redacted

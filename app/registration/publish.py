@@ -10,17 +10,17 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 
-from app.core.joining import Watched
-from app.core.metadata import by_metric_name
-from app.core.naming import wrong_name
-from app.core.profile import Profile
+from app.core.join.state import Watched
+from app.core.reference.metadata import by_metric_name
+from app.core.reference.names import wrong_name
+from app.core.reference.profile import Profile
+from app.kafka.audit import by_user, note
+from app.kafka.producer import Producer, RecordRefused
+from app.kafka.topics import ensure_topics
 from app.registration.monitoring import MonitoringFile
 from app.registration.profiling import Reference, read_reference
-from app.runtime.auditing import by_user, note
-from app.runtime.producer import Producer, RecordRefused
-from app.runtime.secrets import hash_key_of
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.settings.secrets import hash_key_of
+from app.settings.settings import Settings
 from topics.events import DeploymentEvent, ModelEvent
 from topics.registry import AUDIT, DEPLOYMENTS, MODELS
 

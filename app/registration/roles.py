@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from app.core.profile import Kind
+from app.core.reference.profile import Kind
 from app.core.values.cell import Cell
 from app.core.values.kind import Decision, MissingWords, decide, not_a_feature
 from app.core.values.reading import names

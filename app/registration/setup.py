@@ -11,9 +11,9 @@ from typing import Any, get_args
 import msgspec
 from pydantic import ValidationError
 
-from app.core.config import DriftThresholds, Monitoring, PerformanceThresholds
-from app.core.metadata import METRICS, by_metric_name, kinds_by_stats, metric_name
-from app.core.profile import Kind
+from app.core.config.monitoring import DriftThresholds, Monitoring, PerformanceThresholds
+from app.core.reference.metadata import METRICS, by_metric_name, kinds_by_stats, metric_name
+from app.core.reference.profile import Kind
 from app.registration.monitoring import Columns, MonitoringError, MonitoringFile, monitoring_of
 from app.registration.setup_keys import FREQUENCIES, MonitoringSetup
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from app.core.config import Alerting, DriftThresholds, PerformanceThresholds
-from app.core.metadata import METRICS
+from app.core.config.monitoring import Alerting, DriftThresholds, PerformanceThresholds
+from app.core.reference.metadata import METRICS
 
 Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 AtLeast0 = Annotated[float, Field(ge=0, allow_inf_nan=False)]

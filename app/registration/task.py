@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.profile import Task
+from app.core.reference.profile import Task
 from app.core.values.cell import Cell, is_missing
 from app.core.values.kind import decide
 from app.core.values.reading import Reading, names, numbers, spelling_of

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.config import Windows
-from app.core.layout import layout_of
-from app.core.outcome import OutcomeRows
-from app.core.profile import Profile
+from app.core.config.monitoring import Windows
+from app.core.panes.outcomes import OutcomeRows
+from app.core.reference.layout import layout_of
+from app.core.reference.profile import Profile
 from app.core.scales.suffixes import spans_of
 from app.core.usual.learning import Values, learn
 from app.core.usual.metrics import learn_metrics

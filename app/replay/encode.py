@@ -13,7 +13,7 @@ import orjson
 import pandas as pd
 from numpy.typing import NDArray
 
-from app.core.profile import Column, Profile
+from app.core.reference.profile import Column, Profile
 from app.core.values.accepted import Probability, wrong_label, wrong_name, wrong_probability
 from app.core.values.hiding import Hiding
 from app.core.values.reading import PLAIN, Reading, names

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from app.core.config import Windows
+from app.core.config.monitoring import Windows
 from app.replay.encode import Encoded
 from app.replay.merge import Source, merged
 from app.replay.send import Sender

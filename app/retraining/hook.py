@@ -12,7 +12,7 @@ from typing import Protocol
 
 import httpx
 
-from app.runtime.settings import Settings
+from app.settings.settings import Settings
 
 WEBHOOK_SECONDS = 30.0
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV")

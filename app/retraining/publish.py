@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from app.retraining.view import SignalsView
-from app.runtime.producer import Producer
+from app.kafka.producer import Producer
+from app.retraining.signals_table import SignalsView
 from topics.events import RetrainingEvent
 from topics.registry import RETRAINING
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.core.profile import Kind
+from app.core.reference.profile import Kind
 from app.serving.outputs import classes_of, list_of
 from app.serving.types import FeatureType, Scalar, ValueType
 from app.serving.versions import Versions, versions_of_training

@@ -15,9 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from app.core.metadata import kinds_by_stats
-from app.core.naming import wrong_name
-from app.core.profile import Kind
+from app.core.reference.metadata import kinds_by_stats
+from app.core.reference.names import wrong_name
+from app.core.reference.profile import Kind
 from app.serving.bundle import FEATURES, MODEL, TRAINING, Bundle, BundleError, Training
 from app.serving.fitted import FeaturesDiffer, checked_order, takes_no_objects
 from app.serving.model_file import read_model

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from app.core.counting import NON_FINITE
+from app.core.panes.inputs import NON_FINITE
 from app.core.values.precision import EXACT_IN_A_FLOAT
 from app.core.values.reading import spelled
 

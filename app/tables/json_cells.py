@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from app.core.profile import Column, Profile, judged_class
+from app.core.reference.profile import Column, Profile, judged_class
 from app.core.values.cell import Cell
 from app.core.values.precision import Floats
 from app.core.values.reading import Reading, name_of, names, numbers

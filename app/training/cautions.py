@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from app.core.profile import Task
+from app.core.reference.profile import Task
 from app.core.values.reading import spelled
 
 Concern = Literal[

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from app.core.profile import Kind
+from app.core.reference.profile import Kind
 from app.core.values.kind import Decision, decide, not_a_feature
 from app.core.values.reading import names, numbers, spelled, spelling_of
 from app.registration.roles import values_of

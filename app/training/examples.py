@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from app.core.counting import NON_FINITE
+from app.core.panes.inputs import NON_FINITE
 from app.serving import Bundle, Training, predict
 from app.serving.types import Scalar, feature_type
 from app.training.fitting import Trained

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
-from app.core.profile import Task
+from app.core.reference.profile import Task
 from app.core.values.reading import spelled
 from app.registration.task import MAX_LABELS
 from app.serving.bundle import classes_of

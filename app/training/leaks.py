@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from app.core.profile import Task
+from app.core.reference.profile import Task
 from app.training.cautions import TrainingWarning
 from app.training.columns import Inputs
 

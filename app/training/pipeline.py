@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from app.core.profile import Kind, Task
+from app.core.reference.profile import Kind, Task
 
 Estimator = Literal["trees", "linear"]
 

@@ -7,9 +7,9 @@ from datetime import datetime
 
 import msgspec
 
-from app.runtime.producer import Producer
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.producer import Producer
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from app.training.fitting import Plan, Trained
 from topics.events import TrainingRunEvent
 from topics.registry import TRAINING_RUNS

@@ -8,9 +8,9 @@ from typing import Any
 from aiokafka import TopicPartition
 from faust.types import TP
 
-from app.runtime.faust_app import Handler
-from app.runtime.runs import Reach
-from app.runtime.topic_watch import Origin, TopicWatch, decoded, encoded
+from app.faust_batches.app import Handler
+from app.faust_batches.batch import Reach
+from app.kafka.topic_watch import Origin, TopicWatch, decoded, encoded
 from topics.registry import Topic
 
 

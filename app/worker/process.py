@@ -13,29 +13,29 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agents.retrain import Retrain
 from app.alerting.channels import channels_of
-from app.alerting.delivery import Channel
-from app.channel_setup import other_channels
-from app.receiver_channels import ReceiverChannels
+from app.alerting.channels.setup import other_channels
+from app.alerting.notify.channel import Channel
+from app.alerting.notify.redelivered_table import RedeliveredView
+from app.alerting.receivers.channels import ReceiverChannels
+from app.alerting.receivers.table import ReceiversView
+from app.alerting.silences.table import SilencesView
+from app.faust_batches.app import changelogs
+from app.faust_batches.recovery_progress import tell_recovery
+from app.kafka.errors import Ended, Unreadable, WasCancelled
+from app.kafka.global_table import CompactedView
+from app.kafka.producer import Producer
+from app.kafka.topic_watch import TopicWatch
+from app.kafka.topics import declared, ensure_topics
+from app.processes.crash import crash, end_with_any_service
+from app.processes.ports import listen
+from app.processes.private_files import keep_private, private_folder
+from app.processes.shutdown import end_at_last
+from app.registration.models_table import ModelsView
+from app.registration.versions_table import VersionsView
 from app.retraining import hooks_of
-from app.runtime.compacted_view import CompactedView
-from app.runtime.crash import crash, end_with_any_service
-from app.runtime.errors import Ended, Unreadable, WasCancelled
-from app.runtime.faust_app import changelogs
-from app.runtime.listening import listen
-from app.runtime.models_view import ModelsView
-from app.runtime.private import keep_private, private_folder
-from app.runtime.producer import Producer
-from app.runtime.receivers_view import ReceiversView
-from app.runtime.recovery import tell_recovery
-from app.runtime.redelivered_view import RedeliveredView
-from app.runtime.settings import Settings
-from app.runtime.silences_view import SilencesView
-from app.runtime.stopping import end_at_last
-from app.runtime.topic_admin import declared, ensure_topics
-from app.runtime.topic_watch import TopicWatch
-from app.runtime.versions_view import VersionsView
+from app.retraining.loops import Retrain
+from app.settings.settings import Settings
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.beginnings import begin_worker
 from app.telemetry.loop_lag import measured_loop

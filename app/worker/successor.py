@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from app.runtime.errors import TopicError
-from app.runtime.producer import Producer
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import partitions_of
+from app.kafka.errors import TopicError
+from app.kafka.producer import Producer
+from app.kafka.topics import partitions_of
+from app.settings.settings import Settings
 from topics.registry import PANES
 
 

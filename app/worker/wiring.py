@@ -17,39 +17,39 @@ import msgspec
 from aiokafka import TopicPartition
 from faust.types import TP
 
-from agents.alerts import Alerts
-from agents.inferences import Inferences
-from agents.intake import IntakeMonitor
-from agents.intake_counts import Thresholds
-from agents.join import SOURCES, Join, TooManyDeadLetters
-from agents.monitor import SelfMonitor
-from agents.notify import Notify
-from agents.notify_settings import CurrentMuting, patience_of, routing_of
-from agents.windows import WindowsAgent
-from app.alerting.delivery import Channel
-from app.alerting.monitor import SELF, dead_letters_alert, dead_letters_over
-from app.core.config import Monitoring
+from agents.alerts.agent import Alerts
+from agents.inferences.agent import Inferences
+from agents.join.agent import SOURCES, Join, TooManyDeadLetters
+from agents.join.not_counted import IntakeMonitor
+from agents.join.recent_counts import Thresholds
+from agents.notify.agent import Notify
+from agents.notify.setup import CurrentMuting, patience_of, routing_of
+from agents.windows.agent import WindowsAgent
+from app.alerting.notify.channel import Channel
+from app.alerting.notify.redelivered_table import RedeliveredView
+from app.alerting.rules.self_monitoring import SELF, dead_letters_alert, dead_letters_over
+from app.alerting.silences.table import SilencesView
+from app.core.config.monitoring import Monitoring
+from app.faust_batches.app import Handler, add_agent, make_app, make_table
+from app.faust_batches.batch import Log, Reach
+from app.faust_batches.quarantine import Quarantine
+from app.faust_batches.watchdog import Watchdog
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Record
-from app.runtime.crash import FAILED, end_process
-from app.runtime.errors import BrokerUnavailable, Held, StateLost
-from app.runtime.faust_app import Handler, add_agent, make_app, make_table
-from app.runtime.kafka_access import consumer_options
-from app.runtime.models_view import ModelsView
-from app.runtime.producer import Producer
-from app.runtime.quarantine import Quarantine
-from app.runtime.redelivered_view import RedeliveredView
-from app.runtime.runs import Log, Reach
-from app.runtime.settings import Settings
-from app.runtime.silences_view import SilencesView
-from app.runtime.versions_view import Registered, VersionsView
-from app.runtime.watchdog import Watchdog
-from app.runtime.watching import Watching
-from app.standing import Standing
+from app.kafka.client_options import consumer_options
+from app.kafka.errors import BrokerUnavailable, Held, StateLost
+from app.kafka.producer import Producer
+from app.processes.crash import FAILED, end_process
+from app.registration.effective_monitoring import Watching
+from app.registration.models_table import ModelsView
+from app.registration.versions_table import Registered, VersionsView
+from app.settings.settings import Settings
 from app.telemetry import tracing
 from app.telemetry.stream import StreamMetrics
+from app.worker.health import Standing
 from app.worker.origins import Origins
-from app.worker.outlet import Outlet
+from app.worker.output import Outlet
+from app.worker.self_report import SelfMonitor
 from app.worker.successor import Successor
 from topics.events import IntakeReport, MonitorReport
 from topics.partition import partition_of

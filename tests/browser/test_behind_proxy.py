@@ -12,11 +12,11 @@ import pytest
 from playwright.async_api import Browser, Error
 
 from app.access import KeyFile, keys_path
-from app.runtime.guarded import GuardedProcess
-from app.runtime.kafka_probe import free_ports
-from app.runtime.settings import Settings
-from app.runtime.silencing import utc_now
-from app.runtime.topic_admin import ensure_topics
+from app.alerting.silences.requests import utc_now
+from app.kafka.topics import ensure_topics
+from app.local.kafka_probe import free_ports
+from app.processes.guarded import GuardedProcess
+from app.settings.settings import Settings
 from tests.browser.world import Watched, api, load_models, with_port
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"

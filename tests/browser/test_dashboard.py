@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from playwright.async_api import Browser, Page, Route, expect
 
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.browser.world import (
     address,
     api,

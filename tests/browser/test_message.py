@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from playwright.async_api import Browser
 
-from app.alerting.rendering import html_of
-from app.alerting.story import story_of
+from app.alerting.rendering.content import story_of
+from app.alerting.rendering.templates import html_of
 from tests.browser.world import Watched
 from tests.notifications import MOMENT, alert, drifted, metric, notification
 

@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from app.access import KeyFile, keys_path
-from app.runtime.kafka_probe import free_ports
-from app.runtime.settings import Settings, load_settings
+from app.local.kafka_probe import free_ports
+from app.settings.settings import Settings, load_settings
 from tests.stream import worker
 
 CHROMIUM = "/usr/bin/chromium"

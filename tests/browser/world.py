@@ -16,10 +16,10 @@ import numpy as np
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, ConsoleMessage, Page
 
-from app.alerting.monitor import SELF
-from app.runtime.guarded import GuardedProcess
-from app.runtime.producer import Outgoing, Producer
-from app.runtime.settings import Settings
+from app.alerting.rules.self_monitoring import SELF
+from app.kafka.producer import Outgoing, Producer
+from app.processes.guarded import GuardedProcess
+from app.settings.settings import Settings
 from tests.stream import MODEL, PANE, START, VERSION, frame, worker
 from topics.events import (
     DriftReport,

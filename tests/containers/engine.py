@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.runtime.guarded import GuardedProcess
-from app.runtime.kafka_jars import kafka_jars
+from app.local.kafka_jars import kafka_jars
+from app.processes.guarded import GuardedProcess
 from tests.kafka_container import engine_answers
 
 BASES = Path(__file__).with_name("bases")

@@ -19,9 +19,9 @@ import httpx
 import pytest
 import yaml
 
-from app.runtime.kafka_docker import COMPOSE_FILE
-from app.runtime.kafka_probe import free_ports
-from app.runtime.settings import load_settings
+from app.local.kafka_docker import COMPOSE_FILE
+from app.local.kafka_probe import free_ports
+from app.settings.settings import load_settings
 from tests.containers.conftest import ROOT
 from tests.containers.engine import Engine
 from tests.stream import MODEL, VERSION, frame, register_model

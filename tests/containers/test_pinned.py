@@ -13,8 +13,8 @@ import httpx
 import pytest
 import yaml
 
-from app.runtime.guarded import GuardedProcess
-from app.runtime.kafka_probe import free_ports
+from app.local.kafka_probe import free_ports
+from app.processes.guarded import GuardedProcess
 from tests.containers.conftest import ROOT
 from tests.containers.engine import STANDING_IN, Engine
 

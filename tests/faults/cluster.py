@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.runtime.guarded import GuardedProcess
-from app.runtime.kafka_config import LOG4J, server_properties
-from app.runtime.kafka_jars import find_java, kafka_jars
-from app.runtime.kafka_probe import free_ports, speaks_kafka
-from app.runtime.kafka_process import HOST, JVM_FLAGS
+from app.local.kafka_config import LOG4J, server_properties
+from app.local.kafka_jar_process import HOST, JVM_FLAGS
+from app.local.kafka_jars import find_java, kafka_jars
+from app.local.kafka_probe import free_ports, speaks_kafka
+from app.processes.guarded import GuardedProcess
 
 CLUSTER_ID = "RHJpZnRsaW5lVGhyZWVLYQ"
 START_SECONDS = 90.0

@@ -18,11 +18,11 @@ import pandas as pd
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from app.core.profile import with_identity
+from app.core.reference.profile import with_identity
+from app.kafka.client_options import client_options
+from app.kafka.producer import Outgoing, Producer
 from app.registration import monitoring_of, read_reference
-from app.runtime.kafka_access import client_options
-from app.runtime.producer import Outgoing, Producer
-from app.runtime.settings import Settings
+from app.settings.settings import Settings
 from topics.events import AnyReport, ModelEvent
 from topics.registry import FEEDBACK, MODELS, PREDICTIONS, REPORTS
 

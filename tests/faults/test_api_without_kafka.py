@@ -17,14 +17,14 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.runtime.kafka_probe import free_ports
-from app.runtime.kafka_process import start_from_jars
-from app.runtime.settings import Settings, load_settings
+from app.local.kafka_jar_process import start_from_jars
+from app.local.kafka_probe import free_ports
+from app.settings.settings import Settings, load_settings
 from tests.integration.test_predict import OLD, YOUNG, save_model
 from topics.events import PredictionEvent, ServedEvent
 from topics.registry import PREDICTIONS, SERVED, Topic
 
-SERVE = "from api.server import serve; from app.runtime.settings import load_settings; serve(load_settings())"
+SERVE = "from api.server import serve; from app.settings.settings import load_settings; serve(load_settings())"
 
 
 def an_event(number: int) -> dict[str, object]:

@@ -14,11 +14,11 @@ import httpx
 import msgspec
 import pytest
 
-from app.runtime.kafka_probe import free_ports
-from app.runtime.kafka_process import start_from_jars
-from app.runtime.settings import ENV_PREFIX, load_settings
-from app.runtime.supervisor import Backoff, Command, Supervisor
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.local.kafka_jar_process import start_from_jars
+from app.local.kafka_probe import free_ports
+from app.processes.supervisor import Backoff, Command, Supervisor
+from app.settings.settings import ENV_PREFIX, load_settings
 from tests.faults.test_api_without_kafka import ready
 from tests.faults.test_worker_killed import quick
 from tests.stream import differences, register_model, send, truth, until_equal

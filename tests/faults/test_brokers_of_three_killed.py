@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.runtime.kafka_probe import free_ports
-from app.runtime.kafka_process import HOST
-from app.runtime.settings import environment, load_settings
-from app.runtime.supervisor import Backoff, Command, Supervisor
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.local.kafka_jar_process import HOST
+from app.local.kafka_probe import free_ports
+from app.processes.supervisor import Backoff, Command, Supervisor
+from app.settings.settings import environment, load_settings
 from tests.faults.cluster import await_answers, three_brokers
 from tests.faults.test_api_without_kafka import ready
 from tests.faults.test_broker_killed import Client

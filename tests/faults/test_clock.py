@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.faults.test_poison_storm import all_of
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import MODEL, PANE, START, VERSION, differences, register_model, send, truth, until_equal, worker

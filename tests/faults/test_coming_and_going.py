@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.core.notifying import Route
+from app.core.config.routes import Route
+from app.faust_batches.app import MOST_POLLED
+from app.kafka.topics import ensure_topics
+from app.local.kafka_probe import free_ports
+from app.processes.guarded import GuardedProcess
 from app.recorder.recording import MOST_RECORDS
-from app.runtime.faust_app import MOST_POLLED
-from app.runtime.guarded import GuardedProcess
-from app.runtime.kafka_probe import free_ports
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.settings.settings import Settings
 from tests.faults.many_models import (
     PANE,
     WINDOWS,

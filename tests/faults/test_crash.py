@@ -11,11 +11,11 @@ import httpx
 import pytest
 from confluent_kafka import Producer
 
-from app.runtime.crash import FAILED, HELD
-from app.runtime.guarded import GuardedProcess
-from app.runtime.kafka_probe import free_ports
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.local.kafka_probe import free_ports
+from app.processes.crash import FAILED, HELD
+from app.processes.guarded import GuardedProcess
+from app.settings.settings import Settings
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import register_model, worker
 from topics.registry import PREDICTIONS
@@ -30,13 +30,13 @@ if what == "codec":
     sys.modules["cramjam"] = None  # as where it is not installed
 
 import app.worker.process as process
-from agents.join import Join
-from app.runtime.changelog_producer import ChangelogProducer
-from app.runtime.fetching import ConsumerThread
-from app.runtime.settings import load_settings
-from app.runtime.silences_view import SilencesView
-from app.runtime.transport import BatchConsumer
-from app.standing import Standing
+from agents.join.agent import Join
+from app.faust_batches.changelog_producer import ChangelogProducer
+from app.faust_batches.consumer_thread import ConsumerThread
+from app.settings.settings import load_settings
+from app.alerting.silences.table import SilencesView
+from app.faust_batches.transport import BatchConsumer
+from app.worker.health import Standing
 from faust.app.base import App
 from faust.tables.recovery import Recovery
 

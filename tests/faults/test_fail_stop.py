@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from app.runtime.faust_app import FAILED
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.faust_batches.app import FAILED
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import differences, register_model, send, truth, until_equal, worker
 
@@ -17,14 +17,14 @@ FAILING = """
 import inspect, sys
 from pathlib import Path
 
-import agents.join_taking
+import agents.join.intake
 from app.ingest.decoding import ids_of
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 from app.worker import run_worker
-from app.worker.outlet import Outlet
+from app.worker.output import Outlet
 
 owner, name, when, notes = *sys.argv[1:4], Path(sys.argv[4])
-owner = {"join": agents.join_taking, "outlet": Outlet}[owner]
+owner = {"join": agents.join.intake, "outlet": Outlet}[owner]
 applied = getattr(owner, name)
 id_ = ids_of([when.encode()])[0]
 calls = 0

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from app.runtime.kafka_access import client_options
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.client_options import client_options
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.commands import typed
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import MODEL, VERSION, frame, register_model, worker

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from app.alerting.service_rules import OF_PARTITION
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.alerting.rules.service_rules import OF_PARTITION
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import MODEL, START, VERSION, register_model, worker
 from topics.events import AlertEvent, AnyReport, MonitorReport

@@ -11,12 +11,12 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from app.runtime import kafka_process
-from app.runtime.kafka_config import server_properties
-from app.runtime.kafka_probe import free_ports
-from app.runtime.kafka_process import start_from_jars
-from app.runtime.settings import Settings, load_settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.local import kafka_jar_process
+from app.local.kafka_config import server_properties
+from app.local.kafka_jar_process import start_from_jars
+from app.local.kafka_probe import free_ports
+from app.settings.settings import Settings, load_settings
 from tests.faults.proxy import proxied
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import Counts, differences, register_model, send, truth, watching, worker
@@ -29,9 +29,9 @@ from pathlib import Path
 
 import msgspec
 
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 from app.worker import run_worker
-from app.worker.outlet import Outlet
+from app.worker.output import Outlet
 from topics.events import PanePartial
 
 cut, held, healed = map(Path, sys.argv[1:4])
@@ -118,7 +118,7 @@ async def test_a_worker_that_was_cut_off_changes_nothing_when_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inner, outer = free_ports(2)
-    monkeypatch.setattr(kafka_process, "server_properties", partial(with_second_listener, inner, outer))
+    monkeypatch.setattr(kafka_jar_process, "server_properties", partial(with_second_listener, inner, outer))
     broker = start_from_jars(tmp_path / "kafka")
     settings = load_settings(
         bootstrap_servers=broker.bootstrap_servers, state_dir=tmp_path / "state", alerts_dir=tmp_path / "alerts",

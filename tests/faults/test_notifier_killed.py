@@ -19,11 +19,11 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from agents.notify import AT_ONCE
-from app.core.notifying import Route
-from app.runtime.producer import Outgoing, Producer
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from agents.notify.agent import AT_ONCE
+from app.core.config.routes import Route
+from app.kafka.producer import Outgoing, Producer
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.faults.test_worker_killed import log_of
 from tests.stream import worker
 from tests.unit.notifications import of_rule, resolved
@@ -38,8 +38,8 @@ import httpx
 
 import app.worker.process
 from app.alerting.channels import channels_of
-from app.alerting.delivery import Delivered, Retryable
-from app.runtime.settings import load_settings
+from app.alerting.notify.channel import Delivered, Retryable
+from app.settings.settings import load_settings
 
 class Http:
     name = "http"

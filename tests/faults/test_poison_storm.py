@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from app.runtime.faust_app import HELD
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.faust_batches.app import HELD
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import differences, register_model, send, truth, until, until_equal, worker
 from topics.events import AlertEvent

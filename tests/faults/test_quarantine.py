@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from app.runtime.faust_app import FAILED
-from app.runtime.guarded import GuardedProcess
-from app.runtime.settings import Settings, environment
-from app.runtime.topic_admin import ensure_topics
+from app.faust_batches.app import FAILED
+from app.kafka.topics import ensure_topics
+from app.processes.guarded import GuardedProcess
+from app.settings.settings import Settings, environment
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import Truth, differences, register_model, send, truth, until_equal
 from topics.registry import DEAD_LETTERS, PREDICTIONS
@@ -20,7 +20,7 @@ from topics.registry import DEAD_LETTERS, PREDICTIONS
 POISONED = """
 import sys
 from app.ingest import predictions
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 from app.worker import run_worker
 
 heads_of = predictions.heads_of
@@ -29,8 +29,8 @@ def poisoned(records, *expected):
         raise ValueError("a fault of ours that one record brings out")
     return heads_of(records, *expected)
 
-import agents.join_taking
-agents.join_taking.heads_of = poisoned
+import agents.join.intake
+agents.join.intake.heads_of = poisoned
 sys.exit(run_worker(load_settings()))
 """
 MOST_LIVES = 8

@@ -10,15 +10,17 @@ import time
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import differences, register_model, send, truth, until, until_equal, worker
 from topics.registry import FEEDBACK, PREDICTIONS
 
 EVENTS = 20_000
 STOP_SECONDS = 10.0
-SAVING_LATE = "import sys, agents.join; agents.join.MOST_UNSAVED = 2000; from app.cli import main; sys.exit(main())"
+SAVING_LATE = (
+    "import sys, agents.join.agent; agents.join.agent.MOST_UNSAVED = 2000; from app.cli import main; sys.exit(main())"
+)
 """A worker that saves by number of records alone: when it is stopped there is something that is not saved."""
 RECOVERED = re.compile(r"partition (\d+): \d+ pending predictions recovered, reading on from \[(\d+), (\d+)\]")
 

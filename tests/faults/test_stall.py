@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from app.runtime.settings import Settings, environment
-from app.runtime.supervisor import Backoff, Command, Supervisor
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.processes.supervisor import Backoff, Command, Supervisor
+from app.settings.settings import Settings, environment
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import differences, register_model, send, truth, until_equal, worker
 
@@ -20,9 +20,9 @@ import asyncio, sys, time
 from pathlib import Path
 
 import app.worker.process
-from agents.join import Join
-from app.runtime.settings import load_settings
-from app.runtime.transport import BatchConsumer
+from agents.join.agent import Join
+from app.settings.settings import load_settings
+from app.faust_batches.transport import BatchConsumer
 
 what, notes = sys.argv[1], Path(sys.argv[2])
 getmany, handle = BatchConsumer.getmany, Join.handle
@@ -99,8 +99,8 @@ async def test_an_idle_worker_and_one_that_is_slow_are_left_alone(settings: Sett
     await ensure_topics(settings)
     await register_model(settings)
     await send(settings, wanted.records)
-    slow = "import agents.join_taking, time; taken = agents.join_taking.add_predictions; "
-    slow += "agents.join_taking.add_predictions = lambda *given: (time.sleep(0.5), taken(*given))[1]; "
+    slow = "import agents.join.intake, time; taken = agents.join.intake.add_predictions; "
+    slow += "agents.join.intake.add_predictions = lambda *given: (time.sleep(0.5), taken(*given))[1]; "
     slow += "import sys; from app.cli import main; sys.exit(main())"
     with worker(settings, command=("-c", slow, "worker")) as process:
         counts = await until_equal(settings, wanted, 45)

@@ -14,9 +14,9 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.errors import KafkaError
 
-from app.runtime.kafka_probe import free_ports
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import TopicError, ensure_topics
+from app.kafka.topics import TopicError, ensure_topics
+from app.local.kafka_probe import free_ports
+from app.settings.settings import Settings
 from tests.commands import typed
 from tests.faults.test_changelog_lost import delete_topic
 from tests.faults.test_worker_killed import log_of, quick
@@ -32,7 +32,7 @@ SECONDS = 60
 SHORTER = """
 import sys
 from aiokafka import AIOKafkaConsumer
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 from app.worker import run_worker
 
 ends = AIOKafkaConsumer.end_offsets

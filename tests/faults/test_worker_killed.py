@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from app.kafka.topics import ensure_topics
 from app.registration import monitoring_of, register
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.settings.settings import Settings
 from tests.stream import (
     MODEL,
     MONITORING,

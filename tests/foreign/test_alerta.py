@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from app.alerting.channels.webhook import payload_of
-from app.alerting.digest import digest_of
-from app.alerting.labelling import Labelling
-from app.alerting.notification import Notification
+from app.alerting.notify.digest import digest_of
+from app.alerting.notify.notification import Notification
+from app.alerting.rendering.labels import Labelling
 from tests.unit.notifications import notification_of, of_rule, resolved
 from tests.unit.test_notify_storm import alert_of
 from topics.events import Level

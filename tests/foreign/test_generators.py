@@ -12,8 +12,8 @@ import httpx
 import msgspec
 import pytest
 
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.integration.test_api import records_of
 from tests.integration.test_attack import api
 from topics.events import PredictionEvent

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli import app
-from app.runtime.settings import SettingsError
+from app.settings.settings import SettingsError
 from tests.receivers import Post, answering, mail_server, receiver
 
 

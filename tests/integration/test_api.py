@@ -21,15 +21,15 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.parameters import PAGES
+from api.http.parameters import PAGES
 from api.routes.dashboard import STATIC
 from api.routes.sign_in import PARTS as SIGN_IN_PARTS
 from api.services import Services
-from app.history_setup import history_of
+from app.history.setup import history_of
+from app.kafka.producer import Producer
 from app.registration import register
-from app.runtime.producer import Producer
-from app.runtime.settings import Settings, load_settings
 from app.serving import BundleError
+from app.settings.settings import Settings, load_settings
 from topics.events import AlertEvent, DriftReport, FeedbackEvent, PredictionEvent
 from topics.registry import ALERTS, FEEDBACK, PREDICTIONS, REPORTS, Topic
 

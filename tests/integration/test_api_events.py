@@ -17,9 +17,9 @@ import uvicorn
 
 from api.app import create_app
 from api.server import Server
-from app.runtime.listening import listen
-from app.runtime.producer import Producer
-from app.runtime.settings import Settings, load_settings
+from app.kafka.producer import Producer
+from app.processes.ports import listen
+from app.settings.settings import Settings, load_settings
 from tests.stream import register_model
 from topics.events import AlertEvent, DriftReport, Event, FeatureDrift, MonitorReport, Shape
 from topics.registry import ALERTS, REPORTS

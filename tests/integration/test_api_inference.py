@@ -21,12 +21,12 @@ import pandas as pd
 import pytest
 from aiokafka import ConsumerRecord
 
-from api.cloud_events import BATCH, STRUCTURED
+from api.intake.cloud_events import BATCH, STRUCTURED
+from app.kafka.producer import Outgoing, Producer
+from app.kafka.topics import ensure_topics
+from app.local.kafka_probe import free_ports
 from app.registration import MonitoringFile, monitoring_of, register
-from app.runtime.kafka_probe import free_ports
-from app.runtime.producer import Outgoing, Producer
-from app.runtime.settings import Settings, environment
-from app.runtime.topic_admin import ensure_topics
+from app.settings.settings import Settings, environment
 from tests.commands import typed
 from tests.faults.test_worker_killed import log_of, quick
 from tests.integration.test_api import client_of, ready, records_of

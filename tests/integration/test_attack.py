@@ -28,9 +28,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.openapi import CLOUD_EVENTS
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from api.openapi.document import CLOUD_EVENTS
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.integration.test_api import records_of
 from tests.stream import Truth, register_model, send, truth, until_equal, worker
 from topics.events import FeedbackEvent, PredictionEvent

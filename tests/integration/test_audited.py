@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import msgspec
 from typer.testing import CliRunner
 
-from agents.record import entries_of
 from app.access import KeyFile, Role, keys_path
 from app.cli import app
+from app.history.event_rows import entries_of
+from app.history.setup import history_of
 from app.history.writer import Run, Writer
-from app.history_setup import history_of
-from app.runtime.settings import Settings
+from app.settings.settings import Settings
 from tests.integration.test_api import client_of, ready, records_of
 from tests.integration.test_receivers import PUBLIC
 from tests.integration.test_telling import BODY, typed

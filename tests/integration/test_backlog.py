@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.integration.test_api import records_of
 from tests.stream import PANE, START, Truth, register_model, send, truth, until_equal, worker
 from topics.events import AnyReport, PerformanceReport

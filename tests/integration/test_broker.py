@@ -17,14 +17,14 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from app.runtime.broker import Kafka, find_kafka, running_kafka
-from app.runtime.broker_control import BrokerStatus, broker_down, broker_status, broker_up
-from app.runtime.broker_record import BrokerRecord
-from app.runtime.coordinator import await_coordinator
-from app.runtime.errors import BrokerError
-from app.runtime.kafka_probe import free_ports, speaks_kafka
-from app.runtime.settings import Settings, load_settings
-from app.runtime.topic_admin import NamedTopic, ensure_topics
+from app.kafka.coordinator import await_coordinator
+from app.kafka.errors import BrokerError
+from app.kafka.topics import NamedTopic, ensure_topics
+from app.local.find_kafka import Kafka, find_kafka, running_kafka
+from app.local.kafka_control import BrokerStatus, broker_down, broker_status, broker_up
+from app.local.kafka_probe import free_ports, speaks_kafka
+from app.local.kafka_record import BrokerRecord
+from app.settings.settings import Settings, load_settings
 
 pytestmark = pytest.mark.skipif(shutil.which("java") is None, reason="a broker from the jars needs Java")
 
@@ -94,10 +94,10 @@ def test_who_asks_while_it_runs_gets_the_same_one_and_does_not_stop_it(alone: Se
 
 STARTER = """
 import sys, time
-from app.runtime.broker import find_kafka
-from app.runtime.settings import load_settings
-import app.runtime.broker
-app.runtime.broker.docker_answers = lambda: False
+from app.local.find_kafka import find_kafka
+from app.settings.settings import load_settings
+import app.local.find_kafka
+app.local.find_kafka.docker_answers = lambda: False
 find_kafka(load_settings(state_dir=sys.argv[1]))
 print("up", flush=True)
 time.sleep(100)
@@ -154,7 +154,7 @@ def test_a_chosen_port_that_is_taken_meanwhile_is_replaced(alone: Settings, monk
     with socket.create_server(("127.0.0.1", 0)) as server:
         choices = [[server.getsockname()[1], choose(1)[0]]]
         monkeypatch.setattr(
-            "app.runtime.kafka_process.free_ports", lambda count: choices.pop() if choices else choose(count)
+            "app.local.kafka_jar_process.free_ports", lambda count: choices.pop() if choices else choose(count)
         )
         with find_kafka(alone) as kafka:
             assert speaks_kafka(kafka.bootstrap_servers)

@@ -9,16 +9,16 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.record.memory_records import MemoryRecords
 
-from app.runtime.faust_app import FAILED
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import NamedTopic, ensure_topics
+from app.faust_batches.app import FAILED
+from app.kafka.topics import NamedTopic, ensure_topics
+from app.settings.settings import Settings
 from tests.stream import worker
 
 REFUSED = """
 import asyncio, sys
 
-from app.runtime.faust_app import make_app
-from app.runtime.settings import load_settings
+from app.faust_batches.app import make_app
+from app.settings.settings import load_settings
 from app.telemetry import logs
 
 async def main():

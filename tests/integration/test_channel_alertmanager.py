@@ -14,9 +14,9 @@ import pytest
 
 from app.alerting.channels.alertmanager import ENDS_AFTER, EVERY, AlertmanagerChannel
 from app.alerting.channels.webhook import payload_of
-from app.alerting.delivery import Delivered, Permanent, Retryable
-from app.alerting.labelling import Labelling
-from app.alerting.notification import Notification
+from app.alerting.notify.channel import Delivered, Permanent, Retryable
+from app.alerting.notify.notification import Notification
+from app.alerting.rendering.labels import Labelling
 from tests.alertmanager import alertmanager, alerts_of
 from tests.notifications import alert, hostile, notification
 from tests.receivers import Receiver, Request, answering, receiver

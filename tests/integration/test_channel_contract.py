@@ -16,7 +16,7 @@ from app.alerting.channels.apprise import AppriseChannel
 from app.alerting.channels.email import EmailChannel, Mailbox
 from app.alerting.channels.slack import SlackChannel
 from app.alerting.channels.webhook import WebhookChannel
-from app.alerting.delivery import Channel, Delivered, Permanent, Retryable
+from app.alerting.notify.channel import Channel, Delivered, Permanent, Retryable
 from tests.notifications import hostile, notification, resolved
 from tests.receivers import (
     Answer,

@@ -18,7 +18,7 @@ import trustme
 from PIL import Image
 
 from app.alerting.channels.email import EmailChannel, Mailbox, Security
-from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
+from app.alerting.notify.channel import Delivered, Outcome, Permanent, Retryable
 from tests.notifications import HOSTILE, alert, drifted, hostile, notification, pictured, resolved, shape
 from tests.receivers import Post, mail_server, talking
 

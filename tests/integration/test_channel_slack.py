@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from app.alerting.channels.slack import SlackChannel
-from app.alerting.delivery import Delivered, Permanent
-from app.alerting.notification import Notification
+from app.alerting.notify.channel import Delivered, Permanent
+from app.alerting.notify.notification import Notification
 from tests.notifications import alert, drifted, hostile, metric, notification, resolved
 from tests.receivers import answering, receiver
 

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
+from app.alerting.channels.setup import other_channels
 from app.alerting.channels.slack_bot import SlackBotChannel
-from app.alerting.delivery import Delivered, Permanent, Retryable
-from app.channel_setup import other_channels
-from app.runtime.settings import SettingsError, load_settings
+from app.alerting.notify.channel import Delivered, Permanent, Retryable
+from app.settings.settings import SettingsError, load_settings
 from tests.notifications import hostile, notification, resolved
 from tests.receivers import Request, answering, huge, receiver
 

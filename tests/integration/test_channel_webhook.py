@@ -15,16 +15,15 @@ from aiohttp import ThreadedResolver
 from aiohttp.abc import ResolveResult
 from pydantic import SecretStr
 
-from app.alerting import addresses
-from app.alerting.channels import posting
+from app.alerting.channels import allowed_addresses, http_post
+from app.alerting.channels.setup import labelling_of, other_channels
 from app.alerting.channels.webhook import MOST_ALERTS, WebhookChannel, payload_of
-from app.alerting.composing import compose
-from app.alerting.delivery import Delivered, Permanent
-from app.alerting.evaluating import Telling
-from app.alerting.notification import Notification
-from app.alerting.telling import Reason
-from app.channel_setup import labelling_of, other_channels
-from app.runtime.settings import load_settings
+from app.alerting.notify.channel import Delivered, Permanent
+from app.alerting.notify.decision import Reason
+from app.alerting.notify.group_evaluation import Telling
+from app.alerting.notify.notification import Notification
+from app.alerting.notify.notification_builder import compose
+from app.settings.settings import load_settings
 from tests.notifications import MOMENT, alert, hostile, notification, resolved
 from tests.receivers import receiver
 from topics.events import Level
@@ -221,8 +220,10 @@ async def test_the_address_that_was_checked_is_the_one_that_is_connected_to(monk
         connected.extend(info[4] for info in addr_infos)  # type: ignore[misc]
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(addresses.PublicResolver.__init__, "__defaults__", (rebinding,))
-    monkeypatch.setattr(addresses, "refusal_of", lambda address: "private" if address.startswith("127.") else None)
+    monkeypatch.setattr(allowed_addresses.PublicResolver.__init__, "__defaults__", (rebinding,))
+    monkeypatch.setattr(
+        allowed_addresses, "refusal_of", lambda address: "private" if address.startswith("127.") else None
+    )
     monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", connect)
     await WebhookChannel("http://rebind.example/x", seconds=5, public=True).deliver(resolved())
     assert asked == ["rebind.example"]
@@ -242,5 +243,5 @@ async def test_an_operators_own_url_may_lead_to_this_machine(monkeypatch: pytest
 async def test_not_more_than_the_beginning_of_an_answer_is_read() -> None:
     from tests.receivers import huge
 
-    async with receiver(huge(500)) as found, posting.session(5) as opened, opened.get(found.origin) as answer:
-        assert len(await answer.read()) == posting.MOST_READ
+    async with receiver(huge(500)) as found, http_post.session(5) as opened, opened.get(found.origin) as answer:
+        assert len(await answer.read()) == http_post.MOST_READ

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.runtime.settings import Settings
+from app.settings.settings import Settings
 from driftline import Client, InvalidEvent, Loss, PredictFailed, Undelivered
 from driftline.encoding import encoded
 from driftline.http import Answer as HttpAnswer

@@ -22,11 +22,11 @@ import pandas as pd
 import psutil
 import pytest
 
-from app.runtime.producer import Producer
-from app.runtime.settings import Settings, environment
-from app.runtime.supervisor import ChildFailed
-from app.runtime.topic_admin import ensure_topics
-from app.stack import Stack
+from app.kafka.producer import Producer
+from app.kafka.topics import ensure_topics
+from app.local.stack import Stack
+from app.processes.supervisor import ChildFailed
+from app.settings.settings import Settings, environment
 from tests import stream
 from tests.unit.notifications import alert_event
 from tests.unit.reports import drift_report, end_of, feature
@@ -207,7 +207,7 @@ def test_a_port_that_is_taken_meanwhile_ends_all_of_the_stack(
 ) -> None:
     before = children()
     with taken_port() as port:
-        monkeypatch.setattr("app.stack.listen", lambda host, port: socket.socket())  # it was free just before
+        monkeypatch.setattr("app.local.stack.listen", lambda host, port: socket.socket())  # it was free just before
         taken = settings.model_copy(update={"api_port": port})
         with Stack(taken) as stack:
             started = children() - before

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.stream import MODEL, START, VERSION, differences, register_model, send, truth, until_equal, worker
 from topics.registry import DEAD_LETTERS, FEEDBACK, PREDICTIONS
 

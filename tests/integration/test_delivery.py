@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from agents.notify import Notify
+from agents.notify.agent import Notify
 from app.alerting.channels.email import EmailChannel, Mailbox
 from app.alerting.channels.slack import SlackChannel
 from app.alerting.channels.webhook import WebhookChannel
-from app.alerting.delivery import Channel
-from app.alerting.retrying import Patience
-from app.alerting.routing import Policy, Routing
-from app.core.config import Alerting, Monitoring
+from app.alerting.notify.channel import Channel
+from app.alerting.notify.retry_policy import Patience
+from app.alerting.notify.routing import Policy, Routing
+from app.core.config.monitoring import Alerting, Monitoring
 from app.ingest.decoding import Rejected
 from tests.receivers import Answer, Post, Request, answering, breaking_off, in_turn, mail_server, raw, receiver
 from tests.unit.notifications import of_rule

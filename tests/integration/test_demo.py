@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.runtime.broker import Kafka
-from app.runtime.kafka_probe import free_ports
+from app.local.find_kafka import Kafka
+from app.local.kafka_probe import free_ports
 
 
 def demo(kafka: Kafka, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

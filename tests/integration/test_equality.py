@@ -20,22 +20,22 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from sklearn import metrics as sk
 
-from app import offline
-from app.core.config import Monitoring
-from app.core.layout import layout_of
-from app.core.pane import Pane
-from app.core.profile import Profile
+from app.core.config.monitoring import Monitoring
+from app.core.panes.pane import Pane
+from app.core.reference.layout import layout_of
+from app.core.reference.profile import Profile
 from app.core.scales.judging import judge_scales
 from app.demo.census import CATEGORICAL, FEATURES, TRUTH, census
 from app.demo.model import train
 from app.demo.run import MONITORING
 from app.demo.story import Fault, story
+from app.kafka.client_options import client_options
+from app.kafka.topics import ensure_topics
+from app.offline import decision as offline
 from app.registration import MonitoringFile, profile_of, read_monitoring, register
 from app.replay.run import close_windows
 from app.replay.send import Sender
-from app.runtime.kafka_access import client_options
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.settings.settings import Settings
 from tests.stream import Counts, send, until, worker
 from topics.events import DriftReport, FeatureDrift, PerformanceReport
 from topics.registry import FEEDBACK, PREDICTIONS

@@ -15,11 +15,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from confluent_kafka import Producer
 
-from app.runtime.consuming import Consumer
-from app.runtime.kafka_access import consumer_options
-from app.runtime.kafka_probe import free_ports
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.client_options import consumer_options
+from app.kafka.consumer import Consumer
+from app.kafka.topics import ensure_topics
+from app.local.kafka_probe import free_ports
+from app.settings.settings import Settings
 from tests.faults.test_worker_killed import log_of
 from tests.integration.test_commands import driftline
 from tests.integration.test_recorder import RECORDER, until, until_rows

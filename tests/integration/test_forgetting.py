@@ -31,8 +31,8 @@ from app.history.tables import (
     WAITING_FEEDBACK,
 )
 from app.history.wanted import Wanted as Asked
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.history_stream import ISO, Stream, prediction
 from tests.integration.test_api import records_of
 from tests.unit.notifications import of_rule

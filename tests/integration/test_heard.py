@@ -15,8 +15,8 @@ import pytest
 from app.alerting.channels.email import EmailChannel, Mailbox
 from app.alerting.channels.slack import SlackChannel
 from app.alerting.channels.webhook import WebhookChannel
-from app.alerting.delivery import Channel
-from app.alerting.routing import Policy, Routing
+from app.alerting.notify.channel import Channel
+from app.alerting.notify.routing import Policy, Routing
 from tests.receivers import Post, Receiver, Request, answering, mail_server, receiver
 from tests.unit.notifications import of_rule, resolved
 from tests.unit.test_notify_agent import Worker

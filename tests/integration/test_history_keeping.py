@@ -27,6 +27,7 @@ from app.history.answers import Prediction
 from app.history.exporting import export
 from app.history.retention import Limits, retain, size_of
 from app.history.retrying import Stopped, until_done
+from app.history.setup import housekeeping_of
 from app.history.tables import (
     DELIVERIES,
     DRIFT_CHECKS,
@@ -36,8 +37,7 @@ from app.history.tables import (
     TRAINING_RUNS,
     WAITING_FEEDBACK,
 )
-from app.history_setup import housekeeping_of
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 from tests.databases import Server
 from tests.history_stream import AT, ISO, Stream, prediction
 from tests.integration.test_history_queries import RUN

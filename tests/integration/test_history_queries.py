@@ -24,7 +24,7 @@ from typer.testing import CliRunner, Result
 from api.app import create_app
 from api.services import Services
 from app.cli import app
-from app.commands.common import Trouble
+from app.commands.options import Trouble
 from app.history import History, paging, queries
 from app.history.paging import Order
 from app.history.retention import Limits, retain
@@ -38,7 +38,7 @@ from app.history.wanted import (
     WantedPredictions,
     WantedTraining,
 )
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 from tests.history_stream import AT, ISO, Stream, prediction
 from tests.unit.notifications import alert_event
 from tests.unit.reports import drift_report, end_of, performance_report

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import inspect, text
 
-from agents.record import entries_of
 from app.history import History, NewerHistory, NoHistory
+from app.history.event_rows import entries_of
 from app.history.migrating import config_of
 from app.history.tables import (
     ALERTS,

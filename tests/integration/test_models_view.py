@@ -15,14 +15,14 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.core.config import Alerting, DriftThresholds, Monitoring, Rule
-from app.core.profile import Profile, categorical_column, numeric_column, with_identity
-from app.runtime.errors import BrokerUnavailable
-from app.runtime.models_view import ModelsView
-from app.runtime.producer import Producer
-from app.runtime.settings import Settings, load_settings
-from app.runtime.topic_admin import ensure_topics
-from app.runtime.watching import Watching
+from app.core.config.monitoring import Alerting, DriftThresholds, Monitoring, Rule
+from app.core.reference.profile import Profile, categorical_column, numeric_column, with_identity
+from app.kafka.errors import BrokerUnavailable
+from app.kafka.producer import Producer
+from app.kafka.topics import ensure_topics
+from app.registration.effective_monitoring import Watching
+from app.registration.models_table import ModelsView
+from app.settings.settings import Settings, load_settings
 from topics.events import ModelEvent
 from topics.registry import MODELS
 

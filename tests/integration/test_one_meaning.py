@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score
 
-from app.runtime.settings import Settings, environment
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings, environment
 from tests import stream
 from topics.events import DriftReport, PerformanceReport
 

@@ -23,9 +23,9 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from app.kafka.topics import ensure_topics
 from app.registration import monitoring_of, register
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.settings.settings import Settings
 from tests.stream import send, worker
 from topics.events import AlertEvent, AnyReport, PerformanceReport, RetrainingEvent
 from topics.registry import ALERTS, FEEDBACK, PREDICTIONS, REPORTS, RETRAINING, TOPICS

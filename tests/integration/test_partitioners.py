@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka import Producer as Librdkafka
 
 from app.ingest.rekeying import REKEYED, origin_of
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import differences, register_model, send, truth, until, until_equal, worker
 from topics.partition import partitions_of

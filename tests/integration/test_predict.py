@@ -22,9 +22,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from app.core.values.hiding import Hiding, check_of
-from app.runtime.settings import Settings
 from app.serving import save_bundle
 from app.serving.bundle import FEATURES, MODEL, TRAINING
+from app.settings.settings import Settings
 from tests.integration.test_api import PEOPLE, TRUTH, client_of, ready, records_of, services_of
 from topics.events import Hidden, ModelEvent, PredictionEvent
 from topics.registry import MODELS, PREDICTIONS, SERVED

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from app.runtime.errors import BrokerUnavailable
-from app.runtime.producer import Outgoing, Producer, RecordRefused
-from app.runtime.settings import Settings, load_settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.errors import BrokerUnavailable
+from app.kafka.producer import Outgoing, Producer, RecordRefused
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings, load_settings
 from topics.partition import partitions_of
 from topics.registry import FEEDBACK, PREDICTIONS, Topic
 

@@ -11,14 +11,14 @@ import httpx
 import msgspec
 import pytest
 
-from app.alerting.delivery import Delivered, Permanent
-from app.receiver_channels import ReceiverChannels, channel_of
-from app.runtime.producer import Producer
-from app.runtime.receivers_view import ReceiversView
-from app.runtime.receiving import ReceiverRequest, receiver_of, remove_receiver, send_receiver
-from app.runtime.settings import Settings
-from app.runtime.silencing import utc_now
-from app.runtime.topic_admin import ensure_topics
+from app.alerting.notify.channel import Delivered, Permanent
+from app.alerting.receivers.channels import ReceiverChannels, channel_of
+from app.alerting.receivers.requests import ReceiverRequest, receiver_of, remove_receiver, send_receiver
+from app.alerting.receivers.table import ReceiversView
+from app.alerting.silences.requests import utc_now
+from app.kafka.producer import Producer
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.integration.test_api import client_of, ready, records_of
 from tests.integration.test_telling import typed
 from tests.notifications import notification

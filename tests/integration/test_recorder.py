@@ -15,9 +15,9 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from app.history.writer import ADDING
-from app.runtime.kafka_probe import free_ports
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.local.kafka_probe import free_ports
+from app.settings.settings import Settings
 from tests.integration.test_telemetry import answers, samples
 from tests.stream import Truth, send, truth, worker
 from topics.registry import DEAD_LETTERS, DELIVERIES, DEPLOYMENTS, FEEDBACK, PREDICTIONS, Topic

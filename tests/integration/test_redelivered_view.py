@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from app.alerting.retrying import Pending
-from app.alerting.undelivered import key_of, undelivered_event
-from app.runtime.producer import Producer
-from app.runtime.redelivered_view import RedeliveredView
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.alerting.notify.delivery_events import key_of, undelivered_event
+from app.alerting.notify.redelivered_table import RedeliveredView
+from app.alerting.notify.retry_policy import Pending
+from app.kafka.producer import Producer
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.unit.notifications import notification_of, of_rule, resolved
 from topics.registry import UNDELIVERED
 

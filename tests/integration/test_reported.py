@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.core.notifying import Route
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.core.config.routes import Route
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.faults.test_notifier_killed import until
 from tests.faults.test_worker_killed import log_of
 from tests.integration.test_api import client_of, ready

@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from app.kafka.topics import ensure_topics
 from app.registration import monitoring_of, register
-from app.runtime.settings import Settings, environment
-from app.runtime.topic_admin import ensure_topics
+from app.settings.settings import Settings, environment
 from tests.commands import typed
 from tests.stream import MONITORING, PANE, START, VERSION, Counts, Truth, differences, frame, send, truth, worker
 from topics.events import AlertEvent

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import msgspec
 
-from agents.retrain import Retrain
+from app.kafka.producer import Producer
+from app.kafka.topics import ensure_topics
 from app.retraining import Hook, SignalsView, hooks_of, of_check, publish
-from app.runtime.producer import Producer
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.retraining.loops import Retrain
+from app.settings.settings import Settings
 from tests.integration.test_api import records_of
 from tests.integration.test_commands import driftline
 from tests.unit.notifications import alert_event

@@ -13,12 +13,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from app.kafka.client_options import client_options
+from app.kafka.producer import BrokerUnavailable, Producer
+from app.kafka.topics import TopicError, ensure_topics
+from app.local.find_kafka import BrokerError, running_kafka
 from app.replay.send import Sender
-from app.runtime.broker import BrokerError, running_kafka
-from app.runtime.kafka_access import client_options
-from app.runtime.producer import BrokerUnavailable, Producer
-from app.runtime.settings import Settings, environment, load_settings
-from app.runtime.topic_admin import TopicError, ensure_topics
+from app.settings.settings import Settings, environment, load_settings
 from tests.integration.test_api import EVENT, client_of, ready
 from tests.secure_kafka import OURS, PRODUCER, SecureKafka, secure_kafka
 from tests.stream import register_model, send, truth, until_equal, worker

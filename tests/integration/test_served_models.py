@@ -18,11 +18,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from api.served_models import ServedModel, ServedModels
+from api.served.models import ServedModel, ServedModels
 from app.access import KeyFile, Role, keys_path
-from app.runtime.settings import Settings, load_settings
 from app.serving import BundleError, save_bundle
 from app.serving.bundle import MODEL, TRAINING
+from app.settings.settings import Settings, load_settings
 from app.telemetry import metrics
 from tests.integration.test_api import client_of, ready, records_of, services_of
 from topics.events import AuditEvent, DeploymentEvent
@@ -175,8 +175,8 @@ async def test_what_cannot_be_served_leaves_the_version_that_is_and_a_signal_loa
     assert (await served.post("/models/other/serve")).status_code == 404
     release = threading.Event()
     with monkeypatch.context() as patched:
-        patched.setattr("api.served_models.LOAD_SECONDS", 0.05)
-        patched.setattr("api.served_models.load_bundle", lambda _: release.wait(30))
+        patched.setattr("api.served.models.LOAD_SECONDS", 0.05)
+        patched.setattr("api.served.models.load_bundle", lambda _: release.wait(30))
         first = asyncio.create_task(served.post("/models/price/serve"))
         while not services_of(served).served_models.loading.locked():  # noqa: ASYNC110 - a lock notifies nobody
             await asyncio.sleep(0)

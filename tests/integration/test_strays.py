@@ -10,8 +10,8 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from app.runtime.settings import Settings, environment
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings, environment
 from tests.commands import typed
 from tests.integration.test_api import client_of, ready
 from tests.stream import MODEL, VERSION, Counts, differences, register_model, send, truth, until, until_equal, worker

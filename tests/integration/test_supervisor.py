@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.runtime.supervisor import Backoff, ChildFailed, Command, Supervisor
+from app.processes.supervisor import Backoff, ChildFailed, Command, Supervisor
 
 QUICK = Backoff(first=0.01, longest=0.04, healthy=30)
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
@@ -69,7 +69,7 @@ def test_leaving_stops_every_child_and_its_guard() -> None:
 
 
 def test_a_child_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.runtime.supervisor.GRACE_SECONDS", 0.2)
+    monkeypatch.setattr("app.processes.supervisor.GRACE_SECONDS", 0.2)
     ready, said = os.pipe()
     code = "import signal, time, os; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); "
     child = python("deaf", code + f"open('/proc/{os.getpid()}/fd/{said}', 'w').write('x'); time.sleep(60)")
@@ -95,7 +95,7 @@ def test_a_command_that_does_not_exist_says_so() -> None:
 
 PARENT = """
 import sys
-from app.runtime.supervisor import Command, Supervisor
+from app.processes.supervisor import Command, Supervisor
 supervisor = Supervisor([Command("child", [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"])])
 with supervisor.stopped_by_signals(), supervisor:
     print(supervisor.pids()["child"], flush=True)

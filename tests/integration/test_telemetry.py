@@ -8,9 +8,9 @@ import httpx
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
-from app.runtime.kafka_probe import free_ports
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.local.kafka_probe import free_ports
+from app.settings.settings import Settings
 from tests.faults.test_worker_killed import log_of
 from tests.integration.test_api import EVENT, client_of, ready
 from tests.stream import MODEL, VERSION, differences, register_model, send, truth, until_equal, worker

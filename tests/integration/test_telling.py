@@ -12,12 +12,12 @@ import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
+from app.alerting.silences.requests import SilenceRequest, send_silence, silence_of, utc_now
+from app.alerting.silences.table import SilencesView
 from app.cli import app
-from app.runtime.producer import Outgoing, Producer
-from app.runtime.settings import Settings
-from app.runtime.silences_view import SilencesView
-from app.runtime.silencing import SilenceRequest, send_silence, silence_of, utc_now
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.producer import Outgoing, Producer
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.faults.test_notifier_killed import recorded_of, send_alerts, until
 from tests.faults.test_worker_killed import log_of
 from tests.integration.test_api import client_of, ready, records_of

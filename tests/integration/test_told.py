@@ -17,12 +17,12 @@ import trustme
 from PIL import Image
 from pydantic import SecretStr
 
-from app.core.notifying import Route
-from app.runtime.producer import Producer
-from app.runtime.receiving import ReceiverRequest, receiver_of, send_receiver
-from app.runtime.settings import Settings
-from app.runtime.silencing import utc_now
-from app.runtime.topic_admin import ensure_topics
+from app.alerting.receivers.requests import ReceiverRequest, receiver_of, send_receiver
+from app.alerting.silences.requests import utc_now
+from app.core.config.routes import Route
+from app.kafka.producer import Producer
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.faults.test_notifier_killed import recorded_of, until
 from tests.faults.test_worker_killed import log_of
 from tests.receivers import Post, Receiver, mail_server, receiver

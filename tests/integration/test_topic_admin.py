@@ -11,13 +11,13 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from app.commands.common import Trouble
-from app.commands.reading import records, registered
-from app.runtime import kafka_process
-from app.runtime.errors import TopicError
-from app.runtime.kafka_config import server_properties
-from app.runtime.settings import Settings, load_settings
-from app.runtime.topic_admin import NamedTopic, ensure_topics
+from app.commands.options import Trouble
+from app.commands.topic_reader import records, registered
+from app.kafka.errors import TopicError
+from app.kafka.topics import NamedTopic, ensure_topics
+from app.local import kafka_jar_process
+from app.local.kafka_config import server_properties
+from app.settings.settings import Settings, load_settings
 from tests.kafka_container import engine_answers, kafka_in_container
 from topics.registry import ALERTS, MODELS, PANES, PREDICTIONS, TOPICS
 
@@ -36,8 +36,8 @@ def generous(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kafka_process, "server_properties", creating)
-        broker = kafka_process.start_from_jars(tmp_path_factory.mktemp("generous"))
+        patch.setattr(kafka_jar_process, "server_properties", creating)
+        broker = kafka_jar_process.start_from_jars(tmp_path_factory.mktemp("generous"))
     yield broker.bootstrap_servers
     broker.stop()
 

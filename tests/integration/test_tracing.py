@@ -13,7 +13,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from app.runtime.settings import Settings
+from app.settings.settings import Settings
 from app.telemetry import tracing
 from tests.faults.test_worker_killed import log_of
 from tests.integration.test_api import client_of, ready

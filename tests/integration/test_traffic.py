@@ -15,10 +15,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from typer.testing import CliRunner
 
 from app.cli import app
+from app.kafka.topics import ensure_topics
 from app.registration import monitoring_of, register
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
-from app.runtime.versions_view import VersionsView
+from app.registration.versions_table import VersionsView
+from app.settings.settings import Settings
 from tests.stream import MODEL, MONITORING, VERSION, frame, worker
 from topics.events import AlertEvent, PaneEvent, Progress
 from topics.registry import ALERTS, PANES, PREDICTIONS

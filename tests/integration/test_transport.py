@@ -12,8 +12,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.settings.settings import Settings
 from tests.integration.test_changelog_producer import batches_of
 from tests.stream import differences, register_model, send, truth, until, until_equal, worker
 from topics.registry import FEEDBACK, PANES, PREDICTIONS
@@ -24,8 +24,8 @@ import sys
 from pathlib import Path
 
 import app.worker.wiring
-from agents.join import Join
-from app.runtime.settings import load_settings
+from agents.join.agent import Join
+from app.settings.settings import load_settings
 
 folder = Path(sys.argv[1])
 make_app, checkpoint = app.worker.wiring.make_app, Join._checkpoint

@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.runtime.kafka_probe import free_ports
-from app.runtime.settings import Settings, environment
+from app.local.kafka_probe import free_ports
+from app.settings.settings import Settings, environment
 from tests.integration.test_commands import running
 from tests.unit.test_docs import DOCS, blocks
 

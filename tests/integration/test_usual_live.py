@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.core.rolling import ModelWindows
+from app.core.windows.model_windows import ModelWindows
+from app.kafka.topics import ensure_topics
 from app.registration import register
-from app.runtime.settings import Settings, environment
-from app.runtime.topic_admin import ensure_topics
+from app.settings.settings import Settings, environment
 from tests.integration.test_api import records_of
 from tests.integration.test_commands import command_of
 from tests.stream import Counts, until, worker

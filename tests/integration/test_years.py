@@ -14,9 +14,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from app.runtime.kafka_probe import free_ports
-from app.runtime.settings import Settings
-from app.runtime.topic_admin import ensure_topics
+from app.kafka.topics import ensure_topics
+from app.local.kafka_probe import free_ports
+from app.settings.settings import Settings
 from tests.integration.test_telemetry import answers
 from tests.stream import MODEL, PANE, START, VERSION, register_model, worker
 from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.layout import Layout, layout_of
-from app.core.pane import Pane
-from app.core.profile import Column, Profile, categorical_column, numeric_column
+from app.core.panes.pane import Pane
+from app.core.reference.layout import Layout, layout_of
+from app.core.reference.profile import Column, Profile, categorical_column, numeric_column
 
 Floats = NDArray[np.float64]
 Values = Floats | Sequence[str | None]

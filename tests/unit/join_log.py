@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from app.core.config import DefaultTruth, Monitoring, PerformanceThresholds, Windows
-from app.core.profile import Profile
-from app.core.reference import build_profile
-from app.runtime.models_view import RegisteredModel
+from app.core.config.monitoring import DefaultTruth, Monitoring, PerformanceThresholds, Windows
+from app.core.profile_builder import build_profile
+from app.core.reference.profile import Profile
+from app.registration.models_table import RegisteredModel
 from tests.unit.reports import StubRecord
 
 START = 1_700_000_000.0

@@ -13,9 +13,9 @@ from zlib import crc32
 
 import numpy as np
 
-from app.core.layout import Layout, layout_of
-from app.core.profile import Column, Profile
-from app.core.score_grid import score_grid
+from app.core.panes.score_grid import score_grid
+from app.core.reference.layout import Layout, layout_of
+from app.core.reference.profile import Column, Profile
 from tests.unit.join_log import MODELS, PANES, PROFILES, Producer, Registry
 from tests.unit.reports import StubRecord
 

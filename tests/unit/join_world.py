@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from agents.join import Join
-from agents.join_progress import FEEDBACK_WAIT_SECONDS
-from agents.pane_events import key_of
-from app.core.outcome import OutcomeLayout, outcome_layout
+from agents.join.agent import Join
+from agents.join.pane_events import key_of
+from agents.join.progress import FEEDBACK_WAIT_SECONDS
+from app.core.panes.outcomes import OutcomeLayout, outcome_layout
+from app.faust_batches.batch import Log
 from app.ingest.decoding import Rejected
-from app.runtime.runs import Log
 from tests.unit.join_log import PANES, PROFILES, Producer, Registry
 from tests.unit.join_truth import Cell, Total, Truth, truth
 from tests.unit.reports import StubRecord

@@ -14,17 +14,17 @@ from operator import attrgetter
 import msgspec
 import numpy as np
 
-from agents.alerts import Alerts
-from agents.join import Join
-from agents.pane_events import key_of
-from agents.windows import WindowsAgent
-from app.alerting.muting import Muting, inhibition_of
-from app.core.config import Monitoring
-from app.core.notifying import DEFAULT_INHIBIT
-from app.core.reference import build_profile
+from agents.alerts.agent import Alerts
+from agents.join.agent import Join
+from agents.join.pane_events import key_of
+from agents.windows.agent import WindowsAgent
+from app.alerting.notify.muting import Muting, inhibition_of
+from app.core.config.monitoring import Monitoring
+from app.core.config.routes import DEFAULT_INHIBIT
+from app.core.profile_builder import build_profile
+from app.faust_batches.batch import Log
 from app.ingest.decoding import Rejected
-from app.runtime.models_view import RegisteredModel
-from app.runtime.runs import Log
+from app.registration.models_table import RegisteredModel
 from tests.unit.join_world import run
 from tests.unit.reports import StubRecord
 from topics.events import AlertEvent, AnyReport, DriftReport, PaneEvent, TrafficReport

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from app.alerting.notification import Notification
+from app.alerting.notify.notification import Notification
 from topics.events import AlertEvent, SilenceEvent
 
 DAY = datetime(2017, 5, 1, 23, 59, tzinfo=UTC)

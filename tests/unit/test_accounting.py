@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.accounting import accounting_of, counted, mostly_left_out
+from app.core.evaluation.accounting import accounting_of, counted, mostly_left_out
 from tests.unit.reports import performance_report
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.alerting.addresses import PublicResolver, Refused, public_addresses, refusal_of, url_refusal
+from app.alerting.channels.allowed_addresses import PublicResolver, Refused, public_addresses, refusal_of, url_refusal
 
 # By hand from IANA's special-purpose registries (RFC 6890 and its successors), not from Python's tables.
 CLOSED_4 = [

@@ -9,9 +9,9 @@ import msgspec
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.alerting.lifecycle import RuleState, Transition, alert_id_of, fingerprint_of, labels_of, ring_size, step
-from app.alerting.rules import Verdict, VerdictState
-from app.core.config import Rule
+from app.alerting.rules.lifecycle import RuleState, Transition, alert_id_of, fingerprint_of, labels_of, ring_size, step
+from app.alerting.rules.model_rules import Verdict, VerdictState
+from app.core.config.monitoring import Rule
 
 STATES: tuple[VerdictState, ...] = ("breach", "clear", "between", "insufficient")
 

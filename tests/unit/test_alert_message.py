@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from app.alerting.lifecycle import Transition
-from app.alerting.message import alert_of
-from app.alerting.rows import metric_row
-from app.alerting.rules import rule_of, verdicts_of
-from app.alerting.wording import metric_line
-from app.core.config import Alerting, Monitoring, Rule
+from app.alerting.events.alert_event import alert_of
+from app.alerting.events.text import metric_line
+from app.alerting.rendering.rows import metric_row
+from app.alerting.rules.lifecycle import Transition
+from app.alerting.rules.model_rules import rule_of, verdicts_of
+from app.core.config.monitoring import Alerting, Monitoring, Rule
 from tests.unit.reports import START, drift_report, end_of, feature, metric, performance_report
 from topics.events import AlertEvent, AnyReport
 

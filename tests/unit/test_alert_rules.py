@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.alerting.lifecycle import RuleState, step
-from app.alerting.message import alert_of
-from app.alerting.rules import Verdict, VerdictState, rule_of, verdicts_of
-from app.core.config import Alerting, Monitoring, PerformanceThresholds, Rule
+from app.alerting.events.alert_event import alert_of
+from app.alerting.rules.lifecycle import RuleState, step
+from app.alerting.rules.model_rules import Verdict, VerdictState, rule_of, verdicts_of
+from app.core.config.monitoring import Alerting, Monitoring, PerformanceThresholds, Rule
 from tests.unit.reports import START, drift_report, end_of, feature, metric, performance_report
 from topics.events import AnyReport, DriftReport, MetricChange, Scales
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agents.notify_settings import CurrentMuting, routing_of
-from app.alerting.external import AlertRequest, check
-from app.runtime.settings import load_settings
-from app.runtime.silences_view import SilencesView
-from app.runtime.silencing import SilenceRequest, silence_of
+from agents.notify.setup import CurrentMuting, routing_of
+from app.alerting.events.external import AlertRequest, check
+from app.alerting.silences.requests import SilenceRequest, silence_of
+from app.alerting.silences.table import SilencesView
+from app.settings.settings import load_settings
 from tests.unit.command_lines import parse
 
 PAGE = (Path(__file__).parents[2] / "docs" / "alerting.md").read_text()

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.alerts import Alerts, key_of, names_of, state_key
-from app.alerting.lifecycle import RuleState
-from app.alerting.rules import Verdict
-from app.core.config import Alerting, Monitoring, Rule
+from agents.alerts.agent import Alerts, key_of, names_of, state_key
+from agents.loop_slices import at_once
+from app.alerting.rules.lifecycle import RuleState
+from app.alerting.rules.model_rules import Verdict
+from app.core.config.monitoring import Alerting, Monitoring, Rule
 from app.ingest.decoding import Rejected
-from app.runtime.slices import at_once
 from tests.unit.reports import drift_report, end_of, feature, metric, performance_report, records_of
 from topics.events import AlertEvent, AnyReport, Cause, MonitorReport, PartitionStanding, ScaleFinding, Scales, Shape
 from topics.registry import ALERTS, Topic

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.alerting.channels.answers import LONGEST_WAIT, http_outcome, quote, seconds_of, secrets_of
-from app.alerting.delivery import Delivered, Permanent, Retryable
+from app.alerting.channels.http_response import LONGEST_WAIT, http_outcome, quote, seconds_of, secrets_of
+from app.alerting.notify.channel import Delivered, Permanent, Retryable
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

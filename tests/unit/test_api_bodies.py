@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.bodies import MAX_ITEMS, decode_items, decode_one
-from api.incoming import feedback, predictions, wrong_feedback, wrong_prediction
-from api.problems import Problem
+from api.http.problems import Problem
+from api.intake.bodies import MAX_ITEMS, decode_items, decode_one
+from api.intake.events import feedback, predictions, wrong_feedback, wrong_prediction
 
 EVENT: dict[str, Any] = {
     "prediction_id": "a", "model": "m", "model_version": "1", "timestamp": "2026-01-01T00:00:00Z",

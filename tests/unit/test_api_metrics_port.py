@@ -11,8 +11,8 @@ from prometheus_client import REGISTRY, generate_latest
 
 from api.app import create_app
 from app.access import KeyFile
-from app.runtime.listening import listen
-from app.runtime.settings import load_settings
+from app.processes.ports import listen
+from app.settings.settings import load_settings
 from app.telemetry.beginnings import begin_recorder
 from app.telemetry.metrics import RECORDER
 from topics.registry import PREDICTIONS

@@ -12,15 +12,15 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.changes import Changes
-from api.columns import column_view, columns_of_window
-from api.glance import summary_of
-from api.state import state_of
-from api.timeline import timeline_of
-from api.views import MAX_ALERTS, Findings, ReportsView
-from api.windows import MAX_PACKED_BYTES, MAX_WINDOWS, Windows
-from api.workers import Workers
-from app.runtime.settings import load_settings
+from app.read_model.changes import Changes
+from app.read_model.columns import column_view, columns_of_window
+from app.read_model.report_store import MAX_PACKED_BYTES, MAX_WINDOWS, Windows
+from app.read_model.reports_table import MAX_ALERTS, Findings, ReportsView
+from app.read_model.state import state_of
+from app.read_model.summary import summary_of
+from app.read_model.timeline import timeline_of
+from app.read_model.workers import Workers
+from app.settings.settings import load_settings
 from tests.unit.reports import feature
 from topics.events import (
     AlertEvent,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.runtime.supervisor import Backoff
+from app.processes.supervisor import Backoff
 
 
 def test_it_doubles_up_to_the_longest() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from api.app import create_app
 from app.access import KeyFile
-from app.runtime.settings import SettingsError, load_settings
+from app.settings.settings import SettingsError, load_settings
 
 NOWHERE = "127.0.0.1:1"
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 from benchmarks.curve import Curve, Step
 from benchmarks.events import predictions
 from benchmarks.hot_path import Record, Timed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from app.alerting.beside import Beside, evidence_beside, lines_beside, noted
+from app.alerting.events.related_window import Beside, evidence_beside, lines_beside, noted
 from tests.unit.reports import drift_report, feature, metric, performance_report
 from topics.events import DriftReport, PerformanceReport
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.counting import input_pane
-from app.core.outcome import outcome_pane
-from app.core.pane import Pane, merge
+from app.core.panes.inputs import input_pane
+from app.core.panes.outcomes import outcome_pane
+from app.core.panes.pane import Pane, merge
 from benchmarks.calibration import shifted, stationary
 from benchmarks.populations import Watched, compiled, made_up, moved, watched
 from benchmarks.window_streams import PANES, independent, rolling

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.alerting.beside import noted
-from app.alerting.lifecycle import Transition
-from app.alerting.message import alert_of
-from app.alerting.muting import labels_of
-from app.alerting.rules import rule_of, verdicts_of
-from app.core.causes import cause_of
-from app.core.config import Alerting, Monitoring, PerformanceThresholds, Rule
-from app.core.findings import Cause
-from app.core.layout import FIXED_POINT, Layout
-from app.core.matching import Matcher, all_match, matchers_of
-from app.core.pane import Pane
+from app.alerting.events.alert_event import alert_of
+from app.alerting.events.related_window import noted
+from app.alerting.notify.muting import labels_of
+from app.alerting.rules.lifecycle import Transition
+from app.alerting.rules.model_rules import rule_of, verdicts_of
+from app.core.config.matchers import Matcher, all_match, matchers_of
+from app.core.config.monitoring import Alerting, Monitoring, PerformanceThresholds, Rule
+from app.core.evaluation.causes import cause_of
+from app.core.evaluation.results import Cause
+from app.core.panes.pane import Pane
+from app.core.reference.layout import FIXED_POINT, Layout
 from app.registration.monitoring import MonitoringError, monitoring_of
 from tests.unit.columns import Values, layout_for, pane_of
 from tests.unit.reports import START, drift_report, end_of, feature, metric, performance_report

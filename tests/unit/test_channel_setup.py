@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from app.alerting.channels.email import EmailChannel
-from app.alerting.channels.missing import MissingChannel
-from app.alerting.delivery import Permanent
-from app.channel_setup import other_channels
-from app.runtime.settings import Settings, SettingsError, environment, load_settings
+from app.alerting.channels.setup import other_channels
+from app.alerting.channels.unconfigured import MissingChannel
+from app.alerting.notify.channel import Permanent
+from app.settings.settings import Settings, SettingsError, environment, load_settings
 from tests.notifications import notification
 
 SECRET = "never-to-be-seen"
@@ -143,7 +143,7 @@ def test_settings_do_not_show_their_secrets() -> None:
 
 CHILD = """
 import json
-from app.runtime.settings import Settings, load_settings
+from app.settings.settings import Settings, load_settings
 found = load_settings()
 plain = lambda value: value.get_secret_value() if hasattr(value, "get_secret_value") else value
 print(json.dumps({name: plain(getattr(found, name)) for name in Settings.model_fields}, default=str))
@@ -243,7 +243,7 @@ def test_without_encryption_only_to_this_machine(host: str) -> None:
 def test_a_worker_with_a_channel_set_up_in_part_tells_its_supervisor_not_to_try_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from app.commands.common import SetupTrouble
+    from app.commands.options import SetupTrouble
     from app.commands.serve import worker
 
     monkeypatch.setenv("DRIFTLINE_EMAIL_HOST", "mail.example.org")

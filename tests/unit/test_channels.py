@@ -17,7 +17,7 @@ import pytest
 from app.alerting.channels import channels_of
 from app.alerting.channels.file import FileChannel
 from app.alerting.channels.log import LogChannel
-from app.alerting.delivery import Channel, Delivered, Permanent, Retryable
+from app.alerting.notify.channel import Channel, Delivered, Permanent, Retryable
 from tests.unit.notifications import DAY, alert_event, notification_of, resolved
 from topics.events import AlertEvent
 

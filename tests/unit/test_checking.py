@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from app.checking import Check, check_files, write_check
 from app.cli import app
-from app.commands.check_text import lines_of, rows_of
-from app.commands.common import Trouble
-from app.core.config import Monitoring
-from app.firing import findings_of
+from app.commands.check.text import lines_of, rows_of
+from app.commands.options import Trouble
+from app.core.config.monitoring import Monitoring
+from app.offline.check import Check, check_files, write_check
+from app.offline.firing import findings_of
 from app.registration import kinds_of_metadata, read_monitoring
 
 NOW = datetime(2026, 6, 1, 12, 30, 5, tzinfo=UTC)

@@ -21,7 +21,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.runtime.settings import Settings, environment
+from app.settings.settings import Settings, environment
 from tests.unit.command_lines import parse
 
 
@@ -336,7 +336,7 @@ def test_what_a_worker_accepts_up_accepts_for_it(monkeypatch: pytest.MonkeyPatch
         given.append(settings)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("app.stack.Stack", stack)
+    monkeypatch.setattr("app.local.stack.Stack", stack)
     for option in accepting:
         assert CliRunner().invoke(app, ["up", option]).exit_code == 130
         assert environment(given[-1])[f"DRIFTLINE_{option.removeprefix('--').replace('-', '_').upper()}"] == "True"

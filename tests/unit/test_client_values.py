@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from api.bodies import decode_items
-from api.incoming import IncomingPrediction, wrong_prediction
-from api.incoming import predictions as http_predictions
+from api.intake.bodies import decode_items
+from api.intake.events import IncomingPrediction, wrong_prediction
+from api.intake.events import predictions as http_predictions
 from app.core.values.cell import UnreadableCellError, cell_of
 from app.core.values.reading import name_of, number_of
 from driftline.encoding import encoded, name_text

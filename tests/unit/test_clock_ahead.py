@@ -11,8 +11,8 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from app.core.config import DriftThresholds, Monitoring, Windows
-from app.runtime.topic_admin import NamedTopic, _configs_that_differ
+from app.core.config.monitoring import DriftThresholds, Monitoring, Windows
+from app.kafka.topics import NamedTopic, _configs_that_differ
 from tests.unit.live_world import BEGIN, LiveWorld, ahead, good
 from tests.unit.reports import StubRecord
 from topics.registry import PREDICTIONS

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-from api.bodies import MAX_ITEMS, Items
-from api.cloud_events import BATCH, STRUCTURED, are_cloud_events, decoded, envelopes_of
-from api.incoming import IncomingPrediction, completed, predictions, wrong_prediction
-from api.problems import Problem
+from api.http.problems import Problem
+from api.intake.bodies import MAX_ITEMS, Items
+from api.intake.cloud_events import BATCH, STRUCTURED, are_cloud_events, decoded, envelopes_of
+from api.intake.events import IncomingPrediction, completed, predictions, wrong_prediction
 
 DATA: dict[str, Any] = {"model": "m", "model_version": "1", "features": {"age": 3, "wo": "Åbo"}, "prediction": 1}
 TIME = datetime(2026, 1, 1, 12, tzinfo=UTC)

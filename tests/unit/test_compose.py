@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from app.history_setup import history_of
-from app.runtime.kafka_config import LARGEST_MESSAGE
-from app.runtime.kafka_docker import COMPOSE_FILE, DEFAULT_PORT
-from app.runtime.kafka_jars import KAFKA_VERSION
-from app.runtime.settings import CONFIG_FILE, ENV_PREFIX, SERVER, Settings, load_settings
+from app.history.setup import history_of
+from app.local.kafka_config import LARGEST_MESSAGE
+from app.local.kafka_docker import COMPOSE_FILE, DEFAULT_PORT
+from app.local.kafka_jars import KAFKA_VERSION
+from app.settings.settings import CONFIG_FILE, ENV_PREFIX, SERVER, Settings, load_settings
 from tests.unit.command_lines import parse
 
 ROOT = Path(__file__).parents[2]

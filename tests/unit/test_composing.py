@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.alerting.composing import compose
-from app.alerting.evaluating import Telling
-from app.alerting.telling import Reason
+from app.alerting.notify.decision import Reason
+from app.alerting.notify.group_evaluation import Telling
+from app.alerting.notify.notification_builder import compose
 from tests.notifications import MOMENT, alert
 from topics.events import AlertEvent
 

@@ -11,8 +11,8 @@ import pytest
 from fastapi import FastAPI
 
 from api.server import Server, config_of
-from app.runtime.listening import listen
-from app.runtime.settings import load_settings
+from app.processes.ports import listen
+from app.settings.settings import load_settings
 
 HEAD_SECONDS = 0.3
 KEPT_SECONDS = 1

@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from api.app import create_app
-from api.document import openapi_json
-from api.openapi import OPERATIONS
+from api.export import openapi_json
+from api.openapi.document import OPERATIONS
 from app.contract import wire
 from app.contract.asyncapi import asyncapi, asyncapi_yaml
 from app.contract.schemas import UnknownEvent, schema_of
 from app.contract.wire import WireChanged, check, record
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 from topics.events import FeedbackEvent, PredictionEvent
 from topics.registry import TOPICS
 from topics.wire import WIRE_VERSION

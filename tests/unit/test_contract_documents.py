@@ -13,8 +13,8 @@ import jsonschema
 import pytest
 import yaml
 
-from api.document import openapi_json
-from api.operation_names import TAGS, operation_id, tag
+from api.export import openapi_json
+from api.openapi.operation_names import TAGS, operation_id, tag
 
 DOCS = Path(__file__).parents[2] / "docs"
 ASYNCAPI = Path(__file__).with_name("asyncapi-3.0.0.json")

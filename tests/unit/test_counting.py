@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.config import Windows
-from app.core.counting import Scalar, pick
-from app.core.join_predictions import MANY, add_predictions
-from app.core.joining import JoinState, Watched
-from app.core.layout import CLIP, FIXED_POINT
-from app.core.profile import Column, Profile, with_identity
-from app.core.reference import build_profile
+from app.core.config.monitoring import Windows
+from app.core.join.predictions import MANY, add_predictions
+from app.core.join.state import JoinState, Watched
+from app.core.panes.inputs import Scalar, pick
+from app.core.profile_builder import build_profile
+from app.core.reference.layout import CLIP, FIXED_POINT
+from app.core.reference.profile import Column, Profile, with_identity
 from app.ingest.decoding import Record
 from app.ingest.predictions import PredictionColumns, heads_of
 
@@ -170,7 +170,7 @@ def values_of(profile: Profile, event: Event) -> list[object]:
 @given(runs)
 def test_panes_count_what_each_value_says(many: int, made: list[list[tuple[int, Event]]]) -> None:
     """`many`: rows of one model that are counted by themselves; those of models with fewer are counted together."""
-    with mock.patch("app.core.join_predictions.MANY", many):
+    with mock.patch("app.core.join.predictions.MANY", many):
         count_and_compare(made)
 
 

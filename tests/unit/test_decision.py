@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
-from app.core.config import DriftThresholds, Monitoring, PerformanceThresholds
-from app.core.counting import input_pane
-from app.core.decision import change, drift_decision, performance_decision, significant_among
-from app.core.degradation import without_baseline
-from app.core.findings import DriftDecision, PerformanceDecision
-from app.core.layout import layout_of
-from app.core.outcome import outcome_layout, outcome_pane
-from app.core.performance import Metric
-from app.core.reference import build_profile
+from app.core.config.monitoring import DriftThresholds, Monitoring, PerformanceThresholds
+from app.core.evaluation.decision import change, drift_decision, performance_decision, significant_among
+from app.core.evaluation.degradation import without_baseline
+from app.core.evaluation.performance import Metric
+from app.core.evaluation.results import DriftDecision, PerformanceDecision
+from app.core.panes.inputs import input_pane
+from app.core.panes.outcomes import outcome_layout, outcome_pane
+from app.core.profile_builder import build_profile
+from app.core.reference.layout import layout_of
 from tests.unit.columns import Floats, Values, layout_for, pane_of
 from topics import events
 

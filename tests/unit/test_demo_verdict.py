@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from app.core.config import Monitoring, Windows
+from app.core.config.monitoring import Monitoring, Windows
 from app.demo.seen import Seen
 from app.demo.story import Fault
 from app.demo.verdict import Expected, settled, verdict

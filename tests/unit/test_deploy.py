@@ -16,7 +16,7 @@ import yaml
 
 from api.server import GRACE_SECONDS
 from app.history import History
-from app.runtime.settings import ENV_PREFIX, Settings, load_settings
+from app.settings.settings import ENV_PREFIX, Settings, load_settings
 from app.telemetry.metrics import API, RECORDER, WORKER
 from manual.metrics import told
 from tests.unit.command_lines import parse

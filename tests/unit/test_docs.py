@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from app.registration import monitoring_of
-from app.runtime.settings import ENV_PREFIX, Settings, load_settings
+from app.settings.settings import ENV_PREFIX, Settings, load_settings
 from tests.unit.command_lines import parse
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.routes.events import MAX_STREAMS_OF_A_KEY
 from app.access import ROLES, KeyFile, KeyFileError, Role
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 
 NOWHERE = "127.0.0.1:1"
 """No Kafka: who gets past the door is told 503, or 404."""

@@ -18,23 +18,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.inference_halves import Paired, events_of, half_of
-from agents.record import entries_of
+from agents.inferences.halves import Paired, events_of, half_of
 from api.app import create_app
 from api.services import Services
 from app.access import KeyFile
-from app.core.config import Windows
-from app.core.joining import Watched
-from app.core.pairing import Half, Pair
+from app.core.config.monitoring import Windows
+from app.core.join.inference_pairs import Half, Pair
+from app.core.join.state import Watched
+from app.history.event_rows import entries_of
 from app.ingest.decoding import UNREGISTERED
 from app.ingest.feedback import feedback_batch
 from app.ingest.kserve import InferenceError
 from app.ingest.predictions import PredictionColumns, heads_of
+from app.kafka.producer import NotSent, Outgoing
 from app.registration import MonitoringFile, profile_of
 from app.replay.check import check_files
 from app.replay.encode import Columns, ReplayError
-from app.runtime.producer import NotSent, Outgoing
-from app.runtime.settings import Settings, load_settings
+from app.settings.settings import Settings, load_settings
 from app.tables import TableError
 from driftline.encoding import encoded as client_event
 from driftline.losses import InvalidEvent

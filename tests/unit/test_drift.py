@@ -13,10 +13,10 @@ from hypothesis.extra import numpy as arrays
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
-from app.core.counting import input_pane
-from app.core.drift import Comparison, Strength, compare, compare_categorical, strengths
-from app.core.kolmogorov import ks_p_values
-from app.core.pane import MAX_NAMES, OTHER, Pane, merge
+from app.core.evaluation.drift import Comparison, Strength, compare, compare_categorical, strengths
+from app.core.evaluation.kolmogorov import ks_p_values
+from app.core.panes.inputs import input_pane
+from app.core.panes.pane import MAX_NAMES, OTHER, Pane, merge
 from tests.unit.columns import Floats, Values, layout_for, pane_of
 
 EXACT = 1e-12

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.exact_sums import SQUARE_LIMBS, SUM_LIMBS, UNIT, Terms, ratio, root, whole
+from app.core.panes.exact_sums import SQUARE_LIMBS, SUM_LIMBS, UNIT, Terms, ratio, root, whole
 
 DOUBLES = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -36,7 +36,7 @@ def test_the_largest_and_the_smallest_add_up() -> None:
 
 
 def test_many_blocks_are_exact_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.core.exact_sums._BLOCK", 7)
+    monkeypatch.setattr("app.core.panes.exact_sums._BLOCK", 7)
     values = np.random.default_rng(0).normal(size=100)
     found = whole(Terms(values, squared=True).sums(np.zeros(100, np.int64), 1)[0])
     assert Fraction(found, 1 << (2 * UNIT)) == sum(Fraction(v) ** 2 for v in values.tolist())

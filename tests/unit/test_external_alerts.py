@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.alerting.external import (
+from app.alerting.events.external import (
     AlertRequest,
     ExternalError,
     check,
@@ -21,7 +21,7 @@ from app.alerting.external import (
     newest,
     transition_of,
 )
-from app.alerting.muting import Muting, quiet_of
+from app.alerting.notify.muting import Muting, quiet_of
 from tests.unit.notifications import DAY, alert_event, silence
 from topics.events import AlertEvent
 

@@ -14,8 +14,8 @@ from aiokafka.record.util import calc_crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runtime.errors import Unreadable
-from app.runtime.fetched import Fetched, FetchResults, NamedRecords, ParsedRecords, Spans, give_named, give_parsed
+from app.kafka.errors import Unreadable
+from app.kafka.parsed_fetch import Fetched, FetchResults, NamedRecords, ParsedRecords, Spans, give_named, give_parsed
 
 HERE = TopicPartition("predictions", 3)
 Batch = list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import poisson
 
-from app.core.config import Alerting, Monitoring
+from app.core.config.monitoring import Alerting, Monitoring
 from benchmarks.goal_calm import Calm, suspicious_of
 from benchmarks.goal_river import NotRun, river
 from benchmarks.goal_rows import page

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from app.alerting.evaluating import Telling, evaluate
-from app.alerting.group import Group, Teller, arrive, under_way
-from app.alerting.outcomes import finished, obsolete_letters
-from app.alerting.routing import AT_ONCE, ELSEWHERE, Policy
-from app.alerting.telling import MOST_SECONDS, Reason
+from app.alerting.notify.alert_group import Group, Teller, arrive, under_way
+from app.alerting.notify.decision import MOST_SECONDS, Reason
+from app.alerting.notify.group_evaluation import Telling, evaluate
+from app.alerting.notify.outcomes import finished, obsolete_letters
+from app.alerting.notify.routing import AT_ONCE, ELSEWHERE, Policy
 from tests.unit.notifications import of_rule, resolved
 from topics.events import AlertEvent
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.core.held_times import HeldTimes
-from app.core.joining import NEVER
+from app.core.join.event_time_gate import HeldTimes
+from app.core.join.state import NEVER
 
 
 def test_a_time_is_told_when_feedback_has_been_read_to_where_it_was_reached() -> None:

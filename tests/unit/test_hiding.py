@@ -17,11 +17,11 @@ import pytest
 
 from app.core.values.hiding import Hiding
 from app.ingest.kserve import predictions_of
-from app.offline import decide
+from app.offline.decision import decide
 from app.registration import MonitoringError, MonitoringFile, monitoring_of, read_reference
+from app.registration.hidden_values import HidingError, hiding_with
 from app.replay.check import check_files
 from app.replay.encode import Columns
-from app.runtime.hiding import HidingError, hiding_with
 from tests.unit.test_doors import Api, cloud_event
 from topics.events import Hidden, ModelEvent, PredictionEvent
 from topics.inferences import REQUEST, RESPONSE, inference_of

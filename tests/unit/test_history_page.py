@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from api.app import create_app
-from app.history_setup import history_of, housekeeping_of
-from app.runtime.settings import SettingsError, load_settings
+from app.history.setup import history_of, housekeeping_of
+from app.settings.settings import SettingsError, load_settings
 from tests.unit.command_lines import parse
 
 PAGE = (Path(__file__).parents[2] / "docs" / "history.md").read_text()

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agents.inferences import UNSEEN_SECONDS, Inferences
-from app.core.pairing import OVERHEAD_BYTES, Half, Pairing
+from agents.inferences.agent import UNSEEN_SECONDS, Inferences
+from app.core.join.inference_pairs import OVERHEAD_BYTES, Half, Pairing
+from app.faust_batches.batch import Log
 from app.ingest.decoding import Rejected
-from app.runtime.errors import StateLost
-from app.runtime.producer import NotSent, Outgoing
-from app.runtime.runs import Log
+from app.kafka.errors import StateLost
+from app.kafka.producer import NotSent, Outgoing
 from topics.inferences import REQUEST, RESPONSE, Inference
 
 SECONDS = 10.0

@@ -14,8 +14,8 @@ import xxhash
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.core.config import Windows
-from app.core.joining import NEVER, PredictionBatch, Watched
+from app.core.config.monitoring import Windows
+from app.core.join.state import NEVER, PredictionBatch, Watched
 from app.ingest.decoding import Rejected
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
-from agents.alerts import Alerts
-from agents.intake import EVERY, IntakeMonitor
-from agents.intake_counts import RECENT_MS, SETTLED, Counted, Thresholds
-from api.intake import IntakeView
-from app.commands.top_not_counted import not_counted_lines
-from app.core.config import Monitoring
+from agents.alerts.agent import Alerts
+from agents.join.not_counted import EVERY, IntakeMonitor
+from agents.join.recent_counts import RECENT_MS, SETTLED, Counted, Thresholds
+from app.commands.top.not_counted import not_counted_lines
+from app.core.config.monitoring import Monitoring
 from app.ingest.decoding import Rejected, ids_of, unregistered
 from app.ingest.naming import version_in
+from app.read_model.not_counted import IntakeView
 from app.telemetry.metrics import WORKER
 from app.telemetry.stream import StreamMetrics
 from tests.unit.reports import StubRecord, records_of

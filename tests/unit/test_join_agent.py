@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from app.runtime.runs import Log
+from app.faust_batches.batch import Log
 from tests.unit.join_world import World
 from topics.events import Progress
 

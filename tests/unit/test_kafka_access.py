@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import trustme
 
-from app.runtime.broker import BrokerError, find_kafka, running_kafka
-from app.runtime.kafka_access import client_options, tls_of
-from app.runtime.settings import SettingsError, environment, load_settings
+from app.kafka.client_options import client_options, tls_of
+from app.local.find_kafka import BrokerError, find_kafka, running_kafka
+from app.settings.settings import SettingsError, environment, load_settings
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = ("AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient", "Consumer")
@@ -99,7 +99,7 @@ def test_every_client_is_made_with_the_options_and_every_producer_is_idempotent(
     assert len(found) > 6
     for place, call in found:
         names = {keyword.arg for keyword in call.keywords}
-        assert None in names, f"{place}: make it with **client_options(settings) (app/runtime/kafka_access.py)"
+        assert None in names, f"{place}: make it with **client_options(settings) (app/kafka/client_options.py)"
         assert "bootstrap_servers" not in names, place
         if isinstance(call.func, ast.Name) and call.func.id == "AIOKafkaProducer":
             given = {k.arg: k.value.value for k in call.keywords if isinstance(k.value, ast.Constant)}

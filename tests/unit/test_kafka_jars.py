@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.runtime.errors import BrokerError
-from app.runtime.kafka_jars import KAFKA_VERSION, find_java, is_whole, kafka_jars
+from app.kafka.errors import BrokerError
+from app.local.kafka_jars import KAFKA_VERSION, find_java, is_whole, kafka_jars
 
 MAIN_JAR = f"kafka_2.13-{KAFKA_VERSION}.jar"
 MAVEN = f"""#!/bin/sh
@@ -74,7 +74,7 @@ def test_a_half_downloaded_folder_is_mended(path: Path, tmp_path: Path, harm: st
 
 def test_two_processes_at_once_fetch_once(path: Path, tmp_path: Path) -> None:
     script(path / "mvn", MAVEN)
-    code = "import sys, pathlib; from app.runtime.kafka_jars import kafka_jars; kafka_jars(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from app.local.kafka_jars import kafka_jars; kafka_jars(pathlib.Path(sys.argv[1]))"
     command = [sys.executable, "-c", code, str(tmp_path / "cache")]
     started = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait() for process in started] == [0, 0]

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from app.access import KeyFile, KeyFileError, OpenApi, check_open
 from app.cli import app
-from app.runtime.kafka_jars import file_lock
-from app.runtime.settings import Settings, load_settings
+from app.local.kafka_jars import file_lock
+from app.settings.settings import Settings, load_settings
 from tests.unit.command_lines import parse
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

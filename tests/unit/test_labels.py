@@ -8,17 +8,17 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core import join_delta
-from app.core.config import Windows
-from app.core.counting import Counter, Values
-from app.core.expiry import keep_waiting
-from app.core.join_feedback import add_feedback
-from app.core.join_predictions import add_predictions
-from app.core.joining import FeedbackBatch, JoinState, PredictionBatch, Watched
-from app.core.labels import BUCKETS, INVALID, MISSING, bucket_of, label_codes, truths_of
-from app.core.layout import layout_of
-from app.core.pane import LONGEST_NAME
-from app.core.reference import build_profile
+from app.core.config.monitoring import Windows
+from app.core.join import delta
+from app.core.join.expiry import keep_waiting
+from app.core.join.feedback import add_feedback
+from app.core.join.predictions import add_predictions
+from app.core.join.state import FeedbackBatch, JoinState, PredictionBatch, Watched
+from app.core.panes.inputs import Counter, Values
+from app.core.panes.labels import BUCKETS, INVALID, MISSING, bucket_of, label_codes, truths_of
+from app.core.panes.pane import LONGEST_NAME
+from app.core.profile_builder import build_profile
+from app.core.reference.layout import layout_of
 from tests.unit.join_log import PROFILES
 
 KNOWN = {"no": 0, "1": 1}
@@ -75,14 +75,14 @@ def test_spellings_outlive_the_delta_that_brought_them() -> None:
     columns: dict[int, Sequence[Values]] = {0: [[20.0, 30.0], ["d", "a"]]}
     add_predictions(state, PredictionBatch(ids, np.zeros(2, np.int16), now, columns))
     add_feedback(state, FeedbackBatch(ids, ["e", "d"], now))
-    first = join_delta.take(state, 0, (0, 0), (2, 2))
+    first = delta.take(state, 0, (0, 0), (2, 2))
     (total,) = first.outcomes.values()
     assert total.names == {"actual": {"d": 1, "e": 1}, "prediction": {"d": 1}}
     keep_waiting(first.delta, state)
     add_feedback(state, FeedbackBatch(ids[:1], ["f"], now[:1]))
-    second = join_delta.take(state, 2, (2, 2), (2, 3))
+    second = delta.take(state, 2, (2, 2), (2, 3))
     (total,) = second.outcomes.values()
     assert total.names == {"actual": {"d": 1, "f": 1}, "prediction": {"d": 1}}
     restored = JoinState(watched)
-    join_delta.restore(restored, second.delta)
+    delta.restore(restored, second.delta)
     assert sorted(restored.unknown_labels[0].values()) == ["d", "e", "f"]

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from agents.window_reports import Issued
-from app.core import join_delta
-from app.core.config import Monitoring, Windows
-from app.core.counting import Values
-from app.core.expiry import sweep
-from app.core.join_feedback import add_feedback
-from app.core.join_predictions import add_predictions
-from app.core.joining import MICROSECONDS, FeedbackBatch, JoinState, PredictionBatch, Watched
+from agents.windows.reports import Issued
+from app.core.config.monitoring import Monitoring, Windows
+from app.core.join import delta
+from app.core.join.expiry import sweep
+from app.core.join.feedback import add_feedback
+from app.core.join.predictions import add_predictions
+from app.core.join.state import MICROSECONDS, FeedbackBatch, JoinState, PredictionBatch, Watched
+from app.core.panes.inputs import Values
 from app.registration import monitoring_of
 from app.registration.profiling import read_reference
 from tests.unit.join_log import PROFILES
@@ -50,7 +50,7 @@ def test_truth_after_the_retention_is_counted_by_its_model_beyond_restarts() -> 
     assert counted == {0: (4, 3), 1: (0, 1)}
     assert state.expired_feedback == 4
     restored = JoinState(watched)
-    join_delta.restore(restored, join_delta.take(state, 0, (0, 0), (15, 8)).delta)
+    delta.restore(restored, delta.take(state, 0, (0, 0), (15, 8)).delta)
     assert {model: tally.too_late for model, tally in restored.tallies.items()} == {0: 3, 1: 1}
 
 

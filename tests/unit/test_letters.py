@@ -14,19 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.sending import dead_letter
-from app.commands.common import Trouble
-from app.commands.letters import Wanted
-from app.commands.resend_checks import AHEAD, LATE, SUPERSEDED, UNREGISTERED, Counting, _reached
-from app.commands.resending import NOT_MENDED, Ready, _mended, _partition, _ready
-from app.core.config import Monitoring, Windows
-from app.core.grouping import by_group
-from app.core.join_predictions import _placed
-from app.core.joining import JoinState, PredictionBatch, Watched
+from agents.output import dead_letter
+from app.commands.dead_letters.reader import Wanted
+from app.commands.dead_letters.resend import NOT_MENDED, Ready, _mended, _partition, _ready
+from app.commands.dead_letters.resend_checks import AHEAD, LATE, SUPERSEDED, UNREGISTERED, Counting, _reached
+from app.commands.options import Trouble
+from app.core.config.monitoring import Monitoring, Windows
+from app.core.join.predictions import _placed
+from app.core.join.state import JoinState, PredictionBatch, Watched
+from app.core.panes.grouping import by_group
 from app.ingest.decoding import Rejected
 from app.ingest.letters import Letter, letter_of, resent_header, resent_in
 from app.ingest.rekeying import REKEYED
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 from tests.unit.join_log import PROFILES
 from tests.unit.reports import StubRecord
 from topics.events import PanePartial

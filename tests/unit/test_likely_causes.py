@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.core.causes import cause_of
-from app.core.pane import Pane, merge
+from app.core.evaluation.causes import cause_of
+from app.core.panes.pane import Pane, merge
 from app.core.scales.likely import Clock, clock_of, likely_cause
 from app.core.scales.suffixes import suffixes_of
 from tests.unit.columns import Values

@@ -14,10 +14,10 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from api import problems
-from api.door import MAX_BODY_BYTES, Door
+from api.auth import MAX_BODY_BYTES, Door
+from api.http import problems
 from app.access import KeyFile
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 from tests.unit.test_door import bearer, client_of, key_of
 
 MIB = 1 << 20
@@ -256,8 +256,10 @@ async def test_a_path_is_in_the_log_without_control_characters(
     def fail(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("api.door.door.check_length", fail)
+    monkeypatch.setattr("api.auth.middleware.check_length", fail)
     async with client_of(tmp_path) as client:
         assert (await client.get("/models/a%0A%1B[31mERROR")).status_code == 500
-    (record,) = [record for record in logged.records if "failed" in record.message and record.name == "api.door.door"]
+    (record,) = [
+        record for record in logged.records if "failed" in record.message and record.name == "api.auth.middleware"
+    ]
     assert record.message.isprintable()

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from app.runtime.listening import PortTaken, listen
+from app.processes.ports import PortTaken, listen
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

@@ -16,12 +16,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
-from app.runtime.errors import StateLost, without_values
+from api.http.traced_requests import Traced
+from app.kafka.errors import StateLost, without_values
 from app.telemetry import metrics, tracing
 from app.telemetry.logs import formatter_of
 from app.telemetry.probe import Probe
 from app.telemetry.stream import StreamMetrics
-from app.telemetry.traced_requests import Traced
 from tests.unit.reports import StubRecord
 from topics.registry import PREDICTIONS
 
@@ -29,7 +29,7 @@ TRACE, OTHER = "0af7651916cd43dd8448eb211c80319c", "1af7651916cd43dd8448eb211c80
 
 
 def record_of(words: str, *arguments: object, **extra: object) -> logging.LogRecord:
-    record = logging.LogRecord("agents.join", logging.WARNING, __file__, 1, words, arguments, None)
+    record = logging.LogRecord("agents.join.agent", logging.WARNING, __file__, 1, words, arguments, None)
     record.__dict__.update(extra)
     return record
 
@@ -39,13 +39,13 @@ def test_a_json_line_has_its_ids_and_nothing_that_is_not_asked_for() -> None:
     line = json.loads(formatter_of("json").format(record))
     assert line.pop("timestamp").endswith("Z")
     assert line == {
-        "event": "2 records: late", "level": "warning", "logger": "agents.join", "topic": "predictions", "offset": 7,
+        "event": "2 records: late", "level": "warning", "logger": "agents.join.agent", "topic": "predictions", "offset": 7,
     }  # fmt: skip
 
 
 def test_a_text_line_says_what_its_words_do_not() -> None:
     words = formatter_of("text").format(record_of("alert a-1 fires", alert_id="a-1", channel="slack", age=30))
-    assert words.partition(" WARNING ")[2] == "agents.join: alert a-1 fires [channel=slack]"
+    assert words.partition(" WARNING ")[2] == "agents.join.agent: alert a-1 fires [channel=slack]"
 
 
 @pytest.mark.parametrize("form", ["json", "text"])

@@ -12,7 +12,7 @@ from types import FrameType
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from app.runtime.recovery import Recovered
+from app.faust_batches.recovery_progress import Recovered
 from app.telemetry.loop_lag import EVERY, Warnings, measured_loop, place_of
 
 
@@ -72,7 +72,7 @@ def test_the_place_is_the_innermost_of_the_package() -> None:
     looked = Looked()
     Recovered().told({}, looked)
     file, _, rest = place_of(looked.frame).partition(":")
-    assert file == "app/runtime/recovery.py"
+    assert file == "app/faust_batches/recovery_progress.py"
     assert rest.split() == [rest.split()[0], "Recovered.told"]
     assert place_of(None) == ""
 

@@ -10,13 +10,13 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from agents.alerts import Alerts
-from app.checking import check_files
-from app.core.config import Monitoring, Windows
-from app.core.reference import build_profile
-from app.core.too_few import too_few
+from agents.alerts.agent import Alerts
+from app.core.config.monitoring import Monitoring, Windows
+from app.core.evaluation.too_few import too_few
+from app.core.profile_builder import build_profile
+from app.offline.check import check_files
 from app.registration import MonitoringFile
-from app.runtime.models_view import RegisteredModel
+from app.registration.models_table import RegisteredModel
 from tests.unit.reports import StubRecord
 from tests.unit.year_world import BEGIN, VERSION, World
 from topics.events import AlertEvent, DriftReport, minute_of

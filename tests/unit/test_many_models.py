@@ -15,21 +15,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.join import Join
-from agents.join_saving import reach_back, save
-from agents.join_source import Source, decode_delta, recover
-from app.core import expiry, join_delta
-from app.core.config import Windows
-from app.core.counting import Values
-from app.core.join_feedback import add_feedback
-from app.core.join_predictions import add_predictions, reaches_back
-from app.core.joining import NEVER, FeedbackBatch, JoinState, PredictionBatch, Watched
-from app.core.pane import Pane
-from app.core.pane_sums import PaneKey, PaneSums, Shape
-from app.core.profile import Profile
-from app.core.reference import build_profile
-from app.core.rows_by_id import firsts, occurrences
-from app.core.sorted_arrays import SortedArrays
+from agents.join.agent import Join
+from agents.join.checkpoint import reach_back, save
+from agents.join.partition import Source, decode_delta, recover
+from app.core.config.monitoring import Windows
+from app.core.join import delta as join_delta
+from app.core.join import expiry
+from app.core.join.feedback import add_feedback
+from app.core.join.predictions import add_predictions, reaches_back
+from app.core.join.rows_by_id import firsts, occurrences
+from app.core.join.state import NEVER, FeedbackBatch, JoinState, PredictionBatch, Watched
+from app.core.panes.inputs import Values
+from app.core.panes.pane import Pane
+from app.core.panes.sorted_arrays import SortedArrays
+from app.core.panes.sums import PaneKey, PaneSums, Shape
+from app.core.profile_builder import build_profile
+from app.core.reference.profile import Profile
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Rejected
 from tests.unit.join_log import HEARTBEAT, MODELS, Registry
@@ -103,9 +104,9 @@ def counted(batch: PredictionBatch, fed: Sequence[FeedbackBatch], many: int, few
     """
     state = JoinState([Watched(profile, Windows()) for profile in PROFILES])
     with (
-        mock.patch("app.core.join_predictions.MANY", many),
-        mock.patch("app.core.join_feedback.MANY", many),
-        mock.patch("app.core.mixed_counting.FEW", few),
+        mock.patch("app.core.join.predictions.MANY", many),
+        mock.patch("app.core.join.feedback.MANY", many),
+        mock.patch("app.core.panes.mixed_inputs.FEW", few),
     ):
         add_predictions(state, batch)
         for one in fed:
@@ -356,6 +357,6 @@ def test_a_pane_that_re_keyed_records_came_to_is_whole_after_a_recovery() -> Non
     count(first, 0, 0.0, rekeyed=False)
     count(first, 1, 3600.0, rekeyed=False)
     assert count(first, 2, 1.0, rekeyed=True).n == 2
-    with mock.patch("agents.join_source.SETTLED_EVERY", 1):
+    with mock.patch("agents.join.partition.SETTLED_EVERY", 1):
         second = recover(0, table.items(), watched, lambda model, version: None)
     assert count(second, 3, 2.0, rekeyed=True).n == 3

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import binom, kstwobign
 
-from app.core.config import DecisionSettings, DriftThresholds, Monitoring, Windows
+from app.core.config.monitoring import DecisionSettings, DriftThresholds, Monitoring, Windows
 from app.core.scales.categories import category_tests
 from app.core.scales.levels import Levels, levels_of
 from app.core.scales.numbers import detectable, ks_tested

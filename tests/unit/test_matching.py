@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.matching import LABELS, LONGEST, MatcherError, all_match, matcher_of, matchers_of
+from app.core.config.matchers import LABELS, LONGEST, MatcherError, all_match, matcher_of, matchers_of
 
 LABELLED = {"model": "churn", "model_version": "3", "rule": "critical_feature:age", "subject": "age", "level": "error"}
 

@@ -11,22 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from agents.window_reports import performance_report
-from app.alerting.lifecycle import RuleState, step
-from app.alerting.message import alert_of
-from app.alerting.rules import rule_of, verdicts_of
-from app.core.config import REACH, DefaultTruth, Monitoring, PerformanceThresholds, Windows
-from app.core.findings import MetricScales
-from app.core.joining import MICROSECONDS, NEVER
-from app.core.outcome import OutcomeLayout, outcome_layout, outcome_pane
-from app.core.pane import Pane
+from agents.windows.reports import performance_report
+from app.alerting.events.alert_event import alert_of
+from app.alerting.rules.lifecycle import RuleState, step
+from app.alerting.rules.model_rules import rule_of, verdicts_of
+from app.core.config.monitoring import REACH, DefaultTruth, Monitoring, PerformanceThresholds, Windows
+from app.core.evaluation.results import MetricScales
+from app.core.join.state import MICROSECONDS, NEVER
+from app.core.panes.outcomes import OutcomeLayout, outcome_layout, outcome_pane
+from app.core.panes.pane import Pane
 from app.core.plan import Load, plan_of
-from app.core.profile import Profile
-from app.core.reference import build_profile
-from app.core.rolling import ONE_SIDED, ModelWindows
+from app.core.profile_builder import build_profile
+from app.core.reference.profile import Profile
 from app.core.scales.metrics import TruthPane, judge_metrics
 from app.core.scales.newest_truth import Truth, newest_truth
 from app.core.scales.truth_blocks import TruthBlocks
+from app.core.windows.model_windows import ONE_SIDED, ModelWindows
 from tests.unit.columns import Values, pane_of
 from topics.events import AlertEvent
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
 
-from app.core.missing import CHANCE, rises
+from app.core.evaluation.missing_values import CHANCE, rises
 
 rows = st.integers(2, 5000)
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.alerting.muting import Inhibition, Muting, inhibition_of, labels_of, maintenance_of, quiet_of, window_of
-from app.alerting.telling import Reason
-from app.core.matching import MatcherError
-from app.core.notifying import DEFAULT_INHIBIT, Inhibit, Maintenance
-from app.core.weekly import WEEKDAYS, WeeklyError, weekly_of
+from app.alerting.notify.decision import Reason
+from app.alerting.notify.muting import Inhibition, Muting, inhibition_of, labels_of, maintenance_of, quiet_of, window_of
+from app.core.config.matchers import MatcherError
+from app.core.config.routes import DEFAULT_INHIBIT, Inhibit, Maintenance
+from app.core.config.weekly import WEEKDAYS, WeeklyError, weekly_of
 from tests.unit.notifications import DAY, of_rule, silence
 from topics.events import Hours
 

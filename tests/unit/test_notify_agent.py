@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 
-from agents.notify import AT_ONCE, Notify
-from app.alerting.delivery import Channel, Delivered, Outcome, Permanent, Retryable
-from app.alerting.muting import Muting, inhibition_of, quiet_of
-from app.alerting.notification import Notification
-from app.alerting.retrying import Patience
-from app.alerting.routing import Policy, Routing
-from app.core.config import Alerting, Monitoring
-from app.core.notifying import DEFAULT_INHIBIT, Inhibit, Route
+from agents.notify.agent import AT_ONCE, Notify
+from app.alerting.notify.channel import Channel, Delivered, Outcome, Permanent, Retryable
+from app.alerting.notify.muting import Muting, inhibition_of, quiet_of
+from app.alerting.notify.notification import Notification
+from app.alerting.notify.retry_policy import Patience
+from app.alerting.notify.routing import Policy, Routing
+from app.core.config.monitoring import Alerting, Monitoring
+from app.core.config.routes import DEFAULT_INHIBIT, Inhibit, Route
 from app.ingest.decoding import Rejected
 from tests.unit.notifications import alert_event, of_rule, resolved, silence
 from tests.unit.reports import START, records_of

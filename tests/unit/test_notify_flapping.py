@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.alerting.routing import Policy, Routing
+from app.alerting.notify.routing import Policy, Routing
 from tests.unit.notifications import of_rule, resolved
 from tests.unit.test_notify_agent import StubChannel, Worker
 

@@ -13,11 +13,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from app.alerting.delivery import Outcome, Permanent, Retryable
-from app.alerting.notification import Notification
-from app.alerting.retrying import Patience
-from app.alerting.routing import Policy, Routing
-from app.core.notifying import Route
+from app.alerting.notify.channel import Outcome, Permanent, Retryable
+from app.alerting.notify.notification import Notification
+from app.alerting.notify.retry_policy import Patience
+from app.alerting.notify.routing import Policy, Routing
+from app.core.config.routes import Route
 from tests.unit.notifications import of_rule, resolved
 from tests.unit.test_notify_agent import Killed, StubChannel, Worker
 from topics.events import AlertEvent

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from agents.notify_settings import CurrentMuting, patience_of, routing_of
-from app.alerting.muting import Muting
-from app.alerting.telling import Reason
-from app.core.notifying import Inhibit, Maintenance, Route
+from agents.notify.setup import CurrentMuting, patience_of, routing_of
+from app.alerting.notify.decision import Reason
+from app.alerting.notify.muting import Muting
+from app.alerting.silences.table import SilencesView
+from app.core.config.routes import Inhibit, Maintenance, Route
 from app.registration.monitoring import MonitoringError, monitoring_of
-from app.runtime.settings import ENV_PREFIX, SettingsError, load_settings, text_of
-from app.runtime.silences_view import SilencesView
+from app.settings.settings import ENV_PREFIX, SettingsError, load_settings, text_of
 from tests.unit.notifications import of_rule
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

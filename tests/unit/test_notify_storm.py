@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from app.alerting.delivery import Permanent, Retryable
-from app.alerting.retrying import Patience
-from app.alerting.routing import Policy, Routing
-from app.core.notifying import Route
+from app.alerting.notify.channel import Permanent, Retryable
+from app.alerting.notify.retry_policy import Patience
+from app.alerting.notify.routing import Policy, Routing
+from app.core.config.routes import Route
 from tests.unit.notifications import alert_event, resolved
 from tests.unit.test_notify_agent import StubChannel, Worker
 from topics.events import AlertEvent, Level

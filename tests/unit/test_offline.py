@@ -13,11 +13,11 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_fscore_support
 
-from app import offline
-from app.core.config import Monitoring, Windows
-from app.core.pane import Pane
-from app.core.rolling import ONE_SIDED, ModelWindows
-from app.offline import decide, windows
+from app.core.config.monitoring import Monitoring, Windows
+from app.core.panes.pane import Pane
+from app.core.windows.model_windows import ONE_SIDED, ModelWindows
+from app.offline import decision as offline
+from app.offline.decision import decide, windows
 from app.registration import Columns, MonitoringFile, monitoring_of, profile_of
 
 FILE = MonitoringFile()

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.bodies import decode_items
-from api.incoming import encode, utc_now, wrong_prediction
-from api.incoming import predictions as http_predictions
-from app.core.config import Monitoring, Windows
-from app.core.counting import Counter
-from app.core.joining import Watched
-from app.core.pane import Pane
-from app.core.profile import Profile
+from api.intake.bodies import decode_items
+from api.intake.events import encode, utc_now, wrong_prediction
+from api.intake.events import predictions as http_predictions
+from app.core.config.monitoring import Monitoring, Windows
+from app.core.join.state import Watched
+from app.core.panes.inputs import Counter
+from app.core.panes.pane import Pane
+from app.core.reference.profile import Profile
 from app.ingest.decoding import Record
 from app.ingest.predictions import PredictionColumns, heads_of
-from app.offline import judge
+from app.offline.decision import judge
 from app.registration import Columns, profile_of
 from app.replay.encode import Columns as Sent
 from app.replay.encode import encode_predictions

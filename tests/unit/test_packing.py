@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from app.core.packing import ascending_of, narrow, pack, pack_each, steps_of, unpack, unpack_each
+from app.core.panes.packing import ascending_of, narrow, pack, pack_each, steps_of, unpack, unpack_each
 
 lengths = st.integers(0, 50)
 

@@ -14,14 +14,14 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn
 
-from app.core.labels import BUCKETS, INVALID
-from app.core.metric import Metric
-from app.core.outcome import OutcomeLayout, outcome_layout, outcome_pane, outcome_rows
-from app.core.pane import Pane, merge
-from app.core.pane_changes import PaneChanges
-from app.core.pane_sums import PaneSums, Shape
-from app.core.performance import classes_of, judged, left_out, metrics_of
-from app.core.profile import Profile, Task, categorical_column, numeric_column
+from app.core.evaluation.metric import Metric
+from app.core.evaluation.performance import classes_of, judged, left_out, metrics_of
+from app.core.panes.changes import PaneChanges
+from app.core.panes.labels import BUCKETS, INVALID
+from app.core.panes.outcomes import OutcomeLayout, outcome_layout, outcome_pane, outcome_rows
+from app.core.panes.pane import Pane, merge
+from app.core.panes.sums import PaneSums, Shape
+from app.core.reference.profile import Profile, Task, categorical_column, numeric_column
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 
-from app.core.permutation import Judged, Table, permutation_tests
+from app.core.evaluation.permutation import Judged, Table, permutation_tests
 
 Counts = NDArray[np.int64]
 PERMUTATIONS = 10_000

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.alerting.picture import REFERENCE, picture_of
-from app.alerting.rows import Column
+from app.alerting.rendering.picture import REFERENCE, picture_of
+from app.alerting.rendering.rows import Column
 from tests.notifications import HOSTILE
 from topics.events import Shape
 

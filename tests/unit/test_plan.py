@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.core.config import DecisionSettings, Monitoring
-from app.core.layout import Layout
-from app.core.pane import Pane
+from app.core.config.monitoring import DecisionSettings, Monitoring
+from app.core.panes.pane import Pane
+from app.core.panes.slices import Slice
 from app.core.plan import Found, Load, Plan, plan_of
+from app.core.reference.layout import Layout
 from app.core.scales.judging import judge_scales
 from app.core.scales.reach import reach_of
-from app.core.slices import Slice
 from app.registration.planning import plan_notes, plan_rows
 from tests.unit.columns import Values, layout_for, pane_of
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from app.commands.common import print_table
+from app.commands.options import print_table
 from app.telemetry.logs import formatter_of
 from app.telemetry.printable import CONTROLS, Escaping, one_line, printable
 

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import insert
 
 from app.alerting.channels.file import FileChannel
-from app.alerting.delivery import Delivered
+from app.alerting.notify.channel import Delivered
 from app.history import History
 from app.history.exporting import export
 from app.history.tables import PREDICTION_DAYS, PREDICTIONS
-from app.runtime.private import keep_private, private_folder
+from app.processes.private_files import keep_private, private_folder
 from app.serving import BundleError, load_bundle
 from tests.unit.notifications import alert_event, notification_of
 

@@ -11,7 +11,7 @@ from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.runtime.quarantine import FATAL_TIMES, Quarantine, Quarantined
+from app.faust_batches.quarantine import FATAL_TIMES, Quarantine, Quarantined
 
 PARTITION = TP("predictions", 3)
 

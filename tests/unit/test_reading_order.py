@@ -2,7 +2,7 @@
 
 from faust.types import TP
 
-from app.runtime.reading_order import PATIENCE, ReadingOrder
+from app.faust_batches.reading_order import PATIENCE, ReadingOrder
 
 PREDICTIONS, FEEDBACK, ANOTHER = TP("predictions", 0), TP("feedback", 0), TP("feedback", 1)
 

@@ -11,13 +11,13 @@ import pytest
 from aiokafka import TopicPartition
 from faust.types import TP
 
+from app.faust_batches.app import make_app
+from app.faust_batches.batch import Log
+from app.kafka.parsed_fetch import Fetched
 from app.recorder import recording
+from app.recorder.health import Standing
 from app.recorder.recording import Recorder
-from app.recorder.standing import Standing
-from app.runtime.faust_app import make_app
-from app.runtime.fetched import Fetched
-from app.runtime.runs import Log
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 from tests.unit.reports import StubRecord
 
 RECORDS, FETCH, LATER = 240, 20, 5

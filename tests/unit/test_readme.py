@@ -12,7 +12,7 @@ import pytest
 
 from app.cli import app
 from app.registration import monitoring_of
-from app.runtime.settings import Settings, load_settings
+from app.settings.settings import Settings, load_settings
 from tests.unit.command_lines import parse
 
 ROOT = Path(__file__).parents[2]

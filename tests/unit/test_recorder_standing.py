@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka import TopicPartition
 
-from app.recorder.standing import Standing
+from app.recorder.health import Standing
 from app.telemetry.metrics import RECORDER
 
 FIRST, SECOND = TopicPartition("p.predictions", 0), TopicPartition("p.predictions", 1)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.runtime.recovery import Recovered, RecoveryProgress, tell_recovery
+from app.faust_batches.recovery_progress import Recovered, RecoveryProgress, tell_recovery
 
 
 def test_what_is_read_is_told_of_what_there_was_when_it_began() -> None:
@@ -24,7 +24,7 @@ def test_nothing_to_read_is_nothing() -> None:
 
 
 async def test_progress_is_logged_until_all_is_read(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "app.runtime.recovery")
+    caplog.set_level(logging.INFO, "app.faust_batches.recovery_progress")
     recovery = SimpleNamespace(in_recovery=True, active_offsets={"a": -1}, active_highwaters={"a": 99})
     progress = RecoveryProgress()
     app = SimpleNamespace(tables=SimpleNamespace(recovery=recovery))

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.isotonic import IsotonicRegression
 
-from app.core.config import Monitoring
-from app.core.counting import input_pane
-from app.core.estimation import calibrated, calibration_of, estimated_metrics
-from app.core.layout import layout_of
-from app.core.outcome import outcome_layout, outcome_pane
-from app.core.performance import metrics_of
-from app.core.profile import Profile, with_identity
-from app.core.reference import build_profile
-from app.runtime.models_view import decoded
+from app.core.config.monitoring import Monitoring
+from app.core.evaluation.estimation import calibrated, calibration_of, estimated_metrics
+from app.core.evaluation.performance import metrics_of
+from app.core.panes.inputs import input_pane
+from app.core.panes.outcomes import outcome_layout, outcome_pane
+from app.core.profile_builder import build_profile
+from app.core.reference.layout import layout_of
+from app.core.reference.profile import Profile, with_identity
+from app.registration.models_table import decoded
 from tests.unit.columns import Floats
 from topics.events import ModelEvent
 
@@ -93,7 +93,7 @@ def test_a_profile_of_another_layout_has_another_id(monkeypatch: pytest.MonkeyPa
     """What an earlier release has registered gets the id of today's layout, so that its panes are not read."""
     profile = profile_of()
     with monkeypatch.context() as patch:
-        patch.setattr("app.core.profile.LAYOUT_VERSION", 1)
+        patch.setattr("app.core.reference.profile.LAYOUT_VERSION", 1)
         old = with_identity(profile)
     assert old.profile_id != profile.profile_id
     event = ModelEvent(

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from app.core.config import DefaultTruth, Monitoring, Rule
-from app.core.profile import Profile
+from app.core.config.monitoring import DefaultTruth, Monitoring, Rule
+from app.core.reference.profile import Profile
 from app.registration import (
     MonitoringError,
     MonitoringFile,
@@ -28,7 +28,7 @@ from app.registration import (
     roles_of,
     task_of,
 )
-from app.runtime.settings import load_settings
+from app.settings.settings import load_settings
 from app.tables import CellTable
 
 

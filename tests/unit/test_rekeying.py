@@ -17,15 +17,15 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from agents.intake import IntakeMonitor
-from agents.join import Join
-from agents.pane_events import key_of
-from app.core.config import Monitoring, Windows
+from agents.join.agent import Join
+from agents.join.not_counted import IntakeMonitor
+from agents.join.pane_events import key_of
+from app.core.config.monitoring import Monitoring, Windows
+from app.faust_batches.batch import Log
 from app.ingest.decoding import Record, Rejected
 from app.ingest.naming import Version
 from app.ingest.rekeying import client_of, origin_header, origin_of, strays
-from app.runtime.models_view import RegisteredModel
-from app.runtime.runs import Log
+from app.registration.models_table import RegisteredModel
 from tests.unit.join_log import PROFILES, START
 from tests.unit.join_world import Killed, run
 from tests.unit.reports import StubRecord

@@ -15,7 +15,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.counting import NON_FINITE
+from app.core.panes.inputs import NON_FINITE
 from app.registration import profile_of
 from app.replay.encode import Columns, Encoded, ReplayError, encode_feedback, encode_predictions
 from app.replay.files import encoded_chunks, frame_chunks

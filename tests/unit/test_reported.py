@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.record import entries_of
 from app.access import KeyFile
+from app.history.event_rows import entries_of
 from tests.unit.reports import StubRecord
 from tests.unit.test_doors import Api, Kafka
 from topics.events import AlertEvent, AuditEvent, DeploymentEvent, TrainingRunEvent

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from app.retraining import HookFailed, SignalsView, hooks_of, of_alert, of_check
-from app.runtime.settings import SettingsError, load_settings
+from app.settings.settings import SettingsError, load_settings
 from tests.unit.notifications import alert_event
 from topics.events import AlertEvent, RetrainingEvent
 

@@ -7,8 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.alerting.delivery import Delivered, Permanent, Retryable
-from app.alerting.retrying import Patience, Pending, after_attempt
+from app.alerting.notify.channel import Delivered, Permanent, Retryable
+from app.alerting.notify.retry_policy import Patience, Pending, after_attempt
 from tests.unit.notifications import alert_event, notification_of
 
 PATIENCE = Patience(first_wait=1.0, longest_wait=60.0, budget_seconds=3600.0)

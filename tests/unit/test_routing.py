@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.alerting.routing import AT_ONCE, Policy, Routing
-from app.core.config import Alerting
-from app.core.notifying import Route, RouteError
+from app.alerting.notify.routing import AT_ONCE, Policy, Routing
+from app.core.config.monitoring import Alerting
+from app.core.config.routes import Route, RouteError
 from tests.unit.notifications import of_rule
 
 ALERT = of_rule("data_drift")

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from app.cli import app
-from app.core.config import Alerting, Rule
-from app.core.rule_layers import RULE_SETTINGS, RULES, Layer, differences, in_force, with_layers
+from app.core.config.monitoring import Alerting, Rule
+from app.core.config.rule_layers import RULE_SETTINGS, RULES, Layer, differences, in_force, with_layers
+from app.registration.effective_monitoring import layers_of
 from app.registration.monitoring import monitoring_of
-from app.runtime.settings import SettingsError, environment, load_settings
-from app.runtime.watching import layers_of
+from app.settings.settings import SettingsError, environment, load_settings
 
 VALUES = {
     "enabled": st.booleans(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runtime.run_ledger import RunLedger
+from app.faust_batches.commit_ledger import RunLedger
 
 STEPS = st.lists(
     st.one_of(

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.pane import Pane, merge
-from app.core.running_sum import RunningSum
+from app.core.panes.pane import Pane, merge
+from app.core.windows.running_sum import RunningSum
 
 SIZE, SUMS = 7, 2
 NAMES = st.dictionaries(st.sampled_from(["plan", ""]), st.dictionaries(st.text(max_size=2), st.integers(1, 3)))

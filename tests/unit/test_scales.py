@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import binom, ks_2samp
 
-from app.core.config import DecisionSettings, DriftThresholds, Monitoring, Windows
-from app.core.findings import ScaleFinding, Scales
-from app.core.layout import Layout
-from app.core.pane import Pane, merge
+from app.core.config.monitoring import DecisionSettings, DriftThresholds, Monitoring, Windows
+from app.core.evaluation.results import ScaleFinding, Scales
+from app.core.panes.pane import Pane, merge
+from app.core.reference.layout import Layout
 from app.core.scales.categories import at_distance, binomial_tail, two_cells
 from app.core.scales.judging import judge_scales
 from app.core.scales.levels import levels_of, metric_level, per_second, traffic_level

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.score_grid import score_grid
+from app.core.panes.score_grid import score_grid
 
 SCORES = st.floats(0, 1) | st.sampled_from([0.0, 1.0, 5e-324, 0.001, 0.123, 1.0 - 2**-53, np.nextafter(0.123, 1.0)])
 GRID = score_grid(np.array([0.1, 0.2, 1.0 / 3.0]))

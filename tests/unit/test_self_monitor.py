@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agents.monitor import EVERY, SelfMonitor
 from app.ingest.decoding import Rejected
+from app.worker.self_report import EVERY, SelfMonitor
 from tests.unit.reports import StubRecord
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from app.runtime.served_view import ServedView
-from app.runtime.settings import load_settings
+from app.serving.answers_table import ServedView
+from app.settings.settings import load_settings
 from topics.events import ServedEvent
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
-from app.alerting.lifecycle import Transition
-from app.alerting.message import alert_of
-from app.alerting.rules import Verdict, rule_of, verdicts_of
-from app.alerting.service_wording import lasting
-from app.core.config import Alerting, DecisionSettings, Monitoring, Rule
-from app.core.rule_layers import RULES
+from app.alerting.events.alert_event import alert_of
+from app.alerting.events.service_text import lasting
+from app.alerting.rules.lifecycle import Transition
+from app.alerting.rules.model_rules import Verdict, rule_of, verdicts_of
+from app.core.config.monitoring import Alerting, DecisionSettings, Monitoring, Rule
+from app.core.config.rule_layers import RULES
 from tests.unit.reports import START, drift_report, end_of, feature, metric, performance_report
 from topics.events import AnyReport, IntakeReport, MonitorReport, PartitionStanding, TrafficReport, Volume
 

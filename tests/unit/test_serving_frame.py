@@ -9,7 +9,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.counting import NON_FINITE
+from app.core.panes.inputs import NON_FINITE
 from app.serving.types import Scalar, feature_type, frame_of
 
 VALUES: dict[str, st.SearchStrategy[Scalar]] = {

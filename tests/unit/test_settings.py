@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.runtime.settings import Settings, SettingsError, load_settings
+from app.settings.settings import Settings, SettingsError, load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.core.metadata import METRICS
-from app.offline import judge
+from app.core.reference.metadata import METRICS
+from app.offline.decision import judge
 from app.registration import MonitoringError, profile_of, read_baseline, read_monitoring, setup_monitoring
 
 MODEL = {
@@ -210,9 +210,9 @@ def test_switched_off_nothing_is_told(tmp_path: Path) -> None:
 
 
 def test_the_metrics_are_those_that_there_are() -> None:
-    from app.core.outcome import outcome_layout
-    from app.core.pane import Pane
-    from app.core.performance import metrics_of
+    from app.core.evaluation.performance import metrics_of
+    from app.core.panes.outcomes import outcome_layout
+    from app.core.panes.pane import Pane
 
     frames = (rows().assign(probability=0.5), rows().assign(prediction=[0, 1, 2, 1] * 500), rows())
     found: set[str] = set()

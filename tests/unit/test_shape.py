@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from app.core.drift import Comparison, compare
-from app.core.shape import REST, TOP, Shape
-from app.core.summary import UNSEEN
+from app.core.evaluation.distribution import REST, TOP, Shape
+from app.core.evaluation.drift import Comparison, compare
+from app.core.evaluation.summary import UNSEEN
 from tests.unit.columns import Values, layout_for, pane_of
 
 numbers = st.lists(st.integers(-6, 6).map(lambda v: v / 2) | st.floats(-1e300, 1e300), min_size=1, max_size=60)

@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.runtime.sharing import share
+from app.faust_batches.assignment import share
 
 PARTITIONS = 12
 

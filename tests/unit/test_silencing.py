@@ -8,10 +8,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from app.alerting.muting import quiet_of
-from app.commands.common import Trouble
-from app.commands.silence import seconds_of
-from app.runtime.silencing import SilenceError, SilenceRequest, expired, silence_of, state_of
+from app.alerting.notify.muting import quiet_of
+from app.alerting.silences.requests import SilenceError, SilenceRequest, expired, silence_of, state_of
+from app.commands.alerts.silence import seconds_of
+from app.commands.options import Trouble
 from tests.unit.notifications import DAY
 from topics.events import Hours
 

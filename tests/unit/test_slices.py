@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
-from app.runtime.slices import at_once, in_slices, in_thread
+from agents.loop_slices import at_once, in_slices, in_thread
 
 
 def work(steps: int) -> Generator[None, None, int]:

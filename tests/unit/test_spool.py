@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.spooling import check_spool
-from app.runtime import spool as module
-from app.runtime.settings import SettingsError, load_settings
-from app.runtime.spool import Spool, SpoolError, SpoolFull, waits_in
+from api.served.spooling import check_spool
+from app.serving import spool as module
+from app.serving.spool import Spool, SpoolError, SpoolFull, waits_in
+from app.settings.settings import SettingsError, load_settings
 
 ROOM = 1 << 20
 RECORDS = st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b" ")), min_size=1, max_size=5)

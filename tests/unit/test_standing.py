@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from faust.types import TP
 
-from app.runtime.settings import load_settings
-from app.standing import Standing
+from app.settings.settings import load_settings
+from app.worker.health import Standing
 
 
 def test_a_worker_is_ready_when_its_panes_are_read() -> None:

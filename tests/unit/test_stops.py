@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.stops import Stop, Stops
+from agents.join.halts import Stop, Stops
 
 
 def test_a_stop_is_passed_once_what_follows_it_is_saved() -> None:

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.alerting.beside import Beside, noted
-from app.alerting.blocks import escaped
-from app.alerting.message import alert_of
-from app.alerting.rendering import html_of, text_of
-from app.alerting.rules import rule_of, verdicts_of
-from app.alerting.story import story_of
-from app.alerting.words import clean
-from app.core.config import Monitoring
+from app.alerting.channels.slack_blocks import escaped
+from app.alerting.events.alert_event import alert_of
+from app.alerting.events.related_window import Beside, noted
+from app.alerting.rendering.content import story_of
+from app.alerting.rendering.sanitize import clean
+from app.alerting.rendering.templates import html_of, text_of
+from app.alerting.rules.model_rules import rule_of, verdicts_of
+from app.core.config.monitoring import Monitoring
 from tests.notifications import MOMENT, alert, drifted, hostile, metric, notification, resolved
 from tests.unit.reports import drift_report, feature, performance_report
 from tests.unit.reports import metric as metric_change

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.checking import check_files
-from app.core.profile import Profile
+from app.core.reference.profile import Profile
+from app.offline.check import check_files
 from app.registration import MonitoringFile, monitoring_of, profile_of, read_reference
 from app.tables import CellTable, FileOptions, TableError, read_chunks, read_table
 from app.tables.files import form_words

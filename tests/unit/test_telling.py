@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.alerting.telling import Decision, Reason, Told, after_telling, decide
+from app.alerting.notify.decision import Decision, Reason, Told, after_telling, decide
 
 HOUR = 3600.0
 KNOWN = Told(at=1000.0, firing={"a": "a1", "b": "b1"})

@@ -10,17 +10,17 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.window_reports import drift_report
-from app.alerting.lifecycle import RuleState, Transition, step
-from app.alerting.rules import rule_of, verdicts_of
-from app.core.config import Alerting, DriftThresholds, Monitoring, Windows
-from app.core.joining import MICROSECONDS
-from app.core.layout import layout_of
-from app.core.profile import Profile
-from app.core.reference import build_profile
-from app.core.rolling import Evaluated, ModelWindows
+from agents.windows.reports import drift_report
+from app.alerting.rules.lifecycle import RuleState, Transition, step
+from app.alerting.rules.model_rules import rule_of, verdicts_of
+from app.core.config.monitoring import Alerting, DriftThresholds, Monitoring, Windows
+from app.core.join.state import MICROSECONDS
+from app.core.panes.slices import Slice, Slices
+from app.core.profile_builder import build_profile
+from app.core.reference.layout import layout_of
+from app.core.reference.profile import Profile
 from app.core.scales.reach import Reach, oldest_needed, reach_of
-from app.core.slices import Slice, Slices
+from app.core.windows.model_windows import Evaluated, ModelWindows
 from tests.unit.columns import Values, pane_of
 
 FIRST = 28_333_334

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from api.glance import ModelSummary
-from api.workers import Monitored, Worker
-from app.alerting.monitor import SELF
-from app.commands.common import Trouble
-from app.commands.top_choice import Choice
-from app.commands.top_screen import _table, screen
+from app.alerting.rules.self_monitoring import SELF
+from app.commands.options import Trouble
+from app.commands.top.choice import Choice
+from app.commands.top.screen import _table, screen
+from app.read_model.summary import ModelSummary
+from app.read_model.workers import Monitored, Worker
 from tests.unit.notifications import alert_event
 from topics.events import AlertEvent, Usual
 

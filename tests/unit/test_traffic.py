@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from agents.pane_keeping import Notes, Part, forgotten_name, keys_to_delete, resume
-from app.core.config import Monitoring, Windows
-from app.core.findings import Traffic
-from app.core.joining import MICROSECONDS
-from app.core.pane import Pane
-from app.core.rolling import ModelWindows, Totals
+from agents.windows.pane_retention import Notes, Part, forgotten_name, keys_to_delete, resume
+from app.core.config.monitoring import Monitoring, Windows
+from app.core.evaluation.results import Traffic
+from app.core.join.state import MICROSECONDS
+from app.core.panes.pane import Pane
 from app.core.scales.levels import traffic_level
 from app.core.traffic.history import History, slot_of
 from app.core.traffic.judging import Seen, spans, traffic_of
+from app.core.windows.model_windows import ModelWindows, Totals
 from tests.unit.test_thin_windows import PROFILE
 
 HALF_HOURS = Monitoring(windows=Windows(pane=1800, panes=48))

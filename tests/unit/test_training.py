@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_diabetes, load_iris
 
-from app.offline import judge
+from app.offline.decision import judge
 from app.registration import monitoring_of as checked
 from app.registration import (
     profile_of,

@@ -13,11 +13,11 @@ import pytest
 from aiokafka.errors import IllegalStateError
 from faust.types import TP, ConsumerMessage
 
-from app.runtime.faust_app import make_app
-from app.runtime.fetched import Fetched
-from app.runtime.runs import Run
-from app.runtime.settings import load_settings
-from app.runtime.transport import BatchConsumer
+from app.faust_batches.app import make_app
+from app.faust_batches.batch import Run
+from app.faust_batches.transport import BatchConsumer
+from app.kafka.parsed_fetch import Fetched
+from app.settings.settings import load_settings
 from tests.unit.reports import StubRecord
 
 BATCHED = TP("predictions", 0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import genpareto, ks_2samp, kstwobign
 
-from app.core.profile import Profile, with_identity
+from app.core.reference.profile import Profile, with_identity
 from app.core.usual.bound import upper_bound
 from app.core.usual.distances import EXPECTED_SQUARE, js_distances, ks_distances, missing_rises, unseen_rises
 from app.core.usual.learning import learn, slots_of

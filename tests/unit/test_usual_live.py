@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import ks_2samp
 
-from agents.usual_keeping import restore, save
-from app.core.profile import Profile
-from app.core.rolling import Evaluated
+from agents.windows.usual_store import restore, save
+from app.core.reference.profile import Profile
 from app.core.scales import blocks
 from app.core.scales.suffixes import suffixes_of
 from app.core.usual.bound import CHANCE
@@ -22,7 +21,8 @@ from app.core.usual.days import Days
 from app.core.usual.distances import EXPECTED_SQUARE
 from app.core.usual.from_days import Seen, faulty_days
 from app.core.usual.observed import Binned, effects_against_reference
-from app.offline import judge
+from app.core.windows.model_windows import Evaluated
+from app.offline.decision import judge
 from app.registration import read_reference
 from tests.unit.columns import layout_for, pane_of
 from tests.unit.test_usual_stream import DAY, FAULTS, FILE, START, World, names_of, stream, world
@@ -137,7 +137,7 @@ def test_killed_while_it_learns_it_learns_the_same(
 ) -> None:
     """Each worker finds the table, and the panes that are not forgotten; the first dies before anything is saved."""
     monkeypatch.setattr(blocks, "MOST_ROWS", 700)
-    monkeypatch.setattr("app.core.rolling.MOST_ROWS", 700)
+    monkeypatch.setattr("app.core.windows.model_windows.MOST_ROWS", 700)
     going, frame = world(profile), between(live, FIRST, 48)
     found = going.fill(frame, every=64)
     table: dict[str, bytes] = {}

@@ -8,22 +8,22 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
-from app.alerting.rules import verdicts_of
-from app.core.config import Monitoring
-from app.core.counting import input_pane
-from app.core.degradation import changes
-from app.core.findings import MetricChange
-from app.core.layout import layout_of
-from app.core.outcome import outcome_layout, outcome_pane, outcome_rows
-from app.core.performance import metrics_of
-from app.core.profile import Profile
-from app.core.reference import build_profile
-from app.core.rolling import ModelWindows
+from app.alerting.rules.model_rules import verdicts_of
+from app.core.config.monitoring import Monitoring
+from app.core.evaluation.degradation import changes
+from app.core.evaluation.performance import metrics_of
+from app.core.evaluation.results import MetricChange
+from app.core.evaluation.usual_effects import UsualEffects, effects_of
+from app.core.panes.inputs import input_pane
+from app.core.panes.outcomes import outcome_layout, outcome_pane, outcome_rows
+from app.core.profile_builder import build_profile
+from app.core.reference.layout import layout_of
+from app.core.reference.profile import Profile
+from app.core.reference.usual import Floats, Usual
 from app.core.scales.metrics import TruthPane, judge_metrics
-from app.core.scales.usual import UsualEffects, effects_of
 from app.core.usual.metrics import learn_metrics
 from app.core.usual.spans import DAY, WEEK, RowWindows
-from app.core.usual.value import Floats, Usual
+from app.core.windows.model_windows import ModelWindows
 from tests.unit.reports import metric, performance_report
 
 DAYS, ROWS = 56, 240

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.alerting.lifecycle import RuleState, step
-from app.alerting.verdict import Verdict
-from app.core.config import Rule
-from app.core.joining import MICROSECONDS
-from app.core.pane import merge
-from app.core.profile import Profile
-from app.core.rolling import Evaluated, ModelWindows
+from app.alerting.rules.lifecycle import RuleState, step
+from app.alerting.rules.verdict import Verdict
+from app.core.config.monitoring import Rule
+from app.core.join.state import MICROSECONDS
+from app.core.panes.pane import merge
+from app.core.panes.slices import Slice
+from app.core.reference.profile import Profile
 from app.core.scales import blocks
 from app.core.scales.blocks import Blocks
-from app.core.slices import Slice
-from app.offline import decide, panes_of
+from app.core.windows.model_windows import Evaluated, ModelWindows
+from app.offline.decision import decide, panes_of
 from app.registration import MonitoringFile, monitoring_of, read_reference
 from tests.unit.columns import layout_for, pane_of
 
@@ -195,7 +195,7 @@ def test_no_span_has_more_rows_than_are_kept(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_forgetting_and_starting_anew_change_nothing(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "MOST_ROWS", 700)
-    monkeypatch.setattr("app.core.rolling.MOST_ROWS", 700)
+    monkeypatch.setattr("app.core.windows.model_windows.MOST_ROWS", 700)
     frame = stream(5, 8, first=30)
     going, anew = world(profile), world(profile)
     found = going.fill(frame, every=16)

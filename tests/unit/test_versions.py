@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 
-from agents.alerts import Alerts
-from api.glance import summary_of
-from api.views import Findings
-from app.alerting.versions import newer_of, noted, rate_of, retired
-from app.commands.top_choice import Choice
-from app.core.config import Monitoring
-from app.runtime.versions_view import Registered
+from agents.alerts.agent import Alerts
+from app.alerting.rules.version_life import newer_of, noted, rate_of, retired
+from app.commands.top.choice import Choice
+from app.core.config.monitoring import Monitoring
+from app.read_model.reports_table import Findings
+from app.read_model.summary import summary_of
+from app.registration.versions_table import Registered
 from tests.unit.reports import START, drift_report, feature, records_of
 from topics.events import AlertEvent, AnyReport, TrafficReport, VersionEvent
 from topics.registry import ALERTS, VERSIONS, Topic

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from faust.types import TP
 
-from app.runtime.watchdog import Sight, Stall
+from app.faust_batches.watchdog import Sight, Stall
 
 A, B = TP("predictions", 0), TP("predictions", 1)
 PAUSE = 5.0

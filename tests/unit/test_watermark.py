@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents.watermark import advance, next_offset, unapplied
+from agents.applied_offsets import advance, next_offset, unapplied
 from tests.unit.reports import records_of
 
 

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.pane_events import key_of, partial_of
-from agents.windows import WindowsAgent
-from app.core.counting import input_pane
-from app.core.joining import Watched
-from app.core.outcome import outcome_layout, outcome_pane
+from agents.join.pane_events import key_of, partial_of
+from agents.windows.agent import WindowsAgent
+from app.core.join.state import Watched
+from app.core.panes.inputs import input_pane
+from app.core.panes.outcomes import outcome_layout, outcome_pane
 from app.ingest.decoding import Rejected
 from tests.unit.join_log import Registry
 from tests.unit.reports import StubRecord

@@ -11,13 +11,13 @@ from zlib import crc32
 import msgspec
 import pytest
 
-from app.core import rolling
-from app.core.config import DriftThresholds, Windows
-from app.core.findings import Scales
-from app.core.layout import Layout
-from app.core.pane import Pane
+from app.core.config.monitoring import DriftThresholds, Windows
+from app.core.evaluation.results import Scales
+from app.core.panes.pane import Pane
+from app.core.reference.layout import Layout
 from app.core.scales import newest_truth
 from app.core.scales.blocks import Older
+from app.core.windows import model_windows
 from tests.unit.year_world import BEGIN, DAY, PANE, SOURCES, VERSIONS, Killed, World, profile_of
 from topics.events import AnyReport
 
@@ -32,7 +32,7 @@ def judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     known: dict[object, tuple[object, object]] = {}  # with the arguments, so that no id is another's
 
     def memo(name: str) -> None:
-        decide = getattr(rolling, name)
+        decide = getattr(model_windows, name)
 
         def decided(*args: object) -> object:
             panes = [(p.n, p.indices.tobytes(), p.counts.tobytes(), p.sums.tobytes(), repr(p.names)) for p in args
@@ -42,7 +42,7 @@ def judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
                 known[key] = decide(*args), args
             return known[key][0]
 
-        monkeypatch.setattr(rolling, name, decided)
+        monkeypatch.setattr(model_windows, name, decided)
 
     memo("drift_decision")
     memo("performance_decision")
@@ -52,7 +52,7 @@ def judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ages = [(end - at, one.n, crc32(one.indices.tobytes() + one.counts.tobytes())) for at, one in held]
         return Scales(spans=(most, *older.spans, *chain(*ages)), chance=0.0)  # what would be judged
 
-    monkeypatch.setattr(rolling, "judge_scales", judged)
+    monkeypatch.setattr(model_windows, "judge_scales", judged)
 
 
 def serve_whatever_dies(world: World, seconds: int, deaths: list[int]) -> None:

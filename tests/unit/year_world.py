@@ -12,14 +12,14 @@ from itertools import product
 import msgspec
 import numpy as np
 
-from agents.join import Join
-from agents.pane_events import key_of
-from agents.windows import WindowsAgent
-from app.core.config import DriftThresholds, Monitoring, Windows
-from app.core.reference import build_profile
+from agents.join.agent import Join
+from agents.join.pane_events import key_of
+from agents.windows.agent import WindowsAgent
+from app.core.config.monitoring import DriftThresholds, Monitoring, Windows
+from app.core.profile_builder import build_profile
+from app.faust_batches.batch import Log
 from app.ingest.decoding import Rejected
-from app.runtime.models_view import RegisteredModel
-from app.runtime.runs import Log
+from app.registration.models_table import RegisteredModel
 from tests.unit.join_world import run
 from tests.unit.reports import StubRecord
 from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport

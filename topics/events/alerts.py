@@ -56,7 +56,7 @@ class DeliveryEvent(Event, frozen=True, kw_only=True):
 class UndeliveredEvent(Event, frozen=True, kw_only=True):
     """A notification that was given up, whole, so that it can be sent again, and why.
 
-    `notification` is an `app.alerting.notification.Notification`. A record without a value takes it back.
+    `notification` is an `app.alerting.notify.notification.Notification`. A record without a value takes it back.
     """
 
     notification: Raw

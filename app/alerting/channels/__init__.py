@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.alerting.channels.file import FileChannel
 from app.alerting.channels.log import LogChannel
-from app.alerting.delivery import Channel
+from app.alerting.notify.channel import Channel
 
 
 def channels_of(alerts_dir: Path, others: Iterable[Channel] = ()) -> dict[str, Channel]:

@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from app.alerting.channels.answers import secrets_in, secrets_of, shown
-from app.alerting.channels.posting import get, post
+from app.alerting.channels.http_post import get, post
+from app.alerting.channels.http_response import secrets_in, secrets_of, shown
 from app.alerting.channels.webhook import annotations_of, time_of
-from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
-from app.alerting.labelling import JOB, PLAIN, Labelling
-from app.alerting.notification import Notification
+from app.alerting.notify.channel import Delivered, Outcome, Permanent, Retryable
+from app.alerting.notify.notification import Notification
+from app.alerting.rendering.labels import JOB, PLAIN, Labelling
 from topics.events import AlertEvent
 
 log = logging.getLogger(__name__)

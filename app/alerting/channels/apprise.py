@@ -16,14 +16,14 @@ from apprise.plugins.base import NotifyBase
 from apprise.plugins.email import NotifyEmail
 from apprise.utils.parse import parse_urls
 
-from app.alerting.channels.answers import TRY_AGAIN
+from app.alerting.channels.delivered_to import Told
 from app.alerting.channels.exchanges import Exchange, record
+from app.alerting.channels.http_response import TRY_AGAIN
 from app.alerting.channels.incidents import incident_of, keeps_incidents
-from app.alerting.channels.told import Told
-from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
-from app.alerting.notification import Notification
-from app.alerting.rendering import text_of
-from app.alerting.story import story_of
+from app.alerting.notify.channel import Delivered, Outcome, Permanent, Retryable
+from app.alerting.notify.notification import Notification
+from app.alerting.rendering.content import story_of
+from app.alerting.rendering.templates import text_of
 
 ZERO_WIDTH = "\u200b"
 QUIET = ("apprise", "urllib3", "requests")

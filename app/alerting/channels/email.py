@@ -14,15 +14,15 @@ from typing import Literal
 
 import aiosmtplib
 
-from app.alerting.channels.answers import quote
+from app.alerting.channels.delivered_to import Told
+from app.alerting.channels.email_message import message_of
 from app.alerting.channels.exchanges import Exchange, is_recorded, record
-from app.alerting.channels.told import Told
-from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
-from app.alerting.mail import message_of
-from app.alerting.notification import Notification
-from app.alerting.picture import picture_of
-from app.alerting.rows import Column
-from app.alerting.story import story_of
+from app.alerting.channels.http_response import quote
+from app.alerting.notify.channel import Delivered, Outcome, Permanent, Retryable
+from app.alerting.notify.notification import Notification
+from app.alerting.rendering.content import story_of
+from app.alerting.rendering.picture import picture_of
+from app.alerting.rendering.rows import Column
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
-from app.alerting.notification import Notification, transitions_of
+from app.alerting.notify.channel import Delivered, Outcome, Permanent, Retryable
+from app.alerting.notify.notification import Notification, transitions_of
 from topics.events import AlertEvent
 
 HOPELESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}

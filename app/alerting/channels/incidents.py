@@ -18,7 +18,7 @@ from apprise.plugins.jira import JIRA_API_LOOKUP, NotifyJira
 from apprise.plugins.opsgenie import OPSGENIE_API_LOOKUP, NotifyOpsgenie
 from apprise.plugins.pagerduty import NotifyPagerDuty
 
-from app.alerting.notification import Notification
+from app.alerting.notify.notification import Notification
 from topics.events import Level
 
 KEYS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from app.alerting.delivery import Delivered, Outcome
-from app.alerting.notification import Notification, transitions_of
+from app.alerting.notify.channel import Delivered, Outcome
+from app.alerting.notify.notification import Notification, transitions_of
 from topics.events import AlertEvent
 
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR, "critical": logging.CRITICAL}

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, tzinfo
 import msgspec
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from app.alerting.blocks import blocks_of, fallback_of
-from app.alerting.channels.answers import http_outcome, secrets_of
 from app.alerting.channels.exchanges import record
-from app.alerting.channels.posting import error_outcome, exchange_of, session
-from app.alerting.delivery import Outcome
-from app.alerting.notification import Notification
-from app.alerting.story import story_of
+from app.alerting.channels.http_post import error_outcome, exchange_of, session
+from app.alerting.channels.http_response import http_outcome, secrets_of
+from app.alerting.channels.slack_blocks import blocks_of, fallback_of
+from app.alerting.notify.channel import Outcome
+from app.alerting.notify.notification import Notification
+from app.alerting.rendering.content import story_of
 
 ADVICE = "make a new incoming webhook in Slack and set slack_webhook_url"
 _SILENT = logging.Logger("slack_sdk", logging.CRITICAL)

@@ -14,14 +14,14 @@ from datetime import UTC, datetime, tzinfo
 import aiohttp
 import msgspec
 
-from app.alerting.blocks import blocks_of, fallback_of
-from app.alerting.channels.answers import http_outcome, quote, seconds_of
+from app.alerting.channels.delivered_to import Told
 from app.alerting.channels.exchanges import Exchange, record
-from app.alerting.channels.posting import error_outcome, session
-from app.alerting.channels.told import Told
-from app.alerting.delivery import Delivered, Outcome, Permanent, Retryable
-from app.alerting.notification import Notification
-from app.alerting.story import story_of
+from app.alerting.channels.http_post import error_outcome, session
+from app.alerting.channels.http_response import http_outcome, quote, seconds_of
+from app.alerting.channels.slack_blocks import blocks_of, fallback_of
+from app.alerting.notify.channel import Delivered, Outcome, Permanent, Retryable
+from app.alerting.notify.notification import Notification
+from app.alerting.rendering.content import story_of
 
 ADVICE = "check slack_bot_token, its scopes, and slack_channel"
 API = "https://slack.com/api/"

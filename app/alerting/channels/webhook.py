@@ -14,13 +14,13 @@ from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from app.alerting.channels.answers import secrets_in, secrets_of
-from app.alerting.channels.posting import post
-from app.alerting.delivery import Outcome
-from app.alerting.labelling import PLAIN, Labelling
-from app.alerting.muting import SAME_MODEL
-from app.alerting.notification import Notification
-from app.alerting.telling import Reason
+from app.alerting.channels.http_post import post
+from app.alerting.channels.http_response import secrets_in, secrets_of
+from app.alerting.notify.channel import Outcome
+from app.alerting.notify.decision import Reason
+from app.alerting.notify.muting import SAME_MODEL
+from app.alerting.notify.notification import Notification
+from app.alerting.rendering.labels import PLAIN, Labelling
 from topics.events import AlertEvent
 
 ADVICE = "check webhook_url, and what its receiver says"

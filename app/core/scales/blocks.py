@@ -8,7 +8,7 @@ from math import inf
 from typing import Protocol
 from zlib import crc32
 
-from app.core.pane import Pane, merge
+from app.core.panes.pane import Pane, merge
 
 MOST_ROWS = 10_000
 """No span with more rows than this is judged beyond the window: as many are kept for it at most."""

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from app.core.divergence import LN2, divergence_terms
-from app.core.layout import Floats, Layout
+from app.core.evaluation.divergence import LN2, divergence_terms
+from app.core.evaluation.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
+from app.core.evaluation.usual_effects import floors, margins, shows_an_end
+from app.core.reference.layout import Floats, Layout
 from app.core.scales.levels import Levels
 from app.core.scales.suffixes import Suffixes
-from app.core.scales.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
-from app.core.scales.usual import floors, margins, shows_an_end
 
 FEW = 50
 """Fewer rows than this show no column of categories to be calm: their shares may be the reference's by luck."""

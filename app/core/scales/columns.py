@@ -8,17 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.config import Monitoring
-from app.core.findings import Fault
-from app.core.layout import Floats, Integers, Layout
+from app.core.config.monitoring import Monitoring
+from app.core.evaluation.results import Fault
+from app.core.evaluation.tested import Tested
+from app.core.evaluation.usual_effects import effects_of, floors
+from app.core.reference.layout import Floats, Integers, Layout
 from app.core.scales.categories import category_tests
 from app.core.scales.levels import Levels
 from app.core.scales.numbers import numeric_tests
 from app.core.scales.onset import Marked
 from app.core.scales.shares import share_tests
 from app.core.scales.suffixes import Suffixes
-from app.core.scales.tested import Tested
-from app.core.scales.usual import effects_of, floors
 
 BACK: dict[Fault, int] = {"type": 1, "missing": 2, "unseen": 3}
 """Where a column's slot of a fault stands, from the column's end."""

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.config import Monitoring
-from app.core.decision import found_columns
-from app.core.drift import Strength
-from app.core.findings import DriftAtScale, FeatureDrift, ScaleFinding, Scales
-from app.core.layout import Integers, Layout
-from app.core.pane import Pane, merge
+from app.core.config.monitoring import Monitoring
+from app.core.evaluation.decision import found_columns
+from app.core.evaluation.drift import Strength
+from app.core.evaluation.results import DriftAtScale, FeatureDrift, ScaleFinding, Scales
+from app.core.evaluation.too_few import HALF
+from app.core.panes.pane import Pane, merge
+from app.core.reference.layout import Integers, Layout
 from app.core.scales.blocks import NOTHING_OLDER, Older
 from app.core.scales.columns import Family, families, marked_of
 from app.core.scales.levels import levels_of
@@ -23,7 +24,6 @@ from app.core.scales.numbers import detectable, rows_to_find
 from app.core.scales.onset import onset_of
 from app.core.scales.slow import slow_of
 from app.core.scales.suffixes import Suffixes, spans_of, suffixes_of
-from app.core.too_few import HALF
 
 Bools = NDArray[np.bool_]
 NEVER = 1 << 40

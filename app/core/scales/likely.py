@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.core.causes import HOURLY, cause_of, of_same_time
-from app.core.findings import Cause
-from app.core.layout import Layout
-from app.core.pane import Pane, merge
+from app.core.evaluation.causes import HOURLY, cause_of, of_same_time
+from app.core.evaluation.results import Cause
+from app.core.panes.pane import Pane, merge
+from app.core.reference.layout import Layout
 from app.core.scales.suffixes import Suffixes
 
 DAY = 86_400.0

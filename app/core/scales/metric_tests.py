@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from app.core.layout import Floats
+from app.core.evaluation.tested import effective
+from app.core.reference.layout import Floats
 from app.core.scales.categories import binomial_tail
-from app.core.scales.tested import effective
 
 
 @dataclass(frozen=True, slots=True)

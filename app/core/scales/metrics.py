@@ -17,19 +17,19 @@ from itertools import accumulate
 import numpy as np
 from scipy import special
 
-from app.core.config import Monitoring
-from app.core.degradation import changes, limit_of, scale_of
-from app.core.findings import MetricChange, MetricFinding, MetricScales
-from app.core.intervals import z_of
-from app.core.outcome import OutcomeLayout
-from app.core.pane import Pane, merge
-from app.core.performance import LOSSES, judged, metrics_of, shares_of
-from app.core.profile import Profile
+from app.core.config.monitoring import Monitoring
+from app.core.evaluation.degradation import changes, limit_of, scale_of
+from app.core.evaluation.intervals import z_of
+from app.core.evaluation.performance import LOSSES, judged, metrics_of, shares_of
+from app.core.evaluation.results import MetricChange, MetricFinding, MetricScales
+from app.core.evaluation.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, SUSPECT
+from app.core.panes.outcomes import OutcomeLayout
+from app.core.panes.pane import Pane, merge
+from app.core.reference.profile import Profile
 from app.core.scales.levels import at_margin, levels_of, metric_level
 from app.core.scales.metric_tests import NormalTest, ShareTest
 from app.core.scales.onset import onset_of_metric
 from app.core.scales.suffixes import spans_of
-from app.core.scales.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, SUSPECT
 
 USUAL_COVERAGE = 0.5
 """Of the share of predictions with truth among all that are known: a span with less of it is not judged, since the

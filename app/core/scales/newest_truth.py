@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from zlib import crc32
 
-from app.core.config import Monitoring
-from app.core.joining import NEVER
+from app.core.config.monitoring import Monitoring
+from app.core.join.state import NEVER
+from app.core.panes.slices import Slices, rows_of
 from app.core.scales.metrics import TruthPane
 from app.core.scales.reach import older
 from app.core.scales.truth_blocks import TruthBlock, TruthBlocks
-from app.core.slices import Slices, rows_of
 
 MOST_KEPT = 10_000
 """Predictions that are kept for truth that came longer ago than truth is waited for."""

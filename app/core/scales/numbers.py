@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special
 
-from app.core.config import DriftThresholds
-from app.core.layout import Floats, Integers, Layout
+from app.core.config.monitoring import DriftThresholds
+from app.core.evaluation.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
+from app.core.evaluation.usual_effects import floors, margins, shows_an_end
+from app.core.reference.layout import Floats, Integers, Layout
 from app.core.scales.levels import Levels
 from app.core.scales.suffixes import Suffixes
-from app.core.scales.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
-from app.core.scales.usual import floors, margins, shows_an_end
 
 MOST_ROWS = 10_000
 """More rows are not asked for: where so many do not show a change, the reference has too few."""

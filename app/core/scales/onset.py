@@ -9,8 +9,8 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.layout import Floats, Slots
-from app.core.pane import Pane
+from app.core.panes.pane import Pane
+from app.core.reference.layout import Floats, Slots
 
 UNLIKELY = log(20.0)
 """Change points that are less likely than the best one by a factor of 20 are left out of the interval."""

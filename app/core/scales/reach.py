@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.core.slices import Slices, rows_of
+from app.core.panes.slices import Slices, rows_of
 
 
 @dataclass(frozen=True, slots=True)

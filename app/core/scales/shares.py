@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from app.core.layout import Floats
+from app.core.evaluation.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
+from app.core.evaluation.usual_effects import floors, margins, shows_an_end
+from app.core.reference.layout import Floats
 from app.core.scales.categories import binomial_tail
 from app.core.scales.levels import Levels
-from app.core.scales.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, Tested, effective
-from app.core.scales.usual import floors, margins, shows_an_end
 
 
 def share_tests(

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.core.divergence import divergence_terms
-from app.core.layout import FIXED_POINT, Layout, Slots
-from app.core.pane import Pane
+from app.core.evaluation.divergence import divergence_terms
+from app.core.panes.pane import Pane
+from app.core.reference.layout import FIXED_POINT, Layout, Slots
 from app.core.scales.columns import Family
 from app.core.scales.suffixes import Suffixes
 

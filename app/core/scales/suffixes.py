@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.layout import Floats, Integers
-from app.core.pane import Pane
+from app.core.panes.pane import Pane
+from app.core.reference.layout import Floats, Integers
 
 
 def spans_of(panes: int, most: int | None = None) -> tuple[int, ...]:

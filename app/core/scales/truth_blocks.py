@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from zlib import crc32
 
-from app.core.pane import Pane, merge
-from app.core.slices import Slices, rows_of
+from app.core.panes.pane import Pane, merge
+from app.core.panes.slices import Slices, rows_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)

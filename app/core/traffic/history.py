@@ -9,7 +9,7 @@ from math import ceil
 
 import numpy as np
 
-from app.core.layout import Floats
+from app.core.reference.layout import Floats
 
 SLOT = 1_800.0
 """Seconds that a slot has at least: a whole number of panes."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betainc
 
-from app.core.findings import Traffic, Volume
-from app.core.layout import Integers
+from app.core.evaluation.results import Traffic, Volume
+from app.core.reference.layout import Integers
 from app.core.scales.suffixes import spans_of
 from app.core.traffic.history import Arrived
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from app.core.usual.value import Floats
+from app.core.reference.usual import Floats
 
 CHANCE = 0.3
 """Of all windows of one length that a time as long as the reference's has, how many exceed what is usual."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.reference.usual import Floats
 from app.core.usual.spans import DAY, OVERLAP
-from app.core.usual.value import Floats
 
 Effects = NDArray[np.uint16]
 """Effects in units of 1 in 10,000, as usual effects are rounded."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf, sqrt
 
-from app.core.config import Monitoring
-from app.core.profile import Profile
+from app.core.config.monitoring import Monitoring
+from app.core.reference.profile import Profile
+from app.core.reference.usual import ColumnUsual, Usual
 from app.core.scales.blocks import MOST_ROWS
 from app.core.scales.suffixes import spans_of
 from app.core.usual.spans import DAY, WEEK
-from app.core.usual.value import ColumnUsual, Usual
 
 JUDGED = 0.45
 """Where a column's usual effect is larger, a change of half of its rows would not be found, and it is not judged."""

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.core.divergence import LN2, divergence_terms
-from app.core.layout import Slots
+from app.core.evaluation.divergence import LN2, divergence_terms
+from app.core.reference.layout import Slots
+from app.core.reference.usual import Floats
 from app.core.usual.spans import Integers, RowWindows
-from app.core.usual.value import Floats
 
 CUTS = 512
 """Places at which the distribution functions of numbers are compared: the statistic is at most 1 in 512 too small."""

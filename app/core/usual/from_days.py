@@ -9,10 +9,10 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from app.core.reference.usual import Floats
 from app.core.usual.bound import usual_bound
 from app.core.usual.days import Days
 from app.core.usual.spans import DAY, FEWEST_WINDOWS, MOST
-from app.core.usual.value import Floats
 
 Integers = NDArray[np.int64]
 RARE = 0.25

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.layout import Layout, Slots
+from app.core.reference.layout import Layout, Slots
+from app.core.reference.usual import ColumnUsual, Floats, Usual
 from app.core.usual.bound import usual_bound
 from app.core.usual.distances import js_distances, ks_distances, missing_rises, unseen_rises
 from app.core.usual.spans import FEWEST_WINDOWS, Integers, RowWindows, in_order, learned_spans, row_windows
-from app.core.usual.value import ColumnUsual, Floats, Usual
 
 Values = NDArray[np.generic] | Sequence[str | None]
 

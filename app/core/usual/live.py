@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.config import Monitoring
-from app.core.layout import Layout
-from app.core.outcome import OutcomeLayout
+from app.core.config.monitoring import Monitoring
+from app.core.panes.outcomes import OutcomeLayout
+from app.core.reference.layout import Layout
+from app.core.reference.usual import ColumnUsual, Usual
 from app.core.scales.suffixes import Suffixes, spans_of
 from app.core.usual.bound import CHANCE
 from app.core.usual.days import Days, Look
@@ -20,7 +21,6 @@ from app.core.usual.from_days import bounds, faulty_days, seen_at, without_diffe
 from app.core.usual.live_metrics import MetricWeeks
 from app.core.usual.observed import FAULTS, Binned, effects_against_reference, learned_slots
 from app.core.usual.spans import DAY, FEWEST_ROWS, learned_spans
-from app.core.usual.value import ColumnUsual, Usual
 from app.core.usual.weeks import Weeks, needed_days
 
 LATER = 1.5

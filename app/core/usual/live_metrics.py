@@ -10,17 +10,17 @@ from statistics import median
 
 import numpy as np
 
-from app.core.config import Monitoring
-from app.core.degradation import limit_of, scale_of
-from app.core.outcome import OutcomeLayout
-from app.core.pane import Pane
-from app.core.performance import LOSSES, judged, metrics_of
-from app.core.profile import Profile
+from app.core.config.monitoring import Monitoring
+from app.core.evaluation.degradation import limit_of, scale_of
+from app.core.evaluation.performance import LOSSES, judged, metrics_of
+from app.core.panes.outcomes import OutcomeLayout
+from app.core.panes.pane import Pane
+from app.core.reference.profile import Profile
+from app.core.reference.usual import MetricUsual
 from app.core.usual.days import Days, Look
 from app.core.usual.from_days import bounds, faulty_days, seen_at, without_difference
 from app.core.usual.metrics import CONFIDENCE, EXCEEDING, UNLIMITED, sampling_of
 from app.core.usual.spans import FEWEST_ROWS
-from app.core.usual.value import MetricUsual
 from app.core.usual.weeks import Weeks
 
 Drops = tuple[tuple[float, ...], tuple[MetricUsual, ...]]

@@ -10,15 +10,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from app.core.degradation import scale_of
-from app.core.intervals import z_of
-from app.core.metric import Metric
-from app.core.outcome import OutcomeLayout, OutcomeRows, outcome_layout, pane_of_rows
-from app.core.performance import LOSSES, metrics_of
-from app.core.profile import Profile
+from app.core.evaluation.degradation import scale_of
+from app.core.evaluation.intervals import z_of
+from app.core.evaluation.metric import Metric
+from app.core.evaluation.performance import LOSSES, metrics_of
+from app.core.panes.outcomes import OutcomeLayout, OutcomeRows, outcome_layout, pane_of_rows
+from app.core.reference.profile import Profile
+from app.core.reference.usual import Floats, MetricUsual, Usual
 from app.core.usual.bound import usual_bound
 from app.core.usual.spans import in_order, row_windows
-from app.core.usual.value import Floats, MetricUsual, Usual
 
 MOST = 400
 """Windows of one length whose metrics are computed, evenly spread where there are more."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.divergence import LN2, divergence_terms
-from app.core.layout import Layout, Slots
+from app.core.evaluation.divergence import LN2, divergence_terms
+from app.core.evaluation.tested import effective
+from app.core.reference.layout import Layout, Slots
+from app.core.reference.usual import Floats
 from app.core.scales.numbers import ks_statistics
 from app.core.scales.suffixes import Suffixes
-from app.core.scales.tested import effective
 from app.core.usual.distances import sampling_share, without_sampling
-from app.core.usual.value import Floats
 
 BINS = 32
 """Parts of a column's values, equally frequent in the reference, by which all rows of the first days are compared."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.usual.value import Floats
+from app.core.reference.usual import Floats
 
 Integers = NDArray[np.int64]
 

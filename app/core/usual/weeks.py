@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from math import ceil
 from typing import Generic, TypeVar
 
-from app.core.config import Windows
+from app.core.config.monitoring import Windows
 from app.core.usual.days import Days, Look
 from app.core.usual.spans import DAY, FEWEST_WINDOWS
 

@@ -1,0 +1,331 @@
+"""Reports become alerts: each rule's verdict, its state, and an event where the state turns."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from agents.alerts.retired_versions import resolved
+from agents.output import Publish, Reject
+from agents.applied_offsets import advance, next_offset, unapplied
+from app.alerting.events.related_window import Beside, noted
+from app.alerting.rules.not_counted import Intake
+from app.alerting.rules.lifecycle import RuleState, Stage, stage_of, step
+from app.alerting.events.alert_event import alert_of, nameless
+from app.alerting.rules.model_rules import (
+    CRITICAL_FEATURE,
+    ESTIMATE,
+    FEATURE_DRIFT,
+    NOT_JUDGED,
+    PERFORMANCE,
+    Verdict,
+    off,
+    rule_of,
+    verdicts_of,
+)
+from app.alerting.rules.service_rules import MONITOR, OF_PARTITION
+from app.alerting.rules.version_life import Lives, NoLives, moved, newer_of, retired, words
+from app.alerting.rules.version_life import noted as noted_life
+from app.core.config.monitoring import Monitoring
+from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
+from agents.loop_slices import in_slices
+from topics.events import (
+    AlertEvent,
+    AnyReport,
+    DriftReport,
+    IntakeReport,
+    Level,
+    MonitorReport,
+    PerformanceReport,
+    TrafficReport,
+    VersionEvent,
+    to_epoch,
+)
+from topics.registry import ALERTS, VERSIONS
+
+Models = Callable[[str, str], Monitoring | None]
+"""How a model version is watched; None where it is not registered."""
+
+TIDIED_EVERY = timedelta(seconds=30)
+
+_reports: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
+_states = msgspec.json.Decoder(RuleState)
+_besides = msgspec.json.Decoder(Beside)
+_intakes = msgspec.json.Decoder(Intake)
+
+
+@dataclass(slots=True)
+class AlertsRun:
+    """What a run of reports comes to; nothing of it is applied yet. `next_offset`: None for an empty run."""
+
+    alerts: list[AlertEvent] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    states: dict[str, RuleState] = field(default_factory=dict)
+    beside: dict[str, Beside] = field(default_factory=dict)
+    intakes: dict[str, Intake] = field(default_factory=dict)
+    lives: dict[tuple[str, str], VersionEvent] = field(default_factory=dict)
+    next_offset: int | None = None
+
+
+class Alerts:
+    """The agent's logic. `table` holds each rule's state, what each model version's newest windows
+    showed, and the watermark of each source partition.
+
+    `catch_up` brings `models` up to now: a report of a model that is not known waits for it once. `page` is the
+    address of the API, for the alerts' links. `with_values`: whether alerts name values of categories.
+    """
+
+    def __init__(
+        self,
+        table: MutableMapping[str, bytes],
+        models: Models,
+        *,
+        catch_up: Callable[[], Awaitable[None]] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        page: str = "",
+        lives: Lives | None = None,
+        with_values: bool = True,
+    ) -> None:
+        self._table = table
+        self._models = models
+        self._catch_up = catch_up
+        self._now = now
+        self._page = page
+        self._lives: Lives = NoLives() if lives is None else lives
+        self._with_values = with_values
+        self._tidied: dict[int, datetime] = {}
+
+    def position(self, partition: int) -> int | None:
+        """The offset to read a partition of `reports` from; None before anything was applied."""
+        return next_offset(self._table, partition)
+
+    async def handle(self, partition: int, records: Sequence[Record], publish: Publish, reject: Reject) -> None:
+        """Take a run: alerts first, state after. A crash in between sends the same alerts, by alert_id, again."""
+        run = await in_slices(self.run(partition, records))
+        if self._catch_up is not None and any(isinstance(found, _Unknown) for found in run.rejected):
+            await self._catch_up()
+            run = await in_slices(self.run(partition, records))
+        if run.rejected:
+            await reject(run.rejected)
+        for (model, version), life in run.lives.items():
+            await publish(VERSIONS, f"{model}/{version}".encode(), msgspec.json.encode(life), None)
+        for alert in run.alerts:
+            await publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
+        self.apply(partition, run)
+
+    def run(self, partition: int, records: Sequence[Record]) -> Generator[None, None, AlertsRun]:
+        """Return what a run comes to, in slices. Changes nothing."""
+        run = AlertsRun()
+        for record in unapplied(self._table, partition, records):
+            yield
+            run.next_offset = record.offset + 1
+            report = _report_of(record)
+            if isinstance(report, Rejected):
+                run.rejected.append(report)
+                continue
+            monitoring = self._models(report.model, report.model_version)
+            if monitoring is None:
+                named = f"model {report.model!r} version {report.model_version!r}"
+                run.rejected.append(_Unknown(record, f"{named} is not registered: run `driftline register`"))
+                continue
+            try:
+                report = report if self._with_values else nameless(report)
+                judged = AlertsRun(
+                    states={**run.states}, beside={**run.beside}, intakes={**run.intakes}, lives={**run.lives}
+                )
+                self._judge(report, monitoring, judged)
+            except STRAY as error:
+                run.rejected.append(Rejected(record, f"it cannot be judged: {type(error).__name__}"))
+                continue
+            run.alerts += judged.alerts
+            run.states, run.beside, run.intakes = judged.states, judged.beside, judged.intakes
+            run.lives = judged.lives
+        return run
+
+    def apply(self, partition: int, run: AlertsRun) -> None:
+        """Write what a run comes to, then the watermark."""
+        for key, state in (*run.states.items(), *run.beside.items(), *run.intakes.items()):
+            self._table[key] = msgspec.json.encode(state)
+        if run.next_offset is not None:
+            advance(self._table, partition, run.next_offset)
+
+    async def tidy(
+        self,
+        partition: int,
+        is_gone: Callable[[str, str], bool],
+        publish: Publish,
+        is_mine: Callable[[str, str], bool] = lambda model, version: False,
+    ) -> None:
+        """Now and then, resolve what fires of model versions that are registered no more or retired, and forget them.
+
+        `is_gone`, `is_mine`: of the partition's own model versions; others are of other workers. In this order: a crash
+        in between sends the same ends, by alert_id, again.
+        """
+        now = self._now()
+        if now - self._tidied.get(partition, now - TIDIED_EVERY) < TIDIED_EVERY:
+            return
+        self._tidied[partition] = now
+        gone: dict[str, list[str]] = {}
+        why: dict[str, str] = {}
+        for key in list(self._table):
+            names = names_of(key)
+            if len(names) < 2:  # a watermark
+                continue
+            life = self._lives.get(names[0], names[1]) if is_mine(names[0], names[1]) else None
+            if is_gone(names[0], names[1]):
+                gone[key] = names
+            elif life is not None and life.status == "retired" and len(names) == RULE_NAMES:
+                gone[key], why[key] = names, words(life)
+        rules = {key: names for key, names in gone.items() if len(names) == RULE_NAMES}
+        for alert in resolved(rules, self._table, now, self._page, why):
+            await publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
+        for key in gone:
+            del self._table[key]
+
+    def stages(self) -> Iterator[tuple[str, str, str, Stage]]:
+        """Model, version and rule of each alert that is pending or fires, by the table."""
+        for *names, stage, _ in self.levels():
+            yield names[0], names[1], names[2], stage
+
+    def levels(self) -> Iterator[tuple[str, str, str, Stage, Level]]:
+        """Return model, version, rule, stage and level of each alert that is pending or fires, by the table."""
+        for key, value in self._table.items():
+            names = names_of(key)
+            if len(names) != RULE_NAMES:
+                continue
+            state = _states.decode(value)
+            stage = stage_of(state)
+            if stage != "calm":
+                model, version, rule = names[:3]
+                severe = state.severe and stage == "firing"
+                yield model, version, rule, stage, "critical" if severe else self._level(model, version, rule)
+
+    def _level(self, model: str, version: str, rule: str) -> Level:
+        monitoring = self._models(model, version) or Monitoring()
+        level: Level = getattr(monitoring.alerting, rule).level
+        return level
+
+    def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
+        if isinstance(report, IntakeReport):
+            report = self._over_all(report, run)
+        verdicts, beside = self._of_lives(report, verdicts_of(report, monitoring), run), self._note(report, run)
+        for verdict in (*verdicts, *self._unnamed(report, verdicts, run)):
+            key = state_key(report, verdict)
+            before = run.states.get(key) or self._state(key)
+            if verdict.rule in SELDOM and verdict.state != "breach" and not before.ring:
+                continue
+            rule = rule_of(verdict, monitoring.alerting)
+            after, transition = step(before, verdict, to_epoch(report.window_end), report.revision, rule)
+            if after is not before:
+                run.states[key] = after
+            if transition is not None:
+                alert = alert_of(
+                    report, verdict, transition, rule, emitted_at=self._now(), page=self._page, beside=beside
+                )
+                run.alerts.append(alert)
+
+    def _of_lives(self, report: AnyReport, verdicts: list[Verdict], run: AlertsRun) -> list[Verdict]:
+        """The verdicts where the version may be retired, or its traffic with newer ones; notes what is new of it."""
+        named = (report.model, report.model_version)
+        known = run.lives.get(named) or self._lives.get(*named)
+        if isinstance(report, TrafficReport):
+            newer = newer_of(report, known, self._lives.of(report.model))
+            judged = [moved(verdict, report, newer) for verdict in verdicts]
+            verdicts, by = [verdict for verdict, _ in judged], max(by for _, by in judged)
+            change = retired(report, by) if by else noted_life(report, known)
+            if change is not None:
+                known = run.lives[named] = change
+        if known is None or known.status != "retired" or isinstance(report, IntakeReport | MonitorReport):
+            return verdicts
+        return [off(verdict.rule, verdict.subject, words(known)) for verdict in verdicts]
+
+    def _over_all(self, report: IntakeReport, run: AlertsRun) -> IntakeReport:
+        """The report with what is known of the topic's other partitions; its own is known now."""
+        key = key_of(report.model, report.model_version, f"{INTAKE} {report.topic}")
+        value = self._table.get(key)
+        before = run.intakes.get(key) or (Intake() if value is None else _intakes.decode(value))
+        after = run.intakes[key] = before.noted(report)
+        return after.over_all(report)
+
+    def _note(self, report: AnyReport, run: AlertsRun) -> Beside | None:
+        """What is known of the model version beside what each rule has judged; this report is known now."""
+        if not isinstance(report, DriftReport | PerformanceReport):
+            return None  # alerts on traffic, feedback and the monitor tell of nothing else
+        key = key_of(report.model, report.model_version, BESIDE)
+        value = self._table.get(key)
+        before = run.beside.get(key) or (None if value is None else _besides.decode(value))
+        after = noted(before, report)
+        if after is not before:
+            run.beside[key] = after
+        return after
+
+    def _unnamed(self, report: AnyReport, verdicts: Sequence[Verdict], run: AlertsRun) -> list[Verdict]:
+        """`off` for the features and metrics that were judged by themselves once, and are no more."""
+        named = {(verdict.rule, verdict.subject) for verdict in verdicts}
+        gone = []
+        for rule, reason in _BY_NAME.get(type(report), {}).items():
+            start = key_of(report.model, report.model_version, rule, "")
+            keys = dict.fromkeys(key for key in (*self._table, *run.states) if key.startswith(start))
+            once = [names_of(key)[-1] for key in keys]
+            gone += [off(rule, name, reason) for name in once if (rule, name) not in named and is_gone(report, name)]
+        return gone
+
+    def _state(self, key: str) -> RuleState:
+        found = self._table.get(key)
+        return RuleState() if found is None else _states.decode(found)
+
+
+SELDOM = (FEATURE_DRIFT, NOT_JUDGED)
+"""Rules of which there is a state only once they have been breached: of hundreds of features most never are."""
+RULE_NAMES = 4
+"""In the key of a rule's state: model, version, rule, subject."""
+BESIDE = "beside"
+"""In a key, which has three names then, and not four as that of a rule: what the newest windows showed."""
+INTAKE = "intake"
+"""In a key of three names, before that of a topic: what its partitions last said was not counted."""
+_NO_METRIC = "it is not among the report's metrics any more"
+_BY_NAME: dict[type, dict[str, str]] = {
+    DriftReport: {
+        CRITICAL_FEATURE: "it is not in alerting.critical_features any more",
+        FEATURE_DRIFT: "it is not judged as one of the other features any more",
+    },
+    PerformanceReport: {PERFORMANCE: _NO_METRIC, ESTIMATE: _NO_METRIC},
+    MonitorReport: {MONITOR: "alerts about workers are about their partitions now"},
+}
+"""The rules whose subjects come and go with what is registered, and what is said of one that is gone."""
+
+
+def is_gone(report: AnyReport, subject: str) -> bool:
+    """Whether a subject that a report does not have is there no more. Other workers have other partitions."""
+    return not isinstance(report, MonitorReport) or OF_PARTITION not in subject
+
+
+class _Unknown(Rejected, frozen=True):
+    """Rejected because its model is not registered, as far as is known."""
+
+
+def state_key(report: AnyReport, verdict: Verdict) -> str:
+    """The table's key of a rule's state."""
+    return key_of(report.model, report.model_version, verdict.rule, verdict.subject)
+
+
+def key_of(*names: str) -> str:
+    """Names as a key; a slash within a name is spelt %2F."""
+    return "/".join(name.replace("%", "%25").replace("/", "%2F") for name in names)
+
+
+def names_of(key: str) -> list[str]:
+    """The names of a key."""
+    return [name.replace("%2F", "/").replace("%25", "%") for name in key.split("/")]
+
+
+def _report_of(record: Record) -> AnyReport | Rejected:
+    if record.value is None:
+        return Rejected(record, "the record has no value")
+    try:
+        return _reports.decode(record.value)
+    except UNREADABLE as error:
+        return Rejected(record, reason_of(error))

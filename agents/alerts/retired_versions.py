@@ -1,0 +1,48 @@
+"""The alerts of model versions that are registered no more: what fires is resolved, and nothing is kept of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+import msgspec
+
+from app.alerting.rules.lifecycle import RuleState, step
+from app.alerting.events.alert_event import alert_of
+from app.alerting.rules.model_rules import off, rule_of
+from app.alerting.events.text import utc
+from app.core.config.monitoring import Alerting
+from topics.events import AlertEvent, TrafficReport
+
+GONE = "its model version is not registered any more"
+
+_states = msgspec.json.Decoder(RuleState)
+
+
+def resolved(
+    names: Mapping[str, list[str]], table: Mapping[str, bytes], now: datetime, page: str,
+    why: Mapping[str, str] | None = None,
+) -> Iterator[AlertEvent]:  # fmt: skip
+    """The ends of the alerts that fire by these states. `names`: by key of the table, model, version, rule, subject.
+
+    `why`: by key, where it is not that the version is registered no more.
+    """
+    for key, (model, version, rule, subject) in names.items():
+        state = _states.decode(table[key])
+        if not state.firing:
+            continue
+        newest = max(judged.window_end for judged in state.ring)
+        verdict = off(rule, subject, (why or {}).get(key, GONE))
+        _, transition = step(state, verdict, newest, 0, rule_of(verdict, Alerting()))
+        assert transition is not None
+        report = _report(model, version, utc(newest), now)
+        yield alert_of(report, verdict, transition, rule_of(verdict, Alerting()), emitted_at=now, page=page)
+
+
+def _report(model: str, version: str, end: datetime, now: datetime) -> TrafficReport:
+    """A report in place of those that nobody makes any more: of no window and no record."""
+    return TrafficReport(
+        model=model, model_version=version, profile_id="", window_start=end, window_end=end, revision=0, n=0,
+        sufficient=False, emitted_at=now, counts=(), silent=0, usual=0.0, coverage=0.0, usual_coverage=0.0,
+        feedback_silent=0, feedback_longest=0, feedback_gaps=0, feedback=0, duplicates=0, late=0, expired=0,
+    )  # fmt: skip

@@ -1,0 +1,122 @@
+"""The agents' tables under another prefix: where each entry belongs when the number of partitions is another.
+
+Only what is about model versions is carried. What is about the partitions of the old prefix stays there: watermarks,
+the join's rows, and the alerts about the partitions themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from agents.alerts.agent import names_of
+from agents.join.pane_events import key_of
+from app.alerting.notify.alert_group import Group
+from app.alerting.notify.retry_policy import Pending
+from app.alerting.rules.self_monitoring import SELF
+from topics.events import AlertEvent, PaneEvent, Progress
+from topics.partition import partition_of
+
+Entry = tuple[int, str, bytes]
+"""Partition, key and value of a table."""
+
+Table = Mapping[str, bytes]
+"""The newest value of each key, over all partitions."""
+
+_groups = msgspec.json.Decoder(Group)
+_pendings = msgspec.json.Decoder(Pending)
+_told = msgspec.msgpack.Decoder(set[tuple[int, str, str]])
+
+
+def alert_entries(table: Table, partitions: int) -> Iterator[Entry]:
+    """Yield the states of the rules, and what the newest windows showed, of every model version."""
+    for key, value in table.items():
+        if key.startswith("@"):
+            continue
+        model, version = names_of(key)[:2]
+        if model != SELF:
+            yield partition_of(model, version, partitions), key, value
+
+
+def window_entries(table: Table, partitions: int) -> Iterator[Entry]:
+    """Yield the notes of which windows' reports were issued."""
+    for key, value in table.items():
+        if not key.startswith("@"):
+            model, version = key.split("/")[:2]
+            yield partition_of(model, version, partitions), key, value
+
+
+def intake_entries(table: Table, partitions: int) -> Iterator[Entry]:
+    """Yield, for every partition, the model versions whose records were set aside: it reports on them until it is over.
+
+    `table`: the join's.
+    """
+    told: set[tuple[int, str, str]] = set()
+    for key, value in table.items():
+        if key.startswith("intake/"):
+            told |= {one for one in _told.decode(value) if one[1] != SELF}
+    if told:
+        for partition in range(partitions):
+            yield partition, f"intake/{partition}", msgspec.msgpack.encode(sorted(told))
+
+
+def notify_entries(table: Table, alerts: Mapping[str, int], partitions: int) -> Iterator[Entry]:
+    """Yield the groups, the notifications under way and the transitions that were taken.
+
+    `alerts`: the partition of each transition that is in the log, by `alert_id`; others do not come again.
+    """
+    for key, value in table.items():
+        number, _, rest = key.partition("/")
+        kind, _, name = rest.partition("/")
+        if not number.isdigit() or kind == "flap":
+            continue
+        if kind == "taken":
+            partition = alerts.get(name)
+            if partition is None:
+                continue
+        else:
+            group = _groups.decode(value) if kind == "group" else _pendings.decode(value).notification
+            partition = partition_of(group.labels.get("model", ""), group.labels.get("model_version", ""), partitions)
+        yield partition, f"{partition}/{rest}", value
+
+
+def partition_of_alert(alert: AlertEvent, partitions: int) -> int:
+    """Return the partition of `alerts` that an alert belongs to."""
+    return partition_of(alert.labels.get("model", ""), alert.labels.get("model_version", ""), partitions)
+
+
+def ended_with_its_group(table: Table, group: str, now: datetime) -> Iterator[AlertEvent]:
+    """Yield the end of each alert that fires about the partitions of the old prefix. `table`: the notify agent's.
+
+    What is wrong with the partitions of the new one is found there, and is an alert of its own.
+    """
+    ended: dict[str, AlertEvent] = {}
+    for key, value in table.items():
+        if key.partition("/")[2].startswith("group/"):
+            for alert in _groups.decode(value).members.values():
+                if alert.status == "firing" and alert.labels.get("model") == SELF:
+                    ended[alert.fingerprint] = alert
+    for alert in ended.values():
+        yield replace(
+            alert, status="resolved", alert_id=f"{alert.alert_id}-copied", ended_at=now, emitted_at=now,
+            message=f"the alert was about the partitions of an old prefix; group {group} reads new ones",
+        )  # fmt: skip
+
+
+def copied_pane(event: PaneEvent, partitions: int) -> tuple[bytes, PaneEvent]:
+    """Return a pane event, and its key, as of a partition of the prefix before. `partitions`: of that prefix.
+
+    Its progress holds back no watermark: whoever drains the old prefix says how far it has come from then on.
+    """
+    moved = of_the_prefix_before(event, partitions)
+    if isinstance(moved, Progress):
+        moved = replace(moved, idle=True)
+    return key_of(moved), moved
+
+
+def of_the_prefix_before(event: PaneEvent, partitions: int) -> PaneEvent:
+    """Return the same pane event with a negative partition: no source partition of the new prefix has its number."""
+    return replace(event, partition=event.partition - partitions)

@@ -1,0 +1,223 @@
+"""Requests and responses of inferences become predictions: paired by their id, in the partition that it leads to."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from agents.applied_offsets import records_from
+from agents.inferences.halves import Paired, events_of, half_of
+from agents.inferences.state import Source, all_read_again, read_again, saved_of, source_of
+from agents.output import Reject
+from app.core.join.inference_pairs import GivenUp, Half, Outcome, Pair
+from app.faust_batches.batch import Log
+from app.ingest.decoding import Record, Rejected
+from app.ingest.kserve import InferenceError, Order, UnknownOrder
+from app.kafka.producer import NotSent, Outgoing
+
+UNSEEN_SECONDS = 1.0
+"""At the end of the log: for so long a record may be there that no fetch has brought (twice a fetch's longest wait)."""
+
+Publish = Callable[[Sequence[Outgoing]], Awaitable[list[NotSent]]]
+"""Predictions; returns once Kafka has them, but those that are too large."""
+CatchUp = Callable[[], Awaitable[None]]
+
+TOGETHER = 2000
+"""Predictions that are made before others get their turn, and that are sent at a time."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a run comes to: pairs, halves that are set aside, and how many of each.
+
+    `spoilt`: the pairs, by their numbers, of which Kafka has not taken all.
+    """
+
+    pairs: list[Pair[Paired]] = field(default_factory=list)
+    spoilt: set[int] = field(default_factory=set)
+    rejected: list[Rejected] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def reject(self, record: Record, reason: str, outcome: str, *, readable: bool = False) -> None:
+        """Set a half aside."""
+        self.rejected.append(Rejected(record, reason, readable))
+        self.counts[outcome] += 1
+
+
+class Inferences:
+    """The agent's logic. `table` holds of each partition how far it was read and which halves wait (their offsets).
+
+    What waits is read again from the topic, which is its own changelog. `order` and `catch_up` are of the registered
+    models. `seconds`: how long halves wait for each other; `most_bytes`: of all that this worker holds.
+    `counted` is called with how many halves became what.
+    """
+
+    def __init__(  # noqa: PLR0913 (what it needs of the world around it)
+        self,
+        table: MutableMapping[str, bytes],
+        order: Order,
+        catch_up: CatchUp,
+        *,
+        seconds: float,
+        most_bytes: int,
+        checkpoint_seconds: float,
+        log_of: Callable[[int], Log | None] = lambda partition: None,
+        counted: Callable[[Counter[str]], None] = lambda counts: None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._table = table
+        self._order = order
+        self._catch_up = catch_up
+        self._seconds = seconds
+        self._most_bytes = most_bytes
+        self._checkpoint_seconds = checkpoint_seconds
+        self._log_of = log_of
+        self._counted = counted
+        self._now = now
+        self._sources: dict[int, Source] = {}
+
+    def forget(self, partitions: Iterable[int] | None = None) -> None:
+        """Drop what is held of partitions (all): it is read again."""
+        for partition in list(self._sources) if partitions is None else partitions:
+            self._sources.pop(partition, None)
+
+    def position(self, partition: int) -> int:
+        """Return the offset to read a partition from: where the oldest half is that is still needed."""
+        return self._source(partition).read
+
+    def drain(self) -> None:
+        """From now on all is saved with every run and every tick."""
+        self._checkpoint_seconds = 0.0
+
+    @property
+    def saved(self) -> bool:
+        """Whether all that was taken is saved."""
+        return all(source.saved == saved_of(source) for source in self._sources.values() if not source.replaying)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many halves wait for their other half."""
+        return sum(len(source.pairing) for source in self._sources.values())
+
+    @property
+    def bytes(self) -> int:
+        """Return the bytes of all that is held, roughly."""
+        return sum(source.pairing.bytes for source in self._sources.values())
+
+    def _source(self, partition: int) -> Source:
+        source = self._sources.get(partition)
+        if source is None:
+            found = source_of(self._table.get(str(partition)), self._log_of(partition), self._seconds)
+            source = self._sources[partition] = found
+        return source
+
+    async def handle(
+        self, partition: int, records: Sequence[Record], publish: Publish, reject: Reject, *, caught_up: bool,
+        following: int = 0,
+    ) -> None:  # fmt: skip
+        """Take a run, or a tick (an empty run): predictions first, dead letters next, state last.
+
+        A crash in between sends the same predictions, by `prediction_id`, once more.
+        """
+        source, taken = self._source(partition), Taken()
+        for record in records_from(source.read, records):
+            self._take(source, record, taken)
+            source.read, source.read_at = record.offset + 1, self._now()
+        source.read = max(source.read, following)
+        if source.applied and not source.replaying:
+            taken.counts["lost"] += all_read_again(source)
+        self._give_up(source, taken, caught_up=caught_up)
+        await self._publish(source, taken, publish)
+        if taken.rejected:
+            await reject(sorted(taken.rejected, key=lambda one: one.record.offset))
+        if taken.counts:
+            self._counted(taken.counts)
+        self._save(partition, source)
+
+    def _take(self, source: Source, record: Record, taken: Taken) -> None:
+        half = half_of(record)
+        if read_again(source, record.offset, half if isinstance(half, Half) else None):
+            return
+        if isinstance(half, str):
+            taken.reject(record, half, "unreadable")
+            return
+        self._over(source.pairing.over(half.at), taken)
+        found = source.pairing.take(half)
+        if isinstance(found, Pair):
+            taken.pairs.append(found)
+        elif found is Outcome.DIFFERS:
+            side = half.content.inference.side
+            taken.reject(record, f"repeated {side}: it differs from the one that came first", "differs", readable=True)
+        elif found is Outcome.REPEATED:
+            taken.counts["repeated"] += 1
+
+    def _give_up(self, source: Source, taken: Taken, *, caught_up: bool) -> None:
+        """Take out what has waited too long, and what is too much. Silence takes time as records do."""
+        if source.replaying:
+            return
+        if caught_up:
+            silence = self._now() - source.read_at - UNSEEN_SECONDS
+            self._over(source.pairing.over(source.pairing.reached + round(silence * 1000)), taken)
+        self._over(source.pairing.beyond(self._most_bytes // len(self._sources)), taken)
+
+    def _over(self, given_up: Iterable[GivenUp[Paired]], taken: Taken) -> None:
+        for half, in_time in given_up:
+            inference, record = half.content
+            why = f"its {inference.other} has not come"
+            why += ", and too many others wait for theirs (pairing_mib)" if in_time else f" within {self._seconds:g} s"
+            taken.reject(record, f"unpaired {inference.side}: {why}", "unpaired", readable=True)
+
+    async def _publish(self, source: Source, taken: Taken, publish: Publish) -> None:
+        """Send the predictions of all pairs. A pair of which one cannot be made, or sent, is set aside."""
+        outgoing: list[tuple[Outgoing, int]] = []
+        caught_up = False
+        for number, pair in enumerate(taken.pairs):
+            events = events_of(pair, self._order)
+            if isinstance(events, UnknownOrder) and not caught_up:
+                caught_up = True
+                await self._catch_up()
+                events = events_of(pair, self._order)
+            if isinstance(events, InferenceError):
+                self._spoilt(source, taken, pair, str(events))
+                continue
+            taken.counts["paired"] += 2
+            outgoing += [(Outgoing(event.prediction_id.encode(), _encode(event)), number) for event in events]
+            while len(outgoing) >= TOGETHER:
+                await self._send(source, taken, publish, outgoing[:TOGETHER])
+                del outgoing[:TOGETHER]
+        if outgoing:
+            await self._send(source, taken, publish, outgoing)
+
+    async def _send(
+        self, source: Source, taken: Taken, publish: Publish, outgoing: Sequence[tuple[Outgoing, int]]
+    ) -> None:
+        """Send predictions, each with its pair's number."""
+        refused = {outgoing[one.position][1]: one.reason for one in await publish([record for record, _ in outgoing])}
+        for number, reason in refused.items():
+            if number not in taken.spoilt:
+                taken.spoilt.add(number)
+                taken.counts["paired"] -= 2
+                self._spoilt(source, taken, taken.pairs[number], f"prediction: {reason}")
+        await asyncio.sleep(0)
+
+    def _spoilt(self, source: Source, taken: Taken, pair: Pair[Paired], reason: str) -> None:
+        """Set both halves aside. They may come again, mended."""
+        source.pairing.forget(pair)
+        for half in pair:
+            taken.reject(half.content.record, reason, "spoilt")
+
+    def _save(self, partition: int, source: Source) -> None:
+        now = self._now()
+        if source.replaying or now - source.saved_at < self._checkpoint_seconds:
+            return
+        state = saved_of(source)
+        if state != source.saved:
+            self._table[str(partition)] = state
+            source.saved, source.saved_at = state, now

@@ -1,0 +1,111 @@
+"""How far a partition of inferences was read, and what waits: saved in a few bytes, had again from the topic itself."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+
+import msgspec
+
+from agents.inferences.halves import Paired
+from app.core.join.inference_pairs import Half, Pairing
+from app.faust_batches.batch import Log
+from app.kafka.errors import StateLost
+
+log = logging.getLogger(__name__)
+
+
+class Saved(msgspec.Struct, frozen=True, array_like=True):
+    """The state of a partition. `applied`: all below it has been taken. `first`: where to read again from.
+
+    `waiting`: the offsets of the halves that wait: the first one, and each one's distance from the one before.
+    """
+
+    applied: int
+    first: int
+    waiting: list[int]
+
+
+_decoder = msgspec.msgpack.Decoder(Saved)
+_encoder = msgspec.msgpack.Encoder()
+
+
+@dataclass(slots=True)
+class Source:
+    """One partition. `read`: the next offset to read; below `applied` all was taken before.
+
+    `waits`: offsets of halves that waited when this was saved and were not read again; None where that is not known.
+    """
+
+    pairing: Pairing[Paired]
+    read: int
+    applied: int
+    waits: set[int] | None = field(default_factory=set)
+    read_at: float = 0.0
+    saved: bytes | None = None
+    saved_at: float = 0.0
+
+    @property
+    def replaying(self) -> bool:
+        """Whether what was taken before is still taken again."""
+        return self.read < self.applied
+
+
+def source_of(state: bytes | None, known: Log | None, seconds: float) -> Source:
+    """Return a partition as it was saved, to be read again from where that begins. Raises StateLost.
+
+    Without a state, of a partition that was read before, what was read is paired again and not published again.
+    """
+    pairing: Pairing[Paired] = Pairing(round(seconds * 1000))
+    if state is None:
+        if known is None or known.committed <= known.begin:
+            return Source(pairing, 0, 0, saved=_encoder.encode(Saved(0, 0, [])))
+        log.warning(
+            "the saved state of inferences is gone from the changelog: they are paired again from offset %d, and "
+            "published from %d on", known.begin, known.committed,
+        )  # fmt: skip
+        return Source(pairing, known.begin, known.committed, None)
+    try:
+        found = _decoder.decode(state)
+    except msgspec.DecodeError as error:
+        raise StateLost(
+            f"the saved state of inferences cannot be read ({error}): another release of Driftline wrote it, or it is "
+            f"damaged; take another DRIFTLINE_GROUP and DRIFTLINE_PREFIX"
+        ) from error
+    return Source(pairing, found.first, found.applied, set(accumulate(found.waiting)), saved=state)
+
+
+def saved_of(source: Source) -> bytes:
+    """Return a partition's state, to be saved."""
+    waiting = source.pairing.waiting
+    first = source.pairing.first
+    distances = waiting[:1] + [after - before for before, after in pairwise(waiting)]
+    return _encoder.encode(Saved(source.read, source.read if first is None else first, distances))
+
+
+def read_again(source: Source, offset: int, half: Half[Paired] | None) -> bool:
+    """Take a record as it was taken before; return whether it was. `half`: None where it holds none."""
+    if offset >= source.applied:
+        return False
+    if half is not None and source.waits is None:
+        source.pairing.over(half.at)
+        source.pairing.take(half)
+    elif half is not None and source.waits is not None:
+        waits = offset in source.waits
+        source.waits.discard(offset)
+        source.pairing.replay(half, waits=waits)
+    return True
+
+
+def all_read_again(source: Source) -> int:
+    """All was taken again; return how many halves waited that the log no longer has."""
+    source.pairing.replayed()
+    lost, source.waits = source.waits or set(), set()
+    if lost:
+        log.error(
+            "%d halves of inferences are lost: they waited for their other half longer than the topic keeps them; the "
+            "first was at offset %d", len(lost), min(lost),
+        )  # fmt: skip
+    source.applied = 0
+    return len(lost)

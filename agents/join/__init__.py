@@ -1,0 +1,1 @@
+"""Predictions and feedback are joined and counted: source partitions become panes."""

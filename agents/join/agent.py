@@ -1,0 +1,347 @@
+"""Predictions and feedback, joined and counted: source partitions become panes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, MutableMapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import msgspec
+
+from agents.applied_offsets import records_from
+from agents.join.checkpoint import reach_back, save, spent_keys
+from agents.join.halts import Stop, Stops
+from agents.join.intake import Taken, Taking
+from agents.join.model_index import Models, WatchedModels
+from agents.join.not_counted import IntakeMonitor, taken_of
+from agents.join.pane_events import partials_of
+from agents.join.partition import EPOCHS_SINCE, Source, rebuilt_at, recents, recover
+from agents.join.progress import progress_news
+from agents.loop_slices import in_thread
+from agents.output import Reject
+from app.core.join import delta, expiry
+from app.core.join.default_truths import give_default_truths
+from app.faust_batches.batch import Log
+from app.ingest.dead_letter_limit import DeadLetterLimit
+from app.ingest.decoding import Record, Rejected, keys_of
+from app.kafka.errors import Held
+from topics.events import PaneEvent
+from topics.registry import FEEDBACK, PREDICTIONS, Topic
+
+log = logging.getLogger(__name__)
+
+SOURCES = (PREDICTIONS, FEEDBACK)
+"""The topics that are joined, by their numbers."""
+
+CREATE_TIME = 0
+"""A record's `timestamp_type` where its producer has set its time."""
+
+MOST_UNSAVED = 20_000
+"""Records after which a checkpoint is made without waiting for its time."""
+
+FEEDBACK_QUIET_SECONDS = 30.0
+"""Feedback that is read to its end counts as caught up only after so long without any: a replay feeds in bursts."""
+
+PublishPanes = Callable[[Sequence[PaneEvent]], Awaitable[None]]
+"""Returns once Kafka has them."""
+
+
+Rekey = Callable[[int, int, Sequence[Record]], Awaitable[None]]
+"""Topic (by its number), partition and records that do not belong there. Returns once Kafka has them where they do."""
+
+PassOn = Callable[[Sequence[Record]], Awaitable[None]]
+"""Feedback of which this prefix has no prediction. Returns once Kafka has it where the next prefix reads it."""
+
+
+async def _nowhere(topic: int, partition: int, records: Sequence[Record]) -> None:
+    """Without partitions none is sent."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class TooManyDeadLetters(Held):
+    """More records cannot be read than the limit lets pass. Nothing of the run is set aside, or saved."""
+
+    def __init__(self, topic: Topic, partition: int, first: Rejected) -> None:
+        self.topic, self.partition, self.first = topic, partition, first
+        super().__init__(f"{topic.name} partition {partition} offset {first.record.offset}: {first.reason}")
+
+
+def _taken(source: Source, offsets: tuple[int, int]) -> delta.Checkpoint:
+    """Return what the state took in since the last checkpoint, with what silence has come to mean by then."""
+    give_default_truths(source.state)
+    return delta.take(source.state, source.ordinal, source.saved, offsets)
+
+
+class Join:
+    """The agent's logic. `table` holds deltas by where each begins and whose it is (`partition/offsets/epoch`)."""
+
+    def __init__(  # noqa: PLR0913 (what it needs of the world around it)
+        self,
+        table: MutableMapping[str, bytes],
+        models: Models,
+        *,
+        checkpoint_seconds: float,
+        now: Callable[[], float] = time.monotonic,
+        epoch: Callable[[], int] = lambda: int(time.time()) - EPOCHS_SINCE,
+        alive: Callable[[], None] = lambda: None,
+        log_of: Callable[[int, int], Log | None] = lambda partition, topic: None,
+        limit: Callable[[Sequence[int]], DeadLetterLimit] | None = None,
+        partitions: int = 0,
+        rekey: Rekey = _nowhere,
+        intake: IntakeMonitor | None = None,
+        wall: Callable[[], float] = time.time,
+        pass_on: PassOn | None = None,
+    ) -> None:
+        """`limit` makes the bound on dead letters of a partition, with what is known of it; None: nothing stops.
+
+        `rekey` sends records to the partition that their key leads to, of `partitions`; 0: none is looked for.
+        `intake` notes what is not counted. `pass_on` drains: another prefix takes this one's place, and needs every
+        pane that is held here, and the feedback that is not of these predictions.
+
+        `alive` is called all along a recovery, which may take long and answers nobody. `log_of`: a partition's log
+        of predictions (topic 0) or feedback (1) as it is now; without it, feedback is never waited for.
+        """
+        self._table = table
+        self._models = WatchedModels(models)
+        self._epoch = epoch
+        self._checkpoint_seconds = checkpoint_seconds
+        self._now = now
+        self._taking = Taking(self._models, now, partitions, partial(reach_back, table))
+        self._rekey = rekey
+        self._sources: dict[int, Source] = {}
+        self._forgotten = 0
+        self._stops = Stops(table)
+        self._newest_epoch = 0
+        self._alive = alive
+        self._limit = limit or (lambda recent: DeadLetterLimit(1.0, 1, recent))
+        self._stopping = limit is not None
+        self._intake = intake
+        self._wall = wall
+        self._log_of = log_of
+        self._pass_on = pass_on
+        self._by_producers: set[tuple[int, int]] = set()
+
+    # Where from
+
+    def forget(self, partitions: Iterable[int] | None = None) -> None:
+        """Drop what is held of partitions (all): it is built again from the table when next asked for."""
+        self._forgotten += 1
+        for partition in list(self._sources) if partitions is None else list(partitions):
+            self._sources.pop(partition, None)
+            self._stops.forget(partition)
+
+    def position(self, partition: int, topic: int) -> int:
+        """The offset to read predictions (topic 0) or feedback (1) from, by the recovered state."""
+        return self._source(partition).offsets[topic]
+
+    def _source(self, partition: int) -> Source:
+        source = self._sources.get(partition)
+        if source is None:
+            source = self._sources[partition] = self._recover(partition, self._table.items())
+        return source
+
+    async def prepare(self, partition: int) -> None:
+        """Recover a partition in a thread, if it is not held: after that its `position` is there at once."""
+        if partition not in self._sources:
+            forgotten, rows = self._forgotten, list(self._table.items())
+            source = await in_thread(partial(self._recover, partition, rows))
+            if self._forgotten == forgotten:
+                self._sources[partition] = source
+
+    def _recover(self, partition: int, rows: Iterable[tuple[str, bytes]]) -> Source:
+        source = recover(
+            partition, self._alive_over(rows), self._models.watched, self._models.number_of,
+            settled=self._pass_on is None,
+        )  # fmt: skip
+        source.state.stacked = self._models.stacked
+        logs = [log_ for topic in (0, 1) if (log_ := self._log_of(partition, topic)) is not None]
+        if len(logs) == len(SOURCES):
+            source.rebuilt_at = rebuilt_at(partition, source, logs, self._table.get(f"rebuilt/{partition}"))
+        if self._pass_on is not None and source.rebuilt_at is None:
+            source.rebuilt_at = (source.offsets[0], source.offsets[1])  # all panes are published: the next has none
+        self._stops.recover(partition, range(len(SOURCES)))
+        source.fed_at = self._now()
+        known = self._table.get(f"unreadable/{partition}")
+        source.noted = recents.decode(known) if known else ((), ())
+        source.limits = [
+            self._limit([offset for offset in recent if offset < read])
+            for recent, read in zip(source.noted, source.offsets, strict=True)
+        ]
+        source.epoch = self._newest_epoch = max(self._epoch(), source.epoch + 1, self._newest_epoch + 1)
+        log.info(
+            "partition %d: %d pending predictions recovered, reading on from %s",
+            partition, len(source.state.rows), source.offsets,
+        )  # fmt: skip
+        return source
+
+    def _alive_over(self, rows: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, bytes]]:
+        for row in rows:
+            self._alive()
+            yield row
+
+    # The end
+
+    def drain(self) -> None:
+        """From now on all is saved with every run and every tick."""
+        self._checkpoint_seconds = 0.0
+
+    @property
+    def saved(self) -> bool:
+        """Whether all that was taken is saved."""
+        return all(source.unsaved == 0 for source in self._sources.values())
+
+    @property
+    def waiting(self) -> int:
+        """Feedback whose prediction has not come, over all partitions held."""
+        return sum(len(source.state.waiting) for source in self._sources.values())
+
+    @property
+    def pending(self) -> int:
+        """Predictions that wait for their truth."""
+        return sum(len(source.state.rows) for source in self._sources.values())
+
+    def waiting_of(self, partition: int) -> Collection[bytes]:
+        """The ids of a partition's feedback that has no prediction yet."""
+        return self._source(partition).state.waiting
+
+    def passed(self, partition: int) -> list[Stop]:
+        """Where the partition was stopped by too many dead letters, and is not any more: to be told and released."""
+        return list(self._stops.passed(partition, self._source(partition).saved))
+
+    def release(self, stop: Stop) -> None:
+        """It is told that the partition goes on."""
+        self._stops.release(stop)
+
+    # Runs
+
+    async def handle(
+        self,
+        partition: int,
+        topic: int,
+        records: Sequence[Record],
+        publish: PublishPanes,
+        reject: Reject,
+        *,
+        caught_up: bool,
+        following: int = 0,
+    ) -> None:
+        """Take a run of predictions (topic 0) or feedback (1), or a tick (an empty run).
+
+        `following`: the next offset to read, where that is behind what has no record (a transaction's marker).
+        """
+        source = self._source(partition)
+        source.caught_up[topic] = caught_up
+        fresh = records_from(source.offsets[topic], records)
+        if fresh:
+            self._check_clock(partition, topic, fresh[-1])
+            take = self._taking.predictions if topic == 0 else self._taking.feedback
+            source.state.came.clear()
+            taken = await take(source, partition, fresh)
+            rejected = taken.rejected
+            stopping = rejected and self._stopping
+            crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if stopping else None
+            if crossed is not None:
+                self._stops.note(partition, topic, crossed.record.offset, crossed.record.timestamp)
+                raise TooManyDeadLetters(SOURCES[topic], partition, crossed)
+            if taken.away:
+                await self._rekey(topic, partition, taken.away)
+            source.offsets[topic] = fresh[-1].offset + 1
+            source.recorded[topic] = max(source.recorded[topic], fresh[-1].timestamp * 1000)
+            if rejected:
+                await reject(rejected)
+            if topic == 1 and self._pass_on is not None:
+                await self._send_on(source, fresh, taken, self._pass_on)
+            away = {record.offset for record in taken.away}  # they are noted where they are sent
+            here = [record for record in fresh if record.offset not in away] if away else fresh
+            if self._intake is not None and here:
+                taken_here = taken_of(source.state)
+                self._intake.note(partition, topic, here, rejected, taken_here, source.state.waiting)
+        source.offsets[topic] = max(source.offsets[topic], following)
+        due = self._now() - source.saved_at >= self._checkpoint_seconds
+        if due or source.unsaved >= MOST_UNSAVED:
+            await self._checkpoint(partition, source, publish)
+
+    async def _send_on(self, source: Source, fresh: Sequence[Record], taken: Taken, pass_on: PassOn) -> None:
+        """Send feedback on that has no prediction here, and forget it once no prediction comes here any more."""
+        gone = {record.offset for record in (*taken.away, *(one.record for one in taken.rejected))}
+        unknown = [
+            (record, key)
+            for record, key in zip(fresh, keys_of([record.key or b"" for record in fresh]), strict=True)
+            if key in source.state.waiting and record.offset not in gone
+        ]
+        if not unknown:
+            return
+        await pass_on([record for record, _ in unknown])
+        if self._is_over(source):
+            for _, key in unknown:
+                source.state.waiting.pop(key, None)
+                source.state.waiting_since[key] = None
+
+    def _is_over(self, source: Source) -> bool:
+        """Whether the predictions are read to their end, and none has come for a while."""
+        now, watched = self._now(), source.state.watched
+        silent = (
+            now - source.arrived.get(number, now) >= watched[number].windows.idle_after
+            for number in source.state.tallies
+        )
+        return source.caught_up[0] and all(silent)
+
+    def _check_clock(self, partition: int, topic: int, record: Record) -> None:
+        """Log once of each partition that its records have their producers' times, which nothing bounds."""
+        if getattr(record, "timestamp_type", None) != CREATE_TIME or (partition, topic) in self._by_producers:
+            return
+        self._by_producers.add((partition, topic))
+        log.warning(
+            "%s partition %d offset %d: the record has its producer's time, not the broker's (CreateTime): a clock "
+            "that is ahead moves everybody's event time; check that the topic has message.timestamp.type=LogAppendTime",
+            SOURCES[topic].name, partition, record.offset,
+        )  # fmt: skip
+
+    # Checkpoints
+
+    async def _checkpoint(self, partition: int, source: Source, publish: PublishPanes) -> None:
+        """Publish what changed, then save the delta: a crash in between publishes the same totals again."""
+        source.saved_at = self._now()
+        offsets = (source.offsets[0], source.offsets[1])
+        revision = source.revision()
+        if offsets == source.saved:
+            await self._tell(partition, source, publish, [])
+            return
+        spent = spent_keys(source, self._table)
+        taken = await in_thread(partial(_taken, source, offsets))
+        events = partials_of(self._models.watched, taken.inputs, taken.outcomes, partition, revision)
+        if not source.announced:  # so that nothing that an earlier owner writes from now on is taken for ours
+            self._table[f"owner/{partition}/{source.epoch}"] = _encoder.encode((source.epoch, source.saved))
+            source.announced = True
+        if source.rebuilt_at:
+            self._table[f"rebuilt/{partition}"] = _encoder.encode(source.rebuilt_at)
+        else:
+            await self._tell(partition, source, publish, events)
+        save(self._table, partition, source, replace(taken.delta, epoch=source.epoch), spent)
+        if source.rebuilt_at:
+            await self._tell(partition, source, publish, [])
+        caught_up = source.caught_up[1] and self._now() - source.fed_at >= FEEDBACK_QUIET_SECONDS
+        clock = source.clock(self._wall())
+        await in_thread(partial(expiry.sweep, source.state, feedback_caught_up=caught_up, clock=clock))
+        if source.rebuilt_at is None:  # what is built again is published as a whole first
+            expiry.settle(source.state)
+
+    async def _tell(self, partition: int, source: Source, publish: PublishPanes, events: Sequence[PaneEvent]) -> None:
+        """Publish panes and what is new of the progress: nothing yet of a state that is built again, then all of it."""
+        revision = source.revision()
+        if source.rebuilt_at is not None:
+            if any(at < wanted for at, wanted in zip(source.offsets, source.rebuilt_at, strict=True)):
+                return
+            inputs, outcomes = delta.totals_of(source.state)
+            events = partials_of(self._models.watched, inputs, outcomes, partition, revision)
+        fed = self._log_of(partition, 1)
+        at_end = fed is None or source.offsets[1] >= fed.end
+        news = progress_news(partition, source, self._now(), fed_to_end=at_end, is_registered=self._models.has)
+        await publish([*events, *news])
+        if source.rebuilt_at is not None:
+            source.rebuilt_at = None
+            self._table.pop(f"rebuilt/{partition}", None)

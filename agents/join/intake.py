@@ -1,0 +1,171 @@
+"""Runs of predictions and of feedback, taken into a source partition of the join."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import attrgetter
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.join.model_index import WatchedModels
+from agents.join.partition import Source
+from agents.loop_slices import in_thread
+from app.core.join.feedback import add_feedback
+from app.core.join.predictions import add_predictions, reaches_back
+from app.core.join.state import MICROSECONDS
+from app.ingest.decoding import AHEAD, Record, Rejected, broker_times, is_ahead, unregistered
+from app.ingest.feedback import feedback_batch
+from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
+from app.ingest.rekeying import origin_of, repeats, strays
+from topics.events import to_epoch
+
+T = TypeVar("T")
+
+_timestamp = attrgetter("timestamp")
+_headers = attrgetter("headers")
+
+ReachBack = Callable[[Source, int], None]
+"""Bring a model's forgotten panes of inputs back, from what is saved."""
+
+
+MOST_IN_LOOP = 500
+"""Records that are read and counted within the loop: of more it is done in a thread, which lets the loop go on."""
+PER_VERSION = 25
+"""A model version in a run costs as much as so many records."""
+
+
+async def _counted(n: int, count: Callable[[], T]) -> T:
+    """Read or count so many records. Nobody else touches the state of their partition meanwhile: its agent waits."""
+    return await in_thread(count) if n > MOST_IN_LOOP else count()
+
+
+@dataclass(slots=True)
+class Taken:
+    """What of a run is not counted here: what cannot be, and what is to be sent where it belongs. In offset order."""
+
+    rejected: list[Rejected] = field(default_factory=list)
+    away: list[Record] = field(default_factory=list)
+
+
+class Taking:
+    """Counts runs for whatever source they are of; answers what of them is not counted. Times by `now`.
+
+    `partitions`: of the topics; 0: wherever a record is, there it belongs.
+    """
+
+    def __init__(self, models: WatchedModels, now: Callable[[], float], partitions: int, reach_back: ReachBack) -> None:
+        self._models = models
+        self._now = now
+        self._partitions = partitions
+        self._reach_back = reach_back
+        self._columns = PredictionColumns(models.watched, models.number_of)
+
+    async def predictions(self, source: Source, partition: int, records: Sequence[Record]) -> Taken:
+        """Count predictions, and hear heartbeats, in the order in which they came."""
+        taken = Taken()
+        moved: dict[int, int] = {}
+        first, last = records[0].timestamp, records[-1].timestamp
+        records = self._without_repeats(source, 0, records)
+        start = 0
+        headed = any(map(_headers, records))
+        beats = [i for i, record in enumerate(records) if is_heartbeat(record)] if headed else []
+        for beat in (*beats, len(records)):
+            if beat > start:
+                moved |= await self._count(source, partition, records[start:beat], taken)
+            if beat < len(records):
+                taken.rejected += await self._beat(source, records[beat], moved)
+            start = beat + 1
+        source.held.reached(first, last, moved)
+        return taken
+
+    def _without_repeats(self, source: Source, topic: int, records: Sequence[Record]) -> Sequence[Record]:
+        if not self._partitions or not any(map(_headers, records)):
+            return records
+        again = repeats(records, topic, source.state.rekeyed)
+        return [record for i, record in enumerate(records) if i not in again] if again else records
+
+    def _strays(self, partition: int, records: Sequence[Record]) -> NDArray[np.bool_] | None:
+        """Which records belong to another partition; None where none does."""
+        if not self._partitions:
+            return None
+        found = strays(records, partition, self._partitions)
+        return found if found.any() else None
+
+    async def _count(self, source: Source, partition: int, records: Sequence[Record], taken: Taken) -> dict[int, int]:
+        """Count predictions. Returns the event times that they have moved, by model."""
+        heads = await _counted(len(records), partial(heads_of, records, self._columns.expected))
+        versions = list(heads.versions())
+        await self._models.look_up(versions)
+        cost = len(records) + PER_VERSION * len(versions)
+        batch, rejected, kept = await _counted(cost, partial(self._columns.batch, heads))
+        away = self._strays(partition, kept)
+        arrived = []
+        if self._partitions and any(map(_headers, kept)):
+            arrived = [i for i, record in enumerate(kept) if record.headers and origin_of(record) is not None]
+        if away is not None or arrived:
+            rekeyed = np.zeros(len(kept), np.bool_)
+            rekeyed[arrived] = True
+            batch = replace(batch, away=away, rekeyed=rekeyed)
+        for number in reaches_back(source.state, batch):
+            self._reach_back(source, number)
+        tallies = {number: source.state.tally(number) for number in np.unique(batch.model).tolist()}
+        before = [tally.event_time for tally in tallies.values()]
+        late = await _counted(cost, partial(add_predictions, source.state, batch))
+        recorded = max(map(_timestamp, records)) * 1000
+        source.arrived.update(dict.fromkeys(tallies, self._now()))
+        for tally in tallies.values():
+            tally.recorded = max(tally.recorded, recorded)
+        taken.rejected += rejected
+        taken.rejected += [
+            Rejected(kept[i], "late: older than this model's lateness allows", True) for i in late.tolist()
+        ]
+        if away is not None:
+            away[late] = False
+            taken.away += [kept[i] for i in np.flatnonzero(away).tolist()]
+        return {
+            number: tally.event_time
+            for (number, tally), time in zip(tallies.items(), before, strict=True)
+            if tally.event_time > time
+        }
+
+    async def _beat(self, source: Source, record: Record, moved: dict[int, int]) -> list[Rejected]:
+        """Hear a heartbeat, and note the event time that it has `moved`."""
+        beat = heartbeat_of(record)
+        if isinstance(beat, Rejected):
+            return [beat]
+        await self._models.look_up([(beat.model, beat.model_version)])
+        number = self._models.number_of(beat.model, beat.model_version)
+        if number is None:
+            return [Rejected(record, unregistered(beat.model, beat.model_version), True)]
+        ahead = self._models.watched[number].windows.ahead
+        if is_ahead(record, to_epoch(beat.timestamp), ahead):
+            return [Rejected(record, AHEAD % ahead, True)]
+        tally = source.state.tally(number)
+        believed = min(round(to_epoch(beat.timestamp) * MICROSECONDS), int(broker_times([record])[0]))
+        if believed > tally.event_time:
+            tally.event_time = moved[number] = believed
+        source.arrived[number] = self._now()
+        return []
+
+    async def feedback(self, source: Source, partition: int, records: Sequence[Record]) -> Taken:
+        """Join feedback to its predictions, or keep it until they come."""
+        source.fed_at = self._now()
+        last = records[-1].timestamp
+        records = self._without_repeats(source, 1, records)
+        away = self._strays(partition, records)
+        taken = Taken()
+        if away is not None:
+            elsewhere = [records[i] for i in np.flatnonzero(away).tolist()]
+            records = [records[i] for i in np.flatnonzero(~away).tolist()]
+            taken.rejected = feedback_batch(elsewhere)[1]
+            wrong = {one.record.offset for one in taken.rejected}
+            taken.away = [record for record in elsewhere if record.offset not in wrong]
+        batch, rejected = await _counted(len(records), partial(feedback_batch, records))
+        await _counted(len(records), partial(add_feedback, source.state, batch))
+        taken.rejected = sorted(taken.rejected + rejected, key=lambda one: one.record.offset)
+        source.held.fed(last)
+        return taken

@@ -1,0 +1,242 @@
+"""What of the source partitions is not counted: by model version, over the newest records, as reports."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import msgspec
+
+from agents.join.recent_counts import USUAL, Counted, Thresholds, Unmatched
+from app.alerting.rules.self_monitoring import SELF
+from app.core.join.state import JoinState
+from app.faust_batches.quarantine import Quarantined
+from app.ingest.decoding import UNREGISTERED, Record, Rejected, keys_of
+from app.ingest.naming import Version, version_in
+from topics.events import IntakeReport
+from topics.registry import FEEDBACK, PREDICTIONS
+
+EVERY = 15.0
+"""Seconds of the wall clock between two reports of one partition, unless a threshold is crossed."""
+MOST_NAMED = 20
+"""Reasons and unregistered model versions that one report names; the others are `other`."""
+OTHER = "other"
+
+SOURCES = (PREDICTIONS.name, FEEDBACK.name)
+
+
+@dataclass(slots=True)
+class Part:
+    """One partition of one topic."""
+
+    counted: dict[Version, Counted] = field(default_factory=dict)
+    unmatched: Unmatched | None = None
+    beyond: set[Version] = field(default_factory=set)
+    crossed: set[Version] = field(default_factory=set)
+    reported_at: float = 0.0
+
+
+class IntakeMonitor:
+    """What one worker notes of the partitions that it has. `table` is the join's: it outlives the worker.
+
+    It remembers which model versions were reported as not counted as a whole, so that whoever has the partition next
+    reports them until they are. `profile_of`: the profile's id of a model version that is registered, else None.
+    `wall`: seconds since the epoch; `now`: a clock that never goes back.
+    """
+
+    def __init__(
+        self,
+        table: MutableMapping[str, bytes],
+        group: str,
+        profile_of: Callable[[str, str], str | None],
+        *,
+        thresholds: Thresholds = USUAL,
+        wall: Callable[[], float] = time.time,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._table = table
+        self._itself: Version = (SELF, group)
+        self._profile_of = profile_of
+        self._thresholds, self._window = thresholds, thresholds.window
+        self._wall, self._now = wall, now
+        self._parts: dict[tuple[int, int], Part] = {}
+        self._told: dict[int, set[tuple[int, str, str]]] = {}
+        self._revision = 0
+
+    def forget(self, partitions: Collection[int] | None = None) -> None:
+        """Other workers may have the partitions (all) now."""
+        for key in [key for key in self._parts if partitions is None or key[0] in partitions]:
+            del self._parts[key]
+        for partition in list(self._told) if partitions is None else partitions:
+            self._told.pop(partition, None)
+
+    # What comes
+
+    def note(
+        self,
+        partition: int,
+        topic: int,
+        records: Sequence[Record],
+        rejected: Sequence[Rejected],
+        taken: Mapping[Version, int],
+        waiting: Collection[bytes],
+    ) -> None:
+        """Take a run of predictions (topic 0) or feedback (1): what of it was set aside, and `taken` by model version.
+
+        `waiting`: the ids of feedback without a prediction, as the join has them after the run.
+        """
+        part = self._part(partition, topic)
+        sorted_out = self._sorted(rejected)
+        recorded = records[-1].timestamp
+        for version in {*taken, *sorted_out, self._itself}:
+            found = sorted_out.get(version, ())
+            itself = version == self._itself
+            counted = part.counted.get(version)
+            if counted is None:
+                counted = part.counted[version] = Counted(self._window, since=self._wall())
+            strangers = [one for one in found if one.reason.startswith(UNREGISTERED)]
+            dead = len(found) - len(strangers)
+            counted.add(len(records) if itself else taken.get(version, 0) + len(found), dead, len(strangers), recorded)
+            counted.reasons.update(map(_kind, found))
+            counted.names.update(one.reason.removeprefix(UNREGISTERED).rpartition(" is not ")[0] for one in strangers)
+            if dead:
+                counted.last = next(one for one in reversed(found) if not one.reason.startswith(UNREGISTERED))
+            if counted.is_beyond(self._thresholds) != (version in part.beyond):
+                part.beyond ^= {version}
+                part.crossed.add(version)
+        if topic == 1:
+            part.unmatched = part.unmatched or Unmatched(self._window)
+            now = self._now()
+            if part.unmatched.wants(now):
+                part.unmatched.add(now, len(records), _unmatched(records[-self._window :], waiting))
+
+    def _sorted(self, rejected: Sequence[Rejected]) -> dict[Version, list[Rejected]]:
+        """Records that were set aside, by the registered model version that they name."""
+        found: dict[Version, list[Rejected]] = {}
+        for one in rejected:
+            version = None if one.reason.startswith(UNREGISTERED) else version_in(_value(one.record))
+            if version is None or self._profile_of(*version) is None:
+                version = self._itself
+            found.setdefault(version, []).append(one)
+        return found
+
+    # What is reported
+
+    def due(self, partition: int, topic: int, waiting: Collection[bytes]) -> list[IntakeReport]:
+        """The reports that are due: after a while, and at once of what has crossed a threshold."""
+        part, now = self._part(partition, topic), self._now()
+        regular = now - part.reported_at >= EVERY
+        if not regular and not part.crossed:
+            return []
+        told = self._known(partition)
+        versions = list(part.counted) if regular else sorted(part.crossed)
+        part.crossed.clear()
+        if regular:
+            part.reported_at = now
+        reports: list[IntakeReport] = []
+        after = set(told)
+        for version in versions:
+            report = self._report(partition, topic, version, part, waiting)
+            key = (topic, *version)
+            amiss = bool(report.recent_dead or report.recent_unregistered or report.unmatched)
+            if amiss or report.dead_letters or report.unregistered or key in told:
+                reports.append(report)
+            self._begin(part.counted[version])
+            after = after | {key} if amiss else after - {key}
+        if after != told:
+            self._told[partition] = after
+            self._table[_key(partition)] = msgspec.msgpack.encode(sorted(after))
+        return reports
+
+    def _report(
+        self, partition: int, topic: int, version: Version, part: Part, waiting: Collection[bytes]
+    ) -> IntakeReport:
+        counted = part.counted[version]
+        itself = version == self._itself
+        settled, unmatched = (0, 0)
+        if itself and part.unmatched is not None:
+            settled, unmatched = part.unmatched.count(self._now(), waiting)
+        self._revision += 1
+        end = datetime.fromtimestamp(self._wall(), UTC)
+        return IntakeReport(
+            model=version[0], model_version=version[1],
+            profile_id="" if itself else self._profile_of(*version) or "",
+            window_start=min(datetime.fromtimestamp(counted.since, UTC), end), window_end=end, emitted_at=end,
+            revision=self._revision, n=counted.n, sufficient=True, topic=SOURCES[topic], partition=partition,
+            dead_letters=_most(counted.reasons), unregistered=_most(counted.names), recent=counted.recent,
+            recent_dead=counted.dead, recent_unregistered=counted.unregistered, settled=settled, unmatched=unmatched,
+            threshold=self._thresholds.dead, unregistered_threshold=self._thresholds.unregistered,
+            unmatched_threshold=self._thresholds.unmatched,
+            last_reason="" if counted.last is None else _kind(counted.last),
+            last_offset=None if counted.last is None else counted.last.record.offset,
+        )  # fmt: skip
+
+    def _begin(self, counted: Counted) -> None:
+        """What is counted from now on is of the next report."""
+        counted.n, counted.since = 0, self._wall()
+        counted.reasons, counted.names = Counter(), Counter()
+
+    def shares(self) -> Iterator[tuple[str, Version, float]]:
+        """By topic and model version: the share of the newest records that was set aside, where any was."""
+        sums: Counter[tuple[int, Version]] = Counter()
+        dead: Counter[tuple[int, Version]] = Counter()
+        for (_, topic), part in self._parts.items():
+            for version, counted in part.counted.items():
+                sums[topic, version] += counted.recent
+                dead[topic, version] += counted.dead
+        for (topic, version), n in sums.items():
+            if dead[topic, version]:
+                yield SOURCES[topic], version, dead[topic, version] / n
+
+    def _part(self, partition: int, topic: int) -> Part:
+        key = (partition, topic)
+        if key not in self._parts:
+            self._parts[key] = Part(reported_at=self._now())
+        return self._parts[key]
+
+    def _known(self, partition: int) -> set[tuple[int, str, str]]:
+        if partition not in self._told:
+            value = self._table.get(_key(partition))
+            self._told[partition] = set() if value is None else {tuple(one) for one in msgspec.msgpack.decode(value)}
+        return self._told[partition]
+
+
+def taken_of(state: JoinState) -> Counter[Version]:
+    """How many predictions of a run were not set aside, by model version: those counted, and those that came again."""
+    found: Counter[Version] = Counter()
+    for number, came in state.came.items():
+        profile = state.watched[number].profile
+        found[profile.model, profile.model_version] += came
+    return found
+
+
+def _unmatched(records: Sequence[Record], waiting: Collection[bytes]) -> list[bytes]:
+    """The ids of feedback that waits for its prediction."""
+    if not waiting:
+        return []
+    return [key for key in keys_of([record.key or b"" for record in records]) if key in waiting]
+
+
+def _kind(rejected: Rejected) -> str:
+    """A reason without the names and values in it."""
+    reason = rejected.record.reason if isinstance(rejected.record, Quarantined) else rejected.reason
+    return reason.partition(":")[0][:80]
+
+
+def _value(record: Record) -> bytes | None:
+    value: bytes | None = record.original.value if isinstance(record, Quarantined) else record.value
+    return value
+
+
+def _most(counts: Counter[str]) -> dict[str, int]:
+    """The most frequent; the others together."""
+    found = dict(counts.most_common(MOST_NAMED))
+    rest = counts.total() - sum(found.values())
+    return {**found, OTHER: rest} if rest else found
+
+
+def _key(partition: int) -> str:
+    return f"intake/{partition}"

@@ -1,0 +1,107 @@
+"""What the join publishes of its panes, and where it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from app.core.join.state import MICROSECONDS, NEVER, Tally, Watched
+from app.core.panes.pane import Pane
+from app.core.panes.sums import PaneKey
+from topics.events import CategoryCounts, PaneEvent, PanePartial, Progress
+
+
+def partial_of(watched: Watched, number: int, kind: str, pane: Pane, partition: int, revision: int) -> PanePartial:
+    """A pane's whole count so far, of one source partition."""
+    return PanePartial(
+        model=watched.profile.model,
+        model_version=watched.profile.model_version,
+        profile_id=watched.profile.profile_id,
+        kind="input" if kind == "input" else "outcome",
+        pane_start=number * watched.pane / MICROSECONDS,
+        partition=partition,
+        revision=revision,
+        n=pane.n,
+        indices=pane.indices.astype("<i4", copy=False).tobytes(),
+        counts=pane.counts.astype("<i8", copy=False).tobytes(),
+        sums=pane.sums.astype("<i8", copy=False).tobytes(),
+        names=tuple([CategoryCounts(column=column, names=names) for column, names in pane.names.items()]),
+    )
+
+
+def partials_of(
+    watched: Sequence[Watched],
+    inputs: Mapping[PaneKey, Pane],
+    outcomes: Mapping[PaneKey, Pane],
+    partition: int,
+    revision: int,
+) -> list[PaneEvent]:
+    """Panes' whole counts so far, of inputs and of outcomes."""
+    return [
+        partial_of(watched[model], number, kind, total, partition, revision)
+        for kind, totals in (("input", inputs), ("outcome", outcomes))
+        for (model, number), total in totals.items()
+    ]
+
+
+def pane_of(event: PanePartial, size: int, sums: int) -> Pane:
+    """The pane that an event says. Raises ValueError where it does not fit a layout of so many counts and sums."""
+    pane = Pane(
+        event.n,
+        np.frombuffer(event.indices, "<i4").astype(np.int32),
+        np.frombuffer(event.counts, "<i8").astype(np.int64),
+        np.frombuffer(event.sums, "<i8").astype(np.int64),
+        {tally.column: tally.names for tally in event.names},
+    )
+    inside = len(pane.indices) == 0 or (pane.indices.min() >= 0 and pane.indices.max() < size)
+    if not inside or len(pane.counts) != len(pane.indices) or len(pane.sums) != sums or pane.n < 0:
+        raise ValueError(f"a pane of {size} counts and {sums} sums")
+    return pane
+
+
+def progress_of(
+    watched: Watched, tally: Tally, partition: int, revision: int, event_time: int, *, idle: bool, waiting: int = 0,
+    expired_feedback: int = 0,
+) -> Progress:  # fmt: skip
+    """How far one source partition has come with a model version, `event_time` in microseconds.
+
+    `waiting` and `expired_feedback` are counts of the partition (see `Progress`).
+    """
+    return Progress(
+        model=watched.profile.model,
+        model_version=watched.profile.model_version,
+        profile_id=watched.profile.profile_id,
+        partition=partition,
+        revision=revision,
+        event_time=event_time / MICROSECONDS,
+        idle=idle,
+        settled=tally.swept / MICROSECONDS if tally.swept > NEVER else None,
+        predictions=tally.predictions,
+        feedback=tally.feedback,
+        duplicates=tally.duplicates,
+        late=tally.late,
+        expired=tally.expired,
+        too_late=tally.too_late,
+        waiting=waiting,
+        expired_feedback=expired_feedback,
+        behind=(tally.recorded - tally.event_time) / MICROSECONDS if tally.recorded > NEVER else None,
+    )
+
+
+def key_of(event: PaneEvent) -> bytes:
+    """The key of a pane event: what it replaces."""
+    names = event.model, event.model_version, event.profile_id
+    if isinstance(event, Progress):
+        return progress_key(*names, event.partition)
+    return pane_key(*names, event.kind, event.pane_start, event.partition)
+
+
+def pane_key(model: str, version: str, profile: str, kind: str, start: float, partition: int) -> bytes:
+    """The key of a source partition's partial of a pane, which starts at `start` in epoch seconds."""
+    return f"{model}/{version}/{profile}/{kind}/{start!r}/{partition}".encode()
+
+
+def progress_key(model: str, version: str, profile: str, partition: int) -> bytes:
+    """The key of a source partition's progress."""
+    return f"{model}/{version}/{profile}/progress/{partition}".encode()

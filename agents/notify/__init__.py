@@ -1,0 +1,1 @@
+"""Alerts become notifications: grouped, routed, sent, and recorded."""

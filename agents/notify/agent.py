@@ -1,0 +1,277 @@
+"""Alerts are told in groups, through the channels of their routes, and what came of each telling is recorded.
+
+The order of writes is the promise: a notification is in the table before it is sent and before its group counts it as
+told; what came of it is in the table before it is published. A crash repeats the last step, and skips none.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+import msgspec
+
+from agents.applied_offsets import advance, next_offset, unapplied
+from agents.loop_slices import Turn, at_once, in_slices
+from agents.notify.attempts import Deliveries
+from agents.notify.digests import waiting_of
+from agents.notify.flapping import Flaps
+from agents.notify.outcomes import Outcomes
+from agents.notify.reason_log import ReasonLog
+from agents.notify.routes import Models, Routes
+from agents.notify.state import NotifyState
+from agents.output import Publish, Reject
+from app.alerting.events.external import expired, is_over
+from app.alerting.notify.alert_group import Group, Muted, arrive, under_way, waits, with_channels
+from app.alerting.notify.channel import Channel
+from app.alerting.notify.group_evaluation import Telling, evaluate
+from app.alerting.notify.muting import SAME_MODEL, Muting
+from app.alerting.notify.notification_builder import compose, within
+from app.alerting.notify.outcomes import heard_after_all
+from app.alerting.notify.rerouting import apart_from, elsewhere
+from app.alerting.notify.resend_firing import Keeper, known_to
+from app.alerting.notify.retry_policy import Patience, Pending
+from app.alerting.notify.routing import Routing
+from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
+from topics.events import AlertEvent
+from topics.registry import ALERTS
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 8
+"""Attempts a channel that are under way or not yet recorded: as many may be told again after a crash."""
+LOOKED_AT_EVERY = 1.0
+"""Seconds after which a group that nothing has happened to is looked at again: silences come and go."""
+PRUNED_EVERY = 86_400.0
+LARGEST = 6 << 20
+"""Bytes of a notification; the topic of those that were given up takes 8 MiB."""
+
+_alerts = msgspec.json.Decoder(AlertEvent)
+
+
+class Notify:
+    """The agent's logic. `table` holds the watermarks, the groups, and what is under way; see `NotifyState`.
+
+    `saved` returns once what was written to the table is in its changelog. `muting` answers what is silenced at the
+    moment, `redelivered` what a channel was told of a group after it had been given up; `take_back` takes a letter, by
+    its key, off the list of what is undelivered. Times are the wall clock's, taken when a run or a tick comes.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with, each with its default
+        self,
+        table: MutableMapping[str, bytes],
+        models: Models,
+        channels: Mapping[str, Channel],
+        *,
+        routing: Routing | None = None,
+        muting: Callable[[], Muting] = Muting,
+        redelivered: Callable[[str, str], Mapping[str, str]] = lambda group, channel: {},
+        patience: Patience | None = None,
+        flapping_per_hour: int = 0,
+        digest_above: int = 0,
+        saved: Callable[[], Awaitable[None]] | None = None,
+        take_back: Callable[[bytes], Awaitable[None]] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        rng: random.Random | None = None,
+    ) -> None:
+        self._table = table
+        self._flaps = Flaps(flapping_per_hour)
+        self._routes = Routes(routing or Routing(), models)
+        self._muting = muting
+        self._redelivered = redelivered
+        self._now = now
+        patience = patience or Patience()
+        self._deliveries = Deliveries(
+            channels, attempt_seconds=patience.attempt_seconds, at_once=AT_ONCE, digest_above=digest_above,
+            digest_interval=(routing or Routing()).policy.interval, current=self._is_current,
+        )  # fmt: skip
+        self._outcomes = Outcomes(self._deliveries, patience, saved, take_back, rng or random.Random())
+        self._states: dict[int, NotifyState] = {}
+        self._forgotten = 0
+        self._pruned: dict[int, float] = {}
+        self._looked_at: dict[int, float] = {}
+        self._reasons = ReasonLog()
+        self._stopping = self._pausing = False
+        self._keepers = {name: channel for name, channel in channels.items() if isinstance(channel, Keeper)}
+
+    def position(self, partition: int) -> int | None:
+        """The offset to read a partition of `alerts` from; None before anything was applied."""
+        return next_offset(self._table, partition)
+
+    def knows(self, alert: AlertEvent) -> bool:
+        """Whether everything has been told of an alert, or tried in vain, that is to be told by this worker."""
+        taken = [state for state in self._states.values() if state.taken(alert.alert_id)]
+        groups = [group for state in taken for group in state.groups_of(alert.fingerprint).values()]
+        return bool(taken) and not any(state.pending for state in taken) and not any(map(waits, groups))
+
+    def forget(self, partitions: Iterable[int] | None = None) -> None:
+        """Partitions (all) come and go: what was decoded of the table is read anew when next asked for."""
+        self._forgotten += 1
+        self._pausing = False
+        gone = list(self._states) if partitions is None else list(partitions)
+        for partition in gone:
+            self._states.pop(partition, None)
+        self._deliveries.forget(None if partitions is None else gone)
+
+    async def prepare(self, partition: int) -> None:
+        """Decode a partition's share of the table in slices, if that is not done."""
+        if partition not in self._states:
+            forgotten = self._forgotten
+            state = await in_slices(NotifyState.read(self._table, partition))
+            if self._forgotten == forgotten:
+                self._states[partition] = state
+
+    async def pause(self) -> None:
+        """Begin no more attempts until `forget` is called; return once those under way are over and recorded.
+
+        So nobody who has a partition next sends again what was sent. The ticks record it.
+        """
+        self._pausing = True
+        await self._deliveries.settle()
+
+    async def stop(self) -> None:
+        """Begin no more attempts; return once those under way are over and recorded, which the ticks do."""
+        self._stopping = True
+        await self._deliveries.settle()
+
+    async def handle(self, partition: int, records: Sequence[Record], publish: Publish, reject: Reject) -> None:
+        """Take a run, or a tick: record what is over, take the alerts, decide, and begin what is to be told."""
+        now = self._now()
+        state = self._state(partition)
+        await self._outcomes.collect(partition, state, publish, now.timestamp())
+        turn = Turn()
+        for name, group in state.groups.items():
+            state.groups[name] = heard_after_all(group, partial(self._redelivered, name))
+        changed, letters = self._routes.reroute(state)
+        await self._outcomes.take_back(letters)
+        changed |= self._flaps.settle(state, now.timestamp())
+        for record in unapplied(self._table, partition, records):
+            await turn.give()
+            alert = _alert_of(record)
+            if isinstance(alert, Rejected):
+                await reject([alert])
+            elif not state.taken(alert.alert_id):
+                changed |= self._take(state, alert, now)
+            else:
+                state.extend(alert)
+        is_due = self._is_due(partition, now.timestamp())
+        await self._decide(state, self._due(partition, state, changed, now.timestamp()), now)
+        if is_due:
+            await self._expire(state, publish, now)
+        await self._outcomes.take_back_obsolete(state)
+        new = any(pending.attempts == 0 and pending.since == now.timestamp() for pending in state.pending.values())
+        state.write()
+        if records:
+            advance(self._table, partition, records[-1].offset + 1)
+        if new:
+            await self._outcomes.save()
+        if not self._stopping and not self._pausing:
+            waiting = waiting_of(state.groups, now.timestamp())
+            self._deliveries.begin(partition, state.pending.values(), now.timestamp(), waiting)
+            for name, keeper in self._keepers.items():
+                keeper.keep(partition, partial(known_to, name, state.groups.values()))
+        self._prune(partition, state, now.timestamp())
+
+    def _is_current(self, partition: int, pending: Pending) -> bool:
+        state = self._states.get(partition)
+        return state is not None and state.pending.get(pending.notification.notification_id) is pending
+
+    def _state(self, partition: int) -> NotifyState:
+        if partition not in self._states:
+            self._states[partition] = at_once(NotifyState.read(self._table, partition))
+        return self._states[partition]
+
+    # What comes
+
+    def _take(self, state: NotifyState, alert: AlertEvent, now: datetime) -> set[str]:
+        """Put a transition into the groups that its alert is in, and those that it belongs to; answers them."""
+        groups = state.groups_of(alert.fingerprint)
+        self._flaps.take(state, alert, now.timestamp())
+        for to, mark in self._routes.destinations(alert):
+            if to.group in groups or alert.status == "firing":
+                group = state.groups.get(to.group) or Group(labels=to.labels, members={}, tellers={}, mark=mark)
+                groups[to.group] = with_channels(group, to.channels)
+        muted, owners = self._muted(state, now), elsewhere(state.groups)
+        for name, group in groups.items():
+            noted = self._flaps.noted(state, group, alert)
+            state.groups[name] = arrive(noted, alert, muted, apart_from(name, owners))
+        state.take(alert.alert_id, now.timestamp())
+        return set(groups)
+
+    async def _expire(self, state: NotifyState, publish: Publish, now: datetime) -> None:
+        """Publish the ends of alerts that are over by themselves; they are taken as every other when they are read.
+
+        What a channel is still to be notified of is not over: it would never hear of it.
+        """
+        waiting = {name for group in state.groups.values() if waits(group) for name in group.members}
+        for alert in state.firing():
+            if alert.fingerprint not in waiting and is_over(alert, now):
+                over = expired(alert, now)
+                if not state.taken(over.alert_id):
+                    await publish(ALERTS, over.fingerprint.encode(), msgspec.json.encode(over), None)
+
+    def _muted(self, state: NotifyState, now: datetime) -> Muted:
+        muting, beside = self._muting(), defaultdict[tuple[str, ...], list[AlertEvent]](list)
+        for one in state.firing():  # an alert is inhibited by those of its own model version alone
+            beside[_version_of(one)].append(one)
+        return lambda alert: muting.reason(alert, beside.get(_version_of(alert), ()), now)
+
+    # What is to be told
+
+    def _due(self, partition: int, state: NotifyState, changed: set[str], now: float) -> list[str]:
+        """The groups to look at now."""
+        if self._is_due(partition, now):
+            self._looked_at[partition] = now
+            return list(state.groups)
+        return [name for name, group in state.groups.items() if name in changed or waits(group)]
+
+    def _is_due(self, partition: int, now: float) -> bool:
+        """Whether all groups are to be looked at again."""
+        return not 0.0 <= now - self._looked_at.get(partition, -LOOKED_AT_EVERY) < LOOKED_AT_EVERY
+
+    async def _decide(self, state: NotifyState, names: Sequence[str], now: datetime) -> None:
+        muted, owners, turn = self._muted(state, now), elsewhere(state.groups), Turn()
+        for name in names:
+            await turn.give()
+            apart = apart_from(name, owners)
+            group, tellings, reasons = evaluate(state.groups[name], muted, now.timestamp(), apart)
+            self._reasons.tell(name, reasons)
+            for telling in tellings:
+                pending = self._pending(name, group, telling, now)
+                state.pending[pending.notification.notification_id] = pending
+                group = under_way(group, telling.channel, pending.notification.notification_id)
+            state.groups[name] = group
+
+    def _pending(self, name: str, group: Group, telling: Telling, now: datetime) -> Pending:
+        notification = within(compose(name, group.labels, telling, now), LARGEST)
+        at = now.timestamp()
+        return Pending(notification=notification, channel=telling.channel, since=at, next_at=at)
+
+    def _prune(self, partition: int, state: NotifyState, now: float) -> None:
+        if now - self._pruned.get(partition, -PRUNED_EVERY) >= PRUNED_EVERY:
+            self._pruned[partition] = now
+            state.prune(now)
+            known = {
+                (name, channel)
+                for one in self._states.values()
+                for name, g in one.groups.items()
+                for channel in g.tellers
+            }
+            self._reasons.keep(known)
+
+
+def _version_of(alert: AlertEvent) -> tuple[str, ...]:
+    return tuple(alert.labels.get(name, "") for name in SAME_MODEL)
+
+
+def _alert_of(record: Record) -> AlertEvent | Rejected:
+    if record.value is None:
+        return Rejected(record, "the record has no value")
+    try:
+        return _alerts.decode(record.value)
+    except UNREADABLE as error:
+        return Rejected(record, reason_of(error))

@@ -1,0 +1,146 @@
+"""Notifications that are due at once: sent one by one, or, where they are many, as one digest a channel and route.
+
+What is written and recorded stays one notification for each group: a digest is only the way that they take together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from app.alerting.notify.alert_group import Group, Teller
+from app.alerting.notify.decision import MOST_SECONDS
+from app.alerting.notify.retry_policy import Pending
+from app.alerting.notify.routing import route_of
+
+Way = tuple[str, str]
+"""Channel and route."""
+Due = tuple[int, Pending]
+"""A notification, with its partition."""
+
+GATHER_SECONDS = 10.0
+"""How long what is due waits for what is about to be."""
+LEAST_SECONDS = 2.0
+"""For every partition to look at its groups, which each does once a second."""
+MOST_GROUPS = 500
+"""Of one digest; what is left is in the next."""
+
+
+def way_of(pending: Pending) -> Way:
+    """Return the way that a notification goes."""
+    return pending.channel, route_of(pending.notification.group, pending.notification.group_labels)
+
+
+@dataclass(slots=True)
+class Digests:
+    """Over all partitions of the process. `above`: as many groups are sent one by one; 0: all of them always.
+
+    `interval`: the least seconds between two digests of one way. `separate`: whether a channel has a message for each
+    group whatever comes. `current`: whether a notification is still as it was offered; `busy`: whether an attempt at
+    it is under way, or not recorded yet.
+    """
+
+    above: int
+    interval: float
+    separate: Callable[[str], bool]
+    current: Callable[[int, Pending], bool]
+    busy: Callable[[int, Pending], bool]
+    _due: dict[int, list[Pending]] = field(default_factory=dict)
+    _expected: dict[int, Counter[Way]] = field(default_factory=dict)
+    _sent: dict[Way, list[float]] = field(default_factory=dict)
+    _since: dict[Way, float] = field(default_factory=dict)
+    _last: dict[Way, float] = field(default_factory=dict)
+
+    def offer(self, partition: int, due: list[Pending], expected: Counter[Way]) -> None:
+        """Take what is due in a partition. `expected`: of each way, how much is about to be."""
+        self._due[partition] = due
+        self._expected[partition] = expected
+
+    def forget(self, partitions: Iterable[int]) -> None:
+        """Leave partitions to others."""
+        for partition in partitions:
+            self._due.pop(partition, None)
+            self._expected.pop(partition, None)
+
+    def plan(self, partition: int, now: float) -> tuple[list[Pending], list[list[Due]]]:
+        """Return what of a partition is to be sent by itself, and the digests of all partitions."""
+        singles, digests = list[Pending](), list[list[Due]]()
+        offered, busy = self._by_way()
+        for way, due in offered.items():
+            mine = [pending for number, pending in due if number == partition]
+            expected = sum(counts[way] for counts in self._expected.values())
+            at_once = len(due) + expected + max(self._recent(way, now), busy[way])
+            expected += busy[way]  # a part of a digest that has failed, say
+            if self.above == 0 or self.separate(way[0]) or at_once <= self.above:
+                singles += mine
+                self._since.pop(way, None)
+                continue
+            waited = now - self._since.setdefault(way, now)
+            gathered = not 0.0 <= waited < (GATHER_SECONDS if expected else LEAST_SECONDS)
+            if gathered and not 0.0 <= now - self._last.get(way, -self.interval) < self.interval:
+                if len(due) == 1:
+                    singles += mine
+                else:
+                    digests.append(due[:MOST_GROUPS])
+        return singles, digests
+
+    def sent(self, pending: Pending, now: float) -> None:
+        """Note the first attempt at one by itself."""
+        if self.above and pending.attempts == 0:
+            self._sent.setdefault(way_of(pending), []).append(now)
+
+    def sent_together(self, way: Way, now: float) -> None:
+        """Note that a digest is sent."""
+        self._last[way] = now
+        self._since.pop(way, None)
+
+    def failed(self, way: Way) -> None:
+        """Note that a digest has not arrived: the next attempt does not wait for the interval."""
+        self._last.pop(way, None)
+
+    def _by_way(self) -> tuple[dict[Way, list[Due]], Counter[Way]]:
+        """Return what is offered, and how many attempts are not over or not recorded yet, of each way."""
+        found: dict[Way, list[Due]] = {}
+        busy = Counter[Way]()
+        for partition, pendings in self._due.items():
+            for pending in pendings:
+                if not self.current(partition, pending):
+                    continue
+                if self.busy(partition, pending):
+                    busy[way_of(pending)] += 1
+                else:
+                    found.setdefault(way_of(pending), []).append((partition, pending))
+        return found, busy
+
+    def _recent(self, way: Way, now: float) -> int:
+        """How many were sent one by one within the interval."""
+        recent = [at for at in self._sent.get(way, ()) if 0.0 <= now - at < self.interval]
+        if recent:
+            self._sent[way] = recent
+        else:
+            self._sent.pop(way, None)
+        return len(recent)
+
+
+def expected_of(pendings: Iterable[Pending], waiting: Mapping[Way, int], now: float) -> Counter[Way]:
+    """Return how much is about to be due: groups that wait, and what is tried again soon."""
+    soon = [one for one in pendings if not (one.outcome or one.withdrawn) and now < one.next_at <= now + GATHER_SECONDS]
+    return Counter(map(way_of, soon)) + Counter(waiting)
+
+
+def waiting_of(groups: Mapping[str, Group], now: float) -> Counter[Way]:
+    """Return how many groups wait for the time to be notified of, or to be repeated, of each way."""
+    return Counter(
+        (channel, route_of(name, group.labels))
+        for name, group in groups.items()
+        for channel, teller in group.tellers.items()
+        if not teller.pending and (teller.changed_at is not None or _about_to_repeat(teller, now))
+    )
+
+
+def _about_to_repeat(teller: Teller, now: float) -> bool:
+    if teller.told is None or not teller.told.firing or teller.policy.repeat is None:
+        return False
+    at = teller.told.at + min(teller.policy.repeat, MOST_SECONDS)
+    return -GATHER_SECONDS <= now - at < LEAST_SECONDS

@@ -1,0 +1,120 @@
+"""What came of the attempts to tell: to be tried again, recorded, or given up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable
+
+import msgspec
+from msgspec.structs import replace
+
+from agents.notify.attempts import Attempted, Deliveries
+from agents.notify.state import NotifyState
+from agents.output import Publish
+from app.alerting.notify.channel import Retryable
+from app.alerting.notify.delivery_events import delivery_events, key_of, letter_key, undelivered_event
+from app.alerting.notify.outcomes import finished, obsolete_letters
+from app.alerting.notify.retry_policy import Patience, Pending, after_attempt
+from topics.registry import DELIVERIES, UNDELIVERED
+
+log = logging.getLogger(__name__)
+
+
+class Outcomes:
+    """Writes them to the table first, which `saved` waits for, and publishes them then."""
+
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        patience: Patience,
+        saved: Callable[[], Awaitable[None]] | None,
+        take_back: Callable[[bytes], Awaitable[None]] | None,
+        rng: random.Random,
+    ) -> None:
+        self._deliveries = deliveries
+        self._patience = patience
+        self._saved = saved
+        self._take_back = take_back
+        self._rng = rng
+
+    async def collect(self, partition: int, state: NotifyState, publish: Publish, now: float) -> None:
+        """Write what came of the attempts that are over, and publish it of the notifications that are done."""
+        for one in self._deliveries.collect(partition):
+            pending = state.pending.get(one.notification_id)
+            if pending is not None and pending.attempts == one.attempt and not pending.outcome:
+                state.pending[one.notification_id] = self._after(pending, one, now)
+        for name, pending in state.pending.items():
+            if pending.withdrawn and not pending.outcome and not self._deliveries.has(partition, name):
+                state.pending[name] = replace(pending, outcome="failed", detail=pending.withdrawn, settled_at=now)
+        state.write()
+        done = [pending for pending in state.pending.values() if pending.outcome]
+        if done:
+            await self.save()
+        for pending in done:
+            await self._record(state, pending, publish)
+
+    async def save(self) -> None:
+        """Return once all that was written to the table is in its changelog."""
+        if self._saved is not None:
+            await self._saved()
+
+    async def take_back_obsolete(self, state: NotifyState) -> None:
+        """Take the letters back of which all has been told since, or is over."""
+        for name, group in state.groups.items():
+            state.groups[name], letters = obsolete_letters(group)
+            await self.take_back(letters)
+
+    async def take_back(self, letters: Iterable[tuple[str, str]]) -> None:
+        """Take letters back, each by its channel and notification_id."""
+        if self._take_back is not None:
+            for channel, notification_id in letters:
+                await self._take_back(letter_key(notification_id, channel))
+
+    def _after(self, pending: Pending, one: Attempted, now: float) -> Pending:
+        if isinstance(one.outcome, Retryable) and one.outcome.after is not None:
+            self._deliveries.hold(one.channel, now + one.outcome.after)
+        if one.digest and isinstance(one.outcome, Retryable):  # its parts stay together
+            after = after_attempt(
+                pending, one.outcome, self._patience, one.begun, random.Random(f"{one.digest} {one.attempt}")
+            )
+        else:
+            after = after_attempt(pending, one.outcome, self._patience, now, self._rng)
+        if not after.outcome:
+            log.warning(
+                "%s through %r not told yet, again in %.1f s: %s",
+                _name(after), one.channel, after.next_at - now, after.detail, extra=_about(after),
+            )  # fmt: skip
+        return after
+
+    async def _record(self, state: NotifyState, pending: Pending, publish: Publish) -> None:
+        """Publish what came of a notification, then let its group go on."""
+        notification, channel = pending.notification, pending.channel
+        if pending.withdrawn and pending.outcome == "failed":
+            log.info("%s through %r: %s", _name(pending), channel, pending.withdrawn, extra=_about(pending))
+        elif pending.outcome == "failed":
+            log.error(
+                "%s through %r given up after %d: %s", _name(pending), channel, pending.attempts, pending.detail,
+                extra=_about(pending),
+            )  # fmt: skip
+            await publish(UNDELIVERED, key_of(pending), msgspec.json.encode(undelivered_event(pending)), None)
+        events = delivery_events(pending)
+        encoded = [(f"{event.alert_id}/{channel}".encode(), msgspec.json.encode(event)) for event in events]
+        await asyncio.gather(*(publish(DELIVERIES, key, value, None) for key, value in encoded))
+        del state.pending[notification.notification_id]
+        group = state.groups.get(notification.group)
+        if group is not None:
+            delivered = pending.outcome == "delivered"
+            state.groups[notification.group] = finished(
+                group, channel, notification.notification_id, notification.firing, notification.resolved,
+                delivered=delivered, withdrawn=bool(pending.withdrawn),
+            )  # fmt: skip
+
+
+def _about(pending: Pending) -> dict[str, str]:
+    return {"notification_id": pending.notification.notification_id, "channel": pending.channel}
+
+
+def _name(pending: Pending) -> str:
+    return f"notification {pending.notification.notification_id} of {pending.notification.group}"

@@ -1,0 +1,74 @@
+"""The settings of telling, made into what the notify agent works with; checked, so that a worker starts or says why."""
+
+from __future__ import annotations
+
+import logging
+
+from app.alerting.notify.muting import Muting, Quiet, inhibition_of, maintenance_of, quiet_of
+from app.alerting.notify.retry_policy import Patience
+from app.alerting.notify.routing import Policy, Routing
+from app.alerting.silences.table import SilencesView
+from app.core.config.matchers import MatcherError
+from app.core.config.routes import DEFAULT_INHIBIT
+from app.core.config.weekly import WeeklyError
+from app.settings.settings import Settings, SettingsError
+from topics.events import SilenceEvent
+
+log = logging.getLogger(__name__)
+
+PREPARING_SECONDS = 5.0
+"""A picture may be drawn for so long."""
+
+
+def routing_of(settings: Settings) -> Routing:
+    """The routes. Raises SettingsError naming what cannot be used."""
+    policy = Policy(
+        wait=settings.group_wait_seconds, interval=settings.group_interval_seconds, repeat=settings.repeat_seconds
+    )
+    disabled = frozenset(settings.disabled_channels or ())
+    routing = Routing(settings.routes or (), settings.group_by or (), policy, disabled)
+    try:
+        routing.check()
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+    return routing
+
+
+def patience_of(settings: Settings) -> Patience:
+    """How long a channel is tried. It keeps to `attempt_seconds` itself, but for what it does before it sends."""
+    return Patience(
+        attempt_seconds=settings.attempt_seconds + PREPARING_SECONDS, budget_seconds=settings.delivery_seconds
+    )
+
+
+class CurrentMuting:
+    """What is not told now: the settings' windows and inhibition, and the silences as they are known."""
+
+    def __init__(self, settings: Settings, silences: SilencesView) -> None:
+        """Raises SettingsError naming what cannot be used."""
+        try:
+            self._windows = [maintenance_of(*given) for given in enumerate(settings.maintenance or ())]
+            inhibit = DEFAULT_INHIBIT if settings.inhibit is None else settings.inhibit
+            self._inhibitions = [inhibition_of(*given) for given in enumerate(inhibit)]
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
+        self._silences = silences
+        self._revision = -1
+        self._muting = Muting()
+
+    def __call__(self) -> Muting:
+        """As of now."""
+        if self._revision != self._silences.revision:
+            self._revision = self._silences.revision
+            known = [quiet for one in self._silences.all() if (quiet := _quiet_of(one)) is not None]
+            self._muting = Muting([*known, *self._windows], self._inhibitions)
+        return self._muting
+
+
+def _quiet_of(silence: SilenceEvent) -> Quiet | None:
+    """None, and a line in the log, for one that somebody wrote past the API and that cannot be used."""
+    try:
+        return quiet_of(silence)
+    except (MatcherError, WeeklyError) as error:
+        log.error("silence %s is left out: %s", silence.silence_id, error)
+        return None

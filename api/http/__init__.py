@@ -1,0 +1,1 @@
+"""What HTTP itself asks for: problem details, entity tags, proxies, parameters."""

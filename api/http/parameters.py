@@ -1,0 +1,59 @@
+"""Parameters of a URL: unknown ones, those that are given twice, and times without a zone are refused by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import AfterValidator
+
+from api.http.problems import WRITE_IT, Problem
+
+PAGES = ("/dashboard", "/sign-in", "/sign-out")
+"""What browsers open: their addresses go through chats and mails, which add parameters of their own."""
+
+
+async def known_parameters(request: Request) -> None:
+    """Refuse what a route would leave out. Raises Problem 422, which names each parameter.
+
+    It waits for nothing; a function that is not async would be run in a thread.
+    """
+    route = request.scope.get("route")
+    if not request.url.query or not isinstance(route, APIRoute) or route.path.startswith(PAGES):
+        return
+    known = sorted(set(_names(route.dependant)))
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    wrong = [_unknown(name, known) for name in given if name not in known]
+    wrong += [f"{name}: is given {n} times" for name, n in given.items() if n > 1 and name in known]
+    if wrong:
+        raise Problem(422, "; ".join(wrong))
+
+
+def _names(dependant: Dependant) -> Iterator[str]:
+    """The parameters of a route and of all that it depends on."""
+    yield from (field.alias for field in dependant.query_params)
+    for other in dependant.dependencies:
+        yield from _names(other)
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    if not known:
+        return f"{name}: is no parameter here; there are none"
+    (close, *_) = [*difflib.get_close_matches(name, known, 1), ""]
+    return f"{name}: is no parameter here{f' (did you mean {close}?)' if close else ''}; there are {', '.join(known)}"
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError(f"has no time zone{WRITE_IT}")
+    return moment
+
+
+Moment = Annotated[datetime, AfterValidator(_aware)]
+"""A time with its zone."""

@@ -1,0 +1,1 @@
+"""Requests to predict: predicted, recorded, and returned."""

@@ -1,0 +1,173 @@
+"""Requests to predict, answered once: a `request_id` that comes again gets the answer that it got.
+
+The topic `served` decides which answer of an id was the first, so that several APIs agree, and so do they after a
+restart. An answer is in that log before its prediction is in `predictions`, and both before the client has it. A repeat
+sends the same event again, in case the first request ended between the two; the join counts an id once. What is
+refused for certain (a failed or late prediction, a record that is too large) is refused before its id is in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from functools import partial
+
+import msgspec
+
+from api.http.problems import Problem, unavailable
+from api.inference.recording import Recording, hiding_of
+from api.intake.events import new_id, utc_now
+from api.served.models import ServedModel
+from api.services import Services
+from app.core.values.accepted import id_of, wrong_name, wrong_time
+from app.core.values.precision import EXACT_IN_A_FLOAT
+from app.kafka.errors import without_values
+from app.serving import Bundle, Predicted, PredictionFailed, UnfitRows, predict
+from app.serving.threads import Busy
+from app.telemetry import metrics
+from topics.events import Name, Scalar, ServedEvent, Timestamp, to_epoch
+
+log = logging.getLogger(__name__)
+
+
+class PredictRequest(msgspec.Struct, frozen=True):
+    """Raw features; `request_id` becomes the prediction's id. `timestamp`: of the prediction, where it is not now.
+
+    `timestamp` and `metadata` are the caller's, and are in the prediction that Kafka has.
+    """
+
+    features: dict[str, Scalar]
+    request_id: Name | None = None
+    timestamp: Timestamp | None = None
+    metadata: dict[str, Scalar] | None = None
+
+    @property
+    def id(self) -> str | None:
+        """The prediction's id, in the spelling that feedback gets."""
+        return None if self.request_id is None else id_of(self.request_id)
+
+    @property
+    def predicted_at(self) -> datetime | None:
+        """The time that the caller gives, in whichever form."""
+        given = self.timestamp
+        return given if given is None or isinstance(given, datetime) else datetime.fromtimestamp(given, UTC)
+
+
+def wrong_request(asked: PredictRequest) -> str:
+    """What the types do not say; nothing where it is sound."""
+    wrong = "" if asked.id is None else wrong_name("request_id", asked.id)
+    return wrong or wrong_time(None if asked.timestamp is None else to_epoch(asked.timestamp))
+
+
+async def served(services: Services, model: ServedModel, asked: Sequence[PredictRequest]) -> list[ServedEvent]:
+    """An answer to each request, in order, once Kafka has all of them (or the disk, see `Recording`): all or none.
+
+    Raises Problem 400 where features are missing, 422 where they are otherwise wrong, 409 where a `request_id` was
+    used for other features, 413 where a record is too large, 500 where the model fails, 503 where it takes too long;
+    BrokerUnavailable.
+    """
+    bundle = model.bundle
+    if services.settings.serving_extra_features == "ignore":
+        asked = [_of_model(one, bundle) for one in asked]
+    services.hider.check_loaded()
+    hiding_of(services, bundle.training.model, bundle.training.model_version)
+    digests = [_digest(one.features, services.hider.secret) for one in asked]
+    recording = Recording(services, bundle.training.model, asked, digests)
+    answers = recording.known()
+    fresh = [i for i in range(len(asked)) if i not in answers]
+    predicted = await _predicted(services, model, asked, fresh)
+    for i, found in zip(fresh, predicted, strict=True):
+        answers[i] = _answer(bundle, asked[i], found, digests[i])
+    return await recording.record(answers, fresh)
+
+
+def _of_model(asked: PredictRequest, bundle: Bundle) -> PredictRequest:
+    """The request without the features that the model does not have, which are counted."""
+    known = {name: value for name, value in asked.features.items() if name in bundle.types}
+    metrics.API_EXTRA_FEATURES.inc(len(asked.features) - len(known))
+    return asked if len(known) == len(asked.features) else msgspec.structs.replace(asked, features=known)
+
+
+async def _predicted(
+    services: Services, model: ServedModel, asked: Sequence[PredictRequest], fresh: Sequence[int]
+) -> list[Predicted]:
+    """The model's predictions, made in a thread of its own."""
+    if not fresh:
+        return []
+    most, name = services.settings.predict_seconds, model.name
+    call = partial(predict, model.bundle, [asked[i].features for i in fresh])
+    within = asyncio.timeout(most)
+    future: Future[list[Predicted]] | None = None
+    try:
+        future = model.threads.submit(call, most)
+        async with within:
+            return await asyncio.wrap_future(future)
+    except UnfitRows as error:
+        raise _unfit(error, fresh, len(asked)) from None
+    except Busy as error:
+        metrics.API_PREDICT_REFUSED.labels(name).inc()
+        raise unavailable(str(error)) from None
+    except Exception as error:
+        if within.expired() and future is not None:
+            model.threads.abandon(future)
+            _note_timeout(model, most)
+            raise unavailable(f"the model has not answered within {most:g} s (predict_seconds)") from None
+        log.error("the model %s failed: %s", name, without_values(error))
+        if isinstance(error, PredictionFailed):
+            raise Problem(500, f"the model failed: {error}") from error
+        raise Problem(500, f"the model failed on these features: {type(error).__name__}") from error
+
+
+def _note_timeout(model: ServedModel, seconds: float) -> None:
+    """Count a request that the model has not answered in time, and log it with how the model stands."""
+    metrics.API_PREDICT_TIMEOUTS.labels(model.name).inc()
+    version = model.bundle.training.model_version
+    if words := model.threads.all_overdue(seconds):
+        log.error("model %s %s: a request has not been answered: %s", model.name, version, words)
+        return
+    log.warning(
+        "model %s %s: a request has not been answered within %g s; %d of its %d threads are overdue, %d requests wait",
+        model.name, version, seconds, model.threads.overdue(seconds), model.threads.most, model.threads.waiting,
+    )  # fmt: skip
+
+
+def _unfit(error: UnfitRows, fresh: Sequence[int], n: int) -> Problem:
+    rows = error.rows
+    status = 400 if any(row.missing for row in rows) else 422
+    told = [
+        {"index": fresh[row.row], "error": str(row), "missing_features": row.missing, "errors": row.wrong}
+        for row in rows
+    ]
+    if n == 1:
+        return Problem(status, str(rows[0]), missing_features=rows[0].missing, errors=rows[0].wrong)
+    first = f"the first, at index {told[0]['index']}: {rows[0]}"
+    return Problem(status, f"{len(rows):,} of {n:,} cannot be predicted, so none was; {first}", rejected=told)
+
+
+def _answer(bundle: Bundle, asked: PredictRequest, found: Predicted, digest: str) -> ServedEvent:
+    return ServedEvent(
+        prediction_id=asked.id or new_id(),
+        model=bundle.training.model,
+        model_version=bundle.training.model_version,
+        timestamp=utc_now(),
+        prediction=found.prediction,
+        prediction_label=found.label,
+        probability=found.probability,
+        features_digest=digest,
+        event_timestamp=asked.predicted_at,
+    )
+
+
+def _digest(features: Mapping[str, Scalar], secret: bytes | None) -> str:
+    """Return the same for equal features, in whatever order they come: 7 and 7.0 are one number.
+
+    Where columns are hashed it is made with their key, so that nobody can try out which features they were.
+    """
+    same = {name: float(v) if type(v) is int and abs(v) <= EXACT_IN_A_FLOAT else v for name, v in features.items()}
+    raw = msgspec.json.encode(same, order="deterministic")
+    return (hashlib.sha256(raw) if secret is None else hmac.new(secret, raw, hashlib.sha256)).hexdigest()[:32]

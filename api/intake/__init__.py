@@ -1,0 +1,1 @@
+"""Events that clients send: decoded, checked, and published to Kafka."""

@@ -1,0 +1,102 @@
+"""Events as HTTP clients send them, made whole: an id and a time of our own where they give none."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+
+import msgspec
+
+from api.intake.cloud_events import Envelope
+from app.core.values import accepted
+from app.core.values.accepted import id_of
+from topics.events import FeedbackEvent, Label, Name, PredictionEvent, Scalar, Timestamp, to_epoch
+
+
+class IncomingPrediction(msgspec.Struct, frozen=True, kw_only=True):
+    """A PredictionEvent whose id and timestamp may be left to us.
+
+    `prediction` is null where features alone are sent.
+    """
+
+    prediction_id: Name | int | float | None = None
+    model: Name
+    model_version: Name
+    timestamp: Timestamp | None = None
+    features: dict[str, Scalar]
+    prediction: Label | None
+    probability: float | dict[str, float] | None = None
+    metadata: dict[str, Scalar] | None = None
+
+    def event(self, now: datetime) -> PredictionEvent:
+        """The event; what is not given is made up."""
+        return PredictionEvent(
+            prediction_id=new_id() if self.prediction_id is None else id_of(self.prediction_id),
+            model=self.model,
+            model_version=self.model_version,
+            timestamp=now if self.timestamp is None else self.timestamp,
+            features=self.features,
+            prediction=self.prediction,
+            probability=self.probability,
+            metadata=self.metadata,
+        )
+
+
+class IncomingFeedback(msgspec.Struct, frozen=True, kw_only=True):
+    """A FeedbackEvent whose id may be a number."""
+
+    prediction_id: Name | int | float
+    actual: Label
+    timestamp: Timestamp | None = None
+    metadata: dict[str, Scalar] | None = None
+    model: Name | None = None
+
+    def event(self, model: str | None = None) -> FeedbackEvent:
+        """Return the event. `model`: what it is limited to where it names none."""
+        return FeedbackEvent(
+            prediction_id=id_of(self.prediction_id),
+            actual=self.actual,
+            timestamp=self.timestamp,
+            metadata=self.metadata,
+            model=model if self.model is None else self.model,
+        )
+
+
+predictions = msgspec.json.Decoder(IncomingPrediction)
+feedback = msgspec.json.Decoder(IncomingFeedback)
+encode = msgspec.json.Encoder().encode
+
+MADE_HERE = "0"
+"""Stands for an id of ours while an event is checked."""
+
+
+def completed(event: IncomingPrediction, envelope: Envelope) -> IncomingPrediction:
+    """The prediction of a CloudEvent, whose id and time are its own where it gives none."""
+    return msgspec.structs.replace(
+        event, prediction_id=envelope.id if event.prediction_id is None else event.prediction_id,
+        timestamp=envelope.time if event.timestamp is None else event.timestamp,
+    )  # fmt: skip
+
+
+def wrong_prediction(event: IncomingPrediction) -> str:
+    """What the types do not say; nothing when it is sound."""
+    return accepted.wrong_prediction(
+        MADE_HERE if event.prediction_id is None else id_of(event.prediction_id), event.model, event.model_version,
+        None if event.timestamp is None else to_epoch(event.timestamp), event.prediction, event.probability,
+    )  # fmt: skip
+
+
+def wrong_feedback(event: IncomingFeedback) -> str:
+    """The same for feedback."""
+    seconds = None if event.timestamp is None else to_epoch(event.timestamp)
+    return accepted.wrong_feedback(id_of(event.prediction_id), seconds, event.actual, event.model)
+
+
+def new_id() -> str:
+    """An id that nobody else has."""
+    return uuid.uuid4().hex
+
+
+def utc_now() -> datetime:
+    """Now, with its zone."""
+    return datetime.now(UTC)

@@ -1,0 +1,111 @@
+"""What of events is hidden before they are sent to Kafka, by the registrations of their models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from api.http.problems import unavailable
+from api.intake.bodies import Items, Rejection
+from api.intake.events import IncomingFeedback, IncomingPrediction
+from app.core.values.hiding import Hiding
+from app.read_model.registrations import RegistrationsView
+from app.registration.hidden_values import HidingError, hiding_with
+from topics.events import Hidden
+
+Event = TypeVar("Event", IncomingPrediction, IncomingFeedback)
+Nameless = tuple[str | None, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is hidden of a model version, and its inputs in their order; None where the version is not registered."""
+
+    hiding: Hiding
+    order: tuple[str, ...] | None = None
+    features: tuple[str, ...] | None = None
+
+
+class Hider:
+    """Hides values, as the newest registrations say. Nothing passes while they are not known."""
+
+    def __init__(self, models: RegistrationsView, key: bytes | None) -> None:
+        self._models = models
+        self._key = key
+        self._revision = -1
+        self._found: dict[Nameless, Found | HidingError | None] = {}
+        self.is_loaded = False
+
+    @property
+    def secret(self) -> bytes | None:
+        """The key of hashes; None where none is set."""
+        return self._key
+
+    def check_loaded(self) -> None:
+        """Raises Problem 503 while the registrations are not read."""
+        if not self.is_loaded:
+            raise unavailable("the registrations are still being read, which say what of events is hidden")
+
+    def of(self, model: str | None, version: str | None) -> Found | None:
+        """Return what is hidden of a model version; None where nothing is. Raises HidingError.
+
+        Of a version that is not registered it is what any version of the model hides, of an unnamed model what any.
+        """
+        if self._revision != self._models.revision:
+            self._revision, self._found = self._models.revision, {}
+        key = (model, version)
+        if key not in self._found:
+            if len(self._found) > 10_000:
+                self._found = {}
+            try:
+                self._found[key] = self._look_up(model, version)
+            except HidingError as error:
+                self._found[key] = error
+        found = self._found[key]
+        if isinstance(found, HidingError):
+            raise found
+        return found
+
+    def events(self, found: Items[Event]) -> Items[Event]:
+        """Return events as they may be passed on; those that may not, with the reason. Raises as `check_loaded`."""
+        if found.accepted:
+            self.check_loaded()
+        if not self._models.any_hidden:
+            return found
+        accepted: list[tuple[int, Event]] = []
+        rejected = list(found.rejected)
+        for index, event in found.accepted:
+            try:
+                accepted.append((index, self._event(event)))
+            except HidingError as error:
+                rejected.append(Rejection(index, str(error)))
+        return Items(accepted, rejected)
+
+    def _event(self, event: Event) -> Event:
+        version: str | None = getattr(event, "model_version", None)  # feedback has none
+        its = self.of(event.model, version)
+        if its is None:
+            return event
+        rows = {name: getattr(event, name, None) for name in ("features", "metadata")}
+        return replace(event, **{name: its.hiding.row(row) for name, row in rows.items() if row is not None})
+
+    def _look_up(self, model: str | None, version: str | None) -> Found | None:
+        known = None if model is None or version is None else self._models.get(model, version)
+        if known is not None:
+            hidden = known.hidden
+            return None if hidden is None else Found(hiding_with(hidden, self._key), hidden.order, known.features)
+        hidden = together(self._models.hidden_of_any(model))
+        return None if hidden is None else Found(hiding_with(hidden, self._key))
+
+
+def together(all_of_them: list[Hidden]) -> Hidden | None:
+    """Return what any of several hides; None where none does. What one drops is dropped."""
+    if not all_of_them:
+        return None
+    redact = {name for one in all_of_them for name in one.redact}
+    hashed = {name for one in all_of_them for name in one.hash} - redact
+    checks = {one.key_check for one in all_of_them if one.hash}
+    check = next(iter(checks)) if len(checks) == 1 else ""
+    return Hidden(redact=tuple(sorted(redact)), hash=tuple(sorted(hashed)), key_check=check)

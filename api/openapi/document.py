@@ -1,0 +1,214 @@
+"""The OpenAPI document: FastAPI's paths and parameters, with the bodies that the routes decode themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.auth.permissions import needed
+from api.inference.predict import PredictRequest
+from api.intake.bodies import MAX_ITEMS
+from api.intake.events import IncomingFeedback, IncomingPrediction
+from api.openapi.operation_names import TAGS, operation_id, tag
+from api.routes.predict import PredictAnswer
+from api.routes.schemas import (
+    Accepted,
+    AlertHistory,
+    Alerts,
+    AllAlerts,
+    AuditHistory,
+    DeliveryHistory,
+    DeploymentHistory,
+    DriftHistory,
+    DriftReports,
+    Health,
+    Models,
+    PerformanceHistory,
+    PerformanceReports,
+    PredictionHistory,
+    ProblemDetails,
+    Ready,
+    Receivers,
+    Recorded,
+    Root,
+    SentAlert,
+    Silence,
+    Silences,
+    TrainingHistory,
+)
+from api.routes.serve import Served, ServeRequest
+from app.alerting.events.external import AlertRequest
+from app.alerting.receivers.requests import ReceiverRequest, ShownReceiver
+from app.alerting.silences.requests import SilenceRequest
+from app.contract.schemas import components
+from app.read_model.columns import Columns, ColumnView
+from app.read_model.summary import ModelSummary
+from app.read_model.timeline import Timeline
+from app.read_model.workers import Monitored
+from app.registration.reported import DeploymentRequest, TrainingRunRequest
+from topics.events import DeploymentEvent, TrainingRunEvent
+
+Document = dict[str, Any]
+
+CLOUD_EVENTS = "x-cloudevents"
+"""Member of a request body with what `content` would have of CloudEvents."""
+
+AT = "#/components/schemas/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """What an operation takes (nothing: None) and answers; `many`: one, a list, lines, or CloudEvents of it.
+
+    `gives` may be a media type, of what is not JSON. `each`: one, a list or lines of it, with an answer to each.
+    """
+
+    gives: type | str
+    takes: type | None = None
+    many: bool = False
+    each: bool = False
+
+
+OPERATIONS: dict[tuple[str, str], Bodies] = {
+    ("get", "/"): Bodies(Root),
+    ("get", "/health"): Bodies(Health),
+    ("get", "/ready"): Bodies(Ready),
+    ("get", "/metrics"): Bodies("text/plain"),
+    ("post", "/predict"): Bodies(PredictAnswer, PredictRequest, each=True),
+    ("post", "/predict/{model}"): Bodies(PredictAnswer, PredictRequest, each=True),
+    ("post", "/models/{model}/serve"): Bodies(Served, ServeRequest),
+    ("post", "/predictions"): Bodies(Accepted, IncomingPrediction, many=True),
+    ("post", "/feedback"): Bodies(Recorded, IncomingFeedback, many=True),
+    ("get", "/models"): Bodies(Models),
+    ("get", "/models/{model}/{version}"): Bodies(ModelSummary),
+    ("get", "/models/{model}/{version}/drift"): Bodies(DriftReports),
+    ("get", "/models/{model}/{version}/performance"): Bodies(PerformanceReports),
+    ("get", "/models/{model}/{version}/alerts"): Bodies(Alerts),
+    ("get", "/models/{model}/{version}/timeline"): Bodies(Timeline),
+    ("get", "/history/training"): Bodies(TrainingHistory),
+    ("get", "/history/deployments"): Bodies(DeploymentHistory),
+    ("get", "/history/predictions"): Bodies(PredictionHistory),
+    ("get", "/history/performance"): Bodies(PerformanceHistory),
+    ("get", "/history/drift"): Bodies(DriftHistory),
+    ("get", "/history/alerts"): Bodies(AlertHistory),
+    ("get", "/history/deliveries"): Bodies(DeliveryHistory),
+    ("get", "/history/audit"): Bodies(AuditHistory),
+    ("get", "/models/{model}/{version}/features"): Bodies(Columns),
+    ("get", "/models/{model}/{version}/features/{name}"): Bodies(ColumnView),
+    ("get", "/alerts"): Bodies(AllAlerts),
+    ("post", "/alerts"): Bodies(SentAlert, AlertRequest),
+    ("post", "/training-runs"): Bodies(TrainingRunEvent, TrainingRunRequest),
+    ("post", "/deployments"): Bodies(DeploymentEvent, DeploymentRequest),
+    ("get", "/monitor"): Bodies(Monitored),
+    ("get", "/events"): Bodies("text/event-stream"),
+    ("get", "/silences"): Bodies(Silences),
+    ("post", "/silences"): Bodies(Silence, SilenceRequest),
+    ("delete", "/silences/{silence_id}"): Bodies(Silence),
+    ("get", "/receivers"): Bodies(Receivers),
+    ("post", "/receivers"): Bodies(ShownReceiver, ReceiverRequest),
+    ("delete", "/receivers/{name}"): Bodies(ShownReceiver),
+    ("get", "/dashboard"): Bodies("text/html"),
+    ("get", "/dashboard/{name}"): Bodies("text/*"),
+}
+"""Every operation that there is: a route that is not here has no documented bodies, and fails a test."""
+
+
+def openapi(app: FastAPI) -> Document:
+    """The document of an application, made once."""
+    if app.openapi_schema is None:
+        app.openapi_schema = _made(app)
+    return app.openapi_schema
+
+
+def _made(app: FastAPI) -> Document:
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _describe(operation, OPERATIONS.get((method, path), Bodies("application/json")))
+            operation["operationId"], operation["tags"] = operation_id(method, path), [tag(path)]
+            role = needed(method.upper(), path)
+            operation["security"] = [] if role is None else [{"key": []}]
+            if role is not None:
+                operation["description"] = f"{operation.get('description', '')}\n\nRole: {role}.".strip()
+    kinds = {kind for one in OPERATIONS.values() for kind in (one.gives, one.takes) if isinstance(kind, type)}
+    ordered = sorted({*kinds, ProblemDetails}, key=lambda kind: kind.__name__)
+    document["tags"] = [{"name": name, "description": told} for name, told in TAGS.items()]
+    document["components"] = {
+        "schemas": {name: _without_tuples(schema) for name, schema in components(ordered, AT).items()},
+        "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A key of `driftline keys`."}},
+    }
+    return document
+
+
+def _without_tuples(schema: Any) -> Any:
+    """Describe arrays of a fixed length by their items' types alone: generators of clients know no `items: false`."""
+    if isinstance(schema, list):
+        return [_without_tuples(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _without_tuples(one) for name, one in schema.items() if name != "prefixItems"}
+    if "prefixItems" in schema:
+        kinds = [_without_tuples(one) for one in schema["prefixItems"]]
+        different = [one for i, one in enumerate(kinds) if one not in kinds[:i]]
+        found["items"] = different[0] if len(different) == 1 else {"anyOf": different}
+    return found
+
+
+def _describe(operation: Document, bodies: Bodies) -> None:
+    """Put an operation's bodies into its place; every other answer is a problem."""
+    if bodies.takes is not None:
+        operation["requestBody"] = {"required": True, "content": _content(bodies.takes, bodies)}
+        if bodies.many:
+            operation["requestBody"][CLOUD_EVENTS] = _cloud_events(bodies.takes)
+    answers = {status: told for status, told in operation["responses"].items() if status.startswith("2")}
+    for told in answers.values():
+        told["content"] = (
+            {bodies.gives: {"schema": {"type": "string"}}}
+            if isinstance(bodies.gives, str)
+            else {"application/json": {"schema": _one_or_many(_ref(bodies.gives), bodies.each)}}
+        )
+    problem = {"description": "What is wrong, and which field", "content": {}}
+    problem["content"] = {"application/problem+json": {"schema": _ref(ProblemDetails)}}
+    operation["responses"] = {**answers, "default": problem}
+
+
+def _content(kind: type, bodies: Bodies) -> Document:
+    one = _ref(kind)
+    content = {"application/json": {"schema": _one_or_many(one, bodies.many or bodies.each)}}
+    if not (bodies.many or bodies.each):
+        return content
+    content["application/x-ndjson"] = {"schema": {"type": "string", "description": f"One {kind.__name__} a line."}}
+    return content
+
+
+def _cloud_events(kind: type) -> Document:
+    """Describe what else is taken: in `content`, no generated client could send anything (ADR 171)."""
+    cloud_event = {
+        "type": "object",
+        "properties": {
+            "specversion": {"const": "1.0"},
+            **{name: {"type": "string", "minLength": 1} for name in ("id", "source", "type")},
+            "time": {"type": "string", "format": "date-time"},
+            "data": _ref(kind),
+        },
+        "required": ["specversion", "id", "source", "type", "data"],
+    }
+    return {
+        "application/cloudevents+json": {"schema": cloud_event},
+        "application/cloudevents-batch+json": {"schema": _list(cloud_event)},
+    }
+
+
+def _one_or_many(one: Document, many: bool) -> Document:
+    return {"anyOf": [one, _list(one)]} if many else one
+
+
+def _list(item: Document) -> Document:
+    return {"type": "array", "items": item, "minItems": 1, "maxItems": MAX_ITEMS}
+
+
+def _ref(kind: type) -> Document:
+    return {"$ref": AT.format(name=kind.__name__)}

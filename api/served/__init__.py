@@ -1,0 +1,1 @@
+"""The models that this API serves, and the events that wait on disk while Kafka is unavailable."""

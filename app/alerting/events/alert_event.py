@@ -1,0 +1,168 @@
+"""One transition as the event that tells of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+import msgspec
+
+from app.alerting.events.links import DASHBOARD, RUNBOOK, links_of
+from app.alerting.events.related_window import Beside, evidence_beside, likely_causes, lines_beside
+from app.alerting.events.text import TOLD, message_of, title_of, top_features, top_metrics, utc
+from app.alerting.rules.lifecycle import Transition, alert_id_of, fingerprint_of, labels_of
+from app.alerting.rules.model_rules import DATA_DRIFT, ESTIMATE, PERFORMANCE, PREDICTION_DRIFT, Verdict
+from app.alerting.rules.newest_panes import SCALES, features_of, metric_finding, outputs_of, scale_findings
+from app.core.config.monitoring import Rule
+from topics.events import AlertEvent, AnyReport, DriftReport, FeatureDrift, PerformanceReport, Scales, TrafficReport
+
+EVIDENCE_FEATURES = 50
+"""Features that the evidence carries, with the shapes of those that the message names; a report has them all."""
+
+
+def alert_of(
+    report: AnyReport, verdict: Verdict, transition: Transition, rule: Rule, *, emitted_at: datetime, page: str = "",
+    beside: Beside | None = None,
+) -> AlertEvent:  # fmt: skip
+    """The event of a transition. `page`: the API's address, for links; empty: none. `beside`: what else is known."""
+    labels = labels_of(report.model, report.model_version, verdict)
+    fingerprint = fingerprint_of(labels)
+    firing = transition.status == "firing"
+    links = links_of(report, verdict, page, firing=firing)
+    if verdict.state == "off" or (verdict.rule in (PERFORMANCE, ESTIMATE) and not firing):
+        beside = None
+    first = likely_causes(report, verdict, beside) if firing and verdict.state != "off" else []
+    if rule.runbook_url:
+        links[RUNBOOK] = rule.runbook_url
+    more = [*lines_beside(report, beside), *_what_to_do(labels, verdict, rule, firing=firing)]
+    more += [f"{name}: {links[name]}" for name in (RUNBOOK, DASHBOARD) if name in links]
+    return AlertEvent(
+        alert_id=alert_id_of(fingerprint, transition),
+        fingerprint=fingerprint,
+        status=transition.status,
+        level="critical" if transition.severe else rule.level,
+        rule=verdict.rule,
+        title=title_of(report, verdict, transition),
+        message=message_of(report, verdict, transition, more, first),
+        labels=labels,
+        started_at=utc(transition.started_at),
+        ended_at=None if transition.ended_at is None else utc(transition.ended_at),
+        evidence=evidence_of(report, verdict, beside),
+        owner=rule.owner,
+        links=links,
+        emitted_at=emitted_at,
+    )
+
+
+def _what_to_do(labels: Mapping[str, str], verdict: Verdict, rule: Rule, *, firing: bool) -> Iterator[str]:
+    """Who is to look at it, and the command that silences it."""
+    if rule.owner:
+        yield f"Owner: {rule.owner}."
+    if firing:
+        yield f"Silence it: {silence_command(labels, verdict.rule)}"
+
+
+def silence_command(labels: Mapping[str, str], rule: str) -> str:
+    """Return the command that silences an alert, and no other, for two hours."""
+    options = {"--model": labels["model"], "--version": labels["model_version"], "--rule": rule}
+    if rule not in (DATA_DRIFT, PREDICTION_DRIFT):
+        options["--subject"] = labels["subject"]
+    words = [word for name, value in options.items() for word in (name, value)]
+    return shlex.join(["driftline", "alerts", "silence", *words, "--for", "2h", "--comment", "looked at"])
+
+
+UNKNOWN = ("unknown_actuals", "unknown_predictions")
+NOT_NAMED = "not named"
+
+
+def evidence_of(report: AnyReport, verdict: Verdict, beside: Beside | None = None) -> dict[str, object]:
+    """The report's numbers behind a verdict, as JSON has them. Names of unseen categories stay in the report."""
+    evidence: dict[str, object] = {
+        "value": verdict.value,
+        "threshold": verdict.threshold,
+        "window_start": report.window_start,
+        "window_end": report.window_end,
+        "revision": report.revision,
+        "profile_id": report.profile_id,
+        "n": report.n,
+        **verdict.evidence,
+        **_of_newest_panes(verdict),
+        **evidence_beside(report, beside),
+    }
+    if isinstance(report, DriftReport):
+        evidence |= _drift_evidence(report, verdict)
+    elif isinstance(report, PerformanceReport):
+        evidence |= {
+            "feedback": report.feedback,
+            "coverage": report.coverage,
+            "metrics": top_metrics(report),
+            "estimated": report.estimated,
+            "labels": report.labels,
+            "confusion": report.confusion,
+            "unknown_actuals": report.unknown_actuals,
+            "unknown_predictions": report.unknown_predictions,
+            "not_judged": report.not_judged,
+            "left_out": report.left_out,
+        }
+    elif isinstance(report, TrafficReport):
+        evidence["counts"] = report.counts
+    built: dict[str, object] = msgspec.json.decode(msgspec.json.encode(evidence))
+    return built
+
+
+def _of_newest_panes(verdict: Verdict) -> dict[str, object]:
+    """What the newest panes show; the columns are among the features."""
+    metric = metric_finding(verdict)
+    if metric is not None:
+        return {SCALES: [metric]}
+    found = scale_findings(verdict)
+    return {SCALES: [msgspec.structs.replace(one, column=None) for one in found]} if found else {}
+
+
+def nameless(report: AnyReport) -> AnyReport:
+    """Return a report that names no values of categories: they may be people's. Counts of them stay."""
+    if isinstance(report, PerformanceReport):
+        unknown = {
+            name: {} if not (its := getattr(report, name)) else {NOT_NAMED: sum(its.values())} for name in UNKNOWN
+        }
+        return msgspec.structs.replace(report, **unknown)
+    if not isinstance(report, DriftReport):
+        return report
+    return msgspec.structs.replace(
+        report, features=tuple(map(_nameless, report.features)),
+        prediction=None if report.prediction is None else _nameless(report.prediction),
+        probability=None if report.probability is None else _nameless(report.probability),
+        scales=_without_names(report.scales),
+    )  # fmt: skip
+
+
+def _nameless(column: FeatureDrift) -> FeatureDrift:
+    unseen = {NOT_NAMED: sum(column.unseen_names.values())} if column.unseen_names else {}
+    if column.kind != "categorical":
+        return msgspec.structs.replace(column, unseen_names=unseen)
+    cause = None if column.cause is None else msgspec.structs.replace(column.cause, words=column.cause.kind)
+    return msgspec.structs.replace(
+        column, shape=None, unseen_names=unseen, reference="", current="", direction="", cause=cause
+    )
+
+
+def _without_names(scales: Scales | None) -> Scales | None:
+    if scales is None:
+        return None
+    found = [
+        one if one.column is None else msgspec.structs.replace(one, column=_nameless(one.column))
+        for one in scales.found
+    ]
+    return msgspec.structs.replace(scales, found=tuple(found))
+
+
+def _drift_evidence(report: DriftReport, verdict: Verdict) -> dict[str, object]:
+    features = [feature for feature in features_of(report) if feature.name == verdict.subject]
+    told = (features or top_features(report))[:EVIDENCE_FEATURES]
+    told = told[:TOLD] + [msgspec.structs.replace(feature, shape=None) for feature in told[TOLD:]]
+    return {
+        "drift_share": report.drift_share,
+        "features": [msgspec.structs.replace(feature, unseen_names={}) for feature in told],
+        "prediction": [msgspec.structs.replace(c, unseen_names={}) for c in outputs_of(report)],
+    }

@@ -1,0 +1,56 @@
+"""What came of a notification, as events: one for each of its alerts, and the whole of it where it was given up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from app.alerting.notify.notification import transitions_of
+from app.alerting.notify.retry_policy import Pending
+from topics.events import DeliveryEvent, UndeliveredEvent
+
+
+def key_of(pending: Pending) -> bytes:
+    """The key of a notification that was given up."""
+    return letter_key(pending.notification.notification_id, pending.channel)
+
+
+def letter_key(notification_id: str, channel: str) -> bytes:
+    """Return the same key by its two names."""
+    return f"{notification_id}/{channel}".encode()
+
+
+def delivery_events(pending: Pending) -> list[DeliveryEvent]:
+    """One event for each alert of a notification that is done."""
+    return [
+        DeliveryEvent(
+            alert_id=alert.alert_id,
+            fingerprint=alert.fingerprint,
+            channel=pending.channel,
+            outcome="delivered" if pending.outcome == "delivered" else "failed",
+            attempts=pending.attempts,
+            detail=pending.detail,
+            delivered_at=_utc(pending.settled_at),
+            notification_id=pending.notification.notification_id,
+            reason=pending.notification.reason,
+        )
+        for alert in transitions_of(pending.notification)
+    ]
+
+
+def undelivered_event(pending: Pending) -> UndeliveredEvent:
+    """The dead letter of a notification that was given up."""
+    return UndeliveredEvent(
+        notification=msgspec.Raw(msgspec.json.encode(pending.notification)),
+        notification_id=pending.notification.notification_id,
+        channel=pending.channel,
+        reason=pending.detail,
+        attempts=pending.attempts,
+        since=_utc(pending.since),
+        failed_at=_utc(pending.settled_at),
+    )
+
+
+def _utc(epoch: float) -> datetime:
+    return datetime.fromtimestamp(epoch, UTC)

@@ -1,0 +1,77 @@
+"""Many groups at once as one message: the worst first, each alert in a line, with a link to all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from app.alerting.events.links import ALERTS, DASHBOARD
+from app.alerting.notify.decision import Reason
+from app.alerting.notify.muting import SAME_MODEL
+from app.alerting.notify.notification import Notification
+from app.alerting.notify.routing import route_of
+from app.core.config.routes import LEVELS
+from topics.events import AlertEvent
+
+
+def digest_of(notifications: Sequence[Notification], emitted_at: datetime) -> Notification:
+    """Return one notification that says what several of one route say, without their evidence."""
+    firing = sorted((alert for one in notifications for alert in one.firing), key=_worst_first)
+    resolved = sorted((alert for one in notifications for alert in one.resolved), key=lambda alert: alert.emitted_at)
+    alerts = (*firing, *resolved)
+    ids = sorted(one.notification_id for one in notifications)
+    notification_id = hashlib.blake2b(msgspec.json.encode(ids), digest_size=8).hexdigest()
+    return Notification(
+        notification_id=notification_id,
+        group=f"{route_of(notifications[0].group, notifications[0].group_labels)}{{}}",
+        labels={name: value for name, value in _common(alerts).items() if name not in SAME_MODEL},
+        status="firing" if firing else "resolved",
+        level=max((alert.level for alert in firing or alerts), key=LEVELS.index),
+        reason=Reason.DIGEST.value,
+        title=_title(notifications, firing, resolved),
+        firing=tuple(map(_short, firing)),
+        resolved=tuple(map(_short, resolved)),
+        links=_links(alerts),
+        emitted_at=emitted_at,
+        root=notification_id,
+    )
+
+
+def _worst_first(alert: AlertEvent) -> tuple[int, float, datetime, str]:
+    """The highest level, then what is furthest beyond its threshold, then what has fired for longest."""
+    value, threshold = alert.evidence.get("value"), alert.evidence.get("threshold")
+    numbers = isinstance(value, int | float) and isinstance(threshold, int | float) and threshold > 0
+    beyond = value / threshold if numbers else 0.0  # type: ignore[operator]  # both are numbers then
+    return -LEVELS.index(alert.level), -beyond, alert.started_at, alert.title
+
+
+def _title(notifications: Sequence[Notification], firing: Sequence[AlertEvent], resolved: Sequence[AlertEvent]) -> str:
+    versions = {tuple(one.group_labels.get(name, "") for name in SAME_MODEL) for one in notifications}
+    said = []
+    if firing:
+        levels = [sum(alert.level == level for alert in firing) for level in reversed(LEVELS)]
+        counts = ", ".join(f"{n} {level}" for n, level in zip(levels, reversed(LEVELS), strict=True) if n)
+        said.append(f"{len(firing)} alerts fire ({counts})")
+    if resolved:
+        said.append(f"{len(resolved)} resolved")
+    worst = f"; the worst: {firing[0].title}" if firing else ""
+    return f"{len(versions)} model versions: {', '.join(said)}{worst}"
+
+
+def _short(alert: AlertEvent) -> AlertEvent:
+    return replace(alert, evidence={}, message=alert.message.partition("\n")[0])
+
+
+def _common(alerts: Sequence[AlertEvent]) -> dict[str, str]:
+    first, *rest = alerts
+    return {name: value for name, value in first.labels.items() if all(a.labels.get(name) == value for a in rest)}
+
+
+def _links(alerts: Sequence[AlertEvent]) -> dict[str, str]:
+    """All alerts, and the dashboard that they are on."""
+    found = next((alert.links[ALERTS] for alert in alerts if ALERTS in alert.links), None)
+    return {} if found is None else {DASHBOARD: found.partition("#")[0], ALERTS: found}

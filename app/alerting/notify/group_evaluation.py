@@ -1,0 +1,125 @@
+"""What the channels of a group are to be notified of now."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from app.alerting.notify.alert_group import Elsewhere, Group, Muted, Teller, is_for, nowhere_else, tidied
+from app.alerting.notify.decision import Decision, Reason, Told, after_telling, decide, only
+from app.alerting.notify.flapping import MARK, as_settled
+from topics.events import AlertEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """A channel that is to be told now, of which transitions, and why; `sequence` is new for each, `root` of before."""
+
+    channel: str
+    reason: Reason
+    firing: tuple[AlertEvent, ...]
+    resolved: tuple[AlertEvent, ...]
+    sequence: int
+    root: str = ""
+
+
+def evaluate(
+    group: Group, muted: Muted, now: float, elsewhere: Elsewhere = nowhere_else
+) -> tuple[Group, list[Telling], dict[str, Reason]]:
+    """Decide for each channel: the group after it, what is to be told, and every channel's reason.
+
+    A channel is told of one thing at a time: while a notification is under way it is not asked.
+    """
+    fires = {name: alert.alert_id for name, alert in group.members.items() if alert.status == "firing"}
+    quiet = {name: reason for name in fires if (reason := muted(group.members[name])) is not None}
+    flaps = {name: alert.alert_id + MARK for name, alert in group.flapping.items()}
+    quiet |= {name: reason for name in flaps if (reason := muted(group.flapping[name])) is not None}
+    tellers, tellings, reasons = dict(group.tellers), list[Telling](), dict[str, Reason]()
+    for channel, teller in group.tellers.items():
+        if teller.pending:
+            reasons[channel] = Reason.UNDER_WAY
+            continue
+        shown = {**fires, **flaps} if teller.policy.damped else fires
+        here = {name: alert_id for name, alert_id in shown.items() if is_for(group, channel, name, elsewhere)}
+        tellers[channel], reasons[channel], telling = _asked(group, channel, here, quiet, now)
+        if telling is not None:
+            tellings.append(telling)
+    return tidied(replace(group, tellers=tellers), [one.channel for one in tellings]), tellings, reasons
+
+
+def _asked(
+    group: Group, channel: str, fires: Mapping[str, str], quiet: Mapping[str, Reason], now: float
+) -> tuple[Teller, Reason, Telling | None]:
+    """Decide for one channel. `fires`: what fires and the channel is notified of here; `quiet`: what is muted."""
+    teller = group.tellers[channel]
+    known = _heard(teller)
+    muted = {name: reason for name, reason in quiet.items() if name in fires}
+    firing = {name: alert_id for name, alert_id in fires.items() if name not in muted}
+    if teller.closing and known is not None:  # nothing of them is new
+        firing |= {name: known.firing[name] for name in teller.closing if name in firing and name in known.firing}
+        known = only(known, known.firing.keys() - set(teller.closing).intersection(fires))
+    flapping = group.flapping if teller.policy.damped else {}
+    resolved = [name for name, a in group.members.items() if a.status == "resolved" and name not in flapping]
+    repeat = None if firing and {*teller.closing, *flapping}.issuperset(firing) else teller.policy.repeat
+    decision = decide(known, firing, resolved, muted, repeat, now)
+    if teller.policy.journal:  # it is told of what is new alone
+        decision = dataclasses.replace(decision, firing=decision.new)
+    teller, reason = _timed(teller, decision, now)
+    if reason is Reason.WAITING or not (decision.tells or teller.backlog):
+        return teller, reason, None
+    told = (*decision.firing, *decision.resolved)
+    heard = () if teller.told is None else tuple(filter(teller.told.knows, teller.told.firing))
+    root = teller.root if heard else ""
+    as_known = {} if known is None else known.firing
+    settled = {name for name, alert_id in as_known.items() if alert_id.endswith(MARK)} - flapping.keys()
+    alerts = {**group.members, **{name: as_settled(group.members[name]) for name in settled & set(told)}, **flapping}
+    transitions = (*teller.backlog, *(alerts[name] for name in told))
+    turned = {*decision.new, *decision.resolved}
+    if turned and turned <= settled:
+        reason = Reason.SETTLED
+    elif turned and turned <= flapping.keys():
+        reason = Reason.FLAPPING
+    telling = Telling(
+        channel,
+        reason,
+        tuple(alert for alert in transitions if alert.status == "firing"),
+        tuple(alert for alert in transitions if alert.status == "resolved"),
+        teller.sequence + 1,
+        root,
+    )
+    teller = replace(
+        teller, heard=heard, told=after_telling(known, decision, firing, now), changed_at=None,
+        sequence=teller.sequence + 1, backlog=(), root=root,
+    )  # fmt: skip
+    return teller, reason, telling
+
+
+def _heard(teller: Teller) -> Told | None:
+    """What the channel knows once it has read its backlog."""
+    if not teller.backlog:
+        return teller.told
+    told = teller.told or Told(at=0.0, firing={})
+    known = dict(told.firing)
+    for alert in teller.backlog:
+        known.pop(alert.fingerprint, None)
+        if alert.status == "firing":
+            known[alert.fingerprint] = alert.alert_id
+    return only(replace(told, firing=known), {name for name in known if known[name] == told.firing.get(name)})
+
+
+def _timed(teller: Teller, decision: Decision, now: float) -> tuple[Teller, Reason]:
+    """Whether the time has come; a clock that was set back delays nothing."""
+    if not decision.tells and not teller.backlog:
+        return (teller if teller.changed_at is None else replace(teller, changed_at=None)), decision.reason
+    if decision.reason in (Reason.REPEAT, Reason.GIVEN_UP):
+        return teller, decision.reason
+    since = now if teller.changed_at is None else min(teller.changed_at, now)
+    due = since + teller.policy.wait
+    if teller.told is not None and teller.told.at <= now:
+        due = max(due, teller.told.at + teller.policy.interval)
+    if now < due:
+        return (teller if teller.changed_at == since else replace(teller, changed_at=since)), Reason.WAITING
+    return teller, decision.reason if decision.tells else Reason.NEW_ALERTS

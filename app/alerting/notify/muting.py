@@ -1,0 +1,132 @@
+"""What is not told for now: silences, maintenance windows, and alerts that another one explains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from app.alerting.notify.decision import Reason
+from app.core.config.matchers import MOST_MATCHERS, Matcher, MatcherError, all_match, matchers_of
+from app.core.config.routes import Inhibit, Maintenance
+from app.core.config.weekly import Weekly, WeeklyError, weekly_of
+from topics.events import AlertEvent, Hours, SilenceEvent
+
+SAME_MODEL = ("model", "model_version")
+"""An alert is inhibited by those of its own model version only: no worker sees those of all the others."""
+
+
+def labels_of(alert: AlertEvent) -> dict[str, str]:
+    """What matchers see of an alert: its labels, its rule, its level, and its owner where it has one."""
+    owner = {"owner": alert.owner} if alert.owner else {}
+    return {"rule": alert.rule, **owner, **alert.labels, "level": alert.level}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Hours of the week by the clock of a zone."""
+
+    weekly: Weekly
+    zone: ZoneInfo
+
+    def covers(self, now: datetime) -> bool:
+        """Whether a moment is within."""
+        local = now.astimezone(self.zone)
+        return self.weekly.covers(local.weekday(), local.hour * 60 + local.minute + local.second / 60)
+
+
+def window_of(weekdays: Iterable[str], start: str, end: str, zone: str) -> Window:
+    """Hours of the week from their texts. Raises WeeklyError."""
+    try:
+        found = ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise WeeklyError(f"zone: there is no time zone {zone!r}; write it as Europe/Berlin") from None
+    return Window(weekly_of(weekdays, start, end), found)
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A silence or a maintenance window, ready to be asked."""
+
+    matchers: tuple[Matcher, ...]
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    window: Window | None = None
+
+    def mutes(self, labels: Mapping[str, str], now: datetime) -> bool:
+        """Whether an alert with these labels is not to be told now."""
+        if (self.starts_at is not None and now < self.starts_at) or (self.ends_at is not None and now >= self.ends_at):
+            return False
+        return (self.window is None or self.window.covers(now)) and all_match(self.matchers, labels)
+
+    @property
+    def reason(self) -> Reason:
+        """What it is called."""
+        return Reason.SILENCED if self.window is None else Reason.MAINTENANCE
+
+
+def quiet_of(silence: SilenceEvent) -> Quiet:
+    """A silence as it travels. Raises MatcherError, also for one that the API would not take; WeeklyError."""
+    if len(silence.matchers) > MOST_MATCHERS:
+        raise MatcherError(f"matchers: at most {MOST_MATCHERS}")
+    hours: Hours | None = silence.hours
+    window = None if hours is None else window_of(hours.weekdays, hours.start, hours.end, hours.zone)
+    return Quiet(matchers_of(silence.matchers), silence.starts_at, silence.ends_at, window)
+
+
+def maintenance_of(number: int, given: Maintenance) -> Quiet:
+    """A maintenance window of the settings. Raises ValueError naming it."""
+    try:
+        window = window_of(given.weekdays, given.start, given.end, given.zone)
+        return Quiet(matchers_of(given.matchers), window=window)
+    except (MatcherError, WeeklyError) as error:
+        raise ValueError(f"maintenance[{number}]: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Inhibition:
+    """One rule of what explains what."""
+
+    source: tuple[Matcher, ...]
+    target: tuple[Matcher, ...]
+    equal: tuple[str, ...]
+
+    def mutes(self, alert: AlertEvent, labels: Mapping[str, str], firing: Iterable[AlertEvent]) -> bool:
+        """Whether one of `firing` explains the alert. What is source and target both explains nothing like itself."""
+        if not all_match(self.target, labels):
+            return False
+        both = all_match(self.source, labels)
+        for other in firing:
+            theirs = labels_of(other)
+            if other.fingerprint == alert.fingerprint or not all_match(self.source, theirs):
+                continue
+            same = all(labels.get(name, "") == theirs.get(name, "") for name in self.equal)
+            if same and not (both and all_match(self.target, theirs)):
+                return True
+        return False
+
+
+def inhibition_of(number: int, given: Inhibit) -> Inhibition:
+    """A rule of the settings. Raises ValueError naming it."""
+    try:
+        equal = tuple(dict.fromkeys((*SAME_MODEL, *given.equal)))
+        return Inhibition(matchers_of(given.source), matchers_of(given.target), equal)
+    except MatcherError as error:
+        raise ValueError(f"inhibit[{number}]: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Muting:
+    """All that can keep an alert from being told."""
+
+    quiets: Sequence[Quiet] = ()
+    inhibitions: Sequence[Inhibition] = ()
+
+    def reason(self, alert: AlertEvent, firing: Iterable[AlertEvent], now: datetime) -> Reason | None:
+        """Why an alert is not to be told now; None where it may be. `firing`: all that fires beside it."""
+        labels = labels_of(alert)
+        muting = {quiet.reason for quiet in self.quiets if quiet.mutes(labels, now)}
+        if muting:
+            return Reason.SILENCED if Reason.SILENCED in muting else Reason.MAINTENANCE
+        return Reason.INHIBITED if any(rule.mutes(alert, labels, firing) for rule in self.inhibitions) else None

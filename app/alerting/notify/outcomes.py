@@ -1,0 +1,105 @@
+"""What came of a notification, as its group goes on from there: pure steps, as in `group.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from app.alerting.notify.alert_group import Group, Teller, tidied
+from app.alerting.notify.decision import Told, only
+from app.alerting.notify.flapping import plain
+from topics.events import AlertEvent
+
+
+def finished(
+    group: Group, channel: str, notification_id: str, firing: Sequence[AlertEvent],
+    resolved: Sequence[AlertEvent] = (), *, delivered: bool, withdrawn: bool = False,
+) -> Group:  # fmt: skip
+    """Note what came of a notification. Of one that was given up the beginnings count as not known to the channel, and
+    the ends as still to be sent: at once, where it was only withdrawn."""
+    teller = group.tellers.get(channel)
+    if teller is None or teller.pending != notification_id:
+        return group
+    teller = replace(teller, pending="")
+    if not delivered:
+        told = teller.told
+        group, teller = _given_up(group, teller, firing, resolved)
+        if not withdrawn:
+            teller = replace(teller, letters=(*teller.letters, notification_id))
+        elif teller.told is not None:
+            teller = replace(teller, told=replace(teller.told, untold=() if told is None else told.untold))
+    return tidied(replace(group, tellers={**group.tellers, channel: teller}))
+
+
+def _given_up(
+    group: Group, teller: Teller, firing: Sequence[AlertEvent], resolved: Sequence[AlertEvent]
+) -> tuple[Group, Teller]:
+    if teller.told is None:
+        return group, teller
+    known, members = dict(teller.told.firing), dict(group.members)
+    begins = {alert.fingerprint for alert in firing if plain(known.get(alert.fingerprint, "")) == alert.alert_id}
+    lost, untold = begins.difference(teller.heard), set(begins)
+    for end in resolved:
+        name = end.fingerprint
+        if name not in teller.heard or name in begins:
+            continue
+        newest = members.setdefault(name, end)
+        moved = (teller.gone or name in group.left) and name not in teller.closing
+        if moved and newest.status == "firing":
+            continue  # another group notifies of it from its beginning on
+        if newest.status == "resolved":
+            untold.add(name)
+        known[name] = newest.alert_id if newest.status == "resolved" else end.alert_id
+    told = replace(
+        teller.told,
+        firing=known,
+        lost=tuple(sorted(lost.union(teller.told.lost))),
+        untold=tuple(sorted(untold.union(teller.told.untold))),
+    )
+    backlog = _without_ends(teller.backlog, {alert.fingerprint for alert in firing}.difference(teller.heard))
+    return replace(group, members=members), replace(teller, told=told, backlog=backlog)
+
+
+def _without_ends(backlog: Sequence[AlertEvent], lost: set[str]) -> tuple[AlertEvent, ...]:
+    """Without the ends of what has turned out not to be heard."""
+    unheard, kept = set(lost), list[AlertEvent]()
+    for alert in backlog:
+        if alert.status == "firing" or alert.fingerprint not in unheard:
+            kept.append(alert)
+        unheard.discard(alert.fingerprint)
+    return tuple(kept)
+
+
+def heard_after_all(group: Group, heard: Callable[[str], Mapping[str, str]]) -> Group:
+    """Note what channels were sent after it had been given up. `heard`: of a channel, fingerprint and alert_id."""
+    tellers = {}
+    for channel, teller in group.tellers.items():
+        if teller.told is not None and (teller.told.lost or teller.told.untold):
+            told = _after_all(group, teller.told, heard(channel))
+            if told != teller.told:
+                tellers[channel] = replace(teller, told=told)
+    return tidied(replace(group, tellers={**group.tellers, **tellers})) if tellers else group
+
+
+def _after_all(group: Group, told: Told, again: Mapping[str, str]) -> Told:
+    heard = {name for name in (*told.lost, *told.untold) if again.get(name) == plain(told.firing[name])}
+    over = {name for name in heard if _is_end(group, name, told.firing[name])}
+    firing = {name: alert_id for name, alert_id in told.firing.items() if name not in over}
+    return only(replace(told, firing=firing), firing.keys() - heard)
+
+
+def _is_end(group: Group, name: str, alert_id: str) -> bool:
+    member = group.members.get(name)
+    return member is not None and member.status == "resolved" and member.alert_id == alert_id
+
+
+def obsolete_letters(group: Group) -> tuple[Group, list[tuple[str, str]]]:
+    """Return the group without the letters of which all is told or over, and those: channel and notification_id."""
+    found, tellers = list[tuple[str, str]](), {}
+    for channel, teller in group.tellers.items():
+        told = teller.told
+        if teller.letters and not teller.pending and (told is None or not (told.lost or told.untold)):
+            found += [(channel, letter) for letter in teller.letters]
+            tellers[channel] = replace(teller, letters=())
+    return (replace(group, tellers={**group.tellers, **tellers}), found) if found else (group, found)

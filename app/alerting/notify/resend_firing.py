@@ -1,0 +1,28 @@
+"""What fires, for channels whose other side forgets an alert that is not sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, runtime_checkable
+
+from app.alerting.notify.alert_group import Group
+from topics.events import AlertEvent
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """A channel whose other side must be sent again and again what fires, or takes it for over."""
+
+    def keep(self, partition: int, firing: Callable[[], Sequence[AlertEvent]]) -> None:
+        """Send what fires of a partition again, if it is time to. Returns at once."""
+
+
+def known_to(channel: str, groups: Iterable[Group]) -> list[AlertEvent]:
+    """Return the alerts that fire and that a channel was notified of, each once."""
+    found: dict[str, AlertEvent] = {}
+    for group in groups:
+        teller = group.tellers.get(channel)
+        if teller is not None and teller.told is not None:
+            known = teller.told.firing
+            found |= {n: a for n, a in group.members.items() if a.status == "firing" and known.get(n) == a.alert_id}
+    return list(found.values())

@@ -1,0 +1,1 @@
+"""Receivers: webhooks that users register, checked and kept in a topic."""

@@ -1,0 +1,80 @@
+"""The channels of the settings, and one for each receiver that somebody has set since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from app.alerting.channels.webhook import WebhookChannel
+from app.alerting.notify.channel import Channel, Outcome, Permanent
+from app.alerting.notify.notification import Notification
+from app.alerting.receivers.requests import PREFIX, SECRET
+from app.alerting.receivers.table import ReceiversView
+from app.alerting.rendering.labels import Labelling
+from app.settings.secrets import read_secret
+from app.settings.settings import Settings, SettingsError
+from topics.events import ReceiverEvent
+
+
+class UnreadableSecret:
+    """A receiver whose key is not where its name says: nothing is sent there unsigned."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self._name = name
+        self._reason = reason
+
+    @property
+    def name(self) -> str:
+        """The receiver's channel."""
+        return self._name
+
+    async def deliver(self, notification: Notification) -> Outcome:
+        """Never delivered."""
+        return Permanent(f"its secret cannot be used: {self._reason}")
+
+
+class ReceiverChannels(Mapping[str, Channel]):
+    """Channels by name; those of receivers as of now, so that one that is set is there at once, and one that is gone
+    is not. A key is read each time: it may be changed while a worker runs."""
+
+    def __init__(self, fixed: Mapping[str, Channel], receivers: ReceiversView, settings: Settings) -> None:
+        self._fixed = fixed
+        self._receivers = receivers
+        self._settings = settings
+
+    def __getitem__(self, name: str) -> Channel:
+        if not name.startswith(PREFIX):
+            return self._fixed[name]
+        receiver = self._receivers.get(name.removeprefix(PREFIX))
+        if receiver is None:
+            raise KeyError(name)
+        return channel_of(receiver, self._settings)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._fixed
+        yield from (f"{PREFIX}{receiver.name}" for receiver in self._receivers.all())
+
+    def __len__(self) -> int:
+        return len(self._fixed) + len(self._receivers.all())
+
+
+def channel_of(receiver: ReceiverEvent, settings: Settings) -> Channel:
+    """A receiver's channel: to public addresses only, unless the settings allow others."""
+    name = f"{PREFIX}{receiver.name}"
+    try:
+        secret = None if receiver.secret is None else _secret(settings.receiver_secrets_dir, receiver.secret)
+    except SettingsError as error:
+        return UnreadableSecret(name, str(error))
+    return WebhookChannel(
+        receiver.url, seconds=settings.attempt_seconds, secret=secret, public=not settings.allow_private_webhooks,
+        name=name, advice=f"driftline alerts receivers add {receiver.name} sets it anew",
+        labelling=Labelling(settings.webhook_labels or {}, settings.webhook_severities or {}),
+    )  # fmt: skip
+
+
+def _secret(folder: Path | None, name: str) -> str:
+    if folder is None:
+        raise SettingsError("receiver_secrets_dir: not set")
+    if SECRET.fullmatch(name) is None:  # written past the API
+        raise SettingsError("receiver_secrets_dir: no file has such a name")
+    return read_secret("receiver_secrets_dir", folder / name)

@@ -1,0 +1,1 @@
+"""From alerts to the content of a notification: text, rows, pictures, templates."""

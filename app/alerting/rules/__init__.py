@@ -1,0 +1,1 @@
+"""From a report to a verdict, and from verdicts to the state of an alert."""

@@ -1,0 +1,1 @@
+"""Silences: requested, checked, kept in a topic, and expired."""

@@ -1,0 +1,33 @@
+"""Silences that have long been over leave their topic, which is compacted: nothing goes from it by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import NoReturn
+
+from app.alerting.silences.requests import utc_now
+from app.alerting.silences.table import SilencesView
+from app.kafka.errors import BrokerUnavailable
+from app.kafka.producer import Producer
+from topics.registry import SILENCES
+
+log = logging.getLogger(__name__)
+
+KEPT = timedelta(days=30)
+"""How long a silence that is over is listed; the audit has who made and ended it."""
+LOOK_SECONDS = 3600.0
+
+
+async def expire_silences(view: SilencesView, producer: Producer, connected: asyncio.Event) -> NoReturn:
+    """Take them out, for ever. Several APIs send the same."""
+    await connected.wait()
+    while True:
+        over = [one for one in view.all() if one.ends_at is not None and one.ends_at < utc_now() - KEPT]
+        try:
+            for silence in over:
+                await producer.send(SILENCES, silence.silence_id.encode(), None)
+        except BrokerUnavailable as error:
+            log.debug("silences are not taken out yet: %s", error)
+        await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,68 @@
+"""`driftline alerts list --pending`: what is breached, and not yet for long enough to fire, by the reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from app.alerting.rules.lifecycle import RuleState, breached_since, stage_of, step
+from app.alerting.rules.self_monitoring import SELF
+from app.alerting.rules.model_rules import rule_of, verdicts_of
+from app.commands.topic_reader import check_registered, events, registry
+from app.core.config.monitoring import Monitoring, Rule
+from app.registration.effective_monitoring import Watching
+from topics.events import AnyReport, to_epoch
+from topics.registry import REPORTS
+
+if TYPE_CHECKING:
+    from app.settings.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """One alert that is pending. `since`: the end of the first window of the row, `windows`: how many there are."""
+
+    model: str
+    model_version: str
+    rule: str
+    subject: str
+    level: str
+    since: datetime
+    windows: int
+    for_windows: int
+
+
+async def pending(settings: Settings, model: str | None) -> list[Pending]:
+    """Judge the reports that are kept, as the worker does, by the rules that hold here. Raises Trouble."""
+    watching = Watching(settings, await registry(settings))
+    of_itself = watching.of(SELF, Monitoring(), {})
+    decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
+    known: dict[tuple[str, str, str, str], tuple[RuleState, Rule]] = {}
+    async for found in events(settings, REPORTS, decoder.decode):
+        report = None if found is None else found[1]
+        if report is None:
+            continue
+        monitoring = of_itself if report.model == SELF else watching.get(report.model, report.model_version)
+        if monitoring is None or model not in (None, report.model):
+            continue
+        for verdict in verdicts_of(report, monitoring):
+            key = (report.model, report.model_version, verdict.rule, verdict.subject)
+            before = known[key][0] if key in known else RuleState()
+            rule = rule_of(verdict, monitoring.alerting)
+            after, _ = step(before, verdict, to_epoch(report.window_end), report.revision, rule)
+            known[key] = after, rule
+    if not known and model is not None:
+        await check_registered(settings, model)
+    return sorted(_pending(known), key=lambda one: (one.since, one.model, one.model_version, one.rule, one.subject))
+
+
+def _pending(known: dict[tuple[str, str, str, str], tuple[RuleState, Rule]]) -> Iterator[Pending]:
+    for (model, version, name, subject), (state, rule) in known.items():
+        if stage_of(state) == "pending":
+            row = breached_since(state)
+            since = datetime.fromtimestamp(row[0], UTC)
+            yield Pending(model, version, name, subject, rule.level, since, len(row), rule.for_windows)

@@ -1,0 +1,207 @@
+"""`driftline alerts receivers`: webhooks that alerts can go to, beside that of the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.options import (
+    AsJson,
+    Bootstrap,
+    Prefix,
+    Trouble,
+    actor,
+    connected,
+    print_json,
+    print_table,
+    settings_of,
+    user_name,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from app.alerting.receivers.table import ReceiversView
+    from app.settings.settings import Settings
+    from topics.events import ReceiverEvent
+
+app = typer.Typer(no_args_is_help=True)
+
+ReceiverName = Annotated[str, typer.Argument(help="Its name; routes and models call it webhook:NAME.")]
+Url = Annotated[str, typer.Option(help="Where it takes Alertmanager's payload: https://…")]
+Secret = Annotated[str | None, typer.Option(help="Name of the key's file in the workers' receiver_secrets_dir.")]
+Comment = Annotated[str, typer.Option(help="What it is for.")]
+Author = Annotated[str | None, typer.Option(help="Who. [default: your user name]")]
+
+
+@app.callback()
+def group() -> None:
+    """Webhooks that alerts can go to, beside that of the settings: routes name them webhook:NAME.
+
+    \b
+    Examples:
+      driftline alerts receivers add on-call --url https://hooks.example.org/driftline --secret on-call
+      driftline alerts receivers list
+      driftline alerts receivers test on-call
+      driftline alerts receivers remove on-call
+    """
+
+
+@app.command("add")
+def add(
+    name: ReceiverName,
+    url: Url,
+    secret: Secret = None,
+    comment: Comment = "",
+    author: Author = None,
+    json_: AsJson = False,
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+) -> None:
+    """Set a receiver, or set it anew; workers know it within a second.
+
+    Its host must have public addresses only, unless allow_private_webhooks is set.
+
+    \b
+    Examples:
+      driftline alerts receivers add on-call --url https://hooks.example.org/driftline
+      driftline alerts receivers add on-call --url https://hooks.example.org/driftline --secret on-call --json
+    """
+    from app.alerting.channels.allowed_addresses import url_refusal
+    from app.kafka.audit import by_user, note
+    from app.alerting.receivers.requests import ReceiverError, ReceiverRequest, origin_of, receiver_of, send_receiver
+    from app.alerting.silences.requests import utc_now
+    from topics.registry import AUDIT, RECEIVERS
+
+    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    asked = ReceiverRequest(name=name, url=url, secret=secret, comment=comment, created_by=author or user_name())
+    try:
+        made = receiver_of(asked, utc_now())
+    except ReceiverError as error:
+        raise Trouble(str(error)) from None
+    refusal = asyncio.run(url_refusal(url, allow_private=settings.allow_private_webhooks))
+    if refusal is not None:
+        raise Trouble(f"--url: {refusal}")
+
+    event = by_user("receiver.set", name, actor(), {"url": origin_of(made.url)})
+
+    async def send() -> None:
+        from app.kafka.producer import Producer
+        from app.kafka.topics import ensure_topics
+
+        await ensure_topics(settings, [RECEIVERS, AUDIT])
+        async with Producer(settings) as producer:
+            await note(producer, event)
+            await send_receiver(producer, made)
+
+    asyncio.run(send())
+    _tell(made, as_json=json_)
+
+
+@app.command("list")
+def list_(json_: AsJson = False, bootstrap_servers: Bootstrap = None, prefix: Prefix = None) -> None:
+    """List the receivers. Of their URLs only the beginning is shown: the rest may be a secret.
+
+    \b
+    Examples:
+      driftline alerts receivers list
+      driftline alerts receivers list --json
+    """
+    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    found = asyncio.run(known_receivers(settings)).all()
+    if json_:
+        for one in found:
+            _tell(one, as_json=True)
+    elif not found:
+        print("no receivers")
+    else:
+        print_table(("channel", "url", "secret", "by", "comment"), [_row(one) for one in found])
+
+
+@app.command("remove")
+def remove(
+    name: ReceiverName, json_: AsJson = False, bootstrap_servers: Bootstrap = None, prefix: Prefix = None
+) -> None:
+    """Take a receiver away. What is still to be sent there is given up, and kept for `alerts redeliver`.
+
+    \b
+    Examples:
+      driftline alerts receivers remove on-call
+    """
+    from app.kafka.audit import by_user, note
+    from app.alerting.receivers.requests import remove_receiver
+    from topics.registry import AUDIT
+
+    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    found = _one(settings, name)
+
+    async def send() -> None:
+        from app.kafka.producer import Producer
+        from app.kafka.topics import ensure_topics
+
+        await ensure_topics(settings, [AUDIT])
+        async with Producer(settings) as producer:
+            await note(producer, by_user("receiver.removed", name, actor()))
+            await remove_receiver(producer, name)
+
+    asyncio.run(send())
+    _tell(found, as_json=json_, words="removed ")
+
+
+@app.command("test")
+def try_receiver(
+    name: ReceiverName, json_: AsJson = False, bootstrap_servers: Bootstrap = None, prefix: Prefix = None
+) -> None:
+    """Send a sample to a receiver from here, once, and say what came back. Exit status 0: delivered, 1: not.
+
+    \b
+    Examples:
+      driftline alerts receivers test on-call
+    """
+    from app.commands.alerts.try_channel import try_once
+    from app.alerting.receivers.channels import channel_of
+
+    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    channel = channel_of(_one(settings, name), settings)
+    delivered = try_once(settings, channel, "error", resolved=False, as_json=json_)
+    raise typer.Exit(0 if delivered else 1)
+
+
+def _one(settings: Settings, name: str) -> ReceiverEvent:
+    known = asyncio.run(known_receivers(settings))
+    found = known.get(name.removeprefix("webhook:"))
+    if found is None:
+        names = ", ".join(one.name for one in known.all()) or "none"
+        raise Trouble(f"there is no receiver {name!r} (there are: {names}): driftline alerts receivers list")
+    return found
+
+
+async def known_receivers(settings: Settings) -> ReceiversView:
+    """All that there are now. Raises Trouble, BrokerUnavailable."""
+    from app.commands.topic_reader import exists
+    from app.alerting.receivers.table import ReceiversView
+    from topics.registry import RECEIVERS
+
+    view = ReceiversView(settings)
+    if await exists(settings, RECEIVERS):
+        async with view:
+            pass  # loaded on entering; what was read stays
+    return view
+
+
+def _tell(receiver: ReceiverEvent, *, as_json: bool, words: str = "") -> None:
+    from app.alerting.receivers.requests import shown
+
+    told = shown(receiver)
+    if as_json:
+        print_json(told)
+        return
+    signed = "unsigned" if told.secret is None else f"signed with {told.secret}"
+    print(f"{words}{told.channel}: {told.url}, {signed}")
+
+
+def _row(receiver: ReceiverEvent) -> tuple[str, ...]:
+    from app.alerting.receivers.requests import shown
+
+    told = shown(receiver)
+    return told.channel, told.url, told.secret or "", told.created_by, told.comment

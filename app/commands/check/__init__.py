@@ -1,0 +1,1 @@
+"""`driftline check`: the decision of the stream on two files."""

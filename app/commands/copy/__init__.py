@@ -1,0 +1,1 @@
+"""`driftline copy`: registrations, silences and state from one prefix to another."""

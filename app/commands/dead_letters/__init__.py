@@ -1,0 +1,1 @@
+"""`driftline dead-letters`: what could not be read, listed and sent again."""

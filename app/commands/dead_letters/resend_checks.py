@@ -1,0 +1,111 @@
+"""Whether a dead letter that is sent again would be counted: by what is registered, how far time is, and what came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from app.core.join.state import MICROSECONDS
+from topics.events import FeedbackEvent, PaneEvent, PanePartial, to_epoch
+from topics.inferences import Inference
+from topics.partition import partitions_of
+from topics.registry import FEEDBACK, PANES, PREDICTIONS
+
+if TYPE_CHECKING:
+    from app.commands.dead_letters.reader import Known
+    from app.commands.dead_letters.resend import Ready
+    from app.registration.models_table import ModelsView
+    from app.settings.settings import Settings
+
+UNREGISTERED = "its model version is not registered (driftline register)"
+LATE = "too late to be counted: older than windows.lateness allows by now (--late sends them all the same)"
+AHEAD = "its timestamp is still ahead of the clock"
+SUPERSEDED = "a later truth of the same prediction has come since"
+
+
+@dataclass(slots=True)
+class Counting:
+    """What decides whether a record would be counted. `partitions`: of `predictions`.
+
+    `reached`: how far each model version has come at least in each partition, in seconds of event time. `newest`: of
+    each key of feedback that is asked for, the broker's time and place of the last sound record.
+    """
+
+    models: ModelsView
+    partitions: int
+    reached: dict[tuple[str, str, int], float] = field(default_factory=dict)
+    newest: dict[bytes, tuple[int, int, int]] = field(default_factory=dict)
+
+    def obstacle(self, ready: Ready, *, now: float, late: bool) -> str:
+        """Why it would not be counted; empty where nothing is in its way."""
+        event = ready.event
+        if isinstance(event, Inference):
+            return ""
+        if isinstance(event, FeedbackEvent):
+            return SUPERSEDED if self._is_superseded(ready) else ""
+        found = self.models.get(event.model, event.model_version)
+        if found is None:
+            return UNREGISTERED
+        windows, at = found.monitoring.windows, to_epoch(event.timestamp)
+        if at > now + windows.ahead:
+            return AHEAD
+        reached = self.reached.get((event.model, event.model_version, self._partition(ready)))
+        pane = round(windows.pane * MICROSECONDS)
+        ends = (round(at * MICROSECONDS) // pane + 1) * pane
+        if not late and reached is not None and ends / MICROSECONDS + windows.most_late <= reached:
+            return LATE
+        return ""
+
+    def _partition(self, ready: Ready) -> int:
+        if ready.key is None:
+            return ready.letter.origin[1] if ready.letter.origin else 0
+        return int(partitions_of([ready.key], self.partitions)[0])
+
+    def _is_superseded(self, ready: Ready) -> bool:
+        origin, newest = ready.letter.origin, self.newest.get(ready.key or b"")
+        if newest is None or origin is None:
+            return False
+        recorded, partition, offset = newest
+        if partition == origin[1]:
+            return offset > origin[2]
+        return recorded > ready.letter.at.timestamp() * 1000
+
+
+async def counting_of(settings: Settings, models: ModelsView, known: Known) -> Counting:
+    """Read what decides. Raises Trouble."""
+    from app.commands.topic_reader import partitions_of_topic, records
+
+    partitions = await partitions_of_topic(settings, PREDICTIONS.full_name(settings.prefix))
+    counting = Counting(models, max(1, partitions))
+    decoder: msgspec.json.Decoder[PaneEvent] = msgspec.json.Decoder(PaneEvent)
+    async for record in records(settings, PANES.full_name(settings.prefix)):
+        if record is None or not record.value:
+            continue
+        try:
+            event = decoder.decode(record.value)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+        at = _reached(event, models)
+        if at is None:
+            continue
+        key = (event.model, event.model_version, event.partition)
+        counting.reached[key] = max(counting.reached.get(key, at), at)
+    if known.feedback_keys:
+        name = FEEDBACK.full_name(settings.prefix)
+        async for record in records(settings, name):
+            if record is None or record.key not in known.feedback_keys:
+                continue
+            if (name, record.partition, record.offset) not in known.origins:
+                counting.newest[record.key] = (record.timestamp, record.partition, record.offset)
+    return counting
+
+
+def _reached(event: PaneEvent, models: ModelsView) -> float | None:
+    """The event time that a partition has come to at least, by one of its events; None where it says nothing of it."""
+    if not isinstance(event, PanePartial):
+        return None if event.idle else event.event_time  # idle, it goes on with the wall clock, and makes nothing late
+    found = models.get(event.model, event.model_version)
+    # A row is in the pane of its timestamp, which may be ahead of the broker's time; that bounds the event time.
+    return None if found is None else event.pane_start - found.monitoring.windows.ahead

@@ -1,0 +1,1 @@
+"""`driftline history`: what was trained, deployed, predicted, found and sent."""

@@ -1,0 +1,149 @@
+"""What the commands share: flags, settings, errors, JSON output."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.telemetry.printable import one_line
+
+if TYPE_CHECKING:
+    from app.settings.settings import Settings
+    from app.tables import FileOptions
+
+TROUBLE = 2
+"""Exit status of a command that could not do its work."""
+
+Bootstrap = Annotated[
+    str | None, typer.Option("--bootstrap-servers", help="Kafka to use, host:port[,host:port]. Default: find or start.")
+]
+Prefix = Annotated[str | None, typer.Option(help="Prefix of the topics' names. [default: driftline.]")]
+StateDir = Annotated[
+    Path | None, typer.Option(help="The state of workers and a started broker; keys and history, too.")
+]
+HistoryUrl = Annotated[
+    str | None,
+    typer.Option(help="sqlite:///FILE or postgresql://USER@HOST/DATABASE. [default: history.db in the state folder]"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Model = Annotated[str, typer.Option(help="The model's name.")]
+Version = Annotated[str, typer.Option(help="The model's version.")]
+Encoding = Annotated[str | None, typer.Option(help="Of CSV files. [default: UTF-8, or UTF-16 by its mark]")]
+Separator = Annotated[str | None, typer.Option(help="Of CSV files: one character, or tab. [default: found]")]
+DecimalMark = Annotated[str | None, typer.Option("--decimal", help="Of CSV files: . or , [default: found]")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="monitoring.json: windows, thresholds, rules.")]
+
+
+def file_options(encoding: str | None, separator: str | None, decimal: str | None) -> FileOptions:
+    """Return what the flags say of CSV files. Raises Trouble naming the flag."""
+    from app.tables import FileOptions
+
+    separator = {"tab": "\t", "\\t": "\t"}.get(separator or "", separator)
+    if separator is not None and len(separator) != 1:
+        raise Trouble(f"--separator: must be one character, or tab, not {separator!r}")
+    if decimal not in (None, ".", ","):
+        raise Trouble(f"--decimal: must be . or , not {decimal!r}")
+    return FileOptions(encoding, separator, decimal)
+
+
+class Trouble(Exception):
+    """Why a command cannot do its work, in one line that says what to do."""
+
+    status = TROUBLE
+
+
+class SetupTrouble(Trouble):
+    """The same of a service that another start would not help: the supervisor does not try again."""
+
+    status = os.EX_CONFIG
+
+
+def settings_of(**flags: object) -> Settings:
+    """The settings in force; flags that were not given (None) leave them as they are. Raises SettingsError."""
+    from app.settings.settings import load_settings
+
+    return load_settings(**{name: value for name, value in flags.items() if value is not None})
+
+
+def connected(settings: Settings) -> Settings:
+    """The same settings with the Kafka that is already there: named, or started. Raises Trouble, BrokerError."""
+    from app.local.find_kafka import running_kafka
+
+    servers = running_kafka(settings)
+    if servers is None:
+        raise Trouble("no Kafka: set DRIFTLINE_BOOTSTRAP_SERVERS or --bootstrap-servers, or run driftline up")
+    return settings.model_copy(update={"bootstrap_servers": servers})
+
+
+def user_name() -> str:
+    """Who types. Raises Trouble."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        raise Trouble("who are you? --author NAME") from None
+
+
+def actor() -> str:
+    """Who types, for the audit: the user's name, or the number where this machine knows no name for it."""
+    try:
+        return user_name()
+    except Trouble:
+        return f"user {os.getuid()}"
+
+
+def existing(path: Path) -> Path:
+    """The same path. Raises Trouble where there is no such file."""
+    if not path.is_file():
+        raise Trouble(f"{path}: no such file")
+    return path
+
+
+def moment_of(name: str, text: str | None) -> datetime | None:
+    """A moment; without a zone it is this machine's. Raises Trouble."""
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        raise Trouble(f"{name}: {text!r} is no moment; write it as 2026-06-01T12:00:00Z") from None
+
+
+def metadata_of(given: Sequence[str] | None, option: str = "--metadata") -> dict[str, str]:
+    """What is given as NAME=VALUE. Raises Trouble."""
+    found: dict[str, str] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise Trouble(f"{option}: must be NAME=VALUE, not {text!r}")
+        if name.strip() in found:
+            raise Trouble(f"{option}: {name.strip()} is given twice")
+        found[name.strip()] = value
+    return found
+
+
+def print_json(value: object) -> None:
+    """One JSON object on one line of standard output."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def print_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    """Aligned columns of text."""
+    lines = [tuple(one_line(cell) for cell in row) for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def is_terminal() -> bool:
+    """Whether somebody is watching, so that bars and live tables make sense."""
+    return sys.stdout.isatty()

@@ -1,0 +1,1 @@
+"""`driftline register`: a reference table becomes a registered model version."""

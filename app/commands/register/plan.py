@@ -1,0 +1,103 @@
+"""What `driftline register` says of what will be found, and how soon: by the reference's times or the live rate."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import NamedTuple
+
+import msgspec
+
+from app.commands.options import print_table
+from app.commands.topic_reader import newest
+from app.commands.usual_words import usual_words
+from app.core.config.monitoring import Monitoring
+from app.core.plan import Plan
+from app.core.reference.profile import Profile
+from app.core.usual.detectable import Detectable
+from app.registration.judgeable import HEADER, UNKNOWN, detectable_of, metric_table, not_judged, rows_of, span_words
+from app.registration.planning import NO_RATE, PLAN_HEADER, plan_notes, plan_rows, rate_words
+from app.settings.settings import Settings
+from topics.events import AnyReport, DriftReport, minute_of
+from topics.registry import REPORTS
+
+NEWEST_REPORTS = 1000
+"""Reports that are read of each partition, to see at what rate a model's predictions come."""
+
+
+class Rate(NamedTuple):
+    """How many predictions come in a second, and by what that is known."""
+
+    per_second: float
+    source: str
+
+
+def newest_reports(settings: Settings, profile: Profile) -> list[DriftReport]:
+    """Return the newest drift reports of a model, of any version; none where its reference says what they would."""
+    return [] if profile.usual is not None else asyncio.run(_newest_reports(settings, profile.model))
+
+
+def rate_of_model(profile: Profile, reports: list[DriftReport]) -> Rate | None:
+    """Return the rate of the reference's times, else that of the model's newest window; None without either."""
+    if profile.usual is not None:
+        return Rate(profile.usual.rate, "as in the reference")
+    last = max(reports, key=lambda report: report.window_end, default=None)
+    if last is None:
+        return None
+    seconds = (last.window_end - last.window_start).total_seconds()
+    return Rate(last.n / seconds, f"as of version {last.model_version} by {minute_of(last.window_end)}")
+
+
+async def _newest_reports(settings: Settings, model: str) -> list[DriftReport]:
+    """Return the newest drift reports of a model, of any version."""
+    decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
+    found = await newest(settings, REPORTS, decoder.decode, NEWEST_REPORTS)
+    return [report for report in found if isinstance(report, DriftReport) and report.model == model and report.n]
+
+
+def print_plan(plan: Plan | None, rate: Rate | None, monitoring: Monitoring, kinds: tuple[str, ...]) -> None:
+    """Print what is found at the rate, and how soon. `kinds`: of changes; none: all."""
+    if plan is None or rate is None:
+        print(f"note: {NO_RATE}", file=sys.stderr)
+        return
+    print(f"at {rate_words(rate.per_second)} ({rate.source}):")
+    if rows := list(plan_rows(plan, kinds)):
+        print_table(PLAN_HEADER, rows)
+    for line in plan_notes(plan, monitoring):
+        print(line)
+
+
+def print_detectable(profile: Profile, monitoring: Monitoring, reports: list[DriftReport]) -> None:
+    """Print which columns can be judged in which time, and how soon a change of which size is found.
+
+    `reports`: of the model; those of this version and profile say what was learned of its stream.
+    """
+    if profile.usual is None:
+        of_this = [one for one in reports if one.profile_id == profile.profile_id and one.usual is not None]
+        _print_learned(max(of_this, key=lambda report: report.window_end, default=None))
+        return
+    found = detectable_of(profile, monitoring)
+    days = span_words(profile.usual.until - profile.usual.since)
+    print(
+        f"what is usual was learned from {profile.usual.rows:,} rows of {days}; at their rate a change is found within"
+    )
+    print_table(HEADER, rows_of(found))
+    for line in not_judged(found, profile):
+        print(f"not judged: {line}")
+    header, rows = metric_table(profile, monitoring)
+    if rows:
+        print("by so much a metric falls without any change; more than that is judged")
+        print_table(header, rows)
+
+
+def _print_learned(report: DriftReport | None) -> None:
+    """Print what was learned of the stream of a version whose reference has no times."""
+    usual = None if report is None else report.usual
+    if usual is None or usual.source != "live":
+        print(f"note: {UNKNOWN}", file=sys.stderr)
+        if usual is not None:
+            words = usual_words(usual.source, usual.days, usual.needs, minute_of(usual.until))
+            print(f"note: {words}", file=sys.stderr)
+        return
+    print(f"{usual_words(usual.source, usual.days, usual.needs, minute_of(usual.until))}; a change is found within")
+    print_table(HEADER, rows_of([Detectable(one.name, one.judged_from, one.after) for one in usual.columns]))

@@ -1,0 +1,1 @@
+"""`driftline top`: the state of every model version in a terminal."""

@@ -1,0 +1,78 @@
+"""Which model versions `driftline top` shows: of a name, in a state, so many; and what it says of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from app.commands.options import Trouble
+
+if TYPE_CHECKING:
+    from app.read_model.summary import ModelSummary
+    from topics.events import AlertEvent
+
+NAMED = 5
+"""Models that an error names."""
+
+
+class Condition(StrEnum):
+    """The states of a model version, the worst first."""
+
+    alerting = "alerting"
+    degraded = "degraded"
+    drifting = "drifting"
+    insufficient = "insufficient"
+    waiting = "waiting"
+    healthy = "healthy"
+    retired = "retired"
+
+
+ORDER = tuple(one.value for one in Condition)
+"""States, those that need attention first; the first three do."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is asked for: all of it where nothing is. `models` are names, in which * stands for anything."""
+
+    models: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    limit: int | None = None
+
+    def of(self, summaries: Sequence[ModelSummary]) -> list[ModelSummary]:
+        """Return those that are asked for, the worst first, however many."""
+        found = [one for one in summaries if self.names(one.model) and self._wants(one.state)]
+        return sorted(found, key=lambda one: (ORDER.index(one.state), -one.firing, one.model, one.model_version))
+
+    def _wants(self, state: str) -> bool:
+        """Return whether a state is asked for; what is retired only by its name."""
+        return state in self.states if self.states else state != Condition.retired
+
+    def names(self, model: str) -> bool:
+        """Return whether a model is asked for."""
+        return not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)
+
+    def alerts(self, firing: Sequence[AlertEvent]) -> list[AlertEvent]:
+        """Return those of the models that are asked for; what is wrong with Driftline itself concerns every model."""
+        from app.alerting.rules.self_monitoring import SELF
+
+        return [one for one in firing if (name := one.labels.get("model", "")) in ("", SELF) or self.names(name)]
+
+    def check(self, summaries: Sequence[ModelSummary]) -> None:
+        """Refuse a name that no model has. Raises Trouble, which says what there is."""
+        known = sorted({one.model for one in summaries})
+        for pattern in self.models:
+            if not any(fnmatchcase(name, pattern) for name in known):
+                more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
+                there = f"there are {', '.join(known[:NAMED])}{more}" if known else "nothing is registered"
+                raise Trouble(f"--model: no model is named {pattern!r}; {there}")
+
+    def words(self, matching: int, total: int) -> str:
+        """Return how many model versions are asked for, of how many; nothing where it is all of them."""
+        asked = [f"--model {name}" for name in self.models] + [f"--state {state}" for state in self.states]
+        if not asked:
+            return f"{matching} of {total} model versions; --state retired shows the others" if matching < total else ""
+        return f"{matching} of {total} model versions: {' '.join(asked)}"

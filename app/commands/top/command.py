@@ -1,0 +1,171 @@
+"""`driftline top`: the state of every model version, live, in a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.options import AsJson, Bootstrap, Prefix, connected, is_terminal, print_json, settings_of
+from app.commands.top.choice import Choice, Condition
+
+if TYPE_CHECKING:
+    from app.read_model.changes import Changes
+    from app.read_model.registrations import RegistrationsView
+    from app.read_model.reports_table import ReportsView
+    from app.read_model.summary import ModelSummary
+    from app.read_model.workers import Monitored
+    from app.registration.versions_table import VersionsView
+    from app.settings.settings import Settings
+    from topics.events import AlertEvent
+
+Once = Annotated[bool, typer.Option("--once", help="Print it once and end, as where nobody watches.")]
+OnlyModels = Annotated[
+    list[str] | None, typer.Option("--model", help="Only this model; * stands for anything. May be given twice.")
+]
+OnlyStates = Annotated[
+    list[Condition] | None, typer.Option("--state", help="Only model versions in this state. May be given twice.")
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, help="The worst so many. [default: what fits the terminal; all where nobody watches]"),
+]
+
+REFRESH_SECONDS = 0.5
+CHECK_SECONDS = 5.0
+PIPED_WIDTH = 180
+"""Where no terminal says how wide it is."""
+
+
+def top(
+    model: OnlyModels = None,
+    state: OnlyStates = None,
+    limit: Limit = None,
+    once: Once = False,
+    json_: AsJson = False,
+    bootstrap_servers: Bootstrap = None,
+    prefix: Prefix = None,
+) -> None:
+    """Watch what fires, all model versions and the workers, as the dashboard has them.
+
+    Alerts are at the top. Then come the model versions, the worst first: alerting, degraded, drifting, insufficient,
+    waiting, healthy. What is cut off is said: "20 of 200 shown". Times are of this machine's zone. Ctrl-C ends it.
+
+    \b
+    Examples:
+      driftline top
+      driftline top --state alerting --state degraded
+      driftline top --model 'churn-*' --limit 20
+      driftline top --once
+      driftline top --json | jq '.models[] | select(.state != "healthy") | .model'
+    """
+    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    choice = Choice(tuple(model or ()), tuple(one.value for one in state or ()), limit)
+    asyncio.run(_run(settings, choice, live=is_terminal() and not once and not json_, as_json=json_))
+
+
+async def _run(settings: Settings, choice: Choice, *, live: bool, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    from app.commands.top.screen import screen
+
+    async with _views(settings) as (models, reports, changes):
+        choice.check(_state(models, reports)[0])
+        if as_json:
+            print_json(_as_json(choice, *_state(models, reports)))
+            return
+        console = Console(width=None if is_terminal() else PIPED_WIDTH)
+        if not live:
+            console.print(screen(*_state(models, reports), size=(console.width, None), choice=choice))
+            return
+        logging.getLogger().addHandler(logging.NullHandler())  # a client's words would fall into the picture
+        with Live(
+            screen(*_state(models, reports), size=console.size, choice=choice), console=console, screen=True
+        ) as shown:
+            trouble, fresh = "", datetime.now(UTC)
+            while True:
+                try:
+                    await asyncio.wait_for(changes.after(changes.number), CHECK_SECONDS)
+                    trouble = ""
+                except TimeoutError:
+                    trouble = await _trouble(models, reports)
+                fresh = fresh if trouble else datetime.now(UTC)
+                stale = trouble and f"{trouble}; what you see is from {fresh.astimezone():%H:%M:%S}"
+                shown.update(screen(*_state(models, reports), size=console.size, trouble=stale, choice=choice))
+                await asyncio.sleep(REFRESH_SECONDS)
+
+
+async def _trouble(models: Known, reports: ReportsView) -> str:
+    """Why what is shown may be old; nothing where it is not. Raises BrokerUnavailable where it will stay so."""
+    from app.kafka.errors import BrokerUnavailable
+
+    await reports.check()
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await models.registered.catch_up()
+    except (TimeoutError, BrokerUnavailable):
+        return "Kafka does not answer"
+    return ""
+
+
+@contextlib.asynccontextmanager
+async def _views(settings: Settings) -> AsyncIterator[tuple[Known, ReportsView, Changes]]:
+    from app.commands.options import Trouble
+    from app.commands.topic_reader import exists
+    from app.read_model.changes import Changes
+    from app.read_model.registrations import RegistrationsView
+    from app.read_model.reports_table import ReportsView
+    from app.registration.versions_table import VersionsView
+    from topics.registry import MODELS, VERSIONS
+
+    if not await exists(settings, MODELS):
+        raise Trouble(f"nothing runs on {settings.bootstrap_servers} yet: start a worker first (driftline up)")
+    changes = Changes()
+    reports = ReportsView(settings, changes)
+    versions = VersionsView(settings)
+    versions.changed = lambda model, version: changes.note(("model", model, version))
+    async with contextlib.AsyncExitStack() as stack:
+        models = await stack.enter_async_context(RegistrationsView(settings, changes))
+        if await exists(settings, VERSIONS):  # workers of an earlier release make none
+            await stack.enter_async_context(versions)
+        await reports.start()
+        try:
+            yield Known(models, versions), reports, changes
+        finally:
+            await reports.stop()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is registered, and what is retired of it."""
+
+    registered: RegistrationsView
+    versions: VersionsView
+
+
+def _state(models: Known, reports: ReportsView) -> tuple[list[ModelSummary], list[AlertEvent], Monitored, datetime]:
+    from app.read_model.summary import LEVELS, summaries_of
+
+    now = datetime.now(UTC)
+    firing = [alert for found in reports.findings.values() for alert in found.firing]
+    firing.sort(key=lambda alert: (-LEVELS.index(alert.level), -alert.started_at.timestamp()))
+    return summaries_of(models.registered, reports, models.versions), firing, reports.workers.now(now), now
+
+
+def _as_json(
+    choice: Choice, summaries: list[ModelSummary], firing: list[AlertEvent], monitored: Monitored, now: datetime
+) -> dict[str, object]:
+    """All that is asked for. `shown` of the `matching` model versions, of `total` that there are."""
+    matching = choice.of(summaries)
+    shown = matching[: choice.limit]
+    return {
+        "at": now, "models": shown, "firing": choice.alerts(firing), "monitor": monitored,
+        "shown": len(shown), "matching": len(matching), "total": len(summaries),
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""monitoring.json as types: windows, thresholds, rules, routes, matchers, weekly hours."""

@@ -1,0 +1,76 @@
+"""What is said of the rules in several places, put together: which value is in force, and who said so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+from app.core.config.monitoring import Alerting, Rule
+
+Given = Mapping[str, Mapping[str, object]]
+"""By rule: its settings (the fields of `Rule`) as somebody gives them, and none that they do not."""
+
+RULES: tuple[str, ...] = tuple(
+    field.name for field in fields(Alerting) if isinstance(getattr(Alerting(), field.name), Rule)
+)
+"""Every rule, by the name that it has in `monitoring.json`."""
+RULE_SETTINGS: tuple[str, ...] = tuple(field.name for field in fields(Rule))
+DEFAULT = "default"
+_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one place says. `source` is what the place is called."""
+
+    source: str
+    rules: Given
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A value that is in force, and where it comes from."""
+
+    value: object
+    source: str
+
+
+def in_force(layers: Sequence[Layer]) -> dict[str, dict[str, Stated]]:
+    """Every setting of every rule: the default, or what the last layer says that says anything."""
+    found: dict[str, dict[str, Stated]] = {}
+    for rule in RULES:
+        default = getattr(Alerting(), rule)
+        found[rule] = {name: Stated(getattr(default, name), DEFAULT) for name in RULE_SETTINGS}
+        for layer in layers:
+            given = layer.rules.get(rule, {})
+            found[rule] |= {name: Stated(value, layer.source) for name, value in given.items()}
+    return found
+
+
+def with_layers(alerting: Alerting, layers: Sequence[Layer]) -> Alerting:
+    """The same with the rules that are in force. The values are of the types that `Rule` has."""
+    rules = {
+        rule: Rule(**{name: stated.value for name, stated in settings.items()})  # type: ignore[arg-type]
+        for rule, settings in in_force(layers).items()
+    }
+    return replace(alerting, **rules)  # type: ignore[arg-type]  # every name is that of a rule
+
+
+def differences(alerting: Alerting) -> dict[str, dict[str, object]]:
+    """What is not as it is by default."""
+    default = Alerting()
+    found: dict[str, dict[str, object]] = {}
+    for rule in RULES:
+        ours, usual = getattr(alerting, rule), getattr(default, rule)
+        changed = {name: getattr(ours, name) for name in RULE_SETTINGS if getattr(ours, name) != getattr(usual, name)}
+        if changed:
+            found[rule] = changed
+    return found
+
+
+def check_runbook(url: str) -> str:
+    """Return the address of a runbook. Raises ValueError for one that nobody can open."""
+    if url and (_ADDRESS.fullmatch(url) is None or not url.isprintable()):
+        raise ValueError(f"must be an address such as https://wiki.example.com/churn, not {url!r}")
+    return url

@@ -1,0 +1,1 @@
+"""Panes against the reference: drift, performance, intervals, and the decision."""

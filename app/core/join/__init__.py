@@ -1,0 +1,1 @@
+"""The state of one partition's join: rows, feedback, deltas, expiry."""

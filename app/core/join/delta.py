@@ -1,0 +1,262 @@
+"""What changes in a join between two checkpoints: written, read back, and made one again.
+
+A delta leads from one pair of source offsets to the next. Applied in order, deltas rebuild the state, so the
+changelog holds each prediction once however often its pane is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.core.join import truths
+from app.core.join.pending_rows import NewRows
+from app.core.join.state import JoinState, Tally, Waiting, Watched
+from app.core.panes.packing import ascending_of, pack, pack_each, steps_of, unpack, unpack_each
+from app.core.panes.pane import Names, Pane
+from app.core.panes.sums import PaneKey
+
+_ROW_COLUMNS = {"model": np.int16, "pane": np.int32, "label": np.int16, "value": np.float64}
+
+
+@dataclass(frozen=True, slots=True)
+class PaneDelta:
+    """What was added to one pane. `model` is the number within the delta's own `models`."""
+
+    model: int
+    pane: int
+    n: int
+    indices: bytes
+    counts: bytes
+    sums: bytes
+    names: Names
+
+    @staticmethod
+    def of_each(panes: Mapping[PaneKey, Pane], numbers: Mapping[int, int]) -> list[PaneDelta]:
+        """Pack panes. `numbers`: of each model within the delta."""
+        if not panes:
+            return []
+        lengths = np.fromiter((len(pane.indices) for pane in panes.values()), np.int64, len(panes))
+        sums = np.fromiter((len(pane.sums) for pane in panes.values()), np.int64, len(panes))
+        indices = np.concatenate([pane.indices for pane in panes.values()])
+        packed = zip(
+            pack_each(steps_of(indices, lengths), lengths),
+            pack_each(np.concatenate([pane.counts for pane in panes.values()]), lengths),
+            pack_each(np.concatenate([pane.sums for pane in panes.values()]), sums),
+            strict=True,
+        )
+        return [
+            PaneDelta(numbers[model], number, pane.n, steps, counts, sums, pane.names)
+            for ((model, number), pane), (steps, counts, sums) in zip(panes.items(), packed, strict=True)
+        ]
+
+    @staticmethod
+    def unpack_each(packed: Sequence[PaneDelta]) -> list[Pane]:
+        """The panes again."""
+        if not packed:
+            return []
+        steps, lengths = unpack_each([one.indices for one in packed])
+        counts, _ = unpack_each([one.counts for one in packed])
+        sums, widths = unpack_each([one.sums for one in packed])
+        indices = ascending_of(steps, lengths).astype(np.int32)
+        ends, last = np.cumsum(lengths), np.cumsum(widths)
+        places = zip((ends - lengths).tolist(), ends.tolist(), (last - widths).tolist(), last.tolist(), strict=True)
+        return [
+            Pane(one.n, indices[start:end], counts[start:end], sums[first:until], one.names)
+            for one, (start, end, first, until) in zip(packed, places, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinDelta:
+    """All that one source partition took in between two checkpoints.
+
+    `from_offsets` and `to_offsets` are the next offsets to read of predictions and feedback. `models` names
+    the model versions that occur by the numbers used inside, as (model, version, profile). `tallies` are those that
+    have changed. `waiting` are ids (16 bytes) whose feedback waits since or waits no longer (None). `epoch` numbers the
+    recovery after which it was written: the next one's is higher, whatever the clock says. `unknown_labels`: what a
+    label that the reference does not have is spelled like, as (model, code, spelling), each once. `rekeyed`: as
+    `JoinState` has it. `kept`: like `waiting`, of ids that have predictions. Earlier releases wrote neither it nor
+    `joined_kinds` and `joined_told`.
+    """
+
+    from_offsets: tuple[int, int]
+    to_offsets: tuple[int, int]
+    models: list[tuple[str, str, str]]
+    first_ordinal: int
+    ids: bytes
+    rows: dict[str, bytes]
+    joined_ordinals: bytes
+    joined_actuals: bytes
+    waiting: dict[bytes, Waiting | None]
+    inputs: list[PaneDelta]
+    outcomes: list[PaneDelta]
+    tallies: dict[int, Tally]
+    expired_feedback: int
+    feedback_time: int
+    epoch: int = 0
+    unknown_labels: list[tuple[int, int, str]] = field(default_factory=list)
+    rekeyed: dict[str, int] = field(default_factory=dict)
+    joined_kinds: bytes = b""
+    joined_told: bytes = b""
+    kept: dict[bytes, Waiting | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A delta and the panes that it changed, as totals."""
+
+    delta: JoinDelta
+    inputs: Mapping[PaneKey, Pane]
+    outcomes: Mapping[PaneKey, Pane]
+
+
+def take(state: JoinState, since: int, from_offsets: tuple[int, int], to_offsets: tuple[int, int]) -> Checkpoint:
+    """Sum up what the state took in since the last checkpoint. `since`: the ordinal to begin at."""
+    rows = state.rows
+    start = len(rows) - (rows.next_ordinal - since)
+    joined = state.joined_since
+    inputs, outcomes = state.new_inputs.take(), state.new_outcomes.take()
+    tallies = _changed_tallies(state)
+    model = rows["model"][start:]
+    used = {*np.unique(model).tolist(), *tallies, *(one[0] for one in (*inputs, *outcomes, *state.unknown_since))}
+    numbers = {number: i for i, number in enumerate(sorted(used))}
+    renumbered = np.searchsorted(list(numbers), model).astype(np.int16)
+    delta = JoinDelta(
+        from_offsets=from_offsets,
+        to_offsets=to_offsets,
+        models=[_named(state.watched[number]) for number in numbers],
+        first_ordinal=since,
+        ids=np.column_stack([rows["high"][start:], rows["low"][start:]]).astype("<u8").tobytes(),
+        rows={name: pack(renumbered if name == "model" else rows[name][start:]) for name in _ROW_COLUMNS},
+        joined_ordinals=pack(_joined([one.ordinals for one in joined])),
+        joined_actuals=pack(_joined([one.actuals for one in joined])),
+        joined_kinds=pack(_joined([one.kinds for one in joined])),
+        joined_told=pack(_joined([one.told for one in joined])),
+        kept=state.kept_since,
+        waiting=state.waiting_since,
+        inputs=PaneDelta.of_each(inputs, numbers),
+        outcomes=PaneDelta.of_each(outcomes, numbers),
+        tallies={numbers[number]: tally for number, tally in tallies.items()},
+        expired_feedback=state.expired_feedback,
+        feedback_time=state.feedback_time,
+        unknown_labels=[(numbers[number], code, name) for number, code, name in state.unknown_since],
+        rekeyed=state.rekeyed,
+    )
+    state.joined_since = []
+    state.waiting_since = {}
+    state.kept_since = {}
+    state.unknown_since = []
+    return Checkpoint(
+        delta,
+        state.inputs.add(inputs),
+        state.named(state.outcomes.add(outcomes)),
+    )
+
+
+def _named(watched: Watched) -> tuple[str, str, str]:
+    return watched.profile.model, watched.profile.model_version, watched.profile.profile_id
+
+
+def numbers_of(state: JoinState) -> dict[tuple[str, str, str], int]:
+    """Return the number of each watched (model, version, profile)."""
+    return {_named(watched): number for number, watched in enumerate(state.watched)}
+
+
+def _changed_tallies(state: JoinState) -> dict[int, Tally]:
+    """Return the tallies that are not as the deltas have them."""
+    saved = state.saved_tallies
+    changed = {model: replace(tally) for model, tally in state.tallies.items() if saved.get(model) != tally}
+    saved.update(changed)
+    return changed
+
+
+def totals_of(state: JoinState) -> tuple[Mapping[PaneKey, Pane], Mapping[PaneKey, Pane]]:
+    """Every pane's total, of inputs and of outcomes, as published."""
+    inputs = {key: state.inputs[key] for key in state.inputs}
+    return inputs, state.named({key: state.outcomes[key] for key in state.outcomes})
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def columns_of(delta: JoinDelta) -> dict[str, NDArray[Any]]:
+    """The new predictions of a delta, column by column."""
+    return {name: unpack(delta.rows[name]).astype(kind, copy=False) for name, kind in _ROW_COLUMNS.items()}
+
+
+def restore(state: JoinState, delta: JoinDelta) -> None:
+    """Apply a delta to the state that it follows. What belongs to profiles no longer watched is left out."""
+    number = _numbers(state, delta)
+    _restore_rows(state, delta, number)
+    _restore_truth(state, delta)
+    for deltas, panes in ((delta.inputs, state.inputs), (delta.outcomes, state.outcomes)):
+        wanted = [packed for packed in deltas if number[packed.model] >= 0]
+        for packed, pane in zip(wanted, PaneDelta.unpack_each(wanted), strict=True):
+            panes.restore((int(number[packed.model]), packed.pane), pane)
+    for model, tally in delta.tallies.items():
+        if number[model] >= 0:
+            state.tallies[int(number[model])] = tally
+            state.saved_tallies[int(number[model])] = replace(tally)
+    for known, since in ((state.waiting, delta.waiting), (state.kept, delta.kept)):
+        for key, waiting in since.items():
+            if waiting is None:
+                known.pop(key, None)
+            else:
+                known[key] = waiting
+    for model, code, name in delta.unknown_labels:
+        if number[model] >= 0:
+            state.unknown_labels.setdefault(int(number[model]), {})[code] = name
+    state.expired_feedback = delta.expired_feedback
+    state.feedback_time = delta.feedback_time
+    state.rekeyed = delta.rekeyed
+
+
+def restore_inputs(state: JoinState, delta: JoinDelta, model: int, panes: Container[int]) -> None:
+    """Add what a saved delta counts of the inputs of some panes of a model."""
+    named = _named(state.watched[model])
+    wanted = [one for one in delta.inputs if one.pane in panes and delta.models[one.model] == named]
+    for packed, pane in zip(wanted, PaneDelta.unpack_each(wanted), strict=True):
+        state.inputs.restore((model, packed.pane), pane)
+
+
+def _restore_rows(state: JoinState, delta: JoinDelta, number: NDArray[np.int16]) -> None:
+    columns = columns_of(delta)
+    ids = np.frombuffer(delta.ids, "<u8").reshape(-1, 2).astype(np.uint64)
+    state.rows.next_ordinal = delta.first_ordinal
+    if len(ids):
+        model = number[columns["model"]]
+        new = NewRows(ids, model, columns["pane"], columns["label"], columns["value"])
+        state.rows.add(new, shared=True)
+
+
+def _numbers(state: JoinState, delta: JoinDelta) -> NDArray[np.int16]:
+    """Return the number of each model of a delta; of those that are watched no longer, see `JoinState.scopes_of`."""
+    numbers = numbers_of(state)
+    versions: dict[tuple[str, str], int] = {}
+    for i, watched in enumerate(state.watched):
+        versions.setdefault((watched.profile.model, watched.profile.model_version), i)
+    return np.array([numbers.get(named, -2 - versions.get(named[:2], -1)) for named in delta.models], np.int16)
+
+
+def _restore_truth(state: JoinState, delta: JoinDelta) -> None:
+    ordinals = unpack(delta.joined_ordinals)
+    actuals = unpack(delta.joined_actuals).astype(np.float64, copy=False)
+    rows = state.rows.rows_of(ordinals.astype(np.uint32))
+    known = np.flatnonzero(rows >= 0)
+    last = dict(zip(rows[known].tolist(), known.tolist(), strict=True))
+    picked = np.fromiter(last.values(), np.intp, len(last))
+    rows = rows[picked]
+    if delta.joined_kinds:
+        kinds, told = unpack(delta.joined_kinds), unpack(delta.joined_told)
+    else:  # of an earlier release: labels are told as texts, and in time
+        without = np.array([watched.outcomes.k == 0 for watched in state.watched] or [False], np.bool_)
+        kinds = np.full(len(actuals), truths.TEXT)
+        kinds[picked[without[np.maximum(state.rows["model"][rows], 0)]]] = truths.NUMBER
+        told = np.full(len(actuals), truths.UNTIMED)
+    state.rows.join(rows, actuals[picked], kinds[picked].astype(np.uint8), told[picked].astype(np.uint32))

@@ -1,0 +1,1 @@
+"""Counting rows into panes that can be added up."""

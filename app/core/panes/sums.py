@@ -1,0 +1,248 @@
+"""What has been counted in the panes of one kind up to the last checkpoint, each packed into a few bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from app.core.panes.packing import steps_of, widths_of
+from app.core.panes.pane import SPARSE, Names, Pane, add_names, add_sparse, merge
+
+PaneKey = tuple[int, int]
+"""Model number, pane number."""
+
+MOST_UNSUMMED = 1 << 20
+"""Counts of restored deltas that are held before they are summed up."""
+MOST_OPEN = 2_000
+"""Panes of one kind that are open at most."""
+MOST_OPEN_COUNTS = 1 << 17
+"""Their counts at most, of 12 bytes each."""
+LARGE = int(np.iinfo(np.int16).max)
+"""Counts up to this are held together in the narrowest type that fits all of a pane; larger ones apart."""
+
+_HEADER = struct.Struct("<qIIBB")
+"""Predictions, indices, large counts, bytes of a step, bytes of a count."""
+_KINDS: dict[int, Any] = {1: np.dtype("i1"), 2: np.dtype("<i2"), 4: np.dtype("<i4")}
+_SHIFT = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How wide a pane is: its slots, the last `limbs` of which are exact sums, and its fixed-point sums."""
+
+    size: int
+    sums: int
+    limbs: int = 0
+
+
+class PaneSums:
+    """Totals of panes by model and pane. Adding costs what is added and the panes that it is added to.
+
+    What was added to last stays open, for most of it is added to again; what has not been for longest is packed first.
+    """
+
+    def __init__(self, shape_of: Callable[[int], Shape]) -> None:
+        """`shape_of`: the shape of a model's panes."""
+        self._shape_of = shape_of
+        self._packed: dict[int, dict[int, bytes]] = {}
+        """Empty where a pane is open."""
+        self._open: dict[PaneKey, Pane] = {}
+        self._open_counts = 0
+        self._names: dict[PaneKey, Names] = {}
+        self._unsummed: list[tuple[PaneKey, Pane]] = []
+        self._unsummed_counts = 0
+
+    def __len__(self) -> int:
+        self._sum_up()
+        return sum(map(len, self._packed.values()))
+
+    def __iter__(self) -> Iterator[PaneKey]:
+        self._sum_up()
+        return iter([(model, pane) for model, panes in self._packed.items() for pane in panes])
+
+    def __contains__(self, key: PaneKey) -> bool:
+        self._sum_up()
+        return key[1] in self._packed.get(key[0], ())
+
+    def __getitem__(self, key: PaneKey) -> Pane:
+        """A pane's total."""
+        self._sum_up()
+        return self._unpack(key)
+
+    def panes(self, model: int) -> Collection[int]:
+        """Return the panes of a model, in no order."""
+        self._sum_up()
+        return self._packed.get(model, {}).keys()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the totals take, packed or open."""
+        packed = sum(len(packed) for panes in self._packed.values() for packed in panes.values())
+        return packed + sum(p.indices.nbytes + p.counts.nbytes + p.sums.nbytes for p in self._open.values())
+
+    def restore(self, key: PaneKey, delta: Pane) -> None:
+        """Add a delta: many are summed up at once."""
+        self._unsummed.append((key, delta))
+        self._unsummed_counts += len(delta.indices)
+        if self._unsummed_counts >= MOST_UNSUMMED:
+            self._sum_up()
+
+    def _sum_up(self) -> None:
+        if self._unsummed:
+            deltas, self._unsummed, self._unsummed_counts = self._unsummed, [], 0
+            self._close(self._add(deltas))
+
+    def add(self, deltas: Mapping[PaneKey, Pane]) -> dict[PaneKey, Pane]:
+        """Add a delta to each of some panes. Returns their totals."""
+        self._sum_up()
+        totals = self._add(deltas.items())
+        for key, total in totals.items():
+            self._drop_open(key)
+            self._packed.setdefault(key[0], {})[key[1]] = b""
+            # copied: what it is a part of may be large, and would stay
+            self._open[key] = Pane(total.n, total.indices.copy(), total.counts.copy(), total.sums, total.names)
+            self._open_counts += len(total.indices)
+        if len(self._open) > MOST_OPEN or self._open_counts > MOST_OPEN_COUNTS:
+            self._close(self._oldest_open())
+        return totals
+
+    def _oldest_open(self) -> dict[PaneKey, Pane]:
+        """Return the open panes that are to be packed, so that half of what may be open stays."""
+        panes, counts = len(self._open), self._open_counts
+        oldest = {}
+        for key, pane in self._open.items():
+            if panes <= MOST_OPEN // 2 and counts <= MOST_OPEN_COUNTS // 2:
+                break
+            oldest[key] = pane
+            panes, counts = panes - 1, counts - len(pane.indices)
+        return oldest
+
+    def _close(self, totals: Mapping[PaneKey, Pane]) -> None:
+        """Pack panes."""
+        for key, packed in zip(totals, _pack(list(totals.values())), strict=True):
+            self._packed.setdefault(key[0], {})[key[1]] = packed
+            self._drop_open(key)
+
+    def _drop_open(self, key: PaneKey) -> None:
+        pane = self._open.pop(key, None)
+        if pane is not None:
+            self._open_counts -= len(pane.indices)
+
+    def _add(self, deltas: Iterable[tuple[PaneKey, Pane]]) -> dict[PaneKey, Pane]:
+        parts: dict[PaneKey, list[Pane]] = {}
+        for key, delta in deltas:
+            if key in parts:
+                parts[key].append(delta)
+            elif key[1] in self._packed.get(key[0], ()):
+                parts[key] = [self._unpack(key), delta]
+            else:
+                parts[key] = [delta]
+        totals = self._summed(parts)
+        self._names.update({key: total.names for key, total in totals.items() if total.names})
+        return totals
+
+    def _summed(self, parts: Mapping[PaneKey, Sequence[Pane]]) -> dict[PaneKey, Pane]:
+        """The sum of each pane's parts: one by one where they are wide, all others together."""
+        totals: dict[PaneKey, Pane] = {}
+        together: list[PaneKey] = []
+        for key, panes in parts.items():
+            shape = self._shape_of(key[0])
+            if len(panes) == 1:
+                totals[key] = panes[0]
+            elif sum(len(pane.indices) for pane in panes) * SPARSE > shape.size:
+                totals[key] = merge(panes, shape.size, shape.sums)
+            else:
+                totals[key] = panes[0]  # in its place; summed below
+                together.append(key)
+        if together:
+            totals.update(zip(together, _sum_of_each([parts[key] for key in together]), strict=True))
+        return totals
+
+    def _unpack(self, key: PaneKey) -> Pane:
+        packed = self._packed[key[0]][key[1]]
+        if not packed:
+            return self._open[key]
+        n, length, large, step, count = _HEADER.unpack_from(packed)
+        at = _HEADER.size
+        steps = np.frombuffer(packed, _KINDS[step], length, at)
+        at += step * length
+        counts = np.frombuffer(packed, _KINDS[count], length, at).astype(np.int64)
+        at += count * length
+        if large:
+            places = np.frombuffer(packed, "<i4", large, at)
+            counts[places] = np.frombuffer(packed, "<i8", large, at + 4 * large)
+            at += 12 * large
+        sums = np.frombuffer(packed, "<i8", offset=at)
+        return Pane(n, np.cumsum(steps, dtype=np.int32), counts, sums, self._names.get(key, {}))
+
+    def forget(self, model: int, newest: int, changing: Callable[[PaneKey], bool]) -> None:
+        """Drop a model's panes up to the newest one, but for those that are `changing`."""
+        self._sum_up()
+        panes = self._packed.get(model, {})
+        for pane in [pane for pane in panes if pane <= newest and not changing((model, pane))]:
+            del panes[pane]
+            self._names.pop((model, pane), None)
+            self._drop_open((model, pane))
+
+
+def _sum_of_each(parts: Sequence[Sequence[Pane]]) -> list[Pane]:
+    """The sum of each sequence of panes: one sort over all of them."""
+    flat = [pane for panes in parts for pane in panes]
+    lengths = np.fromiter((len(pane.indices) for pane in flat), np.int64, len(flat))
+    number = np.repeat(np.arange(len(parts), dtype=np.int64), [len(panes) for panes in parts])
+    codes = (np.repeat(number, lengths) << _SHIFT) + np.concatenate([pane.indices for pane in flat])
+    codes, counts = add_sparse(codes, np.concatenate([pane.counts for pane in flat]))
+    bounds = np.searchsorted(codes, np.arange(len(parts) + 1, dtype=np.int64) << _SHIFT).tolist()
+    indices = (codes & ((1 << _SHIFT) - 1)).astype(np.int32)
+    found = []
+    for i, panes in enumerate(parts):
+        part = slice(bounds[i], bounds[i + 1])
+        sums = panes[0].sums
+        for pane in panes[1:]:
+            sums = sums + pane.sums
+        found.append(Pane(sum(pane.n for pane in panes), indices[part], counts[part], sums, _names_of(panes)))
+    return found
+
+
+def _names_of(panes: Sequence[Pane]) -> Names:
+    names: Names = {}
+    for pane in panes:
+        if pane.names:
+            add_names(names, pane.names)
+    return names
+
+
+def _pack(panes: Sequence[Pane]) -> list[bytes]:
+    """Panes as bytes: their steps from index to index, most of them small, and their counts, most of them small too."""
+    if not panes:
+        return []
+    lengths = np.fromiter((len(pane.indices) for pane in panes), np.int64, len(panes))
+    starts = np.cumsum(lengths) - lengths
+    counts = np.concatenate([pane.counts for pane in panes])
+    steps = steps_of(np.concatenate([pane.indices for pane in panes]), lengths)
+    places = np.flatnonzero(np.abs(counts) > LARGE)
+    small = counts.copy()
+    small[places] = 0
+    narrow_steps = {kind: steps.astype(dtype).tobytes() for kind, dtype in _KINDS.items()}
+    narrow_counts = {kind: small.astype(dtype).tobytes() for kind, dtype in _KINDS.items()}
+    larges = np.diff(np.searchsorted(places, [*starts.tolist(), len(counts)])).tolist()
+    places, large_counts = (places - np.repeat(starts, larges)).astype("<i4"), counts[places]
+    packed, at = [], 0
+    widths = zip(widths_of(steps, lengths), widths_of(small, lengths), strict=True)
+    for pane, start, n, large, (step, count) in zip(
+        panes, starts.tolist(), lengths.tolist(), larges, widths, strict=True
+    ):
+        parts = [
+            _HEADER.pack(pane.n, n, large, step, count),
+            narrow_steps[step][step * start : step * (start + n)],
+            narrow_counts[count][count * start : count * (start + n)],
+        ]
+        if large:
+            parts += [places[at : at + large].tobytes(), large_counts[at : at + large].tobytes()]
+            at += large
+        packed.append(b"".join([*parts, pane.sums.tobytes()]))
+    return packed

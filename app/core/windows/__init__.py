@@ -1,0 +1,1 @@
+"""Panes added up to windows."""

@@ -1,0 +1,1 @@
+"""Faust with batches of records: transport, commits, reading order, recovery, watchdog."""

@@ -1,0 +1,207 @@
+"""The Faust app of a worker: its transport, its tables, and agents that end the process when they fail."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import faust
+from faust.auth import SASLCredentials, SSLCredentials
+from faust.serializers.codecs import dumps, loads
+from faust.types import TP
+
+from app.faust_batches.assignor import StickyAssignor
+from app.faust_batches.batch import Position, Reach, Run, Runs
+from app.faust_batches.kept_tables import KeepingRecovery, NotedTable
+from app.faust_batches.quarantine import Quarantine
+from app.faust_batches.transport import BatchTransport
+from app.kafka.client_options import client_options
+from app.kafka.errors import Held, WasCancelled, without_values
+from app.kafka.topics import NamedTopic
+from app.processes.crash import FAILED, HELD, is_stopping
+from app.settings.settings import Settings
+from topics.registry import SEGMENTS, Topic
+
+__all__ = [
+    "FAILED", "HELD", "Handler", "add_agent", "changelog_key", "changelogs", "make_app", "make_table", "table_key",
+]  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+MOST_POLLED = 20_000
+"""Records of all partitions at a time: so far at most does one topic run ahead of the other that it is joined with."""
+
+HEARTBEAT_SECONDS = 1.0
+"""With a heartbeat a worker hears that others join or leave: all of them wait for the last one that hears it."""
+
+BUFFERED_RUNS = 8
+FETCH_BYTES = 16 << 20
+"""Of one partition at once: with a quarter of it a worker that is behind waits for the broker a third of the time."""
+CHANGELOG_BYTES = 32 << 20
+
+Handler = Callable[[int, int, list[Any], Reach], Awaitable[None]]
+"""Partition, which of the agent's topics (its number), the run (empty: a tick), how far it reads."""
+
+
+def make_app(settings: Settings) -> faust.App:
+    """A Faust app on the batch transport. Topics are made by us, before: it declares none."""
+    options = client_options(settings)
+    app = faust.App(
+        settings.group,
+        broker=[f"kafka://{server}" for server in options["bootstrap_servers"].split(",")],
+        datadir=str(settings.state_dir / "worker"),
+        store="memory://",
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=FETCH_BYTES,
+        broker_session_timeout=settings.session_seconds,
+        broker_heartbeat_interval=min(settings.session_seconds / 4, HEARTBEAT_SECONDS),
+        broker_request_timeout=max(40.0, 4 * settings.session_seconds),
+        broker_max_poll_records=MOST_POLLED,
+        producer_max_request_size=CHANGELOG_BYTES,
+        producer_linger=0.005,
+        stream_buffer_maxsize=BUFFERED_RUNS,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        table_standby_replicas=0,
+        web_enabled=False,
+        broker_credentials=_credentials(options),
+        autodiscover=False,
+        PartitionAssignor=StickyAssignor,
+        Table=NotedTable,
+    )
+    app.tables._recovery = KeepingRecovery(app, app.tables, beacon=app.tables.beacon)
+    BatchTransport.install(
+        app, max_run=settings.max_run, tick_seconds=settings.tick_seconds,
+        isolation_level=settings.kafka_isolation_level, on_refused=lambda: _end(FAILED),
+    )  # fmt: skip
+    return app
+
+
+def _credentials(options: Mapping[str, Any]) -> SASLCredentials | SSLCredentials | None:
+    """The same for Faust, which makes clients of its own."""
+    context = options["ssl_context"]
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            username=options["sasl_plain_username"], password=options["sasl_plain_password"], ssl_context=context,
+            mechanism=options["sasl_mechanism"],
+        )  # fmt: skip
+    return None if context is None else SSLCredentials(context)
+
+
+def make_table(app: faust.App, name: str, partitions: int) -> faust.Table:
+    """A table of bytes by name, in as many partitions as the topic that writes it."""
+    schema = faust.Schema(key_type=str, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    return app.Table(name, schema=schema, key_type=str, value_type=bytes, partitions=partitions)
+
+
+def changelog_key(key: str) -> bytes:
+    """Return a key of a table as Faust writes it into the changelog."""
+    return bytes(dumps("json", key))
+
+
+def table_key(written: bytes) -> str:
+    """Return the key of a table that a changelog's record has. Raises ValueError."""
+    return str(loads("json", written))
+
+
+def changelogs(app: faust.App, partitions: int) -> list[NamedTopic]:
+    """The tables' changelog topics, to be created beforehand."""
+    config = {"cleanup.policy": "compact", "max.message.bytes": str(CHANGELOG_BYTES), **SEGMENTS}
+    return [NamedTopic(table.changelog_topic.get_topic_name(), partitions, config) for table in app.tables.values()]
+
+
+async def _nothing(_held: Held) -> None:
+    """Nobody is to be told."""
+
+
+def add_agent(
+    app: faust.App,
+    settings: Settings,
+    quarantine: Quarantine,
+    name: str,
+    topics: list[Topic],
+    position: Callable[[TP, int], int],
+    handle: Handler,
+    *,
+    held: Callable[[Held], Awaitable[None]] = _nothing,
+) -> None:
+    """Bind an agent: it takes the topics' runs one after another, in one place, so its table has one writer.
+
+    Of several topics the others follow the first, by the broker's time, where that has more to be read.
+
+    An error that it does not handle ends the process before any later run is applied; a record that does so again
+    and again is quarantined. `Held` ends it too, with a status of its own, once `held` has told of it.
+    """
+    names = [topic.full_name(settings.prefix) for topic in topics]
+    for number, full_name in enumerate(names):
+        app.transport.positions[full_name] = _position(position, number)
+    app.transport.order.leaders |= dict.fromkeys(names[1:], names[0])
+
+    async def agent(stream: Any) -> None:
+        at: tuple[TP, list[Any]] | None = None
+        leaving: asyncio.Task[None] | None = None
+        try:
+            async for event in stream.events():
+                message = event.message
+                if leaving is not None:
+                    continue  # taken, so that the other agents get theirs, and dropped
+                if not app.consumer.follows(message):
+                    continue
+                end = app.consumer.end(message.tp)
+                try:
+                    for part in quarantine.parts(message.tp, message.value.records):
+                        at = message.tp, part
+                        reach = _reach(message.value, part, end)
+                        await handle(message.partition, names.index(message.topic), part, reach)
+                        app.consumer.applied(message.tp, reach.following)
+                except Held as stopped:
+                    log.critical("agent %s stops: %s", name, stopped, extra={"agent": name})
+                    leaving = asyncio.create_task(_leave(held(stopped)))
+                    continue
+                app.consumer.done(message)
+        except asyncio.CancelledError:
+            if not (app.should_stop or is_stopping() or leaving):
+                log.critical("agent %s failed; the worker ends: %s", name, WasCancelled(), extra={"agent": name})
+                _end(FAILED)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends, and it is told without its words
+            words = "agent %s failed; the worker ends, so that nothing is skipped: %s"
+            log.critical(words, name, without_values(error), extra={"agent": name})
+            if at is not None:
+                quarantine.failed(*at, error)
+            _end(FAILED)
+
+    agent.__name__ = agent.__qualname__ = name
+    app.agent(app.topic(*names, schema=Runs()), name=name)(agent)
+
+
+async def _leave(told: Awaitable[None]) -> None:
+    try:
+        await told
+    finally:
+        _end(HELD)
+
+
+def _end(status: int) -> None:
+    for stream in (sys.stderr, sys.stdout):
+        stream.flush()
+    os._exit(status)
+
+
+def _reach(run: Run, part: list[Any], end: int | None) -> Reach:
+    """How far a part of a run reads; `end`: of what can be read."""
+    is_last = not part or part[-1].offset == run.records[-1].offset
+    following = run.following if is_last else part[-1].offset + 1
+    return Reach(following, end is not None and following >= end)
+
+
+def _position(position: Callable[[TP, int], int], number: int) -> Position:
+    return lambda tp: position(tp, number)

@@ -1,0 +1,1 @@
+"""Kafka clients: options, producer, consumer, topics, global tables."""

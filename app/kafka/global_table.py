@@ -1,0 +1,157 @@
+"""A compacted topic of one partition, read from its beginning and kept up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from app.kafka.client_options import consumer_options
+from app.kafka.consumer import Consumer
+from app.kafka.errors import BrokerUnavailable, Unreadable, WasCancelled, words_of
+from app.settings.settings import Settings
+from topics.registry import Topic
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 10.0
+POLL_MS = 1000
+FETCH_WAIT_MS = 100
+"""How long the broker may hold back the answer to a fetch: what else is asked of it waits behind."""
+
+
+class CompactedView(ABC):
+    """What a topic says now, in memory. Use from one event loop."""
+
+    def __init__(self, settings: Settings, topic: Topic) -> None:
+        self._options = consumer_options(settings)
+        self._servers = self._options["bootstrap_servers"]
+        self._largest = topic.max_message_bytes
+        self._of = topic.event
+        self._partition = TopicPartition(topic.full_name(settings.prefix), 0)
+        self._consumer: Consumer | None = None
+        self._tail: asyncio.Task[None] | None = None
+        self._position = 0
+        self._waiting: dict[asyncio.Future[None], int] = {}
+        self.revision = 0
+        """Rises with every record that counts: what was derived from an older one may be out of date."""
+        self.on_change: Callable[[], None] | None = None
+        """Called after `revision` has risen."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Load all that is there now, then follow. Raises BrokerUnavailable."""
+        self._consumer = Consumer(
+            **self._options, enable_auto_commit=False, auto_offset_reset="earliest",
+            max_partition_fetch_bytes=self._largest, request_timeout_ms=int(ANSWER_SECONDS * 1000),
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._consumer.start()
+            self._consumer.assign([self._partition])
+            await self._consumer.seek_to_beginning(self._partition)
+            self._tail = asyncio.create_task(self._follow(self._consumer), name=f"view of {self._partition.topic}")
+            await self.catch_up()
+        except BaseException as error:
+            await self.stop()
+            if isinstance(error, (KafkaError, OSError, TimeoutError)):
+                raise BrokerUnavailable(f"no Kafka answers at {self._servers}") from error
+            raise
+
+    async def stop(self) -> None:
+        """Follow no longer; what was read stays."""
+        tail, self._tail = self._tail, None
+        if tail is not None:
+            tail.cancel()
+            with contextlib.suppress(asyncio.CancelledError, KafkaError):
+                await tail
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    async def catch_up(self) -> None:
+        """Return once all that is there as of now has been read. Raises BrokerUnavailable, Unreadable."""
+        if self._consumer is None or self._tail is None:
+            raise RuntimeError(f"the view of {self._partition.topic} is not started")
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                end = (await self._consumer.end_offsets([self._partition]))[self._partition]
+                await self._read_to(end, self._tail)
+        except (KafkaError, TimeoutError) as error:
+            raise BrokerUnavailable(f"Kafka at {self._servers} does not answer for {self._partition.topic}") from error
+
+    async def followed(self) -> None:
+        """Return when it is stopped. Raises what ended the following of the topic, WasCancelled among others."""
+        tail = self._tail
+        if tail is None:
+            return
+        await asyncio.wait([tail])
+        if not tail.cancelled():
+            tail.result()
+        elif self._tail is tail:
+            raise WasCancelled
+
+    async def _read_to(self, end: int, tail: asyncio.Task[None]) -> None:
+        if self._position >= end:
+            return
+        reached = asyncio.get_running_loop().create_future()
+        self._waiting[reached] = end
+        try:
+            await asyncio.wait([reached, tail], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            del self._waiting[reached]
+        if not reached.done():
+            if tail.done() and not tail.cancelled() and isinstance(error := tail.exception(), Unreadable):
+                raise error
+            raise BrokerUnavailable(f"{self._partition.topic} is no longer read")
+
+    async def _follow(self, consumer: Consumer) -> None:
+        try:
+            while True:
+                runs = await consumer.getmany(self._partition, timeout_ms=POLL_MS)
+                before = self.revision
+                for record in runs.get(self._partition, ()):
+                    self._take(record.key, record.value, record.offset)
+                self._position = await consumer.position(self._partition)
+                for reached, end in self._waiting.items():
+                    if self._position >= end and not reached.done():
+                        reached.set_result(None)
+                if self.revision != before and self.on_change is not None:
+                    self.on_change()
+        except Unreadable as error:
+            log.critical("%s", error)
+            raise
+        except Exception:
+            log.exception("reading %s ended", self._partition.topic)
+            raise
+
+    def _take(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+        """Take a record; one that is none of ours is named, and left out."""
+        try:
+            self._apply(key, value, offset)
+        except Exception as error:  # noqa: BLE001 - whatever somebody has sent there, the others are read
+            self._left_out(offset, error)
+
+    def _left_out(self, offset: int, error: Exception) -> None:
+        named = f"{self._partition.topic} partition {self._partition.partition} offset {offset}"
+        log.error("%s is left out, it is no %s: %s", named, self._of, words_of(error))
+
+    @abstractmethod
+    def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+        """Take a record; a value of None removes what the key names. Raises whatever is wrong with it."""

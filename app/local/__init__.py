@@ -1,0 +1,1 @@
+"""Kafka and all processes of Driftline on one machine."""

@@ -1,0 +1,1 @@
+"""The decision of the stream on files, without Kafka."""

@@ -1,0 +1,194 @@
+"""The offline check of two files: what was found, or why nothing can be said, and the file that keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import pandas as pd
+
+from app.core.evaluation.accounting import mostly_left_out
+from app.core.evaluation.results import DriftDecision, PerformanceDecision
+from app.core.reference.profile import Kind
+from app.offline.decision import Decision, decide
+from app.offline.firing import Finding, Unjudged, findings_of
+from app.registration import Columns, FileOptions, MonitoringFile, read_table
+from app.registration.roles import USUAL_IDS
+from app.tables.files import FOUND, form_words
+
+FOLDER = Path("artifacts", "drift")
+MOST = 0.5
+"""No decision where more of the input than this share could not be judged."""
+
+Verdict = Literal["drift", "findings", "no drift", "no decision"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What came of a check. What cannot be decided, or was not judged whole, is never "no drift".
+
+    `findings`: what each enabled rule would fire for; `unjudged`: what no rule could judge. `repeated_ids`: rows whose
+    id has been before; the stream counts an id once.
+    """
+
+    reference: str
+    current: str
+    checked_at: datetime
+    decision: Decision | None
+    warnings: tuple[str, ...] = ()
+    forms: tuple[str, ...] = ()
+    """How the files are written, where that is not usual."""
+    findings: tuple[Finding, ...] = ()
+    unjudged: tuple[Unjudged, ...] = ()
+    repeated_ids: int = 0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what there is to say of the files, and of how the reference was read."""
+        read = None if self.decision is None else self.decision.reference
+        return (*self.forms, *(() if read is None else read.notes))
+
+    @property
+    def fires(self) -> tuple[Finding, ...]:
+        """The findings that make the check fail: all but of features without any value, of which nothing is known."""
+        drift = None if self.decision is None else self.decision.drift
+        empty = set() if drift is None else set(_empty(drift))
+        return tuple(finding for finding in self.findings if not finding.only_of(empty))
+
+    @property
+    def verdict(self) -> Verdict:
+        """In words. "findings": there are some, and none is of drift or degraded performance."""
+        if self.decision is None:
+            return "no decision"
+        if self.decision.drifted or any(finding.is_drift for finding in self.fires):
+            return "drift"
+        if self.fires:
+            return "findings"
+        return "no decision" if self.warnings else "no drift"
+
+    @property
+    def exit_status(self) -> Literal[0, 1, 2]:
+        """1 where an enabled rule would fire, else 2 where the input was not judged, else 0."""
+        if self.fires:
+            return 1
+        return 2 if self.decision is None or self.warnings else 0
+
+    def told(self) -> dict[str, object]:
+        """All of it, as JSON has it; `drifted` is null without a decision."""
+        found = self.decision
+        return {
+            "checked_at": self.checked_at, "reference": self.reference, "current": self.current,
+            "verdict": self.verdict, "drifted": None if self.verdict == "no decision" else self.verdict == "drift",
+            "warnings": self.warnings, "notes": self.notes, "drift": found and found.drift,
+            "performance": found and found.performance,
+            "exit_status": self.exit_status, "findings": self.findings, "unjudged": self.unjudged,
+            "repeated_ids": self.repeated_ids,
+        }  # fmt: skip
+
+
+def check_files(
+    reference: Path,
+    current: Path,
+    file: MonitoringFile | None = None,
+    *,
+    kinds: Mapping[str, Kind] | None = None,
+    options: FileOptions = FOUND,
+    now: datetime,
+) -> Check:
+    """Judge one file against another. `kinds`: the features to be judged, and no others, as the metadata has them.
+
+    A file that is not there is a warning, and no decision; so are too few rows, a feature without any value, and input
+    of which most could not be judged, unless a rule fires for something else. Raises TableError or MonitoringError
+    naming file, column or key; OSError where a file is there and cannot be read.
+    """
+    absent = [path for path in (reference, current) if not path.is_file()]
+    if absent:
+        warnings = tuple(f"{path}: no such file, so nothing is decided" for path in absent)
+        return Check(str(reference), str(current), now, None, warnings)
+    watched, held = MonitoringFile() if file is None else file, read_table(current, options)
+    ids = _id_column(watched.columns, held)
+    if kinds is not None:
+        watched = msgspec.structs.replace(watched, columns=_only(kinds, watched.columns, held))
+    decision = decide(read_table(reference, options), held, watched)
+    predicts = (watched.columns.prediction or "prediction") in held.columns
+    findings, unjudged = findings_of(decision, watched.monitoring, now)
+    forms = tuple(filter(None, (form_words(reference, options), form_words(current, options))))
+    return Check(
+        str(reference), str(current), now, decision,
+        tuple(_not_judged(decision, watched, current, predicts=predicts)), forms, findings, unjudged,
+        0 if ids is None else _repeated(held[ids]),
+    )  # fmt: skip
+
+
+def _not_judged(decision: Decision, watched: MonitoringFile, current: Path, *, predicts: bool) -> Iterator[str]:
+    """Why the input, or most of it, was not judged."""
+    drift = decision.drift
+    if not drift.sufficient:
+        fewest = watched.monitoring.drift.min_samples
+        yield f"{drift.n:,} rows are too few to judge (drift.min_samples {fewest:,}), {drift.needed:,} more are needed"
+        return
+    empty = _empty(drift)
+    if empty:
+        yield f"{current} has no value of {', '.join(empty)}, so nothing is decided about it"
+    if drift.unjudged_share > MOST:
+        yield (
+            f"{drift.unjudged_share:.0%} of the features' values are of the wrong type, or missing where the reference "
+            "has them, so most of the input was not judged"
+        )
+    lost = drift.n - (drift.prediction.n if drift.prediction is not None else 0)
+    if predicts and drift.prediction is not None and lost > MOST * drift.n:
+        share = drift.prediction.reference_missing
+        if lost / drift.n - share > MOST:
+            rows = f"{lost:,} of {drift.n:,} rows"
+            yield f"{rows} have no prediction that can be read, so the predictions were not judged"
+    if decision.performance is not None:
+        waits = watched.monitoring.performance.default_truth is not None and not decision.performance.judged
+        if waits:
+            yield f"performance was not judged: {decision.performance.reason}"
+        else:
+            yield from _truth_not_judged(decision.performance, watched.monitoring.performance.min_samples)
+
+
+def _truth_not_judged(performance: PerformanceDecision, fewest: int) -> Iterator[str]:
+    if mostly_left_out(performance):
+        left = sum(performance.not_judged.values())
+        yield f"{left:,} of {performance.feedback:,} rows with truth enter no metric, so performance was not judged"
+    elif performance.feedback >= fewest and not performance.sufficient:
+        yield f"performance was not judged: {performance.reason}"
+
+
+def _empty(drift: DriftDecision) -> list[str]:
+    return [feature.name for feature in drift.features if feature.n == 0]
+
+
+def _id_column(columns: Columns, current: pd.DataFrame) -> str | None:
+    return next((name for name in ((columns.id,) if columns.id else USUAL_IDS) if name in current.columns), None)
+
+
+def _repeated(ids: pd.Series) -> int:
+    """How many rows repeat the id of another before them."""
+    return int(ids[ids.notna() & (ids != "")].duplicated().sum())
+
+
+def _only(kinds: Mapping[str, Kind], columns: Columns, current: pd.DataFrame) -> Columns:
+    """The same columns, with these features and no others; what else the table has is let pass."""
+    return msgspec.structs.replace(
+        columns,
+        features=tuple(kinds),
+        numeric=tuple(name for name, kind in kinds.items() if kind == "numeric"),
+        categorical=tuple(name for name, kind in kinds.items() if kind == "categorical"),
+        ignore=(*columns.ignore, *(name for name in current.columns if name not in kinds)),
+    )
+
+
+def write_check(check: Check, output: Path) -> Path:
+    """Write a check under a folder, as artifacts/drift/drift_<its time in UTC>.json; answers where. Raises OSError."""
+    folder = output / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"drift_{check.checked_at:%Y%m%dT%H%M%S.%f}Z.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(check.told()), indent=2))
+    return path

@@ -1,0 +1,1 @@
+"""Child processes that are supervised, ports, files, and how a process ends."""

@@ -1,0 +1,63 @@
+"""The state of a model version in one word."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from app.core.evaluation.accounting import mostly_left_out
+from app.core.evaluation.too_few import MOST, is_judged, too_few
+from app.read_model.reports_table import Findings
+from topics.events import DriftReport, minute_of
+
+State = Literal["waiting", "insufficient", "healthy", "drifting", "degraded", "alerting", "retired"]
+
+
+def state_of(found: Findings, *, retired: bool = False) -> State:
+    """The worst that the last windows and the firing alerts say; of a version that is retired, that it is.
+
+    Performance is that of the newest window whose truth has come. Neither too few samples nor input of which most could
+    not be judged is called healthy.
+    """
+    if retired:
+        return "retired"
+    if found.firing:
+        return "alerting"
+    drift, performance = found.drift.latest, found.realised
+    if drift is None and performance is None:
+        return "waiting"
+    if performance is not None and performance.sufficient and (performance.degraded or performance.degraded_metrics):
+        return "degraded"
+    if drift is not None and _drifting(drift):
+        return "drifting"
+    return "insufficient" if why_not_judged(found) else "healthy"
+
+
+def _drifting(drift: DriftReport) -> bool:
+    return (drift.scales is not None and drift.scales.drifted) or (
+        drift.sufficient and (drift.drift_detected or drift.prediction_drift)
+    )
+
+
+def thin_words(drift: DriftReport) -> str:
+    """What is said of a window that lacks predictions; empty of one that has enough."""
+    if drift.sufficient:
+        return ""
+    detectable, first = (None, 0) if drift.scales is None else (drift.scales.detectable, drift.scales.needed)
+    expected, sooner = minute_of(drift.expected), minute_of(drift.expected_first)
+    return too_few(drift.n, drift.needed, detectable, expected, first, sooner)
+
+
+def why_not_judged(found: Findings) -> str:
+    """Why the newest window, or the newest truth, says nothing of how the model is; empty where it was judged."""
+    drift, performance = found.drift.latest, found.realised
+    if drift is None:
+        return "no predictions have been judged"
+    if not drift.sufficient and not is_judged(drift):
+        return thin_words(drift)
+    if drift.unjudged_share > MOST:
+        share = f"{drift.unjudged_share:.0%}"
+        return f"{share} of the features' values are of the wrong type, or missing where the reference has them"
+    if performance is not None and performance.feedback and mostly_left_out(performance):
+        left = sum(performance.not_judged.values())
+        return f"{left:,} of {performance.feedback:,} rows with truth enter no metric"
+    return ""

@@ -1,0 +1,41 @@
+"""How a model version is watched: as registered, with what the settings say of the rules where that says nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.core.config.monitoring import Monitoring
+from app.core.config.rule_layers import Given, Layer, with_layers
+from app.registration.models_table import ModelsView, RegisteredModel
+from app.settings.rules import RuleSettings
+
+REGISTERED = "monitoring.json"
+
+
+def layers_of(settings: RuleSettings, model: str, given: Given) -> list[Layer]:
+    """What is said of the rules, the strongest last. `given`: what the registration says."""
+    return [*settings.rule_layers(model), Layer(REGISTERED, given)]
+
+
+class Watching:
+    """Each model version's monitoring with the rules in force; put together once for each registration."""
+
+    def __init__(self, settings: RuleSettings, models: ModelsView) -> None:
+        self._settings = settings
+        self._models = models
+        self._known: dict[tuple[str, str], tuple[RegisteredModel, Monitoring]] = {}
+
+    def get(self, model: str, version: str) -> Monitoring | None:
+        """The newest; None where it is not registered."""
+        found = self._models.get(model, version)
+        if found is None:
+            return None
+        known = self._known.get(found.key)
+        if known is None or known[0] is not found:
+            monitoring = self.of(model, found.monitoring, found.rules)
+            known = self._known[found.key] = found, monitoring
+        return known[1]
+
+    def of(self, model: str, monitoring: Monitoring, given: Given) -> Monitoring:
+        """A monitoring with the rules in force."""
+        return replace(monitoring, alerting=with_layers(monitoring.alerting, layers_of(self._settings, model, given)))

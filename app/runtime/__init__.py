@@ -1,1 +1,0 @@
-"""Settings, Faust, the batch transport, brokers and processes."""

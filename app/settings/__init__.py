@@ -1,0 +1,1 @@
+"""Settings from driftline.toml and DRIFTLINE_…: one file for each area."""

@@ -1,0 +1,76 @@
+"""The settings of the rules: for every model, and for single ones."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings
+
+from app.core.config.rule_layers import RULES, Given, Layer, check_runbook
+
+
+class RuleChange(BaseModel):
+    """What is to be otherwise of one rule; see `app.core.config.monitoring.Rule`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool | None = None
+    level: Literal["info", "warning", "error", "critical"] | None = None
+    for_windows: Annotated[int, Field(ge=1)] | None = None
+    clear_windows: Annotated[int, Field(ge=1)] | None = None
+    hysteresis: Annotated[float, Field(gt=0, le=1)] | None = None
+    owner: str | None = None
+    runbook_url: Annotated[str, AfterValidator(check_runbook)] | None = None
+
+
+def _known(changes: dict[str, RuleChange]) -> dict[str, RuleChange]:
+    for name in changes:
+        if name not in RULES:
+            close = get_close_matches(name, RULES, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(RULES)}"
+            raise ValueError(f"there is no rule {name!r}; {hint}")
+    return changes
+
+
+RuleChanges = Annotated[dict[str, RuleChange], AfterValidator(_known)]
+
+
+class ModelChange(BaseModel):
+    """What is to be otherwise of one model, whatever its version; `owner` and `runbook_url`: of all its rules."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rules: RuleChanges = Field(default_factory=dict)
+    owner: str | None = None
+    runbook_url: Annotated[str, AfterValidator(check_runbook)] | None = None
+
+    def given(self) -> Given:
+        """By rule: what is said of it, or of the model."""
+        of_model = {"owner": self.owner, "runbook_url": self.runbook_url}
+        said = {name: value for name, value in of_model.items() if value is not None}
+        own = _given(self.rules)
+        return {rule: {**said, **own.get(rule, {})} for rule in RULES if said or rule in own}
+
+
+class RuleSettings(BaseSettings):
+    """The tables `[rules.NAME]` and `[models.MODEL.rules.NAME]` of driftline.toml."""
+
+    rules: RuleChanges | None = Field(None, description="Rules for every model: level, windows, hysteresis, enabled.")
+    alert_values: bool = Field(
+        True, description="Whether alerts name values of categories and labels as they were sent: they may be people's."
+    )
+    models: dict[str, ModelChange] | None = Field(None, description="The same for single models.")
+
+    def rule_layers(self, model: str | None = None) -> list[Layer]:
+        """What these settings say of the rules, for all models and then for one."""
+        layers = [Layer("settings [rules]", _given(self.rules or {}))]
+        own = (self.models or {}).get(model or "")
+        if own is not None:
+            layers.append(Layer(f"settings [models.{model}.rules]", own.given()))
+        return layers
+
+
+def _given(changes: dict[str, RuleChange]) -> Given:
+    return {rule: change.model_dump(exclude_none=True) for rule, change in changes.items()}

@@ -1,0 +1,103 @@
+"""How a worker stands just now: what it holds, how far behind it is, what it recovers. For its metrics and probes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import faust
+
+from agents.alerts.agent import Alerts
+from agents.inferences.agent import Inferences
+from agents.join.agent import Join
+from agents.join.not_counted import IntakeMonitor
+from app.faust_batches.recovery_progress import RecoveryProgress
+from app.settings.settings import Settings
+from app.telemetry import metrics
+from app.telemetry.lag import by_topic
+from app.telemetry.stream import StreamMetrics
+from topics.partition import partition_of
+from topics.registry import PANES, REPORTS
+
+
+class Standing:
+    """Looked at from the agents' own loop, so nothing changes meanwhile."""
+
+    def __init__(
+        self,
+        app: faust.App,
+        settings: Settings,
+        stream: StreamMetrics,
+        join: Join,
+        alerts: Alerts,
+        intake: IntakeMonitor,
+        inferences: Inferences,
+        panes_read: Callable[[int], bool],
+    ) -> None:
+        """`panes_read`: whether a partition of `panes` has been read to its end: before, none of it is judged."""
+        self._app = app
+        self._settings = settings
+        self._stream = stream
+        self._join = join
+        self._alerts = alerts
+        self._intake = intake
+        self._inferences = inferences
+        self._panes_read = panes_read
+        self.recovery = RecoveryProgress()
+
+    def look(self) -> None:
+        """Set the gauges that are looked up."""
+        self._stream.lag(self._lag())
+        self._stream.alerts(self._alerts_held())
+        self._stream.set_aside(self._intake.shares())
+        metrics.PENDING.set(self._join.pending)
+        metrics.WAITING_FEEDBACK.set(self._join.waiting)
+        metrics.HALVES_WAITING.set(self._inferences.waiting)
+        metrics.HALVES_BYTES.set(self._inferences.bytes)
+        metrics.RECOVERING.set(not self._recovered)
+        metrics.RECOVERY_LEFT.set(self.recovery.records - self.recovery.read)
+
+    def state(self) -> tuple[bool, Mapping[str, object]]:
+        """Whether its tables are complete, its panes read and the agents run, and what `/ready` tells."""
+        recovery = {"read": self.recovery.read, "records": self.recovery.records}
+        unread = self._unread()
+        told = {**by_topic(self._lag()), "recovery": recovery, "panes_unread": len(unread)}
+        if not self._recovered:
+            return False, {"status": "recovering", **told}
+        if unread:
+            return False, {"status": "reading panes", **told}
+        return True, {"status": "ready", **told}
+
+    def _unread(self) -> list[int]:
+        """The partitions of `panes` that it has and has not read to their end."""
+        consumer, name = self._app._consumer, PANES.full_name(self._settings.prefix)
+        held = [] if consumer is None else [tp.partition for tp in consumer.held if tp.topic == name]
+        return [partition for partition in held if not self._panes_read(partition)]
+
+    @property
+    def _recovered(self) -> bool:
+        consumer = self._app._consumer
+        return bool(
+            consumer is not None
+            and consumer.recovered == self._app.consumer_generation_id
+            and not self._app.rebalancing
+            and not self._app.tables.recovery.in_recovery
+        )
+
+    def _lag(self) -> dict[tuple[str, int], int]:
+        consumer = self._app._consumer
+        if consumer is None:
+            return {}
+        prefix = self._settings.prefix
+        return {
+            (tp.topic.removeprefix(prefix), tp.partition): max(0, (consumer.highwater(tp) or 0) - following)
+            for tp, following in consumer.held.items()
+        }
+
+    def _alerts_held(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """What is pending or fires in partitions that are held: of others the store may still know what was."""
+        consumer = self._app._consumer
+        name = REPORTS.full_name(self._settings.prefix)
+        held = set() if consumer is None else {tp.partition for tp in consumer.held if tp.topic == name}
+        for model, version, rule, stage, level in self._alerts.levels():
+            if partition_of(model, version, self._settings.partitions) in held:
+                yield model, version, rule, level, stage

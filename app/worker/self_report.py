@@ -1,0 +1,99 @@
+"""The worker of itself: how far behind it reads, and what it sends to the dead letters, as reports like any other.
+
+Alerts come of what it says of each of its partitions: when it is gone, whoever has them then says the next.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from app.alerting.rules.self_monitoring import SELF
+from app.ingest.decoding import Record, Rejected
+from topics.events import MonitorReport, PartitionStanding
+
+EVERY = 15.0
+"""Seconds of the wall clock that a report is about, unless the settings say otherwise."""
+
+
+@dataclass(slots=True)
+class SelfMonitor:
+    """What one worker notes of itself until the next report. `wall`: seconds since the epoch."""
+
+    group: str
+    worker: str
+    wall: Callable[[], float] = time.time
+    every: float = EVERY
+    drains: bool = False
+    held: set[int] = field(default_factory=set)
+    records: Counter[int] = field(default_factory=Counter)
+    dead: Counter[str] = field(default_factory=Counter)
+    dead_in: Counter[int] = field(default_factory=Counter)
+    lag: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
+    since: float = 0.0
+    reported: bool = False
+
+    def __post_init__(self) -> None:
+        self.since = self.wall()
+
+    def read(
+        self, topic: str, partition: int, run: Sequence[Record], end: int | None, following: int | None = None
+    ) -> None:
+        """Note a run, or a tick, of a partition whose log ends before offset `end`; `following`: the next to read.
+
+        A tick says that the partition is ours, and that nothing is left where it has been read to its end.
+        """
+        self.held.add(partition)
+        self.records[partition] += len(run)
+        if run:
+            self.lag[topic, partition] = max(0, (end or 0) - run[-1].offset - 1), run[-1].timestamp / 1000.0
+        if following is None:
+            return
+        known = self.lag.get((topic, partition))
+        if known is not None:
+            self.lag[topic, partition] = min(known[0], max(0, (end or 0) - following)), known[1]
+        elif end is not None and following >= end:
+            self.lag[topic, partition] = 0, self.wall()
+
+    def rejected(self, rejected: Sequence[Rejected], partition: int) -> None:
+        """Note dead letters of a partition by their reason, without the names and values in it."""
+        self.dead.update(one.reason.partition(":")[0][:80] for one in rejected)
+        self.dead_in[partition] += len(rejected)
+
+    def forget(self, partitions: Iterable[int] | None = None) -> None:
+        """Other workers may have the partitions (all) now."""
+        gone = set(self.held) if partitions is None else set(partitions)
+        self.lag = {key: found for key, found in self.lag.items() if partitions is not None and key[1] not in gone}
+        self.held -= gone
+
+    def due(self) -> MonitorReport | None:
+        """The report of the time since the last one, once that is long enough; the first at once."""
+        now = self.wall()
+        if self.reported and now - self.since < self.every:
+            return None
+        self.reported = True
+        lag: Counter[str] = Counter()
+        for (topic, _), (left, _) in self.lag.items():
+            lag[topic] += left
+        behind = [now - recorded for left, recorded in self.lag.values() if left]
+        report = MonitorReport(
+            model=SELF, model_version=self.group, profile_id="", revision=1, n=self.records.total(), sufficient=True,
+            window_start=datetime.fromtimestamp(self.since, UTC), window_end=datetime.fromtimestamp(now, UTC),
+            emitted_at=datetime.fromtimestamp(now, UTC), worker=self.worker, lag=dict(lag),
+            behind_seconds=max(0.0, *behind) if behind else 0.0, dead_letters=dict(self.dead),
+            drains=self.drains,
+            partitions={str(partition): self._standing(partition, now) for partition in sorted(self.held)},
+        )  # fmt: skip
+        self.since, self.records, self.dead, self.dead_in = now, Counter(), Counter(), Counter()
+        return report
+
+    def _standing(self, partition: int, now: float) -> PartitionStanding:
+        known = {topic: found for (topic, number), found in self.lag.items() if number == partition}
+        behind = [max(0.0, now - recorded) if left else 0.0 for left, recorded in known.values()]
+        return PartitionStanding(
+            n=self.records[partition], lag={topic: left for topic, (left, _) in known.items()},
+            behind_seconds=max(behind, default=None), dead_letters=self.dead_in[partition],
+        )  # fmt: skip
