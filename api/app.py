@@ -20,6 +20,7 @@ from api.http.parameters import known_parameters
 from api.http.proxy import BehindProxy
 from api.http.traced_requests import Traced
 from api.inference.replace import reloading
+from api.openapi.document import openapi
 from api.routes import (
     alerts,
     contract,
@@ -81,6 +82,7 @@ def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> F
         title="Driftline", version=release(), lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None,
         dependencies=[Depends(known_parameters)],
     )  # fmt: skip
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     problems.install(app)
     app.add_middleware(Tagged)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES, compresslevel=COMPRESSION)

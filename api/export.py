@@ -5,11 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from api.app import create_app
-from api.openapi.document import openapi
 from app.settings.settings import load_settings
 
 
 def openapi_json() -> str:
     """The OpenAPI document as text, whatever is set."""
-    document = openapi(create_app(load_settings(model_path=None)))
+    document = create_app(load_settings(model_path=None)).openapi()
     return msgspec.json.format(msgspec.json.encode(document), indent=1).decode() + "\n"

@@ -1,10 +1,10 @@
 """How often the decision is wrong on data that never drifts, and how soon it is right on data that does.
 
 Rows are drawn from a population that does not change (census people; made-up columns; columns of 200 to 2,000
-categories), reference and windows alike, and go through the real decision (`app.core.evaluation.decision`) as panes; rolling
-windows (60 panes, rolling by one) also through the real rules and the alert's lifecycle. Each reference is one of
-several, since the luck of one reference stays with all of its windows. Then shifts are planted. Beside Driftline's
-decision stand, on the same statistics:
+categories), reference and windows alike, and go through the real decision (`app.core.evaluation.decision`) as panes;
+rolling windows (60 panes, rolling by one) also through the real rules and the alert's lifecycle. Each reference is
+one of several, since the luck of one reference stays with all of its windows. Then shifts are planted. Beside
+Driftline's decision stand, on the same statistics:
 
 plain     any feature with p < 0.05, no correction, no effect size
 chunks    thresholds from the reference's own chunks, mean + 3 standard deviations of each feature's statistic, as

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request, Response
 
 from api.http.proxy import root_of
 from api.http.responses import answer
-from api.openapi.document import openapi
 
 router = APIRouter()
 
@@ -15,4 +14,4 @@ router = APIRouter()
 async def document(request: Request) -> Response:
     """The OpenAPI document; behind a prefix it names that as its server."""
     root = root_of(request.scope)
-    return answer({**openapi(request.app), **({"servers": [{"url": root}]} if root else {})})
+    return answer({**request.app.openapi(), **({"servers": [{"url": root}]} if root else {})})

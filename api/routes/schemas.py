@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from api.intake.bodies import Rejection
+from api.served.spooling import SpoolNow
 from app.alerting.receivers.requests import ShownReceiver
 from app.history.answers import (
     Audited,
@@ -91,24 +92,6 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """Alive."""
 
     status: Literal["healthy"]
-
-
-class SpoolNow(msgspec.Struct, frozen=True, kw_only=True):
-    """Predictions that wait on the disk for Kafka, and what became of such since the API's start.
-
-    `refused`: for want of room. `torn`: half written by a process that was killed, and returned to nobody. `lost`: they
-    could not be read, or Kafka did not take them.
-    """
-
-    events: int
-    bytes: int
-    max_bytes: int
-    oldest_seconds: float
-    kept: int
-    sent: int
-    refused: int
-    torn: int
-    lost: int
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):

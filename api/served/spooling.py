@@ -19,7 +19,6 @@ import msgspec
 
 from api.http.problems import unavailable
 from api.intake.events import encode
-from api.routes.schemas import SpoolNow
 from app.kafka.errors import BrokerUnavailable, words_of
 from app.kafka.producer import Outgoing, Producer
 from app.processes.private_files import private_folder
@@ -38,6 +37,24 @@ RETRY_SECONDS = 1.0
 OUTCOMES = ("kept", "sent", "refused", "torn", "lost")
 
 T = TypeVar("T")
+
+
+class SpoolNow(msgspec.Struct, frozen=True, kw_only=True):
+    """Predictions that wait on the disk for Kafka, and what became of such since the API's start.
+
+    `refused`: for want of room. `torn`: half written by a process that was killed, and returned to nobody. `lost`: they
+    could not be read, or Kafka did not take them.
+    """
+
+    events: int
+    bytes: int
+    max_bytes: int
+    oldest_seconds: float
+    kept: int
+    sent: int
+    refused: int
+    torn: int
+    lost: int
 
 
 class Spooled(msgspec.Struct, frozen=True):

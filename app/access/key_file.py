@@ -14,7 +14,7 @@ import msgspec
 from app.access.keys import LIMITED, ROLES, Key, NewKey, Role, fits, id_of, made
 from app.access.sessions import Sessions
 from app.core.values.accepted import wrong_name
-from app.local.kafka_jars import lock_within
+from app.processes.file_lock import lock_within
 from app.settings.settings import Settings
 
 FILE = "api-keys.json"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from app.local.kafka_jars import lock_within
+from app.processes.file_lock import lock_within
 
 log = logging.getLogger(__name__)
 

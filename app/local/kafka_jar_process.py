@@ -13,9 +13,10 @@ from pathlib import Path
 
 from app.kafka.errors import BrokerError
 from app.local.kafka_config import LOG4J, server_properties
-from app.local.kafka_jars import Tell, file_lock, find_java, kafka_jars, tell_on_stderr
+from app.local.kafka_jars import Tell, find_java, kafka_jars, tell_on_stderr
 from app.local.kafka_probe import free_ports, is_free, speaks_kafka
 from app.local.kafka_record import BrokerRecord, is_alive
+from app.processes.file_lock import file_lock
 from app.processes.guarded import GuardedProcess
 from app.processes.private_files import private_folder
 

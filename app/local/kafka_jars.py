@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from app.kafka.errors import BrokerError
+from app.processes.file_lock import file_lock
 
 KAFKA_VERSION = "4.3.0"
 LOG4J_VERSION = "2.25.4"
@@ -124,29 +122,3 @@ def _fetch(folder: Path) -> None:
         lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
         raise BrokerError(f"Maven cannot fetch Apache Kafka: {lines[0].strip() if lines else 'it does not say why'}")
     (folder / MARKER).write_text(json.dumps(sizes, indent=1))
-
-
-@contextmanager
-def lock_within(path: Path, seconds: float) -> Iterator[bool]:
-    """Hold a lock between processes, or go on without it after so long. Yields whether it is held."""
-    last = time.monotonic() + seconds
-    with path.open("ab") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() < last:
-                    time.sleep(0.05)
-                    continue
-                yield False
-            else:
-                yield True
-            return
-
-
-@contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; a process that dies lets go of it."""
-    with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -23,7 +23,7 @@ Pairs = Annotated[dict[str, str] | None, NoDecode]
 
 
 class ChannelSettings(BaseSettings):
-    """What the channels need. Checked together where a worker starts, and not before (`app/alerting/channels/setup.py`)."""
+    """What the channels need. Checked together where a worker starts (`app/alerting/channels/setup.py`)."""
 
     attempt_seconds: float = Field(10.0, gt=0, le=300, description="How long one attempt to tell a channel may take.")
     email_host: str | None = Field(None, min_length=1, description="Mail server that takes the alerts.")

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from app.access import KeyFile, KeyFileError, OpenApi, check_open
 from app.cli import app
-from app.local.kafka_jars import file_lock
+from app.processes.file_lock import file_lock
 from app.settings.settings import Settings, load_settings
 from tests.unit.command_lines import parse
 

@@ -39,7 +39,8 @@ def test_a_json_line_has_its_ids_and_nothing_that_is_not_asked_for() -> None:
     line = json.loads(formatter_of("json").format(record))
     assert line.pop("timestamp").endswith("Z")
     assert line == {
-        "event": "2 records: late", "level": "warning", "logger": "agents.join.agent", "topic": "predictions", "offset": 7,
+        "event": "2 records: late", "level": "warning", "logger": "agents.join.agent",
+        "topic": "predictions", "offset": 7,
     }  # fmt: skip
 
 

@@ -23,8 +23,9 @@ class Hidden(Event, frozen=True, kw_only=True):
 class ModelEvent(Event, frozen=True, kw_only=True):
     """A registered model version: its reference profile and its monitoring configuration.
 
-    `profile` is an `app.core.reference.profile.Profile`, `monitoring` an `app.core.config.monitoring.Monitoring`. `rules`: what
-    monitoring.json itself says of the rules, by rule and setting; the rest of them is default, or the settings'.
+    `profile` is an `app.core.reference.profile.Profile`, `monitoring` an `app.core.config.monitoring.Monitoring`.
+    `rules`: what monitoring.json itself says of the rules, by rule and setting; the rest of them is default, or the
+    settings'.
     """
 
     model: Name

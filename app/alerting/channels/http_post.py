@@ -80,7 +80,7 @@ async def _stop(
 async def session(seconds: float, *, public: bool = False) -> AsyncIterator[aiohttp.ClientSession]:
     """A session for one delivery that raises Redirected instead of following.
 
-    `public`: only to public addresses, past every proxy, and Refused else (`app/alerting/channels/allowed_addresses.py`).
+    `public`: only to public addresses, past every proxy, and Refused else (see `allowed_addresses.py`).
     """
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_stop)

@@ -1,7 +1,7 @@
 """A notification in plain words, for every channel: what happened, since when, how sure, and by how much.
 
-The sentences are those of `app/alerting/events/text.py`, as the alerts carry them; what they say of columns and metrics is
-taken out and laid out as rows. All text is clean here (one line each, no control characters); to escape it
+The sentences are those of `app/alerting/events/text.py`, as the alerts carry them; what they say of columns and
+metrics is taken out and laid out as rows. All text is clean here (one line each, no control characters); to escape it
 for its medium is the medium's: autoescape in HTML, `blocks.py` in Slack.
 """
 

@@ -127,7 +127,7 @@ class Scales:
     are found or suspected; `data_calm`: too few can be beyond their floors, `data_quiet`: that is likely.
     `drifted`: the data as a whole have drifted, or prediction or probability are found to have. `detectable`: the
     smallest KS statistic that would be found in the longest span; None where not even the largest would be. `needed`:
-    rows that the longest span lacks until a change of half of a column's rows would be found (see `app.core.evaluation.too_few`).
+    rows that the longest span lacks until a change of half of a column's rows would be found (see `too_few.py`).
     """
 
     spans: tuple[int, ...]
@@ -180,7 +180,7 @@ class MetricChange:
     """One metric against its baseline: `absolute` is value less baseline, `relative` the drop as a share of `scale`.
 
     For log_loss, brier, mae and rmse a rise is the drop. `low` and `high` bound the value. `scale` is the baseline
-    where that is above zero, else see `app.core.evaluation.degradation.scale_of`; None where there is none. Where `judged` is
+    where that is above zero, else see `degradation.scale_of`; None where there is none. Where `judged` is
     false the metric is neither degraded nor not degraded, and `reason` says why. `usual`: a drop that comes and goes by
     itself in so long a time; `threshold` is beyond it. `limit`: the value that decides where policy `threshold` has
     one, which is where `threshold` lies then; without a baseline the drop is against the limit.

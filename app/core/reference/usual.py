@@ -30,7 +30,7 @@ class ColumnUsual:
 class MetricUsual:
     """The largest drops to be expected of one metric without any change, at each span of `Usual.spans`.
 
-    `drop`: as a share of the metric's scale (see `app.core.evaluation.degradation.scale_of`), less what sampling alone brings.
+    `drop`: as a share of the metric's scale (see `evaluation.degradation.scale_of`), less what sampling alone brings.
     """
 
     name: str
