@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from agents.alerts.agent import names_of
 from agents.join.pane_events import key_of
-from app.alerting.notify.alert_group import Group
-from app.alerting.notify.retry_policy import Pending
+from app.alerting.notify.alert_group import AlertGroup
+from app.alerting.notify.retry_policy import PendingNotification
 from app.alerting.rules.self_monitoring import SELF
 from topics.events import AlertEvent, PaneEvent, Progress
 from topics.partition import partition_of
@@ -26,8 +26,8 @@ Entry = tuple[int, str, bytes]
 Table = Mapping[str, bytes]
 """The newest value of each key, over all partitions."""
 
-_groups = msgspec.json.Decoder(Group)
-_pendings = msgspec.json.Decoder(Pending)
+_groups = msgspec.json.Decoder(AlertGroup)
+_pendings = msgspec.json.Decoder(PendingNotification)
 _told = msgspec.msgpack.Decoder(set[tuple[int, str, str]])
 
 

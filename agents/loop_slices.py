@@ -16,7 +16,7 @@ SLICE_SECONDS = 0.05
 """So long at most the loop waits for one piece of work, and for the step that it is in."""
 
 
-class Turn:
+class LoopTurn:
     """What a coroutine asks in a loop of its own whether it is somebody else's turn."""
 
     def __init__(self, seconds: float = SLICE_SECONDS) -> None:
@@ -44,7 +44,7 @@ class _Steps(Generic[Result]):
 
 async def in_slices(work: Generator[None, None, Result], seconds: float = SLICE_SECONDS) -> Result:
     """Do work, and let others run between its steps. Returns what it returns; raises what it raises."""
-    turn, steps = Turn(seconds), _Steps(work)
+    turn, steps = LoopTurn(seconds), _Steps(work)
     for _ in steps:
         await turn.give()
     return steps.result

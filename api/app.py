@@ -11,14 +11,14 @@ from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
-from api.auth import Door
+from api.auth import AuthMiddleware
 from api.http import problems
-from api.http.entity_tags import Tagged
-from api.http.head_requests import Heads
-from api.http.measured_requests import Measured
+from api.http.entity_tags import EntityTags
+from api.http.head_requests import HeadRequests
+from api.http.measured_requests import MeasuredRequests
 from api.http.parameters import known_parameters
 from api.http.proxy import BehindProxy
-from api.http.traced_requests import Traced
+from api.http.traced_requests import TracedRequests
 from api.inference.replace import reloading
 from api.openapi.document import openapi
 from api.routes import (
@@ -84,18 +84,18 @@ def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> F
     )  # fmt: skip
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     problems.install(app)
-    app.add_middleware(Tagged)
+    app.add_middleware(EntityTags)
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_BYTES, compresslevel=COMPRESSION)
-    app.add_middleware(Heads)
-    app.add_middleware(Traced)
+    app.add_middleware(HeadRequests)
+    app.add_middleware(TracedRequests)
     keys = app.state.keys = KeyFile(keys_path(settings))
-    app.add_middleware(Door, keys=keys, settings=settings)
+    app.add_middleware(AuthMiddleware, keys=keys, settings=settings)
     if settings.cors_origins:  # in front of the door, because a browser asks first, without a key
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"], expose_headers=["ETag"],
         )  # fmt: skip
-    app.add_middleware(Measured)
+    app.add_middleware(MeasuredRequests)
     app.add_middleware(BehindProxy, root=settings.root, trusted=settings.trusted_proxies or ())
     for routes in (
         health, predict, predictions, feedback, models, history, alerts, lifecycle, silences, receivers, monitor,

@@ -20,9 +20,9 @@ from api.intake.hiding import Hider
 from api.served.models import ServedModel, ServedModels
 from api.served.spooling import spooling_of
 from app.access import KeyFile, keys_path
-from app.alerting.receivers.table import ReceiversView
+from app.alerting.receivers.table import ReceiversTable
 from app.alerting.silences.expiry import expire_silences
-from app.alerting.silences.table import SilencesView
+from app.alerting.silences.table import SilencesTable
 from app.history.setup import history_of
 from app.kafka.errors import BrokerUnavailable, TopicError, Unreadable
 from app.kafka.producer import Producer
@@ -30,11 +30,11 @@ from app.kafka.topic_watch import TopicWatch
 from app.kafka.topics import declared, ensure_topics
 from app.processes.crash import crash
 from app.read_model.changes import Changes
-from app.read_model.registrations import RegistrationsView
-from app.read_model.reports_table import ReportsView
-from app.registration.versions_table import VersionsView
+from app.read_model.registrations import RegistrationsTable
+from app.read_model.reports_table import ReportsTable
+from app.registration.versions_table import VersionsTable
 from app.serving import Bundle
-from app.serving.answers_table import ServedView
+from app.serving.answers_table import ServedAnswersTable
 from app.settings.secrets import hash_key_of
 from app.settings.settings import Settings
 from app.telemetry import metrics
@@ -55,19 +55,19 @@ class Services:
         self.served_models = ServedModels(settings) if served_models is None else served_models
         self.producer = Producer(settings, feedback_prefix=settings.feedback_prefix)
         self.changes = Changes()
-        self.models = RegistrationsView(settings, self.changes)
+        self.models = RegistrationsTable(settings, self.changes)
         self.hider = Hider(self.models, hash_key_of(settings))
-        self.silences = SilencesView(settings)
+        self.silences = SilencesTable(settings)
         self.silences.on_change = lambda: self.changes.note(("silences",), ("alerts",))
-        self.reports = ReportsView(settings, self.changes)
-        self.versions = VersionsView(settings)
+        self.reports = ReportsTable(settings, self.changes)
+        self.versions = VersionsTable(settings)
         self.versions.changed = lambda model, version: self.changes.note(("model", model, version))
         self.closing = asyncio.Event()
         """The process is about to end: streams end now, so that it does not wait for them."""
         self.streams: Counter[str] = Counter()
         """Streams of events that are under way, by the key's id."""
-        self.receivers = ReceiversView(settings)
-        self.served = ServedView(settings) if self.served_models else None
+        self.receivers = ReceiversTable(settings)
+        self.served = ServedAnswersTable(settings) if self.served_models else None
         self.spooling = spooling_of(settings, self.producer, self.served)
         self.history = HistoryReader(history_of(settings), settings.history_query_seconds)
         self.connected = asyncio.Event()

@@ -29,7 +29,7 @@ from app.commands.check import command as check
 from app.commands.copy import command as copying
 from app.commands.dead_letters import commands as dead_letters
 from app.commands.history import commands as history
-from app.commands.options import TROUBLE, Trouble
+from app.commands.options import TROUBLE, CommandError
 from app.commands.register import command as register
 from app.commands.top import command as top
 from app.telemetry.printable import Escaping
@@ -102,7 +102,7 @@ def main() -> None:
         sys.stdout, sys.stderr = Escaping(sys.stdout), Escaping(sys.stderr)
     try:
         app()
-    except Trouble as trouble:
+    except CommandError as trouble:
         _fail(str(trouble), trouble.status)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from agents.join.agent import Join
+from agents.join.agent import JoinAgent
 from agents.join.pane_events import pane_of
 from app.core.join.state import MICROSECONDS
 from app.core.windows.model_windows import ModelWindows
@@ -31,7 +31,7 @@ from app.kafka.client_options import client_options
 from app.kafka.topics import NamedTopic, ensure_topics
 from app.registration import profile_of
 from app.registration.models_table import RegisteredModel
-from app.replay.send import Sender
+from app.replay.send import ReplaySender
 from app.settings.settings import Settings
 from benchmarks import pipeline
 from benchmarks.events import (
@@ -80,7 +80,7 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
     await send_events(settings, wanted, lambda _: None)
     assert settings.bootstrap_servers is not None
     others = min(options.others, wanted.predictions - 1)
-    async with Sender(client_options(settings)) as sender:
+    async with ReplaySender(client_options(settings)) as sender:
         for chunk in predictions(others + 1):
             await sender.send(keyed.name, [MODEL.encode()] * len(chunk), chunk.values)
     ours = (await pipeline.run(settings, wanted, MOST_SECONDS)).figures
@@ -151,7 +151,7 @@ async def _partials(found: RegisteredModel) -> list[PanePartial]:
     async def reject(rejected: Sequence[Rejected]) -> None:
         raise AssertionError(rejected[0].reason)
 
-    join = Join({}, OneModel(found), checkpoint_seconds=0.0)
+    join = JoinAgent({}, OneModel(found), checkpoint_seconds=0.0)
     for topic, chunks in enumerate((predictions(ROWS), feedback(ROWS))):
         records = [(key, value) for chunk in chunks for key, value in zip(chunk.keys, chunk.values, strict=True)]
         where = partitions_of([key for key, _ in records], PARTITIONS).tolist()

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from app.core.config.monitoring import Monitoring, Windows
 from app.core.evaluation.results import Traffic
 from app.core.scales.levels import traffic_level
-from app.core.traffic.history import History, slot_of
-from app.core.traffic.judging import Seen, spans, traffic_of
+from app.core.traffic.history import TrafficHistory, slot_of
+from app.core.traffic.judging import TrafficSeen, spans, traffic_of
 
 Floats = NDArray[np.float64]
 CURVES = ("log sine", "sine", "office", "none at night")
@@ -63,14 +63,14 @@ def judged(
 ) -> Iterator[tuple[int, Traffic]]:
     """What is found at the panes' ends, from one on, by their number."""
     pane, panes = monitoring.windows.pane, monitoring.windows.panes
-    history, level = History(slot_of(pane)), traffic_level(monitoring, len(spans(panes, pane)) + 1)
+    history, level = TrafficHistory(slot_of(pane)), traffic_level(monitoring, len(spans(panes, pane)) + 1)
     begun = False
     for i, n in enumerate(counts.tolist()):
         history.add(i * pane, n)
         begun = begun or n > 0
         if begun and i >= first and i % every == 0:
             newest, end = counts[max(0, i + 1 - 12 * panes) : i + 1], (i + 1) * pane
-            seen = Seen(newest, panes, pane, end, history.until(end, lambda at: 0))
+            seen = TrafficSeen(newest, panes, pane, end, history.until(end, lambda at: 0))
             if newest.any():
                 yield i, traffic_of(seen, monitoring.alerting.volume_drop, level)
 

@@ -11,9 +11,9 @@ import pandas as pd
 
 from app.kafka.client_options import client_options
 from app.registration import MonitoringFile, monitoring_of, register
-from app.replay.encode import Columns, Encoded, encode_feedback, encode_predictions
+from app.replay.encode import Encoded, ReplayColumns, encode_feedback, encode_predictions
 from app.replay.run import HEARTBEAT_HEADER, Sent, replay
-from app.replay.send import Sender
+from app.replay.send import ReplaySender
 from app.settings.settings import Settings
 from topics.events import Heartbeat
 from topics.registry import PREDICTIONS
@@ -31,7 +31,7 @@ WHOLE = ("visits", "items", "age")
 REAL = ("amount", "balance", "distance", "duration", "score", "speed", "temperature")
 CATEGORIES = {"device": 2, "channel": 5, "segment": 12, "region": 25, "product": 50}
 FEATURES = (*WHOLE, *REAL, *CATEGORIES)
-COLUMNS = Columns(features=FEATURES)
+COLUMNS = ReplayColumns(features=FEATURES)
 MONITORING = {"columns": {"prediction": "prediction", "probability": "probability", "target": "actual"},
               "positive_label": "1"}  # fmt: skip
 
@@ -113,7 +113,7 @@ async def send_events(settings: Settings, counts: Counts, progress: Callable[[Se
     A heartbeat on every partition closes the last pane, so that the last window is judged too; it is no event.
     """
     assert settings.bootstrap_servers is not None
-    async with Sender(client_options(settings)) as sender:
+    async with ReplaySender(client_options(settings)) as sender:
         await replay(sender, predictions(counts.predictions), feedback(counts.predictions),
                      prefix=settings.prefix, progress=progress)  # fmt: skip
         windows = monitoring().monitoring.windows

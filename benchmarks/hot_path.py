@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from agents.join.agent import Join
+from agents.join.agent import JoinAgent
 from agents.join.pane_events import key_of
 from app.ingest.decoding import Rejected
 from app.registration import profile_of
@@ -65,7 +65,7 @@ class Timed:
         table = frame(reference, seed=1).drop(columns=["prediction_id", "timestamp", "answered_at"])
         self.found = RegisteredModel(profile_of(MODEL, VERSION, table, file), file.monitoring, datetime.now(UTC))
         self.table: dict[str, bytes] = {}
-        self.join = Join(self.table, OneModel(self.found), checkpoint_seconds=1e9, partitions=partitions)
+        self.join = JoinAgent(self.table, OneModel(self.found), checkpoint_seconds=1e9, partitions=partitions)
         self.published = 0
 
     async def publish(self, events: Sequence[PaneEvent]) -> None:

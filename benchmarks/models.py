@@ -33,10 +33,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.join.agent import Join
+from agents.join.agent import JoinAgent
 from agents.join.checkpoint import save
 from agents.join.pane_events import key_of
-from agents.join.partition import Source, recover
+from agents.join.partition import JoinPartition, recover
 from agents.windows.agent import WindowsAgent
 from app.core.config.monitoring import Monitoring, Windows
 from app.core.join import delta, truths
@@ -192,7 +192,7 @@ class Worker:
         self.fleet = fleet
         self.table: dict[str, bytes] = {}
         self.clock = 0.0
-        self.join = Join(self.table, fleet, checkpoint_seconds=checkpoint_seconds, now=lambda: self.clock)
+        self.join = JoinAgent(self.table, fleet, checkpoint_seconds=checkpoint_seconds, now=lambda: self.clock)
         for version in fleet.versions():  # compiled before anything is measured
             number = self.join._models.number_of(*version)
             assert number is not None
@@ -204,7 +204,7 @@ class Worker:
         self.judged = 0
         self._panes: list[Record] = []
 
-    def source(self, partition: int) -> Source:
+    def source(self, partition: int) -> JoinPartition:
         """The state of a source partition."""
         return self.join._source(partition)
 
@@ -271,7 +271,7 @@ class Worker:
                 self._save(partition, source)
         self._save(partition, source)
 
-    def _save(self, partition: int, source: Source) -> None:
+    def _save(self, partition: int, source: JoinPartition) -> None:
         if not source.unsaved:  # a delta that leads nowhere would be its own successor
             return
         taken = delta.take(source.state, source.ordinal, source.saved, (source.offsets[0], source.offsets[1]))
@@ -305,7 +305,7 @@ class Feed:
         if due:
             yield 1, self._records(partition, 1, [fleet.feedback(i) for i in due])
 
-    def start_after(self, source: Source, partition: int) -> None:
+    def start_after(self, source: JoinPartition, partition: int) -> None:
         """Go on where a partition has been read to."""
         self._offsets[partition] = list(source.offsets)
 

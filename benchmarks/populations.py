@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from app.core.panes.inputs import Counter, Scalar
+from app.core.panes.inputs import InputCounter, Scalar
 from app.core.panes.outcomes import OutcomeLayout, OutcomeRows, outcome_layout, outcome_rows
 from app.core.profile_builder import build_profile
 from app.core.reference.layout import Layout, layout_of
@@ -161,7 +161,7 @@ def compiled(population: Population, profile: Profile) -> Watched:
     columns: list[Floats | list[Scalar]] = [
         column if isinstance(column, np.ndarray) else list[Scalar](column) for column in population.features.values()
     ]
-    counted = Counter(layout).count([*columns, [str(p) for p in population.prediction], population.probability])
+    counted = InputCounter(layout).count([*columns, [str(p) for p in population.prediction], population.probability])
     rows = outcome_rows(outcomes, population.prediction, population.probability, population.actual.astype(np.float64))
     unseen, names = {}, {}
     for name, (column, found, values) in counted.unseen.items():

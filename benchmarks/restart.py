@@ -24,7 +24,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from app.kafka.client_options import client_options
 from app.kafka.topics import ensure_topics
 from app.processes.guarded import GuardedProcess
-from app.replay.send import Sender
+from app.replay.send import ReplaySender
 from app.settings.settings import Settings
 from benchmarks.events import Counts, predictions, register_model
 from benchmarks.harness import child, parser_of, run
@@ -90,7 +90,7 @@ async def _measure(settings: Settings, options: argparse.Namespace) -> None:
 
 async def _send(settings: Settings, n: int, since: int) -> None:
     assert settings.bootstrap_servers is not None
-    async with Sender(client_options(settings)) as sender:
+    async with ReplaySender(client_options(settings)) as sender:
         for chunk in predictions(n, since):
             await sender.send(PREDICTIONS.full_name(settings.prefix), chunk.keys, chunk.values)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Table, select
 
 from app.history import History
 from app.history.event_rows import entries_of
-from app.history.writer import Run, Writer
+from app.history.writer import RecordedRun, Writer
 from topics.registry import Topic
 
 AT = 1_700_000_000.0
@@ -49,7 +49,7 @@ class Stream:
         self.writer = Writer(history, lambda: self.clock or datetime.now(UTC))
         self.offsets: dict[Topic, int] = {}
 
-    def run(self, topic: Topic, *events: object, start: int | None = None) -> Run:
+    def run(self, topic: Topic, *events: object, start: int | None = None) -> RecordedRun:
         """The next run of a topic, or one from `start` on."""
         if topic not in self.offsets:
             self.writer.move((topic.name, 0), 0)
@@ -61,7 +61,7 @@ class Stream:
         entries, rejected = entries_of(topic, records)
         assert rejected == []
         self.offsets[topic] = max(at + len(events), self.offsets.get(topic, 0))
-        return Run(topic, (topic.name, 0), at, at + len(events), tuple(entries))
+        return RecordedRun(topic, (topic.name, 0), at, at + len(events), tuple(entries))
 
     def write(self, topic: Topic, *events: object, start: int | None = None) -> None:
         """Write it."""

@@ -11,7 +11,7 @@ import msgspec
 from agents.alerts.retired_versions import resolved
 from agents.output import Publish, Reject
 from agents.applied_offsets import advance, next_offset, unapplied
-from app.alerting.events.related_window import Beside, noted
+from app.alerting.events.related_window import RelatedWindows, noted
 from app.alerting.rules.not_counted import Intake
 from app.alerting.rules.lifecycle import RuleState, Stage, stage_of, step
 from app.alerting.events.alert_event import alert_of, nameless
@@ -53,7 +53,7 @@ TIDIED_EVERY = timedelta(seconds=30)
 
 _reports: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
 _states = msgspec.json.Decoder(RuleState)
-_besides = msgspec.json.Decoder(Beside)
+_besides = msgspec.json.Decoder(RelatedWindows)
 _intakes = msgspec.json.Decoder(Intake)
 
 
@@ -64,13 +64,13 @@ class AlertsRun:
     alerts: list[AlertEvent] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     states: dict[str, RuleState] = field(default_factory=dict)
-    beside: dict[str, Beside] = field(default_factory=dict)
+    beside: dict[str, RelatedWindows] = field(default_factory=dict)
     intakes: dict[str, Intake] = field(default_factory=dict)
     lives: dict[tuple[str, str], VersionEvent] = field(default_factory=dict)
     next_offset: int | None = None
 
 
-class Alerts:
+class AlertsAgent:
     """The agent's logic. `table` holds each rule's state, what each model version's newest windows
     showed, and the watermark of each source partition.
 
@@ -250,7 +250,7 @@ class Alerts:
         after = run.intakes[key] = before.noted(report)
         return after.over_all(report)
 
-    def _note(self, report: AnyReport, run: AlertsRun) -> Beside | None:
+    def _note(self, report: AnyReport, run: AlertsRun) -> RelatedWindows | None:
         """What is known of the model version beside what each rule has judged; this report is known now."""
         if not isinstance(report, DriftReport | PerformanceReport):
             return None  # alerts on traffic, feedback and the monitor tell of nothing else

@@ -12,9 +12,9 @@ import msgspec
 
 from agents.applied_offsets import records_from
 from agents.inferences.halves import Paired, events_of, half_of
-from agents.inferences.state import Source, all_read_again, read_again, saved_of, source_of
+from agents.inferences.state import InferencePartition, all_read_again, read_again, saved_of, source_of
 from agents.output import Reject
-from app.core.join.inference_pairs import GivenUp, Half, Outcome, Pair
+from app.core.join.inference_pairs import GivenUp, Half, HalfOutcome, Pair
 from app.faust_batches.batch import Log
 from app.ingest.decoding import Record, Rejected
 from app.ingest.kserve import InferenceError, Order, UnknownOrder
@@ -34,7 +34,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True)
-class Taken:
+class PairedBatch:
     """What a run comes to: pairs, halves that are set aside, and how many of each.
 
     `spoilt`: the pairs, by their numbers, of which Kafka has not taken all.
@@ -51,7 +51,7 @@ class Taken:
         self.counts[outcome] += 1
 
 
-class Inferences:
+class InferencesAgent:
     """The agent's logic. `table` holds of each partition how far it was read and which halves wait (their offsets).
 
     What waits is read again from the topic, which is its own changelog. `order` and `catch_up` are of the registered
@@ -81,7 +81,7 @@ class Inferences:
         self._log_of = log_of
         self._counted = counted
         self._now = now
-        self._sources: dict[int, Source] = {}
+        self._sources: dict[int, InferencePartition] = {}
 
     def forget(self, partitions: Iterable[int] | None = None) -> None:
         """Drop what is held of partitions (all): it is read again."""
@@ -111,7 +111,7 @@ class Inferences:
         """Return the bytes of all that is held, roughly."""
         return sum(source.pairing.bytes for source in self._sources.values())
 
-    def _source(self, partition: int) -> Source:
+    def _source(self, partition: int) -> InferencePartition:
         source = self._sources.get(partition)
         if source is None:
             found = source_of(self._table.get(str(partition)), self._log_of(partition), self._seconds)
@@ -126,7 +126,7 @@ class Inferences:
 
         A crash in between sends the same predictions, by `prediction_id`, once more.
         """
-        source, taken = self._source(partition), Taken()
+        source, taken = self._source(partition), PairedBatch()
         for record in records_from(source.read, records):
             self._take(source, record, taken)
             source.read, source.read_at = record.offset + 1, self._now()
@@ -141,7 +141,7 @@ class Inferences:
             self._counted(taken.counts)
         self._save(partition, source)
 
-    def _take(self, source: Source, record: Record, taken: Taken) -> None:
+    def _take(self, source: InferencePartition, record: Record, taken: PairedBatch) -> None:
         half = half_of(record)
         if read_again(source, record.offset, half if isinstance(half, Half) else None):
             return
@@ -152,13 +152,13 @@ class Inferences:
         found = source.pairing.take(half)
         if isinstance(found, Pair):
             taken.pairs.append(found)
-        elif found is Outcome.DIFFERS:
+        elif found is HalfOutcome.DIFFERS:
             side = half.content.inference.side
             taken.reject(record, f"repeated {side}: it differs from the one that came first", "differs", readable=True)
-        elif found is Outcome.REPEATED:
+        elif found is HalfOutcome.REPEATED:
             taken.counts["repeated"] += 1
 
-    def _give_up(self, source: Source, taken: Taken, *, caught_up: bool) -> None:
+    def _give_up(self, source: InferencePartition, taken: PairedBatch, *, caught_up: bool) -> None:
         """Take out what has waited too long, and what is too much. Silence takes time as records do."""
         if source.replaying:
             return
@@ -167,14 +167,14 @@ class Inferences:
             self._over(source.pairing.over(source.pairing.reached + round(silence * 1000)), taken)
         self._over(source.pairing.beyond(self._most_bytes // len(self._sources)), taken)
 
-    def _over(self, given_up: Iterable[GivenUp[Paired]], taken: Taken) -> None:
+    def _over(self, given_up: Iterable[GivenUp[Paired]], taken: PairedBatch) -> None:
         for half, in_time in given_up:
             inference, record = half.content
             why = f"its {inference.other} has not come"
             why += ", and too many others wait for theirs (pairing_mib)" if in_time else f" within {self._seconds:g} s"
             taken.reject(record, f"unpaired {inference.side}: {why}", "unpaired", readable=True)
 
-    async def _publish(self, source: Source, taken: Taken, publish: Publish) -> None:
+    async def _publish(self, source: InferencePartition, taken: PairedBatch, publish: Publish) -> None:
         """Send the predictions of all pairs. A pair of which one cannot be made, or sent, is set aside."""
         outgoing: list[tuple[Outgoing, int]] = []
         caught_up = False
@@ -196,7 +196,7 @@ class Inferences:
             await self._send(source, taken, publish, outgoing)
 
     async def _send(
-        self, source: Source, taken: Taken, publish: Publish, outgoing: Sequence[tuple[Outgoing, int]]
+        self, source: InferencePartition, taken: PairedBatch, publish: Publish, outgoing: Sequence[tuple[Outgoing, int]]
     ) -> None:
         """Send predictions, each with its pair's number."""
         refused = {outgoing[one.position][1]: one.reason for one in await publish([record for record, _ in outgoing])}
@@ -207,13 +207,13 @@ class Inferences:
                 self._spoilt(source, taken, taken.pairs[number], f"prediction: {reason}")
         await asyncio.sleep(0)
 
-    def _spoilt(self, source: Source, taken: Taken, pair: Pair[Paired], reason: str) -> None:
+    def _spoilt(self, source: InferencePartition, taken: PairedBatch, pair: Pair[Paired], reason: str) -> None:
         """Set both halves aside. They may come again, mended."""
         source.pairing.forget(pair)
         for half in pair:
             taken.reject(half.content.record, reason, "spoilt")
 
-    def _save(self, partition: int, source: Source) -> None:
+    def _save(self, partition: int, source: InferencePartition) -> None:
         now = self._now()
         if source.replaying or now - source.saved_at < self._checkpoint_seconds:
             return

@@ -32,7 +32,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 @dataclass(slots=True)
-class Source:
+class InferencePartition:
     """One partition. `read`: the next offset to read; below `applied` all was taken before.
 
     `waits`: offsets of halves that waited when this was saved and were not read again; None where that is not known.
@@ -52,7 +52,7 @@ class Source:
         return self.read < self.applied
 
 
-def source_of(state: bytes | None, known: Log | None, seconds: float) -> Source:
+def source_of(state: bytes | None, known: Log | None, seconds: float) -> InferencePartition:
     """Return a partition as it was saved, to be read again from where that begins. Raises StateLost.
 
     Without a state, of a partition that was read before, what was read is paired again and not published again.
@@ -60,12 +60,12 @@ def source_of(state: bytes | None, known: Log | None, seconds: float) -> Source:
     pairing: Pairing[Paired] = Pairing(round(seconds * 1000))
     if state is None:
         if known is None or known.committed <= known.begin:
-            return Source(pairing, 0, 0, saved=_encoder.encode(Saved(0, 0, [])))
+            return InferencePartition(pairing, 0, 0, saved=_encoder.encode(Saved(0, 0, [])))
         log.warning(
             "the saved state of inferences is gone from the changelog: they are paired again from offset %d, and "
             "published from %d on", known.begin, known.committed,
         )  # fmt: skip
-        return Source(pairing, known.begin, known.committed, None)
+        return InferencePartition(pairing, known.begin, known.committed, None)
     try:
         found = _decoder.decode(state)
     except msgspec.DecodeError as error:
@@ -73,10 +73,10 @@ def source_of(state: bytes | None, known: Log | None, seconds: float) -> Source:
             f"the saved state of inferences cannot be read ({error}): another release of Driftline wrote it, or it is "
             f"damaged; take another DRIFTLINE_GROUP and DRIFTLINE_PREFIX"
         ) from error
-    return Source(pairing, found.first, found.applied, set(accumulate(found.waiting)), saved=state)
+    return InferencePartition(pairing, found.first, found.applied, set(accumulate(found.waiting)), saved=state)
 
 
-def saved_of(source: Source) -> bytes:
+def saved_of(source: InferencePartition) -> bytes:
     """Return a partition's state, to be saved."""
     waiting = source.pairing.waiting
     first = source.pairing.first
@@ -84,7 +84,7 @@ def saved_of(source: Source) -> bytes:
     return _encoder.encode(Saved(source.read, source.read if first is None else first, distances))
 
 
-def read_again(source: Source, offset: int, half: Half[Paired] | None) -> bool:
+def read_again(source: InferencePartition, offset: int, half: Half[Paired] | None) -> bool:
     """Take a record as it was taken before; return whether it was. `half`: None where it holds none."""
     if offset >= source.applied:
         return False
@@ -98,7 +98,7 @@ def read_again(source: Source, offset: int, half: Half[Paired] | None) -> bool:
     return True
 
 
-def all_read_again(source: Source) -> int:
+def all_read_again(source: InferencePartition) -> int:
     """All was taken again; return how many halves waited that the log no longer has."""
     source.pairing.replayed()
     lost, source.waits = source.waits or set(), set()

@@ -12,12 +12,12 @@ import msgspec
 
 from agents.applied_offsets import records_from
 from agents.join.checkpoint import reach_back, save, spent_keys
-from agents.join.halts import Stop, Stops
-from agents.join.intake import Taken, Taking
-from agents.join.model_index import Models, WatchedModels
+from agents.join.halts import Halt, Halts
+from agents.join.intake import BatchIntake, BatchLeftovers
+from agents.join.model_index import ModelIndex, ModelLookup
 from agents.join.not_counted import IntakeMonitor, taken_of
 from agents.join.pane_events import partials_of
-from agents.join.partition import EPOCHS_SINCE, Source, rebuilt_at, recents, recover
+from agents.join.partition import EPOCHS_SINCE, JoinPartition, rebuilt_at, recents, recover
 from agents.join.progress import progress_news
 from agents.loop_slices import in_thread
 from agents.output import Reject
@@ -26,7 +26,7 @@ from app.core.join.default_truths import give_default_truths
 from app.faust_batches.batch import Log
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Record, Rejected, keys_of
-from app.kafka.errors import Held
+from app.kafka.errors import WorkerHalted
 from topics.events import PaneEvent
 from topics.registry import FEEDBACK, PREDICTIONS, Topic
 
@@ -62,7 +62,7 @@ async def _nowhere(topic: int, partition: int, records: Sequence[Record]) -> Non
 _encoder = msgspec.msgpack.Encoder()
 
 
-class TooManyDeadLetters(Held):
+class TooManyDeadLetters(WorkerHalted):
     """More records cannot be read than the limit lets pass. Nothing of the run is set aside, or saved."""
 
     def __init__(self, topic: Topic, partition: int, first: Rejected) -> None:
@@ -70,19 +70,19 @@ class TooManyDeadLetters(Held):
         super().__init__(f"{topic.name} partition {partition} offset {first.record.offset}: {first.reason}")
 
 
-def _taken(source: Source, offsets: tuple[int, int]) -> delta.Checkpoint:
+def _taken(source: JoinPartition, offsets: tuple[int, int]) -> delta.Checkpoint:
     """Return what the state took in since the last checkpoint, with what silence has come to mean by then."""
     give_default_truths(source.state)
     return delta.take(source.state, source.ordinal, source.saved, offsets)
 
 
-class Join:
+class JoinAgent:
     """The agent's logic. `table` holds deltas by where each begins and whose it is (`partition/offsets/epoch`)."""
 
     def __init__(  # noqa: PLR0913 (what it needs of the world around it)
         self,
         table: MutableMapping[str, bytes],
-        models: Models,
+        models: ModelLookup,
         *,
         checkpoint_seconds: float,
         now: Callable[[], float] = time.monotonic,
@@ -106,15 +106,15 @@ class Join:
         of predictions (topic 0) or feedback (1) as it is now; without it, feedback is never waited for.
         """
         self._table = table
-        self._models = WatchedModels(models)
+        self._models = ModelIndex(models)
         self._epoch = epoch
         self._checkpoint_seconds = checkpoint_seconds
         self._now = now
-        self._taking = Taking(self._models, now, partitions, partial(reach_back, table))
+        self._taking = BatchIntake(self._models, now, partitions, partial(reach_back, table))
         self._rekey = rekey
-        self._sources: dict[int, Source] = {}
+        self._sources: dict[int, JoinPartition] = {}
         self._forgotten = 0
-        self._stops = Stops(table)
+        self._stops = Halts(table)
         self._newest_epoch = 0
         self._alive = alive
         self._limit = limit or (lambda recent: DeadLetterLimit(1.0, 1, recent))
@@ -138,7 +138,7 @@ class Join:
         """The offset to read predictions (topic 0) or feedback (1) from, by the recovered state."""
         return self._source(partition).offsets[topic]
 
-    def _source(self, partition: int) -> Source:
+    def _source(self, partition: int) -> JoinPartition:
         source = self._sources.get(partition)
         if source is None:
             source = self._sources[partition] = self._recover(partition, self._table.items())
@@ -152,7 +152,7 @@ class Join:
             if self._forgotten == forgotten:
                 self._sources[partition] = source
 
-    def _recover(self, partition: int, rows: Iterable[tuple[str, bytes]]) -> Source:
+    def _recover(self, partition: int, rows: Iterable[tuple[str, bytes]]) -> JoinPartition:
         source = recover(
             partition, self._alive_over(rows), self._models.watched, self._models.number_of,
             settled=self._pass_on is None,
@@ -208,11 +208,11 @@ class Join:
         """The ids of a partition's feedback that has no prediction yet."""
         return self._source(partition).state.waiting
 
-    def passed(self, partition: int) -> list[Stop]:
+    def passed(self, partition: int) -> list[Halt]:
         """Where the partition was stopped by too many dead letters, and is not any more: to be told and released."""
         return list(self._stops.passed(partition, self._source(partition).saved))
 
-    def release(self, stop: Stop) -> None:
+    def release(self, stop: Halt) -> None:
         """It is told that the partition goes on."""
         self._stops.release(stop)
 
@@ -265,7 +265,9 @@ class Join:
         if due or source.unsaved >= MOST_UNSAVED:
             await self._checkpoint(partition, source, publish)
 
-    async def _send_on(self, source: Source, fresh: Sequence[Record], taken: Taken, pass_on: PassOn) -> None:
+    async def _send_on(
+        self, source: JoinPartition, fresh: Sequence[Record], taken: BatchLeftovers, pass_on: PassOn
+    ) -> None:
         """Send feedback on that has no prediction here, and forget it once no prediction comes here any more."""
         gone = {record.offset for record in (*taken.away, *(one.record for one in taken.rejected))}
         unknown = [
@@ -281,7 +283,7 @@ class Join:
                 source.state.waiting.pop(key, None)
                 source.state.waiting_since[key] = None
 
-    def _is_over(self, source: Source) -> bool:
+    def _is_over(self, source: JoinPartition) -> bool:
         """Whether the predictions are read to their end, and none has come for a while."""
         now, watched = self._now(), source.state.watched
         silent = (
@@ -303,7 +305,7 @@ class Join:
 
     # Checkpoints
 
-    async def _checkpoint(self, partition: int, source: Source, publish: PublishPanes) -> None:
+    async def _checkpoint(self, partition: int, source: JoinPartition, publish: PublishPanes) -> None:
         """Publish what changed, then save the delta: a crash in between publishes the same totals again."""
         source.saved_at = self._now()
         offsets = (source.offsets[0], source.offsets[1])
@@ -330,7 +332,9 @@ class Join:
         if source.rebuilt_at is None:  # what is built again is published as a whole first
             expiry.settle(source.state)
 
-    async def _tell(self, partition: int, source: Source, publish: PublishPanes, events: Sequence[PaneEvent]) -> None:
+    async def _tell(
+        self, partition: int, source: JoinPartition, publish: PublishPanes, events: Sequence[PaneEvent]
+    ) -> None:
         """Publish panes and what is new of the progress: nothing yet of a state that is built again, then all of it."""
         revision = source.revision()
         if source.rebuilt_at is not None:

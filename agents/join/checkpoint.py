@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping
 
 import msgspec
 
-from agents.join.partition import Offsets, Source, decode_delta, encode_delta
+from agents.join.partition import JoinPartition, Offsets, decode_delta, encode_delta
 from app.core.join import delta as join_delta
 from app.core.join import expiry
 from app.core.join.delta import JoinDelta
@@ -15,7 +15,11 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def save(
-    table: MutableMapping[str, bytes], partition: int, source: Source, delta: JoinDelta, spent: Mapping[str, Offsets]
+    table: MutableMapping[str, bytes],
+    partition: int,
+    source: JoinPartition,
+    delta: JoinDelta,
+    spent: Mapping[str, Offsets],
 ) -> None:
     """Write a delta and what goes with it; drop the orphans before, the `spent` ones behind."""
     while source.orphans:
@@ -35,7 +39,7 @@ def save(
     del source.keys[: len(spent)]
 
 
-def spent_keys(source: Source, table: Mapping[str, bytes]) -> dict[str, Offsets]:
+def spent_keys(source: JoinPartition, table: Mapping[str, bytes]) -> dict[str, Offsets]:
     """The oldest deltas, and where each ends, if they hold only what was forgotten before the last one that is saved.
 
     They are to be dropped. Dropped any earlier, a recovery would take what is left of their panes for the whole.
@@ -54,7 +58,7 @@ def spent_keys(source: Source, table: Mapping[str, bytes]) -> dict[str, Offsets]
     return spent
 
 
-def reach_back(table: Mapping[str, bytes], source: Source, model: int) -> None:
+def reach_back(table: Mapping[str, bytes], source: JoinPartition, model: int) -> None:
     """Bring back a model's panes of inputs that were forgotten; from now on they are kept for the retention.
 
     Their deltas are saved as long: `spent_keys` goes by the retention.

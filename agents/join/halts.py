@@ -12,7 +12,7 @@ _decoder = msgspec.msgpack.Decoder(tuple[int, int])
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Halt:
     """A partition of a source topic (its number) that was stopped at an offset. `since`: seconds since the epoch.
 
     `last`: no other partition that this worker has of the topic stands at one still.
@@ -25,7 +25,7 @@ class Stop:
     last: bool
 
 
-class Stops:
+class Halts:
     """The stops of the partitions that a worker has."""
 
     def __init__(self, table: MutableMapping[str, bytes]) -> None:
@@ -48,15 +48,15 @@ class Stops:
         for at in [at for at in self._known if at[0] == partition]:
             del self._known[at]
 
-    def passed(self, partition: int, saved: Iterable[int]) -> Iterator[Stop]:
+    def passed(self, partition: int, saved: Iterable[int]) -> Iterator[Halt]:
         """The stops of a partition that are behind what is saved of it (the next to read of each topic)."""
         for topic, following in enumerate(saved) if self._known else ():
             offset, recorded = self._known.get((partition, topic), (following, 0))
             if offset < following:
                 others = [at for at in self._known if at[1] == topic and at[0] != partition]
-                yield Stop(partition, topic, offset, recorded / 1000.0, last=not others)
+                yield Halt(partition, topic, offset, recorded / 1000.0, last=not others)
 
-    def release(self, stop: Stop) -> None:
+    def release(self, stop: Halt) -> None:
         """The stream has passed it, and whoever has to know is told."""
         del self._known[stop.partition, stop.topic]
         self._table.pop(_key(stop.partition, stop.topic), None)

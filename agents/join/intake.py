@@ -11,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.join.model_index import WatchedModels
-from agents.join.partition import Source
+from agents.join.model_index import ModelIndex
+from agents.join.partition import JoinPartition
 from agents.loop_slices import in_thread
 from app.core.join.feedback import add_feedback
 from app.core.join.predictions import add_predictions, reaches_back
@@ -28,7 +28,7 @@ T = TypeVar("T")
 _timestamp = attrgetter("timestamp")
 _headers = attrgetter("headers")
 
-ReachBack = Callable[[Source, int], None]
+ReachBack = Callable[[JoinPartition, int], None]
 """Bring a model's forgotten panes of inputs back, from what is saved."""
 
 
@@ -44,29 +44,29 @@ async def _counted(n: int, count: Callable[[], T]) -> T:
 
 
 @dataclass(slots=True)
-class Taken:
+class BatchLeftovers:
     """What of a run is not counted here: what cannot be, and what is to be sent where it belongs. In offset order."""
 
     rejected: list[Rejected] = field(default_factory=list)
     away: list[Record] = field(default_factory=list)
 
 
-class Taking:
+class BatchIntake:
     """Counts runs for whatever source they are of; answers what of them is not counted. Times by `now`.
 
     `partitions`: of the topics; 0: wherever a record is, there it belongs.
     """
 
-    def __init__(self, models: WatchedModels, now: Callable[[], float], partitions: int, reach_back: ReachBack) -> None:
+    def __init__(self, models: ModelIndex, now: Callable[[], float], partitions: int, reach_back: ReachBack) -> None:
         self._models = models
         self._now = now
         self._partitions = partitions
         self._reach_back = reach_back
         self._columns = PredictionColumns(models.watched, models.number_of)
 
-    async def predictions(self, source: Source, partition: int, records: Sequence[Record]) -> Taken:
+    async def predictions(self, source: JoinPartition, partition: int, records: Sequence[Record]) -> BatchLeftovers:
         """Count predictions, and hear heartbeats, in the order in which they came."""
-        taken = Taken()
+        taken = BatchLeftovers()
         moved: dict[int, int] = {}
         first, last = records[0].timestamp, records[-1].timestamp
         records = self._without_repeats(source, 0, records)
@@ -82,7 +82,7 @@ class Taking:
         source.held.reached(first, last, moved)
         return taken
 
-    def _without_repeats(self, source: Source, topic: int, records: Sequence[Record]) -> Sequence[Record]:
+    def _without_repeats(self, source: JoinPartition, topic: int, records: Sequence[Record]) -> Sequence[Record]:
         if not self._partitions or not any(map(_headers, records)):
             return records
         again = repeats(records, topic, source.state.rekeyed)
@@ -95,7 +95,9 @@ class Taking:
         found = strays(records, partition, self._partitions)
         return found if found.any() else None
 
-    async def _count(self, source: Source, partition: int, records: Sequence[Record], taken: Taken) -> dict[int, int]:
+    async def _count(
+        self, source: JoinPartition, partition: int, records: Sequence[Record], taken: BatchLeftovers
+    ) -> dict[int, int]:
         """Count predictions. Returns the event times that they have moved, by model."""
         heads = await _counted(len(records), partial(heads_of, records, self._columns.expected))
         versions = list(heads.versions())
@@ -132,7 +134,7 @@ class Taking:
             if tally.event_time > time
         }
 
-    async def _beat(self, source: Source, record: Record, moved: dict[int, int]) -> list[Rejected]:
+    async def _beat(self, source: JoinPartition, record: Record, moved: dict[int, int]) -> list[Rejected]:
         """Hear a heartbeat, and note the event time that it has `moved`."""
         beat = heartbeat_of(record)
         if isinstance(beat, Rejected):
@@ -151,13 +153,13 @@ class Taking:
         source.arrived[number] = self._now()
         return []
 
-    async def feedback(self, source: Source, partition: int, records: Sequence[Record]) -> Taken:
+    async def feedback(self, source: JoinPartition, partition: int, records: Sequence[Record]) -> BatchLeftovers:
         """Join feedback to its predictions, or keep it until they come."""
         source.fed_at = self._now()
         last = records[-1].timestamp
         records = self._without_repeats(source, 1, records)
         away = self._strays(partition, records)
-        taken = Taken()
+        taken = BatchLeftovers()
         if away is not None:
             elsewhere = [records[i] for i in np.flatnonzero(away).tolist()]
             records = [records[i] for i in np.flatnonzero(~away).tolist()]

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Protocol
 
 from agents.loop_slices import in_thread
-from app.core.join.state import Watched
+from app.core.join.state import CompiledModel
 from app.core.panes.stacked import Stacked
 from app.registration.models_table import RegisteredModel
 
 
-class Models(Protocol):
+class ModelLookup(Protocol):
     """What is asked of the view of registered models."""
 
     revision: int
@@ -23,11 +23,11 @@ class Models(Protocol):
     async def catch_up(self) -> None: ...
 
 
-class WatchedModels:
+class ModelIndex:
     """Numbers registered model versions as they are met; one that is registered anew gets a new number."""
 
-    def __init__(self, models: Models) -> None:
-        self.watched: list[Watched] = []
+    def __init__(self, models: ModelLookup) -> None:
+        self.watched: list[CompiledModel] = []
         self.stacked = Stacked()
         """What all of them count together by, for every source partition."""
         self._models = models
@@ -71,5 +71,5 @@ class WatchedModels:
             same = watched.profile.profile_id == found.profile.profile_id
             if same and watched.windows == found.monitoring.windows and watched.default == silence:
                 return number
-        self.watched.append(Watched(found.profile, found.monitoring.windows, silence))
+        self.watched.append(CompiledModel(found.profile, found.monitoring.windows, silence))
         return len(self.watched) - 1

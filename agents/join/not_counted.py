@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from agents.join.recent_counts import USUAL, Counted, Thresholds, Unmatched
+from agents.join.recent_counts import USUAL, NotCountedThresholds, RecentRecords, UnmatchedFeedback
 from app.alerting.rules.self_monitoring import SELF
 from app.core.join.state import JoinState
 from app.faust_batches.quarantine import Quarantined
@@ -29,11 +29,11 @@ SOURCES = (PREDICTIONS.name, FEEDBACK.name)
 
 
 @dataclass(slots=True)
-class Part:
+class PartitionCounts:
     """One partition of one topic."""
 
-    counted: dict[Version, Counted] = field(default_factory=dict)
-    unmatched: Unmatched | None = None
+    counted: dict[Version, RecentRecords] = field(default_factory=dict)
+    unmatched: UnmatchedFeedback | None = None
     beyond: set[Version] = field(default_factory=set)
     crossed: set[Version] = field(default_factory=set)
     reported_at: float = 0.0
@@ -53,7 +53,7 @@ class IntakeMonitor:
         group: str,
         profile_of: Callable[[str, str], str | None],
         *,
-        thresholds: Thresholds = USUAL,
+        thresholds: NotCountedThresholds = USUAL,
         wall: Callable[[], float] = time.time,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -62,7 +62,7 @@ class IntakeMonitor:
         self._profile_of = profile_of
         self._thresholds, self._window = thresholds, thresholds.window
         self._wall, self._now = wall, now
-        self._parts: dict[tuple[int, int], Part] = {}
+        self._parts: dict[tuple[int, int], PartitionCounts] = {}
         self._told: dict[int, set[tuple[int, str, str]]] = {}
         self._revision = 0
 
@@ -96,7 +96,7 @@ class IntakeMonitor:
             itself = version == self._itself
             counted = part.counted.get(version)
             if counted is None:
-                counted = part.counted[version] = Counted(self._window, since=self._wall())
+                counted = part.counted[version] = RecentRecords(self._window, since=self._wall())
             strangers = [one for one in found if one.reason.startswith(UNREGISTERED)]
             dead = len(found) - len(strangers)
             counted.add(len(records) if itself else taken.get(version, 0) + len(found), dead, len(strangers), recorded)
@@ -108,7 +108,7 @@ class IntakeMonitor:
                 part.beyond ^= {version}
                 part.crossed.add(version)
         if topic == 1:
-            part.unmatched = part.unmatched or Unmatched(self._window)
+            part.unmatched = part.unmatched or UnmatchedFeedback(self._window)
             now = self._now()
             if part.unmatched.wants(now):
                 part.unmatched.add(now, len(records), _unmatched(records[-self._window :], waiting))
@@ -152,7 +152,7 @@ class IntakeMonitor:
         return reports
 
     def _report(
-        self, partition: int, topic: int, version: Version, part: Part, waiting: Collection[bytes]
+        self, partition: int, topic: int, version: Version, part: PartitionCounts, waiting: Collection[bytes]
     ) -> IntakeReport:
         counted = part.counted[version]
         itself = version == self._itself
@@ -174,7 +174,7 @@ class IntakeMonitor:
             last_offset=None if counted.last is None else counted.last.record.offset,
         )  # fmt: skip
 
-    def _begin(self, counted: Counted) -> None:
+    def _begin(self, counted: RecentRecords) -> None:
         """What is counted from now on is of the next report."""
         counted.n, counted.since = 0, self._wall()
         counted.reasons, counted.names = Counter(), Counter()
@@ -191,10 +191,10 @@ class IntakeMonitor:
             if dead[topic, version]:
                 yield SOURCES[topic], version, dead[topic, version] / n
 
-    def _part(self, partition: int, topic: int) -> Part:
+    def _part(self, partition: int, topic: int) -> PartitionCounts:
         key = (partition, topic)
         if key not in self._parts:
-            self._parts[key] = Part(reported_at=self._now())
+            self._parts[key] = PartitionCounts(reported_at=self._now())
         return self._parts[key]
 
     def _known(self, partition: int) -> set[tuple[int, str, str]]:

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from app.core.join.state import MICROSECONDS, NEVER, Tally, Watched
+from app.core.join.state import MICROSECONDS, NEVER, CompiledModel, Tally
 from app.core.panes.pane import Pane
 from app.core.panes.sums import PaneKey
 from topics.events import CategoryCounts, PaneEvent, PanePartial, Progress
 
 
-def partial_of(watched: Watched, number: int, kind: str, pane: Pane, partition: int, revision: int) -> PanePartial:
+def partial_of(
+    watched: CompiledModel, number: int, kind: str, pane: Pane, partition: int, revision: int
+) -> PanePartial:
     """A pane's whole count so far, of one source partition."""
     return PanePartial(
         model=watched.profile.model,
@@ -31,7 +33,7 @@ def partial_of(watched: Watched, number: int, kind: str, pane: Pane, partition: 
 
 
 def partials_of(
-    watched: Sequence[Watched],
+    watched: Sequence[CompiledModel],
     inputs: Mapping[PaneKey, Pane],
     outcomes: Mapping[PaneKey, Pane],
     partition: int,
@@ -61,7 +63,8 @@ def pane_of(event: PanePartial, size: int, sums: int) -> Pane:
 
 
 def progress_of(
-    watched: Watched, tally: Tally, partition: int, revision: int, event_time: int, *, idle: bool, waiting: int = 0,
+    watched: CompiledModel, tally: Tally, partition: int, revision: int, event_time: int, *,
+    idle: bool, waiting: int = 0,
     expired_feedback: int = 0,
 ) -> Progress:  # fmt: skip
     """How far one source partition has come with a model version, `event_time` in microseconds.

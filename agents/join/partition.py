@@ -12,8 +12,8 @@ import msgspec
 from app.core.join import delta as join_delta
 from app.core.join import expiry
 from app.core.join.delta import JoinDelta
-from app.core.join.event_time_gate import HeldTimes
-from app.core.join.state import MICROSECONDS, NEVER, JoinState, Tally, Watched
+from app.core.join.event_time_gate import EventTimeGate
+from app.core.join.state import MICROSECONDS, NEVER, CompiledModel, JoinState, Tally
 from app.faust_batches.batch import Log
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.kafka.errors import StateLost
@@ -68,7 +68,7 @@ def decode_delta(saved: bytes) -> JoinDelta:
 
 
 @dataclass(slots=True)
-class Source:
+class JoinPartition:
     """One source partition: its join, how far it has read, what of it is saved.
 
     Not `whole`: saved deltas were there that could not be reached, so some were lost. `rebuilt_at`: what is built
@@ -97,7 +97,7 @@ class Source:
     noted: Recent = ((), ())
     whole: bool = True
     rebuilt_at: Offsets | None = None
-    held: HeldTimes = field(default_factory=lambda: HeldTimes({}))
+    held: EventTimeGate = field(default_factory=lambda: EventTimeGate({}))
     recorded: list[int] = field(default_factory=lambda: [NEVER, NEVER])
 
     def revision(self) -> int:
@@ -121,11 +121,11 @@ class Source:
 def recover(
     partition: int,
     table: Iterable[tuple[str, bytes]],
-    watched: Sequence[Watched],
+    watched: Sequence[CompiledModel],
     watch: Callable[[str, str], object],
     *,
     settled: bool = True,
-) -> Source:
+) -> JoinPartition:
     """Follow the chain of a partition's deltas from its first; what is not reachable is read anew.
 
     Another worker's last delta can arrive after the partition has gone on without it: such an orphan is left out,
@@ -136,7 +136,7 @@ def recover(
     found = {key: decode_delta(value) for key, value in rows if key.startswith(f"{partition}/")}
     known = {key: owners.decode(value) for key, value in rows if key.startswith(f"owner/{partition}/")}
     valid = _not_late(found, known.values())
-    source = Source(JoinState(watched))
+    source = JoinPartition(JoinState(watched))
     begins = {delta.from_offsets: key for key, delta in valid.items()}
     ends = {delta.to_offsets for delta in valid.values()}
     at = min((begin for begin in begins if begin not in ends), default=None)
@@ -162,12 +162,12 @@ def recover(
         source.state.settled.clear()  # a re-keyed row may have begun a pane anew that was left out before
         expiry.settle(source.state)
     source.swept = {model: tally.swept for model, tally in source.state.tallies.items()}
-    source.held = HeldTimes(source.state.event_times)
+    source.held = EventTimeGate(source.state.event_times)
     source.ordinal = source.state.rows.next_ordinal
     return source
 
 
-def rebuilt_at(partition: int, source: Source, logs: Sequence[Log], marked: bytes | None) -> Offsets | None:
+def rebuilt_at(partition: int, source: JoinPartition, logs: Sequence[Log], marked: bytes | None) -> Offsets | None:
     """From which offsets on a partition is published whose saved state is gone, in whole or in part; None: at once.
 
     It is built again from `logs`, silently as long as that would say less than was said before. `marked`: what was

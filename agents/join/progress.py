@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from agents.join.pane_events import progress_of
-from agents.join.partition import Source
+from agents.join.partition import JoinPartition
 from app.core.join.state import MICROSECONDS, NEVER
 from topics.events import PaneEvent
 
@@ -17,7 +17,7 @@ FEEDBACK_WAIT_SECONDS = 5.0
 
 
 def progress_news(
-    partition: int, source: Source, now: float, *, fed_to_end: bool, is_registered: Callable[[int], bool]
+    partition: int, source: JoinPartition, now: float, *, fed_to_end: bool, is_registered: Callable[[int], bool]
 ) -> list[PaneEvent]:
     """What is new of each registered model's progress, and of no other's. Idle, its time goes on by the wall clock.
 

@@ -19,7 +19,7 @@ FEWEST = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
+class NotCountedThresholds:
     """Shares of the newest `window` records of a partition that are too much: set aside, of nobody, without match."""
 
     window: int = 1000
@@ -28,11 +28,11 @@ class Thresholds:
     unmatched: float = 0.5
 
 
-USUAL = Thresholds()
+USUAL = NotCountedThresholds()
 
 
 @dataclass(slots=True)
-class Counted:
+class RecentRecords:
     """The newest records of one model version (or of what names none) in one partition of one topic."""
 
     window: int
@@ -56,7 +56,7 @@ class Counted:
             self.recent, self.dead = self.recent - gone[0], self.dead - gone[1]
             self.unregistered -= gone[2]
 
-    def is_beyond(self, most: Thresholds) -> bool:
+    def is_beyond(self, most: NotCountedThresholds) -> bool:
         """Whether too many of the newest records are not counted."""
         n = max(self.recent, 1)
         dead = self.dead >= FEWEST and self.dead / n > most.dead
@@ -64,7 +64,7 @@ class Counted:
 
 
 @dataclass(slots=True)
-class Unmatched:
+class UnmatchedFeedback:
     """The newest feedback of one partition, and the ids of it that had no prediction when it came."""
 
     window: int

@@ -16,25 +16,25 @@ from functools import partial
 import msgspec
 
 from agents.applied_offsets import advance, next_offset, unapplied
-from agents.loop_slices import Turn, at_once, in_slices
-from agents.notify.attempts import Deliveries
+from agents.loop_slices import LoopTurn, at_once, in_slices
+from agents.notify.attempts import DeliveryAttempts
 from agents.notify.digests import waiting_of
 from agents.notify.flapping import Flaps
-from agents.notify.outcomes import Outcomes
+from agents.notify.outcomes import DeliveryRecorder
 from agents.notify.reason_log import ReasonLog
 from agents.notify.routes import Models, Routes
 from agents.notify.state import NotifyState
 from agents.output import Publish, Reject
 from app.alerting.events.external import expired, is_over
-from app.alerting.notify.alert_group import Group, Muted, arrive, under_way, waits, with_channels
+from app.alerting.notify.alert_group import AlertGroup, Muted, arrive, under_way, waits, with_channels
 from app.alerting.notify.channel import Channel
-from app.alerting.notify.group_evaluation import Telling, evaluate
+from app.alerting.notify.group_evaluation import PlannedNotification, evaluate
 from app.alerting.notify.muting import SAME_MODEL, Muting
-from app.alerting.notify.notification_builder import compose, within
-from app.alerting.notify.outcomes import heard_after_all
+from app.alerting.notify.notification_builder import build_notification, fit_size
+from app.alerting.notify.outcomes import mark_redelivered
 from app.alerting.notify.rerouting import apart_from, elsewhere
 from app.alerting.notify.resend_firing import Keeper, known_to
-from app.alerting.notify.retry_policy import Patience, Pending
+from app.alerting.notify.retry_policy import PendingNotification, RetryPolicy
 from app.alerting.notify.routing import Routing
 from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
 from topics.events import AlertEvent
@@ -53,7 +53,7 @@ LARGEST = 6 << 20
 _alerts = msgspec.json.Decoder(AlertEvent)
 
 
-class Notify:
+class NotifyAgent:
     """The agent's logic. `table` holds the watermarks, the groups, and what is under way; see `NotifyState`.
 
     `saved` returns once what was written to the table is in its changelog. `muting` answers what is silenced at the
@@ -70,7 +70,7 @@ class Notify:
         routing: Routing | None = None,
         muting: Callable[[], Muting] = Muting,
         redelivered: Callable[[str, str], Mapping[str, str]] = lambda group, channel: {},
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         flapping_per_hour: int = 0,
         digest_above: int = 0,
         saved: Callable[[], Awaitable[None]] | None = None,
@@ -84,12 +84,12 @@ class Notify:
         self._muting = muting
         self._redelivered = redelivered
         self._now = now
-        patience = patience or Patience()
-        self._deliveries = Deliveries(
+        patience = patience or RetryPolicy()
+        self._deliveries = DeliveryAttempts(
             channels, attempt_seconds=patience.attempt_seconds, at_once=AT_ONCE, digest_above=digest_above,
             digest_interval=(routing or Routing()).policy.interval, current=self._is_current,
         )  # fmt: skip
-        self._outcomes = Outcomes(self._deliveries, patience, saved, take_back, rng or random.Random())
+        self._outcomes = DeliveryRecorder(self._deliveries, patience, saved, take_back, rng or random.Random())
         self._states: dict[int, NotifyState] = {}
         self._forgotten = 0
         self._pruned: dict[int, float] = {}
@@ -143,9 +143,9 @@ class Notify:
         now = self._now()
         state = self._state(partition)
         await self._outcomes.collect(partition, state, publish, now.timestamp())
-        turn = Turn()
+        turn = LoopTurn()
         for name, group in state.groups.items():
-            state.groups[name] = heard_after_all(group, partial(self._redelivered, name))
+            state.groups[name] = mark_redelivered(group, partial(self._redelivered, name))
         changed, letters = self._routes.reroute(state)
         await self._outcomes.take_back(letters)
         changed |= self._flaps.settle(state, now.timestamp())
@@ -176,7 +176,7 @@ class Notify:
                 keeper.keep(partition, partial(known_to, name, state.groups.values()))
         self._prune(partition, state, now.timestamp())
 
-    def _is_current(self, partition: int, pending: Pending) -> bool:
+    def _is_current(self, partition: int, pending: PendingNotification) -> bool:
         state = self._states.get(partition)
         return state is not None and state.pending.get(pending.notification.notification_id) is pending
 
@@ -193,7 +193,7 @@ class Notify:
         self._flaps.take(state, alert, now.timestamp())
         for to, mark in self._routes.destinations(alert):
             if to.group in groups or alert.status == "firing":
-                group = state.groups.get(to.group) or Group(labels=to.labels, members={}, tellers={}, mark=mark)
+                group = state.groups.get(to.group) or AlertGroup(labels=to.labels, members={}, tellers={}, mark=mark)
                 groups[to.group] = with_channels(group, to.channels)
         muted, owners = self._muted(state, now), elsewhere(state.groups)
         for name, group in groups.items():
@@ -234,7 +234,7 @@ class Notify:
         return not 0.0 <= now - self._looked_at.get(partition, -LOOKED_AT_EVERY) < LOOKED_AT_EVERY
 
     async def _decide(self, state: NotifyState, names: Sequence[str], now: datetime) -> None:
-        muted, owners, turn = self._muted(state, now), elsewhere(state.groups), Turn()
+        muted, owners, turn = self._muted(state, now), elsewhere(state.groups), LoopTurn()
         for name in names:
             await turn.give()
             apart = apart_from(name, owners)
@@ -246,10 +246,12 @@ class Notify:
                 group = under_way(group, telling.channel, pending.notification.notification_id)
             state.groups[name] = group
 
-    def _pending(self, name: str, group: Group, telling: Telling, now: datetime) -> Pending:
-        notification = within(compose(name, group.labels, telling, now), LARGEST)
+    def _pending(
+        self, name: str, group: AlertGroup, telling: PlannedNotification, now: datetime
+    ) -> PendingNotification:
+        notification = fit_size(build_notification(name, group.labels, telling, now), LARGEST)
         at = now.timestamp()
-        return Pending(notification=notification, channel=telling.channel, since=at, next_at=at)
+        return PendingNotification(notification=notification, channel=telling.channel, since=at, next_at=at)
 
     def _prune(self, partition: int, state: NotifyState, now: float) -> None:
         if now - self._pruned.get(partition, -PRUNED_EVERY) >= PRUNED_EVERY:

@@ -12,14 +12,14 @@ from agents.notify.digests import Digests, Due, Way, expected_of, way_of
 from app.alerting.notify.channel import Channel, Delivered, Outcome, Permanent, Retryable, attempt, takes_digests
 from app.alerting.notify.digest import digest_of
 from app.alerting.notify.notification import Notification, transitions_of
-from app.alerting.notify.retry_policy import Pending
+from app.alerting.notify.retry_policy import PendingNotification
 from app.telemetry import tracing
 
 NOTHING: Mapping[Way, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Attempted:
+class FinishedAttempt:
     """An attempt that is over: of which notification's which attempt (from 0), and what the channel answered.
 
     `digest`: the id of the digest that it was in; `begun`: when, in epoch seconds.
@@ -34,19 +34,20 @@ class Attempted:
     begun: float = 0.0
 
 
-class Deliveries:
+class DeliveryAttempts:
     """At most `at_once` attempts a channel that are under way or not yet collected: so many can be told twice by a
     crash, and no channel has the time of another."""
 
     def __init__(
         self, channels: Mapping[str, Channel], *, attempt_seconds: float, at_once: int, digest_above: int = 0,
-        digest_interval: float = 60.0, current: Callable[[int, Pending], bool] = lambda partition, pending: True,
+        digest_interval: float = 60.0,
+        current: Callable[[int, PendingNotification], bool] = lambda partition, pending: True,
     ) -> None:  # fmt: skip
         self._channels = channels
         self._attempt_seconds = attempt_seconds
         self._at_once = at_once
         self._tasks: dict[tuple[int, str], tuple[str, asyncio.Task[None]]] = {}
-        self._over: dict[tuple[int, str], Attempted] = {}
+        self._over: dict[tuple[int, str], FinishedAttempt] = {}
         self._held_until: dict[str, float] = {}
         self._collected = asyncio.Event()
         self._ours = set[int]()
@@ -63,7 +64,11 @@ class Deliveries:
         self._held_until[channel] = until
 
     def begin(
-        self, partition: int, pendings: Collection[Pending], now: float, waiting: Mapping[Way, int] = NOTHING
+        self,
+        partition: int,
+        pendings: Collection[PendingNotification],
+        now: float,
+        waiting: Mapping[Way, int] = NOTHING,
     ) -> None:
         """Begin the attempts that are due, as far as there is room. `waiting`: groups that are about to be due."""
         due = [pending for pending in pendings if self._is_due(pending, now)]
@@ -82,7 +87,7 @@ class Deliveries:
             if self._start(way[0], due_together, now):
                 self._digests.sent_together(way, now)
 
-    def _is_due(self, pending: Pending, now: float) -> bool:
+    def _is_due(self, pending: PendingNotification, now: float) -> bool:
         when = max(pending.next_at, self._held_until.get(pending.channel, 0.0))
         return not (pending.outcome or pending.withdrawn) and when <= now
 
@@ -108,7 +113,7 @@ class Deliveries:
         ours = [one for one in self._over.values() if one.partition in self._ours and one.channel == channel]
         return len(under_way) + len({one.digest or (one.partition, one.notification_id) for one in ours})
 
-    def collect(self, partition: int) -> Iterator[Attempted]:
+    def collect(self, partition: int) -> Iterator[FinishedAttempt]:
         """The attempts of a partition that are over, each once."""
         self._ours.add(partition)
         for key in [key for key in self._over if key[0] == partition]:
@@ -140,7 +145,7 @@ class Deliveries:
         for partition, pending in due:
             key = (partition, pending.notification.notification_id)
             del self._tasks[key]
-            self._over[key] = Attempted(*key, pending.attempts, channel, outcome, digest, begun)
+            self._over[key] = FinishedAttempt(*key, pending.attempts, channel, outcome, digest, begun)
 
     async def _outcome(self, name: str, notification: Notification) -> Outcome:
         channel = self._channels.get(name)

@@ -9,14 +9,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from app.alerting.notify.alert_group import Group, Teller
+from app.alerting.notify.alert_group import AlertGroup, ChannelState
 from app.alerting.notify.decision import MOST_SECONDS
-from app.alerting.notify.retry_policy import Pending
+from app.alerting.notify.retry_policy import PendingNotification
 from app.alerting.notify.routing import route_of
 
 Way = tuple[str, str]
 """Channel and route."""
-Due = tuple[int, Pending]
+Due = tuple[int, PendingNotification]
 """A notification, with its partition."""
 
 GATHER_SECONDS = 10.0
@@ -27,7 +27,7 @@ MOST_GROUPS = 500
 """Of one digest; what is left is in the next."""
 
 
-def way_of(pending: Pending) -> Way:
+def way_of(pending: PendingNotification) -> Way:
     """Return the way that a notification goes."""
     return pending.channel, route_of(pending.notification.group, pending.notification.group_labels)
 
@@ -44,15 +44,15 @@ class Digests:
     above: int
     interval: float
     separate: Callable[[str], bool]
-    current: Callable[[int, Pending], bool]
-    busy: Callable[[int, Pending], bool]
-    _due: dict[int, list[Pending]] = field(default_factory=dict)
+    current: Callable[[int, PendingNotification], bool]
+    busy: Callable[[int, PendingNotification], bool]
+    _due: dict[int, list[PendingNotification]] = field(default_factory=dict)
     _expected: dict[int, Counter[Way]] = field(default_factory=dict)
     _sent: dict[Way, list[float]] = field(default_factory=dict)
     _since: dict[Way, float] = field(default_factory=dict)
     _last: dict[Way, float] = field(default_factory=dict)
 
-    def offer(self, partition: int, due: list[Pending], expected: Counter[Way]) -> None:
+    def offer(self, partition: int, due: list[PendingNotification], expected: Counter[Way]) -> None:
         """Take what is due in a partition. `expected`: of each way, how much is about to be."""
         self._due[partition] = due
         self._expected[partition] = expected
@@ -63,9 +63,9 @@ class Digests:
             self._due.pop(partition, None)
             self._expected.pop(partition, None)
 
-    def plan(self, partition: int, now: float) -> tuple[list[Pending], list[list[Due]]]:
+    def plan(self, partition: int, now: float) -> tuple[list[PendingNotification], list[list[Due]]]:
         """Return what of a partition is to be sent by itself, and the digests of all partitions."""
-        singles, digests = list[Pending](), list[list[Due]]()
+        singles, digests = list[PendingNotification](), list[list[Due]]()
         offered, busy = self._by_way()
         for way, due in offered.items():
             mine = [pending for number, pending in due if number == partition]
@@ -85,7 +85,7 @@ class Digests:
                     digests.append(due[:MOST_GROUPS])
         return singles, digests
 
-    def sent(self, pending: Pending, now: float) -> None:
+    def sent(self, pending: PendingNotification, now: float) -> None:
         """Note the first attempt at one by itself."""
         if self.above and pending.attempts == 0:
             self._sent.setdefault(way_of(pending), []).append(now)
@@ -123,13 +123,13 @@ class Digests:
         return len(recent)
 
 
-def expected_of(pendings: Iterable[Pending], waiting: Mapping[Way, int], now: float) -> Counter[Way]:
+def expected_of(pendings: Iterable[PendingNotification], waiting: Mapping[Way, int], now: float) -> Counter[Way]:
     """Return how much is about to be due: groups that wait, and what is tried again soon."""
     soon = [one for one in pendings if not (one.outcome or one.withdrawn) and now < one.next_at <= now + GATHER_SECONDS]
     return Counter(map(way_of, soon)) + Counter(waiting)
 
 
-def waiting_of(groups: Mapping[str, Group], now: float) -> Counter[Way]:
+def waiting_of(groups: Mapping[str, AlertGroup], now: float) -> Counter[Way]:
     """Return how many groups wait for the time to be notified of, or to be repeated, of each way."""
     return Counter(
         (channel, route_of(name, group.labels))
@@ -139,7 +139,7 @@ def waiting_of(groups: Mapping[str, Group], now: float) -> Counter[Way]:
     )
 
 
-def _about_to_repeat(teller: Teller, now: float) -> bool:
+def _about_to_repeat(teller: ChannelState, now: float) -> bool:
     if teller.told is None or not teller.told.firing or teller.policy.repeat is None:
         return False
     at = teller.told.at + min(teller.policy.repeat, MOST_SECONDS)

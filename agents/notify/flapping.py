@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from agents.notify.state import NotifyState
-from app.alerting.notify.alert_group import Group
+from app.alerting.notify.alert_group import AlertGroup
 from app.alerting.notify.flapping import as_flapping, is_over, turned
 from topics.events import AlertEvent
 
@@ -21,7 +21,7 @@ class Flaps:
         if self._most:
             state.flaps[alert.fingerprint] = turned(state.flaps.get(alert.fingerprint), alert, now, self._most)
 
-    def noted(self, state: NotifyState, group: Group, alert: AlertEvent) -> Group:
+    def noted(self, state: NotifyState, group: AlertGroup, alert: AlertEvent) -> AlertGroup:
         """Return a group that an alert is in, with what it is as flapping, once that it is."""
         flap = state.flaps.get(alert.fingerprint)
         if flap is None or not flap.flapping or alert.status != "firing" or alert.fingerprint in group.flapping:

@@ -10,25 +10,25 @@ from collections.abc import Awaitable, Callable, Iterable
 import msgspec
 from msgspec.structs import replace
 
-from agents.notify.attempts import Attempted, Deliveries
+from agents.notify.attempts import DeliveryAttempts, FinishedAttempt
 from agents.notify.state import NotifyState
 from agents.output import Publish
 from app.alerting.notify.channel import Retryable
 from app.alerting.notify.delivery_events import delivery_events, key_of, letter_key, undelivered_event
 from app.alerting.notify.outcomes import finished, obsolete_letters
-from app.alerting.notify.retry_policy import Patience, Pending, after_attempt
+from app.alerting.notify.retry_policy import PendingNotification, RetryPolicy, after_attempt
 from topics.registry import DELIVERIES, UNDELIVERED
 
 log = logging.getLogger(__name__)
 
 
-class Outcomes:
+class DeliveryRecorder:
     """Writes them to the table first, which `saved` waits for, and publishes them then."""
 
     def __init__(
         self,
-        deliveries: Deliveries,
-        patience: Patience,
+        deliveries: DeliveryAttempts,
+        patience: RetryPolicy,
         saved: Callable[[], Awaitable[None]] | None,
         take_back: Callable[[bytes], Awaitable[None]] | None,
         rng: random.Random,
@@ -72,7 +72,7 @@ class Outcomes:
             for channel, notification_id in letters:
                 await self._take_back(letter_key(notification_id, channel))
 
-    def _after(self, pending: Pending, one: Attempted, now: float) -> Pending:
+    def _after(self, pending: PendingNotification, one: FinishedAttempt, now: float) -> PendingNotification:
         if isinstance(one.outcome, Retryable) and one.outcome.after is not None:
             self._deliveries.hold(one.channel, now + one.outcome.after)
         if one.digest and isinstance(one.outcome, Retryable):  # its parts stay together
@@ -88,7 +88,7 @@ class Outcomes:
             )  # fmt: skip
         return after
 
-    async def _record(self, state: NotifyState, pending: Pending, publish: Publish) -> None:
+    async def _record(self, state: NotifyState, pending: PendingNotification, publish: Publish) -> None:
         """Publish what came of a notification, then let its group go on."""
         notification, channel = pending.notification, pending.channel
         if pending.withdrawn and pending.outcome == "failed":
@@ -112,9 +112,9 @@ class Outcomes:
             )  # fmt: skip
 
 
-def _about(pending: Pending) -> dict[str, str]:
+def _about(pending: PendingNotification) -> dict[str, str]:
     return {"notification_id": pending.notification.notification_id, "channel": pending.channel}
 
 
-def _name(pending: Pending) -> str:
+def _name(pending: PendingNotification) -> str:
     return f"notification {pending.notification.notification_id} of {pending.notification.group}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from app.alerting.notify.muting import Muting, Quiet, inhibition_of, maintenance_of, quiet_of
-from app.alerting.notify.retry_policy import Patience
+from app.alerting.notify.muting import Mute, Muting, inhibition_of, maintenance_of, quiet_of
+from app.alerting.notify.retry_policy import RetryPolicy
 from app.alerting.notify.routing import Policy, Routing
-from app.alerting.silences.table import SilencesView
+from app.alerting.silences.table import SilencesTable
 from app.core.config.matchers import MatcherError
 from app.core.config.routes import DEFAULT_INHIBIT
 from app.core.config.weekly import WeeklyError
@@ -34,9 +34,9 @@ def routing_of(settings: Settings) -> Routing:
     return routing
 
 
-def patience_of(settings: Settings) -> Patience:
+def patience_of(settings: Settings) -> RetryPolicy:
     """How long a channel is tried. It keeps to `attempt_seconds` itself, but for what it does before it sends."""
-    return Patience(
+    return RetryPolicy(
         attempt_seconds=settings.attempt_seconds + PREPARING_SECONDS, budget_seconds=settings.delivery_seconds
     )
 
@@ -44,7 +44,7 @@ def patience_of(settings: Settings) -> Patience:
 class CurrentMuting:
     """What is not told now: the settings' windows and inhibition, and the silences as they are known."""
 
-    def __init__(self, settings: Settings, silences: SilencesView) -> None:
+    def __init__(self, settings: Settings, silences: SilencesTable) -> None:
         """Raises SettingsError naming what cannot be used."""
         try:
             self._windows = [maintenance_of(*given) for given in enumerate(settings.maintenance or ())]
@@ -65,7 +65,7 @@ class CurrentMuting:
         return self._muting
 
 
-def _quiet_of(silence: SilenceEvent) -> Quiet | None:
+def _quiet_of(silence: SilenceEvent) -> Mute | None:
     """None, and a line in the log, for one that somebody wrote past the API and that cannot be used."""
     try:
         return quiet_of(silence)

@@ -8,9 +8,9 @@ from datetime import timedelta
 import msgspec
 from msgspec.structs import replace
 
-from app.alerting.notify.alert_group import Group, lightened
+from app.alerting.notify.alert_group import AlertGroup, without_evidence
 from app.alerting.notify.flapping import Flap
-from app.alerting.notify.retry_policy import Pending
+from app.alerting.notify.retry_policy import PendingNotification
 from topics.events import AlertEvent
 from topics.registry import REPORTS
 
@@ -21,9 +21,9 @@ LARGEST_GROUP = 16 << 20
 AT_ONCE = 20
 """Entries that are decoded before others may get the loop."""
 
-_group = msgspec.json.Decoder(Group)
+_group = msgspec.json.Decoder(AlertGroup)
 _flap = msgspec.json.Decoder(Flap)
-_pending = msgspec.json.Decoder(Pending)
+_pending = msgspec.json.Decoder(PendingNotification)
 
 
 class NotifyState:
@@ -37,12 +37,12 @@ class NotifyState:
     def __init__(self, table: MutableMapping[str, bytes], partition: int) -> None:
         self._table = table
         self._start = f"{partition}/"
-        self.groups: dict[str, Group] = {}
-        self.pending: dict[str, Pending] = {}
+        self.groups: dict[str, AlertGroup] = {}
+        self.pending: dict[str, PendingNotification] = {}
         self.flaps: dict[str, Flap] = {}
-        self._groups: dict[str, Group] = {}
+        self._groups: dict[str, AlertGroup] = {}
         self._flaps: dict[str, Flap] = {}
-        self._pending: dict[str, Pending] = {}
+        self._pending: dict[str, PendingNotification] = {}
         self._taken: dict[str, int] = {}
 
     @classmethod
@@ -67,7 +67,7 @@ class NotifyState:
             if key.startswith(self._start):
                 yield key, key.removeprefix(self._start)
 
-    def groups_of(self, fingerprint: str) -> dict[str, Group]:
+    def groups_of(self, fingerprint: str) -> dict[str, AlertGroup]:
         """The groups that an alert is in."""
         return {name: group for name, group in self.groups.items() if fingerprint in group.members}
 
@@ -107,7 +107,7 @@ class NotifyState:
         for name, group in sorted(changed, key=lambda one: one[0] in self._groups):
             encoded = msgspec.json.encode(group)
             if len(encoded) > LARGEST_GROUP:
-                encoded = msgspec.json.encode(lightened(group))
+                encoded = msgspec.json.encode(without_evidence(group))
             self._table[f"{self._start}group/{name}"] = encoded
         for name, flap in self.flaps.items():
             if self._flaps.get(name) is not flap:

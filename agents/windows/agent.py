@@ -12,12 +12,12 @@ from zlib import crc32
 import msgspec
 
 from agents.join.pane_events import pane_of
-from agents.loop_slices import Turn, in_slices, in_thread
+from agents.loop_slices import LoopTurn, in_slices, in_thread
 from agents.output import Reject
 from agents.windows.pane_retention import (
     Key,
     Notes,
-    Part,
+    PanePartition,
     forgotten_name,
     judged_name,
     keys_to_delete,
@@ -113,7 +113,7 @@ class WindowsAgent:
         self._wall = wall
         self._delete = delete
         self._saved = saved
-        self._parts: dict[int, Part] = {}
+        self._parts: dict[int, PanePartition] = {}
 
     def forget(self, partitions: Iterable[int] | None = None) -> None:
         """Drop the panes of partitions (all): they are read again."""
@@ -134,8 +134,8 @@ class WindowsAgent:
         self, partition: int, records: Sequence[Record], publish: PublishReports, reject: Reject, *, caught_up: bool
     ) -> None:
         """Take a run of panes, or a tick (an empty run); judge what is due."""
-        part = self._parts.setdefault(partition, Part())
-        turn = Turn()
+        part = self._parts.setdefault(partition, PanePartition())
+        turn = LoopTurn()
         rejected: list[Rejected] = []
         for record in records:
             bad = await self._take(part, record)
@@ -151,7 +151,7 @@ class WindowsAgent:
             await self._judge(partition, part, publish, part.notes)
             await self._forget(partition, part, part.notes)
 
-    async def _take(self, part: Part, record: Record) -> Rejected | None:
+    async def _take(self, part: PanePartition, record: Record) -> Rejected | None:
         part.next_offset = record.offset + 1
         part.clock = max(part.clock, record.timestamp)
         if record.value is None:
@@ -168,7 +168,7 @@ class WindowsAgent:
         except STRAY as error:
             return Rejected(record, f"it is no pane of its profile: {type(error).__name__}")
 
-    def _count(self, part: Part, record: Record, key: Key, event: PaneEvent) -> Rejected | None:
+    def _count(self, part: PanePartition, record: Record, key: Key, event: PaneEvent) -> Rejected | None:
         if not -MOST_BEFORE <= event.partition < self._partitions:
             return Rejected(record, f"`partition` is not below {self._partitions}")
         part.seen[key] = max(record.timestamp, part.seen.get(key, 0))
@@ -204,7 +204,7 @@ class WindowsAgent:
                 part.forgotten.append(record.key or b"")
         return None
 
-    def _windows(self, part: Part, key: Key) -> ModelWindows | None:
+    def _windows(self, part: PanePartition, key: Key) -> ModelWindows | None:
         """The windows of a profile; None where another profile has taken its place."""
         windows = part.models.get(key)
         found = self._registered(key)
@@ -226,19 +226,19 @@ class WindowsAgent:
         found = self._model_of(key[0], key[1])
         return found if found is not None and found.profile.profile_id == key[2] else None
 
-    async def _forget(self, partition: int, part: Part, notes: Notes) -> None:
+    async def _forget(self, partition: int, part: PanePartition, notes: Notes) -> None:
         """Drop what nothing can reach any more, and delete it: noted first, so that whoever comes next goes on."""
         deleted = keys_to_delete(part, notes, self._table, self._registered)
         if deleted:
             await self._saved()
             await self._delete(partition, deleted)
 
-    async def _judge(self, partition: int, part: Part, publish: PublishReports, notes: Notes) -> None:
+    async def _judge(self, partition: int, part: PanePartition, publish: PublishReports, notes: Notes) -> None:
         """Judge what is due, publish what is new of it, then note it as issued: a crash in between repeats it."""
         now = self._now()
         again = now - part.reissued_at >= self._reissue_seconds
         found: list[Issue] = []
-        turn = Turn()
+        turn = LoopTurn()
         for key, windows in list(part.models.items()):
             await turn.give()
             for end in windows.due(now):
@@ -269,7 +269,7 @@ class WindowsAgent:
             self._table[judged_name(key)] = b"%d" % until
         part.judged.clear()
 
-    async def _told_anew(self, part: Part, key: Key, windows: ModelWindows) -> list[Issue]:
+    async def _told_anew(self, part: PanePartition, key: Key, windows: ModelWindows) -> list[Issue]:
         """The newest window again, where more was left out of all windows since: no other window will follow."""
         issued = self._issued(key, windows.latest)
         if issued is None or windows.latest in windows.changed or issued.left_out == left_out_source(windows):
@@ -278,7 +278,7 @@ class WindowsAgent:
         return await self._evaluate(part, key, windows, windows.latest, anew)
 
     async def _evaluate(
-        self, part: Part, key: Key, windows: ModelWindows, end: int, issued: Issued | None
+        self, part: PanePartition, key: Key, windows: ModelWindows, end: int, issued: Issued | None
     ) -> list[Issue]:
         """Judge a window: the table's note of it and the reports that are new; nothing when none is."""
         known = None if issued is None else (issued.drift, issued.performance, issued.truth)
@@ -315,7 +315,9 @@ class WindowsAgent:
         )  # fmt: skip
         return [(key, end, msgspec.json.encode(note), reports)] if reports else []
 
-    def _unjudged(self, part: Part, key: Key, windows: ModelWindows, end: int, drift: DriftDecision) -> int | None:
+    def _unjudged(
+        self, part: PanePartition, key: Key, windows: ModelWindows, end: int, drift: DriftDecision
+    ) -> int | None:
         """Return since when nothing is judged, in microseconds; None where this window is, or a later one was."""
         known = part.judged.get(key) or int(self._table.get(judged_name(key), b"0"))
         ends = (end + 1) * windows.pane

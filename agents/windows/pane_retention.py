@@ -9,7 +9,7 @@ from agents.join.pane_events import pane_key, progress_key
 from agents.windows.usual_store import PREFIX, save
 from app.core.join.state import MICROSECONDS
 from app.core.panes.slices import Partial
-from app.core.traffic.history import History
+from app.core.traffic.history import TrafficHistory
 from app.core.windows.model_windows import ModelWindows
 from topics.events import PaneEvent, Progress
 from topics.partition import partition_of
@@ -25,7 +25,7 @@ GONE_MS = 7 * 86_400_000
 
 
 @dataclass(slots=True)
-class Left:
+class UnusedPanes:
     """The keys in `panes` that no windows are made of; `newest`: when their newest record came, in milliseconds."""
 
     newest: int = 0
@@ -37,11 +37,11 @@ class Leftovers:
     """Records of profiles that are registered no more, and of panes of another length than is set now."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[Key, bool], Left] = {}
+        self._found: dict[tuple[Key, bool], UnusedPanes] = {}
 
     def take(self, key: Key, event: PaneEvent, timestamp: int, *, of_other_length: bool = False) -> None:
         """Note a record that no windows are made of."""
-        left = self._found.setdefault((key, of_other_length), Left())
+        left = self._found.setdefault((key, of_other_length), UnusedPanes())
         left.newest = max(left.newest, timestamp)
         if isinstance(event, Progress):
             left.progress.add(event.partition)
@@ -50,7 +50,7 @@ class Leftovers:
 
     def gone(self, key: Key, timestamp: int) -> None:
         """Note that a profile is registered no more, whose newest record came at `timestamp`."""
-        left = self._found.setdefault((key, False), Left())
+        left = self._found.setdefault((key, False), UnusedPanes())
         left.newest = max(left.newest, timestamp)
 
     def back(self, key: Key) -> None:
@@ -63,7 +63,7 @@ class Leftovers:
         return [(key, not other, _keys(key, self._found.pop((key, other)))) for key, other in old]
 
 
-def _keys(key: Key, left: Left) -> list[bytes]:
+def _keys(key: Key, left: UnusedPanes) -> list[bytes]:
     found = [pane_key(*key, kind, start, partition) for kind, start, partition in left.panes]
     return found + [progress_key(*key, partition) for partition in left.progress]
 
@@ -120,7 +120,7 @@ class Notes:
                 del self._table[name]
 
 
-class Part:
+class PanePartition:
     """One partition of `panes`: its models, and whether its log has been read to the end once."""
 
     def __init__(self) -> None:
@@ -141,7 +141,7 @@ class Part:
 
 
 def keys_to_delete(
-    part: Part, notes: Notes, table: MutableMapping[str, bytes], registered: Callable[[Key], object | None]
+    part: PanePartition, notes: Notes, table: MutableMapping[str, bytes], registered: Callable[[Key], object | None]
 ) -> list[bytes]:
     """Forget what nothing can reach any more; what is noted of that is in the table then.
 
@@ -171,7 +171,7 @@ def keys_to_delete(
     return list(dict.fromkeys(found))
 
 
-def _gone(part: Part, key: Key) -> list[bytes]:
+def _gone(part: PanePartition, key: Key) -> list[bytes]:
     """Drop a profile. Returns the keys of what was held of it."""
     part.seen.pop(key, None)
     windows = part.models.pop(key, None)
@@ -217,7 +217,7 @@ def resume(windows: ModelWindows, value: bytes) -> None:
     """Go on where the table says that the panes of a profile are forgotten."""
     newest, first, *past = value.split(b" ", 2)
     for packed in past:
-        windows.remember(History.unpacked(packed))
+        windows.remember(TrafficHistory.unpacked(packed))
     windows.forget_to(int(newest) // windows.pane - 1, int(first) // windows.pane - 1)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from app.core.reference.usual import Usual
+from app.core.reference.usual import ReferenceUsual
 from app.core.usual.live import LiveUsual
 from app.core.usual.live_metrics import Drops
 from app.core.usual.weeks import Weeks
@@ -21,7 +21,7 @@ PREFIX = "@usual "
 """What the table's keys of this begin with: model, version and profile follow, `columns` or `metrics`, then a day."""
 
 
-class Head(msgspec.Struct, frozen=True, array_like=True):
+class LearnedHead(msgspec.Struct, frozen=True, array_like=True):
     """`panes`: of each span whose windows are looked at; `pane`: its microseconds, `days`: the ones that are kept.
 
     `learned`: what was learned, packed; `since`: the end (microseconds of event time) of the first window that is
@@ -36,7 +36,7 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
 
 
 Key = tuple[str, str, str]
-_heads = msgspec.msgpack.Decoder(Head)
+_heads = msgspec.msgpack.Decoder(LearnedHead)
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -59,9 +59,9 @@ def _save(table: MutableMapping[str, bytes], name: str, weeks: Weeks[Any], pane:
     if weeks.learned is None:
         for day in sorted(weeks.unsaved):
             table[f"{name}/{day}"] = weeks.days.packed(day)
-        head = _pack(Head(pane, weeks.days.spans, days))
+        head = _pack(LearnedHead(pane, weeks.days.spans, days))
     else:
-        head = _pack(Head(pane, weeks.days.spans, (), _pack(weeks.learned), (weeks.first + 1) * pane))
+        head = _pack(LearnedHead(pane, weeks.days.spans, (), _pack(weeks.learned), (weeks.first + 1) * pane))
     if head != table.get(name):
         table[name] = head
     if weeks.learned is not None:
@@ -100,7 +100,7 @@ def drop(table: MutableMapping[str, bytes], key: Key) -> None:
         _drop(table, head_name(key, kind))
 
 
-_LEARNED: dict[str, Any] = {"columns": Usual, "metrics": Drops}
+_LEARNED: dict[str, Any] = {"columns": ReferenceUsual, "metrics": Drops}
 
 
 def _kinds(learning: LiveUsual) -> tuple[tuple[str, Weeks[Any]], ...]:

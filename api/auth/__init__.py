@@ -1,15 +1,15 @@
 """What every request passes before a route sees it: who asks, for what, and how much."""
 
 from api.auth.limits import MAX_BODY_BYTES
-from api.auth.middleware import Door
+from api.auth.middleware import AuthMiddleware
 from api.auth.permissions import SESSION_COOKIE
-from api.auth.principal import Caller, caller_of, check_model, count_wrong_key, session_in, still_reads
+from api.auth.principal import Principal, caller_of, check_model, count_wrong_key, session_in, still_reads
 
 __all__ = [
     "MAX_BODY_BYTES",
     "SESSION_COOKIE",
-    "Caller",
-    "Door",
+    "AuthMiddleware",
+    "Principal",
     "caller_of",
     "check_model",
     "count_wrong_key",

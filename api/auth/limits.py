@@ -93,7 +93,7 @@ def check_length(headers: Mapping[bytes, bytes], most: int = MAX_BODY_BYTES) -> 
         raise too_large(most)
 
 
-class Rate:
+class RateLimit:
     """How often each of many may ask, counted in this process. `text` as in the setting."""
 
     def __init__(self, text: str) -> None:

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.auth.limits import BEFORE_A_KEY, MAX_BODY_BYTES, MIB, STRANGERS_BYTES, Body, Rate, Waiting, check_length
+from api.auth.limits import BEFORE_A_KEY, MAX_BODY_BYTES, MIB, STRANGERS_BYTES, Body, RateLimit, Waiting, check_length
 from api.auth.permissions import (
     SAFE,
     check_forwarded,
@@ -24,7 +24,7 @@ from api.auth.permissions import (
     name_in,
     needed,
 )
-from api.auth.principal import CALLER, OPEN_TO_ALL, WRONG_KEY, Caller, identified
+from api.auth.principal import CALLER, OPEN_TO_ALL, WRONG_KEY, Principal, identified
 from api.http.problems import Problem, unavailable
 from api.http.proxy import root_of
 from app.access import KeyFile, KeyFileError, Role, is_loopback
@@ -57,7 +57,7 @@ AGAIN = (
 """To a reader who comes from elsewhere: browsers send a strict cookie only once the page is asked for from here."""
 
 
-class Door:
+class AuthMiddleware:
     """Stands before the whole application, and refuses what no line of `rules` allows."""
 
     def __init__(self, app: ASGIApp, *, keys: KeyFile, settings: Settings) -> None:
@@ -73,7 +73,7 @@ class Door:
         self._body_seconds = settings.body_seconds
         self._waiting = Waiting(settings.api_buffer_mib * MIB)
         self._forms = Waiting(STRANGERS_BYTES)
-        self._rate, self._strangers, self._told = Rate(settings.rate_limit), Rate(STRANGERS), Rate(TOLD)
+        self._rate, self._strangers, self._told = RateLimit(settings.rate_limit), RateLimit(STRANGERS), RateLimit(TOLD)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -136,7 +136,7 @@ class Door:
                 log.warning("refused: %s", problem.detail)
             raise
 
-    def _caller(self, headers: Mapping[bytes, bytes]) -> Caller:
+    def _caller(self, headers: Mapping[bytes, bytes]) -> Principal:
         try:
             if self._may_be_open:
                 if not self._keys.exists:
@@ -147,7 +147,7 @@ class Door:
             log.error("%s", error)
             raise unavailable("the API's keys cannot be read; its log says why") from None
 
-    def _refuse(self, scope: Scope, caller: Caller, role: Role) -> None:
+    def _refuse(self, scope: Scope, caller: Principal, role: Role) -> None:
         if caller.key is not None:
             raise Problem(403, f"key {caller.key.id} may not do this: it needs the role {role}, or admin")
         if caller.said_something:
@@ -178,7 +178,7 @@ class _Answer:
         await self._send(message)
 
 
-def _check_models(caller: Caller, path: str) -> None:
+def _check_models(caller: Principal, path: str) -> None:
     """Refuse what a key for some models is not for. Raises Problem 403."""
     assert caller.key is not None
     model = is_of_one_model(path)

@@ -23,7 +23,7 @@ WRONG_KEY = "driftline.wrong_key"
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Principal:
     """Who asks. `key` is None where the door is open, or nobody has said."""
 
     key: Key | None
@@ -74,18 +74,18 @@ class Caller:
         return by_key(action, subject, name, number, detail)
 
 
-OPEN_TO_ALL = Caller(None, is_open=True)
+OPEN_TO_ALL = Principal(None, is_open=True)
 
 
-def identified(headers: Mapping[bytes, bytes], keys: KeyFile) -> Caller:
+def identified(headers: Mapping[bytes, bytes], keys: KeyFile) -> Principal:
     """The caller by a request's headers; a key comes before a session. Raises KeyFileError."""
     text = _given_key(headers)
     if text is not None:
-        return Caller(keys.find(text, datetime.now(UTC)), said_something=True)
+        return Principal(keys.find(text, datetime.now(UTC)), said_something=True)
     session = session_in(headers)
     if session is not None:
-        return Caller(keys.find_session(session, datetime.now(UTC)), by_session=True, said_something=True)
-    return Caller(None)
+        return Principal(keys.find_session(session, datetime.now(UTC)), by_session=True, said_something=True)
+    return Principal(None)
 
 
 def session_in(headers: Mapping[bytes, bytes]) -> str | None:
@@ -100,10 +100,10 @@ def session_in(headers: Mapping[bytes, bytes]) -> str | None:
     return None if morsel is None else morsel.value
 
 
-def caller_of(request: Request) -> Caller:
+def caller_of(request: Request) -> Principal:
     """Who the door let in."""
     found = request.scope[CALLER]
-    assert isinstance(found, Caller)
+    assert isinstance(found, Principal)
     return found
 
 

@@ -11,7 +11,7 @@ OF_CONTENT = ("content-length", "content-type")
 """Headers of a content that is not sent."""
 
 
-class Tagged:
+class EntityTags:
     """The application around which it stands; each whole answer to a GET has the hash of its content as a weak tag.
 
     Weak, since one tag stands for the content compressed or not. Streams have none.

@@ -10,7 +10,7 @@ class _Enough(OSError):
     """What a stream is told when its first part has come: as if the client had left."""
 
 
-class Heads:
+class HeadRequests:
     """The application around which it stands, asked with GET where it is asked with HEAD."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -14,7 +14,7 @@ MOST_DIGITS = 18
 """Of a length that is declared: no body has more bytes, and Python reads no number of some thousands."""
 
 
-class Measured:
+class MeasuredRequests:
     """The application around which it stands, its requests counted by the route that took them.
 
     They are timed until the answer begins, so that one that goes on (server-sent events) counts too.

@@ -9,7 +9,7 @@ from app.telemetry import tracing
 UNTRACED = frozenset({"/health", "/ready", "/metrics", "/events"})
 
 
-class Traced:
+class TracedRequests:
     """The application around which it stands. A caller's `traceparent` is the span's parent."""
 
     def __init__(self, app: ASGIApp) -> None:

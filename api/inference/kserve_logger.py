@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from api.auth import Caller
+from api.auth import Principal
 from api.intake.bodies import MAX_ITEMS, Rejection
 from api.intake.cloud_events import Envelope
 from api.intake.hiding import Hider
@@ -28,7 +28,7 @@ async def publish_halves(
     services: Services,
     halves: Sequence[tuple[int, Envelope]],
     named: tuple[str | None, str | None],
-    caller: Caller,
+    caller: Principal,
     size: int,
 ) -> list[Rejection]:
     """Send halves, each to the partition of its id, payloads as they came but for what is hidden of the model.
@@ -92,7 +92,7 @@ def wrong_inference(half: Inference) -> str:
     )
 
 
-def _not_for(caller: Caller, half: Inference) -> str:
+def _not_for(caller: Principal, half: Inference) -> str:
     """Return why a key may not send a half: its model has to be in the URL, whatever its payload says."""
     if caller.models is None:
         return ""

@@ -11,7 +11,7 @@ from api.http.problems import unavailable
 from api.intake.bodies import Items, Rejection
 from api.intake.events import IncomingFeedback, IncomingPrediction
 from app.core.values.hiding import Hiding
-from app.read_model.registrations import RegistrationsView
+from app.read_model.registrations import RegistrationsTable
 from app.registration.hidden_values import HidingError, hiding_with
 from topics.events import Hidden
 
@@ -20,7 +20,7 @@ Nameless = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class HiddenInputs:
     """What is hidden of a model version, and its inputs in their order; None where the version is not registered."""
 
     hiding: Hiding
@@ -31,11 +31,11 @@ class Found:
 class Hider:
     """Hides values, as the newest registrations say. Nothing passes while they are not known."""
 
-    def __init__(self, models: RegistrationsView, key: bytes | None) -> None:
+    def __init__(self, models: RegistrationsTable, key: bytes | None) -> None:
         self._models = models
         self._key = key
         self._revision = -1
-        self._found: dict[Nameless, Found | HidingError | None] = {}
+        self._found: dict[Nameless, HiddenInputs | HidingError | None] = {}
         self.is_loaded = False
 
     @property
@@ -48,7 +48,7 @@ class Hider:
         if not self.is_loaded:
             raise unavailable("the registrations are still being read, which say what of events is hidden")
 
-    def of(self, model: str | None, version: str | None) -> Found | None:
+    def of(self, model: str | None, version: str | None) -> HiddenInputs | None:
         """Return what is hidden of a model version; None where nothing is. Raises HidingError.
 
         Of a version that is not registered it is what any version of the model hides, of an unnamed model what any.
@@ -91,13 +91,15 @@ class Hider:
         rows = {name: getattr(event, name, None) for name in ("features", "metadata")}
         return replace(event, **{name: its.hiding.row(row) for name, row in rows.items() if row is not None})
 
-    def _look_up(self, model: str | None, version: str | None) -> Found | None:
+    def _look_up(self, model: str | None, version: str | None) -> HiddenInputs | None:
         known = None if model is None or version is None else self._models.get(model, version)
         if known is not None:
             hidden = known.hidden
-            return None if hidden is None else Found(hiding_with(hidden, self._key), hidden.order, known.features)
+            return (
+                None if hidden is None else HiddenInputs(hiding_with(hidden, self._key), hidden.order, known.features)
+            )
         hidden = together(self._models.hidden_of_any(model))
-        return None if hidden is None else Found(hiding_with(hidden, self._key))
+        return None if hidden is None else HiddenInputs(hiding_with(hidden, self._key))
 
 
 def together(all_of_them: list[Hidden]) -> Hidden | None:

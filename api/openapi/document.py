@@ -60,7 +60,7 @@ AT = "#/components/schemas/{name}"
 
 
 @dataclass(frozen=True, slots=True)
-class Bodies:
+class OperationBodies:
     """What an operation takes (nothing: None) and answers; `many`: one, a list, lines, or CloudEvents of it.
 
     `gives` may be a media type, of what is not JSON. `each`: one, a list or lines of it, with an answer to each.
@@ -72,46 +72,46 @@ class Bodies:
     each: bool = False
 
 
-OPERATIONS: dict[tuple[str, str], Bodies] = {
-    ("get", "/"): Bodies(Root),
-    ("get", "/health"): Bodies(Health),
-    ("get", "/ready"): Bodies(Ready),
-    ("get", "/metrics"): Bodies("text/plain"),
-    ("post", "/predict"): Bodies(PredictAnswer, PredictRequest, each=True),
-    ("post", "/predict/{model}"): Bodies(PredictAnswer, PredictRequest, each=True),
-    ("post", "/models/{model}/serve"): Bodies(Served, ServeRequest),
-    ("post", "/predictions"): Bodies(Accepted, IncomingPrediction, many=True),
-    ("post", "/feedback"): Bodies(Recorded, IncomingFeedback, many=True),
-    ("get", "/models"): Bodies(Models),
-    ("get", "/models/{model}/{version}"): Bodies(ModelSummary),
-    ("get", "/models/{model}/{version}/drift"): Bodies(DriftReports),
-    ("get", "/models/{model}/{version}/performance"): Bodies(PerformanceReports),
-    ("get", "/models/{model}/{version}/alerts"): Bodies(Alerts),
-    ("get", "/models/{model}/{version}/timeline"): Bodies(Timeline),
-    ("get", "/history/training"): Bodies(TrainingHistory),
-    ("get", "/history/deployments"): Bodies(DeploymentHistory),
-    ("get", "/history/predictions"): Bodies(PredictionHistory),
-    ("get", "/history/performance"): Bodies(PerformanceHistory),
-    ("get", "/history/drift"): Bodies(DriftHistory),
-    ("get", "/history/alerts"): Bodies(AlertHistory),
-    ("get", "/history/deliveries"): Bodies(DeliveryHistory),
-    ("get", "/history/audit"): Bodies(AuditHistory),
-    ("get", "/models/{model}/{version}/features"): Bodies(Columns),
-    ("get", "/models/{model}/{version}/features/{name}"): Bodies(ColumnView),
-    ("get", "/alerts"): Bodies(AllAlerts),
-    ("post", "/alerts"): Bodies(SentAlert, AlertRequest),
-    ("post", "/training-runs"): Bodies(TrainingRunEvent, TrainingRunRequest),
-    ("post", "/deployments"): Bodies(DeploymentEvent, DeploymentRequest),
-    ("get", "/monitor"): Bodies(Monitored),
-    ("get", "/events"): Bodies("text/event-stream"),
-    ("get", "/silences"): Bodies(Silences),
-    ("post", "/silences"): Bodies(Silence, SilenceRequest),
-    ("delete", "/silences/{silence_id}"): Bodies(Silence),
-    ("get", "/receivers"): Bodies(Receivers),
-    ("post", "/receivers"): Bodies(ShownReceiver, ReceiverRequest),
-    ("delete", "/receivers/{name}"): Bodies(ShownReceiver),
-    ("get", "/dashboard"): Bodies("text/html"),
-    ("get", "/dashboard/{name}"): Bodies("text/*"),
+OPERATIONS: dict[tuple[str, str], OperationBodies] = {
+    ("get", "/"): OperationBodies(Root),
+    ("get", "/health"): OperationBodies(Health),
+    ("get", "/ready"): OperationBodies(Ready),
+    ("get", "/metrics"): OperationBodies("text/plain"),
+    ("post", "/predict"): OperationBodies(PredictAnswer, PredictRequest, each=True),
+    ("post", "/predict/{model}"): OperationBodies(PredictAnswer, PredictRequest, each=True),
+    ("post", "/models/{model}/serve"): OperationBodies(Served, ServeRequest),
+    ("post", "/predictions"): OperationBodies(Accepted, IncomingPrediction, many=True),
+    ("post", "/feedback"): OperationBodies(Recorded, IncomingFeedback, many=True),
+    ("get", "/models"): OperationBodies(Models),
+    ("get", "/models/{model}/{version}"): OperationBodies(ModelSummary),
+    ("get", "/models/{model}/{version}/drift"): OperationBodies(DriftReports),
+    ("get", "/models/{model}/{version}/performance"): OperationBodies(PerformanceReports),
+    ("get", "/models/{model}/{version}/alerts"): OperationBodies(Alerts),
+    ("get", "/models/{model}/{version}/timeline"): OperationBodies(Timeline),
+    ("get", "/history/training"): OperationBodies(TrainingHistory),
+    ("get", "/history/deployments"): OperationBodies(DeploymentHistory),
+    ("get", "/history/predictions"): OperationBodies(PredictionHistory),
+    ("get", "/history/performance"): OperationBodies(PerformanceHistory),
+    ("get", "/history/drift"): OperationBodies(DriftHistory),
+    ("get", "/history/alerts"): OperationBodies(AlertHistory),
+    ("get", "/history/deliveries"): OperationBodies(DeliveryHistory),
+    ("get", "/history/audit"): OperationBodies(AuditHistory),
+    ("get", "/models/{model}/{version}/features"): OperationBodies(Columns),
+    ("get", "/models/{model}/{version}/features/{name}"): OperationBodies(ColumnView),
+    ("get", "/alerts"): OperationBodies(AllAlerts),
+    ("post", "/alerts"): OperationBodies(SentAlert, AlertRequest),
+    ("post", "/training-runs"): OperationBodies(TrainingRunEvent, TrainingRunRequest),
+    ("post", "/deployments"): OperationBodies(DeploymentEvent, DeploymentRequest),
+    ("get", "/monitor"): OperationBodies(Monitored),
+    ("get", "/events"): OperationBodies("text/event-stream"),
+    ("get", "/silences"): OperationBodies(Silences),
+    ("post", "/silences"): OperationBodies(Silence, SilenceRequest),
+    ("delete", "/silences/{silence_id}"): OperationBodies(Silence),
+    ("get", "/receivers"): OperationBodies(Receivers),
+    ("post", "/receivers"): OperationBodies(ShownReceiver, ReceiverRequest),
+    ("delete", "/receivers/{name}"): OperationBodies(ShownReceiver),
+    ("get", "/dashboard"): OperationBodies("text/html"),
+    ("get", "/dashboard/{name}"): OperationBodies("text/*"),
 }
 """Every operation that there is: a route that is not here has no documented bodies, and fails a test."""
 
@@ -127,7 +127,7 @@ def _made(app: FastAPI) -> Document:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            _describe(operation, OPERATIONS.get((method, path), Bodies("application/json")))
+            _describe(operation, OPERATIONS.get((method, path), OperationBodies("application/json")))
             operation["operationId"], operation["tags"] = operation_id(method, path), [tag(path)]
             role = needed(method.upper(), path)
             operation["security"] = [] if role is None else [{"key": []}]
@@ -157,7 +157,7 @@ def _without_tuples(schema: Any) -> Any:
     return found
 
 
-def _describe(operation: Document, bodies: Bodies) -> None:
+def _describe(operation: Document, bodies: OperationBodies) -> None:
     """Put an operation's bodies into its place; every other answer is a problem."""
     if bodies.takes is not None:
         operation["requestBody"] = {"required": True, "content": _content(bodies.takes, bodies)}
@@ -175,7 +175,7 @@ def _describe(operation: Document, bodies: Bodies) -> None:
     operation["responses"] = {**answers, "default": problem}
 
 
-def _content(kind: type, bodies: Bodies) -> Document:
+def _content(kind: type, bodies: OperationBodies) -> Document:
     one = _ref(kind)
     content = {"application/json": {"schema": _one_or_many(one, bodies.many or bodies.each)}}
     if not (bodies.many or bodies.each):

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
-from api.auth import Caller, caller_of
+from api.auth import Principal, caller_of
 from api.http.problems import Problem
 from api.http.responses import answer
 from api.intake.bodies import decode_whole, read_body
@@ -19,7 +19,7 @@ from api.routes.models import loaded
 from api.routes.schemas import SentAlert
 from api.services import Services, Serving
 from app.alerting.events.external import AlertRequest, ExternalError, check, fingerprint_wanted, newest, transition_of
-from app.alerting.notify.muting import Quiet, labels_of, quiet_of
+from app.alerting.notify.muting import Mute, labels_of, quiet_of
 from app.alerting.silences.requests import utc_now
 from app.core.config.matchers import MatcherError
 from app.core.config.weekly import WeeklyError
@@ -108,7 +108,7 @@ async def post_alert(request: Request, services: Serving) -> Response:
     return answer(_sent(alert, new=is_new), 201 if is_new else 200)
 
 
-def _known(services: Services, caller: Caller) -> Iterator[AlertEvent]:
+def _known(services: Services, caller: Principal) -> Iterator[AlertEvent]:
     """The alerts that a caller may know of."""
     for (model, _), findings in services.reports.findings.items():
         if caller.is_for(model):
@@ -151,14 +151,14 @@ def _shown(services: Services, found: list[AlertEvent]) -> list[dict[str, object
     return [{**msgspec.structs.asdict(alert), "silenced_by": _silence(alert, silences, now)} for alert in found]
 
 
-def _silence(alert: AlertEvent, silences: list[tuple[SilenceEvent, Quiet]], now: datetime) -> str | None:
+def _silence(alert: AlertEvent, silences: list[tuple[SilenceEvent, Mute]], now: datetime) -> str | None:
     if alert.status != "firing":
         return None
     labels = labels_of(alert)
     return next((one.silence_id for one, quiet in silences if quiet.mutes(labels, now)), None)
 
 
-def _quiet(silence: SilenceEvent) -> Quiet | None:
+def _quiet(silence: SilenceEvent) -> Mute | None:
     try:
         return quiet_of(silence)
     except (MatcherError, WeeklyError) as error:  # somebody wrote it past the API

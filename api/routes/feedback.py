@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 
-from api.auth import Caller, caller_of
+from api.auth import Principal, caller_of
 from api.http.responses import answer
 from api.intake.bodies import Incomplete, Rejection, decode_items, read_body
 from api.intake.cloud_events import are_cloud_events, decoded, envelopes_of
@@ -49,7 +49,7 @@ def _status(first: Rejection) -> int:
     return 400 if isinstance(first, Incomplete) else 422
 
 
-def _wrong_for(caller: Caller) -> Callable[[IncomingFeedback], str]:
+def _wrong_for(caller: Principal) -> Callable[[IncomingFeedback], str]:
     """Return the check of feedback: what it is, and whether the key is for its model."""
     its = caller.models
     if its is None:

@@ -15,22 +15,22 @@ from api.http.problems import Problem, unavailable
 from api.http.responses import answer
 from api.services import Services, Serving
 from app.history import HistoryError, HistoryTimeout, paging, queries
-from app.history.paging import Order
+from app.history.paging import PageOrder
 from app.history.wanted import (
-    Wanted,
-    WantedAlerts,
-    WantedAudit,
-    WantedChecks,
-    WantedDeliveries,
-    WantedDeployments,
-    WantedPredictions,
-    WantedTraining,
+    AlertsFilter,
+    AuditFilter,
+    ChecksFilter,
+    DeliveriesFilter,
+    DeploymentsFilter,
+    HistoryFilter,
+    PredictionsFilter,
+    TrainingFilter,
 )
 from topics.events import AlertStatus, Level
 
 router = APIRouter(prefix="/history")
 
-T = TypeVar("T", bound=Wanted)
+T = TypeVar("T", bound=HistoryFilter)
 
 
 class Given(NamedTuple):
@@ -83,7 +83,7 @@ async def training(
 ) -> Response:
     """Trainings, the newest first."""
     more = {"status": status, "environment": environment, "is_retraining": is_retraining}
-    wanted = _wanted(WantedTraining, paging.TRAINING, given, **more)
+    wanted = _wanted(TrainingFilter, paging.TRAINING, given, **more)
     return await _answered(services, request, paging.TRAINING, wanted, queries.training_runs)
 
 
@@ -96,7 +96,7 @@ async def deployments(
     environment: Environment = None,
 ) -> Response:
     """Model versions that went into service, the newest first."""
-    wanted = _wanted(WantedDeployments, paging.DEPLOYMENTS, given, status=status, environment=environment)
+    wanted = _wanted(DeploymentsFilter, paging.DEPLOYMENTS, given, status=status, environment=environment)
     return await _answered(services, request, paging.DEPLOYMENTS, wanted, queries.deployments)
 
 
@@ -112,14 +112,14 @@ async def predictions(
 ) -> Response:
     """Predictions with their truth, the newest first."""
     more = {"prediction_id": prediction_id, "prediction": prediction, "feedback": feedback, "wrong": wrong}
-    wanted = _wanted(WantedPredictions, paging.PREDICTIONS, given, **more)
+    wanted = _wanted(PredictionsFilter, paging.PREDICTIONS, given, **more)
     return await _answered(services, request, paging.PREDICTIONS, wanted, queries.predictions)
 
 
 @router.get("/performance")
 async def performance(services: Serving, request: Request, given: Which) -> Response:
     """What the predictions of each model version came to."""
-    wanted = _wanted(Wanted, paging.PERFORMANCE, given)
+    wanted = _wanted(HistoryFilter, paging.PERFORMANCE, given)
     return await _answered(services, request, paging.PERFORMANCE, wanted, queries.performance)
 
 
@@ -134,7 +134,7 @@ async def drift(
     report: Annotated[bool, Query(description="the whole report too")] = False,
 ) -> Response:
     """Windows as they were judged, the newest first."""
-    wanted = _wanted(WantedChecks, paging.DRIFT, given, kind=kind, detected=detected, every=every, report=report)
+    wanted = _wanted(ChecksFilter, paging.DRIFT, given, kind=kind, detected=detected, every=every, report=report)
     return await _answered(services, request, paging.DRIFT, wanted, queries.drift_checks)
 
 
@@ -150,7 +150,7 @@ async def alerts(
 ) -> Response:
     """Transitions of alerts, the newest first."""
     more = {"alert_id": alert_id, "status": status, "level": level, "rule": rule}
-    wanted = _wanted(WantedAlerts, paging.ALERTS, given, **more)
+    wanted = _wanted(AlertsFilter, paging.ALERTS, given, **more)
     return await _answered(services, request, paging.ALERTS, wanted, queries.alerts)
 
 
@@ -164,7 +164,7 @@ async def deliveries(
     outcome: Annotated[Literal["delivered", "failed"] | None, Query(description="told, or given up")] = None,
 ) -> Response:
     """What was told of alerts, or given up, the newest first."""
-    wanted = _wanted(WantedDeliveries, paging.DELIVERIES, given, alert_id=alert_id, channel=channel, outcome=outcome)
+    wanted = _wanted(DeliveriesFilter, paging.DELIVERIES, given, alert_id=alert_id, channel=channel, outcome=outcome)
     return await _answered(services, request, paging.DELIVERIES, wanted, queries.deliveries)
 
 
@@ -180,11 +180,11 @@ async def audit(
     """Who has changed what, the newest first. No model is asked for: changes are of the whole."""
     if given.filters["model"] is not None:
         raise Problem(422, "model: the audit is not of models; subject names what was changed")
-    wanted = _wanted(WantedAudit, paging.AUDIT, given, actor=actor, action=action, subject=subject)
+    wanted = _wanted(AuditFilter, paging.AUDIT, given, actor=actor, action=action, subject=subject)
     return await _answered(services, request, paging.AUDIT, wanted, queries.audit)
 
 
-def _wanted(what: Callable[..., T], order: Order, given: Given, **more: object) -> T:
+def _wanted(what: Callable[..., T], order: PageOrder, given: Given, **more: object) -> T:
     try:
         after = None if given.cursor is None else order.read(given.cursor)
         return what(**given.filters, **more, after=after)
@@ -193,7 +193,7 @@ def _wanted(what: Callable[..., T], order: Order, given: Given, **more: object) 
 
 
 async def _answered(
-    services: Services, request: Request, order: Order, wanted: T, question: Callable[[Connection, T], list[Any]]
+    services: Services, request: Request, order: PageOrder, wanted: T, question: Callable[[Connection, T], list[Any]]
 ) -> Response:
     """Ask the history for one row more than is wanted, so that `next` is known; encode them in the same thread."""
 

@@ -15,7 +15,7 @@ from api.http.responses import answer
 from api.services import Services, Serving
 from app.read_model.columns import column_view, columns_of_window
 from app.read_model.report_store import MAX_WINDOWS, Role
-from app.read_model.reports_table import Findings
+from app.read_model.reports_table import ModelReports
 from app.read_model.summary import ModelSummary, life_of, summaries_of, summary_of
 from app.read_model.timeline import timeline_of
 from topics.events import DriftReport
@@ -104,7 +104,7 @@ def summary(services: Services, model: str, version: str) -> ModelSummary:
     return summary_of(model, version, known, reports.of(model, version), share, life)
 
 
-def _known(request: Request, services: Services, model: str, version: str) -> Findings:
+def _known(request: Request, services: Services, model: str, version: str) -> ModelReports:
     loaded(services)
     key = (model, version)
     if key not in services.reports.findings and key not in services.models:
@@ -117,7 +117,7 @@ def _known(request: Request, services: Services, model: str, version: str) -> Fi
     return services.reports.of(model, version)
 
 
-def _report(found: Findings, end: datetime | None) -> DriftReport:
+def _report(found: ModelReports, end: datetime | None) -> DriftReport:
     report = found.drift.at(end)
     if report is None:
         when = "there is no window yet" if end is None else f"end: no window with this end is kept whole: {end}"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.auth import Caller, caller_of
+from api.auth import Principal, caller_of
 from api.http.responses import answer
 from api.inference.kserve_logger import is_inference, publish_halves
 from api.intake.bodies import Items, Rejection, decode_items, read_body
@@ -45,7 +45,7 @@ async def post_predictions(request: Request, services: Serving, model: Of = None
     return answer(await _sent(services, services.hider.events(found)), 202)
 
 
-def _wrong_for(caller: Caller) -> Callable[[IncomingPrediction], str]:
+def _wrong_for(caller: Principal) -> Callable[[IncomingPrediction], str]:
     """Return the check of a prediction: what it is, and whether the key is for its model."""
     if caller.models is None:
         return wrong_prediction

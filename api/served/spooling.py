@@ -22,7 +22,7 @@ from api.intake.events import encode
 from app.kafka.errors import BrokerUnavailable, words_of
 from app.kafka.producer import Outgoing, Producer
 from app.processes.private_files import private_folder
-from app.serving.answers_table import ServedView
+from app.serving.answers_table import ServedAnswersTable
 from app.serving.spool import Spool, SpoolError, waits_in
 from app.settings.settings import Settings, SettingsError
 from app.telemetry import metrics
@@ -71,7 +71,7 @@ _spooled = msgspec.json.Decoder(Spooled)
 class Spooling:
     """The predictions that wait. `takes` is false where there is only what an earlier process has left."""
 
-    def __init__(self, settings: Settings, producer: Producer, served: ServedView | None) -> None:
+    def __init__(self, settings: Settings, producer: Producer, served: ServedAnswersTable | None) -> None:
         self.takes = settings.when_unrecorded == "spool" and served is not None
         self.answers: dict[tuple[str, str], ServedEvent] = {}
         """The answers to each model's ids whose claims are not in Kafka yet."""
@@ -222,7 +222,7 @@ class Spooling:
         metrics.API_SPOOL_AGE.set(self._spool.age(time.time()))
 
 
-def spooling_of(settings: Settings, producer: Producer, served: ServedView | None) -> Spooling | None:
+def spooling_of(settings: Settings, producer: Producer, served: ServedAnswersTable | None) -> Spooling | None:
     """Return what keeps predictions on the disk; None where it is not set and nothing waits from before."""
     wanted = settings.when_unrecorded == "spool" and served is not None
     return Spooling(settings, producer, served) if wanted or waits_in(folder_of(settings)) else None

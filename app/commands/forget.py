@@ -13,17 +13,17 @@ import typer
 from app.commands.options import (
     AsJson,
     Bootstrap,
+    CommandError,
     HistoryUrl,
     Prefix,
     StateDir,
-    Trouble,
     actor,
     print_json,
     settings_of,
 )
 
 if TYPE_CHECKING:
-    from app.history.forgetting import Done, Wanted
+    from app.history.forgetting import Done, ForgetRequest
     from app.kafka.retention import Kept
     from app.settings.settings import Settings
 
@@ -63,7 +63,7 @@ def forget(
     from app.history.setup import history_of
 
     if (prediction_id is None) == (where is None):
-        raise Trouble("what? --prediction-id ID, or --where NAME=VALUE")
+        raise CommandError("what? --prediction-id ID, or --where NAME=VALUE")
     settings = settings_of(
         bootstrap_servers=bootstrap_servers, prefix=prefix, state_dir=state_dir, history_url=history_url
     )
@@ -71,7 +71,7 @@ def forget(
     folders = export_dir or ([] if settings.export_dir is None else [settings.export_dir])
     for folder in folders:
         if not folder.is_dir():
-            raise Trouble(f"--export-dir: there is no folder {folder}")
+            raise CommandError(f"--export-dir: there is no folder {folder}")
     reached = _kafka(settings)
     if reached is not None and not dry_run:
         asyncio.run(_note(reached, wanted))
@@ -83,21 +83,21 @@ def forget(
     _show(done, kept, reached is not None, bool(folders), dry_run=dry_run, as_json=json_)
 
 
-def _wanted(settings: Settings, prediction_id: str | None, where: str | None) -> Wanted:
+def _wanted(settings: Settings, prediction_id: str | None, where: str | None) -> ForgetRequest:
     from app.core.values.hiding import Hiding
-    from app.history.forgetting import Wanted
+    from app.history.forgetting import ForgetRequest
     from app.history.forgotten import text_of
     from app.settings.secrets import hash_key_of
 
     if where is None:
-        return Wanted(prediction_id=text_of(prediction_id or ""))
+        return ForgetRequest(prediction_id=text_of(prediction_id or ""))
     name, equals, value = where.partition("=")
     if not equals or not name.strip() or not value:
-        raise Trouble(f"--where: must be NAME=VALUE, customer=C-0042 say, not {where!r}")
+        raise CommandError(f"--where: must be NAME=VALUE, customer=C-0042 say, not {where!r}")
     key, texts = hash_key_of(settings), [text_of(value)]
     if key is not None:
         texts.append(str(Hiding(frozenset(), frozenset(), key).value(value)))
-    return Wanted(name=name.strip(), texts=tuple(texts))
+    return ForgetRequest(name=name.strip(), texts=tuple(texts))
 
 
 def _kafka(settings: Settings) -> Settings | None:
@@ -107,12 +107,12 @@ def _kafka(settings: Settings) -> Settings | None:
 
     try:
         return connected(settings)
-    except (Trouble, BrokerError) as error:
+    except (CommandError, BrokerError) as error:
         print(f"{error}; so this is not in the audit, and how long Kafka keeps what is not known", file=sys.stderr)
         return None
 
 
-async def _note(settings: Settings, wanted: Wanted) -> None:
+async def _note(settings: Settings, wanted: ForgetRequest) -> None:
     """Note who forgets by what, and not what it was."""
     from app.kafka.audit import by_user, note
     from app.kafka.producer import Producer
@@ -136,7 +136,7 @@ def _kept(settings: Settings, now: object) -> list[Kept]:
     try:
         return asyncio.run(kept_until(settings, now))
     except (KafkaError, OSError) as error:
-        raise Trouble(f"forgotten in the history; how long Kafka keeps it cannot be asked: {error}") from None
+        raise CommandError(f"forgotten in the history; how long Kafka keeps it cannot be asked: {error}") from None
 
 
 def _show(

@@ -47,19 +47,19 @@ def file_options(encoding: str | None, separator: str | None, decimal: str | Non
 
     separator = {"tab": "\t", "\\t": "\t"}.get(separator or "", separator)
     if separator is not None and len(separator) != 1:
-        raise Trouble(f"--separator: must be one character, or tab, not {separator!r}")
+        raise CommandError(f"--separator: must be one character, or tab, not {separator!r}")
     if decimal not in (None, ".", ","):
-        raise Trouble(f"--decimal: must be . or , not {decimal!r}")
+        raise CommandError(f"--decimal: must be . or , not {decimal!r}")
     return FileOptions(encoding, separator, decimal)
 
 
-class Trouble(Exception):
+class CommandError(Exception):
     """Why a command cannot do its work, in one line that says what to do."""
 
     status = TROUBLE
 
 
-class SetupTrouble(Trouble):
+class SetupCommandError(CommandError):
     """The same of a service that another start would not help: the supervisor does not try again."""
 
     status = os.EX_CONFIG
@@ -78,7 +78,7 @@ def connected(settings: Settings) -> Settings:
 
     servers = running_kafka(settings)
     if servers is None:
-        raise Trouble("no Kafka: set DRIFTLINE_BOOTSTRAP_SERVERS or --bootstrap-servers, or run driftline up")
+        raise CommandError("no Kafka: set DRIFTLINE_BOOTSTRAP_SERVERS or --bootstrap-servers, or run driftline up")
     return settings.model_copy(update={"bootstrap_servers": servers})
 
 
@@ -87,21 +87,21 @@ def user_name() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):
-        raise Trouble("who are you? --author NAME") from None
+        raise CommandError("who are you? --author NAME") from None
 
 
 def actor() -> str:
     """Who types, for the audit: the user's name, or the number where this machine knows no name for it."""
     try:
         return user_name()
-    except Trouble:
+    except CommandError:
         return f"user {os.getuid()}"
 
 
 def existing(path: Path) -> Path:
     """The same path. Raises Trouble where there is no such file."""
     if not path.is_file():
-        raise Trouble(f"{path}: no such file")
+        raise CommandError(f"{path}: no such file")
     return path
 
 
@@ -112,7 +112,7 @@ def moment_of(name: str, text: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
-        raise Trouble(f"{name}: {text!r} is no moment; write it as 2026-06-01T12:00:00Z") from None
+        raise CommandError(f"{name}: {text!r} is no moment; write it as 2026-06-01T12:00:00Z") from None
 
 
 def metadata_of(given: Sequence[str] | None, option: str = "--metadata") -> dict[str, str]:
@@ -121,9 +121,9 @@ def metadata_of(given: Sequence[str] | None, option: str = "--metadata") -> dict
     for text in given or ():
         name, equals, value = text.partition("=")
         if not equals or not name.strip():
-            raise Trouble(f"{option}: must be NAME=VALUE, not {text!r}")
+            raise CommandError(f"{option}: must be NAME=VALUE, not {text!r}")
         if name.strip() in found:
-            raise Trouble(f"{option}: {name.strip()} is given twice")
+            raise CommandError(f"{option}: {name.strip()} is given twice")
         found[name.strip()] = value
     return found
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import AsJson, ConfigFile, Trouble, existing, print_json, print_table
+from app.commands.options import AsJson, CommandError, ConfigFile, existing, print_json, print_table
 
 Rate = Annotated[str, typer.Option(help="Predictions per s, min, h or d: 80/h.")]
 Features = Annotated[int, typer.Option(min=1, help="Features of the model.")]
@@ -41,7 +41,7 @@ def plan(
     try:
         per_second = rate_of(rate)
     except RateError as error:
-        raise Trouble(f"--rate: {error}") from None
+        raise CommandError(f"--rate: {error}") from None
     monitoring = read_monitoring(None if config is None else existing(config)).monitoring
     found = plan_of(Load(per_second, features + 2, reference_rows, truth, accuracy), monitoring)
     if json_:

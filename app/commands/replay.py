@@ -17,13 +17,13 @@ import typer
 from app.commands.options import (
     AsJson,
     Bootstrap,
+    CommandError,
     ConfigFile,
     DecimalMark,
     Encoding,
     Model,
     Prefix,
     Separator,
-    Trouble,
     Version,
     connected,
     existing,
@@ -36,10 +36,10 @@ from app.commands.options import (
 if TYPE_CHECKING:
     from app.core.reference.profile import Profile
     from app.core.values.hiding import Hiding
-    from app.registration import Columns as FileColumns
+    from app.registration import TableColumns as FileColumns
     from app.registration.models_table import RegisteredModel
     from app.replay.check import Checked
-    from app.replay.encode import Columns
+    from app.replay.encode import ReplayColumns
     from app.replay.run import Progress, Sent
     from app.settings.settings import Settings
     from app.tables import FileOptions
@@ -122,11 +122,11 @@ def _hiding(settings: Settings, known: RegisteredModel) -> Hiding | None:
     try:
         return None if known.hidden is None else hiding_with(known.hidden, hash_key_of(settings))
     except HidingError as error:
-        raise Trouble(str(error)) from None
+        raise CommandError(str(error)) from None
 
 
 def _checked(
-    known: RegisteredModel, columns: Columns, predictions: Path, feedback: Path | None, options: FileOptions
+    known: RegisteredModel, columns: ReplayColumns, predictions: Path, feedback: Path | None, options: FileOptions
 ) -> Checked:
     """Read both files whole before anything is sent, and print what there is to say of them."""
     from app.replay.check import check_files
@@ -167,14 +167,14 @@ async def _replay(
     from app.kafka.client_options import client_options
     from app.replay.run import close_windows
     from app.replay.run import replay as run
-    from app.replay.send import Sender
+    from app.replay.send import ReplaySender
     from app.replay.sort import in_order
 
     model, version = known.profile.model, known.profile.model_version
     rows = in_order(checked.predictions)
     truth = iter(()) if checked.feedback is None else in_order(checked.feedback)
     prefix = settings.prefix
-    async with Sender(client_options(settings)) as sender:
+    async with ReplaySender(client_options(settings)) as sender:
         sent = await run(sender, rows, truth, prefix=prefix, rate=rate, progress=progress)
         if heartbeat and sent.event_time is not None:
             await close_windows(sender, model, version, known.monitoring.windows, sent.event_time, prefix=prefix)
@@ -184,11 +184,11 @@ async def _replay(
 def _columns(
     profile: Profile, file: FileColumns, prediction: str | None, probability: str | None,
     id_: str | None, timestamp: str | None, actual: str | None,
-) -> Columns:  # fmt: skip
+) -> ReplayColumns:  # fmt: skip
     """What the flags say, else monitoring.json, else the usual names."""
-    from app.replay.encode import Columns
+    from app.replay.encode import ReplayColumns
 
-    return Columns(
+    return ReplayColumns(
         features=tuple(column.name for column in profile.features),
         prediction=None if profile.task == "features" else prediction or file.prediction or "prediction",
         probability=None if profile.probability is None else probability or file.probability or "probability",

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import AsJson, Bootstrap, Model, Prefix, Trouble, Version, connected, print_json, settings_of
+from app.commands.options import (
+    AsJson,
+    Bootstrap,
+    CommandError,
+    Model,
+    Prefix,
+    Version,
+    connected,
+    print_json,
+    settings_of,
+)
 
 if TYPE_CHECKING:
-    from app.read_model.reports_table import Findings
+    from app.read_model.reports_table import ModelReports
     from app.reporting.page import Page
     from app.settings.settings import Settings
 
@@ -48,7 +58,7 @@ def report(
     try:
         html.write_text(text, "utf-8")
     except OSError as error:
-        raise Trouble(f"--html: {html} cannot be written: {error.strerror}") from None
+        raise CommandError(f"--html: {html} cannot be written: {error.strerror}") from None
     told = {"file": str(html), "window_end": page.window.window_end, "verdict": verdict_of(page)}
     if json_:
         print_json(told)
@@ -60,22 +70,24 @@ def report(
 async def _page(settings: Settings, model: str, version: str, end: datetime | None) -> Page:
     from app.commands.topic_reader import check_registered, exists
     from app.read_model.changes import Changes
-    from app.read_model.reports_table import ReportsView
+    from app.read_model.reports_table import ReportsTable
     from topics.registry import REPORTS
 
     if not await exists(settings, REPORTS):
-        raise Trouble(f"nothing runs on {settings.bootstrap_servers} yet: start a worker first (driftline up)")
-    reports = ReportsView(settings, Changes())
+        raise CommandError(f"nothing runs on {settings.bootstrap_servers} yet: start a worker first (driftline up)")
+    reports = ReportsTable(settings, Changes())
     await reports.start()
     await reports.stop()
     found = reports.of(model, version)
     if not found.drift and not found.performance:
         await check_registered(settings, model, version)
-        raise Trouble(f"{model} {version} has no window yet: driftline replay, or send predictions, and come again")
+        raise CommandError(
+            f"{model} {version} has no window yet: driftline replay, or send predictions, and come again"
+        )
     return _found(found, model, version, end)
 
 
-def _found(found: Findings, model: str, version: str, end: datetime | None) -> Page:
+def _found(found: ModelReports, model: str, version: str, end: datetime | None) -> Page:
     from app.core.evaluation.accounting import accounting_of
     from app.read_model.timeline import timeline_of
     from app.reporting.page import Page
@@ -87,7 +99,9 @@ def _found(found: Findings, model: str, version: str, end: datetime | None) -> P
     if drift is None and performance is None:
         ends = sorted(timeline.ends, key=lambda known: abs(known - wanted))[:LISTED]
         near = ", ".join(f"{known:%Y-%m-%dT%H:%M:%SZ}" for known in sorted(ends))
-        raise Trouble(f"--window: no window of {model} {version} ends then, or it is not kept whole; near it: {near}")
+        raise CommandError(
+            f"--window: no window of {model} {version} ends then, or it is not kept whole; near it: {near}"
+        )
     shares = list(zip(timeline.ends, timeline.drift_share, strict=True))
 
     def then(alert: AlertEvent) -> bool:
@@ -102,7 +116,7 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Trouble(f"--window: {text!r} is no time; write it as 2026-06-01T12:00Z") from None
+        raise CommandError(f"--window: {text!r} is no time; write it as 2026-06-01T12:00Z") from None
     if moment.tzinfo is None:
-        raise Trouble(f"--window: {text!r} has no time zone; write it as {text}Z, or with another offset")
+        raise CommandError(f"--window: {text!r} has no time zone; write it as {text}Z, or with another offset")
     return moment

@@ -12,9 +12,9 @@ import typer
 from app.commands.options import (
     AsJson,
     Bootstrap,
+    CommandError,
     Model,
     Prefix,
-    Trouble,
     Version,
     actor,
     connected,
@@ -140,7 +140,7 @@ def _number(name: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise Trouble(f"--metric {name}: {text!r} is no number")
+        raise CommandError(f"--metric {name}: {text!r} is no number")
     return value
 
 
@@ -151,7 +151,7 @@ def _add(settings: Settings, event_at: Callable[[datetime], Reported], as_json: 
     try:
         event = event_at(utc_now())
     except ReportError as error:
-        raise Trouble(str(error)) from None
+        raise CommandError(str(error)) from None
     asyncio.run(_send(connected(settings), event))
     if as_json:
         print_json(event)
@@ -173,4 +173,4 @@ async def _send(settings: Settings, event: Reported) -> None:
         try:
             await send_reported(producer, event)
         except RecordRefused as error:
-            raise Trouble(str(error)) from None
+            raise CommandError(str(error)) from None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from topics.events import AnyReport, DriftReport, IntakeReport, MonitorReport, PerformanceReport, TrafficReport
 
 
-class Kind(StrEnum):
+class ReportKind(StrEnum):
     """The kinds of report."""
 
     drift = "drift"
@@ -30,7 +30,7 @@ class Kind(StrEnum):
 
 
 OnlyVersion = Annotated[str | None, typer.Option("--version", help="Only this version.")]
-OnlyKind = Annotated[Kind | None, typer.Option("--kind", help="Only this kind.")]
+OnlyKind = Annotated[ReportKind | None, typer.Option("--kind", help="Only this kind.")]
 Last = Annotated[int | None, typer.Option(min=1, help="Only the last N windows.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")]
 
@@ -63,7 +63,7 @@ def reports(
 class _Wanted:
     """The reports asked for, each window's newest revision."""
 
-    def __init__(self, model: str, version: str | None, kind: Kind | None) -> None:
+    def __init__(self, model: str, version: str | None, kind: ReportKind | None) -> None:
         import msgspec
 
         from topics.events import AnyReport

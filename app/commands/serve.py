@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import Bootstrap, HistoryUrl, Prefix, SetupTrouble, StateDir, connected, settings_of
+from app.commands.options import Bootstrap, HistoryUrl, Prefix, SetupCommandError, StateDir, connected, settings_of
 
 Host = Annotated[str | None, typer.Option("--host", help="Address the API listens on. [default: 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option("--port", help="Port the API listens on. [default: 8700]")]
@@ -198,4 +198,4 @@ def _set_up(*errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise SetupTrouble(str(error)) from None
+        raise SetupCommandError(str(error)) from None

@@ -11,12 +11,12 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
-from app.commands.options import Trouble
+from app.commands.options import CommandError
 from app.ingest.decoding import STRAY, UNREADABLE
 from app.kafka.client_options import client_options, consumer_options
 from app.kafka.consumer import Consumer
 from app.kafka.errors import words_of
-from app.registration.models_table import ModelsView, RegisteredModel
+from app.registration.models_table import ModelsTable, RegisteredModel
 from app.settings.settings import Settings
 from topics.registry import MODELS, Topic
 
@@ -34,7 +34,7 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
     servers = settings.bootstrap_servers
     count = await partitions_of_topic(settings, topic)
     if not count:
-        raise Trouble(f"topic {topic} does not exist on {servers}: start a worker first (driftline up)")
+        raise CommandError(f"topic {topic} does not exist on {servers}: start a worker first (driftline up)")
     partitions = [TopicPartition(topic, number) for number in range(count)]
     consumer = Consumer(
         **consumer_options(settings), enable_auto_commit=False, auto_offset_reset="earliest",
@@ -113,7 +113,7 @@ async def partitions_of_topic(settings: Settings, topic: str) -> int:
         described = await admin.describe_topics()
         return next((len(found["partitions"]) for found in described if found["topic"] == topic), 0)
     except KafkaConnectionError as error:
-        raise Trouble(f"no Kafka at {settings.bootstrap_servers}: {error}") from None
+        raise CommandError(f"no Kafka at {settings.bootstrap_servers}: {error}") from None
     finally:
         await admin.close()
 
@@ -127,9 +127,9 @@ async def _to_the_end(consumer: Consumer, partitions: list[TopicPartition]) -> A
                     yield record
 
 
-async def registry(settings: Settings) -> ModelsView:
+async def registry(settings: Settings) -> ModelsTable:
     """All that is registered now. Raises Trouble, BrokerUnavailable."""
-    models = ModelsView(settings)
+    models = ModelsTable(settings)
     if await exists(settings, MODELS):
         async with models:
             pass  # loaded on entering; what was read stays
@@ -152,7 +152,7 @@ async def check_registered(settings: Settings, model: str, version: str | None =
         raise unregistered(models, model, version)
 
 
-def unregistered(models: Iterable[tuple[str, str]], model: str, version: str | None = None) -> Trouble:
+def unregistered(models: Iterable[tuple[str, str]], model: str, version: str | None = None) -> CommandError:
     """The error for a model, or a version of it, that is not registered: says what is."""
     known = sorted(models)
     named = model if version is None else f"{model} version {version}"
@@ -160,4 +160,4 @@ def unregistered(models: Iterable[tuple[str, str]], model: str, version: str | N
     more = f" and {len(known) - LISTED} more" if len(known) > LISTED else ""
     is_known = f"registered: {listed}{more}" if known else "nothing is registered"
     again = f"driftline register --model {model} --version {version or 'V'} --reference FILE"
-    return Trouble(f"{named} is not registered ({is_known}): correct the name, or {again}")
+    return CommandError(f"{named} is not registered ({is_known}): correct the name, or {again}")

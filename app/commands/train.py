@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import AsJson, Bootstrap, Prefix, Trouble, existing, print_json, print_table, settings_of
+from app.commands.options import AsJson, Bootstrap, CommandError, Prefix, existing, print_json, print_table, settings_of
 
 if TYPE_CHECKING:
     from app.settings.settings import Settings
-    from app.training import Trained
+    from app.training import TrainedModel
     from topics.events import TrainingRunEvent
 
 
-class Kind(StrEnum):
+class PipelineKind(StrEnum):
     """The kinds of pipeline."""
 
     trees = "trees"
@@ -50,7 +50,7 @@ Positive = Annotated[
     str | None, typer.Option("--positive-label", help="The class that the probability is of. [default: the last]")
 ]
 Labels = Annotated[list[str] | None, typer.Option("--label", help="A class's name for people, 1=Churn; repeatable.")]
-Estimator = Annotated[Kind, typer.Option("--estimator", help="Gradient-boosted trees, or a linear model.")]
+Estimator = Annotated[PipelineKind, typer.Option("--estimator", help="Gradient-boosted trees, or a linear model.")]
 Redact = Annotated[
     list[str] | None,
     typer.Option("--redact", help="A column whose values are stored nowhere, and dropped before Kafka; repeatable."),
@@ -75,7 +75,7 @@ def train(
     categorical: Categorical = None,
     positive_label: Positive = None,
     label: Labels = None,
-    estimator: Estimator = Kind.trees,
+    estimator: Estimator = PipelineKind.trees,
     holdout: Holdout = 0.25,
     seed: Seed = 0,
     redact: Redact = None,
@@ -102,7 +102,7 @@ def train(
     """
     from app.core.reference.names import wrong_name
     from app.registration import read_table
-    from app.training import Plan, TrainingError, run_of, write
+    from app.training import TrainingError, TrainingPlan, run_of, write
     from app.training import train as fit
     from app.training.examples import why_left_out
     from app.training.folder import MONITORING, hidden_as_before
@@ -113,9 +113,9 @@ def train(
     name, number = model or output.resolve().name, version or f"{begun:%Y%m%d-%H%M%S}"
     for flag, named in (("--model", name), ("--version", number)):
         if wrong := wrong_name(named):
-            raise Trouble(f"{flag}: {wrong}")
+            raise CommandError(f"{flag}: {wrong}")
     frame = read_table(existing(data))
-    plan = Plan(
+    plan = TrainingPlan(
         target=target, task=None if task is None else task.value, ignore=tuple(ignore or ()),
         categorical=tuple(categorical or ()), positive_label=positive_label, labels=_labels(label or []),
         estimator=estimator.value, holdout=holdout, seed=seed, redact=tuple(redact or ()),
@@ -151,7 +151,7 @@ def _labels(given: list[str]) -> dict[str, str]:
     parts = [text.partition("=") for text in given]
     for label, _, name in parts:
         if not label or not name:
-            raise Trouble(f"--label: write it as CLASS=NAME (1=Churn), not {label!r}")
+            raise CommandError(f"--label: write it as CLASS=NAME (1=Churn), not {label!r}")
     return {label: name for label, _, name in parts}
 
 
@@ -177,7 +177,7 @@ def _published(settings: Settings, run: TrainingRunEvent) -> bool:
     return True
 
 
-def _show(trained: Trained, run: TrainingRunEvent, output: Path) -> None:
+def _show(trained: TrainedModel, run: TrainingRunEvent, output: Path) -> None:
     from app.training import MONITORING, REFERENCE
 
     print(

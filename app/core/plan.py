@@ -61,7 +61,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PlannedFinding:
     """A change and the time in which it is found in 9 of 10 cases; None where no span that is judged shows it.
 
     `seconds`: since the change, of a metric of predictions whose truth has come; `rows`: predictions in that time, of a
@@ -86,7 +86,7 @@ class Plan:
     chance: float | None
     window: float | None
     truth: float | None
-    found: tuple[Found, ...]
+    found: tuple[PlannedFinding, ...]
 
 
 def plan_of(load: Load, monitoring: Monitoring) -> Plan:
@@ -111,14 +111,14 @@ def _reach(rows: float, panes: int, most: int, needed: float) -> int:
     return min(max(panes, ceil(needed / rows)), most)
 
 
-def _columns(load: Load, monitoring: Monitoring, spans: Sequence[int], levels: Levels) -> list[Found]:
+def _columns(load: Load, monitoring: Monitoring, spans: Sequence[int], levels: Levels) -> list[PlannedFinding]:
     pane, rows = monitoring.windows.pane, load.rate * monitoring.windows.pane
     lengths = np.array(spans, np.float64)
     n, m = _few(lengths * rows), float(load.reference)
 
-    def after(name: str, kind: str, found: Callable[[Floats], Bools]) -> Found:
+    def after(name: str, kind: str, found: Callable[[Floats], Bools]) -> PlannedFinding:
         panes = _first(spans[-1], lambda k: bool(found(np.minimum(k / lengths, 1.0)).any()))
-        return Found(name, kind, *((None, None) if panes is None else (panes * pane, round(panes * rows))))
+        return PlannedFinding(name, kind, *((None, None) if panes is None else (panes * pane, round(panes * rows))))
 
     def numbers(size: float) -> Callable[[Floats], Bools]:
         return lambda part: _number_found(size, part, n, m, monitoring.drift.numerical_effect, levels)
@@ -181,7 +181,7 @@ def _missing_found(share: Floats, n: Floats, m: float, allowed: float, levels: L
     return share_tests(counts, n[:, None], nothing, total, allowed, levels, np.zeros((len(n), 1))).found[:, 0]
 
 
-def _accuracy(load: Load, monitoring: Monitoring) -> list[Found]:
+def _accuracy(load: Load, monitoring: Monitoring) -> list[PlannedFinding]:
     """Return how soon a fall of the accuracy is found over the newest panes with truth."""
     with_truth = load.rate * load.truth * monitoring.windows.pane
     if load.accuracy is None or with_truth <= 0.0:
@@ -195,7 +195,7 @@ def _accuracy(load: Load, monitoring: Monitoring) -> list[Found]:
         panes = _first(spans[-1], partial(_accuracy_found, points, spans, rows, load, monitoring, levels))
         name = f"accuracy {load.accuracy:.3g} down by {points * 100:.0f} points"
         seconds = None if panes is None else panes / filled * monitoring.windows.pane
-        found.append(Found(name, "truth", seconds, None if panes is None else round(panes * rows)))
+        found.append(PlannedFinding(name, "truth", seconds, None if panes is None else round(panes * rows)))
     return found
 
 

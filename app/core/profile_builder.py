@@ -21,7 +21,7 @@ from app.core.panes.labels import label_codes
 from app.core.panes.outcomes import OutcomeRows, outcome_layout, outcome_pane, outcome_rows
 from app.core.reference.layout import FIXED_POINT, Floats, Integers
 from app.core.reference.profile import (
-    Column,
+    ColumnProfile,
     Profile,
     Task,
     categorical_column,
@@ -165,7 +165,7 @@ def _labels(
     return (next(label for label in labels if label != positive), positive)
 
 
-def _column(name: str, values: Floats | Sequence[Cell], read: HowRead) -> Column:
+def _column(name: str, values: Floats | Sequence[Cell], read: HowRead) -> ColumnProfile:
     reading = read.features.get(name)
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
         return numeric_column(
@@ -176,7 +176,7 @@ def _column(name: str, values: Floats | Sequence[Cell], read: HowRead) -> Column
     return categorical_column(name, names(cells, reading), reading=reading)
 
 
-def _prediction(values: Categories | Floats | None, labels: Sequence[str], reading: Reading) -> Column:
+def _prediction(values: Categories | Floats | None, labels: Sequence[str], reading: Reading) -> ColumnProfile:
     if isinstance(values, np.ndarray):
         return numeric_column("prediction", values, reading=reading)
     return categorical_column("prediction", values or (), labels, reading=reading)

@@ -18,7 +18,7 @@ THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
-class Trained:
+class DemoModel:
     """The pipeline, and the people it has not seen with its `prediction` and `probability` for them."""
 
     pipeline: Pipeline
@@ -31,7 +31,7 @@ class Trained:
         return float((self.reference["prediction"] == self.reference[TRUTH]).mean())
 
 
-def train(people: pd.DataFrame) -> Trained:
+def train(people: pd.DataFrame) -> DemoModel:
     """Gradient boosting on a random half of the people; about a second."""
     order = np.random.default_rng(SEED).permutation(len(people))
     seen, unseen = people.iloc[order[: len(people) // 2]], people.iloc[order[len(people) // 2 :]]
@@ -44,7 +44,7 @@ def train(people: pd.DataFrame) -> Trained:
         )),
     ])  # fmt: skip
     pipeline.fit(seen[list(FEATURES)], seen[TRUTH])
-    return Trained(pipeline, predicted(pipeline, unseen), len(seen))
+    return DemoModel(pipeline, predicted(pipeline, unseen), len(seen))
 
 
 def predicted(pipeline: Pipeline, people: pd.DataFrame) -> pd.DataFrame:

@@ -15,10 +15,10 @@ import httpx
 
 from app.core.reference.profile import Kind
 from app.demo.census import FEATURES, NUMERIC, TRUTH, census
-from app.demo.model import SEED, Trained, train
+from app.demo.model import SEED, DemoModel, train
 from app.demo.screen import screen
-from app.demo.seen import Window
-from app.demo.story import Fault, Story, story
+from app.demo.seen import DemoWindow
+from app.demo.story import DemoStream, Fault, story
 from app.demo.stream import Streaming
 from app.demo.verdict import Expected, verdict
 from app.local.find_kafka import find_kafka, running_kafka
@@ -42,9 +42,9 @@ INTERRUPTED = 130
 class Material:
     """What is ready before the stream is: the model, saved, and what will be replayed."""
 
-    trained: Trained
+    trained: DemoModel
     bundle: Path
-    story: Story
+    story: DemoStream
 
 
 def run(settings: Settings, *, keep: bool, rate: float | None, share: float, live: bool) -> int:
@@ -127,12 +127,12 @@ def _expected(material: Material, fault: Fault, watching: MonitoringFile) -> Exp
     return Expected(fault, watching.monitoring, material.story.people["timestamp"].to_numpy())
 
 
-async def _register(settings: Settings, trained: Trained, watching: MonitoringFile) -> None:
+async def _register(settings: Settings, trained: DemoModel, watching: MonitoringFile) -> None:
     for version in (LIVE, REPLAYED):
         await register(settings, MODEL, version, trained.reference, watching)
 
 
-def _live_requests(address: str, trained: Trained) -> None:
+def _live_requests(address: str, trained: DemoModel) -> None:
     """A handful of people whom the model has not seen, through the served model."""
     people = trained.reference.sample(LIVE_REQUESTS, random_state=SEED)
     for person, employed in zip(people[list(FEATURES)].to_dict("records"), people[TRUTH], strict=True):
@@ -175,7 +175,7 @@ def _summary(streaming: Streaming, seconds: float, started: float, restarts: int
     return all(check.passed for check in checks)
 
 
-def _realised(window: Window) -> float:
+def _realised(window: DemoWindow) -> float:
     return 1.0 if window.realised is None else window.realised
 
 

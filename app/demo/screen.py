@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from app.demo.seen import Seen, Window
+from app.demo.seen import DemoSeen, DemoWindow
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -19,7 +19,7 @@ ROWS = 18
 class Screen(Protocol):
     """Shows how far the stream is."""
 
-    def show(self, seen: Seen, sent: int, total: int) -> None:
+    def show(self, seen: DemoSeen, sent: int, total: int) -> None:
         """Show the windows seen so far, and how much has been sent."""
 
 
@@ -37,7 +37,7 @@ def screen(*, live: bool) -> Iterator[Screen]:
         yield _Live(table)
 
 
-def cells_of(window: Window, seen: Seen) -> tuple[str, ...]:
+def cells_of(window: DemoWindow, seen: DemoSeen) -> tuple[str, ...]:
     """One window as a row."""
     drift, performance = window.drift, window.performance
     drifted = [] if drift is None else [*drift.drifted_features, *(["prediction"] if drift.prediction_drift else [])]
@@ -53,7 +53,7 @@ def cells_of(window: Window, seen: Seen) -> tuple[str, ...]:
     )
 
 
-def _transitions(seen: Seen, end: datetime) -> Iterator[str]:
+def _transitions(seen: DemoSeen, end: datetime) -> Iterator[str]:
     for alert in seen.latest():
         if alert.started_at == end:
             yield f"{alert.rule} firing"
@@ -74,7 +74,7 @@ class _Plain:
     def __init__(self) -> None:
         self._told: set[datetime] = set()
 
-    def show(self, seen: Seen, sent: int, total: int) -> None:
+    def show(self, seen: DemoSeen, sent: int, total: int) -> None:
         complete = [w for w in seen.ordered if w.drift is not None and w.performance is not None]
         for window in complete[:-1]:
             if window.end not in self._told:
@@ -88,7 +88,7 @@ class _Live:
     def __init__(self, live: Live) -> None:
         self._live = live
 
-    def show(self, seen: Seen, sent: int, total: int) -> None:
+    def show(self, seen: DemoSeen, sent: int, total: int) -> None:
         from rich.table import Table
 
         table = Table(title=f"{sent:,} of {total:,} events sent, {len(seen.windows)} windows", title_justify="left")

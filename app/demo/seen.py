@@ -10,7 +10,7 @@ from topics.events import AlertEvent, AnyReport, DriftReport, MetricChange, Perf
 
 
 @dataclass(slots=True)
-class Window:
+class DemoWindow:
     """One window's reports, as far as they have come."""
 
     end: datetime
@@ -37,10 +37,10 @@ class Window:
 
 
 @dataclass(slots=True)
-class Seen:
+class DemoSeen:
     """All of it, of one model version."""
 
-    windows: dict[datetime, Window] = field(default_factory=dict)
+    windows: dict[datetime, DemoWindow] = field(default_factory=dict)
     alerts: list[AlertEvent] = field(default_factory=list)
     taken: int = 0
 
@@ -49,7 +49,7 @@ class Seen:
         if not isinstance(report, DriftReport | PerformanceReport):
             return
         self.taken += 1
-        window = self.windows.setdefault(report.window_end, Window(report.window_end))
+        window = self.windows.setdefault(report.window_end, DemoWindow(report.window_end))
         if isinstance(report, DriftReport):
             if window.drift is None or report.revision >= window.drift.revision:
                 window.drift = report
@@ -62,7 +62,7 @@ class Seen:
             self.alerts.append(alert)
 
     @property
-    def ordered(self) -> list[Window]:
+    def ordered(self) -> list[DemoWindow]:
         """The windows by time."""
         return [self.windows[end] for end in sorted(self.windows)]
 

@@ -35,7 +35,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Story:
+class DemoStream:
     """`predictions` and `feedback` in the order they are sent; `people`: each person once, in time order."""
 
     people: pd.DataFrame
@@ -51,7 +51,7 @@ class Story:
 def story(
     people: pd.DataFrame, pipeline: Pipeline, fault: Fault, *, late_days: tuple[float, float] = (1, 30),
     duplicated: float = 0.02, seed: int = SEED,
-) -> Story:  # fmt: skip
+) -> DemoStream:  # fmt: skip
     """Spread each year's people over their year, break the fault's feature, predict, and make the truth late."""
     rng = np.random.default_rng(seed)
     timed = _timed(people, rng)
@@ -63,7 +63,7 @@ def story(
         "actual": served[TRUTH],
         "timestamp": served["timestamp"] + DAY * rng.uniform(*late_days, len(served)),
     })  # fmt: skip
-    return Story(
+    return DemoStream(
         people=served,
         predictions=_with_duplicates(served, served["timestamp"].to_numpy(), duplicated, rng),
         feedback=_with_duplicates(truth, truth["timestamp"].to_numpy(), duplicated, rng),

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from app.core.config.monitoring import Windows
 from app.demo.census import FEATURES
 from app.demo.screen import Screen
-from app.demo.seen import Seen
-from app.demo.story import Story
+from app.demo.seen import DemoSeen
+from app.demo.story import DemoStream
 from app.demo.verdict import Expected, settled
 from app.demo.watch import Watch
 from app.kafka.client_options import client_options
-from app.replay.encode import Columns, encode_feedback, encode_predictions
+from app.replay.encode import ReplayColumns, encode_feedback, encode_predictions
 from app.replay.files import frame_chunks
 from app.replay.run import Sent, close_windows, replay
-from app.replay.send import Sender
+from app.replay.send import ReplaySender
 from app.settings.settings import Settings
 
 STALLED_SECONDS = 60.0
@@ -28,7 +28,7 @@ CALM_SECONDS = 20.0
 LAST_WORDS_SECONDS = 2.0
 """How long the stream may take to say more, after everything seems said."""
 SHOW_SECONDS = 0.25
-COLUMNS = Columns(features=FEATURES)
+COLUMNS = ReplayColumns(features=FEATURES)
 
 Interrupted = Callable[[], bool]
 
@@ -40,10 +40,10 @@ class Streaming:
     settings: Settings
     model: str
     version: str
-    story: Story
+    story: DemoStream
     expected: Expected
     rate: float | None = None
-    seen: Seen = field(default_factory=Seen)
+    seen: DemoSeen = field(default_factory=DemoSeen)
     sent: int = 0
     all_sent: bool = False
 
@@ -97,7 +97,7 @@ class Streaming:
             self.story.predictions, lambda rows: encode_predictions(rows, COLUMNS, self.model, self.version)
         )
         feedback = frame_chunks(self.story.feedback, lambda rows: encode_feedback(rows, COLUMNS))
-        async with Sender(client_options(self.settings)) as sender:
+        async with ReplaySender(client_options(self.settings)) as sender:
             await replay(sender, predictions, feedback, prefix=self.settings.prefix, rate=self.rate, progress=told)
             last = float(self.story.people["timestamp"].max())
             await close_windows(sender, self.model, self.version, windows, last, prefix=self.settings.prefix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from aiokafka import TopicPartition
 
-from app.demo.seen import Seen
+from app.demo.seen import DemoSeen
 from app.kafka.client_options import consumer_options
 from app.kafka.consumer import Consumer
 from app.settings.settings import Settings
@@ -16,7 +16,7 @@ from topics.registry import ALERTS, REPORTS
 class Watch:
     """Reads `reports` and `alerts` into what has been seen."""
 
-    def __init__(self, settings: Settings, model: str, version: str, seen: Seen) -> None:
+    def __init__(self, settings: Settings, model: str, version: str, seen: DemoSeen) -> None:
         self._settings = settings
         self._model, self._version, self._seen = model, version, seen
         self._reports = REPORTS.full_name(settings.prefix)

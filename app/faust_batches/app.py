@@ -15,12 +15,12 @@ from faust.serializers.codecs import dumps, loads
 from faust.types import TP
 
 from app.faust_batches.assignor import StickyAssignor
-from app.faust_batches.batch import Position, Reach, Run, Runs
+from app.faust_batches.batch import Batch, Batches, BatchReach, Position
 from app.faust_batches.kept_tables import KeepingRecovery, NotedTable
 from app.faust_batches.quarantine import Quarantine
 from app.faust_batches.transport import BatchTransport
 from app.kafka.client_options import client_options
-from app.kafka.errors import Held, WasCancelled, without_values
+from app.kafka.errors import WasCancelled, WorkerHalted, without_values
 from app.kafka.topics import NamedTopic
 from app.processes.crash import FAILED, HELD, is_stopping
 from app.settings.settings import Settings
@@ -43,7 +43,7 @@ FETCH_BYTES = 16 << 20
 """Of one partition at once: with a quarter of it a worker that is behind waits for the broker a third of the time."""
 CHANGELOG_BYTES = 32 << 20
 
-Handler = Callable[[int, int, list[Any], Reach], Awaitable[None]]
+Handler = Callable[[int, int, list[Any], BatchReach], Awaitable[None]]
 """Partition, which of the agent's topics (its number), the run (empty: a tick), how far it reads."""
 
 
@@ -118,7 +118,7 @@ def changelogs(app: faust.App, partitions: int) -> list[NamedTopic]:
     return [NamedTopic(table.changelog_topic.get_topic_name(), partitions, config) for table in app.tables.values()]
 
 
-async def _nothing(_held: Held) -> None:
+async def _nothing(_held: WorkerHalted) -> None:
     """Nobody is to be told."""
 
 
@@ -131,14 +131,14 @@ def add_agent(
     position: Callable[[TP, int], int],
     handle: Handler,
     *,
-    held: Callable[[Held], Awaitable[None]] = _nothing,
+    held: Callable[[WorkerHalted], Awaitable[None]] = _nothing,
 ) -> None:
     """Bind an agent: it takes the topics' runs one after another, in one place, so its table has one writer.
 
     Of several topics the others follow the first, by the broker's time, where that has more to be read.
 
     An error that it does not handle ends the process before any later run is applied; a record that does so again
-    and again is quarantined. `Held` ends it too, with a status of its own, once `held` has told of it.
+    and again is quarantined. `WorkerHalted` ends it too, with a status of its own, once `held` has told of it.
     """
     names = [topic.full_name(settings.prefix) for topic in topics]
     for number, full_name in enumerate(names):
@@ -162,7 +162,7 @@ def add_agent(
                         reach = _reach(message.value, part, end)
                         await handle(message.partition, names.index(message.topic), part, reach)
                         app.consumer.applied(message.tp, reach.following)
-                except Held as stopped:
+                except WorkerHalted as stopped:
                     log.critical("agent %s stops: %s", name, stopped, extra={"agent": name})
                     leaving = asyncio.create_task(_leave(held(stopped)))
                     continue
@@ -180,7 +180,7 @@ def add_agent(
             _end(FAILED)
 
     agent.__name__ = agent.__qualname__ = name
-    app.agent(app.topic(*names, schema=Runs()), name=name)(agent)
+    app.agent(app.topic(*names, schema=Batches()), name=name)(agent)
 
 
 async def _leave(told: Awaitable[None]) -> None:
@@ -196,11 +196,11 @@ def _end(status: int) -> None:
     os._exit(status)
 
 
-def _reach(run: Run, part: list[Any], end: int | None) -> Reach:
+def _reach(run: Batch, part: list[Any], end: int | None) -> BatchReach:
     """How far a part of a run reads; `end`: of what can be read."""
     is_last = not part or part[-1].offset == run.records[-1].offset
     following = run.following if is_last else part[-1].offset + 1
-    return Reach(following, end is not None and following >= end)
+    return BatchReach(following, end is not None and following >= end)
 
 
 def _position(position: Callable[[TP, int], int], number: int) -> Position:

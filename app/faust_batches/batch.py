@@ -27,7 +27,7 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Batch:
     """Consecutive records of one partition (none: a tick).
 
     They are all that can be read from offset `since` on to before `following`: what is missing in between is not in
@@ -39,14 +39,14 @@ class Run:
     following: int = 0
 
 
-class Reach(NamedTuple):
+class BatchReach(NamedTuple):
     """How far a run, or a tick, reads its partition: the next offset to read, and whether that is the log's end."""
 
     following: int
     at_end: bool
 
 
-class Runs(faust.Schema):  # type: ignore[misc]
+class Batches(faust.Schema):  # type: ignore[misc]
     """Hands an agent its run of records as it came from the consumer."""
 
     def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
@@ -58,7 +58,7 @@ class Runs(faust.Schema):  # type: ignore[misc]
 
 def tick(tp: TP, since: int, following: int, generation: int) -> ConsumerMessage:
     """A message without records: nothing is to be read from offset `since` on to before `following`."""
-    run = Run([], since, following)
+    run = Batch([], since, following)
     return ConsumerMessage(
         tp.topic, tp.partition, following - 1, time.time(), 0, [], None, run, None, 0, 0, tp, generation_id=generation
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 
-class RunLedger:
+class CommitLedger:
     """Runs delivered from one partition and not yet committed, in delivery order.
 
     A run is named by the offset of its last record. Gaps between runs (compaction, transaction markers) need no

@@ -20,9 +20,9 @@ from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from app.faust_batches.batch import Log, Position, Run, tick
+from app.faust_batches.batch import Batch, Log, Position, tick
 from app.faust_batches.changelog_producer import ChangelogProducer
-from app.faust_batches.commit_ledger import RunLedger
+from app.faust_batches.commit_ledger import CommitLedger
 from app.faust_batches.consumer_thread import ConsumerThread, ReadOffsets
 from app.faust_batches.reading_order import ReadingOrder
 from app.kafka.errors import WasCancelled
@@ -42,7 +42,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.ledgers: defaultdict[TP, RunLedger] = defaultdict(RunLedger)
+        self.ledgers: defaultdict[TP, CommitLedger] = defaultdict(CommitLedger)
         self._read_offset = ReadOffsets(self.transport.positions)
         self._ticked_at = 0.0
         self._wanted: dict[TP, int] = {}
@@ -206,7 +206,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.ledgers[tp].delivered(last.offset)
         return ConsumerMessage(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
-            [], None, Run(run, since, following), None, 0, 0, tp, generation_id=generation,
+            [], None, Batch(run, since, following), None, 0, 0, tp, generation_id=generation,
         )  # fmt: skip
 
     def _due_ticks(self) -> list[TP]:

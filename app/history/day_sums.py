@@ -27,7 +27,7 @@ class Hour(NamedTuple):
     hour: str
 
 
-class Day(NamedTuple):
+class VersionDay(NamedTuple):
     """A day of a model version, as ISO 8601."""
 
     model: str
@@ -112,10 +112,10 @@ def key_of(cells: Cells) -> Hour:
     return Hour(cells("model"), cells("model_version"), hour_of(cells("predicted_at")))
 
 
-def _by_day(hours: Mapping[Hour, Sums]) -> dict[Day, Sums]:
-    found: dict[Day, Sums] = {}
+def _by_day(hours: Mapping[Hour, Sums]) -> dict[VersionDay, Sums]:
+    found: dict[VersionDay, Sums] = {}
     for (model, version, hour), sums in hours.items():
-        day = Day(model, version, hour[:10])
+        day = VersionDay(model, version, hour[:10])
         found[day] = found.get(day, Sums()).join(sums)
     return found
 
@@ -125,7 +125,7 @@ def save(connection: Connection, changes: Mapping[Hour, Sums]) -> None:
     hours = [{**hour._asdict(), **vars(sums)} for hour, sums in changes.items()]
     days = [{**day._asdict(), **vars(sums), "revision": 1, "trimmed": False} for day, sums in _by_day(changes).items()]
     _add(connection, PREDICTION_HOURS, Hour._fields, hours)
-    _add(connection, PREDICTION_DAYS, Day._fields, days)
+    _add(connection, PREDICTION_DAYS, VersionDay._fields, days)
 
 
 def _add(connection: Connection, table: Table, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
@@ -172,7 +172,7 @@ def _take_all(connection: Connection, gone: Iterable[Row[Any]], noted: dict[str,
 
 
 def _take(
-    connection: Connection, table: Table, key: Hour | Day, sums: Sums, length: timedelta, noted: dict[str, Any]
+    connection: Connection, table: Table, key: Hour | VersionDay, sums: Sums, length: timedelta, noted: dict[str, Any]
 ) -> None:
     columns, rows = table.c, PREDICTIONS.c
     its = and_(*(columns[name] == value for name, value in key._asdict().items()))

@@ -38,7 +38,7 @@ UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class Day:
+class ExportedDay:
     """A day of a model version."""
 
     model: str
@@ -103,7 +103,7 @@ class _Export:
         self.written: list[Path] = []
         self.changed = False
 
-    def write(self, day: Day, suffix: str) -> None:
+    def write(self, day: ExportedDay, suffix: str) -> None:
         """Write one file where its day has changed."""
         path = path_of(day.model, day.model_version, day.day, suffix)
         if self._stop() or self._is_over(path):
@@ -210,7 +210,7 @@ def _signature(columns: dict[str, str]) -> str:
     return hashlib.sha256(encoded).hexdigest()[:16]
 
 
-def _revision(connection: Connection, day: Day) -> int:
+def _revision(connection: Connection, day: ExportedDay) -> int:
     columns = PREDICTION_DAYS.c
     its = select(columns.revision).where(
         columns.model == day.model, columns.model_version == day.model_version, columns.day == day.day
@@ -218,7 +218,7 @@ def _revision(connection: Connection, day: Day) -> int:
     return int(connection.execute(its).scalar_one())
 
 
-def _rows(connection: Connection, day: Day) -> Iterator[Prediction]:
+def _rows(connection: Connection, day: ExportedDay) -> Iterator[Prediction]:
     start = datetime.fromisoformat(day.day).replace(tzinfo=UTC)
     columns = PREDICTIONS.c
     asked = (
@@ -231,9 +231,9 @@ def _rows(connection: Connection, day: Day) -> Iterator[Prediction]:
     return map(prediction_of, found)
 
 
-def _days(history: History) -> list[Day]:
+def _days(history: History) -> list[ExportedDay]:
     columns = PREDICTION_DAYS.c
-    named = [columns[field.name] for field in fields(Day)]
+    named = [columns[field.name] for field in fields(ExportedDay)]
     asked = select(*named).order_by(columns.day, columns.model, columns.model_version)
     with history.reading() as connection:
-        return [Day(**row) for row in connection.execute(asked).mappings()]
+        return [ExportedDay(**row) for row in connection.execute(asked).mappings()]

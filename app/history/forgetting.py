@@ -43,7 +43,7 @@ NAMING: dict[Table, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ForgetRequest:
     """What is to be forgotten: a prediction by its id, or those whose column `name` has one of `texts`.
 
     `texts`: the value as it is spelt, and its hash where the column may be hashed.
@@ -76,7 +76,7 @@ class Done:
     ids: set[str] = field(default_factory=set)
 
 
-def forget(history: History, wanted: Wanted, now: datetime, *, dry_run: bool) -> Done:
+def forget(history: History, wanted: ForgetRequest, now: datetime, *, dry_run: bool) -> Done:
     """Forget in the history: first for what comes later, then what is there. Raises as `History.reading`."""
     done = Done()
     if not dry_run:
@@ -109,7 +109,7 @@ def forget(history: History, wanted: Wanted, now: datetime, *, dry_run: bool) ->
     return done
 
 
-def forget_exports(folder: Path, wanted: Wanted, done: Done, *, dry_run: bool) -> None:
+def forget_exports(folder: Path, wanted: ForgetRequest, done: Done, *, dry_run: bool) -> None:
     """Forget in the files of an export. Raises OSError."""
     with locked(folder):
         manifest = read_manifest(folder)
@@ -133,7 +133,7 @@ def forget_exports(folder: Path, wanted: Wanted, done: Done, *, dry_run: bool) -
             manifest.save(folder)
 
 
-def _predictions(connection: Connection, wanted: Wanted) -> Iterator[tuple[str, str, str]]:
+def _predictions(connection: Connection, wanted: ForgetRequest) -> Iterator[tuple[str, str, str]]:
     columns = PREDICTIONS.c
     asked = select(columns.prediction_id, columns.model, columns.model_version, columns.features, columns.metadata)
     if wanted.prediction_id is not None:
@@ -161,7 +161,7 @@ def _delete(history: History, keys: Sequence[tuple[str, str, str]], now: datetim
         keep_forgotten(connection, forgotten_of(connection), [(ID, key[0]) for key in keys], now)
 
 
-def _named(history: History, table: Table, columns: Sequence[str], wanted: Wanted, *, dry_run: bool) -> int:
+def _named(history: History, table: Table, columns: Sequence[str], wanted: ForgetRequest, *, dry_run: bool) -> int:
     """Replace the value where alerts and reports name it as a category; return in how many rows it was."""
     changed = 0
     for text in wanted.texts:
@@ -205,7 +205,7 @@ def _overwrite(history: History) -> None:
         connection.close()
 
 
-def _without_lines(path: Path, new: Path, wanted: Wanted, ids: set[str]) -> tuple[int, int]:
+def _without_lines(path: Path, new: Path, wanted: ForgetRequest, ids: set[str]) -> tuple[int, int]:
     """Write the lines that stay; return how many go, and how many stay."""
     gone = left = 0
     with path.open("rb") as lines, new.open("wb") as file:
@@ -222,7 +222,7 @@ def _without_lines(path: Path, new: Path, wanted: Wanted, ids: set[str]) -> tupl
     return gone, left
 
 
-def _without_parquet(path: Path, new: Path, wanted: Wanted, ids: set[str]) -> tuple[int, int]:
+def _without_parquet(path: Path, new: Path, wanted: ForgetRequest, ids: set[str]) -> tuple[int, int]:
     """Write the rows that stay, with the columns that the file has; return how many go, and how many stay."""
     import pyarrow as pa
     import pyarrow.parquet as pq

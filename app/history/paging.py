@@ -23,7 +23,7 @@ class CursorError(ValueError):
 
 
 @dataclass(frozen=True)
-class Order:
+class PageOrder:
     """How a list is sorted, the highest first: by a time, and where that is equal by what makes a row the only one.
 
     `columns` are those of a table, `fields` the same of what is made of a row, `types` those of a key.
@@ -91,18 +91,18 @@ def _is_sound(value: datetime | str | int | bool) -> bool:
     return "\x00" not in value if isinstance(value, str) else abs(value) < LARGEST
 
 
-PREDICTIONS = Order(
+PREDICTIONS = PageOrder(
     "predictions", ("predicted_at", "prediction_id", "model", "model_version"),
     ("timestamp", "prediction_id", "model", "model_version"), (datetime, str, str, str),
 )  # fmt: skip
-TRAINING = Order("training", ("finished_at", "run_id"), ("finished_at", "run_id"), (datetime, str))
+TRAINING = PageOrder("training", ("finished_at", "run_id"), ("finished_at", "run_id"), (datetime, str))
 _DEPLOYED = ("deployed_at", "model", "model_version", "source", "environment", "status")
-DEPLOYMENTS = Order("deployments", _DEPLOYED, _DEPLOYED, (datetime, str, str, str, str, str))
+DEPLOYMENTS = PageOrder("deployments", _DEPLOYED, _DEPLOYED, (datetime, str, str, str, str, str))
 _JUDGED = ("window_end", "revision", "model", "model_version")
-DRIFT = Order("drift", _JUDGED, _JUDGED, (datetime, int, str, str))
-ALERTS = Order("alerts", ("emitted_at", "alert_id"), ("emitted_at", "alert_id"), (datetime, str))
+DRIFT = PageOrder("drift", _JUDGED, _JUDGED, (datetime, int, str, str))
+ALERTS = PageOrder("alerts", ("emitted_at", "alert_id"), ("emitted_at", "alert_id"), (datetime, str))
 _DELIVERED = ("delivered_at", "alert_id", "channel", "notification_id")
-DELIVERIES = Order("deliveries", _DELIVERED, _DELIVERED, (datetime, str, str, str))
-AUDIT = Order("audit", ("at", "audit_id"), ("at", "audit_id"), (datetime, str))
-PERFORMANCE = Order("performance", (), ("last", "model", "model_version"), (datetime, str, str))
+DELIVERIES = PageOrder("deliveries", _DELIVERED, _DELIVERED, (datetime, str, str, str))
+AUDIT = PageOrder("audit", ("at", "audit_id"), ("at", "audit_id"), (datetime, str))
+PERFORMANCE = PageOrder("performance", (), ("last", "model", "model_version"), (datetime, str, str))
 """Of sums, not of rows."""

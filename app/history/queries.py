@@ -29,7 +29,7 @@ from app.history.answers import (
     training_run_of,
 )
 from app.history.day_sums import Sums, summed, sums_of
-from app.history.paging import Order
+from app.history.paging import PageOrder
 from app.history.tables import (
     ALERTS,
     AUDIT,
@@ -42,18 +42,18 @@ from app.history.tables import (
     TRAINING_RUNS,
 )
 from app.history.wanted import (
-    Wanted,
-    WantedAlerts,
-    WantedAudit,
-    WantedChecks,
-    WantedDeliveries,
-    WantedDeployments,
-    WantedPredictions,
-    WantedTraining,
+    AlertsFilter,
+    AuditFilter,
+    ChecksFilter,
+    DeliveriesFilter,
+    DeploymentsFilter,
+    HistoryFilter,
+    PredictionsFilter,
+    TrainingFilter,
 )
 
 
-class Summed(NamedTuple):
+class SummedBy(NamedTuple):
     """What predictions are summed up by: the table, its column of times, their characters, and how long one is."""
 
     table: Table
@@ -63,12 +63,12 @@ class Summed(NamedTuple):
 
 
 SUMMED = (
-    Summed(PREDICTION_DAYS, "day", len("2026-01-31"), timedelta(days=1)),
-    Summed(PREDICTION_HOURS, "hour", len("2026-01-31T05"), timedelta(hours=1)),
+    SummedBy(PREDICTION_DAYS, "day", len("2026-01-31"), timedelta(days=1)),
+    SummedBy(PREDICTION_HOURS, "hour", len("2026-01-31T05"), timedelta(hours=1)),
 )
 """The longest first."""
 
-TOLD = (
+SENT_DELIVERIES = (
     select(*DELIVERIES.c, ALERTS.c.model, ALERTS.c.model_version, ALERTS.c.title)
     .select_from(DELIVERIES.outerjoin(ALERTS, DELIVERIES.c.alert_id == ALERTS.c.alert_id))
     .subquery("told")
@@ -76,32 +76,32 @@ TOLD = (
 """Deliveries with what they told of; an alert may be gone, or come later."""
 
 
-def training_runs(connection: Connection, wanted: WantedTraining) -> list[TrainingRun]:
+def training_runs(connection: Connection, wanted: TrainingFilter) -> list[TrainingRun]:
     """Trainings, by when they ended."""
     return list(map(training_run_of, _newest(connection, TRAINING_RUNS, paging.TRAINING, wanted)))
 
 
-def deployments(connection: Connection, wanted: WantedDeployments) -> list[Deployment]:
+def deployments(connection: Connection, wanted: DeploymentsFilter) -> list[Deployment]:
     """Model versions that went into service."""
     return list(map(deployment_of, _newest(connection, MODEL_DEPLOYMENTS, paging.DEPLOYMENTS, wanted)))
 
 
-def alerts(connection: Connection, wanted: WantedAlerts) -> list[RecordedAlert]:
+def alerts(connection: Connection, wanted: AlertsFilter) -> list[RecordedAlert]:
     """Transitions of alerts, by when they were raised or resolved."""
     return list(map(alert_of, _newest(connection, ALERTS, paging.ALERTS, wanted)))
 
 
-def audit(connection: Connection, wanted: WantedAudit) -> list[Audited]:
+def audit(connection: Connection, wanted: AuditFilter) -> list[Audited]:
     """Who has changed what."""
     return list(map(audited_of, _newest(connection, AUDIT, paging.AUDIT, wanted)))
 
 
-def deliveries(connection: Connection, wanted: WantedDeliveries) -> list[RecordedDelivery]:
+def deliveries(connection: Connection, wanted: DeliveriesFilter) -> list[RecordedDelivery]:
     """What was told of alerts, or given up."""
-    return list(map(delivery_of, _newest(connection, TOLD, paging.DELIVERIES, wanted)))
+    return list(map(delivery_of, _newest(connection, SENT_DELIVERIES, paging.DELIVERIES, wanted)))
 
 
-def predictions(connection: Connection, wanted: WantedPredictions) -> list[Prediction]:
+def predictions(connection: Connection, wanted: PredictionsFilter) -> list[Prediction]:
     """Predictions with their truth, by when they were made."""
     if wanted.model is None or wanted.model_version is not None or wanted.prediction_id is not None:
         return list(map(prediction_of, _newest(connection, PREDICTIONS, paging.PREDICTIONS, wanted)))
@@ -112,7 +112,7 @@ def predictions(connection: Connection, wanted: WantedPredictions) -> list[Predi
     return list(map(prediction_of, found[: wanted.limit]))
 
 
-def performance(connection: Connection, wanted: Wanted) -> list[VersionPerformance]:
+def performance(connection: Connection, wanted: HistoryFilter) -> list[VersionPerformance]:
     """What the predictions of each model version came to, the version with the newest prediction first.
 
     Whole days are read from their sums, at their ends whole hours, and of what is left the predictions.
@@ -130,7 +130,9 @@ def performance(connection: Connection, wanted: Wanted) -> list[VersionPerforman
     return versions[: wanted.limit]
 
 
-def _parts_of(wanted: Wanted, summed_by: Sequence[Summed]) -> Iterator[tuple[Table, list[ColumnElement[bool]]]]:
+def _parts_of(
+    wanted: HistoryFilter, summed_by: Sequence[SummedBy]
+) -> Iterator[tuple[Table, list[ColumnElement[bool]]]]:
     """Return what to read of a span of time: what is summed up as a whole, and the parts at its ends by the next."""
     if not summed_by:
         yield PREDICTIONS, wanted.conditions(PREDICTIONS, "predicted_at")
@@ -151,7 +153,7 @@ def _parts_of(wanted: Wanted, summed_by: Sequence[Summed]) -> Iterator[tuple[Tab
         yield from _parts_of(replace(wanted, since=end), finer)
 
 
-def drift_checks(connection: Connection, wanted: WantedChecks) -> list[DriftCheck]:
+def drift_checks(connection: Connection, wanted: ChecksFilter) -> list[DriftCheck]:
     """Windows as they were judged, by their end."""
     columns = [column for column in DRIFT_CHECKS.c if wanted.report or column.name != "report"]
     asked = select(*columns).where(*wanted.conditions())
@@ -167,12 +169,14 @@ def _is_revised() -> Any:
     return select(later.c.revision).where(*window, later.c.revision > own.revision).exists()
 
 
-def _newest(connection: Connection, table: FromClause, order: Order, wanted: Wanted) -> Sequence[Row[Any]]:
+def _newest(connection: Connection, table: FromClause, order: PageOrder, wanted: HistoryFilter) -> Sequence[Row[Any]]:
     asked = select(table).where(*wanted.conditions(table, order.moment))
     return connection.execute(_sorted(connection, asked, table, order, wanted)).all()
 
 
-def _sorted(connection: Connection, asked: Select[Any], table: FromClause, order: Order, wanted: Wanted) -> Select[Any]:
+def _sorted(
+    connection: Connection, asked: Select[Any], table: FromClause, order: PageOrder, wanted: HistoryFilter
+) -> Select[Any]:
     """Return the question with its order, from the cursor on, as many as are wanted."""
     if wanted.after is not None:
         asked = asked.where(order.after(connection, table, wanted.after))

@@ -37,7 +37,7 @@ LONGEST_WORD = 400
 KEYS = ("prediction_id", "model", "model_version", "alert_id", "channel", "notification_id", "run_id", "audit_id")
 
 
-class Predicted(Protocol):
+class RecordedPrediction(Protocol):
     """A PredictionEvent whose features are as they came."""
 
     @property
@@ -58,7 +58,7 @@ class Predicted(Protocol):
     def metadata(self) -> dict[str, Scalar] | None: ...
 
 
-def prediction_row(event: Predicted) -> Row:
+def prediction_row(event: RecordedPrediction) -> Row:
     """A row of `predictions`, without feedback."""
     by_class = isinstance(event.probability, dict)
     return _sound({

@@ -16,7 +16,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class HistoryFilter:
     """Of a model, of one version of it, from `since` on, before `until`; the newest `limit` of them.
 
     `after`: the key of the last that is known already (`paging.Order`). `models`: of these models alone.
@@ -64,7 +64,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class WantedPredictions(Wanted):
+class PredictionsFilter(HistoryFilter):
     """Also: one of them, those of a label, with or without feedback, wrong or right."""
 
     prediction_id: str | None = None
@@ -87,7 +87,7 @@ class WantedPredictions(Wanted):
 
 
 @dataclass(frozen=True)
-class WantedChecks(Wanted):
+class ChecksFilter(HistoryFilter):
     """Checks of one kind; `detected`: those that found something, or nothing.
 
     Of each window the newest revision, unless `every` is wanted.
@@ -107,7 +107,7 @@ class WantedChecks(Wanted):
 
 
 @dataclass(frozen=True)
-class WantedAlerts(Wanted):
+class AlertsFilter(HistoryFilter):
     """Also: one transition, those of a status, a level or a rule."""
 
     alert_id: str | None = None
@@ -121,7 +121,7 @@ class WantedAlerts(Wanted):
 
 
 @dataclass(frozen=True)
-class WantedDeliveries(Wanted):
+class DeliveriesFilter(HistoryFilter):
     """Also: those of one transition, of a channel, delivered or given up."""
 
     alert_id: str | None = None
@@ -134,7 +134,7 @@ class WantedDeliveries(Wanted):
 
 
 @dataclass(frozen=True)
-class WantedTraining(Wanted):
+class TrainingFilter(HistoryFilter):
     """Also: of a status, in an environment, anew or for the first time."""
 
     status: str | None = None
@@ -147,7 +147,7 @@ class WantedTraining(Wanted):
 
 
 @dataclass(frozen=True)
-class WantedDeployments(Wanted):
+class DeploymentsFilter(HistoryFilter):
     """Also: of a status, in an environment."""
 
     status: str | None = None
@@ -159,7 +159,7 @@ class WantedDeployments(Wanted):
 
 
 @dataclass(frozen=True)
-class WantedAudit(Wanted):
+class AuditFilter(HistoryFilter):
     """Also: by whom, what, and of what."""
 
     actor: str | None = None
@@ -171,7 +171,7 @@ class WantedAudit(Wanted):
         return super().conditions(table, moment) + _equal(self, table, "actor", "action", "subject")
 
 
-def _equal(wanted: Wanted, table: FromClause, *names: str) -> list[ColumnElement[bool]]:
+def _equal(wanted: HistoryFilter, table: FromClause, *names: str) -> list[ColumnElement[bool]]:
     return [table.c[name] == value for name in names if (value := getattr(wanted, name)) is not None]
 
 

@@ -67,7 +67,7 @@ class Entry(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RecordedRun:
     """What was read of one partition, from offset `start` on to before `end`. Not every record has an entry."""
 
     topic: Topic
@@ -76,7 +76,7 @@ class Run:
     end: int
     entries: tuple[Entry, ...]
 
-    def halves(self) -> tuple[Run, Run]:
+    def halves(self) -> tuple[RecordedRun, RecordedRun]:
         """The run in two, of two entries or more."""
         middle = len(self.entries) // 2
         at = self.entries[middle].offset
@@ -85,7 +85,7 @@ class Run:
             replace(self, start=at, entries=self.entries[middle:]),
         )
 
-    def without_entries(self) -> Run:
+    def without_entries(self) -> RecordedRun:
         """The run as read, with nothing of it to be written."""
         return replace(self, entries=())
 
@@ -118,7 +118,7 @@ class Writer:
         with self._history.writing() as connection:
             _save(connection, {place: offset})
 
-    def write(self, runs: Sequence[Run]) -> dict[Place, int]:
+    def write(self, runs: Sequence[RecordedRun]) -> dict[Place, int]:
         """Write runs in one transaction; answers where each partition is to be read from next.
 
         What was recorded already is left out. Nothing is written of a run that starts beyond that: what lies between

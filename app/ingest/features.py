@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 
 from app.core.panes.inputs import NUMBERS, Scalar, Values
 from app.core.reference.layout import Floats
-from app.core.reference.profile import Column
+from app.core.reference.profile import ColumnProfile
 from app.ingest.decoding import LinesDecoder
 
 _NO_FIELD = re.compile(r'["\\\x00-\x1f]')
@@ -53,7 +53,7 @@ class FeaturesDecoder:
 
     struct: type | None
 
-    def __init__(self, features: Sequence[Column], ignored: Sequence[str] = ()) -> None:
+    def __init__(self, features: Sequence[ColumnProfile], ignored: Sequence[str] = ()) -> None:
         """`ignored` are names that are no features, and are not unknown either."""
         self._ignored = frozenset(ignored)
         self._names = tuple(column.name for column in features)

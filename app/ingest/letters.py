@@ -20,7 +20,7 @@ RESENT = "driftline-resent"
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-class Record(Protocol):
+class LetterRecord(Protocol):
     """What is read of a record of `dead-letters`."""
 
     offset: int
@@ -74,7 +74,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
         return (*self.origin, self.counted, *map(xxhash.xxh3_64_intdigest, parts))
 
 
-def letter_of(record: Record) -> Letter | None:
+def letter_of(record: LetterRecord) -> Letter | None:
     """The dead letter in a record; None for one that says what was sent again, or that is none of ours."""
     given = {name: value for name, value in record.headers if name.startswith(OURS) and value is not None}
     if RESENT in given:
@@ -91,7 +91,7 @@ def letter_of(record: Record) -> Letter | None:
     )
 
 
-def resent_in(record: Record) -> list[int]:
+def resent_in(record: LetterRecord) -> list[int]:
     """The offsets of the dead letters that a record says were sent again."""
     for name, value in record.headers:
         if name == RESENT and value is not None:

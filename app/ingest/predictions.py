@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Raw, Struct
 from numpy.typing import NDArray
 
-from app.core.join.state import MICROSECONDS, PredictionBatch, Watched
+from app.core.join.state import MICROSECONDS, CompiledModel, PredictionBatch
 from app.core.panes.grouping import by_group
 from app.core.panes.inputs import Scalar, Values, pick
 from app.core.reference.layout import Floats
@@ -71,7 +71,7 @@ def heartbeat_of(record: Record) -> Heartbeat | Rejected:
     return found if believable(to_epoch(found.timestamp)) else Rejected(record, UNBELIEVABLE)
 
 
-class Heads(Struct):
+class DecodedHeads(Struct):
     """The sound records of a run and their heads, and the records that are not.
 
     `alone`: all are of this decoder's model version, and their features are decoded by it already.
@@ -120,16 +120,16 @@ class AloneDecoder:
         return self._lines.decode(values)
 
 
-def heads_of(records: Sequence[Record], alone: AloneDecoder | None = None) -> Heads:
+def heads_of(records: Sequence[Record], alone: AloneDecoder | None = None) -> DecodedHeads:
     """Decode everything but the features, or with them when all are of the one model version that is expected."""
     values = [record.value or b"" for record in records]
     heads = None if alone is None or not records else alone.decode(values)
     if heads is not None and keys_fit(records, heads):
-        return Heads(list(records), heads, [], alone)
+        return DecodedHeads(list(records), heads, [], alone)
     heads = _HEADS.decode(values)
     if heads is not None and keys_fit(records, heads):
-        return Heads(list(records), heads, [])
-    found = Heads([], [], [])
+        return DecodedHeads(list(records), heads, [])
+    found = DecodedHeads([], [], [])
     for record in records:
         head = "the record has no value" if record.value is None else _HEADS.decode_one(record.value)
         reason = head if isinstance(head, str) else wrong_key(record.key, head.prediction_id)
@@ -144,14 +144,14 @@ def heads_of(records: Sequence[Record], alone: AloneDecoder | None = None) -> He
 class PredictionColumns:
     """Makes batches: knows each watched model version's decoder."""
 
-    def __init__(self, watched: Sequence[Watched], number_of: Callable[[str, str], int | None]) -> None:
+    def __init__(self, watched: Sequence[CompiledModel], number_of: Callable[[str, str], int | None]) -> None:
         self._watched = watched
         self._number_of = number_of
         self._decoders: dict[int, FeaturesDecoder] = {}
         self.expected: AloneDecoder | None = None
         """For the next run, when the last one was of one model version alone."""
 
-    def batch(self, found: Heads) -> tuple[PredictionBatch, list[Rejected], list[Record]]:
+    def batch(self, found: DecodedHeads) -> tuple[PredictionBatch, list[Rejected], list[Record]]:
         """The batch, the rejected records, and the records of the batch in its order."""
         rejected = list(found.rejected)
         models = self._models(found)
@@ -194,7 +194,7 @@ class PredictionColumns:
             (models >= 0) & believable(times) & (times * MICROSECONDS - broker_times(records) > allowed)
         )
 
-    def _models(self, found: Heads) -> NDArray[np.int16]:
+    def _models(self, found: DecodedHeads) -> NDArray[np.int16]:
         """Each row's model number, -1 for those that are not registered."""
         numbers = {version: self._number_of(*version) for version in found.versions()}
         if len(numbers) == 1:
@@ -203,7 +203,7 @@ class PredictionColumns:
         known = {version: -1 if number is None else number for version, number in numbers.items()}
         return np.fromiter(map(known.__getitem__, found.named()), np.int16, len(found.heads))
 
-    def _expect(self, found: Heads, models: NDArray[np.int16]) -> None:
+    def _expect(self, found: DecodedHeads, models: NDArray[np.int16]) -> None:
         versions = found.versions()
         if len(versions) != 1 or models[0] < 0:
             self.expected = None
@@ -213,7 +213,7 @@ class PredictionColumns:
             self.expected = AloneDecoder(version, decoder)
 
     def _columns(
-        self, found: Heads, models: NDArray[np.int16], reasons: dict[int, str]
+        self, found: DecodedHeads, models: NDArray[np.int16], reasons: dict[int, str]
     ) -> tuple[dict[int, Sequence[Values]], dict[int, Sequence[tuple[int, str]]]]:
         """Columns of each model's rows, and unknown features by row of the run. Adds to the reasons."""
         columns: dict[int, Sequence[Values]] = {}
@@ -276,7 +276,7 @@ def _sound_probabilities(heads: Sequence[Head]) -> Floats | None:
         return None if ((numbers < 0.0) | (numbers > 1.0)).any() else numbers
 
 
-def _probabilities(watched: Watched, heads: Sequence[Head]) -> tuple[Values, dict[int, str]]:
+def _probabilities(watched: CompiledModel, heads: Sequence[Head]) -> tuple[Values, dict[int, str]]:
     """Probabilities of the class that is judged (NaN or None: none), and what is wrong with some, by position."""
     raw = [head.probability for head in heads]
     if dict in set(map(type, raw)):

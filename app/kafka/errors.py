@@ -23,7 +23,7 @@ class BrokerUnavailable(BrokerError):
     """Kafka does not answer, or has not acknowledged in time. What was sent may still have arrived."""
 
 
-class Held(Exception):
+class WorkerHalted(Exception):
     """Somebody has to decide before the worker may go on: it stops, and is not started again by itself."""
 
 

@@ -27,7 +27,7 @@ FETCH_WAIT_MS = 100
 """How long the broker may hold back the answer to a fetch: what else is asked of it waits behind."""
 
 
-class CompactedView(ABC):
+class GlobalTable(ABC):
     """What a topic says now, in memory. Use from one event loop."""
 
     def __init__(self, settings: Settings, topic: Topic) -> None:

@@ -17,7 +17,7 @@ from app.kafka.topics import ensure_topics
 from app.local.find_kafka import find_kafka
 from app.processes.ports import listen
 from app.processes.private_files import keep_private, private_folder
-from app.processes.supervisor import ChildFailed, Command, Supervisor
+from app.processes.supervisor import ChildCommand, ChildFailed, Supervisor
 from app.settings.settings import Settings, environment
 
 READY_SECONDS = 60.0
@@ -90,8 +90,8 @@ class Stack:
     def _names(self) -> list[str]:
         return ["worker", "api", *(["recorder"] if self.settings.record_history else [])]
 
-    def _command(self, name: str) -> Command:
-        return Command(name, [sys.executable, "-m", "app.cli", name], env=environment(self.settings))
+    def _command(self, name: str) -> ChildCommand:
+        return ChildCommand(name, [sys.executable, "-m", "app.cli", name], env=environment(self.settings))
 
 
 def _answers(url: str) -> bool:

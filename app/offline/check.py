@@ -16,7 +16,7 @@ from app.core.evaluation.results import DriftDecision, PerformanceDecision
 from app.core.reference.profile import Kind
 from app.offline.decision import Decision, decide
 from app.offline.firing import Finding, Unjudged, findings_of
-from app.registration import Columns, FileOptions, MonitoringFile, read_table
+from app.registration import FileOptions, MonitoringFile, TableColumns, read_table
 from app.registration.roles import USUAL_IDS
 from app.tables.files import FOUND, form_words
 
@@ -165,7 +165,7 @@ def _empty(drift: DriftDecision) -> list[str]:
     return [feature.name for feature in drift.features if feature.n == 0]
 
 
-def _id_column(columns: Columns, current: pd.DataFrame) -> str | None:
+def _id_column(columns: TableColumns, current: pd.DataFrame) -> str | None:
     return next((name for name in ((columns.id,) if columns.id else USUAL_IDS) if name in current.columns), None)
 
 
@@ -174,7 +174,7 @@ def _repeated(ids: pd.Series) -> int:
     return int(ids[ids.notna() & (ids != "")].duplicated().sum())
 
 
-def _only(kinds: Mapping[str, Kind], columns: Columns, current: pd.DataFrame) -> Columns:
+def _only(kinds: Mapping[str, Kind], columns: TableColumns, current: pd.DataFrame) -> TableColumns:
     """The same columns, with these features and no others; what else the table has is let pass."""
     return msgspec.structs.replace(
         columns,

@@ -13,16 +13,16 @@ from app.core.config.monitoring import Monitoring
 from app.core.evaluation.decision import drift_decision, performance_decision
 from app.core.evaluation.results import DriftDecision, PerformanceDecision
 from app.core.join.state import MICROSECONDS, NEVER
-from app.core.panes.inputs import Counted, Counter, Scalar, input_pane
+from app.core.panes.inputs import CountedRows, InputCounter, Scalar, input_pane
 from app.core.panes.labels import label_codes, truths_of
 from app.core.panes.outcomes import OutcomeLayout, outcome_layout, outcome_pane
 from app.core.panes.pane import Pane, merge
 from app.core.panes.unknown_labels import unknown_names
 from app.core.reference.layout import Floats, Layout, layout_of
-from app.core.reference.profile import Column, Profile
+from app.core.reference.profile import ColumnProfile, Profile
 from app.core.scales.judging import judge_scales
 from app.core.windows.model_windows import ONE_SIDED
-from app.registration import Columns, MonitoringFile, Reference, read_reference
+from app.registration import MonitoringFile, Reference, TableColumns, read_reference
 from app.registration.hiding import hidden_table, hiding_of
 from app.registration.roles import USUAL_IDS, USUAL_TARGETS
 from app.tables import CellTable, TableError
@@ -70,7 +70,7 @@ def decide(reference: pd.DataFrame, current: pd.DataFrame, file: MonitoringFile)
     return replace(judge(found.profile, current, file.monitoring, file.columns), reference=found)
 
 
-def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, columns: Columns) -> Decision:
+def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, columns: TableColumns) -> Decision:
     """Judge a table as one window: equal to the stream's report of the same rows.
 
     A feature that the table does not have counts as missing; columns without a role as unknown features. Where it is
@@ -105,7 +105,7 @@ def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, colum
     return Decision(drift, decision)
 
 
-def _whole(current: pd.DataFrame, columns: Columns, pane: float, after: float) -> NDArray[np.bool_] | None:
+def _whole(current: pd.DataFrame, columns: TableColumns, pane: float, after: float) -> NDArray[np.bool_] | None:
     """Return which rows are of a pane that ended `after` seconds before the newest row: their silence is a truth.
 
     None where the table has no times that can be read.
@@ -117,13 +117,13 @@ def _whole(current: pd.DataFrame, columns: Columns, pane: float, after: float) -
     return np.asarray(np.isfinite(times) & (ends <= np.nanmax(times) - after), np.bool_)
 
 
-def _covered(current: pd.DataFrame, columns: Columns) -> float | None:
+def _covered(current: pd.DataFrame, columns: TableColumns) -> float | None:
     """Return how many seconds the rows of a table cover; None where it has no times that can be read."""
     times = _times(current, columns)
     return None if times is None else float(np.nanmax(times) - np.nanmin(times))
 
 
-def _times(current: pd.DataFrame, columns: Columns) -> Floats | None:
+def _times(current: pd.DataFrame, columns: TableColumns) -> Floats | None:
     """Return the time of each row in seconds, NaN where it has none; None where no row has."""
     name = columns.timestamp or "timestamp"
     if name not in current.columns:
@@ -155,13 +155,13 @@ def _check_shared(profile: Profile, current: pd.DataFrame) -> None:
         )
 
 
-def pane_of(layout: Layout, current: pd.DataFrame, columns: Columns) -> Pane:
+def pane_of(layout: Layout, current: pd.DataFrame, columns: TableColumns) -> Pane:
     """Count a table's inputs and outputs as one pane, as the stream counts the same rows."""
     return merge((_inputs(layout, piece, columns) for piece in _pieces(current)), layout.size, layout.sums)
 
 
 def panes_of(
-    layout: Layout, current: pd.DataFrame, times: Floats, pane: float, columns: Columns
+    layout: Layout, current: pd.DataFrame, times: Floats, pane: float, columns: TableColumns
 ) -> Iterator[tuple[int, Pane]]:
     """Yield the panes of `pane` seconds of a table whose rows are sorted by `times` (epoch seconds), by number.
 
@@ -182,27 +182,27 @@ def panes_of(
         start = end
 
 
-def _counted(layout: Layout, table: CellTable, columns: Columns) -> Counted:
+def _counted(layout: Layout, table: CellTable, columns: TableColumns) -> CountedRows:
     nothing: list[Scalar] = [None] * len(table)
     named = [slots.column for slots in layout.features]
     features = [_values(table, column) if column.name in table else nothing for column in named]
     prediction, probability = _outputs(layout.profile, table, columns)
     outputs = [prediction] if layout.probability is None else [prediction, probability]
-    return Counter(layout).count([*features, *outputs])
+    return InputCounter(layout).count([*features, *outputs])
 
 
-def _inputs(layout: Layout, table: CellTable, columns: Columns) -> Pane:
+def _inputs(layout: Layout, table: CellTable, columns: TableColumns) -> Pane:
     named = (slots.column for slots in layout.features)
     features = {column.name: _values(table, column) for column in named if column.name in table}
     return input_pane(layout, features, *_outputs(layout.profile, table, columns))
 
 
-def _values(table: CellTable, column: Column) -> Sequence[Scalar]:
+def _values(table: CellTable, column: ColumnProfile) -> Sequence[Scalar]:
     """Return a column's cells as the stream is sent them: numbers, names of categories, and texts that are neither."""
     return json_cells(table.cells(column.name), column, table.decimal)
 
 
-def _outputs(profile: Profile, table: CellTable, columns: Columns) -> tuple[Sequence[Scalar], Sequence[Scalar]]:
+def _outputs(profile: Profile, table: CellTable, columns: TableColumns) -> tuple[Sequence[Scalar], Sequence[Scalar]]:
     """Return the predictions, and the probabilities of the class that is judged."""
     nothing: list[Scalar] = [None] * len(table)
     name = columns.prediction or "prediction"
@@ -212,7 +212,7 @@ def _outputs(profile: Profile, table: CellTable, columns: Columns) -> tuple[Sequ
     return told, nothing if given is None else judged_probabilities(profile, told, given)
 
 
-def _probabilities(table: CellTable, columns: Columns) -> Sequence[Probability | None] | None:
+def _probabilities(table: CellTable, columns: TableColumns) -> Sequence[Probability | None] | None:
     if columns.probabilities:
         named = {label: name for label, name in columns.probabilities.items() if name in table}
         return class_probabilities(table, named) if named else None
@@ -221,14 +221,19 @@ def _probabilities(table: CellTable, columns: Columns) -> Sequence[Probability |
 
 
 def _outcomes(
-    layout: Layout, outcomes: OutcomeLayout, table: CellTable, columns: Columns, target: str, default: Scalar = None
+    layout: Layout,
+    outcomes: OutcomeLayout,
+    table: CellTable,
+    columns: TableColumns,
+    target: str,
+    default: Scalar = None,
 ) -> Pane:
     """Return the pane of the rows that have a truth. `default`: that of the rows without one."""
     nothing: list[Scalar] = [None] * len(table)
     profile = layout.profile
     prediction, probability = _outputs(profile, table, columns)
     outputs = [prediction] if layout.probability is None else [prediction, probability]
-    counted = Counter(layout).count([*[nothing] * len(layout.features), *outputs])
+    counted = InputCounter(layout).count([*[nothing] * len(layout.features), *outputs])
     predicted, value, spelled = counted.labels_and_values(layout)
     actual = json_cells(table.cells(target), profile.prediction, table.decimal)
     truth, unknown = _truth(profile, [default if cell is None else cell for cell in actual])
@@ -246,7 +251,7 @@ def _truth(profile: Profile, actual: Sequence[Scalar]) -> tuple[Floats, dict[int
 
 
 def _unknown(
-    profile: Profile, current: pd.DataFrame, columns: Columns, target: str | None
+    profile: Profile, current: pd.DataFrame, columns: TableColumns, target: str | None
 ) -> dict[str, dict[str, int]]:
     """How many rows have each column that has no role."""
     known = {

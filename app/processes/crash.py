@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import mode
 
-from app.kafka.errors import Held, StateLost, TopicError, Unreadable, WasCancelled, without_values
+from app.kafka.errors import StateLost, TopicError, Unreadable, WasCancelled, WorkerHalted, without_values
 
 FAILED = 70
 """Exit status after an unexpected error (EX_SOFTWARE): another start may help."""
@@ -25,7 +25,7 @@ HELD = os.EX_DATAERR
 """Exit status (65) of a process that waits for somebody to decide: another start alone would not help."""
 
 STATUSES: dict[type[BaseException], int] = {
-    Unreadable: HELD, Held: HELD, StateLost: os.EX_CONFIG, TopicError: os.EX_CONFIG,
+    Unreadable: HELD, WorkerHalted: HELD, StateLost: os.EX_CONFIG, TopicError: os.EX_CONFIG,
 }  # fmt: skip
 LAST_WORDS_SECONDS = 1.0
 

@@ -16,7 +16,7 @@ from typing import IO, Self
 
 from app.processes.guarded import GuardedProcess
 
-__all__ = ["Backoff", "ChildFailed", "Command", "Supervisor", "reason_of"]
+__all__ = ["Backoff", "ChildCommand", "ChildFailed", "Supervisor", "reason_of"]
 
 NO_RESTART = os.EX_CONFIG
 """Exit status (78) of a child that another start would not help: its last line of stderr says why."""
@@ -33,7 +33,7 @@ class ChildFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class ChildCommand:
     """What to keep running; `env` is its whole environment (None: this process's)."""
 
     name: str
@@ -61,7 +61,7 @@ class Supervisor:
     """Runs commands as its children; leaving the context stops them."""
 
     def __init__(
-        self, commands: Sequence[Command], *, tell: Tell | None = None, backoff: Backoff | None = None
+        self, commands: Sequence[ChildCommand], *, tell: Tell | None = None, backoff: Backoff | None = None
     ) -> None:
         """`tell` hears a line for each restart (default: standard error); `backoff` is copied for each child."""
         self._ended = threading.Event()
@@ -137,7 +137,7 @@ class Supervisor:
 class _Child:
     """One command, and the thread that starts it again."""
 
-    def __init__(self, command: Command, backoff: Backoff, tell: Tell, ended: threading.Event) -> None:
+    def __init__(self, command: ChildCommand, backoff: Backoff, tell: Tell, ended: threading.Event) -> None:
         self.command = command
         self.restarts = 0
         self.failure: str | None = None

@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
-from app.read_model.report_store import Marks, Named, Role, Window, Windows, columns_of
+from app.read_model.report_store import ColumnStats, Named, ReportStore, Role, StoredWindow, columns_of
 from topics.events import DriftReport, FeatureDrift, JudgedFrom, Usual
 
 RECENT = 40
@@ -71,7 +71,7 @@ class ColumnView(msgspec.Struct, frozen=True, kw_only=True):
     names: list[Named]
 
 
-def columns_of_window(windows: Windows[DriftReport], report: DriftReport) -> Columns:
+def columns_of_window(windows: ReportStore[DriftReport], report: DriftReport) -> Columns:
     """All columns of a report, with what came of them before."""
     known = [window for window in windows.last() if window.report.window_end <= report.window_end]
     judged = {} if report.usual is None else {one.name: one for one in report.usual.columns}
@@ -97,7 +97,7 @@ def columns_of_window(windows: Windows[DriftReport], report: DriftReport) -> Col
     )
 
 
-def column_view(windows: Windows[DriftReport], report: DriftReport, column: Named) -> ColumnView | None:
+def column_view(windows: ReportStore[DriftReport], report: DriftReport, column: Named) -> ColumnView | None:
     """One column of a report; None where it has none of that name."""
     all_columns = columns_of(report)
     found = next((found for role, found in all_columns if (role, found.name) == column), None)
@@ -124,7 +124,7 @@ def column_view(windows: Windows[DriftReport], report: DriftReport, column: Name
     )
 
 
-def since_of(windows: Sequence[Window[DriftReport]], column: Named) -> datetime | None:
+def since_of(windows: Sequence[StoredWindow[DriftReport]], column: Named) -> datetime | None:
     """The end of the first window of the newest unbroken row in which a column has drifted."""
     first = None
     for window in reversed(windows):
@@ -136,16 +136,16 @@ def since_of(windows: Sequence[Window[DriftReport]], column: Named) -> datetime 
     return first
 
 
-def _drifted(marks: Marks | None, column: Named) -> bool:
+def _drifted(marks: ColumnStats | None, column: Named) -> bool:
     place = None if marks is None else marks.of(column)
     return marks is not None and place is not None and bool(marks.drifted[place])
 
 
-def _values(windows: Sequence[Window[DriftReport]], column: Named, name: str) -> Numbers:
+def _values(windows: Sequence[StoredWindow[DriftReport]], column: Named, name: str) -> Numbers:
     return [_value(window.marks, column, name) for window in windows]
 
 
-def _value(marks: Marks | None, column: Named, name: str) -> float | None:
+def _value(marks: ColumnStats | None, column: Named, name: str) -> float | None:
     place = None if marks is None else marks.of(column)
     if marks is None or place is None:
         return None

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.kafka.global_table import CompactedView
+from app.kafka.global_table import GlobalTable
 from app.read_model.changes import Changes
 from app.settings.settings import Settings
 from topics.events import Hidden
@@ -58,7 +58,7 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 _events = msgspec.json.Decoder(_Event)
 
 
-class RegistrationsView(CompactedView):
+class RegistrationsTable(GlobalTable):
     """The newest registration of each model version. What cannot be decoded is logged and left out."""
 
     def __init__(self, settings: Settings, changes: Changes) -> None:

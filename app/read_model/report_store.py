@@ -31,7 +31,7 @@ R = TypeVar("R", DriftReport, PerformanceReport)
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class ColumnStats:
     """What each column of a window came to, in the order of `columns`; NaN where there is nothing."""
 
     columns: tuple[Named, ...]
@@ -49,19 +49,19 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True)
-class Window(Generic[R]):
+class StoredWindow(Generic[R]):
     """One window: its report without columns and confusion, their marks, and all of it packed, or nothing."""
 
     report: R
-    marks: Marks | None
+    marks: ColumnStats | None
     packed: bytes
 
 
-class Windows(Generic[R]):
+class ReportStore(Generic[R]):
     """The newest report of each of the last windows, by their end."""
 
     def __init__(self) -> None:
-        self._windows: dict[datetime, Window[R]] = {}
+        self._windows: dict[datetime, StoredWindow[R]] = {}
         self._ends: list[datetime] = []
         self._size = 0
         self._columns: tuple[Named, ...] = ()
@@ -85,14 +85,14 @@ class Windows(Generic[R]):
             self._size -= len(known.packed)
         packed = zstd.compress(wire or msgspec.json.encode(report), 1)
         self._size += len(packed)
-        self._windows[end] = Window(_bare(report), self._marks(report), packed)
+        self._windows[end] = StoredWindow(_bare(report), self._marks(report), packed)
         self._looked = False
         if len(self._ends) > MAX_WINDOWS:
             self._size -= len(self._windows.pop(self._ends.pop(0)).packed)
         self._unpack()
         return True
 
-    def _marks(self, report: R) -> Marks | None:
+    def _marks(self, report: R) -> ColumnStats | None:
         """A drift report's marks; names that are those of the last one are held once."""
         if not isinstance(report, DriftReport):
             return None
@@ -107,9 +107,9 @@ class Windows(Generic[R]):
                 return
             window = self._windows[end]
             self._size -= len(window.packed)
-            self._windows[end] = Window(window.report, window.marks, b"")
+            self._windows[end] = StoredWindow(window.report, window.marks, b"")
 
-    def last(self, limit: int = MAX_WINDOWS) -> list[Window[R]]:
+    def last(self, limit: int = MAX_WINDOWS) -> list[StoredWindow[R]]:
         """The last windows, oldest first."""
         return [self._windows[end] for end in self._ends[max(0, len(self._ends) - limit) :]]
 
@@ -148,12 +148,12 @@ def columns_of(report: DriftReport) -> list[tuple[Role, FeatureDrift]]:
     return found + ([("probability", report.probability)] if report.probability else [])
 
 
-def marks_of(report: DriftReport, known: tuple[Named, ...] = ()) -> Marks:
+def marks_of(report: DriftReport, known: tuple[Named, ...] = ()) -> ColumnStats:
     """A report's columns in a few numbers each; where the columns are the `known` ones, these are held."""
     columns = columns_of(report)
     named = tuple((role, column.name) for role, column in columns)
     rows = max(report.n, 1)
-    return Marks(
+    return ColumnStats(
         columns=known if named == known else named,
         statistic=_numbers([column.statistic for _, column in columns]),
         p_value=_numbers([column.p_value for _, column in columns]),
@@ -175,7 +175,7 @@ def _bare(report: R) -> R:
 _decoder: msgspec.json.Decoder[DriftReport | PerformanceReport] = msgspec.json.Decoder(DriftReport | PerformanceReport)
 
 
-def _whole(window: Window[R]) -> R:
+def _whole(window: StoredWindow[R]) -> R:
     report = _decoder.decode(zstd.decompress(window.packed))
     assert type(report) is type(window.report)
     return report

@@ -19,7 +19,7 @@ from app.kafka.client_options import consumer_options
 from app.kafka.consumer import Consumer
 from app.kafka.errors import BrokerUnavailable, Unreadable, words_of
 from app.read_model.changes import Changes
-from app.read_model.report_store import Windows
+from app.read_model.report_store import ReportStore
 from app.read_model.workers import Workers
 from app.settings.settings import Settings
 from topics.events import AlertEvent, AnyReport, DriftReport, IntakeReport, MonitorReport, PerformanceReport
@@ -36,11 +36,11 @@ ANSWER_SECONDS = 10.0
 
 
 @dataclass(slots=True)
-class Findings:
+class ModelReports:
     """What the stream has found of one model version. `alerts`: the newest transition of each."""
 
-    drift: Windows[DriftReport] = field(default_factory=Windows)
-    performance: Windows[PerformanceReport] = field(default_factory=Windows)
+    drift: ReportStore[DriftReport] = field(default_factory=ReportStore)
+    performance: ReportStore[PerformanceReport] = field(default_factory=ReportStore)
     alerts: dict[tuple[str, datetime], AlertEvent] = field(default_factory=dict)
     newest: float = 0.0
     """When the newest of it came, in seconds of a clock that never goes back."""
@@ -75,7 +75,7 @@ class Findings:
         return min(self.alerts, key=lambda key: (self.alerts[key].status == "firing", key[1]))
 
 
-class ReportsView:
+class ReportsTable:
     """All findings by model and version. Reads without a group, from the beginning of what is retained."""
 
     def __init__(self, settings: Settings, changes: Changes, now: Callable[[], float] = time.monotonic) -> None:
@@ -90,13 +90,13 @@ class ReportsView:
         self._tail: asyncio.Task[None] | None = None
         self._read_once = asyncio.Event()
         self.workers = Workers(settings.silent_seconds)
-        self.findings: dict[tuple[str, str], Findings] = {}
+        self.findings: dict[tuple[str, str], ModelReports] = {}
         self.revision = 0
         """Rises with everything that is new."""
 
-    def of(self, model: str, version: str) -> Findings:
+    def of(self, model: str, version: str) -> ModelReports:
         """What is known of a model version, which may be nothing."""
-        return self.findings.get((model, version)) or Findings()
+        return self.findings.get((model, version)) or ModelReports()
 
     async def start(self) -> None:
         """Load what is there now, then follow. Raises BrokerUnavailable."""
@@ -155,9 +155,9 @@ class ReportsView:
         except (KafkaError, OSError, TimeoutError) as error:
             raise BrokerUnavailable(f"no Kafka answers at {self._servers}") from error
 
-    async def until(self, holds: Callable[[Mapping[tuple[str, str], Findings]], bool]) -> None:
+    async def until(self, holds: Callable[[Mapping[tuple[str, str], ModelReports]], bool]) -> None:
         """Return once what is known satisfies `holds`."""
-        while not holds(defaultdict(Findings, self.findings)):
+        while not holds(defaultdict(ModelReports, self.findings)):
             await self._changes.after(self._changes.number)
 
     async def _follow(self, consumer: Consumer) -> None:
@@ -216,12 +216,12 @@ class ReportsView:
             self._changes.note(("alerts",), ("model", model, version))
         return new
 
-    def _found(self, model: str, version: str) -> Findings:
+    def _found(self, model: str, version: str) -> ModelReports:
         now = self._now()
         found = self.findings.get((model, version))
         if found is None:  # then those go of which the topics know nothing any more
             known = self.findings.items()
             self.findings = {key: one for key, one in known if now - one.newest <= KEPT_SECONDS}
-            found = self.findings[model, version] = Findings()
+            found = self.findings[model, version] = ModelReports()
         found.newest = now
         return found

@@ -6,13 +6,13 @@ from typing import Literal
 
 from app.core.evaluation.accounting import mostly_left_out
 from app.core.evaluation.too_few import MOST, is_judged, too_few
-from app.read_model.reports_table import Findings
+from app.read_model.reports_table import ModelReports
 from topics.events import DriftReport, minute_of
 
 State = Literal["waiting", "insufficient", "healthy", "drifting", "degraded", "alerting", "retired"]
 
 
-def state_of(found: Findings, *, retired: bool = False) -> State:
+def state_of(found: ModelReports, *, retired: bool = False) -> State:
     """The worst that the last windows and the firing alerts say; of a version that is retired, that it is.
 
     Performance is that of the newest window whose truth has come. Neither too few samples nor input of which most could
@@ -47,7 +47,7 @@ def thin_words(drift: DriftReport) -> str:
     return too_few(drift.n, drift.needed, detectable, expected, first, sooner)
 
 
-def why_not_judged(found: Findings) -> str:
+def why_not_judged(found: ModelReports) -> str:
     """Why the newest window, or the newest truth, says nothing of how the model is; empty where it was judged."""
     drift, performance = found.drift.latest, found.realised
     if drift is None:

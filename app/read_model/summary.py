@@ -8,11 +8,11 @@ from datetime import datetime
 import msgspec
 
 from app.core.evaluation.accounting import accounting_of
-from app.read_model.registrations import Registration, RegistrationsView
-from app.read_model.reports_table import Findings, ReportsView
+from app.read_model.registrations import Registration, RegistrationsTable
+from app.read_model.reports_table import ModelReports, ReportsTable
 from app.read_model.state import State, state_of, thin_words, why_not_judged
 from app.read_model.timeline import left_out_of, metric_of, metrics_of, preferred
-from app.registration.versions_table import Registered, VersionsView
+from app.registration.versions_table import Registered, VersionsTable
 from topics.events import Level, MetricChange, PerformanceReport, Usual, VersionEvent
 
 RECENT = 40
@@ -76,9 +76,9 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summaries_of(
-    models: RegistrationsView,
-    reports: ReportsView,
-    versions: VersionsView | None = None,
+    models: RegistrationsTable,
+    reports: ReportsTable,
+    versions: VersionsTable | None = None,
     wanted: Callable[[str], bool] = lambda _: True,
 ) -> list[ModelSummary]:
     """Every model version that is registered, or of which there are reports, in the order of registration.
@@ -96,7 +96,9 @@ def summaries_of(
     ]  # fmt: skip
 
 
-def life_of(models: RegistrationsView, versions: VersionsView | None, model: str, version: str) -> VersionEvent | None:
+def life_of(
+    models: RegistrationsTable, versions: VersionsTable | None, model: str, version: str
+) -> VersionEvent | None:
     """What is known of a model version's life; nothing where it was registered since it was retired."""
     if versions is None:
         return None
@@ -109,7 +111,7 @@ def life_of(models: RegistrationsView, versions: VersionsView | None, model: str
 
 
 def summary_of(
-    model: str, version: str, known: Registration | None, found: Findings, dead_letter_share: float | None = None,
+    model: str, version: str, known: Registration | None, found: ModelReports, dead_letter_share: float | None = None,
     life: VersionEvent | None = None,
 ) -> ModelSummary:  # fmt: skip
     """One model version, from its registration and what the stream has found."""

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from app.core.evaluation.accounting import accounting_of
-from app.read_model.reports_table import Findings
+from app.read_model.reports_table import ModelReports
 from topics.events import MetricChange, PerformanceReport
 
 PREFERRED = ("accuracy", "r2", "rmse", "mae")
@@ -72,7 +72,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-def timeline_of(found: Findings, limit: int, metric: str | None = None) -> Timeline:
+def timeline_of(found: ModelReports, limit: int, metric: str | None = None) -> Timeline:
     """The last windows, drift and performance side by side by their end."""
     windows = found.drift.last(limit)
     drift = {window.report.window_end: window.report for window in windows}
@@ -106,13 +106,13 @@ def timeline_of(found: Findings, limit: int, metric: str | None = None) -> Timel
     )  # fmt: skip
 
 
-def left_out_of(found: Findings) -> dict[str, int]:
+def left_out_of(found: ModelReports) -> dict[str, int]:
     """Records of a model version that no window counts, by reason, as the newest reports have them."""
     newest = (found.drift.latest, found.performance.latest)
     return {reason: n for report in newest if report is not None for reason, n in report.left_out.items()}
 
 
-def metrics_of(found: Findings) -> list[str]:
+def metrics_of(found: ModelReports) -> list[str]:
     """The names of the metrics that the newest report has, realised or estimated."""
     newest = found.performance.latest
     return [] if newest is None else list(dict.fromkeys(m.name for m in (*newest.metrics, *newest.estimated)))

@@ -13,7 +13,7 @@ from app.telemetry.lag import by_topic, tell_lag
 from app.telemetry.stream import MOST_REASONS, kind_of
 
 
-class Standing:
+class RecorderHealth:
     """Told by the recorder, and looked at from its own loop, so nothing changes meanwhile."""
 
     def __init__(self, prefix: str) -> None:

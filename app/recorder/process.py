@@ -18,7 +18,7 @@ from app.processes.crash import crash
 from app.processes.ports import listen
 from app.processes.private_files import keep_private
 from app.processes.shutdown import end_at_last
-from app.recorder.health import Standing
+from app.recorder.health import RecorderHealth
 from app.recorder.recording import Recorder
 from app.settings.settings import Settings
 from app.telemetry import logs, metrics
@@ -61,7 +61,7 @@ async def _run(settings: Settings, history: History, listening: socket.socket | 
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
-    standing = Standing(settings.prefix)
+    standing = RecorderHealth(settings.prefix)
     async with probed(listening, metrics.RECORDER, standing.look, standing.state, _failed):
         topics = [*ADDING, DEAD_LETTERS]
         await ensure_topics(settings, topics)

@@ -22,14 +22,14 @@ from app.history.database import History
 from app.history.event_rows import entries_of
 from app.history.retrying import OWN_FAULT, Stopped, reason_of, until_done
 from app.history.setup import housekeeping_of
-from app.history.writer import ADDING, Place, Run, Writer
+from app.history.writer import ADDING, Place, RecordedRun, Writer
 from app.ingest.decoding import Rejected
 from app.kafka.client_options import consumer_options
 from app.kafka.consumer import Consumer, end_of
 from app.kafka.producer import Producer
 from app.kafka.topic_watch import Origin, TopicWatch
 from app.processes.crash import crash
-from app.recorder.health import Standing
+from app.recorder.health import RecorderHealth
 from app.settings.settings import Settings
 from topics.registry import DEAD_LETTERS, FEEDBACK, PREDICTIONS
 
@@ -59,7 +59,7 @@ class Recorder:
         history: History,
         producer: Producer,
         watch: TopicWatch,
-        standing: Standing,
+        standing: RecorderHealth,
         stopping: asyncio.Event,
     ) -> None:
         self._watch = watch
@@ -166,20 +166,20 @@ class Recorder:
                 self._standing.kafka = None
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _passed(self) -> Iterator[Run]:
+    def _passed(self) -> Iterator[RecordedRun]:
         """What was read without finding a record: transactions' markers, and what was aborted."""
         for tp, at in self._positions.items():
             reached = self._consumer.reached(tp)
             if reached is not None and reached > at:
-                yield Run(self._topics[tp.topic], (tp.topic, tp.partition), at, reached, ())
+                yield RecordedRun(self._topics[tp.topic], (tp.topic, tp.partition), at, reached, ())
 
-    def _read(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> tuple[Run, list[Rejected]]:
+    def _read(self, tp: TopicPartition, records: Sequence[ConsumerRecord]) -> tuple[RecordedRun, list[Rejected]]:
         topic = self._topics[tp.topic]
         entries, rejected = entries_of(topic, records)
         end = records[-1].offset + 1
-        return Run(topic, (tp.topic, tp.partition), self._positions[tp], end, tuple(entries)), rejected
+        return RecordedRun(topic, (tp.topic, tp.partition), self._positions[tp], end, tuple(entries)), rejected
 
-    async def _write(self, runs: Sequence[Run]) -> None:
+    async def _write(self, runs: Sequence[RecordedRun]) -> None:
         """Write runs; a row that the database will never take goes to the dead letters, and the others in."""
         try:
             ends = await self._database(partial(self._writer.write, runs))
@@ -199,7 +199,7 @@ class Recorder:
             with contextlib.suppress(IllegalStateError):  # it went to another in the meantime
                 self._consumer.seek(tp, recorded)
 
-    async def _write_apart(self, runs: Sequence[Run], error: Exception) -> None:
+    async def _write_apart(self, runs: Sequence[RecordedRun], error: Exception) -> None:
         if len(runs) > 1:
             for run in runs:
                 await self._write([run])
@@ -286,7 +286,7 @@ def _end_for_another_topic(watching: asyncio.Task[None]) -> None:
 class _Rebalanced(ConsumerRebalanceListener):  # type: ignore[misc]  # it comes without types
     """Forgets where a partition was read to: another may go on with it in the meantime."""
 
-    def __init__(self, standing: Standing) -> None:
+    def __init__(self, standing: RecorderHealth) -> None:
         self._standing = standing
 
     async def on_partitions_revoked(self, revoked: object) -> None:

@@ -1,6 +1,6 @@
 """From a reference table to a registered model version."""
 
-from app.registration.monitoring import Columns, MonitoringError, MonitoringFile, monitoring_of
+from app.registration.monitoring import MonitoringError, MonitoringFile, TableColumns, monitoring_of
 from app.registration.profiling import Reference, profile_of, read_reference
 from app.registration.publish import RegistrationError, read_baseline, register
 from app.registration.roles import Roles, features_of, roles_of
@@ -15,7 +15,6 @@ from app.registration.task import task_of
 from app.tables import FileOptions, TableError, read_table
 
 __all__ = [
-    "Columns",
     "FileOptions",
     "MonitoringError",
     "MonitoringFile",
@@ -23,6 +22,7 @@ __all__ = [
     "Reference",
     "RegistrationError",
     "Roles",
+    "TableColumns",
     "TableError",
     "features_of",
     "kinds_of_metadata",

@@ -6,7 +6,7 @@ import numpy as np
 
 from app.core.reference.layout import Floats
 from app.registration.judgeable import span_words
-from app.registration.monitoring import Columns
+from app.registration.monitoring import TableColumns
 from app.tables import CellTable
 from app.tables.times import epoch_seconds, unit_of
 
@@ -17,7 +17,7 @@ WANTED = 0.99
 DAY = 86_400.0
 
 
-def delay_notes(table: CellTable, columns: Columns, retention: float) -> list[str]:
+def delay_notes(table: CellTable, columns: TableColumns, retention: float) -> list[str]:
     """Return what there is to say of the delays between predictions and their truth, a line each.
 
     `retention`: seconds for which a prediction waits for its truth. Raises TableError naming the column and the row

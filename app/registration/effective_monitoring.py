@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from app.core.config.monitoring import Monitoring
 from app.core.config.rule_layers import Given, Layer, with_layers
-from app.registration.models_table import ModelsView, RegisteredModel
+from app.registration.models_table import ModelsTable, RegisteredModel
 from app.settings.rules import RuleSettings
 
 REGISTERED = "monitoring.json"
@@ -17,10 +17,10 @@ def layers_of(settings: RuleSettings, model: str, given: Given) -> list[Layer]:
     return [*settings.rule_layers(model), Layer(REGISTERED, given)]
 
 
-class Watching:
+class EffectiveMonitoring:
     """Each model version's monitoring with the rules in force; put together once for each registration."""
 
-    def __init__(self, settings: RuleSettings, models: ModelsView) -> None:
+    def __init__(self, settings: RuleSettings, models: ModelsTable) -> None:
         self._settings = settings
         self._models = models
         self._known: dict[tuple[str, str], tuple[RegisteredModel, Monitoring]] = {}

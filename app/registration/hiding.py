@@ -6,7 +6,7 @@ import msgspec
 import pandas as pd
 
 from app.core.values.hiding import Hiding, check_of
-from app.registration.monitoring import Columns, MonitoringError
+from app.registration.monitoring import MonitoringError, TableColumns
 from app.registration.roles import Roles
 from app.tables import CellTable
 from topics.events import Hidden
@@ -17,7 +17,7 @@ NO_KEY = (
 )
 
 
-def hiding_of(columns: Columns, key: bytes | None) -> Hiding | None:
+def hiding_of(columns: TableColumns, key: bytes | None) -> Hiding | None:
     """Return what is hidden; None where nothing is. Raises MonitoringError where a hash has no key."""
     if not columns.redact and not columns.hash:
         return None
@@ -38,7 +38,7 @@ def hidden_table(frame: pd.DataFrame, hiding: Hiding) -> pd.DataFrame:
     return kept.assign(**hashes)
 
 
-def without_redacted(columns: Columns) -> Columns:
+def without_redacted(columns: TableColumns) -> TableColumns:
     """Return the columns as the hidden table has them."""
     if columns.features is None or not columns.redact:
         return columns
@@ -47,7 +47,7 @@ def without_redacted(columns: Columns) -> Columns:
     )
 
 
-def registered(frame: pd.DataFrame, columns: Columns, roles: Roles, hiding: Hiding | None) -> Hidden | None:
+def registered(frame: pd.DataFrame, columns: TableColumns, roles: Roles, hiding: Hiding | None) -> Hidden | None:
     """Return what the registration says of it: the names, the order of the model's inputs, and which key it was."""
     if hiding is None:
         return None

@@ -11,9 +11,9 @@ import msgspec
 
 from app.core.config.monitoring import Monitoring
 from app.core.config.rule_layers import Given, differences
-from app.core.join.state import Watched
+from app.core.join.state import CompiledModel
 from app.core.reference.profile import Profile, with_identity
-from app.kafka.global_table import CompactedView
+from app.kafka.global_table import GlobalTable
 from app.settings.settings import Settings
 from topics.events import Hidden, ModelEvent
 from topics.registry import MODELS
@@ -42,7 +42,7 @@ class RegisteredModel:
         return self.profile.model, self.profile.model_version
 
 
-class ModelsView(CompactedView):
+class ModelsTable(GlobalTable):
     """The newest registration of each model version.
 
     Decoded when first asked for, once. What cannot be decoded is logged and is as if it were not there.
@@ -120,7 +120,7 @@ def decoded(event: ModelEvent) -> RegisteredModel:
         raise ValueError("windows without length")
     profile = with_identity(_profile.decode(event.profile))  # an earlier release named it for another layout
     silence = monitoring.performance.default_truth
-    Watched(profile, monitoring.windows, silence)  # what cannot be counted by is no profile
+    CompiledModel(profile, monitoring.windows, silence)  # what cannot be counted by is no profile
     # One from before `rules` were sent says at least what is not as by default.
     given: Given = {**differences(monitoring.alerting), **event.rules}
     return RegisteredModel(profile, monitoring, event.registered_at, given, event.hidden)

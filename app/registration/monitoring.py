@@ -55,7 +55,7 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     categorical: tuple[str, ...] | None = None
 
 
-class Columns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TableColumns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which column of the table is what. What is not named is found by its usual name.
 
     `features`: None takes all that is left. `ignore`: columns that are nothing of the model. `probabilities`: each
@@ -88,7 +88,7 @@ class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
     (`app/registration/setup.py`).
     """
 
-    columns: Columns = Columns()
+    columns: TableColumns = TableColumns()
     task: Task | None = None
     labels: tuple[str, ...] = ()
     positive_label: str | None = None
@@ -100,7 +100,7 @@ class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Head(msgspec.Struct, frozen=True):
-    columns: Columns = Columns()
+    columns: TableColumns = TableColumns()
     task: Task | None = None
     labels: tuple[str, ...] = ()
     positive_label: str | None = None
@@ -171,7 +171,7 @@ def _with_metric_names(sections: dict[str, Any]) -> dict[str, Any]:
     return {**sections, "performance": found}
 
 
-def _check_hidden(columns: Columns) -> None:
+def _check_hidden(columns: TableColumns) -> None:
     outputs = {
         "prediction": columns.prediction, "probability": columns.probability, "target": columns.target,
         "id": columns.id, "timestamp": columns.timestamp,
@@ -267,7 +267,7 @@ def _converted(raw: object, kind: type[T]) -> T:
         words, _, where = str(error).partition(" - at `$")
         where = where.strip("`.")
         if words.startswith("Object contains unknown field"):
-            _known(words.split("`")[1], tuple(msgspec.structs.asdict(Columns())), f"{where}.")
+            _known(words.split("`")[1], tuple(msgspec.structs.asdict(TableColumns())), f"{where}.")
         raise MonitoringError(f"{where}: {words[0].lower()}{words[1:]}") from None
 
 

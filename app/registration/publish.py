@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 
-from app.core.join.state import Watched
+from app.core.join.state import CompiledModel
 from app.core.reference.metadata import by_metric_name
 from app.core.reference.names import wrong_name
 from app.core.reference.profile import Profile
@@ -63,7 +63,7 @@ async def register(
     reference = read_reference(model, version, frame, file, baseline, hash_key_of(settings))
     profile = reference.profile
     try:
-        Watched(profile, file.monitoring.windows, file.monitoring.performance.default_truth)
+        CompiledModel(profile, file.monitoring.windows, file.monitoring.performance.default_truth)
     except ValueError as error:
         raise RegistrationError(str(error)) from None
     event = ModelEvent(

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from app.core.reference.profile import Kind
 from app.core.values.cell import Cell
-from app.core.values.kind import Decision, MissingWords, decide, not_a_feature
+from app.core.values.kind import KindDecision, MissingWords, decide, not_a_feature
 from app.core.values.reading import names
-from app.registration.monitoring import Columns
+from app.registration.monitoring import TableColumns
 from app.tables import CellTable, TableError, column_of
 
 USUAL_TARGETS = ("target", "actual")
@@ -30,7 +30,7 @@ class Roles:
     no features, and why. `by_name`: outputs that were found by their usual names, as (key, column).
     """
 
-    decisions: Mapping[str, Decision]
+    decisions: Mapping[str, KindDecision]
     prediction: str | None
     probability: str | None
     target: str | None
@@ -44,7 +44,7 @@ class Roles:
         return {name: decision.kind for name, decision in self.decisions.items()}
 
 
-def roles_of(table: CellTable | pd.DataFrame, columns: Columns) -> Roles:
+def roles_of(table: CellTable | pd.DataFrame, columns: TableColumns) -> Roles:
     """Return what each column is: as `columns` names it, else by its usual name; what is left are features.
 
     Of what is left, counts of the rows, ids, texts for people, and dates are left out. Raises TableError naming the
@@ -56,7 +56,7 @@ def roles_of(table: CellTable | pd.DataFrame, columns: Columns) -> Roles:
     listed = columns.features is not None
     features = list(columns.features or ()) if listed else [str(n) for n in table.frame.columns if n not in others]
     _check_lists(features, columns)
-    decisions: dict[str, Decision] = {}
+    decisions: dict[str, KindDecision] = {}
     left_out: dict[str, str] = {}
     for name in features:
         decision, cells = _decided(table, name, columns), table.cells(name, "columns.features")
@@ -75,7 +75,7 @@ def roles_of(table: CellTable | pd.DataFrame, columns: Columns) -> Roles:
 
 
 def _outputs(
-    table: CellTable, columns: Columns
+    table: CellTable, columns: TableColumns
 ) -> tuple[list[tuple[str, str]], tuple[str | None, str | None, str | None]]:
     """Return the outputs that were found by their names, and the columns of prediction, probability and target."""
     by_name: list[tuple[str, str]] = []
@@ -96,7 +96,7 @@ def _outputs(
     return by_name, (prediction, probability, named("target", columns.target, USUAL_TARGETS))
 
 
-def _others(table: CellTable, columns: Columns, outputs: Sequence[str | None]) -> set[str | None]:
+def _others(table: CellTable, columns: TableColumns, outputs: Sequence[str | None]) -> set[str | None]:
     id_ = columns.id or next((one for one in USUAL_IDS if one in table), None)
     timestamp = columns.timestamp or ("timestamp" if "timestamp" in table else None)
     truth_timestamp = columns.truth_timestamp
@@ -106,7 +106,7 @@ def _others(table: CellTable, columns: Columns, outputs: Sequence[str | None]) -
     return {*outputs, *columns.ignore, *columns.probabilities.values(), id_, timestamp, truth_timestamp}
 
 
-def _check_lists(features: Sequence[str], columns: Columns) -> None:
+def _check_lists(features: Sequence[str], columns: TableColumns) -> None:
     for name in (*columns.categorical, *columns.numeric):
         if name not in features:
             raise TableError(f"columns.categorical and columns.numeric: {name!r} is not one of the features")
@@ -115,7 +115,7 @@ def _check_lists(features: Sequence[str], columns: Columns) -> None:
             raise TableError(f"column {name!r} is listed under columns.categorical and columns.numeric")
 
 
-def _decided(table: CellTable, name: str, columns: Columns) -> Decision:
+def _decided(table: CellTable, name: str, columns: TableColumns) -> KindDecision:
     given: Kind | None = (
         "categorical" if name in columns.categorical else "numeric" if name in columns.numeric else None
     )
@@ -130,7 +130,7 @@ def _decided(table: CellTable, name: str, columns: Columns) -> Decision:
     return decision
 
 
-def _check_numbers(table: CellTable, name: str, decision: Decision) -> None:
+def _check_numbers(table: CellTable, name: str, decision: KindDecision) -> None:
     cells = table.cells(name)
     floats, invalid = table.numbers(name, decision.reading)
     if invalid.any() and invalid.sum() >= np.isfinite(floats).sum():
@@ -145,7 +145,7 @@ def _what(cell: Cell | np.float64) -> str:
     return "truth values" if isinstance(cell, bool) else "texts"
 
 
-def features_of(table: CellTable | pd.DataFrame, decisions: Mapping[str, Decision]) -> Features:
+def features_of(table: CellTable | pd.DataFrame, decisions: Mapping[str, KindDecision]) -> Features:
     """Return every feature's column as its decision reads it: floats with NaN where numeric, names where categorical.
 
     Raises TableError naming the column that is absent.
@@ -154,7 +154,7 @@ def features_of(table: CellTable | pd.DataFrame, decisions: Mapping[str, Decisio
     return {name: values_of(table, name, decision) for name, decision in decisions.items()}
 
 
-def values_of(table: CellTable, name: str, decision: Decision) -> NDArray[np.float64] | Sequence[str | None]:
+def values_of(table: CellTable, name: str, decision: KindDecision) -> NDArray[np.float64] | Sequence[str | None]:
     """Return one column's values."""
     if decision.kind == "numeric":
         return table.numbers(name, decision.reading)[0]

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from app.core.config.monitoring import DriftThresholds, Monitoring, PerformanceThresholds
 from app.core.reference.metadata import METRICS, by_metric_name, kinds_by_stats, metric_name
 from app.core.reference.profile import Kind
-from app.registration.monitoring import Columns, MonitoringError, MonitoringFile, monitoring_of
+from app.registration.monitoring import MonitoringError, MonitoringFile, TableColumns, monitoring_of
 from app.registration.setup_keys import FREQUENCIES, MonitoringSetup
 
 OWN_KEYS = ("enabled", "performance_monitoring", "data_drift_monitoring")
@@ -78,7 +78,7 @@ def file_of(setup: MonitoringSetup) -> MonitoringFile:
     """The same as monitoring.json says it."""
     drift = setup.data_drift_monitoring
     numeric, categorical = tuple(drift.numerical_features), tuple(drift.categorical_features)
-    columns = Columns(features=(*numeric, *categorical) or None, numeric=numeric, categorical=categorical)
+    columns = TableColumns(features=(*numeric, *categorical) or None, numeric=numeric, categorical=categorical)
     return MonitoringFile(
         columns=columns,
         monitoring=watched_by(setup),

@@ -18,13 +18,13 @@ FREQUENCIES = {"minutely": 60.0, "hourly": 3600.0, "daily": 86_400.0, "weekly": 
 _DRIFT, _PERFORMANCE, _ALERTING = DriftThresholds(), PerformanceThresholds(), Alerting()
 
 
-class Part(BaseModel):
+class SetupPart(BaseModel):
     """A part of the configuration: no unknown keys, no numbers as text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class PerformanceMonitoring(Part):
+class PerformanceMonitoring(SetupPart):
     """Which metrics are judged against which baseline: degraded when worse by more than the threshold's share.
 
     `policy: threshold`: whatever chance brings; there `limits` are values that decide in the place of the drop.
@@ -51,7 +51,7 @@ class PerformanceMonitoring(Part):
         return self
 
 
-class Thresholds(Part):
+class SetupThresholds(SetupPart):
     """When a column has drifted, as in monitoring.json's `drift`; `numerical` is read as `alpha`."""
 
     policy: Literal["decision", "threshold"] = _DRIFT.policy
@@ -61,14 +61,14 @@ class Thresholds(Part):
     min_samples: Annotated[int, Field(ge=0)] = _DRIFT.min_samples
 
 
-class DriftMonitoring(Part):
+class DriftMonitoring(SetupPart):
     """What is held against which reference, and how often: seconds, or minutely, hourly, daily, weekly."""
 
     enabled: bool = True
     check_frequency: float | str = 60.0
     reference_data_path: str | None = None
     current_data_path: str | None = None
-    drift_thresholds: Thresholds = Thresholds()
+    drift_thresholds: SetupThresholds = SetupThresholds()
     numerical_features: list[str] = []
     categorical_features: list[str] = []
 
@@ -87,14 +87,14 @@ class DriftMonitoring(Part):
         return self
 
 
-class AlertThresholds(Part):
+class AlertThresholds(SetupPart):
     """From which drop on an alert of performance is critical, and from which share of features on data has drifted."""
 
     degradation: AtLeast0 = _PERFORMANCE.degradation
     drift: Share = _DRIFT.share
 
 
-class AlertingSetup(Part):
+class AlertingSetup(SetupPart):
     """Whether anybody is told, and through what."""
 
     enabled: bool = True
@@ -102,7 +102,7 @@ class AlertingSetup(Part):
     thresholds: AlertThresholds = AlertThresholds()
 
 
-class MonitoringSetup(Part):
+class MonitoringSetup(SetupPart):
     """The complete configuration."""
 
     enabled: bool = True

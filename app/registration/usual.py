@@ -15,7 +15,7 @@ from app.core.reference.profile import Profile
 from app.core.scales.suffixes import spans_of
 from app.core.usual.learning import Values, learn
 from app.core.usual.metrics import learn_metrics
-from app.registration.monitoring import Columns
+from app.registration.monitoring import TableColumns
 from app.tables import CellTable, TableError
 from app.tables.times import epoch_seconds, unit_of
 
@@ -25,7 +25,7 @@ USUAL_TIMES = "timestamp"
 def with_usual(
     profile: Profile,
     table: CellTable,
-    columns: Columns,
+    columns: TableColumns,
     windows: Windows,
     values: Sequence[Values],
     outcomes: OutcomeRows | None = None,

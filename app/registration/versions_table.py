@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.kafka.global_table import CompactedView
+from app.kafka.global_table import GlobalTable
 from app.settings.settings import Settings
 from topics.events import VersionEvent
 from topics.registry import VERSIONS
@@ -15,7 +15,7 @@ from topics.registry import VERSIONS
 _versions = msgspec.json.Decoder(VersionEvent)
 
 
-class VersionsView(CompactedView):
+class VersionsTable(GlobalTable):
     """The newest word on each model version. What cannot be decoded is logged and left out."""
 
     def __init__(self, settings: Settings) -> None:
@@ -47,7 +47,7 @@ class VersionsView(CompactedView):
 class Registered:
     """The versions' lives as they count: who is registered anew is not retired any more."""
 
-    def __init__(self, view: VersionsView, registered_at: Callable[[str, str], datetime | None]) -> None:
+    def __init__(self, view: VersionsTable, registered_at: Callable[[str, str], datetime | None]) -> None:
         self._view = view
         self._registered_at = registered_at
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from app.core.values.hiding import Hiding
 from app.core.values.reading import Reading, spelling_of
 from app.core.values.times import believable
-from app.replay.encode import Columns, Encoded, ReplayError, encode_feedback, encode_predictions
+from app.replay.encode import Encoded, ReplayColumns, ReplayError, encode_feedback, encode_predictions
 from app.replay.files import encoded_chunks, frames, holds_events
 from app.tables import CellTable, FileOptions, TableError
 from app.tables.files import FOUND
@@ -59,7 +59,7 @@ class Checked:
 def check_files(
     predictions: Path,
     feedback: Path | None,
-    columns: Columns,
+    columns: ReplayColumns,
     model: tuple[str, str],
     retention: float,
     *,
@@ -112,7 +112,7 @@ class _Counter:
 def _forms(
     predictions: Path,
     feedback: Path | None,
-    columns: Columns,
+    columns: ReplayColumns,
     model: tuple[str, str],
     options: FileOptions,
     count: _Counter,
@@ -122,7 +122,9 @@ def _forms(
     return [_form(path, columns, of, options, count) for path, of in named]
 
 
-def _form(path: Path, columns: Columns, model: tuple[str, str] | None, options: FileOptions, count: _Counter) -> _Form:
+def _form(
+    path: Path, columns: ReplayColumns, model: tuple[str, str] | None, options: FileOptions, count: _Counter
+) -> _Form:
     if holds_events(path, model):
         return _Form(frozenset(), False, 1.0)
     names: set[str] = set()
@@ -175,7 +177,7 @@ def _stream(
     return Stream(path, chunks, np.concatenate(times or empty), np.concatenate(ids or [np.empty(0, np.uint64)]))
 
 
-def _check_predictions(stream: Stream, columns: Columns, notes: list[str]) -> None:
+def _check_predictions(stream: Stream, columns: ReplayColumns, notes: list[str]) -> None:
     n = len(stream.times)
     if not n:
         raise ReplayError(f"{stream.path}: the table has no rows")
@@ -191,7 +193,7 @@ def _check_predictions(stream: Stream, columns: Columns, notes: list[str]) -> No
         notes.append(f"{stream.path}: the rows are not in the order of their times; they are sorted for sending")
 
 
-def _placed(truth: Stream, predictions: Stream, columns: Columns, retention: float, notes: list[str]) -> Stream:
+def _placed(truth: Stream, predictions: Stream, columns: ReplayColumns, retention: float, notes: list[str]) -> Stream:
     """Return the truth with a time for each: its own, else that of its prediction, behind which it is sent."""
     n = len(truth.times)
     if not n:

@@ -13,7 +13,7 @@ import orjson
 import pandas as pd
 from numpy.typing import NDArray
 
-from app.core.reference.profile import Column, Profile
+from app.core.reference.profile import ColumnProfile, Profile
 from app.core.values.accepted import Probability, wrong_label, wrong_name, wrong_probability
 from app.core.values.hiding import Hiding
 from app.core.values.reading import PLAIN, Reading, names
@@ -32,7 +32,7 @@ class ReplayError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class ReplayColumns:
     """Which column holds what, and how it is read. `features` are sent under their own names.
 
     `prediction` None: features alone. `probabilities`: each class's column, where there is one a class. `profile`: the
@@ -54,13 +54,13 @@ class Columns:
     known: Collection[str] = ()
     hiding: Hiding | None = None
 
-    def profiled(self, name: str) -> Column | None:
+    def profiled(self, name: str) -> ColumnProfile | None:
         """Return a feature's column of the profile."""
         columns = () if self.profile is None else self.profile.features
         return next((column for column in columns if column.name == name), None)
 
     @property
-    def outputs(self) -> Column | None:
+    def outputs(self) -> ColumnProfile | None:
         """Return the profile's column of predictions."""
         return None if self.profile is None else self.profile.prediction
 
@@ -84,7 +84,7 @@ class Encoded:
         )
 
 
-def encode_predictions(frame: pd.DataFrame, columns: Columns, model: str, version: str) -> Encoded:
+def encode_predictions(frame: pd.DataFrame, columns: ReplayColumns, model: str, version: str) -> Encoded:
     """Return one `PredictionEvent` a row, that every reader takes.
 
     Raises ReplayError naming the column that is absent or unusable, and the row.
@@ -117,7 +117,7 @@ def encode_predictions(frame: pd.DataFrame, columns: Columns, model: str, versio
     return Encoded(times, [id_.encode() for id_ in ids], values)
 
 
-def encode_feedback(frame: pd.DataFrame, columns: Columns) -> Encoded:
+def encode_feedback(frame: pd.DataFrame, columns: ReplayColumns) -> Encoded:
     """Return one `FeedbackEvent` a row that has a truth; the timestamp column may be absent."""
     table = CellTable(frame)
     actual = _cells(table, columns.actual, columns, columns.outputs)
@@ -133,7 +133,7 @@ def encode_feedback(frame: pd.DataFrame, columns: Columns) -> Encoded:
     return Encoded(np.where(np.isnan(times), np.inf, times), [all_ids[i].encode() for i in kept], values)
 
 
-def _cells(table: CellTable, name: str, columns: Columns, column: Column | None) -> Sequence[Json]:
+def _cells(table: CellTable, name: str, columns: ReplayColumns, column: ColumnProfile | None) -> Sequence[Json]:
     if name not in table:
         if name in columns.known:
             return [None] * len(table)
@@ -142,14 +142,14 @@ def _cells(table: CellTable, name: str, columns: Columns, column: Column | None)
     return json_cells(table.cells(name), column, table.decimal)
 
 
-def _feature(table: CellTable, name: str, columns: Columns) -> Sequence[Json]:
+def _feature(table: CellTable, name: str, columns: ReplayColumns) -> Sequence[Json]:
     """Return a feature's cells, as hashes where these are sent in their place."""
     if columns.hiding is None or name not in columns.hiding.hashed or name not in table:
         return _cells(table, name, columns, columns.profiled(name))
     return [columns.hiding.value(cell) for cell in table.listed(name)]
 
 
-def _flag_of(name: str, columns: Columns) -> str:
+def _flag_of(name: str, columns: ReplayColumns) -> str:
     """Return which flag names another column, in words; empty for a feature."""
     flags = {
         columns.prediction_id: "id", columns.timestamp: "timestamp", columns.prediction: "prediction",
@@ -158,7 +158,7 @@ def _flag_of(name: str, columns: Columns) -> str:
     return f" (--{flags[name]}-column names another)" if name in flags else ""
 
 
-def _probabilities(table: CellTable, columns: Columns) -> Sequence[Probability | None] | None:
+def _probabilities(table: CellTable, columns: ReplayColumns) -> Sequence[Probability | None] | None:
     if columns.probabilities:
         return class_probabilities(table, columns.probabilities)
     if columns.probability is None:
@@ -169,7 +169,7 @@ def _probabilities(table: CellTable, columns: Columns) -> Sequence[Probability |
     return table.probabilities(columns.probability)
 
 
-def _ids(table: CellTable, columns: Columns, rows: Sequence[int] | None = None) -> list[str]:
+def _ids(table: CellTable, columns: ReplayColumns, rows: Sequence[int] | None = None) -> list[str]:
     """Return ids, each in the column's one spelling. Raises ReplayError where one is empty, of those rows."""
     if columns.prediction_id not in table:
         _cells(table, columns.prediction_id, columns, None)
@@ -185,7 +185,7 @@ def _ids(table: CellTable, columns: Columns, rows: Sequence[int] | None = None) 
     return ids
 
 
-def _times(table: CellTable, columns: Columns) -> NDArray[np.float64]:
+def _times(table: CellTable, columns: ReplayColumns) -> NDArray[np.float64]:
     name = columns.timestamp
     if name not in table:
         _cells(table, name, columns, None)

@@ -13,7 +13,7 @@ import numpy as np
 from app.core.config.monitoring import Windows
 from app.replay.encode import Encoded
 from app.replay.merge import Source, merged
-from app.replay.send import Sender
+from app.replay.send import ReplaySender
 from topics.events import Heartbeat
 from topics.registry import FEEDBACK, PREDICTIONS
 
@@ -39,7 +39,7 @@ Progress = Callable[[Sent], None]
 
 
 async def replay(
-    sender: Sender,
+    sender: ReplaySender,
     predictions: Iterator[Encoded],
     feedback: Iterator[Encoded],
     *,
@@ -72,7 +72,7 @@ async def replay(
 
 
 async def close_windows(
-    sender: Sender, model: str, version: str, windows: Windows, event_time: float, *, prefix: str
+    sender: ReplaySender, model: str, version: str, windows: Windows, event_time: float, *, prefix: str
 ) -> float:
     """Tell every partition that time has moved on, so that the last panes close; answers the time told.
 

@@ -19,7 +19,7 @@ MAX_WAITING = 64
 _BATCH_BYTES = 256 * 1024
 
 
-class Sender:
+class ReplaySender:
     """Sends to topics by key, `acks=all`, idempotent. Use as an async context manager: leaving waits for all acks.
 
     Records carry the wall clock as their Kafka timestamp, so that the broker's retention does not remove a

@@ -3,6 +3,6 @@
 from app.retraining.hook import Hook, HookFailed, hooks_of
 from app.retraining.publish import publish
 from app.retraining.signal import REASONS, of_alert, of_check
-from app.retraining.signals_table import SignalsView
+from app.retraining.signals_table import SignalsTable
 
-__all__ = ["REASONS", "Hook", "HookFailed", "SignalsView", "hooks_of", "of_alert", "of_check", "publish"]
+__all__ = ["REASONS", "Hook", "HookFailed", "SignalsTable", "hooks_of", "of_alert", "of_check", "publish"]

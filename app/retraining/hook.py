@@ -33,7 +33,7 @@ class Hook(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class CommandHook:
     """A program, started as it stands, without a shell, with the event on its standard input.
 
     It gets the variables in KEPT and `environment`, by name, and none of the worker's secrets.
@@ -50,7 +50,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
-class Webhook:
+class WebhookHook:
     """An address that the event is posted to."""
 
     url: str
@@ -64,8 +64,8 @@ def hooks_of(settings: Settings) -> tuple[Hook, ...]:
     """The hooks that are set."""
     command, url = settings.retraining_command, settings.retraining_webhook
     names = settings.retraining_environment or ()
-    hooks: list[Hook] = [] if command is None else [Command(command, settings.retraining_timeout_seconds, names)]
-    return (*hooks, *(() if url is None else (Webhook(url.get_secret_value()),)))
+    hooks: list[Hook] = [] if command is None else [CommandHook(command, settings.retraining_timeout_seconds, names)]
+    return (*hooks, *(() if url is None else (WebhookHook(url.get_secret_value()),)))
 
 
 async def _start(command: Sequence[str], event: bytes, seconds: float, environment: Mapping[str, str]) -> None:

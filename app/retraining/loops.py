@@ -23,7 +23,7 @@ from app.kafka.client_options import consumer_options
 from app.kafka.consumer import Consumer
 from app.kafka.errors import BrokerUnavailable
 from app.kafka.producer import Producer
-from app.retraining import Hook, HookFailed, SignalsView, of_alert, publish
+from app.retraining import Hook, HookFailed, SignalsTable, of_alert, publish
 from app.settings.settings import Settings
 from topics.events import AlertEvent, RetrainingEvent
 from topics.registry import ALERTS, RETRAINING, Topic
@@ -74,7 +74,7 @@ class Retrain:
     async def _signal(self) -> None:
         debounce = self._settings.retraining_debounce_seconds
         async with (
-            SignalsView(self._settings) as signals,
+            SignalsTable(self._settings) as signals,
             contextlib.aclosing(_records(self._settings, ALERTS, "retraining")) as records,
         ):
             async for record in records:

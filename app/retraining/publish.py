@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from app.kafka.producer import Producer
-from app.retraining.signals_table import SignalsView
+from app.retraining.signals_table import SignalsTable
 from topics.events import RetrainingEvent
 from topics.registry import RETRAINING
 
 
-async def publish(producer: Producer, signals: SignalsView, signal: RetrainingEvent, debounce: float) -> bool:
+async def publish(producer: Producer, signals: SignalsTable, signal: RetrainingEvent, debounce: float) -> bool:
     """Whether it was sent; else the last of its model version is newer than `debounce` seconds, or is this one.
 
     Returns when the view knows it. Raises BrokerUnavailable.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from app.kafka.global_table import CompactedView
+from app.kafka.global_table import GlobalTable
 from app.settings.settings import Settings
 from topics.events import RetrainingEvent
 from topics.registry import RETRAINING
@@ -12,7 +12,7 @@ from topics.registry import RETRAINING
 _signals = msgspec.json.Decoder(RetrainingEvent)
 
 
-class SignalsView(CompactedView):
+class SignalsTable(GlobalTable):
     """What was asked for last, whoever asked: workers and checks read the same log."""
 
     def __init__(self, settings: Settings) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from app.core.reference.profile import Column, Profile, judged_class
+from app.core.reference.profile import ColumnProfile, Profile, judged_class
 from app.core.values.cell import Cell
 from app.core.values.precision import Floats
 from app.core.values.reading import Reading, name_of, names, numbers
@@ -20,7 +20,7 @@ Json = str | int | float | bool | None
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
 
 
-def json_cells(cells: Cells, column: Column | None = None, decimal: str = ".") -> list[Json]:
+def json_cells(cells: Cells, column: ColumnProfile | None = None, decimal: str = ".") -> list[Json]:
     """Return cells as the stream reads them alike: by their column's reading, or without one as they stand.
 
     A number becomes a number (NaN null, infinities their names), a category its name in the column's spelling; what is

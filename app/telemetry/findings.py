@@ -19,7 +19,7 @@ COUNTS = ("missing", "invalid", "unseen", "out_of_range")
 """Label sets of features and of metrics, over all model versions."""
 
 
-class Findings:
+class ReportGauges:
     """Takes reports as they are issued. Of a window before the newest it takes nothing: late truth changes those."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from app.telemetry import metrics, tracing
 from app.telemetry.bounds import BoundedGauge, BoundedLabel
-from app.telemetry.findings import Findings
+from app.telemetry.findings import ReportGauges
 from app.telemetry.lag import tell_lag
 from topics.events import AnyReport, IntakeReport, Level, PaneEvent, PanePartial
 from topics.registry import ALERTS, DELIVERIES, Topic
@@ -45,7 +45,7 @@ class StreamMetrics:
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
-        self._findings = Findings()
+        self._findings = ReportGauges()
         self._reasons = BoundedLabel(MOST_REASONS)
         self._channels = BoundedLabel(MOST_CHANNELS)
         self._strangers = BoundedLabel(MOST_STRANGERS)

@@ -68,7 +68,7 @@ def is_on() -> bool:
     return _tracer is not None
 
 
-class Run:
+class TracedBatch:
     """One run of records in an agent: its span begins when something is first sent of it, or never."""
 
     def __init__(self, name: str, contexts: Sequence[SpanContext], attributes: dict[str, str | int]) -> None:
@@ -90,7 +90,7 @@ class Run:
         return self.span
 
 
-_run: ContextVar[Run | None] = ContextVar("run", default=None)
+_run: ContextVar[TracedBatch | None] = ContextVar("run", default=None)
 _alerts: OrderedDict[str, SpanContext] = OrderedDict()
 """By fingerprint, so that each notification is told of in the traces of its own alerts."""
 
@@ -146,7 +146,7 @@ def contexts_of(run: Sequence[Any]) -> list[SpanContext]:
     return [context for value in reversed(found) if (context := context_of(value)) is not None]
 
 
-class RunTraces:
+class BatchTraces:
     """What a worker's agents were led to by. Contexts wait, bounded, until something comes of them."""
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ class RunTraces:
                 await handle(partition, topic, run, reach)
                 return
             self._waiting[key] = waiting
-            current = Run(agent, waiting, {"messaging.system": "kafka", "driftline.partition": partition,
+            current = TracedBatch(agent, waiting, {"messaging.system": "kafka", "driftline.partition": partition,
                                            "messaging.batch.message_count": len(run)})  # fmt: skip
             token = _run.set(current)
             try:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from app.core.reference.profile import Kind
-from app.core.values.kind import Decision, decide, not_a_feature
+from app.core.values.kind import KindDecision, decide, not_a_feature
 from app.core.values.reading import names, numbers, spelled, spelling_of
 from app.registration.roles import values_of
 from app.serving.bundle import ValueType
@@ -47,7 +47,7 @@ def inputs_of(frame: pd.DataFrame, target: str, ignore: Sequence[str], categoric
         raise TrainingError("no column is left to be a feature: ignore fewer")
     table = CellTable(frame)
     useless: dict[str, str] = {}
-    decisions: dict[str, Decision] = {}
+    decisions: dict[str, KindDecision] = {}
     for name in features:
         decision = _decided(table, name, is_category=name in categorical)
         if isinstance(decision, str):
@@ -111,7 +111,7 @@ def _fit_int64(labels: Sequence[str | None]) -> bool:
     return all(len(label) < DIGITS_OF_INT64 for label in set(labels) if label is not None)
 
 
-def _decided(table: CellTable, name: str, *, is_category: bool) -> Decision | str:
+def _decided(table: CellTable, name: str, *, is_category: bool) -> KindDecision | str:
     """Return what a column is, or why it is no feature, in words."""
     if name in OUTPUTS:
         return "is what the model will add"
@@ -130,7 +130,7 @@ def _decided(table: CellTable, name: str, *, is_category: bool) -> Decision | st
     return decision if is_category else not_a_feature(name, cells, decision) or decision
 
 
-def _type_of(table: CellTable, name: str, decision: Decision) -> ValueType:
+def _type_of(table: CellTable, name: str, decision: KindDecision) -> ValueType:
     if decision.kind == "numeric":
         return "number"
     cells = table.cells(name)
@@ -142,7 +142,7 @@ def _type_of(table: CellTable, name: str, decision: Decision) -> ValueType:
     return "integer" if whole else "text"
 
 
-def _column(table: CellTable, name: str, decision: Decision, kind: ValueType) -> pd.Series:
+def _column(table: CellTable, name: str, decision: KindDecision, kind: ValueType) -> pd.Series:
     """Return a column in the dtype in which the server will have it."""
     values, index = values_of(table, name, decision), table.frame.index
     if isinstance(values, np.ndarray):

@@ -9,12 +9,12 @@ import numpy as np
 from app.core.panes.inputs import NON_FINITE
 from app.serving import Bundle, Training, predict
 from app.serving.types import Scalar, feature_type
-from app.training.fitting import Trained
+from app.training.fitting import TrainedModel
 
 EXAMPLES = 10
 
 
-def examples_of(trained: Trained, model: str, version: str) -> list[dict[str, object]]:
+def examples_of(trained: TrainedModel, model: str, version: str) -> list[dict[str, object]]:
     """Return `examples` as training_metadata.json has them: features, prediction and probability of ten rows.
 
     The rows are spread over the model's answers. The answers are those of POST /predict: the probability of the
@@ -36,14 +36,14 @@ def examples_of(trained: Trained, model: str, version: str) -> list[dict[str, ob
     ]
 
 
-def why_left_out(trained: Trained) -> str:
+def why_left_out(trained: TrainedModel) -> str:
     """Return why no rows are stored, in words; empty where they may be."""
     hidden = {"redacted": trained.plan.redact, "hashed": trained.plan.hashed}
     named = [f"{', '.join(names)} {how}" for how, names in hidden.items() if names]
     return f"no examples are stored, because values are hidden: {'; '.join(named)}" if named else ""
 
 
-def _rows(trained: Trained) -> list[dict[str, Scalar]]:
+def _rows(trained: TrainedModel) -> list[dict[str, Scalar]]:
     reference = trained.reference
     by = [name for name in ("probability", "prediction") if name in reference]
     order = np.lexsort([np.unique(reference[name], return_inverse=True)[1] for name in by])

@@ -30,7 +30,7 @@ Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """What is asked for. `task` None: by the target; `positive_label` None: the last of two; `holdout`: a share.
 
     `redact` and `hashed`: columns whose values are stored nowhere in clear text, and registered as such.
@@ -50,11 +50,11 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A fitted pipeline, and the rows it has not seen with its answers: `reference`, as `register` takes it."""
 
     pipeline: Pipeline
-    plan: Plan
+    plan: TrainingPlan
     task: Task
     inputs: Inputs
     reference: pd.DataFrame
@@ -67,7 +67,7 @@ class Trained:
     warnings: Sequence[TrainingWarning] = ()
 
 
-def train(frame: pd.DataFrame, plan: Plan, tell: Tell = lambda _: None) -> Trained:
+def train(frame: pd.DataFrame, plan: TrainingPlan, tell: Tell = lambda _: None) -> TrainedModel:
     """Fit a pipeline and judge it on rows it has not seen. `tell` is told how far it is. Raises TrainingError."""
     started = datetime.now(UTC)
     if not 0 < plan.holdout < 1:
@@ -102,7 +102,7 @@ def train(frame: pd.DataFrame, plan: Plan, tell: Tell = lambda _: None) -> Train
         *order_warnings(inputs, target, times_of(known, plan.ignore)),
         *baseline_warnings(plan.target, task, truth.loc[unseen], np.asarray(answers["prediction"]), found),
     ]
-    return Trained(
+    return TrainedModel(
         pipeline, plan, task, inputs, reference, found, positive, len(seen), started, datetime.now(UTC), warned
     )  # fmt: skip
 
@@ -147,7 +147,7 @@ def _truth(target: pd.Series, task: Task) -> pd.Series:
     return target if numeric else target.astype(object).map(lambda v: v if isinstance(v, str) else spelled(v))
 
 
-def _parted(target: pd.Series, task: Task, plan: Plan) -> tuple[pd.Index, pd.Index]:
+def _parted(target: pd.Series, task: Task, plan: TrainingPlan) -> tuple[pd.Index, pd.Index]:
     stratify = None if task == "regression" else target.astype(str)
     try:
         seen, unseen = train_test_split(target.index, test_size=plan.holdout, random_state=plan.seed, stratify=stratify)
@@ -167,7 +167,7 @@ def _fit(pipeline: Pipeline, frame: pd.DataFrame, truth: pd.Series, tell: Tell) 
         tell("caution: the fit has not converged; --estimator trees may do better")
 
 
-def _checked(truth: pd.Series, task: Task, plan: Plan) -> str | None:
+def _checked(truth: pd.Series, task: Task, plan: TrainingPlan) -> str | None:
     """The positive label of two classes; raises TrainingError where the plan names classes that there are not."""
     distinct = [] if task == "regression" else sorted(truth.unique().tolist())
     classes = [spelled(label) for label in distinct]

@@ -12,12 +12,12 @@ from app.registration.setup import read_monitoring
 from app.serving.bundle import save_bundle
 from app.training.columns import stats_of
 from app.training.examples import examples_of, why_left_out
-from app.training.fitting import Trained
+from app.training.fitting import TrainedModel
 
 REFERENCE, MONITORING = "reference.parquet", "monitoring.json"
 
 
-def write(folder: Path, trained: Trained, model: str, version: str) -> str:
+def write(folder: Path, trained: TrainedModel, model: str, version: str) -> str:
     """Write the bundle, and what `register` takes, into one folder; return the model's SHA-256.
 
     What a monitoring.json that is there hides stays hidden. Raises OSError, MonitoringError where it cannot be read.
@@ -42,7 +42,7 @@ def write(folder: Path, trained: Trained, model: str, version: str) -> str:
     )  # fmt: skip
 
 
-def _write_reference(path: Path, trained: Trained) -> None:
+def _write_reference(path: Path, trained: TrainedModel) -> None:
     """Write the rows held out, without redacted columns: `register` drops them anyhow.
 
     Hashed ones are there in clear text, since `register` hashes them; then the file is its owner's alone.
@@ -58,7 +58,7 @@ def _write_reference(path: Path, trained: Trained) -> None:
     fresh.replace(path)
 
 
-def hidden_as_before(folder: Path, trained: Trained) -> Trained:
+def hidden_as_before(folder: Path, trained: TrainedModel) -> TrainedModel:
     """Return a training that hides also what a monitoring.json in the folder hides, features and metadata.
 
     The file is written anew by a training, and nothing must be shown by that. Raises MonitoringError, OSError.
@@ -75,7 +75,7 @@ def hidden_as_before(folder: Path, trained: Trained) -> Trained:
     return replace(trained, plan=replace(plan, redact=redact, hashed=hashed))
 
 
-def monitoring_of(trained: Trained) -> dict[str, object]:
+def monitoring_of(trained: TrainedModel) -> dict[str, object]:
     """monitoring.json for the reference: its columns by their roles; all else keeps its default."""
     kinds, plan = trained.inputs.kinds, trained.plan
     categorical = [name for name, kind in kinds.items() if kind == "categorical" or name in plan.hashed]

@@ -10,12 +10,12 @@ import msgspec
 from app.kafka.producer import Producer
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from app.training.fitting import Plan, Trained
+from app.training.fitting import TrainedModel, TrainingPlan
 from topics.events import TrainingRunEvent
 from topics.registry import TRAINING_RUNS
 
 
-def run_of(trained: Trained, model: str, version: str, dataset: str, sha256: str) -> TrainingRunEvent:
+def run_of(trained: TrainedModel, model: str, version: str, dataset: str, sha256: str) -> TrainingRunEvent:
     """The record of a run that is done."""
     return TrainingRunEvent(
         run_id=uuid.uuid4().hex,
@@ -35,7 +35,8 @@ def run_of(trained: Trained, model: str, version: str, dataset: str, sha256: str
 
 
 def failed_run(
-    plan: Plan, model: str, version: str, dataset: str, rows: int, detail: str, started: datetime, finished: datetime
+    plan: TrainingPlan, model: str, version: str, dataset: str, rows: int, detail: str,
+    started: datetime, finished: datetime
 ) -> TrainingRunEvent:  # fmt: skip
     """The record of a run that came to nothing."""
     return TrainingRunEvent(
@@ -45,7 +46,7 @@ def failed_run(
     )  # fmt: skip
 
 
-def _parameters(plan: Plan) -> dict[str, str | float | bool | None]:
+def _parameters(plan: TrainingPlan) -> dict[str, str | float | bool | None]:
     return {
         "target": plan.target, "estimator": plan.estimator, "holdout": plan.holdout, "seed": float(plan.seed),
         "positive_label": plan.positive_label, "ignore": ",".join(plan.ignore),

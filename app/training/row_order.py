@@ -35,7 +35,7 @@ _YEAR = re.compile(r"(?i:(?:^|[_\W])(?:year|yr)$)")
 
 
 @dataclass(frozen=True)
-class Order:
+class RowOrder:
     """What the rows are in order of: their places, and each column of times that is no feature."""
 
     by_rows: bool
@@ -49,7 +49,7 @@ def order_warnings(inputs: Inputs, target: pd.Series, times: Mapping[str, Floats
     their order says nothing of time; that is a warning of its own.
     """
     sorted_by_target = _is_sorted(target)
-    order = Order(not sorted_by_target, times)
+    order = RowOrder(not sorted_by_target, times)
     found = []
     if sorted_by_target:
         words = (
@@ -83,7 +83,7 @@ def times_of(frame: pd.DataFrame, ignored: Sequence[str]) -> dict[str, Floats]:
     return found
 
 
-def _of_numbers(name: str, column: pd.Series, order: Order) -> TrainingWarning | None:
+def _of_numbers(name: str, column: pd.Series, order: RowOrder) -> TrainingWarning | None:
     values = np.asarray(pd.to_numeric(column, errors="coerce"), np.float64)
     finite = values[np.isfinite(values)]
     if len(finite) < FEWEST:
@@ -104,7 +104,7 @@ def _of_numbers(name: str, column: pd.Series, order: Order) -> TrainingWarning |
     return None
 
 
-def _with_time(name: str, values: Floats, distinct: int, order: Order) -> TrainingWarning | None:
+def _with_time(name: str, values: Floats, distinct: int, order: RowOrder) -> TrainingWarning | None:
     if distinct < FEWEST_PERIODS:
         return None
     orders = {f"the time in {other!r}": times for other, times in order.times.items()}
@@ -121,7 +121,7 @@ def _with_time(name: str, values: Floats, distinct: int, order: Order) -> Traini
     return None
 
 
-def _of_texts(name: str, column: pd.Series, order: Order) -> TrainingWarning | None:
+def _of_texts(name: str, column: pd.Series, order: RowOrder) -> TrainingWarning | None:
     present = column.dropna()
     if len(present) < FEWEST:
         return None

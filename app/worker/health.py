@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import faust
 
-from agents.alerts.agent import Alerts
-from agents.inferences.agent import Inferences
-from agents.join.agent import Join
+from agents.alerts.agent import AlertsAgent
+from agents.inferences.agent import InferencesAgent
+from agents.join.agent import JoinAgent
 from agents.join.not_counted import IntakeMonitor
 from app.faust_batches.recovery_progress import RecoveryProgress
 from app.settings.settings import Settings
@@ -19,7 +19,7 @@ from topics.partition import partition_of
 from topics.registry import PANES, REPORTS
 
 
-class Standing:
+class WorkerHealth:
     """Looked at from the agents' own loop, so nothing changes meanwhile."""
 
     def __init__(
@@ -27,10 +27,10 @@ class Standing:
         app: faust.App,
         settings: Settings,
         stream: StreamMetrics,
-        join: Join,
-        alerts: Alerts,
+        join: JoinAgent,
+        alerts: AlertsAgent,
         intake: IntakeMonitor,
-        inferences: Inferences,
+        inferences: InferencesAgent,
         panes_read: Callable[[int], bool],
     ) -> None:
         """`panes_read`: whether a partition of `panes` has been read to its end: before, none of it is judged."""

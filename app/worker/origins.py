@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from faust.types import TP
 
 from app.faust_batches.app import Handler
-from app.faust_batches.batch import Reach
+from app.faust_batches.batch import BatchReach
 from app.kafka.topic_watch import Origin, TopicWatch, decoded, encoded
 from topics.registry import Topic
 
@@ -33,7 +33,7 @@ class Origins:
         names = [topic.full_name(self._prefix) for topic in topics]
         self._readers |= {full_name: (name, number) for number, full_name in enumerate(names)}
 
-        async def noting(partition: int, topic: int, run: list[Any], reach: Reach) -> None:
+        async def noting(partition: int, topic: int, run: list[Any], reach: BatchReach) -> None:
             await handle(partition, topic, run, reach)
             if (name, topic, partition) not in self._noted and self.watch is not None:
                 self._noted.add((name, topic, partition))

@@ -16,7 +16,7 @@ from app.ingest.rekeying import REKEYED, client_of, origin_header
 from app.kafka.producer import NotSent, Outgoing, Producer
 from app.settings.settings import Settings
 from app.telemetry.stream import StreamMetrics
-from app.worker.self_report import SelfMonitor
+from app.worker.self_report import SelfReport
 from app.worker.successor import Successor
 from topics.events import IntakeReport, MonitorReport, PaneEvent
 from topics.partition import partition_of
@@ -30,7 +30,7 @@ MOST_CLIENTS = 50
 """Producers with another partitioner that are named in the log."""
 
 
-class Outlet:
+class KafkaOutput:
     """The producer as agents use it; what it sends is counted in `metrics`, what is rejected by `monitor` too.
 
     Where the prefix is drained, what others go on from is sent to its `successor`.
@@ -41,7 +41,7 @@ class Outlet:
         settings: Settings,
         producer: Producer,
         metrics: StreamMetrics,
-        monitor: SelfMonitor,
+        monitor: SelfReport,
         successor: Successor | None = None,
     ) -> None:
         self.settings = settings

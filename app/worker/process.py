@@ -16,14 +16,14 @@ from typing import Any
 from app.alerting.channels import channels_of
 from app.alerting.channels.setup import other_channels
 from app.alerting.notify.channel import Channel
-from app.alerting.notify.redelivered_table import RedeliveredView
+from app.alerting.notify.redelivered_table import RedeliveredTable
 from app.alerting.receivers.channels import ReceiverChannels
-from app.alerting.receivers.table import ReceiversView
-from app.alerting.silences.table import SilencesView
+from app.alerting.receivers.table import ReceiversTable
+from app.alerting.silences.table import SilencesTable
 from app.faust_batches.app import changelogs
 from app.faust_batches.recovery_progress import tell_recovery
 from app.kafka.errors import Ended, Unreadable, WasCancelled
-from app.kafka.global_table import CompactedView
+from app.kafka.global_table import GlobalTable
 from app.kafka.producer import Producer
 from app.kafka.topic_watch import TopicWatch
 from app.kafka.topics import declared, ensure_topics
@@ -31,8 +31,8 @@ from app.processes.crash import crash, end_with_any_service
 from app.processes.ports import listen
 from app.processes.private_files import keep_private, private_folder
 from app.processes.shutdown import end_at_last
-from app.registration.models_table import ModelsView
-from app.registration.versions_table import VersionsView
+from app.registration.models_table import ModelsTable
+from app.registration.versions_table import VersionsTable
 from app.retraining import hooks_of
 from app.retraining.loops import Retrain
 from app.settings.settings import Settings
@@ -41,7 +41,7 @@ from app.telemetry.beginnings import begin_worker
 from app.telemetry.loop_lag import measured_loop
 from app.telemetry.probe import probed
 from app.worker.successor import successor_of
-from app.worker.wiring import Worker
+from app.worker.wiring import WorkerAgents
 from topics.registry import TOPICS
 
 log = logging.getLogger(__name__)
@@ -95,15 +95,15 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
     await ensure_topics(settings)
     async with (
         Producer(settings) as producer,
-        ModelsView(settings) as models,
-        SilencesView(settings) as silences,
-        ReceiversView(settings) as receivers,
-        RedeliveredView(settings) as redelivered,
-        VersionsView(settings) as versions,
+        ModelsTable(settings) as models,
+        SilencesTable(settings) as silences,
+        ReceiversTable(settings) as receivers,
+        RedeliveredTable(settings) as redelivered,
+        VersionsTable(settings) as versions,
         successor_of(settings) as successor,
     ):
         told = ReceiverChannels(channels, receivers, settings)
-        worker = Worker(settings, producer, models, silences, redelivered, told, versions, successor)
+        worker = WorkerAgents(settings, producer, models, silences, redelivered, told, versions, successor)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         views = {
             "models": models,
@@ -129,7 +129,7 @@ def _metrics_failed(error: Exception) -> None:
     crash(error, "the worker's metrics failed")
 
 
-async def _work(worker: Worker, views: Mapping[str, CompactedView], stopping: asyncio.Event) -> int:
+async def _work(worker: WorkerAgents, views: Mapping[str, GlobalTable], stopping: asyncio.Event) -> int:
     """Start, and end when a signal says so. What fails on the way ends the process at once."""
     worker.app.finalize()
     stopped = asyncio.create_task(stopping.wait())

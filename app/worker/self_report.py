@@ -20,7 +20,7 @@ EVERY = 15.0
 
 
 @dataclass(slots=True)
-class SelfMonitor:
+class SelfReport:
     """What one worker notes of itself until the next report. `wall`: seconds since the epoch."""
 
     group: str

@@ -17,39 +17,39 @@ import msgspec
 from aiokafka import TopicPartition
 from faust.types import TP
 
-from agents.alerts.agent import Alerts
-from agents.inferences.agent import Inferences
-from agents.join.agent import SOURCES, Join, TooManyDeadLetters
+from agents.alerts.agent import AlertsAgent
+from agents.inferences.agent import InferencesAgent
+from agents.join.agent import SOURCES, JoinAgent, TooManyDeadLetters
 from agents.join.not_counted import IntakeMonitor
-from agents.join.recent_counts import Thresholds
-from agents.notify.agent import Notify
+from agents.join.recent_counts import NotCountedThresholds
+from agents.notify.agent import NotifyAgent
 from agents.notify.setup import CurrentMuting, patience_of, routing_of
 from agents.windows.agent import WindowsAgent
 from app.alerting.notify.channel import Channel
-from app.alerting.notify.redelivered_table import RedeliveredView
+from app.alerting.notify.redelivered_table import RedeliveredTable
 from app.alerting.rules.self_monitoring import SELF, dead_letters_alert, dead_letters_over
-from app.alerting.silences.table import SilencesView
+from app.alerting.silences.table import SilencesTable
 from app.core.config.monitoring import Monitoring
 from app.faust_batches.app import Handler, add_agent, make_app, make_table
-from app.faust_batches.batch import Log, Reach
+from app.faust_batches.batch import BatchReach, Log
 from app.faust_batches.quarantine import Quarantine
 from app.faust_batches.watchdog import Watchdog
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Record
 from app.kafka.client_options import consumer_options
-from app.kafka.errors import BrokerUnavailable, Held, StateLost
+from app.kafka.errors import BrokerUnavailable, StateLost, WorkerHalted
 from app.kafka.producer import Producer
 from app.processes.crash import FAILED, end_process
-from app.registration.effective_monitoring import Watching
-from app.registration.models_table import ModelsView
-from app.registration.versions_table import Registered, VersionsView
+from app.registration.effective_monitoring import EffectiveMonitoring
+from app.registration.models_table import ModelsTable
+from app.registration.versions_table import Registered, VersionsTable
 from app.settings.settings import Settings
 from app.telemetry import tracing
 from app.telemetry.stream import StreamMetrics
-from app.worker.health import Standing
+from app.worker.health import WorkerHealth
 from app.worker.origins import Origins
-from app.worker.output import Outlet
-from app.worker.self_report import SelfMonitor
+from app.worker.output import KafkaOutput
+from app.worker.self_report import SelfReport
 from app.worker.successor import Successor
 from topics.events import IntakeReport, MonitorReport
 from topics.partition import partition_of
@@ -67,18 +67,18 @@ TELL_SECONDS = 10.0
 """To tell of an alert before the worker that raises it is gone."""
 
 
-class Worker:
+class WorkerAgents:
     """Everything that a worker process holds, wired once."""
 
     def __init__(
         self,
         settings: Settings,
         producer: Producer,
-        models: ModelsView,
-        silences: SilencesView,
-        redelivered: RedeliveredView,
+        models: ModelsTable,
+        silences: SilencesTable,
+        redelivered: RedeliveredTable,
         channels: Mapping[str, Channel],
-        versions: VersionsView,
+        versions: VersionsTable,
         successor: Successor | None = None,
     ) -> None:
         """`successor`: what is left of the prefix is joined for that one, and nothing is judged, or notified, here."""
@@ -86,7 +86,7 @@ class Worker:
         self._drains = successor is not None
         self.producer = producer
         self._models = models
-        self.watching = Watching(settings, models)
+        self.watching = EffectiveMonitoring(settings, models)
         self._of_itself = self.watching.of(SELF, Monitoring(), {})
         self.app = make_app(settings)
         tables = {name: self._table(name) for name in AGENTS}
@@ -98,22 +98,22 @@ class Worker:
         self.app.transport.verify = self.origins.verify
         self._started_at = time.time()
         self.metrics = StreamMetrics()
-        self.traces = tracing.RunTraces()
-        self.monitor = SelfMonitor(
+        self.traces = tracing.BatchTraces()
+        self.monitor = SelfReport(
             settings.group, f"{platform.node()}:{os.getpid()}", every=settings.monitor_seconds, drains=self._drains
         )
-        self.outlet = Outlet(settings, producer, self.metrics, self.monitor, successor)
-        thresholds = Thresholds(
+        self.outlet = KafkaOutput(settings, producer, self.metrics, self.monitor, successor)
+        thresholds = NotCountedThresholds(
             settings.dead_letter_window, settings.dead_letter_share, settings.unregistered_share,
             settings.unmatched_share,
         )  # fmt: skip
         self.intake = IntakeMonitor(tables["join"], settings.group, models.profile_id, thresholds=thresholds)
-        self.inferences = Inferences(
+        self.inferences = InferencesAgent(
             tables["inferences"], self._features, models.catch_up, seconds=settings.pairing_seconds,
             most_bytes=settings.pairing_mib << 20, checkpoint_seconds=settings.checkpoint_seconds,
             log_of=self._log_of_inferences, counted=self.metrics.halves,
         )  # fmt: skip
-        self.join = Join(
+        self.join = JoinAgent(
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
             log_of=self._log_of, limit=self._limit if settings.dead_letter_stop else None,
             partitions=settings.partitions, rekey=self._rekey, intake=self.intake,
@@ -123,12 +123,12 @@ class Worker:
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds,
             reported=self.metrics.reported, delete=self.outlet.delete_panes, saved=self._saved,
         )  # fmt: skip
-        self.alerts = Alerts(
+        self.alerts = AlertsAgent(
             tables["alerts"], self._monitoring, catch_up=models.catch_up, page=settings.page,
             lives=Registered(versions, models.registered_at),
             with_values=settings.alert_values,
         )  # fmt: skip
-        self.standing = Standing(
+        self.standing = WorkerHealth(
             self.app,
             settings,
             self.metrics,
@@ -138,7 +138,7 @@ class Worker:
             self.inferences,
             self.windows.caught_up,
         )
-        self.notify = Notify(
+        self.notify = NotifyAgent(
             tables["notify"], self._monitoring, channels,
             routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
             saved=self._saved, redelivered=redelivered.heard, take_back=self.outlet.take_back,
@@ -255,19 +255,19 @@ class Worker:
         """Whether a model version is judged in one of these partitions."""
         return partition_of(model, version, self.settings.partitions) in partitions
 
-    async def _inferences(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
+    async def _inferences(self, partition: int, topic: int, run: list[Any], reach: BatchReach) -> None:
         await self.inferences.handle(
             partition, run, self.outlet.publish_predictions, self.outlet.reject_of(INFERENCES, partition),
             caught_up=reach.at_end, following=reach.following,
         )  # fmt: skip
         self._read(INFERENCES, partition, run, reach)
 
-    def _read(self, topic: Topic, partition: int, run: list[Any], reach: Reach) -> None:
+    def _read(self, topic: Topic, partition: int, run: list[Any], reach: BatchReach) -> None:
         """Note for the monitor how far a partition is read."""
         end = self.app.consumer.highwater(TP(topic.full_name(self.settings.prefix), partition))
         self.monitor.read(topic.name, partition, run, end, reach.following)
 
-    async def _join(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
+    async def _join(self, partition: int, topic: int, run: list[Any], reach: BatchReach) -> None:
         self.metrics.joining(partition, run)
         reject = self.outlet.reject_of(SOURCES[topic], partition)
         await self.join.handle(
@@ -297,12 +297,12 @@ class Worker:
                 await self.outlet.publish(ALERTS, over.fingerprint.encode(), msgspec.json.encode(over), None)
             self.join.release(stop)
 
-    async def _windows(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
+    async def _windows(self, partition: int, topic: int, run: list[Any], reach: BatchReach) -> None:
         self.metrics.judging(run)
         reject = self.outlet.reject_of(PANES, partition)
         await self.windows.handle(partition, run, self.outlet.publish_reports, reject, caught_up=reach.at_end)
 
-    async def _alerts(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
+    async def _alerts(self, partition: int, topic: int, run: list[Any], reach: BatchReach) -> None:
         if run:
             await self.alerts.handle(partition, run, self.outlet.publish, self.outlet.reject_of(REPORTS, partition))
         await self.alerts.tidy(
@@ -317,10 +317,10 @@ class Worker:
         mine = partition_of(model, version, self.settings.partitions) == partition
         return mine and model != SELF and not self._models.is_registered(model, version)
 
-    async def _notify(self, partition: int, topic: int, run: list[Any], reach: Reach) -> None:
+    async def _notify(self, partition: int, topic: int, run: list[Any], reach: BatchReach) -> None:
         await self.notify.handle(partition, run, self.outlet.publish, self.outlet.reject_of(ALERTS, partition))
 
-    async def _held(self, held: Held) -> None:
+    async def _held(self, held: WorkerHalted) -> None:
         """Raise an alert that the stream stands still, and leave it a moment to be told by whoever notifies."""
         if not isinstance(held, TooManyDeadLetters):
             return

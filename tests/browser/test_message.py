@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import Browser
 
-from app.alerting.rendering.content import story_of
+from app.alerting.rendering.content import build_content
 from app.alerting.rendering.templates import html_of
 from tests.browser.world import Watched
 from tests.notifications import MOMENT, alert, drifted, metric, notification
@@ -18,7 +18,7 @@ ALERTS = [
 
 async def test_a_message_has_enough_contrast_and_follows_the_readers_scheme(browser: Browser) -> None:
     watched = Watched(await browser.new_page())
-    await watched.page.set_content(html_of(story_of(notification(*ALERTS))))
+    await watched.page.set_content(html_of(build_content(notification(*ALERTS))))
     grounds = []
     for scheme in ("light", "dark"):
         await watched.page.emulate_media(color_scheme=scheme)

@@ -17,7 +17,7 @@ import pytest
 from app.kafka.topics import ensure_topics
 from app.local.kafka_jar_process import start_from_jars
 from app.local.kafka_probe import free_ports
-from app.processes.supervisor import Backoff, Command, Supervisor
+from app.processes.supervisor import Backoff, ChildCommand, Supervisor
 from app.settings.settings import ENV_PREFIX, load_settings
 from tests.faults.test_api_without_kafka import ready
 from tests.faults.test_worker_killed import quick
@@ -72,7 +72,7 @@ async def test_a_broker_that_is_killed_in_the_middle_costs_nothing(tmp_path: Pat
     third = len(wanted.records) // 3
     values = settings.model_dump(mode="json", exclude_none=True)
     env = {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": str(value) for name, value in values.items()}}
-    commands = [Command(name, [sys.executable, "-m", "app.cli", name], env=env) for name in ("worker", "api")]
+    commands = [ChildCommand(name, [sys.executable, "-m", "app.cli", name], env=env) for name in ("worker", "api")]
     try:
         await ensure_topics(settings)
         await register_model(settings)

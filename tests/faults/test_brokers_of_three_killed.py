@@ -13,7 +13,7 @@ import pytest
 from app.kafka.topics import ensure_topics
 from app.local.kafka_jar_process import HOST
 from app.local.kafka_probe import free_ports
-from app.processes.supervisor import Backoff, Command, Supervisor
+from app.processes.supervisor import Backoff, ChildCommand, Supervisor
 from app.settings.settings import environment, load_settings
 from tests.faults.cluster import await_answers, three_brokers
 from tests.faults.test_api_without_kafka import ready
@@ -40,7 +40,7 @@ async def test_what_was_accepted_outlives_the_brokers_that_are_killed(tmp_path: 
         )  # fmt: skip
         settings = quick(settings)
         env = environment(settings)
-        commands = [Command(name, [sys.executable, "-m", "app.cli", name], env=env) for name in ("worker", "api")]
+        commands = [ChildCommand(name, [sys.executable, "-m", "app.cli", name], env=env) for name in ("worker", "api")]
         await ensure_topics(settings)
         await register_model(settings)
         with Supervisor(commands, tell=told.append, backoff=Backoff(longest=2.0)):

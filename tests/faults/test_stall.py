@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from app.kafka.topics import ensure_topics
-from app.processes.supervisor import Backoff, Command, Supervisor
+from app.processes.supervisor import Backoff, ChildCommand, Supervisor
 from app.settings.settings import Settings, environment
 from tests.faults.test_worker_killed import log_of, quick
 from tests.stream import differences, register_model, send, truth, until_equal, worker
@@ -79,7 +79,7 @@ async def test_a_worker_that_stands_still_is_replaced(settings: Settings, what: 
     argv = ["-c", FREEZING, what, str(notes)]
     script = f"exec {sys.executable} \"$@\" 2>>'{said}'"
     told: list[str] = []
-    command = Command("worker", ["sh", "-c", script, "sh", *argv], env=env)
+    command = ChildCommand("worker", ["sh", "-c", script, "sh", *argv], env=env)
     with Supervisor([command], tell=told.append, backoff=Backoff(first=0.1)) as supervisor:
         counts = await until_equal(settings, wanted, 70)
         restarts = supervisor.restarts()["worker"]

@@ -13,7 +13,7 @@ from app.access import KeyFile, Role, keys_path
 from app.cli import app
 from app.history.event_rows import entries_of
 from app.history.setup import history_of
-from app.history.writer import Run, Writer
+from app.history.writer import RecordedRun, Writer
 from app.settings.settings import Settings
 from tests.integration.test_api import client_of, ready, records_of
 from tests.integration.test_receivers import PUBLIC
@@ -90,4 +90,4 @@ def _record(settings: Settings, records: list[object]) -> None:
             entries, rejected = entries_of(AUDIT, records)  # type: ignore[arg-type]  # as much of them as is read
             assert rejected == []
             moved = tuple(entry._replace(offset=start + i) for i, entry in enumerate(entries))
-            writer.write([Run(AUDIT, (AUDIT.name, 0), start, start + len(moved), moved)])
+            writer.write([RecordedRun(AUDIT, (AUDIT.name, 0), start, start + len(moved), moved)])

@@ -20,9 +20,9 @@ from app.alerting.channels.setup import labelling_of, other_channels
 from app.alerting.channels.webhook import MOST_ALERTS, WebhookChannel, payload_of
 from app.alerting.notify.channel import Delivered, Permanent
 from app.alerting.notify.decision import Reason
-from app.alerting.notify.group_evaluation import Telling
+from app.alerting.notify.group_evaluation import PlannedNotification
 from app.alerting.notify.notification import Notification
-from app.alerting.notify.notification_builder import compose
+from app.alerting.notify.notification_builder import build_notification
 from app.settings.settings import load_settings
 from tests.notifications import MOMENT, alert, hostile, notification, resolved
 from tests.receivers import receiver
@@ -153,7 +153,9 @@ def test_group_labels_are_those_that_are_grouped_by_whatever_the_group_holds() -
         alert("p1", rule="performance", labels={**group, "rule": "performance", "metric": "recall"}),
     )
     told = [
-        compose("default{…}", group, Telling("webhook", Reason.NEW_ALERTS, firing, (), 1), MOMENT)
+        build_notification(
+            "default{…}", group, PlannedNotification("webhook", Reason.NEW_ALERTS, firing, (), 1), MOMENT
+        )
         for firing in ((drift,), (drift, recall), (recall,))
     ]
     messages = [received(msgspec.json.encode(payload_of(one))) for one in told]

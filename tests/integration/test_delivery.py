@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from agents.notify.agent import Notify
+from agents.notify.agent import NotifyAgent
 from app.alerting.channels.email import EmailChannel, Mailbox
 from app.alerting.channels.slack import SlackChannel
 from app.alerting.channels.webhook import WebhookChannel
 from app.alerting.notify.channel import Channel
-from app.alerting.notify.retry_policy import Patience
+from app.alerting.notify.retry_policy import RetryPolicy
 from app.alerting.notify.routing import Policy, Routing
 from app.core.config.monitoring import Alerting, Monitoring
 from app.ingest.decoding import Rejected
@@ -76,10 +76,10 @@ async def test_a_server_that_asks_to_wait_fails_hangs_and_breaks_off_gets_it_and
             EmailChannel(Mailbox("127.0.0.1", "d@example.org", ("a@example.org",), "none", post.port), seconds=5),
         ]
         names = tuple(channel.name for channel in channels)
-        agent = Notify(
+        agent = NotifyAgent(
             table, lambda model, version: Monitoring(alerting=Alerting(channels=names)),
             {channel.name: channel for channel in channels}, routing=Routing(policy=Policy(wait=0.0, interval=0.0)),
-            patience=Patience(attempt_seconds=5.0, first_wait=0.05, longest_wait=0.05),
+            patience=RetryPolicy(attempt_seconds=5.0, first_wait=0.05, longest_wait=0.05),
         )  # fmt: skip
         await agent.handle(0, records_of([of_rule("data_drift")]), recorded.publish, recorded.reject)
         async with asyncio.timeout(20):

@@ -34,7 +34,7 @@ from app.kafka.topics import ensure_topics
 from app.offline import decision as offline
 from app.registration import MonitoringFile, profile_of, read_monitoring, register
 from app.replay.run import close_windows
-from app.replay.send import Sender
+from app.replay.send import ReplaySender
 from app.settings.settings import Settings
 from tests.stream import Counts, send, until, worker
 from topics.events import DriftReport, FeatureDrift, PerformanceReport
@@ -154,7 +154,7 @@ async def streamed(settings: Settings, material: Material, workers: int) -> Coun
             while not all("predictions recovered" in log_of(settings, name) for name in names):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         await send(settings, material.records[half:], close=False)
-        async with Sender(client_options(settings)) as sender:
+        async with ReplaySender(client_options(settings)) as sender:
             last = float(material.rows["timestamp"].max())
             await close_windows(sender, NAME, RELEASE, material.monitoring.windows, last, prefix=settings.prefix)
         counts = await until(settings, lambda found: complete(found, expected), 45)

@@ -18,7 +18,7 @@ from app.cli import app
 from app.core.values.hiding import Hiding
 from app.history import History
 from app.history.exporting import expire, export
-from app.history.forgetting import Wanted, forget, forget_exports
+from app.history.forgetting import ForgetRequest, forget, forget_exports
 from app.history.queries import performance
 from app.history.tables import (
     ALERTS,
@@ -30,7 +30,7 @@ from app.history.tables import (
     TRAINING_RUNS,
     WAITING_FEEDBACK,
 )
-from app.history.wanted import Wanted as Asked
+from app.history.wanted import HistoryFilter as Asked
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
 from tests.history_stream import ISO, Stream, prediction
@@ -44,7 +44,7 @@ from topics.registry import PREDICTIONS as PREDICTIONS_TOPIC
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 WHO = "C-0042-aino"
-WANTED = Wanted(name="customer", texts=(WHO,))
+WANTED = ForgetRequest(name="customer", texts=(WHO,))
 
 
 def of(who: str, key: str, **changes: object) -> dict[str, object]:
@@ -147,8 +147,8 @@ def test_one_prediction_is_forgotten_by_its_id(history: History, tmp_path: Path)
     recorded(stream)
     export(history, folder, ("jsonl", "parquet"))
     for key in ("hers", "later"):
-        done = forget(history, Wanted(prediction_id=key), NOW, dry_run=False)
-        forget_exports(folder, Wanted(prediction_id=key), done, dry_run=False)
+        done = forget(history, ForgetRequest(prediction_id=key), NOW, dry_run=False)
+        forget_exports(folder, ForgetRequest(prediction_id=key), done, dry_run=False)
     assert [row["prediction_id"] for row in stream.rows(PREDICTIONS)] == ["another", "hers too", "his"]
     assert stream.rows(WAITING_FEEDBACK) == []
     stream.write(registry.FEEDBACK, {"prediction_id": "later", "actual": 1})

@@ -24,19 +24,19 @@ from typer.testing import CliRunner, Result
 from api.app import create_app
 from api.services import Services
 from app.cli import app
-from app.commands.options import Trouble
+from app.commands.options import CommandError
 from app.history import History, paging, queries
-from app.history.paging import Order
+from app.history.paging import PageOrder
 from app.history.retention import Limits, retain
 from app.history.tables import PREDICTIONS, metadata
 from app.history.wanted import (
-    Wanted,
-    WantedAlerts,
-    WantedChecks,
-    WantedDeliveries,
-    WantedDeployments,
-    WantedPredictions,
-    WantedTraining,
+    AlertsFilter,
+    ChecksFilter,
+    DeliveriesFilter,
+    DeploymentsFilter,
+    HistoryFilter,
+    PredictionsFilter,
+    TrainingFilter,
 )
 from app.settings.settings import load_settings
 from tests.history_stream import AT, ISO, Stream, prediction
@@ -125,7 +125,7 @@ def filled(history: History) -> Stream:
     return stream
 
 
-def ask(history: History, question: Callable[..., list[Any]], wanted: Wanted) -> list[Any]:
+def ask(history: History, question: Callable[..., list[Any]], wanted: HistoryFilter) -> list[Any]:
     with history.reading() as connection:
         return question(connection, wanted)
 
@@ -136,7 +136,7 @@ def test_predictions_are_found_by_every_filter(history: History) -> None:
     actual = {one["prediction_id"]: one["actual"] for one in truths}
 
     def check(keep: Callable[[dict[str, Any]], bool], **wanted: Any) -> None:
-        found = ask(history, queries.predictions, WantedPredictions(limit=N, **wanted))
+        found = ask(history, queries.predictions, PredictionsFilter(limit=N, **wanted))
         expected = [one["prediction_id"] for one in reversed(events) if keep(one)]
         assert [one.prediction_id for one in found] == expected
         assert 0 < len(found) <= N
@@ -153,7 +153,7 @@ def test_predictions_are_found_by_every_filter(history: History) -> None:
     check(lambda one: one["prediction"] == "goes", prediction="goes")
     check(lambda one: one["prediction_id"] not in actual, feedback=False)
     check(lambda one: actual.get(one["prediction_id"], one["prediction"]) != one["prediction"], wrong=True)
-    newest = ask(history, queries.predictions, WantedPredictions(model="churn", limit=3))
+    newest = ask(history, queries.predictions, PredictionsFilter(model="churn", limit=3))
     assert [one.prediction_id for one in newest] == [
         one["prediction_id"] for one in reversed(events) if one["model"] == "churn"
     ][:3]
@@ -165,7 +165,7 @@ def test_performance_of_each_version_equals_a_recount(history: History) -> None:
     filled(history)
     events, truths = made()
     actual = {one["prediction_id"]: one["actual"] for one in truths}
-    found = ask(history, queries.performance, Wanted())
+    found = ask(history, queries.performance, HistoryFilter())
     assert {(one.model, one.model_version) for one in found} == {("churn", "2"), ("churn", "3"), ("price", "1")}
     for one in found:
         own = [e for e in events if (e["model"], e["model_version"]) == (one.model, one.model_version)]
@@ -212,7 +212,7 @@ def test_performance_of_any_span_equals_a_recount(history: History, data: strate
         retain(history, Limits(draw(strategies.integers(1, 5)), 10_000), now=lambda: BEGIN + timedelta(days=6))
     bound = strategies.none() | moment.map(lambda since: BEGIN + since)
     since, until = draw(bound), draw(bound)
-    found = ask(history, queries.performance, Wanted(since=since, until=until))
+    found = ask(history, queries.performance, HistoryFilter(since=since, until=until))
     rows = [
         row for row in stream.rows(PREDICTIONS)
         if (since is None or row["predicted_at"] >= since) and (until is None or row["predicted_at"] < until)
@@ -255,33 +255,33 @@ def emptied_of(history: History) -> None:
 
 def test_of_each_window_the_newest_revision_is_found(history: History) -> None:
     filled(history)
-    found = ask(history, queries.drift_checks, WantedChecks(model="income", model_version="3"))
+    found = ask(history, queries.drift_checks, ChecksFilter(model="income", model_version="3"))
     assert [(one.window_end, one.revision) for one in found] == [(end_of(i), 1 + (i == 2)) for i in (4, 3, 2, 1, 0)]
     assert found[2].detected
     assert all(one.report is None for one in found)
-    assert len(ask(history, queries.drift_checks, WantedChecks(every=True))) == 6
-    (detected,) = ask(history, queries.drift_checks, WantedChecks(detected=True, report=True))
+    assert len(ask(history, queries.drift_checks, ChecksFilter(every=True))) == 6
+    (detected,) = ask(history, queries.drift_checks, ChecksFilter(detected=True, report=True))
     assert detected.report["window_end"] == end_of(2).isoformat().replace("+00:00", "Z")
-    (judged,) = ask(history, queries.drift_checks, WantedChecks(kind="performance"))
+    (judged,) = ask(history, queries.drift_checks, ChecksFilter(kind="performance"))
     assert judged.window_end == end_of(1)
 
 
 def test_trainings_and_deployments_come_newest_first(history: History) -> None:
     stream = filled(history)
-    assert [one.run_id for one in ask(history, queries.training_runs, Wanted(model="churn"))] == ["r1", "r0"]
-    assert [one.model for one in ask(history, queries.deployments, Wanted())] == ["price", "churn"]
-    assert ask(history, queries.training_runs, Wanted(until=datetime(2026, 1, 1, tzinfo=UTC))) == []
+    assert [one.run_id for one in ask(history, queries.training_runs, HistoryFilter(model="churn"))] == ["r1", "r0"]
+    assert [one.model for one in ask(history, queries.deployments, HistoryFilter())] == ["price", "churn"]
+    assert ask(history, queries.training_runs, HistoryFilter(until=datetime(2026, 1, 1, tzinfo=UTC))) == []
     anew = {**RUN, "run_id": "r2", "is_retraining": True, "environment": "batch", "metadata": {"commit": "3f2a"}}
     there = {**DEPLOYED, "source": "external", "environment": "production", "status": "rolled back"}
     stream.write(registry.TRAINING_RUNS, {**anew, "status": "failed"}, {**RUN, "run_id": "r3"})
     stream.write(registry.DEPLOYMENTS, there)
     for wanted in (
-        WantedTraining(is_retraining=True), WantedTraining(environment="batch"), WantedTraining(status="failed"),
+        TrainingFilter(is_retraining=True), TrainingFilter(environment="batch"), TrainingFilter(status="failed"),
     ):  # fmt: skip
         (found,) = ask(history, queries.training_runs, wanted)
         assert (found.run_id, found.is_retraining, found.metadata) == ("r2", True, {"commit": "3f2a"})
-    assert len(ask(history, queries.training_runs, WantedTraining(is_retraining=False))) == 3
-    for where in (WantedDeployments(environment="production"), WantedDeployments(status="rolled back")):
+    assert len(ask(history, queries.training_runs, TrainingFilter(is_retraining=False))) == 3
+    for where in (DeploymentsFilter(environment="production"), DeploymentsFilter(status="rolled back")):
         (deployed,) = ask(history, queries.deployments, where)
         assert (deployed.source, deployed.environment, deployed.status) == ("external", "production", "rolled back")
 
@@ -290,7 +290,7 @@ def test_alerts_are_found_by_every_filter(history: History) -> None:
     filled(history)
 
     def check(keep: Callable[[AlertEvent], bool], **wanted: Any) -> None:
-        found = ask(history, queries.alerts, WantedAlerts(**wanted))
+        found = ask(history, queries.alerts, AlertsFilter(**wanted))
         expected = [one for one in reversed(raised()) if keep(one)]
         assert 0 < len(expected) < 4 or not wanted
         assert [
@@ -314,7 +314,7 @@ def test_alerts_are_found_by_every_filter(history: History) -> None:
     check(lambda one: one.status == "resolved", status="resolved")
     check(lambda one: one.level == "critical", level="critical")
     check(lambda one: one.rule == "traffic", rule="traffic")
-    assert [one.alert_id for one in ask(history, queries.alerts, WantedAlerts(limit=2))] == ["a3", "a2"]
+    assert [one.alert_id for one in ask(history, queries.alerts, AlertsFilter(limit=2))] == ["a3", "a2"]
 
 
 def test_deliveries_are_found_by_every_filter_with_what_they_told_of(history: History) -> None:
@@ -322,7 +322,7 @@ def test_deliveries_are_found_by_every_filter_with_what_they_told_of(history: Hi
     known = {one.alert_id: one for one in raised()}
 
     def check(keep: Callable[[DeliveryEvent], bool], **wanted: Any) -> None:
-        found = ask(history, queries.deliveries, WantedDeliveries(**wanted))
+        found = ask(history, queries.deliveries, DeliveriesFilter(**wanted))
         expected = [one for one in reversed(told()) if keep(one)]
         assert 0 < len(expected) < 4 or not wanted
         assert [(one.notification_id, one.channel, one.outcome, one.attempts, one.delivered_at) for one in found] == [
@@ -343,7 +343,7 @@ def test_deliveries_are_found_by_every_filter_with_what_they_told_of(history: Hi
     check(lambda one: one.alert_id == "a0", alert_id="a0")
     check(lambda one: one.channel == "slack", channel="slack")
     check(lambda one: one.outcome == "failed", outcome="failed")
-    assert len(ask(history, queries.deliveries, WantedDeliveries(limit=2))) == 2
+    assert len(ask(history, queries.deliveries, DeliveriesFilter(limit=2))) == 2
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_deliveries_are_found_by_every_filter_with_what_they_told_of(history: Hi
 )
 def test_a_filter_that_makes_no_sense_is_named(wanted: dict[str, Any], field: str) -> None:
     with pytest.raises(ValueError, match=f"^{field}: "):
-        Wanted(**wanted)
+        HistoryFilter(**wanted)
 
 
 NAMES = ("a", "B", "b", "é", "Z", "z-1", "z_1", "10", "9", "\U0001f40b")
@@ -389,17 +389,17 @@ def with_ties(history: History) -> Stream:
     return stream
 
 
-IN_PARTS: list[tuple[Callable[..., list[Any]], Wanted, Order, int]] = [
-    (queries.predictions, WantedPredictions(), paging.PREDICTIONS, 30),
-    (queries.predictions, WantedPredictions(model="churn"), paging.PREDICTIONS, 20),
-    (queries.predictions, WantedPredictions(model="churn", model_version="1.10"), paging.PREDICTIONS, 10),
-    (queries.performance, Wanted(), paging.PERFORMANCE, 3),
-    (queries.training_runs, Wanted(), paging.TRAINING, 10),
-    (queries.deployments, Wanted(), paging.DEPLOYMENTS, 20),
-    (queries.alerts, WantedAlerts(), paging.ALERTS, 10),
-    (queries.deliveries, WantedDeliveries(), paging.DELIVERIES, 20),
-    (queries.drift_checks, WantedChecks(), paging.DRIFT, 20),
-    (queries.drift_checks, WantedChecks(every=True), paging.DRIFT, 40),
+IN_PARTS: list[tuple[Callable[..., list[Any]], HistoryFilter, PageOrder, int]] = [
+    (queries.predictions, PredictionsFilter(), paging.PREDICTIONS, 30),
+    (queries.predictions, PredictionsFilter(model="churn"), paging.PREDICTIONS, 20),
+    (queries.predictions, PredictionsFilter(model="churn", model_version="1.10"), paging.PREDICTIONS, 10),
+    (queries.performance, HistoryFilter(), paging.PERFORMANCE, 3),
+    (queries.training_runs, HistoryFilter(), paging.TRAINING, 10),
+    (queries.deployments, HistoryFilter(), paging.DEPLOYMENTS, 20),
+    (queries.alerts, AlertsFilter(), paging.ALERTS, 10),
+    (queries.deliveries, DeliveriesFilter(), paging.DELIVERIES, 20),
+    (queries.drift_checks, ChecksFilter(), paging.DRIFT, 20),
+    (queries.drift_checks, ChecksFilter(every=True), paging.DRIFT, 40),
 ]
 
 
@@ -413,16 +413,16 @@ def test_the_parts_of_a_list_are_the_whole_of_it_though_times_are_equal(history:
         for size in (1, 7, n):
             parts = in_parts(history, question, wanted, order, size)
             assert [one for part in parts for one in part] == whole, (order.name, size)
-    first, *_ = in_parts(history, queries.predictions, WantedPredictions(), paging.PREDICTIONS, 7)
+    first, *_ = in_parts(history, queries.predictions, PredictionsFilter(), paging.PREDICTIONS, 7)
     stream.write(registry.PREDICTIONS, prediction("newer", timestamp=AT + 3))
     key = paging.PREDICTIONS.key(first[-1])
-    rest = ask(history, queries.predictions, WantedPredictions(limit=1000, after=key))
+    rest = ask(history, queries.predictions, PredictionsFilter(limit=1000, after=key))
     assert len({(one.prediction_id, one.model, one.model_version) for one in first + rest}) == 30
     assert len(first + rest) == 30
 
 
 def in_parts(
-    history: History, question: Callable[..., list[Any]], wanted: Wanted, order: Order, size: int
+    history: History, question: Callable[..., list[Any]], wanted: HistoryFilter, order: PageOrder, size: int
 ) -> list[list[Any]]:
     """A list in parts of a size, as a caller reads it who gives the cursor of each for the next."""
     parts: list[list[Any]] = []
@@ -451,33 +451,33 @@ def test_a_cursor_of_nobody_is_refused(cursor: str) -> None:
             order.read(cursor)
 
 
-QUESTIONS: list[tuple[Callable[..., list[Any]], Wanted, str]] = [
-    (queries.predictions, WantedPredictions(), "ix_predictions_predicted"),
-    (queries.predictions, WantedPredictions(model="churn"), "ix_predictions_version"),
-    (queries.predictions, WantedPredictions(model="churn", model_version="3"), "ix_predictions_version"),
-    (queries.predictions, WantedPredictions(prediction_id="p1"), "pk_predictions"),
-    (queries.performance, Wanted(model="churn", model_version="3"), "ix_predictions_version"),
-    (queries.performance, Wanted(model="churn", since=datetime(2026, 1, 1, 5, tzinfo=UTC)), "ix_predictions_"),
-    (queries.drift_checks, WantedChecks(), "ix_drift_checks_kind"),
-    (queries.drift_checks, WantedChecks(model="churn", model_version="3"), "pk_drift_checks"),
-    (queries.training_runs, Wanted(), "ix_training_runs_finished"),
-    (queries.training_runs, Wanted(model="churn", model_version="3"), "ix_training_runs_version"),
-    (queries.deployments, Wanted(), "ix_model_deployments_deployed"),
-    (queries.deployments, Wanted(model="churn", model_version="3"), "pk_model_deployments"),
-    (queries.alerts, WantedAlerts(), "ix_alerts_emitted"),
-    (queries.alerts, WantedAlerts(model="churn", model_version="3"), "ix_alerts_version"),
-    (queries.alerts, WantedAlerts(alert_id="a1"), "pk_alerts"),
-    (queries.deliveries, WantedDeliveries(), "ix_deliveries_delivered"),
-    (queries.deliveries, WantedDeliveries(alert_id="a1"), "pk_deliveries"),
-    (queries.deliveries, WantedDeliveries(model="churn", model_version="3"), "_deliveries"),
-    (queries.predictions, WantedPredictions(after=(BEGIN, "p1", "churn", "3")), "ix_predictions_predicted"),
+QUESTIONS: list[tuple[Callable[..., list[Any]], HistoryFilter, str]] = [
+    (queries.predictions, PredictionsFilter(), "ix_predictions_predicted"),
+    (queries.predictions, PredictionsFilter(model="churn"), "ix_predictions_version"),
+    (queries.predictions, PredictionsFilter(model="churn", model_version="3"), "ix_predictions_version"),
+    (queries.predictions, PredictionsFilter(prediction_id="p1"), "pk_predictions"),
+    (queries.performance, HistoryFilter(model="churn", model_version="3"), "ix_predictions_version"),
+    (queries.performance, HistoryFilter(model="churn", since=datetime(2026, 1, 1, 5, tzinfo=UTC)), "ix_predictions_"),
+    (queries.drift_checks, ChecksFilter(), "ix_drift_checks_kind"),
+    (queries.drift_checks, ChecksFilter(model="churn", model_version="3"), "pk_drift_checks"),
+    (queries.training_runs, HistoryFilter(), "ix_training_runs_finished"),
+    (queries.training_runs, HistoryFilter(model="churn", model_version="3"), "ix_training_runs_version"),
+    (queries.deployments, HistoryFilter(), "ix_model_deployments_deployed"),
+    (queries.deployments, HistoryFilter(model="churn", model_version="3"), "pk_model_deployments"),
+    (queries.alerts, AlertsFilter(), "ix_alerts_emitted"),
+    (queries.alerts, AlertsFilter(model="churn", model_version="3"), "ix_alerts_version"),
+    (queries.alerts, AlertsFilter(alert_id="a1"), "pk_alerts"),
+    (queries.deliveries, DeliveriesFilter(), "ix_deliveries_delivered"),
+    (queries.deliveries, DeliveriesFilter(alert_id="a1"), "pk_deliveries"),
+    (queries.deliveries, DeliveriesFilter(model="churn", model_version="3"), "_deliveries"),
+    (queries.predictions, PredictionsFilter(after=(BEGIN, "p1", "churn", "3")), "ix_predictions_predicted"),
     (
         queries.predictions,
-        WantedPredictions(model="churn", after=(BEGIN, "p1", "churn", "3")),
+        PredictionsFilter(model="churn", after=(BEGIN, "p1", "churn", "3")),
         "ix_predictions_version",
     ),
-    (queries.drift_checks, WantedChecks(after=(BEGIN, 1, "churn", "3")), "ix_drift_checks_kind"),
-    (queries.alerts, WantedAlerts(after=(BEGIN, "a1")), "ix_alerts_emitted"),
+    (queries.drift_checks, ChecksFilter(after=(BEGIN, 1, "churn", "3")), "ix_drift_checks_kind"),
+    (queries.alerts, AlertsFilter(after=(BEGIN, "a1")), "ix_alerts_emitted"),
 ]
 
 
@@ -552,7 +552,7 @@ def test_the_command_line_prints_it(state_dir: Path) -> None:
 )
 def test_the_command_line_names_what_is_wrong(tmp_path: Path, arguments: list[str], words: str) -> None:
     answer = driftline(*arguments, folder=tmp_path)
-    assert isinstance(answer.exception, Trouble)
+    assert isinstance(answer.exception, CommandError)
     assert words in str(answer.exception)
 
 

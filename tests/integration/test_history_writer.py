@@ -32,7 +32,7 @@ from app.history.tables import (
     WAITING_FEEDBACK,
     metadata,
 )
-from app.history.writer import Run
+from app.history.writer import RecordedRun
 from app.telemetry.metrics import RECORDER
 from tests.databases import Server, emptied
 from tests.history_stream import AT, ISO, Sent, Stream, prediction
@@ -234,7 +234,9 @@ def test_however_runs_are_cut_and_replayed_it_comes_to_the_same(
         runs = [stream.run(topic, *found) for topic, found in events.items()]
         stream.writer.write(runs)
         for run in runs:
-            older = Run(run.topic, run.place, run.start, max(run.start, run.end - again), run.entries[: -again or None])
+            older = RecordedRun(
+                run.topic, run.place, run.start, max(run.start, run.end - again), run.entries[: -again or None]
+            )
             stream.writer.write([older])
     found = {(row["prediction_id"], row["model"]): row for row in stream.rows(PREDICTIONS)}
     assert {key: row["prediction"] for key, row in found.items()} == first
@@ -261,7 +263,7 @@ def test_a_replay_adds_no_row_and_a_gap_is_not_written(stream: Stream) -> None:
 
 def test_a_partition_that_is_not_known_is_not_written(stream: Stream) -> None:
     run = stream.run(registry.PREDICTIONS, prediction("a"))
-    unknown = Run(run.topic, ("predictions", 7), 0, 1, run.entries)
+    unknown = RecordedRun(run.topic, ("predictions", 7), 0, 1, run.entries)
     assert stream.writer.write([unknown]) == {}
     assert stream.rows(PREDICTIONS) == []
 

@@ -20,8 +20,8 @@ from app.core.reference.profile import Profile, categorical_column, numeric_colu
 from app.kafka.errors import BrokerUnavailable
 from app.kafka.producer import Producer
 from app.kafka.topics import ensure_topics
-from app.registration.effective_monitoring import Watching
-from app.registration.models_table import ModelsView
+from app.registration.effective_monitoring import EffectiveMonitoring
+from app.registration.models_table import ModelsTable
 from app.settings.settings import Settings, load_settings
 from topics.events import ModelEvent
 from topics.registry import MODELS
@@ -61,7 +61,7 @@ async def producer(settings: Settings) -> AsyncIterator[Producer]:
 async def test_what_is_registered_before_the_start_is_loaded(producer: Producer, settings: Settings) -> None:
     await publish(producer, a_profile(), Monitoring())
     await publish(producer, a_profile(version="2"), Monitoring(drift=DriftThresholds(share=0.5)))
-    async with ModelsView(settings) as view:
+    async with ModelsTable(settings) as view:
         found = view.get("churn", "2")
         assert found is not None
         assert (found.profile, found.monitoring.drift.share) == (a_profile(version="2"), 0.5)
@@ -70,7 +70,7 @@ async def test_what_is_registered_before_the_start_is_loaded(producer: Producer,
 
 
 async def test_an_acknowledged_registration_is_seen_after_catching_up(producer: Producer, settings: Settings) -> None:
-    async with ModelsView(settings) as view:
+    async with ModelsTable(settings) as view:
         for version in map(str, range(20)):
             await publish(producer, a_profile(version=version), Monitoring())
             await view.catch_up()
@@ -79,7 +79,7 @@ async def test_an_acknowledged_registration_is_seen_after_catching_up(producer: 
 
 
 async def test_the_newest_registration_wins_and_a_tombstone_removes(producer: Producer, settings: Settings) -> None:
-    async with ModelsView(settings) as view:
+    async with ModelsTable(settings) as view:
         for share in (0.3, 0.7):
             await publish(producer, a_profile(), Monitoring(drift=DriftThresholds(share=share)))
             await view.catch_up()
@@ -104,8 +104,8 @@ async def test_the_rules_are_the_settings_but_for_what_a_registration_says(
         (Monitoring(), {"traffic": {"for_windows": 2}}, (2, 6)),
         (says, {}, (7, 6)),
     ]
-    async with ModelsView(settings) as view:
-        watching = Watching(with_rules, view)
+    async with ModelsTable(settings) as view:
+        watching = EffectiveMonitoring(with_rules, view)
         assert watching.get("churn", "1") is None
         for monitoring, rules, expected in cases:
             await publish(producer, a_profile(), monitoring, rules)
@@ -136,7 +136,7 @@ async def test_what_cannot_be_read_is_logged_and_stops_nobody(
     await producer.send(MODELS, b"bad/1", msgspec.json.encode(bad))
     await publish(producer, a_profile(), Monitoring())
     with caplog.at_level(logging.ERROR):
-        async with ModelsView(settings) as view:
+        async with ModelsTable(settings) as view:
             assert [one.key for one in view.all()] == [("churn", "1")]
     for offset in (0, 1):
         assert caplog.text.count(f"models partition 0 offset {offset} is left out, it is no ModelEvent") == 1
@@ -144,4 +144,4 @@ async def test_what_cannot_be_read_is_logged_and_stops_nobody(
 
 async def test_no_broker_is_said_at_once() -> None:
     with pytest.raises(BrokerUnavailable, match="no Kafka answers"):
-        await ModelsView(load_settings(bootstrap_servers="127.0.0.1:9")).start()
+        await ModelsTable(load_settings(bootstrap_servers="127.0.0.1:9")).start()

@@ -14,7 +14,7 @@ import pytest
 from app.alerting.notify.channel import Delivered, Permanent
 from app.alerting.receivers.channels import ReceiverChannels, channel_of
 from app.alerting.receivers.requests import ReceiverRequest, receiver_of, remove_receiver, send_receiver
-from app.alerting.receivers.table import ReceiversView
+from app.alerting.receivers.table import ReceiversTable
 from app.alerting.silences.requests import utc_now
 from app.kafka.producer import Producer
 from app.kafka.topics import ensure_topics
@@ -102,7 +102,7 @@ async def test_receivers_by_the_command_line(settings: Settings) -> None:
 
 async def test_channels_come_and_go_with_the_receivers(settings: Settings) -> None:
     await ensure_topics(settings, [RECEIVERS])
-    async with Producer(settings) as producer, ReceiversView(settings) as view:
+    async with Producer(settings) as producer, ReceiversTable(settings) as view:
         channels = ReceiverChannels({}, view, settings)
         assert channels.get("webhook:on-call") is None
         await send_receiver(producer, made(PUBLIC))

@@ -14,7 +14,7 @@ import msgspec
 
 from app.kafka.producer import Producer
 from app.kafka.topics import ensure_topics
-from app.retraining import Hook, SignalsView, hooks_of, of_check, publish
+from app.retraining import Hook, SignalsTable, hooks_of, of_check, publish
 from app.retraining.loops import Retrain
 from app.settings.settings import Settings
 from tests.integration.test_api import records_of
@@ -95,7 +95,7 @@ async def test_an_alert_asks_once_and_the_hook_is_told_over_restarts(settings: S
 async def test_a_check_and_an_alert_share_one_debounce(settings: Settings) -> None:
     await ensure_topics(settings)
     check = of_check("churn", "3", "drift", "age has drifted", {}, datetime.now(UTC))
-    async with Producer(settings) as producer, SignalsView(settings) as signals:
+    async with Producer(settings) as producer, SignalsTable(settings) as signals:
         assert await publish(producer, signals, check, 60)
         async with retraining(settings, producer):
             await send(producer, alert("1"), alert("2", version="4"))

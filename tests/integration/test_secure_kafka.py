@@ -17,7 +17,7 @@ from app.kafka.client_options import client_options
 from app.kafka.producer import BrokerUnavailable, Producer
 from app.kafka.topics import TopicError, ensure_topics
 from app.local.find_kafka import BrokerError, running_kafka
-from app.replay.send import Sender
+from app.replay.send import ReplaySender
 from app.settings.settings import Settings, environment, load_settings
 from tests.integration.test_api import EVENT, client_of, ready
 from tests.secure_kafka import OURS, PRODUCER, SecureKafka, secure_kafka
@@ -70,7 +70,7 @@ async def test_the_whole_stream_runs_with_the_acls_that_the_docs_name(secured: S
 async def producer_may_write_and_no_more(secured: SecureKafka, settings: Settings) -> None:
     for topic in (PREDICTIONS, FEEDBACK):
         await secured.allow(PRODUCER, topic=topic.full_name(PREFIX), to=("write", "describe"))
-    async with Sender(client_options(settings)) as sender:
+    async with ReplaySender(client_options(settings)) as sender:
         await sender.send(PREDICTIONS.full_name(PREFIX), [b"b"], [msgspec.json.encode({**EVENT, "prediction_id": "b"})])
     async with Producer(settings, ack_seconds=5) as producer:
         await producer.send(FEEDBACK, b"b", b'{"prediction_id": "b", "actual": 1}')

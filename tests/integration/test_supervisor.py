@@ -14,14 +14,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.processes.supervisor import Backoff, ChildFailed, Command, Supervisor
+from app.processes.supervisor import Backoff, ChildCommand, ChildFailed, Supervisor
 
 QUICK = Backoff(first=0.01, longest=0.04, healthy=30)
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"
 
 
-def python(name: str, code: str) -> Command:
-    return Command(name, [sys.executable, "-I", "-S", "-c", code])
+def python(name: str, code: str) -> ChildCommand:
+    return ChildCommand(name, [sys.executable, "-I", "-S", "-c", code])
 
 
 def until(true: Callable[[], bool], seconds: float = 20) -> None:
@@ -90,7 +90,7 @@ def test_stop_ends_the_wait_of_another_thread() -> None:
 
 def test_a_command_that_does_not_exist_says_so() -> None:
     with pytest.raises(OSError, match="no-such-command"):
-        Supervisor([Command("x", ["no-such-command"])]).start()
+        Supervisor([ChildCommand("x", ["no-such-command"])]).start()
 
 
 PARENT = """

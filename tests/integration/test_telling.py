@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.alerting.silences.requests import SilenceRequest, send_silence, silence_of, utc_now
-from app.alerting.silences.table import SilencesView
+from app.alerting.silences.table import SilencesTable
 from app.cli import app
 from app.kafka.producer import Outgoing, Producer
 from app.kafka.topics import ensure_topics
@@ -80,7 +80,7 @@ async def _refused(client: httpx.AsyncClient) -> None:
 async def test_the_view_has_the_newest_word_and_leaves_out_what_is_no_silence(settings: Settings) -> None:
     await ensure_topics(settings, [SILENCES])
     silence = silence_of(msgspec.convert(BODY, SilenceRequest), utc_now())
-    async with Producer(settings) as producer, SilencesView(settings) as view:
+    async with Producer(settings) as producer, SilencesTable(settings) as view:
         await producer.send(SILENCES, b"x", b"no json")
         await send_silence(producer, silence)
         await view.catch_up()

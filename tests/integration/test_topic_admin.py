@@ -11,7 +11,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from app.commands.options import Trouble
+from app.commands.options import CommandError
 from app.commands.topic_reader import records, registered
 from app.kafka.errors import TopicError
 from app.kafka.topics import NamedTopic, ensure_topics
@@ -151,9 +151,9 @@ async def test_topics_are_as_declared_on_a_broker_that_creates_what_it_is_asked_
 
 async def test_commands_that_only_read_create_no_topic(generous: str, prefix: str) -> None:
     settings = load_settings(bootstrap_servers=generous, prefix=prefix)
-    with pytest.raises(Trouble, match="start a worker first"):
+    with pytest.raises(CommandError, match="start a worker first"):
         [record async for record in records(settings, ALERTS.full_name(prefix))]
-    with pytest.raises(Trouble, match="nothing is registered"):
+    with pytest.raises(CommandError, match="nothing is registered"):
         await registered(settings, "churn", "3")
     assert await partitions_of(settings) == {}
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.kafka.topics import ensure_topics
 from app.registration import monitoring_of, register
-from app.registration.versions_table import VersionsView
+from app.registration.versions_table import VersionsTable
 from app.settings.settings import Settings
 from tests.stream import MODEL, MONITORING, VERSION, frame, worker
 from topics.events import AlertEvent, PaneEvent, Progress
@@ -105,7 +105,7 @@ async def retire(settings: Settings) -> None:
     ]
     assert done.exit_code == 0, done.output
     assert "version 99 is not registered" in str(refused.exception)
-    async with VersionsView(settings) as versions:
+    async with VersionsTable(settings) as versions:
         life = versions.get(MODEL, VERSION)
     assert life is not None
     assert (life.status, life.by, life.reason) == ("retired", "command", "a new one")

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from app.core.panes.pane import Pane
 from app.core.reference.layout import Layout, layout_of
-from app.core.reference.profile import Column, Profile, categorical_column, numeric_column
+from app.core.reference.profile import ColumnProfile, Profile, categorical_column, numeric_column
 
 Floats = NDArray[np.float64]
 Values = Floats | Sequence[str | None]
 
 
-def column_of(name: str, reference: Values, limit: int = 10_000) -> Column:
+def column_of(name: str, reference: Values, limit: int = 10_000) -> ColumnProfile:
     """A numeric column from an array, a categorical one from anything else."""
     if isinstance(reference, np.ndarray):
         return numeric_column(name, reference, limit)

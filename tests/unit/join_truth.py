@@ -15,7 +15,7 @@ import numpy as np
 
 from app.core.panes.score_grid import score_grid
 from app.core.reference.layout import Layout, layout_of
-from app.core.reference.profile import Column, Profile
+from app.core.reference.profile import ColumnProfile, Profile
 from tests.unit.join_log import MODELS, PANES, PROFILES, Producer, Registry
 from tests.unit.reports import StubRecord
 
@@ -190,7 +190,7 @@ def inputs(layout: Layout, event: dict[str, Any]) -> tuple[list[int], list[int],
     return slots, sums + mass, names
 
 
-def numeric(column: Column, value: object, size: int) -> tuple[int, float | None]:
+def numeric(column: ColumnProfile, value: object, size: int) -> tuple[int, float | None]:
     """The slot of a number among the reference's values; the number, None where there is none."""
     if isinstance(value, str) and value in SPELLED:
         value = SPELLED[value]
@@ -204,7 +204,7 @@ def numeric(column: Column, value: object, size: int) -> tuple[int, float | None
     return 2 * below + 1 + (value in column.values), value
 
 
-def categorical(column: Column, value: object, size: int) -> int:
+def categorical(column: ColumnProfile, value: object, size: int) -> int:
     """The slot of a category."""
     if value is None:
         return size - 2

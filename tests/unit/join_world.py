@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from agents.join.agent import Join
+from agents.join.agent import JoinAgent
 from agents.join.pane_events import key_of
 from agents.join.progress import FEEDBACK_WAIT_SECONDS
 from app.core.panes.outcomes import OutcomeLayout, outcome_layout
@@ -74,7 +74,7 @@ class Owner:
         self.world = world
         self.table = Table(self)
         self.steps_left = NEVER
-        self.join = Join(
+        self.join = JoinAgent(
             self.table, world.registry, checkpoint_seconds=1.0, now=lambda: world.clock, epoch=world.next_epoch,
             log_of=world.log_of,
         )  # fmt: skip

@@ -14,8 +14,8 @@ from operator import attrgetter
 import msgspec
 import numpy as np
 
-from agents.alerts.agent import Alerts
-from agents.join.agent import Join
+from agents.alerts.agent import AlertsAgent
+from agents.join.agent import JoinAgent
 from agents.join.pane_events import key_of
 from agents.windows.agent import WindowsAgent
 from app.alerting.notify.muting import Muting, inhibition_of
@@ -85,14 +85,14 @@ class LiveWorld:
 
     def __post_init__(self) -> None:
         self.model = RegisteredModel(PROFILE, self.monitoring, datetime(2023, 1, 1, tzinfo=UTC))
-        self.join = Join(
+        self.join = JoinAgent(
             {}, self, checkpoint_seconds=0.0, now=lambda: self.clock, epoch=lambda: 1,
             log_of=lambda partition, topic: Log(0, len(self.logs[partition]) if topic == 0 else 0, 0),
         )  # fmt: skip
         self.windows = WindowsAgent(
             {}, self.get, partitions=2, reissue_seconds=self.step, now=lambda: self.clock, wall=self._wall
         )
-        self.judge = Alerts({}, lambda *_: self.monitoring, now=self._wall)
+        self.judge = AlertsAgent({}, lambda *_: self.monitoring, now=self._wall)
         self._firing: dict[str, AlertEvent] = {}
         self._muting = Muting(inhibitions=[inhibition_of(i, rule) for i, rule in enumerate(DEFAULT_INHIBIT)])
 

@@ -15,7 +15,7 @@ import pytest
 from agents.notify.setup import CurrentMuting, routing_of
 from app.alerting.events.external import AlertRequest, check
 from app.alerting.silences.requests import SilenceRequest, silence_of
-from app.alerting.silences.table import SilencesView
+from app.alerting.silences.table import SilencesTable
 from app.settings.settings import load_settings
 from tests.unit.command_lines import parse
 
@@ -33,7 +33,7 @@ def test_every_command_line_can_be_typed(line: str) -> None:
 def test_every_piece_of_settings_can_be_used(text: str) -> None:
     settings = load_settings(**tomllib.loads(text))
     routing_of(settings)
-    CurrentMuting(settings, SilencesView(settings))()
+    CurrentMuting(settings, SilencesTable(settings))()
 
 
 def test_the_request_makes_a_silence() -> None:

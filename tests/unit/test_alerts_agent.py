@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.alerts.agent import Alerts, key_of, names_of, state_key
+from agents.alerts.agent import AlertsAgent, key_of, names_of, state_key
 from agents.loop_slices import at_once
 from app.alerting.rules.lifecycle import RuleState
 from app.alerting.rules.model_rules import Verdict
@@ -50,8 +50,8 @@ class Broker:
         self.rejected += rejected
 
 
-def agent(table: dict[str, bytes], monitoring: Monitoring | None = MONITORING) -> Alerts:
-    return Alerts(table, lambda model, version: monitoring, now=lambda: NOW)
+def agent(table: dict[str, bytes], monitoring: Monitoring | None = MONITORING) -> AlertsAgent:
+    return AlertsAgent(table, lambda model, version: monitoring, now=lambda: NOW)
 
 
 def bad(window: int, revision: int = 1) -> AnyReport:
@@ -85,7 +85,7 @@ async def test_alerts_name_values_of_categories_unless_they_may_not(with_values:
     )  # fmt: skip
     of_labels = {"unknown_actuals": {"Aino": 2}, "unknown_predictions": {"Aino": 1}}
     worse = [msgspec.structs.replace(performance_report(i, metric("accuracy", 0.2)), **of_labels) for i in (1, 2)]
-    alerts = Alerts({}, lambda *_: MONITORING, now=lambda: NOW, with_values=with_values)
+    alerts = AlertsAgent({}, lambda *_: MONITORING, now=lambda: NOW, with_values=with_values)
     reports = [*(drift_report(i, features=[column, feature("sex")]) for i in (1, 2)), *worse]
     await alerts.handle(0, records_of(reports), broker.publish, broker.reject)
     assert {alert.rule for alert in broker.alerts} >= {"data_drift", "performance"}
@@ -220,13 +220,13 @@ async def test_an_unregistered_model_is_looked_for_once_and_then_a_dead_letter()
     known: dict[tuple[str, str], Monitoring] = {}
     asked: list[int] = []
 
-    def alerts_with(arrives: bool) -> Alerts:
+    def alerts_with(arrives: bool) -> AlertsAgent:
         async def catch_up() -> None:
             asked.append(1)
             if arrives:
                 known["income", "3"] = MONITORING
 
-        return Alerts({}, lambda *key: known.get(key), catch_up=catch_up)
+        return AlertsAgent({}, lambda *key: known.get(key), catch_up=catch_up)
 
     broker = Broker()
     await alerts_with(arrives=False).handle(0, records_of([bad(1), bad(2)]), broker.publish, broker.reject)
@@ -376,7 +376,7 @@ async def test_an_alert_about_a_partition_is_resolved_by_whoever_has_it_and_one_
     old = key_of("driftline", "group", "monitor", "lag of gone:4711")
     table[old] = msgspec.json.encode(RuleState(firing=True, started_at=1.5e9))
     broker = Broker()
-    alerts = Alerts(table, lambda *_: MONITORING, now=lambda: NOW)
+    alerts = AlertsAgent(table, lambda *_: MONITORING, now=lambda: NOW)
     reports = [monitor_report(i, {"0": 90.0, "1": 90.0}) for i in range(2)]
     reports += [monitor_report(2 + i, {"1": 0.0}, "w2") for i in range(2)]  # the first is gone, and so is its report
     await alerts.handle(0, records_of(reports), broker.publish, broker.reject)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from app.read_model.changes import Changes
 from app.read_model.columns import column_view, columns_of_window
-from app.read_model.report_store import MAX_PACKED_BYTES, MAX_WINDOWS, Windows
-from app.read_model.reports_table import MAX_ALERTS, Findings, ReportsView
+from app.read_model.report_store import MAX_PACKED_BYTES, MAX_WINDOWS, ReportStore
+from app.read_model.reports_table import MAX_ALERTS, ModelReports, ReportsTable
 from app.read_model.state import state_of
 from app.read_model.summary import summary_of
 from app.read_model.timeline import timeline_of
@@ -72,7 +72,7 @@ def an_alert(number: int, status: str = "firing", after: int = 0) -> AlertEvent:
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=40))
 def test_the_highest_revision_of_each_window_is_kept_in_any_order(reports: list[tuple[int, int]]) -> None:
-    windows: Windows[DriftReport] = Windows()
+    windows: ReportStore[DriftReport] = ReportStore()
     for end, revision in reports:
         windows.put(a_drift_report(end, revision))
     expected: dict[int, int] = {}
@@ -84,7 +84,7 @@ def test_the_highest_revision_of_each_window_is_kept_in_any_order(reports: list[
 
 
 def test_a_new_profile_starts_its_revisions_anew() -> None:
-    windows: Windows[DriftReport] = Windows()
+    windows: ReportStore[DriftReport] = ReportStore()
     windows.put(a_drift_report(1, revision=9))
     assert windows.put(a_drift_report(1, revision=1, profile_id="q", emitted_at=START + timedelta(seconds=1)))
     assert not windows.put(a_drift_report(1, revision=10))
@@ -93,13 +93,13 @@ def test_a_new_profile_starts_its_revisions_anew() -> None:
 
 
 def test_views_are_bounded_and_keep_the_newest() -> None:
-    windows: Windows[DriftReport] = Windows()
+    windows: ReportStore[DriftReport] = ReportStore()
     for end in range(MAX_WINDOWS + 20):
         windows.put(a_drift_report(end))
     assert not windows.put(a_drift_report(3))
     assert len(windows.last()) == MAX_WINDOWS
     assert windows.last(1)[0].report.window_end == START + timedelta(minutes=MAX_WINDOWS + 19)
-    found = Findings()
+    found = ModelReports()
     for number in range(MAX_ALERTS + 20):
         found.alert(an_alert(number, "firing" if number == 0 else "resolved"))
     assert len(found.alerts) == MAX_ALERTS
@@ -107,14 +107,14 @@ def test_views_are_bounded_and_keep_the_newest() -> None:
 
 
 def test_a_resolved_alert_replaces_its_firing_and_never_the_other_way_round() -> None:
-    found = Findings()
+    found = ModelReports()
     found.alert(an_alert(1, "resolved", after=5))
     found.alert(an_alert(1, "firing"))
     assert found.firing == []
 
 
 def test_the_state_is_the_worst_that_is_known() -> None:
-    found = Findings()
+    found = ModelReports()
     assert state_of(found) == "waiting"
     found.drift.put(a_drift_report(1, sufficient=False, drift_detected=True))
     assert state_of(found) == "insufficient"
@@ -135,7 +135,7 @@ def no_truth(end: int) -> PerformanceReport:
 
 
 def test_late_truth_is_told_of_the_newest_window_that_has_it() -> None:
-    found = Findings()
+    found = ModelReports()
     for end in range(1, 7):
         found.drift.put(a_drift_report(end))
         found.performance.put(no_truth(end))
@@ -155,7 +155,7 @@ def test_late_truth_is_told_of_the_newest_window_that_has_it() -> None:
 
 
 def test_a_correction_of_the_window_that_is_told_is_told() -> None:
-    found = Findings()
+    found = ModelReports()
     found.performance.put(a_performance_report(1, 0.7))
     assert found.realised is not None
     found.performance.put(a_performance_report(1, 0.8, revision=2))
@@ -165,7 +165,7 @@ def test_a_correction_of_the_window_that_is_told_is_told() -> None:
 
 
 def test_few_predictions_are_healthy_once_a_change_of_half_of_the_rows_would_be_found() -> None:
-    found = Findings()
+    found = ModelReports()
     few = {"n": 20, "sufficient": False, "needed": 480}
     blind = Scales(spans=(1, 2), chance=1e-5, detectable=0.7, needed=23)
     found.drift.put(a_drift_report(1, scales=blind, not_judged_since=START, **few))
@@ -180,7 +180,7 @@ def test_few_predictions_are_healthy_once_a_change_of_half_of_the_rows_would_be_
 
 
 def test_what_is_usual_is_that_of_the_newest_window_and_of_each_column_what_is_found() -> None:
-    found = Findings()
+    found = ModelReports()
     report = a_drift_report(1, features=(feature("age"), feature("income")))
     judged = JudgedFrom(name=report.features[0].name, judged_from=3600.0, after=(None, 7200.0, 3600.0))
     usual = Usual(source="live", since=START, until=START, days=14, needs=14, columns=(judged,))
@@ -195,7 +195,7 @@ def test_what_is_usual_is_that_of_the_newest_window_and_of_each_column_what_is_f
 
 
 def test_input_of_which_most_was_not_judged_is_never_healthy() -> None:
-    found = Findings()
+    found = ModelReports()
     found.drift.put(a_drift_report(1, unjudged_share=0.51))
     assert state_of(found) == "insufficient"
     assert "51% of the features' values" in summary_of("m", "1", None, found).not_judged
@@ -207,7 +207,7 @@ def test_input_of_which_most_was_not_judged_is_never_healthy() -> None:
 
 
 def test_what_is_left_out_and_not_judged_is_at_a_glance_and_on_the_time_line() -> None:
-    found = Findings()
+    found = ModelReports()
     found.drift.put(a_drift_report(1, left_out={"late": 3}))
     found.performance.put(
         a_performance_report(
@@ -227,7 +227,7 @@ def test_what_is_left_out_and_not_judged_is_at_a_glance_and_on_the_time_line() -
 
 
 def test_a_timeline_has_drift_and_performance_of_a_window_side_by_side() -> None:
-    found = Findings()
+    found = ModelReports()
     for end in (1, 2):
         found.drift.put(a_drift_report(end, drift_share=end / 10))
     for end in (2, 3):
@@ -245,7 +245,7 @@ def test_a_timeline_has_drift_and_performance_of_a_window_side_by_side() -> None
 
 
 def test_a_timeline_has_the_metric_that_is_asked_for() -> None:
-    found = Findings()
+    found = ModelReports()
     recall = MetricChange(
         name="recall", value=0.5, baseline=0.6, absolute=None, relative=None, low=None, high=None, threshold=0.05,
         error_bound=0.0, degraded=True,
@@ -266,7 +266,7 @@ def columns(*statistics: float) -> tuple[FeatureDrift, ...]:
 
 
 def test_a_column_is_told_with_its_distributions_over_time_and_since_when_it_has_drifted() -> None:
-    windows: Windows[DriftReport] = Windows()
+    windows: ReportStore[DriftReport] = ReportStore()
     for end, statistic in enumerate([0.5, 0.02, 0.3, 0.4]):
         windows.put(a_drift_report(end, features=columns(statistic, 0.01), prediction=feature("f0", 0.05)))
     newest = windows.at(None)
@@ -292,7 +292,7 @@ def test_a_column_is_told_with_its_distributions_over_time_and_since_when_it_has
 
 
 def test_a_window_with_too_few_rows_neither_begins_nor_ends_a_drift() -> None:
-    windows: Windows[DriftReport] = Windows()
+    windows: ReportStore[DriftReport] = ReportStore()
     for end, (statistic, sufficient) in enumerate([(0.3, True), (0.01, False), (0.4, True)]):
         windows.put(a_drift_report(end, features=columns(statistic), sufficient=sufficient))
     newest = windows.at(None)
@@ -301,7 +301,7 @@ def test_a_window_with_too_few_rows_neither_begins_nor_ends_a_drift() -> None:
 
 
 def test_whole_reports_are_let_go_when_they_are_too_much_and_the_newest_never() -> None:
-    windows: Windows[DriftReport] = Windows()
+    windows: ReportStore[DriftReport] = ReportStore()
     chance = random.Random(1)
     last = 60
     wide: tuple[FeatureDrift, ...] = ()
@@ -318,7 +318,7 @@ def test_whole_reports_are_let_go_when_they_are_too_much_and_the_newest_never() 
 
 
 def test_a_glance_has_what_stands_for_the_whole() -> None:
-    found = Findings()
+    found = ModelReports()
     found.drift.put(a_drift_report(1, drift_share=0.5, drifted_features=("a", "b"), drift_detected=True))
     found.performance.put(a_performance_report(1, 0.7))
     found.alert(an_alert(1))
@@ -416,7 +416,7 @@ def test_the_id_of_another_process_or_of_the_future_does_not_hold() -> None:
 
 def test_what_was_found_of_a_version_is_kept_as_long_as_the_topics_have_it() -> None:
     now = [0.0]
-    view = ReportsView(load_settings(), Changes(), now=lambda: now[0])
+    view = ReportsTable(load_settings(), Changes(), now=lambda: now[0])
     for days, version in ((0, "1"), (20, "2"), (29, "1"), (51, "3"), (60, "4")):
         now[0] = days * 86_400.0
         view.apply("reports", [msgspec.json.encode(a_drift_report(days, model_version=version))])

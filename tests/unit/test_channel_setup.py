@@ -14,7 +14,7 @@ import pytest
 
 from app.alerting.channels.email import EmailChannel
 from app.alerting.channels.setup import other_channels
-from app.alerting.channels.unconfigured import MissingChannel
+from app.alerting.channels.unconfigured import UnconfiguredChannel
 from app.alerting.notify.channel import Permanent
 from app.settings.settings import Settings, SettingsError, environment, load_settings
 from tests.notifications import notification
@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def names(settings: Settings) -> dict[str, bool]:
     """Every channel, and whether it is set up."""
-    return {channel.name: not isinstance(channel, MissingChannel) for channel in other_channels(settings)}
+    return {channel.name: not isinstance(channel, UnconfiguredChannel) for channel in other_channels(settings)}
 
 
 async def test_what_is_not_set_up_says_what_to_set() -> None:
@@ -243,12 +243,12 @@ def test_without_encryption_only_to_this_machine(host: str) -> None:
 def test_a_worker_with_a_channel_set_up_in_part_tells_its_supervisor_not_to_try_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from app.commands.options import SetupTrouble
+    from app.commands.options import SetupCommandError
     from app.commands.serve import worker
 
     monkeypatch.setenv("DRIFTLINE_EMAIL_HOST", "mail.example.org")
     with pytest.raises(
-        SetupTrouble, match=r"^email_from: e-mail is set up in part; set email_from \(DRIFTLINE_"
+        SetupCommandError, match=r"^email_from: e-mail is set up in part; set email_from \(DRIFTLINE_"
     ) as error:
         worker(bootstrap_servers="127.0.0.1:1")
     assert error.value.status == os.EX_CONFIG

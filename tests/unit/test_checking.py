@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.commands.check.text import lines_of, rows_of
-from app.commands.options import Trouble
+from app.commands.options import CommandError
 from app.core.config.monitoring import Monitoring
 from app.offline.check import Check, check_files, write_check
 from app.offline.firing import findings_of
@@ -139,7 +139,7 @@ def test_both_files_are_those_of_the_configuration_where_none_is_given(tmp_path:
     assert json.loads(given.stdout)["current"] == str(tmp_path / "r.csv")
     config.write_text(json.dumps({"data_drift_monitoring": {"reference_data_path": "r.csv"}}))
     missing = run(["check", "--config", str(config)])
-    assert isinstance(missing.exception, Trouble)
+    assert isinstance(missing.exception, CommandError)
     assert str(missing.exception).startswith("--current: give the file, or name it as data_drift_monitoring.current_d")
 
 

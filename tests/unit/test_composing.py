@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.alerting.notify.decision import Reason
-from app.alerting.notify.group_evaluation import Telling
-from app.alerting.notify.notification_builder import compose
+from app.alerting.notify.group_evaluation import PlannedNotification
+from app.alerting.notify.notification_builder import build_notification
 from tests.notifications import MOMENT, alert
 from topics.events import AlertEvent
 
@@ -49,8 +49,10 @@ OUTPUT = of("prediction_drift", "prediction", "its predictions have drifted", le
 def test_a_title_says_what_has_happened_the_worst_first(
     firing: list[AlertEvent], ended: list[AlertEvent], title: str
 ) -> None:
-    telling = Telling(channel="slack", reason=Reason.FIRST, firing=tuple(firing), resolved=tuple(ended), sequence=1)
-    assert compose("g", GROUP, telling, MOMENT).title == f"income 3: {title}"
+    telling = PlannedNotification(
+        channel="slack", reason=Reason.FIRST, firing=tuple(firing), resolved=tuple(ended), sequence=1
+    )
+    assert build_notification("g", GROUP, telling, MOMENT).title == f"income 3: {title}"
 
 
 def test_the_link_to_a_feature_is_to_the_worst() -> None:
@@ -65,8 +67,8 @@ def test_the_link_to_a_feature_is_to_the_worst() -> None:
     del alerts[2].links["feature"]
 
     def link(*told: AlertEvent) -> str:
-        telling = Telling(channel="slack", reason=Reason.FIRST, firing=told, resolved=(), sequence=1)
-        return compose("g", GROUP, telling, MOMENT).links["feature"]
+        telling = PlannedNotification(channel="slack", reason=Reason.FIRST, firing=told, resolved=(), sequence=1)
+        return build_notification("g", GROUP, telling, MOMENT).links["feature"]
 
     assert link(*alerts) == "http://x/age"
     every = alert("d", rule="data_drift", evidence={"value": 0.4}, links={"feature": "http://x/all"})

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from app.core.config.monitoring import Windows
 from app.core.join.predictions import MANY, add_predictions
-from app.core.join.state import JoinState, Watched
+from app.core.join.state import CompiledModel, JoinState
 from app.core.panes.inputs import Scalar, pick
 from app.core.profile_builder import build_profile
 from app.core.reference.layout import CLIP, FIXED_POINT
-from app.core.reference.profile import Column, Profile, with_identity
+from app.core.reference.profile import ColumnProfile, Profile, with_identity
 from app.ingest.decoding import Record
 from app.ingest.predictions import PredictionColumns, heads_of
 
@@ -119,7 +119,7 @@ def spelled(value: object) -> str:
     return str(value)
 
 
-def named(column: Column, value: object) -> str:
+def named(column: ColumnProfile, value: object) -> str:
     """The same in a column: of truth values 0 and 1 are two, of the labels 0 and 1 truth values are."""
     name = spelled(value)
     if set(column.categories) == {"true", "false"}:
@@ -129,7 +129,7 @@ def named(column: Column, value: object) -> str:
     return name
 
 
-def slot_of(column: Column, value: object) -> int:
+def slot_of(column: ColumnProfile, value: object) -> int:
     """The slot of one value, from the column's own start."""
     if column.kind == "categorical":
         k = len(column.categories)
@@ -148,7 +148,7 @@ def slot_of(column: Column, value: object) -> int:
     return bisect_left(column.values, number) + bisect_right(column.values, number) + 1
 
 
-def share_of(column: Column, value: object) -> tuple[int, int]:
+def share_of(column: ColumnProfile, value: object) -> tuple[int, int]:
     """What one value adds to its column's two sums."""
     if value is None or isinstance(value, bool) or (isinstance(value, str) and "Infinity" not in value):
         return 0, 0
@@ -175,7 +175,7 @@ def test_panes_count_what_each_value_says(many: int, made: list[list[tuple[int, 
 
 
 def count_and_compare(made: list[list[tuple[int, Event]]]) -> None:
-    watched = [Watched(profile, Windows()) for profile in PROFILES]
+    watched = [CompiledModel(profile, Windows()) for profile in PROFILES]
     numbers_ = {("m", profile.model_version): i for i, profile in enumerate(PROFILES)}
     columns = PredictionColumns(watched, lambda model, version: numbers_.get((model, version)))
     state = JoinState(watched)
@@ -210,7 +210,7 @@ def count_and_compare(made: list[list[tuple[int, Event]]]) -> None:
 @given(runs)
 def test_a_run_decoded_in_one_go_is_the_run_decoded_in_two(made: list[list[tuple[int, Event]]]) -> None:
     def counted(*, expecting: bool) -> list[tuple[list[list[int]], list[int], bool]]:
-        watched = [Watched(profile, Windows()) for profile in PROFILES]
+        watched = [CompiledModel(profile, Windows()) for profile in PROFILES]
         versions = [profile.model_version for profile in PROFILES]
         columns = PredictionColumns(watched, lambda _, version: versions.index(version))
         found: list[tuple[list[list[int]], list[int], bool]] = []
@@ -230,7 +230,7 @@ def test_a_run_decoded_in_one_go_is_the_run_decoded_in_two(made: list[list[tuple
 
 
 def test_sound_runs_of_one_model_are_decoded_in_one_go() -> None:
-    watched = [Watched(profile, Windows()) for profile in PROFILES]
+    watched = [CompiledModel(profile, Windows()) for profile in PROFILES]
     columns = PredictionColumns(watched, lambda _, version: int(version) - 1)
     event: Event = {"features": {"size": 1, "colour": "red"}, "prediction": "1", "probability": 0.5}
     first, second, third, mixed = records_of([[(0, event)] * 3, [(0, event)] * 3, [(1, event)] * 3,
@@ -244,7 +244,7 @@ def test_sound_runs_of_one_model_are_decoded_in_one_go() -> None:
 
 
 def test_what_is_unusual_in_every_run_is_learnt() -> None:
-    watched = [Watched(profile, Windows()) for profile in PROFILES]
+    watched = [CompiledModel(profile, Windows()) for profile in PROFILES]
     columns = PredictionColumns(watched, lambda _, version: int(version) - 1)
     event: Event = {"features": {"size": "text", UNKNOWN: 4}, "prediction": "1", "probability": 0.5}
     first, second = records_of([[(0, event)] * 3, [(0, event)] * 3])
@@ -259,7 +259,7 @@ def test_what_is_unusual_in_every_run_is_learnt() -> None:
 def test_a_version_registered_again_is_decoded_by_its_new_profile() -> None:
     kept = PROFILES[0].features
     narrower = with_identity(replace(PROFILES[0], features=(kept[1], kept[2])))
-    watched = [Watched(PROFILES[0], Windows()), Watched(narrower, Windows())]
+    watched = [CompiledModel(PROFILES[0], Windows()), CompiledModel(narrower, Windows())]
     number = 0
     columns = PredictionColumns(watched, lambda _, __: number)
     event: Event = {"features": {"weight": 1, "colour": "red"}, "prediction": "1", "probability": 0.5}

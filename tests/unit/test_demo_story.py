@@ -7,19 +7,19 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from app.demo.census import FEATURES, TRUTH, census
-from app.demo.model import Trained, train
-from app.demo.story import DAY, Fault, Story, story
+from app.demo.model import DemoModel, train
+from app.demo.story import DAY, DemoStream, Fault, story
 
 FAULT = Fault()
 
 
 @pytest.fixture(scope="module")
-def trained() -> Trained:
+def trained() -> DemoModel:
     return train(census()[0])
 
 
 @pytest.fixture(scope="module")
-def told(trained: Trained) -> Story:
+def told(trained: DemoModel) -> DemoStream:
     return story(census()[1].iloc[::10], trained.pipeline, FAULT)
 
 
@@ -32,20 +32,20 @@ def test_the_census_is_whole() -> None:
     assert all(isinstance(value, str) for value in reference["SCHL"].head(100))
 
 
-def test_the_reference_is_of_people_whom_the_model_has_not_seen(trained: Trained) -> None:
+def test_the_reference_is_of_people_whom_the_model_has_not_seen(trained: DemoModel) -> None:
     assert trained.people + len(trained.reference) == 68_785
     assert trained.accuracy == accuracy_score(trained.reference[TRUTH], trained.reference["prediction"])
     assert 0.8 < trained.accuracy < 0.86
 
 
-def test_each_years_people_are_spread_evenly_over_their_year(told: Story) -> None:
+def test_each_years_people_are_spread_evenly_over_their_year(told: DemoStream) -> None:
     when = pd.to_datetime(told.people["timestamp"], unit="s", utc=True)
     assert when.is_monotonic_increasing
     assert (when.dt.year == told.people["year"]).all()
     assert told.people.groupby([when.dt.year, when.dt.quarter]).size().between(1650, 1820).all()
 
 
-def test_the_fault_changes_one_feature_in_its_span_only(told: Story) -> None:
+def test_the_fault_changes_one_feature_in_its_span_only(told: DemoStream) -> None:
     truth = census()[1].set_index("id").loc[told.people["id"]].reset_index()
     start, end = FAULT.start.timestamp(), FAULT.end.timestamp()
     broken = told.people["timestamp"].between(start, end, inclusive="left").to_numpy()
@@ -57,7 +57,7 @@ def test_the_fault_changes_one_feature_in_its_span_only(told: Story) -> None:
     assert (told.people[others].astype(str).to_numpy() == truth[others].astype(str).to_numpy()).all()
 
 
-def test_the_model_gets_worse_by_the_fault_and_only_then(told: Story) -> None:
+def test_the_model_gets_worse_by_the_fault_and_only_then(told: DemoStream) -> None:
     start, end = FAULT.start.timestamp(), FAULT.end.timestamp()
     broken = told.people["timestamp"].between(start, end, inclusive="left")
     right = told.people["prediction"] == told.people[TRUTH]
@@ -65,7 +65,7 @@ def test_the_model_gets_worse_by_the_fault_and_only_then(told: Story) -> None:
     assert right[~broken].mean() > 0.8
 
 
-def test_truth_comes_late_and_in_another_order_and_some_events_twice(told: Story) -> None:
+def test_truth_comes_late_and_in_another_order_and_some_events_twice(told: DemoStream) -> None:
     people, n = told.people.set_index("prediction_id"), len(told.people)
     late = told.feedback["timestamp"] - people["timestamp"].loc[told.feedback["prediction_id"]].to_numpy()
     assert late.between(DAY, 30 * DAY).all()

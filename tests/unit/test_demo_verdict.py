@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.core.config.monitoring import Monitoring, Windows
-from app.demo.seen import Seen
+from app.demo.seen import DemoSeen
 from app.demo.story import Fault
 from app.demo.verdict import Expected, settled, verdict
 from tests.unit.reports import drift_report, end_of, feature, metric, performance_report
@@ -34,9 +34,9 @@ def alert(rule: str, subject: str, first: int, last: int | None) -> AlertEvent:
     )  # fmt: skip
 
 
-def good() -> Seen:
+def good() -> DemoSeen:
     """What must be seen: all windows exact, the fault's windows loud, three alerts that come and go."""
-    seen = Seen()
+    seen = DemoSeen()
     for hour in HOURS:
         window, broken = hour + 1, 0 < hour + 1 <= 23
         n = 100 * min(4, window + 20)
@@ -51,7 +51,7 @@ def good() -> Seen:
     return seen
 
 
-def failed(seen: Seen) -> list[str]:
+def failed(seen: DemoSeen) -> list[str]:
     return [check.words for check in verdict(seen, expected()) if not check.passed]
 
 
@@ -62,40 +62,40 @@ def test_what_must_be_seen_passes() -> None:
     assert expected().margin == timedelta(hours=7)
 
 
-def lose_alerts(seen: Seen) -> None:
+def lose_alerts(seen: DemoSeen) -> None:
     seen.alerts.clear()
 
 
-def leave_firing(seen: Seen) -> None:
+def leave_firing(seen: DemoSeen) -> None:
     seen.alerts = [a for a in seen.alerts if (a.rule, a.status) != ("performance", "resolved")]
 
 
-def resolve_late(seen: Seen) -> None:
+def resolve_late(seen: DemoSeen) -> None:
     seen.alerts = [alert(a.rule, a.labels["subject"], 1, 29) for a in seen.alerts]
 
 
-def alarm_in_quiet_times(seen: Seen) -> None:
+def alarm_in_quiet_times(seen: DemoSeen) -> None:
     seen.alert(alert("data_quality", "inputs", -10, -5))
 
 
-def name_another_feature(seen: Seen) -> None:
+def name_another_feature(seen: DemoSeen) -> None:
     features = [feature("age", 0.9), feature("f0", 0.3)]
     seen.report(drift_report(10, features=features, n=400))
 
 
-def drift_in_quiet_times(seen: Seen) -> None:
+def drift_in_quiet_times(seen: DemoSeen) -> None:
     seen.report(drift_report(40, features=[feature("f0", 0.3), *(feature(f"g{i}") for i in range(9))], n=400))
 
 
-def miss_predictions_alert(seen: Seen) -> None:
+def miss_predictions_alert(seen: DemoSeen) -> None:
     seen.alerts = [a for a in seen.alerts if a.rule != "prediction_drift"]
 
 
-def count_one_twice(seen: Seen) -> None:
+def count_one_twice(seen: DemoSeen) -> None:
     seen.report(performance_report(40, n=400, feedback=401))
 
 
-def lose_a_window(seen: Seen) -> None:
+def lose_a_window(seen: DemoSeen) -> None:
     del seen.windows[end_of(40)]
 
 
@@ -113,7 +113,7 @@ def lose_a_window(seen: Seen) -> None:
         (lose_a_window, "1 missing"),
     ],
 )
-def test_whatever_is_wrong_fails_and_says_what(harm: Callable[[Seen], None], words: str) -> None:
+def test_whatever_is_wrong_fails_and_says_what(harm: Callable[[DemoSeen], None], words: str) -> None:
     seen = good()
     harm(seen)
     assert any(words in line for line in failed(seen)), failed(seen)
@@ -126,7 +126,7 @@ def test_windows_are_not_settled_before_all_of_their_truth_is_in() -> None:
 
 
 def test_an_older_revision_replaces_nothing() -> None:
-    seen = Seen()
+    seen = DemoSeen()
     seen.report(drift_report(1, revision=2, n=7))
     seen.report(drift_report(1, revision=1, n=8))
     assert [window.drift.n for window in seen.ordered if window.drift] == [7]

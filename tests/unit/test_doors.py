@@ -24,7 +24,7 @@ from api.services import Services
 from app.access import KeyFile
 from app.core.config.monitoring import Windows
 from app.core.join.inference_pairs import Half, Pair
-from app.core.join.state import Watched
+from app.core.join.state import CompiledModel
 from app.history.event_rows import entries_of
 from app.ingest.decoding import UNREGISTERED
 from app.ingest.feedback import feedback_batch
@@ -33,7 +33,7 @@ from app.ingest.predictions import PredictionColumns, heads_of
 from app.kafka.producer import NotSent, Outgoing
 from app.registration import MonitoringFile, profile_of
 from app.replay.check import check_files
-from app.replay.encode import Columns, ReplayError
+from app.replay.encode import ReplayColumns, ReplayError
 from app.settings.settings import Settings, load_settings
 from app.tables import TableError
 from driftline.encoding import encoded as client_event
@@ -43,7 +43,7 @@ from topics.inferences import REQUEST, RESPONSE
 from topics.registry import FEEDBACK, PREDICTIONS, Topic
 
 VERSION = ("m", "1")
-WATCHED = Watched(
+WATCHED = CompiledModel(
     profile_of(*VERSION, pd.DataFrame({
         "amount": np.arange(60) / 7, "city": ["a", "b"] * 30, "prediction": [0, 1] * 30,
         "probability": [0.25, 0.75] * 30,
@@ -273,7 +273,7 @@ def test_predictions_of_the_client(api: Api, events: list[dict[str, object]], ho
         check_predictions(api.post("/predictions", b"[" + b",".join(documents) + b"]"))
 
 
-COLUMNS = Columns(features=("amount", "city"), profile=WATCHED.profile, known=("amount", "city"))
+COLUMNS = ReplayColumns(features=("amount", "city"), profile=WATCHED.profile, known=("amount", "city"))
 
 
 @FEW

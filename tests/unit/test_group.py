@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from app.alerting.notify.alert_group import Group, Teller, arrive, under_way
+from app.alerting.notify.alert_group import AlertGroup, ChannelState, arrive, under_way
 from app.alerting.notify.decision import MOST_SECONDS, Reason
-from app.alerting.notify.group_evaluation import Telling, evaluate
+from app.alerting.notify.group_evaluation import PlannedNotification, evaluate
 from app.alerting.notify.outcomes import finished, obsolete_letters
-from app.alerting.notify.routing import AT_ONCE, ELSEWHERE, Policy
+from app.alerting.notify.routing import ELSEWHERE, IMMEDIATE, Policy
 from tests.unit.notifications import of_rule, resolved
 from topics.events import AlertEvent
 
@@ -32,9 +32,9 @@ class World:
     policies: dict[str, Policy]
     now: float = 1000.0
     muted: set[str] = field(default_factory=set)
-    sent: list[tuple[float, Telling]] = field(default_factory=list)
-    lost: list[Telling] = field(default_factory=list)
-    busy: dict[str, tuple[str, Telling]] = field(default_factory=dict)
+    sent: list[tuple[float, PlannedNotification]] = field(default_factory=list)
+    lost: list[PlannedNotification] = field(default_factory=list)
+    busy: dict[str, tuple[str, PlannedNotification]] = field(default_factory=dict)
     current: dict[str, AlertEvent] = field(default_factory=dict)
     since: dict[str, float] = field(default_factory=dict)
     freed: dict[str, float] = field(default_factory=dict)
@@ -43,8 +43,8 @@ class World:
     count: int = 0
 
     def __post_init__(self) -> None:
-        tellers = {name: Teller(policy=policy) for name, policy in self.policies.items()}
-        self.group = Group(labels={}, members={}, tellers=tellers)
+        tellers = {name: ChannelState(policy=policy) for name, policy in self.policies.items()}
+        self.group = AlertGroup(labels={}, members={}, tellers=tellers)
 
     def _muted(self, alert: AlertEvent) -> Reason | None:
         return Reason.SILENCED if alert.fingerprint in self.muted else None
@@ -74,10 +74,10 @@ class World:
         self.muted ^= {name}
         self.since[name] = self.now
 
-    def look(self, *, delivers: bool = True) -> list[Telling]:
+    def look(self, *, delivers: bool = True) -> list[PlannedNotification]:
         """Decide, and begin what is to be told; what is under way ends, well or not, with `settle`."""
         self.group, tellings, reasons = evaluate(self.group, self._muted, self.now)
-        self.group = msgspec.json.decode(msgspec.json.encode(self.group), type=Group)
+        self.group = msgspec.json.decode(msgspec.json.encode(self.group), type=AlertGroup)
         self.reasons.append(reasons)
         for telling in tellings:
             assert telling.channel not in self.busy
@@ -107,7 +107,7 @@ class World:
             self.now += STEP
             self.look()
 
-    def told(self, channel: str) -> list[Telling]:
+    def told(self, channel: str) -> list[PlannedNotification]:
         """What a channel was told, in order."""
         return [telling for _, telling in self.sent if telling.channel == channel]
 
@@ -130,7 +130,7 @@ class World:
         }  # fmt: skip
 
 
-def in_order(telling: Telling) -> list[AlertEvent]:
+def in_order(telling: PlannedNotification) -> list[AlertEvent]:
     return sorted((*telling.firing, *telling.resolved), key=lambda alert: int(alert.alert_id))
 
 
@@ -220,7 +220,7 @@ def test_what_is_over_before_it_was_told_is_not_told() -> None:
     world.turn("data_drift")
     world.wait(100)
     assert world.sent == []
-    assert Reason.NEVER_TOLD in [reasons["slack"] for reasons in world.reasons]
+    assert Reason.RESOLVED_UNSENT in [reasons["slack"] for reasons in world.reasons]
     assert world.group.over
 
 
@@ -350,7 +350,7 @@ def test_a_clock_that_is_set_back_delays_nothing() -> None:
 
 
 def test_a_journal_is_told_of_every_transition_at_once_and_never_again() -> None:
-    world = World({"file": AT_ONCE, "slack": POLICY})
+    world = World({"file": IMMEDIATE, "slack": POLICY})
     for _ in range(3):
         world.turn("data_drift")
         world.turn("performance")
@@ -363,7 +363,7 @@ def test_a_journal_is_told_of_every_transition_at_once_and_never_again() -> None
 
 
 def test_a_journal_that_was_silenced_has_no_end_without_its_beginning() -> None:
-    world = World({"file": AT_ONCE})
+    world = World({"file": IMMEDIATE})
     world.mute("3/data_drift/features")
     world.turn("data_drift")
     world.look()
@@ -423,7 +423,7 @@ def check_nothing_waits_too_long(world: World) -> None:
 
 @given(EVENTS)
 def test_any_course_of_events_ends_with_everybody_knowing_what_fires(events: list[tuple[str, object]]) -> None:
-    world = World({"slack": POLICY, "file": AT_ONCE})
+    world = World({"slack": POLICY, "file": IMMEDIATE})
     play(world, events)
     world.wait(WAIT + INTERVAL + 3)
     for seconds in (REPEAT, MOST_SECONDS):  # what was given up has been told by then, beginnings and ends
@@ -439,7 +439,7 @@ def test_any_course_of_events_ends_with_everybody_knowing_what_fires(events: lis
 
 @given(EVENTS)
 def test_no_end_is_told_of_what_was_not_told(events: list[tuple[str, object]]) -> None:
-    world = World({"slack": POLICY, "file": AT_ONCE})
+    world = World({"slack": POLICY, "file": IMMEDIATE})
     play(world, events)
     for channel in world.policies:
         read: set[str] = set()
@@ -456,7 +456,7 @@ def test_no_end_is_told_of_what_was_not_told(events: list[tuple[str, object]]) -
 
 @given(EVENTS)
 def test_nothing_is_told_twice_within_the_repeat_interval_without_a_change(events: list[tuple[str, object]]) -> None:
-    world = World({"slack": POLICY, "file": AT_ONCE})
+    world = World({"slack": POLICY, "file": IMMEDIATE})
     play(world, events)
     for channel in world.policies:
         last: dict[str, float] = {}
@@ -472,8 +472,8 @@ def test_nothing_is_told_twice_within_the_repeat_interval_without_a_change(event
                 assert all(when - last[a.alert_id] >= REPEAT for a in telling.firing if a.alert_id in last)
             last |= {a.alert_id: when for a in (*telling.firing, *telling.resolved)}
     heard = [telling for telling in world.told("file") if telling not in world.lost]
-    journal = [a.alert_id for telling in heard for a in (*telling.firing, *telling.resolved)]
-    assert len(journal) == len(set(journal))
+    every_transition = [a.alert_id for telling in heard for a in (*telling.firing, *telling.resolved)]
+    assert len(every_transition) == len(set(every_transition))
 
 
 @given(EVENTS)
@@ -485,9 +485,9 @@ def test_messages_keep_their_distance(events: list[tuple[str, object]]) -> None:
 
 
 def test_a_group_survives_the_wire() -> None:
-    world = World({"slack": POLICY, "file": AT_ONCE})
+    world = World({"slack": POLICY, "file": IMMEDIATE})
     world.turn("data_drift")
     world.look(delivers=False)
     group = world.group
-    assert msgspec.json.decode(msgspec.json.encode(group), type=Group) == group
+    assert msgspec.json.decode(msgspec.json.encode(group), type=AlertGroup) == group
     assert replace(group, members={}) != group

@@ -21,7 +21,7 @@ from app.offline.decision import decide
 from app.registration import MonitoringError, MonitoringFile, monitoring_of, read_reference
 from app.registration.hidden_values import HidingError, hiding_with
 from app.replay.check import check_files
-from app.replay.encode import Columns
+from app.replay.encode import ReplayColumns
 from tests.unit.test_doors import Api, cloud_event
 from topics.events import Hidden, ModelEvent, PredictionEvent
 from topics.inferences import REQUEST, RESPONSE, inference_of
@@ -167,7 +167,7 @@ def test_a_replay_hides_it(tmp_path: Path, events: bool) -> None:
                "features": FEATURES, "metadata": METADATA}  # fmt: skip
     path = tmp_path / "predictions.jsonl"
     path.write_text(json.dumps(row))
-    columns = Columns(features=("age", "customer", "town"), probability=None, hiding=hiding)
+    columns = ReplayColumns(features=("age", "customer", "town"), probability=None, hiding=hiding)
     (chunk,) = check_files(path, None, columns, ("m", "1"), 86_400.0).predictions.chunks()
     event = msgspec.json.decode(chunk.values[0], type=PredictionEvent)
     assert event.features == {"age": 41.5, "customer": HASHED, "town": "Oulu"}

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agents.inferences.agent import UNSEEN_SECONDS, Inferences
+from agents.inferences.agent import UNSEEN_SECONDS, InferencesAgent
 from app.core.join.inference_pairs import OVERHEAD_BYTES, Half, Pairing
 from app.faust_batches.batch import Log
 from app.ingest.decoding import Rejected
@@ -56,7 +56,7 @@ class World:
 
     def start(self) -> None:
         """A worker takes the partition."""
-        self.agent = Inferences(
+        self.agent = InferencesAgent(
             self.table, lambda model, version: self.orders.get((model, version)), self.catch_up, seconds=SECONDS,
             most_bytes=self.most_bytes, checkpoint_seconds=self.checkpoint_seconds, log_of=lambda _: self.known,
             counted=self.counts.update, now=lambda: self.clock,

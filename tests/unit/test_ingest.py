@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.core.config.monitoring import Windows
-from app.core.join.state import NEVER, PredictionBatch, Watched
+from app.core.join.state import NEVER, CompiledModel, PredictionBatch
 from app.ingest.decoding import Rejected
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
@@ -25,7 +25,7 @@ from tests.unit.reports import StubRecord
 
 Event = dict[str, Any]
 VERSIONS = ["binary", "multiclass"]
-WATCHED = [Watched(PROFILES[version], Windows()) for version in VERSIONS]
+WATCHED = [CompiledModel(PROFILES[version], Windows()) for version in VERSIONS]
 PREDICTION: Event = {
     "prediction_id": "a", "model": "m", "model_version": "binary", "timestamp": 1_700_000_000.5,
     "features": {"size": 1.5, "colour": "red"}, "prediction": "1", "probability": 0.75, "metadata": None,

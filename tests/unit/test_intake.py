@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import generate_latest
 
-from agents.alerts.agent import Alerts
+from agents.alerts.agent import AlertsAgent
 from agents.join.not_counted import EVERY, IntakeMonitor
-from agents.join.recent_counts import RECENT_MS, SETTLED, Counted, Thresholds
+from agents.join.recent_counts import RECENT_MS, SETTLED, NotCountedThresholds, RecentRecords
 from app.commands.top.not_counted import not_counted_lines
 from app.core.config.monitoring import Monitoring
 from app.ingest.decoding import Rejected, ids_of, unregistered
@@ -46,7 +46,7 @@ class Clock:
 def monitor(table: dict[str, bytes], clock: Clock, **shares: Any) -> IntakeMonitor:
     return IntakeMonitor(
         table, "workers", lambda model, version: "abc" if (model, version) == MODEL else None,
-        thresholds=Thresholds(**{"window": 100, **shares}), wall=clock, now=clock,
+        thresholds=NotCountedThresholds(**{"window": 100, **shares}), wall=clock, now=clock,
     )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def rejected(found: Sequence[StubRecord], reason: str = "`timestamp`: not one") 
 
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 60)), min_size=1, max_size=30), st.integers(1, 100))
 def test_the_newest_records_are_as_a_recount_of_whole_runs_says(runs: list[tuple[int, int]], window: int) -> None:
-    counted, log = Counted(window), list[tuple[int, int]]()
+    counted, log = RecentRecords(window), list[tuple[int, int]]()
     for n, most in runs:
         dead = min(n, most)
         counted.add(n, dead, 0, 0)
@@ -74,7 +74,7 @@ def test_the_newest_records_are_as_a_recount_of_whole_runs_says(runs: list[tuple
 
 
 def test_what_the_broker_took_long_before_the_newest_no_longer_matters() -> None:
-    counted = Counted(1000)
+    counted = RecentRecords(1000)
     counted.add(10, 10, 0, 0)
     counted.add(1, 0, 0, RECENT_MS + 1)
     assert (counted.recent, counted.dead) == (1, 0)
@@ -192,7 +192,7 @@ async def told(reports: Sequence[IntakeReport], cut: int) -> list[AlertEvent]:
 
     all_ = records_of(reports)
     for part in (all_[:cut], all_[cut:]):
-        await Alerts(table, lambda model, version: Monitoring(), now=lambda: NOW).handle(0, part, publish, reject)
+        await AlertsAgent(table, lambda model, version: Monitoring(), now=lambda: NOW).handle(0, part, publish, reject)
     return alerts
 
 

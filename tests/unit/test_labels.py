@@ -13,8 +13,8 @@ from app.core.join import delta
 from app.core.join.expiry import keep_waiting
 from app.core.join.feedback import add_feedback
 from app.core.join.predictions import add_predictions
-from app.core.join.state import FeedbackBatch, JoinState, PredictionBatch, Watched
-from app.core.panes.inputs import Counter, Values
+from app.core.join.state import CompiledModel, FeedbackBatch, JoinState, PredictionBatch
+from app.core.panes.inputs import InputCounter, Values
 from app.core.panes.labels import BUCKETS, INVALID, MISSING, bucket_of, label_codes, truths_of
 from app.core.panes.pane import LONGEST_NAME
 from app.core.profile_builder import build_profile
@@ -50,7 +50,7 @@ def test_the_predicted_labels_of_the_stream_have_these_codes() -> None:
     profile = build_profile("m", "1", "multiclass", {}, ["a", "b", "b", "z"], None, labels=["a", "b"])
     layout = layout_of(profile)
     cells = ["b", "z", "new", None, 7.0, "a"]
-    codes, _, unknown = Counter(layout).count([cells]).labels_and_values(layout)
+    codes, _, unknown = InputCounter(layout).count([cells]).labels_and_values(layout)
     wanted, spelled = label_codes({"a": 0, "b": 1}, cells)
     assert codes.tolist() == wanted.tolist()
     assert unknown == spelled
@@ -62,14 +62,14 @@ def test_truths_of_a_regression_are_numbers_or_counted_as_none() -> None:
     assert np.array_equal(found, [1.0, 2.5, np.nan, 3.0, np.inf, np.nan], equal_nan=True)
     profile = build_profile("m", "1", "regression", {}, np.array([1.0, 2.0]))
     layout = layout_of(profile)
-    codes, values, _ = Counter(layout).count([[1.0, None, "many"]]).labels_and_values(layout)
+    codes, values, _ = InputCounter(layout).count([[1.0, None, "many"]]).labels_and_values(layout)
     assert codes.tolist() == [MISSING, MISSING, INVALID]
     assert np.array_equal(values, [1.0, np.nan, np.nan], equal_nan=True)
 
 
 def test_spellings_outlive_the_delta_that_brought_them() -> None:
     """The oldest delta is dropped when its rows have expired; what it says of labels is said again by the next."""
-    watched = [Watched(PROFILES["multiclass"], Windows())]
+    watched = [CompiledModel(PROFILES["multiclass"], Windows())]
     ids, now = np.array([[1, 1], [2, 2]], np.uint64), np.full(2, 10**15)
     state = JoinState(watched)
     columns: dict[int, Sequence[Values]] = {0: [[20.0, 30.0], ["d", "a"]]}

@@ -15,7 +15,7 @@ from app.core.join import delta
 from app.core.join.expiry import sweep
 from app.core.join.feedback import add_feedback
 from app.core.join.predictions import add_predictions
-from app.core.join.state import MICROSECONDS, FeedbackBatch, JoinState, PredictionBatch, Watched
+from app.core.join.state import MICROSECONDS, CompiledModel, FeedbackBatch, JoinState, PredictionBatch
 from app.core.panes.inputs import Values
 from app.registration import monitoring_of
 from app.registration.profiling import read_reference
@@ -40,7 +40,7 @@ def served(state: JoinState, first: int, n: int, days: float, model: int = 0) ->
 
 
 def test_truth_after_the_retention_is_counted_by_its_model_beyond_restarts() -> None:
-    watched = [Watched(PROFILES["multiclass"], WINDOWS), Watched(OTHER, WINDOWS)]
+    watched = [CompiledModel(PROFILES["multiclass"], WINDOWS), CompiledModel(OTHER, WINDOWS)]
     state = JoinState(watched)
     ours, others = served(state, 1, 10, 0), served(state, 100, 5, 0, model=1)
     add_feedback(state, FeedbackBatch(ours[:4], ["a"] * 4, at(6, 4)))
@@ -56,7 +56,7 @@ def test_truth_after_the_retention_is_counted_by_its_model_beyond_restarts() -> 
 
 @pytest.mark.parametrize(("models", "known"), [(1, 6), (2, 0)])
 def test_truth_whose_prediction_is_forgotten_is_that_of_the_only_model(models: int, known: int) -> None:
-    state = JoinState([Watched(PROFILES["multiclass"], WINDOWS), Watched(OTHER, WINDOWS)])
+    state = JoinState([CompiledModel(PROFILES["multiclass"], WINDOWS), CompiledModel(OTHER, WINDOWS)])
     ours = served(state, 1, 10, 0)
     if models == 2:
         served(state, 100, 1, 0, model=1)

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.output import dead_letter
-from app.commands.dead_letters.reader import Wanted
-from app.commands.dead_letters.resend import NOT_MENDED, Ready, _mended, _partition, _ready
+from app.commands.dead_letters.reader import LetterFilter
+from app.commands.dead_letters.resend import NOT_MENDED, ReadyLetter, _mended, _partition, _ready
 from app.commands.dead_letters.resend_checks import AHEAD, LATE, SUPERSEDED, UNREGISTERED, Counting, _reached
-from app.commands.options import Trouble
+from app.commands.options import CommandError
 from app.core.config.monitoring import Monitoring, Windows
 from app.core.join.predictions import _placed
-from app.core.join.state import JoinState, PredictionBatch, Watched
+from app.core.join.state import CompiledModel, JoinState, PredictionBatch
 from app.core.panes.grouping import by_group
 from app.ingest.decoding import Rejected
 from app.ingest.letters import Letter, letter_of, resent_header, resent_in
@@ -35,7 +35,7 @@ from topics.partition import partitions_of
 NOW = 1_800_000_000.0
 SETTINGS = load_settings()
 PREDICTIONS, FEEDBACK = "driftline.predictions", "driftline.feedback"
-ALL = Wanted(None, None, None, None, None, None)
+ALL = LetterFilter(None, None, None, None, None, None)
 
 
 @dataclass
@@ -85,9 +85,9 @@ def letter(value: bytes | None, key: bytes | None = b"a", topic: str = PREDICTIO
     return Letter(**fields | changes)
 
 
-def ready(found: Letter) -> Ready:
+def ready(found: Letter) -> ReadyLetter:
     one = _ready(SETTINGS, found, found.value)
-    assert isinstance(one, Ready), one
+    assert isinstance(one, ReadyLetter), one
     return one
 
 
@@ -181,7 +181,7 @@ def test_what_is_not_registered_or_ahead_is_not_sent() -> None:
 @given(st.integers(0, 600), st.sampled_from([0.0, 60.0, 150.0]), st.integers(0, 59))
 def test_what_is_left_out_as_late_is_what_the_join_takes_as_late(behind: int, lateness: float, offset: int) -> None:
     windows, newest = Windows(pane=60.0, lateness=lateness), NOW + offset
-    state = JoinState([Watched(PROFILES["binary"], windows)])
+    state = JoinState([CompiledModel(PROFILES["binary"], windows)])
     state.tally(0).event_time = round(newest * 1e6)
     at = newest - behind
     batch = PredictionBatch(
@@ -199,7 +199,7 @@ def test_what_is_left_out_as_late_is_what_the_join_takes_as_late(behind: int, la
 def test_a_pane_says_of_no_time_that_the_join_has_not_come_to(ahead: list[int], pane: float) -> None:
     """A row may be up to `windows.ahead` ahead of the broker's time, which bounds what the join takes as late."""
     windows = Windows(pane=pane)
-    state = JoinState([Watched(PROFILES["binary"], windows)])
+    state = JoinState([CompiledModel(PROFILES["binary"], windows)])
     times = np.array([round((NOW + by) * 1e6) for by in ahead], np.int64)
     ids = np.arange(2 * len(ahead), dtype=np.uint64).reshape(-1, 2)
     believed = np.minimum(times, round(NOW * 1e6))
@@ -246,5 +246,5 @@ def test_a_program_mends_values_line_by_line_and_leaves_out_by_an_empty_one() ->
     through("print(1)"), through("import sys; sys.exit(3)"), "no-such-program-here", "'unclosed",
 ])  # fmt: skip
 def test_a_program_that_does_not_do_its_work_sends_nothing(program: str) -> None:
-    with pytest.raises(Trouble, match="--through"):
+    with pytest.raises(CommandError, match="--through"):
         _mended(values(b"a", b"b"), program)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from api.auth import MAX_BODY_BYTES, Door
+from api.auth import MAX_BODY_BYTES, AuthMiddleware
 from api.http import problems
 from app.access import KeyFile
 from app.settings.settings import load_settings
@@ -31,7 +31,7 @@ class Held:
         settings = load_settings(state_dir=state, **{"api_hosts": "api", **more})
         app = FastAPI()
         problems.install(app)
-        app.add_middleware(Door, keys=KeyFile(state / "api-keys.json"), settings=settings)
+        app.add_middleware(AuthMiddleware, keys=KeyFile(state / "api-keys.json"), settings=settings)
         app.post("/predictions")(self.answer)
         app.post("/sign-in")(self.answer)
         app.post("/broken")(self.fail)

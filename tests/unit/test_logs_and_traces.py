@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
-from api.http.traced_requests import Traced
+from api.http.traced_requests import TracedRequests
 from app.kafka.errors import StateLost, without_values
 from app.telemetry import metrics, tracing
 from app.telemetry.logs import formatter_of
@@ -80,7 +80,7 @@ def spans(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
 def test_nothing_is_traced_and_nothing_is_carried_when_it_is_off() -> None:
     async def handle(*_: Any) -> None: ...
 
-    assert tracing.RunTraces().traced("join", handle) is handle
+    assert tracing.BatchTraces().traced("join", handle) is handle
     assert tracing.remembering(handle) is handle
     assert tracing.headers() == []
 
@@ -93,7 +93,7 @@ async def test_a_run_has_one_span_when_something_is_sent_of_it(exporter: InMemor
             carried.append(tracing.headers())
             carried.append(tracing.headers())
 
-    traced = tracing.RunTraces().traced("join", handle)
+    traced = tracing.BatchTraces().traced("join", handle)
     await traced(0, 0, [traced_record(OTHER), traced_record(OTHER, 1), traced_record("2" * 32, 2, "00")], False)
     await traced(0, 0, [StubRecord(3, b"{}"), traced_record(TRACE, 4)], False)
     assert spans(exporter) == {}
@@ -113,7 +113,7 @@ async def test_what_did_not_come_of_a_run_does_not_carry_its_context(exporter: I
         with tracing.aside():
             assert tracing.headers() == []
 
-    await tracing.RunTraces().traced("join", handle)(0, 0, [traced_record(TRACE)], True)
+    await tracing.BatchTraces().traced("join", handle)(0, 0, [traced_record(TRACE)], True)
     assert spans(exporter) == {}
 
 
@@ -151,9 +151,9 @@ async def test_a_request_is_in_its_callers_trace_and_probes_are_not_traced(expor
     headers = [(b"traceparent", traced_record(TRACE).headers[0][1])]
     scope = {"type": "http", "method": "POST", "path": "/predictions", "headers": headers}
     with pytest.raises(ValueError, match="30"):
-        await Traced(app)(scope, receive, send)
+        await TracedRequests(app)(scope, receive, send)
     with pytest.raises(ValueError, match="30"):
-        await Traced(app)({**scope, "path": "/health"}, receive, send)
+        await TracedRequests(app)({**scope, "path": "/health"}, receive, send)
     (span,) = spans(exporter).values()
     assert span.context is not None
     assert f"{span.context.trace_id:032x}" == TRACE
@@ -187,7 +187,7 @@ async def test_latencies_have_the_trace_that_they_were_measured_in(exporter: InM
         return None
 
     measured = StreamMetrics().measured("join", [PREDICTIONS], handle)
-    await tracing.RunTraces().traced("join", measured)(0, 0, [traced_record(TRACE)], True)
+    await tracing.BatchTraces().traced("join", measured)(0, 0, [traced_record(TRACE)], True)
     listening = socket.create_server(("127.0.0.1", 0))
     async with (
         Probe(listening, metrics.WORKER, lambda: None, lambda: (True, {})) as probe,

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from agents.alerts.agent import Alerts
+from agents.alerts.agent import AlertsAgent
 from app.core.config.monitoring import Monitoring, Windows
 from app.core.evaluation.too_few import too_few
 from app.core.profile_builder import build_profile
@@ -41,7 +41,7 @@ class Shop(World):
         self.models = {("quiet", VERSION): registered}
         self.restart()
         self.alerts: list[AlertEvent] = []
-        self.judging = Alerts({}, lambda *_: Monitoring(), now=lambda: datetime.fromtimestamp(self.clock, UTC))
+        self.judging = AlertsAgent({}, lambda *_: Monitoring(), now=lambda: datetime.fromtimestamp(self.clock, UTC))
         self.sent = 0
 
     def predict(self, when: int, partition: int, version: str = VERSION, taken: int | None = None) -> None:

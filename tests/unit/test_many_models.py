@@ -15,20 +15,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.join.agent import Join
+from agents.join.agent import JoinAgent
 from agents.join.checkpoint import reach_back, save
-from agents.join.partition import Source, decode_delta, recover
+from agents.join.partition import JoinPartition, decode_delta, recover
 from app.core.config.monitoring import Windows
 from app.core.join import delta as join_delta
 from app.core.join import expiry
 from app.core.join.feedback import add_feedback
 from app.core.join.predictions import add_predictions, reaches_back
 from app.core.join.rows_by_id import firsts, occurrences
-from app.core.join.state import NEVER, FeedbackBatch, JoinState, PredictionBatch, Watched
+from app.core.join.state import NEVER, CompiledModel, FeedbackBatch, JoinState, PredictionBatch
 from app.core.panes.inputs import Values
 from app.core.panes.pane import Pane
 from app.core.panes.sorted_arrays import SortedArrays
-from app.core.panes.sums import PaneKey, PaneSums, Shape
+from app.core.panes.sums import PaneKey, PaneShape, PaneSums
 from app.core.profile_builder import build_profile
 from app.core.reference.profile import Profile
 from app.ingest.dead_letter_limit import DeadLetterLimit
@@ -102,7 +102,7 @@ def counted(batch: PredictionBatch, fed: Sequence[FeedbackBatch], many: int, few
 
     `few`: as `mixed_counting.FEW`.
     """
-    state = JoinState([Watched(profile, Windows()) for profile in PROFILES])
+    state = JoinState([CompiledModel(profile, Windows()) for profile in PROFILES])
     with (
         mock.patch("app.core.join.predictions.MANY", many),
         mock.patch("app.core.join.feedback.MANY", many),
@@ -176,7 +176,7 @@ panes = st.lists(
 def test_packed_sums_are_what_adding_one_by_one_comes_to(made: list[Any], data: st.DataObject) -> None:
     """Against a plain recount, whether deltas come one at a time, many at once, or from a recovery."""
     size = data.draw(st.sampled_from([61, 61 * 16 * 400]))
-    sums = PaneSums(lambda _: Shape(size, 2))
+    sums = PaneSums(lambda _: PaneShape(size, 2))
     wanted: dict[PaneKey, Any] = {}
     for i, (model, pane, counts, names) in enumerate(made):
         kept = sorted(counts)
@@ -224,7 +224,7 @@ def calls_of(work: Callable[[], object]) -> int:
 
 def test_a_checkpoint_does_as_much_whatever_is_held() -> None:
     """Counted in calls: with ten times the panes held, the same; and no pane is read that has not changed."""
-    watched = [Watched(profile, Windows(retention=1e9, lateness=1e6)) for profile in PROFILES]
+    watched = [CompiledModel(profile, Windows(retention=1e9, lateness=1e6)) for profile in PROFILES]
 
     def checkpoint(held: int) -> tuple[int, int]:
         state = JoinState(watched)
@@ -269,7 +269,9 @@ class Owner:
     def __init__(self, table: dict[str, bytes]) -> None:
         self.published: list[PaneEvent] = []
         windows = {"retention": 600.0, "lateness": 60.0}
-        self.join = Join(table, Registry(**windows), checkpoint_seconds=0.0, now=lambda: self.clock, epoch=lambda: 1)
+        self.join = JoinAgent(
+            table, Registry(**windows), checkpoint_seconds=0.0, now=lambda: self.clock, epoch=lambda: 1
+        )
         self.clock = 0.0
         assert self.state.waiting == {}  # recovered at 0 s; there is no feedback since
         self.clock = 100.0
@@ -337,10 +339,10 @@ def test_panes_of_inputs_go_when_no_prediction_can_reach_them(held: int) -> None
 
 def test_a_pane_that_re_keyed_records_came_to_is_whole_after_a_recovery() -> None:
     """Though its first part was left out in between, since nothing but such records could reach it."""
-    watched = [Watched(PROFILES[1], Windows(retention=1e6, lateness=60.0))]
+    watched = [CompiledModel(PROFILES[1], Windows(retention=1e6, lateness=60.0))]
     table: dict[str, bytes] = {}
 
-    def count(source: Source, i: int, time: float, *, rekeyed: bool) -> Pane:
+    def count(source: JoinPartition, i: int, time: float, *, rekeyed: bool) -> Pane:
         ids, at = np.array([[i, i]], np.uint64), np.array([time * 1e6], np.int64)
         batch = PredictionBatch(ids, np.zeros(1, np.int16), at, {0: [["a"], ["0"]]}, rekeyed=np.array([rekeyed]))
         source.limits = [DeadLetterLimit(1.0, 1, ())] * 2
@@ -353,7 +355,7 @@ def test_a_pane_that_re_keyed_records_came_to_is_whole_after_a_recovery() -> Non
         expiry.settle(source.state)
         return taken.inputs[0, int(time) // 60]
 
-    first = Source(JoinState(watched))
+    first = JoinPartition(JoinState(watched))
     count(first, 0, 0.0, rekeyed=False)
     count(first, 1, 3600.0, rekeyed=False)
     assert count(first, 2, 1.0, rekeyed=True).n == 2

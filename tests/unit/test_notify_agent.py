@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 
-from agents.notify.agent import AT_ONCE, Notify
+from agents.notify.agent import AT_ONCE, NotifyAgent
 from app.alerting.notify.channel import Channel, Delivered, Outcome, Permanent, Retryable
 from app.alerting.notify.muting import Muting, inhibition_of, quiet_of
 from app.alerting.notify.notification import Notification
-from app.alerting.notify.retry_policy import Patience
+from app.alerting.notify.retry_policy import RetryPolicy
 from app.alerting.notify.routing import Policy, Routing
 from app.core.config.monitoring import Alerting, Monitoring
 from app.core.config.routes import DEFAULT_INHIBIT, Inhibit, Route
@@ -95,7 +95,7 @@ class Worker:
 
     channels: Sequence[Channel]
     wanted: tuple[str, ...] | None = None
-    patience: Patience = field(default_factory=Patience)
+    patience: RetryPolicy = field(default_factory=RetryPolicy)
     routing: Routing = field(default_factory=lambda: Routing(policy=AT_ONCE_POLICY))
     silences: list[SilenceEvent] = field(default_factory=list)
     inhibit: Sequence[Inhibit] = ()
@@ -119,7 +119,7 @@ class Worker:
     def restart(self) -> None:
         """A new process with the old table."""
         self.register(self.wanted or tuple(channel.name for channel in self.channels))
-        self.agent = Notify(
+        self.agent = NotifyAgent(
             self.table, lambda model, version: self.monitoring, {channel.name: channel for channel in self.channels},
             routing=self.routing, patience=self.patience, now=lambda: self.now, rng=random.Random(1),
             muting=lambda: Muting(
@@ -229,7 +229,7 @@ async def test_records_below_the_watermark_are_skipped() -> None:
 
 async def test_what_may_work_later_is_tried_again_and_its_state_survives_a_restart() -> None:
     channel = StubChannel("a", [Retryable("busy")] * 3)
-    worker = Worker([channel], patience=Patience(first_wait=4.0, longest_wait=8.0))
+    worker = Worker([channel], patience=RetryPolicy(first_wait=4.0, longest_wait=8.0))
     await worker.run(other("1"))
     for _ in range(60):
         await worker.tick(0.5)
@@ -253,7 +253,7 @@ async def test_what_the_channel_asks_to_wait_is_waited_and_nothing_else_goes_the
 
 async def test_after_the_budget_it_is_a_dead_letter_that_holds_all_and_the_others_are_told() -> None:
     bad, good = StubChannel("bad", [Retryable("busy")] * 999), StubChannel("good")
-    worker = Worker([bad, good], patience=Patience(budget_seconds=60.0, first_wait=1.0, longest_wait=10.0))
+    worker = Worker([bad, good], patience=RetryPolicy(budget_seconds=60.0, first_wait=1.0, longest_wait=10.0))
     await worker.run(other("1"), other("2"))
     await worker.ticks(90)
     assert {(e.alert_id, e.channel, e.outcome, e.detail) for e in worker.sent} == {
@@ -290,7 +290,7 @@ async def test_a_channel_that_raises_stops_nothing_and_its_words_stay_secret(cap
 
 
 async def test_a_channel_that_does_not_answer_is_asked_again() -> None:
-    worker = Worker([HangingChannel("a")], patience=Patience(budget_seconds=0.5, attempt_seconds=0.01))
+    worker = Worker([HangingChannel("a")], patience=RetryPolicy(budget_seconds=0.5, attempt_seconds=0.01))
     await worker.run(other("1"))
     await worker.ticks(3)
     ((outcome, detail),) = [(e.outcome, e.detail) for e in worker.sent]
@@ -362,7 +362,7 @@ async def test_a_kill_before_it_was_recorded_tells_again_under_the_same_id() -> 
 @pytest.mark.parametrize("writes", range(13))
 async def test_a_kill_after_any_write_loses_nothing(writes: int) -> None:
     a, b = StubChannel("a"), StubChannel("b", [Retryable("busy")])
-    worker = Worker([a, b], patience=Patience(first_wait=0.1))
+    worker = Worker([a, b], patience=RetryPolicy(first_wait=0.1))
     alerts = [other("1"), other("2")]
     worker.table.writes_left = writes
     try:

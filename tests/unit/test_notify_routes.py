@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from app.alerting.notify.channel import Outcome, Permanent, Retryable
 from app.alerting.notify.notification import Notification
-from app.alerting.notify.retry_policy import Patience
+from app.alerting.notify.retry_policy import RetryPolicy
 from app.alerting.notify.routing import Policy, Routing
 from app.core.config.routes import Route
 from tests.unit.notifications import of_rule, resolved
@@ -58,7 +58,7 @@ class Courses(RuleBasedStateMachine):
         self.channels = {name: Named(name) for name in NAMES}
         self.worker = Worker(
             list(self.channels.values()), wanted=("slack", "file"), routing=Routing(policy=POLICY),
-            patience=Patience(budget_seconds=200.0, first_wait=5.0, longest_wait=50.0),
+            patience=RetryPolicy(budget_seconds=200.0, first_wait=5.0, longest_wait=50.0),
         )  # fmt: skip
         self.current: dict[str, AlertEvent] = {}
         self.read: dict[str, dict[str, str]] = {name: {} for name in NAMES}

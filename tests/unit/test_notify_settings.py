@@ -11,7 +11,7 @@ import pytest
 from agents.notify.setup import CurrentMuting, patience_of, routing_of
 from app.alerting.notify.decision import Reason
 from app.alerting.notify.muting import Muting
-from app.alerting.silences.table import SilencesView
+from app.alerting.silences.table import SilencesTable
 from app.core.config.routes import Inhibit, Maintenance, Route
 from app.registration.monitoring import MonitoringError, monitoring_of
 from app.settings.settings import ENV_PREFIX, SettingsError, load_settings, text_of
@@ -48,7 +48,7 @@ def test_names_in_the_environment_have_commas_between(monkeypatch: pytest.Monkey
 
 def muting_of(**given: object) -> Muting:
     settings = load_settings(**given)
-    return CurrentMuting(settings, SilencesView(settings))()
+    return CurrentMuting(settings, SilencesTable(settings))()
 
 
 def used(**given: object) -> None:

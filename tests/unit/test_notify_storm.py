@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from app.alerting.notify.channel import Permanent, Retryable
-from app.alerting.notify.retry_policy import Patience
+from app.alerting.notify.retry_policy import RetryPolicy
 from app.alerting.notify.routing import Policy, Routing
 from app.core.config.routes import Route
 from tests.unit.notifications import alert_event, resolved
@@ -108,7 +108,7 @@ async def test_what_comes_late_is_in_the_next_digest_and_few_are_sent_one_by_one
 async def test_a_digest_that_fails_is_tried_again_as_one() -> None:
     failures = [Retryable("not now")] * 10
     slack = StubChannel("slack", answers=[*failures])
-    worker = many(slack, patience=Patience(longest_wait=300.0))
+    worker = many(slack, patience=RetryPolicy(longest_wait=300.0))
     await storm(worker, [alert_of(i) for i in range(40)])
     await passing(worker, 30, every=3)
     assert slack.attempts >= 2, "the second does not wait for the next digest's time"

@@ -18,7 +18,7 @@ from app.core.panes.pane import Pane
 from app.core.windows.model_windows import ONE_SIDED, ModelWindows
 from app.offline import decision as offline
 from app.offline.decision import decide, windows
-from app.registration import Columns, MonitoringFile, monitoring_of, profile_of
+from app.registration import MonitoringFile, TableColumns, monitoring_of, profile_of
 
 FILE = MonitoringFile()
 REFERENCE = pd.DataFrame({"x": [1.0, 2.0], "prediction": [0, 1]})
@@ -108,7 +108,7 @@ def test_an_absent_feature_is_missing_and_a_new_column_is_unknown() -> None:
 
 def test_columns_are_found_where_the_file_says() -> None:
     names = {"prediction": "said", "probability": "score", "actual": "truth"}
-    file = MonitoringFile(columns=Columns(prediction="said", probability="score", target="truth"))
+    file = MonitoringFile(columns=TableColumns(prediction="said", probability="score", target="truth"))
     renamed = decide(people(1).rename(columns=names), people(2, shift=4).rename(columns=names), file)
     assert renamed == decide(people(1), people(2, shift=4), FILE)
 

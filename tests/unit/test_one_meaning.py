@@ -17,15 +17,15 @@ from api.intake.bodies import decode_items
 from api.intake.events import encode, utc_now, wrong_prediction
 from api.intake.events import predictions as http_predictions
 from app.core.config.monitoring import Monitoring, Windows
-from app.core.join.state import Watched
-from app.core.panes.inputs import Counter
+from app.core.join.state import CompiledModel
+from app.core.panes.inputs import InputCounter
 from app.core.panes.pane import Pane
 from app.core.reference.profile import Profile
 from app.ingest.decoding import Record
 from app.ingest.predictions import PredictionColumns, heads_of
 from app.offline.decision import judge
-from app.registration import Columns, profile_of
-from app.replay.encode import Columns as Sent
+from app.registration import TableColumns, profile_of
+from app.replay.encode import ReplayColumns as Sent
 from app.replay.encode import encode_predictions
 from app.replay.files import encoded_chunks
 from app.tables import CellTable, read_table
@@ -72,7 +72,7 @@ def a_reference(n: int = 400) -> pd.DataFrame:
     })  # fmt: skip
 
 
-FILE_COLUMNS = Columns(categorical=("code",))
+FILE_COLUMNS = TableColumns(categorical=("code",))
 PROFILE: Profile
 
 
@@ -83,7 +83,7 @@ def profile() -> Profile:
 
 
 PROFILE = profile()
-WATCHED = Watched(PROFILE, Windows())
+WATCHED = CompiledModel(PROFILE, Windows())
 SENT = Sent(features=NAMES, profile=PROFILE, known=(*NAMES, "prediction", "probability"))
 
 rows = st.fixed_dictionaries({
@@ -133,7 +133,7 @@ def pane_of_records(values: Sequence[bytes]) -> Pane:
         records.append(StubRecord(i, value, key, 2_000_000_000_000))
     batch, rejected, _ = PredictionColumns([WATCHED], lambda *_: 0).batch(heads_of(records))
     assert not rejected
-    counted = Counter(WATCHED.layout).count(batch.columns[0])
+    counted = InputCounter(WATCHED.layout).count(batch.columns[0])
     dense = np.bincount(counted.slots.ravel(), minlength=WATCHED.layout.size)
     return Pane.of(len(values), dense, counted.sums.sum(axis=0), counted.names())
 
@@ -206,7 +206,7 @@ def test_float32_beside_float64_is_the_same_number(values: list[float]) -> None:
     )
     double = narrow.assign(x=wide)
     for reference, current in ((narrow, double), (double, narrow)):
-        found = judge(profile_of("m", "1", reference), current, Monitoring(), Columns()).drift.features[0]
+        found = judge(profile_of("m", "1", reference), current, Monitoring(), TableColumns()).drift.features[0]
         assert found.statistic == 0.0
 
 

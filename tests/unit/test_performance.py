@@ -20,7 +20,7 @@ from app.core.panes.changes import PaneChanges
 from app.core.panes.labels import BUCKETS, INVALID
 from app.core.panes.outcomes import OutcomeLayout, outcome_layout, outcome_pane, outcome_rows
 from app.core.panes.pane import Pane, merge
-from app.core.panes.sums import PaneSums, Shape
+from app.core.panes.sums import PaneShape, PaneSums
 from app.core.reference.profile import Profile, Task, categorical_column, numeric_column
 
 Floats = NDArray[np.float64]
@@ -298,7 +298,7 @@ def test_a_correction_subtracts_exactly_what_it_replaces(
         actual = data.draw(arrays.arrays(np.float64, len(value), elements=st.floats()))
     corrected = data.draw(st.permutations(actual.tolist()).map(lambda a: np.array(a, np.float64)))
     wanted = outcome_pane(layout, predicted, value, corrected)
-    shape = Shape(layout.size, layout.sums, layout.limbs.stop - layout.limbs.start)
+    shape = PaneShape(layout.size, layout.sums, layout.limbs.stop - layout.limbs.start)
     changes, sums = PaneChanges(lambda _: shape), PaneSums(lambda _: shape)
     for truth, sign in ((actual, +1), (corrected, +1), (actual, -1)):
         rows = outcome_rows(layout, predicted, value, truth)

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 
-from app.core.evaluation.permutation import Judged, Table, permutation_tests
+from app.core.evaluation.permutation import PermutationResult, Table, permutation_tests
 
 Counts = NDArray[np.int64]
 PERMUTATIONS = 10_000
 LEVELS = (0.5, 0.2, 0.05, 0.01, 0.003, 0.001)
 
 
-def judge(window: Counts, reference: Counts) -> Judged:
+def judge(window: Counts, reference: Counts) -> PermutationResult:
     return permutation_tests([Table(window, reference)])[0]
 
 

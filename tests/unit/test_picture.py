@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from app.alerting.rendering.picture import REFERENCE, picture_of
-from app.alerting.rendering.rows import Column
+from app.alerting.rendering.rows import DriftRow
 from tests.notifications import HOSTILE
 from topics.events import Shape
 
 
-def column(shape: Shape | None, *, categorical: bool = False, name: str = "age") -> Column:
-    return Column(
+def column(shape: Shape | None, *, categorical: bool = False, name: str = "age") -> DriftRow:
+    return DriftRow(
         name, "KS distance 0.3 (threshold 0.1)", "p < 1e-12", "higher", "median 40", "median 48", categorical, shape
     )
 

@@ -13,7 +13,7 @@ import pytest
 from app.core.config.monitoring import DecisionSettings, Monitoring
 from app.core.panes.pane import Pane
 from app.core.panes.slices import Slice
-from app.core.plan import Found, Load, Plan, plan_of
+from app.core.plan import Load, Plan, PlannedFinding, plan_of
 from app.core.reference.layout import Layout
 from app.core.scales.judging import judge_scales
 from app.core.scales.reach import reach_of
@@ -82,7 +82,7 @@ def _is_found(held: dict[int, Pane], end: int, fault: tuple[str, str]) -> bool:
     return fault in {(one.name, one.fault) for one in scales.found}
 
 
-def stated(plan: Plan, change: str) -> Found:
+def stated(plan: Plan, change: str) -> PlannedFinding:
     return next(one for one in plan.found if one.change == change)
 
 

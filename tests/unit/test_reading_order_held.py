@@ -15,7 +15,7 @@ from app.faust_batches.app import make_app
 from app.faust_batches.batch import Log
 from app.kafka.parsed_fetch import Fetched
 from app.recorder import recording
-from app.recorder.health import Standing
+from app.recorder.health import RecorderHealth
 from app.recorder.recording import Recorder
 from app.settings.settings import load_settings
 from tests.unit.reports import StubRecord
@@ -129,7 +129,7 @@ class RecordersReader:
         self.logs = logs
         self.tps = {topic: TopicPartition(topic, 0) for topic in logs.read}
         monkeypatch.setattr(recording, "Consumer", lambda **_: self)
-        standing, none = Standing("driftline."), SimpleNamespace()
+        standing, none = RecorderHealth("driftline."), SimpleNamespace()
         standing.positions.update(dict.fromkeys(self.tps.values(), 0))
         self.recorder = Recorder(load_settings(state_dir=tmp_path), none, none, none, standing, none)  # type: ignore[arg-type]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiokafka import TopicPartition
 
-from app.recorder.health import Standing
+from app.recorder.health import RecorderHealth
 from app.telemetry.metrics import RECORDER
 
 FIRST, SECOND = TopicPartition("p.predictions", 0), TopicPartition("p.predictions", 1)
@@ -16,9 +16,9 @@ def told(name: str, **labels: str) -> float | None:
 
 
 @pytest.fixture
-def standing() -> Standing:
+def standing() -> RecorderHealth:
     """One that writes what it reads."""
-    found = Standing("p.")
+    found = RecorderHealth("p.")
     found.waits(None)
     found.held = frozenset({FIRST, SECOND})
     found.positions.update({FIRST: 10, SECOND: 5})
@@ -26,7 +26,7 @@ def standing() -> Standing:
     return found
 
 
-def test_it_is_ready_when_all_that_it_holds_is_written_on(standing: Standing) -> None:
+def test_it_is_ready_when_all_that_it_holds_is_written_on(standing: RecorderHealth) -> None:
     assert standing.state() == (
         True,
         {"status": "ready", "partitions": {"predictions": 2}, "lag": {"predictions": 30}, "waits_for": None},
@@ -38,7 +38,7 @@ def test_it_is_ready_when_all_that_it_holds_is_written_on(standing: Standing) ->
     assert told("partitions_held", topic="predictions") == 2
 
 
-def test_it_says_what_it_waits_for(standing: Standing) -> None:
+def test_it_says_what_it_waits_for(standing: RecorderHealth) -> None:
     standing.waits("database is locked")
     ready, state = standing.state()
     assert (ready, state["status"], state["waits_for"]) == (False, "waiting", "the database: database is locked")
@@ -58,10 +58,10 @@ def test_it_says_what_it_waits_for(standing: Standing) -> None:
 
 
 def test_it_is_not_ready_before_its_tables_are_made() -> None:
-    assert Standing("p.").state()[1]["waits_for"] == "the database: its tables are not made yet"
+    assert RecorderHealth("p.").state()[1]["waits_for"] == "the database: its tables are not made yet"
 
 
-def test_what_was_lost_or_set_aside_is_counted_by_topic(standing: Standing) -> None:
+def test_what_was_lost_or_set_aside_is_counted_by_topic(standing: RecorderHealth) -> None:
     standing.lost(FIRST.topic, 7)
     standing.dead_letters([(FIRST.topic, "malformed JSON: at byte 3"), (FIRST.topic, "malformed JSON: at byte 9")])
     assert told("lost_records_total", topic="predictions") == 7

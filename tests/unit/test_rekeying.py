@@ -17,7 +17,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from agents.join.agent import Join
+from agents.join.agent import JoinAgent
 from agents.join.not_counted import IntakeMonitor
 from agents.join.pane_events import key_of
 from app.core.config.monitoring import Monitoring, Windows
@@ -135,7 +135,7 @@ class Worker:
 
     def start(self) -> None:
         """Begin, or begin again with what is saved."""
-        self.join = Join(
+        self.join = JoinAgent(
             Table(self.rows, self), self, checkpoint_seconds=1.0, now=lambda: self.clock, epoch=self._epoch,
             partitions=PARTITIONS, rekey=self._rekey,
             log_of=lambda partition, topic: Log(0, self._end(partition, topic), 0),

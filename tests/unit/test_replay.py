@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from app.core.panes.inputs import NON_FINITE
 from app.registration import profile_of
-from app.replay.encode import Columns, Encoded, ReplayError, encode_feedback, encode_predictions
+from app.replay.encode import Encoded, ReplayColumns, ReplayError, encode_feedback, encode_predictions
 from app.replay.files import encoded_chunks, frame_chunks
 from app.replay.merge import merged
 from topics.events import FeedbackEvent, PredictionEvent, to_epoch
 from topics.partition import partitions_of
 
-COLUMNS = Columns(features=("age", "town"))
+COLUMNS = ReplayColumns(features=("age", "town"))
 
 
 def people() -> pd.DataFrame:

@@ -13,11 +13,11 @@ import pytest
 
 from app.replay import sort
 from app.replay.check import Checked, check_files
-from app.replay.encode import Columns, ReplayError
+from app.replay.encode import ReplayColumns, ReplayError
 from app.replay.merge import merged
 from app.replay.sort import in_order
 
-COLUMNS = Columns(features=("x",), probability=None)
+COLUMNS = ReplayColumns(features=("x",), probability=None)
 START = 1_772_366_400.0
 DAY = 86_400.0
 

@@ -17,7 +17,7 @@ from threading import Thread
 import msgspec
 import pytest
 
-from app.retraining import HookFailed, SignalsView, hooks_of, of_alert, of_check
+from app.retraining import HookFailed, SignalsTable, hooks_of, of_alert, of_check
 from app.settings.settings import SettingsError, load_settings
 from tests.unit.notifications import alert_event
 from topics.events import AlertEvent, RetrainingEvent
@@ -50,8 +50,8 @@ def test_alerts_of_drift_and_performance_ask_and_no_others(rule: str, reason: st
     assert of_alert(msgspec.structs.replace(alert(rule), labels={}), NOW) is None
 
 
-def view_of(*signals: RetrainingEvent) -> SignalsView:
-    view = SignalsView(load_settings())
+def view_of(*signals: RetrainingEvent) -> SignalsTable:
+    view = SignalsTable(load_settings())
     for offset, one in enumerate(signals):
         view._apply(b"", msgspec.json.encode(one), offset)
     return view

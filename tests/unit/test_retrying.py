@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.alerting.notify.channel import Delivered, Permanent, Retryable
-from app.alerting.notify.retry_policy import Patience, Pending, after_attempt
+from app.alerting.notify.retry_policy import PendingNotification, RetryPolicy, after_attempt
 from tests.unit.notifications import alert_event, notification_of
 
-PATIENCE = Patience(first_wait=1.0, longest_wait=60.0, budget_seconds=3600.0)
-NEW = Pending(notification=notification_of(alert_event()), channel="slack", since=1000.0, next_at=1000.0)
+PATIENCE = RetryPolicy(first_wait=1.0, longest_wait=60.0, budget_seconds=3600.0)
+NEW = PendingNotification(notification=notification_of(alert_event()), channel="slack", since=1000.0, next_at=1000.0)
 
 
 def test_a_delivery_is_over_with_the_channels_words() -> None:
@@ -34,7 +34,9 @@ def test_the_same_seed_waits_the_same() -> None:
 def test_a_wait_is_within_its_bound_and_never_shorter_than_asked(
     attempts: int, asked: float, rng: random.Random
 ) -> None:
-    pending = Pending(notification=NEW.notification, channel="a", since=1000.0, next_at=0.0, attempts=attempts)
+    pending = PendingNotification(
+        notification=NEW.notification, channel="a", since=1000.0, next_at=0.0, attempts=attempts
+    )
     next_at = after_attempt(pending, Retryable("busy", after=asked), PATIENCE, 1000.0, rng).next_at
     assert 1000 + asked <= next_at <= 1000 + max(asked, min(60.0, 2.0 ** min(attempts, 10)))
 

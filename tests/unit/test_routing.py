@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.alerting.notify.routing import AT_ONCE, Policy, Routing
+from app.alerting.notify.routing import IMMEDIATE, Policy, Routing
 from app.core.config.monitoring import Alerting
 from app.core.config.routes import Route, RouteError
 from tests.unit.notifications import of_rule
@@ -56,7 +56,7 @@ def test_labels_that_part_groups_come_beside_model_and_version() -> None:
 def test_a_route_has_its_own_times_and_journals_have_none() -> None:
     route = Route(channels=("slack", "file"), group_wait_seconds=0, repeat_seconds=60)
     (to,) = Routing((route,), policy=Policy(wait=9, interval=8, repeat=7)).destinations(ALERT, Alerting())
-    assert to.channels == {"slack": Policy(wait=0, interval=8, repeat=60), "file": AT_ONCE}
+    assert to.channels == {"slack": Policy(wait=0, interval=8, repeat=60), "file": IMMEDIATE}
 
 
 def test_a_nameless_route_is_the_same_wherever_it_stands() -> None:

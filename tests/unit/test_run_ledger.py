@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.faust_batches.commit_ledger import RunLedger
+from app.faust_batches.commit_ledger import CommitLedger
 
 STEPS = st.lists(
     st.one_of(
@@ -22,7 +22,7 @@ STEPS = st.lists(
 def test_nothing_is_committed_before_all_that_was_delivered_below_it_is_finished(
     steps: list[tuple[str, int, int]],
 ) -> None:
-    ledger = RunLedger()
+    ledger = CommitLedger()
     runs: list[range] = []  # gaps between them: compaction
     finished: set[int] = set()  # offsets
     committed = 0
@@ -47,7 +47,7 @@ def test_nothing_is_committed_before_all_that_was_delivered_below_it_is_finished
 
 
 def test_a_run_that_was_not_delivered_here_is_not_waited_for() -> None:
-    ledger = RunLedger()
+    ledger = CommitLedger()
     assert not ledger.acked(9)
     ledger.delivered(19)
     assert not ledger.acked(9)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from app.ingest.decoding import Rejected
-from app.worker.self_report import EVERY, SelfMonitor
+from app.worker.self_report import EVERY, SelfReport
 from tests.unit.reports import StubRecord
 
 
 def test_a_report_sums_lag_over_partitions_and_counts_dead_letters_by_reason() -> None:
     clock = [1000.0]
-    monitor = SelfMonitor("workers", "w1", wall=lambda: clock[0])
+    monitor = SelfReport("workers", "w1", wall=lambda: clock[0])
     first = monitor.due()
     assert first is not None, "whoever waits for a worker hears of it at once"
     assert first.n == 0
@@ -38,7 +38,7 @@ def test_a_report_sums_lag_over_partitions_and_counts_dead_letters_by_reason() -
 
 def test_partitions_that_others_have_now_are_no_lag() -> None:
     clock = [1000.0]
-    monitor = SelfMonitor("workers", "w1", wall=lambda: clock[0])
+    monitor = SelfReport("workers", "w1", wall=lambda: clock[0])
     monitor.read("feedback", 0, [StubRecord(0, b"")], end=100)
     monitor.forget()
     clock[0] += EVERY
@@ -48,7 +48,7 @@ def test_partitions_that_others_have_now_are_no_lag() -> None:
 
 
 def test_partitions_that_stay_are_still_ours() -> None:
-    monitor = SelfMonitor("workers", "w1", wall=lambda: 1000.0)
+    monitor = SelfReport("workers", "w1", wall=lambda: 1000.0)
     for partition in (0, 1):
         monitor.read("feedback", partition, [StubRecord(0, b"")], end=100)
     monitor.forget({1, 2})
@@ -59,7 +59,7 @@ def test_partitions_that_stay_are_still_ours() -> None:
 
 def test_a_partition_that_was_taken_over_at_its_end_has_no_lag_before_anything_comes() -> None:
     clock = [1000.0]
-    monitor = SelfMonitor("workers", "w2", wall=lambda: clock[0])
+    monitor = SelfReport("workers", "w2", wall=lambda: clock[0])
     monitor.read("predictions", 0, [], end=100, following=100)
     monitor.read("predictions", 1, [], end=100, following=40)  # what is left is of an unknown age
     clock[0] += EVERY

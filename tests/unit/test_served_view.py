@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from app.serving.answers_table import ServedView
+from app.serving.answers_table import ServedAnswersTable
 from app.settings.settings import load_settings
 from topics.events import ServedEvent
 
@@ -21,7 +21,7 @@ def answer(name: str, prediction: float, when: datetime = NOW) -> bytes:
 
 
 def test_the_first_answer_holds_and_the_oldest_are_forgotten() -> None:
-    view = ServedView(load_settings(), most=2, now=NOW.timestamp)
+    view = ServedAnswersTable(load_settings(), most=2, now=NOW.timestamp)
     for offset, value in enumerate((answer("a", 1), answer("a", 2), b"{", None, answer("b", 3))):
         view._take(b"", value, offset)
     first, other = view.get("m", "a"), view.get("m", "b")
@@ -35,7 +35,7 @@ def test_the_first_answer_holds_and_the_oldest_are_forgotten() -> None:
 
 def test_an_answer_is_kept_as_long_as_the_topic_keeps_it() -> None:
     now = [0.0]
-    view = ServedView(load_settings(), now=lambda: now[0])
+    view = ServedAnswersTable(load_settings(), now=lambda: now[0])
     for days, name in enumerate("abcd"):
         now[0] = (NOW + timedelta(days=days)).timestamp()
         view._apply(b"", answer(name, 1, NOW + timedelta(days=days)), days)

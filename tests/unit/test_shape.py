@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from app.core.evaluation.distribution import REST, TOP, Shape
+from app.core.evaluation.distribution import REST, TOP, DistributionShape
 from app.core.evaluation.drift import Comparison, compare
 from app.core.evaluation.summary import UNSEEN
 from tests.unit.columns import Values, layout_for, pane_of
@@ -23,7 +23,7 @@ def compared(reference: Values, current: Values, limit: int = 10_000) -> Compari
     return compare(layout, pane_of(layout, {"x": current}))[0]
 
 
-def shape_of(reference: Values, current: Values) -> Shape:
+def shape_of(reference: Values, current: Values) -> DistributionShape:
     shape = compared(reference, current).shape
     assert shape is not None
     return shape

@@ -11,7 +11,7 @@ import pytest
 from app.alerting.notify.muting import quiet_of
 from app.alerting.silences.requests import SilenceError, SilenceRequest, expired, silence_of, state_of
 from app.commands.alerts.silence import seconds_of
-from app.commands.options import Trouble
+from app.commands.options import CommandError
 from tests.unit.notifications import DAY
 from topics.events import Hours
 
@@ -73,5 +73,5 @@ def test_lengths_of_time(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "2", "h", "2 hours", "2h x"])
 def test_what_is_no_length_of_time(text: str) -> None:
-    with pytest.raises(Trouble, match="write it as 30m"):
+    with pytest.raises(CommandError, match="write it as 30m"):
         seconds_of(text)

@@ -8,7 +8,7 @@ from typing import Any, cast
 from faust.types import TP
 
 from app.settings.settings import load_settings
-from app.worker.health import Standing
+from app.worker.health import WorkerHealth
 
 
 def test_a_worker_is_ready_when_its_panes_are_read() -> None:
@@ -20,7 +20,7 @@ def test_a_worker_is_ready_when_its_panes_are_read() -> None:
         _consumer=consumer, consumer_generation_id=7, rebalancing=False, tables=SimpleNamespace(recovery=recovery)
     )
     unused = cast("Any", None)
-    standing = Standing(cast("Any", app), settings, unused, unused, unused, unused, unused, read.__contains__)
+    standing = WorkerHealth(cast("Any", app), settings, unused, unused, unused, unused, unused, read.__contains__)
     ready, told = standing.state()
     assert (ready, told["status"], told["panes_unread"]) == (False, "reading panes", 2)
     read.update((0, 1))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from agents.join.halts import Stop, Stops
+from agents.join.halts import Halt, Halts
 
 
 def test_a_stop_is_passed_once_what_follows_it_is_saved() -> None:
     table: dict[str, bytes] = {}
-    Stops(table).note(3, 1, 500, 1_700_000_000_000)
-    stops = Stops(table)
+    Halts(table).note(3, 1, 500, 1_700_000_000_000)
+    stops = Halts(table)
     stops.recover(3, (0, 1))
     assert list(stops.passed(3, (900, 500))) == []
     (stop,) = stops.passed(3, (900, 501))
-    assert stop == Stop(3, 1, 500, 1_700_000_000.0, last=True)
+    assert stop == Halt(3, 1, 500, 1_700_000_000.0, last=True)
     stops.release(stop)
     assert list(stops.passed(3, (900, 501))) == []
     assert table == {}
@@ -21,8 +21,8 @@ def test_a_stop_is_passed_once_what_follows_it_is_saved() -> None:
 def test_the_last_of_a_topic_is_told_apart() -> None:
     table: dict[str, bytes] = {}
     for partition, topic in ((0, 0), (1, 0), (0, 1)):
-        Stops(table).note(partition, topic, 10, 0)
-    stops = Stops(table)
+        Halts(table).note(partition, topic, 10, 0)
+    stops = Halts(table)
     for partition in (0, 1):
         stops.recover(partition, (0, 1))
     (first,) = stops.passed(0, (11, 0))

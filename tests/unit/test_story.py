@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from app.alerting.channels.slack_blocks import escaped
 from app.alerting.events.alert_event import alert_of
-from app.alerting.events.related_window import Beside, noted
-from app.alerting.rendering.content import story_of
+from app.alerting.events.related_window import RelatedWindows, noted
+from app.alerting.rendering.content import build_content
 from app.alerting.rendering.sanitize import clean
 from app.alerting.rendering.templates import html_of, text_of
 from app.alerting.rules.model_rules import rule_of, verdicts_of
@@ -24,7 +24,7 @@ from tests.unit.test_alert_message import FIRED
 from topics.events import AlertEvent, AnyReport
 
 
-def genuine(report: AnyReport, rule: str, beside: Beside | None = None) -> AlertEvent:
+def genuine(report: AnyReport, rule: str, beside: RelatedWindows | None = None) -> AlertEvent:
     """An alert as the stream makes it."""
     monitoring = Monitoring()
     verdict = next(v for v in verdicts_of(report, monitoring) if v.rule == rule)
@@ -34,7 +34,7 @@ def genuine(report: AnyReport, rule: str, beside: Beside | None = None) -> Alert
 
 def test_the_five_largest_effects_are_told_and_the_rest_is_counted() -> None:
     features = [feature(f"f{i}", 0.2 + i / 10) for i in range(7)]
-    story = story_of(notification(genuine(drift_report(features=[*features, feature("calm")]), "data_drift")))
+    story = build_content(notification(genuine(drift_report(features=[*features, feature("calm")]), "data_drift")))
     assert [column.name for column in story.columns] == ["f6", "f5", "f4", "f3", "f2"]
     assert story.more_columns == 2
     first = story.columns[0]
@@ -44,7 +44,7 @@ def test_the_five_largest_effects_are_told_and_the_rest_is_counted() -> None:
 
 def test_what_the_rows_say_the_sentences_do_not_say_again() -> None:
     features = [feature(f"f{i}", 0.2 + i / 10) for i in range(7)]
-    story = story_of(notification(genuine(drift_report(features=features), "data_drift")))
+    story = build_content(notification(genuine(drift_report(features=features), "data_drift")))
     assert story.facts == (
         "Since 2017-05-01 00:00 UTC.",
         "Seen in the window 2017-04-30 20:00 UTC to 2017-05-01 00:00 UTC: 1,000 predictions.",
@@ -61,7 +61,7 @@ def test_what_the_rows_say_the_sentences_do_not_say_again() -> None:
 def test_an_incident_of_several_alerts_is_one_message() -> None:
     drift = genuine(drift_report(features=[feature("age", 0.5)]), "data_drift")
     worse = genuine(performance_report(0, metric_change("recall", 0.4), metric_change("f1", 0.01)), "performance")
-    story = story_of(notification(drift, worse, title="income 3: 2 alerts"))
+    story = build_content(notification(drift, worse, title="income 3: 2 alerts"))
     assert story.facts == (
         "Since 2017-05-01 00:00 UTC.",
         "Seen in the window 2017-04-30 20:00 UTC to 2017-05-01 00:00 UTC: 1,000 predictions.",
@@ -79,7 +79,7 @@ def test_an_incident_of_several_alerts_is_one_message() -> None:
 
 def test_a_column_in_several_alerts_is_told_once_with_its_picture() -> None:
     points = {"at": [1.0], "reference": [1.0], "current": [1.0]}
-    story = story_of(notification(alert(features=[drifted()]), alert("a2", features=[drifted(shape=points)])))
+    story = build_content(notification(alert(features=[drifted()]), alert("a2", features=[drifted(shape=points)])))
     assert [column.name for column in story.columns] == ["age"]
     assert story.worst is not None
 
@@ -87,7 +87,7 @@ def test_a_column_in_several_alerts_is_told_once_with_its_picture() -> None:
 def test_the_highest_level_is_told_first_and_then_what_is_over() -> None:
     over = alert("a3", status="resolved", ended_at=MOMENT, title="over")
     mild, grave = alert("a1", level="warning", title="mild"), alert("a2", level="critical", title="grave")
-    story = story_of(notification(mild, grave, over, level="critical"))
+    story = build_content(notification(mild, grave, over, level="critical"))
     assert [(told.mark, told.level, told.title) for told in story.alerts] == [
         ("🚨", "critical", "grave"), ("⚠️", "warning", "mild"), ("✅", "resolved", "over"),
     ]  # fmt: skip
@@ -98,7 +98,7 @@ def test_what_is_over_names_no_drift_that_is_past() -> None:
     over = alert(
         status="resolved", ended_at=MOMENT, title="over", features=[drifted()], metrics=[metric("recall", 0.0)]
     )
-    story = story_of(notification(over))
+    story = build_content(notification(over))
     assert (story.state, story.columns, len(story.metrics)) == ("resolved", (), 1)
 
 
@@ -113,13 +113,13 @@ def test_what_is_over_names_no_drift_that_is_past() -> None:
     ],
 )
 def test_evidence_of_another_kind_is_left_out(evidence: dict[str, object]) -> None:
-    story = story_of(notification(alert(evidence=evidence)))
+    story = build_content(notification(alert(evidence=evidence)))
     assert (story.columns, story.metrics) == ((), ())
     assert "1,000 predictions" in text_of(story)
 
 
 def test_html_is_escaped_and_links_are_of_the_web_only() -> None:
-    story = story_of(hostile())
+    story = build_content(hostile())
     page = html_of(story, picture='"><script>', picture_says='"><script>')
     assert "<script" not in page
     assert "javascript:" not in page
@@ -156,7 +156,7 @@ def test_any_names_make_a_message(model: str, name: str, category: str) -> None:
         alert(title=model, message=name, features=[drifted(name, kind="categorical", current=category)]),
         title=model, labels={"model": model}, notification_id=name, group=category,
     )  # fmt: skip
-    story = story_of(made)
+    story = build_content(made)
     assert len(story.subject) <= 160
     assert story.subject.isprintable() or not any(c in story.subject for c in "\r\n")
     text_of(story).encode()
@@ -164,24 +164,24 @@ def test_any_names_make_a_message(model: str, name: str, category: str) -> None:
 
 
 def test_the_story_of_a_resolved_notification_is_green() -> None:
-    assert story_of(resolved()).subject == "✅ [resolved] income 3: data drift is over"
-    assert msgspec.json.encode(story_of(resolved()))
+    assert build_content(resolved()).subject == "✅ [resolved] income 3: data drift is over"
+    assert msgspec.json.encode(build_content(resolved()))
 
 
 def test_what_is_beside_is_told_once_and_not_where_another_alert_of_the_group_is_about_it() -> None:
     fallen = performance_report(0, metric_change("recall", 0.4))
     drift = drift_report(features=[feature("age", 0.5), feature("sex")], prediction=feature("prediction", 0.3))
     known = noted(noted(None, fallen), drift)
-    alone = story_of(notification(genuine(drift, "data_drift", known)))
+    alone = build_content(notification(genuine(drift, "data_drift", known)))
     assert alone.facts[-1].startswith("How the model performs is as of the window 2017-04-30 20:00 UTC to")
     assert [row.name for row in alone.metrics] == ["recall"]
     assert text_of(alone).count("recall 0.48") == 1
-    two = story_of(notification(genuine(drift, "data_drift", known), genuine(drift, "prediction_drift", known)))
+    two = build_content(notification(genuine(drift, "data_drift", known), genuine(drift, "prediction_drift", known)))
     assert text_of(two).count("How the model performs is as of") == 1
-    performance = story_of(notification(genuine(fallen, "performance", known)))
+    performance = build_content(notification(genuine(fallen, "performance", known)))
     assert "1 of its 2 features differs from the reference" in performance.facts[-1]
     assert [row.name for row in performance.columns] == ["age"]
-    both = story_of(notification(genuine(drift, "data_drift", known), genuine(fallen, "performance", known)))
+    both = build_content(notification(genuine(drift, "data_drift", known), genuine(fallen, "performance", known)))
     text = text_of(both)
     assert "How the model performs is as of" not in text
     assert "of its 2 features" not in text

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from app.telemetry.bounds import BoundedGauge, BoundedLabel
-from app.telemetry.findings import Findings
+from app.telemetry.findings import ReportGauges
 from app.telemetry.lag import MOST_PARTITIONS
 from app.telemetry.metrics import API, RECORDER, WORKER
 from app.telemetry.stream import StreamMetrics, kind_of
@@ -105,7 +105,7 @@ def test_a_pane_is_as_late_as_its_oldest_record() -> None:
 
 
 def test_the_newest_window_is_told_and_late_truth_about_older_ones_is_not() -> None:
-    found = Findings()
+    found = ReportGauges()
     newest = drift_report(features=(feature("age", 0.4),))
     found.take(newest)
     older = msgspec.structs.replace(newest, window_end=newest.window_end - timedelta(minutes=1), n=1)
@@ -139,7 +139,7 @@ def test_the_newest_window_is_told_and_late_truth_about_older_ones_is_not() -> N
 
 
 def test_what_a_window_leaves_out_is_counted_by_reason() -> None:
-    found = Findings()
+    found = ReportGauges()
     spoilt = drift_report(features=(feature("age", 0.02, missing=7, invalid=2, out_of_range=5),), left_out={"late": 4})
     version = {"model": spoilt.model, "model_version": spoilt.model_version}
     found.take(spoilt)

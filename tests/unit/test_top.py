@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from app.alerting.rules.self_monitoring import SELF
-from app.commands.options import Trouble
+from app.commands.options import CommandError
 from app.commands.top.choice import Choice
 from app.commands.top.screen import _table, screen
 from app.read_model.summary import ModelSummary
@@ -170,7 +170,7 @@ def test_alerts_of_models_that_are_not_asked_for_are_left_out_but_the_monitors_o
 
 def test_a_name_that_no_model_has_is_refused_with_those_that_there_are() -> None:
     Choice(("churn-*",)).check(FLEET)
-    with pytest.raises(Trouble, match=r"--model: no model is named 'chrun'; there are churn-001, .* and 55 more"):
+    with pytest.raises(CommandError, match=r"--model: no model is named 'chrun'; there are churn-001, .* and 55 more"):
         Choice(("churn-*", "chrun")).check(FLEET)
-    with pytest.raises(Trouble, match="nothing is registered"):
+    with pytest.raises(CommandError, match="nothing is registered"):
         Choice(("x",)).check([])

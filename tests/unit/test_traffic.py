@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from agents.windows.pane_retention import Notes, Part, forgotten_name, keys_to_delete, resume
+from agents.windows.pane_retention import Notes, PanePartition, forgotten_name, keys_to_delete, resume
 from app.core.config.monitoring import Monitoring, Windows
 from app.core.evaluation.results import Traffic
 from app.core.join.state import MICROSECONDS
 from app.core.panes.pane import Pane
 from app.core.scales.levels import traffic_level
-from app.core.traffic.history import History, slot_of
-from app.core.traffic.judging import Seen, spans, traffic_of
+from app.core.traffic.history import TrafficHistory, slot_of
+from app.core.traffic.judging import TrafficSeen, spans, traffic_of
 from app.core.windows.model_windows import ModelWindows, Totals
 from tests.unit.test_thin_windows import PROFILE
 
@@ -43,13 +43,13 @@ def rates(
 def judged(counts: Counts, monitoring: Monitoring, start: int = 0) -> list[Traffic]:
     """What is found at each pane's end, from one on."""
     pane, panes = monitoring.windows.pane, monitoring.windows.panes
-    history, found = History(slot_of(pane)), []
+    history, found = TrafficHistory(slot_of(pane)), []
     level = traffic_level(monitoring, len(spans(panes, pane)) + 1)
     for i, n in enumerate(counts.tolist()):
         history.add(i * pane, n)
         if i >= start:
             newest = counts[max(0, i + 1 - 12 * panes) : i + 1]
-            seen = Seen(newest, panes, pane, (i + 1) * pane, history.until((i + 1) * pane, lambda at: 0))
+            seen = TrafficSeen(newest, panes, pane, (i + 1) * pane, history.until((i + 1) * pane, lambda at: 0))
             found.append(traffic_of(seen, monitoring.alerting.volume_drop, level))
     return found
 
@@ -119,10 +119,10 @@ def test_a_drop_without_a_known_day_is_as_likely_as_the_binomial_says() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 9)), max_size=40), st.integers(0, 2000))
 def test_a_history_counts_what_came_between_two_times(panes: list[tuple[int, int]], split: int) -> None:
-    history, pane = History(slot_of(60)), 60.0
+    history, pane = TrafficHistory(slot_of(60)), 60.0
     for number, n in panes:
         history.add(number * pane, n)
-    known = History.unpacked(history.packed())
+    known = TrafficHistory.unpacked(history.packed())
     assert known.packed() == history.packed()
     inside = [(number, n) for number, n in panes if number <= split]
     later = [(number, n) for number, n in panes if number > split]
@@ -148,7 +148,7 @@ class Stream:
     def restart(self) -> None:
         """Another worker reads all that the topic has; `table` says what was forgotten."""
         self.windows = ModelWindows(PROFILE, HOURS, 1, 0.0)
-        self.part = Part()
+        self.part = PanePartition()
         self.part.models[KEY] = self.windows
         if forgotten_name(KEY) in self.table:
             resume(self.windows, self.table[forgotten_name(KEY)])

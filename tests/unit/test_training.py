@@ -24,7 +24,7 @@ from app.registration import (
 )
 from app.serving import load_bundle, predict
 from app.serving.bundle import FEATURES, TRAINING
-from app.training import MONITORING, REFERENCE, Plan, TrainingError, run_of, train, write
+from app.training import MONITORING, REFERENCE, TrainingError, TrainingPlan, run_of, train, write
 from app.training.folder import monitoring_of
 from app.training.pipeline import Estimator
 
@@ -44,7 +44,7 @@ def customers(n: int = 600, seed: int = 0) -> pd.DataFrame:
     return frame
 
 
-PLAN = Plan(
+PLAN = TrainingPlan(
     target="churned", categorical=("region",), positive_label="yes", labels={"yes": "Churn", "no": "No Churn"},
     estimator="linear",
 )  # fmt: skip
@@ -97,7 +97,7 @@ def test_the_rows_that_are_judged_are_none_of_those_that_are_learnt() -> None:
     """A target that nothing tells: who is judged on what he has learnt finds more than a coin's accuracy."""
     rng = np.random.default_rng(5)
     frame = pd.DataFrame(rng.normal(size=(2000, 8)), columns=list("abcdefgh")).assign(y=rng.integers(0, 2, 2000))
-    trained = train(frame, Plan(target="y"))
+    trained = train(frame, TrainingPlan(target="y"))
     assert len(trained.reference) == 500
     assert trained.rows == 1500
     assert abs(trained.metrics["accuracy"] - 0.5) < 0.08
@@ -111,7 +111,7 @@ def test_the_rows_that_are_judged_are_none_of_those_that_are_learnt() -> None:
 
 def test_many_classes_and_a_regression(tmp_path: Path) -> None:
     flowers = load_iris(as_frame=True).frame
-    trained = train(flowers, Plan(target="target", estimator="linear"))
+    trained = train(flowers, TrainingPlan(target="target", estimator="linear"))
     assert trained.task == "multiclass"
     assert trained.metrics["accuracy"] > 0.9
     write(tmp_path / "iris", trained, "iris", "1")
@@ -126,7 +126,7 @@ def test_many_classes_and_a_regression(tmp_path: Path) -> None:
     assert found is not None
     assert [metric.name for metric in found.estimated] == ["accuracy"]
     people = load_diabetes(as_frame=True).frame
-    price = train(people, Plan(target="target", estimator="linear"))
+    price = train(people, TrainingPlan(target="target", estimator="linear"))
     assert price.task == "regression"
     profile = profile_of("d", "1", price.reference, checked(monitoring_of(price)))
     assert profile.baseline == pytest.approx(dict(price.metrics), rel=1e-4)
@@ -136,7 +136,7 @@ def test_many_classes_and_a_regression(tmp_path: Path) -> None:
 def test_a_target_with_gaps_is_learnt_from_the_others_and_keeps_its_type() -> None:
     frame = customers().assign(churned=lambda f: (f["churned"] == "yes").astype(float))
     frame.loc[:99, "churned"] = np.nan
-    trained = train(frame, Plan(target="churned", ignore=("plan",), estimator="linear"))
+    trained = train(frame, TrainingPlan(target="churned", ignore=("plan",), estimator="linear"))
     assert trained.rows + len(trained.reference) == 500
     assert set(trained.pipeline.classes_.tolist()) == {0, 1}
     assert trained.positive_label == "1"

@@ -15,13 +15,13 @@ from sklearn.metrics import roc_auc_score
 from app.registration import profile_of, read_monitoring, read_table
 from app.serving import load_bundle, predict
 from app.serving.bundle import FEATURES, TRAINING
-from app.training import MONITORING, REFERENCE, Plan, Trained, TrainingError, train, write
+from app.training import MONITORING, REFERENCE, TrainedModel, TrainingError, TrainingPlan, train, write
 
 N = 800
 RNG = np.random.default_rng(11)
 SIGNAL = RNG.normal(size=N)
 CHURNED = (SIGNAL + RNG.normal(size=N) > 0).astype(int)
-PLAN = Plan(target="y", estimator="linear")
+PLAN = TrainingPlan(target="y", estimator="linear")
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def table(**columns: object) -> pd.DataFrame:
     return pd.DataFrame({"signal": SIGNAL, **columns, "y": CHURNED})
 
 
-def concerns(trained: Trained) -> set[tuple[str, str]]:
+def concerns(trained: TrainedModel) -> set[tuple[str, str]]:
     return {(one.concern, one.column) for one in trained.warnings}
 
 
@@ -160,7 +160,7 @@ def test_rows_are_told_apart_by_their_place_whatever_their_index() -> None:
 @pytest.mark.parametrize("load", [load_breast_cancer, load_diabetes, load_iris, load_wine])
 def test_tables_that_people_train_on_are_not_warned_of_without_a_cause(load: object) -> None:
     frame = load(as_frame=True).frame  # type: ignore[operator]
-    found = concerns(train(frame, Plan(target="target", estimator="linear")))
+    found = concerns(train(frame, TrainingPlan(target="target", estimator="linear")))
     sorted_by_class = {("row_order", "target")} if load in (load_iris, load_wine) else set()
     assert found - {("running_id", "proline")} == sorted_by_class
 

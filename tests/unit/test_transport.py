@@ -14,7 +14,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP, ConsumerMessage
 
 from app.faust_batches.app import make_app
-from app.faust_batches.batch import Run
+from app.faust_batches.batch import Batch
 from app.faust_batches.transport import BatchConsumer
 from app.kafka.parsed_fetch import Fetched
 from app.settings.settings import load_settings
@@ -382,7 +382,7 @@ async def test_only_finished_runs_are_committed(tmp_path: Path) -> None:
 async def test_a_tick_stands_where_the_fetcher_does(tmp_path: Path) -> None:
     reader = Reader(tmp_path, [], tick_seconds=0.0)
     (tick,) = await reader.fetch()
-    assert (tick.value, tick.offset, tick.partition) == (Run([], 0, 0), -1, 0)
+    assert (tick.value, tick.offset, tick.partition) == (Batch([], 0, 0), -1, 0)
     assert reader.consumer.follows(tick)
 
 

@@ -19,7 +19,7 @@ from app.core.scales.suffixes import suffixes_of
 from app.core.usual.bound import CHANCE
 from app.core.usual.days import Days
 from app.core.usual.distances import EXPECTED_SQUARE
-from app.core.usual.from_days import Seen, faulty_days
+from app.core.usual.from_days import DaysSeen, faulty_days
 from app.core.usual.observed import Binned, effects_against_reference
 from app.core.windows.model_windows import Evaluated
 from app.offline.decision import judge
@@ -226,7 +226,7 @@ def test_one_run_of_days_far_beyond_the_others_is_a_fault_and_storms_are_none() 
         effects = rng.uniform(0.0, 0.15, len(days))
         for day, effect in special.items():
             effects[days == day] = rng.uniform(effect / 2, effect, 24)
-        return faulty_days([Seen(3600.0, days, effects[:, None], 360.0, 360.0)], 0, 0.1, CHANCE)
+        return faulty_days([DaysSeen(3600.0, days, effects[:, None], 360.0, 360.0)], 0, 0.1, CHANCE)
 
     assert faulty({}) == set()
     assert faulty({2: 0.4, 6: 0.35, 11: 0.45}) == set()  # storms, here and there

@@ -19,7 +19,7 @@ from app.core.panes.outcomes import outcome_layout, outcome_pane, outcome_rows
 from app.core.profile_builder import build_profile
 from app.core.reference.layout import layout_of
 from app.core.reference.profile import Profile
-from app.core.reference.usual import Floats, Usual
+from app.core.reference.usual import Floats, ReferenceUsual
 from app.core.scales.metrics import TruthPane, judge_metrics
 from app.core.usual.metrics import learn_metrics
 from app.core.usual.spans import DAY, WEEK, RowWindows
@@ -52,7 +52,7 @@ def profile_of(rows: Rows) -> Profile:
     labels, truth = (one.astype(int).astype(str).tolist() for one in (rows.predicted, rows.actual))
     x = np.arange(float(len(labels)))
     profile = build_profile("m", "1", "binary", {"x": x}, labels, rows.score, truth)
-    usual = Usual(0.0, DAYS * DAY, len(x), (3600.0, DAY, WEEK), (DAYS * 24, DAYS, DAYS // 7), ())
+    usual = ReferenceUsual(0.0, DAYS * DAY, len(x), (3600.0, DAY, WEEK), (DAYS * 24, DAYS, DAYS // 7), ())
     outcomes = outcome_rows(outcome_layout(profile), rows.predicted.astype(np.int64), rows.score, rows.actual)
     return replace(profile, usual=learn_metrics(profile, usual, outcomes, rows.times))
 

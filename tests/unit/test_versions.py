@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 import msgspec
 import pytest
 
-from agents.alerts.agent import Alerts
+from agents.alerts.agent import AlertsAgent
 from app.alerting.rules.version_life import newer_of, noted, rate_of, retired
 from app.commands.top.choice import Choice
 from app.core.config.monitoring import Monitoring
-from app.read_model.reports_table import Findings
+from app.read_model.reports_table import ModelReports
 from app.read_model.summary import summary_of
 from app.registration.versions_table import Registered
 from tests.unit.reports import START, drift_report, feature, records_of
@@ -48,7 +48,7 @@ class Cluster:
 
     def __post_init__(self) -> None:
         registered = Registered(self, lambda model, version: self.registered.get((model, version)))  # type: ignore[arg-type]
-        self.agent = Alerts(self.table, lambda m, v: Monitoring(), now=lambda: self.clock, lives=registered)
+        self.agent = AlertsAgent(self.table, lambda m, v: Monitoring(), now=lambda: self.clock, lives=registered)
 
     def get(self, model: str, version: str) -> VersionEvent | None:
         return self.versions.get((model, version))
@@ -173,8 +173,8 @@ async def test_a_rate_is_noted_again_only_when_it_has_changed() -> None:
 def test_a_retired_version_leaves_the_front() -> None:
     life = retired(traffic("3", 0, 0, silent=1), "4")
     summaries = [
-        summary_of("churn", "3", None, Findings(), None, life),
-        summary_of("churn", "4", None, Findings(), None, None),
+        summary_of("churn", "3", None, ModelReports(), None, life),
+        summary_of("churn", "4", None, ModelReports(), None, None),
     ]
     assert [(one.state, one.retired) for one in summaries] == [
         ("retired", "version 4 has taken its traffic"), ("waiting", None),

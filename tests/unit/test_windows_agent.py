@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from agents.join.pane_events import key_of, partial_of
 from agents.windows.agent import WindowsAgent
-from app.core.join.state import Watched
+from app.core.join.state import CompiledModel
 from app.core.panes.inputs import input_pane
 from app.core.panes.outcomes import outcome_layout, outcome_pane
 from app.ingest.decoding import Rejected
@@ -29,7 +29,7 @@ PANES, PANE = 3, 60.0
 FIRST = 28_333_334  # the number of a pane
 REGISTRY = Registry(panes=PANES, allowance=0.0, idle_after=10.0, retention=600.0)
 MODEL = REGISTRY.models["m", "binary"]
-WATCHED = Watched(MODEL.profile, MODEL.monitoring.windows)
+WATCHED = CompiledModel(MODEL.profile, MODEL.monitoring.windows)
 
 
 class Killed(Exception):

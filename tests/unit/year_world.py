@@ -12,7 +12,7 @@ from itertools import product
 import msgspec
 import numpy as np
 
-from agents.join.agent import Join
+from agents.join.agent import JoinAgent
 from agents.join.pane_events import key_of
 from agents.windows.agent import WindowsAgent
 from app.core.config.monitoring import DriftThresholds, Monitoring, Windows
@@ -114,7 +114,7 @@ class World:
         """Other processes: only tables and logs are left."""
         self.epochs += 1
         epoch = self.epochs
-        self.join = Join(
+        self.join = JoinAgent(
             self.tables["join"], self, checkpoint_seconds=0.0, now=lambda: self.clock, epoch=lambda: epoch,
             log_of=self._log_of, wall=lambda: self.clock,
         )  # fmt: skip

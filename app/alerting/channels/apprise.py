@@ -16,13 +16,13 @@ from apprise.plugins.base import NotifyBase
 from apprise.plugins.email import NotifyEmail
 from apprise.utils.parse import parse_urls
 
-from app.alerting.channels.delivered_to import Told
+from app.alerting.channels.delivered_to import DeliveredTo
 from app.alerting.channels.exchanges import Exchange, record
 from app.alerting.channels.http_response import TRY_AGAIN
 from app.alerting.channels.incidents import incident_of, keeps_incidents
 from app.alerting.notify.channel import Delivered, Outcome, Permanent, Retryable
 from app.alerting.notify.notification import Notification
-from app.alerting.rendering.content import story_of
+from app.alerting.rendering.content import build_content
 from app.alerting.rendering.templates import text_of
 
 ZERO_WIDTH = "\u200b"
@@ -50,7 +50,7 @@ class AppriseChannel:
         self._asset = asset = apprise.AppriseAsset(http_redirects=False, app_id="Driftline", app_desc="Driftline")
         self._seconds = seconds
         self._zone = zone
-        self._told = Told()
+        self._told = DeliveredTo()
         self._services: dict[str, NotifyBase] = {}
         self._incidents: dict[str, str] = {}
         found: list[str] = parse_urls(urls)  # type: ignore[no-untyped-call]
@@ -71,7 +71,7 @@ class AppriseChannel:
 
     async def deliver(self, notification: Notification) -> Outcome:
         """Delivered once every service says that it has it."""
-        story = story_of(notification, self._zone)
+        story = build_content(notification, self._zone)
         kind = apprise.NotifyType.SUCCESS if story.state == "resolved" else TYPES[story.level]
         told = self._told.by(notification.notification_id)
         waiting = [number for number in self._services if number not in told]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 MOST = 1000
 
 
-class Told:
+class DeliveredTo:
     """The newest notifications that not everybody has yet, and who has. In memory: after a crash all are told again."""
 
     def __init__(self) -> None:

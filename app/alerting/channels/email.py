@@ -14,15 +14,15 @@ from typing import Literal
 
 import aiosmtplib
 
-from app.alerting.channels.delivered_to import Told
+from app.alerting.channels.delivered_to import DeliveredTo
 from app.alerting.channels.email_message import message_of
 from app.alerting.channels.exchanges import Exchange, is_recorded, record
 from app.alerting.channels.http_response import quote
 from app.alerting.notify.channel import Delivered, Outcome, Permanent, Retryable
 from app.alerting.notify.notification import Notification
-from app.alerting.rendering.content import story_of
+from app.alerting.rendering.content import build_content
 from app.alerting.rendering.picture import picture_of
-from app.alerting.rendering.rows import Column
+from app.alerting.rendering.rows import DriftRow
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +54,11 @@ class EmailChannel:
         self._mailbox = mailbox
         self._seconds = seconds
         self._zone = zone
-        self._told = Told()
+        self._told = DeliveredTo()
 
     async def deliver(self, notification: Notification) -> Outcome:
         """Delivered once the server has taken it for one recipient at least, and refuses none for the moment only."""
-        story = story_of(notification, self._zone)
+        story = build_content(notification, self._zone)
         picture = await _picture(story.worst)
         message = message_of(story, notification, self._mailbox.sender, self._mailbox.recipients, picture)
         outcome = await self._send(notification.notification_id, message)
@@ -146,7 +146,7 @@ def _exchange(message: EmailMessage, outcome: Outcome) -> Exchange:
     return Exchange(headers, "" if text is None else str(text.get_content()), returned)
 
 
-async def _picture(column: Column | None) -> bytes | None:
+async def _picture(column: DriftRow | None) -> bytes | None:
     """The picture, off the loop; None where there is none, or it is late, or fails: the words go all the same."""
     if column is None:
         return None

@@ -10,12 +10,12 @@ from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
 
 from app.alerting.notify.notification import Notification
-from app.alerting.rendering.content import Story
+from app.alerting.rendering.content import MessageContent
 from app.alerting.rendering.templates import html_of, text_of
 
 
 def message_of(
-    story: Story, notification: Notification, sender: str, recipients: Sequence[str], picture: bytes | None
+    story: MessageContent, notification: Notification, sender: str, recipients: Sequence[str], picture: bytes | None
 ) -> EmailMessage:
     """The message. What is sent again has the same Message-ID; References thread an incident to its first message.
 

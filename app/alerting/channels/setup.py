@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from app.alerting.channels.alertmanager import AlertmanagerChannel
 from app.alerting.channels.slack import SlackChannel
 from app.alerting.channels.slack_bot import SlackBotChannel
-from app.alerting.channels.unconfigured import MissingChannel
+from app.alerting.channels.unconfigured import UnconfiguredChannel
 from app.alerting.channels.webhook import WebhookChannel
 from app.alerting.notify.channel import Channel
 from app.alerting.rendering.labels import LabelError, Labelling
@@ -49,7 +49,7 @@ def _email(settings: ChannelSettings) -> Iterator[Channel]:
     }  # fmt: skip
     missing = [name for name, value in wanted.items() if not value]
     if len(missing) == len(wanted) and not (settings.email_username or password or settings.email_port):
-        yield MissingChannel("email", "email_host, email_from and email_to")
+        yield UnconfiguredChannel("email", "email_host, email_from and email_to")
         return
     if missing:
         raise SettingsError(f"{missing[0]}: e-mail is set up in part; set {_named(missing)}")
@@ -78,7 +78,7 @@ def _slack(settings: ChannelSettings) -> Iterator[Channel]:
         yield _bot(settings, token)
         return
     if url is None:
-        yield MissingChannel("slack", "slack_webhook_url")
+        yield UnconfiguredChannel("slack", "slack_webhook_url")
         return
     yield SlackChannel(url, seconds=settings.attempt_seconds, zone=settings.zone)
 
@@ -100,7 +100,7 @@ def _webhook(settings: ChannelSettings) -> Iterator[Channel]:
     if url is None:
         if secret is not None or headers:
             raise SettingsError(f"webhook_url: a webhook is set up in part; set {_named(['webhook_url'])}")
-        yield MissingChannel("webhook", "webhook_url")
+        yield UnconfiguredChannel("webhook", "webhook_url")
         return
     yield WebhookChannel(
         url, seconds=settings.attempt_seconds, secret=secret, labelling=labelling, headers=headers
@@ -142,7 +142,7 @@ def _alertmanager(settings: ChannelSettings) -> Iterator[Channel]:
     if text is None:
         if headers:
             raise SettingsError(f"alertmanager_urls: it is set up in part; set {_named(['alertmanager_urls'])}")
-        yield MissingChannel("alertmanager", "alertmanager_urls")
+        yield UnconfiguredChannel("alertmanager", "alertmanager_urls")
         return
     if not text.strip(" ,\t\r\n"):
         raise SettingsError("alertmanager_urls: there is no URL in it")
@@ -156,7 +156,7 @@ def _alertmanager(settings: ChannelSettings) -> Iterator[Channel]:
 def _apprise(settings: ChannelSettings) -> Iterator[Channel]:
     urls = secret_of(settings, "apprise_urls")
     if urls is None:
-        yield MissingChannel("apprise", "apprise_urls")
+        yield UnconfiguredChannel("apprise", "apprise_urls")
         return
     from app.alerting.channels.apprise import AppriseChannel  # it takes a second to import
 

@@ -15,7 +15,7 @@ from app.alerting.channels.http_response import http_outcome, secrets_of
 from app.alerting.channels.slack_blocks import blocks_of, fallback_of
 from app.alerting.notify.channel import Outcome
 from app.alerting.notify.notification import Notification
-from app.alerting.rendering.content import story_of
+from app.alerting.rendering.content import build_content
 
 ADVICE = "make a new incoming webhook in Slack and set slack_webhook_url"
 _SILENT = logging.Logger("slack_sdk", logging.CRITICAL)
@@ -34,7 +34,7 @@ class SlackChannel:
 
     async def deliver(self, notification: Notification) -> Outcome:
         """Post once: the client's own retries are off, for the notifier counts them."""
-        story = story_of(notification, self._zone)
+        story = build_content(notification, self._zone)
         secrets = secrets_of(self._url)
         text, blocks = fallback_of(story), blocks_of(story)
         body = msgspec.json.encode({"text": text, "blocks": blocks})

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
-from app.alerting.rendering.content import Story, Told
-from app.alerting.rendering.rows import Column, Metric
+from app.alerting.rendering.content import AlertContent, MessageContent
+from app.alerting.rendering.rows import DriftRow, MetricRow
 from app.alerting.rendering.templates import NOTE
 
 Block = dict[str, object]
@@ -24,7 +24,7 @@ MARKUP = str.maketrans({"*": "∗", "_": "＿", "~": "∼", "`": "ˋ"})
 """Look-alikes for what Slack would take for its own marks, in names that are set in bold."""
 
 
-def blocks_of(story: Story) -> list[Block]:
+def blocks_of(story: MessageContent) -> list[Block]:
     """The message as blocks. Pure."""
     found: list[Block] = [_header(f"{story.mark} {story.title}"), *_fields(story)]
     if story.facts:
@@ -47,7 +47,7 @@ def blocks_of(story: Story) -> list[Block]:
     return found[: MOST_BLOCKS - len(last)] + last
 
 
-def fallback_of(story: Story) -> str:
+def fallback_of(story: MessageContent) -> str:
     """What a notification on a phone shows, and what has no blocks."""
     return escaped(story.subject, MOST_HEADER * 2)
 
@@ -100,7 +100,7 @@ def _joined(lines: Iterable[str]) -> str:
     return "\n".join(kept) or " "
 
 
-def _fields(story: Story) -> Iterator[Block]:
+def _fields(story: MessageContent) -> Iterator[Block]:
     pairs = [("level", story.level), ("status", story.state), *story.labels][:MOST_FIELDS]
     texts = [f"*{_bold(name)}*\n{escaped(value, MOST_FIELD // 2) or '–'}" for name, value in pairs]
     yield {"type": "section", "fields": [{"type": "mrkdwn", "text": text, "verbatim": True} for text in texts]}
@@ -110,7 +110,7 @@ def _context(texts: Iterable[str]) -> Block:
     return {"type": "context", "elements": [_plain(text, MOST_FIELD) for text in texts]}
 
 
-def _column(column: Column) -> Iterator[str]:
+def _column(column: DriftRow) -> Iterator[str]:
     yield f"• *{_bold(column.name)}*: " + escaped(
         ", ".join(part for part in (column.effect, column.sure, column.direction) if part), 300
     )
@@ -118,7 +118,7 @@ def _column(column: Column) -> Iterator[str]:
         yield f"     {escaped(column.reference, 120)} → {escaped(column.current, 120)}"
 
 
-def _metric(metric: Metric) -> str:
+def _metric(metric: MetricRow) -> str:
     words = metric.value
     words += f" (95 % interval {metric.interval})" if metric.interval else ""
     words += f", baseline {metric.baseline}" if metric.baseline else ""
@@ -126,7 +126,7 @@ def _metric(metric: Metric) -> str:
     return f"• *{_bold(metric.name)}* {escaped(words, 300)}"
 
 
-def _alert(alert: Told) -> list[str]:
+def _alert(alert: AlertContent) -> list[str]:
     return [f"{alert.mark} *{_bold(alert.title, 500)}* ({alert.level})", *(escaped(line, 500) for line in alert.lines)]
 
 

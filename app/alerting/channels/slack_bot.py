@@ -14,14 +14,14 @@ from datetime import UTC, datetime, tzinfo
 import aiohttp
 import msgspec
 
-from app.alerting.channels.delivered_to import Told
+from app.alerting.channels.delivered_to import DeliveredTo
 from app.alerting.channels.exchanges import Exchange, record
 from app.alerting.channels.http_post import error_outcome, session
 from app.alerting.channels.http_response import http_outcome, quote, seconds_of
 from app.alerting.channels.slack_blocks import blocks_of, fallback_of
 from app.alerting.notify.channel import Delivered, Outcome, Permanent, Retryable
 from app.alerting.notify.notification import Notification
-from app.alerting.rendering.content import story_of
+from app.alerting.rendering.content import build_content
 
 ADVICE = "check slack_bot_token, its scopes, and slack_channel"
 API = "https://slack.com/api/"
@@ -57,7 +57,7 @@ class SlackBotChannel:
         self._zone = zone
         self._api = api
         self._roots: OrderedDict[str, str] = OrderedDict()
-        self._told = Told()
+        self._told = DeliveredTo()
 
     async def deliver(self, notification: Notification) -> Outcome:
         """Post the incident's message, or into its thread; an end changes the message too."""
@@ -73,7 +73,7 @@ class SlackBotChannel:
             return outcome
 
     async def _deliver(self, opened: aiohttp.ClientSession, notification: Notification) -> Outcome:
-        story = story_of(notification, self._zone)
+        story = build_content(notification, self._zone)
         root = notification.root or notification.notification_id
         message: dict[str, object] = {"channel": self._channel, "text": fallback_of(story), "blocks": blocks_of(story)}
         ts = None if root == notification.notification_id else await self._found(opened, root)

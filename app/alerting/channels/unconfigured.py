@@ -6,7 +6,7 @@ from app.alerting.notify.channel import Outcome, Permanent
 from app.alerting.notify.notification import Notification
 
 
-class MissingChannel:
+class UnconfiguredChannel:
     """Says what to set, whatever it is asked to tell."""
 
     def __init__(self, name: str, setting: str) -> None:

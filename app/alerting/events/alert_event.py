@@ -9,8 +9,8 @@ from datetime import datetime
 import msgspec
 
 from app.alerting.events.links import DASHBOARD, RUNBOOK, links_of
-from app.alerting.events.related_window import Beside, evidence_beside, likely_causes, lines_beside
-from app.alerting.events.text import TOLD, message_of, title_of, top_features, top_metrics, utc
+from app.alerting.events.related_window import RelatedWindows, evidence_beside, likely_causes, related_lines
+from app.alerting.events.text import MAX_LISTED, message_of, title_of, top_features, top_metrics, utc
 from app.alerting.rules.lifecycle import Transition, alert_id_of, fingerprint_of, labels_of
 from app.alerting.rules.model_rules import DATA_DRIFT, ESTIMATE, PERFORMANCE, PREDICTION_DRIFT, Verdict
 from app.alerting.rules.newest_panes import SCALES, features_of, metric_finding, outputs_of, scale_findings
@@ -23,7 +23,7 @@ EVIDENCE_FEATURES = 50
 
 def alert_of(
     report: AnyReport, verdict: Verdict, transition: Transition, rule: Rule, *, emitted_at: datetime, page: str = "",
-    beside: Beside | None = None,
+    beside: RelatedWindows | None = None,
 ) -> AlertEvent:  # fmt: skip
     """The event of a transition. `page`: the API's address, for links; empty: none. `beside`: what else is known."""
     labels = labels_of(report.model, report.model_version, verdict)
@@ -35,7 +35,7 @@ def alert_of(
     first = likely_causes(report, verdict, beside) if firing and verdict.state != "off" else []
     if rule.runbook_url:
         links[RUNBOOK] = rule.runbook_url
-    more = [*lines_beside(report, beside), *_what_to_do(labels, verdict, rule, firing=firing)]
+    more = [*related_lines(report, beside), *_what_to_do(labels, verdict, rule, firing=firing)]
     more += [f"{name}: {links[name]}" for name in (RUNBOOK, DASHBOARD) if name in links]
     return AlertEvent(
         alert_id=alert_id_of(fingerprint, transition),
@@ -76,7 +76,7 @@ UNKNOWN = ("unknown_actuals", "unknown_predictions")
 NOT_NAMED = "not named"
 
 
-def evidence_of(report: AnyReport, verdict: Verdict, beside: Beside | None = None) -> dict[str, object]:
+def evidence_of(report: AnyReport, verdict: Verdict, beside: RelatedWindows | None = None) -> dict[str, object]:
     """The report's numbers behind a verdict, as JSON has them. Names of unseen categories stay in the report."""
     evidence: dict[str, object] = {
         "value": verdict.value,
@@ -160,7 +160,7 @@ def _without_names(scales: Scales | None) -> Scales | None:
 def _drift_evidence(report: DriftReport, verdict: Verdict) -> dict[str, object]:
     features = [feature for feature in features_of(report) if feature.name == verdict.subject]
     told = (features or top_features(report))[:EVIDENCE_FEATURES]
-    told = told[:TOLD] + [msgspec.structs.replace(feature, shape=None) for feature in told[TOLD:]]
+    told = told[:MAX_LISTED] + [msgspec.structs.replace(feature, shape=None) for feature in told[MAX_LISTED:]]
     return {
         "drift_share": report.drift_share,
         "features": [msgspec.structs.replace(feature, unseen_names={}) for feature in told],

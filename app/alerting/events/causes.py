@@ -8,7 +8,7 @@ from app.alerting.rules.model_rules import effect_of
 from app.alerting.rules.newest_panes import found_in
 from topics.events import Cause, DriftReport
 
-TOLD = 3
+MAX_CAUSES = 3
 """Columns whose cause a message says; the report has all."""
 FAULTS = ("missing", "type", "unseen", "distribution")
 """What is found of a column, the most telling first."""
@@ -43,8 +43,12 @@ def differs(report: DriftReport) -> bool:
 
 def told(causes: Sequence[str]) -> list[str]:
     """Return the lines that a message has."""
-    more = [f"Likely causes of {len(causes) - TOLD} more features are in the report."] if len(causes) > TOLD else []
-    return [*causes[:TOLD], *more]
+    more = (
+        [f"Likely causes of {len(causes) - MAX_CAUSES} more features are in the report."]
+        if len(causes) > MAX_CAUSES
+        else []
+    )
+    return [*causes[:MAX_CAUSES], *more]
 
 
 def _line(name: str, cause: Cause) -> str:

@@ -9,12 +9,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.alerting.events.causes import NO_FEATURE, cause_start, causes_of, differs, told
-from app.alerting.events.text import TOLD, column_line, metric_line, span_of, top_features, top_metrics
+from app.alerting.events.text import MAX_LISTED, column_line, metric_line, span_of, top_features, top_metrics
 from app.alerting.rules.model_rules import ESTIMATE, PERFORMANCE, PREDICTION_DRIFT, Verdict
 from topics.events import AnyReport, DriftReport, FeatureDrift, MetricChange, PerformanceReport
 
 
-class Drifted(Struct, frozen=True, kw_only=True):
+class DriftSummary(Struct, frozen=True, kw_only=True):
     """A window's drift: how many of its features, and the columns that a message names, the worst with its shape.
 
     `causes`: lines of likely causes; `differs`: whether anything of any feature does.
@@ -29,7 +29,7 @@ class Drifted(Struct, frozen=True, kw_only=True):
     differs: bool = True
 
 
-class Performed(Struct, frozen=True, kw_only=True):
+class PerformanceSummary(Struct, frozen=True, kw_only=True):
     """A window's performance, as far as a message tells of it."""
 
     window_start: datetime
@@ -41,19 +41,19 @@ class Performed(Struct, frozen=True, kw_only=True):
     estimated: tuple[MetricChange, ...]
 
 
-class Beside(Struct, frozen=True, kw_only=True):
+class RelatedWindows(Struct, frozen=True, kw_only=True):
     """The newest windows of one profile. `judged`: the newest with enough truth; `newest`: the newest of all."""
 
     profile_id: str
-    drift: Drifted | None = None
-    judged: Performed | None = None
-    newest: Performed | None = None
+    drift: DriftSummary | None = None
+    judged: PerformanceSummary | None = None
+    newest: PerformanceSummary | None = None
 
 
-def noted(known: Beside | None, report: DriftReport | PerformanceReport) -> Beside:
+def noted(known: RelatedWindows | None, report: DriftReport | PerformanceReport) -> RelatedWindows:
     """What is known after a report; a window that is older than what is known changes nothing."""
     if known is None or known.profile_id != report.profile_id:
-        known = Beside(profile_id=report.profile_id)
+        known = RelatedWindows(profile_id=report.profile_id)
     if isinstance(report, DriftReport):
         judged = report.sufficient or (report.scales is not None and bool(report.scales.found))
         return replace(known, drift=_drifted(report)) if judged and _newer(report, known.drift) else known
@@ -64,29 +64,29 @@ def noted(known: Beside | None, report: DriftReport | PerformanceReport) -> Besi
     return known
 
 
-def _newer(report: DriftReport | PerformanceReport, known: Drifted | Performed | None) -> bool:
+def _newer(report: DriftReport | PerformanceReport, known: DriftSummary | PerformanceSummary | None) -> bool:
     return known is None or report.window_end >= known.window_end
 
 
-def _drifted(report: DriftReport) -> Drifted:
-    worst = [feature for feature in top_features(report) if feature.drifted][:TOLD]
+def _drifted(report: DriftReport) -> DriftSummary:
+    worst = [feature for feature in top_features(report) if feature.drifted][:MAX_LISTED]
     lean = [replace(one, unseen_names={}, shape=None if i else one.shape) for i, one in enumerate(worst)]
-    return Drifted(
+    return DriftSummary(
         window_start=report.window_start, window_end=report.window_end, features=len(report.features),
         drifted=len(report.drifted_features), columns=tuple(lean),
         causes=causes_of(report), differs=differs(report),
     )  # fmt: skip
 
 
-def _performed(report: PerformanceReport) -> Performed:
-    return Performed(
+def _performed(report: PerformanceReport) -> PerformanceSummary:
+    return PerformanceSummary(
         window_start=report.window_start, window_end=report.window_end, n=report.n, feedback=report.feedback,
-        coverage=report.coverage, metrics=tuple(top_metrics(report)[:TOLD]),
-        estimated=tuple(metric for metric in report.estimated if metric.value is not None)[:TOLD],
+        coverage=report.coverage, metrics=tuple(top_metrics(report)[:MAX_LISTED]),
+        estimated=tuple(metric for metric in report.estimated if metric.value is not None)[:MAX_LISTED],
     )  # fmt: skip
 
 
-def likely_causes(report: AnyReport, verdict: Verdict, known: Beside | None) -> list[str]:
+def likely_causes(report: AnyReport, verdict: Verdict, known: RelatedWindows | None) -> list[str]:
     """What an alert says of likely causes, also where it is not about a feature: a unit, a new category, values lost.
 
     Of an alert on one feature that feature's own cause comes first.
@@ -105,13 +105,13 @@ def likely_causes(report: AnyReport, verdict: Verdict, known: Beside | None) -> 
     return told([*own, *(line for line in causes if line not in own)])
 
 
-def lines_beside(report: AnyReport, known: Beside | None) -> list[str]:
+def related_lines(report: AnyReport, known: RelatedWindows | None) -> list[str]:
     """What an alert adds to what it is about, a fact a line: sentences, then columns or metrics."""
     sentences, columns, metrics = _told(report, known)
     return [*sentences, *map(column_line, columns), *map(metric_line, metrics)]
 
 
-def evidence_beside(report: AnyReport, known: Beside | None) -> dict[str, object]:
+def evidence_beside(report: AnyReport, known: RelatedWindows | None) -> dict[str, object]:
     """The numbers behind these lines, named as in alerts that are about them; `beside` has the sentences."""
     sentences, columns, metrics = _told(report, known)
     if not sentences:
@@ -122,7 +122,7 @@ def evidence_beside(report: AnyReport, known: Beside | None) -> dict[str, object
 
 
 def _told(
-    report: AnyReport, known: Beside | None
+    report: AnyReport, known: RelatedWindows | None
 ) -> tuple[list[str], tuple[FeatureDrift, ...], tuple[MetricChange, ...]]:
     """Sentences; the columns that an alert on performance tells of; the metrics that one on drift does."""
     if known is None or known.profile_id != report.profile_id:
@@ -134,14 +134,14 @@ def _told(
     return [], (), ()
 
 
-def _of_drift(drift: Drifted) -> str:
+def _of_drift(drift: DriftSummary) -> str:
     named = "None" if not drift.drifted else f"{drift.drifted:,}"
     differ = "differ" if drift.drifted > 1 else "differs"
     window = span_of(drift.window_start, drift.window_end)
     return f"{named} of its {drift.features:,} features {differ} from the reference in the window {window}."
 
 
-def _of_performance(report: DriftReport, known: Beside) -> Iterator[str]:
+def _of_performance(report: DriftReport, known: RelatedWindows) -> Iterator[str]:
     judged, newest = known.judged, known.newest
     if judged is not None:
         window = span_of(judged.window_start, judged.window_end)

@@ -39,7 +39,7 @@ from topics.events import (
     minute_of,
 )
 
-TOLD = 5
+MAX_LISTED = 5
 """Features and metrics that a message names; the evidence has the rest."""
 SMALLEST_P = 1e-12
 
@@ -127,7 +127,7 @@ def _of_drift(report: DriftReport, verdict: Verdict) -> Iterator[str]:
         yield from _not_judged(report)
     else:
         yield from (column_line(feature) for feature in features_of(report) if feature.name == verdict.subject)
-    yield from scale_lines(scale_findings(verdict)[:TOLD])
+    yield from scale_lines(scale_findings(verdict)[:MAX_LISTED])
 
 
 def _not_judged(report: DriftReport) -> Iterator[str]:
@@ -210,10 +210,10 @@ def _data_drift(report: DriftReport, verdict: Verdict) -> Iterator[str]:
     judged = f"{share:.0%}, threshold {report.drift_threshold:.0%}"
     yield f"{len(names)} of {len(report.features)} features differ from the reference ({judged})."
     found = top_features(report)
-    for feature in found[:TOLD]:
+    for feature in found[:MAX_LISTED]:
         yield column_line(feature)
-    if names and len(found) > TOLD:
-        yield f"and {len(found) - TOLD} more"
+    if names and len(found) > MAX_LISTED:
+        yield f"and {len(found) - MAX_LISTED} more"
 
 
 def _performance(report: PerformanceReport, verdict: Verdict) -> Iterator[str]:
@@ -278,7 +278,7 @@ def _data_quality(report: DriftReport, verdict: Verdict) -> Iterator[str]:
     else:
         counts = {f.name: _counted(f, problem) for f in quality_columns(report)}
     top = sorted(counts, key=lambda name: (counts[name][1] - counts[name][0] / rows, name))
-    told = [name for name in top if counts[name][0]][:TOLD]
+    told = [name for name in top if counts[name][0]][:MAX_LISTED]
     listed = [
         f"{name} {counts[name][0] / rows:.1%} of its rows"
         + (f" ({counts[name][1]:.1%} expected from the reference)" if problem in ("missing", "unseen") else "")
@@ -312,8 +312,8 @@ def _p_value(p_value: float | None) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    told = ", ".join(names[:TOLD])
-    return f"{told} and {len(names) - TOLD} more" if len(names) > TOLD else told
+    told = ", ".join(names[:MAX_LISTED])
+    return f"{told} and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else told
 
 
 def _moment(moment: datetime) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.alerting.notify.decision import Reason, Told, only
+from app.alerting.notify.decision import NotificationState, Reason, only
 from app.alerting.notify.routing import Policy
 from topics.events import AlertEvent
 
@@ -25,7 +25,7 @@ def nowhere_else(_channel: str, _fingerprint: str) -> bool:
     return False
 
 
-class Teller(Struct, frozen=True, kw_only=True):
+class ChannelState(Struct, frozen=True, kw_only=True):
     """One channel of a group.
 
     `told` counts what is under way as told. `changed_at`: since when there has been something to tell. `sequence`
@@ -37,7 +37,7 @@ class Teller(Struct, frozen=True, kw_only=True):
     """
 
     policy: Policy
-    told: Told | None = None
+    told: NotificationState | None = None
     changed_at: float | None = None
     sequence: int = 0
     pending: str = ""
@@ -49,7 +49,7 @@ class Teller(Struct, frozen=True, kw_only=True):
     closing: tuple[str, ...] = ()
 
 
-class Group(Struct, frozen=True, kw_only=True):
+class AlertGroup(Struct, frozen=True, kw_only=True):
     """Alerts that are told together, by fingerprint: each one's newest transition.
 
     `mark`: the routing that it was made by. `left`: members that are routed elsewhere now, and that only those channels
@@ -58,7 +58,7 @@ class Group(Struct, frozen=True, kw_only=True):
 
     labels: dict[str, str]
     members: dict[str, AlertEvent]
-    tellers: dict[str, Teller]
+    tellers: dict[str, ChannelState]
     mark: str = ""
     left: tuple[str, ...] = ()
     flapping: dict[str, AlertEvent] = {}
@@ -69,18 +69,18 @@ class Group(Struct, frozen=True, kw_only=True):
         return not self.members and not any(t.pending or t.backlog or t.letters for t in self.tellers.values())
 
 
-def with_channels(group: Group, channels: Mapping[str, Policy]) -> Group:
+def with_channels(group: AlertGroup, channels: Mapping[str, Policy]) -> AlertGroup:
     """The group with these channels too; what is known of those that are there is kept."""
     tellers = {
         name: replace(group.tellers[name], policy=policy, gone=False)
         if name in group.tellers
-        else Teller(policy=policy)
+        else ChannelState(policy=policy)
         for name, policy in channels.items()
     }
     return replace(group, tellers=group.tellers | tellers)
 
 
-def arrive(group: Group, alert: AlertEvent, muted: Muted, elsewhere: Elsewhere = nowhere_else) -> Group:
+def arrive(group: AlertGroup, alert: AlertEvent, muted: Muted, elsewhere: Elsewhere = nowhere_else) -> AlertGroup:
     """Take a transition. Taken again it changes nothing."""
     name, before = alert.fingerprint, group.members.get(alert.fingerprint)
     if before is not None and before.alert_id == alert.alert_id:
@@ -90,14 +90,14 @@ def arrive(group: Group, alert: AlertEvent, muted: Muted, elsewhere: Elsewhere =
         return replace(group, members=members)
     tellers = {
         channel: _superseded(teller, before, muted)
-        if teller.policy.journal and is_for(group, channel, name, elsewhere)
+        if teller.policy.every_transition and is_for(group, channel, name, elsewhere)
         else teller
         for channel, teller in group.tellers.items()
     }
     return replace(group, members=members, tellers=tellers)
 
 
-def is_for(group: Group, channel: str, name: str, elsewhere: Elsewhere) -> bool:
+def is_for(group: AlertGroup, channel: str, name: str, elsewhere: Elsewhere) -> bool:
     """Whether a channel is notified of an alert here."""
     teller = group.tellers[channel]
     if teller.gone or name in group.left:
@@ -105,7 +105,7 @@ def is_for(group: Group, channel: str, name: str, elsewhere: Elsewhere) -> bool:
     return not elsewhere(channel, name)
 
 
-def _superseded(teller: Teller, before: AlertEvent, muted: Muted) -> Teller:
+def _superseded(teller: ChannelState, before: AlertEvent, muted: Muted) -> ChannelState:
     """A journal keeps the transition that it has not been told of."""
     name = before.fingerprint
     if before.status == "firing":
@@ -116,13 +116,13 @@ def _superseded(teller: Teller, before: AlertEvent, muted: Muted) -> Teller:
     return replace(teller, backlog=(*teller.backlog, before)) if wanted else teller
 
 
-def knows(teller: Teller, fingerprint: str) -> bool:
+def knows(teller: ChannelState, fingerprint: str) -> bool:
     """Whether the channel has heard that it fires, or is about to."""
     later = [alert.status for alert in teller.backlog if alert.fingerprint == fingerprint]
     return later[-1] == "firing" if later else teller.told is not None and teller.told.knows(fingerprint)
 
 
-def tidied(group: Group, notified: Collection[str] = ()) -> Group:
+def tidied(group: AlertGroup, notified: Collection[str] = ()) -> AlertGroup:
     """Without the alerts that no channel is still to hear of here, and that none is said to know, and without the
     channels that are gone and know nothing, but for those that are `notified` now."""
     over = [name for name, alert in group.members.items() if alert.status == "resolved" or name in group.left]
@@ -147,20 +147,20 @@ def tidied(group: Group, notified: Collection[str] = ()) -> Group:
     return group
 
 
-def _leaving(teller: Teller) -> Teller:
+def _leaving(teller: ChannelState) -> ChannelState:
     """What was given up is nothing that it is to hear of, once it is gone."""
     if not teller.gone or teller.told is None or not teller.told.lost:
         return teller
     return _forgetting(teller, set(teller.told.lost))
 
 
-def _left(teller: Teller) -> bool:
+def _left(teller: ChannelState) -> bool:
     return teller.gone and not (teller.pending or teller.backlog or teller.letters) and not (
         teller.told is not None and teller.told.firing
     )  # fmt: skip
 
 
-def _forgetting(teller: Teller, gone: set[str]) -> Teller:
+def _forgetting(teller: ChannelState, gone: set[str]) -> ChannelState:
     if not gone.isdisjoint(teller.closing):
         teller = replace(teller, closing=tuple(name for name in teller.closing if name not in gone))
     told = teller.told
@@ -170,19 +170,19 @@ def _forgetting(teller: Teller, gone: set[str]) -> Teller:
     return replace(teller, told=only(replace(told, firing=firing), firing))
 
 
-def waits(group: Group) -> bool:
+def waits(group: AlertGroup) -> bool:
     """Whether a channel waits for the time to be told."""
     return any(teller.changed_at is not None or teller.backlog for teller in group.tellers.values())
 
 
-def under_way(group: Group, channel: str, notification_id: str) -> Group:
+def under_way(group: AlertGroup, channel: str, notification_id: str) -> AlertGroup:
     """Note the notification that a telling has become."""
     teller = group.tellers[channel]
     teller = replace(teller, pending=notification_id, root=teller.root or notification_id)
     return replace(group, tellers={**group.tellers, channel: teller})
 
 
-def lightened(group: Group) -> Group:
+def without_evidence(group: AlertGroup) -> AlertGroup:
     """The same group without its alerts' evidence."""
     members = {name: replace(alert, evidence={}) for name, alert in group.members.items()}
     flapping = {name: replace(alert, evidence={}) for name, alert in group.flapping.items()}

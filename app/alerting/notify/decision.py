@@ -27,7 +27,7 @@ class Reason(StrEnum):
     SILENCED = "silenced"
     MAINTENANCE = "muted by maintenance window"
     INHIBITED = "inhibited"
-    NEVER_TOLD = "resolved before it was told"
+    RESOLVED_UNSENT = "resolved before it was told"
     NOTHING_NEW = "nothing new"
 
 
@@ -35,7 +35,7 @@ MOST_SECONDS = 4 * 3600.0
 """What was given up is sent again after the repeat interval; after so long, where that is longer or there is none."""
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class NotificationState(Struct, frozen=True, kw_only=True):
     """What a channel was last told of a group.
 
     `at`: when, in epoch seconds. `firing`: the alerts that fire as far as the channel knows, each fingerprint with
@@ -54,7 +54,7 @@ class Told(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class NotificationDecision:
     """The reason, and of what to tell (fingerprints; of nothing, where not to). `new`: those of `firing` that are."""
 
     reason: Reason
@@ -63,19 +63,19 @@ class Decision:
     resolved: tuple[str, ...] = ()
 
     @property
-    def tells(self) -> bool:
+    def should_send(self) -> bool:
         """Whether there is something to tell."""
         return bool(self.firing or self.resolved)
 
 
-def decide(
-    told: Told | None,
+def decide_notification(
+    told: NotificationState | None,
     firing: Mapping[str, str],
     resolved: Iterable[str],
     muted: Mapping[str, Reason],
     repeat: float | None,
     now: float,
-) -> Decision:
+) -> NotificationDecision:
     """Whether to tell, all waits aside.
 
     `firing`: fingerprint and alert_id of what fires and is not muted; `resolved`: what no longer fires; `muted`: what
@@ -88,36 +88,38 @@ def decide(
     over = tuple(resolved)
     ended = tuple(name for name in over if told is not None and told.knows(name))
     if new:
-        return Decision(Reason.NEW_ALERTS if known else Reason.FIRST, tuple(firing), new, ended)
+        return NotificationDecision(Reason.NEW_ALERTS if known else Reason.FIRST, tuple(firing), new, ended)
     given_up = frozenset() if told is None else frozenset((*told.lost, *told.untold))
     if not given_up.issuperset(ended):
         some = firing or muted or any(name not in over for name in known)
-        return Decision(Reason.SOME_RESOLVED if some else Reason.ALL_RESOLVED, tuple(firing), (), ended)
+        return NotificationDecision(Reason.SOME_RESOLVED if some else Reason.ALL_RESOLVED, tuple(firing), (), ended)
     again = tuple(name for name in firing if name in given_up)
     elapsed = -1.0 if told is None else now - told.at
     if firing and repeat is not None and elapsed >= repeat:
-        return Decision(Reason.REPEAT, tuple(firing), again, ended)
+        return NotificationDecision(Reason.REPEAT, tuple(firing), again, ended)
     if (again or ended) and elapsed >= min(MOST_SECONDS, MOST_SECONDS if repeat is None else repeat):
-        return Decision(Reason.GIVEN_UP, tuple(firing), again, ended)
+        return NotificationDecision(Reason.GIVEN_UP, tuple(firing), again, ended)
     for reason in (Reason.SILENCED, Reason.MAINTENANCE, Reason.INHIBITED):
         if reason in muted.values():
-            return Decision(reason)
-    return Decision(Reason.NEVER_TOLD if over and not firing else Reason.NOTHING_NEW)
+            return NotificationDecision(reason)
+    return NotificationDecision(Reason.RESOLVED_UNSENT if over and not firing else Reason.NOTHING_NEW)
 
 
-def after_telling(told: Told | None, decision: Decision, firing: Mapping[str, str], now: float) -> Told:
+def after_sending(
+    told: NotificationState | None, decision: NotificationDecision, firing: Mapping[str, str], now: float
+) -> NotificationState:
     """What the channel knows once it has been told."""
     known = {} if told is None else dict(told.firing)
     for name in decision.resolved:
         known.pop(name, None)
     known |= {name: firing[name] for name in decision.firing}
     if told is None:
-        return Told(at=now, firing=known)
+        return NotificationState(at=now, firing=known)
     left = known.keys() - set(decision.firing)
-    return only(Told(at=now, firing=known, lost=told.lost, untold=told.untold), left)
+    return only(NotificationState(at=now, firing=known, lost=told.lost, untold=told.untold), left)
 
 
-def only(told: Told, given_up: Collection[str]) -> Told:
+def only(told: NotificationState, given_up: Collection[str]) -> NotificationState:
     """Return the same, with these alone as given up, as far as they were."""
     return replace(
         told,

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import msgspec
 
 from app.alerting.notify.notification import transitions_of
-from app.alerting.notify.retry_policy import Pending
+from app.alerting.notify.retry_policy import PendingNotification
 from topics.events import DeliveryEvent, UndeliveredEvent
 
 
-def key_of(pending: Pending) -> bytes:
+def key_of(pending: PendingNotification) -> bytes:
     """The key of a notification that was given up."""
     return letter_key(pending.notification.notification_id, pending.channel)
 
@@ -21,7 +21,7 @@ def letter_key(notification_id: str, channel: str) -> bytes:
     return f"{notification_id}/{channel}".encode()
 
 
-def delivery_events(pending: Pending) -> list[DeliveryEvent]:
+def delivery_events(pending: PendingNotification) -> list[DeliveryEvent]:
     """One event for each alert of a notification that is done."""
     return [
         DeliveryEvent(
@@ -39,7 +39,7 @@ def delivery_events(pending: Pending) -> list[DeliveryEvent]:
     ]
 
 
-def undelivered_event(pending: Pending) -> UndeliveredEvent:
+def undelivered_event(pending: PendingNotification) -> UndeliveredEvent:
     """The dead letter of a notification that was given up."""
     return UndeliveredEvent(
         notification=msgspec.Raw(msgspec.json.encode(pending.notification)),

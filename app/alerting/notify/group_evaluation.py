@@ -8,14 +8,21 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from app.alerting.notify.alert_group import Elsewhere, Group, Muted, Teller, is_for, nowhere_else, tidied
-from app.alerting.notify.decision import Decision, Reason, Told, after_telling, decide, only
+from app.alerting.notify.alert_group import AlertGroup, ChannelState, Elsewhere, Muted, is_for, nowhere_else, tidied
+from app.alerting.notify.decision import (
+    NotificationDecision,
+    NotificationState,
+    Reason,
+    after_sending,
+    decide_notification,
+    only,
+)
 from app.alerting.notify.flapping import MARK, as_settled
 from topics.events import AlertEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class PlannedNotification:
     """A channel that is to be told now, of which transitions, and why; `sequence` is new for each, `root` of before."""
 
     channel: str
@@ -27,8 +34,8 @@ class Telling:
 
 
 def evaluate(
-    group: Group, muted: Muted, now: float, elsewhere: Elsewhere = nowhere_else
-) -> tuple[Group, list[Telling], dict[str, Reason]]:
+    group: AlertGroup, muted: Muted, now: float, elsewhere: Elsewhere = nowhere_else
+) -> tuple[AlertGroup, list[PlannedNotification], dict[str, Reason]]:
     """Decide for each channel: the group after it, what is to be told, and every channel's reason.
 
     A channel is told of one thing at a time: while a notification is under way it is not asked.
@@ -37,7 +44,7 @@ def evaluate(
     quiet = {name: reason for name in fires if (reason := muted(group.members[name])) is not None}
     flaps = {name: alert.alert_id + MARK for name, alert in group.flapping.items()}
     quiet |= {name: reason for name in flaps if (reason := muted(group.flapping[name])) is not None}
-    tellers, tellings, reasons = dict(group.tellers), list[Telling](), dict[str, Reason]()
+    tellers, tellings, reasons = dict(group.tellers), list[PlannedNotification](), dict[str, Reason]()
     for channel, teller in group.tellers.items():
         if teller.pending:
             reasons[channel] = Reason.UNDER_WAY
@@ -51,8 +58,8 @@ def evaluate(
 
 
 def _asked(
-    group: Group, channel: str, fires: Mapping[str, str], quiet: Mapping[str, Reason], now: float
-) -> tuple[Teller, Reason, Telling | None]:
+    group: AlertGroup, channel: str, fires: Mapping[str, str], quiet: Mapping[str, Reason], now: float
+) -> tuple[ChannelState, Reason, PlannedNotification | None]:
     """Decide for one channel. `fires`: what fires and the channel is notified of here; `quiet`: what is muted."""
     teller = group.tellers[channel]
     known = _heard(teller)
@@ -64,11 +71,11 @@ def _asked(
     flapping = group.flapping if teller.policy.damped else {}
     resolved = [name for name, a in group.members.items() if a.status == "resolved" and name not in flapping]
     repeat = None if firing and {*teller.closing, *flapping}.issuperset(firing) else teller.policy.repeat
-    decision = decide(known, firing, resolved, muted, repeat, now)
-    if teller.policy.journal:  # it is told of what is new alone
+    decision = decide_notification(known, firing, resolved, muted, repeat, now)
+    if teller.policy.every_transition:  # it is told of what is new alone
         decision = dataclasses.replace(decision, firing=decision.new)
     teller, reason = _timed(teller, decision, now)
-    if reason is Reason.WAITING or not (decision.tells or teller.backlog):
+    if reason is Reason.WAITING or not (decision.should_send or teller.backlog):
         return teller, reason, None
     told = (*decision.firing, *decision.resolved)
     heard = () if teller.told is None else tuple(filter(teller.told.knows, teller.told.firing))
@@ -82,7 +89,7 @@ def _asked(
         reason = Reason.SETTLED
     elif turned and turned <= flapping.keys():
         reason = Reason.FLAPPING
-    telling = Telling(
+    telling = PlannedNotification(
         channel,
         reason,
         tuple(alert for alert in transitions if alert.status == "firing"),
@@ -91,17 +98,17 @@ def _asked(
         root,
     )
     teller = replace(
-        teller, heard=heard, told=after_telling(known, decision, firing, now), changed_at=None,
+        teller, heard=heard, told=after_sending(known, decision, firing, now), changed_at=None,
         sequence=teller.sequence + 1, backlog=(), root=root,
     )  # fmt: skip
     return teller, reason, telling
 
 
-def _heard(teller: Teller) -> Told | None:
+def _heard(teller: ChannelState) -> NotificationState | None:
     """What the channel knows once it has read its backlog."""
     if not teller.backlog:
         return teller.told
-    told = teller.told or Told(at=0.0, firing={})
+    told = teller.told or NotificationState(at=0.0, firing={})
     known = dict(told.firing)
     for alert in teller.backlog:
         known.pop(alert.fingerprint, None)
@@ -110,9 +117,9 @@ def _heard(teller: Teller) -> Told | None:
     return only(replace(told, firing=known), {name for name in known if known[name] == told.firing.get(name)})
 
 
-def _timed(teller: Teller, decision: Decision, now: float) -> tuple[Teller, Reason]:
+def _timed(teller: ChannelState, decision: NotificationDecision, now: float) -> tuple[ChannelState, Reason]:
     """Whether the time has come; a clock that was set back delays nothing."""
-    if not decision.tells and not teller.backlog:
+    if not decision.should_send and not teller.backlog:
         return (teller if teller.changed_at is None else replace(teller, changed_at=None)), decision.reason
     if decision.reason in (Reason.REPEAT, Reason.GIVEN_UP):
         return teller, decision.reason
@@ -122,4 +129,4 @@ def _timed(teller: Teller, decision: Decision, now: float) -> tuple[Teller, Reas
         due = max(due, teller.told.at + teller.policy.interval)
     if now < due:
         return (teller if teller.changed_at == since else replace(teller, changed_at=since)), Reason.WAITING
-    return teller, decision.reason if decision.tells else Reason.NEW_ALERTS
+    return teller, decision.reason if decision.should_send else Reason.NEW_ALERTS

@@ -24,7 +24,7 @@ def labels_of(alert: AlertEvent) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class MutedHours:
     """Hours of the week by the clock of a zone."""
 
     weekly: Weekly
@@ -36,23 +36,23 @@ class Window:
         return self.weekly.covers(local.weekday(), local.hour * 60 + local.minute + local.second / 60)
 
 
-def window_of(weekdays: Iterable[str], start: str, end: str, zone: str) -> Window:
+def window_of(weekdays: Iterable[str], start: str, end: str, zone: str) -> MutedHours:
     """Hours of the week from their texts. Raises WeeklyError."""
     try:
         found = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise WeeklyError(f"zone: there is no time zone {zone!r}; write it as Europe/Berlin") from None
-    return Window(weekly_of(weekdays, start, end), found)
+    return MutedHours(weekly_of(weekdays, start, end), found)
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
+class Mute:
     """A silence or a maintenance window, ready to be asked."""
 
     matchers: tuple[Matcher, ...]
     starts_at: datetime | None = None
     ends_at: datetime | None = None
-    window: Window | None = None
+    window: MutedHours | None = None
 
     def mutes(self, labels: Mapping[str, str], now: datetime) -> bool:
         """Whether an alert with these labels is not to be told now."""
@@ -66,20 +66,20 @@ class Quiet:
         return Reason.SILENCED if self.window is None else Reason.MAINTENANCE
 
 
-def quiet_of(silence: SilenceEvent) -> Quiet:
+def quiet_of(silence: SilenceEvent) -> Mute:
     """A silence as it travels. Raises MatcherError, also for one that the API would not take; WeeklyError."""
     if len(silence.matchers) > MOST_MATCHERS:
         raise MatcherError(f"matchers: at most {MOST_MATCHERS}")
     hours: Hours | None = silence.hours
     window = None if hours is None else window_of(hours.weekdays, hours.start, hours.end, hours.zone)
-    return Quiet(matchers_of(silence.matchers), silence.starts_at, silence.ends_at, window)
+    return Mute(matchers_of(silence.matchers), silence.starts_at, silence.ends_at, window)
 
 
-def maintenance_of(number: int, given: Maintenance) -> Quiet:
+def maintenance_of(number: int, given: Maintenance) -> Mute:
     """A maintenance window of the settings. Raises ValueError naming it."""
     try:
         window = window_of(given.weekdays, given.start, given.end, given.zone)
-        return Quiet(matchers_of(given.matchers), window=window)
+        return Mute(matchers_of(given.matchers), window=window)
     except (MatcherError, WeeklyError) as error:
         raise ValueError(f"maintenance[{number}]: {error}") from None
 
@@ -120,7 +120,7 @@ def inhibition_of(number: int, given: Inhibit) -> Inhibition:
 class Muting:
     """All that can keep an alert from being told."""
 
-    quiets: Sequence[Quiet] = ()
+    quiets: Sequence[Mute] = ()
     inhibitions: Sequence[Inhibition] = ()
 
     def reason(self, alert: AlertEvent, firing: Iterable[AlertEvent], now: datetime) -> Reason | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.alerting.notify.group_evaluation import Telling
+from app.alerting.notify.group_evaluation import PlannedNotification
 from app.alerting.notify.notification import Notification
 from app.alerting.rules.model_rules import DATA_DRIFT
 from app.core.config.routes import LEVELS
@@ -19,7 +19,9 @@ NAMED = 3
 PLURAL = {"has": "have", "is": "are", "drifts": "drift"}
 
 
-def compose(group: str, labels: Mapping[str, str], telling: Telling, emitted_at: datetime) -> Notification:
+def build_notification(
+    group: str, labels: Mapping[str, str], telling: PlannedNotification, emitted_at: datetime
+) -> Notification:
     """The notification of a telling. `labels`: what names the group."""
     alerts = (*telling.firing, *telling.resolved)
     links: dict[str, str] = {}
@@ -49,7 +51,7 @@ def _by_drift(alert: AlertEvent) -> tuple[bool, float]:
     return alert.rule != DATA_DRIFT, -value if isinstance(value, float) else 0.0
 
 
-def _id_of(group: str, telling: Telling) -> str:
+def _id_of(group: str, telling: PlannedNotification) -> str:
     """The same whenever the same is told again: another repeat is another one, another attempt is not."""
     ids = [[alert.alert_id for alert in alerts] for alerts in (telling.firing, telling.resolved)]
     parts = [group, telling.channel, telling.sequence, *ids]
@@ -62,7 +64,7 @@ def _common(alerts: Sequence[AlertEvent]) -> dict[str, str]:
     return {name: value for name, value in first.labels.items() if all(a.labels.get(name) == value for a in rest)}
 
 
-def _title(labels: Mapping[str, str], telling: Telling) -> str:
+def _title(labels: Mapping[str, str], telling: PlannedNotification) -> str:
     """The only alert's own title, or in one line what has happened, the worst first."""
     alerts = (*telling.firing, *telling.resolved)
     if len(alerts) == 1:
@@ -95,7 +97,7 @@ def _some(names: Sequence[str], between: str) -> str:
     return between.join(names[:NAMED]) + more
 
 
-def within(notification: Notification, limit: int) -> Notification:
+def fit_size(notification: Notification, limit: int) -> Notification:
     """The same notification, without the alerts' evidence where it would be more than `limit` bytes as JSON."""
     if len(msgspec.json.encode(notification)) <= limit:
         return notification

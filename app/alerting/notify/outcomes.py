@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from app.alerting.notify.alert_group import Group, Teller, tidied
-from app.alerting.notify.decision import Told, only
+from app.alerting.notify.alert_group import AlertGroup, ChannelState, tidied
+from app.alerting.notify.decision import NotificationState, only
 from app.alerting.notify.flapping import plain
 from topics.events import AlertEvent
 
 
 def finished(
-    group: Group, channel: str, notification_id: str, firing: Sequence[AlertEvent],
+    group: AlertGroup, channel: str, notification_id: str, firing: Sequence[AlertEvent],
     resolved: Sequence[AlertEvent] = (), *, delivered: bool, withdrawn: bool = False,
-) -> Group:  # fmt: skip
+) -> AlertGroup:  # fmt: skip
     """Note what came of a notification. Of one that was given up the beginnings count as not known to the channel, and
     the ends as still to be sent: at once, where it was only withdrawn."""
     teller = group.tellers.get(channel)
@@ -33,8 +33,8 @@ def finished(
 
 
 def _given_up(
-    group: Group, teller: Teller, firing: Sequence[AlertEvent], resolved: Sequence[AlertEvent]
-) -> tuple[Group, Teller]:
+    group: AlertGroup, teller: ChannelState, firing: Sequence[AlertEvent], resolved: Sequence[AlertEvent]
+) -> tuple[AlertGroup, ChannelState]:
     if teller.told is None:
         return group, teller
     known, members = dict(teller.told.firing), dict(group.members)
@@ -71,7 +71,7 @@ def _without_ends(backlog: Sequence[AlertEvent], lost: set[str]) -> tuple[AlertE
     return tuple(kept)
 
 
-def heard_after_all(group: Group, heard: Callable[[str], Mapping[str, str]]) -> Group:
+def mark_redelivered(group: AlertGroup, heard: Callable[[str], Mapping[str, str]]) -> AlertGroup:
     """Note what channels were sent after it had been given up. `heard`: of a channel, fingerprint and alert_id."""
     tellers = {}
     for channel, teller in group.tellers.items():
@@ -82,19 +82,19 @@ def heard_after_all(group: Group, heard: Callable[[str], Mapping[str, str]]) -> 
     return tidied(replace(group, tellers={**group.tellers, **tellers})) if tellers else group
 
 
-def _after_all(group: Group, told: Told, again: Mapping[str, str]) -> Told:
+def _after_all(group: AlertGroup, told: NotificationState, again: Mapping[str, str]) -> NotificationState:
     heard = {name for name in (*told.lost, *told.untold) if again.get(name) == plain(told.firing[name])}
     over = {name for name in heard if _is_end(group, name, told.firing[name])}
     firing = {name: alert_id for name, alert_id in told.firing.items() if name not in over}
     return only(replace(told, firing=firing), firing.keys() - heard)
 
 
-def _is_end(group: Group, name: str, alert_id: str) -> bool:
+def _is_end(group: AlertGroup, name: str, alert_id: str) -> bool:
     member = group.members.get(name)
     return member is not None and member.status == "resolved" and member.alert_id == alert_id
 
 
-def obsolete_letters(group: Group) -> tuple[Group, list[tuple[str, str]]]:
+def obsolete_letters(group: AlertGroup) -> tuple[AlertGroup, list[tuple[str, str]]]:
     """Return the group without the letters of which all is told or over, and those: channel and notification_id."""
     found, tellers = list[tuple[str, str]](), {}
     for channel, teller in group.tellers.items():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from app.alerting.notify.alert_group import Elsewhere, Group, Teller, knows, tidied
+from app.alerting.notify.alert_group import AlertGroup, ChannelState, Elsewhere, knows, tidied
 from app.alerting.notify.routing import Destination, Policy, Routing
 from app.core.config.monitoring import Alerting
 from topics.events import AlertEvent
@@ -25,7 +25,7 @@ class Rerouted:
     """The groups of one model version by the routes as they are. `letters`: channel and notification_id of what was
     given up and nobody is to be sent any more."""
 
-    groups: dict[str, Group]
+    groups: dict[str, AlertGroup]
     wanted: dict[str, frozenset[str]]
     disabled: frozenset[str]
     letters: list[tuple[str, str]]
@@ -39,7 +39,7 @@ class Rerouted:
         return NO_ROUTE if names and not wanted else ""
 
 
-def rerouted(groups: Mapping[str, Group], routing: Routing, alerting: Alerting) -> Rerouted:
+def rerouted(groups: Mapping[str, AlertGroup], routing: Routing, alerting: Alerting) -> Rerouted:
     """Return all groups of one model version, by the routes as they are now."""
     alerts = {name: alert for group in groups.values() for name, alert in group.members.items()}
     to = {name: {one.group: one for one in routing.destinations(a, alerting)} for name, a in alerts.items()}
@@ -52,7 +52,7 @@ def rerouted(groups: Mapping[str, Group], routing: Routing, alerting: Alerting) 
     for name, found in to.items():
         if alerts[name].status == "firing":
             for one in found.values():
-                group = after.get(one.group) or Group(labels=one.labels, members={}, tellers={})
+                group = after.get(one.group) or AlertGroup(labels=one.labels, members={}, tellers={})
                 flaps = {name: flapping[name], **group.flapping} if name in flapping else group.flapping
                 after[one.group] = replace(group, members={name: alerts[name], **group.members}, flapping=flaps)
     mark, letters = routing.mark(alerting), list[tuple[str, str]]()
@@ -67,13 +67,13 @@ def rerouted(groups: Mapping[str, Group], routing: Routing, alerting: Alerting) 
 
 
 def _with_routes(
-    group: Group, key: str, here: Iterable[Destination], to: Mapping[str, Mapping[str, Destination]],
+    group: AlertGroup, key: str, here: Iterable[Destination], to: Mapping[str, Mapping[str, Destination]],
     wanted: Mapping[str, frozenset[str]], policies: Mapping[str, Policy], mark: str,
-) -> Group:  # fmt: skip
+) -> AlertGroup:  # fmt: skip
     channels = {channel: policy for one in here for channel, policy in one.channels.items()}
     tellers = {}
     for channel, policy in channels.items():
-        tellers[channel] = replace(group.tellers.get(channel) or Teller(policy=policy), policy=policy, gone=False)
+        tellers[channel] = replace(group.tellers.get(channel) or ChannelState(policy=policy), policy=policy, gone=False)
     for channel, teller in group.tellers.items():
         if channel not in channels:
             tellers[channel] = replace(teller, policy=policies.get(channel, teller.policy), gone=True)
@@ -86,7 +86,7 @@ def _with_routes(
 
 
 def _still_wanted(
-    teller: Teller, channel: str, wanted: Mapping[str, frozenset[str]]
+    teller: ChannelState, channel: str, wanted: Mapping[str, frozenset[str]]
 ) -> tuple[AlertEvent, ...]:  # fmt: skip
     """Return a journal's backlog without the beginnings that are not for it any more, and their ends."""
     kept, known = list[AlertEvent](), set(filter(teller.told.knows, teller.told.firing)) if teller.told else set[str]()
@@ -101,7 +101,7 @@ def _still_wanted(
     return tuple(kept)
 
 
-def elsewhere(groups: Mapping[str, Group]) -> dict[tuple[str, str], str]:
+def elsewhere(groups: Mapping[str, AlertGroup]) -> dict[tuple[str, str], str]:
     """Return the group that notifies a channel of an alert, of those that are routed elsewhere now, by the two."""
     return {
         (channel, name): key

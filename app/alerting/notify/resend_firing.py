@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, runtime_checkable
 
-from app.alerting.notify.alert_group import Group
+from app.alerting.notify.alert_group import AlertGroup
 from topics.events import AlertEvent
 
 
@@ -17,7 +17,7 @@ class Keeper(Protocol):
         """Send what fires of a partition again, if it is time to. Returns at once."""
 
 
-def known_to(channel: str, groups: Iterable[Group]) -> list[AlertEvent]:
+def known_to(channel: str, groups: Iterable[AlertGroup]) -> list[AlertEvent]:
     """Return the alerts that fire and that a channel was notified of, each once."""
     found: dict[str, AlertEvent] = {}
     for group in groups:

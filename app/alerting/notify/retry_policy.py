@@ -13,7 +13,7 @@ from app.alerting.notify.channel import Delivered, Outcome, Permanent
 from app.alerting.notify.notification import Notification
 
 
-class Pending(Struct, frozen=True, kw_only=True):
+class PendingNotification(Struct, frozen=True, kw_only=True):
     """A notification under way. Times are epoch seconds: `since` it was decided on, `next_at` it may be tried.
 
     `outcome` is what came of it; empty while it is tried. `detail`: the last attempt's words. `withdrawn`: why it is
@@ -32,7 +32,7 @@ class Pending(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long each attempt may take, how long to go on trying, and the waits between, in seconds.
 
     The waits are drawn evenly from nothing to a bound that doubles (full jitter: Brooker, “Exponential Backoff And
@@ -49,7 +49,9 @@ class Patience:
         return min(self.longest_wait, self.first_wait * 2.0 ** min(attempt - 1, 64))
 
 
-def after_attempt(pending: Pending, outcome: Outcome, patience: Patience, now: float, rng: random.Random) -> Pending:
+def after_attempt(
+    pending: PendingNotification, outcome: Outcome, patience: RetryPolicy, now: float, rng: random.Random
+) -> PendingNotification:
     """What an attempt makes of it: delivered, given up, or to be tried later; not before the channel asks to."""
     tried = replace(pending, attempts=pending.attempts + 1)
     if isinstance(outcome, Delivered):

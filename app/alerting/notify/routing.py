@@ -30,11 +30,11 @@ class Policy(Struct, frozen=True, kw_only=True):
     wait: float = 5.0
     interval: float = 60.0
     repeat: float | None = 4 * 3600.0
-    journal: bool = False
+    every_transition: bool = False
     damped: bool = True
 
 
-AT_ONCE = Policy(wait=0.0, interval=0.0, repeat=None, journal=True, damped=False)
+IMMEDIATE = Policy(wait=0.0, interval=0.0, repeat=None, every_transition=True, damped=False)
 ELSEWHERE = Policy(wait=0.0, interval=0.0, repeat=None, damped=False)
 """Of a channel whose other side has waits and intervals of its own."""
 GROUPING = frozenset({"alertmanager"})
@@ -87,7 +87,7 @@ class Routing:
             repeat=own if (own := route.repeat_seconds) is not None else self.policy.repeat,
         )
         channels = {
-            name: AT_ONCE if name in JOURNALS else ELSEWHERE if name in GROUPING else policy
+            name: IMMEDIATE if name in JOURNALS else ELSEWHERE if name in GROUPING else policy
             for name in dict.fromkeys(route.channels)
             if name not in self.disabled
         }

@@ -9,7 +9,7 @@ from app.alerting.channels.webhook import WebhookChannel
 from app.alerting.notify.channel import Channel, Outcome, Permanent
 from app.alerting.notify.notification import Notification
 from app.alerting.receivers.requests import PREFIX, SECRET
-from app.alerting.receivers.table import ReceiversView
+from app.alerting.receivers.table import ReceiversTable
 from app.alerting.rendering.labels import Labelling
 from app.settings.secrets import read_secret
 from app.settings.settings import Settings, SettingsError
@@ -37,7 +37,7 @@ class ReceiverChannels(Mapping[str, Channel]):
     """Channels by name; those of receivers as of now, so that one that is set is there at once, and one that is gone
     is not. A key is read each time: it may be changed while a worker runs."""
 
-    def __init__(self, fixed: Mapping[str, Channel], receivers: ReceiversView, settings: Settings) -> None:
+    def __init__(self, fixed: Mapping[str, Channel], receivers: ReceiversTable, settings: Settings) -> None:
         self._fixed = fixed
         self._receivers = receivers
         self._settings = settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from app.kafka.global_table import CompactedView
+from app.kafka.global_table import GlobalTable
 from app.settings.settings import Settings
 from topics.events import ReceiverEvent
 from topics.registry import RECEIVERS
@@ -12,7 +12,7 @@ from topics.registry import RECEIVERS
 _receivers = msgspec.json.Decoder(ReceiverEvent)
 
 
-class ReceiversView(CompactedView):
+class ReceiversTable(GlobalTable):
     """The newest word on each receiver. What cannot be decoded is logged and left out."""
 
     def __init__(self, settings: Settings) -> None:

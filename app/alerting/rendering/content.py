@@ -14,14 +14,14 @@ from datetime import UTC, datetime, tzinfo
 from urllib.parse import urlsplit
 
 from app.alerting.events.links import ALERTS, DASHBOARD, FEATURE, RUNBOOK
-from app.alerting.events.text import TOLD, column_line, metric_line
+from app.alerting.events.text import MAX_LISTED, column_line, metric_line
 from app.alerting.notify.decision import Reason
 from app.alerting.notify.notification import Notification
 from app.alerting.rendering.rows import (
     LONGEST_LINE,
     LONGEST_NAME,
-    Column,
-    Metric,
+    DriftRow,
+    MetricRow,
     column_row,
     drifted_of,
     metric_row,
@@ -50,7 +50,7 @@ _MORE = re.compile(r"and \d+ more")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AlertContent:
     """One alert of the group: its title, and what is said of it alone."""
 
     mark: str
@@ -60,7 +60,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class MessageContent:
     """What a message says, in its order. `state` is firing or resolved; times are RFC 3339, in UTC."""
 
     mark: str
@@ -68,10 +68,10 @@ class Story:
     level: str
     title: str
     facts: tuple[str, ...]
-    columns: tuple[Column, ...]
+    columns: tuple[DriftRow, ...]
     more_columns: int
-    metrics: tuple[Metric, ...]
-    alerts: tuple[Told, ...]
+    metrics: tuple[MetricRow, ...]
+    alerts: tuple[AlertContent, ...]
     more_alerts: int
     labels: tuple[tuple[str, str], ...]
     links: tuple[tuple[str, str], ...]
@@ -86,37 +86,37 @@ class Story:
         return clean(f"{self.mark} [{said}] {self.title}", 160)
 
     @property
-    def worst(self) -> Column | None:
+    def worst(self) -> DriftRow | None:
         """The first column that can be drawn."""
         return next((column for column in self.columns if column.shape is not None), None)
 
 
-def story_of(notification: Notification, zone: tzinfo | None = None) -> Story:
+def build_content(notification: Notification, zone: tzinfo | None = None) -> MessageContent:
     """The words of a notification. Pure; evidence that it does not understand is left out. `zone`: for its times."""
     alerts = list(notification.firing)
     if notification.reason != Reason.DIGEST:  # its alerts are in their order
         alerts.sort(key=lambda alert: (-LEVELS[alert.level], alert.started_at, alert.title))
     alerts += sorted(notification.resolved, key=lambda alert: (alert.started_at, alert.title))
     drifted = drifted_of(notification.firing)
-    metrics = metrics_of(notification.firing or notification.resolved)[:TOLD]
+    metrics = metrics_of(notification.firing or notification.resolved)[:MAX_LISTED]
     beside, more = _beside(alerts)
-    columns = [column for column, _ in drifted[:TOLD]]
+    columns = [column for column, _ in drifted[:MAX_LISTED]]
     said = [_lines(alert, beside | _shown(alert, columns, metrics)) for alert in alerts]
     facts = said[0] if said else ()
     if len(said) > 1:
         facts = tuple(line for line in facts if all(line in lines for lines in said))
     told = [
-        Told(_mark(a), _said(a), _title(a), tuple(line for line in lines if line not in facts)[:MOST_LINES])
+        AlertContent(_mark(a), _said(a), _title(a), tuple(line for line in lines if line not in facts)[:MOST_LINES])
         for a, lines in zip(alerts, said, strict=True)
     ]
-    story = Story(
+    story = MessageContent(
         mark=RESOLVED_MARK if notification.status == "resolved" else MARKS[notification.level],
         state=notification.status,
         level=notification.level,
         title=clean(notification.title, LONGEST_LINE),
         facts=(*facts[:MOST_LINES], *more[:MOST_LINES]),
-        columns=tuple(column_row(column, shape) for column, shape in drifted[:TOLD]),
-        more_columns=max(len(drifted) - TOLD, 0),
+        columns=tuple(column_row(column, shape) for column, shape in drifted[:MAX_LISTED]),
+        more_columns=max(len(drifted) - MAX_LISTED, 0),
         metrics=tuple(map(metric_row, metrics)),
         alerts=() if len(told) == 1 and told[0].title == clean(notification.title, LONGEST_LINE) else tuple(
             told[:MOST_ALERTS]
@@ -133,7 +133,7 @@ def story_of(notification: Notification, zone: tzinfo | None = None) -> Story:
     return story if zone is None else _in_zone(story, notification.emitted_at, zone)
 
 
-def _in_zone(story: Story, emitted_at: datetime, zone: tzinfo) -> Story:
+def _in_zone(story: MessageContent, emitted_at: datetime, zone: tzinfo) -> MessageContent:
     return replace(
         story,
         title=in_zone(story.title, zone),

@@ -18,7 +18,7 @@ from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
-from app.alerting.rendering.rows import Column
+from app.alerting.rendering.rows import DriftRow
 from app.alerting.rendering.sanitize import clip
 from topics.events import Shape
 
@@ -35,13 +35,13 @@ _drawing = threading.Lock()
 """The library's fonts are shared, and not made for several threads."""
 
 
-def picture_of(column: Column) -> bytes | None:
+def picture_of(column: DriftRow) -> bytes | None:
     """The PNG; None where there is nothing to draw. Takes a part of a second: not for an event loop."""
     with _drawing:
         return _drawn(column)
 
 
-def _drawn(column: Column) -> bytes | None:
+def _drawn(column: DriftRow) -> bytes | None:
     shape = column.shape
     if shape is None or not shape.at or not len(shape.at) == len(shape.reference) == len(shape.current):
         return None
@@ -65,7 +65,7 @@ def _drawn(column: Column) -> bytes | None:
     return _png(figure)
 
 
-def picture_words(column: Column) -> str:
+def picture_words(column: DriftRow) -> str:
     """What the picture shows, for who does not see it."""
     return f"{column.name}: {column.reference or 'the reference'} before, {column.current or 'the current window'} now"
 

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class DriftRow:
     """A feature or a prediction that has drifted: how far, how sure, which way, from what to what."""
 
     name: str
@@ -34,7 +34,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class MetricRow:
     """A metric's change against its baseline."""
 
     name: str
@@ -83,13 +83,13 @@ def _converted(value: object, kind: type[T]) -> T | None:
         return None
 
 
-def column_row(column: FeatureDrift, shape: Shape | None) -> Column:
+def column_row(column: FeatureDrift, shape: Shape | None) -> DriftRow:
     """A column in words."""
     effect = "nothing to compare"
     if column.statistic is not None:
         test = TESTS.get(column.test, clean(column.test, LONGEST_NAME))
         effect = f"{test} {column.statistic:.3g} (threshold {column.threshold:.3g})"
-    return Column(
+    return DriftRow(
         name=clean(column.name, LONGEST_NAME),
         effect=effect,
         sure=_sure(column.p_value),
@@ -107,11 +107,11 @@ def _sure(p_value: float | None) -> str:
     return f"p < {SMALLEST_P:g}" if p_value < SMALLEST_P else f"p = {p_value:.2g}"
 
 
-def metric_row(metric: MetricChange) -> Metric:
+def metric_row(metric: MetricChange) -> MetricRow:
     """A metric in words."""
     interval = "" if metric.low is None or metric.high is None else f"{metric.low:.4g} to {metric.high:.4g}"
     change = worse_by(metric) if metric.judged else f"not judged: {clean(metric.reason, LONGEST_NAME)}"
-    return Metric(
+    return MetricRow(
         name=clean(metric.name, LONGEST_NAME),
         value="" if metric.value is None else f"{metric.value:.4g}",
         interval=interval,

@@ -6,17 +6,17 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from app.alerting.rendering.content import Story
+from app.alerting.rendering.content import MessageContent
 
 NOTE = "p: how often chance alone would show a difference as large, before the correction for many features."
 
 
-def text_of(story: Story) -> str:
+def text_of(story: MessageContent) -> str:
     """Plain text, with a line break at its end."""
     return _environment().get_template("message.txt.j2").render(story=story, note=NOTE).strip("\n") + "\n"
 
 
-def html_of(story: Story, *, picture: str | None = None, picture_says: str = "") -> str:
+def html_of(story: MessageContent, *, picture: str | None = None, picture_says: str = "") -> str:
     """A page. `picture`: the Content-ID (without brackets) of the image to show, `picture_says` its words."""
     template = _environment().get_template("message.html.j2")
     return template.render(story=story, note=NOTE, picture=picture, picture_says=picture_says)

@@ -24,7 +24,7 @@ SPARE_WINDOWS = 8
 Stage = Literal["calm", "pending", "firing"]
 
 
-class Judged(Struct, frozen=True, array_like=True):
+class LatestVerdict(Struct, frozen=True, array_like=True):
     """One window's newest verdict. `sure`: a breach that fires at once; `since`: its change point."""
 
     window_end: float
@@ -59,7 +59,7 @@ class RuleState(Struct, frozen=True, kw_only=True):
     size of the slow change that last fired.
     """
 
-    ring: tuple[Judged, ...] = ()
+    ring: tuple[LatestVerdict, ...] = ()
     firing: bool = False
     started_at: float | None = None
     severe: bool = False
@@ -99,7 +99,7 @@ def step(
         return _off(state, window_end)
     if _known_slow(state, verdict):
         verdict = replace_verdict(verdict, state="between", sure=False)
-    entry = Judged(window_end, revision, verdict.state, verdict.severe, verdict.sure, verdict.since)
+    entry = LatestVerdict(window_end, revision, verdict.state, verdict.severe, verdict.sure, verdict.since)
     ring = _placed(state.ring, entry, ring_size(rule))
     if ring is None:
         return state, None
@@ -123,7 +123,9 @@ def _off(state: RuleState, window_end: float) -> tuple[RuleState, Transition | N
     """Nothing that was judged counts any more; revisions stay, so that what is read again changes nothing."""
     newest = max([window_end, *(entry.window_end for entry in state.ring)])
     if any(entry.state != "off" for entry in state.ring):
-        state = replace(state, ring=tuple(Judged(entry.window_end, entry.revision, "off") for entry in state.ring))
+        state = replace(
+            state, ring=tuple(LatestVerdict(entry.window_end, entry.revision, "off") for entry in state.ring)
+        )
     if not state.firing:
         return state, None
     transition = _resolved(state, newest, newest)
@@ -143,7 +145,7 @@ def _changed(state: RuleState, transition: Transition) -> RuleState:
     )
 
 
-def _placed(ring: tuple[Judged, ...], entry: Judged, size: int) -> tuple[Judged, ...] | None:
+def _placed(ring: tuple[LatestVerdict, ...], entry: LatestVerdict, size: int) -> tuple[LatestVerdict, ...] | None:
     """The ring with the entry in its place; None where it changes nothing."""
     for i, known in enumerate(ring):
         if known.window_end == entry.window_end:
@@ -155,7 +157,7 @@ def _placed(ring: tuple[Judged, ...], entry: Judged, size: int) -> tuple[Judged,
     return tuple(sorted((*ring, entry), key=lambda judged: judged.window_end))[-size:]
 
 
-def _newest_row(judged: Sequence[Judged], wanted: VerdictState) -> Sequence[Judged]:
+def _newest_row(judged: Sequence[LatestVerdict], wanted: VerdictState) -> Sequence[LatestVerdict]:
     """The unbroken row of one verdict at the newest end."""
     first = len(judged)
     while first and judged[first - 1].state == wanted:
@@ -163,7 +165,7 @@ def _newest_row(judged: Sequence[Judged], wanted: VerdictState) -> Sequence[Judg
     return judged[first:]
 
 
-def _transition(state: RuleState, judged: Sequence[Judged], rule: Rule) -> Transition | None:
+def _transition(state: RuleState, judged: Sequence[LatestVerdict], rule: Rule) -> Transition | None:
     """What the newest row of verdicts turns, if anything."""
     wanted: VerdictState = "clear" if state.firing else "breach"
     row = _newest_row(judged, wanted)
@@ -179,7 +181,7 @@ def _transition(state: RuleState, judged: Sequence[Judged], rule: Rule) -> Trans
     return None
 
 
-def _fired(state: RuleState, row: Sequence[Judged], rule: Rule) -> Transition:
+def _fired(state: RuleState, row: Sequence[LatestVerdict], rule: Rule) -> Transition:
     newest, first = row[-1].window_end, row[0].window_end
     if row[-1].sure and row[-1].since is not None:
         first = row[-1].since
@@ -196,7 +198,7 @@ def _resolved(state: RuleState, newest: float, first: float) -> Transition:
     )  # fmt: skip
 
 
-def _severe(judged: Sequence[Judged], rule: Rule) -> bool:
+def _severe(judged: Sequence[LatestVerdict], rule: Rule) -> bool:
     """Whether the newest windows, as many as it takes to fire, are all severe breaches."""
     row = judged[-max(1, rule.for_windows) :]
     return len(row) >= rule.for_windows and all(entry.state == "breach" and entry.severe for entry in row)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import NoReturn
 
 from app.alerting.silences.requests import utc_now
-from app.alerting.silences.table import SilencesView
+from app.alerting.silences.table import SilencesTable
 from app.kafka.errors import BrokerUnavailable
 from app.kafka.producer import Producer
 from topics.registry import SILENCES
@@ -20,7 +20,7 @@ KEPT = timedelta(days=30)
 LOOK_SECONDS = 3600.0
 
 
-async def expire_silences(view: SilencesView, producer: Producer, connected: asyncio.Event) -> NoReturn:
+async def expire_silences(view: SilencesTable, producer: Producer, connected: asyncio.Event) -> NoReturn:
     """Take them out, for ever. Several APIs send the same."""
     await connected.wait()
     while True:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.kafka.global_table import CompactedView
+from app.kafka.global_table import GlobalTable
 from app.settings.settings import Settings
 from topics.events import SilenceEvent
 from topics.registry import SILENCES
@@ -14,7 +14,7 @@ from topics.registry import SILENCES
 _silences = msgspec.json.Decoder(SilenceEvent)
 
 
-class SilencesView(CompactedView):
+class SilencesTable(GlobalTable):
     """The newest word on each silence. What cannot be decoded is logged and left out."""
 
     def __init__(self, settings: Settings) -> None:

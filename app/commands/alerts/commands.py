@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from app.commands.alerts import receivers, silence
-from app.commands.options import AsJson, Bootstrap, Prefix, Trouble, connected, print_json, print_table, settings_of
+from app.commands.options import AsJson, Bootstrap, Prefix, CommandError, connected, print_json, print_table, settings_of
 from app.commands.alerts.redeliver import redeliver
 from app.commands.alerts.rules import rules
 from app.commands.alerts.send import send
@@ -65,7 +65,7 @@ def list_(
       driftline alerts list --model churn --all --json
     """
     if pending and (firing or every):
-        raise Trouble("--pending: what is pending has not fired; leave out --firing and --all")
+        raise CommandError("--pending: what is pending has not fired; leave out --firing and --all")
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
     if pending:
         _show_pending(settings, model, as_json=json_)

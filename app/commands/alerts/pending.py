@@ -14,7 +14,7 @@ from app.alerting.rules.self_monitoring import SELF
 from app.alerting.rules.model_rules import rule_of, verdicts_of
 from app.commands.topic_reader import check_registered, events, registry
 from app.core.config.monitoring import Monitoring, Rule
-from app.registration.effective_monitoring import Watching
+from app.registration.effective_monitoring import EffectiveMonitoring
 from topics.events import AnyReport, to_epoch
 from topics.registry import REPORTS
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class PendingAlert:
     """One alert that is pending. `since`: the end of the first window of the row, `windows`: how many there are."""
 
     model: str
@@ -36,9 +36,9 @@ class Pending:
     for_windows: int
 
 
-async def pending(settings: Settings, model: str | None) -> list[Pending]:
+async def pending(settings: Settings, model: str | None) -> list[PendingAlert]:
     """Judge the reports that are kept, as the worker does, by the rules that hold here. Raises Trouble."""
-    watching = Watching(settings, await registry(settings))
+    watching = EffectiveMonitoring(settings, await registry(settings))
     of_itself = watching.of(SELF, Monitoring(), {})
     decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
     known: dict[tuple[str, str, str, str], tuple[RuleState, Rule]] = {}
@@ -60,9 +60,9 @@ async def pending(settings: Settings, model: str | None) -> list[Pending]:
     return sorted(_pending(known), key=lambda one: (one.since, one.model, one.model_version, one.rule, one.subject))
 
 
-def _pending(known: dict[tuple[str, str, str, str], tuple[RuleState, Rule]]) -> Iterator[Pending]:
+def _pending(known: dict[tuple[str, str, str, str], tuple[RuleState, Rule]]) -> Iterator[PendingAlert]:
     for (model, version, name, subject), (state, rule) in known.items():
         if stage_of(state) == "pending":
             row = breached_since(state)
             since = datetime.fromtimestamp(row[0], UTC)
-            yield Pending(model, version, name, subject, rule.level, since, len(row), rule.for_windows)
+            yield PendingAlert(model, version, name, subject, rule.level, since, len(row), rule.for_windows)

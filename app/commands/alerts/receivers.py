@@ -11,7 +11,7 @@ from app.commands.options import (
     AsJson,
     Bootstrap,
     Prefix,
-    Trouble,
+    CommandError,
     actor,
     connected,
     print_json,
@@ -21,7 +21,7 @@ from app.commands.options import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from app.alerting.receivers.table import ReceiversView
+    from app.alerting.receivers.table import ReceiversTable
     from app.settings.settings import Settings
     from topics.events import ReceiverEvent
 
@@ -78,10 +78,10 @@ def add(
     try:
         made = receiver_of(asked, utc_now())
     except ReceiverError as error:
-        raise Trouble(str(error)) from None
+        raise CommandError(str(error)) from None
     refusal = asyncio.run(url_refusal(url, allow_private=settings.allow_private_webhooks))
     if refusal is not None:
-        raise Trouble(f"--url: {refusal}")
+        raise CommandError(f"--url: {refusal}")
 
     event = by_user("receiver.set", name, actor(), {"url": origin_of(made.url)})
 
@@ -172,17 +172,17 @@ def _one(settings: Settings, name: str) -> ReceiverEvent:
     found = known.get(name.removeprefix("webhook:"))
     if found is None:
         names = ", ".join(one.name for one in known.all()) or "none"
-        raise Trouble(f"there is no receiver {name!r} (there are: {names}): driftline alerts receivers list")
+        raise CommandError(f"there is no receiver {name!r} (there are: {names}): driftline alerts receivers list")
     return found
 
 
-async def known_receivers(settings: Settings) -> ReceiversView:
+async def known_receivers(settings: Settings) -> ReceiversTable:
     """All that there are now. Raises Trouble, BrokerUnavailable."""
     from app.commands.topic_reader import exists
-    from app.alerting.receivers.table import ReceiversView
+    from app.alerting.receivers.table import ReceiversTable
     from topics.registry import RECEIVERS
 
-    view = ReceiversView(settings)
+    view = ReceiversTable(settings)
     if await exists(settings, RECEIVERS):
         async with view:
             pass  # loaded on entering; what was read stays

@@ -11,7 +11,7 @@ from app.commands.options import (
     AsJson,
     Bootstrap,
     Prefix,
-    Trouble,
+    CommandError,
     actor,
     connected,
     print_json,
@@ -52,7 +52,7 @@ def redeliver(
       driftline alerts redeliver --id 5d41402abc4b2a76
     """
     if not (every or channel or notification_id):
-        raise Trouble("which? --all, --channel NAME or --id ID; with --dry-run nothing is sent")
+        raise CommandError("which? --all, --channel NAME or --id ID; with --dry-run nothing is sent")
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
     found = [
         letter
@@ -60,7 +60,7 @@ def redeliver(
         if channel in (None, letter.channel) and letter.notification_id.startswith(notification_id or "")
     ]
     if not found and notification_id is not None:
-        raise Trouble(f"nothing undelivered begins with {notification_id!r}: see redeliver --all --dry-run")
+        raise CommandError(f"nothing undelivered begins with {notification_id!r}: see redeliver --all --dry-run")
     results = [] if dry_run else asyncio.run(_send(settings, found))
     _show(found, results, as_json=json_)
     if any(not delivered for delivered, _ in results):
@@ -137,13 +137,13 @@ async def _again(
 async def _record(producer: Producer, letter: UndeliveredEvent, notification: Notification, detail: str) -> None:
     import msgspec
 
-    from app.alerting.notify.retry_policy import Pending
+    from app.alerting.notify.retry_policy import PendingNotification
     from app.alerting.notify.delivery_events import delivery_events, key_of
     from app.alerting.silences.requests import utc_now
     from topics.registry import DELIVERIES, UNDELIVERED
 
     at = utc_now().timestamp()
-    done = Pending(
+    done = PendingNotification(
         notification=notification, channel=letter.channel, since=letter.since.timestamp(), next_at=at,
         attempts=letter.attempts + 1, outcome="delivered", detail=detail, settled_at=at,
     )  # fmt: skip

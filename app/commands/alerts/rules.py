@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import AsJson, Bootstrap, Prefix, Trouble, connected, print_json, print_table, settings_of
+from app.commands.options import AsJson, Bootstrap, Prefix, CommandError, connected, print_json, print_table, settings_of
 
 if TYPE_CHECKING:
     from app.core.config.rule_layers import Stated
@@ -43,7 +43,7 @@ def rules(
     settings = settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix)
     if model is None:
         if version is not None:
-            raise Trouble("--version: of which model? --model NAME")
+            raise CommandError("--version: of which model? --model NAME")
         _show({}, in_force(settings.rule_layers()), as_json=json_)
         return
     for found in asyncio.run(_versions(connected(settings), model, version)):

@@ -12,7 +12,7 @@ from app.commands.options import (
     AsJson,
     Bootstrap,
     Prefix,
-    Trouble,
+    CommandError,
     actor,
     connected,
     metadata_of,
@@ -83,7 +83,7 @@ def send(
         check(asked)
         alert, is_new = asyncio.run(_send(connected(settings), asked))
     except ExternalError as error:
-        raise Trouble(str(error)) from None
+        raise CommandError(str(error)) from None
     if json_:
         print_json(alert)
         return
@@ -124,5 +124,5 @@ async def _send(settings: Settings, asked: AlertRequest) -> tuple[AlertEvent, bo
             record = alert.fingerprint.encode(), msgspec.json.encode(alert)
             await producer.send(ALERTS, *record, partition_of(*version, partitions))
         except RecordRefused as error:
-            raise Trouble(str(error)) from None
+            raise CommandError(str(error)) from None
     return alert, before is None or alert.alert_id != before.alert_id

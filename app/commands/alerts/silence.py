@@ -12,7 +12,7 @@ from app.commands.options import (
     AsJson,
     Bootstrap,
     Prefix,
-    Trouble,
+    CommandError,
     actor,
     connected,
     moment_of,
@@ -123,9 +123,9 @@ def add(
             weekdays=tuple((weekdays or "mon-sun").split(",")), start=from_ or "00:00", end=to or "24:00", zone=zone
         )
     if for_ is None and until is None and hours is None:
-        raise Trouble("for how long? --for 2h, --until 2026-06-01T12:00:00Z, or hours of the week with --weekdays")
+        raise CommandError("for how long? --for 2h, --until 2026-06-01T12:00:00Z, or hours of the week with --weekdays")
     if comment is None:
-        raise Trouble('why? --comment "retraining", say; somebody will ask')
+        raise CommandError('why? --comment "retraining", say; somebody will ask')
     asked = SilenceRequest(
         matchers=(*(f'{name}="{value}"' for name, value in labels.items() if value is not None), *(matcher or ())),
         comment=comment,
@@ -138,7 +138,7 @@ def add(
     try:
         made = silence_of(asked, utc_now())
     except SilenceError as error:
-        raise Trouble(str(error)) from None
+        raise CommandError(str(error)) from None
     _send(connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix)), made, "silence.created")
     _tell(made, as_json=json_)
 
@@ -186,7 +186,7 @@ def expire(
     found = [one for name, one in known.items() if name.startswith(silence_id)]
     if len(found) != 1:
         trouble = "no silence begins" if not found else f"{len(found)} silences begin"
-        raise Trouble(f"{trouble} with {silence_id!r}: driftline alerts silence list --all shows them")
+        raise CommandError(f"{trouble} with {silence_id!r}: driftline alerts silence list --all shows them")
     over = expired(found[0], utc_now())
     if over is not found[0]:
         _send(settings, over, "silence.ended")
@@ -197,16 +197,16 @@ def seconds_of(text: str) -> float:
     """The seconds of `2h`, `1d12h` or `90s`. Raises Trouble."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhdw])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
-        raise Trouble(f"--for: {text!r} is no length of time; write it as 30m, 2h or 1d12h")
+        raise CommandError(f"--for: {text!r} is no length of time; write it as 30m, 2h or 1d12h")
     return sum(float(number) * UNITS[unit] for number, unit in parts)
 
 
 async def _known(settings: Settings) -> dict[str, SilenceEvent]:
     from app.commands.topic_reader import exists
-    from app.alerting.silences.table import SilencesView
+    from app.alerting.silences.table import SilencesTable
     from topics.registry import SILENCES
 
-    view = SilencesView(settings)
+    view = SilencesTable(settings)
     if await exists(settings, SILENCES):
         async with view:
             pass  # loaded on entering; what was read stays

@@ -13,12 +13,12 @@ import typer
 from app.commands.options import (
     AsJson,
     Bootstrap,
+    CommandError,
     ConfigFile,
     DecimalMark,
     Encoding,
     Prefix,
     Separator,
-    Trouble,
     existing,
     file_options,
     print_json,
@@ -80,7 +80,7 @@ def check(
     from app.registration import kinds_of_metadata, read_metadata, read_monitoring
 
     if (model is None) != (version is None):
-        raise Trouble("--model and --version: give both, or neither")
+        raise CommandError("--model and --version: give both, or neither")
     settings = settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix)
     file = read_monitoring(None if config is None else existing(config))
     kinds = None if metadata is None else kinds_of_metadata(read_metadata(existing(metadata)))
@@ -110,7 +110,7 @@ def _path(flag: str, given: Path | None, named: str | None, key: str) -> Path:
     """The file that is given, or that the configuration names. Raises Trouble where neither is."""
     path = given or (named and Path(named))
     if not path:
-        raise Trouble(f"{flag}: give the file, or name it as data_drift_monitoring.{key} in --config")
+        raise CommandError(f"{flag}: give the file, or name it as data_drift_monitoring.{key} in --config")
     return path
 
 
@@ -157,12 +157,12 @@ def _ask(settings: Settings, signal: RetrainingEvent) -> None:
 async def _published(settings: Settings, signal: RetrainingEvent) -> bool:
     from app.kafka.producer import Producer
     from app.kafka.topics import ensure_topics
-    from app.retraining import SignalsView, publish
+    from app.retraining import SignalsTable, publish
     from topics.registry import RETRAINING
 
     async with Producer(settings) as producer:
         await ensure_topics(settings, [RETRAINING])
-        async with SignalsView(settings) as signals:
+        async with SignalsTable(settings) as signals:
             return await publish(producer, signals, signal, settings.retraining_debounce_seconds)
 
 

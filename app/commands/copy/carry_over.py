@@ -22,7 +22,7 @@ from agents.carry_over import (
     partition_of_alert,
     window_entries,
 )
-from app.commands.options import Trouble
+from app.commands.options import CommandError
 from app.commands.topic_reader import partitions_of_topic, records
 from app.faust_batches.app import changelog_key, changelogs, make_app, make_table, table_key
 from app.ingest.decoding import STRAY, UNREADABLE
@@ -56,7 +56,7 @@ class Carrying:
         old, new = self._source.group, self._target.group
         partitions = await partitions_of_topic(self._source, _changelog(old, "join"))
         if not partitions:
-            raise Trouble(
+            raise CommandError(
                 f"--from-group: no worker of group {old!r} has saved anything; name the group of the old workers, or "
                 f"give --without-state to copy registrations, silences and receivers alone"
             )
@@ -66,7 +66,7 @@ class Carrying:
                 continue
             table = await self._table(self._target, name)
             if any(key.startswith(("@", "owner/")) for key in table):
-                raise Trouble(f"--group: group {new!r} has worked already, and its state is not written over")
+                raise CommandError(f"--group: group {new!r} has worked already, and its state is not written over")
         return partitions
 
     async def _check_stopped(self, group: str) -> None:
@@ -78,7 +78,7 @@ class Carrying:
             await admin.close()
         members = sum(len(found[5]) for answer in described for found in answer.groups)
         if members:
-            raise Trouble(
+            raise CommandError(
                 f"--from-group: {members} workers of group {group!r} run still: stop them, so that nothing changes "
                 f"while it is copied (a worker that was killed is gone after session_seconds)"
             )
@@ -234,7 +234,7 @@ class Carrying:
 async def _send(producer: Producer, topic: Topic, outgoing: Sequence[Outgoing]) -> None:
     for i in range(0, len(outgoing), TOGETHER):
         for refused in await producer.send_many(topic, outgoing[i : i + TOGETHER]):
-            raise Trouble(f"{topic.name}: {refused.reason}")
+            raise CommandError(f"{topic.name}: {refused.reason}")
 
 
 def _changelog(group: str, table: str) -> str:

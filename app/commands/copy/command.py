@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import AsJson, Bootstrap, Prefix, Trouble, connected, print_json, print_table, settings_of
+from app.commands.options import (
+    AsJson,
+    Bootstrap,
+    CommandError,
+    Prefix,
+    connected,
+    print_json,
+    print_table,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from app.settings.settings import Settings
@@ -40,9 +49,9 @@ def copy(
         settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix, group=group, partitions=partitions)
     )
     if settings.prefix == from_prefix:
-        raise Trouble(f"--prefix: is {from_prefix!r}, as is --from-prefix; name the prefix to copy to")
+        raise CommandError(f"--prefix: is {from_prefix!r}, as is --from-prefix; name the prefix to copy to")
     if settings.group == from_group and not without_state:
-        raise Trouble(f"--group: is {from_group!r}, as is --from-group; the new workers need a group of their own")
+        raise CommandError(f"--group: is {from_group!r}, as is --from-group; the new workers need a group of their own")
     source = settings.model_copy(update={"prefix": from_prefix, "group": from_group})
     counts = asyncio.run(_copy(source, settings, with_state=not without_state))
     if json_:

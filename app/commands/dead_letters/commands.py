@@ -26,8 +26,8 @@ from app.commands.dead_letters.screen import json_of, print_letter, print_resent
 from app.commands.options import (
     AsJson,
     Bootstrap,
+    CommandError,
     Prefix,
-    Trouble,
     actor,
     connected,
     print_json,
@@ -36,7 +36,7 @@ from app.commands.options import (
 )
 
 if TYPE_CHECKING:
-    from app.commands.dead_letters.reader import Known, Wanted
+    from app.commands.dead_letters.reader import KnownLetters, LetterFilter
     from app.commands.dead_letters.resend import How, Resent
     from app.ingest.letters import Letter
     from app.settings.settings import Settings
@@ -139,7 +139,7 @@ def show(
     wanted = wanted_of(settings, reason, model, version, topic, since, until, id_)
     found, known = asyncio.run(_newest(settings, wanted, last, unsent=unsent))
     if not found and id_ is not None:
-        raise Trouble(f"there is no dead letter {id_}: driftline dead-letters show lists them by their numbers")
+        raise CommandError(f"there is no dead letter {id_}: driftline dead-letters show lists them by their numbers")
     if not found and not json_:
         print("no dead letters" if wanted.everything else "no dead letters are like that: driftline dead-letters list")
     for letter in found:
@@ -186,7 +186,7 @@ def resend(
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
     wanted = wanted_of(settings, reason, model, version, topic, since, until, id_)
     if wanted.everything and not every:
-        raise Trouble("which? --all, or --reason, --model, --topic, --since, --id; with --dry-run nothing is sent")
+        raise CommandError("which? --all, or --reason, --model, --topic, --since, --id; with --dry-run nothing is sent")
     how = How(through or "", again=again, late=late, dry_run=dry_run)
     with progress_of(quiet=json_) as progress:
         resent = asyncio.run(_resend(settings, wanted, how, progress))
@@ -195,7 +195,7 @@ def resend(
         raise typer.Exit(1)
 
 
-async def _resend(settings: Settings, wanted: Wanted, how: How, progress: Callable[[Resent], None]) -> Resent:
+async def _resend(settings: Settings, wanted: LetterFilter, how: How, progress: Callable[[Resent], None]) -> Resent:
     from app.commands.dead_letters.resend import resend as run
     from app.commands.dead_letters.resend_checks import counting_of
     from app.commands.topic_reader import registry
@@ -216,7 +216,9 @@ async def _resend(settings: Settings, wanted: Wanted, how: How, progress: Callab
     return await run(settings, wanted, known, counting, how, progress)
 
 
-async def _newest(settings: Settings, wanted: Wanted, last: int, *, unsent: bool) -> tuple[list[Letter], Known]:
+async def _newest(
+    settings: Settings, wanted: LetterFilter, last: int, *, unsent: bool
+) -> tuple[list[Letter], KnownLetters]:
     known = await known_letters(settings, wanted)
     found: deque[Letter] = deque(maxlen=last)
     async for letter in letters(settings, wanted, known):

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from app.commands.dead_letters.reader import Wanted, known_letters, letters
+from app.commands.dead_letters.reader import LetterFilter, known_letters, letters
 
 if TYPE_CHECKING:
     from app.settings.settings import Settings
 
 
-class Group(msgspec.Struct, kw_only=True):
+class LetterGroup(msgspec.Struct, kw_only=True):
     """Dead letters of one reason, topic and model version. `open`: not sent again. `reason`: the newest's, whole."""
 
     kind: str
@@ -27,17 +27,17 @@ class Group(msgspec.Struct, kw_only=True):
     reason: str
 
 
-async def groups_of(settings: Settings, wanted: Wanted) -> list[Group]:
+async def groups_of(settings: Settings, wanted: LetterFilter) -> list[LetterGroup]:
     """All that are asked for, the most first. Raises Trouble."""
     known = await known_letters(settings, wanted)
-    found: dict[tuple[str, str, str | None, str | None], Group] = {}
+    found: dict[tuple[str, str, str | None, str | None], LetterGroup] = {}
     async for letter in letters(settings, wanted, known):
         model, version = letter.version or (None, None)
         topic = letter.topic.removeprefix(settings.prefix) or "api"
         key = (letter.kind, topic, model, version)
         group = found.get(key)
         if group is None:
-            group = found[key] = Group(
+            group = found[key] = LetterGroup(
                 kind=letter.kind, topic=topic, model=model, model_version=version, letters=0, open=0,
                 first=letter.at, last=letter.at, reason=letter.reason,
             )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import Trouble, moment_of
+from app.commands.options import CommandError, moment_of
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
@@ -29,7 +29,7 @@ OnlyId = Annotated[int | None, typer.Option("--id", min=0, help="Only this one, 
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LetterFilter:
     """Which dead letters are asked for. `topic` is the whole name."""
 
     reason: str | None
@@ -62,14 +62,14 @@ class Wanted:
 def wanted_of(
     settings: Settings, reason: str | None, model: str | None, version: str | None, topic: str | None,
     since: str | None, until: str | None, id_: int | None = None,
-) -> Wanted:  # fmt: skip
+) -> LetterFilter:  # fmt: skip
     """What the flags ask for. Raises Trouble."""
     named = None if topic is None else settings.prefix + topic.removeprefix(settings.prefix)
-    return Wanted(reason, model, version, named, moment_of("--since", since), moment_of("--until", until), id_)
+    return LetterFilter(reason, model, version, named, moment_of("--since", since), moment_of("--until", until), id_)
 
 
 @dataclass(slots=True)
-class Known:
+class KnownLetters:
     """What a first look at the topic has shown: what was sent again, and which letters are copies of earlier ones."""
 
     resent: set[int] = field(default_factory=set)
@@ -82,13 +82,13 @@ class Known:
     """The offset of the newest record."""
 
 
-async def known_letters(settings: Settings, wanted: Wanted) -> Known:
+async def known_letters(settings: Settings, wanted: LetterFilter) -> KnownLetters:
     """Look at all of the topic once. Raises Trouble where there is none."""
     from app.ingest.letters import letter_of, resent_in
     from topics.registry import FEEDBACK
 
     feedback = FEEDBACK.full_name(settings.prefix)
-    known, seen = Known(), set[tuple[object, ...]]()
+    known, seen = KnownLetters(), set[tuple[object, ...]]()
     async for record in _records(settings):
         letter = letter_of(record)
         known.last = record.offset
@@ -106,7 +106,7 @@ async def known_letters(settings: Settings, wanted: Wanted) -> Known:
     return known
 
 
-async def letters(settings: Settings, wanted: Wanted, known: Known) -> AsyncIterator[Letter]:
+async def letters(settings: Settings, wanted: LetterFilter, known: KnownLetters) -> AsyncIterator[Letter]:
     """The letters that are asked for, each record's once, oldest first."""
     from app.ingest.letters import letter_of
 
@@ -124,7 +124,7 @@ async def _records(settings: Settings) -> AsyncIterator[ConsumerRecord]:
 
     if not await exists(settings, DEAD_LETTERS):
         name = DEAD_LETTERS.full_name(settings.prefix)
-        raise Trouble(f"topic {name} does not exist on {settings.bootstrap_servers}: start a worker first")
+        raise CommandError(f"topic {name} does not exist on {settings.bootstrap_servers}: start a worker first")
     async for record in records(settings, DEAD_LETTERS.full_name(settings.prefix)):
         if record is not None:
             yield record

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from app.commands.dead_letters.reader import Known, Wanted, letters
-from app.commands.options import Trouble
+from app.commands.dead_letters.reader import KnownLetters, LetterFilter, letters
+from app.commands.options import CommandError
 from app.core.values.times import believable
 from app.ingest.decoding import UNREADABLE, reason_of, wrong_key
 from app.ingest.predictions import HEARTBEAT
@@ -45,7 +45,7 @@ Event = PredictionEvent | FeedbackEvent | Heartbeat
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class ReadyLetter:
     """A dead letter that is to be sent: its event, and the key and value that it is sent with."""
 
     letter: Letter
@@ -78,7 +78,7 @@ class How:
 
 
 async def resend(
-    settings: Settings, wanted: Wanted, known: Known, counting: Counting, how: How,
+    settings: Settings, wanted: LetterFilter, known: KnownLetters, counting: Counting, how: How,
     progress: Callable[[Resent], None],
 ) -> Resent:  # fmt: skip
     """Send what is asked for. What would not be counted is left out, and told. Raises Trouble, BrokerUnavailable."""
@@ -114,7 +114,7 @@ async def _send(
     from app.ingest.letters import RESENT, resent_header
     from app.kafka.producer import Outgoing
 
-    ready: dict[str, list[Ready]] = {}
+    ready: dict[str, list[ReadyLetter]] = {}
     for letter, value in zip(batch, _mended(batch, how.through), strict=True):
         one = _ready(settings, letter, value)
         reason = one if isinstance(one, str) else counting.obstacle(one, now=time(), late=how.late)
@@ -137,12 +137,12 @@ async def _send(
             resent.left_out["too large"] += len(refused)
 
 
-def _partition(one: Ready) -> int | None:
+def _partition(one: ReadyLetter) -> int | None:
     """By the key; what has none goes to where it was."""
     return one.letter.origin[1] if one.key is None and one.letter.origin is not None else None
 
 
-def _ready(settings: Settings, letter: Letter, value: bytes | None) -> Ready | str:
+def _ready(settings: Settings, letter: Letter, value: bytes | None) -> ReadyLetter | str:
     """What is to be sent of a dead letter, or why it would be set aside again."""
     if value is None:
         return "the record has no value" if letter.value is None else NOT_MENDED
@@ -151,7 +151,7 @@ def _ready(settings: Settings, letter: Letter, value: bytes | None) -> Ready | s
     is_prediction = letter.topic == PREDICTIONS.full_name(settings.prefix)
     try:
         if HEARTBEAT in letter.headers:
-            return Ready(letter, _heartbeats.decode(value), letter.key, value)
+            return ReadyLetter(letter, _heartbeats.decode(value), letter.key, value)
         event = (_predictions if is_prediction else _feedback).decode(value)
     except UNREADABLE as error:
         return f"still not readable: {reason_of(error).partition(':')[0]}"
@@ -160,16 +160,16 @@ def _ready(settings: Settings, letter: Letter, value: bytes | None) -> Ready | s
     key = letter.key
     if wrong_key(key, event.prediction_id):  # nothing but the key is wrong: what it must be is in the value
         key = event.prediction_id.encode()
-    return Ready(letter, event, key, value)
+    return ReadyLetter(letter, event, key, value)
 
 
-def _half(letter: Letter, value: bytes) -> Ready | str:
+def _half(letter: Letter, value: bytes) -> ReadyLetter | str:
     """Half an inference: the key is the id in its headers. Whether its other half comes is not known here."""
     try:
         inference = inference_of(letter.headers)
     except UNREADABLE as error:
         return f"still not readable: headers: {field_error(error).partition(':')[0]}"
-    return Ready(letter, inference, inference.id.encode(), value)
+    return ReadyLetter(letter, inference, inference.id.encode(), value)
 
 
 def _mended(batch: Sequence[Letter], through: str) -> list[bytes | None]:
@@ -184,12 +184,12 @@ def _mended(batch: Sequence[Letter], through: str) -> list[bytes | None]:
     try:
         ended = subprocess.run(shlex.split(through), input=lines, stdout=subprocess.PIPE, check=False)
     except (OSError, ValueError) as error:
-        raise Trouble(f"--through: {error}") from None
+        raise CommandError(f"--through: {error}") from None
     made = ended.stdout.split(b"\n")
     if made and not made[-1]:
         made.pop()
     if ended.returncode or len(made) != len(given):
-        raise Trouble(
+        raise CommandError(
             f"--through: the program ended with status {ended.returncode} and printed {len(made):,} lines for "
             f"{len(given):,} values; it must print one for each (an empty one leaves it out). Nothing of them was sent"
         )

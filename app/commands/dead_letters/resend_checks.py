@@ -14,9 +14,9 @@ from topics.partition import partitions_of
 from topics.registry import FEEDBACK, PANES, PREDICTIONS
 
 if TYPE_CHECKING:
-    from app.commands.dead_letters.reader import Known
-    from app.commands.dead_letters.resend import Ready
-    from app.registration.models_table import ModelsView
+    from app.commands.dead_letters.reader import KnownLetters
+    from app.commands.dead_letters.resend import ReadyLetter
+    from app.registration.models_table import ModelsTable
     from app.settings.settings import Settings
 
 UNREGISTERED = "its model version is not registered (driftline register)"
@@ -33,12 +33,12 @@ class Counting:
     each key of feedback that is asked for, the broker's time and place of the last sound record.
     """
 
-    models: ModelsView
+    models: ModelsTable
     partitions: int
     reached: dict[tuple[str, str, int], float] = field(default_factory=dict)
     newest: dict[bytes, tuple[int, int, int]] = field(default_factory=dict)
 
-    def obstacle(self, ready: Ready, *, now: float, late: bool) -> str:
+    def obstacle(self, ready: ReadyLetter, *, now: float, late: bool) -> str:
         """Why it would not be counted; empty where nothing is in its way."""
         event = ready.event
         if isinstance(event, Inference):
@@ -58,12 +58,12 @@ class Counting:
             return LATE
         return ""
 
-    def _partition(self, ready: Ready) -> int:
+    def _partition(self, ready: ReadyLetter) -> int:
         if ready.key is None:
             return ready.letter.origin[1] if ready.letter.origin else 0
         return int(partitions_of([ready.key], self.partitions)[0])
 
-    def _is_superseded(self, ready: Ready) -> bool:
+    def _is_superseded(self, ready: ReadyLetter) -> bool:
         origin, newest = ready.letter.origin, self.newest.get(ready.key or b"")
         if newest is None or origin is None:
             return False
@@ -73,7 +73,7 @@ class Counting:
         return recorded > ready.letter.at.timestamp() * 1000
 
 
-async def counting_of(settings: Settings, models: ModelsView, known: Known) -> Counting:
+async def counting_of(settings: Settings, models: ModelsTable, known: KnownLetters) -> Counting:
     """Read what decides. Raises Trouble."""
     from app.commands.topic_reader import partitions_of_topic, records
 
@@ -102,7 +102,7 @@ async def counting_of(settings: Settings, models: ModelsView, known: Known) -> C
     return counting
 
 
-def _reached(event: PaneEvent, models: ModelsView) -> float | None:
+def _reached(event: PaneEvent, models: ModelsTable) -> float | None:
     """The event time that a partition has come to at least, by one of its events; None where it says nothing of it."""
     if not isinstance(event, PanePartial):
         return None if event.idle else event.event_time  # idle, it goes on with the wall clock, and makes nothing late

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from app.commands.options import is_terminal, print_json
 
 if TYPE_CHECKING:
-    from app.commands.dead_letters.groups import Group
+    from app.commands.dead_letters.groups import LetterGroup
     from app.commands.dead_letters.resend import How, Resent
     from app.ingest.letters import Letter
 
@@ -35,7 +35,7 @@ def print_resent(resent: Resent, how: How, *, as_json: bool) -> None:
         print(f"left out {n:,}: {words}")
 
 
-def row_of(one: Group) -> tuple[str, ...]:
+def row_of(one: LetterGroup) -> tuple[str, ...]:
     """A line of the table of groups."""
     named = f"{one.model} {one.model_version}" if one.model is not None else ""
     first, last = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (one.first, one.last))

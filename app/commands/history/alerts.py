@@ -37,7 +37,7 @@ class OfLevel(StrEnum):
     critical = "critical"
 
 
-class Outcome(StrEnum):
+class DeliveryOutcome(StrEnum):
     """What came of telling."""
 
     delivered = "delivered"
@@ -68,9 +68,9 @@ def alerts(
       driftline history alerts --status firing --level critical --json
     """
     from app.history import queries
-    from app.history.wanted import WantedAlerts
+    from app.history.wanted import AlertsFilter
 
-    wanted = wanted_of(model, version, since, until, limit, WantedAlerts, alert_id=alert_id,
+    wanted = wanted_of(model, version, since, until, limit, AlertsFilter, alert_id=alert_id,
                        status=status and status.value, level=level and level.value, rule=rule)  # fmt: skip
     found = asked(state_dir, history_url, lambda connection: queries.alerts(connection, wanted))
     print_found(found, json_, "no alerts", ("time", "status", "level", "rule", "alert", "id"), rows.alert)
@@ -83,7 +83,7 @@ def deliveries(
     until: Until = None,
     alert_id: Annotated[str | None, typer.Option("--alert", help="Only of this transition, by its id.")] = None,
     channel: Annotated[str | None, typer.Option(help="Only through this channel.")] = None,
-    outcome: Annotated[Outcome | None, typer.Option(help="Told, or given up.")] = None,
+    outcome: Annotated[DeliveryOutcome | None, typer.Option(help="Told, or given up.")] = None,
     limit: Limit = 50,
     json_: AsJson = False,
     state_dir: StateDir = None,
@@ -97,9 +97,9 @@ def deliveries(
       driftline history deliveries --outcome failed --json
     """
     from app.history import queries
-    from app.history.wanted import WantedDeliveries
+    from app.history.wanted import DeliveriesFilter
 
-    wanted = wanted_of(model, version, since, until, limit, WantedDeliveries, alert_id=alert_id, channel=channel,
+    wanted = wanted_of(model, version, since, until, limit, DeliveriesFilter, alert_id=alert_id, channel=channel,
                        outcome=outcome and outcome.value)  # fmt: skip
     found = asked(state_dir, history_url, lambda connection: queries.deliveries(connection, wanted))
     header = ("time", "channel", "outcome", "attempts", "alert", "why", "detail")

@@ -32,8 +32,8 @@ def audit(
       driftline history audit --action key.revoked --json
     """
     from app.history import queries
-    from app.history.wanted import WantedAudit
+    from app.history.wanted import AuditFilter
 
-    wanted = wanted_of(None, None, since, until, limit, WantedAudit, actor=actor, action=action, subject=subject)
+    wanted = wanted_of(None, None, since, until, limit, AuditFilter, actor=actor, action=action, subject=subject)
     found = asked(state_dir, history_url, lambda connection: queries.audit(connection, wanted))
     print_found(found, json_, "nothing was changed", ("time", "who", "key", "what", "of", "detail"), rows.audited)

@@ -34,7 +34,7 @@ OfStatus = Annotated[str | None, typer.Option("--status", help="Only those of th
 Environment = Annotated[str | None, typer.Option("--environment", help="Only in this environment.")]
 
 
-class Kind(StrEnum):
+class CheckKind(StrEnum):
     """The kinds of check."""
 
     drift = "drift"
@@ -78,10 +78,10 @@ def training(
       driftline history training --limit 1 --json
     """
     from app.history import queries
-    from app.history.wanted import WantedTraining
+    from app.history.wanted import TrainingFilter
 
     wanted = wanted_of(
-        model, version, since, until, limit, WantedTraining, status=status, environment=environment,
+        model, version, since, until, limit, TrainingFilter, status=status, environment=environment,
         is_retraining=retraining,
     )  # fmt: skip
     found = asked(state_dir, history_url, lambda connection: queries.training_runs(connection, wanted))
@@ -110,10 +110,10 @@ def deployments(
       driftline history deployments --environment production --status active
     """
     from app.history import queries
-    from app.history.wanted import WantedDeployments
+    from app.history.wanted import DeploymentsFilter
 
     wanted = wanted_of(
-        model, version, since, until, limit, WantedDeployments, status=status, environment=environment
+        model, version, since, until, limit, DeploymentsFilter, status=status, environment=environment
     )  # fmt: skip
     found = asked(state_dir, history_url, lambda connection: queries.deployments(connection, wanted))
     header = ("deployed", "model", "version", "by", "type", "environment", "status")
@@ -143,9 +143,9 @@ def predictions(
       driftline history predictions --id order-1 --json
     """
     from app.history import queries
-    from app.history.wanted import WantedPredictions
+    from app.history.wanted import PredictionsFilter
 
-    wanted = wanted_of(model, version, since, until, limit, WantedPredictions, prediction_id=prediction_id,
+    wanted = wanted_of(model, version, since, until, limit, PredictionsFilter, prediction_id=prediction_id,
                        prediction=label, feedback=feedback, wrong=wrong)  # fmt: skip
     found = asked(state_dir, history_url, lambda connection: queries.predictions(connection, wanted))
     header = ("time", "model", "version", "id", "prediction", "probability", "truth")
@@ -186,7 +186,7 @@ def drift(
     version: OnlyVersion = None,
     since: Since = None,
     until: Until = None,
-    kind: Annotated[Kind, typer.Option("--kind", help="Checks for drift, or of performance.")] = Kind.drift,
+    kind: Annotated[CheckKind, typer.Option("--kind", help="Checks for drift, or of performance.")] = CheckKind.drift,
     detected: Annotated[bool | None, typer.Option("--detected/--not-detected", help="That found something.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every revision, not only each window's newest.")] = False,
     report: Annotated[bool, typer.Option("--report", help="With --json: the whole report too.")] = False,
@@ -203,9 +203,9 @@ def drift(
       driftline history drift --kind performance --limit 10 --json
     """
     from app.history import queries
-    from app.history.wanted import WantedChecks
+    from app.history.wanted import ChecksFilter
 
-    wanted = wanted_of(model, version, since, until, limit, WantedChecks, kind=kind.value, detected=detected,
+    wanted = wanted_of(model, version, since, until, limit, ChecksFilter, kind=kind.value, detected=detected,
                        every=every, report=report and json_)  # fmt: skip
     found = asked(state_dir, history_url, lambda connection: queries.drift_checks(connection, wanted))
     print_found(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import AsJson, HistoryUrl, StateDir, Trouble, print_json, settings_of
+from app.commands.options import AsJson, CommandError, HistoryUrl, StateDir, print_json, settings_of
 
 
 class Format(StrEnum):
@@ -42,7 +42,7 @@ def export(
 
     settings = settings_of(state_dir=state_dir, history_url=history_url, export_dir=output)
     if settings.export_dir is None:
-        raise Trouble("where to? --output DIR, or DRIFTLINE_EXPORT_DIR")
+        raise CommandError("where to? --output DIR, or DRIFTLINE_EXPORT_DIR")
     wanted = [one.value for one in formats or []] or list(settings.export_formats or ("jsonl",))
     with closing(history_of(settings)) as history:
         written = write(history, settings.export_dir, wanted)

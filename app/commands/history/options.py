@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.options import Trouble, moment_of, print_json, print_table, settings_of
+from app.commands.options import CommandError, moment_of, print_json, print_table, settings_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -26,15 +26,15 @@ def wanted_of(
     which: Callable[..., Any] | None = None, **more: Any,
 ) -> Any:  # fmt: skip
     """Which rows are asked for. Raises Trouble."""
-    from app.history.wanted import Wanted
+    from app.history.wanted import HistoryFilter
 
     try:
-        return (which or Wanted)(
+        return (which or HistoryFilter)(
             model=model, model_version=version, since=moment_of("--since", since), until=moment_of("--until", until),
             limit=limit, **more,
         )  # fmt: skip
     except ValueError as error:
-        raise Trouble(f"{error}") from None
+        raise CommandError(f"{error}") from None
 
 
 def asked(state_dir: Path | None, history_url: str | None, ask: Callable[[Connection], list[Any]]) -> list[Any]:

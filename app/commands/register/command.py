@@ -12,13 +12,13 @@ import typer
 from app.commands.options import (
     AsJson,
     Bootstrap,
+    CommandError,
     ConfigFile,
     DecimalMark,
     Encoding,
     Model,
     Prefix,
     Separator,
-    Trouble,
     Version,
     actor,
     connected,
@@ -72,7 +72,9 @@ def register(
     metrics = file.baseline if baseline is None else read_baseline(existing(baseline))
     path = reference or (file.reference and Path(file.reference))
     if not path:
-        raise Trouble("--reference: give the file, or name it as data_drift_monitoring.reference_data_path in --config")
+        raise CommandError(
+            "--reference: give the file, or name it as data_drift_monitoring.reference_data_path in --config"
+        )
     options = file_options(encoding, separator, decimal)
     frame = read_table(existing(path), options)
     found = asyncio.run(publish(settings, model, version, frame, file, metrics, actor()))

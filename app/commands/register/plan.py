@@ -25,7 +25,7 @@ NEWEST_REPORTS = 1000
 """Reports that are read of each partition, to see at what rate a model's predictions come."""
 
 
-class Rate(NamedTuple):
+class PredictionRate(NamedTuple):
     """How many predictions come in a second, and by what that is known."""
 
     per_second: float
@@ -37,15 +37,15 @@ def newest_reports(settings: Settings, profile: Profile) -> list[DriftReport]:
     return [] if profile.usual is not None else asyncio.run(_newest_reports(settings, profile.model))
 
 
-def rate_of_model(profile: Profile, reports: list[DriftReport]) -> Rate | None:
+def rate_of_model(profile: Profile, reports: list[DriftReport]) -> PredictionRate | None:
     """Return the rate of the reference's times, else that of the model's newest window; None without either."""
     if profile.usual is not None:
-        return Rate(profile.usual.rate, "as in the reference")
+        return PredictionRate(profile.usual.rate, "as in the reference")
     last = max(reports, key=lambda report: report.window_end, default=None)
     if last is None:
         return None
     seconds = (last.window_end - last.window_start).total_seconds()
-    return Rate(last.n / seconds, f"as of version {last.model_version} by {minute_of(last.window_end)}")
+    return PredictionRate(last.n / seconds, f"as of version {last.model_version} by {minute_of(last.window_end)}")
 
 
 async def _newest_reports(settings: Settings, model: str) -> list[DriftReport]:
@@ -55,7 +55,7 @@ async def _newest_reports(settings: Settings, model: str) -> list[DriftReport]:
     return [report for report in found if isinstance(report, DriftReport) and report.model == model and report.n]
 
 
-def print_plan(plan: Plan | None, rate: Rate | None, monitoring: Monitoring, kinds: tuple[str, ...]) -> None:
+def print_plan(plan: Plan | None, rate: PredictionRate | None, monitoring: Monitoring, kinds: tuple[str, ...]) -> None:
     """Print what is found at the rate, and how soon. `kinds`: of changes; none: all."""
     if plan is None or rate is None:
         print(f"note: {NO_RATE}", file=sys.stderr)

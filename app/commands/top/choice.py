@@ -8,7 +8,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from app.commands.options import Trouble
+from app.commands.options import CommandError
 
 if TYPE_CHECKING:
     from app.read_model.summary import ModelSummary
@@ -68,7 +68,7 @@ class Choice:
             if not any(fnmatchcase(name, pattern) for name in known):
                 more = f" and {len(known) - NAMED} more" if len(known) > NAMED else ""
                 there = f"there are {', '.join(known[:NAMED])}{more}" if known else "nothing is registered"
-                raise Trouble(f"--model: no model is named {pattern!r}; {there}")
+                raise CommandError(f"--model: no model is named {pattern!r}; {there}")
 
     def words(self, matching: int, total: int) -> str:
         """Return how many model versions are asked for, of how many; nothing where it is all of them."""

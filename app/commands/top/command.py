@@ -17,11 +17,11 @@ from app.commands.top.choice import Choice, Condition
 
 if TYPE_CHECKING:
     from app.read_model.changes import Changes
-    from app.read_model.registrations import RegistrationsView
-    from app.read_model.reports_table import ReportsView
+    from app.read_model.registrations import RegistrationsTable
+    from app.read_model.reports_table import ReportsTable
     from app.read_model.summary import ModelSummary
     from app.read_model.workers import Monitored
-    from app.registration.versions_table import VersionsView
+    from app.registration.versions_table import VersionsTable
     from app.settings.settings import Settings
     from topics.events import AlertEvent
 
@@ -102,7 +102,7 @@ async def _run(settings: Settings, choice: Choice, *, live: bool, as_json: bool)
                 await asyncio.sleep(REFRESH_SECONDS)
 
 
-async def _trouble(models: Known, reports: ReportsView) -> str:
+async def _trouble(models: KnownVersions, reports: ReportsTable) -> str:
     """Why what is shown may be old; nothing where it is not. Raises BrokerUnavailable where it will stay so."""
     from app.kafka.errors import BrokerUnavailable
 
@@ -116,41 +116,43 @@ async def _trouble(models: Known, reports: ReportsView) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _views(settings: Settings) -> AsyncIterator[tuple[Known, ReportsView, Changes]]:
-    from app.commands.options import Trouble
+async def _views(settings: Settings) -> AsyncIterator[tuple[KnownVersions, ReportsTable, Changes]]:
+    from app.commands.options import CommandError
     from app.commands.topic_reader import exists
     from app.read_model.changes import Changes
-    from app.read_model.registrations import RegistrationsView
-    from app.read_model.reports_table import ReportsView
-    from app.registration.versions_table import VersionsView
+    from app.read_model.registrations import RegistrationsTable
+    from app.read_model.reports_table import ReportsTable
+    from app.registration.versions_table import VersionsTable
     from topics.registry import MODELS, VERSIONS
 
     if not await exists(settings, MODELS):
-        raise Trouble(f"nothing runs on {settings.bootstrap_servers} yet: start a worker first (driftline up)")
+        raise CommandError(f"nothing runs on {settings.bootstrap_servers} yet: start a worker first (driftline up)")
     changes = Changes()
-    reports = ReportsView(settings, changes)
-    versions = VersionsView(settings)
+    reports = ReportsTable(settings, changes)
+    versions = VersionsTable(settings)
     versions.changed = lambda model, version: changes.note(("model", model, version))
     async with contextlib.AsyncExitStack() as stack:
-        models = await stack.enter_async_context(RegistrationsView(settings, changes))
+        models = await stack.enter_async_context(RegistrationsTable(settings, changes))
         if await exists(settings, VERSIONS):  # workers of an earlier release make none
             await stack.enter_async_context(versions)
         await reports.start()
         try:
-            yield Known(models, versions), reports, changes
+            yield KnownVersions(models, versions), reports, changes
         finally:
             await reports.stop()
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownVersions:
     """What is registered, and what is retired of it."""
 
-    registered: RegistrationsView
-    versions: VersionsView
+    registered: RegistrationsTable
+    versions: VersionsTable
 
 
-def _state(models: Known, reports: ReportsView) -> tuple[list[ModelSummary], list[AlertEvent], Monitored, datetime]:
+def _state(
+    models: KnownVersions, reports: ReportsTable
+) -> tuple[list[ModelSummary], list[AlertEvent], Monitored, datetime]:
     from app.read_model.summary import LEVELS, summaries_of
 
     now = datetime.now(UTC)

@@ -123,7 +123,7 @@ def _workers(monitored: Monitored) -> str:
     )
 
 
-class Column(NamedTuple):
+class ScreenColumn(NamedTuple):
     """One of the table's. `rank`: the higher it is, the earlier it makes room for others."""
 
     name: str
@@ -144,26 +144,26 @@ def _table(summaries: list[ModelSummary], width: int) -> Table:
     return table
 
 
-def _columns(summaries: list[ModelSummary]) -> list[Column]:
+def _columns(summaries: list[ModelSummary]) -> list[ScreenColumn]:
     ends = [None if one.window_end is None else one.window_end.astimezone() for one in summaries]
     learning = any(map(_usual, summaries))
     return [
-        Column("state", 0, [_text(one.state, style=STYLES.get(one.state, "dim")) for one in summaries]),
-        Column("model", 0, [_text(named(one)) for one in summaries]),
-        Column("drifted", 1, [_text(_share(one)) for one in summaries]),
-        Column("features", 4, [_text(_drifted(one)) for one in summaries]),
-        Column("metric", 2, [_text(_measured(one), style="red" if one.degraded else "") for one in summaries]),
-        Column("reference", 5, [_text(_number(one.baseline)) for one in summaries]),
-        Column("estimated", 6, [_text(_number(one.estimated)) for one in summaries]),
-        Column("rows", 7, [_text("" if one.n is None else f"{one.n:,}") for one in summaries]),
-        Column("truth", 8, [_text(_truth(one)) for one in summaries]),
-        Column("left out", 9, [_text(counted(one.left_out, most=2)) for one in summaries]),
-        Column("last window", 3, [_text("" if end is None else f"{end:%Y-%m-%d %H:%M}") for end in ends]),
-        *([Column("usual", 4, [_text(_usual(one)) for one in summaries])] if learning else []),
+        ScreenColumn("state", 0, [_text(one.state, style=STYLES.get(one.state, "dim")) for one in summaries]),
+        ScreenColumn("model", 0, [_text(named(one)) for one in summaries]),
+        ScreenColumn("drifted", 1, [_text(_share(one)) for one in summaries]),
+        ScreenColumn("features", 4, [_text(_drifted(one)) for one in summaries]),
+        ScreenColumn("metric", 2, [_text(_measured(one), style="red" if one.degraded else "") for one in summaries]),
+        ScreenColumn("reference", 5, [_text(_number(one.baseline)) for one in summaries]),
+        ScreenColumn("estimated", 6, [_text(_number(one.estimated)) for one in summaries]),
+        ScreenColumn("rows", 7, [_text("" if one.n is None else f"{one.n:,}") for one in summaries]),
+        ScreenColumn("truth", 8, [_text(_truth(one)) for one in summaries]),
+        ScreenColumn("left out", 9, [_text(counted(one.left_out, most=2)) for one in summaries]),
+        ScreenColumn("last window", 3, [_text("" if end is None else f"{end:%Y-%m-%d %H:%M}") for end in ends]),
+        *([ScreenColumn("usual", 4, [_text(_usual(one)) for one in summaries])] if learning else []),
     ]
 
 
-def _widths(columns: list[Column], width: int) -> dict[str, int]:
+def _widths(columns: list[ScreenColumn], width: int) -> dict[str, int]:
     """Those of the columns that there is room for; a usual name is whole before the less needed columns come."""
     wanted = {column.name: max(len(column.name), *(cell.cell_len for cell in column.cells)) for column in columns}
     widths: dict[str, int] = {}

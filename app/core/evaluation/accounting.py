@@ -10,7 +10,7 @@ NAMED = 3
 LONGEST = 60
 
 
-class Performed(Protocol):
+class PerformanceLike(Protocol):
     """A decision or a report on performance."""
 
     @property
@@ -23,7 +23,7 @@ class Performed(Protocol):
     def not_judged(self) -> Mapping[str, int]: ...
 
 
-def accounting_of(found: Performed) -> Iterator[str]:
+def accounting_of(found: PerformanceLike) -> Iterator[str]:
     """What must be known beside the metrics, a fact a line, without a full stop."""
     yield from _unknown(found.unknown_actuals, found.feedback, "the truth")
     yield from _unknown(found.unknown_predictions, found.feedback, "the predictions with truth")
@@ -52,7 +52,7 @@ def counted(reasons: Mapping[str, int], most: int = 8, what: str = "reasons") ->
     return ", ".join(f"{name} {n:,}" for name, n in ordered[:most]) + more
 
 
-def mostly_left_out(found: Performed) -> bool:
+def mostly_left_out(found: PerformanceLike) -> bool:
     """Whether most of the rows with truth enter no metric."""
     return 2 * sum(found.not_judged.values()) > found.feedback
 

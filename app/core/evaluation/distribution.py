@@ -17,7 +17,7 @@ REST = "(other)"
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class DistributionShape:
     """Numeric: `at` ascends, the others are the shares at or below. Categorical: names and their shares."""
 
     at: tuple[float | str, ...]
@@ -25,7 +25,7 @@ class Shape:
     current: tuple[float, ...]
 
 
-def numeric_shape(slots: Slots, indices: Integers, cumulative: Integers, gap: int) -> Shape | None:
+def numeric_shape(slots: Slots, indices: Integers, cumulative: Integers, gap: int) -> DistributionShape | None:
     """About 24 points of a numeric column: quantiles of both sides, and the point where they differ most.
 
     `indices` are the window's slots with values, ascending, `cumulative` the values up to each; `gap` is the slot up
@@ -44,12 +44,12 @@ def numeric_shape(slots: Slots, indices: Integers, cumulative: Integers, gap: in
     place = indices.searchsorted(picks, side="right")
     current = cumulative[place - 1] / n
     current[place == 0] = 0.0
-    return Shape(
+    return DistributionShape(
         tuple(slots.points[picks].tolist()), tuple(slots.cumulative[picks + 1].tolist()), tuple(current.tolist())
     )
 
 
-def categorical_shape(slots: Slots, now: Integers, n: int) -> Shape:
+def categorical_shape(slots: Slots, now: Integers, n: int) -> DistributionShape:
     """The largest categories by either side, and the rest as one. `now`: each category's count, last of unseen ones."""
     p, q = now / n, slots.shares
     largest = np.argsort(-np.maximum(p, q), kind="stable")[:TOP]
@@ -61,4 +61,4 @@ def categorical_shape(slots: Slots, now: Integers, n: int) -> Shape:
         at.append(REST)
         current.append(rest / n)
         reference.append(rest_before / slots.total)
-    return Shape(tuple(at), tuple(reference), tuple(current))
+    return DistributionShape(tuple(at), tuple(reference), tuple(current))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from app.core.evaluation.distribution import Shape, categorical_shape, numeric_shape
+from app.core.evaluation.distribution import DistributionShape, categorical_shape, numeric_shape
 from app.core.evaluation.kolmogorov import ks_p_values
 from app.core.evaluation.permutation import Table, permutation_tests
 from app.core.evaluation.summary import (
@@ -49,7 +49,7 @@ class Comparison:
     reference: str
     current: str
     direction: str
-    shape: Shape | None
+    shape: DistributionShape | None
 
 
 def compare(layout: Layout, pane: Pane, only: Collection[int] | None = None) -> list[Comparison]:

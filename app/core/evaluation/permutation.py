@@ -48,7 +48,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class PermutationResult:
     """A table's divergence (bits), its mean over permutations, and the share of these with at least as much."""
 
     divergence: float
@@ -56,12 +56,12 @@ class Judged:
     p_value: float
 
 
-def permutation_tests(tables: Sequence[Table]) -> list[Judged]:
+def permutation_tests(tables: Sequence[Table]) -> list[PermutationResult]:
     """Judge each table. Neither the order of its categories matters nor those without rows.
 
     The p-value is within a factor of 2 of that of 10,000 permutations, down to 0.001; exact where the tables are few.
     """
-    found: dict[int, Judged] = {}
+    found: dict[int, PermutationResult] = {}
     margins: dict[int, _Margins] = {}
     for i, table in enumerate(tables):
         window, totals = table.window, table.window + table.reference
@@ -71,11 +71,11 @@ def permutation_tests(tables: Sequence[Table]) -> list[Judged]:
         n, m = int(window.sum()), int(table.reference.sum())
         expected = int(totals.min()) * min(n, m) / (n + m)
         if len(totals) == 1:
-            found[i] = Judged(0.0, 0.0, 1.0)
+            found[i] = PermutationResult(0.0, 0.0, 1.0)
         elif expected >= LARGE:
             found[i] = _chi_square(window, totals, n, m)
         elif (listed := listed_law(window, totals, n, m)) is not None:
-            found[i] = Judged(*listed)
+            found[i] = PermutationResult(*listed)
         else:
             margins[i] = _margins(window, totals, n, m)
     for group in _groups(margins):
@@ -83,11 +83,11 @@ def permutation_tests(tables: Sequence[Table]) -> list[Judged]:
     return [found[i] for i in range(len(tables))]
 
 
-def _chi_square(window: Integers, totals: Integers, n: int, m: int) -> Judged:
+def _chi_square(window: Integers, totals: Integers, n: int, m: int) -> PermutationResult:
     """8 ln2 nm/(n+m) times the divergence in bits is chi-square (Menendez et al. 1997)."""
     divergence, degrees = float(divergence_terms(window, totals - window, n, m).sum()), len(totals) - 1
     factor = 8.0 * LN2 * (n * m / (n + m))
-    return Judged(divergence, degrees / factor, float(special.chdtrc(degrees, factor * divergence)))
+    return PermutationResult(divergence, degrees / factor, float(special.chdtrc(degrees, factor * divergence)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +123,7 @@ def _groups(margins: dict[int, _Margins]) -> Iterator[list[int]]:
         yield group
 
 
-def _gamma_law(margins: Sequence[_Margins]) -> list[Judged]:
+def _gamma_law(margins: Sequence[_Margins]) -> list[PermutationResult]:
     """Judge tables by three moments of their divergence over permutations."""
     mean, variance, third = _conditional(margins)
     value = np.array([one.divergence for one in margins])
@@ -134,7 +134,7 @@ def _gamma_law(margins: Sequence[_Margins]) -> list[Judged]:
     shape = 4.0 / skew**2
     beyond = special.gammaincc(shape, np.maximum(shape + (value - mean) / deviation * np.sqrt(shape), 0.0))
     p = np.where(varied, np.minimum(CAREFUL * beyond, 1.0), 1.0)
-    return [Judged(*row) for row in zip(value.tolist(), mean.tolist(), p.tolist(), strict=True)]
+    return [PermutationResult(*row) for row in zip(value.tolist(), mean.tolist(), p.tolist(), strict=True)]
 
 
 def _conditional(margins: Sequence[_Margins]) -> tuple[Floats, Floats, Floats]:

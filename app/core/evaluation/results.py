@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.core.evaluation.distribution import Shape
+from app.core.evaluation.distribution import DistributionShape
 from app.core.reference.profile import Kind
 
 CauseKind = Literal[
@@ -60,7 +60,7 @@ class FeatureDrift:
     missing_rises: bool = False
     reference_unseen: float = 0.0
     unseen_rises: bool = False
-    shape: Shape | None = None
+    shape: DistributionShape | None = None
     effect_size: float | None = None
     usual: float = 0.0
     cause: Cause | None = None

@@ -21,7 +21,7 @@ class Newest(Protocol):
     def detectable(self) -> float | None: ...
 
 
-class Window(Protocol):
+class EvaluatedWindow(Protocol):
     """A window's drift, as it was judged or as a report has it."""
 
     @property
@@ -32,7 +32,7 @@ class Window(Protocol):
     def scales(self) -> Newest | None: ...
 
 
-def is_judged(window: Window) -> bool:
+def is_judged(window: EvaluatedWindow) -> bool:
     """Return whether a window, or its newest panes, say with the stated error that data have drifted or have not.
 
     It has `drift.min_samples`; or the newest panes show drift, or that there is none, or would show a change of half of

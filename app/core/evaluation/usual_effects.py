@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from app.core.evaluation.results import Fault
 from app.core.evaluation.tested import MARGIN
 from app.core.reference.layout import Floats
-from app.core.reference.usual import Usual
+from app.core.reference.usual import ReferenceUsual
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def shows_an_end(floor: float, usual: Floats) -> NDArray[np.bool_]:
 
 
 @lru_cache(maxsize=64)
-def effects_of(usual: Usual | None) -> UsualEffects:
+def effects_of(usual: ReferenceUsual | None) -> UsualEffects:
     """Return what was learned of a reference (see `app.core.usual`), as the tests take it."""
     if usual is None:
         return NONE_USUAL

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.core.join import truths
 from app.core.join.pending_rows import NewRows
-from app.core.join.state import JoinState, Tally, Waiting, Watched
+from app.core.join.state import CompiledModel, JoinState, Tally, Waiting
 from app.core.panes.packing import ascending_of, pack, pack_each, steps_of, unpack, unpack_each
 from app.core.panes.pane import Names, Pane
 from app.core.panes.sums import PaneKey
@@ -158,7 +158,7 @@ def take(state: JoinState, since: int, from_offsets: tuple[int, int], to_offsets
     )
 
 
-def _named(watched: Watched) -> tuple[str, str, str]:
+def _named(watched: CompiledModel) -> tuple[str, str, str]:
     return watched.profile.model, watched.profile.model_version, watched.profile.profile_id
 
 

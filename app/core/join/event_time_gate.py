@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from app.core.join.state import NEVER
 
 
-class HeldTimes:
+class EventTimeGate:
     """The event time that each model has come to, as far as feedback has been read to the same broker's time.
 
     Broker's times in milliseconds since the epoch, event times in microseconds.

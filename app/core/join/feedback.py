@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from app.core.join import truths
 from app.core.join.id_index import Ids
 from app.core.join.pending_rows import NewRows
-from app.core.join.state import MICROSECONDS, FeedbackBatch, Joined, JoinState, Told, Waiting
+from app.core.join.state import MICROSECONDS, FeedbackBatch, Joined, JoinState, TruthOf, Waiting
 from app.core.panes.grouping import by_group
 from app.core.panes.inputs import Scalar
 from app.core.panes.outcomes import OutcomeRows, mixed_outcome_rows, outcome_rows
@@ -61,8 +61,8 @@ class _Run:
     in_time: NDArray[np.bool_]
 
 
-def _told(batch: FeedbackBatch, i: int) -> Told:
-    return Told(batch.actual[i], int(batch.time[i]), "" if batch.models is None else batch.models[i])
+def _told(batch: FeedbackBatch, i: int) -> TruthOf:
+    return TruthOf(batch.actual[i], int(batch.time[i]), "" if batch.models is None else batch.models[i])
 
 
 def _of_models(

@@ -43,7 +43,7 @@ class Pair(NamedTuple, Generic[T]):
     response: Half[T]
 
 
-class Outcome(Enum):
+class HalfOutcome(Enum):
     """What becomes of a half that makes no pair."""
 
     WAITS = "waits"
@@ -113,7 +113,7 @@ class Pairing(Generic[T]):
         needed += [offset for _, offset in islice(self._firsts, 1)]
         return min(needed, default=None)
 
-    def take(self, half: Half[T]) -> Pair[T] | Outcome:
+    def take(self, half: Half[T]) -> Pair[T] | HalfOutcome:
         """Take the next half; return the pair that it makes, or why it makes none.
 
         Halves that are over by its time are to be taken out first (`over`).
@@ -121,13 +121,13 @@ class Pairing(Generic[T]):
         self.reached = max(self.reached, half.at)
         made = self._made.get(half.inference)
         if made is not None:
-            return Outcome.REPEATED if made.digests[half.is_response] == half.digest else Outcome.DIFFERS
+            return HalfOutcome.REPEATED if made.digests[half.is_response] == half.digest else HalfOutcome.DIFFERS
         known = self._waiting.get(half.inference)
         if known is None:
             self._put(half)
-            return Outcome.WAITS
+            return HalfOutcome.WAITS
         if known.is_response == half.is_response:
-            return Outcome.REPEATED if known.digest == half.digest else Outcome.DIFFERS
+            return HalfOutcome.REPEATED if known.digest == half.digest else HalfOutcome.DIFFERS
         self._remove(known)
         self._remember(half.inference, _seen(known), _seen(half))
         return Pair(half, known) if known.is_response else Pair(known, half)

@@ -13,8 +13,8 @@ from app.core.join.pending_rows import NewRows
 from app.core.join.rows_by_id import are_distinct, firsts
 from app.core.join.state import JoinState, PredictionBatch
 from app.core.panes.grouping import by_group
-from app.core.panes.inputs import Counted, pick
-from app.core.panes.mixed_inputs import MixedCounts, Part, count_mixed
+from app.core.panes.inputs import CountedRows, pick
+from app.core.panes.mixed_inputs import MixedCounts, ModelRows, count_mixed
 from app.core.reference.layout import Floats
 
 MANY = 512
@@ -140,7 +140,7 @@ def _count_inputs(
     labels, values = np.full(len(pane), -1, np.int16), np.full(len(pane), np.nan)
     every = bool(is_fresh.all())
     few: list[NDArray[np.intp]] = []
-    parts: list[Part] = []
+    parts: list[ModelRows] = []
     for model, rows in by_model:
         columns = batch.columns[model]
         if not every:
@@ -152,7 +152,7 @@ def _count_inputs(
         watched = state.watched[model]
         if len(rows) < MANY:
             few.append(rows)
-            parts.append(Part(model, len(rows), watched.counter, columns))
+            parts.append(ModelRows(model, len(rows), watched.counter, columns))
             continue
         counted = watched.counter.count(columns)
         labels[rows], values[rows], unlisted = counted.labels_and_values(watched.layout)
@@ -169,7 +169,7 @@ def _count_inputs(
     return labels, values
 
 
-def _count_alone(state: JoinState, model: int, counted: Counted, pane: NDArray[np.int32]) -> None:
+def _count_alone(state: JoinState, model: int, counted: CountedRows, pane: NDArray[np.int32]) -> None:
     """Count rows of one model into their panes."""
     changes = state.new_inputs
     for number, rows in by_group(pane):

@@ -18,12 +18,12 @@ from app.core.config.monitoring import DefaultTruth, Windows
 from app.core.join.id_index import Ids
 from app.core.join.pending_rows import PendingRows
 from app.core.panes.changes import PaneChanges
-from app.core.panes.inputs import Counter, Scalar, Values
+from app.core.panes.inputs import InputCounter, Scalar, Values
 from app.core.panes.labels import label_codes, truths_of
 from app.core.panes.outcomes import OutcomeLayout, outcome_layout
 from app.core.panes.pane import Pane
 from app.core.panes.stacked import Stacked
-from app.core.panes.sums import PaneKey, PaneSums, Shape
+from app.core.panes.sums import PaneKey, PaneShape, PaneSums
 from app.core.panes.unknown_labels import unknown_names
 from app.core.reference.layout import Floats, Layout, layout_of
 from app.core.reference.profile import Profile
@@ -34,7 +34,7 @@ NEVER = -(1 << 62)
 _EVERY, _NONE = 0, -1
 
 
-class Watched:
+class CompiledModel:
     """A registered model version, compiled for the join. Times in microseconds."""
 
     def __init__(self, profile: Profile, windows: Windows, silence: DefaultTruth | None = None) -> None:
@@ -44,10 +44,10 @@ class Watched:
         self.default = silence
         self.layout: Layout = layout_of(profile)
         self.outcomes: OutcomeLayout = outcome_layout(profile)
-        self.counter = Counter(self.layout)
+        self.counter = InputCounter(self.layout)
         limbs = self.outcomes.limbs.stop - self.outcomes.limbs.start
-        self.input_shape = Shape(self.layout.size, self.layout.sums)
-        self.outcome_shape = Shape(self.outcomes.size, self.outcomes.sums, limbs)
+        self.input_shape = PaneShape(self.layout.size, self.layout.sums)
+        self.outcome_shape = PaneShape(self.outcomes.size, self.outcomes.sums, limbs)
         self.pane = round(windows.pane * MICROSECONDS)
         self.lateness = round(windows.most_late * MICROSECONDS)
         self.retention = round(windows.retention * MICROSECONDS)
@@ -129,7 +129,7 @@ class Tally:
     too_late: int = 0
 
 
-class Told(NamedTuple):
+class TruthOf(NamedTuple):
     """Feedback and its time. `model`: the one that it is limited to, empty where it is for every model."""
 
     actual: Scalar
@@ -137,7 +137,7 @@ class Told(NamedTuple):
     model: str = ""
 
 
-Waiting = tuple[Told, ...]
+Waiting = tuple[TruthOf, ...]
 """Feedback that may yet be the last in time of its prediction, in offset order: times ascend for each model."""
 
 
@@ -154,7 +154,7 @@ class Joined:
 class JoinState:
     """Everything one source partition remembers. Not thread-safe; the agent calls it run by run."""
 
-    def __init__(self, watched: Sequence[Watched]) -> None:
+    def __init__(self, watched: Sequence[CompiledModel]) -> None:
         self.watched = watched
         self.stacked = Stacked()
         self.rows = PendingRows()
@@ -237,10 +237,10 @@ class JoinState:
         """The newest event time of each model, in microseconds; NEVER where there is none."""
         return {model: tally.event_time for model, tally in self.tallies.items()}
 
-    def _input_shape(self, model: int) -> Shape:
+    def _input_shape(self, model: int) -> PaneShape:
         return self.watched[model].input_shape
 
-    def _outcome_shape(self, model: int) -> Shape:
+    def _outcome_shape(self, model: int) -> PaneShape:
         return self.watched[model].outcome_shape
 
     def named(self, totals: dict[PaneKey, Pane]) -> dict[PaneKey, Pane]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.join.state import MICROSECONDS, NEVER, Told, Waiting, Watched
+from app.core.join.state import MICROSECONDS, NEVER, CompiledModel, TruthOf, Waiting
 from app.core.panes.inputs import Scalar
 from app.core.reference.layout import Floats
 
@@ -43,10 +43,10 @@ def seconds_told(time: NDArray[np.int64]) -> NDArray[np.uint32]:
 
 def waiting_of(value: Scalar, told: int, model: str) -> Waiting:
     """Return a row's truth as feedback that waits. `model`: the one that it is limited to."""
-    return (Told(value, NEVER if told == UNTIMED else told * MICROSECONDS, model),)
+    return (TruthOf(value, NEVER if told == UNTIMED else told * MICROSECONDS, model),)
 
 
-def with_later(waiting: Waiting, later: Told) -> Waiting:
+def with_later(waiting: Waiting, later: TruthOf) -> Waiting:
     """Add feedback that came after: what is left may yet be the last in time of some prediction."""
     earlier = tuple(one for one in waiting if one.time < later.time or later.model not in ("", one.model))
     if earlier and earlier[-1].model == later.model:
@@ -56,7 +56,9 @@ def with_later(waiting: Waiting, later: Told) -> Waiting:
     return (*earlier, later)
 
 
-def kinds_of(watched: Watched, values: Sequence[Scalar], read: Floats, unknown: Mapping[int, str]) -> NDArray[np.uint8]:
+def kinds_of(
+    watched: CompiledModel, values: Sequence[Scalar], read: Floats, unknown: Mapping[int, str]
+) -> NDArray[np.uint8]:
     """Return the kind of each truth. `read`: how the model reads it; `unknown`: spellings of labels by their codes."""
     types = set(map(type, values))
     if watched.outcomes.k == 0 and types == {float}:
@@ -75,13 +77,13 @@ def kinds_of(watched: Watched, values: Sequence[Scalar], read: Floats, unknown: 
     return np.fromiter(map(found.__getitem__, values), np.uint8, len(values))
 
 
-def _kind(watched: Watched, value: Scalar, read: float, unknown: Mapping[int, str]) -> int:
+def _kind(watched: CompiledModel, value: Scalar, read: float, unknown: Mapping[int, str]) -> int:
     kind = _KINDS.get(type(value), OTHER)
     again = value_of(watched, read, kind, unknown)
     return kind if type(again) is type(value) and again == value else OTHER
 
 
-def value_of(watched: Watched, read: float, kind: int, unknown: Mapping[int, str]) -> Scalar:
+def value_of(watched: CompiledModel, read: float, kind: int, unknown: Mapping[int, str]) -> Scalar:
     """Return the truth that came; None where a row's own reading and kind do not say."""
     if kind in (OTHER, DEFAULT):
         return None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.panes.pane import SPARSE, Names, Pane, add_names, add_sparse
-from app.core.panes.sums import PaneKey, Shape
+from app.core.panes.sums import PaneKey, PaneShape
 from app.core.reference.layout import Integers
 
 _SHIFT = 32
@@ -33,14 +33,14 @@ class PaneChanges:
     added up.
     """
 
-    def __init__(self, shape_of: Callable[[int], Shape]) -> None:
+    def __init__(self, shape_of: Callable[[int], PaneShape]) -> None:
         """`shape_of`: the shape of a model's panes."""
         self._shape_of = shape_of
         self._begin()
 
     def _begin(self) -> None:
         self._numbers: dict[int, int] = {}
-        self._shapes: list[Shape] = []
+        self._shapes: list[PaneShape] = []
         self._places: list[int] = []
         self._width = 0
         self._n = np.zeros(64, np.int64)

@@ -122,7 +122,7 @@ def other_labels(layout: Layout, found: Integers, cells: Sequence[Scalar]) -> tu
     return codes, unknown
 
 
-class Counter:
+class InputCounter:
     """Turns columns of one layout into slots and sums; compiled once for each model version."""
 
     def __init__(self, layout: Layout) -> None:
@@ -146,14 +146,14 @@ class Counter:
         """Return probabilities as the reference calibrates them."""
         return np.interp(probability, *self.calibration) if self.calibration.size else probability
 
-    def count(self, columns: Sequence[Values]) -> Counted:
+    def count(self, columns: Sequence[Values]) -> CountedRows:
         """Count rows given by column, in the layout's order (features, prediction, probability).
 
         A probability column may hold NaN or None; a column must hold one value a row.
         """
         n = len(columns[0]) if columns else 0
         layout = self.layout
-        counted = Counted(n, len(layout.slots), layout.sums)
+        counted = CountedRows(n, len(layout.slots), layout.sums)
         floats = np.empty((len(layout.numeric), n))
         counted.floats = dict(zip(layout.numeric, floats, strict=True))
         for i, (slots, values) in enumerate(zip(layout.slots, columns, strict=True)):
@@ -171,7 +171,7 @@ class Counter:
         self._estimate(counted)
         return counted
 
-    def _estimate(self, counted: Counted) -> None:
+    def _estimate(self, counted: CountedRows) -> None:
         """The last two sums: what `estimation` expects of these rows (see `Layout`)."""
         layout = self.layout
         if not self.estimates:
@@ -188,7 +188,7 @@ class Counter:
             counted.sums[:, -2 + label] = np.where(code == label, mass, 0)
 
 
-class Counted:
+class CountedRows:
     """Rows as slots (n x columns, positions in the whole count vector) and sums (n x sums), column by column."""
 
     def __init__(self, n: int, columns: int, sums: int) -> None:
@@ -248,7 +248,7 @@ def input_pane(
     columns.append(_as_list(prediction))
     if layout.probability is not None:
         columns.append([None] * n if probability is None else _as_list(probability))
-    counted = Counter(layout).count(columns)
+    counted = InputCounter(layout).count(columns)
     return Pane.of(
         n, np.bincount(counted.slots.ravel(), minlength=layout.size), counted.sums.sum(axis=0), counted.names()
     )

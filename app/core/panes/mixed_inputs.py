@@ -1,4 +1,4 @@
-"""Rows of many models at once, a few of each: counted as `Counter` does, by arrays over all of them."""
+"""Rows of many models at once, a few of each: counted as `InputCounter` does, by arrays over all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from app.core.panes.inputs import (
     NUMBERS,
     CategoryCodes,
-    Counter,
+    InputCounter,
     Scalar,
     Values,
     categorical_codes,
@@ -35,12 +35,12 @@ FEW = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ModelRows:
     """n rows of one model: its number, its counter, and its columns in the layout's order."""
 
     model: int
     n: int
-    counter: Counter
+    counter: InputCounter
     columns: Sequence[Values]
 
 
@@ -100,7 +100,7 @@ class _Segments:
 class _Run:
     """The parts of a run, and the model of each."""
 
-    parts: Sequence[Part]
+    parts: Sequence[ModelRows]
     stacked: Stacked
     model: Integers
     n: Integers
@@ -110,7 +110,7 @@ class _Run:
         return np.repeat(by_model[self.model], self.n)
 
 
-def count_mixed(parts: Sequence[Part], stacked: Stacked) -> MixedCounts:
+def count_mixed(parts: Sequence[ModelRows], stacked: Stacked) -> MixedCounts:
     """Count the rows of all parts. `stacked`: all models, by their numbers."""
     model = np.array([part.model for part in parts], np.int64)
     run = _Run(parts, stacked, model, np.array([part.n for part in parts], np.int64))
@@ -159,7 +159,7 @@ def _numeric(run: _Run, segments: _Segments) -> tuple[Floats, Integers]:
     return given, slots
 
 
-def _found(parts: Sequence[Part], segments: _Segments, floats: Floats) -> tuple[Integers, NDArray[np.bool_]]:
+def _found(parts: Sequence[ModelRows], segments: _Segments, floats: Floats) -> tuple[Integers, NDArray[np.bool_]]:
     """Return what `SortedArrays.find` does, column by column."""
     left, at = np.empty(len(floats), np.int64), np.empty(len(floats))
     references = chain.from_iterable(part.counter.places.references for part in parts)
@@ -178,7 +178,7 @@ def _floats(cells: Sequence[Scalar]) -> Floats:
         return np.array(cells, np.float64)
 
 
-def _read(parts: Sequence[Part]) -> tuple[Floats, Integers]:
+def _read(parts: Sequence[ModelRows]) -> tuple[Floats, Integers]:
     """The same where some are no floats: read column by column. Also the positions of those that are no numbers."""
     found, wrong, at = [np.empty(0)], [np.empty(0, np.int64)], 0
     for part in parts:
@@ -206,7 +206,7 @@ def _in_precision(stacked: Stacked, segments: _Segments, floats: Floats) -> Floa
     return found
 
 
-def _categorical(parts: Sequence[Part]) -> NDArray[np.int32]:
+def _categorical(parts: Sequence[ModelRows]) -> NDArray[np.int32]:
     """The slots of all categories, from their columns' own starts."""
     codes: list[CategoryCodes] = []
     columns: list[Values] = []

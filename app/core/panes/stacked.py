@@ -9,7 +9,7 @@ from typing import TypeVar, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.panes.inputs import Counter
+from app.core.panes.inputs import InputCounter
 from app.core.panes.sorted_arrays import SortedArrays
 from app.core.reference.layout import Floats, Integers
 from app.core.values.precision import Precision
@@ -21,8 +21,8 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 class Stacked:
     """By model: where its numeric and its categorical columns begin among all, how many they are, and its sizes.
 
-    `value`, `number`, `label`: as `Places` has them. By numeric and by categorical column: as `Places` and `Counter`
-    have them. `calibrated`: which of `curves` a model's probabilities are calibrated by; -1 for none.
+    `value`, `number`, `label`: as `Places` has them. By numeric and by categorical column: as `Places` and
+    `InputCounter` have them. `calibrated`: which of `curves` a model's probabilities are calibrated by; -1 for none.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Stacked:
         """Models."""
         return self._models
 
-    def include(self, new: Sequence[Counter]) -> None:
+    def include(self, new: Sequence[InputCounter]) -> None:
         """Take in the next models."""
         if not new:
             return

@@ -31,7 +31,7 @@ _SHIFT = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class PaneShape:
     """How wide a pane is: its slots, the last `limbs` of which are exact sums, and its fixed-point sums."""
 
     size: int
@@ -45,7 +45,7 @@ class PaneSums:
     What was added to last stays open, for most of it is added to again; what has not been for longest is packed first.
     """
 
-    def __init__(self, shape_of: Callable[[int], Shape]) -> None:
+    def __init__(self, shape_of: Callable[[int], PaneShape]) -> None:
         """`shape_of`: the shape of a model's panes."""
         self._shape_of = shape_of
         self._packed: dict[int, dict[int, bytes]] = {}

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.reference.profile import Column, Profile
+from app.core.reference.profile import ColumnProfile, Profile
 from app.core.values.precision import in_precision
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ CLIP = 1024.0
 class Slots:
     """One column's part of the count vector, compiled for speed."""
 
-    column: Column
+    column: ColumnProfile
     offset: int
     size: int
     values: Floats
@@ -189,7 +189,7 @@ def layout_of(profile: Profile) -> Layout:
     return Layout(profile=profile, slots=tuple(slots), size=offset, sums=2 * len(numeric) + 2, numeric=numeric)
 
 
-def _compile(column: Column, offset: int) -> Slots:
+def _compile(column: ColumnProfile, offset: int) -> Slots:
     if column.kind == "numeric":
         values = np.asarray(column.values, dtype=np.float64)
         return Slots(column, offset, 2 * len(values) + 5, values, {})

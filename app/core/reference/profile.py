@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from app.core.reference.usual import Usual
+from app.core.reference.usual import ReferenceUsual
 from app.core.values import kind
 from app.core.values.cell import Cell
 from app.core.values.precision import in_precision
@@ -28,7 +28,7 @@ MAX_REFERENCE_VALUES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnProfile:
     """The reference of one column: a feature, the prediction or the probability.
 
     Numeric: `values` are the m distinct finite reference values, ascending, `counts` how often each occurs,
@@ -74,9 +74,9 @@ class Profile:
     model: str
     model_version: str
     task: Task
-    features: tuple[Column, ...]
-    prediction: Column
-    probability: Column | None
+    features: tuple[ColumnProfile, ...]
+    prediction: ColumnProfile
+    probability: ColumnProfile | None
     labels: tuple[str, ...]
     baseline: dict[str, float]
     estimated_baseline: dict[str, float]
@@ -84,10 +84,10 @@ class Profile:
     n: int
     profile_id: str = ""
     ignored: tuple[str, ...] = ()
-    usual: Usual | None = field(default=None, repr=False)
+    usual: ReferenceUsual | None = field(default=None, repr=False)
 
     @property
-    def columns(self) -> tuple[Column, ...]:
+    def columns(self) -> tuple[ColumnProfile, ...]:
         """All columns in the order of the layout: features, prediction, probability."""
         last = () if self.probability is None else (self.probability,)
         return (*self.features, self.prediction, *last)
@@ -109,7 +109,7 @@ def numeric_column(
     *,
     reading: Reading = PLAIN,
     invalid: int = 0,
-) -> Column:
+) -> ColumnProfile:
     """Return the reference of a numeric column from its raw values; NaN is missing, infinities are values.
 
     `invalid` of the NaNs are cells that are no numbers.
@@ -125,7 +125,7 @@ def numeric_column(
     with np.errstate(over="ignore", invalid="ignore"):  # of values near the largest float
         scale = float(np.std(finite)) if len(finite) else 0.0
         centre = float(np.median(finite)) if len(finite) else 0.0
-    return Column(
+    return ColumnProfile(
         name=name,
         kind="numeric",
         values=tuple(values.tolist()),
@@ -156,7 +156,7 @@ def _thin(
 
 def categorical_column(
     name: str, raw: Sequence[str | None], order: Sequence[str] = (), *, reading: Reading = PLAIN
-) -> Column:
+) -> ColumnProfile:
     """Return the reference of a categorical column from its names; None is missing. `order` fixes the first ones."""
     tally: dict[str, int] = dict.fromkeys(order, 0)
     missing = 0
@@ -166,7 +166,7 @@ def categorical_column(
         else:
             tally[value] = tally.get(value, 0) + 1
     categories = (*order, *sorted(tally.keys() - set(order)))
-    return Column(
+    return ColumnProfile(
         name=name,
         kind="categorical",
         categories=categories,

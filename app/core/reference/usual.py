@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ColumnUsual:
-    """The largest effects to be expected of one column without any change, at each span of `Usual.spans`.
+    """The largest effects to be expected of one column without any change, at each span of `ReferenceUsual.spans`.
 
     `distribution`: of its values, as KS statistic or Jensen-Shannon distance, less what sampling alone brings (see
     `app.core.usual.distances`); `missing`: of the share of missing values, its rise above the reference's; `unseen`: of
@@ -28,7 +28,7 @@ class ColumnUsual:
 
 @dataclass(frozen=True, slots=True)
 class MetricUsual:
-    """The largest drops to be expected of one metric without any change, at each span of `Usual.spans`.
+    """The largest drops to be expected of one metric without any change, at each span of `ReferenceUsual.spans`.
 
     `drop`: as a share of the metric's scale (see `evaluation.degradation.scale_of`), less what sampling alone brings.
     """
@@ -38,7 +38,7 @@ class MetricUsual:
 
 
 @dataclass(frozen=True, slots=True)
-class Usual:
+class ReferenceUsual:
     """How far windows of a reference differ from the rest of it.
 
     `since` and `until`: times of its first and last row (epoch seconds), `rows` how many have a time. `spans`: lengths

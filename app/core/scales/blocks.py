@@ -16,7 +16,7 @@ PARTS = 64
 """A span has at least so many blocks: it is judged with whole ones, by which it is a little shorter."""
 
 
-class Summed(Protocol):
+class SummedPanes(Protocol):
     """A pane of several source partitions."""
 
     def sum(self, size: int, sums: int) -> Pane:
@@ -71,7 +71,7 @@ class Blocks:
         """Note that a pane is not as it was."""
         self._made.pop(pane // self.length, None)
 
-    def older(self, slices: Mapping[int, Summed], end: int, first: int, rows: int, oldest: int) -> Older:
+    def older(self, slices: Mapping[int, SummedPanes], end: int, first: int, rows: int, oldest: int) -> Older:
         """Return what lies before `first`, as far back as there are spans with no more than MOST_ROWS rows.
 
         `rows`: those from `first` to `end`; `oldest`: the oldest pane with rows of all.
@@ -104,7 +104,7 @@ class Blocks:
         kept = {pane: one for pane, one in panes.items() if pane > end - reached[-1]}
         return Older(tuple(reached), kept, crc32(repr(sources).encode()), held)
 
-    def _block(self, slices: Mapping[int, Summed], block: int) -> _Block | None:
+    def _block(self, slices: Mapping[int, SummedPanes], block: int) -> _Block | None:
         if block not in self._made:
             inside = [slices[pane] for pane in range(block * self.length, (block + 1) * self.length) if pane in slices]
             made = None

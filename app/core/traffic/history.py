@@ -22,7 +22,7 @@ def slot_of(pane: float) -> float:
     return pane * max(1, ceil(SLOT / pane - 1e-9))
 
 
-class History:
+class TrafficHistory:
     """Counts by slot, each by its number since 1970. What is older than KEPT is dropped."""
 
     def __init__(self, slot: float) -> None:
@@ -40,7 +40,7 @@ class History:
             newest = max(self._counts)
             self._counts = {place: n for place, n in self._counts.items() if place > newest - self._most}
 
-    def update(self, other: History) -> None:
+    def update(self, other: TrafficHistory) -> None:
         """Count all that another has, whatever the length of its slots."""
         for place, n in other._counts.items():
             self.add(place * other.slot, n)
@@ -52,7 +52,7 @@ class History:
         return zlib.compress(b" ".join(b"%d" % number for number in numbers))
 
     @classmethod
-    def unpacked(cls, packed: bytes) -> History:
+    def unpacked(cls, packed: bytes) -> TrafficHistory:
         """Return what was packed."""
         slot, *numbers = map(int, zlib.decompress(packed).split())
         found = cls(slot / 1_000_000)

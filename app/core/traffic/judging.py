@@ -31,7 +31,7 @@ HOUR = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class TrafficSeen:
     """What came up to the end of a window.
 
     `counts`: predictions in each of the newest panes, oldest first, from the model's first one on at most. `panes`: of
@@ -60,7 +60,7 @@ def _longest(panes: int, pane: float) -> int:
     return max(1, panes // NEWEST, min(int(LONGEST // pane), 2 * panes))
 
 
-def traffic_of(seen: Seen, drop: float, level: float) -> Traffic:
+def traffic_of(seen: TrafficSeen, drop: float, level: float) -> Traffic:
     """Judge what came. `drop`: the share by which a drop falls; `level`: the largest p-value that is a finding."""
     counts = seen.counts
     there = np.flatnonzero(counts)
@@ -92,7 +92,7 @@ def _longest_pause(counts: Integers) -> int:
     return int(np.diff(there).max(initial=1)) - 1
 
 
-def _missed(seen: Seen, last: int, usual: float) -> tuple[tuple[int, ...], float]:
+def _missed(seen: TrafficSeen, last: int, usual: float) -> tuple[tuple[int, ...], float]:
     """How many predictions would have come in the silent panes by what is usual, at least; the days that say so."""
     silent = len(seen.counts) - last
     start = seen.end - silent * seen.pane
@@ -126,14 +126,14 @@ def _of_days(
     return tuple(day for day, _ in found), min((came for _, came in found), default=0.0)
 
 
-def _volume(seen: Seen, drop: float, level: float) -> Volume:
+def _volume(seen: TrafficSeen, drop: float, level: float) -> Volume:
     """The drop that is shown best; without any, the newest twelfth against what is usual then."""
     judged = spans(seen.panes, seen.pane)
     found = [one for one in (_drop(seen, span, drop, level) for span in judged) if one is not None and one.found]
     return min(found, key=lambda one: one.p_value) if found else _newest(seen)
 
 
-def _newest(seen: Seen) -> Volume:
+def _newest(seen: TrafficSeen) -> Volume:
     span = max(1, seen.panes // NEWEST)
     recent = int(seen.counts[-span:].sum())
     days, usual = _of_days(seen.arrived, seen.end - span * seen.pane, seen.end, seen.pane, level=False)
@@ -143,7 +143,7 @@ def _newest(seen: Seen) -> Volume:
     return Volume(span, recent, usual, 1.0, days)
 
 
-def _drop(seen: Seen, span: int, drop: float, level: float) -> Volume | None:
+def _drop(seen: TrafficSeen, span: int, drop: float, level: float) -> Volume | None:
     """Whether the newest panes have fallen: below what is usual, and below all that came shortly before.
 
     The second is what a holiday does not do: its morning rises more slowly, and does not fall. But its night may be

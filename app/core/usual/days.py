@@ -35,7 +35,7 @@ class Look:
 
 
 @dataclass(slots=True)
-class Day:
+class LearnedDay:
     """The effects of windows that ended on a day, by the place of their span; its rows, columns x bins in one row."""
 
     seen: dict[int, list[Effects]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Days:
         self.stride = max(STRIDE, pane)
         self.every = tuple(max(1, round(span * pane / OVERLAP / self.stride)) for span in spans)
         """Of how many looks one is at windows of a span."""
-        self.days: dict[int, Day] = {}
+        self.days: dict[int, LearnedDay] = {}
         self.last = BEGINNING
         """The number of the newest look."""
 
@@ -76,7 +76,7 @@ class Days:
 
     def add(self, look: Look, place: int, effects: Floats) -> None:
         """Add the effects of a window of the span at a place."""
-        day = self.days.setdefault(self.day_of(look), Day())
+        day = self.days.setdefault(self.day_of(look), LearnedDay())
         day.seen.setdefault(place, []).append(np.rint(np.clip(effects, 0.0, 1.0) * UNITS).astype(np.uint16))
 
     def count(self, look: Look, rows: NDArray[np.int64]) -> bool:
@@ -110,7 +110,7 @@ class Days:
         last, spans, rows = _HEAD.unpack_from(raw)
         at = _HEAD.size + 8 * rows
         counted = np.frombuffer(raw, "<i8", rows, _HEAD.size).astype(np.int64)
-        found = Day(rows=counted if rows else None)
+        found = LearnedDay(rows=counted if rows else None)
         for _ in range(spans):
             place, n = struct.unpack_from("<II", raw, at)
             effects = np.frombuffer(raw, "<u2", n * self.width, at + 8).astype(np.uint16)

@@ -7,7 +7,7 @@ from math import inf, sqrt
 
 from app.core.config.monitoring import Monitoring
 from app.core.reference.profile import Profile
-from app.core.reference.usual import ColumnUsual, Usual
+from app.core.reference.usual import ColumnUsual, ReferenceUsual
 from app.core.scales.blocks import MOST_ROWS
 from app.core.scales.suffixes import spans_of
 from app.core.usual.spans import DAY, WEEK
@@ -32,7 +32,7 @@ def judged_from(column: ColumnUsual, spans: tuple[float, ...]) -> float:
     return first
 
 
-def long_spans(usual: Usual | None) -> tuple[float, ...]:
+def long_spans(usual: ReferenceUsual | None) -> tuple[float, ...]:
     """Return the spans (seconds) beyond its window that a stream needs, so that each column that can be is judged."""
     if usual is None:
         return ()
@@ -55,7 +55,7 @@ class Detectable:
     after: tuple[float | None, ...]
 
 
-def judged_spans(usual: Usual, monitoring: Monitoring) -> tuple[float, ...]:
+def judged_spans(usual: ReferenceUsual, monitoring: Monitoring) -> tuple[float, ...]:
     """Return the spans (seconds) that a stream judges at the rate of rows that was learned from."""
     windows = monitoring.windows
     thin = monitoring.drift.min_samples / max(usual.rate, 1e-9) / windows.pane  # so many panes a window reaches back to
@@ -64,7 +64,7 @@ def judged_spans(usual: Usual, monitoring: Monitoring) -> tuple[float, ...]:
     return tuple(sorted({*(span * windows.pane for span in spans_of(windows.panes, most)), *longer}))
 
 
-def detectable_of(profile: Profile, usual: Usual | None, monitoring: Monitoring) -> list[Detectable]:
+def detectable_of(profile: Profile, usual: ReferenceUsual | None, monitoring: Monitoring) -> list[Detectable]:
     """Return what can be found of each column of a profile; nothing where it is not known what is usual."""
     if usual is None:
         return []
@@ -76,7 +76,7 @@ def detectable_of(profile: Profile, usual: Usual | None, monitoring: Monitoring)
     return detectable(usual, floors, judged_spans(usual, monitoring))
 
 
-def detectable(usual: Usual, floors: dict[str, float], judged: tuple[float, ...]) -> list[Detectable]:
+def detectable(usual: ReferenceUsual, floors: dict[str, float], judged: tuple[float, ...]) -> list[Detectable]:
     """Return what can be found of each column at the reference's own rate of rows.
 
     `floors`: the smallest effect that is found of each column. `judged`: the spans (seconds) that the stream judges.
@@ -91,7 +91,7 @@ def detectable(usual: Usual, floors: dict[str, float], judged: tuple[float, ...]
     return found
 
 
-def usual_at(usual: Usual, column: ColumnUsual, span: float) -> float:
+def usual_at(usual: ReferenceUsual, column: ColumnUsual, span: float) -> float:
     """Return a column's usual effect at a span: between two that were learned the larger one of theirs."""
     last = len(usual.spans) - 1
     above = next((i for i, one in enumerate(usual.spans) if one >= span), last)
@@ -99,7 +99,7 @@ def usual_at(usual: Usual, column: ColumnUsual, span: float) -> float:
     return max(column.distribution[below], column.distribution[above])
 
 
-def _limit(usual: Usual, column: ColumnUsual, floor: float, span: float) -> float:
+def _limit(usual: ReferenceUsual, column: ColumnUsual, floor: float, span: float) -> float:
     """Return the effect that is found within a span: beyond the usual one, and beyond what its rows bring."""
     rows = usual.rate * span
     effective = rows * usual.rows / (rows + usual.rows)

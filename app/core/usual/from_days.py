@@ -21,7 +21,7 @@ FEWEST_A_DAY = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class DaysSeen:
     """The windows of one span (seconds): the day on which each ended, and its effects (windows x width).
 
     `side_by_side`: how many windows that do not overlap these are worth. `in_all`: how many the whole time has, as many
@@ -46,7 +46,7 @@ class Seen:
         return ~np.isin(self.days, [day + after for day in faulty for after in range(covered + 1)])
 
 
-def seen_at(days: Days) -> list[Seen]:
+def seen_at(days: Days) -> list[DaysSeen]:
     """Return the windows of each span that was seen often enough to say what is usual."""
     found = []
     for place, span in enumerate(days.spans):
@@ -56,11 +56,11 @@ def seen_at(days: Days) -> list[Seen]:
         if side_by_side >= FEWEST_WINDOWS:
             in_all = max(side_by_side, min(len(ended) * max(apart, 1.0), float(MOST)))
             looks = len(days.days) * DAY / (days.stride * days.every[place])
-            found.append(Seen(span * days.pane, ended, effects, side_by_side, in_all, len(ended) / looks))
+            found.append(DaysSeen(span * days.pane, ended, effects, side_by_side, in_all, len(ended) / looks))
     return found
 
 
-def faulty_days(seen: Sequence[Seen], place: int, floor: float, exceeding: float) -> set[int]:
+def faulty_days(seen: Sequence[DaysSeen], place: int, floor: float, exceeding: float) -> set[int]:
     """Return the days on which something was wrong, and those beside them: one run of days far beyond all others.
 
     Most of their windows are above the floor, and twice as far as the bound of those of the other days, or more than
@@ -106,7 +106,7 @@ def without_difference(bounds: Sequence[float], away: float, floor: float, longe
     return tuple(max(bound - away, 0.0) for bound in bounds)
 
 
-def bounds(seen: Sequence[Seen], place: int, faulty: set[int], exceeding: float) -> tuple[float, ...]:
+def bounds(seen: Sequence[DaysSeen], place: int, faulty: set[int], exceeding: float) -> tuple[float, ...]:
     """Return the usual effect at each span, without some days.
 
     Of a short span few windows have rows enough. Where fewer than RARE of the looks saw one, it is taken to be no less

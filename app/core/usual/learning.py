@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.core.reference.layout import Layout, Slots
-from app.core.reference.usual import ColumnUsual, Floats, Usual
+from app.core.reference.usual import ColumnUsual, Floats, ReferenceUsual
 from app.core.usual.bound import usual_bound
 from app.core.usual.distances import js_distances, ks_distances, missing_rises, unseen_rises
 from app.core.usual.spans import FEWEST_WINDOWS, Integers, RowWindows, in_order, learned_spans, row_windows
@@ -16,7 +16,7 @@ from app.core.usual.spans import FEWEST_WINDOWS, Integers, RowWindows, in_order,
 Values = NDArray[np.generic] | Sequence[str | None]
 
 
-def learn(layout: Layout, columns: Sequence[Values], times: Floats, spans: tuple[float, ...]) -> Usual | None:
+def learn(layout: Layout, columns: Sequence[Values], times: Floats, spans: tuple[float, ...]) -> ReferenceUsual | None:
     """Learn from a reference how far its windows differ from the rest of it; None where its times say nothing.
 
     `columns`: in the layout's order, numbers as arrays (NaN where missing), categories as their names (None where
@@ -35,7 +35,7 @@ def learn(layout: Layout, columns: Sequence[Values], times: Floats, spans: tuple
         _column(slots, slots_of(slots, values)[order], windows)
         for slots, values in zip(layout.slots, columns, strict=False)
     )
-    return Usual(
+    return ReferenceUsual(
         since=float(ordered[0]),
         until=float(ordered[-1]),
         rows=len(ordered),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.core.config.monitoring import Monitoring
 from app.core.panes.outcomes import OutcomeLayout
 from app.core.reference.layout import Layout
-from app.core.reference.usual import ColumnUsual, Usual
+from app.core.reference.usual import ColumnUsual, ReferenceUsual
 from app.core.scales.suffixes import Suffixes, spans_of
 from app.core.usual.bound import CHANCE
 from app.core.usual.days import Days, Look
@@ -51,9 +51,9 @@ class LiveUsual:
         self.columns = ColumnWeeks(layout, monitoring, spans, needs)
         later = ceil(LATER * windows.retention / windows.pane)
         self.metrics = MetricWeeks(layout.profile, outcomes, monitoring, spans, needs, later)
-        self._with_metrics: Usual | None = None
+        self._with_metrics: ReferenceUsual | None = None
 
-    def at(self, end: int) -> Usual | None:
+    def at(self, end: int) -> ReferenceUsual | None:
         """Return what is usual of the window that ends with a pane; None where that is not known."""
         usual = self.columns.learned
         if usual is None or end < self.columns.first:
@@ -86,7 +86,7 @@ def _spans(monitoring: Monitoring, needs: int) -> tuple[int, ...]:
     return tuple(sorted({span for span in lengths if 1 <= span <= most}))
 
 
-class ColumnWeeks(Weeks[Usual]):
+class ColumnWeeks(Weeks[ReferenceUsual]):
     """The first weeks of the columns: windows of each span are looked at once no late prediction can come."""
 
     def __init__(self, layout: Layout, monitoring: Monitoring, spans: tuple[int, ...], needs: int) -> None:
@@ -113,7 +113,7 @@ class ColumnWeeks(Weeks[Usual]):
         if self.days.count(look, self._binned.count(suffixes, suffixes.spans.index(newest))):
             self.unsaved.add(self.days.day_of(look))
 
-    def _learn(self) -> Usual:
+    def _learn(self) -> ReferenceUsual:
         """Return what the days show, but for those of a fault.
 
         Where a column has been another one than its reference's from the first day on, that is taken off.
@@ -137,7 +137,7 @@ class ColumnWeeks(Weeks[Usual]):
             unseen = () if numeric else found["unseen"]
             learned.append(ColumnUsual(slots.column.name, found["distribution"], found["missing"], unseen))
         days = sorted(self.days.days)
-        return Usual(
+        return ReferenceUsual(
             since=days[0] * DAY, until=(days[-1] + 1) * DAY,
             rows=sum(int(one.sum()) for one in rows.values()) // max(len(columns), 1),
             spans=tuple(one.span for one in windows), windows=tuple(int(one.side_by_side) for one in windows),

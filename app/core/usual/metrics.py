@@ -16,7 +16,7 @@ from app.core.evaluation.metric import Metric
 from app.core.evaluation.performance import LOSSES, metrics_of
 from app.core.panes.outcomes import OutcomeLayout, OutcomeRows, outcome_layout, pane_of_rows
 from app.core.reference.profile import Profile
-from app.core.reference.usual import Floats, MetricUsual, Usual
+from app.core.reference.usual import Floats, MetricUsual, ReferenceUsual
 from app.core.usual.bound import usual_bound
 from app.core.usual.spans import in_order, row_windows
 
@@ -31,7 +31,7 @@ UNLIMITED = LOSSES | {"r2"}
 """Metrics whose drop, as a share of the baseline, has no end."""
 
 
-def learn_metrics(profile: Profile, usual: Usual, rows: OutcomeRows, times: Floats) -> Usual:
+def learn_metrics(profile: Profile, usual: ReferenceUsual, rows: OutcomeRows, times: Floats) -> ReferenceUsual:
     """Return what is usual with that of each metric that has a baseline. `times`: of the rows, NaN where unknown."""
     order = in_order(times)
     layout, ordered = outcome_layout(profile), times[order]

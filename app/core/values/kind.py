@@ -47,7 +47,7 @@ _ID_NAME = re.compile(r"(?i:(?:^|[_\W])(?:id|uuid|guid|key)$)|[a-z0-9](?:Id|ID)$
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class KindDecision:
     """A column's kind, the reading of its cells, and why, in words for people.
 
     `dates`: the column holds dates or times.
@@ -75,7 +75,7 @@ def decide(
     missing: MissingWords | None = None,
     given: Kind | None = None,
     decimal: str = ".",
-) -> Decision:
+) -> KindDecision:
     """Decide what a column is, from all its cells.
 
     `typed`: the file says itself what is text (JSON, Parquet), so that a text of digits is a code. `given`: the kind
@@ -85,23 +85,23 @@ def decide(
     if isinstance(cells, np.ndarray):
         if given == "categorical":
             return _categorical(cells.tolist(), missing, "listed as categorical")
-        return Decision("numeric", Reading(precision=precision, missing=missing.numeric), "numbers")
+        return KindDecision("numeric", Reading(precision=precision, missing=missing.numeric), "numbers")
     tally = _Tally.of(cells, MISSING_NUMBERS if missing.numeric is None else missing.numeric, decimal)
     if given == "numeric":
-        return Decision("numeric", Reading(precision=precision, missing=missing.numeric), "listed as numeric")
+        return KindDecision("numeric", Reading(precision=precision, missing=missing.numeric), "listed as numeric")
     if given == "categorical":
         return _categorical(cells, missing, "listed as categorical")
     if tally.are_numbers(typed=typed):
         bad = tally.present - tally.numbers
         reason = "numbers" if not bad else f"numbers but for {bad:,} of {tally.present:,} cells"
-        return Decision("numeric", Reading(precision=precision, missing=missing.numeric), reason)
+        return KindDecision("numeric", Reading(precision=precision, missing=missing.numeric), reason)
     found = _categorical(cells, missing, tally.reason)
     reason = "truth values" if found.reading.spelling == "boolean" else found.reason
-    return Decision("categorical", found.reading, reason, tally.are_dates)
+    return KindDecision("categorical", found.reading, reason, tally.are_dates)
 
 
-def _categorical(cells: Sequence[Cell], missing: MissingWords, reason: str) -> Decision:
-    return Decision("categorical", spelling_of(cells, missing.categorical), reason)
+def _categorical(cells: Sequence[Cell], missing: MissingWords, reason: str) -> KindDecision:
+    return KindDecision("categorical", spelling_of(cells, missing.categorical), reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class _Tally:
         return "texts"
 
 
-def not_a_feature(name: str, cells: Sequence[Cell] | Floats, decision: Decision) -> str:
+def not_a_feature(name: str, cells: Sequence[Cell] | Floats, decision: KindDecision) -> str:
     """Return why a column is no feature, in words; empty where it may be one.
 
     No features are counts of the rows, ids, texts for people, and dates and times.

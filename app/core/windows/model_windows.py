@@ -18,7 +18,7 @@ from app.core.panes.pane import Pane, merge
 from app.core.panes.slices import Partial, Slice, Slices, drop, held_up_to, newest_slices, rows_of, source_of, sums_of
 from app.core.reference.layout import Layout, layout_of
 from app.core.reference.profile import Profile
-from app.core.reference.usual import Usual
+from app.core.reference.usual import ReferenceUsual
 from app.core.scales.blocks import MOST_ROWS, Blocks, Older
 from app.core.scales.judging import judge_scales
 from app.core.scales.levels import traffic_level
@@ -27,8 +27,8 @@ from app.core.scales.newest_truth import Truth, newest_truth
 from app.core.scales.reach import Reach, oldest_needed, reach_of
 from app.core.scales.suffixes import suffixes_of
 from app.core.scales.truth_blocks import TruthBlocks
-from app.core.traffic.history import History, slot_of
-from app.core.traffic.judging import CHANCE, Seen, most_panes, spans, traffic_of
+from app.core.traffic.history import TrafficHistory, slot_of
+from app.core.traffic.judging import CHANCE, TrafficSeen, most_panes, spans, traffic_of
 from app.core.usual.days import Look
 from app.core.usual.detectable import Detectable, detectable_of, long_spans
 from app.core.usual.live import ColumnWeeks, LiveUsual, UsualState
@@ -100,7 +100,7 @@ class ModelWindows:
         self._input_sum = RunningSum(self.layout.size, self.layout.sums)
         self._outcome_sum = RunningSum(self.outcome_layout.size, self.outcome_layout.sums)
         self._learned: tuple[Profile, Layout] | None = None
-        self._found_at: tuple[Usual | None, Monitoring, tuple[Detectable, ...]] | None = None
+        self._found_at: tuple[ReferenceUsual | None, Monitoring, tuple[Detectable, ...]] | None = None
         self.learning = self._unlearned()
         """What is usual of the stream, where its reference does not show it."""
         self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
@@ -109,9 +109,9 @@ class ModelWindows:
         self._settled: dict[int, int] = {}
         self._rows = {"input": 0, "outcome": 0}
         slot = slot_of(monitoring.windows.pane)
-        self.past = History(slot)
+        self.past = TrafficHistory(slot)
         """Predictions of the last days in panes that are forgotten."""
-        self._arrived = History(slot)
+        self._arrived = TrafficHistory(slot)
         """Predictions of the last days in all panes."""
         self._behind: dict[int, int] = {}
         self._newest = NEVER
@@ -147,7 +147,7 @@ class ModelWindows:
             return None
         return LiveUsual(self.layout, self.outcome_layout, self.monitoring)
 
-    def remember(self, past: History) -> None:
+    def remember(self, past: TrafficHistory) -> None:
         """Take what is known of the last days, in panes that are forgotten. To be called before any is added."""
         self.past.update(past)
         self._arrived.update(past)
@@ -335,7 +335,7 @@ class ModelWindows:
             self._found_at = known = usual, self.monitoring, found
         return known[2]
 
-    def usual_at(self, end: int) -> Usual | None:
+    def usual_at(self, end: int) -> ReferenceUsual | None:
         """Return what is usual of the window that ends with a pane; None where that is not known."""
         return self._rule(end)[0].usual
 
@@ -491,7 +491,7 @@ class ModelWindows:
 
         arrived = self._arrived.until((end + 1) * pane, later)
         level = traffic_level(self.monitoring, len(spans(self.panes, pane)) + 1) or CHANCE
-        seen = Seen(counts, self.panes, pane, (end + 1) * pane, arrived)
+        seen = TrafficSeen(counts, self.panes, pane, (end + 1) * pane, arrived)
         found = traffic_of(seen, self.monitoring.alerting.volume_drop, level)
         return replace(found, coverage=self._coverage(end - self.panes))
 
