@@ -16,8 +16,8 @@ from app.local.find_kafka import Kafka, find_kafka
 from app.local.kafka_jar_process import start_from_jars
 from app.settings.settings import ENV_PREFIX, Settings, load_settings
 from app.telemetry import logs
-from tests import databases
-from tests.kafka_container import engine_answers, kafka_in_container
+from tests.support import databases
+from tests.support.kafka_container import engine_answers, kafka_in_container
 
 GIVEN_SERVERS = os.environ.get(f"{ENV_PREFIX}BOOTSTRAP_SERVERS") or None
 

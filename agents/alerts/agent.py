@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from agents.alerts.retired_versions import resolved
-from agents.output import Publish, Reject
 from agents.applied_offsets import advance, next_offset, unapplied
-from app.alerting.events.related_window import RelatedWindows, noted
-from app.alerting.rules.not_counted import Intake
-from app.alerting.rules.lifecycle import RuleState, Stage, stage_of, step
+from agents.loop_slices import in_slices
+from agents.output import Publish, Reject
 from app.alerting.events.alert_event import alert_of, nameless
+from app.alerting.events.related_window import RelatedWindows, noted
+from app.alerting.rules.lifecycle import RuleState, Stage, stage_of, step
 from app.alerting.rules.model_rules import (
     CRITICAL_FEATURE,
     ESTIMATE,
@@ -26,12 +26,12 @@ from app.alerting.rules.model_rules import (
     rule_of,
     verdicts_of,
 )
+from app.alerting.rules.not_counted import Intake
 from app.alerting.rules.service_rules import MONITOR, OF_PARTITION
 from app.alerting.rules.version_life import Lives, NoLives, moved, newer_of, retired, words
 from app.alerting.rules.version_life import noted as noted_life
 from app.core.config.monitoring import Monitoring
 from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
-from agents.loop_slices import in_slices
 from topics.events import (
     AlertEvent,
     AnyReport,

@@ -17,7 +17,7 @@ from app.kafka.topics import ensure_topics
 from app.local.kafka_probe import free_ports
 from app.processes.guarded import GuardedProcess
 from app.settings.settings import Settings
-from tests.browser.world import Watched, api, load_models, with_port
+from tests.support.dashboard import Watched, api, load_models, with_port
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 CONFIG = """

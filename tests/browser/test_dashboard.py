@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.browser.world import (
+from tests.support.dashboard import (
     address,
     api,
     load_late_truth,
@@ -22,7 +22,7 @@ from tests.browser.world import (
     tasks_of,
     with_port,
 )
-from tests.stream import register_model, worker
+from tests.support.stream import register_model, worker
 
 FIRST_PAINT_MS = 1500
 ODD = "50% off? #{} ü&+"

@@ -6,8 +6,8 @@ from playwright.async_api import Browser
 
 from app.alerting.rendering.content import build_content
 from app.alerting.rendering.templates import html_of
-from tests.browser.world import Watched
-from tests.notifications import MOMENT, alert, drifted, metric, notification
+from tests.support.dashboard import Watched
+from tests.support.notifications import MOMENT, alert, drifted, metric, notification
 
 ALERTS = [
     alert("a1", features=[drifted("age"), drifted("plan")], metrics=[metric()]),

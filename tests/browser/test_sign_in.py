@@ -14,7 +14,7 @@ from playwright.sync_api import Page, sync_playwright
 from app.access import KeyFile, keys_path
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings, load_settings
-from tests.stream import worker
+from tests.support.stream import worker
 
 CHROMIUM = "/usr/bin/chromium"
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from app.local.kafka_jars import kafka_jars
 from app.processes.guarded import GuardedProcess
-from tests.kafka_container import engine_answers
+from tests.support.kafka_container import engine_answers
 
 BASES = Path(__file__).with_name("bases")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")

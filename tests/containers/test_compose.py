@@ -24,7 +24,7 @@ from app.local.kafka_probe import free_ports
 from app.settings.settings import load_settings
 from tests.containers.conftest import ROOT
 from tests.containers.engine import Engine
-from tests.stream import MODEL, VERSION, frame, register_model
+from tests.support.stream import MODEL, VERSION, frame, register_model
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200)]
 ROWS = 400

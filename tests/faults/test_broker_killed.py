@@ -21,7 +21,7 @@ from app.processes.supervisor import Backoff, ChildCommand, Supervisor
 from app.settings.settings import ENV_PREFIX, load_settings
 from tests.faults.test_api_without_kafka import ready
 from tests.faults.test_worker_killed import quick
-from tests.stream import differences, register_model, send, truth, until_equal
+from tests.support.stream import differences, register_model, send, truth, until_equal
 from topics.registry import PREDICTIONS
 
 EVENTS = 3000

@@ -19,7 +19,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
 from tests.faults.test_worker_killed import log_of, quick
-from tests.stream import Counts, Truth, differences, register_model, send, truth, until_equal, watching, worker
+from tests.support.stream import Counts, Truth, differences, register_model, send, truth, until_equal, watching, worker
 from topics.registry import FEEDBACK, PREDICTIONS
 
 EVENTS = 2000

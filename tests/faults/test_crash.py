@@ -17,7 +17,7 @@ from app.processes.crash import FAILED, HELD
 from app.processes.guarded import GuardedProcess
 from app.settings.settings import Settings
 from tests.faults.test_worker_killed import log_of, quick
-from tests.stream import register_model, worker
+from tests.support.stream import register_model, worker
 from topics.registry import PREDICTIONS
 
 STALL_SECONDS = 110.0

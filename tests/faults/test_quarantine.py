@@ -14,7 +14,7 @@ from app.kafka.topics import ensure_topics
 from app.processes.guarded import GuardedProcess
 from app.settings.settings import Settings, environment
 from tests.faults.test_worker_killed import log_of, quick
-from tests.stream import Truth, differences, register_model, send, truth, until_equal
+from tests.support.stream import Truth, differences, register_model, send, truth, until_equal
 from topics.registry import DEAD_LETTERS, PREDICTIONS
 
 POISONED = """

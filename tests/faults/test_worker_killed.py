@@ -15,7 +15,7 @@ import pytest
 from app.kafka.topics import ensure_topics
 from app.registration import monitoring_of, register
 from app.settings.settings import Settings
-from tests.stream import (
+from tests.support.stream import (
     MODEL,
     MONITORING,
     PANE,

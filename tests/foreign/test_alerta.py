@@ -16,8 +16,8 @@ from app.alerting.channels.webhook import payload_of
 from app.alerting.notify.digest import digest_of
 from app.alerting.notify.notification import Notification
 from app.alerting.rendering.labels import Labelling
-from tests.unit.notifications import notification_of, of_rule, resolved
-from tests.unit.test_notify_storm import alert_of
+from tests.support.alert_events import notification_of, of_rule, resolved
+from tests.unit.agents.notify.test_many_alerts import alert_of
 from topics.events import Level
 
 pytestmark = pytest.mark.receivers

@@ -15,7 +15,7 @@ import pytest
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
 from tests.integration.test_api import records_of
-from tests.integration.test_attack import api
+from tests.integration.test_api_hostile_requests import api
 from topics.events import PredictionEvent
 from topics.registry import PREDICTIONS
 

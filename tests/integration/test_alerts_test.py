@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli import app
 from app.settings.settings import SettingsError
-from tests.receivers import Post, answering, mail_server, receiver
+from tests.support.receivers import Post, answering, mail_server, receiver
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from api.server import Server
 from app.kafka.producer import Producer
 from app.processes.ports import listen
 from app.settings.settings import Settings, load_settings
-from tests.stream import register_model
+from tests.support.stream import register_model
 from topics.events import AlertEvent, DriftReport, Event, FeatureDrift, MonitorReport, Shape
 from topics.registry import ALERTS, REPORTS
 

@@ -27,10 +27,10 @@ from app.kafka.topics import ensure_topics
 from app.local.kafka_probe import free_ports
 from app.registration import MonitoringFile, monitoring_of, register
 from app.settings.settings import Settings, environment
-from tests.commands import typed
 from tests.faults.test_worker_killed import log_of, quick
 from tests.integration.test_api import client_of, ready, records_of
-from tests.stream import until, worker
+from tests.support.run_command import typed
+from tests.support.stream import until, worker
 from topics.events import PredictionEvent
 from topics.inferences import REQUEST, RESPONSE, Inference
 from topics.registry import DEAD_LETTERS, INFERENCES, PREDICTIONS, Topic

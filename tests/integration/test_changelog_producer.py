@@ -12,7 +12,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from app.faust_batches.app import FAILED
 from app.kafka.topics import NamedTopic, ensure_topics
 from app.settings.settings import Settings
-from tests.stream import worker
+from tests.support.stream import worker
 
 REFUSED = """
 import asyncio, sys

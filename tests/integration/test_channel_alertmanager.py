@@ -17,9 +17,9 @@ from app.alerting.channels.webhook import payload_of
 from app.alerting.notify.channel import Delivered, Permanent, Retryable
 from app.alerting.notify.notification import Notification
 from app.alerting.rendering.labels import Labelling
-from tests.alertmanager import alertmanager, alerts_of
-from tests.notifications import alert, hostile, notification
-from tests.receivers import Receiver, Request, answering, receiver
+from tests.support.alertmanager import alertmanager, alerts_of
+from tests.support.notifications import alert, hostile, notification
+from tests.support.receivers import Receiver, Request, answering, receiver
 from topics.events import AlertEvent
 
 pytestmark = pytest.mark.usefixtures("direct")

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from app.alerting.channels.apprise import AppriseChannel
 from app.alerting.channels.incidents import KEYS, LONGEST_KEY, key_of
 from app.alerting.notify.channel import Delivered, Permanent, Retryable
-from tests.notifications import alert, notification, resolved
-from tests.receivers import Answer, Request, answering, breaking_off, in_turn, raw, receiver
+from tests.support.notifications import alert, notification, resolved
+from tests.support.receivers import Answer, Request, answering, breaking_off, in_turn, raw, receiver
 from topics.events import Level
 
 pytestmark = pytest.mark.usefixtures("direct")

@@ -17,8 +17,8 @@ from app.alerting.channels.email import EmailChannel, Mailbox
 from app.alerting.channels.slack import SlackChannel
 from app.alerting.channels.webhook import WebhookChannel
 from app.alerting.notify.channel import Channel, Delivered, Permanent, Retryable
-from tests.notifications import hostile, notification, resolved
-from tests.receivers import (
+from tests.support.notifications import hostile, notification, resolved
+from tests.support.receivers import (
     Answer,
     Post,
     Receiver,

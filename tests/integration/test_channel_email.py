@@ -19,8 +19,8 @@ from PIL import Image
 
 from app.alerting.channels.email import EmailChannel, Mailbox, Security
 from app.alerting.notify.channel import Delivered, Outcome, Permanent, Retryable
-from tests.notifications import HOSTILE, alert, drifted, hostile, notification, pictured, resolved, shape
-from tests.receivers import Post, mail_server, talking
+from tests.support.notifications import HOSTILE, alert, drifted, hostile, notification, pictured, resolved, shape
+from tests.support.receivers import Post, mail_server, talking
 
 PASSWORD = "hunter2-and-more"
 TO = ("Ann <ann@example.org>", "bob@example.org", "cy@example.org")

@@ -10,8 +10,8 @@ import pytest
 from app.alerting.channels.slack import SlackChannel
 from app.alerting.notify.channel import Delivered, Permanent
 from app.alerting.notify.notification import Notification
-from tests.notifications import alert, drifted, hostile, metric, notification, resolved
-from tests.receivers import answering, receiver
+from tests.support.notifications import alert, drifted, hostile, metric, notification, resolved
+from tests.support.receivers import answering, receiver
 
 pytestmark = pytest.mark.usefixtures("direct")
 

@@ -14,8 +14,8 @@ from app.alerting.channels.setup import other_channels
 from app.alerting.channels.slack_bot import SlackBotChannel
 from app.alerting.notify.channel import Delivered, Permanent, Retryable
 from app.settings.settings import SettingsError, load_settings
-from tests.notifications import hostile, notification, resolved
-from tests.receivers import Request, answering, huge, receiver
+from tests.support.notifications import hostile, notification, resolved
+from tests.support.receivers import Request, answering, huge, receiver
 
 pytestmark = pytest.mark.usefixtures("direct")
 

@@ -24,8 +24,8 @@ from app.alerting.notify.group_evaluation import PlannedNotification
 from app.alerting.notify.notification import Notification
 from app.alerting.notify.notification_builder import build_notification
 from app.settings.settings import load_settings
-from tests.notifications import MOMENT, alert, hostile, notification, resolved
-from tests.receivers import receiver
+from tests.support.notifications import MOMENT, alert, hostile, notification, resolved
+from tests.support.receivers import receiver
 from topics.events import Level
 
 pytestmark = pytest.mark.usefixtures("direct")
@@ -243,7 +243,7 @@ async def test_an_operators_own_url_may_lead_to_this_machine(monkeypatch: pytest
 
 
 async def test_not_more_than_the_beginning_of_an_answer_is_read() -> None:
-    from tests.receivers import huge
+    from tests.support.receivers import huge
 
     async with receiver(huge(500)) as found, http_post.session(5) as opened, opened.get(found.origin) as answer:
         assert len(await answer.read()) == http_post.MOST_READ

@@ -28,8 +28,8 @@ from driftline import Client, InvalidEvent, Loss, PredictFailed, Undelivered
 from driftline.encoding import encoded
 from driftline.http import Answer as HttpAnswer
 from tests.integration.test_api import records_of
-from tests.receivers import Answer, Receiver, Request, answering, breaking_off, in_turn, raw, receiver
-from tests.stream import worker
+from tests.support.receivers import Answer, Receiver, Request, answering, breaking_off, in_turn, raw, receiver
+from tests.support.stream import worker
 from topics.events import FeedbackEvent, PredictionEvent
 from topics.registry import FEEDBACK, PREDICTIONS
 

@@ -27,9 +27,9 @@ from app.kafka.topics import ensure_topics
 from app.local.stack import Stack
 from app.processes.supervisor import ChildFailed
 from app.settings.settings import Settings, environment
-from tests import stream
-from tests.unit.notifications import alert_event
-from tests.unit.reports import drift_report, end_of, feature
+from tests.support import stream
+from tests.support.alert_events import alert_event
+from tests.support.reports import drift_report, end_of, feature
 from topics.events import DriftReport
 from topics.registry import ALERTS, REPORTS
 

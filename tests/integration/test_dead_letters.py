@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.stream import MODEL, START, VERSION, differences, register_model, send, truth, until_equal, worker
+from tests.support.stream import MODEL, START, VERSION, differences, register_model, send, truth, until_equal, worker
 from topics.registry import DEAD_LETTERS, FEEDBACK, PREDICTIONS
 
 MALFORMED = 1000

@@ -24,7 +24,7 @@ from tests.faults.test_worker_killed import log_of
 from tests.integration.test_commands import driftline
 from tests.integration.test_recorder import RECORDER, until, until_rows
 from tests.integration.test_telemetry import answers
-from tests.stream import (
+from tests.support.stream import (
     MODEL,
     PANE,
     USUAL,

@@ -16,7 +16,7 @@ from app.history import History, HistoryTimeout
 from app.history.database import WAL_BYTES
 from app.history.deadline import Deadline
 from app.history.retention import Limits, retain
-from tests.history_stream import Stream, prediction
+from tests.support.history_stream import Stream, prediction
 from topics import registry
 
 ENDLESS = {

@@ -39,9 +39,9 @@ from app.history.wanted import (
     TrainingFilter,
 )
 from app.settings.settings import load_settings
-from tests.history_stream import AT, ISO, Stream, prediction
-from tests.unit.notifications import alert_event
-from tests.unit.reports import drift_report, end_of, performance_report
+from tests.support.alert_events import alert_event
+from tests.support.history_stream import AT, ISO, Stream, prediction
+from tests.support.reports import drift_report, end_of, performance_report
 from topics import registry
 from topics.events import AlertEvent, DeliveryEvent
 

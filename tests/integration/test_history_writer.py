@@ -34,8 +34,8 @@ from app.history.tables import (
 )
 from app.history.writer import RecordedRun
 from app.telemetry.metrics import RECORDER
-from tests.databases import Server, emptied
-from tests.history_stream import AT, ISO, Sent, Stream, prediction
+from tests.support.databases import Server, emptied
+from tests.support.history_stream import AT, ISO, Sent, Stream, prediction
 from topics import registry
 from topics.registry import Topic
 
@@ -326,7 +326,7 @@ def test_alerts_and_deliveries_are_kept(stream: Stream) -> None:
 
 
 def test_reports_are_kept_without_their_pictures(stream: Stream) -> None:
-    from tests.unit.reports import drift_report, performance_report
+    from tests.support.reports import drift_report, performance_report
 
     stream.write(registry.REPORTS, drift_report(), performance_report())
     kinds = {row["kind"]: row for row in stream.rows(DRIFT_CHECKS)}

@@ -20,9 +20,9 @@ from app.kafka.producer import Producer
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
 from tests.integration.test_api import client_of, ready, records_of
-from tests.integration.test_telling import typed
-from tests.notifications import notification
-from tests.receivers import receiver
+from tests.integration.test_silences_and_redelivery import typed
+from tests.support.notifications import notification
+from tests.support.receivers import receiver
 from topics.events import ReceiverEvent
 from topics.registry import RECEIVERS
 

@@ -19,7 +19,7 @@ from app.kafka.topics import ensure_topics
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings
 from tests.integration.test_telemetry import answers, samples
-from tests.stream import Truth, send, truth, worker
+from tests.support.stream import Truth, send, truth, worker
 from topics.registry import DEAD_LETTERS, DELIVERIES, DEPLOYMENTS, FEEDBACK, PREDICTIONS, Topic
 
 RECORDER = ("-m", "app.cli", "recorder")

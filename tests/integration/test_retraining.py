@@ -19,7 +19,7 @@ from app.retraining.loops import Retrain
 from app.settings.settings import Settings
 from tests.integration.test_api import records_of
 from tests.integration.test_commands import driftline
-from tests.unit.notifications import alert_event
+from tests.support.alert_events import alert_event
 from topics.events import AlertEvent, RetrainingEvent
 from topics.registry import ALERTS, RETRAINING
 

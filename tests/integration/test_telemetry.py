@@ -13,7 +13,7 @@ from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings
 from tests.faults.test_worker_killed import log_of
 from tests.integration.test_api import EVENT, client_of, ready
-from tests.stream import MODEL, VERSION, differences, register_model, send, truth, until_equal, worker
+from tests.support.stream import MODEL, VERSION, differences, register_model, send, truth, until_equal, worker
 from topics.registry import FEEDBACK, PREDICTIONS
 
 

@@ -18,7 +18,7 @@ from app.kafka.topics import NamedTopic, ensure_topics
 from app.local import kafka_jar_process
 from app.local.kafka_config import server_properties
 from app.settings.settings import Settings, load_settings
-from tests.kafka_container import engine_answers, kafka_in_container
+from tests.support.kafka_container import engine_answers, kafka_in_container
 from topics.registry import ALERTS, MODELS, PANES, PREDICTIONS, TOPICS
 
 

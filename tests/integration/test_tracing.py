@@ -17,7 +17,7 @@ from app.settings.settings import Settings
 from app.telemetry import tracing
 from tests.faults.test_worker_killed import log_of
 from tests.integration.test_api import client_of, ready
-from tests.stream import MODEL, PANE, START, VERSION, frame, register_model, send, worker
+from tests.support.stream import MODEL, PANE, START, VERSION, frame, register_model, send, worker
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

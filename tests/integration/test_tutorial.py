@@ -16,7 +16,7 @@ from app.cli import app
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings, environment
 from tests.integration.test_commands import running
-from tests.unit.test_docs import DOCS, blocks
+from tests.unit.docs.test_docs import DOCS, blocks
 
 PATIENCE = 60.0
 PAGE = DOCS / "tutorial.md"

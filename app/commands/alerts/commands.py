@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from app.commands.alerts import receivers, silence
-from app.commands.options import AsJson, Bootstrap, Prefix, CommandError, connected, print_json, print_table, settings_of
 from app.commands.alerts.redeliver import redeliver
 from app.commands.alerts.rules import rules
 from app.commands.alerts.send import send
+from app.commands.options import (
+    AsJson,
+    Bootstrap,
+    CommandError,
+    Prefix,
+    connected,
+    print_json,
+    print_table,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from app.settings.settings import Settings

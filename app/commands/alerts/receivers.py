@@ -10,8 +10,8 @@ import typer
 from app.commands.options import (
     AsJson,
     Bootstrap,
-    Prefix,
     CommandError,
+    Prefix,
     actor,
     connected,
     print_json,
@@ -68,9 +68,9 @@ def add(
       driftline alerts receivers add on-call --url https://hooks.example.org/driftline --secret on-call --json
     """
     from app.alerting.channels.allowed_addresses import url_refusal
-    from app.kafka.audit import by_user, note
     from app.alerting.receivers.requests import ReceiverError, ReceiverRequest, origin_of, receiver_of, send_receiver
     from app.alerting.silences.requests import utc_now
+    from app.kafka.audit import by_user, note
     from topics.registry import AUDIT, RECEIVERS
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
@@ -128,8 +128,8 @@ def remove(
     Examples:
       driftline alerts receivers remove on-call
     """
-    from app.kafka.audit import by_user, note
     from app.alerting.receivers.requests import remove_receiver
+    from app.kafka.audit import by_user, note
     from topics.registry import AUDIT
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
@@ -158,8 +158,8 @@ def try_receiver(
     Examples:
       driftline alerts receivers test on-call
     """
-    from app.commands.alerts.try_channel import try_once
     from app.alerting.receivers.channels import channel_of
+    from app.commands.alerts.try_channel import try_once
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
     channel = channel_of(_one(settings, name), settings)
@@ -178,8 +178,8 @@ def _one(settings: Settings, name: str) -> ReceiverEvent:
 
 async def known_receivers(settings: Settings) -> ReceiversTable:
     """All that there are now. Raises Trouble, BrokerUnavailable."""
-    from app.commands.topic_reader import exists
     from app.alerting.receivers.table import ReceiversTable
+    from app.commands.topic_reader import exists
     from topics.registry import RECEIVERS
 
     view = ReceiversTable(settings)

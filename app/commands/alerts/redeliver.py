@@ -10,8 +10,8 @@ import typer
 from app.commands.options import (
     AsJson,
     Bootstrap,
-    Prefix,
     CommandError,
+    Prefix,
     actor,
     connected,
     print_json,
@@ -97,8 +97,8 @@ async def _send(settings: Settings, letters: list[UndeliveredEvent]) -> list[tup
     """Try each once; what was delivered, or why not."""
     from app.alerting.channels import channels_of
     from app.alerting.channels.setup import other_channels
-    from app.commands.alerts.receivers import known_receivers
     from app.alerting.receivers.channels import ReceiverChannels
+    from app.commands.alerts.receivers import known_receivers
     from app.kafka.audit import by_user, note
     from app.kafka.producer import Producer
     from app.kafka.topics import ensure_topics
@@ -137,8 +137,8 @@ async def _again(
 async def _record(producer: Producer, letter: UndeliveredEvent, notification: Notification, detail: str) -> None:
     import msgspec
 
-    from app.alerting.notify.retry_policy import PendingNotification
     from app.alerting.notify.delivery_events import delivery_events, key_of
+    from app.alerting.notify.retry_policy import PendingNotification
     from app.alerting.silences.requests import utc_now
     from topics.registry import DELIVERIES, UNDELIVERED
 

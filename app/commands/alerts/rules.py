@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import AsJson, Bootstrap, Prefix, CommandError, connected, print_json, print_table, settings_of
+from app.commands.options import (
+    AsJson,
+    Bootstrap,
+    CommandError,
+    Prefix,
+    connected,
+    print_json,
+    print_table,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from app.core.config.rule_layers import Stated

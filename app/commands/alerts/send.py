@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from app.commands.alerts.silence import seconds_of
 from app.commands.options import (
     AsJson,
     Bootstrap,
-    Prefix,
     CommandError,
+    Prefix,
     actor,
     connected,
     metadata_of,
     print_json,
     settings_of,
 )
-from app.commands.alerts.silence import seconds_of
 
 if TYPE_CHECKING:
     from app.alerting.events.external import AlertRequest
@@ -96,10 +96,10 @@ async def _send(settings: Settings, asked: AlertRequest) -> tuple[AlertEvent, bo
     import msgspec
 
     from app.alerting.events.external import fingerprint_wanted, newest, transition_of
+    from app.alerting.silences.requests import utc_now
     from app.commands.topic_reader import events
     from app.kafka.audit import by_user, note
     from app.kafka.producer import Producer, RecordRefused
-    from app.alerting.silences.requests import utc_now
     from app.kafka.topics import ensure_topics, partitions_of
     from topics.events import Action, AlertEvent
     from topics.partition import partition_of

@@ -11,8 +11,8 @@ import typer
 from app.commands.options import (
     AsJson,
     Bootstrap,
-    Prefix,
     CommandError,
+    Prefix,
     actor,
     connected,
     moment_of,
@@ -202,8 +202,8 @@ def seconds_of(text: str) -> float:
 
 
 async def _known(settings: Settings) -> dict[str, SilenceEvent]:
-    from app.commands.topic_reader import exists
     from app.alerting.silences.table import SilencesTable
+    from app.commands.topic_reader import exists
     from topics.registry import SILENCES
 
     view = SilencesTable(settings)
@@ -214,9 +214,9 @@ async def _known(settings: Settings) -> dict[str, SilenceEvent]:
 
 
 def _send(settings: Settings, silence: SilenceEvent, action: Action) -> None:
+    from app.alerting.silences.requests import send_silence
     from app.kafka.audit import by_user, note
     from app.kafka.producer import Producer
-    from app.alerting.silences.requests import send_silence
     from app.kafka.topics import ensure_topics
     from topics.registry import AUDIT, SILENCES
 

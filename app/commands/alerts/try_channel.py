@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def try_once(settings: Settings, channel: Channel, level: Level, *, resolved: bool, as_json: bool) -> bool:
     """Send it, and show what was sent and what came back. Returns whether it was delivered."""
     from app.alerting.channels.exchanges import recording
-    from app.alerting.notify.channel import Delivered
     from app.alerting.channels.sample import sample
+    from app.alerting.notify.channel import Delivered
 
     notification = sample(level, resolved=resolved, now=datetime.now(UTC), page=settings.page)
     started = time.monotonic()

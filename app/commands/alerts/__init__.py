@@ -1,0 +1,1 @@
+"""`driftline alerts` and its subcommands."""

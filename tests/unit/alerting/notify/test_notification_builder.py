@@ -1,0 +1,75 @@
+"""What a notification of several alerts is called."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.alerting.notify.decision import Reason
+from app.alerting.notify.group_evaluation import PlannedNotification
+from app.alerting.notify.notification_builder import build_notification
+from tests.support.notifications import MOMENT, alert
+from topics.events import AlertEvent
+
+GROUP = {"model": "income", "model_version": "3"}
+
+
+def of(rule: str, subject: str, title: str, level: str = "error") -> AlertEvent:
+    labels = {**GROUP, "rule": rule, "subject": subject}
+    return alert(f"{rule}-{subject}", rule=rule, labels=labels, title=f"income 3: {title}", level=level)
+
+
+def worse(*metrics: str, level: str = "error") -> list[AlertEvent]:
+    return [of("performance", name, f"{name} has got worse", level=level) for name in metrics]
+
+
+def over(*metrics: str) -> list[AlertEvent]:
+    return [of("performance", name, f"{name} is as good as before again") for name in metrics]
+
+
+DRIFT = of("data_drift", "features", "data drift in 2 of 3 features (age, income)")
+OUTPUT = of("prediction_drift", "prediction", "its predictions have drifted", level="warning")
+
+
+@pytest.mark.parametrize(
+    ("firing", "ended", "title"),
+    [
+        (worse("f1"), [], "f1 has got worse"),
+        (worse("accuracy", "f1"), [], "accuracy, f1 have got worse"),
+        (worse("accuracy", "f1", "recall", "precision", "brier"), [], "accuracy, f1, recall and 2 more have got worse"),
+        (
+            [OUTPUT, DRIFT, *worse("recall", level="critical")], [],
+            "recall has got worse; data drift in 2 of 3 features (age, income); its predictions have drifted",
+        ),
+        (worse("f1"), over("recall", "brier"), "f1 has got worse (2 resolved)"),
+        ([], over("recall", "brier"), "recall, brier are as good as before again"),
+        ([], [of("critical_feature", name, f"{name} no longer drifts") for name in "ab"], "a, b no longer drift"),
+        ([OUTPUT, OUTPUT], [], "its predictions have drifted"),
+    ],
+)  # fmt: skip
+def test_a_title_says_what_has_happened_the_worst_first(
+    firing: list[AlertEvent], ended: list[AlertEvent], title: str
+) -> None:
+    telling = PlannedNotification(
+        channel="slack", reason=Reason.FIRST, firing=tuple(firing), resolved=tuple(ended), sequence=1
+    )
+    assert build_notification("g", GROUP, telling, MOMENT).title == f"income 3: {title}"
+
+
+def test_the_link_to_a_feature_is_to_the_worst() -> None:
+    alerts = [
+        alert(f"{rule}-{name}", rule=rule, evidence={"value": value}, links={"feature": f"http://x/{name}"})
+        for rule, name, value in (
+            ("critical_feature", "income", 0.3),
+            ("critical_feature", "age", 0.9),
+            ("performance", "recall", 0.99),
+        )
+    ]
+    del alerts[2].links["feature"]
+
+    def link(*told: AlertEvent) -> str:
+        telling = PlannedNotification(channel="slack", reason=Reason.FIRST, firing=told, resolved=(), sequence=1)
+        return build_notification("g", GROUP, telling, MOMENT).links["feature"]
+
+    assert link(*alerts) == "http://x/age"
+    every = alert("d", rule="data_drift", evidence={"value": 0.4}, links={"feature": "http://x/all"})
+    assert link(*alerts, every) == "http://x/all"

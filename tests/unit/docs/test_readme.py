@@ -1,0 +1,94 @@
+"""What the README tells people to type, and to write, is so."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.cli import app
+from app.registration import monitoring_of
+from app.settings.settings import Settings, load_settings
+from tests.support.parse_command import parse
+
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [text for found, text in fenced if found == language]
+
+
+def typed() -> list[str]:
+    """Every `driftline …` line: of the blocks, and of the table of commands."""
+    lines = [line for block in blocks("") for line in block.splitlines() if line.startswith("driftline ")]
+    return lines + re.findall(r"\| `(driftline [^`]+)` \|$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", typed())
+def test_every_command_line_can_be_typed(line: str) -> None:
+    parse(shlex.split(line, comments=True)[1:])
+
+
+def test_every_command_has_its_row() -> None:
+    rows = set(re.findall(r"^\| `([\w-]+)` \|.*`driftline \1", README, re.MULTILINE))
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    groups = {group.name for group in app.registered_groups}
+    assert rows == commands | groups
+
+
+def test_the_monitoring_example_is_valid() -> None:
+    (example,) = blocks("json")
+    found = monitoring_of(msgspec.json.decode(example))
+    assert found.monitoring.alerting.critical_features == ("tickets",)
+
+
+def test_the_settings_are_those_that_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = README[README.index("| setting |") :].split("\n\n")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines()[2:]]
+    names = [name for names, _ in rows for name in re.findall(r"`(\w+)`", names)]
+    assert sorted(names) == sorted(Settings.model_fields)
+    settings = load_settings()
+    for row_names, defaults in rows:
+        row = re.findall(r"`(\w+)`", row_names)
+        told = [value.strip(" `") for value in defaults.split(",")]
+        for name, default in zip(row, told, strict=True):
+            value = getattr(settings, name)
+            if value is not None and name != "state_dir":
+                assert default == (f"{value:g}" if isinstance(value, float) else str(value)), name
+
+
+def test_the_settings_file_example_is_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (example,) = blocks("toml")
+    assert load_settings(**tomllib.loads(example)).partitions == 12
+
+
+@pytest.mark.parametrize("page", [README, (ROOT / "CONTRIBUTING.md").read_text()], ids=["README", "CONTRIBUTING"])
+def test_what_is_linked_or_named_is_there(page: str) -> None:
+    linked = [to for to in re.findall(r"\]\(([^)#]+)\)", page) if "://" not in to]
+    named = re.findall(r"`((?:app|agents|api|topics|tests|docs|benchmarks)/[\w./-]*)`", page)
+    assert linked or named
+    assert [path for path in [*linked, *named] if not (ROOT / path).exists()] == []
+
+
+def test_the_pages_examples_of_settings_are_valid_and_its_commands_can_be_typed(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "channels.md").read_text()
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    tables = [tomllib.loads(text) for language, text in fenced if language == "toml"]
+    assert len(tables) == 8
+    for table in tables:
+        load_settings(**table)
+    plain = [line for language, text in fenced if not language for line in text.splitlines()]
+    exported = [
+        line.partition("=")[0].removeprefix("export DRIFTLINE_") for line in plain if line.startswith("export ")
+    ]
+    assert {name.lower() for name in exported} <= set(Settings.model_fields)
+    for line in plain:
+        if line.startswith("driftline "):
+            parse(shlex.split(line)[1:])
