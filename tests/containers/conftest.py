@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.containers.engine import Engine, NoEngine, bases, engine
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 IMAGE = "driftline:0.1.0"
 
 

@@ -22,8 +22,8 @@ import yaml
 from app.local.kafka_docker import COMPOSE_FILE
 from app.local.kafka_probe import free_ports
 from app.settings.settings import load_settings
-from tests.containers.conftest import ROOT
 from tests.containers.engine import Engine
+from tests.support.paths import ROOT
 from tests.support.stream import MODEL, VERSION, frame, register_model
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200)]

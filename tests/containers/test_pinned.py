@@ -15,8 +15,8 @@ import yaml
 
 from app.local.kafka_probe import free_ports
 from app.processes.guarded import GuardedProcess
-from tests.containers.conftest import ROOT
 from tests.containers.engine import STANDING_IN, Engine
+from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1200)]
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"

@@ -15,51 +15,21 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from app.local.kafka_jar_process import start_from_jars
 from app.local.kafka_probe import free_ports
-from app.settings.settings import Settings, load_settings
-from tests.integration.test_predict import OLD, YOUNG, save_model
+from app.settings.settings import load_settings
+from tests.support.api_process import answered, ready
+from tests.support.kafka_topics import values_by_partition
+from tests.support.served_model import OLD, YOUNG, save_model
 from topics.events import PredictionEvent, ServedEvent
-from topics.registry import PREDICTIONS, SERVED, Topic
+from topics.registry import PREDICTIONS, SERVED
 
 SERVE = "from api.server import serve; from app.settings.settings import load_settings; serve(load_settings())"
 
 
 def an_event(number: int) -> dict[str, object]:
     return {"prediction_id": str(number), "model": "m", "model_version": "1", "features": {"age": 1}, "prediction": 1}
-
-
-async def values_in_kafka(settings: Settings, topic: Topic) -> list[list[bytes]]:
-    """The records of each partition, in its order."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        name, n = topic.full_name(settings.prefix), topic.partitions(settings.partitions)
-        partitions = [TopicPartition(name, p) for p in range(n)]
-        consumer.assign(partitions)
-        found: dict[TopicPartition, list[bytes]] = {partition: [] for partition in partitions}
-        for partition, end in (await consumer.end_offsets(partitions)).items():
-            while await consumer.position(partition) < end:
-                for of, run in (await consumer.getmany(timeout_ms=200)).items():
-                    found[of] += [record.value for record in run]
-        return list(found.values())
-    finally:
-        await consumer.stop()
-
-
-async def answered(client: httpx.AsyncClient, path: str) -> httpx.Response:
-    """The first 200 that the path gives."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                answer = await client.get(path)
-                if answer.status_code == 200:
-                    return answer
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.1)  # another process: it tells nobody
 
 
 async def emptied(client: httpx.AsyncClient) -> dict[str, float]:
@@ -76,10 +46,6 @@ def files(folder: Path) -> tuple[set[int], int]:
     """The modes of the files in a folder, and the bytes that they have together."""
     about = [path.stat() for path in folder.iterdir()]
     return {stat.S_IMODE(one.st_mode) for one in about}, sum(one.st_size for one in about)
-
-
-async def ready(client: httpx.AsyncClient) -> None:
-    await answered(client, "/ready?for=events")
 
 
 async def post(client: httpx.AsyncClient, number: int) -> httpx.Response:
@@ -134,8 +100,8 @@ async def test_a_broker_that_goes_and_comes_back(tmp_path: Path, monkeypatch: py
             assert files(folder) == (set(), 0)
             assert (await post(client, 12)).status_code == 202
             assert await predicted(client, "in turn 0", YOUNG) == told["in turn 0"]
-        check(await values_in_kafka(settings, PREDICTIONS), told)
-        (claims,) = await values_in_kafka(settings, SERVED)
+        check(await values_by_partition(settings, PREDICTIONS), told)
+        (claims,) = await values_by_partition(settings, SERVED)
         check_claims([msgspec.json.decode(claim, type=ServedEvent) for claim in claims], told)
         api.send_signal(signal.SIGTERM)
         await asyncio.wait_for(api.wait(), 20)

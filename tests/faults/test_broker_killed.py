@@ -7,11 +7,9 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-import msgspec
 import pytest
 
 from app.kafka.topics import ensure_topics
@@ -19,43 +17,11 @@ from app.local.kafka_jar_process import start_from_jars
 from app.local.kafka_probe import free_ports
 from app.processes.supervisor import Backoff, ChildCommand, Supervisor
 from app.settings.settings import ENV_PREFIX, load_settings
-from tests.faults.test_api_without_kafka import ready
-from tests.faults.test_worker_killed import quick
+from tests.support.api_process import Client, ready
 from tests.support.stream import differences, register_model, send, truth, until_equal
-from topics.registry import PREDICTIONS
+from tests.support.worker_process import quick
 
 EVENTS = 3000
-BATCH = 100
-PATIENCE = 90.0
-
-
-class Client:
-    """Posts until it is told that Kafka has it; counts the answers."""
-
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self._http = http
-        self.accepted = self.unavailable = 0
-
-    async def post(self, records: Sequence[tuple[str, bytes, bytes]]) -> None:
-        """Post records of both topics in their order."""
-        for start in range(0, len(records), BATCH):
-            batch = records[start : start + BATCH]
-            for path, wanted in (("/predictions", True), ("/feedback", False)):
-                events = [msgspec.json.decode(v) for topic, _, v in batch if (topic == PREDICTIONS.name) is wanted]
-                if events:
-                    await self._one(path, events)
-
-    async def _one(self, path: str, events: list[object]) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                answer = await self._http.post(path, json=events)
-                if answer.is_success:
-                    self.accepted += 1
-                    return
-                assert answer.status_code == 503, answer.text
-                assert int(answer.headers["retry-after"]) > 0
-                self.unavailable += 1
-                await asyncio.sleep(0.2)  # the test has less patience than is asked for
 
 
 @pytest.mark.timeout(175)

@@ -15,11 +15,10 @@ from app.local.kafka_jar_process import HOST
 from app.local.kafka_probe import free_ports
 from app.processes.supervisor import Backoff, ChildCommand, Supervisor
 from app.settings.settings import environment, load_settings
-from tests.faults.test_api_without_kafka import ready
-from tests.faults.test_broker_killed import Client
-from tests.faults.test_worker_killed import quick
+from tests.support.api_process import Client, ready
 from tests.support.kafka_cluster import await_answers, three_brokers
 from tests.support.stream import differences, register_model, send, truth, until_equal
+from tests.support.worker_process import quick
 
 EVENTS = 3000
 

@@ -18,8 +18,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.faults.test_worker_killed import log_of, quick
+from tests.support.kafka_topics import delete_topic
 from tests.support.stream import Counts, Truth, differences, register_model, send, truth, until_equal, watching, worker
+from tests.support.worker_process import log_of, quick
 from topics.registry import FEEDBACK, PREDICTIONS
 
 EVENTS = 2000
@@ -40,15 +41,6 @@ async def counted(settings: Settings, seed: int) -> Truth:
         counts = await until_equal(settings, wanted, 60)
     assert counts.equal(wanted), differences(counts, wanted) + log_of(settings)
     return wanted
-
-
-async def delete_topic(settings: Settings, name: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
-    await admin.start()
-    try:
-        await admin.delete_topics([name])
-    finally:
-        await admin.close()
 
 
 async def delete_before(settings: Settings, name: str, share: float) -> None:

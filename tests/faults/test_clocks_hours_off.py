@@ -11,8 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.faults.test_poison_storm import all_of
-from tests.faults.test_worker_killed import log_of, quick
+from tests.support.kafka_topics import values_of as all_of
 from tests.support.stream import (
     MODEL,
     PANE,
@@ -25,6 +24,7 @@ from tests.support.stream import (
     until_equal,
     worker,
 )
+from tests.support.worker_process import log_of, quick
 from topics.registry import DEAD_LETTERS, FEEDBACK, PREDICTIONS
 
 EVENTS = 1500

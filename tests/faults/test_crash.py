@@ -16,8 +16,8 @@ from app.local.kafka_probe import free_ports
 from app.processes.crash import FAILED, HELD
 from app.processes.guarded import GuardedProcess
 from app.settings.settings import Settings
-from tests.faults.test_worker_killed import log_of, quick
 from tests.support.stream import register_model, worker
+from tests.support.worker_process import log_of, quick
 from topics.registry import PREDICTIONS
 
 STALL_SECONDS = 110.0

@@ -9,8 +9,8 @@ import pytest
 from app.faust_batches.app import FAILED
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.faults.test_worker_killed import log_of, quick
 from tests.support.stream import differences, register_model, send, truth, until_equal, worker
+from tests.support.worker_process import log_of, quick
 
 EVENTS = 3000
 FAILING = """

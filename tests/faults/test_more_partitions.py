@@ -16,9 +16,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from app.kafka.client_options import client_options
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.faults.test_worker_killed import log_of, quick
 from tests.support.run_command import typed
 from tests.support.stream import MODEL, VERSION, frame, register_model, worker
+from tests.support.worker_process import log_of, quick
 from topics.events import AlertEvent, DeliveryEvent, PaneEvent, PanePartial
 from topics.registry import ALERTS, DELIVERIES, FEEDBACK, PANES, PREDICTIONS
 

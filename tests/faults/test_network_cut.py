@@ -17,9 +17,9 @@ from app.local.kafka_config import server_properties
 from app.local.kafka_jar_process import start_from_jars
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings, load_settings
-from tests.faults.test_worker_killed import log_of, quick
 from tests.support.stream import Counts, differences, register_model, send, truth, watching, worker
 from tests.support.tcp_proxy import proxied
+from tests.support.worker_process import log_of, quick
 from topics.events import PaneEvent, PanePartial
 
 EVENTS = 4000

@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from app.faust_batches.app import HELD
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.faults.test_worker_killed import log_of, quick
+from tests.support.kafka_topics import values_of
 from tests.support.stream import differences, register_model, send, truth, until, until_equal, worker
+from tests.support.worker_process import log_of, quick
 from topics.events import AlertEvent
 from topics.registry import ALERTS, DEAD_LETTERS, PREDICTIONS
 
@@ -22,23 +23,6 @@ EVENTS = 2000
 STORM = 1500
 WINDOW = 200
 SHARE = 0.5
-
-
-async def all_of(settings: Settings, name: str, partitions: int) -> list[bytes]:
-    """The values of all records of a topic."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        tps = [TopicPartition(name, partition) for partition in range(partitions)]
-        consumer.assign(tps)
-        found: list[bytes] = []
-        for tp, end in (await consumer.end_offsets(tps)).items():
-            while await consumer.position(tp) < end:
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += [record.value for record in records]
-        return found
-    finally:
-        await consumer.stop()
 
 
 async def storm(settings: Settings) -> None:
@@ -51,7 +35,7 @@ async def storm(settings: Settings) -> None:
 
 async def alerts_of(settings: Settings) -> list[AlertEvent]:
     """Every transition of every alert."""
-    values = await all_of(settings, ALERTS.full_name(settings.prefix), settings.partitions)
+    values = await values_of(settings, ALERTS.full_name(settings.prefix), settings.partitions)
     return [msgspec.json.decode(value, type=AlertEvent) for value in values]
 
 
@@ -94,7 +78,7 @@ async def test_a_storm_stops_the_worker_and_it_goes_on_when_it_is_told_to(settin
         with worker(settings, f"stopped-{life}") as process:
             assert await asyncio.to_thread(process.wait, 60) == HELD, log_of(settings)
         assert "Nothing is counted, and nothing lost, until somebody acts" in log_of(settings, f"stopped-{life}")
-        assert 0 < len(await all_of(settings, letters, 1)) <= most, "rerouted more than the window lets pass"
+        assert 0 < len(await values_of(settings, letters, 1)) <= most, "rerouted more than the window lets pass"
     alerts = await alerts_of(settings)
     stopped = [alert for alert in alerts if alert.rule == "monitor"]
     assert {(alert.labels["model"], alert.status) for alert in stopped} == {("driftline", "firing")}
@@ -110,7 +94,7 @@ async def test_a_storm_stops_the_worker_and_it_goes_on_when_it_is_told_to(settin
     (over,) = await ends_of(settings, stopped[0])
     assert over.ended_at is not None
     assert began <= over.started_at <= over.ended_at, "it began with a record of the storm, on either partition"
-    assert STORM <= len(await all_of(settings, letters, 1)) <= STORM + 2 * most
+    assert STORM <= len(await values_of(settings, letters, 1)) <= STORM + 2 * most
     with worker(settings, "later") as process:  # what was accepted stays so
         await send(settings, [])
         await until(settings, lambda _: "recovered" in log_of(settings, "later"), 30)

@@ -13,8 +13,8 @@ from app.faust_batches.app import FAILED
 from app.kafka.topics import ensure_topics
 from app.processes.guarded import GuardedProcess
 from app.settings.settings import Settings, environment
-from tests.faults.test_worker_killed import log_of, quick
 from tests.support.stream import Truth, differences, register_model, send, truth, until_equal
+from tests.support.worker_process import log_of, quick
 from topics.registry import DEAD_LETTERS, PREDICTIONS
 
 POISONED = """

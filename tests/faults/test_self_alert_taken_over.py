@@ -15,8 +15,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from app.alerting.rules.service_rules import OF_PARTITION
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.faults.test_worker_killed import log_of, quick
 from tests.support.stream import MODEL, START, VERSION, register_model, worker
+from tests.support.worker_process import log_of, quick
 from topics.events import AlertEvent, AnyReport, MonitorReport
 from topics.registry import ALERTS, PREDICTIONS, REPORTS
 

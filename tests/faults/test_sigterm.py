@@ -12,8 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.faults.test_worker_killed import log_of, quick
 from tests.support.stream import differences, register_model, send, truth, until, until_equal, worker
+from tests.support.worker_process import log_of, quick
 from topics.registry import FEEDBACK, PREDICTIONS
 
 EVENTS = 20_000

@@ -10,8 +10,8 @@ import pytest
 from app.kafka.topics import ensure_topics
 from app.processes.supervisor import Backoff, ChildCommand, Supervisor
 from app.settings.settings import Settings, environment
-from tests.faults.test_worker_killed import log_of, quick
 from tests.support.stream import differences, register_model, send, truth, until_equal, worker
+from tests.support.worker_process import log_of, quick
 
 EVENTS = 3000
 STALL_SECONDS = 4.0

@@ -17,11 +17,11 @@ from aiokafka.errors import KafkaError
 from app.kafka.topics import TopicError, ensure_topics
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings
-from tests.faults.test_changelog_lost import delete_topic
-from tests.faults.test_worker_killed import log_of, quick
-from tests.integration.test_telemetry import answers
+from tests.support.kafka_topics import delete_topic
 from tests.support.run_command import typed
 from tests.support.stream import differences, register_model, send, truth, until_equal, worker
+from tests.support.waiting import answers
+from tests.support.worker_process import log_of, quick
 from topics.registry import FEEDBACK, PREDICTIONS
 
 SETUP = os.EX_CONFIG

@@ -23,7 +23,6 @@ from app.local.kafka_probe import free_ports
 from app.processes.guarded import GuardedProcess
 from app.recorder.recording import MOST_RECORDS
 from app.settings.settings import Settings
-from tests.faults.test_worker_killed import log_of, stayed
 from tests.support.many_models import (
     PANE,
     WINDOWS,
@@ -38,6 +37,7 @@ from tests.support.many_models import (
 )
 from tests.support.receivers import answering, receiver
 from tests.support.stream import worker
+from tests.support.worker_process import log_of, stayed
 
 RATE = float(os.environ.get("RATE", "400"))
 """Predictions a second; with truth for every second one that is 600 events."""

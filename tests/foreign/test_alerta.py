@@ -17,7 +17,7 @@ from app.alerting.notify.digest import digest_of
 from app.alerting.notify.notification import Notification
 from app.alerting.rendering.labels import Labelling
 from tests.support.alert_events import notification_of, of_rule, resolved
-from tests.unit.agents.notify.test_many_alerts import alert_of
+from tests.support.notify_world import alert_of
 from topics.events import Level
 
 pytestmark = pytest.mark.receivers

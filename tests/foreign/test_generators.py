@@ -14,13 +14,14 @@ import pytest
 
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.integration.test_api import records_of
-from tests.integration.test_api_hostile_requests import api
+from tests.support.api_process import api_process as api
+from tests.support.kafka_topics import records_of
+from tests.support.paths import DOCS
 from topics.events import PredictionEvent
 from topics.registry import PREDICTIONS
 
 pytestmark = [pytest.mark.generators, pytest.mark.usefixtures("direct")]
-DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+DOCUMENT = DOCS / "openapi.json"
 FORBIDDEN = ("was not created", "Traceback", "Error(s)")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import re
 from collections.abc import AsyncIterator
@@ -14,56 +12,25 @@ from typing import Any
 
 import httpx
 import msgspec
-import numpy as np
-import pandas as pd
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from fastapi import FastAPI
 
 from api.app import create_app
 from api.http.parameters import PAGES
 from api.routes.dashboard import STATIC
 from api.routes.sign_in import PARTS as SIGN_IN_PARTS
-from api.services import Services
 from app.history.setup import history_of
 from app.kafka.producer import Producer
 from app.registration import register
 from app.serving import BundleError
 from app.settings.settings import Settings, load_settings
+from tests.support.api import EVENT, client_of, ready, services_of
+from tests.support.kafka_topics import records_of
+from tests.support.served_model import PEOPLE, TRUTH
 from topics.events import AlertEvent, DriftReport, FeedbackEvent, PredictionEvent
-from topics.registry import ALERTS, FEEDBACK, PREDICTIONS, REPORTS, Topic
+from topics.registry import ALERTS, FEEDBACK, PREDICTIONS, REPORTS
 
-PEOPLE = pd.DataFrame({"age": np.linspace(18, 80, 200), "plan": ["basic", "gold"] * 100})
-TRUTH = (PEOPLE["age"] > 50).astype(int)
 CANARY = "canary-4711"
-EVENT: dict[str, Any] = {
-    "prediction_id": "a", "model": "churn", "model_version": "3", "timestamp": "2026-01-01T00:00:00Z",
-    "features": {"age": 30, "plan": "gold", "member": True, "left": None}, "prediction": 1, "probability": 0.5,
-}  # fmt: skip
-
-
-@contextlib.asynccontextmanager
-async def client_of(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=30) as client:
-            client.app = app  # type: ignore[attr-defined]
-            yield client
-
-
-def services_of(client: httpx.AsyncClient) -> Services:
-    app = client.app  # type: ignore[attr-defined]
-    assert isinstance(app, FastAPI)
-    found = app.state.services
-    assert isinstance(found, Services)
-    return found
-
-
-async def ready(client: httpx.AsyncClient) -> None:
-    await asyncio.wait_for(services_of(client).connected.wait(), 30)
-    answer = await client.get("/ready?for=events")
-    assert answer.status_code == 200, answer.text
 
 
 @pytest.fixture
@@ -71,24 +38,6 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with client_of(settings) as found:
         await ready(found)
         yield found
-
-
-async def records_of(settings: Settings, topic: Topic) -> list[ConsumerRecord]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        partitions = [
-            TopicPartition(topic.full_name(settings.prefix), p) for p in range(topic.partitions(settings.partitions))
-        ]
-        consumer.assign(partitions)
-        found: list[ConsumerRecord] = []
-        for partition, end in (await consumer.end_offsets(partitions)).items():
-            while await consumer.position(partition) < end:
-                for run in (await consumer.getmany(timeout_ms=200)).values():
-                    found.extend(run)
-        return found
-    finally:
-        await consumer.stop()
 
 
 async def test_an_accepted_prediction_is_in_kafka_under_its_id(client: httpx.AsyncClient, settings: Settings) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -31,7 +28,8 @@ from schemathesis.specs.openapi.checks import (
 from api.openapi.document import CLOUD_EVENTS
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.integration.test_api import records_of
+from tests.support.api_process import api_process
+from tests.support.kafka_topics import records_of
 from tests.support.stream import Truth, register_model, send, truth, until_equal, worker
 from topics.events import FeedbackEvent, PredictionEvent
 from topics.registry import DEAD_LETTERS, FEEDBACK, PREDICTIONS
@@ -56,23 +54,6 @@ def bounded(examples: int) -> Callable[[Any], Any]:
     )  # fmt: skip
 
 
-@contextmanager
-def api(settings: Settings) -> Iterator[str]:
-    """The API as a process, ready."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port = probe.getsockname()[1]
-    with worker(settings.model_copy(update={"api_port": port}), "api", ("-m", "app.cli", "api")):
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"{url}/ready?for=events", timeout=5).status_code == 200:
-                    break
-            except httpx.TransportError:
-                time.sleep(0.1)  # it does not listen yet, so there is nothing to wait on
-        yield url
-
-
 def never_fails(status: int, headers: Any, text: str) -> None:
     """No 5xx but a 503 that says when to come again."""
     assert status < 500 or (status == 503 and ("retry-after" in headers or "--model-path" in text)), text
@@ -84,7 +65,7 @@ def never_fails(status: int, headers: Any, text: str) -> None:
 @pytest.mark.parametrize("examples", [2, pytest.param(150, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 def test_every_operation_answers_as_it_is_described(settings: Settings, examples: int) -> None:
     asyncio.run(ensure_topics(settings))
-    with api(settings) as url, requests.Session() as session:
+    with api_process(settings) as url, requests.Session() as session:
         schema = schemathesis.openapi.from_dict(with_cloud_events(session.get(f"{url}/openapi.json").json()))
         schema.config.update(base_url=url)
         operations: list[Any] = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
@@ -201,7 +182,7 @@ def together(one: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
 async def test_no_body_makes_the_api_fail_and_all_that_it_accepts_is_in_kafka(settings: Settings, size: int) -> None:
     await ensure_topics(settings)
     accepted, doubtful = {"/predictions": 0, "/feedback": 0}, Counter[str]()
-    with api(settings) as url, httpx.Client(base_url=url, timeout=60) as client:
+    with api_process(settings) as url, httpx.Client(base_url=url, timeout=60) as client:
 
         @bounded(size // TOGETHER)
         @given(together(st.tuples(st.sampled_from(sorted(accepted)), bodies(), KINDS)))

@@ -27,10 +27,11 @@ from app.kafka.topics import ensure_topics
 from app.local.kafka_probe import free_ports
 from app.registration import MonitoringFile, monitoring_of, register
 from app.settings.settings import Settings, environment
-from tests.faults.test_worker_killed import log_of, quick
-from tests.integration.test_api import client_of, ready, records_of
+from tests.support.api import client_of, ready
+from tests.support.kafka_topics import records_of
 from tests.support.run_command import typed
 from tests.support.stream import until, worker
+from tests.support.worker_process import log_of, quick
 from topics.events import PredictionEvent
 from topics.inferences import REQUEST, RESPONSE, Inference
 from topics.registry import DEAD_LETTERS, INFERENCES, PREDICTIONS, Topic

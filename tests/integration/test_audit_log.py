@@ -15,9 +15,11 @@ from app.history.event_rows import entries_of
 from app.history.setup import history_of
 from app.history.writer import RecordedRun, Writer
 from app.settings.settings import Settings
-from tests.integration.test_api import client_of, ready, records_of
-from tests.integration.test_receivers import PUBLIC
-from tests.integration.test_silences_and_redelivery import BODY, typed
+from tests.support.alert_events import SILENCE_BODY as BODY
+from tests.support.api import client_of, ready
+from tests.support.kafka_topics import records_of
+from tests.support.receivers import PUBLIC
+from tests.support.run_command import typed_with as typed
 from tests.support.stream import MODEL, VERSION, register_model
 from topics.events import AuditEvent
 from topics.registry import AUDIT

@@ -10,7 +10,7 @@ import pytest
 
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.integration.test_api import records_of
+from tests.support.kafka_topics import records_of
 from tests.support.stream import PANE, START, Truth, register_model, send, truth, until_equal, worker
 from topics.events import AnyReport, PerformanceReport
 from topics.registry import FEEDBACK, PREDICTIONS, REPORTS

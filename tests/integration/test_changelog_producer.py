@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from aiokafka import TopicPartition
-from aiokafka.client import AIOKafkaClient
-from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.record.memory_records import MemoryRecords
-
 from app.faust_batches.app import FAILED
 from app.kafka.topics import NamedTopic, ensure_topics
 from app.settings.settings import Settings
@@ -32,25 +27,6 @@ logs.set_up("INFO", "text")
 asyncio.run(main())
 """
 """Writes a record that is larger than its topic allows."""
-
-
-async def batches_of(settings: Settings, topic: str, partition: int) -> list[tuple[int, int, int]]:
-    """Of each batch of a partition, as it is in the log: producer id, first sequence, records."""
-    client = AIOKafkaClient(bootstrap_servers=settings.bootstrap_servers)
-    await client.bootstrap()
-    try:
-        await client.set_topics([topic])
-        leader = client.cluster.leader_for_partition(TopicPartition(topic, partition))
-        request = FetchRequest(100, 1, 64 << 20, 0, [(topic, [(partition, 0, 64 << 20)])], rack_id="")
-        ((_, ((*_, raw),)),) = (await client.send(leader, request)).topics
-    finally:
-        await client.close()
-    records = MemoryRecords(raw)
-    found = []
-    while records.has_next():
-        batch = records.next_batch()
-        found.append((batch.producer_id, batch.base_sequence, batch.next_offset - batch.base_offset))
-    return found
 
 
 async def test_a_worker_ends_where_kafka_refuses_what_it_writes_to_a_table(settings: Settings) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import re
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -25,6 +24,7 @@ from app.alerting.notify.notification import Notification
 from app.alerting.notify.notification_builder import build_notification
 from app.settings.settings import load_settings
 from tests.support.notifications import MOMENT, alert, hostile, notification, resolved
+from tests.support.paths import DOCS
 from tests.support.receivers import receiver
 from topics.events import Level
 
@@ -169,7 +169,7 @@ def test_alerts_beyond_the_most_are_counted() -> None:
     assert (len(message.alerts), message.truncatedAlerts) == (MOST_ALERTS, 7)
 
 
-DOCS = Path(__file__).parents[2] / "docs" / "channels.md"
+DOCS = DOCS / "channels.md"
 
 
 async def test_the_pages_own_verification_accepts_what_is_sent_and_nothing_else() -> None:

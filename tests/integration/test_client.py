@@ -27,7 +27,7 @@ from app.settings.settings import Settings
 from driftline import Client, InvalidEvent, Loss, PredictFailed, Undelivered
 from driftline.encoding import encoded
 from driftline.http import Answer as HttpAnswer
-from tests.integration.test_api import records_of
+from tests.support.kafka_topics import records_of
 from tests.support.receivers import Answer, Receiver, Request, answering, breaking_off, in_turn, raw, receiver
 from tests.support.stream import worker
 from topics.events import FeedbackEvent, PredictionEvent

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from driftline import Client
 from driftline.http import Http
-from tests.integration.test_client_processes import arrivals, program, run
+from tests.support.client_program import arrivals, program, run
 
 pytestmark = pytest.mark.usefixtures("direct")
 

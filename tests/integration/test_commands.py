@@ -10,7 +10,6 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,22 +29,9 @@ from app.settings.settings import Settings, environment
 from tests.support import stream
 from tests.support.alert_events import alert_event
 from tests.support.reports import drift_report, end_of, feature
+from tests.support.run_command import command_of, driftline, heeds_ctrl_c, running
 from topics.events import DriftReport
 from topics.registry import ALERTS, REPORTS
-
-
-def command_of(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "app.cli", *arguments]
-
-
-@contextmanager
-def heeds_ctrl_c() -> Iterator[None]:
-    """For a process that is started within: it inherits that Ctrl-C is ignored, from a test run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -74,26 +60,6 @@ def on_a_terminal(
         process.kill()
         process.wait()
         os.close(ours)
-
-
-def driftline(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command_of(*arguments), capture_output=True, text=True, check=False, timeout=60, env=environment(settings)
-    )
-
-
-@contextmanager
-def running(settings: Settings, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A command that goes on until it is stopped, at the end of the context at the latest."""
-    pipe = subprocess.PIPE
-    env = environment(settings)
-    with heeds_ctrl_c():
-        process = subprocess.Popen(command_of(*arguments), stdout=pipe, stderr=pipe, text=True, env=env)
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def report_of(window: int, age: float = 0.02) -> DriftReport:

@@ -23,10 +23,11 @@ from app.core.config.routes import Route
 from app.kafka.producer import Producer
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.faults.test_notify_killed import recorded_of, until
-from tests.faults.test_worker_killed import log_of
+from tests.support.deliveries import recorded_of
 from tests.support.receivers import Post, Receiver, mail_server, receiver
 from tests.support.stream import MODEL, register_model, send, truth, worker
+from tests.support.waiting import until
+from tests.support.worker_process import log_of
 from topics.registry import PREDICTIONS
 
 PASSWORD = "hunter2-and-more"

@@ -16,13 +16,13 @@ from app.cli import app
 from app.core.config.routes import Route
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.faults.test_notify_killed import until
-from tests.faults.test_worker_killed import log_of
-from tests.integration.test_api import client_of, ready
-from tests.integration.test_recorder import RECORDER
-from tests.integration.test_silences_and_redelivery import typed
+from tests.support.api import client_of, ready
 from tests.support.receivers import Receiver, receiver
+from tests.support.recorder import RECORDER
+from tests.support.run_command import typed_with as typed
 from tests.support.stream import worker
+from tests.support.waiting import until
+from tests.support.worker_process import log_of
 
 LOAD = {
     "title": "load failed", "message": "orders is empty", "level": "error", "dedupe_key": "load",

@@ -20,10 +20,8 @@ from app.kafka.consumer import Consumer
 from app.kafka.topics import ensure_topics
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings
-from tests.faults.test_worker_killed import log_of
-from tests.integration.test_commands import driftline
-from tests.integration.test_recorder import RECORDER, until, until_rows
-from tests.integration.test_telemetry import answers
+from tests.support.recorder import RECORDER, until, until_rows
+from tests.support.run_command import driftline
 from tests.support.stream import (
     MODEL,
     PANE,
@@ -39,6 +37,8 @@ from tests.support.stream import (
     until_equal,
     worker,
 )
+from tests.support.waiting import answers
+from tests.support.worker_process import log_of
 from topics.events import PerformanceReport
 from topics.registry import ALERTS, FEEDBACK, MODELS, PREDICTIONS, REPORTS
 

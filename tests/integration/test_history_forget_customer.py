@@ -33,9 +33,9 @@ from app.history.tables import (
 from app.history.wanted import HistoryFilter as Asked
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.integration.test_api import records_of
 from tests.support.alert_events import of_rule
 from tests.support.history_stream import ISO, Stream, prediction
+from tests.support.kafka_topics import records_of
 from tests.support.reports import drift_report, feature
 from topics import registry
 from topics.events import AuditEvent

@@ -40,18 +40,13 @@ from app.history.wanted import (
 )
 from app.settings.settings import load_settings
 from tests.support.alert_events import alert_event
-from tests.support.history_stream import AT, ISO, Stream, prediction
+from tests.support.history_stream import AT, ISO, RUN, Stream, prediction
 from tests.support.reports import drift_report, end_of, performance_report
 from topics import registry
 from topics.events import AlertEvent, DeliveryEvent
 
 N = 300
 BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
-RUN = {
-    "run_id": "r1", "model": "churn", "model_version": "3", "model_type": "LogisticRegression",
-    "status": "completed", "started_at": ISO, "finished_at": ISO, "rows": 900, "features": 4,
-    "metrics": {"accuracy": 0.9}, "parameters": {"C": 1.0},
-}  # fmt: skip
 DEPLOYED = {"model": "churn", "model_version": "3", "deployed_at": ISO, "source": "register"}
 
 

@@ -38,9 +38,8 @@ from app.history.tables import (
     WAITING_FEEDBACK,
 )
 from app.settings.settings import load_settings
-from tests.integration.test_history_queries import RUN
 from tests.support.databases import Server
-from tests.support.history_stream import AT, ISO, Stream, prediction
+from tests.support.history_stream import AT, ISO, RUN, Stream, prediction
 from tests.support.reports import drift_report
 from topics import registry
 

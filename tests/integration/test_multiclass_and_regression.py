@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -26,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from app.kafka.topics import ensure_topics
 from app.registration import monitoring_of, register
 from app.settings.settings import Settings
+from tests.support.paths import DOCS
 from tests.support.stream import send, worker
 from topics.events import AlertEvent, AnyReport, PerformanceReport, RetrainingEvent
 from topics.registry import ALERTS, FEEDBACK, PREDICTIONS, REPORTS, RETRAINING, TOPICS
@@ -255,7 +255,7 @@ class Schemas:
     """Holds every record that travels against the schema that docs/asyncapi.yaml has of its topic."""
 
     def __init__(self, prefix: str) -> None:
-        document = yaml.safe_load((Path(__file__).parents[2] / "docs" / "asyncapi.yaml").read_text())
+        document = yaml.safe_load((DOCS / "asyncapi.yaml").read_text())
         self._prefix = prefix
         self._validators = {
             name: jsonschema.Draft202012Validator({

@@ -18,9 +18,8 @@ from app.alerting.channels.webhook import WebhookChannel
 from app.alerting.notify.channel import Channel
 from app.alerting.notify.routing import Policy, Routing
 from tests.support.alert_events import of_rule, resolved
+from tests.support.notify_world import Worker, alert_of, passing, storm
 from tests.support.receivers import Post, Receiver, Request, answering, mail_server, receiver
-from tests.unit.agents.notify.test_many_alerts import alert_of, passing, storm
-from tests.unit.agents.notify.test_notify_agent import Worker
 
 POLICY = Policy(wait=5.0, interval=60.0, repeat=4 * 3600.0)
 HOUR = 3600.0

@@ -17,8 +17,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from app.kafka.topics import ensure_topics
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings
-from tests.integration.test_telemetry import answers
 from tests.support.stream import MODEL, PANE, START, VERSION, register_model, worker
+from tests.support.waiting import answers
 from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport
 from topics.partition import partition_of
 from topics.registry import FEEDBACK, PANES, PREDICTIONS, REPORTS

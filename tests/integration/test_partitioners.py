@@ -14,8 +14,8 @@ from confluent_kafka import Producer as Librdkafka
 from app.ingest.rekeying import REKEYED, origin_of
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.faults.test_worker_killed import log_of, quick
 from tests.support.stream import differences, register_model, send, truth, until, until_equal, worker
+from tests.support.worker_process import log_of, quick
 from topics.partition import partitions_of
 from topics.registry import FEEDBACK, PREDICTIONS
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import threading
 from collections.abc import AsyncIterator
@@ -16,37 +15,15 @@ import msgspec
 import pandas as pd
 import pytest
 from pydantic import SecretStr
-from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
 
 from app.core.values.hiding import Hiding, check_of
-from app.serving import save_bundle
 from app.serving.bundle import FEATURES, MODEL, TRAINING
 from app.settings.settings import Settings
-from tests.integration.test_api import PEOPLE, TRUTH, client_of, ready, records_of, services_of
+from tests.support.api import client_of, ready, services_of
+from tests.support.kafka_topics import records_of
+from tests.support.served_model import OLD, TRUTH, YOUNG, save_model, serving_of
 from topics.events import Hidden, ModelEvent, PredictionEvent
 from topics.registry import MODELS, PREDICTIONS, SERVED
-
-OLD, YOUNG = {"age": 70, "plan": "gold"}, {"age": 20, "plan": "basic"}
-
-
-def save_model(folder: Path, *, version: str = "3", truth: pd.Series = TRUTH) -> Path:
-    columns = ColumnTransformer([("plan", OneHotEncoder(), ["plan"]), ("age", "passthrough", ["age"])])
-    pipeline = Pipeline([("columns", columns), ("logistic", LogisticRegression(max_iter=1000))]).fit(PEOPLE, truth)
-    save_bundle(
-        folder, pipeline, {"age": "numeric", "plan": "categorical"}, model="churn", model_version=version,
-        training={"labels": {"0": "stays", "1": "leaves"}},
-    )  # fmt: skip
-    return folder
-
-
-@contextlib.asynccontextmanager
-async def serving_of(settings: Settings, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(settings.model_copy(update={"model_path": folder})) as found:
-        await ready(found)
-        yield found
 
 
 @pytest.fixture

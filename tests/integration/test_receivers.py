@@ -19,14 +19,14 @@ from app.alerting.silences.requests import utc_now
 from app.kafka.producer import Producer
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.integration.test_api import client_of, ready, records_of
-from tests.integration.test_silences_and_redelivery import typed
+from tests.support.api import client_of, ready
+from tests.support.kafka_topics import records_of
 from tests.support.notifications import notification
-from tests.support.receivers import receiver
+from tests.support.receivers import PUBLIC, receiver
+from tests.support.run_command import typed_with as typed
 from topics.events import ReceiverEvent
 from topics.registry import RECEIVERS
 
-PUBLIC = "http://93.184.216.34/services/T0/hush"
 BODY = {"name": "on-call", "url": PUBLIC, "secret": "pager", "created_by": "ada"}
 KEY = "correct horse"
 

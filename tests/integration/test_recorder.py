@@ -7,9 +7,6 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
-from pathlib import Path
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -18,11 +15,12 @@ from app.history.writer import ADDING
 from app.kafka.topics import ensure_topics
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings
-from tests.integration.test_telemetry import answers, samples
+from tests.support.metrics import samples
+from tests.support.recorder import RECORDER, log_of, until, until_rows
 from tests.support.stream import Truth, send, truth, worker
+from tests.support.waiting import answers
 from topics.registry import DEAD_LETTERS, DELIVERIES, DEPLOYMENTS, FEEDBACK, PREDICTIONS, Topic
 
-RECORDER = ("-m", "app.cli", "recorder")
 EVENTS = 3000
 UNREADABLE = b'{"model": "churn"}'
 UNFIT = (
@@ -30,43 +28,6 @@ UNFIT = (
     b' "detail": "", "delivered_at": "2026-03-01T12:00:00Z"}'
 )
 """A number that no database holds."""
-
-
-def counts(settings: Settings) -> tuple[int, int]:
-    """Predictions, and those with feedback."""
-    file = settings.state_dir / "history.db"
-    if not file.exists():
-        return 0, 0
-    with sqlite3.connect(file) as connection:
-        try:
-            (found,) = connection.execute("SELECT count(*), count(actual) FROM predictions").fetchall()
-        except sqlite3.OperationalError:
-            return 0, 0  # its tables are being made
-    connection.close()
-    return int(found[0]), int(found[1])
-
-
-async def until(settings: Settings, enough: Callable[[tuple[int, int]], bool], seconds: float = 30) -> tuple[int, int]:
-    deadline = time.monotonic() + seconds
-    while not enough(found := counts(settings)):
-        assert time.monotonic() < deadline, (found, log_of(settings))
-        await asyncio.sleep(0.05)
-    return found
-
-
-async def until_rows(settings: Settings, question: str, wanted: Sequence[tuple[str, ...]]) -> None:
-    deadline = time.monotonic() + 20
-    while True:
-        with closing(sqlite3.connect(settings.state_dir / "history.db")) as connection:
-            found = connection.execute(question).fetchall()
-        if found == list(wanted):
-            return
-        assert time.monotonic() < deadline, (found, log_of(settings))
-        await asyncio.sleep(0.05)
-
-
-def log_of(settings: Settings) -> str:
-    return "\n".join(path.read_text()[-2000:] for path in sorted(Path(settings.state_dir).glob("recorder*.log")))
 
 
 def expected(wanted: Truth) -> dict[str, tuple[str, str | None]]:

@@ -17,9 +17,9 @@ from app.kafka.topics import ensure_topics
 from app.retraining import Hook, SignalsTable, hooks_of, of_check, publish
 from app.retraining.loops import Retrain
 from app.settings.settings import Settings
-from tests.integration.test_api import records_of
-from tests.integration.test_commands import driftline
 from tests.support.alert_events import alert_event
+from tests.support.kafka_topics import records_of
+from tests.support.run_command import driftline
 from topics.events import AlertEvent, RetrainingEvent
 from topics.registry import ALERTS, RETRAINING
 

@@ -19,7 +19,7 @@ from app.kafka.topics import TopicError, ensure_topics
 from app.local.find_kafka import BrokerError, running_kafka
 from app.replay.send import ReplaySender
 from app.settings.settings import Settings, environment, load_settings
-from tests.integration.test_api import EVENT, client_of, ready
+from tests.support.api import EVENT, client_of, ready
 from tests.support.secure_kafka import OURS, PRODUCER, SecureKafka, secure_kafka
 from tests.support.stream import register_model, send, truth, until_equal, worker
 from topics.registry import FEEDBACK, PREDICTIONS, REPORTS

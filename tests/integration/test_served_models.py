@@ -24,7 +24,8 @@ from app.serving import BundleError, save_bundle
 from app.serving.bundle import MODEL, TRAINING
 from app.settings.settings import Settings, load_settings
 from app.telemetry import metrics
-from tests.integration.test_api import client_of, ready, records_of, services_of
+from tests.support.api import client_of, ready, services_of
+from tests.support.kafka_topics import records_of
 from topics.events import AuditEvent, DeploymentEvent
 from topics.registry import AUDIT, DEPLOYMENTS, PREDICTIONS
 

@@ -10,24 +10,23 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from typer.testing import CliRunner, Result
 
 from app.alerting.silences.requests import SilenceRequest, send_silence, silence_of, utc_now
 from app.alerting.silences.table import SilencesTable
-from app.cli import app
 from app.kafka.producer import Outgoing, Producer
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.faults.test_notify_killed import recorded_of, send_alerts, until
-from tests.faults.test_worker_killed import log_of
-from tests.integration.test_api import client_of, ready, records_of
-from tests.support.alert_events import of_rule
+from tests.support.alert_events import SILENCE_BODY, of_rule
+from tests.support.api import client_of, ready
+from tests.support.deliveries import recorded_of, send_alerts
+from tests.support.kafka_topics import records_of
 from tests.support.reports import drift_report, feature
+from tests.support.run_command import typed_with
 from tests.support.stream import MODEL, VERSION, register_model, worker
+from tests.support.waiting import until
+from tests.support.worker_process import log_of
 from topics.events import DriftReport, SilenceEvent
 from topics.registry import REPORTS, SILENCES, UNDELIVERED
-
-BODY = {"matchers": ["model=income"], "seconds": 3600, "comment": "retraining", "created_by": "ada"}
 
 
 def lines(settings: Settings) -> list[str]:
@@ -36,17 +35,10 @@ def lines(settings: Settings) -> list[str]:
     return [json.loads(line)["alert_id"] for file in files for line in file.read_text().splitlines()]
 
 
-async def typed(settings: Settings, *arguments: str) -> Result:
-    """What the command line answers."""
-    flags = ["--bootstrap-servers", str(settings.bootstrap_servers), "--prefix", settings.prefix]
-    environment = {"DRIFTLINE_ALERTS_DIR": str(settings.alerts_dir), "DRIFTLINE_PARTITIONS": str(settings.partitions)}
-    return await asyncio.to_thread(lambda: CliRunner().invoke(app, [*arguments, *flags], env=environment))
-
-
 async def test_a_silence_by_http_is_in_kafka_listed_and_ended(settings: Settings) -> None:
     async with client_of(settings) as client:
         await ready(client)
-        made = await client.post("/silences", json=BODY)
+        made = await client.post("/silences", json=SILENCE_BODY)
         assert made.status_code == 201, made.text
         silence = made.json()
         (record,) = await records_of(settings, SILENCES)
@@ -64,10 +56,10 @@ async def test_a_silence_by_http_is_in_kafka_listed_and_ended(settings: Settings
 
 async def _refused(client: httpx.AsyncClient) -> None:
     for body, status, words in (
-        ({**BODY, "matchers": ["modle=x"]}, 422, "did you mean model?"),
-        ({**BODY, "matchers": ["model=~(?=a)"]}, 422, "is no regular expression of RE2"),
-        ({**BODY, "second": 3}, 422, "second"),
-        ({k: v for k, v in BODY.items() if k != "comment"}, 422, "comment: missing"),
+        ({**SILENCE_BODY, "matchers": ["modle=x"]}, 422, "did you mean model?"),
+        ({**SILENCE_BODY, "matchers": ["model=~(?=a)"]}, 422, "is no regular expression of RE2"),
+        ({**SILENCE_BODY, "second": 3}, 422, "second"),
+        ({k: v for k, v in SILENCE_BODY.items() if k != "comment"}, 422, "comment: missing"),
     ):
         answer = await client.post("/silences", json=body)
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
@@ -79,7 +71,7 @@ async def _refused(client: httpx.AsyncClient) -> None:
 
 async def test_the_view_has_the_newest_word_and_leaves_out_what_is_no_silence(settings: Settings) -> None:
     await ensure_topics(settings, [SILENCES])
-    silence = silence_of(msgspec.convert(BODY, SilenceRequest), utc_now())
+    silence = silence_of(msgspec.convert(SILENCE_BODY, SilenceRequest), utc_now())
     async with Producer(settings) as producer, SilencesTable(settings) as view:
         await producer.send(SILENCES, b"x", b"no json")
         await send_silence(producer, silence)
@@ -92,19 +84,19 @@ async def test_the_view_has_the_newest_word_and_leaves_out_what_is_no_silence(se
 
 async def test_silences_by_the_command_line(settings: Settings) -> None:
     run = ("alerts", "silence")
-    assert (await typed(settings, *run, "list")).stdout == "no silences\n"
-    missing = await typed(settings, *run, "--model", "income", "--for", "2h")
+    assert (await typed_with(settings, *run, "list")).stdout == "no silences\n"
+    missing = await typed_with(settings, *run, "--model", "income", "--for", "2h")
     assert "why?" in str(missing.exception)
-    made = await typed(
+    made = await typed_with(
         settings, *run, "--model", "income", "--rule", "data_drift", "--for", "2h", "--comment", "retraining", "--json"
     )
     assert made.exit_code == 0, made.output
     silence = json.loads(made.stdout)
     assert (silence["state"], silence["matchers"]) == ("active", ['model="income"', 'rule="data_drift"'])
-    assert silence["silence_id"] in (await typed(settings, *run, "list")).stdout
-    assert (await typed(settings, *run, "expire", silence["silence_id"])).exit_code == 0
-    assert (await typed(settings, *run, "list")).stdout == "no silences\n"
-    unknown = await typed(settings, *run, "expire", "nothing")
+    assert silence["silence_id"] in (await typed_with(settings, *run, "list")).stdout
+    assert (await typed_with(settings, *run, "expire", silence["silence_id"])).exit_code == 0
+    assert (await typed_with(settings, *run, "list")).stdout == "no silences\n"
+    unknown = await typed_with(settings, *run, "expire", "nothing")
     assert "silence list --all" in str(unknown.exception)
 
 
@@ -122,21 +114,21 @@ async def test_a_worker_heeds_silences_and_what_it_gave_up_can_be_sent_again(set
             assert await until(lambda: recorded.ids == {given_up.alert_id}, 60), log_of(settings)
             assert [event.outcome for event in recorded.events] == ["failed"]
             settings.alerts_dir.unlink()
-            body = msgspec.convert({**BODY, "matchers": ["rule=data_drift"]}, SilenceRequest)
+            body = msgspec.convert({**SILENCE_BODY, "matchers": ["rule=data_drift"]}, SilenceRequest)
             await send_silence(producer, silence_of(body, utc_now()))
             await asyncio.sleep(1)  # within which it must take effect
             await send_alerts(settings, [quiet])
             await send_alerts(settings, [loud])
             assert await until(lambda: recorded.ids == {given_up.alert_id, loud.alert_id}, 60), log_of(settings)
             assert lines(settings) == [loud.alert_id]
-    shown = await typed(settings, "alerts", "redeliver", "--all", "--dry-run")
+    shown = await typed_with(settings, "alerts", "redeliver", "--all", "--dry-run")
     assert ("undelivered" in shown.stdout, lines(settings)) == (True, [loud.alert_id])
-    sent = await typed(settings, "alerts", "redeliver", "--channel", "file", "--json")
+    sent = await typed_with(settings, "alerts", "redeliver", "--channel", "file", "--json")
     assert (sent.exit_code, json.loads(sent.stdout)["outcome"]) == (0, "delivered")
     assert sorted(lines(settings)) == sorted([loud.alert_id, given_up.alert_id])
     assert [record.value is None for record in await records_of(settings, UNDELIVERED)] == [False, True]
-    assert (await typed(settings, "alerts", "redeliver", "--all")).stdout == "nothing undelivered\n"
-    which = await typed(settings, "alerts", "redeliver")
+    assert (await typed_with(settings, "alerts", "redeliver", "--all")).stdout == "nothing undelivered\n"
+    which = await typed_with(settings, "alerts", "redeliver")
     assert "which?" in str(which.exception)
 
 
@@ -154,7 +146,7 @@ async def test_what_is_pending_is_listed_until_it_fires(settings: Settings) -> N
 
     for report in reports:
         await send(report)
-    shown = await typed(settings, *run, "--json")
+    shown = await typed_with(settings, *run, "--json")
     assert shown.exit_code == 0, shown.output
     pending = {
         "model": MODEL, "model_version": VERSION, "rule": "data_drift", "subject": "features", "level": "error",
@@ -162,8 +154,8 @@ async def test_what_is_pending_is_listed_until_it_fires(settings: Settings) -> N
     }  # fmt: skip
     of_feature = pending | {"rule": "feature_drift", "subject": "size", "level": "warning"}
     assert sorted(map(json.loads, shown.stdout.splitlines()), key=lambda one: str(one["rule"])) == [pending, of_feature]
-    table = (await typed(settings, *run, "--model", MODEL)).stdout
+    table = (await typed_with(settings, *run, "--model", MODEL)).stdout
     assert f"error    2017-05-01 01:00  1 of 2   {MODEL} {VERSION}: data_drift, features" in table.splitlines()
-    assert "--firing" in str((await typed(settings, *run, "--firing")).exception)
+    assert "--firing" in str((await typed_with(settings, *run, "--firing")).exception)
     await send(drift_report(2, features=drifted, **named))
-    assert (await typed(settings, *run)).stdout == "nothing is pending\n"
+    assert (await typed_with(settings, *run)).stdout == "nothing is pending\n"

@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
 import msgspec
-from prometheus_client.parser import text_string_to_metric_families as parsed
 
 from app.kafka.topics import ensure_topics
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings
-from tests.faults.test_worker_killed import log_of
-from tests.integration.test_api import EVENT, client_of, ready
+from tests.support.api import EVENT, client_of, ready
+from tests.support.metrics import samples
 from tests.support.stream import MODEL, VERSION, differences, register_model, send, truth, until_equal, worker
+from tests.support.waiting import answers
+from tests.support.worker_process import log_of
 from topics.registry import FEEDBACK, PREDICTIONS
-
-
-def samples(text: str) -> dict[tuple[str, ...], float]:
-    """Every sample: its name and its labels' values, in the order of the labels' names."""
-    found = [sample for family in parsed(text) for sample in family.samples]
-    return {(sample.name, *(v for _, v in sorted(sample.labels.items()))): sample.value for sample in found}
-
-
-async def answers(url: str, status: int, seconds: float = 60.0, until: str = "") -> httpx.Response:
-    """The first answer with that status, and with that in it."""
-    async with asyncio.timeout(seconds), httpx.AsyncClient(trust_env=False) as client:
-        while True:
-            try:
-                answer = await client.get(url)
-            except httpx.TransportError:
-                pass
-            else:
-                if answer.status_code == status and until in answer.text:
-                    return answer
-            await asyncio.sleep(0.05)
 
 
 async def test_a_worker_tells_what_it_has_done_and_that_it_is_ready(settings: Settings) -> None:

@@ -15,9 +15,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from app.settings.settings import Settings
 from app.telemetry import tracing
-from tests.faults.test_worker_killed import log_of
-from tests.integration.test_api import client_of, ready
+from tests.support.api import client_of, ready
 from tests.support.stream import MODEL, PANE, START, VERSION, frame, register_model, send, worker
+from tests.support.worker_process import log_of
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

@@ -12,9 +12,9 @@ import pytest
 
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.integration.test_api import records_of
-from tests.integration.test_commands import driftline
-from tests.integration.test_predict import serving_of
+from tests.support.kafka_topics import records_of
+from tests.support.run_command import driftline
+from tests.support.served_model import serving_of
 from topics.events import DeploymentEvent, FeedbackEvent, ModelEvent, PredictionEvent, RetrainingEvent, TrainingRunEvent
 from topics.registry import DEPLOYMENTS, FEEDBACK, MODELS, PREDICTIONS, RETRAINING, TRAINING_RUNS
 

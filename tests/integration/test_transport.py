@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.integration.test_changelog_producer import batches_of
+from tests.support.kafka_topics import batches_of
 from tests.support.stream import differences, register_model, send, truth, until, until_equal, worker
 from topics.registry import FEEDBACK, PANES, PREDICTIONS
 

@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from app.cli import app
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings, environment
-from tests.integration.test_commands import running
-from tests.unit.docs.test_docs import DOCS, blocks
+from tests.support.docs import blocks
+from tests.support.paths import DOCS
+from tests.support.run_command import running
 
 PATIENCE = 60.0
 PAGE = DOCS / "tutorial.md"

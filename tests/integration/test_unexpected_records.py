@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings, environment
-from tests.integration.test_api import client_of, ready
+from tests.support.api import client_of, ready
 from tests.support.run_command import typed
 from tests.support.stream import (
     MODEL,

@@ -13,10 +13,10 @@ from app.core.windows.model_windows import ModelWindows
 from app.kafka.topics import ensure_topics
 from app.registration import register
 from app.settings.settings import Settings, environment
-from tests.integration.test_api import records_of
-from tests.integration.test_commands import command_of
+from tests.support.kafka_topics import records_of
+from tests.support.run_command import command_of
 from tests.support.stream import Counts, until, worker
-from tests.unit.core.usual.test_usual_of_a_stream import DAY, FILE, START, World, stream
+from tests.support.usual_world import DAY, FILE, START, World, stream
 from topics.events import AlertEvent, DriftReport
 from topics.registry import ALERTS
 

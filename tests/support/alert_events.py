@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from app.alerting.notify.notification import Notification
+from app.alerting.rules.lifecycle import Transition
+from tests.support.reports import end_of
 from topics.events import AlertEvent, SilenceEvent
 
 DAY = datetime(2017, 5, 1, 23, 59, tzinfo=UTC)
@@ -59,3 +61,9 @@ def silence(*matchers: str, **changes: Any) -> SilenceEvent:
         created_by="ada", comment="retraining",
     )  # fmt: skip
     return msgspec.structs.replace(made, **changes)
+
+
+SILENCE_BODY = {"matchers": ["model=income"], "seconds": 3600, "comment": "retraining", "created_by": "ada"}
+
+
+FIRED = Transition(status="firing", window_end=end_of(1).timestamp(), started_at=end_of(0).timestamp())

@@ -71,3 +71,10 @@ class Stream:
         """All of a table, by its key."""
         with self.history.reading() as connection:
             return [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
+
+
+RUN = {
+    "run_id": "r1", "model": "churn", "model_version": "3", "model_type": "LogisticRegression",
+    "status": "completed", "started_at": ISO, "finished_at": ISO, "rows": 900, "features": 4,
+    "metrics": {"accuracy": 0.9}, "parameters": {"C": 1.0},
+}  # fmt: skip

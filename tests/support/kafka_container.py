@@ -7,15 +7,14 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 import yaml
 
 from app.local.find_kafka import Kafka
 from app.local.kafka_docker import COMPOSE_FILE, DEFAULT_PORT
 from app.local.kafka_probe import free_ports, speaks_kafka
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 START_SECONDS = 120.0
 
 

@@ -207,3 +207,6 @@ async def talking(talk: Talk) -> AsyncIterator[int]:
 
     async with closing(await asyncio.start_server(handle, "127.0.0.1", 0)) as port:
         yield port
+
+
+PUBLIC = "http://93.184.216.34/services/T0/hush"

@@ -8,8 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from topics.events import DriftReport, Event, FeatureDrift, MetricChange, PerformanceReport
+from topics.events import (
+    DriftReport,
+    Event,
+    FeatureDrift,
+    MetricChange,
+    PerformanceReport,
+    TrafficReport,
+)
 
 START = datetime(2017, 5, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -88,3 +96,19 @@ def records_of(events: Sequence[Event | bytes | None], first: int = 0) -> list[S
     """Consecutive records of events (or of raw values)."""
     values = [msgspec.json.encode(event) if isinstance(event, Event) else event for event in events]
     return [StubRecord(first + i, value) for i, value in enumerate(values)]
+
+
+ENVELOPE: dict[str, Any] = {
+    "model": "income", "model_version": "3", "profile_id": "abc", "window_start": end_of(-4), "window_end": end_of(0),
+    "revision": 1, "sufficient": True, "emitted_at": START,
+}  # fmt: skip
+
+
+def traffic(counts: list[int], **changes: Any) -> TrafficReport:
+    """A window's panes, with feedback as usual."""
+    fields: dict[str, Any] = {
+        **ENVELOPE, "n": sum(counts), "counts": tuple(counts), "silent": 0, "usual": float(np.mean(counts)),
+        "coverage": 0.8, "usual_coverage": 0.8, "feedback_silent": 0, "feedback_longest": 3, "feedback_gaps": 20,
+        "feedback": 1000, "duplicates": 0, "late": 0, "expired": 0,
+    }  # fmt: skip
+    return TrafficReport(**fields | changes)

@@ -18,6 +18,7 @@ from app.cli import app
 from app.processes.file_lock import file_lock
 from app.settings.settings import Settings, load_settings
 from tests.support.parse_command import parse
+from tests.support.paths import DOCS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOURS = timedelta(hours=12)
@@ -143,7 +144,7 @@ def test_elsewhere_it_is_not_served_without_keys(host: str, tmp_path: Path) -> N
 
 
 def test_the_page_names_commands_and_settings_that_there_are() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "security.md").read_text()
+    page = (DOCS / "security.md").read_text()
     lines = [
         line for block in re.findall(r"^```\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) for line in block.splitlines()
     ]

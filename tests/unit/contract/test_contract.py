@@ -22,11 +22,10 @@ from app.contract.asyncapi import asyncapi, asyncapi_yaml
 from app.contract.schemas import UnknownEvent, schema_of
 from app.contract.wire import WireChanged, check, record
 from app.settings.settings import load_settings
+from tests.support.paths import DOCS
 from topics.events import FeedbackEvent, PredictionEvent
 from topics.registry import TOPICS
 from topics.wire import WIRE_VERSION
-
-DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_the_documents_are_those_of_the_types() -> None:

@@ -15,8 +15,8 @@ import yaml
 
 from api.export import openapi_json
 from api.openapi.operation_names import TAGS, operation_id, tag
+from tests.support.paths import DOCS
 
-DOCS = Path(__file__).parents[3] / "docs"
 ASYNCAPI = Path(__file__).with_name("asyncapi-3.0.0.json")
 """The AsyncAPI Initiative's JSON Schema of version 3.0.0 (Apache-2.0), as its package of specifications has it."""
 

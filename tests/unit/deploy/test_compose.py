@@ -19,8 +19,8 @@ from app.local.kafka_docker import COMPOSE_FILE, DEFAULT_PORT
 from app.local.kafka_jars import KAFKA_VERSION
 from app.settings.settings import CONFIG_FILE, ENV_PREFIX, SERVER, Settings, load_settings
 from tests.support.parse_command import parse
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 COMPOSE = (ROOT / COMPOSE_FILE).read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 THEIRS = {"kafka", "postgres"}

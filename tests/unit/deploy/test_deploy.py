@@ -20,9 +20,9 @@ from app.settings.settings import ENV_PREFIX, Settings, load_settings
 from app.telemetry.metrics import API, RECORDER, WORKER
 from manual.metrics import told
 from tests.support.parse_command import parse
+from tests.support.paths import ROOT
 from topics.registry import FEEDBACK, PREDICTIONS
 
-ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 BASE, PRODUCTION = DEPLOY / "kubernetes" / "base", DEPLOY / "kubernetes" / "overlays" / "production"
 AUTOSCALING = DEPLOY / "kubernetes" / "components" / "autoscaling"

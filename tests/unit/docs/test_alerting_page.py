@@ -7,7 +7,6 @@ import re
 import shlex
 import tomllib
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,8 +17,9 @@ from app.alerting.silences.requests import SilenceRequest, silence_of
 from app.alerting.silences.table import SilencesTable
 from app.settings.settings import load_settings
 from tests.support.parse_command import parse
+from tests.support.paths import DOCS
 
-PAGE = (Path(__file__).parents[3] / "docs" / "alerting.md").read_text()
+PAGE = (DOCS / "alerting.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 TYPED = [line for kind, text in BLOCKS if not kind for line in text.splitlines() if line.startswith("driftline ")]
 

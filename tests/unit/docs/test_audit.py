@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-AUDIT = Path(__file__).parents[3] / ".ci" / "audit"
+from tests.support.paths import ROOT
+
+AUDIT = ROOT / ".ci" / "audit"
 BAD = {"name": "old", "version": "1.0", "vulns": [{"id": "CVE-1", "fix_versions": ["1.1"]}]}
 GOOD = {"name": "new", "version": "2.0", "vulns": []}
 UNKNOWN = {"name": "new", "skip_reason": "not found"}

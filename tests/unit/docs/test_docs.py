@@ -15,18 +15,12 @@ import pytest
 
 from app.registration import monitoring_of
 from app.settings.settings import ENV_PREFIX, Settings, load_settings
+from tests.support.docs import blocks
 from tests.support.parse_command import parse
+from tests.support.paths import DOCS, ROOT
 
-ROOT = Path(__file__).parents[3]
-DOCS = ROOT / "docs"
 PAGES = [DOCS / "index.md", DOCS / "tutorial.md", DOCS / "concepts.md", *sorted((DOCS / "how-to").glob("*.md"))]
 NAMES = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields} | {"DRIFTLINE_API_KEY"}  # the client has one
-
-
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """The language and the text of each block of a page, those within lists too."""
-    found = re.findall(r"^( *)```(\w*)\n(.*?)^\1```$", page.read_text(), re.MULTILINE | re.DOTALL)
-    return [(language, re.sub(rf"^{space}", "", text, flags=re.MULTILINE)) for space, language, text in found]
 
 
 def name_of(page: Path) -> str:

@@ -14,8 +14,9 @@ from api.app import create_app
 from app.history.setup import history_of, housekeeping_of
 from app.settings.settings import SettingsError, load_settings
 from tests.support.parse_command import parse
+from tests.support.paths import DOCS
 
-PAGE = (Path(__file__).parents[3] / "docs" / "history.md").read_text()
+PAGE = (DOCS / "history.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 ASKED = ("predictions", "performance", "drift", "alerts", "deliveries", "training", "deployments")
 TYPED = [line for kind, text in BLOCKS if not kind for line in text.splitlines() if line.startswith("driftline ")]

@@ -14,8 +14,8 @@ from app.cli import app
 from app.registration import monitoring_of
 from app.settings.settings import Settings, load_settings
 from tests.support.parse_command import parse
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text()
 
 

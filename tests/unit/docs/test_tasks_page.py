@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app
+from tests.support.docs import blocks
 from tests.support.parse_command import parse
-from tests.unit.docs.test_docs import DOCS, blocks
+from tests.support.paths import DOCS
 
 WORSE = {"digits": "accuracy, macro_f1, macro_precision, macro_recall", "diabetes": "mae, rmse"}
 

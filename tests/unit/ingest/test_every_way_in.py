@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -19,8 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agents.inferences.halves import Paired, events_of, half_of
-from api.app import create_app
-from api.services import Services
 from app.access import KeyFile
 from app.core.config.monitoring import Windows
 from app.core.join.inference_pairs import Half, Pair
@@ -30,17 +27,16 @@ from app.ingest.decoding import UNREGISTERED
 from app.ingest.feedback import feedback_batch
 from app.ingest.kserve import InferenceError
 from app.ingest.predictions import PredictionColumns, heads_of
-from app.kafka.producer import NotSent, Outgoing
 from app.registration import MonitoringFile, profile_of
 from app.replay.check import check_files
 from app.replay.encode import ReplayColumns, ReplayError
-from app.settings.settings import Settings, load_settings
 from app.tables import TableError
 from driftline.encoding import encoded as client_event
 from driftline.losses import InvalidEvent
+from tests.support.api_without_kafka import Api, cloud_event
 from tests.support.reports import StubRecord
 from topics.inferences import REQUEST, RESPONSE
-from topics.registry import FEEDBACK, PREDICTIONS, Topic
+from topics.registry import FEEDBACK, PREDICTIONS
 
 VERSION = ("m", "1")
 WATCHED = CompiledModel(
@@ -92,59 +88,6 @@ TRUTHS = st.fixed_dictionaries({
 ONLY_A_PAIR = r"^predictions: \d+ for \d+ instances$|missing; name it|values? without names"
 """What no half shows alone: other numbers of rows, a model that neither names, values by place of an unknown model."""
 FEW = settings(max_examples=40, suppress_health_check=list(HealthCheck))
-
-
-class Kafka:
-    """Takes what is sent, as Kafka would: a record for each, and nothing refused."""
-
-    def __init__(self) -> None:
-        self.sent: list[Outgoing] = []
-        self.topics: list[Topic] = []
-        """Of single records."""
-
-    async def send(self, topic: Topic, key: bytes, value: bytes, partition: int | None = None) -> None:
-        self.sent.append(Outgoing(key, value, partition))
-        self.topics.append(topic)
-
-    async def send_many(self, topic: Topic, records: Sequence[Outgoing]) -> list[NotSent]:
-        self.sent += records
-        return []
-
-
-class Api:
-    """The API over ASGI, without a key, whose Kafka remembers."""
-
-    def __init__(self, state: Path) -> None:
-        chosen = load_settings(bootstrap_servers="127.0.0.1:1", state_dir=state)
-        app = create_app(chosen)
-        self.kafka = Kafka()
-        self.told = ""
-        self.runner = asyncio.Runner()
-        self.services = app.state.services = self.runner.run(services_of(chosen))
-        self.services.hider.is_loaded = True
-        self.services.producer = self.kafka  # type: ignore[assignment]  # as much of it as is used
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1:8700")
-
-    def post(
-        self, path: str, body: bytes, kind: str = "application/json", headers: dict[str, str] | None = None
-    ) -> list[StubRecord]:
-        """The records that a request becomes. What is not taken is said: nothing fails."""
-        self.kafka.sent = []
-        given = {"content-type": kind, **(headers or {})}
-        answer = self.runner.run(self.client.post(path, content=body, headers=given))
-        assert answer.status_code in (200, 202, 400, 422), answer.text
-        self.told = answer.text
-        return [StubRecord(i, one.value, one.key, headers=one.headers) for i, one in enumerate(self.kafka.sent)]  # type: ignore[arg-type]
-
-    def close(self) -> None:
-        self.services.served_models.close()
-        self.services.history.close()
-        self.runner.run(self.client.aclose())
-        self.runner.close()
-
-
-async def services_of(chosen: Settings) -> Services:
-    return Services(chosen, None)
 
 
 @pytest.fixture(scope="module")
@@ -199,10 +142,6 @@ def test_feedback_that_lacks_a_field_is_400_and_names_it(
     assert told["status"] == status
     assert detail.replace("`", "") in told["detail"]
     assert all(set(one) == {"index", "error"} for one in told.get("rejected", ()))
-
-
-def cloud_event(number: int, data: object) -> dict[str, object]:
-    return {"specversion": "1.0", "id": f"e{number}", "source": "s", "type": "prediction", "data": data}
 
 
 @FEW

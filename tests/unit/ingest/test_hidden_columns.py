@@ -22,7 +22,7 @@ from app.registration import MonitoringError, MonitoringFile, monitoring_of, rea
 from app.registration.hidden_values import HidingError, hiding_with
 from app.replay.check import check_files
 from app.replay.encode import ReplayColumns
-from tests.unit.ingest.test_every_way_in import Api, cloud_event
+from tests.support.api_without_kafka import Api, cloud_event
 from topics.events import Hidden, ModelEvent, PredictionEvent
 from topics.inferences import REQUEST, RESPONSE, inference_of
 

@@ -13,8 +13,8 @@ import trustme
 from app.kafka.client_options import client_options, tls_of
 from app.local.find_kafka import BrokerError, find_kafka, running_kafka
 from app.settings.settings import SettingsError, environment, load_settings
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[3]
 CLIENTS = ("AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient", "Consumer")
 USER: dict[str, Any] = {"kafka_sasl_username": "ada", "kafka_sasl_password": "word"}
 

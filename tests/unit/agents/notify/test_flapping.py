@@ -8,7 +8,7 @@ import pytest
 
 from app.alerting.notify.routing import Policy, Routing
 from tests.support.alert_events import of_rule, resolved
-from tests.unit.agents.notify.test_notify_agent import StubChannel, Worker
+from tests.support.notify_world import StubChannel, Worker
 
 POLICY = Policy(wait=5.0, interval=10.0, repeat=1800.0)
 MOST = 5

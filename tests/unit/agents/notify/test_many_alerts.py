@@ -8,42 +8,10 @@ from app.alerting.notify.channel import Permanent, Retryable
 from app.alerting.notify.retry_policy import RetryPolicy
 from app.alerting.notify.routing import Policy, Routing
 from app.core.config.routes import Route
-from tests.support.alert_events import alert_event, resolved
-from tests.unit.agents.notify.test_notify_agent import StubChannel, Worker
-from topics.events import AlertEvent, Level
+from tests.support.alert_events import resolved
+from tests.support.notify_world import MODELS, StubChannel, Worker, alert_of, passing, storm
 
-MODELS, PARTITIONS = 200, 4
 POLICY = Policy(wait=5.0, interval=60.0, repeat=3600.0)
-
-
-def alert_of(number: int, level: Level = "error", *, value: float = 1.0) -> AlertEvent:
-    """The alert of a model of its own, as far beyond its threshold as `value` says."""
-    name = f"m{number}"
-    return alert_event(
-        name, fingerprint=name, level=level, title=f"{name} 1: drift", evidence={"value": value, "threshold": 1.0},
-        labels={"model": name, "model_version": "1", "rule": "data_drift", "subject": "features"},
-        links={
-            "dashboard": f"http://d.example/dashboard?model={name}", "alerts": "http://d.example/dashboard#/alerts"
-        },
-    )  # fmt: skip
-
-
-async def storm(worker: Worker, alerts: list[AlertEvent]) -> None:
-    """They come to their partitions within some seconds, as windows end."""
-    for start in range(0, len(alerts), 50):
-        for partition in range(PARTITIONS):
-            some = alerts[start : start + 50]
-            mine = [alert for alert in some if int(alert.fingerprint[1:]) % PARTITIONS == partition]
-            await worker.run(*mine, partition=partition)
-        await passing(worker, 1.0)
-
-
-async def passing(worker: Worker, seconds: float, every: float = 1.0) -> None:
-    """Time passes, with ticks of all partitions."""
-    for _ in range(int(seconds / every)):
-        worker.now += timedelta(seconds=every)
-        for partition in range(PARTITIONS):
-            await worker.run(partition=partition)
 
 
 def many(*channels: StubChannel, **changes: object) -> Worker:

@@ -19,7 +19,7 @@ from app.alerting.notify.retry_policy import RetryPolicy
 from app.alerting.notify.routing import Policy, Routing
 from app.core.config.routes import Route
 from tests.support.alert_events import of_rule, resolved
-from tests.unit.agents.notify.test_notify_agent import Killed, StubChannel, Worker
+from tests.support.notify_world import Killed, StubChannel, Worker
 from topics.events import AlertEvent
 
 WAIT, INTERVAL, REPEAT = 5.0, 30.0, 600.0

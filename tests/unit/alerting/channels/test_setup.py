@@ -18,6 +18,7 @@ from app.alerting.channels.unconfigured import UnconfiguredChannel
 from app.alerting.notify.channel import Permanent
 from app.settings.settings import Settings, SettingsError, environment, load_settings
 from tests.support.notifications import notification
+from tests.support.paths import ROOT
 
 SECRET = "never-to-be-seen"
 MAIL = {"email_host": "mail.example.org", "email_from": "drift@example.org", "email_to": "a@example.org"}
@@ -175,7 +176,7 @@ def test_a_child_has_every_setting_as_it_is_and_none_in_its_arguments(folder: Pa
             "allow_private_webhooks": True,
         }
     )
-    root = str(Path(__file__).parents[4])
+    root = str(ROOT)
     env = {**environment(given), "PYTHONPATH": root}
     answer = subprocess.run([sys.executable, "-c", CHILD], env=env, capture_output=True, text=True, check=True)
     found = json.loads(answer.stdout)

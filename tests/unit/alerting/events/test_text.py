@@ -11,11 +11,11 @@ from app.alerting.rendering.rows import metric_row
 from app.alerting.rules.lifecycle import Transition
 from app.alerting.rules.model_rules import rule_of, verdicts_of
 from app.core.config.monitoring import Alerting, Monitoring, Rule
+from tests.support.alert_events import FIRED
 from tests.support.reports import START, drift_report, end_of, feature, metric, performance_report
 from topics.events import AlertEvent, AnyReport
 
 MONITORING = Monitoring(alerting=Alerting(critical_features=("age",)))
-FIRED = Transition(status="firing", window_end=end_of(1).timestamp(), started_at=end_of(0).timestamp())
 RESOLVED = msgspec.structs.replace(
     FIRED, status="resolved", window_end=end_of(3).timestamp(), ended_at=end_of(2).timestamp()
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +13,7 @@ from app.alerting.notify.decision import (
     after_sending,
     decide_notification,
 )
+from tests.support.paths import DOCS
 
 HOUR = 3600.0
 KNOWN = NotificationState(at=1000.0, firing={"a": "a1", "b": "b1"})
@@ -122,7 +121,7 @@ def test_telling_once_is_enough(
 
 
 def test_every_reason_is_documented() -> None:
-    page = (Path(__file__).parents[4] / "docs" / "alerting.md").read_text()
+    page = (DOCS / "alerting.md").read_text()
     table = page[page.index("| reason |") :].split("\n\n")[0]
     documented = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
     assert sorted(documented) == sorted(reason.value for reason in Reason)

@@ -17,10 +17,10 @@ from app.alerting.rendering.sanitize import clean
 from app.alerting.rendering.templates import html_of, text_of
 from app.alerting.rules.model_rules import rule_of, verdicts_of
 from app.core.config.monitoring import Monitoring
+from tests.support.alert_events import FIRED
 from tests.support.notifications import MOMENT, alert, drifted, hostile, metric, notification, resolved
 from tests.support.reports import drift_report, feature, performance_report
 from tests.support.reports import metric as metric_change
-from tests.unit.alerting.events.test_text import FIRED
 from topics.events import AlertEvent, AnyReport
 
 

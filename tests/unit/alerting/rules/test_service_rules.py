@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,27 +14,12 @@ from scipy.stats import poisson
 from app.alerting.events.alert_event import alert_of
 from app.alerting.events.service_text import lasting
 from app.alerting.rules.lifecycle import Transition
-from app.alerting.rules.model_rules import Verdict, rule_of, verdicts_of
+from app.alerting.rules.model_rules import rule_of
 from app.core.config.monitoring import Alerting, DecisionSettings, Monitoring, Rule
 from app.core.config.rule_layers import RULES
-from tests.support.reports import START, drift_report, end_of, feature, metric, performance_report
+from tests.support.reports import ENVELOPE, START, drift_report, end_of, feature, metric, performance_report, traffic
+from tests.support.verdicts import DEFAULTS, found
 from topics.events import AnyReport, IntakeReport, MonitorReport, PartitionStanding, TrafficReport, Volume
-
-MONITORING = Monitoring()
-ENVELOPE: dict[str, Any] = {
-    "model": "income", "model_version": "3", "profile_id": "abc", "window_start": end_of(-4), "window_end": end_of(0),
-    "revision": 1, "sufficient": True, "emitted_at": START,
-}  # fmt: skip
-
-
-def traffic(counts: list[int], **changes: Any) -> TrafficReport:
-    """A window's panes, with feedback as usual."""
-    fields: dict[str, Any] = {
-        **ENVELOPE, "n": sum(counts), "counts": tuple(counts), "silent": 0, "usual": float(np.mean(counts)),
-        "coverage": 0.8, "usual_coverage": 0.8, "feedback_silent": 0, "feedback_longest": 3, "feedback_gaps": 20,
-        "feedback": 1000, "duplicates": 0, "late": 0, "expired": 0,
-    }  # fmt: skip
-    return TrafficReport(**fields | changes)
 
 
 def dropped(recent: int, expected: float, **changes: Any) -> TrafficReport:
@@ -64,10 +48,6 @@ def intake(**changes: Any) -> IntakeReport:
         "unregistered_threshold": 0.01, "unmatched_threshold": 0.5,
     }  # fmt: skip
     return IntakeReport(**fields | changes)
-
-
-def found(report: AnyReport, monitoring: Monitoring = MONITORING) -> dict[tuple[str, str], Verdict]:
-    return {(v.rule, v.subject): v for v in verdicts_of(report, monitoring)}
 
 
 @given(st.floats(0.01, 50.0), st.floats(0.01, 500.0), st.integers(0, 200), st.integers(0, 9))
@@ -149,7 +129,7 @@ def test_too_little_known_neither_fires_nor_resolves_and_rules_can_be_switched_o
 def test_alerts_say_what_happened(report: AnyReport, key: tuple[str, str], title: str, words: str) -> None:
     verdict = found(report)[key]
     fired = Transition(status="firing", window_end=end_of(1).timestamp(), started_at=end_of(0).timestamp())
-    rule = rule_of(verdict, MONITORING.alerting)
+    rule = rule_of(verdict, DEFAULTS.alerting)
     alert = alert_of(report, verdict, fired, rule, emitted_at=START)
     assert (alert.rule, alert.title) == (key[0], title)
     assert words in alert.message

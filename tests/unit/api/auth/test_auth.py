@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from api.app import create_app
 from api.routes.events import MAX_STREAMS_OF_A_KEY
-from app.access import ROLES, KeyFile, KeyFileError, Role
-from app.settings.settings import load_settings
+from app.access import ROLES, KeyFile, KeyFileError
+from tests.support.keyed_api import bearer, client_of, key_of
 
-NOWHERE = "127.0.0.1:1"
-"""No Kafka: who gets past the door is told 503, or 404."""
 OURS = {"origin": "http://api:8700"}
 ENDLESS = ["/events"]
 """A stream that does not end; what it needs is asked for by itself."""
@@ -31,25 +26,6 @@ LEAVING_OUT = ["/", "/alerts", "/dashboard", "/models", "/monitor", "/silences"]
     for name in ("alerts", "deliveries", "deployments", "drift", "performance", "predictions", "training")
 ]
 """What a key for some models may ask for, without what is of others."""
-
-
-@contextlib.asynccontextmanager
-async def client_of(state: Path, **more: Any) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(load_settings(bootstrap_servers=NOWHERE, state_dir=state, **{"api_hosts": "api", **more}))
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api:8700") as client:
-            client.app = app  # type: ignore[attr-defined]
-            yield client
-
-
-def key_of(state: Path, *roles: Role, models: Sequence[str] = ()) -> str:
-    file = KeyFile(state / "api-keys.json")
-    return file.create("-".join(roles), list(roles), datetime.now(UTC), models=models).text
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {key}"}
 
 
 def routes_of(client: httpx.AsyncClient) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from api.auth import MAX_BODY_BYTES, AuthMiddleware
 from api.http import problems
 from app.access import KeyFile
 from app.settings.settings import load_settings
-from tests.unit.api.auth.test_auth import bearer, client_of, key_of
+from tests.support.keyed_api import bearer, client_of, key_of
 
 MIB = 1 << 20
 CANARY = "canary-4711"

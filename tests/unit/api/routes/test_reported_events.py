@@ -14,8 +14,8 @@ import pytest
 
 from app.access import KeyFile
 from app.history.event_rows import entries_of
+from tests.support.api_without_kafka import Api, Kafka
 from tests.support.reports import StubRecord
-from tests.unit.ingest.test_every_way_in import Api, Kafka
 from topics.events import AlertEvent, AuditEvent, DeploymentEvent, TrainingRunEvent
 from topics.partition import partition_of
 from topics.registry import ALERTS, AUDIT, DEPLOYMENTS, TRAINING_RUNS, Topic

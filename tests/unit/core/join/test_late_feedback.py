@@ -20,7 +20,8 @@ from app.core.panes.inputs import Values
 from app.registration import monitoring_of
 from app.registration.profiling import read_reference
 from tests.support.join_log import PROFILES
-from tests.unit.alerting.rules.test_service_rules import found, traffic
+from tests.support.reports import traffic
+from tests.support.verdicts import found
 
 DAY = 86_400
 WINDOWS = Windows(retention=7 * DAY)

@@ -21,7 +21,7 @@ from app.core.scales.levels import traffic_level
 from app.core.traffic.history import TrafficHistory, slot_of
 from app.core.traffic.judging import TrafficSeen, spans, traffic_of
 from app.core.windows.model_windows import ModelWindows, Totals
-from tests.unit.core.windows.test_thin_windows import PROFILE
+from tests.support.profiles import PROFILE
 
 HALF_HOURS = Monitoring(windows=Windows(pane=1800, panes=48))
 MINUTES = Monitoring(windows=Windows(pane=60, panes=60))

@@ -25,7 +25,7 @@ from app.core.windows.model_windows import Evaluated
 from app.offline.decision import judge
 from app.registration import read_reference
 from tests.support.columns import layout_for, pane_of
-from tests.unit.core.usual.test_usual_of_a_stream import DAY, FAULTS, FILE, START, World, names_of, stream, world
+from tests.support.usual_world import DAY, FAULTS, FILE, START, World, names_of, stream, world
 
 KEY = ("m", "1", "p")
 FIRST, LEARNED = 30, 45

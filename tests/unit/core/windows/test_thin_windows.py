@@ -16,26 +16,16 @@ from app.alerting.rules.model_rules import rule_of, verdicts_of
 from app.core.config.monitoring import Alerting, DriftThresholds, Monitoring, Windows
 from app.core.join.state import MICROSECONDS
 from app.core.panes.slices import Slice, Slices
-from app.core.profile_builder import build_profile
 from app.core.reference.layout import layout_of
-from app.core.reference.profile import Profile
 from app.core.scales.reach import Reach, oldest_needed, reach_of
 from app.core.windows.model_windows import Evaluated, ModelWindows
 from tests.support.columns import Values, pane_of
+from tests.support.profiles import PROFILE
 
 FIRST = 28_333_334
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def profile() -> Profile:
-    rng = np.random.default_rng(0)
-    amount = rng.lognormal(3.0, 1.0, 2000)
-    region = rng.choice(["north", "south", "west"], 2000).tolist()
-    fraud = (rng.random(2000) < 0.1).astype(int).astype(str).tolist()
-    return build_profile("m", "1", "binary", {"amount": amount, "region": region}, fraud, None, labels=("0", "1"))
-
-
-PROFILE = profile()
 LAYOUT = layout_of(PROFILE)
 FEW = Monitoring(windows=Windows(pane=60.0, panes=3, longest=4800.0), drift=DriftThresholds(min_samples=20))
 

@@ -10,7 +10,7 @@ from app.core.panes.pane import Pane, merge
 from app.core.scales.likely import Clock, clock_of, likely_cause
 from app.core.scales.suffixes import suffixes_of
 from tests.support.columns import Values
-from tests.unit.core.evaluation.causes.test_causes import LAYOUT, flights, summed
+from tests.support.flights import LAYOUT, flights, summed
 
 END, DAY = 10_000, 96
 """Panes of a quarter of an hour."""
