@@ -14,7 +14,7 @@ endif
 
 .DEFAULT_GOAL := help
 BENCHES := throughput compare flat latency restart ingress client predict scale models calibration
-.PHONY: help setup demo test test-generators test-receivers test-containers long lint format contract reference docs
+.PHONY: help setup unit demo test test-generators test-receivers test-containers long lint format contract reference docs
 .PHONY: bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
 
@@ -42,6 +42,9 @@ $(BIN)/uv: Makefile
 
 demo: setup ## watch a model drift, fall, alert and recover; EXIT=1 ends after the summary
 	@$(BIN)/driftline demo $(if $(EXIT),--exit)
+
+unit: setup ## the unit tests that take less than a second each: no Kafka, browser or database; a minute
+	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-quick} $(BIN)/pytest -n 2 --dist loadfile -m "not slow and not long" tests/unit
 
 test: setup lint ## all that .ci/run runs: lint, types, import rules, tests
 	@$(BIN)/pytest -n 2 --dist loadfile

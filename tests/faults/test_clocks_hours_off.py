@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.support.kafka_topics import values_of as all_of
+from tests.support.kafka_topics import values_of
 from tests.support.stream import (
     MODEL,
     PANE,
@@ -88,7 +88,7 @@ async def test_clocks_that_are_hours_off_move_nobody_elses_time(settings: Settin
         counts = await until_equal(settings, wanted, 60)
         assert process.poll() is None, log_of(settings)
     assert counts.equal(wanted), differences(counts, wanted) + log_of(settings)
-    letters = Counter(_kind(value) for value in await all_of(settings, DEAD_LETTERS.full_name(settings.prefix), 1))
+    letters = Counter(_kind(value) for value in await values_of(settings, DEAD_LETTERS.full_name(settings.prefix), 1))
     assert letters == {"ahead": 2 * WRONG, "behind": WRONG, "beat": settings.partitions}
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
-from tests.support.api_process import api_process as api
+from tests.support.api_process import api_process
 from tests.support.kafka_topics import records_of
 from tests.support.paths import DOCS
 from topics.events import PredictionEvent
@@ -47,7 +47,7 @@ async def test_generated_clients_send_and_read(settings: Settings, tmp_path: Pat
         "--output-model-type", "pydantic_v2.BaseModel", "--output", tmp_path / "models_of_openapi.py",
     )  # fmt: skip
     await ensure_topics(settings)
-    with api(settings) as url:
+    with api_process(settings) as url:
         client = json.loads(await asyncio.to_thread(made, "python", program("generated_client"), tmp_path, url))
         models = json.loads(await asyncio.to_thread(made, "python", program("generated_models"), tmp_path, url))
         async with httpx.AsyncClient(base_url=url) as http:

@@ -15,12 +15,7 @@ from app.cli import app
 from app.settings.settings import SettingsError
 from tests.support.receivers import Post, answering, mail_server, receiver
 
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direct: None) -> Path:
-    """The working directory, empty."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("direct", "folder")
 
 
 async def typed(*arguments: str, **settings: object) -> Result:

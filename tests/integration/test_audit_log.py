@@ -15,16 +15,16 @@ from app.history.event_rows import entries_of
 from app.history.setup import history_of
 from app.history.writer import RecordedRun, Writer
 from app.settings.settings import Settings
-from tests.support.alert_events import SILENCE_BODY as BODY
+from tests.support.alert_events import SILENCE_BODY
 from tests.support.api import client_of, ready
 from tests.support.kafka_topics import records_of
 from tests.support.receivers import PUBLIC
-from tests.support.run_command import typed_with as typed
+from tests.support.run_command import typed_with
 from tests.support.stream import MODEL, VERSION, register_model
 from topics.events import AuditEvent
 from topics.registry import AUDIT
 
-THEIRS = {**BODY, "matchers": ["model=theirs"], "created_by": "mallory"}
+THEIRS = {**SILENCE_BODY, "matchers": ["model=theirs"], "created_by": "mallory"}
 
 
 async def audited(settings: Settings) -> list[AuditEvent]:
@@ -42,7 +42,7 @@ async def test_who_changes_something_is_in_the_audit(settings: Settings) -> None
     async with client_of(settings) as client:
         await ready(client)
         silence = (await client.post("/silences", json=THEIRS, headers=admin)).json()
-        everyones = {**BODY, "matchers": ["rule=data_drift"]}
+        everyones = {**SILENCE_BODY, "matchers": ["rule=data_drift"]}
         del everyones["created_by"]
         other = (await client.post("/silences", json=everyones, headers=admin)).json()
         assert (silence["created_by"], other["created_by"]) == ("ada", "ada")
@@ -53,7 +53,7 @@ async def test_who_changes_something_is_in_the_audit(settings: Settings) -> None
         assert (await client.delete("/receivers/on-call", headers=admin)).status_code == 200
         assert (await client.delete(f"/silences/{silence['silence_id']}", headers=admin)).status_code == 200
         typing = ("alerts", "silence", "--model", "income", "--for", "2h", "--comment", "x", "--json")
-        by_hand = json.loads((await typed(settings, *typing)).stdout)["silence_id"]
+        by_hand = json.loads((await typed_with(settings, *typing)).stdout)["silence_id"]
         await register_model(settings)
         keys.revoke(reader_id, datetime.now(UTC), "root")
         found: list[AuditEvent] = []

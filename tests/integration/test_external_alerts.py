@@ -19,7 +19,7 @@ from app.settings.settings import Settings
 from tests.support.api import client_of, ready
 from tests.support.receivers import Receiver, receiver
 from tests.support.recorder import RECORDER
-from tests.support.run_command import typed_with as typed
+from tests.support.run_command import typed_with
 from tests.support.stream import worker
 from tests.support.waiting import until
 from tests.support.worker_process import log_of
@@ -73,23 +73,23 @@ async def test_what_others_send_is_notified_recorded_and_read_back(settings: Set
             await ready(client)
             sent = await client.post("/alerts", json=LOAD)
             assert (sent.status_code, (await client.post("/alerts", json=LOAD)).status_code) == (201, 200)
-            once = await typed(settings, "alerts", "send", "--title", "one", "--expires-after", "1s", "--json")
+            once = await typed_with(settings, "alerts", "send", "--title", "one", "--expires-after", "1s", "--json")
             subject = json.loads(once.stdout)["labels"]["subject"]
             assert await until(lambda: told(hook, "load") == BOTH[:1], 60), log_of(settings)
             (alert,) = alerts_of(hook, "load")
             assert (alert["labels"]["alertname"], alert["labels"]["model"]) == ("external", "churn")
             assert "table: orders" in alert["annotations"]["description"]
             end = ("alerts", "send", "--dedupe-key", "load", "--model", "churn", "--resolved", "--json")
-            assert json.loads((await typed(settings, *end)).stdout)["status"] == "resolved"
+            assert json.loads((await typed_with(settings, *end)).stdout)["status"] == "resolved"
             assert await until(lambda: told(hook, "load") == BOTH, 60), log_of(settings)
-            assert (await typed(settings, *end)).stdout.strip()  # again: it is resolved already
+            assert (await typed_with(settings, *end)).stdout.strip()  # again: it is resolved already
             assert await until(lambda: told(hook, subject) == BOTH, 60), log_of(settings)
             assert (await client.post("/training-runs", json=RUN)).status_code == 201
             failed = ("training-runs", "add", "--model", "churn", "--version", "5", "--status", "failed", "--json")
-            assert json.loads((await typed(settings, *failed)).stdout)["status"] == "failed"
+            assert json.loads((await typed_with(settings, *failed)).stdout)["status"] == "failed"
             deployed = {"model": "churn", "model_version": "4", "environment": "production"}
             assert (await client.post("/deployments", json=deployed)).status_code == 201
-            added = await typed(
+            added = await typed_with(
                 settings, "deployments", "add", "--model", "churn", "--version", "4", "--environment", "production",
                 "--status", "rolled back", "--metadata", "by=ada",
             )  # fmt: skip

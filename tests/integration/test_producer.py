@@ -5,33 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from app.kafka.errors import BrokerUnavailable
 from app.kafka.producer import Outgoing, Producer, RecordRefused
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings, load_settings
+from tests.support.kafka_topics import records_of
 from topics.partition import partitions_of
-from topics.registry import FEEDBACK, PREDICTIONS, Topic
-
-
-async def records_of(settings: Settings, topic: Topic) -> list[ConsumerRecord]:
-    """Everything in a topic now, by partition and offset."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        partitions = [
-            TopicPartition(topic.full_name(settings.prefix), p) for p in range(topic.partitions(settings.partitions))
-        ]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        found: list[ConsumerRecord] = []
-        while sum([await consumer.position(p) for p in partitions]) < sum(ends.values()):
-            for run in (await consumer.getmany(timeout_ms=200)).values():
-                found.extend(run)
-        return sorted(found, key=lambda record: (record.partition, record.offset))
-    finally:
-        await consumer.stop()
+from topics.registry import FEEDBACK, PREDICTIONS
 
 
 @pytest.fixture

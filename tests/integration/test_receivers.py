@@ -23,7 +23,7 @@ from tests.support.api import client_of, ready
 from tests.support.kafka_topics import records_of
 from tests.support.notifications import notification
 from tests.support.receivers import PUBLIC, receiver
-from tests.support.run_command import typed_with as typed
+from tests.support.run_command import typed_with
 from topics.events import ReceiverEvent
 from topics.registry import RECEIVERS
 
@@ -86,18 +86,18 @@ async def _refused(client: httpx.AsyncClient) -> None:
 
 async def test_receivers_by_the_command_line(settings: Settings) -> None:
     run = ("alerts", "receivers")
-    assert (await typed(settings, *run, "list")).stdout == "no receivers\n"
-    private = await typed(settings, *run, "add", "on-call", "--url", "http://10.0.0.1/")
+    assert (await typed_with(settings, *run, "list")).stdout == "no receivers\n"
+    private = await typed_with(settings, *run, "add", "on-call", "--url", "http://10.0.0.1/")
     assert "--url: 10.0.0.1 leads to 10.0.0.1: it is private" in str(private.exception)
-    added = await typed(settings, *run, "add", "on-call", "--url", PUBLIC, "--secret", "pager", "--json")
+    added = await typed_with(settings, *run, "add", "on-call", "--url", PUBLIC, "--secret", "pager", "--json")
     assert added.exit_code == 0, added.output
     assert json.loads(added.stdout)["channel"] == "webhook:on-call"
-    listed = await typed(settings, *run, "list")
+    listed = await typed_with(settings, *run, "list")
     assert ("webhook:on-call" in listed.stdout, "hush" in listed.stdout) == (True, False)
-    unknown = await typed(settings, *run, "remove", "other")
+    unknown = await typed_with(settings, *run, "remove", "other")
     assert "there is no receiver 'other' (there are: on-call)" in str(unknown.exception)
-    assert (await typed(settings, *run, "remove", "on-call")).exit_code == 0
-    assert (await typed(settings, *run, "list")).stdout == "no receivers\n"
+    assert (await typed_with(settings, *run, "remove", "on-call")).exit_code == 0
+    assert (await typed_with(settings, *run, "list")).stdout == "no receivers\n"
 
 
 async def test_channels_come_and_go_with_the_receivers(settings: Settings) -> None:

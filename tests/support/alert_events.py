@@ -64,6 +64,4 @@ def silence(*matchers: str, **changes: Any) -> SilenceEvent:
 
 
 SILENCE_BODY = {"matchers": ["model=income"], "seconds": 3600, "comment": "retraining", "created_by": "ada"}
-
-
 FIRED = Transition(status="firing", window_end=end_of(1).timestamp(), started_at=end_of(0).timestamp())

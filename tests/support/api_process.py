@@ -34,8 +34,6 @@ async def ready(client: httpx.AsyncClient) -> None:
 
 
 BATCH = 100
-
-
 PATIENCE = 90.0
 
 

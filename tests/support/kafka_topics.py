@@ -12,25 +12,42 @@ from app.settings.settings import Settings
 from topics.registry import Topic
 
 
+async def records_of(settings: Settings, topic: Topic) -> list[ConsumerRecord]:
+    """Return the records of a topic, by partition and offset."""
+    partitions = await _read(settings, topic.full_name(settings.prefix), topic.partitions(settings.partitions))
+    return [record for partition in partitions for record in partition]
+
+
+async def values_of(settings: Settings, name: str, partitions: int) -> list[bytes]:
+    """Return the values of a topic's records, by partition and offset. `name` is the topic's full name."""
+    return [record.value for partition in await _read(settings, name, partitions) for record in partition]
+
+
 async def values_by_partition(settings: Settings, topic: Topic) -> list[list[bytes]]:
-    """The records of each partition, in its order."""
+    """Return the values of each partition's records, in the order of their offsets."""
+    partitions = await _read(settings, topic.full_name(settings.prefix), topic.partitions(settings.partitions))
+    return [[record.value for record in partition] for partition in partitions]
+
+
+async def _read(settings: Settings, name: str, count: int) -> list[list[ConsumerRecord]]:
+    """Read a topic from its beginning to the ends that its partitions have now."""
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        name, n = topic.full_name(settings.prefix), topic.partitions(settings.partitions)
-        partitions = [TopicPartition(name, p) for p in range(n)]
+        partitions = [TopicPartition(name, number) for number in range(count)]
         consumer.assign(partitions)
-        found: dict[TopicPartition, list[bytes]] = {partition: [] for partition in partitions}
+        found: dict[TopicPartition, list[ConsumerRecord]] = {partition: [] for partition in partitions}
         for partition, end in (await consumer.end_offsets(partitions)).items():
             while await consumer.position(partition) < end:
-                for of, run in (await consumer.getmany(timeout_ms=200)).items():
-                    found[of] += [record.value for record in run]
+                for of, records in (await consumer.getmany(timeout_ms=200)).items():
+                    found[of] += records
         return list(found.values())
     finally:
         await consumer.stop()
 
 
 async def delete_topic(settings: Settings, name: str) -> None:
+    """Delete a topic by its full name."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
     await admin.start()
     try:
@@ -39,43 +56,8 @@ async def delete_topic(settings: Settings, name: str) -> None:
         await admin.close()
 
 
-async def values_of(settings: Settings, name: str, partitions: int) -> list[bytes]:
-    """The values of all records of a topic."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        tps = [TopicPartition(name, partition) for partition in range(partitions)]
-        consumer.assign(tps)
-        found: list[bytes] = []
-        for tp, end in (await consumer.end_offsets(tps)).items():
-            while await consumer.position(tp) < end:
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found += [record.value for record in records]
-        return found
-    finally:
-        await consumer.stop()
-
-
-async def records_of(settings: Settings, topic: Topic) -> list[ConsumerRecord]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        partitions = [
-            TopicPartition(topic.full_name(settings.prefix), p) for p in range(topic.partitions(settings.partitions))
-        ]
-        consumer.assign(partitions)
-        found: list[ConsumerRecord] = []
-        for partition, end in (await consumer.end_offsets(partitions)).items():
-            while await consumer.position(partition) < end:
-                for run in (await consumer.getmany(timeout_ms=200)).values():
-                    found.extend(run)
-        return found
-    finally:
-        await consumer.stop()
-
-
 async def batches_of(settings: Settings, topic: str, partition: int) -> list[tuple[int, int, int]]:
-    """Of each batch of a partition, as it is in the log: producer id, first sequence, records."""
+    """Return producer id, first sequence and number of records of each batch of a partition, as they are in the log."""
     client = AIOKafkaClient(bootstrap_servers=settings.bootstrap_servers)
     await client.bootstrap()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from typer.main import get_command
@@ -10,9 +11,15 @@ from typer.main import get_command
 from app.cli import app
 
 
+@cache
+def root() -> Any:
+    """Return the command line's declaration. It is made once: that takes a tenth of a second."""
+    return get_command(app)
+
+
 def parse(arguments: Sequence[str]) -> None:
     """Parse without running. Raises what click raises for options, KeyError for a command that there is not."""
-    command: Any = get_command(app)
+    command = root()
     rest = list(arguments)
     while children := getattr(command, "commands", None):
         if command.invoke_without_command and rest[:1] != [] and rest[0].startswith("-"):

@@ -19,11 +19,7 @@ from app.settings.settings import Settings
 from tests.support.api import client_of, ready
 
 PEOPLE = pd.DataFrame({"age": np.linspace(18, 80, 200), "plan": ["basic", "gold"] * 100})
-
-
 TRUTH = (PEOPLE["age"] > 50).astype(int)
-
-
 OLD, YOUNG = {"age": 70, "plan": "gold"}, {"age": 20, "plan": "basic"}
 
 

@@ -15,15 +15,9 @@ from app.offline.decision import panes_of
 from app.registration import MonitoringFile, monitoring_of
 
 DAY = 86_400.0
-
-
 START = 1_709_251_200.0
 """2024-03-01."""
-
-
 FILE = monitoring_of({"windows": {"pane": 900, "panes": 4}, "drift": {"min_samples": 100}})
-
-
 COLUMNS = ("hour", "delay", "distance", "warmth")
 
 

@@ -20,8 +20,6 @@ def log_of(settings: Settings, worker: str = "*") -> str:
 
 
 STAYS = re.compile(r"generation (\d+): partitions \[(.*?)\] stay; \[(.*?)\] come")
-
-
 RECOVERED = re.compile(r"partition (\d+): \d+ pending predictions recovered")
 
 

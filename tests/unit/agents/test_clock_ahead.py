@@ -43,6 +43,7 @@ def compare(monitoring: Monitoring, seed: int, seconds: float, drifts: bool, off
     assert not [alert for alert in world.alerts if alert.rule in ("traffic", "feedback")]
 
 
+@pytest.mark.slow
 @settings(max_examples=2, phases=(Phase.explicit, Phase.generate))
 @given(seed=st.integers(0, 1 << 16), drifts=st.booleans(), offset=st.floats(10.0, 299.9))
 @example(seed=3, drifts=True, offset=240.0)
@@ -51,11 +52,13 @@ def test_a_clock_ahead_changes_no_window_and_no_alert_of_others(seed: int, drift
     compare(README, seed, 900.0, drifts, offset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("offset", "drifts"), [(299.9, True), (60.0, False)])
 def test_nor_does_it_with_the_default_windows(offset: float, drifts: bool) -> None:
     compare(DEFAULT, 7, 4500.0, drifts, offset)
 
 
+@pytest.mark.slow
 def test_a_stop_is_found_as_early_beside_records_of_the_future() -> None:
     """The rows of a fast clock lie in panes that are yet to close: they are no traffic of the panes before."""
     short = Monitoring(windows=Windows(pane=10, panes=6, idle_after=5))

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pandas as pd
+import pytest
 
 from agents.alerts.agent import AlertsAgent
 from app.core.config.monitoring import Monitoring, Windows
@@ -79,6 +80,7 @@ def served(hours: int) -> Shop:
     return shop
 
 
+@pytest.mark.slow
 def test_a_model_with_80_predictions_an_hour_is_judged_by_its_newest_panes() -> None:
     shop = served(CALM + 1)
     assert shop.wrong_reports() == []

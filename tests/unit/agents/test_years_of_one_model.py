@@ -71,6 +71,7 @@ def serve_whatever_dies(world: World, seconds: int, deaths: list[int]) -> None:
         world.compact()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("windows", "step"),
     [
@@ -209,6 +210,7 @@ def served_thinly(*, dying: bool) -> tuple[World, list[tuple[int, ...]]]:
     return world, sizes
 
 
+@pytest.mark.slow
 def test_thin_windows_reach_back_to_what_is_kept_and_no_more_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(newest_truth, "ENOUGH", 200)  # rows with truth: 10,000 would be all that these days have
     going, _ = served_thinly(dying=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from app.core.panes.inputs import input_pane
@@ -53,6 +54,7 @@ def test_windows_on_their_own_and_rolling_ones_equal_merged_panes() -> None:
         assert window.outcomes.same(merge([o for _, o in panes], outcome.size, outcome.sums))
 
 
+@pytest.mark.slow
 def test_the_decision_is_calm_on_what_never_drifts_and_finds_what_does() -> None:
     """A small part of the benchmark's counts, with its own seeds: the whole is in docs/decision.md."""
     calm = stationary(("15", 0, 500, 60))

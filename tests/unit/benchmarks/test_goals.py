@@ -18,6 +18,7 @@ from benchmarks.populations import compiled, different, made_up, moved, watched
 from topics.events import DriftReport
 
 
+@pytest.mark.slow
 def test_every_evaluation_in_which_a_rule_is_breached_is_judged_in_full() -> None:
     """By the window alone where every column comes to stand at its floor, by the newest panes where one is moved."""
     rng = np.random.default_rng(5)

@@ -17,18 +17,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
-from typer.main import get_command
 from typer.testing import CliRunner
 
 from app.cli import app
 from app.settings.settings import Settings, environment
-from tests.support.parse_command import parse
+from tests.support.parse_command import parse, root
+from tests.support.run_command import typed
 
 
 def commands() -> list[list[str]]:
     """Every command as it is typed."""
     found: list[list[str]] = []
-    pending: list[tuple[list[str], Any]] = [([], get_command(app))]
+    pending: list[tuple[list[str], Any]] = [([], root())]
     while pending:
         path, command = pending.pop()
         children = getattr(command, "commands", None)
@@ -40,6 +40,7 @@ def commands() -> list[list[str]]:
 
 
 def driftline(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a process: its exit status is what a shell sees. `typed` is quicker."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTLINE_")}
     return subprocess.run(
         [sys.executable, "-m", "app.cli", *arguments],
@@ -141,7 +142,7 @@ def test_every_command_is_known() -> None:
 
 
 def command_of(path: list[str]) -> Any:
-    command: Any = get_command(app)
+    command = root()
     for name in path:
         command = command.commands[name]
     return command
@@ -156,9 +157,9 @@ def test_the_help_of_every_command_has_an_example_of_it(path: list[str]) -> None
     command = command_of(path)
     text = command.get_help(typer.Context(command, info_name="driftline"))
     examples = text.partition("Examples:\n")[2].partition("\n\n")[0]
-    typed = [shlex.split(line.split("|")[0]) for line in examples.splitlines()]
-    assert typed
-    for program, *arguments in typed:
+    lines = [shlex.split(line.split("|")[0]) for line in examples.splitlines()]
+    assert lines
+    for program, *arguments in lines:
         assert [program, *arguments[: len(path)]] == ["driftline", *path]
         parse(arguments)
 
@@ -191,6 +192,7 @@ def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
     assert time.monotonic() - started < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["api.app", "app.worker.process"])
 def test_a_start_imports_nothing_that_most_processes_never_use(module: str) -> None:
     heavy = "('joblib', 'pandas', 'pyarrow', 'scipy.optimize', 'scipy.stats', 'sklearn')"
@@ -201,11 +203,12 @@ def test_a_start_imports_nothing_that_most_processes_never_use(module: str) -> N
 
 def test_check_says_no_drift_by_exit_status_0(tables: tuple[Path, Path, Path]) -> None:
     reference, same, _ = tables
-    answer = driftline("check", "--reference", str(reference), "--current", str(same))
-    assert answer.returncode == 0, answer.stderr
-    assert "data: not drifted" in answer.stdout
+    status, out, err = typed("check", "--reference", str(reference), "--current", str(same))
+    assert status == 0, err
+    assert "data: not drifted" in out
 
 
+@pytest.mark.slow
 def test_check_says_drift_by_exit_status_1_and_as_json_and_as_a_file(
     tables: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
@@ -227,10 +230,10 @@ def test_a_missing_file_is_a_warning_and_no_decision_and_never_no_drift(
     tables: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
     options = ["check", "--reference", str(tables[0]), "--current", str(tmp_path / "none.csv")]
-    answer = driftline(*options, "--output", str(tmp_path), "--model", "m", "--version", "1")
-    assert (answer.returncode, answer.stdout) == (2, "no decision\n")
-    assert "warning: " in answer.stderr
-    assert "none.csv: no such file, so nothing is decided" in answer.stderr
+    status, out, err = typed(*options, "--output", str(tmp_path), "--model", "m", "--version", "1")
+    assert (status, out) == (2, "no decision\n")
+    assert "warning: " in err
+    assert "none.csv: no such file, so nothing is decided" in err
     (path,) = (tmp_path / "artifacts" / "drift").iterdir()
     told = json.loads(path.read_bytes())
     assert (told["verdict"], told["drifted"], told["drift"]) == ("no decision", None, None)
@@ -261,10 +264,9 @@ def test_what_is_not_judged_is_never_said_to_have_not_drifted(tables: tuple[Path
     ids=["file", "setting", "broker", "status"],
 )
 def test_trouble_is_one_line_on_standard_error_and_exit_status_2(arguments: list[str], words: str) -> None:
-    answer = driftline(*arguments)
-    assert answer.returncode == 2
-    assert answer.stdout == ""
-    (line,) = answer.stderr.splitlines()
+    status, out, err = typed(*arguments)
+    assert (status, out) == (2, "")
+    (line,) = err.splitlines()
     assert line.startswith("driftline: ")
     assert words in line
 
@@ -272,11 +274,12 @@ def test_trouble_is_one_line_on_standard_error_and_exit_status_2(arguments: list
 def test_a_wrong_table_names_the_file_and_the_column(tables: tuple[Path, Path, Path], tmp_path: Path) -> None:
     broken = tmp_path / "broken.csv"
     broken.write_text("age,town,probability,prediction\n1,Oulu,7,1\n2,Oulu,7,0\n")
-    answer = driftline("check", "--reference", str(broken), "--current", str(tables[1]))
-    assert answer.returncode == 2
-    assert "column 'probability' has values outside 0 to 1" in answer.stderr
+    status, _, err = typed("check", "--reference", str(broken), "--current", str(tables[1]))
+    assert status == 2
+    assert "column 'probability' has values outside 0 to 1" in err
 
 
+@pytest.mark.slow
 def test_a_service_with_a_wrong_setting_tells_its_supervisor_not_to_try_again() -> None:
     answer = driftline("api", DRIFTLINE_API_PORT="99999")
     assert answer.returncode == os.EX_CONFIG
@@ -294,28 +297,28 @@ def test_train_says_what_to_type_next_and_it_can_be_typed(tables: tuple[Path, Pa
     people = pd.read_csv(tables[1]).drop(columns=["prediction", "probability"])
     people.assign(turn=[3 * i for i in range(len(people))]).to_csv(data, index=False)
     options = ["train", "--data", str(data), "--target", "actual", "--output", str(folder), "--estimator", "linear"]
-    answer = driftline(*options, "--version", "1", "--label", "1=Left", "--no-publish")
-    assert answer.returncode == 0, answer.stderr
-    assert "held out" in answer.stderr
-    assert "warning: turn: its whole numbers only rise from row to row" in answer.stderr
-    lines = [line.strip() for line in answer.stdout.splitlines()]
-    typed = [line.split()[1:] for line in lines if line.startswith("driftline ")]
-    assert [line[0] for line in typed] == ["register", "api"]
-    for arguments in typed:
+    status, out, err = typed(*options, "--version", "1", "--label", "1=Left", "--no-publish")
+    assert status == 0, err
+    assert "held out" in err
+    assert "warning: turn: its whole numbers only rise from row to row" in err
+    lines = [line.strip() for line in out.splitlines()]
+    next_ones = [line.split()[1:] for line in lines if line.startswith("driftline ")]
+    assert [line[0] for line in next_ones] == ["register", "api"]
+    for arguments in next_ones:
         parse(arguments)
     metadata = [
         f"--model-metadata={folder}/training_metadata.json",
         f"--feature-metadata={folder}/feature_metadata.json",
     ]
-    shown = json.loads(driftline("config", "show", *metadata, "--json").stdout)
+    shown = json.loads(typed("config", "show", *metadata, "--json")[1])
     assert shown["data_drift_monitoring"]["numerical_features"] == ["age", "turn"]
     assert shown["data_drift_monitoring"]["categorical_features"] == ["town"]
     told = json.loads((folder / "training_metadata.json").read_text())
     assert shown["performance_monitoring"]["baseline"] == told["training_metrics"]
     assert [one["column"] for one in told["warnings"] if one["concern"] == "running_id"] == ["turn"]
-    wrong = driftline(*options[:4], "aktual", *options[5:], "--no-publish")
-    assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr.startswith("driftline: --target: no column 'aktual' in the table; it has age, town")
+    status, out, err = typed(*options[:4], "aktual", *options[5:], "--no-publish")
+    assert (status, out) == (2, "")
+    assert err.startswith("driftline: --target: no column 'aktual' in the table; it has age, town")
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
@@ -325,7 +328,7 @@ def test_the_version_is_that_of_the_distribution() -> None:
 
 def test_what_a_worker_accepts_up_accepts_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def options(name: str) -> set[str]:
-        return {option for parameter in get_command(app).commands[name].params for option in parameter.opts}  # type: ignore[attr-defined]  # a group
+        return {option for parameter in command_of([name]).params for option in parameter.opts}
 
     accepting = {option for option in options("worker") if option.startswith("--accept")}
     assert accepting

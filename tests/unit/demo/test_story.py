@@ -14,17 +14,22 @@ FAULT = Fault()
 
 
 @pytest.fixture(scope="module")
-def trained() -> DemoModel:
-    return train(census()[0])
+def people() -> tuple[pd.DataFrame, pd.DataFrame]:
+    return census()
 
 
 @pytest.fixture(scope="module")
-def told(trained: DemoModel) -> DemoStream:
-    return story(census()[1].iloc[::10], trained.pipeline, FAULT)
+def trained(people: tuple[pd.DataFrame, pd.DataFrame]) -> DemoModel:
+    return train(people[0])
 
 
-def test_the_census_is_whole() -> None:
-    reference, later = census()
+@pytest.fixture(scope="module")
+def told(people: tuple[pd.DataFrame, pd.DataFrame], trained: DemoModel) -> DemoStream:
+    return story(people[1].iloc[::10], trained.pipeline, FAULT)
+
+
+def test_the_census_is_whole(people: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    reference, later = people
     assert (len(reference), len(later)) == (68_785, 208_892)
     assert later.groupby("year").size().to_dict() == {2016: 69_126, 2017: 69_635, 2018: 70_131}
     assert [*reference.columns] == [*later.columns] == ["id", "year", *FEATURES, TRUTH]
@@ -45,8 +50,10 @@ def test_each_years_people_are_spread_evenly_over_their_year(told: DemoStream) -
     assert told.people.groupby([when.dt.year, when.dt.quarter]).size().between(1650, 1820).all()
 
 
-def test_the_fault_changes_one_feature_in_its_span_only(told: DemoStream) -> None:
-    truth = census()[1].set_index("id").loc[told.people["id"]].reset_index()
+def test_the_fault_changes_one_feature_in_its_span_only(
+    people: tuple[pd.DataFrame, pd.DataFrame], told: DemoStream
+) -> None:
+    truth = people[1].set_index("id").loc[told.people["id"]].reset_index()
     start, end = FAULT.start.timestamp(), FAULT.end.timestamp()
     broken = told.people["timestamp"].between(start, end, inclusive="left").to_numpy()
     factor = told.people["AGEP"].to_numpy() / truth["AGEP"].where(truth["AGEP"] > 0, 1).to_numpy()

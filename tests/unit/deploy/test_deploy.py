@@ -94,6 +94,7 @@ def test_a_metric_that_is_not_there_would_be_found() -> None:
     assert labels_in('sum by (x, le) (rate(driftline_nothing_total{a="b", c=~"d"}[5m]))') == {"x", "le", "a", "c"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which("promtool") is None,
     reason="promtool, of Debian's package prometheus, is not here; .ci/run installs it",

@@ -17,6 +17,7 @@ from tests.support.paths import DOCS
 WORSE = {"digits": "accuracy, macro_f1, macro_precision, macro_recall", "diabetes": "mae, rmse"}
 
 
+@pytest.mark.slow
 def test_scikit_learns_own_sets_are_learnt_broken_and_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     scripts = [text for language, text in blocks(DOCS / "tasks.md") if language == "python"]

@@ -171,6 +171,7 @@ def by_client(table: Sequence[Row]) -> Pane:
     return pane_of_records(documents)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(st.lists(rows, min_size=1, max_size=25))
 def test_a_table_is_the_same_counts_in_every_file_and_by_every_door(tmp_path: Path, table: list[Row]) -> None:

@@ -94,6 +94,7 @@ def clients() -> Iterator[tuple[str, ast.Call]]:
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", node
 
 
+@pytest.mark.slow
 def test_every_client_is_made_with_the_options_and_every_producer_is_idempotent() -> None:
     found = list(clients())
     assert len(found) > 6

@@ -168,6 +168,7 @@ def spoilt(frame: pd.DataFrame, kind: str) -> tuple[pd.DataFrame, dict[str, obje
     return frame, {"columns": {"numeric": ["f0"]}} if kind == "type" else {}
 
 
+@pytest.mark.slow
 def test_each_rule_that_the_stream_would_fire_is_a_finding(tmp_path: Path) -> None:
     expected = {
         "no prediction": ("data_quality", "missing", "findings"),

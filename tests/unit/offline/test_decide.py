@@ -22,6 +22,7 @@ from app.registration import MonitoringFile, TableColumns, monitoring_of, profil
 
 FILE = MonitoringFile()
 REFERENCE = pd.DataFrame({"x": [1.0, 2.0], "prediction": [0, 1]})
+PROFILE = profile_of("m", "1", REFERENCE)
 
 
 def people(seed: int, n: int = 3000, shift: float = 0.0) -> pd.DataFrame:
@@ -130,8 +131,7 @@ def test_windows_last_as_long_as_any_row_can_be_seen() -> None:
 def test_windows_are_the_streams_own(millis: list[int], pane: float, panes: int, partitions: int) -> None:
     times = np.sort(np.array(millis) / 1000 + 1_700_000_000)
     monitoring = Monitoring(windows=Windows(pane=pane, panes=panes))
-    profile = profile_of("m", "1", REFERENCE)
-    stream = ModelWindows(profile, monitoring, partitions, now=0.0)
+    stream = ModelWindows(PROFILE, monitoring, partitions, now=0.0)
     for partition in range(partitions):
         mine = [round(time * 1_000_000) // stream.pane for time in times[partition::partitions].tolist()]
         for number, n in Counter(mine).items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from app.registration import MonitoringFile, monitoring_of, profile_of, read_ref
 from app.tables import CellTable, FileOptions, TableError, read_chunks, read_table
 from app.tables.files import form_words
 from app.tables.times import epoch_seconds, unit_of
-from tests.unit.offline.test_check import NOW
 
 
 def a_table(n: int = 300) -> pd.DataFrame:
@@ -132,7 +132,7 @@ def test_a_file_of_something_else_is_one_line(tmp_path: Path) -> None:
     a_table(600).to_csv(tmp_path / "r.csv", index=False)
     pd.DataFrame({"a": [1], "b": [2]}).to_csv(tmp_path / "c.csv", index=False)
     with pytest.raises(TableError, match=r"shares no feature with the reference: it has a, b; the reference has price"):
-        check_files(tmp_path / "r.csv", tmp_path / "c.csv", now=NOW)
+        check_files(tmp_path / "r.csv", tmp_path / "c.csv", now=datetime(2026, 6, 1, tzinfo=UTC))
 
 
 def test_what_was_decided_is_said(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ class JoinMachine(RuleBasedStateMachine):
 
 
 TestJoin = JoinMachine.TestCase
+TestJoin.pytestmark = pytest.mark.slow  # type: ignore[attr-defined]
 TestJoin.settings = settings(stateful_step_count=40)
 
 
@@ -93,6 +94,7 @@ def test_what_an_unsaved_life_told_is_told_again() -> None:
     assert world.differences() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_a_long_life_counts_what_was_sent(seed: int) -> None:
     rng = random.Random(seed)

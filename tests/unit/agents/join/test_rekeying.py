@@ -223,6 +223,7 @@ def equal(worker: Worker) -> None:
     assert worker.resent
 
 
+@pytest.mark.slow
 @settings(max_examples=8, phases=(Phase.explicit, Phase.generate))
 @given(seed=st.integers(0, 1 << 32))
 def test_half_of_each_partitioner_is_counted_as_sent_though_the_worker_is_killed(seed: int) -> None:

@@ -225,6 +225,7 @@ class Courses(RuleBasedStateMachine):
 
 Courses.TestCase.settings = settings(max_examples=50, stateful_step_count=14, deadline=None)
 test_any_course_of_alerts_channels_restarts_and_routes = Courses.TestCase
+test_any_course_of_alerts_channels_restarts_and_routes.pytestmark = pytest.mark.slow  # type: ignore[attr-defined]
 
 
 def quiet(*names: str, **changes: Any) -> tuple[Worker, dict[str, Named]]:

@@ -289,6 +289,7 @@ async def test_what_cannot_be_read_or_is_of_another_profile_is_set_aside() -> No
     assert "`model`" in world.rejected[1].reason
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 1 << 32))
 async def test_the_newest_reports_are_the_rolling_sums_of_the_newest_totals(seed: int) -> None:
     rng = random.Random(seed)

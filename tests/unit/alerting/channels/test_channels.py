@@ -122,6 +122,7 @@ def _write_from_another_process(directory: Path, who: int) -> None:
     asyncio.run(write())
 
 
+@pytest.mark.slow
 def test_file_is_shared_by_processes(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_write_from_another_process, args=(tmp_path, who)) for who in range(3)]

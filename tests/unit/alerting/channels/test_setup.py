@@ -37,11 +37,7 @@ ALL: dict[str, Any] = {**MAIL, **SECRETS, "email_username": "drift"}
 EVERY = ["email", "slack", "webhook", "alertmanager", "apprise"]
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, empty."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def names(settings: Settings) -> dict[str, bool]:

@@ -111,6 +111,7 @@ LATE = 180
 """Panes until truth comes."""
 
 
+@pytest.mark.slow
 def test_truth_that_comes_late_fires_and_resolves_by_the_newest_that_has_come() -> None:
     """80 predictions an hour, truth after 3 hours: half of the rows wrong from pane 600 on, for 6 hours."""
     monitoring = replace(MONITORING, performance=PerformanceThresholds(min_samples=60))
@@ -218,6 +219,7 @@ def _is_a_recount(truth: Truth, counts: list[tuple[int, int, int]], end: int) ->
         assert not left or len(counts) > 60  # its block is not all within the longest window
 
 
+@pytest.mark.slow
 def test_a_fall_of_the_accuracy_by_few_points_is_found_from_days_of_truth() -> None:
     """80 an hour, 10 points: more than a thin window has, and within what is stated beforehand."""
     load = Load(80 / 3600, 3, PROFILE.n, metrics=len(PROFILE.baseline))
@@ -277,6 +279,7 @@ def test_truth_that_has_stopped_keeps_no_more_than_a_number_of_predictions() -> 
     assert windows.first - windows.forgotten == 12 * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "changed"), [("log_loss", 1), ("brier", 3), ("accuracy", 2), ("roc_auc", 5)])
 def test_the_change_point_of_a_metric_is_where_its_rows_changed(name: str, changed: int) -> None:
     """The answers are turned round in the newest panes; a mean over more panes than these is not since when."""
@@ -306,6 +309,7 @@ def test_the_change_point_of_a_metric_is_where_its_rows_changed(name: str, chang
     assert inside >= 38
 
 
+@pytest.mark.slow
 def test_where_silence_is_a_truth_nothing_is_judged_by_the_reported_ones_alone() -> None:
     """Positives are reported within 10 panes, the rest is silence of 40: from there on all of it is as it was."""
     silence = PerformanceThresholds(min_samples=50, default_truth=DefaultTruth("0", 2400.0))

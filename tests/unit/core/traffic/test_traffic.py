@@ -179,6 +179,7 @@ class Stream:
         return found, len(self.log)
 
 
+@pytest.mark.slow
 def test_yesterday_is_known_after_its_panes_are_forgotten_and_after_restarts() -> None:
     rng = np.random.default_rng(7)
     counts = rng.poisson(rates(10, 3600, 200))

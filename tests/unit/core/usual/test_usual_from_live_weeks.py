@@ -73,6 +73,7 @@ def sources(found: dict[int, Evaluated]) -> list[str]:
     return [one.usual.source for one in found.values() if one.usual is not None]
 
 
+@pytest.mark.slow
 def test_calm_hours_are_silent_once_it_is_learned_what_is_usual(profile: Profile, live: pd.DataFrame) -> None:
     found = world(profile).fill(live, every=32)
     said = sources(found)
@@ -106,6 +107,7 @@ def test_a_wrong_unit_is_found_by_what_was_learned(
     assert (min(names_of(found)[name]) + 1) * 900 - change <= hours * 3600
 
 
+@pytest.mark.slow
 def test_a_fault_while_it_learns_is_found_by_the_floor_and_is_not_learned(
     profile: Profile, live: pd.DataFrame, learned: dict[str, bytes]
 ) -> None:
@@ -132,6 +134,7 @@ def usual_of(one: World) -> dict[str, tuple[float, ...]]:
     return {column.name: column.distribution for column in usual.columns}
 
 
+@pytest.mark.slow
 def test_killed_while_it_learns_it_learns_the_same(
     profile: Profile, live: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +163,7 @@ def test_killed_while_it_learns_it_learns_the_same(
     assert len(table) == 1  # no day is kept longer than it is needed
 
 
+@pytest.mark.slow
 def test_a_table_judged_by_what_was_learned_is_the_window(
     profile: Profile, live: pd.DataFrame, learned: dict[str, bytes]
 ) -> None:

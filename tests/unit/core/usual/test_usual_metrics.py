@@ -113,6 +113,7 @@ def test_thinned_windows_are_worth_as_many_side_by_side_as_do_not_overlap() -> N
     assert windows.thinned(200).side_by_side == pytest.approx(1 + 199 / 2)
 
 
+@pytest.mark.slow
 def test_bad_days_as_the_reference_has_them_are_nothing_and_a_fault_is_found(weather: tuple[Profile, Rows]) -> None:
     profile, _ = weather
     plain, layout = replace(profile, usual=None), outcome_layout(profile)

@@ -34,6 +34,7 @@ def profile(reference: pd.DataFrame) -> Profile:
     return read_reference("m", "1", reference, FILE).profile
 
 
+@pytest.mark.slow
 def test_calm_days_with_nights_and_storms_are_silent_and_a_season_is_slow(profile: Profile) -> None:
     found = world(profile).fill(stream(2, 21, first=30), every=16)
     assert len(found) > 90

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,6 +78,7 @@ def test_what_is_kept_is_all_that_later_windows_reach(counts: dict[int, int], fi
         assert reach(left, end, longest) == reach(counts, end, longest)
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(st.lists(st.sampled_from([0, 0, 0, 0, 0, 1, 2, 9]), min_size=60, max_size=110), st.integers(0, 1000))
 def test_forgetting_changes_nothing_and_the_report_says_what_it_covers(sizes: list[int], seed: int) -> None:
@@ -128,6 +130,7 @@ def alerts_of(
     return turned
 
 
+@pytest.mark.slow
 def test_a_model_with_80_predictions_an_hour_is_judged() -> None:
     """With the defaults: windows of an hour, 500 predictions needed. Calm for 7 hours, then two faults of 3 hours."""
     windows = windows_of(Monitoring(alerting=Alerting(critical_features=("amount",))))
