@@ -14,12 +14,12 @@ from app.read_model.state import State, state_of, thin_words, why_not_judged
 from app.read_model.timeline import left_out_of, metric_of, metrics_of, preferred
 from app.registration.versions_table import Registered, VersionsTable
 from topics.events import Level, MetricChange, PerformanceReport, Usual, VersionEvent
+from topics.levels import rank
 
 RECENT = 40
 """Windows of the small picture."""
 NAMED = 5
 """Drifted features that are named."""
-LEVELS: tuple[Level, ...] = ("info", "warning", "error", "critical")
 
 
 class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +149,7 @@ def summary_of(
         degraded=bool(truth and truth.sufficient and truth.degraded_metrics),
         coverage=None if truth is None else truth.coverage,
         firing=len(firing),
-        level=max((alert.level for alert in firing), key=LEVELS.index, default=None),
+        level=max(firing, key=lambda alert: rank(alert.level)).level if firing else None,
         truth_start=known_truth.window_start if known_truth else None,
         truth_end=known_truth.window_end if known_truth else None,
         judged=realised.judged if realised else known_truth is None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings
 
 from app.core.config.rule_layers import RULES, Given, Layer, check_runbook
+from topics.levels import Level
 
 
 class RuleChange(BaseModel):
@@ -17,7 +18,7 @@ class RuleChange(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     enabled: bool | None = None
-    level: Literal["info", "warning", "error", "critical"] | None = None
+    level: Level | None = None
     for_windows: Annotated[int, Field(ge=1)] | None = None
     clear_windows: Annotated[int, Field(ge=1)] | None = None
     hysteresis: Annotated[float, Field(gt=0, le=1)] | None = None

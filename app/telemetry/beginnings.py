@@ -7,7 +7,8 @@ from itertools import product
 from typing import get_args
 
 from app.telemetry import metrics
-from topics.events import AlertStatus, Level
+from topics.events import AlertStatus
+from topics.levels import LEVELS
 from topics.registry import FEEDBACK, INFERENCES, PREDICTIONS, Topic
 
 
@@ -17,7 +18,7 @@ def begin_worker(channels: Iterable[str]) -> None:
         metrics.DELIVERIES.labels(channel, outcome)
     for outcome in ("paired", "repeated", "unpaired", "spoilt", "differs", "unreadable", "lost"):
         metrics.HALVES.labels(outcome)
-    for status, level in product(get_args(AlertStatus), get_args(Level)):
+    for status, level in product(get_args(AlertStatus), LEVELS):
         metrics.ALERTS.labels(status, level)
 
 

@@ -18,10 +18,9 @@ from app.alerting.notify.notification import Notification
 from app.alerting.rendering.labels import Labelling
 from tests.support.alert_events import notification_of, of_rule, resolved
 from tests.support.notify_world import alert_of
-from topics.events import Level
+from topics.levels import LEVELS
 
 pytestmark = pytest.mark.receivers
-LEVELS: tuple[Level, ...] = ("info", "warning", "error", "critical")
 LABELLING = Labelling({"environment": "Production"}, {"info": "informational", "error": "major"})
 
 

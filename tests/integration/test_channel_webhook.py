@@ -26,7 +26,7 @@ from app.settings.settings import load_settings
 from tests.support.notifications import MOMENT, alert, hostile, notification, resolved
 from tests.support.paths import DOCS
 from tests.support.receivers import receiver
-from topics.events import Level
+from topics.levels import LEVELS, Level
 
 pytestmark = pytest.mark.usefixtures("direct")
 
@@ -110,7 +110,6 @@ def test_every_payload_holds_to_the_schema(told: Notification) -> None:
     assert message.status == told.status
 
 
-LEVELS: tuple[Level, ...] = ("info", "warning", "error", "critical")
 ALERTA = {"security", "critical", "major", "minor", "warning", "indeterminate", "informational", "debug", "trace"}
 """Severities of Alerta 9, beside those that say that all is well; it answers 500 to any other."""
 

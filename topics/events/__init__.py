@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from topics.events.alerts import AlertEvent, AlertStatus, DeliveryEvent, Hours, Level, SilenceEvent, UndeliveredEvent
+from topics.events.alerts import AlertEvent, AlertStatus, DeliveryEvent, Hours, SilenceEvent, UndeliveredEvent
 from topics.events.audit import Action, AuditEvent
 from topics.events.base import Event, Label, Name, Scalar, Timestamp, minute_of, to_epoch
 from topics.events.lifecycle import DeploymentEvent, RetrainingEvent, TrainingRunEvent
@@ -34,6 +34,7 @@ from topics.events.reports import (
     Volume,
 )
 from topics.events.versions import VersionEvent
+from topics.levels import Level
 
 __all__ = [
     "Action",

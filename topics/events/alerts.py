@@ -7,8 +7,8 @@ from typing import Literal
 from msgspec import Raw
 
 from topics.events.base import Event, Moment, Name
+from topics.levels import Level
 
-Level = Literal["info", "warning", "error", "critical"]
 AlertStatus = Literal["firing", "resolved"]
 
 

@@ -14,8 +14,8 @@ from app.alerting.notify.decision import Reason
 from app.alerting.notify.muting import SAME_MODEL
 from app.alerting.notify.notification import Notification
 from app.alerting.notify.routing import route_of
-from app.core.config.routes import LEVELS
 from topics.events import AlertEvent
+from topics.levels import LEVELS, rank
 
 
 def digest_of(notifications: Sequence[Notification], emitted_at: datetime) -> Notification:
@@ -30,7 +30,7 @@ def digest_of(notifications: Sequence[Notification], emitted_at: datetime) -> No
         group=f"{route_of(notifications[0].group, notifications[0].group_labels)}{{}}",
         labels={name: value for name, value in _common(alerts).items() if name not in SAME_MODEL},
         status="firing" if firing else "resolved",
-        level=max((alert.level for alert in firing or alerts), key=LEVELS.index),
+        level=max((alert.level for alert in firing or alerts), key=rank),
         reason=Reason.DIGEST.value,
         title=_title(notifications, firing, resolved),
         firing=tuple(map(_short, firing)),
@@ -46,7 +46,7 @@ def _worst_first(alert: AlertEvent) -> tuple[int, float, datetime, str]:
     value, threshold = alert.evidence.get("value"), alert.evidence.get("threshold")
     numbers = isinstance(value, int | float) and isinstance(threshold, int | float) and threshold > 0
     beyond = value / threshold if numbers else 0.0  # type: ignore[operator]  # both are numbers then
-    return -LEVELS.index(alert.level), -beyond, alert.started_at, alert.title
+    return -rank(alert.level), -beyond, alert.started_at, alert.title
 
 
 def _title(notifications: Sequence[Notification], firing: Sequence[AlertEvent], resolved: Sequence[AlertEvent]) -> str:

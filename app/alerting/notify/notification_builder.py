@@ -11,8 +11,8 @@ import msgspec
 from app.alerting.notify.group_evaluation import PlannedNotification
 from app.alerting.notify.notification import Notification
 from app.alerting.rules.model_rules import DATA_DRIFT
-from app.core.config.routes import LEVELS
 from topics.events import AlertEvent
+from topics.levels import rank
 
 NAMED = 3
 """Things that have happened, or subjects of one of them, that a title names."""
@@ -33,7 +33,7 @@ def build_notification(
         group=group,
         labels={**labels, **_common(alerts)},
         status="firing" if telling.firing else "resolved",
-        level=max((alert.level for alert in telling.firing or alerts), key=LEVELS.index),
+        level=max((alert.level for alert in telling.firing or alerts), key=rank),
         reason=telling.reason.value,
         title=_title(labels, telling),
         firing=telling.firing,
@@ -78,7 +78,7 @@ def _title(labels: Mapping[str, str], telling: PlannedNotification) -> str:
 def _said(about: str, alerts: Sequence[AlertEvent]) -> str:
     """Their titles without the model; what is said of several subjects alike is said once."""
     subjects: dict[str, list[str]] = {}
-    for alert in sorted(alerts, key=lambda alert: -LEVELS.index(alert.level)):
+    for alert in sorted(alerts, key=lambda alert: -rank(alert.level)):
         title, subject = alert.title.removeprefix(f"{about}: "), alert.labels.get("subject", "")
         alike = bool(subject) and title.startswith(f"{subject} ")
         subjects.setdefault(title.removeprefix(subject) if alike else title, []).append(subject if alike else "")

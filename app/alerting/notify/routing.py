@@ -13,8 +13,9 @@ from msgspec import Struct
 from app.alerting.notify.muting import SAME_MODEL, labels_of
 from app.core.config.matchers import Matcher, MatcherError, all_match, matchers_of
 from app.core.config.monitoring import Alerting
-from app.core.config.routes import LEVELS, Route, check_labels, check_route
+from app.core.config.routes import Route, check_labels, check_route
 from topics.events import AlertEvent
+from topics.levels import rank
 
 JOURNALS = frozenset({"log", "file"})
 """Channels that bother nobody: they are told of every transition at once, and of nothing again."""
@@ -97,7 +98,7 @@ class Routing:
 def _fitting(routes: Sequence[Route], alert: AlertEvent, labels: dict[str, str]) -> Iterator[Route]:
     for route in routes:
         matchers = _matchers(route.matchers)
-        if matchers is None or LEVELS.index(alert.level) < LEVELS.index(route.min_level):
+        if matchers is None or rank(alert.level) < rank(route.min_level):
             continue
         if all_match(matchers, labels):
             yield route

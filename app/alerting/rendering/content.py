@@ -30,11 +30,11 @@ from app.alerting.rendering.rows import (
 from app.alerting.rendering.sanitize import clean
 from app.alerting.rendering.times import in_zone
 from app.alerting.rules.model_rules import DATA_DRIFT, ESTIMATE, PERFORMANCE
-from topics.events import AlertEvent, FeatureDrift, Level, MetricChange
+from topics.events import AlertEvent, FeatureDrift, MetricChange
+from topics.levels import rank
 
 MARKS = {"info": "ℹ️", "warning": "⚠️", "error": "🔴", "critical": "🚨"}
 RESOLVED_MARK = "✅"
-LEVELS: dict[Level, int] = {"info": 0, "warning": 1, "error": 2, "critical": 3}
 LINK_WORDS = {
     DASHBOARD: "Open the dashboard",
     FEATURE: "See what has drifted",
@@ -95,7 +95,7 @@ def build_content(notification: Notification, zone: tzinfo | None = None) -> Mes
     """The words of a notification. Pure; evidence that it does not understand is left out. `zone`: for its times."""
     alerts = list(notification.firing)
     if notification.reason != Reason.DIGEST:  # its alerts are in their order
-        alerts.sort(key=lambda alert: (-LEVELS[alert.level], alert.started_at, alert.title))
+        alerts.sort(key=lambda alert: (-rank(alert.level), alert.started_at, alert.title))
     alerts += sorted(notification.resolved, key=lambda alert: (alert.started_at, alert.title))
     drifted = drifted_of(notification.firing)
     metrics = metrics_of(notification.firing or notification.resolved)[:MAX_LISTED]

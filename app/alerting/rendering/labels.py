@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from app.core.config.routes import LEVELS
 from topics.events import AlertEvent, Level
+from topics.levels import LEVELS
 
 JOB = "driftline"
 OURS = frozenset(

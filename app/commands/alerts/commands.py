@@ -21,6 +21,7 @@ from app.commands.options import (
     print_table,
     settings_of,
 )
+from topics.levels import Level
 
 if TYPE_CHECKING:
     from app.settings.settings import Settings
@@ -118,9 +119,7 @@ def try_channel(
         Literal["alertmanager", "apprise", "email", "file", "log", "slack", "webhook"],
         typer.Option(help="The channel to try."),
     ],
-    level: Annotated[
-        Literal["info", "warning", "error", "critical"], typer.Option(help="The level of the sample.")
-    ] = "error",
+    level: Annotated[Level, typer.Option(help="The level of the sample.")] = "error",
     resolved: Annotated[bool, typer.Option("--resolved", help="Tell that the sample is over.")] = False,
     json_: AsJson = False,
 ) -> None:

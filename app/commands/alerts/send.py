@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,7 @@ from app.commands.options import (
     print_json,
     settings_of,
 )
+from topics.levels import Level
 
 if TYPE_CHECKING:
     from app.alerting.events.external import AlertRequest
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 Title = Annotated[str | None, typer.Option("--title", help="What has happened, in one line.")]
 Message = Annotated[str, typer.Option("--message", help="More of it.")]
-Level = Annotated[Literal["info", "warning", "error", "critical"], typer.Option("--level", help="How bad it is.")]
+AlertLevel = Annotated[Level, typer.Option("--level", help="How bad it is.")]
 Metadata = Annotated[list[str] | None, typer.Option("--metadata", help="NAME=VALUE, shown and sent along; repeatable.")]
 Key = Annotated[
     str | None, typer.Option("--dedupe-key", help="Its name: sent again with the same it is the same alert.")
@@ -45,7 +46,7 @@ OfVersion = Annotated[str | None, typer.Option("--version", help="Its version.")
 def send(
     title: Title = None,
     message: Message = "",
-    level: Level = "warning",
+    level: AlertLevel = "warning",
     metadata: Metadata = None,
     dedupe_key: Key = None,
     fingerprint: Fingerprint = None,

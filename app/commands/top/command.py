@@ -14,6 +14,7 @@ import typer
 
 from app.commands.options import AsJson, Bootstrap, Prefix, connected, is_terminal, print_json, settings_of
 from app.commands.top.choice import Choice, Condition
+from topics.levels import rank
 
 if TYPE_CHECKING:
     from app.read_model.changes import Changes
@@ -153,11 +154,11 @@ class KnownVersions:
 def _state(
     models: KnownVersions, reports: ReportsTable
 ) -> tuple[list[ModelSummary], list[AlertEvent], Monitored, datetime]:
-    from app.read_model.summary import LEVELS, summaries_of
+    from app.read_model.summary import summaries_of
 
     now = datetime.now(UTC)
     firing = [alert for found in reports.findings.values() for alert in found.firing]
-    firing.sort(key=lambda alert: (-LEVELS.index(alert.level), -alert.started_at.timestamp()))
+    firing.sort(key=lambda alert: (-rank(alert.level), -alert.started_at.timestamp()))
     return summaries_of(models.registered, reports, models.versions), firing, reports.workers.now(now), now
 
 

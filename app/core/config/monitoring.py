@@ -7,6 +7,7 @@ from math import ceil
 from typing import Literal
 
 from app.core.config.routes import Route
+from topics.levels import Level
 
 MOST_SILENT = 10
 """Windows without any prediction that are judged; then the model version is left alone until something comes."""
@@ -138,7 +139,7 @@ class Rule:
     """
 
     enabled: bool = True
-    level: Literal["info", "warning", "error", "critical"] = "error"
+    level: Level = "error"
     for_windows: int = 2
     clear_windows: int = 2
     hysteresis: float = 0.9

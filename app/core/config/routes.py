@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from app.core.config.matchers import LABELS, MatcherError, matchers_of
-
-Level = Literal["info", "warning", "error", "critical"]
-LEVELS: tuple[Level, ...] = ("info", "warning", "error", "critical")
+from topics.levels import Level
 
 
 @dataclass(frozen=True, slots=True)
