@@ -53,7 +53,7 @@ from benchmarks.populations import (
     watched,
 )
 from benchmarks.window_streams import Window, independent, rolling
-from topics.events import AnyReport, DriftReport, PerformanceReport
+from topics.events import AnyReport, DriftReport, PerformanceReport, report_from
 
 R = TypeVar("R")
 
@@ -145,10 +145,7 @@ class Judge:
         kinds: tuple[type[AnyReport], ...] = (DriftReport, PerformanceReport)
         decisions: tuple[Any, ...] = (drift, performance)
         for decision, kind in zip(decisions, kinds, strict=True):
-            report: AnyReport = msgspec.convert(
-                {**{name: getattr(decision, name) for name in decision.__slots__}, **_ENVELOPE},
-                kind, from_attributes=True,
-            )  # fmt: skip
+            report: AnyReport = report_from(kind, decision, **_ENVELOPE)
             for verdict in verdicts_of(report, self.monitoring):
                 key, rule = (verdict.rule, verdict.subject), rule_of(verdict, self.monitoring.alerting)
                 state, change = step(self.states.get(key, RuleState()), verdict, float(number), 1, rule)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from dataclasses import MISSING
+from typing import get_type_hints
 
 import msgspec
 
@@ -29,7 +32,7 @@ def page() -> str:
 
 
 def _is_event(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
+    return isinstance(kind, type) and kind is not Event and (issubclass(kind, Event) or dataclasses.is_dataclass(kind))
 
 
 def _topic(topic: Topic) -> str:
@@ -41,16 +44,24 @@ def _topic(topic: Topic) -> str:
     return f"| `{DEFAULT_PREFIX}{topic.name}` | {topic.key} | {event} | {number} | {kept} |"
 
 
-def _event(kind: type[Event]) -> str:
+def _event(kind: type) -> str:
     words = re.sub(r"\s*\n\s*", "\n", (kind.__doc__ or "").strip())
-    rows = [
-        f"| `{field.encode_name}` | {_type(field.type)} | {'yes' if field.required else 'optional'} |"
-        for field in msgspec.structs.fields(kind)
-    ]
-    tag = kind.__struct_config__.tag
-    if tag is not None:
+    rows = [f"| `{name}` | {_type(of)} | {'yes' if required else 'optional'} |" for name, of, required in _fields(kind)]
+    if issubclass(kind, Event) and (tag := kind.__struct_config__.tag) is not None:
         rows.insert(0, f"| `{kind.__struct_config__.tag_field}` | `{tag}` | yes |")
     return f"\n## {kind.__name__}\n\n{words}\n\n| field | type | |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def _fields(kind: type) -> list[tuple[str, object, bool]]:
+    """Return the fields of an event or of a result that it carries: name, type, whether it is required."""
+    if issubclass(kind, Event):
+        return [(field.encode_name, field.type, field.required) for field in msgspec.structs.fields(kind)]
+    assert dataclasses.is_dataclass(kind)
+    types = get_type_hints(kind)
+    return [
+        (field.name, types[field.name], field.default is MISSING and field.default_factory is MISSING)
+        for field in dataclasses.fields(kind)
+    ]
 
 
 def _type(kind: object) -> str:

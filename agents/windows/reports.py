@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from datetime import UTC, datetime
 from zlib import crc32
 
@@ -22,6 +21,7 @@ from topics.events import (
     Scales,
     TrafficReport,
     Usual,
+    report_from,
 )
 
 TOTALS = ("feedback", "duplicates", "late", "expired", "waiting", "too_late")
@@ -121,7 +121,7 @@ def drift_report(
         more["not_judged_since"] = datetime.fromtimestamp(unjudged / MICROSECONDS, UTC)
     if usual is not None:
         more["usual"] = _usual_of(windows, end, usual)
-    report = msgspec.convert({**_fields(found), **envelope, **more}, DriftReport, from_attributes=True)
+    report = report_from(DriftReport, found, **envelope, **more)
     if report.scales is None:
         return report
     return msgspec.structs.replace(report, scales=_timed(report.scales, end, windows.pane / MICROSECONDS))
@@ -170,7 +170,7 @@ def performance_report(
     more: dict[str, object] = {"left_out": _left_out(windows, WITHOUT_A_PAIR)}
     if found.needed_panes is not None:
         more["expected"] = datetime.fromtimestamp((end + 1 + found.needed_panes) * windows.pane / MICROSECONDS, UTC)
-    report = msgspec.convert({**_fields(found), **envelope, **more}, PerformanceReport, from_attributes=True)
+    report = report_from(PerformanceReport, found, **envelope, **more)
     if report.scales is None:
         return report
     return msgspec.structs.replace(report, scales=_timed_metrics(report.scales, end, windows.pane / MICROSECONDS))
@@ -200,21 +200,18 @@ def traffic_report(
 ) -> TrafficReport:
     """The report of a window's traffic; `note`: what is known of the windows before it."""
     totals = windows.totals.values()
-    return msgspec.convert(
-        {
-            **_envelope(windows, end, revision, now),
-            **_fields(found),
-            "n": sum(found.counts),
-            "usual_coverage": note.coverage,
-            "feedback_silent": note.silent,
-            "feedback_longest": max(note.pauses, default=0),
-            "feedback_gaps": len(note.pauses),
-            "recent_too_late": note.recent_late,
-            "recent_joined": note.recent_joined,
-            **{name: sum(getattr(t, name) for t in totals) for name in TOTALS},
-        },
+    return report_from(
         TrafficReport,
-        from_attributes=True,
+        found,
+        **_envelope(windows, end, revision, now),
+        n=sum(found.counts),
+        usual_coverage=note.coverage,
+        feedback_silent=note.silent,
+        feedback_longest=max(note.pauses, default=0),
+        feedback_gaps=len(note.pauses),
+        recent_too_late=note.recent_late,
+        recent_joined=note.recent_joined,
+        **{name: sum(getattr(t, name) for t in totals) for name in TOTALS},
     )
 
 
@@ -235,8 +232,3 @@ def _left_out(windows: ModelWindows, names: Mapping[str, str]) -> dict[str, int]
     """Totals over the partitions by their reasons, those that are not zero."""
     sums = {reason: sum(getattr(t, name) for t in windows.totals.values()) for reason, name in names.items()}
     return {reason: n for reason, n in sums.items() if n}
-
-
-def _fields(decision: DriftDecision | PerformanceDecision | Traffic) -> dict[str, object]:
-    """Its fields as they are: what is in them is read, not copied."""
-    return {field.name: getattr(decision, field.name) for field in fields(decision)}

@@ -5,6 +5,7 @@ Each raises ValueError, which names the field, for what no database of ours can 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -251,4 +252,4 @@ def _json(value: object) -> str:
 
 
 def _plain(feature: FeatureDrift | None) -> FeatureDrift | None:
-    return None if feature is None else msgspec.structs.replace(feature, shape=None)
+    return None if feature is None else replace(feature, shape=None)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
-
-import msgspec
 
 from app.alerting.events.text import lines_of, what_of
 from app.alerting.rules.model_rules import (
@@ -22,7 +20,7 @@ from app.alerting.rules.model_rules import (
 from app.core.config.monitoring import Monitoring
 from app.core.evaluation.results import DriftDecision, PerformanceDecision
 from app.offline.decision import Decision
-from topics.events import DriftReport, Level, PerformanceReport
+from topics.events import DriftReport, Level, PerformanceReport, report_from
 
 R = TypeVar("R", DriftReport, PerformanceReport)
 
@@ -84,12 +82,10 @@ def findings_of(
 
 def _report(decision: DriftDecision | PerformanceDecision, kind: type[R], now: datetime) -> R:
     """The report that the stream would make of the decision."""
-    envelope = {
-        "model": "", "model_version": "", "profile_id": "", "window_start": now, "window_end": now, "revision": 0,
-        "emitted_at": now,
-    }  # fmt: skip
-    found = {one.name: getattr(decision, one.name) for one in fields(decision)}
-    return msgspec.convert({**found, **envelope}, kind, from_attributes=True)
+    return report_from(
+        kind, decision, model="", model_version="", profile_id="", window_start=now, window_end=now, revision=0,
+        emitted_at=now,
+    )  # fmt: skip
 
 
 def _finding(report: DriftReport | PerformanceReport, verdict: Verdict, monitoring: Monitoring) -> Finding:

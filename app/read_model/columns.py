@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from array import array
 from collections.abc import Sequence
@@ -86,7 +87,7 @@ def columns_of_window(windows: ReportStore[DriftReport], report: DriftReport) ->
         columns=[
             Column(
                 role=role,
-                found=replace(found, shape=None, unseen_names={}),
+                found=dataclasses.replace(found, shape=None, unseen_names={}),
                 since=since_of(known, (role, found.name)) if found.drifted else None,
                 recent=_values(known[-RECENT:], (role, found.name), "statistic"),
                 judged=judged.get(found.name),

@@ -10,7 +10,7 @@ from prometheus_client import Gauge
 from app.telemetry import metrics
 from app.telemetry.bounds import BoundedGauge
 from topics.events import AnyReport, DriftReport, PerformanceReport
-from topics.events.reports import MetricChange
+from topics.results import MetricChange
 
 MOST_VERSIONS = 200
 MOST_COLUMNS = 2000

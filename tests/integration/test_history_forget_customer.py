@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def recorded(stream: Stream) -> None:
     alert = of_rule("unseen_values")
     named = msgspec.structs.replace(alert, message=f"customer: {WHO} is new", evidence={"names": {WHO: 3}, "n": 5})
     stream.write(registry.ALERTS, named)
-    column = msgspec.structs.replace(feature("customer"), unseen_names={WHO: 3, f"{WHO}-mari": 1})
+    column = replace(feature("customer"), unseen_names={WHO: 3, f"{WHO}-mari": 1})
     stream.write(registry.REPORTS, msgspec.structs.replace(drift_report(), features=(column,)))
     version = {"model": "churn", "model_version": "3"}
     stream.write(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -176,14 +177,14 @@ async def load_late_truth(settings: Settings, name: str, windows: int = 4) -> No
 
 
 def _with_counts(report: DriftReport) -> DriftReport:
-    columns = tuple(msgspec.structs.replace(column, missing=7, out_of_range=3) for column in report.features)
+    columns = tuple(dataclasses.replace(column, missing=7, out_of_range=3) for column in report.features)
     return msgspec.structs.replace(report, features=columns, left_out={"late": 12})
 
 
 def _with_truth(report: PerformanceReport, come: bool) -> PerformanceReport:
     if come:
         return msgspec.structs.replace(report, unknown_actuals={"d": 1025}, not_judged={"no prediction": 5})
-    blank = msgspec.structs.replace(
+    blank = dataclasses.replace(
         report.metrics[0], value=None, relative=None, low=None, high=None, judged=False, reason="undefined"
     )
     return msgspec.structs.replace(

@@ -12,14 +12,10 @@ from topics.events.predictions import FeedbackEvent, Heartbeat, PredictionEvent,
 from topics.events.receivers import ReceiverEvent
 from topics.events.reports import (
     AnyReport,
-    Cause,
-    ClassMetrics,
     DriftAtScale,
     DriftReport,
-    FeatureDrift,
     IntakeReport,
     JudgedFrom,
-    MetricChange,
     MetricFinding,
     MetricScales,
     MonitorReport,
@@ -28,13 +24,13 @@ from topics.events.reports import (
     Report,
     ScaleFinding,
     Scales,
-    Shape,
     TrafficReport,
     Usual,
-    Volume,
+    report_from,
 )
 from topics.events.versions import VersionEvent
 from topics.levels import Level
+from topics.results import Cause, ClassMetrics, FeatureDrift, MetricChange, Shape, Volume
 
 __all__ = [
     "Action",
@@ -88,5 +84,6 @@ __all__ = [
     "VersionEvent",
     "Volume",
     "minute_of",
+    "report_from",
     "to_epoch",
 ]

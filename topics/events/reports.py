@@ -2,80 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import dataclasses
+from typing import TYPE_CHECKING, Literal, TypeVar
 
+import msgspec
 from msgspec import field
 
 from topics.events.base import Event, Moment
+from topics.results import Cause, ClassMetrics, FeatureDrift, MetricChange, Volume
 
-
-class Shape(Event, frozen=True, kw_only=True):
-    """A column's two distributions in a few points, for a picture.
-
-    Numeric: `at` ascends, `reference` and `current` are the shares at or below each point (both step functions).
-    Categorical: `at` are category names, the others their shares.
-    """
-
-    at: tuple[float | str, ...]
-    reference: tuple[float, ...]
-    current: tuple[float, ...]
-
-
-class Cause(Event, frozen=True, kw_only=True):
-    """What has most likely been done to a column, in words: a guess.
-
-    A value is `factor` times what it was plus `offset`. `kind`: `unit` (a known conversion), `shift`, `factor`,
-    `clipped` at one value, `filled` in for some rows, `constant`, `missing`, `type` (values of another one),
-    `new category`, `spelling`, `category gone`, `mix`.
-    """
-
-    kind: str
-    words: str
-    factor: float | None = None
-    offset: float | None = None
-
-
-class FeatureDrift(Event, frozen=True, kw_only=True):
-    """One feature's comparison with its reference.
-
-    `p_value` is None where the test could not be made; `effect_size` is the Kolmogorov-Smirnov statistic, or the
-    Jensen-Shannon distance without what sampling alone brings; `effect` says whether that reaches the `threshold`
-    (policy `threshold`: whether the statistic does); `significant` is the decision after Benjamini-Hochberg; `drifted`
-    needs both. `missing` are rows without a value; `reference_missing` is their share in the reference,
-    `missing_rises` says that the window's is above it by more than chance. `reference_unseen` is the share of unseen
-    categories that the reference lets expect (its categories that occur once, Good 1953), `unseen_rises` the same for
-    it. `shape`: both distributions in a few points, None without values. `usual`: the effect that comes and goes by
-    itself in so long a window, as the reference shows it; `threshold` is beyond it. `cause`: what has most likely been
-    done to it, of a column that has drifted or lacks values; null where nothing simple explains it.
-    """
-
-    name: str
-    kind: Literal["numeric", "categorical"]
-    test: str
-    statistic: float | None
-    p_value: float | None
-    threshold: float
-    effect: bool
-    significant: bool
-    drifted: bool
-    n: int
-    missing: int
-    invalid: int
-    unseen: int
-    out_of_range: int
-    error_bound: float
-    reference: str
-    current: str
-    direction: str
-    unseen_names: dict[str, int]
-    reference_missing: float = 0.0
-    missing_rises: bool = False
-    reference_unseen: float = 0.0
-    unseen_rises: bool = False
-    shape: Shape | None = None
-    effect_size: float | None = None
-    usual: float = 0.0
-    cause: Cause | None = None
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 class ScaleFinding(Event, frozen=True, kw_only=True):
@@ -236,45 +173,6 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     usual: Usual | None = None
 
 
-class MetricChange(Event, frozen=True, kw_only=True):
-    """One metric of one window against its baseline; `relative` is the drop as a share of `scale`.
-
-    `scale` is the baseline where that is above zero; else of mae and rmse the standard deviation of the reference's
-    predictions, of log_loss and brier 1, of r2 1 - baseline; null where there is none. `low` and `high` bound the value
-    with 95 % confidence; `degraded` needs a drop beyond the threshold that the interval also excludes. Where `judged`
-    is false the metric is neither degraded nor not degraded, and `reason` says why. `usual`: a drop that comes and goes
-    by itself in so long a time; `threshold` is beyond it. `limit`: a value that decides in the place of the drop, as
-    performance.limits has it with policy `threshold`, where chance is not asked; null where there is none.
-    """
-
-    name: str
-    value: float | None
-    baseline: float | None
-    absolute: float | None
-    relative: float | None
-    low: float | None
-    high: float | None
-    threshold: float
-    error_bound: float
-    degraded: bool
-    judged: bool = True
-    reason: str = ""
-    scale: float | None = None
-    usual: float = 0.0
-    limit: float | None = None
-
-
-class ClassMetrics(Event, frozen=True, kw_only=True):
-    """One class of a multiclass model: rows that are of it, rows predicted as it; None where there are none."""
-
-    label: str
-    actual: int
-    predicted: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-
-
 class MetricFinding(Event, frozen=True, kw_only=True):
     """A metric that is worse over the newest panes with truth: by its threshold, significant beyond half of that.
 
@@ -357,23 +255,6 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
     show: tuple[str, ...] = ()
     needed: int = 0
     expected: Moment | None = None
-
-
-class Volume(Event, frozen=True, kw_only=True):
-    """The newest `panes` with `recent` predictions, against what is usual in them.
-
-    `expected`: the fewest that came in the same hours of so many `days` ago, half an hour earlier or later included;
-    where it is `found` to have dropped, at today's level of the hours before, if that is lower. Without a day that is
-    known: the mean of the window's other panes, where found a tenth of that. `p_value`: the chance of that at the
-    expected rate.
-    """
-
-    panes: int
-    recent: int
-    expected: float
-    p_value: float
-    days: tuple[int, ...] = ()
-    found: bool = False
 
 
 class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field="kind"):
@@ -470,6 +351,18 @@ class IntakeReport(Report, frozen=True, kw_only=True, tag="intake", tag_field="k
     unmatched_threshold: float
     last_reason: str = ""
     last_offset: int | None = None
+
+
+R = TypeVar("R", bound=Report)
+
+
+def report_from(kind: type[R], found: DataclassInstance, /, **more: object) -> R:
+    """Return the report of what was found: its fields by their names, and `more`, which win.
+
+    Raises msgspec.ValidationError where a field is missing or of another type.
+    """
+    by_name = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+    return msgspec.convert({**by_name, **more}, kind, from_attributes=True)
 
 
 AnyReport = DriftReport | PerformanceReport | TrafficReport | MonitorReport | IntakeReport

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -140,11 +141,9 @@ def nameless(report: AnyReport) -> AnyReport:
 def _nameless(column: FeatureDrift) -> FeatureDrift:
     unseen = {NOT_NAMED: sum(column.unseen_names.values())} if column.unseen_names else {}
     if column.kind != "categorical":
-        return msgspec.structs.replace(column, unseen_names=unseen)
-    cause = None if column.cause is None else msgspec.structs.replace(column.cause, words=column.cause.kind)
-    return msgspec.structs.replace(
-        column, shape=None, unseen_names=unseen, reference="", current="", direction="", cause=cause
-    )
+        return replace(column, unseen_names=unseen)
+    cause = None if column.cause is None else replace(column.cause, words=column.cause.kind)
+    return replace(column, shape=None, unseen_names=unseen, reference="", current="", direction="", cause=cause)
 
 
 def _without_names(scales: Scales | None) -> Scales | None:
@@ -160,9 +159,9 @@ def _without_names(scales: Scales | None) -> Scales | None:
 def _drift_evidence(report: DriftReport, verdict: Verdict) -> dict[str, object]:
     features = [feature for feature in features_of(report) if feature.name == verdict.subject]
     told = (features or top_features(report))[:EVIDENCE_FEATURES]
-    told = told[:MAX_LISTED] + [msgspec.structs.replace(feature, shape=None) for feature in told[MAX_LISTED:]]
+    told = told[:MAX_LISTED] + [replace(feature, shape=None) for feature in told[MAX_LISTED:]]
     return {
         "drift_share": report.drift_share,
-        "features": [msgspec.structs.replace(feature, unseen_names={}) for feature in told],
-        "prediction": [msgspec.structs.replace(c, unseen_names={}) for c in outputs_of(report)],
+        "features": [replace(feature, unseen_names={}) for feature in told],
+        "prediction": [replace(c, unseen_names={}) for c in outputs_of(report)],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -70,7 +71,7 @@ def _newer(report: DriftReport | PerformanceReport, known: DriftSummary | Perfor
 
 def _drifted(report: DriftReport) -> DriftSummary:
     worst = [feature for feature in top_features(report) if feature.drifted][:MAX_LISTED]
-    lean = [replace(one, unseen_names={}, shape=None if i else one.shape) for i, one in enumerate(worst)]
+    lean = [dataclasses.replace(one, unseen_names={}, shape=None if i else one.shape) for i, one in enumerate(worst)]
     return DriftSummary(
         window_start=report.window_start, window_end=report.window_end, features=len(report.features),
         drifted=len(report.drifted_features), columns=tuple(lean),

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from app.core.evaluation.accounting import accounting_of
 
 if TYPE_CHECKING:
-    from app.core.evaluation.results import DriftDecision, FeatureDrift, MetricChange, PerformanceDecision
+    from app.core.evaluation.results import DriftDecision, PerformanceDecision
     from app.offline.check import Check
     from app.offline.decision import Decision
+    from topics.results import FeatureDrift, MetricChange
 
 HEADER = ("column", "test", "statistic", "threshold", "p-value", "drifted", "reference", "current", "rows beside")
 

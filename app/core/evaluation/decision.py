@@ -15,13 +15,14 @@ from app.core.evaluation.estimation import estimated_metrics
 from app.core.evaluation.missing_values import rises
 from app.core.evaluation.performance import classes_of, confusion_of, left_out, metrics_of
 from app.core.evaluation.performance import judged as judged_rows
-from app.core.evaluation.results import DriftDecision, FeatureDrift, MetricChange, PerformanceDecision
+from app.core.evaluation.results import DriftDecision, PerformanceDecision
 from app.core.evaluation.tested import MARGIN
 from app.core.evaluation.usual_effects import NONE_USUAL, effects_of, floors
 from app.core.panes.outcomes import OutcomeLayout
 from app.core.panes.pane import Pane
 from app.core.reference.layout import Floats, Layout
 from app.core.reference.profile import Kind, Profile
+from topics.results import FeatureDrift
 
 TESTS: dict[Kind, str] = {"numeric": "ks", "categorical": "jensen-shannon"}
 ALONE = "features alone are watched: the reference has no predictions"
@@ -293,10 +294,6 @@ def performance_decision(
 
 
 __all__ = [
-    "DriftDecision",
-    "FeatureDrift",
-    "MetricChange",
-    "PerformanceDecision",
     "change",
     "drift_decision",
     "performance_decision",

@@ -10,11 +10,11 @@ import numpy as np
 from app.core.config.monitoring import PerformanceThresholds
 from app.core.evaluation.intervals import deviations, z_of
 from app.core.evaluation.performance import LOSSES, Metric, metrics_of
-from app.core.evaluation.results import MetricChange
 from app.core.evaluation.usual_effects import NONE_USUAL, effects_of, floors
 from app.core.panes.outcomes import outcome_layout
 from app.core.panes.pane import Pane
 from app.core.reference.profile import Profile
+from topics.results import MetricChange
 
 MOST_USUAL = 0.45
 """Where a share comes and goes by more, the loss of half of it would not be seen, and it is not judged."""
@@ -27,6 +27,7 @@ NO_VALUE = "undefined in this window"
 NO_PROBABILITY = (
     "the reference has no probability; name its column (columns.probability; by itself probability is taken)"
 )
+
 SCORED = ("roc_auc", "log_loss", "brier")
 """The metrics of a binary model that need its probability."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from app.core.evaluation.summary import UNSEEN
 from app.core.reference.layout import KNOTS, Integers, Slots
+from topics.results import Shape
 
 INNER = (np.arange(KNOTS - 1) + 0.5) / (KNOTS - 1)
 """Quantiles of the window that are shown; they lie between those of the reference."""
@@ -16,16 +15,7 @@ TOP = 10
 REST = "(other)"
 
 
-@dataclass(frozen=True, slots=True)
-class DistributionShape:
-    """Numeric: `at` ascends, the others are the shares at or below. Categorical: names and their shares."""
-
-    at: tuple[float | str, ...]
-    reference: tuple[float, ...]
-    current: tuple[float, ...]
-
-
-def numeric_shape(slots: Slots, indices: Integers, cumulative: Integers, gap: int) -> DistributionShape | None:
+def numeric_shape(slots: Slots, indices: Integers, cumulative: Integers, gap: int) -> Shape | None:
     """About 24 points of a numeric column: quantiles of both sides, and the point where they differ most.
 
     `indices` are the window's slots with values, ascending, `cumulative` the values up to each; `gap` is the slot up
@@ -44,12 +34,12 @@ def numeric_shape(slots: Slots, indices: Integers, cumulative: Integers, gap: in
     place = indices.searchsorted(picks, side="right")
     current = cumulative[place - 1] / n
     current[place == 0] = 0.0
-    return DistributionShape(
+    return Shape(
         tuple(slots.points[picks].tolist()), tuple(slots.cumulative[picks + 1].tolist()), tuple(current.tolist())
     )
 
 
-def categorical_shape(slots: Slots, now: Integers, n: int) -> DistributionShape:
+def categorical_shape(slots: Slots, now: Integers, n: int) -> Shape:
     """The largest categories by either side, and the rest as one. `now`: each category's count, last of unseen ones."""
     p, q = now / n, slots.shares
     largest = np.argsort(-np.maximum(p, q), kind="stable")[:TOP]
@@ -61,4 +51,4 @@ def categorical_shape(slots: Slots, now: Integers, n: int) -> DistributionShape:
         at.append(REST)
         current.append(rest / n)
         reference.append(rest_before / slots.total)
-    return DistributionShape(tuple(at), tuple(reference), tuple(current))
+    return Shape(tuple(at), tuple(reference), tuple(current))

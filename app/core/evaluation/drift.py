@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from app.core.evaluation.distribution import DistributionShape, categorical_shape, numeric_shape
+from app.core.evaluation.distribution import categorical_shape, numeric_shape
 from app.core.evaluation.kolmogorov import ks_p_values
 from app.core.evaluation.permutation import Table, permutation_tests
 from app.core.evaluation.summary import (
@@ -27,6 +27,7 @@ from app.core.evaluation.summary import (
 )
 from app.core.panes.pane import MAX_NAMES, OTHER, Pane
 from app.core.reference.layout import Integers, Layout, Slots
+from topics.results import Shape
 
 LN2 = float(np.log(2.0))
 
@@ -49,7 +50,7 @@ class Comparison:
     reference: str
     current: str
     direction: str
-    shape: DistributionShape | None
+    shape: Shape | None
 
 
 def compare(layout: Layout, pane: Pane, only: Collection[int] | None = None) -> list[Comparison]:

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from app.core.evaluation import intervals
 from app.core.evaluation.metric import Metric
-from app.core.evaluation.results import ClassMetrics
 from app.core.evaluation.score_metrics import score_metrics
 from app.core.panes.exact_sums import SQUARE_LIMBS, SUM_LIMBS, UNIT, ratio, root, whole
 from app.core.panes.outcomes import REASONS, SCORE_REASONS, OutcomeLayout
 from app.core.panes.pane import Pane
 from app.core.panes.unknown_labels import ACTUAL, PREDICTED
 from app.core.reference.layout import FIXED_POINT, Integers
+from topics.results import ClassMetrics
 
 LOSSES = frozenset({"log_loss", "brier", "mae", "rmse"})
 """Metrics of which less is better."""

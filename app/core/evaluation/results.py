@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.core.evaluation.distribution import DistributionShape
-from app.core.reference.profile import Kind
+from topics.results import Cause, ClassMetrics, FeatureDrift, MetricChange, Volume
 
 CauseKind = Literal[
     "unit", "shift", "factor", "clipped", "filled", "constant", "missing", "type", "new category", "spelling",
@@ -14,56 +13,9 @@ CauseKind = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """What has most likely been done to a column, in words; a value is `factor` times what it was plus `offset`."""
-
-    kind: CauseKind
-    words: str
-    factor: float | None = None
-    offset: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureDrift:
-    """One column's comparison: `drifted` needs `significant` (after Benjamini-Hochberg) and `effect`.
-
-    `effect_size` is what `effect` holds against `threshold`: the KS statistic, or the Jensen-Shannon distance without
-    what sampling alone brings (policy `threshold`: the statistic itself is held against it).
-    `reference_missing` is the share of the reference's rows without a value; `missing_rises` says that the
-    window's is above it by more than chance. `reference_unseen` and `unseen_rises`: the same of unseen categories, as
-    the reference's single ones let expect them. `shape`: both distributions in a few points, None without values.
-    `usual`: the effect that comes and goes by itself in so long a window; `threshold` is beyond it.
-    `cause`: what has most likely been done to it, of a column that has drifted or lacks values.
-    """
-
-    name: str
-    kind: Kind
-    test: str
-    statistic: float | None
-    p_value: float | None
-    threshold: float
-    effect: bool
-    significant: bool
-    drifted: bool
-    n: int
-    missing: int
-    invalid: int
-    unseen: int
-    out_of_range: int
-    error_bound: float
-    reference: str
-    current: str
-    direction: str
-    unseen_names: dict[str, int]
-    reference_missing: float = 0.0
-    missing_rises: bool = False
-    reference_unseen: float = 0.0
-    unseen_rises: bool = False
-    shape: DistributionShape | None = None
-    effect_size: float | None = None
-    usual: float = 0.0
-    cause: Cause | None = None
+def cause(kind: CauseKind, words: str, factor: float | None = None, offset: float | None = None) -> Cause:
+    """Return a cause of a known kind. On the wire `kind` is any text: an older release reads those of a newer one."""
+    return Cause(kind, words, factor, offset)
 
 
 Fault = Literal["distribution", "missing", "unseen", "type"]
@@ -176,34 +128,6 @@ class DriftDecision:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricChange:
-    """One metric against its baseline: `absolute` is value less baseline, `relative` the drop as a share of `scale`.
-
-    For log_loss, brier, mae and rmse a rise is the drop. `low` and `high` bound the value. `scale` is the baseline
-    where that is above zero, else see `degradation.scale_of`; None where there is none. Where `judged` is
-    false the metric is neither degraded nor not degraded, and `reason` says why. `usual`: a drop that comes and goes by
-    itself in so long a time; `threshold` is beyond it. `limit`: the value that decides where policy `threshold` has
-    one, which is where `threshold` lies then; without a baseline the drop is against the limit.
-    """
-
-    name: str
-    value: float | None
-    baseline: float | None
-    absolute: float | None
-    relative: float | None
-    low: float | None
-    high: float | None
-    threshold: float
-    error_bound: float
-    degraded: bool
-    judged: bool = True
-    reason: str = ""
-    scale: float | None = None
-    usual: float = 0.0
-    limit: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class MetricFinding:
     """A metric that is worse over the newest panes with truth: by its threshold, significant beyond half of that.
 
@@ -249,18 +173,6 @@ class MetricScales:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassMetrics:
-    """One class of a multiclass model: rows that are of it, rows predicted as it; None where there are none."""
-
-    label: str
-    actual: int
-    predicted: int
-    precision: float | None
-    recall: float | None
-    f1: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class PerformanceDecision:
     """Whether the model has got worse in a window of n rows, `feedback` of them with their truth.
 
@@ -293,18 +205,6 @@ class PerformanceDecision:
     show: tuple[str, ...] = ()
     needed: int = 0
     needed_panes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Volume:
-    """The newest `panes` with `recent` predictions, against the `expected` number of them (see `TrafficReport`)."""
-
-    panes: int
-    recent: int
-    expected: float
-    p_value: float
-    days: tuple[int, ...] = ()
-    found: bool = False
 
 
 @dataclass(frozen=True, slots=True)

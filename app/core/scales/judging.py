@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.core.config.monitoring import Monitoring
 from app.core.evaluation.decision import found_columns
 from app.core.evaluation.drift import Strength
-from app.core.evaluation.results import DriftAtScale, FeatureDrift, ScaleFinding, Scales
+from app.core.evaluation.results import DriftAtScale, ScaleFinding, Scales
 from app.core.evaluation.too_few import HALF
 from app.core.panes.pane import Pane, merge
 from app.core.reference.layout import Integers, Layout
@@ -24,6 +24,7 @@ from app.core.scales.numbers import detectable, rows_to_find
 from app.core.scales.onset import onset_of
 from app.core.scales.slow import slow_of
 from app.core.scales.suffixes import Suffixes, spans_of, suffixes_of
+from topics.results import FeatureDrift
 
 Bools = NDArray[np.bool_]
 NEVER = 1 << 40

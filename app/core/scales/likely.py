@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.core.evaluation.causes import HOURLY, cause_of, of_same_time
-from app.core.evaluation.results import Cause
 from app.core.panes.pane import Pane, merge
 from app.core.reference.layout import Layout
 from app.core.scales.suffixes import Suffixes
+from topics.results import Cause
 
 DAY = 86_400.0
 

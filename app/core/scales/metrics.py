@@ -21,7 +21,7 @@ from app.core.config.monitoring import Monitoring
 from app.core.evaluation.degradation import changes, limit_of, scale_of
 from app.core.evaluation.intervals import z_of
 from app.core.evaluation.performance import LOSSES, judged, metrics_of, shares_of
-from app.core.evaluation.results import MetricChange, MetricFinding, MetricScales
+from app.core.evaluation.results import MetricFinding, MetricScales
 from app.core.evaluation.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, SUSPECT
 from app.core.panes.outcomes import OutcomeLayout
 from app.core.panes.pane import Pane, merge
@@ -30,6 +30,7 @@ from app.core.scales.levels import at_margin, levels_of, metric_level
 from app.core.scales.metric_tests import NormalTest, ShareTest
 from app.core.scales.onset import onset_of_metric
 from app.core.scales.suffixes import spans_of
+from topics.results import MetricChange
 
 USUAL_COVERAGE = 0.5
 """Of the share of predictions with truth among all that are known: a span with less of it is not judged, since the

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betainc
 
-from app.core.evaluation.results import Traffic, Volume
+from app.core.evaluation.results import Traffic
 from app.core.reference.layout import Integers
 from app.core.scales.suffixes import spans_of
 from app.core.traffic.history import Arrived
+from topics.results import Volume
 
 DAYS = (1, 7)
 """Days ago whose same hours are what is usual."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.core.evaluation.results import Cause
+from app.core.evaluation.results import cause
 from app.core.panes.pane import OTHER
 from app.core.reference.layout import Slots
+from topics.results import Cause
 
 NEW, GONE, MOVED = 0.05, 0.05, 0.1
 """Shares of the rows from which on a category is named that is new, that is gone, that is more frequent by so much."""
@@ -26,25 +27,25 @@ def of_categories(slots: Slots, there: Mapping[int, int], unseen: Mapping[str, i
     if there.get(slots.unseen, 0) / rows >= NEW:
         return _new(there[slots.unseen], rows, unseen, None if lost is None else (names[lost], before[lost]))
     if lost is not None:
-        return Cause("category gone", f"{_quoted(names[lost])} ({before[lost]:.0%} before) hardly occurs any more")
+        return cause("category gone", f"{_quoted(names[lost])} ({before[lost]:.0%} before) hardly occurs any more")
     most = max(range(len(names)), key=lambda i: shares[i] - before[i])
     if shares[most] - before[most] < MOVED:
         return None
     words = f"more {_quoted(names[most])}: {before[most]:.0%} before, {shares[most]:.0%} now"
-    return Cause("mix", f"{words} (one segment has grown, or others are missing)")
+    return cause("mix", f"{words} (one segment has grown, or others are missing)")
 
 
 def _new(count: int, rows: int, unseen: Mapping[str, int], lost: tuple[str, float] | None) -> Cause:
     """What is new, in the place of what is gone (its name and its share before) where one is."""
     n, name = max(((n, name) for name, n in unseen.items() if name != OTHER), default=(0, ""))
     if n / rows < NEW:
-        return Cause("new category", f"{count / rows:.0%} of the rows have categories that the reference does not have")
+        return cause("new category", f"{count / rows:.0%} of the rows have categories that the reference does not have")
     words = f"a new category {_quoted(name)} ({n / rows:.0%} of the rows)"
     if lost is None or n / rows < lost[1] / 2:
-        return Cause("new category", words)
+        return cause("new category", words)
     if _plain(name) == _plain(lost[0]):
-        return Cause("spelling", f"{words}, another spelling of {_quoted(lost[0])}")
-    return Cause("new category", f"{words}, in the place of {_quoted(lost[0])}")
+        return cause("spelling", f"{words}, another spelling of {_quoted(lost[0])}")
+    return cause("new category", f"{words}, in the place of {_quoted(lost[0])}")
 
 
 def _plain(name: str) -> str:

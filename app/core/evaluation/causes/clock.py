@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from app.core.evaluation.causes.numbers import HOURS, another_clock, is_hours
-from app.core.evaluation.results import Cause
 from app.core.panes.pane import Pane
 from app.core.reference.layout import Floats, Layout
+from topics.results import Cause
 
 HOURLY = 40
 """Rows that show which hours there are."""

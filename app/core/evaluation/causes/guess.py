@@ -9,9 +9,10 @@ import numpy as np
 
 from app.core.evaluation.causes.categories import of_categories
 from app.core.evaluation.causes.numbers import Numbers, of_numbers
-from app.core.evaluation.results import Cause
+from app.core.evaluation.results import cause
 from app.core.panes.pane import Pane
 from app.core.reference.layout import FIXED_POINT, Layout
+from topics.results import Cause
 
 SHARE = 0.05
 """A share of missing values or of those of a wrong type that is named as the cause."""
@@ -51,12 +52,12 @@ def _lacking(missing: int, invalid: int, rows: int, before: int, valued: int) ->
     rows = max(rows, 1)
     usual = before / max(before + valued, 1)
     if invalid / rows >= SHARE:
-        return Cause(
+        return cause(
             "type", f"{invalid / rows:.0%} of the values are of another type: text for a number, or a new format"
         )
     if missing / rows - usual < SHARE:
         return None
     every = "all values" if missing == rows else f"{missing / rows:.0%} of the values"
-    return Cause(
+    return cause(
         "missing", f"{every} are missing ({usual:.0%} before): a join, a source or a deployment that lost them"
     )

@@ -8,8 +8,9 @@ from math import inf, log
 import numpy as np
 
 from app.core.evaluation.causes.units import UNITS
-from app.core.evaluation.results import Cause
+from app.core.evaluation.results import cause
 from app.core.reference.layout import Floats, Integers, Slots
+from topics.results import Cause
 
 MASS = 0.05
 """The share of the rows by which one value must have become more frequent."""
@@ -128,7 +129,7 @@ def _multiples(numbers: Numbers) -> Cause | None:
         if there[~multiples].sum() > STRAY * there.sum() or before[multiples].sum() > before.sum() / 2:
             continue
         if numbers.apart(unit.factor) < numbers.apart():
-            return Cause("unit", f"{unit.sign} ({unit.example}?)", unit.factor, 0.0)
+            return cause("unit", f"{unit.sign} ({unit.example}?)", unit.factor, 0.0)
     return None
 
 
@@ -142,17 +143,17 @@ def _point(numbers: Numbers) -> Cause | None:
     if share < 1.0 and not (rise[most] >= MASS and most % 2):
         return _outside(numbers, before)
     if not most % 2:
-        return None if share < 1.0 or numbers.spread > 0.0 else Cause("constant", f"always {numbers.mean:.4g}")
+        return None if share < 1.0 or numbers.spread > 0.0 else cause("constant", f"always {numbers.mean:.4g}")
     value = f"{slots.values[most // 2]:.4g}"
     if share == 1.0:
-        return Cause("constant", f"always {value}") if before[most] < 0.5 else None
+        return cause("constant", f"always {value}") if before[most] < 0.5 else None
     for side, name in ((slice(None, most), "below"), (slice(most + 1, None), "above")):
         lost = float(before[side].sum())
         if lost >= MASS and at[side].sum() <= lost / 20 and abs(rise[most] - lost) <= max(lost / 2, MASS):
-            return Cause("clipped", f"cut off at {value}: nothing is {name} it any more ({lost:.0%} before)")
+            return cause("clipped", f"cut off at {value}: nothing is {name} it any more ({lost:.0%} before)")
     if not _rest(numbers, before, most):
         return None
-    return Cause("filled", f"{share:.0%} of the values are {value} ({before[most]:.0%} before) {DEFAULT}")
+    return cause("filled", f"{share:.0%} of the values are {value} ({before[most]:.0%} before) {DEFAULT}")
 
 
 def _outside(numbers: Numbers, before: Floats) -> Cause | None:
@@ -169,7 +170,7 @@ def _outside(numbers: Numbers, before: Floats) -> Cause | None:
             continue  # the mean says that these are not values that were filled in
         about = "0" if zero else f"about {value:.3g}"
         words = f"{share:.0%} of the values are {name} all of the reference ({edge:.4g}), probably {about}"
-        return Cause("filled", f"{words} {DEFAULT}")
+        return cause("filled", f"{words} {DEFAULT}")
     return None
 
 
@@ -194,16 +195,16 @@ def _conversion(numbers: Numbers) -> Cause | None:
     tried = (round(shift) + np.arange(-NEAR, NEAR + 1.0)).tolist() if numbers.whole else [shift]
     moved, offset = min(((numbers.apart(1.0, by), by) for by in tried if by), default=(inf, 0.0))
     if many and known and moved < min(left, CLOSE * plain):
-        return Cause("shift", f"{'+' if offset > 0 else '-'} {abs(offset):.4g} (another zero?)", 1.0, offset)
+        return cause("shift", f"{'+' if offset > 0 else '-'} {abs(offset):.4g} (another zero?)", 1.0, offset)
     near = left <= (CLOSE if best.offset else BETTER) * plain and (many or not best.offset)
     multiples = numbers.whole and best.factor >= 2.0 and best.factor == round(best.factor)
     near = near and (not many or multiples or bool(best.offset) or numbers.scaled(best.factor))
     if near and numbers.difference(best.factor, best.offset) <= MOST and fits[1][0] >= APART * left:
-        return Cause("unit", f"{best.sign} ({best.example}?)", best.factor, best.offset)
+        return cause("unit", f"{best.sign} ({best.example}?)", best.factor, best.offset)
     factor = numbers.spread / column.scale if column.scale else 0.0
     same = factor > 0.0 and numbers.agree(factor)
     if many and same and numbers.apart(factor) <= CLOSE * plain:
-        return Cause("factor", f"about x {factor:.3g}", factor, 0.0)
+        return cause("factor", f"about x {factor:.3g}", factor, 0.0)
     return None
 
 
@@ -229,6 +230,6 @@ def is_hours(values: Floats) -> bool:
 def another_clock(by: int) -> Cause:
     """Return the cause of hours that are so many later, of 24."""
     offset = by if by <= HOURS / 2 else by - HOURS
-    return Cause(
+    return cause(
         "shift", f"{'+' if offset > 0 else '-'} {abs(offset)} of 24 hours (another time zone?)", 1.0, float(offset)
     )

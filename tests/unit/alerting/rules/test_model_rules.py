@@ -49,7 +49,7 @@ def test_a_column_is_clear_below_its_hysteresis_or_without_significance(
         "age", statistic, significant=significant, drifted=significant and statistic is not None and statistic >= 0.1
     )
     assert verdict(drift_report(features=[column]), "critical_feature").state == state
-    output = msgspec.structs.replace(column, name="prediction")
+    output = replace(column, name="prediction")
     assert verdict(drift_report(prediction=output), "prediction_drift").state == state
 
 

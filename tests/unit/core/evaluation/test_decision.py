@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
 from app.core.config.monitoring import DriftThresholds, Monitoring, PerformanceThresholds
+from app.core.evaluation import results
 from app.core.evaluation.decision import change, drift_decision, performance_decision, significant_among
 from app.core.evaluation.degradation import without_baseline
 from app.core.evaluation.performance import Metric
@@ -410,12 +411,13 @@ def test_truth_that_cannot_be_read_is_not_said_to_be_too_few_rows() -> None:
 
 
 def test_decisions_fit_the_reports_of_the_stream() -> None:
-    decision = judged(1000, 0.3)
-    for ours, theirs in ((decision.metrics[0], events.MetricChange),):
-        assert msgspec.to_builtins(msgspec.convert(ours, theirs, from_attributes=True)) == msgspec.to_builtins(ours)
     feature = drift({"x": normal(1000)}, {"x": normal(1000)}).features[0]
-    wire = msgspec.convert(feature, events.FeatureDrift, from_attributes=True)
-    assert msgspec.to_builtins(wire) == msgspec.to_builtins(feature)
+    for found in (feature, judged(1000, 0.3).metrics[0]):
+        assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
+    for name in ("ScaleFinding", "DriftAtScale", "Scales", "MetricFinding", "MetricScales"):
+        computed, sent = set(getattr(results, name).__slots__), set(getattr(events, name).__struct_fields__)
+        assert computed <= sent  # the core counts panes and knows no times
+        assert sent - computed <= {"start", "since", "earliest", "latest", "end"}
     envelope = set(events.Report.__struct_fields__) - {"n", "sufficient"}
     times = {"needed_panes": "expected", "first_panes": "expected_first"}  # panes to come are a time there
     since = {"not_judged_since", "usual"}  # what the windows before have shown

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from app.core.evaluation.distribution import REST, TOP, DistributionShape
+from app.core.evaluation.distribution import REST, TOP
 from app.core.evaluation.drift import Comparison, compare
 from app.core.evaluation.summary import UNSEEN
 from tests.support.columns import Values, layout_for, pane_of
+from topics.results import Shape
 
 numbers = st.lists(st.integers(-6, 6).map(lambda v: v / 2) | st.floats(-1e300, 1e300), min_size=1, max_size=60)
 names = st.lists(st.sampled_from("abcdefghijklmnop") | st.none(), min_size=1, max_size=80)
@@ -23,7 +24,7 @@ def compared(reference: Values, current: Values, limit: int = 10_000) -> Compari
     return compare(layout, pane_of(layout, {"x": current}))[0]
 
 
-def shape_of(reference: Values, current: Values) -> DistributionShape:
+def shape_of(reference: Values, current: Values) -> Shape:
     shape = compared(reference, current).shape
     assert shape is not None
     return shape

@@ -12,7 +12,6 @@ from app.alerting.rules.model_rules import verdicts_of
 from app.core.config.monitoring import Monitoring
 from app.core.evaluation.degradation import changes
 from app.core.evaluation.performance import metrics_of
-from app.core.evaluation.results import MetricChange
 from app.core.evaluation.usual_effects import UsualEffects, effects_of
 from app.core.panes.inputs import input_pane
 from app.core.panes.outcomes import outcome_layout, outcome_pane, outcome_rows
@@ -25,6 +24,7 @@ from app.core.usual.metrics import learn_metrics
 from app.core.usual.spans import DAY, WEEK, RowWindows
 from app.core.windows.model_windows import ModelWindows
 from tests.support.reports import metric, performance_report
+from topics.results import MetricChange
 
 DAYS, ROWS = 56, 240
 

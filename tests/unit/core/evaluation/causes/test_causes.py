@@ -16,7 +16,6 @@ from app.alerting.rules.model_rules import rule_of, verdicts_of
 from app.core.config.matchers import Matcher, all_match, matchers_of
 from app.core.config.monitoring import Alerting, Monitoring, PerformanceThresholds, Rule
 from app.core.evaluation.causes import cause_of
-from app.core.evaluation.results import Cause
 from app.core.reference.layout import Layout
 from app.registration.monitoring import MonitoringError, monitoring_of
 from tests.support.columns import Values
@@ -24,6 +23,7 @@ from tests.support.flights import LAYOUT, Floats, flights, summed
 from tests.support.reports import START, drift_report, end_of, feature, metric, performance_report
 from topics.events import AlertEvent, AnyReport
 from topics.events import Cause as CauseEvent
+from topics.results import Cause
 
 Fault = Callable[[Floats], Floats]
 
