@@ -25,6 +25,7 @@ from app.alerting.silences.expiry import expire_silences
 from app.alerting.silences.table import SilencesTable
 from app.history.setup import history_of
 from app.kafka.errors import BrokerUnavailable, TopicError, Unreadable
+from app.kafka.global_table import FollowedTopic
 from app.kafka.producer import Producer
 from app.kafka.topic_watch import TopicWatch
 from app.kafka.topics import declared, ensure_topics
@@ -138,7 +139,7 @@ class Services:
 
     async def _load_views(self) -> None:
         """One after another; what is loaded so far is what `/ready` tells."""
-        views = {
+        views: dict[str, FollowedTopic | None] = {
             "models": self.models,
             "silences": self.silences,
             "receivers": self.receivers,

@@ -16,11 +16,13 @@ from app.ingest.decoding import STRAY, UNREADABLE
 from app.kafka.client_options import client_options, consumer_options
 from app.kafka.consumer import Consumer
 from app.kafka.errors import words_of
+from app.kafka.global_table import FollowedTopic
 from app.registration.models_table import ModelsTable, RegisteredModel
 from app.settings.settings import Settings
-from topics.registry import MODELS, Topic
+from topics.registry import Topic
 
 T = TypeVar("T")
+V = TypeVar("V", bound=FollowedTopic)
 
 LISTED = 20
 """Model versions that an error names."""
@@ -127,13 +129,20 @@ async def _to_the_end(consumer: Consumer, partitions: list[TopicPartition]) -> A
                     yield record
 
 
+async def loaded(settings: Settings, view: V) -> V:
+    """Return a view with all that its topic has now, empty where there is no topic.
+
+    Raises Trouble, BrokerUnavailable.
+    """
+    if await exists(settings, view.topic):
+        async with view:
+            pass  # loaded on entering; what was read stays
+    return view
+
+
 async def registry(settings: Settings) -> ModelsTable:
     """All that is registered now. Raises Trouble, BrokerUnavailable."""
-    models = ModelsTable(settings)
-    if await exists(settings, MODELS):
-        async with models:
-            pass  # loaded on entering; what was read stays
-    return models
+    return await loaded(settings, ModelsTable(settings))
 
 
 async def registered(settings: Settings, model: str, version: str) -> RegisteredModel:

@@ -1,4 +1,4 @@
-"""A compacted topic of one partition, read from its beginning and kept up to date."""
+"""A topic of one partition, read from its beginning and kept up to date: as records, or as a table by key."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
+import msgspec
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -27,14 +28,17 @@ FETCH_WAIT_MS = 100
 """How long the broker may hold back the answer to a fetch: what else is asked of it waits behind."""
 
 
-class GlobalTable(ABC):
-    """What a topic says now, in memory. Use from one event loop."""
+K = TypeVar("K", bound=tuple[str, ...])
+T = TypeVar("T")
+
+
+class FollowedTopic(ABC):
+    """Reads a topic and applies each record, in order. Use from one event loop."""
 
     def __init__(self, settings: Settings, topic: Topic) -> None:
         self._options = consumer_options(settings)
         self._servers = self._options["bootstrap_servers"]
-        self._largest = topic.max_message_bytes
-        self._of = topic.event
+        self.topic = topic
         self._partition = TopicPartition(topic.full_name(settings.prefix), 0)
         self._consumer: Consumer | None = None
         self._tail: asyncio.Task[None] | None = None
@@ -58,7 +62,7 @@ class GlobalTable(ABC):
         """Load all that is there now, then follow. Raises BrokerUnavailable."""
         self._consumer = Consumer(
             **self._options, enable_auto_commit=False, auto_offset_reset="earliest",
-            max_partition_fetch_bytes=self._largest, request_timeout_ms=int(ANSWER_SECONDS * 1000),
+            max_partition_fetch_bytes=self.topic.max_message_bytes, request_timeout_ms=int(ANSWER_SECONDS * 1000),
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )  # fmt: skip
         try:
@@ -150,8 +154,42 @@ class GlobalTable(ABC):
 
     def _left_out(self, offset: int, error: Exception) -> None:
         named = f"{self._partition.topic} partition {self._partition.partition} offset {offset}"
-        log.error("%s is left out, it is no %s: %s", named, self._of, words_of(error))
+        log.error("%s is left out, it is no %s: %s", named, self.topic.event, words_of(error))
 
     @abstractmethod
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         """Take a record; a value of None removes what the key names. Raises whatever is wrong with it."""
+
+
+class GlobalTable(FollowedTopic, Generic[K, T]):
+    """The newest value of each key, in memory; a record without a value deletes its key.
+
+    `kind`: the type of the values. `key`: the names that make up a value's key, which joined by slashes are the
+    record's. A record that is no `kind` is logged and left out.
+    """
+
+    def __init__(self, settings: Settings, topic: Topic, kind: type[T], key: Callable[[T], K]) -> None:
+        super().__init__(settings, topic)
+        self._decoder = msgspec.json.Decoder(kind)
+        self._key_of = key
+        self._rows: dict[K, T] = {}
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(tuple(self._rows))
+
+    def on_update(self, key: K, offset: int) -> None:
+        """Take note that a key has a new value, or is deleted. For subclasses; called once the table has changed."""
+
+    def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+        if value is not None:
+            row = self._decoder.decode(value)
+            changed = [self._key_of(row)]
+            self._rows[changed[0]] = row
+        else:
+            name = (key or b"").decode(errors="replace")
+            changed = [one for one in self._rows if "/".join(one) == name]
+            for one in changed:
+                del self._rows[one]
+        for one in changed:
+            self.revision += 1
+            self.on_update(one, offset)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
@@ -28,14 +27,15 @@ class _Column(msgspec.Struct, frozen=True):
 class _Profile(msgspec.Struct, frozen=True):
     task: str
     features: tuple[_Column, ...]
-    n: int
 
 
 class _Monitoring(msgspec.Struct, frozen=True):
     windows: Windowing
 
 
-class _Event(msgspec.Struct, frozen=True):
+class Registration(msgspec.Struct, frozen=True):
+    """As much of a `ModelEvent` as the API needs: what a model version predicts, from which features."""
+
     model: str
     model_version: str
     profile: _Profile
@@ -43,64 +43,44 @@ class _Event(msgspec.Struct, frozen=True):
     registered_at: datetime
     hidden: Hidden | None = None
 
+    @property
+    def task(self) -> str:
+        """What is predicted, as the profile names it."""
+        return self.profile.task
 
-class Registration(msgspec.Struct, frozen=True, kw_only=True):
-    """One model version: what it predicts, from which features, against how many rows of reference."""
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of the features, in the order of the profile."""
+        return tuple(column.name for column in self.profile.features)
 
-    task: str
-    features: tuple[str, ...]
-    rows: int
-    windows: Windowing
-    registered_at: datetime
-    hidden: Hidden | None = None
-
-
-_events = msgspec.json.Decoder(_Event)
+    @property
+    def windows(self) -> Windowing:
+        """How long a window is."""
+        return self.monitoring.windows
 
 
-class RegistrationsTable(GlobalTable):
-    """The newest registration of each model version. What cannot be decoded is logged and left out."""
+class RegistrationsTable(GlobalTable[tuple[str, str], Registration]):
+    """The newest registration of each model version."""
 
     def __init__(self, settings: Settings, changes: Changes) -> None:
-        super().__init__(settings, MODELS)
+        super().__init__(settings, MODELS, Registration, key=lambda event: (event.model, event.model_version))
         self._changes = changes
-        self._known: dict[tuple[str, str], Registration] = {}
         self.any_hidden = False
         """Whether any of them hides something."""
 
     def get(self, model: str, version: str) -> Registration | None:
-        """The newest registration of a model version, of those read so far."""
-        return self._known.get((model, version))
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(tuple(self._known))
+        """Return the newest registration of a model version, of those read so far."""
+        return self._rows.get((model, version))
 
     def hidden_of_any(self, model: str | None) -> list[Hidden]:
-        """What the versions of a model hide, or of all models."""
+        """Return what the versions of a model hide, or of all models."""
         return [
             one.hidden
-            for (name, _), one in tuple(self._known.items())
+            for (name, _), one in tuple(self._rows.items())
             if one.hidden is not None and model in (None, name)
         ]
 
-    def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
-        if value is None:
-            for named in [named for named in self._known if "/".join(named).encode() == key]:
-                del self._known[named]
-                self._noted(*named)
-            return
-        event = _events.decode(value)
-        self._known[event.model, event.model_version] = Registration(
-            task=event.profile.task,
-            features=tuple(column.name for column in event.profile.features),
-            rows=event.profile.n,
-            windows=event.monitoring.windows,
-            registered_at=event.registered_at,
-            hidden=event.hidden,
-        )
-        self._noted(event.model, event.model_version)
-
-    def _noted(self, model: str, version: str) -> None:
-        self.revision += 1
-        self.any_hidden = any(one.hidden is not None for one in self._known.values())
-        self._changes.note(("model", model, version))
+    def on_update(self, key: tuple[str, str], offset: int) -> None:
+        """Note the change."""
+        self.any_hidden = any(one.hidden is not None for one in self._rows.values())
+        self._changes.note(("model", *key))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -42,22 +41,21 @@ class RegisteredModel:
         return self.profile.model, self.profile.model_version
 
 
-class ModelsTable(GlobalTable):
+class ModelsTable(GlobalTable[tuple[str, str], ModelEvent]):
     """The newest registration of each model version.
 
     Decoded when first asked for, once. What cannot be decoded is logged and is as if it were not there.
     """
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, MODELS)
-        self._events: dict[tuple[str, str], ModelEvent] = {}
+        super().__init__(settings, MODELS, ModelEvent, key=lambda event: (event.model, event.model_version))
         self._offsets: dict[tuple[str, str], int] = {}
         self._decoded: dict[tuple[str, str], RegisteredModel | None] = {}
 
     def get(self, model: str, version: str) -> RegisteredModel | None:
         """The newest registration of a model version, of those read so far."""
         key = (model, version)
-        event = self._events.get(key)
+        event = self._rows.get(key)
         if event is None:
             return None
         if key in self._decoded:
@@ -67,7 +65,7 @@ class ModelsTable(GlobalTable):
             found = decoded(event)
         except Exception as error:  # noqa: BLE001 - whatever somebody has sent there, the others are watched
             self._left_out(self._offsets[key], error)
-        if self._events.get(key) is event:  # asked in a thread, another may have come meanwhile
+        if self._rows.get(key) is event:  # asked in a thread, another may have come meanwhile
             self._decoded[key] = found
         return found
 
@@ -78,36 +76,21 @@ class ModelsTable(GlobalTable):
 
     def registered_at(self, model: str, version: str) -> datetime | None:
         """When a model version was registered last; None where it is not."""
-        event = self._events.get((model, version))
+        event = self._rows.get((model, version))
         return None if event is None else event.registered_at
 
     def is_registered(self, model: str, version: str) -> bool:
         """Whether a model version is registered, be it in a way that this release cannot read."""
-        return (model, version) in self._events
+        return (model, version) in self._rows
 
     def all(self) -> list[RegisteredModel]:
         """Every model version, in the order of their first registration."""
-        return [found for key in self._events if (found := self.get(*key)) is not None]
+        return [found for key in self._rows if (found := self.get(*key)) is not None]
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(tuple(self._events))
-
-    def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
-        if value is None:
-            self._forget(key)
-            return
-        event = msgspec.json.decode(value, type=ModelEvent)
-        named = (event.model, event.model_version)
-        self._events[named] = event
-        self._offsets[named] = offset
-        self._decoded.pop(named, None)
-        self.revision += 1
-
-    def _forget(self, key: bytes | None) -> None:
-        for named in [named for named in self._events if "/".join(named).encode() == key]:
-            del self._events[named]
-            self._decoded.pop(named, None)
-            self.revision += 1
+    def on_update(self, key: tuple[str, str], offset: int) -> None:
+        """Forget what was decoded of the registration before."""
+        self._offsets[key] = offset
+        self._decoded.pop(key, None)
 
 
 def decoded(event: ModelEvent) -> RegisteredModel:

@@ -5,43 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-import msgspec
-
 from app.kafka.global_table import GlobalTable
 from app.settings.settings import Settings
 from topics.events import VersionEvent
 from topics.registry import VERSIONS
 
-_versions = msgspec.json.Decoder(VersionEvent)
 
-
-class VersionsTable(GlobalTable):
-    """The newest word on each model version. What cannot be decoded is logged and left out."""
+class VersionsTable(GlobalTable[tuple[str, str], VersionEvent]):
+    """The newest event of each model version."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(settings, VERSIONS)
-        self._known: dict[tuple[str, str], VersionEvent] = {}
+        super().__init__(settings, VERSIONS, VersionEvent, key=lambda event: (event.model, event.model_version))
         self.changed: Callable[[str, str], None] = lambda model, version: None
         """Called with each model version of which something new is known."""
 
     def get(self, model: str, version: str) -> VersionEvent | None:
         """What is known of a model version; None where that is nothing."""
-        return self._known.get((model, version))
+        return self._rows.get((model, version))
 
     def of(self, model: str) -> list[VersionEvent]:
         """What is known of each version of a model."""
-        return [one for (name, _), one in self._known.items() if name == model]
+        return [one for (name, _), one in self._rows.items() if name == model]
 
-    def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
-        if value is None:
-            for named in [named for named in self._known if "/".join(named).encode() == key]:
-                del self._known[named]
-                self.changed(*named)
-        else:
-            found = _versions.decode(value)
-            self._known[found.model, found.model_version] = found
-            self.changed(found.model, found.model_version)
-        self.revision += 1
+    def on_update(self, key: tuple[str, str], offset: int) -> None:
+        """Call `changed`."""
+        self.changed(*key)
 
 
 class Registered:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from app.kafka.global_table import GlobalTable
+from app.kafka.global_table import FollowedTopic
 from app.settings.settings import Settings
 from topics.events import ServedEvent, to_epoch
 from topics.registry import SERVED
@@ -20,7 +20,7 @@ KEPT_SECONDS = SERVED.retention_days * 86_400
 _served = msgspec.json.Decoder(ServedEvent)
 
 
-class ServedAnswersTable(GlobalTable):
+class ServedAnswersTable(FollowedTopic):
     """The first answer to each model's id: all APIs read the same log, so they agree which one was first."""
 
     def __init__(self, settings: Settings, most: int = MOST, now: Callable[[], float] = time.time) -> None:

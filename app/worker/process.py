@@ -23,7 +23,7 @@ from app.alerting.silences.table import SilencesTable
 from app.faust_batches.app import changelogs
 from app.faust_batches.recovery_progress import tell_recovery
 from app.kafka.errors import Ended, Unreadable, WasCancelled
-from app.kafka.global_table import GlobalTable
+from app.kafka.global_table import FollowedTopic
 from app.kafka.producer import Producer
 from app.kafka.topic_watch import TopicWatch
 from app.kafka.topics import declared, ensure_topics
@@ -105,7 +105,7 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         told = ReceiverChannels(channels, receivers, settings)
         worker = WorkerAgents(settings, producer, models, silences, redelivered, told, versions, successor)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
-        views = {
+        views: dict[str, FollowedTopic] = {
             "models": models,
             "silences": silences,
             "receivers": receivers,
@@ -129,7 +129,7 @@ def _metrics_failed(error: Exception) -> None:
     crash(error, "the worker's metrics failed")
 
 
-async def _work(worker: WorkerAgents, views: Mapping[str, GlobalTable], stopping: asyncio.Event) -> int:
+async def _work(worker: WorkerAgents, views: Mapping[str, FollowedTopic], stopping: asyncio.Event) -> int:
     """Start, and end when a signal says so. What fails on the way ends the process at once."""
     worker.app.finalize()
     stopped = asyncio.create_task(stopping.wait())

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.kafka.global_table import GlobalTable
+from app.kafka.global_table import FollowedTopic
 from app.settings.settings import Settings
 from topics.events import UndeliveredEvent
 from topics.registry import UNDELIVERED
@@ -34,7 +34,7 @@ _letters = msgspec.json.Decoder(UndeliveredEvent)
 _notifications = msgspec.json.Decoder(_Notification)
 
 
-class RedeliveredTable(GlobalTable):
+class RedeliveredTable(FollowedTopic):
     """By group and channel: the transitions that were given up, and sent after all by `alerts redeliver`."""
 
     def __init__(self, settings: Settings) -> None:

@@ -179,14 +179,9 @@ def _one(settings: Settings, name: str) -> ReceiverEvent:
 async def known_receivers(settings: Settings) -> ReceiversTable:
     """All that there are now. Raises Trouble, BrokerUnavailable."""
     from app.alerting.receivers.table import ReceiversTable
-    from app.commands.topic_reader import exists
-    from topics.registry import RECEIVERS
+    from app.commands.topic_reader import loaded
 
-    view = ReceiversTable(settings)
-    if await exists(settings, RECEIVERS):
-        async with view:
-            pass  # loaded on entering; what was read stays
-    return view
+    return await loaded(settings, ReceiversTable(settings))
 
 
 def _tell(receiver: ReceiverEvent, *, as_json: bool, words: str = "") -> None:

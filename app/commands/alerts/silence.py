@@ -203,13 +203,9 @@ def seconds_of(text: str) -> float:
 
 async def _known(settings: Settings) -> dict[str, SilenceEvent]:
     from app.alerting.silences.table import SilencesTable
-    from app.commands.topic_reader import exists
-    from topics.registry import SILENCES
+    from app.commands.topic_reader import loaded
 
-    view = SilencesTable(settings)
-    if await exists(settings, SILENCES):
-        async with view:
-            pass  # loaded on entering; what was read stays
+    view = await loaded(settings, SilencesTable(settings))
     return {one.silence_id: one for one in view.all()}
 
 
