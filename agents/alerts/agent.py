@@ -31,7 +31,7 @@ from app.alerting.rules.service_rules import MONITOR, OF_PARTITION
 from app.alerting.rules.version_life import Lives, NoLives, moved, newer_of, retired, words
 from app.alerting.rules.version_life import noted as noted_life
 from app.core.config.monitoring import Monitoring
-from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
+from app.ingest.decoding import STRAY, Record, Rejected, decode
 from topics.events import (
     AlertEvent,
     AnyReport,
@@ -122,7 +122,7 @@ class AlertsAgent:
         for record in unapplied(self._table, partition, records):
             yield
             run.next_offset = record.offset + 1
-            report = _report_of(record)
+            report = decode(record, _reports)
             if isinstance(report, Rejected):
                 run.rejected.append(report)
                 continue
@@ -320,12 +320,3 @@ def key_of(*names: str) -> str:
 def names_of(key: str) -> list[str]:
     """The names of a key."""
     return [name.replace("%2F", "/").replace("%25", "%") for name in key.split("/")]
-
-
-def _report_of(record: Record) -> AnyReport | Rejected:
-    if record.value is None:
-        return Rejected(record, "the record has no value")
-    try:
-        return _reports.decode(record.value)
-    except UNREADABLE as error:
-        return Rejected(record, reason_of(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,12 +16,8 @@ from app.core.join.state import MICROSECONDS, NEVER, CompiledModel, JoinState, T
 from app.faust_batches.batch import Log
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.kafka.errors import StateLost
+from topics.compression import zstd
 from topics.registry import FEEDBACK, PREDICTIONS
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 log = logging.getLogger(__name__)
 

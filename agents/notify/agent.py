@@ -36,7 +36,7 @@ from app.alerting.notify.rerouting import apart_from, elsewhere
 from app.alerting.notify.resend_firing import Keeper, known_to
 from app.alerting.notify.retry_policy import PendingNotification, RetryPolicy
 from app.alerting.notify.routing import Routing
-from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
+from app.ingest.decoding import Record, Rejected, decode
 from topics.events import AlertEvent
 from topics.registry import ALERTS
 
@@ -151,7 +151,7 @@ class NotifyAgent:
         changed |= self._flaps.settle(state, now.timestamp())
         for record in unapplied(self._table, partition, records):
             await turn.give()
-            alert = _alert_of(record)
+            alert = decode(record, _alerts)
             if isinstance(alert, Rejected):
                 await reject([alert])
             elif not state.taken(alert.alert_id):
@@ -268,12 +268,3 @@ class NotifyAgent:
 
 def _version_of(alert: AlertEvent) -> tuple[str, ...]:
     return tuple(alert.labels.get(name, "") for name in SAME_MODEL)
-
-
-def _alert_of(record: Record) -> AlertEvent | Rejected:
-    if record.value is None:
-        return Rejected(record, "the record has no value")
-    try:
-        return _alerts.decode(record.value)
-    except UNREADABLE as error:
-        return Rejected(record, reason_of(error))

@@ -38,7 +38,7 @@ from app.core.evaluation.too_few import is_judged
 from app.core.join.state import MICROSECONDS
 from app.core.values.times import believable
 from app.core.windows.model_windows import ModelWindows, Totals
-from app.ingest.decoding import STRAY, UNREADABLE, Record, Rejected, reason_of
+from app.ingest.decoding import STRAY, Record, Rejected, decode
 from app.registration.models_table import RegisteredModel
 from topics.events import AnyReport, PaneEvent, Progress
 
@@ -156,10 +156,9 @@ class WindowsAgent:
         part.clock = max(part.clock, record.timestamp)
         if record.value is None:
             return None
-        try:
-            event = _panes.decode(record.value)
-        except UNREADABLE as error:
-            return Rejected(record, reason_of(error))
+        event = decode(record, _panes)
+        if isinstance(event, Rejected):
+            return event
         key = (event.model, event.model_version, event.profile_id)
         try:
             if key not in part.seen:  # it is decoded and compiled, which takes tens of milliseconds

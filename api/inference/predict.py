@@ -21,7 +21,7 @@ import msgspec
 
 from api.http.problems import Problem, unavailable
 from api.inference.recording import Recording, hiding_of
-from api.intake.events import new_id, utc_now
+from api.intake.events import new_id
 from api.served.models import ServedModel
 from api.services import Services
 from app.core.values.accepted import id_of, wrong_name, wrong_time
@@ -30,7 +30,7 @@ from app.kafka.errors import without_values
 from app.serving import Bundle, Predicted, PredictionFailed, UnfitRows, predict
 from app.serving.threads import Busy
 from app.telemetry import metrics
-from topics.events import Name, Scalar, ServedEvent, Timestamp, to_epoch
+from topics.events import Name, Scalar, ServedEvent, Timestamp, to_epoch, utc_now
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
@@ -95,8 +95,3 @@ def wrong_feedback(event: IncomingFeedback) -> str:
 def new_id() -> str:
     """An id that nobody else has."""
     return uuid.uuid4().hex
-
-
-def utc_now() -> datetime:
-    """Now, with its zone."""
-    return datetime.now(UTC)

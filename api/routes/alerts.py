@@ -20,13 +20,12 @@ from api.routes.schemas import SentAlert
 from api.services import Services, Serving
 from app.alerting.events.external import AlertRequest, ExternalError, check, fingerprint_wanted, newest, transition_of
 from app.alerting.notify.muting import Mute, labels_of, quiet_of
-from app.alerting.silences.requests import utc_now
 from app.core.config.matchers import MatcherError
 from app.core.config.weekly import WeeklyError
 from app.history.paging import CursorError, Key, decode_cursor, encode_cursor
 from app.kafka.audit import note
 from app.kafka.producer import RecordRefused
-from topics.events import Action, AlertEvent, AlertStatus, SilenceEvent
+from topics.events import Action, AlertEvent, AlertStatus, SilenceEvent, utc_now
 from topics.partition import partition_of
 from topics.registry import ALERTS
 

@@ -17,8 +17,8 @@ from api.auth import caller_of, still_reads
 from api.http.problems import Problem
 from api.routes.models import summaries, summary
 from api.services import Services, Serving
-from app.alerting.silences.requests import utc_now
 from app.read_model.changes import Subject
+from topics.events import utc_now
 
 router = APIRouter()
 

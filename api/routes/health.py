@@ -15,9 +15,9 @@ from api.http.responses import answer
 from api.routes.schemas import Library, ServedHere
 from api.served.models import ServedModel
 from api.services import Serving
-from app.alerting.silences.requests import utc_now
 from app.settings.release import release
 from app.telemetry import metrics
+from topics.events import utc_now
 
 router = APIRouter()
 

@@ -14,7 +14,6 @@ from api.http.problems import Problem
 from api.http.responses import answer
 from api.intake.bodies import decode_whole, read_body
 from api.services import Services, Serving
-from app.alerting.silences.requests import utc_now
 from app.kafka.audit import note
 from app.kafka.producer import RecordRefused
 from app.registration.reported import (
@@ -28,6 +27,7 @@ from app.registration.reported import (
     send_reported,
     training_run_of,
 )
+from topics.events import utc_now
 
 router = APIRouter()
 

@@ -8,7 +8,7 @@ from api.auth import caller_of
 from api.http.responses import answer
 from api.routes.models import loaded
 from api.services import Serving
-from app.alerting.silences.requests import utc_now
+from topics.events import utc_now
 
 router = APIRouter()
 

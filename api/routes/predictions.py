@@ -14,12 +14,12 @@ from api.http.responses import answer
 from api.inference.kserve_logger import is_inference, publish_halves
 from api.intake.bodies import Items, Rejection, decode_items, read_body
 from api.intake.cloud_events import Envelope, are_cloud_events, decoded, envelopes_of
-from api.intake.events import IncomingPrediction, completed, predictions, utc_now, wrong_prediction
+from api.intake.events import IncomingPrediction, completed, predictions, wrong_prediction
 from api.intake.parsing import parsed
 from api.intake.publish import publish
 from api.services import Services, Serving
 from app.kafka.errors import BrokerUnavailable
-from topics.events import PredictionEvent
+from topics.events import PredictionEvent, utc_now
 from topics.registry import PREDICTIONS
 
 router = APIRouter()

@@ -20,8 +20,8 @@ from app.alerting.receivers.requests import (
     send_receiver,
     shown,
 )
-from app.alerting.silences.requests import utc_now
 from app.kafka.audit import note
+from topics.events import utc_now
 
 router = APIRouter()
 

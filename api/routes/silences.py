@@ -13,18 +13,10 @@ from api.http.problems import Problem, unavailable
 from api.http.responses import answer
 from api.intake.bodies import decode_one, read_body
 from api.services import Services, Serving
-from app.alerting.silences.requests import (
-    SilenceError,
-    SilenceRequest,
-    expired,
-    send_silence,
-    silence_of,
-    state_of,
-    utc_now,
-)
+from app.alerting.silences.requests import SilenceError, SilenceRequest, expired, send_silence, silence_of, state_of
 from app.core.config.matchers import MatcherError, matcher_of
 from app.kafka.audit import note
-from topics.events import AuditEvent, SilenceEvent
+from topics.events import AuditEvent, SilenceEvent, utc_now
 
 router = APIRouter()
 

@@ -145,8 +145,8 @@ def _number(name: str, text: str) -> float:
 
 
 def _add(settings: Settings, event_at: Callable[[datetime], Reported], as_json: bool) -> None:
-    from app.alerting.silences.requests import utc_now
     from app.registration.reported import ReportError
+    from topics.events import utc_now
 
     try:
         event = event_at(utc_now())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,15 +21,8 @@ from app.history.rows import (
     training_row,
 )
 from app.history.writer import Entry
-from app.ingest.decoding import (
-    UNREADABLE,
-    LinesDecoder,
-    Record,
-    Rejected,
-    reason_of,
-    wrong_key,
-)
-from app.ingest.predictions import Head, heads_of, is_heartbeat
+from app.ingest.decoding import LinesDecoder, Record, Rejected, decode, wrong_key
+from app.ingest.predictions import heads_of, is_heartbeat
 from app.ingest.rekeying import origin_of
 from topics.events import (
     AlertEvent,
@@ -99,11 +93,7 @@ def _predictions(records: Sequence[Record]) -> Iterator[Read]:
         if not reason and not sound:
             decoded = _FEATURES.decode_one(head.features)
             reason = decoded if isinstance(decoded, str) else ""
-        yield record, reason or _prediction(head)
-
-
-def _prediction(head: Head) -> Callable[[], Row]:
-    return lambda: prediction_row(head)
+        yield record, reason or partial(prediction_row, head)
 
 
 def _feedback(records: Sequence[Record]) -> Iterator[Read]:
@@ -116,29 +106,14 @@ def _feedback(records: Sequence[Record]) -> Iterator[Read]:
         reason = wrong_key(record.key, event.prediction_id)
         if event.timestamp is not None:
             reason = reason or _unbelievable(event.timestamp)
-        yield record, reason or _truth(event, record)
-
-
-def _truth(event: FeedbackEvent, record: Record) -> Callable[[], Row]:
-    return lambda: feedback_row(event, record.timestamp / 1000)
+        yield record, reason or partial(feedback_row, event, record.timestamp / 1000)
 
 
 def _single(topic: Topic, records: Sequence[Record]) -> Iterator[Read]:
     decoder, row_of = SINGLE[topic]
     for record in records:
-        yield record, _decoded(decoder, row_of, record)
-
-
-def _decoded(
-    decoder: msgspec.json.Decoder[Any], row_of: Callable[[Any], Row | None], record: Record
-) -> Callable[[], Row | None] | str:
-    if record.value is None:
-        return "the record has no value"
-    try:
-        event = decoder.decode(record.value)
-    except UNREADABLE as error:
-        return reason_of(error)
-    return lambda: row_of(event)
+        event = decode(record, decoder)
+        yield record, event.reason if isinstance(event, Rejected) else partial(row_of, event)
 
 
 def _unbelievable(timestamp: Timestamp) -> str:

@@ -6,7 +6,7 @@ Each raises ValueError, which names the field, for what no database of ours can 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -26,6 +26,7 @@ from topics.events import (
     Scalar,
     Timestamp,
     TrainingRunEvent,
+    from_epoch,
     to_epoch,
 )
 
@@ -232,7 +233,7 @@ def _short(name: str, text: str) -> str:
 
 
 def _utc(value: Timestamp) -> datetime:
-    return datetime.fromtimestamp(to_epoch(value), UTC)
+    return from_epoch(to_epoch(value))
 
 
 def _aware(name: str, value: datetime) -> datetime:

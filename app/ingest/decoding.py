@@ -62,11 +62,21 @@ class Rejected(msgspec.Struct, frozen=True):
     readable: bool = False
 
 
+def decode(record: Record, decoder: msgspec.json.Decoder[T]) -> T | Rejected:
+    """Return the event of a record, or the record as rejected, with the reason."""
+    if record.value is None:
+        return Rejected(record, "the record has no value")
+    try:
+        return decoder.decode(record.value)
+    except UNREADABLE as error:
+        return Rejected(record, reason_of(error))
+
+
 class LinesDecoder(Generic[T]):
-    """Decodes many JSON documents of one type in one call."""
+    """Decodes many JSON documents of one type in one call. `single`: decodes one."""
 
     def __init__(self, kind: type[T]) -> None:
-        self._decoder = msgspec.json.Decoder(kind)
+        self.single = msgspec.json.Decoder(kind)
 
     def decode(self, documents: Sequence[bytes | msgspec.Raw]) -> list[T] | None:
         """All of them, or None when any is not sound, or may be (two in one, one in two)."""
@@ -74,7 +84,7 @@ class LinesDecoder(Generic[T]):
         if not _is_object_a_line(joined, documents):
             return None
         try:
-            found = self._decoder.decode_lines(joined)
+            found = self.single.decode_lines(joined)
         except UNREADABLE:
             return None
         return found if len(found) == len(documents) else None
@@ -82,7 +92,7 @@ class LinesDecoder(Generic[T]):
     def decode_values(self, values: Sequence[msgspec.Raw]) -> list[T] | None:
         """All of them, or None when any is not sound or may be broken over lines: each is one JSON value already."""
         try:
-            found = self._decoder.decode_lines(b"\n".join(values))
+            found = self.single.decode_lines(b"\n".join(values))
         except UNREADABLE:
             return None
         return found if len(found) == len(values) else None
@@ -90,7 +100,7 @@ class LinesDecoder(Generic[T]):
     def decode_one(self, document: bytes | msgspec.Raw) -> T | str:
         """One of them, or the reason why not."""
         try:
-            return self._decoder.decode(document)
+            return self.single.decode(document)
         except UNREADABLE as error:
             return reason_of(error)
 

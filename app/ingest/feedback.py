@@ -17,6 +17,7 @@ from app.ingest.decoding import (
     Record,
     Rejected,
     broker_times,
+    decode,
     ids_of,
     is_ahead,
     keys_fit,
@@ -50,10 +51,11 @@ def _one_by_one(records: Sequence[Record]) -> tuple[FeedbackBatch, list[Rejected
     events: list[FeedbackEvent] = []
     rejected: list[Rejected] = []
     for record in records:
-        event = "the record has no value" if record.value is None else _EVENTS.decode_one(record.value)
-        reason = event if isinstance(event, str) else _wrong(record, event)
-        if isinstance(event, str) or reason:
-            rejected.append(Rejected(record, reason))
+        event = decode(record, _EVENTS.single)
+        if not isinstance(event, Rejected) and (reason := _wrong(record, event)):
+            event = Rejected(record, reason)
+        if isinstance(event, Rejected):
+            rejected.append(event)
             continue
         if event.timestamp is not None and is_ahead(record, to_epoch(event.timestamp), MOST_AHEAD):
             rejected.append(Rejected(record, AHEAD % MOST_AHEAD, True))

@@ -25,6 +25,7 @@ from app.ingest.decoding import (
     Record,
     Rejected,
     broker_times,
+    decode,
     ids_of,
     keys_fit,
     seconds_of,
@@ -55,7 +56,7 @@ class Head(Struct, frozen=True, gc=False):
 
 
 _HEADS = LinesDecoder(Head)
-_HEARTBEATS = LinesDecoder(Heartbeat)
+_HEARTBEATS = msgspec.json.Decoder(Heartbeat)
 
 
 def is_heartbeat(record: Record) -> bool:
@@ -65,10 +66,10 @@ def is_heartbeat(record: Record) -> bool:
 
 def heartbeat_of(record: Record) -> Heartbeat | Rejected:
     """The heartbeat in a record."""
-    found = "the record has no value" if record.value is None else _HEARTBEATS.decode_one(record.value)
-    if isinstance(found, str):
-        return Rejected(record, found)
-    return found if believable(to_epoch(found.timestamp)) else Rejected(record, UNBELIEVABLE)
+    found = decode(record, _HEARTBEATS)
+    if isinstance(found, Rejected) or believable(to_epoch(found.timestamp)):
+        return found
+    return Rejected(record, UNBELIEVABLE)
 
 
 class DecodedHeads(Struct):
@@ -131,10 +132,11 @@ def heads_of(records: Sequence[Record], alone: AloneDecoder | None = None) -> De
         return DecodedHeads(list(records), heads, [])
     found = DecodedHeads([], [], [])
     for record in records:
-        head = "the record has no value" if record.value is None else _HEADS.decode_one(record.value)
-        reason = head if isinstance(head, str) else wrong_key(record.key, head.prediction_id)
-        if isinstance(head, str) or reason:
-            found.rejected.append(Rejected(record, reason))
+        head = decode(record, _HEADS.single)
+        if not isinstance(head, Rejected) and (reason := wrong_key(record.key, head.prediction_id)):
+            head = Rejected(record, reason)
+        if isinstance(head, Rejected):
+            found.rejected.append(head)
             continue
         found.records.append(record)
         found.heads.append(head)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from array import array
 from bisect import insort
 from collections.abc import Iterator, Sequence
@@ -14,12 +13,8 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from topics.compression import zstd
 from topics.events import DriftReport, FeatureDrift, PerformanceReport
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 MAX_WINDOWS = 500
 MAX_PACKED_BYTES = 4 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -53,7 +53,8 @@ def html_of(page: Page) -> str:
     return _environment().get_template("report.html.j2").render(
         page=page, window=page.window, drift=drift, performance=page.performance, verdict=verdict_of(page),
         drifted=[(c, distribution(c)) for c in columns if c.drifted][:MOST_DRAWN],
-        others=[(c, distribution(c)) for c in columns if not c.drifted][:MOST_DRAWN], timeline=timeline, moment=_moment,
+        others=[(c, distribution(c)) for c in columns if not c.drifted][:MOST_DRAWN], timeline=timeline,
+        moment=minute_of,
     )  # fmt: skip
 
 
@@ -117,10 +118,6 @@ def _columns(drift: DriftReport) -> list[FeatureDrift]:
         return -1.0 if size is None else size / (column.threshold or 1.0)
 
     return sorted((*special, *drift.features), key=lambda column: (-column.drifted, -effect(column), column.name))
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 @cache

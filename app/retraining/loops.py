@@ -12,13 +12,12 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from app.ingest.decoding import UNREADABLE
+from app.ingest.decoding import Rejected, decode
 from app.kafka.client_options import consumer_options
 from app.kafka.consumer import Consumer
 from app.kafka.errors import BrokerUnavailable
@@ -27,8 +26,6 @@ from app.retraining import Hook, HookFailed, SignalsTable, of_alert, publish
 from app.settings.settings import Settings
 from topics.events import AlertEvent, RetrainingEvent
 from topics.registry import ALERTS, RETRAINING, Topic
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +75,8 @@ class Retrain:
             contextlib.aclosing(_records(self._settings, ALERTS, "retraining")) as records,
         ):
             async for record in records:
-                alert = _decoded(_alerts, record)
-                if alert is None or _age(alert.emitted_at) > STALE_SECONDS:
+                alert = decode(record, _alerts)  # what is no alert is reported by those who notify
+                if isinstance(alert, Rejected) or _age(alert.emitted_at) > STALE_SECONDS:
                     continue
                 signal = of_alert(alert, datetime.now(UTC))
                 if signal is not None and await publish(self._producer, signals, signal, debounce):
@@ -88,8 +85,8 @@ class Retrain:
     async def _tell(self) -> None:
         async with contextlib.aclosing(_records(self._settings, RETRAINING, "retraining-hook")) as records:
             async for record in records:
-                signal = _decoded(_signals, record)
-                if signal is not None and _age(signal.requested_at) <= STALE_SECONDS:
+                signal = decode(record, _signals)
+                if not isinstance(signal, Rejected) and _age(signal.requested_at) <= STALE_SECONDS:
                     await asyncio.gather(*(_told(hook, signal, record.value) for hook in self._hooks))
 
 
@@ -135,14 +132,6 @@ async def _whole(doing: Awaitable[None]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait([task], timeout=WHOLE_SECONDS)
         raise
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], record: ConsumerRecord) -> T | None:
-    """The event, None where it is none: whoever else reads the topic says so."""
-    try:
-        return None if record.value is None else decoder.decode(record.value)
-    except UNREADABLE:
-        return None
 
 
 def _age(moment: datetime) -> float:

@@ -12,12 +12,12 @@ import pytest
 from playwright.async_api import Browser, Error
 
 from app.access import KeyFile, keys_path
-from app.alerting.silences.requests import utc_now
 from app.kafka.topics import ensure_topics
 from app.local.kafka_probe import free_ports
 from app.processes.guarded import GuardedProcess
 from app.settings.settings import Settings
 from tests.support.dashboard import Watched, api, load_models, with_port
+from topics.events import utc_now
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 CONFIG = """

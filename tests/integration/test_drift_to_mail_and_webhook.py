@@ -18,7 +18,6 @@ from PIL import Image
 from pydantic import SecretStr
 
 from app.alerting.receivers.requests import ReceiverRequest, receiver_of, send_receiver
-from app.alerting.silences.requests import utc_now
 from app.core.config.routes import Route
 from app.kafka.producer import Producer
 from app.kafka.topics import ensure_topics
@@ -28,6 +27,7 @@ from tests.support.receivers import Post, Receiver, mail_server, receiver
 from tests.support.stream import MODEL, register_model, send, truth, worker
 from tests.support.waiting import until
 from tests.support.worker_process import log_of
+from topics.events import utc_now
 from topics.registry import PREDICTIONS
 
 PASSWORD = "hunter2-and-more"

@@ -15,7 +15,6 @@ from app.alerting.notify.channel import Delivered, Permanent
 from app.alerting.receivers.channels import ReceiverChannels, channel_of
 from app.alerting.receivers.requests import ReceiverRequest, receiver_of, remove_receiver, send_receiver
 from app.alerting.receivers.table import ReceiversTable
-from app.alerting.silences.requests import utc_now
 from app.kafka.producer import Producer
 from app.kafka.topics import ensure_topics
 from app.settings.settings import Settings
@@ -24,7 +23,7 @@ from tests.support.kafka_topics import records_of
 from tests.support.notifications import notification
 from tests.support.receivers import PUBLIC, receiver
 from tests.support.run_command import typed_with
-from topics.events import ReceiverEvent
+from topics.events import ReceiverEvent, utc_now
 from topics.registry import RECEIVERS
 
 BODY = {"name": "on-call", "url": PUBLIC, "secret": "pager", "created_by": "ada"}

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from app.alerting.silences.requests import SilenceRequest, send_silence, silence_of, utc_now
+from app.alerting.silences.requests import SilenceRequest, send_silence, silence_of
 from app.alerting.silences.table import SilencesTable
 from app.kafka.producer import Outgoing, Producer
 from app.kafka.topics import ensure_topics
@@ -25,7 +25,7 @@ from tests.support.run_command import typed_with
 from tests.support.stream import MODEL, VERSION, register_model, worker
 from tests.support.waiting import until
 from tests.support.worker_process import log_of
-from topics.events import DriftReport, SilenceEvent
+from topics.events import DriftReport, SilenceEvent, utc_now
 from topics.registry import REPORTS, SILENCES, UNDELIVERED
 
 

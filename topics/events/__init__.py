@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from topics.events.alerts import AlertEvent, AlertStatus, DeliveryEvent, Hours, SilenceEvent, UndeliveredEvent
 from topics.events.audit import Action, AuditEvent
-from topics.events.base import Event, Label, Name, Scalar, Timestamp, minute_of, to_epoch
+from topics.events.base import Event, Label, Name, Scalar, Timestamp, from_epoch, minute_of, to_epoch, utc_now
 from topics.events.lifecycle import DeploymentEvent, RetrainingEvent, TrainingRunEvent
 from topics.events.models import Hidden, ModelEvent
 from topics.events.panes import CategoryCounts, PaneEvent, PanePartial, Progress
@@ -83,7 +83,9 @@ __all__ = [
     "Usual",
     "VersionEvent",
     "Volume",
+    "from_epoch",
     "minute_of",
     "report_from",
     "to_epoch",
+    "utc_now",
 ]

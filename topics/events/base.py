@@ -29,6 +29,16 @@ def to_epoch(value: Timestamp) -> float:
     return value.timestamp() if isinstance(value, datetime) else float(value)
 
 
+def from_epoch(seconds: float) -> datetime:
+    """Return the moment of seconds since the epoch, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def utc_now() -> datetime:
+    """Return this moment by the wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
 def minute_of(moment: datetime | None) -> str:
     """Return a moment as people read it, in UTC; empty where there is none."""
     return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

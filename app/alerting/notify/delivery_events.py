@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import msgspec
 
 from app.alerting.notify.notification import transitions_of
 from app.alerting.notify.retry_policy import PendingNotification
-from topics.events import DeliveryEvent, UndeliveredEvent
+from topics.events import DeliveryEvent, UndeliveredEvent, from_epoch
 
 
 def key_of(pending: PendingNotification) -> bytes:
@@ -31,7 +29,7 @@ def delivery_events(pending: PendingNotification) -> list[DeliveryEvent]:
             outcome="delivered" if pending.outcome == "delivered" else "failed",
             attempts=pending.attempts,
             detail=pending.detail,
-            delivered_at=_utc(pending.settled_at),
+            delivered_at=from_epoch(pending.settled_at),
             notification_id=pending.notification.notification_id,
             reason=pending.notification.reason,
         )
@@ -47,10 +45,6 @@ def undelivered_event(pending: PendingNotification) -> UndeliveredEvent:
         channel=pending.channel,
         reason=pending.detail,
         attempts=pending.attempts,
-        since=_utc(pending.since),
-        failed_at=_utc(pending.settled_at),
+        since=from_epoch(pending.since),
+        failed_at=from_epoch(pending.settled_at),
     )
-
-
-def _utc(epoch: float) -> datetime:
-    return datetime.fromtimestamp(epoch, UTC)

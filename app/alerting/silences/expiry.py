@@ -7,10 +7,10 @@ import logging
 from datetime import timedelta
 from typing import NoReturn
 
-from app.alerting.silences.requests import utc_now
 from app.alerting.silences.table import SilencesTable
 from app.kafka.errors import BrokerUnavailable
 from app.kafka.producer import Producer
+from topics.events import utc_now
 from topics.registry import SILENCES
 
 log = logging.getLogger(__name__)

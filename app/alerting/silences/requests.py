@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 import zoneinfo
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 
 import msgspec
@@ -127,8 +127,3 @@ def state_of(silence: SilenceEvent, now: datetime) -> str:
 async def send_silence(producer: Producer, silence: SilenceEvent) -> None:
     """Make it known; returns once Kafka has it. Raises BrokerUnavailable."""
     await producer.send(SILENCES, silence.silence_id.encode(), msgspec.json.encode(silence))
-
-
-def utc_now() -> datetime:
-    """Now, with its zone."""
-    return datetime.now(UTC)

@@ -69,8 +69,8 @@ def add(
     """
     from app.alerting.channels.allowed_addresses import url_refusal
     from app.alerting.receivers.requests import ReceiverError, ReceiverRequest, origin_of, receiver_of, send_receiver
-    from app.alerting.silences.requests import utc_now
     from app.kafka.audit import by_user, note
+    from topics.events import utc_now
     from topics.registry import AUDIT, RECEIVERS
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))

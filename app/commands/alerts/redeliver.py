@@ -139,7 +139,7 @@ async def _record(producer: Producer, letter: UndeliveredEvent, notification: No
 
     from app.alerting.notify.delivery_events import delivery_events, key_of
     from app.alerting.notify.retry_policy import PendingNotification
-    from app.alerting.silences.requests import utc_now
+    from topics.events import utc_now
     from topics.registry import DELIVERIES, UNDELIVERED
 
     at = utc_now().timestamp()

@@ -97,12 +97,11 @@ async def _send(settings: Settings, asked: AlertRequest) -> tuple[AlertEvent, bo
     import msgspec
 
     from app.alerting.events.external import fingerprint_wanted, newest, transition_of
-    from app.alerting.silences.requests import utc_now
     from app.commands.topic_reader import events
     from app.kafka.audit import by_user, note
     from app.kafka.producer import Producer, RecordRefused
     from app.kafka.topics import ensure_topics, partitions_of
-    from topics.events import Action, AlertEvent
+    from topics.events import Action, AlertEvent, utc_now
     from topics.partition import partition_of
     from topics.registry import ALERTS, AUDIT
 

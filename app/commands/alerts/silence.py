@@ -113,8 +113,8 @@ def add(
     Examples:
       driftline alerts silence add --model churn --rule data_drift --for 2h --comment "retraining"
     """
-    from app.alerting.silences.requests import SilenceError, SilenceRequest, silence_of, utc_now
-    from topics.events import Hours
+    from app.alerting.silences.requests import SilenceError, SilenceRequest, silence_of
+    from topics.events import Hours, utc_now
 
     labels = {"model": model, "model_version": version, "rule": rule, "subject": subject, "level": level}
     hours = None
@@ -154,7 +154,8 @@ def list_(
       driftline alerts silence list
       driftline alerts silence list --all --json
     """
-    from app.alerting.silences.requests import state_of, utc_now
+    from app.alerting.silences.requests import state_of
+    from topics.events import utc_now
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
     now = utc_now()
@@ -179,7 +180,8 @@ def expire(
     Examples:
       driftline alerts silence expire 3f2a9c1b7d4e
     """
-    from app.alerting.silences.requests import expired, utc_now
+    from app.alerting.silences.requests import expired
+    from topics.events import utc_now
 
     settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
     known = asyncio.run(_known(settings))
@@ -230,7 +232,8 @@ def _send(settings: Settings, silence: SilenceEvent, action: Action) -> None:
 def _tell(silence: SilenceEvent, *, as_json: bool) -> None:
     import msgspec
 
-    from app.alerting.silences.requests import state_of, utc_now
+    from app.alerting.silences.requests import state_of
+    from topics.events import utc_now
 
     state = state_of(silence, utc_now())
     if as_json:

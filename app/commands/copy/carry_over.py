@@ -25,7 +25,7 @@ from agents.carry_over import (
 from app.commands.options import CommandError
 from app.commands.topic_reader import partitions_of_topic, records
 from app.faust_batches.app import changelog_key, changelogs, make_app, make_table, table_key
-from app.ingest.decoding import STRAY, UNREADABLE
+from app.ingest.decoding import STRAY, UNREADABLE, Rejected, decode
 from app.kafka.client_options import client_options, consumer_options
 from app.kafka.producer import Outgoing, Producer
 from app.kafka.topics import ensure_topics
@@ -246,10 +246,8 @@ def _whole(record: ConsumerRecord) -> object:
 
 
 def _alert(record: ConsumerRecord) -> AlertEvent | None:
-    try:
-        return None if record.value is None else _alerts.decode(record.value)
-    except UNREADABLE:
-        return None
+    alert = decode(record, _alerts)
+    return None if isinstance(alert, Rejected) else alert
 
 
 def _alert_id(record: ConsumerRecord) -> object:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.intake.bodies import decode_items
-from api.intake.events import encode, utc_now, wrong_prediction
+from api.intake.events import encode, wrong_prediction
 from api.intake.events import predictions as http_predictions
 from app.core.config.monitoring import Monitoring, Windows
 from app.core.join.state import CompiledModel
@@ -33,6 +33,7 @@ from app.tables.json_cells import json_of
 from driftline.encoding import NO_PREDICTION
 from driftline.encoding import encoded as client_event
 from tests.support.reports import StubRecord
+from topics.events import utc_now
 
 NAMES = ("amount", "city", "code", "member")
 NUMBERS = (

@@ -1,0 +1,10 @@
+"""zstd, from the standard library where Python has it: what is kept of events, packed."""
+
+import sys
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["zstd"]
