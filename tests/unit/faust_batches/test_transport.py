@@ -90,7 +90,7 @@ class Reader:
         app.transport.positions[BATCHED.topic] = lambda tp: self.applied
         self.consumer: BatchConsumer = app.transport.Consumer(app.transport, _nothing, _nothing, _nothing)
         self.consumer._thread.thread_loop.close()  # of the thread that would fetch
-        self.consumer.sleep = _turn  # type: ignore[method-assign]  # Faust waits a second where no partition is active
+        self.consumer.sleep = _turn  # Faust waits a second where no partition is active
         self.log = self.consumer._thread = Log(list(offsets))
         self.consumer._complete = app.consumer_generation_id
         self.consumer.resume_flow()
