@@ -7,8 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from app.alerting.events.alert_event import alert_of
-from app.alerting.events.text import utc
+from app.alerting.events.alert_event import alert_of, utc
 from app.alerting.rules.lifecycle import RuleState, step
 from app.alerting.rules.model_rules import off, rule_of
 from app.core.config.monitoring import Alerting

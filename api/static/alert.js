@@ -8,6 +8,7 @@ import { rowsHost } from "./rows.js";
 import { LEVELS, chance, count, metricName, moment, none, number, percent, ruleName, span, testName } from "./words.js";
 
 const MOST_COLUMNS = 6;
+const BESIDE = ["since", "ended", "window", "link", "column"]; // kinds of facts that are not shown as lines
 
 export const idOf = (alert) => `${alert.fingerprint} ${alert.started_at}`;
 const rank = (alert) => (alert.status === "firing" ? LEVELS.indexOf(alert.level) + (alert.silenced_by ? 0 : 10) : -1);
@@ -53,12 +54,15 @@ function evidence(alert) {
   ];
 }
 
-// The message without what is said below it, and without times of another zone.
+// The message without what is shown beside it (each line is that of a fact), and without times of another zone.
 function words(alert) {
-  const { features = [], prediction = [], metrics: measured = [] } = alert.evidence;
-  const below = [...features, ...prediction].map((f) => `${f.name}: `).concat(measured.map((m) => `${m.name} `));
-  return alert.message.split("\n").filter((line) => line.trim() && !/^(\w+: https?:|Since |From \d|Seen in the window )/.test(line) && !below.some((start) => line.startsWith(start))).join("\n");
+  const lines = alert.message.split("\n"), s = alert.summary;
+  const facts = s ? [...s.notes, ...s.facts, ...(s.related ? s.related.facts : []), ...s.advice] : [];
+  return lines.filter((line, i) => line.trim() && !(facts.length === lines.length && isBeside(facts[i].kind, alert.evidence))).join("\n");
 }
+
+// A metric's row is of the whole window: where the newest panes decided, its line has other numbers.
+const isBeside = (kind, e) => BESIDE.includes(kind) || (kind === "metric" && !e.scales);
 
 function columns(e, model, version, window) {
   const given = [...(e.prediction || []), ...(e.features || [])].filter((f) => f && f.drifted);

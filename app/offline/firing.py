@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
-from app.alerting.events.text import lines_of, what_of
+from app.alerting.events.facts import summary_of
+from app.alerting.events.text import headline_of, lines_of
 from app.alerting.rules.model_rules import (
     CRITICAL_FEATURE,
     DATA_QUALITY,
@@ -89,13 +90,13 @@ def _report(decision: DriftDecision | PerformanceDecision, kind: type[R], now: d
 
 
 def _finding(report: DriftReport | PerformanceReport, verdict: Verdict, monitoring: Monitoring) -> Finding:
-    rule = rule_of(verdict, monitoring.alerting)
+    rule, summary = rule_of(verdict, monitoring.alerting), summary_of(report, verdict, severe=verdict.severe)
     return Finding(
         rule=verdict.rule,
         subject=verdict.subject,
         level="critical" if verdict.severe else rule.level,
-        title=what_of(report, verdict, severe=verdict.severe),
-        lines=tuple(lines_of(report, verdict)),
+        title=headline_of(summary),
+        lines=tuple(lines_of(summary)),
         value=verdict.value,
         threshold=verdict.threshold,
         evidence=dict(verdict.evidence),

@@ -97,9 +97,14 @@ async def test_the_message_is_text_and_html_with_the_picture_that_it_shows(monke
 
 
 async def test_without_points_there_is_no_picture_and_no_place_for_one() -> None:
-    for features in ([drifted()], [], [drifted(shape={"at": 3})], [drifted(shape=shape() | {"current": [0.5]})]):
+    without = (
+        alert(features=[drifted()]), alert(), alert(evidence={"features": [drifted(shape={"at": 3})]}),
+        alert(features=[drifted(shape=shape() | {"current": [0.5]})]),
+        alert(features=[drifted(shape=shape() | {"at": [], "reference": [], "current": []})]),
+    )  # fmt: skip
+    for one in without:
         async with mail_server(Post()) as post:
-            await channel(post.port).deliver(notification(alert(features=features)))
+            await channel(post.port).deliver(notification(one))
         message = parsed(post)
         assert [one.get_content_type() for one in message.walk()] == [
             "multipart/alternative",

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from app.alerting.events.text import summary_of_alert
 from app.alerting.notify.notification import Notification
-from topics.events import AlertEvent, FeatureDrift
+from topics.events import AlertEvent, FeatureDrift, MetricChange
 
 MOMENT = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 LINKS = {"dashboard": "http://127.0.0.1:8700/dashboard?model=income&version=3"}
@@ -66,7 +67,13 @@ def alert(
         "evidence": {"n": 1000, "features": list(features), "metrics": list(metrics)}, "links": LINKS,
         "emitted_at": MOMENT,
     }  # fmt: skip
-    return AlertEvent(**fields | changes)
+    made = AlertEvent(**fields | changes)
+    columns = tuple(msgspec.convert(one, FeatureDrift) for one in features)
+    summary = msgspec.structs.replace(
+        summary_of_alert(made), columns=columns, metrics=tuple(msgspec.convert(one, MetricChange) for one in metrics),
+        drifted=tuple(column.name for column in columns if column.drifted),
+    )  # fmt: skip
+    return made if "summary" in changes else msgspec.structs.replace(made, summary=summary)
 
 
 def notification(*alerts: AlertEvent, **changes: Any) -> Notification:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from topics.events.alerts import AlertEvent, AlertStatus, DeliveryEvent, Hours, SilenceEvent, UndeliveredEvent
+from topics.events.alerts import (
+    AlertEvent,
+    AlertStatus,
+    AlertSummary,
+    DeliveryEvent,
+    Fact,
+    FactValue,
+    Hours,
+    RelatedWindow,
+    SilenceEvent,
+    UndeliveredEvent,
+)
 from topics.events.audit import Action, AuditEvent
 from topics.events.base import Event, Label, Name, Scalar, Timestamp, from_epoch, minute_of, to_epoch, utc_now
 from topics.events.lifecycle import DeploymentEvent, RetrainingEvent, TrainingRunEvent
@@ -36,6 +47,7 @@ __all__ = [
     "Action",
     "AlertEvent",
     "AlertStatus",
+    "AlertSummary",
     "AnyReport",
     "AuditEvent",
     "CategoryCounts",
@@ -46,6 +58,8 @@ __all__ = [
     "DriftAtScale",
     "DriftReport",
     "Event",
+    "Fact",
+    "FactValue",
     "FeatureDrift",
     "FeedbackEvent",
     "Heartbeat",
@@ -68,6 +82,7 @@ __all__ = [
     "PredictionEvent",
     "Progress",
     "ReceiverEvent",
+    "RelatedWindow",
     "Report",
     "RetrainingEvent",
     "Scalar",

@@ -4,19 +4,66 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Raw
+from msgspec import Raw, field
 
 from topics.events.base import Event, Moment, Name
+from topics.events.reports import FeatureDrift, MetricChange
 from topics.levels import Level
 
 AlertStatus = Literal["firing", "resolved"]
+
+
+FactValue = str | int | float | bool | None | tuple[str | int | float, ...]
+
+
+class Fact(Event, frozen=True, kw_only=True):
+    """One statement of an alert, without its wording: a kind, and the values that a sentence of this kind has.
+
+    Moments are seconds since the epoch, and spans are seconds. The kinds `column`, `metric` and `estimated` name one of
+    the columns or metrics beside it.
+    """
+
+    kind: str
+    values: dict[str, FactValue] = field(default_factory=dict)
+
+
+class RelatedWindow(Event, frozen=True, kw_only=True):
+    """What the model version's other report shows: performance for an alert on drift, drift for one on performance."""
+
+    facts: tuple[Fact, ...]
+    columns: tuple[FeatureDrift, ...] = ()
+    metrics: tuple[MetricChange, ...] = ()
+    estimated: tuple[MetricChange, ...] = ()
+
+
+class AlertSummary(Event, frozen=True, kw_only=True):
+    """What an alert says, as values; its title and message are rendered from it.
+
+    `about`: the model and its version, empty where the alert is about none. `headline`: what the title says of the
+    `subject`. `notes`: what precedes everything else, since the alert flaps or has settled. `facts`: in the order of
+    the message. `columns` and `metrics`: those that the facts name and the worst of the others, with the worst column's
+    shape; `drifted`: the names of all columns that have drifted. `advice`: who is to look at it, how to silence
+    it, and where to read on.
+    """
+
+    about: str
+    subject: str
+    headline: Fact
+    facts: tuple[Fact, ...]
+    notes: tuple[Fact, ...] = ()
+    columns: tuple[FeatureDrift, ...] = ()
+    drifted: tuple[str, ...] = ()
+    metrics: tuple[MetricChange, ...] = ()
+    related: RelatedWindow | None = None
+    advice: tuple[Fact, ...] = ()
 
 
 class AlertEvent(Event, frozen=True, kw_only=True):
     """One transition of one alert. `alert_id` names the transition, `fingerprint` the alert.
 
     `owner`: who is to look at it, as the rule or the model says; `links` has its `runbook`, if there is one.
-    `expires_at`: when it is resolved by itself, of alerts that others send (rule `external`).
+    `expires_at`: when it is resolved by itself, of alerts that others send (rule `external`). `summary`: what the title
+    and the message say, as values; null where they are all there is: of alerts that others send, and of older releases.
     """
 
     alert_id: str
@@ -34,6 +81,7 @@ class AlertEvent(Event, frozen=True, kw_only=True):
     emitted_at: Moment
     owner: str = ""
     expires_at: Moment | None = None
+    summary: AlertSummary | None = None
 
 
 class DeliveryEvent(Event, frozen=True, kw_only=True):

@@ -1,104 +1,92 @@
-"""A notification as it might be, for trying a channel: a model's age column arrives in months."""
+"""A notification for trying a channel, made as the stream makes one: a model's age column arrives in months."""
 
 from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
+from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
-from app.alerting.events.links import ALERTS, DASHBOARD, FEATURE
+from app.alerting.events.alert_event import alert_of
+from app.alerting.notify.decision import Reason
+from app.alerting.notify.group_evaluation import PlannedNotification
 from app.alerting.notify.notification import Notification
-from topics.events import AlertEvent, AlertStatus, FeatureDrift, Level, MetricChange, Shape
+from app.alerting.notify.notification_builder import build_notification
+from app.alerting.rules.lifecycle import Transition
+from app.alerting.rules.model_rules import DATA_DRIFT, verdicts_of
+from app.core.config.monitoring import Monitoring, Rule
+from topics.events import AnyReport, DriftReport, FeatureDrift, Level, MetricChange, PerformanceReport, Shape
 
 MODEL = {"model": "sample-churn", "model_version": "3"}
-ABOUT = {"data_drift": {"subject": "features"}, "performance": {"subject": "recall", "metric": "recall"}}
+ABOUT = ((DATA_DRIFT, "features"), ("performance", "recall"))
+"""Rule and subject of the alerts."""
+CALM = ("income", "tenure", "region", "calls")
+N, KNOWN = 4812, 3977
 FAULT = 0.35
 """Share of the rows of the sample whose age is in months."""
 
 
 def sample(level: Level, *, resolved: bool, now: datetime, page: str) -> Notification:
-    """Drift of two features and a fall in performance, firing or resolved. `page`: the API's address, for the link."""
-    since = now - timedelta(minutes=25)
-    ended = now - timedelta(minutes=2) if resolved else None
-    start = f"{page}/dashboard"
-    links = {DASHBOARD: f"{start}?model=sample-churn&version=3"}
-    if not resolved:
-        links[FEATURE] = f"{start}#/model/sample-churn/3/feature/age"
-    links[ALERTS] = f"{start}#/alerts"
-    alerts = tuple(_alerts(level, since, ended, now, links))
-    title = "sample-churn 3: data drift in 2 of 6 features (age, plan); recall has got worse"
-    if resolved:
-        title = "sample-churn 3: data drift is over; recall is as good as before again"
-    return Notification(
-        notification_id=f"sample-{now:%Y%m%dT%H%M%S}",
-        group="sample-churn/3",
-        group_labels=MODEL,
-        labels=MODEL,
-        status="resolved" if resolved else "firing",
-        level=level,
+    """Return drift of two features and a fall in performance, firing or resolved. `page`: the API's address."""
+    transition = Transition(
+        status="resolved" if resolved else "firing", window_end=now.timestamp(),
+        started_at=(now - timedelta(minutes=25)).timestamp(),
+        ended_at=(now - timedelta(minutes=2)).timestamp() if resolved else None,
+    )  # fmt: skip
+    reports: tuple[AnyReport, ...] = (_drift(now, drifts=not resolved), _performance(now, worse=not resolved))
+    alerts = tuple(
+        alert_of(report, verdict, transition, Rule(level=level), emitted_at=now, page=page)
+        for report in reports
+        for verdict in verdicts_of(report, Monitoring())
+        if (verdict.rule, verdict.subject) in ABOUT
+    )
+    firing, ended = ((), alerts) if resolved else (alerts, ())
+    made = build_notification("sample-churn/3", MODEL, PlannedNotification("", Reason.FIRST, firing, ended, 1), now)
+    return replace(
+        made, notification_id=f"sample-{now:%Y%m%dT%H%M%S}", root="", title=f"Sample: {made.title}",
         reason="a sample, sent by driftline alerts test",
-        title=f"Sample: {title}",
-        firing=() if resolved else alerts,
-        resolved=alerts if resolved else (),
-        links=links,
-        emitted_at=now,
-    )
+    )  # fmt: skip
 
 
-def _alerts(
-    level: Level, since: datetime, ended: datetime | None, now: datetime, links: dict[str, str]
-) -> list[AlertEvent]:
-    status: AlertStatus = "firing" if ended is None else "resolved"
-    span = f"Since {since:%Y-%m-%d %H:%M} UTC."
-    if ended is not None:
-        span = f"From {since:%Y-%m-%d %H:%M} UTC to {ended:%Y-%m-%d %H:%M} UTC (23 min)."
-    window = f"Seen in the window {now - timedelta(hours=1):%Y-%m-%d %H:%M} UTC to {now:%Y-%m-%d %H:%M} UTC"
-    drifts = ended is None
-    share = (
-        "2 of 6 features differ from the reference (33%" if drifts else "0 of 6 features differ from the reference (0%"
-    )
-    told = {
-        "data_drift": (
-            "data drift in 2 of 6 features (age, plan)" if drifts else "data drift is over",
-            f"{span}\n{window}: 4,812 predictions.\n{share}, threshold 30%).",
-            {"n": 4812, "features": [_age(), _plan()] if drifts else []},
-        ),
-        "performance": (
-            "recall has got worse" if drifts else "recall is as good as before again",
-            f"{span}\n{window}: 4,812 predictions.\nThe truth of 3,977 of 4,812 predictions is known (83%).",
-            {
-                "n": 4812,
-                "metrics": [
-                    _metric("recall", 0.6214 if drifts else 0.8691, 0.8705),
-                    _metric("accuracy", 0.8011 if drifts else 0.8315, 0.8302),
-                ],
-            },
-        ),
-    }
-    return [
-        AlertEvent(
-            alert_id=f"sample-{rule}", fingerprint=f"{i:016x}", status=status, level=level, rule=rule,
-            title=f"sample-churn 3: {title}", message=message, labels={**MODEL, "rule": rule, **ABOUT[rule]},
-            started_at=since, ended_at=ended, evidence=evidence, links=links, emitted_at=now,
-        )
-        for i, (rule, (title, message, evidence)) in enumerate(told.items(), 1)
-    ]  # fmt: skip
+def _drift(now: datetime, *, drifts: bool) -> DriftReport:
+    features = (*((_age(), _plan()) if drifts else (_calm("age"), _calm("plan"))), *map(_calm, CALM))
+    names = tuple(feature.name for feature in features if feature.drifted)
+    return DriftReport(
+        **_envelope(now), drift_detected=drifts, drift_share=len(names) / len(features), drift_threshold=0.3,
+        drifted_features=names, prediction_drift=False, features=features, prediction=None, probability=None,
+        missing_share=0.0, unknown_features={},
+    )  # fmt: skip
 
 
-def _age() -> dict[str, object]:
+def _performance(now: datetime, *, worse: bool) -> PerformanceReport:
+    metrics = _metric("recall", 0.8014 if worse else 0.8691, 0.8705), _metric("accuracy", 0.8211, 0.8302)
+    degraded = tuple(metric.name for metric in metrics if metric.degraded)
+    return PerformanceReport(
+        **_envelope(now), feedback=KNOWN, coverage=KNOWN / N, degraded=worse, degraded_metrics=degraded,
+        metrics=metrics, estimated=(), confusion=(), labels=(),
+    )  # fmt: skip
+
+
+def _envelope(now: datetime) -> dict[str, Any]:
+    return {
+        **MODEL, "profile_id": "sample", "window_start": now - timedelta(hours=1), "window_end": now, "revision": 1,
+        "n": N, "sufficient": True, "emitted_at": now,
+    }  # fmt: skip
+
+
+def _age() -> FeatureDrift:
     at = tuple(float(value) for value in range(18, 95)) + tuple(float(value) for value in range(216, 1129, 12))
     reference = tuple(_normal((value - 42) / 14) for value in at)
     months = [_normal((value / 12 - 42) / 14) for value in at]
     current = tuple((1 - FAULT) * a + FAULT * b for a, b in zip(reference, months, strict=True))
     gap = max(abs(a - b) for a, b in zip(reference, current, strict=True))
-    return _feature(
-        "age", "numeric", "ks", gap, "higher", "median 42, mean 42", "median 53, mean 203.7",
-        Shape(at=at, reference=reference, current=current),
-    )  # fmt: skip
+    shape = Shape(at=at, reference=reference, current=current)
+    words = {"reference": "median 42, mean 42", "current": "median 53, mean 203.7", "direction": "higher"}
+    return _feature("age", "numeric", "ks", gap, shape=shape, **words)
 
 
-def _plan() -> dict[str, object]:
+def _plan() -> FeatureDrift:
     at, reference, current = (
         ("basic", "family", "business", "trial"),
         (0.52, 0.27, 0.16, 0.05),
@@ -111,32 +99,31 @@ def _plan() -> dict[str, object]:
         for shares in (reference, current)
     ]
     return _feature(
-        "plan", "categorical", "jensen-shannon", math.sqrt(divergence), "more trial", words[0], words[1],
-        Shape(at=at, reference=reference, current=current),
+        "plan", "categorical", "jensen-shannon", math.sqrt(divergence), direction="more trial", reference=words[0],
+        current=words[1], shape=Shape(at=at, reference=reference, current=current),
     )  # fmt: skip
 
 
-def _feature(
-    name: str, kind: str, test: str, statistic: float, direction: str, reference: str, current: str, shape: Shape
-) -> dict[str, object]:
-    fields: dict[str, object] = {
-        "name": name, "kind": kind, "test": test, "statistic": statistic, "p_value": 0.0, "threshold": 0.1,
-        "effect": True, "significant": True, "drifted": True, "n": 4812, "missing": 0, "invalid": 0, "unseen": 0,
-        "out_of_range": 0, "error_bound": 0.0, "reference": reference, "current": current, "direction": direction,
-        "unseen_names": {},
+def _calm(name: str) -> FeatureDrift:
+    return _feature(name, "numeric", "ks", 0.02, direction="", reference="", current="")
+
+
+def _feature(name: str, kind: str, test: str, statistic: float, **words: Any) -> FeatureDrift:
+    drifted = statistic >= 0.1
+    fields: dict[str, Any] = {
+        "name": name, "kind": kind, "test": test, "statistic": statistic, "p_value": 0.0 if drifted else 0.4,
+        "threshold": 0.1, "effect": drifted, "significant": drifted, "drifted": drifted, "n": N, "missing": 0,
+        "invalid": 0, "unseen": 0, "out_of_range": 0, "error_bound": 0.0, "unseen_names": {},
     }  # fmt: skip
-    found: dict[str, object] = msgspec.to_builtins(msgspec.convert(fields, FeatureDrift))
-    return found | {"shape": msgspec.to_builtins(shape)}
+    return FeatureDrift(**fields | words)
 
 
-def _metric(name: str, value: float, baseline: float) -> dict[str, object]:
+def _metric(name: str, value: float, baseline: float) -> MetricChange:
     relative = (baseline - value) / baseline
-    metric = MetricChange(
+    return MetricChange(
         name=name, value=value, baseline=baseline, absolute=value - baseline, relative=relative, low=value - 0.015,
         high=value + 0.015, threshold=0.05, error_bound=0.0, degraded=relative > 0.05,
     )  # fmt: skip
-    built: dict[str, object] = msgspec.to_builtins(metric)
-    return built
 
 
 def _normal(z: float) -> float:

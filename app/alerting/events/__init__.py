@@ -1,1 +1,1 @@
-"""From a rule's transition to an alert event: its text, links and related windows."""
+"""A transition as the event that is published: its facts, and their text."""

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
+from msgspec.structs import replace
 
+from app.alerting.events.facts import summary_of
 from app.alerting.events.links import DASHBOARD, RUNBOOK, links_of
-from app.alerting.events.related_window import RelatedWindows, evidence_beside, likely_causes, related_lines
-from app.alerting.events.text import MAX_LISTED, message_of, title_of, top_features, top_metrics, utc
+from app.alerting.events.related_window import RelatedWindows, evidence_of_related, likely_causes, related_to
+from app.alerting.events.selection import own_features, top_features, top_metrics
+from app.alerting.events.sentences import MAX_LISTED
+from app.alerting.events.text import fact, message_of, title_of
 from app.alerting.rules.lifecycle import Transition, alert_id_of, fingerprint_of, labels_of
 from app.alerting.rules.model_rules import DATA_DRIFT, ESTIMATE, PERFORMANCE, PREDICTION_DRIFT, Verdict
-from app.alerting.rules.newest_panes import SCALES, features_of, metric_finding, outputs_of, scale_findings
+from app.alerting.rules.newest_panes import SCALES, metric_finding, outputs_of, scale_findings
 from app.core.config.monitoring import Rule
-from topics.events import AlertEvent, AnyReport, DriftReport, FeatureDrift, PerformanceReport, Scales, TrafficReport
+from topics.events import (
+    AlertEvent,
+    AnyReport,
+    DriftReport,
+    Fact,
+    FeatureDrift,
+    IntakeReport,
+    MonitorReport,
+    PerformanceReport,
+    RelatedWindow,
+    Scales,
+    TrafficReport,
+    to_epoch,
+)
 
 EVIDENCE_FEATURES = 50
 """Features that the evidence carries, with the shapes of those that the message names; a report has them all."""
@@ -29,39 +45,63 @@ def alert_of(
     """The event of a transition. `page`: the API's address, for links; empty: none. `beside`: what else is known."""
     labels = labels_of(report.model, report.model_version, verdict)
     fingerprint = fingerprint_of(labels)
-    firing = transition.status == "firing"
+    firing, off = transition.status == "firing", verdict.state == "off"
     links = links_of(report, verdict, page, firing=firing)
-    if verdict.state == "off" or (verdict.rule in (PERFORMANCE, ESTIMATE) and not firing):
-        beside = None
-    first = likely_causes(report, verdict, beside) if firing and verdict.state != "off" else []
     if rule.runbook_url:
         links[RUNBOOK] = rule.runbook_url
-    more = [*related_lines(report, beside), *_what_to_do(labels, verdict, rule, firing=firing)]
-    more += [f"{name}: {links[name]}" for name in (RUNBOOK, DASHBOARD) if name in links]
+    if off or (verdict.rule in (PERFORMANCE, ESTIMATE) and not firing):
+        beside = None
+    found = summary_of(report, verdict, firing=firing, severe=transition.severe)
+    causes = likely_causes(report, verdict, beside) if firing and not off else ()
+    related = related_to(report, beside)
+    summary = replace(
+        found, facts=(_lasted(transition), *causes, _window(report), *found.facts), related=related,
+        advice=tuple(_advice(labels, verdict, rule, links, firing=firing)),
+    )  # fmt: skip
     return AlertEvent(
         alert_id=alert_id_of(fingerprint, transition),
         fingerprint=fingerprint,
         status=transition.status,
         level="critical" if transition.severe else rule.level,
         rule=verdict.rule,
-        title=title_of(report, verdict, transition),
-        message=message_of(report, verdict, transition, more, first),
+        title=title_of(summary),
+        message=message_of(summary),
         labels=labels,
         started_at=utc(transition.started_at),
         ended_at=None if transition.ended_at is None else utc(transition.ended_at),
-        evidence=evidence_of(report, verdict, beside),
+        evidence=evidence_of(report, verdict, related),
         owner=rule.owner,
         links=links,
         emitted_at=emitted_at,
+        summary=summary,
     )
 
 
-def _what_to_do(labels: Mapping[str, str], verdict: Verdict, rule: Rule, *, firing: bool) -> Iterator[str]:
-    """Who is to look at it, and the command that silences it."""
+def _lasted(transition: Transition) -> Fact:
+    """Since when, or from when to when."""
+    start, end = transition.started_at, transition.ended_at
+    return fact("since", start=start) if end is None else fact("ended", start=start, end=end, lasted=end - start)
+
+
+def _window(report: AnyReport) -> Fact:
+    kind = "records" if isinstance(report, MonitorReport | IntakeReport) else "window"
+    return fact(kind, start=to_epoch(report.window_start), end=to_epoch(report.window_end), n=report.n)
+
+
+def _advice(
+    labels: Mapping[str, str], verdict: Verdict, rule: Rule, links: Mapping[str, str], *, firing: bool
+) -> Iterator[Fact]:
+    """Who is to look at it, the command that silences it, and where to read on."""
     if rule.owner:
-        yield f"Owner: {rule.owner}."
+        yield fact("owner", owner=rule.owner)
     if firing:
-        yield f"Silence it: {silence_command(labels, verdict.rule)}"
+        yield fact("silence", command=silence_command(labels, verdict.rule))
+    yield from (fact("link", name=name, address=links[name]) for name in (RUNBOOK, DASHBOARD) if name in links)
+
+
+def utc(epoch: float) -> datetime:
+    """Return the moment of seconds since the epoch."""
+    return datetime.fromtimestamp(epoch, UTC)
 
 
 def silence_command(labels: Mapping[str, str], rule: str) -> str:
@@ -77,7 +117,7 @@ UNKNOWN = ("unknown_actuals", "unknown_predictions")
 NOT_NAMED = "not named"
 
 
-def evidence_of(report: AnyReport, verdict: Verdict, beside: RelatedWindows | None = None) -> dict[str, object]:
+def evidence_of(report: AnyReport, verdict: Verdict, related: RelatedWindow | None = None) -> dict[str, object]:
     """The report's numbers behind a verdict, as JSON has them. Names of unseen categories stay in the report."""
     evidence: dict[str, object] = {
         "value": verdict.value,
@@ -89,7 +129,7 @@ def evidence_of(report: AnyReport, verdict: Verdict, beside: RelatedWindows | No
         "n": report.n,
         **verdict.evidence,
         **_of_newest_panes(verdict),
-        **evidence_beside(report, beside),
+        **evidence_of_related(report, related),
     }
     if isinstance(report, DriftReport):
         evidence |= _drift_evidence(report, verdict)
@@ -118,7 +158,7 @@ def _of_newest_panes(verdict: Verdict) -> dict[str, object]:
     if metric is not None:
         return {SCALES: [metric]}
     found = scale_findings(verdict)
-    return {SCALES: [msgspec.structs.replace(one, column=None) for one in found]} if found else {}
+    return {SCALES: [replace(one, column=None) for one in found]} if found else {}
 
 
 def nameless(report: AnyReport) -> AnyReport:
@@ -127,10 +167,10 @@ def nameless(report: AnyReport) -> AnyReport:
         unknown = {
             name: {} if not (its := getattr(report, name)) else {NOT_NAMED: sum(its.values())} for name in UNKNOWN
         }
-        return msgspec.structs.replace(report, **unknown)
+        return replace(report, **unknown)
     if not isinstance(report, DriftReport):
         return report
-    return msgspec.structs.replace(
+    return replace(
         report, features=tuple(map(_nameless, report.features)),
         prediction=None if report.prediction is None else _nameless(report.prediction),
         probability=None if report.probability is None else _nameless(report.probability),
@@ -149,16 +189,12 @@ def _nameless(column: FeatureDrift) -> FeatureDrift:
 def _without_names(scales: Scales | None) -> Scales | None:
     if scales is None:
         return None
-    found = [
-        one if one.column is None else msgspec.structs.replace(one, column=_nameless(one.column))
-        for one in scales.found
-    ]
-    return msgspec.structs.replace(scales, found=tuple(found))
+    found = [one if one.column is None else replace(one, column=_nameless(one.column)) for one in scales.found]
+    return replace(scales, found=tuple(found))
 
 
 def _drift_evidence(report: DriftReport, verdict: Verdict) -> dict[str, object]:
-    features = [feature for feature in features_of(report) if feature.name == verdict.subject]
-    told = (features or top_features(report))[:EVIDENCE_FEATURES]
+    told = (own_features(report, verdict) or top_features(report))[:EVIDENCE_FEATURES]
     told = told[:MAX_LISTED] + [replace(feature, shape=None) for feature in told[MAX_LISTED:]]
     return {
         "drift_share": report.drift_share,

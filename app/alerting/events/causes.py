@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.alerting.events.text import fact
 from app.alerting.rules.model_rules import effect_of
 from app.alerting.rules.newest_panes import found_in
-from topics.events import Cause, DriftReport
+from topics.events import Cause, DriftReport, Fact
 
 MAX_CAUSES = 3
 """Columns whose cause a message says; the report has all."""
 FAULTS = ("missing", "type", "unseen", "distribution")
 """What is found of a column, the most telling first."""
-NO_FEATURE = (
-    "No feature differs from the reference: look at the model itself first (a new deployment, its threshold, "
-    "what it reads beside these features)."
-)
 
 
-def causes_of(report: DriftReport) -> tuple[str, ...]:
-    """Return a line for each column whose cause is known, the worst first: of the newest panes, else of the window."""
-    found: dict[str, str] = {}
+def causes_of(report: DriftReport) -> tuple[Fact, ...]:
+    """Return a fact for each column whose cause is known, the worst first: of the newest panes, else of the window."""
+    found: dict[str, Fact] = {}
     names = [feature.name for feature in report.features]
     for fault in FAULTS:
         for one in found_in(report, fault, names):
             if one.cause is not None:
-                found.setdefault(one.name, _line(one.name, one.cause))
+                found.setdefault(one.name, _cause(one.name, one.cause))
     for feature in sorted(report.features, key=lambda feature: (-effect_of(feature), feature.name)):
         if feature.cause is not None:
-            found.setdefault(feature.name, _line(feature.name, feature.cause))
+            found.setdefault(feature.name, _cause(feature.name, feature.cause))
     return tuple(found.values())
 
 
@@ -41,20 +38,11 @@ def differs(report: DriftReport) -> bool:
     return scales is not None and any(one.name in names for one in scales.found)
 
 
-def told(causes: Sequence[str]) -> list[str]:
-    """Return the lines that a message has."""
-    more = (
-        [f"Likely causes of {len(causes) - MAX_CAUSES} more features are in the report."]
-        if len(causes) > MAX_CAUSES
-        else []
-    )
-    return [*causes[:MAX_CAUSES], *more]
+def shown(causes: Sequence[Fact]) -> tuple[Fact, ...]:
+    """Return what a message says of them."""
+    more = [fact("more_causes", count=len(causes) - MAX_CAUSES)] if len(causes) > MAX_CAUSES else []
+    return (*causes[:MAX_CAUSES], *more)
 
 
-def _line(name: str, cause: Cause) -> str:
-    return f"{cause_start(name)}{cause.words}."
-
-
-def cause_start(name: str) -> str:
-    """Return what a line about a column begins with."""
-    return f"Likely cause: {name}: "
+def _cause(name: str, cause: Cause) -> Fact:
+    return fact("cause", name=name, words=cause.words)

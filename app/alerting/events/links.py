@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from app.alerting.events.text import top_features
+from app.alerting.events.selection import top_features
 from app.alerting.rules.model_rules import PREDICTION_DRIFT, Verdict, effect_of
 from topics.events import AnyReport, DriftReport, FeatureDrift
 

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from app.alerting.events.causes import NO_FEATURE, cause_start, causes_of, differs, told
-from app.alerting.events.text import MAX_LISTED, column_line, metric_line, span_of, top_features, top_metrics
+from app.alerting.events.causes import causes_of, differs, shown
+from app.alerting.events.selection import top_features, top_metrics
+from app.alerting.events.sentences import MAX_LISTED
+from app.alerting.events.text import fact, line_of
 from app.alerting.rules.model_rules import ESTIMATE, PERFORMANCE, PREDICTION_DRIFT, Verdict
-from topics.events import AnyReport, DriftReport, FeatureDrift, MetricChange, PerformanceReport
+from topics.events import (
+    AnyReport,
+    DriftReport,
+    Fact,
+    FeatureDrift,
+    MetricChange,
+    PerformanceReport,
+    RelatedWindow,
+    to_epoch,
+)
 
 
 class DriftSummary(Struct, frozen=True, kw_only=True):
     """A window's drift: how many of its features, and the columns that a message names, the worst with its shape.
 
-    `causes`: lines of likely causes; `differs`: whether anything of any feature does.
+    `likely_causes`: of all columns, the worst first; `differs`: whether anything of any feature does.
     """
 
     window_start: datetime
@@ -26,7 +36,7 @@ class DriftSummary(Struct, frozen=True, kw_only=True):
     features: int
     drifted: int
     columns: tuple[FeatureDrift, ...]
-    causes: tuple[str, ...] = ()
+    likely_causes: tuple[Fact, ...] = ()
     differs: bool = True
 
 
@@ -75,7 +85,7 @@ def _drifted(report: DriftReport) -> DriftSummary:
     return DriftSummary(
         window_start=report.window_start, window_end=report.window_end, features=len(report.features),
         drifted=len(report.drifted_features), columns=tuple(lean),
-        causes=causes_of(report), differs=differs(report),
+        likely_causes=causes_of(report), differs=differs(report),
     )  # fmt: skip
 
 
@@ -87,8 +97,8 @@ def _performed(report: PerformanceReport) -> PerformanceSummary:
     )  # fmt: skip
 
 
-def likely_causes(report: AnyReport, verdict: Verdict, known: RelatedWindows | None) -> list[str]:
-    """What an alert says of likely causes, also where it is not about a feature: a unit, a new category, values lost.
+def likely_causes(report: AnyReport, verdict: Verdict, known: RelatedWindows | None) -> tuple[Fact, ...]:
+    """Return likely causes, also where an alert is not about a feature: a unit, a new category, values lost.
 
     Of an alert on one feature that feature's own cause comes first.
     """
@@ -96,61 +106,62 @@ def likely_causes(report: AnyReport, verdict: Verdict, known: RelatedWindows | N
         causes, differ = causes_of(report), differs(report)
     elif isinstance(report, PerformanceReport) and known is not None and known.profile_id == report.profile_id:
         if known.drift is None:
-            return []
-        causes, differ = known.drift.causes, known.drift.differs
+            return ()
+        causes, differ = known.drift.likely_causes, known.drift.differs
     else:
-        return []
+        return ()
     if not differ and verdict.rule in (PREDICTION_DRIFT, PERFORMANCE, ESTIMATE):
-        return [NO_FEATURE]
-    own = [line for line in causes if line.startswith(cause_start(verdict.subject))]
-    return told([*own, *(line for line in causes if line not in own)])
+        return (fact("no_feature_differs"),)
+    return shown(sorted(causes, key=lambda cause: cause.values["name"] != verdict.subject))
 
 
-def related_lines(report: AnyReport, known: RelatedWindows | None) -> list[str]:
-    """What an alert adds to what it is about, a fact a line: sentences, then columns or metrics."""
-    sentences, columns, metrics = _told(report, known)
-    return [*sentences, *map(column_line, columns), *map(metric_line, metrics)]
-
-
-def evidence_beside(report: AnyReport, known: RelatedWindows | None) -> dict[str, object]:
-    """The numbers behind these lines, named as in alerts that are about them; `beside` has the sentences."""
-    sentences, columns, metrics = _told(report, known)
-    if not sentences:
-        return {}
-    if isinstance(report, DriftReport):
-        return {"beside": sentences, "metrics": metrics}
-    return {"beside": sentences, "features": columns}
-
-
-def _told(
-    report: AnyReport, known: RelatedWindows | None
-) -> tuple[list[str], tuple[FeatureDrift, ...], tuple[MetricChange, ...]]:
-    """Sentences; the columns that an alert on performance tells of; the metrics that one on drift does."""
+def related_to(report: AnyReport, known: RelatedWindows | None) -> RelatedWindow | None:
+    """Return what an alert adds to what it is about, from the model version's other report; None where nothing is."""
     if known is None or known.profile_id != report.profile_id:
-        return [], (), ()
+        return None
     if isinstance(report, DriftReport):
-        return list(_of_performance(report, known)), (), () if known.judged is None else known.judged.metrics
+        return _performance(report, known)
     if isinstance(report, PerformanceReport) and known.drift is not None:
-        return [_of_drift(known.drift)], known.drift.columns, ()
-    return [], (), ()
+        columns = known.drift.columns
+        facts = (_drift(known.drift), *(fact("column", name=column.name) for column in columns))
+        return RelatedWindow(facts=facts, columns=columns)
+    return None
 
 
-def _of_drift(drift: DriftSummary) -> str:
-    named = "None" if not drift.drifted else f"{drift.drifted:,}"
-    differ = "differ" if drift.drifted > 1 else "differs"
-    window = span_of(drift.window_start, drift.window_end)
-    return f"{named} of its {drift.features:,} features {differ} from the reference in the window {window}."
+def _drift(drift: DriftSummary) -> Fact:
+    return fact("features_differ", drifted=drift.drifted, features=drift.features, **_window(drift))
 
 
-def _of_performance(report: DriftReport, known: RelatedWindows) -> Iterator[str]:
+def _performance(report: DriftReport, known: RelatedWindows) -> RelatedWindow | None:
     judged, newest = known.judged, known.newest
+    if judged is None and newest is None:
+        return None
+    facts = list[Fact]()
+    metrics, estimated = () if judged is None else judged.metrics, tuple[MetricChange, ...]()
     if judged is not None:
-        window = span_of(judged.window_start, judged.window_end)
-        truth = f"the truth of {judged.feedback:,} of {judged.n:,} predictions is known ({judged.coverage:.0%})"
-        yield f"How the model performs is as of the window {window}: {truth}."
+        facts.append(fact("performance", **_window(judged), **_truth(judged)))
     elif newest is not None:
-        truth = f"the truth of {newest.feedback:,} of {newest.n:,} predictions has come ({newest.coverage:.0%})"
-        yield f"How the model performs is not known yet: {truth}."
+        facts.append(fact("performance_unknown", **_truth(newest)))
     if newest is not None and (judged is None or judged.window_end <= report.window_start):
-        for metric in newest.estimated[:1]:
-            yield f"Estimated without the truth: {metric_line(metric)}."
+        estimated = newest.estimated[:1]
+    facts += [fact("estimated", name=metric.name) for metric in estimated]
+    facts += [fact("metric", name=metric.name) for metric in metrics]
+    return RelatedWindow(facts=tuple(facts), metrics=metrics, estimated=estimated)
+
+
+def _window(found: DriftSummary | PerformanceSummary) -> dict[str, float]:
+    return {"start": to_epoch(found.window_start), "end": to_epoch(found.window_end)}
+
+
+def _truth(found: PerformanceSummary) -> dict[str, float]:
+    return {"feedback": found.feedback, "n": found.n, "coverage": found.coverage}
+
+
+def evidence_of_related(report: AnyReport, related: RelatedWindow | None) -> dict[str, object]:
+    """Return the numbers behind it, named as in alerts that are about them; `beside` has the sentences."""
+    if related is None:
+        return {}
+    sentences = [line_of(one, related) for one in related.facts if one.kind not in ("column", "metric")]
+    if isinstance(report, DriftReport):
+        return {"beside": sentences, "metrics": related.metrics}
+    return {"beside": sentences, "features": related.columns}

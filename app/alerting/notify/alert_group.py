@@ -183,7 +183,7 @@ def under_way(group: AlertGroup, channel: str, notification_id: str) -> AlertGro
 
 
 def without_evidence(group: AlertGroup) -> AlertGroup:
-    """The same group without its alerts' evidence."""
-    members = {name: replace(alert, evidence={}) for name, alert in group.members.items()}
-    flapping = {name: replace(alert, evidence={}) for name, alert in group.flapping.items()}
+    """The same group with its alerts' titles and messages alone."""
+    members = {name: replace(alert, evidence={}, summary=None) for name, alert in group.members.items()}
+    flapping = {name: replace(alert, evidence={}, summary=None) for name, alert in group.flapping.items()}
     return replace(group, members=members, flapping=flapping)

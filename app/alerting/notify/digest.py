@@ -10,11 +10,12 @@ import msgspec
 from msgspec.structs import replace
 
 from app.alerting.events.links import ALERTS, DASHBOARD
+from app.alerting.events.text import rendered, summary_of_alert
 from app.alerting.notify.decision import Reason
 from app.alerting.notify.muting import SAME_MODEL
 from app.alerting.notify.notification import Notification
 from app.alerting.notify.routing import route_of
-from topics.events import AlertEvent
+from topics.events import AlertEvent, AlertSummary
 from topics.levels import LEVELS, rank
 
 
@@ -63,7 +64,13 @@ def _title(notifications: Sequence[Notification], firing: Sequence[AlertEvent], 
 
 
 def _short(alert: AlertEvent) -> AlertEvent:
-    return replace(alert, evidence={}, message=alert.message.partition("\n")[0])
+    """The alert with the first of its lines alone."""
+    whole = summary_of_alert(alert)
+    short = AlertSummary(
+        about=whole.about, subject=whole.subject, headline=whole.headline, notes=whole.notes[:1],
+        facts=() if whole.notes else whole.facts[:1],
+    )  # fmt: skip
+    return replace(rendered(alert, short), evidence={})
 
 
 def _common(alerts: Sequence[AlertEvent]) -> dict[str, str]:

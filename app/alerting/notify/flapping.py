@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from topics.events import AlertEvent
+from app.alerting.events.text import fact, rendered, summary_of_alert
+from topics.events import AlertEvent, Fact
 
 HOUR = 3600.0
 MARK = "~flapping"
@@ -41,19 +42,17 @@ def is_over(flap: Flap, now: float) -> bool:
 
 def as_flapping(alert: AlertEvent, most: int) -> AlertEvent:
     """Return a transition as people are notified of it while it flaps: it fires."""
-    said = (
-        f"It has fired more than {most} times within an hour. It is reported again when it has neither fired nor been "
-        "resolved for an hour."
-    )
-    return replace(
-        alert, status="firing", ended_at=None, title=f"{alert.title} (flapping)", message=f"{said}\n{alert.message}"
-    )
+    return _noted(replace(alert, status="firing", ended_at=None), fact("flapping", most=most))
 
 
 def as_settled(alert: AlertEvent) -> AlertEvent:
     """Return a transition as people are notified of it when it flaps no more."""
-    said = "It was flapping, and has neither fired nor been resolved for an hour."
-    return replace(alert, title=f"{alert.title} (settled)", message=f"{said}\n{alert.message}")
+    return _noted(alert, fact("settled"))
+
+
+def _noted(alert: AlertEvent, note: Fact) -> AlertEvent:
+    summary = summary_of_alert(alert)
+    return rendered(alert, replace(summary, notes=(note, *summary.notes)))
 
 
 def plain(alert_id: str) -> str:

@@ -8,15 +8,12 @@ from datetime import datetime
 
 import msgspec
 
+from app.alerting.events.text import summary_of_alert, title_of_all
 from app.alerting.notify.group_evaluation import PlannedNotification
 from app.alerting.notify.notification import Notification
 from app.alerting.rules.model_rules import DATA_DRIFT
 from topics.events import AlertEvent
 from topics.levels import rank
-
-NAMED = 3
-"""Things that have happened, or subjects of one of them, that a title names."""
-PLURAL = {"has": "have", "is": "are", "drifts": "drift"}
 
 
 def build_notification(
@@ -70,39 +67,17 @@ def _title(labels: Mapping[str, str], telling: PlannedNotification) -> str:
     if len(alerts) == 1:
         return alerts[0].title
     about = f"{labels.get('model', '')} {labels.get('model_version', '')}".strip()
-    said = _said(about, telling.firing or telling.resolved)
-    more = f" ({len(telling.resolved)} resolved)" if telling.firing and telling.resolved else ""
-    return f"{about}: {said}{more}" if about else f"{said}{more}"
-
-
-def _said(about: str, alerts: Sequence[AlertEvent]) -> str:
-    """Their titles without the model; what is said of several subjects alike is said once."""
-    subjects: dict[str, list[str]] = {}
-    for alert in sorted(alerts, key=lambda alert: -rank(alert.level)):
-        title, subject = alert.title.removeprefix(f"{about}: "), alert.labels.get("subject", "")
-        alike = bool(subject) and title.startswith(f"{subject} ")
-        subjects.setdefault(title.removeprefix(subject) if alike else title, []).append(subject if alike else "")
-    parts = [_of_all(names, words) for words, names in subjects.items()]
-    return _some(parts, "; ")
-
-
-def _of_all(names: Sequence[str], words: str) -> str:
-    if len(names) == 1 or not names[0]:
-        return names[0] + words
-    return " ".join([_some(names, ", "), *(PLURAL.get(word, word) for word in words.split())])
-
-
-def _some(names: Sequence[str], between: str) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return between.join(names[:NAMED]) + more
+    worst_first = sorted(telling.firing or telling.resolved, key=lambda alert: -rank(alert.level))
+    title = title_of_all(about, [summary_of_alert(alert) for alert in worst_first])
+    return f"{title} ({len(telling.resolved)} resolved)" if telling.firing and telling.resolved else title
 
 
 def fit_size(notification: Notification, limit: int) -> Notification:
-    """The same notification, without the alerts' evidence where it would be more than `limit` bytes as JSON."""
+    """The same notification, with its alerts' titles and messages alone where it would be more than `limit` bytes."""
     if len(msgspec.json.encode(notification)) <= limit:
         return notification
     light = [
-        tuple(msgspec.structs.replace(alert, evidence={}) for alert in alerts)
+        tuple(msgspec.structs.replace(alert, evidence={}, summary=None) for alert in alerts)
         for alerts in (notification.firing, notification.resolved)
     ]
     return msgspec.structs.replace(notification, firing=light[0], resolved=light[1])

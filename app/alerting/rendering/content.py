@@ -1,20 +1,22 @@
-"""A notification in plain words, for every channel: what happened, since when, how sure, and by how much.
+"""The content of a notification for every channel: what happened, since when, how sure, and by how much.
 
-The sentences are those of `app/alerting/events/text.py`, as the alerts carry them; what they say of columns and
-metrics is taken out and laid out as rows. All text is clean here (one line each, no control characters); to escape it
+It selects of the alerts' summaries: their columns and metrics become rows, and the facts that no row says lines, as
+`app/alerting/events/text.py` renders them. All text is clean here (one line each, no control characters); to escape it
 for its medium is the medium's: autoescape in HTML, `blocks.py` in Slack.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from urllib.parse import urlsplit
 
+from msgspec import structs
+
 from app.alerting.events.links import ALERTS, DASHBOARD, FEATURE, RUNBOOK
-from app.alerting.events.text import MAX_LISTED, column_line, metric_line
+from app.alerting.events.sentences import MAX_LISTED
+from app.alerting.events.text import column_named, line_of, metric_named, summary_of_alert
 from app.alerting.notify.decision import Reason
 from app.alerting.notify.notification import Notification
 from app.alerting.rendering.rows import (
@@ -23,14 +25,14 @@ from app.alerting.rendering.rows import (
     DriftRow,
     MetricRow,
     column_row,
-    drifted_of,
+    drifted_columns,
     metric_row,
-    metrics_of,
+    shown_metrics,
 )
 from app.alerting.rendering.sanitize import clean
 from app.alerting.rendering.times import in_zone
 from app.alerting.rules.model_rules import DATA_DRIFT, ESTIMATE, PERFORMANCE
-from topics.events import AlertEvent, FeatureDrift, MetricChange
+from topics.events import AlertEvent, AlertSummary, Fact, FeatureDrift, MetricChange, RelatedWindow
 from topics.levels import rank
 
 MARKS = {"info": "ℹ️", "warning": "⚠️", "error": "🔴", "critical": "🚨"}
@@ -46,7 +48,8 @@ MOST_ALERTS = 10
 MOST_LINES = 12
 MOST_LABELS = 8
 ON_PERFORMANCE = {PERFORMANCE, ESTIMATE}
-_MORE = re.compile(r"and \d+ more")
+REFERENCES = ("column", "metric")
+"""Kinds of facts that name a column or a metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,31 +95,34 @@ class MessageContent:
 
 
 def build_content(notification: Notification, zone: tzinfo | None = None) -> MessageContent:
-    """The words of a notification. Pure; evidence that it does not understand is left out. `zone`: for its times."""
-    alerts = list(notification.firing)
+    """Return what a notification says. Pure. `zone`: for its times."""
+    firing, resolved = (
+        [(alert, summary_of_alert(alert)) for alert in alerts]
+        for alerts in (notification.firing, notification.resolved)
+    )
+    drifted, names = drifted_columns([summary for _, summary in firing])
+    metrics = shown_metrics(firing or resolved)[:MAX_LISTED]
+    shown = Shown({column.name: column for column in drifted[:MAX_LISTED]}, {metric.name: metric for metric in metrics})
     if notification.reason != Reason.DIGEST:  # its alerts are in their order
-        alerts.sort(key=lambda alert: (-rank(alert.level), alert.started_at, alert.title))
-    alerts += sorted(notification.resolved, key=lambda alert: (alert.started_at, alert.title))
-    drifted = drifted_of(notification.firing)
-    metrics = metrics_of(notification.firing or notification.resolved)[:MAX_LISTED]
-    beside, more = _beside(alerts)
-    columns = [column for column, _ in drifted[:MAX_LISTED]]
-    said = [_lines(alert, beside | _shown(alert, columns, metrics)) for alert in alerts]
+        firing.sort(key=lambda pair: (-rank(pair[0].level), pair[0].started_at, pair[0].title))
+    pairs = [*firing, *sorted(resolved, key=lambda pair: (pair[0].started_at, pair[0].title))]
+    said = [tuple(_lines(alert, summary, shown)) for alert, summary in pairs]
     facts = said[0] if said else ()
     if len(said) > 1:
         facts = tuple(line for line in facts if all(line in lines for lines in said))
     told = [
         AlertContent(_mark(a), _said(a), _title(a), tuple(line for line in lines if line not in facts)[:MOST_LINES])
-        for a, lines in zip(alerts, said, strict=True)
+        for (a, _), lines in zip(pairs, said, strict=True)
     ]
+    related = _related(pairs)
     story = MessageContent(
         mark=RESOLVED_MARK if notification.status == "resolved" else MARKS[notification.level],
         state=notification.status,
         level=notification.level,
         title=clean(notification.title, LONGEST_LINE),
-        facts=(*facts[:MOST_LINES], *more[:MOST_LINES]),
-        columns=tuple(column_row(column, shape) for column, shape in drifted[:MAX_LISTED]),
-        more_columns=max(len(drifted) - MAX_LISTED, 0),
+        facts=(*facts[:MOST_LINES], *related[:MOST_LINES]),
+        columns=tuple(map(column_row, shown.columns.values())),
+        more_columns=max(len(names) - MAX_LISTED, 0),
         metrics=tuple(map(metric_row, metrics)),
         alerts=() if len(told) == 1 and told[0].title == clean(notification.title, LONGEST_LINE) else tuple(
             told[:MOST_ALERTS]
@@ -146,27 +152,57 @@ def _in_zone(story: MessageContent, emitted_at: datetime, zone: tzinfo) -> Messa
     )
 
 
-def _shown(alert: AlertEvent, columns: Sequence[FeatureDrift], metrics: Sequence[MetricChange]) -> set[str]:
-    """The lines of an alert that the rows say; of one that fires also where its numbers are those of another window."""
-    lines = {column_line(column) for column in columns} | {metric_line(metric) for metric in metrics}
-    if alert.status == "firing":
-        named, measured = {column.name for column in columns}, {metric.name for metric in metrics}
-        lines |= {column_line(column) for column, _ in drifted_of([alert]) if column.name in named}
-        lines |= {metric_line(metric) for metric in metrics_of([alert]) if metric.name in measured}
-    return lines
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The columns and metrics that have a row, by name."""
+
+    columns: Mapping[str, FeatureDrift]
+    metrics: Mapping[str, MetricChange]
+
+    def has(self, one: Fact, of: AlertSummary | RelatedWindow, *, firing: bool) -> bool:
+        """Return whether a row has what a fact says; of what fires also where its numbers are of another window."""
+        name = one.values.get("name")
+        if one.kind == "column" and name in self.columns:
+            return firing or _plain(column_named(one, of)) == _plain(self.columns[str(name)])
+        if one.kind == "metric" and name in self.metrics:
+            return firing or metric_named(one, of.metrics) == self.metrics[str(name)]
+        return False
 
 
-def _beside(alerts: Sequence[AlertEvent]) -> tuple[set[str], list[str]]:
-    """What alerts say beside what they are about: all of it, and that which no other alert of the group is about."""
-    rules = {alert.rule for alert in alerts}
-    every, told = set[str](), dict[str, None]()
-    for alert in alerts:
-        given = alert.evidence.get("beside")
-        lines = [line for line in given if isinstance(line, str)] if isinstance(given, list) else []
-        every.update(lines)
-        if rules.isdisjoint({DATA_DRIFT} if alert.rule in ON_PERFORMANCE else ON_PERFORMANCE):
-            told |= dict.fromkeys(clean(line, LONGEST_LINE) for line in lines)
-    return every, list(told)
+def _plain(column: FeatureDrift) -> FeatureDrift:
+    return structs.replace(column, shape=None)
+
+
+def _lines(alert: AlertEvent, summary: AlertSummary, shown: Shown) -> Iterator[str]:
+    """What an alert says beside the rows, the links, and the sentences on its related window."""
+    firing = alert.status == "firing"
+    facts = [(one, of, shown.has(one, of, firing=firing)) for one, of in _facts(summary)]
+    has_rows = any(is_shown for _, _, is_shown in facts)
+    for one, of, is_shown in facts:
+        if is_shown or one.kind == "link" or (one.kind == "more_columns" and has_rows):
+            continue
+        if line := clean(line_of(one, of), LONGEST_LINE):
+            yield line
+
+
+def _facts(summary: AlertSummary) -> Iterator[tuple[Fact, AlertSummary | RelatedWindow]]:
+    """In the order of the message, each with what it refers to; without the sentences on the related window."""
+    yield from ((one, summary) for one in (*summary.notes, *summary.facts))
+    if (related := summary.related) is not None:
+        yield from ((one, related) for one in related.facts if one.kind in REFERENCES)
+    yield from ((one, summary) for one in summary.advice)
+
+
+def _related(alerts: Sequence[tuple[AlertEvent, AlertSummary]]) -> list[str]:
+    """What alerts say of their related windows, unless another alert of the group is about that; each once."""
+    rules = {alert.rule for alert, _ in alerts}
+    found: dict[str, None] = {}
+    for alert, summary in alerts:
+        related = summary.related
+        if related is not None and rules.isdisjoint({DATA_DRIFT} if alert.rule in ON_PERFORMANCE else ON_PERFORMANCE):
+            sentences = [one for one in related.facts if one.kind not in REFERENCES]
+            found |= dict.fromkeys(clean(line_of(one, related), LONGEST_LINE) for one in sentences)
+    return list(found)
 
 
 def _title(alert: AlertEvent) -> str:
@@ -179,14 +215,6 @@ def _mark(alert: AlertEvent) -> str:
 
 def _said(alert: AlertEvent) -> str:
     return alert.level if alert.status == "firing" else "resolved"
-
-
-def _lines(alert: AlertEvent, elsewhere: set[str]) -> tuple[str, ...]:
-    """What an alert says, but for what is said elsewhere, and its links."""
-    links = {f"{name}: {address}" for name, address in alert.links.items()}
-    lines = [line for line in alert.message.split("\n") if line not in elsewhere and line not in links]
-    shown = len(lines) < len(alert.message.split("\n"))
-    return tuple(clean(line, LONGEST_LINE) for line in lines if line.strip() and not (shown and _MORE.fullmatch(line)))
 
 
 def _links(links: dict[str, str]) -> Iterator[tuple[str, str]]:

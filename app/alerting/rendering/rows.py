@@ -1,22 +1,18 @@
-"""What alerts say of columns and metrics, as rows for any medium: out of their evidence, each once, clean."""
+"""What alerts say of columns and metrics, as rows for any medium: each once, clean."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-import msgspec
-
-from app.alerting.events.text import SMALLEST_P, worse_by
+from app.alerting.events.sentences import p_value_text, worse_by
 from app.alerting.rendering.sanitize import clean
 from app.alerting.rules.model_rules import ESTIMATE, PERFORMANCE, effect_of
-from topics.events import AlertEvent, FeatureDrift, MetricChange, Shape
+from topics.events import AlertEvent, AlertSummary, FeatureDrift, MetricChange, Shape
 
 TESTS = {"ks": "KS distance", "jensen-shannon": "JS distance"}
 LONGEST_NAME = 80
 LONGEST_LINE = 400
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +41,31 @@ class MetricRow:
     degraded: bool
 
 
-def drifted_of(alerts: Sequence[AlertEvent]) -> list[tuple[FeatureDrift, Shape | None]]:
-    """Every column that has drifted, once, the largest effect first. Evidence that is none is left out."""
-    found: dict[str, tuple[FeatureDrift, Shape | None]] = {}
-    for alert in alerts:
-        for name in ("features", "prediction"):
-            for raw in _rows(alert.evidence.get(name)):
-                column = _converted(raw, FeatureDrift)
-                if column is None or not column.drifted or found.get(column.name, (None, None))[1] is not None:
-                    continue
-                found[column.name] = column, _converted(raw.get("shape"), Shape)
-    return sorted(found.values(), key=lambda pair: (-effect_of(pair[0]), pair[0].name))
+def drifted_columns(summaries: Sequence[AlertSummary]) -> tuple[list[FeatureDrift], set[str]]:
+    """Return the worst columns, each once, the largest effect first, and the names of all that have drifted."""
+    found: dict[str, FeatureDrift] = {}
+    for summary in summaries:
+        for column in (*summary.columns, *(() if summary.related is None else summary.related.columns)):
+            if column.drifted and (column.name not in found or found[column.name].shape is None):
+                found[column.name] = column
+    worst = sorted(found.values(), key=lambda column: (-effect_of(column), column.name))
+    return worst, set(found).union(*(summary.drifted for summary in summaries))
 
 
-def metrics_of(alerts: Sequence[AlertEvent]) -> list[MetricChange]:
-    """Every metric that is known, once, as alerts about performance have it, if any.
+def shown_metrics(alerts: Sequence[tuple[AlertEvent, AlertSummary]]) -> list[MetricChange]:
+    """Return every metric that is known, once: as the alert on it has it, else as another alert on performance has.
 
-    In the order of their evidence: those that are shown first, then the most degraded.
+    In the order of their alerts: those that are shown first, then the most degraded.
     """
     found: dict[str, MetricChange] = {}
-    for alert in sorted(alerts, key=lambda alert: alert.rule not in (PERFORMANCE, ESTIMATE)):
-        for raw in _rows(alert.evidence.get("metrics")):
-            metric = _converted(raw, MetricChange)
-            if metric is not None and metric.value is not None:
-                found.setdefault(metric.name, metric)
+    for _, summary in sorted(alerts, key=lambda pair: pair[0].rule not in (PERFORMANCE, ESTIMATE)):
+        for metric in (*summary.metrics, *(() if summary.related is None else summary.related.metrics)):
+            if metric.value is not None and (metric.name not in found or metric.name == summary.subject):
+                found[metric.name] = metric
     return list(found.values())
 
 
-def _rows(value: object) -> list[dict[str, object]]:
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list | tuple) else []
-
-
-def _converted(value: object, kind: type[T]) -> T | None:
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError:
-        return None
-
-
-def column_row(column: FeatureDrift, shape: Shape | None) -> DriftRow:
+def column_row(column: FeatureDrift) -> DriftRow:
     """A column in words."""
     effect = "nothing to compare"
     if column.statistic is not None:
@@ -92,19 +74,13 @@ def column_row(column: FeatureDrift, shape: Shape | None) -> DriftRow:
     return DriftRow(
         name=clean(column.name, LONGEST_NAME),
         effect=effect,
-        sure=_sure(column.p_value),
+        sure="not tested" if column.p_value is None else p_value_text(column.p_value),
         direction=clean(column.direction, LONGEST_NAME),
         reference=clean(column.reference, LONGEST_LINE),
         current=clean(column.current, LONGEST_LINE),
         categorical=column.kind == "categorical",
-        shape=shape,
+        shape=column.shape,
     )
-
-
-def _sure(p_value: float | None) -> str:
-    if p_value is None:
-        return "not tested"
-    return f"p < {SMALLEST_P:g}" if p_value < SMALLEST_P else f"p = {p_value:.2g}"
 
 
 def metric_row(metric: MetricChange) -> MetricRow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from app.alerting.rules.verdict import Verdict
@@ -107,19 +107,22 @@ def metric_finding(verdict: Verdict) -> MetricFinding | None:
 
 def features_of(report: DriftReport) -> list[FeatureDrift]:
     """Return the features; those that only the newest panes show to have drifted as they are there."""
-    return [_as_found(feature, report) for feature in report.features]
+    return as_found(report.features, report)
 
 
 def outputs_of(report: DriftReport) -> list[FeatureDrift]:
     """Return prediction and probability, as far as there are any, in the same way."""
-    return [_as_found(one, report) for one in (report.prediction, report.probability) if one is not None]
+    return as_found([one for one in (report.prediction, report.probability) if one is not None], report)
 
 
-def _as_found(column: FeatureDrift, report: DriftReport) -> FeatureDrift:
-    if column.drifted:
-        return column
-    found = found_in(report, "distribution", [column.name])
-    return found[0].column or column if found else column
+def as_found(columns: Iterable[FeatureDrift], report: DriftReport) -> list[FeatureDrift]:
+    """Return columns of a report; those that only the newest panes show to have drifted as they are there."""
+    columns = list(columns)
+    found: dict[str, FeatureDrift] = {}
+    for one in found_in(report, "distribution", {column.name for column in columns}):
+        if one.name not in found and one.column is not None:
+            found[one.name] = one.column
+    return [column if column.drifted else found.get(column.name, column) for column in columns]
 
 
 def scale_findings(verdict: Verdict) -> list[ScaleFinding]:

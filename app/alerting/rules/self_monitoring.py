@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from app.alerting.events.text import fact, message_of, title_of
 from app.alerting.rules.lifecycle import fingerprint_of
 from app.alerting.rules.service_rules import MONITOR
-from topics.events import AlertEvent
+from topics.events import AlertEvent, AlertSummary, Fact
 
 SELF = "driftline"
 """What reports and alerts about it have for a model; a report's version is the consumer group."""
@@ -19,55 +21,38 @@ def dead_letters_alert(
 
     The same storm is the same alert, whichever worker meets it, and however often.
     """
-    labels = _labels(topic)
-    fingerprint = fingerprint_of(labels)
-    return AlertEvent(
-        alert_id=f"{fingerprint}-{partition}-{offset}",
-        fingerprint=fingerprint,
-        status="firing",
-        level="critical",
-        rule=MONITOR,
-        title=f"driftline has stopped: {topic} cannot be read",
-        message=(
-            f"more than {share:.0%} of {window:,} records in a row of {topic}, partition {partition}, cannot be read, "
-            f"up to offset {offset}: {reason}. Nothing is counted, and nothing lost, until somebody acts: mend the "
-            f"producer, then start a worker once with --accept-dead-letters, or set a higher dead_letter_share"
-        ),
-        labels=labels,
-        started_at=datetime.fromtimestamp(since, UTC),
-        ended_at=None,
-        evidence={
-            "topic": topic, "partition": partition, "offset": offset, "reason": reason,
-            "threshold": share, "window": window,
-        },
-        links={},
-        emitted_at=now,
-    )  # fmt: skip
+    where: dict[str, str | int] = {"topic": topic, "partition": partition, "offset": offset, "reason": reason}
+    stopped = fact("stream_stopped", **where, share=share, window=window)
+    return _alert(stopped, f"{partition}-{offset}", since, now, {**where, "threshold": share, "window": window})
 
 
 def dead_letters_over(topic: str, partition: int, offset: int, since: float, now: datetime) -> AlertEvent:
     """The stream has passed the offset at which `dead_letters_alert` said that it had stopped."""
-    labels = _labels(topic)
+    where: dict[str, str | int] = {"topic": topic, "partition": partition, "offset": offset}
+    goes_on = fact("stream_goes_on", **where)
+    return _alert(goes_on, f"{partition}-{offset}-over", since, now, where, over=True)
+
+
+def _alert(
+    found: Fact, name: str, since: float, now: datetime, evidence: Mapping[str, object], *, over: bool = False
+) -> AlertEvent:
+    """The transition of which the headline and the only line are one fact. `name`: tells it from the alert's others."""
+    labels = {"model": SELF, "rule": MONITOR, "topic": str(evidence["topic"])}
     fingerprint = fingerprint_of(labels)
+    summary = AlertSummary(about="", subject="", headline=found, facts=(found,))
     return AlertEvent(
-        alert_id=f"{fingerprint}-{partition}-{offset}-over",
+        alert_id=f"{fingerprint}-{name}",
         fingerprint=fingerprint,
-        status="resolved",
+        status="resolved" if over else "firing",
         level="critical",
         rule=MONITOR,
-        title=f"driftline goes on: {topic} is read again",
-        message=(
-            f"{topic}, partition {partition}, is read and counted again past offset {offset}, where it had stopped; "
-            f"what could not be read is in the dead letters"
-        ),
+        title=title_of(summary),
+        message=message_of(summary),
         labels=labels,
         started_at=datetime.fromtimestamp(since, UTC),
-        ended_at=now,
-        evidence={"topic": topic, "partition": partition, "offset": offset},
+        ended_at=now if over else None,
+        evidence=dict(evidence),
         links={},
         emitted_at=now,
+        summary=summary,
     )
-
-
-def _labels(topic: str) -> dict[str, str]:
-    return {"model": SELF, "rule": MONITOR, "topic": topic}

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from app.alerting.events.alert_event import alert_of
-from app.alerting.events.text import metric_line
+from app.alerting.events.sentences import metric_line
 from app.alerting.rendering.rows import metric_row
 from app.alerting.rules.lifecycle import Transition
 from app.alerting.rules.model_rules import rule_of, verdicts_of

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from app.alerting.events.text import fact, rendered
 from app.alerting.notify.decision import Reason
+from app.alerting.notify.flapping import as_flapping
 from app.alerting.notify.group_evaluation import PlannedNotification
 from app.alerting.notify.notification_builder import build_notification
 from tests.support.notifications import MOMENT, alert
-from topics.events import AlertEvent
+from topics.events import AlertEvent, AlertSummary, Fact
 
 GROUP = {"model": "income", "model_version": "3"}
 
 
-def of(rule: str, subject: str, title: str, level: str = "error") -> AlertEvent:
+def of(rule: str, subject: str, headline: Fact, level: str = "error") -> AlertEvent:
     labels = {**GROUP, "rule": rule, "subject": subject}
-    return alert(f"{rule}-{subject}", rule=rule, labels=labels, title=f"income 3: {title}", level=level)
+    summary = AlertSummary(about="income 3", subject=subject, headline=headline, facts=())
+    return rendered(alert(f"{rule}-{subject}", rule=rule, labels=labels, level=level), summary)
 
 
 def worse(*metrics: str, level: str = "error") -> list[AlertEvent]:
-    return [of("performance", name, f"{name} has got worse", level=level) for name in metrics]
+    return [of("performance", name, fact("worse"), level=level) for name in metrics]
 
 
 def over(*metrics: str) -> list[AlertEvent]:
-    return [of("performance", name, f"{name} is as good as before again") for name in metrics]
+    return [of("performance", name, fact("as_before")) for name in metrics]
 
 
-DRIFT = of("data_drift", "features", "data drift in 2 of 3 features (age, income)")
-OUTPUT = of("prediction_drift", "prediction", "its predictions have drifted", level="warning")
+def older(*alerts: AlertEvent) -> list[AlertEvent]:
+    """As a release before summaries wrote them."""
+    return [msgspec.structs.replace(one, summary=None) for one in alerts]
+
+
+NAMES = ("age", "income")
+DRIFT = of("data_drift", "features", fact("data_drift", drifted=2, features=3, names=NAMES))
+OUTPUT = of("prediction_drift", "prediction", fact("prediction_drift"), level="warning")
+FLAPS = [as_flapping(one, 3) for one in worse("f1", "recall")]
 
 
 @pytest.mark.parametrize(
@@ -42,8 +53,11 @@ OUTPUT = of("prediction_drift", "prediction", "its predictions have drifted", le
         ),
         (worse("f1"), over("recall", "brier"), "f1 has got worse (2 resolved)"),
         ([], over("recall", "brier"), "recall, brier are as good as before again"),
-        ([], [of("critical_feature", name, f"{name} no longer drifts") for name in "ab"], "a, b no longer drift"),
+        ([], [of("critical_feature", name, fact("drift_over")) for name in "ab"], "a, b no longer drift"),
         ([OUTPUT, OUTPUT], [], "its predictions have drifted"),
+        ([*FLAPS, *worse("f1")], [], "f1, recall have got worse (flapping); f1 has got worse"),
+        (older(*worse("f1", "recall")), [], "f1 has got worse; recall has got worse"),
+        ([of("external", "worse", fact("text", text="worse"))], over("recall"), "worse (1 resolved)"),
     ],
 )  # fmt: skip
 def test_a_title_says_what_has_happened_the_worst_first(

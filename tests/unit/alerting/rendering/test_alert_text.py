@@ -2,8 +2,8 @@
 
 `alert_text/` has a file for each channel: mail's text and the log in full, of the others some scenes, as the channel
 posts them, and of the rest of mail's pages, Slack and webhooks the hashes of the messages.
-`UPDATE_GOLDEN=1 pytest tests/unit/alerting/rendering/test_alert_text.py` writes them anew, and with `GOLDEN_IN_FULL=directory` a copy
-without hashes, to be compared.
+`UPDATE_GOLDEN=1 pytest` with this file writes them anew, and with `GOLDEN_IN_FULL=directory` a copy without hashes, to
+be compared.
 """
 
 from __future__ import annotations

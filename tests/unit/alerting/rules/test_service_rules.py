@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import poisson
 
 from app.alerting.events.alert_event import alert_of
-from app.alerting.events.service_text import lasting
+from app.alerting.events.sentences import span_text
 from app.alerting.rules.lifecycle import Transition
 from app.alerting.rules.model_rules import rule_of
 from app.core.config.monitoring import Alerting, DecisionSettings, Monitoring, Rule
@@ -151,7 +150,7 @@ def test_volume_is_what_the_report_has_found(report: TrafficReport, state: str, 
     ("seconds", "words"), [(0.5, "0.5 s"), (90, "90 s"), (120, "2 min"), (7200, "2 h"), (200_000, "2.31 days")]
 )
 def test_a_length_of_time_has_the_unit_that_suits_it(seconds: float, words: str) -> None:
-    assert lasting(timedelta(seconds=seconds)) == words
+    assert span_text(seconds) == words
 
 
 NEAR: dict[str, tuple[AnyReport, str]] = {
