@@ -7,8 +7,8 @@ from typing import Literal
 from msgspec import Raw, field
 
 from topics.events.base import Event, Moment, Name
-from topics.events.reports import FeatureDrift, MetricChange
 from topics.levels import Level
+from topics.results import FeatureDrift, MetricChange
 
 AlertStatus = Literal["firing", "resolved"]
 

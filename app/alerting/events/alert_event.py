@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -181,9 +182,11 @@ def nameless(report: AnyReport) -> AnyReport:
 def _nameless(column: FeatureDrift) -> FeatureDrift:
     unseen = {NOT_NAMED: sum(column.unseen_names.values())} if column.unseen_names else {}
     if column.kind != "categorical":
-        return replace(column, unseen_names=unseen)
-    cause = None if column.cause is None else replace(column.cause, words=column.cause.kind)
-    return replace(column, shape=None, unseen_names=unseen, reference="", current="", direction="", cause=cause)
+        return dataclasses.replace(column, unseen_names=unseen)
+    cause = None if column.cause is None else dataclasses.replace(column.cause, words=column.cause.kind)
+    return dataclasses.replace(
+        column, shape=None, unseen_names=unseen, reference="", current="", direction="", cause=cause
+    )
 
 
 def _without_names(scales: Scales | None) -> Scales | None:
@@ -195,9 +198,9 @@ def _without_names(scales: Scales | None) -> Scales | None:
 
 def _drift_evidence(report: DriftReport, verdict: Verdict) -> dict[str, object]:
     told = (own_features(report, verdict) or top_features(report))[:EVIDENCE_FEATURES]
-    told = told[:MAX_LISTED] + [replace(feature, shape=None) for feature in told[MAX_LISTED:]]
+    told = told[:MAX_LISTED] + [dataclasses.replace(feature, shape=None) for feature in told[MAX_LISTED:]]
     return {
         "drift_share": report.drift_share,
-        "features": [replace(feature, unseen_names={}) for feature in told],
-        "prediction": [replace(c, unseen_names={}) for c in outputs_of(report)],
+        "features": [dataclasses.replace(feature, unseen_names={}) for feature in told],
+        "prediction": [dataclasses.replace(c, unseen_names={}) for c in outputs_of(report)],
     }

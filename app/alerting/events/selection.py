@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-from msgspec.structs import replace
+from dataclasses import dataclass, replace
 
 from app.alerting.events.sentences import MAX_LISTED
 from app.alerting.rules.model_rules import (

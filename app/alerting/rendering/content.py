@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from urllib.parse import urlsplit
 
-from msgspec import structs
-
 from app.alerting.events.links import ALERTS, DASHBOARD, FEATURE, RUNBOOK
 from app.alerting.events.sentences import MAX_LISTED
 from app.alerting.events.text import column_named, line_of, metric_named, summary_of_alert
@@ -170,7 +168,7 @@ class Shown:
 
 
 def _plain(column: FeatureDrift) -> FeatureDrift:
-    return structs.replace(column, shape=None)
+    return replace(column, shape=None)
 
 
 def _lines(alert: AlertEvent, summary: AlertSummary, shown: Shown) -> Iterator[str]:
