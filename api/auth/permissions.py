@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from api.http.problems import Problem
 from app.access import Role, is_loopback
+from app.history.kinds import HISTORY_KINDS
 
 SESSION_COOKIE = "driftline_session"
 
@@ -20,14 +21,12 @@ PARTS_OF_PAGES = ("/dashboard/", "/sign-in/")
 """Styles and scripts, which say nothing of anybody's models."""
 PRODUCED = frozenset({"/predict", "/predictions", "/feedback", "/alerts", "/training-runs", "/deployments"})
 PREDICT_OF = re.compile(r"/predict/[^/]+")
-READ_WITH: Mapping[str, Role] = {"/history/predictions": "rows", "/history/audit": "admin", "/metrics": "metrics"}
+READ_WITH: Mapping[str, Role] = {kind.path: kind.role for kind in HISTORY_KINDS} | {"/metrics": "metrics"}
 """What `read` alone does not read: rows of features, who has changed what, and what is for Prometheus."""
 OF_A_MODEL = re.compile(r"/(?:models/(?P<model>[^/]+)/|predict/(?P<predicted>[^/]+)$)")
 FOR_SOME = PRODUCED | OPEN | {
     "/", "/alerts", "/dashboard", "/events", "/models", "/monitor", "/openapi.json", "/silences",
-    *(f"/history/{name}" for name in (
-        "alerts", "deliveries", "deployments", "drift", "performance", "predictions", "training",
-    )),
+    *(kind.path for kind in HISTORY_KINDS if kind.of_models),
 }  # fmt: skip
 """What leaves out the other models where a key is for some."""
 FORWARDED = (

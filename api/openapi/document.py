@@ -15,20 +15,14 @@ from api.intake.events import IncomingFeedback, IncomingPrediction
 from api.openapi.operation_names import TAGS, operation_id, tag
 from api.routes.predict import PredictAnswer
 from api.routes.schemas import (
+    HISTORY,
     Accepted,
-    AlertHistory,
     Alerts,
     AllAlerts,
-    AuditHistory,
-    DeliveryHistory,
-    DeploymentHistory,
-    DriftHistory,
     DriftReports,
     Health,
     Models,
-    PerformanceHistory,
     PerformanceReports,
-    PredictionHistory,
     ProblemDetails,
     Ready,
     Receivers,
@@ -37,7 +31,6 @@ from api.routes.schemas import (
     SentAlert,
     Silence,
     Silences,
-    TrainingHistory,
 )
 from api.routes.serve import Served, ServeRequest
 from app.alerting.events.external import AlertRequest
@@ -88,14 +81,7 @@ OPERATIONS: dict[tuple[str, str], OperationBodies] = {
     ("get", "/models/{model}/{version}/performance"): OperationBodies(PerformanceReports),
     ("get", "/models/{model}/{version}/alerts"): OperationBodies(Alerts),
     ("get", "/models/{model}/{version}/timeline"): OperationBodies(Timeline),
-    ("get", "/history/training"): OperationBodies(TrainingHistory),
-    ("get", "/history/deployments"): OperationBodies(DeploymentHistory),
-    ("get", "/history/predictions"): OperationBodies(PredictionHistory),
-    ("get", "/history/performance"): OperationBodies(PerformanceHistory),
-    ("get", "/history/drift"): OperationBodies(DriftHistory),
-    ("get", "/history/alerts"): OperationBodies(AlertHistory),
-    ("get", "/history/deliveries"): OperationBodies(DeliveryHistory),
-    ("get", "/history/audit"): OperationBodies(AuditHistory),
+    **{("get", path): OperationBodies(shape) for path, shape in HISTORY.items()},
     ("get", "/models/{model}/{version}/features"): OperationBodies(Columns),
     ("get", "/models/{model}/{version}/features/{name}"): OperationBodies(ColumnView),
     ("get", "/alerts"): OperationBodies(AllAlerts),

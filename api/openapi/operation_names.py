@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from app.history.kinds import HISTORY_KINDS
+
 TAGS = {
     "status": "Whether the API, Kafka and the workers are well.",
     "serving": "Predictions of the model that the API serves.",
@@ -29,14 +31,7 @@ _NAMES: dict[tuple[str, str], str] = {
     ("get", "/models/{model}/{version}/timeline"): "get_timeline",
     ("get", "/models/{model}/{version}/features"): "list_features",
     ("get", "/models/{model}/{version}/features/{name}"): "get_feature",
-    ("get", "/history/training"): "list_training_history",
-    ("get", "/history/deployments"): "list_deployment_history",
-    ("get", "/history/predictions"): "list_prediction_history",
-    ("get", "/history/performance"): "list_performance_history",
-    ("get", "/history/drift"): "list_drift_history",
-    ("get", "/history/alerts"): "list_alert_history",
-    ("get", "/history/deliveries"): "list_delivery_history",
-    ("get", "/history/audit"): "list_audit_history",
+    **{("get", kind.path): f"list_{kind.singular}_history" for kind in HISTORY_KINDS},
     ("get", "/alerts"): "list_alerts",
     ("get", "/events"): "stream_changes",
     ("get", "/silences"): "list_silences",

@@ -10,16 +10,7 @@ from msgspec import UNSET, UnsetType
 from api.intake.bodies import Rejection
 from api.served.spooling import SpoolNow
 from app.alerting.receivers.requests import ShownReceiver
-from app.history.answers import (
-    Audited,
-    Deployment,
-    DriftCheck,
-    Prediction,
-    RecordedAlert,
-    RecordedDelivery,
-    TrainingRun,
-    VersionPerformance,
-)
+from app.history.kinds import HISTORY_KINDS, HistoryKind
 from app.read_model.summary import ModelSummary
 from topics.events import AlertEvent, DriftReport, PerformanceReport, SilenceEvent
 
@@ -180,60 +171,15 @@ class Receivers(msgspec.Struct, frozen=True, kw_only=True):
     receivers: list[ShownReceiver]
 
 
-class TrainingHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """Trainings, the newest first."""
-
-    training: list[TrainingRun]
-    next: Next
-
-
-class DeploymentHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """Model versions that went into service, the newest first."""
-
-    deployments: list[Deployment]
-    next: Next
+def history_shape(kind: HistoryKind) -> type[msgspec.Struct]:
+    """Return what the route of a kind of history responds with: TrainingHistory, say."""
+    fields: list[tuple[str, Any]] = [(kind.name, list[kind.row]), ("next", Next)]  # type: ignore[name-defined]
+    name = f"{kind.singular.title()}History"
+    return msgspec.defstruct(name, fields, frozen=True, kw_only=True, namespace={"__doc__": kind.description})
 
 
-class PredictionHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """Predictions with their truth, the newest first."""
-
-    predictions: list[Prediction]
-    next: Next
-
-
-class PerformanceHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """What the predictions of each model version came to."""
-
-    performance: list[VersionPerformance]
-    next: Next
-
-
-class DriftHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """Windows as they were judged, the newest first."""
-
-    drift: list[DriftCheck]
-    next: Next
-
-
-class AlertHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """Transitions of alerts, the newest first."""
-
-    alerts: list[RecordedAlert]
-    next: Next
-
-
-class DeliveryHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """What was told of alerts, or given up, the newest first."""
-
-    deliveries: list[RecordedDelivery]
-    next: Next
-
-
-class AuditHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """Who has changed what, the newest first."""
-
-    audit: list[Audited]
-    next: Next
+HISTORY = {kind.path: history_shape(kind) for kind in HISTORY_KINDS}
+"""The responses of the history by their paths."""
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):

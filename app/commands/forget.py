@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.audited import Change, audited
 from app.commands.options import (
     AsJson,
     Bootstrap,
@@ -17,7 +18,6 @@ from app.commands.options import (
     HistoryUrl,
     Prefix,
     StateDir,
-    actor,
     print_json,
     settings_of,
 )
@@ -114,15 +114,9 @@ def _kafka(settings: Settings) -> Settings | None:
 
 async def _note(settings: Settings, wanted: ForgetRequest) -> None:
     """Note who forgets by what, and not what it was."""
-    from app.kafka.audit import by_user, note
-    from app.kafka.producer import Producer
-    from app.kafka.topics import ensure_topics
-    from topics.registry import AUDIT
-
     subject = "prediction_id" if wanted.prediction_id is not None else wanted.name
-    await ensure_topics(settings, [AUDIT])
-    async with Producer(settings) as producer:
-        await note(producer, by_user("history.forgotten", subject, actor()))
+    async with audited(settings, Change("history.forgotten", subject)):
+        pass  # nothing of it is sent to Kafka
 
 
 def _kept(settings: Settings, now: object) -> list[Kept]:

@@ -35,6 +35,10 @@ HistoryUrl = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 Model = Annotated[str, typer.Option(help="The model's name.")]
 Version = Annotated[str, typer.Option(help="The model's version.")]
+OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
+OnlyVersion = Annotated[str | None, typer.Option("--version", help="Only this version.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")]
 Encoding = Annotated[str | None, typer.Option(help="Of CSV files. [default: UTF-8, or UTF-16 by its mark]")]
 Separator = Annotated[str | None, typer.Option(help="Of CSV files: one character, or tab. [default: found]")]
 DecimalMark = Annotated[str | None, typer.Option("--decimal", help="Of CSV files: . or , [default: found]")]
@@ -80,6 +84,11 @@ def connected(settings: Settings) -> Settings:
     if servers is None:
         raise CommandError("no Kafka: set DRIFTLINE_BOOTSTRAP_SERVERS or --bootstrap-servers, or run driftline up")
     return settings.model_copy(update={"bootstrap_servers": servers})
+
+
+def kafka_settings(bootstrap_servers: str | None, prefix: str | None) -> Settings:
+    """Return the settings with two flags and the Kafka that is there. Raises SettingsError, Trouble, BrokerError."""
+    return connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
 
 
 def user_name() -> str:

@@ -25,12 +25,11 @@ from app.commands.options import (
     Prefix,
     Separator,
     Version,
-    connected,
     existing,
     file_options,
     is_terminal,
+    kafka_settings,
     print_json,
-    settings_of,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def replay(
     from app.commands.topic_reader import registered
     from app.registration import read_monitoring
 
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     files = [existing(path) for path in (predictions, feedback) if path is not None]
     file = read_monitoring(None if config is None else existing(config))
     known = asyncio.run(registered(settings, model, version))

@@ -9,17 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import (
-    AsJson,
-    Bootstrap,
-    CommandError,
-    Model,
-    Prefix,
-    Version,
-    connected,
-    print_json,
-    settings_of,
-)
+from app.commands.options import AsJson, Bootstrap, CommandError, Model, Prefix, Version, kafka_settings, print_json
 
 if TYPE_CHECKING:
     from app.read_model.reports_table import ModelReports
@@ -52,7 +42,7 @@ def report(
     from app.reporting.page import html_of, verdict_of
 
     end = None if window is None else _moment(window)
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     page = asyncio.run(_page(settings, model, version, end))
     text = html_of(page)
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from app.commands.audited import Change, audited
 from app.commands.options import (
     AsJson,
     Bootstrap,
@@ -16,7 +17,6 @@ from app.commands.options import (
     Model,
     Prefix,
     Version,
-    actor,
     connected,
     metadata_of,
     moment_of,
@@ -160,17 +160,9 @@ def _add(settings: Settings, event_at: Callable[[datetime], Reported], as_json: 
 
 
 async def _send(settings: Settings, event: Reported) -> None:
-    from app.kafka.audit import by_user, note
-    from app.kafka.producer import Producer, RecordRefused
-    from app.kafka.topics import ensure_topics
     from app.registration.reported import KINDS, detail_of, send_reported
-    from topics.registry import AUDIT
 
     topic, action = KINDS[type(event)]
-    await ensure_topics(settings, [topic, AUDIT])
-    async with Producer(settings) as producer:
-        await note(producer, by_user(action, f"{event.model}/{event.model_version}", actor(), detail_of(event)))
-        try:
-            await send_reported(producer, event)
-        except RecordRefused as error:
-            raise CommandError(str(error)) from None
+    change = Change(action, f"{event.model}/{event.model_version}", detail_of(event))
+    async with audited(settings, change, topics=[topic]) as producer:
+        await send_reported(producer, event)

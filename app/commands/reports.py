@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import AsJson, Bootstrap, Model, Prefix, connected, print_json, settings_of
+from app.commands.options import AsJson, Bootstrap, Follow, Model, OnlyVersion, Prefix, kafka_settings, print_json
 from app.commands.usual_words import usual_words
 from app.core.evaluation.accounting import accounting_of, counted
 from app.core.evaluation.too_few import too_few
@@ -29,10 +29,8 @@ class ReportKind(StrEnum):
     intake = "intake"
 
 
-OnlyVersion = Annotated[str | None, typer.Option("--version", help="Only this version.")]
 OnlyKind = Annotated[ReportKind | None, typer.Option("--kind", help="Only this kind.")]
 Last = Annotated[int | None, typer.Option(min=1, help="Only the last N windows.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")]
 
 
 def reports(
@@ -55,7 +53,7 @@ def reports(
       driftline reports --model churn --version 3 --kind performance --last 10
       driftline reports --model churn --follow --json | jq .drifted_features
     """
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     wanted = _Wanted(model, version, kind)
     asyncio.run(_show(settings, wanted, last, follow=follow, as_json=json_))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import AsJson, Bootstrap, Prefix, connected, print_json, settings_of
+from app.commands.options import AsJson, Bootstrap, Prefix, kafka_settings, print_json
 
 if TYPE_CHECKING:
     from app.settings.settings import Settings
@@ -35,7 +35,7 @@ def retire(
       driftline retire --model churn --version 3 --reason "replaced"
       driftline retire --model churn --version 3 --undo
     """
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     event = asyncio.run(_retire(settings, model, version, reason, undo=undo))
     if json_:
         print_json({

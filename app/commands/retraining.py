@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from app.commands.options import AsJson, Bootstrap, Prefix, connected, print_json, settings_of
+from app.commands.options import AsJson, Bootstrap, Follow, OnlyModel, OnlyVersion, Prefix, kafka_settings, print_json
 
 if TYPE_CHECKING:
     from app.settings.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
-
-OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
-OnlyVersion = Annotated[str | None, typer.Option("--version", help="Only this version.")]
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")]
 
 
 @app.callback()
@@ -48,7 +44,7 @@ def list_(
       driftline retraining list
       driftline retraining list --model churn --follow --json
     """
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     asyncio.run(_show(settings, model, version, follow=follow, as_json=json_))
 
 

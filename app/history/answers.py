@@ -11,6 +11,7 @@ from sqlalchemy import Row
 
 from app.core.values.reading import spelled
 from app.history.day_sums import Sums
+from app.history.default_truths import DefaultTruth
 from topics.events import AlertStatus, Label, Level, Scalar
 
 T = TypeVar("T", bound=Struct)
@@ -70,11 +71,26 @@ class Prediction(Struct, frozen=True, kw_only=True):
     feedback_at: datetime | None
 
 
+class SilenceAsTruth(Struct, frozen=True, kw_only=True):
+    """The default truth of a model version (`performance.default_truth`) in its performance.
+
+    Predictions made before `until` without feedback have the truth `value`: so many are `predictions`. Those made since
+    are `left_out` of the errors, with their feedback: by then only one kind of truth has come.
+    """
+
+    value: Label
+    after_seconds: float
+    until: datetime
+    predictions: int
+    left_out: int
+
+
 class VersionPerformance(Struct, frozen=True, kw_only=True):
     """What the predictions of one model version came to.
 
     `average_prediction`: of predictions that are numbers or booleans. `average_error`: where truth is known; the
     absolute difference of numbers, 0 or 1 for labels. `error_rate`: the share whose label is not the true one.
+    `default_truth`: where the version has one, both are by it too; `with_feedback` counts feedback alone.
     """
 
     model: str
@@ -87,6 +103,7 @@ class VersionPerformance(Struct, frozen=True, kw_only=True):
     error_rate: float | None
     first: datetime
     last: datetime
+    default_truth: SilenceAsTruth | None = None
 
 
 def performance_of(model: str, version: str, sums: Sums) -> VersionPerformance:
@@ -108,6 +125,25 @@ def performance_of(model: str, version: str, sums: Sums) -> VersionPerformance:
         error_rate=mean(sums.wrong, sums.with_feedback),
         first=sums.first_at,
         last=sums.last_at,
+    )
+
+
+def with_default_truth(
+    one: VersionPerformance, whole: Sums, default: DefaultTruth, until: datetime
+) -> VersionPerformance:
+    """Return a performance whose errors are of predictions made before `until`; `whole` are the sums of these."""
+    n = whole.predictions
+    return msgspec.structs.replace(
+        one,
+        average_error=(whole.error_sum + whole.silent_error_sum) / n if n else None,
+        error_rate=(whole.wrong + whole.silent_wrong) / n if n else None,
+        default_truth=SilenceAsTruth(
+            value=_as_sent(default.actual, default.actual_value),
+            after_seconds=default.after,
+            until=until,
+            predictions=n - whole.with_feedback,
+            left_out=one.predictions - n,
+        ),
     )
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, Table, and_, case, delete, func, select, update
+from sqlalchemy import Connection, Row, Table, and_, case, delete, func, literal, select, update
 
+from app.history.default_truths import DefaultTruth, default_truths
 from app.history.inserting import insertion
 from app.history.tables import PREDICTION_DAYS, PREDICTION_HOURS, PREDICTIONS
 
@@ -42,7 +43,8 @@ class Sums:
     Sums are floats: what was taken away leaves a rounding error, relative to the largest sum that there was. Infinite
     numbers are in no sum, and in no count of numbers.
 
-    `error_sum`: over those with truth, the absolute difference of numbers, 0 or 1 for labels.
+    `error_sum`: over those with truth, the absolute difference of numbers, 0 or 1 for labels. `silent_…`: the same of
+    those without truth, had they the default truth of their version; 0 where it has none.
     """
 
     predictions: int = 0
@@ -53,12 +55,14 @@ class Sums:
     probability_sum: float = 0.0
     error_sum: float = 0.0
     wrong: int = 0
+    silent_wrong: int = 0
+    silent_error_sum: float = 0.0
     first_at: datetime | None = None
     last_at: datetime | None = None
 
-    def add(self, cells: Cells, sign: int = 1) -> None:
+    def add(self, cells: Cells, default: DefaultTruth | None, sign: int = 1) -> None:
         """Add a prediction; with a `sign` of -1 take it away, which leaves the times as they are."""
-        self._add_truth(cells, sign)
+        self._add_truth(cells, default, sign)
         value, probability, moment = cells("prediction_value"), cells("probability"), cells("predicted_at")
         self.predictions += sign
         if is_finite(value):
@@ -71,10 +75,10 @@ class Sums:
             self.first_at = moment if self.first_at is None else min(self.first_at, moment)
             self.last_at = moment if self.last_at is None else max(self.last_at, moment)
 
-    def correct(self, before: Cells, after: Cells) -> None:
+    def correct(self, before: Cells, after: Cells, default: DefaultTruth | None) -> None:
         """Replace a prediction's truth."""
-        self._add_truth(before, -1)
-        self._add_truth(after, 1)
+        self._add_truth(before, default, -1)
+        self._add_truth(after, default, 1)
 
     def join(self, other: Sums) -> Sums:
         """Return the sums of both."""
@@ -83,15 +87,23 @@ class Sums:
         added = {name: getattr(self, name) + getattr(other, name) for name in ADDED}
         return Sums(**added, first_at=min(firsts, default=None), last_at=max(lasts, default=None))
 
-    def _add_truth(self, cells: Cells, sign: int) -> None:
-        actual = cells("actual")
-        if actual is None:
-            return
-        value, truth = cells("prediction_value"), cells("actual_value")
-        wrong = int(cells("prediction") != actual)
-        self.with_feedback += sign
-        self.wrong += sign * wrong
-        self.error_sum += sign * (abs(value - truth) if is_finite(value) and is_finite(truth) else wrong)
+    def _add_truth(self, cells: Cells, default: DefaultTruth | None, sign: int) -> None:
+        if cells("actual") is not None:
+            wrong, error = _errors(cells, cells("actual"), cells("actual_value"))
+            self.with_feedback += sign
+            self.wrong += sign * wrong
+            self.error_sum += sign * error
+        elif default is not None:
+            wrong, error = _errors(cells, default.actual, default.actual_value)
+            self.silent_wrong += sign * wrong
+            self.silent_error_sum += sign * error
+
+
+def _errors(cells: Cells, actual: str, truth: float | None) -> tuple[int, float]:
+    """Return whether a prediction is wrong, and its error."""
+    value, wrong = cells("prediction_value"), int(cells("prediction") != actual)
+    both = value is not None and truth is not None and is_finite(value) and is_finite(truth)
+    return wrong, abs(value - truth) if both else wrong
 
 
 ADDED = tuple(field.name for field in fields(Sums) if not field.name.endswith("_at"))
@@ -162,9 +174,11 @@ def take_away(connection: Connection, gone: Iterable[Row[Any]]) -> None:
 def _take_all(connection: Connection, gone: Iterable[Row[Any]], noted: dict[str, Any]) -> None:
     """`noted`: what is noted of each day."""
     taken: dict[Hour, Sums] = {}
+    defaults = default_truths(connection)
     for row in gone:
         cells = row._mapping.__getitem__
-        taken.setdefault(key_of(cells), Sums()).add(cells, -1)
+        hour = key_of(cells)
+        taken.setdefault(hour, Sums()).add(cells, defaults.get(hour[:2]), -1)
     for hour, sums in taken.items():
         _take(connection, PREDICTION_HOURS, hour, sums, timedelta(hours=1), {})
     for day, sums in _by_day(taken).items():
@@ -191,20 +205,35 @@ def _take(
     connection.execute(update(table).where(its).values(**values, first_at=first, last_at=last, **noted))
 
 
-def summed(table: Table) -> list[Any]:
-    """Return the columns of a query that adds up predictions, hours or days, in the order of the fields of Sums."""
+def errors(columns: Any, default: DefaultTruth) -> tuple[Any, Any]:
+    """Return, as SQL, whether a prediction is wrong by a default truth, and its error."""
+    wrong = case((columns.prediction != default.actual, 1), else_=0)
+    value, truth = columns.prediction_value, default.actual_value
+    if not is_finite(truth):
+        return wrong, wrong
+    return wrong, case((func.abs(value) <= LARGEST, func.abs(value - truth)), else_=wrong)
+
+
+def summed(table: Table, default: DefaultTruth | None = None) -> list[Any]:
+    """Return the columns of a query that adds up predictions, hours or days, in the order of the fields of Sums.
+
+    Hours and days know their version's default truth, predictions do not: `default`.
+    """
     columns = table.c
     if table is not PREDICTIONS:
         return [*(func.sum(columns[name]) for name in ADDED), func.min(columns.first_at), func.max(columns.last_at)]
     value, truth = columns.prediction_value, columns.actual_value
     wrong = case((columns.actual.is_(None), 0), (columns.prediction != columns.actual, 1), else_=0)
     numbers = and_(func.abs(value) <= LARGEST, func.abs(truth) <= LARGEST, columns.actual.is_not(None))
+    silent = (literal(0), literal(0.0)) if default is None else errors(columns, default)
     finite = [case((func.abs(one) <= LARGEST, one)) for one in (value, columns.probability)]
     return [
         func.count(), func.count(columns.actual),
         *(column for one in finite for column in (func.count(one), func.coalesce(func.sum(one), 0.0))),
         func.coalesce(func.sum(case((numbers, func.abs(value - truth)), else_=wrong)), 0.0),
-        func.coalesce(func.sum(wrong), 0), func.min(columns.predicted_at), func.max(columns.predicted_at),
+        func.coalesce(func.sum(wrong), 0),
+        *(func.coalesce(func.sum(case((columns.actual.is_(None), one), else_=0)), 0) for one in silent),
+        func.min(columns.predicted_at), func.max(columns.predicted_at),
     ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from app.core.values.times import believable
+from app.history.registered import default_truth_row
 from app.history.rows import (
     Row,
     alert_row,
@@ -31,17 +32,30 @@ from topics.events import (
     DeliveryEvent,
     DeploymentEvent,
     FeedbackEvent,
+    ModelEvent,
     Scalar,
     Timestamp,
     TrainingRunEvent,
     to_epoch,
 )
-from topics.registry import ALERTS, AUDIT, DELIVERIES, DEPLOYMENTS, FEEDBACK, PREDICTIONS, REPORTS, TRAINING_RUNS, Topic
+from topics.registry import (
+    ALERTS,
+    AUDIT,
+    DELIVERIES,
+    DEPLOYMENTS,
+    FEEDBACK,
+    MODELS,
+    PREDICTIONS,
+    REPORTS,
+    TRAINING_RUNS,
+    Topic,
+)
 
 _FEATURES = LinesDecoder(dict[str, Scalar])
 _FEEDBACK = LinesDecoder(FeedbackEvent)
 
 SINGLE: dict[Topic, tuple[msgspec.json.Decoder[Any], Callable[[Any], Row | None]]] = {
+    MODELS: (msgspec.json.Decoder(ModelEvent), default_truth_row),
     REPORTS: (msgspec.json.Decoder(AnyReport), report_row),
     ALERTS: (msgspec.json.Decoder(AlertEvent), alert_row),
     DELIVERIES: (msgspec.json.Decoder(DeliveryEvent), delivery_row),

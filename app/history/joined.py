@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from sqlalchemy import Connection, and_, bindparam, delete, not_, or_, select, update
 
 from app.history.day_sums import Hour, Sums, key_of, save
+from app.history.default_truths import default_truths
 from app.history.inserting import add, parts, put
 from app.history.rows import Row
 from app.history.tables import PREDICTION_DAYS, PREDICTIONS, WAITING_FEEDBACK
@@ -39,8 +40,10 @@ def add_predictions(connection: Connection, rows: Sequence[Row]) -> dict[str, in
     add(connection, PREDICTIONS, new)
     _delete_waiting(connection, {(key[0], truth["feedback_model"] or "") for key, truth in given.items() if truth})
     changes: dict[Hour, Sums] = {}
+    defaults = default_truths(connection)
     for row in new:
-        changes.setdefault(key_of(row.__getitem__), Sums()).add(row.__getitem__)
+        hour = key_of(row.__getitem__)
+        changes.setdefault(hour, Sums()).add(row.__getitem__, defaults.get(hour[:2]) if defaults else None)
     save(connection, changes)
     return {PREDICTIONS.name: len(first)}
 
@@ -56,6 +59,7 @@ def add_feedback(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
     updates: list[Row] = []
     replaced: list[Row] = []
     changes: dict[Hour, Sums] = {}
+    defaults = default_truths(connection)
     judged = [columns[name] for name in ("prediction", "prediction_value", *FEEDBACK, "feedback_model")]
     for ids in parts(last):
         wanted = select(columns.prediction_id, columns.model, columns.model_version, columns.predicted_at, *judged)
@@ -69,7 +73,9 @@ def add_feedback(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
                 replaced.append({**{name: row[name] for name in ("prediction_id", *FEEDBACK)}, "model": "",
                                  "recorded_at": told["recorded_at"]})  # fmt: skip
             after = {**row, **{name: told[name] for name in FEEDBACK}}
-            changes.setdefault(key_of(row.__getitem__), Sums()).correct(row.__getitem__, after.__getitem__)
+            hour = key_of(row.__getitem__)
+            sums, default = changes.setdefault(hour, Sums()), defaults.get(hour[:2])
+            sums.correct(row.__getitem__, after.__getitem__, default)
             updates.append(
                 {"id_": id_, "of": model, "version": row["model_version"], "limit": told["model"] or None}
                 | {f"{name}_": told[name] for name in FEEDBACK}

@@ -27,8 +27,10 @@ from app.history.answers import (
     performance_of,
     prediction_of,
     training_run_of,
+    with_default_truth,
 )
 from app.history.day_sums import Sums, summed, sums_of
+from app.history.default_truths import DefaultTruth, Version, default_truths, whole_until
 from app.history.paging import PageOrder
 from app.history.tables import (
     ALERTS,
@@ -117,17 +119,40 @@ def performance(connection: Connection, wanted: HistoryFilter) -> list[VersionPe
 
     Whole days are read from their sums, at their ends whole hours, and of what is left the predictions.
     """
-    found: dict[tuple[str, str], Sums] = {}
-    for table, conditions in _parts_of(wanted, SUMMED):
-        columns = table.c
-        asked = select(columns.model, columns.model_version, *summed(table)).where(*conditions)
-        for model, version, *values in connection.execute(asked.group_by(columns.model, columns.model_version)):
-            found[model, version] = found.get((model, version), Sums()).join(sums_of(values))
+    found = _sums(connection, wanted)
     versions = [performance_of(*key, sums) for key, sums in found.items() if sums.predictions]
     versions.sort(key=paging.PERFORMANCE.key, reverse=True)
     if wanted.after is not None:
         versions = [one for one in versions if paging.PERFORMANCE.key(one) < wanted.after]
-    return versions[: wanted.limit]
+    shown = versions[: wanted.limit]
+    defaults = default_truths(connection, [(one.model, one.model_version) for one in shown])
+    return [_with_default(connection, wanted, one, defaults.get((one.model, one.model_version))) for one in shown]
+
+
+def _sums(connection: Connection, wanted: HistoryFilter, default: DefaultTruth | None = None) -> dict[Version, Sums]:
+    """Return what the predictions of each model version add up to; `default`: of all versions that are asked for."""
+    found: dict[Version, Sums] = {}
+    for table, conditions in _parts_of(wanted, SUMMED):
+        columns = table.c
+        asked = select(columns.model, columns.model_version, *summed(table, default)).where(*conditions)
+        for model, version, *values in connection.execute(asked.group_by(columns.model, columns.model_version)):
+            found[model, version] = found.get((model, version), Sums()).join(sums_of(values))
+    return found
+
+
+def _with_default(
+    connection: Connection, wanted: HistoryFilter, one: VersionPerformance, default: DefaultTruth | None
+) -> VersionPerformance:
+    """Return a version's performance with silence as a truth, of the predictions that have waited for long enough."""
+    if default is None:
+        return one
+    version = one.model, one.model_version
+    until = whole_until(connection, version, default)
+    end = until if wanted.until is None else min(until, wanted.until)
+    if end.year <= paging.FIRST_YEAR:
+        return with_default_truth(one, Sums(), default, until)
+    its = replace(wanted, model=one.model, model_version=one.model_version, until=end)
+    return with_default_truth(one, _sums(connection, its, default).get(version, Sums()), default, until)
 
 
 def _parts_of(

@@ -70,7 +70,7 @@ def prediction_row(event: RecordedPrediction) -> Row:
         "predicted_at": _utc(event.timestamp),
         "features": bytes(event.features).decode(),
         "prediction": "" if event.prediction is None else spelled(event.prediction),
-        "prediction_value": _number(event.prediction),
+        "prediction_value": number(event.prediction),
         "probability": None if by_class else event.probability,
         "probabilities": _json(event.probability) if by_class else None,
         "metadata": None if event.metadata is None else _json(event.metadata),
@@ -86,7 +86,7 @@ def feedback_row(event: FeedbackEvent, taken_at: float) -> Row:
     return _sound({
         "prediction_id": event.prediction_id,
         "actual": spelled(event.actual),
-        "actual_value": _number(event.actual),
+        "actual_value": number(event.actual),
         "feedback_at": _utc(taken_at if event.timestamp is None else event.timestamp),
         "model": event.model or "",
     })  # fmt: skip
@@ -242,7 +242,8 @@ def _aware(name: str, value: datetime) -> datetime:
     return value
 
 
-def _number(value: Label | None) -> float | None:
+def number(value: Label | None) -> float | None:
+    """Return a label as a number; None where it is a text."""
     if value is None or isinstance(value, str):
         return None
     return float(value) if isinstance(value, bool) else number_of(value)

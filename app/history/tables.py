@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-REVISION = "r0007"
+REVISION = "r0008"
 """The newest migration: what readers expect of a database."""
 
 metadata = MetaData()
@@ -76,7 +76,7 @@ def _totals() -> list[Column[Any]]:
     return [
         _count("predictions"), _count("with_feedback"), _count("prediction_values"), _sum("prediction_sum"),
         _count("probabilities"), _sum("probability_sum"), _sum("error_sum"), _count("wrong"),
-        _moment("first_at", null=True), _moment("last_at", null=True),
+        _moment("first_at", null=True), _moment("last_at", null=True), _count("silent_wrong"), _sum("silent_error_sum"),
     ]  # fmt: skip
 
 
@@ -248,6 +248,21 @@ PREDICTION_DAYS = Table(
 
 `revision` rises with every change; `trimmed`: retention has taken some of them.
 """
+
+DEFAULT_TRUTHS = Table(
+    "default_truths",
+    metadata,
+    _text("model"),
+    _text("model_version"),
+    _text("actual", null=True),
+    _number("actual_value"),
+    _number("after_seconds"),
+    _number("pane_seconds"),
+    _moment("registered_at"),
+    _moment("recorded_at"),
+    PrimaryKeyConstraint("model", "model_version", name="pk_default_truths"),
+)
+"""What the newest registration of a model version says of silence; null where silence means nothing."""
 
 AUDIT = Table(
     "audit",

@@ -1,10 +1,13 @@
-"""Which rows of the history are asked for."""
+"""Which rows of the history are asked for: a class of filters for each kind.
+
+A field with `asked` is an option of the kind's command and a parameter of its route.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_type_hints
 
 from sqlalchemy import ColumnElement, FromClause
 
@@ -16,6 +19,32 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
+class Words:
+    """How a filter is described, and its flags where `--name` is not what it is called on the command line.
+
+    `with_json`: the command line takes it with --json alone, since its table has no column for it.
+    """
+
+    help: str
+    flags: tuple[str, ...]
+    with_json: bool
+
+
+def asked(description: str, *flags: str, with_json: bool = False) -> dict[str, Words]:
+    """Return the metadata of a field that callers may set."""
+    return {"words": Words(description, flags, with_json)}
+
+
+class Option(NamedTuple):
+    """One filter of a kind. `type` is without None; `default` is None where it filters nothing."""
+
+    name: str
+    type: Any
+    default: Any
+    words: Words
+
+
+@dataclass(frozen=True)
 class HistoryFilter:
     """Of a model, of one version of it, from `since` on, before `until`; the newest `limit` of them.
 
@@ -24,13 +53,25 @@ class HistoryFilter:
     Raises ValueError, which names the field.
     """
 
-    model: str | None = None
-    model_version: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    limit: int = 50
+    model: str | None = field(default=None, metadata=asked("only this model"))
+    model_version: str | None = field(default=None, metadata=asked("only this version of it", "--version"))
+    since: datetime | None = field(default=None, metadata=asked("from this time on, 2026-06-01T12:00:00Z say"))
+    until: datetime | None = field(default=None, metadata=asked("before this time"))
+    limit: int = field(default=50, metadata=asked("the newest so many"))
     after: Key | None = None
     models: tuple[str, ...] | None = None
+    equal: ClassVar[tuple[str, ...]] = ()
+    """Further filters that are columns of the kind's table: a row has the value that is given."""
+
+    @classmethod
+    def options(cls) -> tuple[Option, ...]:
+        """Return what callers may set, of every kind first."""
+        types = get_type_hints(cls)
+        return tuple(
+            Option(one.name, _without_none(types[one.name]), one.default, one.metadata["words"])
+            for one in fields(cls)
+            if "words" in one.metadata
+        )
 
     def __post_init__(self) -> None:
         if self.model_version is not None and self.model is None:
@@ -49,13 +90,10 @@ class HistoryFilter:
     def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
         """The rows of a table whose time is in the column `moment`."""
         columns = table.c
-        found: list[ColumnElement[bool]] = []
-        if self.model is not None:
-            found.append(columns.model == self.model)
+        given = {name: getattr(self, name) for name in ("model", "model_version", *self.equal)}
+        found = [columns[name] == value for name, value in given.items() if value is not None]
         if self.models is not None:
             found.append(columns.model.in_(self.models))
-        if self.model_version is not None:
-            found.append(columns.model_version == self.model_version)
         if self.since is not None:
             found.append(columns[moment] >= _utc(self.since))
         if self.until is not None:
@@ -67,18 +105,15 @@ class HistoryFilter:
 class PredictionsFilter(HistoryFilter):
     """Also: one of them, those of a label, with or without feedback, wrong or right."""
 
-    prediction_id: str | None = None
-    prediction: str | None = None
-    feedback: bool | None = None
-    wrong: bool | None = None
+    equal = ("prediction_id", "prediction")
+    prediction_id: str | None = field(default=None, metadata=asked("only this one", "--id"))
+    prediction: str | None = field(default=None, metadata=asked("only those of this label"))
+    feedback: bool | None = field(default=None, metadata=asked("with truth, or without", "--feedback/--no-feedback"))
+    wrong: bool | None = field(default=None, metadata=asked("whose label is not the truth, or is", "--wrong/--right"))
 
     def conditions(self, table: FromClause = PREDICTIONS, moment: str = "predicted_at") -> list[ColumnElement[bool]]:
         """The rows of `predictions`."""
         columns, found = table.c, super().conditions(table, moment)
-        if self.prediction_id is not None:
-            found.append(columns.prediction_id == self.prediction_id)
-        if self.prediction is not None:
-            found.append(columns.prediction == self.prediction)
         if self.feedback is not None:
             found.append(columns.actual.is_not(None) if self.feedback else columns.actual.is_(None))
         if self.wrong is not None:
@@ -93,14 +128,19 @@ class ChecksFilter(HistoryFilter):
     Of each window the newest revision, unless `every` is wanted.
     """
 
-    kind: Literal["drift", "performance"] = "drift"
-    detected: bool | None = None
-    every: bool = False
-    report: bool = False
+    equal = ("kind",)
+    kind: Literal["drift", "performance"] = field(
+        default="drift", metadata=asked("checks for drift, or of performance")
+    )
+    detected: bool | None = field(
+        default=None, metadata=asked("that found something, or not", "--detected/--not-detected")
+    )
+    every: bool = field(default=False, metadata=asked("every revision, not only each window's newest", "--all"))
+    report: bool = field(default=False, metadata=asked("the whole report too", "--report", with_json=True))
 
     def conditions(self, table: FromClause = DRIFT_CHECKS, moment: str = "window_end") -> list[ColumnElement[bool]]:
         """The rows of `drift_checks`."""
-        found = [table.c.kind == self.kind, *super().conditions(table, moment)]
+        found = super().conditions(table, moment)
         if self.detected is not None:
             found.append(table.c.detected.is_(self.detected))
         return found
@@ -110,69 +150,58 @@ class ChecksFilter(HistoryFilter):
 class AlertsFilter(HistoryFilter):
     """Also: one transition, those of a status, a level or a rule."""
 
-    alert_id: str | None = None
-    status: AlertStatus | None = None
-    level: Level | None = None
-    rule: str | None = None
-
-    def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
-        """The rows of `alerts`."""
-        return super().conditions(table, moment) + _equal(self, table, "alert_id", "status", "level", "rule")
+    equal = ("alert_id", "status", "level", "rule")
+    alert_id: str | None = field(default=None, metadata=asked("only this transition", "--id"))
+    status: AlertStatus | None = field(default=None, metadata=asked("that fire, or are resolved"))
+    level: Level | None = field(default=None, metadata=asked("only those of this level"))
+    rule: str | None = field(default=None, metadata=asked("only those of this rule, data_drift say"))
 
 
 @dataclass(frozen=True)
 class DeliveriesFilter(HistoryFilter):
     """Also: those of one transition, of a channel, delivered or given up."""
 
-    alert_id: str | None = None
-    channel: str | None = None
-    outcome: Literal["delivered", "failed"] | None = None
-
-    def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
-        """The rows of `deliveries`, with their alerts' models."""
-        return super().conditions(table, moment) + _equal(self, table, "alert_id", "channel", "outcome")
+    equal = ("alert_id", "channel", "outcome")
+    alert_id: str | None = field(default=None, metadata=asked("only of this transition, by its id", "--alert"))
+    channel: str | None = field(default=None, metadata=asked("only through this channel"))
+    outcome: Literal["delivered", "failed"] | None = field(default=None, metadata=asked("told, or given up"))
 
 
 @dataclass(frozen=True)
 class TrainingFilter(HistoryFilter):
     """Also: of a status, in an environment, anew or for the first time."""
 
-    status: str | None = None
-    environment: str | None = None
-    is_retraining: bool | None = None
-
-    def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
-        """The rows of `training_runs`."""
-        return super().conditions(table, moment) + _equal(self, table, "status", "environment", "is_retraining")
+    equal = ("status", "environment", "is_retraining")
+    status: Literal["completed", "failed"] | None = field(default=None, metadata=asked("only those of this status"))
+    environment: str | None = field(default=None, metadata=asked("only in this environment"))
+    is_retraining: bool | None = field(
+        default=None, metadata=asked("of a model that was there before, or not", "--retraining/--first")
+    )
 
 
 @dataclass(frozen=True)
 class DeploymentsFilter(HistoryFilter):
     """Also: of a status, in an environment."""
 
-    status: str | None = None
-    environment: str | None = None
-
-    def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
-        """The rows of `model_deployments`."""
-        return super().conditions(table, moment) + _equal(self, table, "status", "environment")
+    equal = ("status", "environment")
+    status: str | None = field(default=None, metadata=asked("only those of this status"))
+    environment: str | None = field(default=None, metadata=asked("only in this environment"))
 
 
 @dataclass(frozen=True)
 class AuditFilter(HistoryFilter):
     """Also: by whom, what, and of what."""
 
-    actor: str | None = None
-    action: str | None = None
-    subject: str | None = None
-
-    def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
-        """The rows of `audit`."""
-        return super().conditions(table, moment) + _equal(self, table, "actor", "action", "subject")
+    equal = ("actor", "action", "subject")
+    actor: str | None = field(default=None, metadata=asked("only by this one: a key's name, or a user's"))
+    action: str | None = field(default=None, metadata=asked("only this: silence.created, key.revoked, say"))
+    subject: str | None = field(default=None, metadata=asked("only of this: a silence's id, a receiver's name, say"))
 
 
-def _equal(wanted: HistoryFilter, table: FromClause, *names: str) -> list[ColumnElement[bool]]:
-    return [table.c[name] == value for name in names if (value := getattr(wanted, name)) is not None]
+def _without_none(kind: Any) -> Any:
+    """Return the type of a filter that is given: `X` of `X | None`."""
+    rest = [one for one in get_args(kind) if one is not type(None)]
+    return rest[0] if type(None) in get_args(kind) else kind
 
 
 def _utc(moment: datetime) -> datetime:

@@ -16,6 +16,7 @@ from app.history.forgotten import feedback_left, forgotten_of, predictions_left
 from app.history.inserting import add, put
 from app.history.joined import add_feedback, add_predictions
 from app.history.rows import Row
+from app.history.silent_sums import add_default_truths
 from app.history.tables import (
     ALERTS,
     AUDIT,
@@ -46,6 +47,7 @@ def _into(table: Table, insert: Callable[[Connection, Table, Sequence[Row]], Non
 
 
 ADDING: dict[Topic, Adding] = {
+    registry.MODELS: add_default_truths,
     registry.PREDICTIONS: add_predictions,
     registry.FEEDBACK: add_feedback,
     registry.REPORTS: _into(DRIFT_CHECKS),

@@ -15,9 +15,11 @@ from typing import Any, Literal
 
 import httpx
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, strategies
 from hypothesis import settings as hypothesis_settings
+from sklearn.metrics import mean_absolute_error, zero_one_loss
 from sqlalchemy import Connection, delete, event, text
 from typer.testing import CliRunner, Result
 
@@ -25,7 +27,10 @@ from api.app import create_app
 from api.services import Services
 from app.cli import app
 from app.commands.options import CommandError
+from app.core.profile_builder import build_profile
 from app.history import History, paging, queries
+from app.history.columns import cells
+from app.history.kinds import HISTORY_KINDS
 from app.history.paging import PageOrder
 from app.history.retention import Limits, retain
 from app.history.tables import PREDICTIONS, metadata
@@ -40,7 +45,7 @@ from app.history.wanted import (
 )
 from app.settings.settings import load_settings
 from tests.support.alert_events import alert_event
-from tests.support.history_stream import AT, ISO, RUN, Stream, prediction
+from tests.support.history_stream import AT, ISO, RUN, Stream, prediction, registered
 from tests.support.reports import drift_report, end_of, performance_report
 from topics import registry
 from topics.events import AlertEvent, DeliveryEvent
@@ -102,6 +107,13 @@ def told() -> list[DeliveryEvent]:
         )
         for i, (alert, channel, outcome) in enumerate(what)
     ]
+
+
+PRINTED = next(kind.columns for kind in HISTORY_KINDS if kind.name == "performance")
+REFERENCES = {
+    "3": build_profile("churn", "3", "binary", {}, ["goes", "stays"]),
+    "1": build_profile("price", "1", "regression", {}, np.array([1.0, 2.0, 4.0])),
+}
 
 
 def filled(history: History) -> Stream:
@@ -179,11 +191,66 @@ def test_performance_of_each_version_equals_a_recount(history: History) -> None:
         assert one.last.timestamp() == max(e["timestamp"] for e in own)
 
 
+def test_silence_is_a_truth_in_the_performance_of_versions_that_have_a_default(history: History) -> None:
+    """The figures are those of scikit-learn with the truth that silence means, whenever it was registered."""
+    stream = filled(history)
+    defaults: dict[tuple[str, str], Any] = {("churn", "3"): "stays", ("price", "1"): 2.5}
+    stream.write(registry.MODELS, registered(REFERENCES["3"], "stays"), registered(REFERENCES["1"], 7))
+    times = [AT - 90_000 + 600 * i for i in range(40)]  # whole hours, and a part of one
+    made = [prediction(f"q{i}", timestamp=at, prediction="goes") for i, at in enumerate(times)]
+    price = {"model": "price", "model_version": "1"}
+    made += [prediction(f"r{i}", timestamp=at, prediction=i / 4, **price) for i, at in enumerate(times)]
+    stream.write(registry.PREDICTIONS, *made)
+    stream.write(registry.FEEDBACK, {"prediction_id": "q3", "actual": "goes"}, {"prediction_id": "r7", "actual": 1})
+    stream.write(registry.MODELS, registered(REFERENCES["1"], 2.5))
+    rows = stream.rows(PREDICTIONS)
+    found = ask(history, queries.performance, HistoryFilter())
+    for one in found:
+        version = one.model, one.model_version
+        own = [row for row in rows if (row["model"], row["model_version"]) == version]
+        told = one.default_truth
+        assert (told is None) == (version not in defaults)
+        printed = dict(zip(PRINTED, cells(PRINTED, one), strict=True))
+        assert printed["by default"] == ("" if told is None else str(told.predictions))
+        if told is None:
+            continue
+        newest = max(row["predicted_at"] for row in own).timestamp()
+        whole = [row for row in own if (row["predicted_at"].timestamp() // 60 + 1) * 60 <= newest - 100]
+        silent = [row for row in whole if row["actual"] is None]
+        assert 0 < len(silent) < len(whole) < len(own)
+        assert (told.value, told.after_seconds, told.predictions, told.left_out) == (
+            defaults[version], 100, len(silent), len(own) - len(whole)
+        )  # fmt: skip
+        assert max(row["predicted_at"] for row in whole) < told.until <= one.last - timedelta(seconds=100)
+        assert one.with_feedback == sum(row["actual"] is not None for row in own)
+        labels = [row["prediction"] for row in whole]
+        truth = [defaults[version] if row["actual"] is None else row["actual"] for row in whole]
+        assert one.error_rate == pytest.approx(zero_one_loss(list(map(str, truth)), labels))
+        if one.model == "price":
+            errors = mean_absolute_error(list(map(float, truth)), list(map(float, labels)))
+            assert one.average_error == pytest.approx(errors)
+        else:
+            assert one.average_error == one.error_rate
+    since = next(one.default_truth.until for one in found if one.model_version == "3")
+    (young,) = ask(history, queries.performance, HistoryFilter(model="churn", model_version="3", since=since))
+    assert (young.default_truth.predictions, young.default_truth.left_out) == (0, young.predictions)
+    assert (young.error_rate, young.average_error) == (None, None)
+    stream.write(registry.MODELS, registered(REFERENCES["3"], None))
+    (plain,) = ask(history, queries.performance, HistoryFilter(model="churn", model_version="3"))
+    own = [row for row in rows if (row["model"], row["model_version"]) == ("churn", "3") and row["actual"] is not None]
+    assert plain.default_truth is None
+    assert plain.error_rate == pytest.approx(zero_one_loss([r["actual"] for r in own], [r["prediction"] for r in own]))
+
+
 @given(data=strategies.data())
 @hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_performance_of_any_span_equals_a_recount(history: History, data: strategies.DataObject) -> None:
-    """Predictions come twice, truth comes before them, after them and again; retention takes some."""
+    """Predictions come twice, truth comes before them, after them and again; retention takes some.
+
+    Registrations come between them, with other default truths.
+    """
     emptied_of(history)
+    defaults: dict[str, tuple[Any, float, float] | None] = {}
     stream, draw = Stream(history), data.draw
     number = strategies.none() | strategies.sampled_from([0.0, 0.1, 0.75, 1.0])
     label = strategies.sampled_from(["a", "b", 1, 2.5, True, -1e12])
@@ -191,7 +258,13 @@ def test_performance_of_any_span_equals_a_recount(history: History, data: strate
     moment = strategies.builds(lambda h, m: timedelta(hours=h, minutes=m), hours, strategies.sampled_from([0, 20, 40]))
     for step in range(draw(strategies.integers(1, 6))):
         stream.clock = BEGIN + timedelta(days=step)
-        if draw(strategies.booleans()):
+        if draw(strategies.integers(0, 3)) == 0:
+            version, wait = draw(strategies.sampled_from("34")), draw(strategies.sampled_from([600.0, 20_000.0, 1e5]))
+            value = draw(strategies.sampled_from(["a", "b", None] if version == "3" else [1, 2.5, -1e12, None]))
+            pane = draw(strategies.sampled_from([600.0, 3600.0, 5000.0]))
+            stream.write(registry.MODELS, registered(OTHERS[version], value, wait, pane))
+            defaults[version] = None if value is None else (value, wait, pane)
+        elif draw(strategies.booleans()):
             events = [
                 prediction(
                     f"p{draw(strategies.integers(0, 20))}", model_version=draw(strategies.sampled_from("34")),
@@ -216,15 +289,38 @@ def test_performance_of_any_span_equals_a_recount(history: History, data: strate
     for one in found:
         own = [row for row in rows if row["model_version"] == one.model_version]
         known = [row for row in own if row["actual"] is not None]
+        assert (one.predictions, one.with_feedback) == (len(own), len(known))
+        default = defaults.get(one.model_version)
+        assert (one.default_truth is None) == (default is None)
+        if default is not None:
+            known = with_silence(own, stream.rows(PREDICTIONS), *default)
+            assert (one.default_truth.value, one.default_truth.left_out) == (default[0], len(own) - len(known))
         wrong = [row["prediction"] != row["actual"] for row in known]
         errors = [error_of(row) for row in known]
-        assert (one.predictions, one.with_feedback) == (len(own), len(known))
         assert (one.first, one.last) == (min(r["predicted_at"] for r in own), max(r["predicted_at"] for r in own))
         assert one.error_rate == mean_of(wrong)
         assert one.average_error == near(errors)
         for told, column in ((one.average_prediction, "prediction_value"), (one.average_probability, "probability")):
             values = [row[column] for row in own if row[column] is not None and math.isfinite(row[column])]
             assert told == near(values), column
+
+
+OTHERS = {
+    "3": build_profile("churn", "3", "binary", {}, ["a", "b"]),
+    "4": build_profile("churn", "4", "regression", {}, np.array([1.0, 2.0, 4.0])),
+}
+
+
+def with_silence(
+    own: list[dict[str, Any]], rows: list[dict[str, Any]], value: Any, after: float, pane: float
+) -> list[dict[str, Any]]:
+    """Rows of panes that ended `after` before their version's newest row, those without truth with the default."""
+    times = [row["predicted_at"] for row in rows if row["model_version"] == own[0]["model_version"]]
+    now = min(max(times), max(row["recorded_at"] for row in rows)).timestamp()
+    whole = [row for row in own if (row["predicted_at"].timestamp() // pane + 1) * pane <= now - after]
+    number = None if isinstance(value, str) else float(value)
+    default = {"actual": "-1000000000000" if value == -1e12 else str(value), "actual_value": number}
+    return [row if row["actual"] is not None else {**row, **default} for row in whole]
 
 
 def error_of(row: dict[str, Any]) -> float:
@@ -486,6 +582,9 @@ def test_each_question_is_served_by_an_index(history: History) -> None:
         for question, wanted, index in QUESTIONS:
             for plan in plans(connection, lambda: question(connection, wanted)):  # noqa: B023
                 if "prediction_days" in plan or "prediction_hours" in plan:
+                    continue
+                if "default_truths" in plan:
+                    assert "pk_default_truths" in plan or "sqlite_autoindex_default_truths" in plan, plan
                     continue
                 named = index.replace("pk_", "sqlite_autoindex_") if history.path is not None else index
                 assert named in plan, (wanted, plan)

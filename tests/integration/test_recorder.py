@@ -11,15 +11,17 @@ import time
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from app.core.profile_builder import build_profile
 from app.history.writer import ADDING
 from app.kafka.topics import ensure_topics
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings
+from tests.support.history_stream import registered
 from tests.support.metrics import samples
 from tests.support.recorder import RECORDER, log_of, until, until_rows
 from tests.support.stream import Truth, send, truth, worker
 from tests.support.waiting import answers
-from topics.registry import DEAD_LETTERS, DELIVERIES, DEPLOYMENTS, FEEDBACK, PREDICTIONS, Topic
+from topics.registry import DEAD_LETTERS, DELIVERIES, DEPLOYMENTS, FEEDBACK, MODELS, PREDICTIONS, Topic
 
 EVENTS = 3000
 UNREADABLE = b'{"model": "churn"}'
@@ -72,6 +74,7 @@ async def test_killed_and_started_again_it_records_each_prediction_once_with_its
         assert reasons[UNFIT] == "history: Python int too large to convert to SQLite INTEGER"
         await until_rows(settings, "SELECT channel FROM deliveries ORDER BY channel", [("email",), ("slack",)])
         await until_rows(settings, "SELECT source FROM model_deployments", [("register",)])
+        await until_rows(settings, "SELECT actual FROM default_truths", [("stays",)])
         await _told(probe, settings)
         assert process.stop() == 0, log_of(settings)
 
@@ -98,7 +101,10 @@ async def _bad_and_good(settings: Settings) -> None:
         "alert_id": "a1", "fingerprint": "f", "channel": "slack", "outcome": "failed", "attempts": 1, "detail": "",
         "delivered_at": "2026-03-01T12:00:00Z",
     }  # fmt: skip
-    sent: list[tuple[Topic, bytes]] = [
+    profile = build_profile("churn", "3", "binary", {}, ["goes", "stays"])
+    sent: list[tuple[Topic, bytes | None]] = [
+        (MODELS, msgspec.json.encode(registered(profile, "stays"))),
+        (MODELS, None),
         (DEPLOYMENTS, UNREADABLE),
         (DEPLOYMENTS, msgspec.json.encode(deployed)),
         (DELIVERIES, msgspec.json.encode(delivery)),

@@ -10,9 +10,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import Table, select
 
+from app.core.config.monitoring import DefaultTruth, Monitoring, PerformanceThresholds, Windows
+from app.core.reference.profile import Profile
 from app.history import History
 from app.history.event_rows import entries_of
 from app.history.writer import RecordedRun, Writer
+from topics.events import ModelEvent, Scalar
 from topics.registry import Topic
 
 AT = 1_700_000_000.0
@@ -38,6 +41,16 @@ def prediction(key: str, **changes: object) -> dict[str, object]:
         "features": {"age": 41.5, "town": "Oulu"}, "prediction": "stays", "probability": 0.25,
     }  # fmt: skip
     return {**event, **changes}
+
+
+def registered(profile: Profile, default: Scalar | None, after: float = 100.0, pane: float = 60.0) -> ModelEvent:
+    """A registration by which silence is `default` after so many seconds."""
+    silence = None if default is None else DefaultTruth(default, after)
+    monitoring = Monitoring(windows=Windows(pane=pane), performance=PerformanceThresholds(default_truth=silence))
+    return ModelEvent(
+        model=profile.model, model_version=profile.model_version, registered_at=datetime(2026, 6, 1, tzinfo=UTC),
+        profile=msgspec.Raw(msgspec.json.encode(profile)), monitoring=msgspec.Raw(msgspec.json.encode(monitoring)),
+    )  # fmt: skip
 
 
 class Stream:

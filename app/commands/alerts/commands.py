@@ -15,8 +15,9 @@ from app.commands.options import (
     AsJson,
     Bootstrap,
     CommandError,
+    OnlyModel,
     Prefix,
-    connected,
+    kafka_settings,
     print_json,
     print_table,
     settings_of,
@@ -34,7 +35,6 @@ app.command()(redeliver)
 app.command()(send)
 app.command()(rules)
 
-OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
 Firing = Annotated[bool, typer.Option("--firing", help="Only what is firing now.")]
 Brewing = Annotated[bool, typer.Option("--pending", help="Only what is breached, and not yet for long enough to fire.")]
 Every = Annotated[bool, typer.Option("--all", help="Every transition, not only each alert's newest.")]
@@ -76,7 +76,7 @@ def list_(
     """
     if pending and (firing or every):
         raise CommandError("--pending: what is pending has not fired; leave out --firing and --all")
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     if pending:
         _show_pending(settings, model, as_json=json_)
         return

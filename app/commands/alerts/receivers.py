@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.audited import Change, audited
 from app.commands.options import (
     AsJson,
     Bootstrap,
     CommandError,
     Prefix,
-    actor,
-    connected,
+    kafka_settings,
     print_json,
     print_table,
-    settings_of,
     user_name,
-)  # fmt: skip
+)
 
 if TYPE_CHECKING:
     from app.alerting.receivers.table import ReceiversTable
@@ -68,12 +67,10 @@ def add(
       driftline alerts receivers add on-call --url https://hooks.example.org/driftline --secret on-call --json
     """
     from app.alerting.channels.allowed_addresses import url_refusal
-    from app.alerting.receivers.requests import ReceiverError, ReceiverRequest, origin_of, receiver_of, send_receiver
-    from app.kafka.audit import by_user, note
+    from app.alerting.receivers.requests import ReceiverError, ReceiverRequest, receiver_of
     from topics.events import utc_now
-    from topics.registry import AUDIT, RECEIVERS
 
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     asked = ReceiverRequest(name=name, url=url, secret=secret, comment=comment, created_by=author or user_name())
     try:
         made = receiver_of(asked, utc_now())
@@ -82,19 +79,7 @@ def add(
     refusal = asyncio.run(url_refusal(url, allow_private=settings.allow_private_webhooks))
     if refusal is not None:
         raise CommandError(f"--url: {refusal}")
-
-    event = by_user("receiver.set", name, actor(), {"url": origin_of(made.url)})
-
-    async def send() -> None:
-        from app.kafka.producer import Producer
-        from app.kafka.topics import ensure_topics
-
-        await ensure_topics(settings, [RECEIVERS, AUDIT])
-        async with Producer(settings) as producer:
-            await note(producer, event)
-            await send_receiver(producer, made)
-
-    asyncio.run(send())
+    asyncio.run(_set(settings, made))
     _tell(made, as_json=json_)
 
 
@@ -107,7 +92,7 @@ def list_(json_: AsJson = False, bootstrap_servers: Bootstrap = None, prefix: Pr
       driftline alerts receivers list
       driftline alerts receivers list --json
     """
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     found = asyncio.run(known_receivers(settings)).all()
     if json_:
         for one in found:
@@ -128,23 +113,9 @@ def remove(
     Examples:
       driftline alerts receivers remove on-call
     """
-    from app.alerting.receivers.requests import remove_receiver
-    from app.kafka.audit import by_user, note
-    from topics.registry import AUDIT
-
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     found = _one(settings, name)
-
-    async def send() -> None:
-        from app.kafka.producer import Producer
-        from app.kafka.topics import ensure_topics
-
-        await ensure_topics(settings, [AUDIT])
-        async with Producer(settings) as producer:
-            await note(producer, by_user("receiver.removed", name, actor()))
-            await remove_receiver(producer, name)
-
-    asyncio.run(send())
+    asyncio.run(_remove(settings, name))
     _tell(found, as_json=json_, words="removed ")
 
 
@@ -161,10 +132,26 @@ def try_receiver(
     from app.alerting.receivers.channels import channel_of
     from app.commands.alerts.try_channel import try_once
 
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     channel = channel_of(_one(settings, name), settings)
     delivered = try_once(settings, channel, "error", resolved=False, as_json=json_)
     raise typer.Exit(0 if delivered else 1)
+
+
+async def _set(settings: Settings, receiver: ReceiverEvent) -> None:
+    from app.alerting.receivers.requests import origin_of, send_receiver
+    from topics.registry import RECEIVERS
+
+    change = Change("receiver.set", receiver.name, {"url": origin_of(receiver.url)})
+    async with audited(settings, change, topics=[RECEIVERS]) as producer:
+        await send_receiver(producer, receiver)
+
+
+async def _remove(settings: Settings, name: str) -> None:
+    from app.alerting.receivers.requests import remove_receiver
+
+    async with audited(settings, Change("receiver.removed", name)) as producer:
+        await remove_receiver(producer, name)
 
 
 def _one(settings: Settings, name: str) -> ReceiverEvent:

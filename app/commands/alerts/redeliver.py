@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.audited import Change, audited
 from app.commands.options import (
     AsJson,
     Bootstrap,
     CommandError,
+    DryRun,
     Prefix,
-    actor,
-    connected,
+    kafka_settings,
     print_json,
     print_table,
-    settings_of,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 OnlyChannel = Annotated[str | None, typer.Option("--channel", help="Only what this channel has not taken.")]
 OnlyId = Annotated[str | None, typer.Option("--id", help="Only this notification, by its id or the beginning of it.")]
 Everything = Annotated[bool, typer.Option("--all", help="Everything that was given up.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")]
 
 
 def redeliver(
@@ -53,7 +52,7 @@ def redeliver(
     """
     if not (every or channel or notification_id):
         raise CommandError("which? --all, --channel NAME or --id ID; with --dry-run nothing is sent")
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     found = [
         letter
         for letter in asyncio.run(_undelivered(settings))
@@ -99,20 +98,13 @@ async def _send(settings: Settings, letters: list[UndeliveredEvent]) -> list[tup
     from app.alerting.channels.setup import other_channels
     from app.alerting.receivers.channels import ReceiverChannels
     from app.commands.alerts.receivers import known_receivers
-    from app.kafka.audit import by_user, note
-    from app.kafka.producer import Producer
-    from app.kafka.topics import ensure_topics
-    from topics.registry import AUDIT
 
     fixed = channels_of(settings.alerts_dir, other_channels(settings))
     channels = ReceiverChannels(fixed, await known_receivers(settings), settings)
     if not letters:
         return []
-    await ensure_topics(settings, [AUDIT])
-    async with Producer(settings) as producer:
-        for letter in letters:
-            its = {"channel": letter.channel}
-            await note(producer, by_user("alerts.redelivered", letter.notification_id, actor(), its))
+    changes = [Change("alerts.redelivered", one.notification_id, {"channel": one.channel}) for one in letters]
+    async with audited(settings, *changes) as producer:
         return [await _again(settings, producer, channels.get(letter.channel), letter) for letter in letters]
 
 

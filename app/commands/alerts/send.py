@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.alerts.silence import seconds_of
+from app.commands.audited import Change, audited
 from app.commands.options import (
     AsJson,
     Bootstrap,
     CommandError,
     Prefix,
-    actor,
     connected,
     metadata_of,
     print_json,
@@ -98,12 +98,10 @@ async def _send(settings: Settings, asked: AlertRequest) -> tuple[AlertEvent, bo
 
     from app.alerting.events.external import fingerprint_wanted, newest, transition_of
     from app.commands.topic_reader import events
-    from app.kafka.audit import by_user, note
-    from app.kafka.producer import Producer, RecordRefused
-    from app.kafka.topics import ensure_topics, partitions_of
-    from topics.events import Action, AlertEvent, utc_now
+    from app.kafka.topics import partitions_of
+    from topics.events import AlertEvent, utc_now
     from topics.partition import partition_of
-    from topics.registry import ALERTS, AUDIT
+    from topics.registry import ALERTS
 
     decoder, known, key = msgspec.json.Decoder(AlertEvent), list[AlertEvent](), uuid.uuid4().hex[:12]
     async for found in events(settings, ALERTS, decoder.decode):
@@ -114,15 +112,10 @@ async def _send(settings: Settings, asked: AlertRequest) -> tuple[AlertEvent, bo
     if alert is before:
         return alert, False
     partitions = await partitions_of(settings, ALERTS)
-    await ensure_topics(settings, [AUDIT])
     version = alert.labels.get("model", ""), alert.labels.get("model_version", "")
     detail = {"title": alert.title, "level": alert.level, "subject": alert.labels["subject"]}
-    action: Action = "alert.sent" if alert.status == "firing" else "alert.resolved"
-    async with Producer(settings) as producer:
-        await note(producer, by_user(action, alert.fingerprint, actor(), detail))
-        try:
-            record = alert.fingerprint.encode(), msgspec.json.encode(alert)
-            await producer.send(ALERTS, *record, partition_of(*version, partitions))
-        except RecordRefused as error:
-            raise CommandError(str(error)) from None
+    change = Change("alert.sent" if alert.status == "firing" else "alert.resolved", alert.fingerprint, detail)
+    async with audited(settings, change) as producer:
+        record = alert.fingerprint.encode(), msgspec.json.encode(alert)
+        await producer.send(ALERTS, *record, partition_of(*version, partitions))
     return alert, before is None or alert.alert_id != before.alert_id

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.audited import Change, audited
 from app.commands.options import (
     AsJson,
     Bootstrap,
     CommandError,
     Prefix,
-    actor,
-    connected,
+    kafka_settings,
     moment_of,
     print_json,
     print_table,
-    settings_of,
     user_name,
 )
 
@@ -48,7 +47,15 @@ Zone = Annotated[str, typer.Option("--zone", help="The time zone of those times:
 Every = Annotated[bool, typer.Option("--all", help="Those that are over too.")]
 SilenceId = Annotated[str, typer.Argument(help="Its id, as `driftline alerts silence list` shows it.")]
 
+ADD = """Silence alerts for a while: those that match everything that is said.
 
+\b
+Examples:
+  driftline alerts silence add --model churn --rule data_drift --for 2h --comment "retraining"
+"""
+
+
+@app.command("add", help=ADD)
 @app.callback(invoke_without_command=True)
 def silence(
     context: typer.Context,
@@ -79,40 +86,8 @@ def silence(
       driftline alerts silence -m 'subject=~age.*' --until 2026-06-01T12:00:00Z --comment "age is being mended"
       driftline alerts silence --weekdays mon-fri --from 22:00 --to 06:00 --zone Europe/Berlin --comment "nightly load"
     """
-    if context.invoked_subcommand is None:
-        add(
-            model, version, rule, subject, level, matcher, for_, until, starts, comment, author, weekdays, from_, to,
-            zone, json_, bootstrap_servers, prefix,
-        )  # fmt: skip
-
-
-@app.command("add")
-def add(
-    model: OnModel = None,
-    version: OnVersion = None,
-    rule: OnRule = None,
-    subject: OnSubject = None,
-    level: OnLevel = None,
-    matcher: Matchers = None,
-    for_: For = None,
-    until: Until = None,
-    starts: Starts = None,
-    comment: Comment = None,
-    author: Author = None,
-    weekdays: Weekdays = None,
-    from_: From = None,
-    to: To = None,
-    zone: Zone = "UTC",
-    json_: AsJson = False,
-    bootstrap_servers: Bootstrap = None,
-    prefix: Prefix = None,
-) -> None:
-    """Silence alerts for a while: those that match everything that is said.
-
-    \b
-    Examples:
-      driftline alerts silence add --model churn --rule data_drift --for 2h --comment "retraining"
-    """
+    if context.invoked_subcommand is not None:
+        return
     from app.alerting.silences.requests import SilenceError, SilenceRequest, silence_of
     from topics.events import Hours, utc_now
 
@@ -139,7 +114,7 @@ def add(
         made = silence_of(asked, utc_now())
     except SilenceError as error:
         raise CommandError(str(error)) from None
-    _send(connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix)), made, "silence.created")
+    asyncio.run(_send(kafka_settings(bootstrap_servers, prefix), made, "silence.created"))
     _tell(made, as_json=json_)
 
 
@@ -157,7 +132,7 @@ def list_(
     from app.alerting.silences.requests import state_of
     from topics.events import utc_now
 
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     now = utc_now()
     found = [one for one in asyncio.run(_known(settings)).values() if every or state_of(one, now) != "expired"]
     if json_:
@@ -183,7 +158,7 @@ def expire(
     from app.alerting.silences.requests import expired
     from topics.events import utc_now
 
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     known = asyncio.run(_known(settings))
     found = [one for name, one in known.items() if name.startswith(silence_id)]
     if len(found) != 1:
@@ -191,7 +166,7 @@ def expire(
         raise CommandError(f"{trouble} with {silence_id!r}: driftline alerts silence list --all shows them")
     over = expired(found[0], utc_now())
     if over is not found[0]:
-        _send(settings, over, "silence.ended")
+        asyncio.run(_send(settings, over, "silence.ended"))
     _tell(over, as_json=json_)
 
 
@@ -211,22 +186,13 @@ async def _known(settings: Settings) -> dict[str, SilenceEvent]:
     return {one.silence_id: one for one in view.all()}
 
 
-def _send(settings: Settings, silence: SilenceEvent, action: Action) -> None:
+async def _send(settings: Settings, silence: SilenceEvent, action: Action) -> None:
     from app.alerting.silences.requests import send_silence
-    from app.kafka.audit import by_user, note
-    from app.kafka.producer import Producer
-    from app.kafka.topics import ensure_topics
-    from topics.registry import AUDIT, SILENCES
+    from topics.registry import SILENCES
 
-    event = by_user(action, silence.silence_id, actor(), {"matchers": ", ".join(silence.matchers)})
-
-    async def send() -> None:
-        await ensure_topics(settings, [SILENCES, AUDIT])
-        async with Producer(settings) as producer:
-            await note(producer, event)
-            await send_silence(producer, silence)
-
-    asyncio.run(send())
+    change = Change(action, silence.silence_id, {"matchers": ", ".join(silence.matchers)})
+    async with audited(settings, change, topics=[SILENCES]) as producer:
+        await send_silence(producer, silence)
 
 
 def _tell(silence: SilenceEvent, *, as_json: bool) -> None:

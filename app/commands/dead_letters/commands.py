@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.audited import Change, audited
 from app.commands.dead_letters.reader import (
     OnlyId,
     OnlyModel,
@@ -27,12 +28,11 @@ from app.commands.options import (
     AsJson,
     Bootstrap,
     CommandError,
+    DryRun,
     Prefix,
-    actor,
-    connected,
+    kafka_settings,
     print_json,
     print_table,
-    settings_of,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 Everything = Annotated[bool, typer.Option("--all", help="Everything that was set aside.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and send nothing.")]
 Through = Annotated[
     str | None,
     typer.Option(help="A program that mends values: it is given one a line, and prints one a line in their order."),
@@ -97,7 +96,7 @@ def list_(
     """
     from app.commands.dead_letters.groups import groups_of
 
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     wanted = wanted_of(settings, reason, model, version, topic, since, until)
     found = asyncio.run(groups_of(settings, wanted))
     if json_:
@@ -135,7 +134,7 @@ def show(
       driftline dead-letters show --reason timestamp --model churn
       driftline dead-letters show --id 4711 --json | jq -r .value
     """
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     wanted = wanted_of(settings, reason, model, version, topic, since, until, id_)
     found, known = asyncio.run(_newest(settings, wanted, last, unsent=unsent))
     if not found and id_ is not None:
@@ -183,7 +182,7 @@ def resend(
     """
     from app.commands.dead_letters.resend import How
 
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     wanted = wanted_of(settings, reason, model, version, topic, since, until, id_)
     if wanted.everything and not every:
         raise CommandError("which? --all, or --reason, --model, --topic, --since, --id; with --dry-run nothing is sent")
@@ -203,16 +202,10 @@ async def _resend(settings: Settings, wanted: LetterFilter, how: How, progress: 
     known = await known_letters(settings, wanted)
     counting = await counting_of(settings, await registry(settings), known)
     if not how.dry_run:
-        from app.kafka.audit import by_user, note
-        from app.kafka.producer import Producer
-        from app.kafka.topics import ensure_topics
-        from topics.registry import AUDIT
-
         asked_for = {**asdict(wanted), "through": how.through, "again": how.again, "late": how.late}
         detail = {name: str(value) for name, value in asked_for.items() if value not in (None, "", False)}
-        await ensure_topics(settings, [AUDIT])
-        async with Producer(settings) as producer:
-            await note(producer, by_user("dead-letters.resent", settings.prefix, actor(), detail))
+        async with audited(settings, Change("dead-letters.resent", settings.prefix, detail)):
+            pass  # noted before anything is read
     return await run(settings, wanted, known, counting, how, progress)
 
 

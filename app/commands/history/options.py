@@ -1,59 +1,95 @@
-"""What every `driftline history` command takes, and how it asks and prints."""
+"""The commands of `driftline history`: one for each kind, with an option for each of its filters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime
+from functools import partial
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from app.commands.options import CommandError, moment_of, print_json, print_table, settings_of
+from app.commands.options import (
+    AsJson,
+    CommandError,
+    HistoryUrl,
+    StateDir,
+    moment_of,
+    print_json,
+    print_table,
+    settings_of,
+)
+from app.history.columns import cells
+from app.history.kinds import HistoryKind
+from app.history.wanted import Option
 
-if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-OnlyModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
-OnlyVersion = Annotated[str | None, typer.Option("--version", help="Only this version of it.")]
-Since = Annotated[str | None, typer.Option("--since", help="From this time on, 2026-06-01T12:00:00Z say.")]
-Until = Annotated[str | None, typer.Option("--until", help="Before this time.")]
-Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="The newest so many.")]
-
-
-def wanted_of(
-    model: str | None, version: str | None, since: str | None, until: str | None, limit: int,
-    which: Callable[..., Any] | None = None, **more: Any,
-) -> Any:  # fmt: skip
-    """Which rows are asked for. Raises Trouble."""
-    from app.history.wanted import HistoryFilter
-
-    try:
-        return (which or HistoryFilter)(
-            model=model, model_version=version, since=moment_of("--since", since), until=moment_of("--until", until),
-            limit=limit, **more,
-        )  # fmt: skip
-    except ValueError as error:
-        raise CommandError(f"{error}") from None
+EVERY_COMMAND = {"json_": (AsJson, False), "state_dir": (StateDir, None), "history_url": (HistoryUrl, None)}
+"""The options of every kind, with their defaults."""
 
 
-def asked(state_dir: Path | None, history_url: str | None, ask: Callable[[Connection], list[Any]]) -> list[Any]:
-    """What the history answers to the question. Raises SettingsError, HistoryError."""
+def command_of(kind: HistoryKind) -> Callable[..., None]:
+    """Return the command of a kind, for Typer."""
+
+    def command(json_: bool, state_dir: Path | None, history_url: str | None, **given: Any) -> None:
+        show(kind, given, as_json=json_, state_dir=state_dir, history_url=history_url)
+
+    examples = (f"  driftline history {kind.name} {one}".rstrip() for one in kind.examples)
+    command.__doc__ = "\n\n".join(filter(None, [kind.help, kind.more, "\n".join(["\b", "Examples:", *examples])]))
+    command.__dict__["__signature__"] = Signature(list(_parameters(kind)))
+    return command
+
+
+def show(
+    kind: HistoryKind, given: dict[str, Any], *, as_json: bool, state_dir: Path | None, history_url: str | None
+) -> None:
+    """Ask the history, and print an object a line, or a table. Raises Trouble, SettingsError, HistoryError."""
     from app.history.setup import history_of
 
+    wanted = _wanted(kind, given, as_json=as_json)
     settings = settings_of(state_dir=state_dir, history_url=history_url)
     with closing(history_of(settings)) as history, history.reading() as connection:
-        return ask(connection)
-
-
-def print_found(
-    found: list[Any], as_json: bool, none: str, header: Iterable[str], row: Callable[[Any], tuple[str, ...]]
-) -> None:
-    """Print what was found: an object a line, or a table."""
+        found = kind.query(connection, wanted)
     if as_json:
         for one in found:
             print_json(one)
     elif found:
-        print_table(header, map(row, found))
+        print_table(kind.columns, map(partial(cells, kind.columns), found))
     else:
-        print(none)
+        print(kind.nothing)
+
+
+def _options(kind: HistoryKind) -> list[Option]:
+    """The filters of a kind in the order of its help: those of every kind, its own, the limit."""
+    options = [one for one in kind.options() if kind.of_models or one.name not in ("model", "model_version")]
+    return sorted(options, key=lambda one: one.name == "limit")
+
+
+def _parameters(kind: HistoryKind) -> Iterator[Parameter]:
+    for one in _options(kind):
+        words = f"{one.words.help[:1].upper()}{one.words.help[1:]}."
+        if one.words.with_json:
+            words = f"With --json: {one.words.help}."
+        bounds = {"min": 1, "max": 1_000_000} if one.name == "limit" else {}
+        given: Any = str if one.type is datetime else one.type
+        given = given | None if one.default is None else given
+        flag = Annotated[given, typer.Option(*one.words.flags, help=words, **bounds)]
+        yield Parameter(one.name, Parameter.KEYWORD_ONLY, default=one.default, annotation=flag)
+    for name, (flag, default) in EVERY_COMMAND.items():
+        yield Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=flag)
+
+
+def _wanted(kind: HistoryKind, given: dict[str, Any], *, as_json: bool) -> Any:
+    """Return which rows are asked for. Raises Trouble."""
+    filters = dict(given)
+    for one in _options(kind):
+        if one.type is datetime:
+            filters[one.name] = moment_of(f"--{one.name}", given[one.name])
+        elif one.words.with_json and not as_json:
+            filters[one.name] = one.default
+    try:
+        return kind.filters(**filters)
+    except ValueError as error:
+        raise CommandError(str(error)) from None

@@ -21,12 +21,11 @@ from app.commands.options import (
     Separator,
     Version,
     actor,
-    connected,
     existing,
     file_options,
+    kafka_settings,
     print_json,
     print_table,
-    settings_of,
 )
 
 Reference = Annotated[
@@ -67,7 +66,7 @@ def register(
     from app.registration.planning import plan_for
     from app.tables.files import form_words
 
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     file = read_monitoring(None if config is None else existing(config))
     metrics = file.baseline if baseline is None else read_baseline(existing(baseline))
     path = reference or (file.reference and Path(file.reference))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import AsJson, Bootstrap, Prefix, connected, is_terminal, print_json, settings_of
+from app.commands.options import AsJson, Bootstrap, Prefix, is_terminal, kafka_settings, print_json
 from app.commands.top.choice import Choice, Condition
 from topics.levels import rank
 
@@ -66,7 +66,7 @@ def top(
       driftline top --once
       driftline top --json | jq '.models[] | select(.state != "healthy") | .model'
     """
-    settings = connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+    settings = kafka_settings(bootstrap_servers, prefix)
     choice = Choice(tuple(model or ()), tuple(one.value for one in state or ()), limit)
     asyncio.run(_run(settings, choice, live=is_terminal() and not once and not json_, as_json=json_))
 

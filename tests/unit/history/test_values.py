@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.core.values.reading import spelled
 from app.history.answers import Prediction, _as_sent
 from app.history.parquet import write_parquet
-from app.history.rows import _number
+from app.history.rows import number
 
 LARGE = 2**62 + 1
 labels = st.one_of(
@@ -23,7 +23,7 @@ labels = st.one_of(
 
 @given(labels.filter(lambda label: label != ""))
 def test_a_label_comes_back_as_it_was_sent(label: str | float | bool) -> None:
-    found = _as_sent(spelled(label), _number(label))
+    found = _as_sent(spelled(label), number(label))
     assert found == label
     assert isinstance(found, bool) == isinstance(label, bool)
 
