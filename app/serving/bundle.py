@@ -77,7 +77,7 @@ class Bundle:
     extended: bool = False
 
 
-def save_bundle(
+def save_bundle(  # noqa: PLR0913 (each stands for itself, by name)
     folder: Path,
     estimator: object,
     kinds: Mapping[str, Kind],
@@ -87,12 +87,14 @@ def save_bundle(
     training: Mapping[str, Any] | None = None,
     types: Mapping[str, ValueType | Mapping[str, object]] | None = None,
     feature_stats: Mapping[str, Mapping[str, object]] | None = None,
+    categories: Mapping[str, Sequence[str | int | bool]] | None = None,
 ) -> str:
     """Write a bundle; answers the SHA-256 of its model. `kinds`: each feature's, in the order of training.
 
     `training`: any of Training's other fields (timestamp: now; model_type: the estimator's class), and `examples`,
     {"features", "prediction", "probability"} of each, which are tried when it is loaded. `types`: of categorical
     features that are not text, as `types.feature_type` reads them. `feature_stats`: what each feature's values were.
+    `categories`: those that a model knows which encodes raw values itself; it is for readers, and checked by nobody.
     """
     saved_at = datetime.now(UTC).isoformat(timespec="seconds")
     import joblib  # scikit-learn is half of the API's start, which most serve no model with
@@ -106,6 +108,8 @@ def save_bundle(
     sha256 = hashlib.sha256(written.getvalue()).hexdigest()
     _replace(folder / MODEL, written.getvalue())
     described = {"features": dict(kinds), "types": dict(types or {}), "feature_stats": dict(feature_stats or {})}
+    if categories is not None:
+        described["categories"] = {name: list(known) for name, known in categories.items()}
     _replace(folder / FEATURES, _json(described))
     written_last = asdict(told) | examples | {"sha256": sha256, "versions": versions_of_training()}
     _replace(folder / TRAINING, _json(written_last))  # who reads it first finds the others of the same model

@@ -10,6 +10,7 @@ from pathlib import Path
 from app.core.values.reading import spelled
 from app.registration.setup import read_monitoring
 from app.serving.bundle import save_bundle
+from app.training.categories import categories_of
 from app.training.columns import stats_of
 from app.training.examples import examples_of, why_left_out
 from app.training.fitting import TrainedModel
@@ -30,9 +31,10 @@ def write(folder: Path, trained: TrainedModel, model: str, version: str) -> str:
     inputs, plan = trained.inputs, trained.plan
     # the pipelines take null in every column, whether or not there was one in training
     types = {name: {"type": kind, "nullable": True} for name, kind in inputs.types.items()}
+    hidden = (*plan.redact, *plan.hashed)
     return save_bundle(
         folder, trained.pipeline, inputs.kinds, model=model, model_version=version, types=types,
-        feature_stats=stats_of(inputs, (*plan.redact, *plan.hashed)),
+        feature_stats=stats_of(inputs, hidden), categories=categories_of(trained.pipeline, hidden),
         training={
             "timestamp": trained.finished_at.isoformat(timespec="seconds"),
             "training_metrics": dict(trained.metrics), "labels": dict(trained.plan.labels),

@@ -19,6 +19,8 @@ Estimator = Literal["trees", "linear"]
 
 MOST_CATEGORIES = 250
 """Of one feature; the trees take 255. The rarer ones are taken together."""
+CATEGORIES = "categories"
+"""The name of the step that encodes categorical columns."""
 
 
 def pipeline_of(estimator: Estimator, kinds: Mapping[str, Kind], task: Task, seed: int) -> Pipeline:
@@ -27,14 +29,14 @@ def pipeline_of(estimator: Estimator, kinds: Mapping[str, Kind], task: Task, see
     categorical = [name for name, kind in kinds.items() if kind == "categorical"]
     if estimator == "linear":
         return Pipeline([("columns", _for_linear(numeric, categorical)), ("model", _linear(task))])
-    columns = ColumnTransformer([("categories", _codes(), categorical), ("numbers", "passthrough", numeric)])
+    columns = ColumnTransformer([(CATEGORIES, _codes(), categorical), ("numbers", "passthrough", numeric)])
     return Pipeline([("columns", columns), ("model", _trees(task, len(categorical), seed))])
 
 
 def _for_linear(numeric: list[str], categorical: list[str]) -> ColumnTransformer:
     numbers = Pipeline([("missing", SimpleImputer(strategy="median", add_indicator=True)), ("scale", StandardScaler())])
     names = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MOST_CATEGORIES, sparse_output=False)
-    return ColumnTransformer([("numbers", numbers, numeric), ("categories", names, categorical)])
+    return ColumnTransformer([("numbers", numbers, numeric), (CATEGORIES, names, categorical)])
 
 
 def _codes() -> OrdinalEncoder:

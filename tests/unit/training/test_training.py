@@ -26,7 +26,7 @@ from app.serving import load_bundle, predict
 from app.serving.bundle import FEATURES, TRAINING
 from app.training import MONITORING, REFERENCE, TrainingError, TrainingPlan, run_of, train, write
 from app.training.folder import monitoring_of
-from app.training.pipeline import Estimator
+from app.training.pipeline import MOST_CATEGORIES, Estimator
 
 
 def customers(n: int = 600, seed: int = 0) -> pd.DataFrame:
@@ -68,6 +68,10 @@ def test_what_is_left_is_served_and_registered_with_the_metrics_that_were_told(
     assert [one.prediction for one in served] == reference["prediction"].tolist()
     assert [one.probability for one in served] == pytest.approx(reference["probability"].tolist())
     assert {one.label for one in served} == {"Churn", "No Churn"}
+    known = json.loads((tmp_path / FEATURES).read_text())["categories"]
+    assert {name: set(of) for name, of in known.items()} == {
+        name: set(frame[name].dropna().tolist()) for name in ("plan", "member", "region")
+    }
     strange: list[dict[str, Any]] = [
         {"tenure": None, "plan": None, "member": None, "region": None},
         {"tenure": 1e9, "plan": "platinum", "member": True, "region": 77},
@@ -80,6 +84,30 @@ def test_what_is_left_is_served_and_registered_with_the_metrics_that_were_told(
     assert {name: profile.baseline[name] for name in told} == pytest.approx(told, abs=0.01)  # AUC is of bins there
     assert json.loads((tmp_path / TRAINING).read_text())["sha256"] == sha256
     assert run_of(trained, "churn", "3", "customers.csv", sha256).metrics == told
+
+
+@pytest.mark.parametrize("estimator", ["trees", "linear"])
+def test_categories_are_encoded_by_the_model_so_that_it_takes_texts_and_keeps_unknown_apart_from_missing(
+    tmp_path: Path, estimator: Estimator
+) -> None:
+    """`types` says text: as a pandas category a value that training did not have would be read as missing."""
+    frame = customers(3000)
+    frame["shop"] = [f"s{i % 420 if i % 3 else 0}" for i in range(len(frame))]  # more than the encoder tells apart
+    trained = train(frame, replace(PLAN, estimator=estimator))
+    write(tmp_path, trained, "churn", "3")
+    metadata, bundle = json.loads((tmp_path / FEATURES).read_text()), load_bundle(tmp_path)
+    assert metadata["types"]["plan"] == {"type": "text", "nullable": True}
+    assert metadata["categories"]["plan"] == ["basic", "gold", "silver"]
+    shops = metadata["categories"]["shop"]
+    assert "s0" in shops
+    assert len(shops) == MOST_CATEGORIES - 1 == len(set(shops) & set(frame["shop"]))
+    inputs = trained.inputs.frame
+    rows = json.loads(inputs.to_json(orient="records"))
+    given = inputs.astype({"plan": "category", "shop": "category"})
+    expected = trained.pipeline.predict_proba(given)[:, 1]
+    assert [one.probability for one in predict(bundle, rows)] == pytest.approx(expected.tolist(), rel=1e-12)
+    unknown, missing = (predict(bundle, [rows[0] | {"plan": plan}])[0].probability for plan in ("platinum", None))
+    assert (unknown == missing) == (estimator == "trees")  # which take both for missing
 
 
 def test_the_configuration_that_is_shown_registers_it_with_the_class_that_was_meant(tmp_path: Path) -> None:

@@ -243,6 +243,7 @@ def test_hidden_values_are_in_no_file_of_a_training_but_the_private_reference(tm
     for name in (TRAINING, FEATURES, MONITORING):
         text = (tmp_path / name).read_text()
         assert not any(value in text for value in ("name07", "+49-", "40000.5", "40060.5"))
+    assert not {"person", "phone"} & set(json.loads((tmp_path / FEATURES).read_text())["categories"])
     metadata = json.loads((tmp_path / TRAINING).read_text())
     assert metadata["examples"] == []
     assert metadata["examples_left_out"] == (
