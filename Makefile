@@ -5,6 +5,7 @@ BIN := .venv/bin
 COMPARE := .venv-compare
 RECEIVERS := .venv-receivers
 GENERATORS := .venv-generators
+BOOSTERS := .venv-boosters
 STAMP := .venv/setup-done
 REQUIREMENTS := .venv/requirements.txt
 
@@ -14,7 +15,8 @@ endif
 
 .DEFAULT_GOAL := help
 BENCHES := throughput compare flat latency restart ingress client predict scale models calibration
-.PHONY: help setup unit demo test test-generators test-receivers test-containers long lint format contract reference docs
+.PHONY: help setup unit demo test test-boosters test-generators test-receivers test-containers long lint format
+.PHONY: contract reference docs
 .PHONY: bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
 
@@ -29,7 +31,7 @@ $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv, say" >&2; exit 1; }
 	@echo "making the environment in .venv ..."
 	@$(MAKE) --no-print-directory $(BIN)/uv
-	@$(BIN)/uv export -q --frozen --all-groups --no-group compare --no-group generators --no-group receivers --no-emit-project -o $(REQUIREMENTS)
+	@$(BIN)/uv export -q --frozen --all-groups --no-group boosters --no-group compare --no-group generators --no-group receivers --no-emit-project -o $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --require-hashes -r $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q agents api app driftline topics
@@ -139,9 +141,21 @@ $(GENERATORS)/setup-done $(RECEIVERS)/setup-done: .venv-%/setup-done: pyproject.
 	@VIRTUAL_ENV=.venv-$* $(BIN)/uv pip install -q --require-hashes -r .venv-$*/requirements.txt
 	@touch $@
 
+test-boosters: setup $(BOOSTERS)/setup-done ## models of LightGBM and XGBoost, served by a real API
+	@$(BOOSTERS)/bin/python -m pytest -n 0 -m boosters tests/foreign
+
+# models are loaded into the API's own process, so this one has all that .venv has
+$(BOOSTERS)/setup-done: pyproject.toml uv.lock
+	@echo "making the environment of LightGBM and XGBoost in $(BOOSTERS) ..."
+	@$(PYTHON) -m venv $(BOOSTERS)
+	@$(BIN)/uv export -q --frozen --group boosters --no-emit-project -o $(BOOSTERS)/requirements.txt
+	@VIRTUAL_ENV=$(BOOSTERS) $(BIN)/uv pip install -q --require-hashes -r $(BOOSTERS)/requirements.txt
+	@VIRTUAL_ENV=$(BOOSTERS) $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
 lock: $(BIN)/uv ## resolve the dependencies anew into uv.lock
 	@.ci/lock
 
 clean: ## remove .venv and every cache
-	rm -rf .venv $(COMPARE) $(GENERATORS) $(RECEIVERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv $(COMPARE) $(BOOSTERS) $(GENERATORS) $(RECEIVERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find agents api app benchmarks driftline tests topics -name __pycache__ -prune -exec rm -rf {} +

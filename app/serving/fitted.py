@@ -56,7 +56,8 @@ def checked_order(features: Sequence[str], estimator: Any) -> tuple[tuple[str, .
         if fitted.n != len(given):
             raise FeaturesDiffer(f"has {len(given):,} features, and the model was fitted to {fitted.n:,}")
         return given, ("the model was fitted to an array without names, so the order of its features is not checked",)
-    spelling = {_as_lightgbm(name): name for name in given} if _is_of(estimator, "lightgbm") else {n: n for n in given}
+    renamed = any(_is_of(one, "lightgbm") for one in _from_outside_in(estimator))  # a search has the names of its best
+    spelling = {_as_lightgbm(name): name for name in given} if renamed else {name: name for name in given}
     known = [spelling.get(name, name) for name in fitted.names]
     lacking = [name for name in known if name not in given and name not in fitted.unused]
     foreign = [name for name in given if name not in known]

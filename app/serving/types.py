@@ -50,6 +50,8 @@ class FeatureType:
     dtype: str = ""
     codes: Mapping[str, int] = field(default_factory=dict)
     """The position of each category, by its spelling."""
+    categorical: Any = field(default=None, compare=False, repr=False)
+    """pandas' dtype of a category; made once, since it takes longer than the column."""
 
 
 class WrongType(ValueError):
@@ -80,7 +82,19 @@ def feature_type(given: object) -> FeatureType:
     codes = {spelled(one): code for code, one in enumerate(categories)}
     if len(codes) != len(categories):
         raise WrongType(".categories has a value twice")
-    return FeatureType(kind, nullable, tuple(categories), dtype, codes)
+    return FeatureType(kind, nullable, tuple(categories), dtype, codes, _categorical(categories))
+
+
+def _categorical(categories: list[str | float | bool]) -> Any:
+    """Return pandas' dtype of these categories, None where there are none. Raises WrongType."""
+    if not categories:
+        return None
+    import pandas as pd
+
+    try:
+        return pd.CategoricalDtype(pd.Index(categories))
+    except ValueError as error:
+        raise WrongType(f".categories cannot be pandas' categories: {error}") from None
 
 
 def wrong_value(value: Scalar, kind: FeatureType) -> str:
@@ -153,13 +167,13 @@ def frame_of(
     for (name, kind), column in zip(types.items(), _columns(list(types), rows), strict=True):
         if kind.type == "category":
             codes = [-1 if v is None else kind.codes.get(spelled(v), -1) for v in column]
-            alone[name] = pd.Categorical.from_codes(codes, categories=pd.Index(list(kind.categories)))
+            alone[name] = pd.Categorical.from_codes(codes, dtype=kind.categorical)
             continue
         dtype = kind.dtype or _own_dtype(kind, None in column, extended=extended)
         together.setdefault((kind.type, dtype), {})[name] = column
     frames = [_frame(columns, *of) for of, columns in together.items()]
     if alone:
-        frames.append(pd.DataFrame(alone))
+        frames.append(pd.DataFrame(alone, copy=False))
     frame = frames[0] if len(frames) == 1 else pd.concat(frames, axis=1)
     return frame if list(frame.columns) == list(types) else frame[list(types)]
 
@@ -186,9 +200,9 @@ def _frame(columns: Mapping[str, Column], kind: ValueType, dtype: str) -> pd.Dat
         block = np.array(cells, dtype=dtype) if flat is None else np.array(flat, dtype=dtype).reshape(len(names), -1)
         return pd.DataFrame(block.T, columns=names)
     n = len(cells[0])
-    if dtype == "object":  # as a Series: texts within a list would become str
-        objects = [flat[i * n : (i + 1) * n] if flat is not None else column for i, column in enumerate(cells)]
-        return pd.DataFrame({name: pd.Series(one, dtype=object) for name, one in zip(names, objects, strict=True)})
+    if dtype == "object":  # without the dtype texts would become str
+        objects = np.array(cells if flat is None else flat, dtype=object).reshape(len(names), n)
+        return pd.DataFrame(objects.T, columns=names, dtype=object)
     if flat is None and kind == "number":
         flat = np.array(cells, dtype=np.float64).reshape(-1)
     elif flat is None:

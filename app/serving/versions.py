@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
-LIBRARIES: Mapping[str, str] = {
-    "numpy": "numpy", "pandas": "pandas", "scikit_learn": "scikit-learn", "lightgbm": "lightgbm", "xgboost": "xgboost",
+LIBRARIES: Mapping[str, tuple[str, ...]] = {
+    "numpy": ("numpy",), "pandas": ("pandas",), "scikit_learn": ("scikit-learn",), "lightgbm": ("lightgbm",),
+    "xgboost": ("xgboost", "xgboost-cpu", "xgboost-cu12", "xgboost-cu13"),
 }  # fmt: skip
-"""The name in `versions` of training_metadata.json -> of the package."""
+"""The name in `versions` of training_metadata.json -> of the packages, of which one is installed."""
 OF_SOME = ("lightgbm", "xgboost")
 """Recorded only where the process that saves the model has them in use."""
 
@@ -59,8 +61,9 @@ def _minor(full: str | None) -> str | None:
     return None if full is None else ".".join(full.split(".")[:2])
 
 
-def _installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def _installed(packages: tuple[str, ...]) -> str | None:
+    """Return the version of the first package that is here; None where none is."""
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            return version(package)
+    return None

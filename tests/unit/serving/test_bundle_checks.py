@@ -25,7 +25,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 
 from app.serving import BundleError, PredictionFailed, UnfitRows, load_bundle, predict, save_bundle
 from app.serving.bundle import FEATURES, TRAINING
-from app.serving.fitted import Fitted, fitted_features
+from app.serving.fitted import FeaturesDiffer, Fitted, checked_order, fitted_features
 from app.serving.types import feature_type, frame_of, wrong_value
 from app.serving.versions import compared, skew
 
@@ -121,6 +121,17 @@ def boosted(package: str, **told: object) -> Boosted:
 )
 def test_other_libraries_names_are_read(model: object, fitted: Fitted) -> None:
     assert fitted_features(model) == fitted
+
+
+@pytest.mark.parametrize("around", [{}, {"best_estimator_": None}, {"calibrated_classifiers_": None}])
+def test_lightgbms_spelling_of_names_is_known_within_a_search_and_calibration(around: dict[str, object]) -> None:
+    inner = boosted("lightgbm", feature_name_=["plan_name", "c"], n_features_in_=2)
+    of = {"best_estimator_": inner, "calibrated_classifiers_": [Boosted(estimator=inner)]}
+    told = {name: of[name] for name in around}
+    model = boosted("sklearn", feature_names_in_=["plan_name", "c"], **told) if around else inner
+    assert checked_order(["c", "plan name"], model)[0] == ("plan name", "c")
+    with pytest.raises(FeaturesDiffer, match="lacks features that the model was fitted to: plan_name"):
+        checked_order(["c", "plan name"], boosted("sklearn", feature_names_in_=["plan_name", "c"]))
 
 
 def test_stored_examples_are_predicted_when_it_is_loaded(tmp_path: Path) -> None:
@@ -287,6 +298,8 @@ def test_what_a_model_says_of_its_own_examples_is_told_without_their_values(tmp_
         ({"type": "category"}, r"types\.age\.categories must be a list"),
         ({"type": "number", "categories": [1]}, r"types\.age\.categories must be a list"),
         ({"type": "category", "categories": [1, "1"]}, r"types\.age\.categories has a value twice"),
+        ({"type": "category", "categories": [1, True]}, r"types\.age\.categories cannot be pandas' categories"),
+        ({"type": "category", "categories": [1.5, float("nan")]}, r"types\.age\.categories cannot be pandas'"),
         ({"type": "number", "nullable": "no"}, r"types\.age\.nullable must be true or false"),
         ({"type": "number", "dtype": "Int64"}, r"types\.age\.dtype of number must be one of float64"),
     ],
@@ -373,3 +386,14 @@ def test_libraries_of_training_are_compared_with_those_here(tmp_path: Path) -> N
         "the model was saved with lightgbm 4.0.0, here is none",
     )
     assert skew(compared("nonsense")) == ()
+
+
+def test_xgboost_is_known_by_whichever_of_its_packages_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert compared({"xgboost": "3.2.0"})["xgboost"] == ("3.2.0", None)
+    about = tmp_path / "xgboost_cpu-3.2.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: xgboost-cpu\nVersion: 3.2.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert compared({"xgboost": "3.2.0"})["xgboost"] == ("3.2.0", "3.2.0")

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,8 +67,42 @@ def test_each_column_has_its_type_its_values_and_its_place(
                 assert type(told) is type(value)
 
 
-def test_a_wide_row_is_one_block() -> None:
-    types = {f"c{i}": feature_type("number") for i in range(2000)}
-    frame = frame_of(types, [dict.fromkeys(types, 1.5)])
-    assert frame.to_numpy().dtype == np.float64
+@pytest.mark.parametrize(
+    ("kind", "value", "dtype"),
+    [
+        ("number", 1.5, np.float64), ({"type": "text", "dtype": "object"}, "gold", object),
+        ({"type": "integer", "nullable": True}, None, object), ({"type": "boolean", "dtype": "object"}, True, object),
+    ],
+)  # fmt: skip
+def test_a_wide_row_is_one_block(kind: object, value: Scalar, dtype: type) -> None:
+    types = {f"c{i}": feature_type(kind) for i in range(2000)}
+    frame = frame_of(types, [dict.fromkeys(types, value)])
+    assert frame.to_numpy().dtype == dtype
     assert len(frame._mgr.blocks) == 1
+    assert frame.iloc[0].tolist() == [value] * 2000
+
+
+OBJECTS = {"text": VALUES["text"], "integer": VALUES["integer"], "boolean": VALUES["boolean"]}
+
+
+@given(st.data())
+def test_objects_are_what_a_series_of_each_column_has(data: st.DataObject) -> None:
+    kinds = data.draw(st.lists(st.sampled_from(sorted(OBJECTS)), min_size=1, max_size=6))
+    n = data.draw(st.integers(1, 4))
+    types = {f"c{i}": feature_type({"type": kind, "dtype": "object"}) for i, kind in enumerate(kinds)}
+    rows = [{name: data.draw(VALUES[kind.type]) for name, kind in types.items()} for _ in range(n)]
+    expected = {
+        name: pd.Series([plain(row[name], kind.type) for row in rows], dtype=object) for name, kind in types.items()
+    }
+    pd.testing.assert_frame_equal(frame_of(types, rows), pd.DataFrame(expected, dtype=object), check_exact=True)
+
+
+def test_a_category_is_pandas_own_of_all_of_its_categories_whichever_a_row_has() -> None:
+    for categories, value in ((["b", "a"], "a"), ([3, 1, 2], 1), ([0.5, 2.0], 2.0), ([False, True], True)):
+        types = {f"c{i}": feature_type({"type": "category", "categories": categories}) for i in range(3)}
+        rows: list[dict[str, Scalar]] = [{"c0": value, "c1": None, "c2": "none of them"}]
+        frame = frame_of(types, rows)
+        for name, expected in (("c0", value), ("c1", None), ("c2", None)):
+            made = pd.Series(pd.Categorical([expected], categories=categories), name=name)
+            pd.testing.assert_series_equal(frame[name], made)
+            assert frame[name].cat.codes.dtype == made.cat.codes.dtype
