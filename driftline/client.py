@@ -18,6 +18,7 @@ from uuid import UUID
 
 from driftline import exits
 from driftline.account import LOGGED, Account
+from driftline.alerts import ALERTS, alert_of
 from driftline.buffer import ID, PATH, Buffer
 from driftline.encoding import NO_PREDICTION, dated, encoded, name_text, why
 from driftline.http import Http, pause_before, post
@@ -43,13 +44,13 @@ Id = str | int | UUID
 class Client:
     """Sends a model's predictions and their truth. Safe to share between threads, and usable after a fork.
 
-    `log` and `feedback` return within microseconds and never raise, whatever becomes of the event: a copy of it waits
-    in memory, at most `buffer_events` and about `buffer_bytes` of them, is encoded in the sending thread, and goes in
-    batches of `batch_size`, or after `flush_seconds`. While the API is away, events are kept and sent again until they
-    are `retry_seconds` old. What is lost is counted in `stats`, passed to `on_loss` (mostly in the sending thread) and
-    written to the log now and then, in all when the client is closed. With `raises` events are encoded in the caller's
-    thread, so that what cannot be sent raises InvalidEvent, and `flush` and `close` raise Undelivered where anything
-    was lost since the last of them.
+    `log`, `feedback` and `send_alert` return within microseconds and never raise, whatever becomes of the event: a copy
+    of it waits in memory, at most `buffer_events` and about `buffer_bytes` of them, is encoded in the sending thread,
+    and goes in batches of `batch_size`, or after `flush_seconds`. While the API is away, events are kept and sent again
+    until they are `retry_seconds` old. What is lost is counted in `stats`, passed to `on_loss` (mostly in the sending
+    thread) and written to the log now and then, in all when the client is closed. With `raises` events are encoded in
+    the caller's thread, so that what cannot be sent raises InvalidEvent, and `flush` and `close` raise Undelivered
+    where anything was lost since the last of them.
     """
 
     def __init__(  # noqa: PLR0913 (each stands for itself, by name)
@@ -168,6 +169,38 @@ class Client:
         if timestamp is not None:
             event["timestamp"] = timestamp
         self._log(FEEDBACK, _named(prediction_id), time_ns(), event)
+
+    def send_alert(  # noqa: PLR0913 (each stands for itself, by name)
+        self,
+        title: str,
+        message: object = "",
+        level: str = "warning",
+        metadata: Row | None = None,
+        *,
+        dedupe_key: Id | None = None,
+        status: str = "firing",
+        expires_after: float | None = None,
+        model: str | None = None,
+        model_version: str | None = None,
+    ) -> str:
+        """Send an alert of your own, which is grouped, routed, silenced and recorded as every other. Never raises.
+
+        `level`: info, warning, error or critical. It is of the client's model, if any; `model=""` is none. With a
+        `dedupe_key` it is one alert however often it is sent, and fires until it is sent with the status "resolved",
+        or for `expires_after` seconds. Without, it ends after an hour. It waits with the events, and `stats` counts it
+        with them. Returns its `dedupe_key`.
+        """
+        at = time_ns()
+        key = f"{at << 64 | next(self._serial):x}" if dedupe_key is None else _named(dedupe_key)
+        event = alert_of(
+            _text(title), _text(message), level, metadata, key=key, named=dedupe_key is not None, status=status,
+            expires_after=expires_after,
+        )  # fmt: skip
+        own = (self._model, self._version) if model is None else (model, "")
+        of = {"model": own[0], "model_version": own[1] if model_version is None else model_version}
+        event |= {name: value for name, value in of.items() if value}
+        self._log(ALERTS, key, at, event)
+        return key
 
     def predict(
         self, features: Row, *, request_id: str | None = None, timeout: float | None = None

@@ -12,7 +12,10 @@ took no events until it was too old. Closed: the client was."""
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """One event that will not arrive. `path` is `/predictions` or `/feedback`; `reason` holds no feature values."""
+    """One event that will not arrive. `path` is `/predictions`, `/feedback` or `/alerts`.
+
+    `prediction_id` is of an alert its `dedupe_key`. `reason` holds no feature values.
+    """
 
     path: str
     prediction_id: str

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 
 from driftline.account import ended
+from driftline.alerts import ALERTS
 from driftline.buffer import AT, EVENT, ID, MEMBERS, PATH, Buffer, Item
 from driftline.encoding import dated, encoded, why
 from driftline.http import Answer, Http, pause_before, post
@@ -89,8 +90,7 @@ class Sender:
             left = self._buffer.deadline - time.monotonic()
             if left <= 0:
                 return
-            document = b"[" + b",".join([document for _, document in part]) + b"]"
-            answer = post(self._http, part[0][0][PATH], document, min(self._timeout, left))
+            answer = post(self._http, part[0][0][PATH], _body(part), min(self._timeout, left))
             if not answer.kept:
                 self._outage.over(self._buffer.unfinished)
                 self._settle(part, answer)
@@ -146,16 +146,23 @@ class Sender:
 
 
 def _parts(batch: list[tuple[Item, bytes]]) -> list[list[tuple[Item, bytes]]]:
-    """The batch in parts of at most BATCH_BYTES, or one event."""
+    """The batch in parts of at most BATCH_BYTES, or one event; each alert is a request of its own."""
     parts: list[list[tuple[Item, bytes]]] = []
     size = BATCH_BYTES
     for one in batch:
         size += len(one[1]) + 1
-        if size > BATCH_BYTES:
+        if size > BATCH_BYTES or one[0][PATH] == ALERTS:
             parts.append([])
             size = len(one[1]) + 1
         parts[-1].append(one)
     return parts
+
+
+def _body(part: list[tuple[Item, bytes]]) -> bytes:
+    """The events of a part as a list; an alert by itself."""
+    if part[0][0][PATH] == ALERTS:
+        return part[0][1]
+    return b"[" + b",".join([document for _, document in part]) + b"]"
 
 
 def _rejected(answer: Answer, given: int) -> Mapping[int, str]:

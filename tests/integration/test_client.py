@@ -30,8 +30,8 @@ from driftline.http import Answer as HttpAnswer
 from tests.support.kafka_topics import records_of
 from tests.support.receivers import Answer, Receiver, Request, answering, breaking_off, in_turn, raw, receiver
 from tests.support.stream import worker
-from topics.events import FeedbackEvent, PredictionEvent
-from topics.registry import FEEDBACK, PREDICTIONS
+from topics.events import AlertEvent, FeedbackEvent, PredictionEvent
+from topics.registry import ALERTS, FEEDBACK, PREDICTIONS
 
 pytestmark = pytest.mark.usefixtures("direct")
 
@@ -552,6 +552,61 @@ def log_and_fail(client: Client) -> None:
     raise KeyError("the caller's own comes first")
 
 
+def alerts(found: Receiver) -> list[dict[str, Any]]:
+    return [json.loads(one.body) for one in found.requests if "POST /alerts " in one.line]
+
+
+def test_an_alert_is_sent_by_itself_and_again_under_its_name_until_it_is_taken() -> None:
+    away = answering(503, b'{"detail": "no Kafka"}', Retry_After="0")
+    with server(accepting, away, accepting) as found:
+        with client_of(found, flush_seconds=60) as client:
+            client.log({"x": 1}, 1)
+            given = {"table": "orders", "rows": np.int64(0), "day": date(2026, 6, 1), "lost": ["no value"]}
+            named = client.send_alert("load failed", ValueError("no rows"), "error", given, dedupe_key=7)
+            unnamed = client.send_alert("one", model="other")
+            client.send_alert("load failed", dedupe_key="7", status="resolved", model="", expires_after=60)
+        first, again, second, end = alerts(found)
+        assert first == again == {
+            "title": "load failed", "message": "no rows", "level": "error", "dedupe_key": "7", "status": "firing",
+            "metadata": {"table": "orders", "rows": 0, "day": "2026-06-01"}, "model": "m", "model_version": "1",
+        }  # fmt: skip
+        assert second == {
+            "title": "one", "message": "", "level": "warning", "dedupe_key": unnamed, "status": "firing",
+            "expires_after": 3600.0, "model": "other",
+        }  # fmt: skip
+        assert (end["status"], end["expires_after"], "model" in end) == ("resolved", 60, False)
+        assert named == "7" == end["dedupe_key"] != unnamed
+        assert lost(client) == {}
+        assert (client.stats.sent, client.stats.left_out) == (4, {"metadata.lost": 1})
+
+
+def test_an_alert_that_cannot_be_sent_is_counted_and_never_raises(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[Loss] = []
+    with server(answering(422, b'{"detail": "title: must have 1 to 200 characters"}')) as found:
+        with client_of(found, on_loss=told.append) as client:
+            client.send_alert("")
+            client.send_alert("x", level=["error"])  # type: ignore[arg-type]
+            client.send_alert(Unreadable(), Unreadable(), metadata=3)  # type: ignore[arg-type]
+        client.send_alert("late", dedupe_key="late")
+        assert lost(client) == {"invalid": 1, "rejected": 2, "closed": 1}
+        assert {one.path for one in told} == {"/alerts"}
+        assert told[-1].prediction_id == "late"
+        assert warnings(caplog)[0].startswith("/alerts: level: list is no number, text")
+        strict = client_of(found, raises=True)
+        with pytest.raises(InvalidEvent, match=r"metadata\.x"):
+            strict.send_alert("x", metadata={"x": ["y"]})
+        strict.send_alert("")
+        with pytest.raises(Undelivered, match="422 title"):
+            strict.flush()
+
+
+class Unreadable:
+    """A value whose own methods fail."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("the caller's own trouble")
+
+
 def test_predict_asks_again_under_one_id_and_answers() -> None:
     with server(answering(503, b"{}", Retry_After="0"), answering(200, b'{"prediction": 1}')) as found:
         client = client_of(found)
@@ -633,15 +688,22 @@ async def test_all_arrives_though_the_api_comes_later(settings: Settings) -> Non
         ids = [client.log({"x": i}, "yes", probability=0.5) for i in range(1000)]
         for one in ids:
             client.feedback(one, "no")
+        name = client.send_alert("load failed", "orders is empty", "error", {"table": "orders"})
+        client.send_alert("load failed", dedupe_key=name, status="resolved")
         with worker(settings, "api", ("-m", "app.cli", "api")):
             assert await asyncio.to_thread(client.flush, 60)
             wrong = client.log({"x": 1}, "yes", timestamp=1.7e12)
             assert await asyncio.to_thread(client.flush)
     assert client.stats.retries > 0
-    assert client.stats.sent == 2000
+    assert client.stats.sent == 2002
     assert lost(client) == {"rejected": 1}
     assert [(loss.prediction_id, loss.reason.partition(":")[0]) for loss in told] == [(wrong, "timestamp")]
     predictions = [msgspec.json.decode(r.value, type=PredictionEvent) for r in await records_of(settings, PREDICTIONS)]
     assert {event.prediction_id: event.features["x"] for event in predictions} == {one: i for i, one in enumerate(ids)}
     feedback = [msgspec.json.decode(r.value, type=FeedbackEvent) for r in await records_of(settings, FEEDBACK)]
     assert {event.prediction_id for event in feedback} == set(ids)
+    fired = [msgspec.json.decode(r.value, type=AlertEvent) for r in await records_of(settings, ALERTS)]
+    assert [(one.status, one.level, one.labels["subject"], one.labels["model"]) for one in fired] == [
+        ("firing", "error", name, "m"), ("resolved", "error", name, "m"),
+    ]  # fmt: skip
+    assert fired[0].evidence == {"metadata": {"table": "orders"}}
