@@ -13,6 +13,7 @@ from agents.applied_offsets import advance, next_offset, unapplied
 from agents.loop_slices import in_slices
 from agents.output import Publish, Reject
 from app.alerting.events.alert_event import alert_of, nameless
+from app.alerting.events.deployments import Deployments, ModelChange, NoDeployments, changes_of
 from app.alerting.events.related_window import RelatedWindows, noted
 from app.alerting.rules.lifecycle import RuleState, Stage, stage_of, step
 from app.alerting.rules.model_rules import (
@@ -75,7 +76,8 @@ class AlertsAgent:
     showed, and the watermark of each source partition.
 
     `catch_up` brings `models` up to now: a report of a model that is not known waits for it once. `page` is the
-    address of the API, for the alerts' links. `with_values`: whether alerts name values of categories.
+    address of the API, for the alerts' links. `with_values`: whether alerts name values of categories. `deployments`:
+    of the models, for the likely causes.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class AlertsAgent:
         page: str = "",
         lives: Lives | None = None,
         with_values: bool = True,
+        deployments: Deployments | None = None,
     ) -> None:
         self._table = table
         self._models = models
@@ -96,6 +99,7 @@ class AlertsAgent:
         self._page = page
         self._lives: Lives = NoLives() if lives is None else lives
         self._with_values = with_values
+        self._deployments: Deployments = NoDeployments() if deployments is None else deployments
         self._tidied: dict[int, datetime] = {}
 
     def position(self, partition: int) -> int | None:
@@ -211,7 +215,9 @@ class AlertsAgent:
     def _judge(self, report: AnyReport, monitoring: Monitoring, run: AlertsRun) -> None:
         if isinstance(report, IntakeReport):
             report = self._over_all(report, run)
-        verdicts, beside = self._of_lives(report, verdicts_of(report, monitoring), run), self._note(report, run)
+        changes = self._changes(report)
+        verdicts = self._of_lives(report, verdicts_of(report, monitoring), run)
+        beside = self._note(report, run, changes)
         for verdict in (*verdicts, *self._unnamed(report, verdicts, run)):
             key = state_key(report, verdict)
             before = run.states.get(key) or self._state(key)
@@ -223,8 +229,9 @@ class AlertsAgent:
                 run.states[key] = after
             if transition is not None:
                 alert = alert_of(
-                    report, verdict, transition, rule, emitted_at=self._now(), page=self._page, beside=beside
-                )
+                    report, verdict, transition, rule, emitted_at=self._now(), page=self._page, beside=beside,
+                    changes=changes,
+                )  # fmt: skip
                 run.alerts.append(alert)
 
     def _of_lives(self, report: AnyReport, verdicts: list[Verdict], run: AlertsRun) -> list[Verdict]:
@@ -250,14 +257,20 @@ class AlertsAgent:
         after = run.intakes[key] = before.noted(report)
         return after.over_all(report)
 
-    def _note(self, report: AnyReport, run: AlertsRun) -> RelatedWindows | None:
+    def _changes(self, report: AnyReport) -> list[ModelChange]:
+        """What happened to the model lately, where the newest panes of a report show that something has changed."""
+        if not isinstance(report, DriftReport) or report.scales is None or not report.scales.found:
+            return []
+        return changes_of(report.model, self._deployments, self._lives)
+
+    def _note(self, report: AnyReport, run: AlertsRun, changes: Sequence[ModelChange]) -> RelatedWindows | None:
         """What is known of the model version beside what each rule has judged; this report is known now."""
         if not isinstance(report, DriftReport | PerformanceReport):
             return None  # alerts on traffic, feedback and the monitor tell of nothing else
         key = key_of(report.model, report.model_version, BESIDE)
         value = self._table.get(key)
         before = run.beside.get(key) or (None if value is None else _besides.decode(value))
-        after = noted(before, report)
+        after = noted(before, report, changes)
         if after is not before:
             run.beside[key] = after
         return after

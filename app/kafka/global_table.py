@@ -69,7 +69,7 @@ class FollowedTopic(ABC):
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._consumer.start()
             self._consumer.assign([self._partition])
-            await self._consumer.seek_to_beginning(self._partition)
+            self._position = await self._seek(self._consumer, self._partition)
             self._tail = asyncio.create_task(self._follow(self._consumer), name=f"view of {self._partition.topic}")
             await self.catch_up()
         except BaseException as error:
@@ -77,6 +77,11 @@ class FollowedTopic(ABC):
             if isinstance(error, (KafkaError, OSError, TimeoutError)):
                 raise BrokerUnavailable(f"no Kafka answers at {self._servers}") from error
             raise
+
+    async def _seek(self, consumer: Consumer, partition: TopicPartition) -> int:
+        """Put the consumer where reading begins: the beginning of the topic. Returns the offset, or one before it."""
+        await consumer.seek_to_beginning(partition)
+        return 0
 
     async def stop(self) -> None:
         """Follow no longer; what was read stays."""

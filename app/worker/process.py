@@ -31,6 +31,7 @@ from app.processes.crash import crash, end_with_any_service
 from app.processes.ports import listen
 from app.processes.private_files import keep_private, private_folder
 from app.processes.shutdown import end_at_last
+from app.registration.deployments_table import DeploymentsTable
 from app.registration.models_table import ModelsTable
 from app.registration.versions_table import VersionsTable
 from app.retraining import hooks_of
@@ -100,10 +101,11 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         ReceiversTable(settings) as receivers,
         RedeliveredTable(settings) as redelivered,
         VersionsTable(settings) as versions,
+        DeploymentsTable(settings) as deployments,
         successor_of(settings) as successor,
     ):
         told = ReceiverChannels(channels, receivers, settings)
-        worker = WorkerAgents(settings, producer, models, silences, redelivered, told, versions, successor)
+        worker = WorkerAgents(settings, producer, models, silences, redelivered, told, versions, deployments, successor)
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         views: dict[str, FollowedTopic] = {
             "models": models,
@@ -111,6 +113,7 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
             "receivers": receivers,
             "redelivered": redelivered,
             "versions": versions,
+            "deployments": deployments,
         }
         topics = declared(settings, TOPICS)
         async with (

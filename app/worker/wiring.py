@@ -40,6 +40,7 @@ from app.kafka.client_options import consumer_options
 from app.kafka.errors import BrokerUnavailable, StateLost, WorkerHalted
 from app.kafka.producer import Producer
 from app.processes.crash import FAILED, end_process
+from app.registration.deployments_table import DeploymentsTable
 from app.registration.effective_monitoring import EffectiveMonitoring
 from app.registration.models_table import ModelsTable
 from app.registration.versions_table import Registered, VersionsTable
@@ -70,7 +71,7 @@ TELL_SECONDS = 10.0
 class WorkerAgents:
     """Everything that a worker process holds, wired once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (a worker reads that many topics)
         self,
         settings: Settings,
         producer: Producer,
@@ -79,6 +80,7 @@ class WorkerAgents:
         redelivered: RedeliveredTable,
         channels: Mapping[str, Channel],
         versions: VersionsTable,
+        deployments: DeploymentsTable,
         successor: Successor | None = None,
     ) -> None:
         """`successor`: what is left of the prefix is joined for that one, and nothing is judged, or notified, here."""
@@ -126,7 +128,7 @@ class WorkerAgents:
         self.alerts = AlertsAgent(
             tables["alerts"], self._monitoring, catch_up=models.catch_up, page=settings.page,
             lives=Registered(versions, models.registered_at),
-            with_values=settings.alert_values,
+            with_values=settings.alert_values, deployments=deployments,
         )  # fmt: skip
         self.standing = WorkerHealth(
             self.app,

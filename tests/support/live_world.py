@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from bisect import bisect_left
 from collections import Counter
@@ -82,6 +83,8 @@ class LiveWorld:
     muted: list[AlertEvent] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     revision: int = 1
+    lost_from: float = math.inf
+    """When, in seconds from the beginning, `weight` is lost."""
 
     def __post_init__(self) -> None:
         self.model = RegisteredModel(PROFILE, self.monitoring, datetime(2023, 1, 1, tzinfo=UTC))
@@ -119,7 +122,8 @@ class LiveWorld:
     def _take(self, one: Sent) -> None:
         event = {
             "prediction_id": one.id, "model": "m", "model_version": "1", "timestamp": BEGIN + one.made,
-            "features": {"size": one.value, "weight": one.value + 1}, "prediction": one.value,
+            "features": {"size": one.value, "weight": one.value + 1 if one.made < self.lost_from else None},
+            "prediction": one.value,
         }  # fmt: skip
         log = self.logs[one.partition]
         taken = round((BEGIN + one.taken) * 1000)

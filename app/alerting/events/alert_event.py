@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 from msgspec.structs import replace
 
+from app.alerting.events.deployments import ModelChange
 from app.alerting.events.facts import summary_of
 from app.alerting.events.links import DASHBOARD, RUNBOOK, links_of
 from app.alerting.events.related_window import RelatedWindows, evidence_of_related, likely_causes, related_to
@@ -41,9 +42,12 @@ EVIDENCE_FEATURES = 50
 
 def alert_of(
     report: AnyReport, verdict: Verdict, transition: Transition, rule: Rule, *, emitted_at: datetime, page: str = "",
-    beside: RelatedWindows | None = None,
+    beside: RelatedWindows | None = None, changes: Sequence[ModelChange] = (),
 ) -> AlertEvent:  # fmt: skip
-    """The event of a transition. `page`: the API's address, for links; empty: none. `beside`: what else is known."""
+    """The event of a transition. `page`: the API's address, for links; empty: none. `beside`: what else is known.
+
+    `changes`: what happened to the model lately, for the likely causes.
+    """
     labels = labels_of(report.model, report.model_version, verdict)
     fingerprint = fingerprint_of(labels)
     firing, off = transition.status == "firing", verdict.state == "off"
@@ -53,7 +57,7 @@ def alert_of(
     if off or (verdict.rule in (PERFORMANCE, ESTIMATE) and not firing):
         beside = None
     found = summary_of(report, verdict, firing=firing, severe=transition.severe)
-    causes = likely_causes(report, verdict, beside) if firing and not off else ()
+    causes = likely_causes(report, verdict, beside, changes) if firing and not off else ()
     related = related_to(report, beside)
     summary = replace(
         found, facts=(_lasted(transition), *causes, _window(report), *found.facts), related=related,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.alerting.events.deployments import ModelChange, since_when
 from app.alerting.events.text import fact
 from app.alerting.rules.model_rules import effect_of
 from app.alerting.rules.newest_panes import found_in
@@ -15,14 +16,17 @@ FAULTS = ("missing", "type", "unseen", "distribution")
 """What is found of a column, the most telling first."""
 
 
-def causes_of(report: DriftReport) -> tuple[Fact, ...]:
-    """Return a fact for each column whose cause is known, the worst first: of the newest panes, else of the window."""
+def causes_of(report: DriftReport, changes: Sequence[ModelChange] = ()) -> tuple[Fact, ...]:
+    """Return a fact for each column whose cause is known, the worst first: of the newest panes, else of the window.
+
+    `changes`: of the model; one that came as a column changed is named with its cause.
+    """
     found: dict[str, Fact] = {}
     names = [feature.name for feature in report.features]
     for fault in FAULTS:
         for one in found_in(report, fault, names):
             if one.cause is not None:
-                found.setdefault(one.name, _cause(one.name, one.cause))
+                found.setdefault(one.name, _cause(one.name, one.cause, since_when(one, changes)))
     for feature in sorted(report.features, key=lambda feature: (-effect_of(feature), feature.name)):
         if feature.cause is not None:
             found.setdefault(feature.name, _cause(feature.name, feature.cause))
@@ -44,5 +48,12 @@ def shown(causes: Sequence[Fact]) -> tuple[Fact, ...]:
     return (*causes[:MAX_CAUSES], *more)
 
 
-def _cause(name: str, cause: Cause) -> Fact:
-    return fact("cause", name=name, words=cause.words)
+def _cause(name: str, cause: Cause, since: str = "") -> Fact:
+    """Return the cause of a column's change. `since`: what happened to the model at the same time, if anything did.
+
+    Of missing values that takes the place of the places where they are usually lost.
+    """
+    if not since:
+        return fact("cause", name=name, words=cause.words)
+    words = cause.words.partition(": ")[0] if cause.kind == "missing" else cause.words
+    return fact("cause", name=name, words=f"{words}, {since}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from app.alerting.events.causes import causes_of, differs, shown
+from app.alerting.events.deployments import ModelChange
 from app.alerting.events.selection import top_features, top_metrics
 from app.alerting.events.sentences import MAX_LISTED
 from app.alerting.events.text import fact, line_of
@@ -61,13 +63,18 @@ class RelatedWindows(Struct, frozen=True, kw_only=True):
     newest: PerformanceSummary | None = None
 
 
-def noted(known: RelatedWindows | None, report: DriftReport | PerformanceReport) -> RelatedWindows:
-    """What is known after a report; a window that is older than what is known changes nothing."""
+def noted(
+    known: RelatedWindows | None, report: DriftReport | PerformanceReport, changes: Sequence[ModelChange] = ()
+) -> RelatedWindows:  # fmt: skip
+    """What is known after a report; a window that is older than what is known changes nothing.
+
+    `changes`: of the model, for the likely causes.
+    """
     if known is None or known.profile_id != report.profile_id:
         known = RelatedWindows(profile_id=report.profile_id)
     if isinstance(report, DriftReport):
         judged = report.sufficient or (report.scales is not None and bool(report.scales.found))
-        return replace(known, drift=_drifted(report)) if judged and _newer(report, known.drift) else known
+        return replace(known, drift=_drifted(report, changes)) if judged and _newer(report, known.drift) else known
     if _newer(report, known.newest):
         known = replace(known, newest=_performed(report))
     if report.sufficient and _newer(report, known.judged):
@@ -79,13 +86,13 @@ def _newer(report: DriftReport | PerformanceReport, known: DriftSummary | Perfor
     return known is None or report.window_end >= known.window_end
 
 
-def _drifted(report: DriftReport) -> DriftSummary:
+def _drifted(report: DriftReport, changes: Sequence[ModelChange]) -> DriftSummary:
     worst = [feature for feature in top_features(report) if feature.drifted][:MAX_LISTED]
     lean = [dataclasses.replace(one, unseen_names={}, shape=None if i else one.shape) for i, one in enumerate(worst)]
     return DriftSummary(
         window_start=report.window_start, window_end=report.window_end, features=len(report.features),
         drifted=len(report.drifted_features), columns=tuple(lean),
-        likely_causes=causes_of(report), differs=differs(report),
+        likely_causes=causes_of(report, changes), differs=differs(report),
     )  # fmt: skip
 
 
@@ -97,13 +104,15 @@ def _performed(report: PerformanceReport) -> PerformanceSummary:
     )  # fmt: skip
 
 
-def likely_causes(report: AnyReport, verdict: Verdict, known: RelatedWindows | None) -> tuple[Fact, ...]:
+def likely_causes(
+    report: AnyReport, verdict: Verdict, known: RelatedWindows | None, changes: Sequence[ModelChange] = ()
+) -> tuple[Fact, ...]:  # fmt: skip
     """Return likely causes, also where an alert is not about a feature: a unit, a new category, values lost.
 
-    Of an alert on one feature that feature's own cause comes first.
+    Of an alert on one feature that feature's own cause comes first. `changes`: of the model.
     """
     if isinstance(report, DriftReport):
-        causes, differ = causes_of(report), differs(report)
+        causes, differ = causes_of(report, changes), differs(report)
     elif isinstance(report, PerformanceReport) and known is not None and known.profile_id == report.profile_id:
         if known.drift is None:
             return ()
