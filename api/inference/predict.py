@@ -12,27 +12,31 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from functools import partial
 
 import msgspec
 
 from api.http.problems import Problem, unavailable
 from api.inference.recording import Recording, hiding_of
 from api.intake.events import new_id
+from api.served.model_process import ModelLost, ModelRaised
 from api.served.models import ServedModel
 from api.services import Services
 from app.core.values.accepted import id_of, wrong_name, wrong_time
 from app.core.values.precision import EXACT_IN_A_FLOAT
 from app.kafka.errors import without_values
-from app.serving import Bundle, Predicted, PredictionFailed, UnfitRows, predict
+from app.serving import Bundle, Predicted, PredictionFailed, UnfitRows
 from app.serving.threads import Busy
 from app.telemetry import metrics
 from topics.events import Name, Scalar, ServedEvent, Timestamp, to_epoch, utc_now
 
 log = logging.getLogger(__name__)
+
+PROCESS_SECONDS = 2.0
+"""So much later than its process a request is given up: the process has been ended by then."""
 
 
 class PredictRequest(msgspec.Struct, frozen=True):
@@ -96,15 +100,16 @@ def _of_model(asked: PredictRequest, bundle: Bundle) -> PredictRequest:
 async def _predicted(
     services: Services, model: ServedModel, asked: Sequence[PredictRequest], fresh: Sequence[int]
 ) -> list[Predicted]:
-    """The model's predictions, made in a thread of its own."""
+    """The model's predictions, made in a thread of its own, or in a process."""
     if not fresh:
         return []
     most, name = services.settings.predict_seconds, model.name
-    call = partial(predict, model.bundle, [asked[i].features for i in fresh])
-    within = asyncio.timeout(most)
+    call = model.call([asked[i].features for i in fresh], most)
+    in_process = model.processes is not None
+    within = asyncio.timeout(most + PROCESS_SECONDS if in_process else most)
     future: Future[list[Predicted]] | None = None
     try:
-        future = model.threads.submit(call, most)
+        future = model.threads.submit(call, math.inf if in_process else most)
         async with within:
             return await asyncio.wrap_future(future)
     except UnfitRows as error:
@@ -112,21 +117,34 @@ async def _predicted(
     except Busy as error:
         metrics.API_PREDICT_REFUSED.labels(name).inc()
         raise unavailable(str(error)) from None
+    except ModelLost as error:
+        if error.hung:
+            metrics.API_PREDICT_TIMEOUTS.labels(name).inc()
+        raise unavailable(str(error)) from None
     except Exception as error:
         if within.expired() and future is not None:
-            model.threads.abandon(future)
+            model.threads.abandon(future, ends=in_process)
             _note_timeout(model, most)
             raise unavailable(f"the model has not answered within {most:g} s (predict_seconds)") from None
-        log.error("the model %s failed: %s", name, without_values(error))
+        kind, told = type(error).__name__, without_values(error)
+        if isinstance(error, ModelRaised):
+            kind, told = error.kind, error.told
+        log.error("the model %s failed: %s", name, told)
         if isinstance(error, PredictionFailed):
             raise Problem(500, f"the model failed: {error}") from error
-        raise Problem(500, f"the model failed on these features: {type(error).__name__}") from error
+        raise Problem(500, f"the model failed on these features: {kind}") from error
 
 
 def _note_timeout(model: ServedModel, seconds: float) -> None:
     """Count a request that the model has not answered in time, and log it with how the model stands."""
     metrics.API_PREDICT_TIMEOUTS.labels(model.name).inc()
     version = model.bundle.training.model_version
+    if model.processes is not None:
+        log.warning(
+            "model %s %s: a request has not been answered within %g s: it waited for a process; %d requests wait",
+            model.name, version, seconds, model.threads.waiting,
+        )  # fmt: skip
+        return
     if words := model.threads.all_overdue(seconds):
         log.error("model %s %s: a request has not been answered: %s", model.name, version, words)
         return

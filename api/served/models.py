@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from api.http.problems import Problem
-from app.serving import Bundle, BundleError, load_bundle
+from api.served.model_process import ModelProcesses
+from app.serving import Bundle, BundleError, Predicted, load_bundle, predict
 from app.serving.threads import Threads
+from app.serving.types import Scalar
 from app.settings.settings import Settings
 from app.telemetry import metrics
 
@@ -24,11 +27,16 @@ LOAD_SECONDS = 300.0
 
 @dataclass(eq=False)
 class ServedModel:
-    """One loaded version. `users`: requests that have it; replaced, its threads end when there is none left."""
+    """One loaded version. `users`: requests that have it; replaced, its threads end when there is none left.
+
+    `processes`: in which it predicts; None where it does so in its threads. Else each thread waits for one of them, and
+    `bundle` has no estimator.
+    """
 
     bundle: Bundle
     folder: Path
     threads: Threads
+    processes: ModelProcesses | None = None
     users: int = 0
     replaced: bool = False
 
@@ -36,6 +44,16 @@ class ServedModel:
     def name(self) -> str:
         """The model's name."""
         return self.bundle.training.model
+
+    def call(self, rows: Sequence[Mapping[str, Scalar]], seconds: float) -> Callable[[], list[Predicted]]:
+        """Return what predicts the rows in a thread; in a process not for longer than so many seconds."""
+        if self.processes is None:
+            return partial(predict, self.bundle, rows)
+        return partial(self.processes.predict, rows, seconds)
+
+    def overdue(self, seconds: float) -> str:
+        """Say that nothing is left that could predict; empty while there is. What waits for threads fails at once."""
+        return self.threads.all_overdue(seconds) if self.processes is None else self.processes.trouble
 
     @contextlib.contextmanager
     def used(self) -> Iterator[ServedModel]:
@@ -55,6 +73,8 @@ class ServedModel:
     def _close_unused(self) -> None:
         if self.replaced and self.users == 0:
             self.threads.close()
+            if self.processes is not None:  # beside the event loop: it waits until they are gone
+                threading.Thread(target=self.processes.close, daemon=True).start()
 
 
 @dataclass(frozen=True)
@@ -101,16 +121,24 @@ class ServedModels:
     async def load(self, name: str, folder: Path) -> ServedModel:
         """Load what a folder has now, beside the event loop; nothing is served by it yet. Raises BundleError."""
         thread = Threads("load", 1, 0)  # a daemon's: a model that hangs in its trial does not keep the process
-        loading = thread.submit(partial(load_bundle, folder), LOAD_SECONDS)
+        loading = thread.submit(partial(self._loaded, name, folder), LOAD_SECONDS)
         thread.close()
         try:
             async with asyncio.timeout(LOAD_SECONDS):
-                bundle = await asyncio.wrap_future(loading)
+                return await asyncio.wrap_future(loading)
         except TimeoutError:
             raise BundleError(f"{folder}: not loaded, with its examples, within {LOAD_SECONDS:g} s") from None
+
+    def _loaded(self, name: str, folder: Path) -> ServedModel:
+        """Load a version of a model, with its processes started. Raises BundleError."""
+        bundle = load_bundle(folder)
         if bundle.training.model != name:
             raise BundleError(f"{folder}: is the model {bundle.training.model!r}, not {name!r}")
-        return self._made(bundle, folder)
+        made = self._made(bundle, folder)
+        if made.processes is not None and (wrong := made.processes.started()):
+            made.processes.close()
+            raise BundleError(f"{folder}: {wrong}")
+        return made
 
     def put(self, new: ServedModel) -> Replaced:
         """Serve it from now on. What its predecessor has begun, or let wait, it still finishes."""
@@ -137,8 +165,8 @@ class ServedModels:
         return root / named
 
     def overdue(self, seconds: float) -> str:
-        """Name the models of which no thread is left; empty for none. What waits for them fails at once."""
-        overdue = {one.name: one.threads.all_overdue(seconds) for one in self.all()}
+        """Name the models of which no thread, or process, is left; empty for none. What waits for threads fails."""
+        overdue = {one.name: one.overdue(seconds) for one in self.all()}
         return "; ".join(f"model {name}: {words}" for name, words in overdue.items() if words)
 
     def look(self, seconds: float) -> None:
@@ -154,6 +182,16 @@ class ServedModels:
 
     def _made(self, bundle: Bundle, folder: Path) -> ServedModel:
         settings = self._settings
-        threads = Threads(f"predict-{bundle.training.model}", settings.threads_of_a_model, settings.predict_queue)
+        most = settings.predict_processes or settings.threads_of_a_model
+        threads = Threads(f"predict-{bundle.training.model}", most, settings.predict_queue)
         metrics.API_PREDICT_TIMEOUTS.labels(bundle.training.model)  # at 0, so that the first one shows
-        return ServedModel(bundle, folder, threads)
+        if not settings.predict_processes:
+            return ServedModel(bundle, folder, threads)
+        try:
+            processes = ModelProcesses(bundle, settings.predict_processes)
+        except Exception as error:  # pickling raises anything
+            raise BundleError(
+                f"{folder}: {type(error).__name__}: the loaded model cannot be pickled, which predict_processes needs: "
+                f"{error}"
+            ) from error
+        return ServedModel(replace(bundle, estimator=None), folder, threads, processes)

@@ -24,6 +24,7 @@ class GuardedProcess:
         command: Sequence[str],
         *,
         env: Mapping[str, str] | None = None,
+        stdin: Stream = subprocess.DEVNULL,
         stdout: Stream = None,
         stderr: Stream = None,
         grace: float = 10.0,
@@ -37,7 +38,7 @@ class GuardedProcess:
             self._guard = subprocess.Popen(
                 argv,
                 env=env,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=(life, report),

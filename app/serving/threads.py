@@ -78,11 +78,14 @@ class Threads:
             "(predict_threads, predict_seconds); POST /models/{model}/serve gives it new ones"
         )
 
-    def abandon(self, future: Future[Any]) -> None:
-        """Nobody waits for a call any more: it is not begun, or its thread is overdue from now on."""
+    def abandon(self, future: Future[Any], *, ends: bool = False) -> None:
+        """Nobody waits for a call any more: it is not begun, or its thread is overdue from now on.
+
+        `ends`: a call that is under way ends in time by itself, so that its thread is not overdue.
+        """
         with self._changed:
             if future in self._since:
-                self._since[future] = -math.inf
+                self._since[future] = self._since[future] if ends else -math.inf
             else:
                 self._waiting = deque(one for one in self._waiting if one[0] is not future)
         future.cancel()

@@ -25,6 +25,11 @@ class ModelSettings(BaseSettings):
     predict_threads: int | None = Field(
         None, ge=1, le=1000, description="Threads of each served model. Unset: 4 more than there are processors."
     )
+    predict_processes: int = Field(
+        0, ge=0, le=64,
+        description="Processes of each served model, each with the whole model and one prediction at a time, which are "
+        "ended and started again where the model hangs or crashes. 0: it predicts in threads of the API.",
+    )  # fmt: skip
     predict_queue: int = Field(
         1000, ge=0, le=100_000, description="Requests that may wait for a thread of a model; beyond, 503."
     )

@@ -287,6 +287,11 @@ API_PREDICT_WAITING = Gauge(
     "driftline_api_predict_waiting_requests", "Requests that wait for a thread of a served model.", ["model"],
     registry=API,
 )  # fmt: skip
+API_PREDICT_RESTARTS = Counter(
+    "driftline_api_predict_process_restarts", "Times that a process with a served model hung or ended and was started "
+    "again (predict_processes).",
+    ["model"], registry=API,
+)  # fmt: skip
 API_READY = Gauge("driftline_api_ready", "1 once the broker answers and the views are loaded.", registry=API)
 API_SPOOLED = Counter(
     "driftline_api_spooled", "Predictions that were given while Kafka was away, by outcome: kept on the disk, sent to "

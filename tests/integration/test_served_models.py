@@ -26,7 +26,9 @@ from app.settings.settings import Settings, load_settings
 from app.telemetry import metrics
 from tests.support.api import client_of, ready, services_of
 from tests.support.kafka_topics import records_of
-from topics.events import AuditEvent, DeploymentEvent
+from tests.support.served_model import save_stubborn
+from tests.support.stubborn_model import FAILS, HANGS, PID
+from topics.events import AuditEvent, DeploymentEvent, PredictionEvent
 from topics.registry import AUDIT, DEPLOYMENTS, PREDICTIONS
 
 ROW: dict[str, Any] = {"features": {"age": 3}}
@@ -290,3 +292,64 @@ async def test_a_timeout_is_logged_and_counted_and_a_failure_is_logged_with_its_
     assert f"{Path(__file__).name}:" in line  # where in the model's own code
     assert "canary-4711" not in caplog.text
     assert await records_of(settings, PREDICTIONS) == []
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+async def test_a_model_in_a_process_of_its_own_hangs_there_and_is_replaced_by_another(
+    settings: Settings, tmp_path: Path
+) -> None:
+    folder = save_stubborn(tmp_path / "m")
+    more = {"model_path": folder, "predict_processes": 1}
+    async with client_of(settings.model_copy(update=more)) as client:
+
+        async def asked(age: float) -> httpx.Response:
+            return await client.post("/predict", json={"features": {"age": age}})
+
+        async def again_ready() -> None:
+            async with asyncio.timeout(60):
+                while (await client.get("/ready?for=predict")).status_code != 200:
+                    pass
+
+        await again_ready()
+        assert (await asked(3)).json()["prediction"] == 6
+        pid = int((await asked(PID)).json()["prediction"])
+        assert pid != os.getpid()
+        before = metrics.API_PREDICT_RESTARTS.labels("m")._value.get()
+        limit(client, 0.2)
+        hung = asyncio.create_task(asked(HANGS))
+        assert (await client.get("/health")).status_code == 200  # though the model holds Python's lock
+        lost = await hung
+        limit(client, 60.0)
+        assert (
+            (await client.get("/ready?for=predict")).json()["detail"].startswith("model m: model m 1 is being started")
+        )
+        assert (lost.status_code, lost.headers["retry-after"]) == (503, "5")
+        assert "its process was ended and is started again" in lost.json()["detail"]
+        assert gone(pid)
+        await again_ready()
+        assert (await asked(3)).json()["prediction"] == 6
+        unfit = await asked(FAILS)  # an example is known to be good
+        assert (unfit.status_code, unfit.json()["errors"]) == (422, {"age": "the model cannot take this number"})
+        text = (await client.get("/metrics")).text
+        assert f'driftline_api_predict_process_restarts_total{{model="m"}} {before + 1}' in text
+        pid = int((await asked(PID)).json()["prediction"])
+        save_stubborn(folder, "2", 10)
+        answer = await client.post("/models/m/serve")
+        assert (answer.status_code, answer.json()["model_version"]) == (200, "2")
+        assert (await asked(3)).json()["prediction"] == 16
+        async with asyncio.timeout(30):
+            while not gone(pid):
+                await client.get("/health")
+        last = int((await asked(PID)).json()["prediction"])
+    async with asyncio.timeout(30):
+        while not gone(last):  # noqa: ASYNC110 - a process that ends notifies nobody
+            await asyncio.sleep(0)
+    events = [msgspec.json.decode(one.value, type=PredictionEvent) for one in await records_of(settings, PREDICTIONS)]
+    assert {event.features["age"] for event in events} == {3, PID}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -17,9 +18,20 @@ from sklearn.preprocessing import OneHotEncoder
 from app.serving import save_bundle
 from app.settings.settings import Settings
 from tests.support.api import client_of, ready
+from tests.support.stubborn_model import Stubborn
 
 PEOPLE = pd.DataFrame({"age": np.linspace(18, 80, 200), "plan": ["basic", "gold"] * 100})
 TRUTH = (PEOPLE["age"] > 50).astype(int)
+
+
+def save_stubborn(folder: Path, version: str = "1", added: float = 0.0, *, tried: bool = True) -> Path:
+    example = {"features": {"age": 1.0}, "prediction": 2 + added, "probability": None}
+    training = {"examples": [example]} if tried else {}
+    kinds: dict[str, Any] = {"age": "numeric"}
+    save_bundle(folder, Stubborn(added), kinds, model="m", model_version=version, training=training)
+    return folder
+
+
 OLD, YOUNG = {"age": 70, "plan": "gold"}, {"age": 20, "plan": "basic"}
 
 
