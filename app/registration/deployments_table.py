@@ -9,7 +9,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from app.kafka.consumer import Consumer
-from app.kafka.global_table import GlobalTable
+from app.kafka.global_table import FollowedTopic
 from app.settings.settings import Settings
 from topics.events import DeploymentEvent
 from topics.registry import DEPLOYMENTS
@@ -21,7 +21,7 @@ MOST_OF_MODEL, MOST_MODELS = 20, 10_000
 _deployments = msgspec.json.Decoder(DeploymentEvent)
 
 
-class DeploymentsTable(GlobalTable):
+class DeploymentsTable(FollowedTopic):
     """The newest deployments of each model, as they were reported. What cannot be decoded is logged and left out."""
 
     def __init__(self, settings: Settings) -> None:
