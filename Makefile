@@ -75,8 +75,9 @@ contract: setup ## write docs/asyncapi.yaml, docs/openapi.json and the wire vers
 reference: setup ## write docs/reference from the code
 	@$(BIN)/python -m manual
 
+# without --quiet, which would hide warnings from --strict too
 docs: setup ## the documentation as a site, in build/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "build/site/index.html"
 
 bench: $(BENCHES:%=bench-%) ## every benchmark, one after another (benchmarks/README.md)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from manual import commands, events, metrics, settings
+from manual import commands, decisions, events, metrics, settings
 
-FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+FOLDER = Path(__file__).parents[1] / "docs"
 PAGES = {
-    "commands.md": commands.page, "events.md": events.page, "metrics.md": metrics.page, "settings.md": settings.page,
-}  # fmt: skip
+    "adr/README.md": decisions.page,
+    "reference/commands.md": commands.page,
+    "reference/events.md": events.page,
+    "reference/metrics.md": metrics.page,
+    "reference/settings.md": settings.page,
+}
 
 
 def main() -> None:
     """Write every page."""
-    FOLDER.mkdir(exist_ok=True)
     for name, page in PAGES.items():
+        (FOLDER / name).parent.mkdir(exist_ok=True)
         (FOLDER / name).write_text(page())
 
 

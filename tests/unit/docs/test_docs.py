@@ -19,7 +19,11 @@ from tests.support.docs import blocks
 from tests.support.parse_command import parse
 from tests.support.paths import DOCS, ROOT
 
-PAGES = [DOCS / "index.md", DOCS / "tutorial.md", DOCS / "concepts.md", *sorted((DOCS / "how-to").glob("*.md"))]
+PAGES = [*sorted(DOCS.glob("*.md")), *sorted((DOCS / "how-to").glob("*.md"))]
+OWN_TEST = {"alerting.md", "channels.md", "history.md", "tasks.md"}
+"""Pages whose commands and examples have a test of their own."""
+OTHER_JSON = {"serving.md"}
+"""Pages whose JSON is a response; on all others it is a monitoring.json."""
 NAMES = {f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields} | {"DRIFTLINE_API_KEY"}  # the client has one
 
 
@@ -27,7 +31,7 @@ def name_of(page: Path) -> str:
     return str(page.relative_to(DOCS))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in OWN_TEST], ids=name_of)
 def test_what_a_page_tells_people_to_type_can_be_typed(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -35,7 +39,7 @@ def test_what_a_page_tells_people_to_type_can_be_typed(
     for language, text in blocks(page):
         if language == "toml":
             load_settings(**tomllib.loads(text))
-        elif language == "json":
+        elif language == "json" and page.name not in OTHER_JSON:
             monitoring_of(msgspec.json.decode(text))
         elif not language:
             for line in text.splitlines():
@@ -43,7 +47,7 @@ def test_what_a_page_tells_people_to_type_can_be_typed(
                     parse(shlex.split(line, comments=True)[1:])
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")) + PAGES[3:], ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_variable_is_a_setting_and_every_file_that_is_named_is_there(page: Path) -> None:
     text = page.read_text()
     assert set(re.findall(rf"\b{ENV_PREFIX}[A-Z_]*[A-Z]\b", text)) <= NAMES
@@ -53,7 +57,7 @@ def test_every_variable_is_a_setting_and_every_file_that_is_named_is_there(page:
 
 @pytest.mark.slow
 def test_the_site_builds_and_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     built = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},

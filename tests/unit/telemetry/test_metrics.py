@@ -44,7 +44,7 @@ def test_names_follow_the_conventions() -> None:
 
 
 def test_every_metric_is_on_the_page() -> None:
-    text = (Path(FOLDER) / "metrics.md").read_text()
+    text = (Path(FOLDER) / "reference" / "metrics.md").read_text()
     assert [
         one.name for one in (*page.told(WORKER), *page.told(RECORDER), *page.told(API)) if f"`{one.name}`" not in text
     ] == []
