@@ -29,8 +29,8 @@ from app.core.windows.model_windows import ModelWindows
 from app.ingest.decoding import Rejected
 from app.kafka.client_options import client_options
 from app.kafka.topics import NamedTopic, ensure_topics
-from app.registration import profile_of
 from app.registration.models_table import RegisteredModel
+from app.registration.profiling import profile_of
 from app.replay.send import ReplaySender
 from app.settings.settings import Settings
 from benchmarks import pipeline

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from app.kafka.client_options import client_options
-from app.registration import MonitoringFile, monitoring_of, register
+from app.registration.monitoring import MonitoringFile, monitoring_of
+from app.registration.publish import register
 from app.replay.encode import Encoded, ReplayColumns, encode_feedback, encode_predictions
 from app.replay.run import HEARTBEAT_HEADER, Sent, replay
 from app.replay.send import ReplaySender

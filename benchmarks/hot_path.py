@@ -20,8 +20,8 @@ import msgspec
 from agents.join.agent import JoinAgent
 from agents.join.pane_events import key_of
 from app.ingest.decoding import Rejected
-from app.registration import profile_of
 from app.registration.models_table import RegisteredModel
+from app.registration.profiling import profile_of
 from app.settings.settings import Settings
 from benchmarks.events import MODEL, VERSION, counts_of, feedback, frame, monitoring, predictions
 from topics.events import PaneEvent

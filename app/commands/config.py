@@ -50,7 +50,7 @@ def show(
     """
     import msgspec
 
-    from app.registration import read_metadata, setup_monitoring
+    from app.registration.setup import read_metadata, setup_monitoring
 
     given = [
         None if path is None else read_metadata(existing(path)) for path in (model_metadata, feature_metadata, config)

@@ -35,8 +35,8 @@ def plan(
       driftline plan --rate 20/s --features 40 --config monitoring.json --json
     """
     from app.core.plan import Load, plan_of
-    from app.registration import read_monitoring
     from app.registration.planning import PLAN_HEADER, RateError, plan_notes, plan_rows, rate_of, rate_words
+    from app.registration.setup import read_monitoring
 
     try:
         per_second = rate_of(rate)

@@ -35,8 +35,8 @@ from app.commands.options import (
 if TYPE_CHECKING:
     from app.core.reference.profile import Profile
     from app.core.values.hiding import Hiding
-    from app.registration import TableColumns as FileColumns
     from app.registration.models_table import RegisteredModel
+    from app.registration.monitoring import TableColumns as FileColumns
     from app.replay.check import Checked
     from app.replay.encode import ReplayColumns
     from app.replay.run import Progress, Sent
@@ -94,7 +94,7 @@ def replay(
       driftline replay --model churn --version 3 --predictions events.jsonl --no-heartbeat --json
     """
     from app.commands.topic_reader import registered
-    from app.registration import read_monitoring
+    from app.registration.setup import read_monitoring
 
     settings = kafka_settings(bootstrap_servers, prefix)
     files = [existing(path) for path in (predictions, feedback) if path is not None]

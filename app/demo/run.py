@@ -24,7 +24,9 @@ from app.demo.verdict import Expected, verdict
 from app.local.find_kafka import find_kafka, running_kafka
 from app.local.kafka_probe import free_ports, is_free
 from app.local.stack import Stack
-from app.registration import MonitoringFile, read_monitoring, register
+from app.registration.monitoring import MonitoringFile
+from app.registration.publish import register
+from app.registration.setup import read_monitoring
 from app.serving.bundle import save_bundle
 from app.settings.settings import Settings
 

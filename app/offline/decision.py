@@ -22,8 +22,9 @@ from app.core.reference.layout import Floats, Layout, layout_of
 from app.core.reference.profile import ColumnProfile, Profile
 from app.core.scales.judging import judge_scales
 from app.core.windows.model_windows import ONE_SIDED
-from app.registration import MonitoringFile, Reference, TableColumns, read_reference
 from app.registration.hiding import hidden_table, hiding_of
+from app.registration.monitoring import MonitoringFile, TableColumns
+from app.registration.profiling import Reference, read_reference
 from app.registration.roles import USUAL_IDS, USUAL_TARGETS
 from app.tables import CellTable, TableError
 from app.tables.columns import SHOWN_COLUMNS, Probability

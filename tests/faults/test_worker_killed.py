@@ -11,7 +11,8 @@ from contextlib import ExitStack
 import pytest
 
 from app.kafka.topics import ensure_topics
-from app.registration import monitoring_of, register
+from app.registration.monitoring import monitoring_of
+from app.registration.publish import register
 from app.settings.settings import Settings
 from tests.support.stream import (
     MODEL,

@@ -21,7 +21,7 @@ from api.routes.dashboard import STATIC
 from api.routes.sign_in import PARTS as SIGN_IN_PARTS
 from app.history.setup import history_of
 from app.kafka.producer import Producer
-from app.registration import register
+from app.registration.publish import register
 from app.serving import BundleError
 from app.settings.settings import Settings, load_settings
 from tests.support.api import EVENT, client_of, ready, services_of

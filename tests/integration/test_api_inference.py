@@ -25,7 +25,8 @@ from api.intake.cloud_events import BATCH, STRUCTURED
 from app.kafka.producer import Outgoing, Producer
 from app.kafka.topics import ensure_topics
 from app.local.kafka_probe import free_ports
-from app.registration import MonitoringFile, monitoring_of, register
+from app.registration.monitoring import MonitoringFile, monitoring_of
+from app.registration.publish import register
 from app.settings.settings import Settings, environment
 from tests.support.api import client_of, ready
 from tests.support.kafka_topics import records_of

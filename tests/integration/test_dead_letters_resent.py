@@ -15,7 +15,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from app.kafka.topics import ensure_topics
-from app.registration import monitoring_of, register
+from app.registration.monitoring import monitoring_of
+from app.registration.publish import register
 from app.settings.settings import Settings, environment
 from tests.support.run_command import typed
 from tests.support.stream import (

@@ -23,7 +23,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from app.kafka.topics import ensure_topics
-from app.registration import monitoring_of, register
+from app.registration.monitoring import monitoring_of
+from app.registration.publish import register
 from app.settings.settings import Settings
 from tests.support.paths import DOCS
 from tests.support.stream import send, worker

@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from app.kafka.producer import Producer
 from app.kafka.topics import ensure_topics
-from app.registration import monitoring_of, register
+from app.registration.monitoring import monitoring_of
+from app.registration.publish import register
 from app.registration.reported import DeploymentRequest, deployment_of, send_reported
 from app.settings.settings import Settings
 from tests.support.stream import MODEL, MONITORING, VERSION, frame, worker

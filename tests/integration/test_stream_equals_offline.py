@@ -32,7 +32,10 @@ from app.demo.story import Fault, story
 from app.kafka.client_options import client_options
 from app.kafka.topics import ensure_topics
 from app.offline import decision as offline
-from app.registration import MonitoringFile, profile_of, read_monitoring, register
+from app.registration.monitoring import MonitoringFile
+from app.registration.profiling import profile_of
+from app.registration.publish import register
+from app.registration.setup import read_monitoring
 from app.replay.run import close_windows
 from app.replay.send import ReplaySender
 from app.settings.settings import Settings

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.kafka.topics import ensure_topics
-from app.registration import monitoring_of, register
+from app.registration.monitoring import monitoring_of
+from app.registration.publish import register
 from app.registration.versions_table import VersionsTable
 from app.settings.settings import Settings
 from tests.support.stream import MODEL, MONITORING, VERSION, frame, worker

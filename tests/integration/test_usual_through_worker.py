@@ -11,7 +11,7 @@ import pytest
 
 from app.core.windows.model_windows import ModelWindows
 from app.kafka.topics import ensure_topics
-from app.registration import register
+from app.registration.publish import register
 from app.settings.settings import Settings, environment
 from tests.support.kafka_topics import records_of
 from tests.support.run_command import command_of

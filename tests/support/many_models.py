@@ -21,7 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 from app.core.reference.profile import with_identity
 from app.kafka.client_options import client_options
 from app.kafka.producer import Outgoing, Producer
-from app.registration import monitoring_of, read_reference
+from app.registration.monitoring import monitoring_of
+from app.registration.profiling import read_reference
 from app.settings.settings import Settings
 from topics.events import AnyReport, ModelEvent
 from topics.registry import FEEDBACK, MODELS, PREDICTIONS, REPORTS

@@ -18,7 +18,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from app.kafka.client_options import client_options
 from app.processes.guarded import GuardedProcess
-from app.registration import MonitoringFile, monitoring_of, register
+from app.registration.monitoring import MonitoringFile, monitoring_of
+from app.registration.publish import register
 from app.settings.settings import Settings, environment
 from topics.events import AnyReport, PaneEvent, PanePartial, PerformanceReport
 from topics.registry import FEEDBACK, PANES, PREDICTIONS, REPORTS

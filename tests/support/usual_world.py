@@ -12,7 +12,7 @@ from app.core.join.state import MICROSECONDS
 from app.core.reference.profile import Profile
 from app.core.windows.model_windows import Evaluated, ModelWindows
 from app.offline.decision import panes_of
-from app.registration import MonitoringFile, monitoring_of
+from app.registration.monitoring import MonitoringFile, monitoring_of
 
 DAY = 86_400.0
 START = 1_709_251_200.0

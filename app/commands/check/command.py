@@ -77,7 +77,7 @@ def check(
       driftline check --reference models/churn/reference.parquet --current june.csv --model churn --version 3
     """
     from app.offline.check import check_files, write_check
-    from app.registration import kinds_of_metadata, read_metadata, read_monitoring
+    from app.registration.setup import kinds_of_metadata, read_metadata, read_monitoring
 
     if (model is None) != (version is None):
         raise CommandError("--model and --version: give both, or neither")

@@ -16,8 +16,8 @@ from app.core.config.monitoring import Monitoring, Windows
 from app.core.evaluation.too_few import too_few
 from app.core.profile_builder import build_profile
 from app.offline.check import check_files
-from app.registration import MonitoringFile
 from app.registration.models_table import RegisteredModel
+from app.registration.monitoring import MonitoringFile
 from tests.support.reports import StubRecord
 from tests.support.year_world import BEGIN, VERSION, World
 from topics.events import AlertEvent, DriftReport, minute_of

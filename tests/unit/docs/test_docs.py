@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.registration import monitoring_of
+from app.registration.monitoring import monitoring_of
 from app.settings.settings import ENV_PREFIX, Settings, load_settings
 from tests.support.docs import blocks
 from tests.support.parse_command import parse

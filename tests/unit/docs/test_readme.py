@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from app.cli import app
-from app.registration import monitoring_of
+from app.registration.monitoring import monitoring_of
 from app.settings.settings import Settings, load_settings
 from tests.support.parse_command import parse
 from tests.support.paths import ROOT

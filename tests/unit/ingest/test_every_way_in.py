@@ -27,7 +27,8 @@ from app.ingest.decoding import UNREGISTERED
 from app.ingest.feedback import feedback_batch
 from app.ingest.kserve import InferenceError
 from app.ingest.predictions import PredictionColumns, heads_of
-from app.registration import MonitoringFile, profile_of
+from app.registration.monitoring import MonitoringFile
+from app.registration.profiling import profile_of
 from app.replay.check import check_files
 from app.replay.encode import ReplayColumns, ReplayError
 from app.tables import TableError

@@ -18,8 +18,9 @@ import pytest
 from app.core.values.hiding import Hiding
 from app.ingest.kserve import predictions_of
 from app.offline.decision import decide
-from app.registration import MonitoringError, MonitoringFile, monitoring_of, read_reference
 from app.registration.hidden_values import HidingError, hiding_with
+from app.registration.monitoring import MonitoringError, MonitoringFile, monitoring_of
+from app.registration.profiling import read_reference
 from app.replay.check import check_files
 from app.replay.encode import ReplayColumns
 from tests.support.api_without_kafka import Api, cloud_event

@@ -24,7 +24,8 @@ from app.core.reference.profile import Profile
 from app.ingest.decoding import Record
 from app.ingest.predictions import PredictionColumns, heads_of
 from app.offline.decision import judge
-from app.registration import TableColumns, profile_of
+from app.registration.monitoring import TableColumns
+from app.registration.profiling import profile_of
 from app.replay.encode import ReplayColumns as Sent
 from app.replay.encode import encode_predictions
 from app.replay.files import encoded_chunks
@@ -78,7 +79,7 @@ PROFILE: Profile
 
 
 def profile() -> Profile:
-    from app.registration import MonitoringFile
+    from app.registration.monitoring import MonitoringFile
 
     return profile_of("m", "1", a_reference(), MonitoringFile(columns=FILE_COLUMNS))
 

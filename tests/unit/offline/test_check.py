@@ -20,7 +20,7 @@ from app.commands.options import CommandError
 from app.core.config.monitoring import Monitoring
 from app.offline.check import Check, check_files, write_check
 from app.offline.firing import findings_of
-from app.registration import kinds_of_metadata, read_monitoring
+from app.registration.setup import kinds_of_metadata, read_monitoring
 
 NOW = datetime(2026, 6, 1, 12, 30, 5, tzinfo=UTC)
 

@@ -18,7 +18,8 @@ from app.core.panes.pane import Pane
 from app.core.windows.model_windows import ONE_SIDED, ModelWindows
 from app.offline import decision as offline
 from app.offline.decision import decide, windows
-from app.registration import MonitoringFile, TableColumns, monitoring_of, profile_of
+from app.registration.monitoring import MonitoringFile, TableColumns, monitoring_of
+from app.registration.profiling import profile_of
 
 FILE = MonitoringFile()
 REFERENCE = pd.DataFrame({"x": [1.0, 2.0], "prediction": [0, 1]})

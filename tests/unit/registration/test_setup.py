@@ -12,7 +12,10 @@ import pytest
 
 from app.core.reference.metadata import METRICS
 from app.offline.decision import judge
-from app.registration import MonitoringError, profile_of, read_baseline, read_monitoring, setup_monitoring
+from app.registration.monitoring import MonitoringError
+from app.registration.profiling import profile_of
+from app.registration.publish import read_baseline
+from app.registration.setup import read_monitoring, setup_monitoring
 
 MODEL = {
     "timestamp": "2026-06-01T12:00:00+00:00", "model_type": "LogisticRegression",

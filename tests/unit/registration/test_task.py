@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.registration import MonitoringError, monitoring_of, profile_of
+from app.registration.monitoring import MonitoringError, monitoring_of
+from app.registration.profiling import profile_of
 from app.tables import read_table
 
 N = 2000

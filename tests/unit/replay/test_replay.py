@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.panes.inputs import NON_FINITE
-from app.registration import profile_of
+from app.registration.profiling import profile_of
 from app.replay.encode import Encoded, ReplayColumns, ReplayError, encode_feedback, encode_predictions
 from app.replay.files import encoded_chunks, frame_chunks
 from app.replay.merge import merged

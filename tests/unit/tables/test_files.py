@@ -16,7 +16,8 @@ import pytest
 
 from app.core.reference.profile import Profile
 from app.offline.check import check_files
-from app.registration import MonitoringFile, monitoring_of, profile_of, read_reference
+from app.registration.monitoring import MonitoringFile, monitoring_of
+from app.registration.profiling import profile_of, read_reference
 from app.tables import CellTable, FileOptions, TableError, read_chunks, read_table
 from app.tables.files import form_words
 from app.tables.times import epoch_seconds, unit_of

@@ -17,7 +17,7 @@ from app.core.join.feedback import add_feedback
 from app.core.join.predictions import add_predictions
 from app.core.join.state import MICROSECONDS, CompiledModel, FeedbackBatch, JoinState, PredictionBatch
 from app.core.panes.inputs import Values
-from app.registration import monitoring_of
+from app.registration.monitoring import monitoring_of
 from app.registration.profiling import read_reference
 from tests.support.join_log import PROFILES
 from tests.support.reports import traffic

@@ -23,7 +23,7 @@ from app.core.usual.from_days import DaysSeen, faulty_days
 from app.core.usual.observed import Binned, effects_against_reference
 from app.core.windows.model_windows import Evaluated
 from app.offline.decision import judge
-from app.registration import read_reference
+from app.registration.profiling import read_reference
 from tests.support.columns import layout_for, pane_of
 from tests.support.usual_world import DAY, FAULTS, FILE, START, World, names_of, stream, world
 

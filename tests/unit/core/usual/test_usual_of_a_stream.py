@@ -19,7 +19,7 @@ from app.core.reference.profile import Profile
 from app.core.scales import blocks
 from app.core.scales.blocks import Blocks
 from app.offline.decision import decide
-from app.registration import read_reference
+from app.registration.profiling import read_reference
 from tests.support.columns import layout_for, pane_of
 from tests.support.usual_world import DAY, FAULTS, FILE, START, names_of, stream, world
 
