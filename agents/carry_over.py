@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from agents.alerts.agent import names_of
 from agents.join.pane_events import key_of
+from app.alerting.events.self_monitoring import SELF
 from app.alerting.notify.alert_group import AlertGroup
 from app.alerting.notify.retry_policy import PendingNotification
-from app.alerting.rules.self_monitoring import SELF
 from topics.events import AlertEvent, PaneEvent, Progress
 from topics.partition import partition_of
 

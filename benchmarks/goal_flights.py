@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from app.registration import read_table
 from app.registration.monitoring import monitoring_of
 from app.registration.profiling import read_reference
+from app.tables import read_table
 from benchmarks import usual_metrics
 from benchmarks.usual import DAY, FAULTS, Seen, World, spoiled
 

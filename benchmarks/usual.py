@@ -32,10 +32,9 @@ from app.core.join.state import MICROSECONDS
 from app.core.reference.profile import Profile
 from app.core.windows.model_windows import ModelWindows
 from app.offline.decision import panes_of
-from app.registration import read_table
 from app.registration.monitoring import MonitoringFile, monitoring_of
 from app.registration.profiling import read_reference
-from app.tables import CellTable
+from app.tables import CellTable, read_table
 from app.tables.times import epoch_seconds
 from topics.events import DriftReport
 

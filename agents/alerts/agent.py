@@ -13,7 +13,7 @@ from agents.applied_offsets import advance, next_offset, unapplied
 from agents.loop_slices import in_slices
 from agents.output import Publish, Reject
 from app.alerting.events.alert_event import alert_of, nameless
-from app.alerting.events.deployments import Deployments, ModelChange, NoDeployments, changes_of
+from app.alerting.events.deployments import DeploymentChange, Deployments, NoDeployments, changes_of
 from app.alerting.events.related_window import RelatedWindows, noted
 from app.alerting.rules.lifecycle import RuleState, Stage, stage_of, step
 from app.alerting.rules.model_rules import (
@@ -257,13 +257,13 @@ class AlertsAgent:
         after = run.intakes[key] = before.noted(report)
         return after.over_all(report)
 
-    def _changes(self, report: AnyReport) -> list[ModelChange]:
+    def _changes(self, report: AnyReport) -> list[DeploymentChange]:
         """What happened to the model lately, where the newest panes of a report show that something has changed."""
         if not isinstance(report, DriftReport) or report.scales is None or not report.scales.found:
             return []
         return changes_of(report.model, self._deployments, self._lives)
 
-    def _note(self, report: AnyReport, run: AlertsRun, changes: Sequence[ModelChange]) -> RelatedWindows | None:
+    def _note(self, report: AnyReport, run: AlertsRun, changes: Sequence[DeploymentChange]) -> RelatedWindows | None:
         """What is known of the model version beside what each rule has judged; this report is known now."""
         if not isinstance(report, DriftReport | PerformanceReport):
             return None  # alerts on traffic, feedback and the monitor tell of nothing else

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from agents.join.recent_counts import USUAL, NotCountedThresholds, RecentRecords, UnmatchedFeedback
-from app.alerting.rules.self_monitoring import SELF
+from app.alerting.events.self_monitoring import SELF
 from app.core.join.state import JoinState
 from app.faust_batches.quarantine import Quarantined
 from app.ingest.decoding import UNREGISTERED, Record, Rejected, keys_of

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from topics.registry import Topic
 
 
-class Change(NamedTuple):
+class AuditedChange(NamedTuple):
     """What the user of a command changes, as the audit has it."""
 
     action: Action
@@ -24,7 +24,7 @@ class Change(NamedTuple):
 
 
 @asynccontextmanager
-async def audited(settings: Settings, *changes: Change, topics: Sequence[Topic] = ()) -> AsyncIterator[Producer]:
+async def audited(settings: Settings, *changes: AuditedChange, topics: Sequence[Topic] = ()) -> AsyncIterator[Producer]:
     """Note changes in the audit, and lend the producer that sends them to `topics`, which are made where absent.
 
     Raises Trouble where Kafka refuses a record, BrokerUnavailable.

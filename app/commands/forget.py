@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.audited import Change, audited
+from app.commands.audited import AuditedChange, audited
 from app.commands.options import (
     AsJson,
     Bootstrap,
@@ -115,7 +115,7 @@ def _kafka(settings: Settings) -> Settings | None:
 async def _note(settings: Settings, wanted: ForgetRequest) -> None:
     """Note who forgets by what, and not what it was."""
     subject = "prediction_id" if wanted.prediction_id is not None else wanted.name
-    async with audited(settings, Change("history.forgotten", subject)):
+    async with audited(settings, AuditedChange("history.forgotten", subject)):
         pass  # nothing of it is sent to Kafka
 
 

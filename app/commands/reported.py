@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.commands.audited import Change, audited
+from app.commands.audited import AuditedChange, audited
 from app.commands.options import (
     AsJson,
     Bootstrap,
@@ -163,6 +163,6 @@ async def _send(settings: Settings, event: Reported) -> None:
     from app.registration.reported import KINDS, detail_of, send_reported
 
     topic, action = KINDS[type(event)]
-    change = Change(action, f"{event.model}/{event.model_version}", detail_of(event))
+    change = AuditedChange(action, f"{event.model}/{event.model_version}", detail_of(event))
     async with audited(settings, change, topics=[topic]) as producer:
         await send_reported(producer, event)

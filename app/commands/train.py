@@ -101,7 +101,7 @@ def train(
       driftline train --data houses.parquet --target price --output models/price --ignore id --estimator linear
     """
     from app.core.reference.names import wrong_name
-    from app.registration import read_table
+    from app.tables import read_table
     from app.training import TrainingError, TrainingPlan, run_of, write
     from app.training import train as fit
     from app.training.examples import why_left_out

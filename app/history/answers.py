@@ -11,7 +11,7 @@ from sqlalchemy import Row
 
 from app.core.values.reading import spelled
 from app.history.day_sums import Sums
-from app.history.default_truths import DefaultTruth
+from app.history.default_truths import RecordedDefaultTruth
 from topics.events import AlertStatus, Label, Level, Scalar
 
 T = TypeVar("T", bound=Struct)
@@ -129,7 +129,7 @@ def performance_of(model: str, version: str, sums: Sums) -> VersionPerformance:
 
 
 def with_default_truth(
-    one: VersionPerformance, whole: Sums, default: DefaultTruth, until: datetime
+    one: VersionPerformance, whole: Sums, default: RecordedDefaultTruth, until: datetime
 ) -> VersionPerformance:
     """Return a performance whose errors are of predictions made before `until`; `whole` are the sums of these."""
     n = whole.predictions

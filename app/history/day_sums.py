@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Table, and_, case, delete, func, literal, select, update
 
-from app.history.default_truths import DefaultTruth, default_truths
+from app.history.default_truths import RecordedDefaultTruth, default_truths
 from app.history.inserting import insertion
 from app.history.tables import PREDICTION_DAYS, PREDICTION_HOURS, PREDICTIONS
 
@@ -60,7 +60,7 @@ class Sums:
     first_at: datetime | None = None
     last_at: datetime | None = None
 
-    def add(self, cells: Cells, default: DefaultTruth | None, sign: int = 1) -> None:
+    def add(self, cells: Cells, default: RecordedDefaultTruth | None, sign: int = 1) -> None:
         """Add a prediction; with a `sign` of -1 take it away, which leaves the times as they are."""
         self._add_truth(cells, default, sign)
         value, probability, moment = cells("prediction_value"), cells("probability"), cells("predicted_at")
@@ -75,7 +75,7 @@ class Sums:
             self.first_at = moment if self.first_at is None else min(self.first_at, moment)
             self.last_at = moment if self.last_at is None else max(self.last_at, moment)
 
-    def correct(self, before: Cells, after: Cells, default: DefaultTruth | None) -> None:
+    def correct(self, before: Cells, after: Cells, default: RecordedDefaultTruth | None) -> None:
         """Replace a prediction's truth."""
         self._add_truth(before, default, -1)
         self._add_truth(after, default, 1)
@@ -87,7 +87,7 @@ class Sums:
         added = {name: getattr(self, name) + getattr(other, name) for name in ADDED}
         return Sums(**added, first_at=min(firsts, default=None), last_at=max(lasts, default=None))
 
-    def _add_truth(self, cells: Cells, default: DefaultTruth | None, sign: int) -> None:
+    def _add_truth(self, cells: Cells, default: RecordedDefaultTruth | None, sign: int) -> None:
         if cells("actual") is not None:
             wrong, error = _errors(cells, cells("actual"), cells("actual_value"))
             self.with_feedback += sign
@@ -205,7 +205,7 @@ def _take(
     connection.execute(update(table).where(its).values(**values, first_at=first, last_at=last, **noted))
 
 
-def errors(columns: Any, default: DefaultTruth) -> tuple[Any, Any]:
+def errors(columns: Any, default: RecordedDefaultTruth) -> tuple[Any, Any]:
     """Return, as SQL, whether a prediction is wrong by a default truth, and its error."""
     wrong = case((columns.prediction != default.actual, 1), else_=0)
     value, truth = columns.prediction_value, default.actual_value
@@ -214,7 +214,7 @@ def errors(columns: Any, default: DefaultTruth) -> tuple[Any, Any]:
     return wrong, case((func.abs(value) <= LARGEST, func.abs(value - truth)), else_=wrong)
 
 
-def summed(table: Table, default: DefaultTruth | None = None) -> list[Any]:
+def summed(table: Table, default: RecordedDefaultTruth | None = None) -> list[Any]:
     """Return the columns of a query that adds up predictions, hours or days, in the order of the fields of Sums.
 
     Hours and days know their version's default truth, predictions do not: `default`.

@@ -17,7 +17,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class DefaultTruth(NamedTuple):
+class RecordedDefaultTruth(NamedTuple):
     """`performance.default_truth` of a registration: the truth as a label and as a number, and the wait in seconds.
 
     `pane`: seconds of a pane (`windows.pane`), since silence becomes a truth by whole panes.
@@ -31,7 +31,7 @@ class DefaultTruth(NamedTuple):
 
 def default_truths(
     connection: Connection, versions: Collection[Version] | None = None
-) -> Mapping[Version, DefaultTruth]:
+) -> Mapping[Version, RecordedDefaultTruth]:
     """Return the default truth of each model version, or of some, that has one by its newest registration."""
     columns = DEFAULT_TRUTHS.c
     asked = select(DEFAULT_TRUTHS).where(columns.actual.is_not(None))
@@ -40,12 +40,14 @@ def default_truths(
     if versions is not None:
         asked = asked.where(tuple_(columns.model, columns.model_version).in_(versions))
     return {
-        (row.model, row.model_version): DefaultTruth(row.actual, row.actual_value, row.after_seconds, row.pane_seconds)
+        (row.model, row.model_version): RecordedDefaultTruth(
+            row.actual, row.actual_value, row.after_seconds, row.pane_seconds
+        )
         for row in connection.execute(asked)
     }
 
 
-def whole_until(connection: Connection, version: Version, default: DefaultTruth) -> datetime:
+def whole_until(connection: Connection, version: Version, default: RecordedDefaultTruth) -> datetime:
     """Return the time before which silence is a truth: the end of the newest pane that ended `after` ago.
 
     Now is the time of the version's newest prediction, as in the stream, but no later than the newest row was written.

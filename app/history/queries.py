@@ -30,7 +30,7 @@ from app.history.answers import (
     with_default_truth,
 )
 from app.history.day_sums import Sums, summed, sums_of
-from app.history.default_truths import DefaultTruth, Version, default_truths, whole_until
+from app.history.default_truths import RecordedDefaultTruth, Version, default_truths, whole_until
 from app.history.paging import PageOrder
 from app.history.tables import (
     ALERTS,
@@ -129,7 +129,9 @@ def performance(connection: Connection, wanted: HistoryFilter) -> list[VersionPe
     return [_with_default(connection, wanted, one, defaults.get((one.model, one.model_version))) for one in shown]
 
 
-def _sums(connection: Connection, wanted: HistoryFilter, default: DefaultTruth | None = None) -> dict[Version, Sums]:
+def _sums(
+    connection: Connection, wanted: HistoryFilter, default: RecordedDefaultTruth | None = None
+) -> dict[Version, Sums]:
     """Return what the predictions of each model version add up to; `default`: of all versions that are asked for."""
     found: dict[Version, Sums] = {}
     for table, conditions in _parts_of(wanted, SUMMED):
@@ -141,7 +143,7 @@ def _sums(connection: Connection, wanted: HistoryFilter, default: DefaultTruth |
 
 
 def _with_default(
-    connection: Connection, wanted: HistoryFilter, one: VersionPerformance, default: DefaultTruth | None
+    connection: Connection, wanted: HistoryFilter, one: VersionPerformance, default: RecordedDefaultTruth | None
 ) -> VersionPerformance:
     """Return a version's performance with silence as a truth, of the predictions that have waited for long enough."""
     if default is None:

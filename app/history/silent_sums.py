@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, func, literal_column, select, text, update
 
 from app.history.day_sums import errors
-from app.history.default_truths import DefaultTruth, Version, default_truths
+from app.history.default_truths import RecordedDefaultTruth, Version, default_truths
 from app.history.inserting import put
 from app.history.rows import Row
 from app.history.tables import DEFAULT_TRUTHS, PREDICTION_DAYS, PREDICTION_HOURS, PREDICTIONS
@@ -31,11 +31,11 @@ def add_default_truths(connection: Connection, rows: Sequence[Row]) -> Mapping[s
     return {DEFAULT_TRUTHS.name: len(last)}
 
 
-def _truth(default: DefaultTruth | None) -> tuple[str, float | None] | None:
+def _truth(default: RecordedDefaultTruth | None) -> tuple[str, float | None] | None:
     return None if default is None else (default.actual, default.actual_value)
 
 
-def _add_up(connection: Connection, version: Version, default: DefaultTruth | None) -> None:
+def _add_up(connection: Connection, version: Version, default: RecordedDefaultTruth | None) -> None:
     hours = {} if default is None else _sums_by_hour(connection, version, default)
     days: dict[str, tuple[int, float]] = {}
     for hour, (wrong, error) in hours.items():
@@ -45,7 +45,9 @@ def _add_up(connection: Connection, version: Version, default: DefaultTruth | No
     _save(connection, PREDICTION_DAYS, "day", version, days)
 
 
-def _sums_by_hour(connection: Connection, version: Version, default: DefaultTruth) -> dict[str, tuple[int, float]]:
+def _sums_by_hour(
+    connection: Connection, version: Version, default: RecordedDefaultTruth
+) -> dict[str, tuple[int, float]]:
     """Read a version's predictions without feedback once, and return how many are wrong, and their errors."""
     columns = PREDICTIONS.c
     hour: Any = func.replace(func.substr(columns.predicted_at, 1, 13), " ", "T")

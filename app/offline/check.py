@@ -16,9 +16,9 @@ from app.core.evaluation.results import DriftDecision, PerformanceDecision
 from app.core.reference.profile import Kind
 from app.offline.decision import Decision, decide
 from app.offline.firing import Finding, Unjudged, findings_of
-from app.registration import FileOptions, read_table
 from app.registration.monitoring import MonitoringFile, TableColumns
 from app.registration.roles import USUAL_IDS
+from app.tables import FileOptions, read_table
 from app.tables.files import FOUND, form_words
 
 FOLDER = Path("artifacts", "drift")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from app.alerting.rules.self_monitoring import SELF
+from app.alerting.events.self_monitoring import SELF
 from app.ingest.decoding import Record, Rejected
 from topics.events import MonitorReport, PartitionStanding
 

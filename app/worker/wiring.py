@@ -25,9 +25,9 @@ from agents.join.recent_counts import NotCountedThresholds
 from agents.notify.agent import NotifyAgent
 from agents.notify.setup import CurrentMuting, patience_of, routing_of
 from agents.windows.agent import WindowsAgent
+from app.alerting.events.self_monitoring import SELF, dead_letters_alert, dead_letters_over
 from app.alerting.notify.channel import Channel
 from app.alerting.notify.redelivered_table import RedeliveredTable
-from app.alerting.rules.self_monitoring import SELF, dead_letters_alert, dead_letters_over
 from app.alerting.silences.table import SilencesTable
 from app.core.config.monitoring import Monitoring
 from app.faust_batches.app import Handler, add_agent, make_app, make_table

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from app.alerting.events.external import AlertRequest, expired, transition_of
-from app.alerting.rules.self_monitoring import SELF, dead_letters_alert, dead_letters_over
+from app.alerting.events.self_monitoring import SELF, dead_letters_alert, dead_letters_over
 from app.core.config.monitoring import Alerting, Monitoring, Rule, Windows
 from app.core.config.rule_layers import RULES
 from tests.support.reports import START, drift_report, end_of, feature, metric, performance_report

@@ -17,7 +17,7 @@ import numpy as np
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, ConsoleMessage, Page
 
-from app.alerting.rules.self_monitoring import SELF
+from app.alerting.events.self_monitoring import SELF
 from app.kafka.producer import Outgoing, Producer
 from app.processes.guarded import GuardedProcess
 from app.settings.settings import Settings

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec.structs import replace
 
-from app.alerting.events.deployments import ModelChange
+from app.alerting.events.deployments import DeploymentChange
 from app.alerting.events.facts import summary_of
 from app.alerting.events.links import DASHBOARD, RUNBOOK, links_of
 from app.alerting.events.related_window import RelatedWindows, evidence_of_related, likely_causes, related_to
@@ -42,7 +42,7 @@ EVIDENCE_FEATURES = 50
 
 def alert_of(
     report: AnyReport, verdict: Verdict, transition: Transition, rule: Rule, *, emitted_at: datetime, page: str = "",
-    beside: RelatedWindows | None = None, changes: Sequence[ModelChange] = (),
+    beside: RelatedWindows | None = None, changes: Sequence[DeploymentChange] = (),
 ) -> AlertEvent:  # fmt: skip
     """The event of a transition. `page`: the API's address, for links; empty: none. `beside`: what else is known.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.alerting.events.deployments import ModelChange, since_when
+from app.alerting.events.deployments import DeploymentChange, since_when
 from app.alerting.events.text import fact
 from app.alerting.rules.model_rules import effect_of
 from app.alerting.rules.newest_panes import found_in
@@ -16,7 +16,7 @@ FAULTS = ("missing", "type", "unseen", "distribution")
 """What is found of a column, the most telling first."""
 
 
-def causes_of(report: DriftReport, changes: Sequence[ModelChange] = ()) -> tuple[Fact, ...]:
+def causes_of(report: DriftReport, changes: Sequence[DeploymentChange] = ()) -> tuple[Fact, ...]:
     """Return a fact for each column whose cause is known, the worst first: of the newest panes, else of the window.
 
     `changes`: of the model; one that came as a column changed is named with its cause.

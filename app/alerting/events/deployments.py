@@ -29,32 +29,32 @@ class NoDeployments:
         return ()
 
 
-class ModelChange(NamedTuple):
+class DeploymentChange(NamedTuple):
     """Something that happened to a model, as a message names it after "since"."""
 
     at: datetime
     words: str
 
 
-def changes_of(model: str, deployments: Deployments, lives: Lives) -> list[ModelChange]:
+def changes_of(model: str, deployments: Deployments, lives: Lives) -> list[DeploymentChange]:
     """Return the deployments of a model, and when its versions got their first predictions. In no order.
 
     A registration is no deployment: nothing but what is watched changes by it.
     """
     reported = [
-        ModelChange(one.deployed_at, f"the deployment of version {one.model_version}{_standing(one.status)}")
+        DeploymentChange(one.deployed_at, f"the deployment of version {one.model_version}{_standing(one.status)}")
         for one in deployments.of(model)
         if one.source != "register"
     ]
     begun = [
-        ModelChange(one.since, f"the first predictions of version {one.model_version}")
+        DeploymentChange(one.since, f"the first predictions of version {one.model_version}")
         for one in lives.of(model)
         if one.status == "serving"
     ]
     return [*reported, *begun]
 
 
-def since_when(found: ScaleFinding, changes: Sequence[ModelChange]) -> str:
+def since_when(found: ScaleFinding, changes: Sequence[DeploymentChange]) -> str:
     """Return "since the deployment of version 3 at ..." where a change of the model came as the column changed.
 
     Empty where none did, where it is not known when the column changed, and of a column that changes slowly. Of several

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.alerting.events.causes import causes_of, differs, shown
-from app.alerting.events.deployments import ModelChange
+from app.alerting.events.deployments import DeploymentChange
 from app.alerting.events.selection import top_features, top_metrics
 from app.alerting.events.sentences import MAX_LISTED
 from app.alerting.events.text import fact, line_of
@@ -64,7 +64,7 @@ class RelatedWindows(Struct, frozen=True, kw_only=True):
 
 
 def noted(
-    known: RelatedWindows | None, report: DriftReport | PerformanceReport, changes: Sequence[ModelChange] = ()
+    known: RelatedWindows | None, report: DriftReport | PerformanceReport, changes: Sequence[DeploymentChange] = ()
 ) -> RelatedWindows:  # fmt: skip
     """What is known after a report; a window that is older than what is known changes nothing.
 
@@ -86,7 +86,7 @@ def _newer(report: DriftReport | PerformanceReport, known: DriftSummary | Perfor
     return known is None or report.window_end >= known.window_end
 
 
-def _drifted(report: DriftReport, changes: Sequence[ModelChange]) -> DriftSummary:
+def _drifted(report: DriftReport, changes: Sequence[DeploymentChange]) -> DriftSummary:
     worst = [feature for feature in top_features(report) if feature.drifted][:MAX_LISTED]
     lean = [dataclasses.replace(one, unseen_names={}, shape=None if i else one.shape) for i, one in enumerate(worst)]
     return DriftSummary(
@@ -105,7 +105,7 @@ def _performed(report: PerformanceReport) -> PerformanceSummary:
 
 
 def likely_causes(
-    report: AnyReport, verdict: Verdict, known: RelatedWindows | None, changes: Sequence[ModelChange] = ()
+    report: AnyReport, verdict: Verdict, known: RelatedWindows | None, changes: Sequence[DeploymentChange] = ()
 ) -> tuple[Fact, ...]:  # fmt: skip
     """Return likely causes, also where an alert is not about a feature: a unit, a new category, values lost.
 

@@ -20,7 +20,7 @@ from topics.events import AnyReport, DriftReport, FeatureDrift, MetricChange, Pe
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class SelectedColumns:
     """The columns of a drift alert. `named`: those that its lines name, in their order.
 
     `about`: those that it is about, or may be: of a feature's alert that feature, else all, and what the model returns.
@@ -46,14 +46,14 @@ class Columns:
         )
 
 
-def columns_of(report: AnyReport, verdict: Verdict) -> Columns:
+def columns_of(report: AnyReport, verdict: Verdict) -> SelectedColumns:
     """Return the columns of an alert; none where it is not on drift, or not watched any more."""
     if not isinstance(report, DriftReport) or verdict.state == "off":
-        return Columns()
+        return SelectedColumns()
     own, outputs = own_features(report, verdict), outputs_of(report)
     features = own or top_features(report)
     named = {DATA_DRIFT: features, PREDICTION_DRIFT: outputs, CRITICAL_FEATURE: own, FEATURE_DRIFT: own}
-    return Columns(named.get(verdict.rule, ()), (*features, *outputs))
+    return SelectedColumns(named.get(verdict.rule, ()), (*features, *outputs))
 
 
 def own_features(report: DriftReport, verdict: Verdict) -> list[FeatureDrift]:

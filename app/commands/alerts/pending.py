@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from app.alerting.events.self_monitoring import SELF
 from app.alerting.rules.lifecycle import RuleState, breached_since, stage_of, step
 from app.alerting.rules.model_rules import rule_of, verdicts_of
-from app.alerting.rules.self_monitoring import SELF
 from app.commands.topic_reader import check_registered, events, registry
 from app.core.config.monitoring import Monitoring, Rule
 from app.registration.effective_monitoring import EffectiveMonitoring

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.audited import Change, audited
+from app.commands.audited import AuditedChange, audited
 from app.commands.options import (
     AsJson,
     Bootstrap,
@@ -142,7 +142,7 @@ async def _set(settings: Settings, receiver: ReceiverEvent) -> None:
     from app.alerting.receivers.requests import origin_of, send_receiver
     from topics.registry import RECEIVERS
 
-    change = Change("receiver.set", receiver.name, {"url": origin_of(receiver.url)})
+    change = AuditedChange("receiver.set", receiver.name, {"url": origin_of(receiver.url)})
     async with audited(settings, change, topics=[RECEIVERS]) as producer:
         await send_receiver(producer, receiver)
 
@@ -150,7 +150,7 @@ async def _set(settings: Settings, receiver: ReceiverEvent) -> None:
 async def _remove(settings: Settings, name: str) -> None:
     from app.alerting.receivers.requests import remove_receiver
 
-    async with audited(settings, Change("receiver.removed", name)) as producer:
+    async with audited(settings, AuditedChange("receiver.removed", name)) as producer:
         await remove_receiver(producer, name)
 
 

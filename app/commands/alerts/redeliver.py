@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.audited import Change, audited
+from app.commands.audited import AuditedChange, audited
 from app.commands.options import (
     AsJson,
     Bootstrap,
@@ -103,7 +103,7 @@ async def _send(settings: Settings, letters: list[UndeliveredEvent]) -> list[tup
     channels = ReceiverChannels(fixed, await known_receivers(settings), settings)
     if not letters:
         return []
-    changes = [Change("alerts.redelivered", one.notification_id, {"channel": one.channel}) for one in letters]
+    changes = [AuditedChange("alerts.redelivered", one.notification_id, {"channel": one.channel}) for one in letters]
     async with audited(settings, *changes) as producer:
         return [await _again(settings, producer, channels.get(letter.channel), letter) for letter in letters]
 

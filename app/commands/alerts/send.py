@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.alerts.silence import seconds_of
-from app.commands.audited import Change, audited
+from app.commands.audited import AuditedChange, audited
 from app.commands.options import (
     AsJson,
     Bootstrap,
@@ -114,7 +114,7 @@ async def _send(settings: Settings, asked: AlertRequest) -> tuple[AlertEvent, bo
     partitions = await partitions_of(settings, ALERTS)
     version = alert.labels.get("model", ""), alert.labels.get("model_version", "")
     detail = {"title": alert.title, "level": alert.level, "subject": alert.labels["subject"]}
-    change = Change("alert.sent" if alert.status == "firing" else "alert.resolved", alert.fingerprint, detail)
+    change = AuditedChange("alert.sent" if alert.status == "firing" else "alert.resolved", alert.fingerprint, detail)
     async with audited(settings, change) as producer:
         record = alert.fingerprint.encode(), msgspec.json.encode(alert)
         await producer.send(ALERTS, *record, partition_of(*version, partitions))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.audited import Change, audited
+from app.commands.audited import AuditedChange, audited
 from app.commands.options import (
     AsJson,
     Bootstrap,
@@ -190,7 +190,7 @@ async def _send(settings: Settings, silence: SilenceEvent, action: Action) -> No
     from app.alerting.silences.requests import send_silence
     from topics.registry import SILENCES
 
-    change = Change(action, silence.silence_id, {"matchers": ", ".join(silence.matchers)})
+    change = AuditedChange(action, silence.silence_id, {"matchers": ", ".join(silence.matchers)})
     async with audited(settings, change, topics=[SILENCES]) as producer:
         await send_silence(producer, silence)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.audited import Change, audited
+from app.commands.audited import AuditedChange, audited
 from app.commands.dead_letters.reader import (
     OnlyId,
     OnlyModel,
@@ -204,7 +204,7 @@ async def _resend(settings: Settings, wanted: LetterFilter, how: How, progress: 
     if not how.dry_run:
         asked_for = {**asdict(wanted), "through": how.through, "again": how.again, "late": how.late}
         detail = {name: str(value) for name, value in asked_for.items() if value not in (None, "", False)}
-        async with audited(settings, Change("dead-letters.resent", settings.prefix, detail)):
+        async with audited(settings, AuditedChange("dead-letters.resent", settings.prefix, detail)):
             pass  # noted before anything is read
     return await run(settings, wanted, known, counting, how, progress)
 

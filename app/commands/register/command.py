@@ -60,12 +60,12 @@ def register(
     """
     from app.commands.register.plan import newest_reports, print_detectable, print_plan, rate_of_model
     from app.core.evaluation.degradation import without_baseline
-    from app.registration import read_table
     from app.registration.judgeable import detectable_of
     from app.registration.planning import plan_for
     from app.registration.publish import read_baseline
     from app.registration.publish import register as publish
     from app.registration.setup import read_monitoring
+    from app.tables import read_table
     from app.tables.files import form_words
 
     settings = kafka_settings(bootstrap_servers, prefix)

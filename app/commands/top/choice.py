@@ -57,7 +57,7 @@ class Choice:
 
     def alerts(self, firing: Sequence[AlertEvent]) -> list[AlertEvent]:
         """Return those of the models that are asked for; what is wrong with Driftline itself concerns every model."""
-        from app.alerting.rules.self_monitoring import SELF
+        from app.alerting.events.self_monitoring import SELF
 
         return [one for one in firing if (name := one.labels.get("model", "")) in ("", SELF) or self.names(name)]
 

@@ -23,7 +23,7 @@ Fault = Literal["distribution", "missing", "unseen", "type"]
 
 
 @dataclass(frozen=True, slots=True)
-class ScaleFinding:
+class PaneFinding:
     """A column that is found in the newest panes: an effect at or above its floor, significant beyond half of it.
 
     `panes`: how many of the newest panes show it best, with n rows; `shortest`: the fewest in which it is found.
@@ -57,7 +57,7 @@ class ScaleFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class DriftAtScale:
+class PaneDrift:
     """The fewest of the newest panes in which the data as a whole have drifted, with n rows."""
 
     panes: int
@@ -67,7 +67,7 @@ class DriftAtScale:
 
 
 @dataclass(frozen=True, slots=True)
-class Scales:
+class PaneScales:
     """What the newest panes show beside the window.
 
     `spans`: the numbers of panes that were judged; `chance`: of a false alarm in this evaluation. `found`: columns, in
@@ -84,11 +84,11 @@ class Scales:
 
     spans: tuple[int, ...]
     chance: float
-    found: tuple[ScaleFinding, ...] = ()
+    found: tuple[PaneFinding, ...] = ()
     calm: dict[str, dict[str, int]] = field(default_factory=dict)
     quiet: dict[str, tuple[str, ...]] = field(default_factory=dict)
     suspected: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    data_drift: DriftAtScale | None = None
+    data_drift: PaneDrift | None = None
     data_suspected: bool = False
     data_quiet: bool = False
     data_calm: bool = False
@@ -121,14 +121,14 @@ class DriftDecision:
     missing_share: float
     unknown_features: dict[str, int]
     unjudged_share: float = 0.0
-    scales: Scales | None = None
+    scales: PaneScales | None = None
     needed: int = 0
     needed_panes: int | None = None
     first_panes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class MetricFinding:
+class PaneMetricFinding:
     """A metric that is worse over the newest panes with truth: by its threshold, significant beyond half of that.
 
     `panes`: how many of the newest panes with truth show it best, with n rows that can be judged; `shortest`: the
@@ -152,7 +152,7 @@ class MetricFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class MetricScales:
+class PaneMetricScales:
     """What the newest panes whose truth has come show of the metrics, as far as it was known when the report was made.
 
     `spans`: the numbers of panes with truth that were judged; `truths`: rows with truth in the longest, whose panes are
@@ -165,7 +165,7 @@ class MetricScales:
     truths: int
     start_panes: int
     end_panes: int
-    found: tuple[MetricFinding, ...] = ()
+    found: tuple[PaneMetricFinding, ...] = ()
     calm: dict[str, int] = field(default_factory=dict)
     quiet: tuple[str, ...] = ()
     suspected: tuple[str, ...] = ()
@@ -201,7 +201,7 @@ class PerformanceDecision:
     unknown_predictions: dict[str, int] = field(default_factory=dict)
     judged: bool = True
     reason: str = ""
-    scales: MetricScales | None = None
+    scales: PaneMetricScales | None = None
     show: tuple[str, ...] = ()
     needed: int = 0
     needed_panes: int | None = None

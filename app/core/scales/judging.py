@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from app.core.config.monitoring import Monitoring
 from app.core.evaluation.decision import found_columns
 from app.core.evaluation.drift import Strength
-from app.core.evaluation.results import DriftAtScale, ScaleFinding, Scales
+from app.core.evaluation.results import PaneDrift, PaneFinding, PaneScales
 from app.core.evaluation.too_few import HALF
 from app.core.panes.pane import Pane, merge
 from app.core.reference.layout import Integers, Layout
@@ -41,7 +41,7 @@ def judge_scales(
     only: Sequence[int] | None = None,
     older: Older = NOTHING_OLDER,
     seconds: Sequence[float] | None = None,
-) -> Scales | None:
+) -> PaneScales | None:
     """Judge the newest panes at every scale; None where that is switched off.
 
     `panes`: by number, the newest is `end`. `most`: up to so many, where that is more than the window has. `only`:
@@ -63,7 +63,7 @@ def judge_scales(
     data_drift = _data_drift(layout, found, suffixes, monitoring)
     rows = int(suffixes.n[-1])
     fewest = rows_to_find(HALF, layout.profile.n, monitoring.drift, levels)
-    return Scales(
+    return PaneScales(
         spans=spans,
         chance=levels.evaluation,
         found=tuple(_findings(layout, found, panes, end, suffixes, monitoring)),
@@ -145,14 +145,14 @@ def _names(layout: Layout, found: Sequence[_Outcome], wanted: Sequence[Bools]) -
 
 def _data_drift(
     layout: Layout, found: Sequence[_Outcome], suffixes: Suffixes, monitoring: Monitoring
-) -> DriftAtScale | None:
+) -> PaneDrift | None:
     """The shortest scale at which enough of the features are found."""
     drifted = _drifted(layout, found, suffixes, monitoring, suspected=False)
     if drifted is None:
         return None
     scale, places = drifted
     names = tuple(layout.slots[i].column.name for i in places)
-    return DriftAtScale(suffixes.spans[scale], int(suffixes.n[scale]), len(names) / len(layout.features), names)
+    return PaneDrift(suffixes.spans[scale], int(suffixes.n[scale]), len(names) / len(layout.features), names)
 
 
 def _drifted(
@@ -199,7 +199,7 @@ def _findings(
     end: int,
     suffixes: Suffixes,
     monitoring: Monitoring,
-) -> Iterator[ScaleFinding]:
+) -> Iterator[PaneFinding]:
     """What is found, each column at the scale that shows it best, in the layout's order."""
     there = [(one, int(column)) for one in found for column in np.flatnonzero(one.at.any(axis=0))]
     there.sort(key=lambda pair: int(pair[0].family.places[pair[1]]))
@@ -217,7 +217,7 @@ def _findings(
         distribution = family.fault == "distribution"
         slow = slow_of(layout, family, column, suffixes, scale, merged[scale], now) if distribution else None
         onset = onset_of(marked_of(layout, family, column, suffixes, scale), aged, int(family.reference[column]))
-        yield ScaleFinding(
+        yield PaneFinding(
             name=layout.slots[place].column.name,
             fault=family.fault,
             panes=suffixes.spans[scale],

@@ -21,7 +21,7 @@ from app.core.config.monitoring import Monitoring
 from app.core.evaluation.degradation import changes, limit_of, scale_of
 from app.core.evaluation.intervals import z_of
 from app.core.evaluation.performance import LOSSES, judged, metrics_of, shares_of
-from app.core.evaluation.results import MetricFinding, MetricScales
+from app.core.evaluation.results import PaneMetricFinding, PaneMetricScales
 from app.core.evaluation.tested import BEYOND, LIKELY_CALM, MARGIN, SURE_CALM, SUSPECT
 from app.core.panes.outcomes import OutcomeLayout
 from app.core.panes.pane import Pane, merge
@@ -83,7 +83,7 @@ class _At:
 
 def judge_metrics(
     profile: Profile, layout: OutcomeLayout, panes: Sequence[TruthPane], coverage: float, monitoring: Monitoring
-) -> MetricScales | None:
+) -> PaneMetricScales | None:
     """Judge the metrics over the newest panes with truth, newest first; None where that is switched off.
 
     `coverage`: the share of all known predictions that have truth.
@@ -117,7 +117,7 @@ def judge_metrics(
         elif likely is not None:
             quiet.append(name)
     oldest = panes[spans[-1] - 1] if spans else None
-    return MetricScales(
+    return PaneMetricScales(
         spans=tuple(lengths[span - 1] for span in spans),
         truths=sum(one.outcomes.n for one in panes[: spans[-1]]) if spans else 0,
         start_panes=0 if oldest is None else oldest.age,
@@ -147,7 +147,7 @@ def _findings(
     beyond: Mapping[str, Sequence[_At]],
     panes: Sequence[TruthPane],
     monitoring: Monitoring,
-) -> tuple[MetricFinding, ...]:
+) -> tuple[PaneMetricFinding, ...]:
     """Describe the metrics that are found, each by the span that separates best, with its change point."""
     if not beyond:
         return ()
@@ -156,7 +156,7 @@ def _findings(
     alone = [{one.name: one.value for one in metrics_of(layout, pane.outcomes, confidence)} for pane in longest]
     rows = np.array([float(judged(layout, pane.outcomes)) for pane in longest])
     ages = [pane.age for pane in longest]
-    found = list[MetricFinding]()
+    found = list[PaneMetricFinding]()
     for name, there in beyond.items():
         best = min(there, key=lambda at: (at.p_value, at.panes))
         change, length = best.change, sum(age <= there[-1].age for age in ages)
@@ -167,7 +167,7 @@ def _findings(
         after = baseline if change.value is None else change.value
         onset = onset_of_metric(values, rows[:length], ages[:length], baseline, after, spread)
         found.append(
-            MetricFinding(
+            PaneMetricFinding(
                 name=name,
                 panes=best.panes,
                 shortest=there[0].panes,

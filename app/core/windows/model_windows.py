@@ -11,7 +11,7 @@ import numpy as np
 
 from app.core.config.monitoring import MOST_SILENT, REACH, Monitoring
 from app.core.evaluation.decision import drift_decision, performance_decision
-from app.core.evaluation.results import DriftDecision, MetricScales, PerformanceDecision, Traffic
+from app.core.evaluation.results import DriftDecision, PaneMetricScales, PerformanceDecision, Traffic
 from app.core.join.state import MICROSECONDS, NEVER
 from app.core.panes.outcomes import outcome_layout
 from app.core.panes.pane import Pane, merge
@@ -450,7 +450,7 @@ class ModelWindows:
         within = rate * self.monitoring.windows.most_panes >= in_all
         return ceil(needed / rate) if within else None
 
-    def _truths_until(self, found: MetricScales | None) -> tuple[int, int | None]:
+    def _truths_until(self, found: PaneMetricScales | None) -> tuple[int, int | None]:
         """Return how many truths the newest ones lack, and after how many more panes they are there at their rate."""
         wanted, known = self.monitoring.performance.min_samples, 0 if found is None else found.truths
         needed = max(0, wanted - known)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from app.core.config.monitoring import DriftThresholds, Windows
-from app.core.evaluation.results import Scales
+from app.core.evaluation.results import PaneScales
 from app.core.panes.pane import Pane
 from app.core.reference.layout import Layout
 from app.core.scales import newest_truth
@@ -47,10 +47,12 @@ def judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
     memo("drift_decision")
     memo("performance_decision")
 
-    def judged(layout: Layout, panes: Mapping[int, Pane], end: int, *args: object, most: int, older: Older) -> Scales:
+    def judged(
+        layout: Layout, panes: Mapping[int, Pane], end: int, *args: object, most: int, older: Older
+    ) -> PaneScales:
         held = chain(panes.items(), older.panes.items())
         ages = [(end - at, one.n, crc32(one.indices.tobytes() + one.counts.tobytes())) for at, one in held]
-        return Scales(spans=(most, *older.spans, *chain(*ages)), chance=0.0)  # what would be judged
+        return PaneScales(spans=(most, *older.spans, *chain(*ages)), chance=0.0)  # what would be judged
 
     monkeypatch.setattr(model_windows, "judge_scales", judged)
 

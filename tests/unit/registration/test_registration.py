@@ -13,7 +13,6 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from app.core.config.monitoring import DefaultTruth, Monitoring, Rule
 from app.core.reference.profile import Profile
-from app.registration import TableError, read_table
 from app.registration.monitoring import MonitoringError, MonitoringFile, monitoring_of
 from app.registration.profiling import profile_of
 from app.registration.publish import RegistrationError, read_baseline, register
@@ -21,7 +20,7 @@ from app.registration.roles import features_of, roles_of
 from app.registration.setup import read_monitoring
 from app.registration.task import task_of
 from app.settings.settings import load_settings
-from app.tables import CellTable
+from app.tables import CellTable, TableError, read_table
 
 
 def a_table(n: int = 600) -> pd.DataFrame:

@@ -13,13 +13,13 @@ import pytest
 from sklearn.datasets import load_diabetes, load_iris
 
 from app.offline.decision import judge
-from app.registration import read_table
 from app.registration.monitoring import monitoring_of as checked
 from app.registration.profiling import profile_of
 from app.registration.publish import read_baseline
 from app.registration.setup import read_metadata, read_monitoring, setup_monitoring
 from app.serving import load_bundle, predict
 from app.serving.bundle import FEATURES, TRAINING
+from app.tables import read_table
 from app.training import MONITORING, REFERENCE, TrainingError, TrainingPlan, run_of, train, write
 from app.training.folder import monitoring_of
 from app.training.pipeline import MOST_CATEGORIES, Estimator

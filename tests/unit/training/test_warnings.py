@@ -12,11 +12,11 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 from sklearn.metrics import roc_auc_score
 
-from app.registration import read_table
 from app.registration.profiling import profile_of
 from app.registration.setup import read_monitoring
 from app.serving import load_bundle, predict
 from app.serving.bundle import FEATURES, TRAINING
+from app.tables import read_table
 from app.training import MONITORING, REFERENCE, TrainedModel, TrainingError, TrainingPlan, train, write
 
 N = 800

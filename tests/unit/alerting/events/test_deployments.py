@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from agents.alerts.agent import AlertsAgent
-from app.alerting.events.deployments import AFTER, BEFORE, ModelChange, changes_of, since_when
+from app.alerting.events.deployments import AFTER, BEFORE, DeploymentChange, changes_of, since_when
 from app.core.config.monitoring import Monitoring, Windows
 from tests.support.live_world import BEGIN, LiveWorld, good
 from tests.support.reports import records_of
@@ -109,13 +109,15 @@ def test_the_nearest_of_several_changes_is_named_and_of_a_slow_column_none(repor
     assert found.latest is not None
     assert found.earliest <= moment(LOST) <= found.latest
     several = [
-        ModelChange(moment(LOST + seconds), f"the deployment of version {seconds}") for seconds in (-600, -60, 240)
+        DeploymentChange(moment(LOST + seconds), f"the deployment of version {seconds}") for seconds in (-600, -60, 240)
     ]
     assert since_when(found, several).startswith("since the deployment of version -60 at ")
     edges = [found.earliest - BEFORE, found.latest + AFTER]
     for edge, beyond in zip(edges, (-1, 1), strict=True):
-        assert since_when(found, [ModelChange(edge, "the deployment of version 1")])
-        assert not since_when(found, [ModelChange(edge + timedelta(seconds=beyond), "the deployment of version 1")])
+        assert since_when(found, [DeploymentChange(edge, "the deployment of version 1")])
+        assert not since_when(
+            found, [DeploymentChange(edge + timedelta(seconds=beyond), "the deployment of version 1")]
+        )
     assert not since_when(msgspec.structs.replace(found, slow=True), several)
     assert not since_when(msgspec.structs.replace(found, since=None), several)
     assert changes_of("other", Known(deployed(0)), Known()) == []

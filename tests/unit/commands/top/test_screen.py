@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from app.alerting.rules.self_monitoring import SELF
+from app.alerting.events.self_monitoring import SELF
 from app.commands.options import CommandError
 from app.commands.top.choice import Choice
 from app.commands.top.screen import _table, screen

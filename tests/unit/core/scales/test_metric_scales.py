@@ -16,7 +16,7 @@ from app.alerting.events.alert_event import alert_of
 from app.alerting.rules.lifecycle import RuleState, step
 from app.alerting.rules.model_rules import rule_of, verdicts_of
 from app.core.config.monitoring import REACH, DefaultTruth, Monitoring, PerformanceThresholds, Windows
-from app.core.evaluation.results import MetricScales
+from app.core.evaluation.results import PaneMetricScales
 from app.core.join.state import MICROSECONDS, NEVER
 from app.core.panes.outcomes import OutcomeLayout, outcome_layout, outcome_pane
 from app.core.panes.pane import Pane
@@ -54,7 +54,7 @@ def outcomes(right: int, wrong: int, layout: OutcomeLayout = LAYOUT) -> Pane:
     return outcome_pane(layout, said.astype(np.int64), np.full(len(truth), np.nan), truth.astype(np.float64))
 
 
-def judged(*panes: tuple[int, int], coverage: float = 1.0, predictions: int = 0) -> MetricScales:
+def judged(*panes: tuple[int, int], coverage: float = 1.0, predictions: int = 0) -> PaneMetricScales:
     """Panes of so many right and wrong rows, the newest first."""
     rows, found = predictions, list[TruthPane]()
     for age, (right, wrong) in enumerate(panes, 1):

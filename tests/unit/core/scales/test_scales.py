@@ -12,7 +12,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import binom, ks_2samp
 
 from app.core.config.monitoring import DecisionSettings, DriftThresholds, Monitoring, Windows
-from app.core.evaluation.results import ScaleFinding, Scales
+from app.core.evaluation.results import PaneFinding, PaneScales
 from app.core.panes.pane import Pane, merge
 from app.core.reference.layout import Layout
 from app.core.scales.categories import at_distance, binomial_tail, two_cells
@@ -28,13 +28,13 @@ REFERENCE = np.random.default_rng(0).normal(size=3000)
 COLOURS = ["red"] * 1500 + ["green"] * 1200 + ["blue"] * 300
 
 
-def judged(layout: Layout, panes: dict[int, Pane], monitoring: Monitoring = DEFAULT, end: int = END) -> Scales:
+def judged(layout: Layout, panes: dict[int, Pane], monitoring: Monitoring = DEFAULT, end: int = END) -> PaneScales:
     found = judge_scales(layout, panes, end, monitoring)
     assert found is not None
     return found
 
 
-def of_distribution(scales: Scales, name: str, fault: str = "distribution") -> ScaleFinding | None:
+def of_distribution(scales: PaneScales, name: str, fault: str = "distribution") -> PaneFinding | None:
     return next((one for one in scales.found if one.name == name and one.fault == fault), None)
 
 
