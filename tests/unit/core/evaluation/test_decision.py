@@ -414,8 +414,14 @@ def test_decisions_fit_the_reports_of_the_stream() -> None:
     feature = drift({"x": normal(1000)}, {"x": normal(1000)}).features[0]
     for found in (feature, judged(1000, 0.3).metrics[0]):
         assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
-    for name in ("ScaleFinding", "DriftAtScale", "Scales", "MetricFinding", "MetricScales"):
-        computed, sent = set(getattr(results, name).__slots__), set(getattr(events, name).__struct_fields__)
+    for core, event in (
+        (results.PaneFinding, events.ScaleFinding),
+        (results.PaneDrift, events.DriftAtScale),
+        (results.PaneScales, events.Scales),
+        (results.PaneMetricFinding, events.MetricFinding),
+        (results.PaneMetricScales, events.MetricScales),
+    ):
+        computed, sent = set(core.__slots__), set(event.__struct_fields__)
         assert computed <= sent  # the core counts panes and knows no times
         assert sent - computed <= {"start", "since", "earliest", "latest", "end"}
     envelope = set(events.Report.__struct_fields__) - {"n", "sufficient"}
