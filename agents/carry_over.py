@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from agents.alerts.agent import names_of
-from agents.join.pane_events import key_of
+from agents.join.pane_events import key_of, of_the_prefix_before
 from app.alerting.events.self_monitoring import SELF
 from app.alerting.notify.alert_group import AlertGroup
 from app.alerting.notify.retry_policy import PendingNotification
@@ -83,11 +83,6 @@ def notify_entries(table: Table, alerts: Mapping[str, int], partitions: int) -> 
         yield partition, f"{partition}/{rest}", value
 
 
-def partition_of_alert(alert: AlertEvent, partitions: int) -> int:
-    """Return the partition of `alerts` that an alert belongs to."""
-    return partition_of(alert.labels.get("model", ""), alert.labels.get("model_version", ""), partitions)
-
-
 def ended_with_its_group(table: Table, group: str, now: datetime) -> Iterator[AlertEvent]:
     """Yield the end of each alert that fires about the partitions of the old prefix. `table`: the notify agent's.
 
@@ -115,8 +110,3 @@ def copied_pane(event: PaneEvent, partitions: int) -> tuple[bytes, PaneEvent]:
     if isinstance(moved, Progress):
         moved = replace(moved, idle=True)
     return key_of(moved), moved
-
-
-def of_the_prefix_before(event: PaneEvent, partitions: int) -> PaneEvent:
-    """Return the same pane event with a negative partition: no source partition of the new prefix has its number."""
-    return replace(event, partition=event.partition - partitions)

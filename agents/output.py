@@ -1,19 +1,52 @@
-"""What an agent is given to send with, so that it runs without Kafka too."""
+"""Where agents send records to, and the records that more than one of them sends."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
+import msgspec
+
+from app.faust_batches.batch import Batch
 from app.faust_batches.quarantine import Quarantined
 from app.ingest.decoding import Rejected
-from app.kafka.producer import Outgoing
+from app.kafka.producer import NotSent, Outgoing
+from topics.events import AlertEvent
+from topics.partition import partition_of
 from topics.registry import Topic
 
-Publish = Callable[[Topic, bytes, bytes, int | None], Awaitable[None]]
-"""Topic, key, value, partition (None: by the key). Returns once Kafka has the record."""
 
-Reject = Callable[[Sequence[Rejected]], Awaitable[None]]
-"""Sends records to the dead letters as they are, reasons in the headers. Returns once Kafka has them."""
+class TooLarge(Exception):
+    """Records that are too large to be sent. `refused`: which, and why; all others have been sent."""
+
+    def __init__(self, topic: Topic, refused: Sequence[NotSent]) -> None:
+        self.refused = tuple(refused)
+        super().__init__(f"{topic.name}: {refused[0].reason}")
+
+
+class Output(Protocol):
+    """The topics of one prefix, as an agent sends to them."""
+
+    @property
+    def partitions(self) -> int:
+        """Return how many partitions each topic has."""
+        ...
+
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        """Send records in order. Return once Kafka has acknowledged them. Raises TooLarge, BrokerUnavailable."""
+
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
+        """Send records of a batch to the dead letters, with the reasons. Return once Kafka has acknowledged them."""
+
+
+def alert_record(alert: AlertEvent, partitions: int) -> Outgoing:
+    """Return an alert as a record: in the partition of its model version, as the report that led to it."""
+    return Outgoing(alert.fingerprint.encode(), msgspec.json.encode(alert), partition_of_alert(alert, partitions))
+
+
+def partition_of_alert(alert: AlertEvent, partitions: int) -> int:
+    """Return the partition of `alerts` that an alert belongs to."""
+    return partition_of(alert.labels.get("model", ""), alert.labels.get("model_version", ""), partitions)
 
 
 def dead_letter(topic: str, partition: int, rejected: Rejected) -> Outgoing:

@@ -22,12 +22,16 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from agents.join.agent import JoinAgent
+import msgspec
+
+from agents.join.agent import SOURCES, JoinAgent
 from agents.join.pane_events import pane_of
 from app.core.join.state import MICROSECONDS
 from app.core.windows.model_windows import ModelWindows
+from app.faust_batches.batch import Batch
 from app.ingest.decoding import Rejected
 from app.kafka.client_options import client_options
+from app.kafka.producer import Outgoing
 from app.kafka.topics import NamedTopic, ensure_topics
 from app.registration.models_table import RegisteredModel
 from app.registration.profiling import profile_of
@@ -52,7 +56,7 @@ from benchmarks.hot_path import OneModel, Record
 from benchmarks.reading import Figures, ReaderFailed, figures_of
 from topics.events import PaneEvent, PanePartial
 from topics.partition import partitions_of
-from topics.registry import PREDICTIONS
+from topics.registry import PREDICTIONS, Topic
 
 MOST_SECONDS = 300.0
 ROWS = 10_000
@@ -141,25 +145,33 @@ async def _window(reference: int) -> float:
     return min(taken)
 
 
-async def _partials(found: RegisteredModel) -> list[PanePartial]:
-    """What the join publishes of ROWS predictions and their feedback, spread over partitions by their keys."""
-    partials: list[PanePartial] = []
+class _Partials:
+    """What a join publishes of panes."""
 
-    async def publish(events: Sequence[PaneEvent]) -> None:
-        partials.extend(event for event in events if isinstance(event, PanePartial))
+    partitions = PARTITIONS
 
-    async def reject(rejected: Sequence[Rejected]) -> None:
+    def __init__(self) -> None:
+        self.found: list[PanePartial] = []
+
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        events = [msgspec.json.decode(record.value or b"", type=PaneEvent) for record in records]
+        self.found += [event for event in events if isinstance(event, PanePartial)]
+
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         raise AssertionError(rejected[0].reason)
 
-    join = JoinAgent({}, OneModel(found), checkpoint_seconds=0.0)
-    for topic, chunks in enumerate((predictions(ROWS), feedback(ROWS))):
+
+async def _partials(found: RegisteredModel) -> list[PanePartial]:
+    """What the join publishes of ROWS predictions and their feedback, spread over partitions by their keys."""
+    out, join = _Partials(), JoinAgent({}, OneModel(found), checkpoint_seconds=0.0)
+    for topic, chunks in zip(SOURCES, (predictions(ROWS), feedback(ROWS)), strict=True):
         records = [(key, value) for chunk in chunks for key, value in zip(chunk.keys, chunk.values, strict=True)]
         where = partitions_of([key for key, _ in records], PARTITIONS).tolist()
         for partition in range(PARTITIONS):
             mine = [record for record, at in zip(records, where, strict=True) if at == partition]
             run = [Record(offset, 0, key, value, ()) for offset, (key, value) in enumerate(mine)]
-            await join.handle(partition, topic, run, publish, reject, caught_up=False)
-    return partials
+            await join.handle(Batch(topic, partition, run), out)
+    return out.found
 
 
 def _say(name: str, found: Figures) -> None:

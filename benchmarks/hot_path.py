@@ -15,16 +15,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import msgspec
-
-from agents.join.agent import JoinAgent
-from agents.join.pane_events import key_of
+from agents.join.agent import SOURCES, JoinAgent
+from app.faust_batches.batch import Batch
 from app.ingest.decoding import Rejected
+from app.kafka.producer import Outgoing
 from app.registration.models_table import RegisteredModel
 from app.registration.profiling import profile_of
 from app.settings.settings import Settings
 from benchmarks.events import MODEL, VERSION, counts_of, feedback, frame, monitoring, predictions
-from topics.events import PaneEvent
+from topics.registry import Topic
 
 RUN: int = Settings.model_fields["max_run"].default
 
@@ -59,6 +58,8 @@ class OneModel:
 class Timed:
     """Runs of predictions and feedback through a join; seconds spent on each."""
 
+    partitions = 1
+
     def __init__(self, reference: int, partitions: int = 0) -> None:
         """`partitions`: of the topics; 1: each key's partition is computed, and all are right. 0: none is."""
         file = monitoring()
@@ -68,18 +69,17 @@ class Timed:
         self.join = JoinAgent(self.table, OneModel(self.found), checkpoint_seconds=1e9, partitions=partitions)
         self.published = 0
 
-    async def publish(self, events: Sequence[PaneEvent]) -> None:
-        """Encode as the worker does."""
-        for event in events:
-            self.published += len(key_of(event)) + len(msgspec.json.encode(event))
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        """Count what is sent; it is encoded by then."""
+        self.published += sum(len(record.key or b"") + len(record.value or b"") for record in records)
 
-    async def reject(self, rejected: Sequence[Rejected]) -> None:
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         """Nothing is to be rejected."""
         raise AssertionError(rejected[0].reason)
 
     async def take(self, topic: int, run: Sequence[Record]) -> None:
         """One run."""
-        await self.join.handle(0, topic, run, self.publish, self.reject, caught_up=False)
+        await self.join.handle(Batch(SOURCES[topic], 0, run), self)
 
 
 def runs(events: int) -> Iterator[tuple[int, list[Record]]]:

@@ -33,10 +33,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.join.agent import JoinAgent
+from agents.join.agent import SOURCES, JoinAgent
 from agents.join.checkpoint import save
-from agents.join.pane_events import key_of
 from agents.join.partition import JoinPartition, recover
+from agents.output import Output
 from agents.windows.agent import WindowsAgent
 from app.core.config.monitoring import Monitoring, Windows
 from app.core.join import delta, truths
@@ -44,13 +44,16 @@ from app.core.join.pending_rows import NewRows
 from app.core.join.state import MICROSECONDS, Joined
 from app.core.profile_builder import build_profile
 from app.core.reference.profile import Profile, with_identity
+from app.faust_batches.batch import Batch
 from app.ingest.decoding import Rejected
+from app.kafka.producer import Outgoing
 from app.registration.models_table import RegisteredModel
 from app.settings.settings import Settings
 from app.worker.process import GARBAGE_THRESHOLD
 from benchmarks.flat import resident
 from benchmarks.hot_path import Record
 from topics.events import PaneEvent
+from topics.registry import PANES, PREDICTIONS, REPORTS, Topic
 
 RUN: int = Settings.model_fields["max_run"].default
 CHECKPOINT_SECONDS: float = Settings.model_fields["checkpoint_seconds"].default
@@ -188,11 +191,14 @@ class Spent:
 class Worker:
     """The join and the windows of one worker, with a clock that is set from outside."""
 
+    partitions = PARTITIONS
+
     def __init__(self, fleet: Fleet, *, checkpoint_seconds: float) -> None:
         self.fleet = fleet
         self.table: dict[str, bytes] = {}
         self.clock = 0.0
         self.join = JoinAgent(self.table, fleet, checkpoint_seconds=checkpoint_seconds, now=lambda: self.clock)
+        self._send, self.join._publish = self.join._publish, self._timed  # type: ignore[method-assign]
         for version in fleet.versions():  # compiled before anything is measured
             number = self.join._models.number_of(*version)
             assert number is not None
@@ -211,14 +217,14 @@ class Worker:
     async def save(self, partition: int) -> None:
         """Make a checkpoint of all that was taken."""
         seconds, self.join._checkpoint_seconds = self.join._checkpoint_seconds, 0.0
-        await self.join.handle(partition, 0, (), self._publish, _none, caught_up=False)
+        await self.join.handle(Batch(PREDICTIONS, partition, ()), self)
         self.join._checkpoint_seconds = seconds
 
     async def take(self, partition: int, topic: int, run: Sequence[Record]) -> None:
         """A run of predictions or feedback, or a tick."""
         before = self.spent.publishing
         started = time.process_time()
-        await self.join.handle(partition, topic, run, self._publish, _none, caught_up=False)
+        await self.join.handle(Batch(SOURCES[topic], partition, run), self)
         spent = time.process_time() - started - (self.spent.publishing - before)
         self.spent.events += len(run)
         if topic == 0:
@@ -228,25 +234,31 @@ class Worker:
 
     async def judge(self) -> None:
         """Have the windows take what was published, then judge by the clock all that are due."""
-        await self.windows.handle(0, self._panes, self._report, _none, caught_up=False)
+        await self.windows.handle(Batch(PANES, 0, self._panes), self)
         self._panes.clear()
         self.judged, known = 0, -1
         started = time.process_time()
         while self.judged != known:  # so many at once, and no more
             known = self.judged
-            await self.windows.handle(0, [], self._report, _none, caught_up=True)
+            await self.windows.handle(Batch(PANES, 0, (), caught_up=True), self)
         self.spent.windows = time.process_time() - started
 
-    async def _publish(self, events: Sequence[PaneEvent]) -> None:
+    async def _timed(self, events: Sequence[PaneEvent], out: Output) -> None:
+        """Encode and send what the join publishes."""
         started = time.process_time()
-        for event in events:
-            record = Record(0, 0, key_of(event), msgspec.json.encode(event), ())
-            self.spent.published += len(record.value or b"")
-            self._panes.append(record)
+        await self._send(events, out)
         self.spent.publishing += time.process_time() - started
 
-    async def _report(self, partition: int, reports: Sequence[tuple[bytes, bytes]]) -> None:
-        self.judged += sum(b"/drift/" in key for key, _ in reports)
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        """Keep panes for the windows, and count drift reports."""
+        if topic is REPORTS:
+            self.judged += sum(b"/drift/" in (record.key or b"") for record in records)
+            return
+        self._panes += [Record(0, 0, record.key or b"", record.value, ()) for record in records]
+        self.spent.published += sum(len(record.value or b"") for record in records)
+
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
+        raise AssertionError(rejected[0].reason)
 
     def hold(self, partition: int, panes: Iterable[int]) -> None:
         """Have a partition hold panes: a prediction with its truth of each model in each of them, and their deltas."""
@@ -276,12 +288,6 @@ class Worker:
             return
         taken = delta.take(source.state, source.ordinal, source.saved, (source.offsets[0], source.offsets[1]))
         save(self.table, partition, source, taken.delta, {})
-
-
-async def _none(rejected: Sequence[Rejected]) -> None:
-    """Nothing is to be rejected."""
-    if rejected:
-        raise AssertionError(rejected[0].reason)
 
 
 class Feed:

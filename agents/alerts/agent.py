@@ -8,13 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from agents.agent import Agent
 from agents.alerts.retired_versions import resolved
 from agents.applied_offsets import advance, next_offset, unapplied
 from agents.loop_slices import in_slices
-from agents.output import Publish, Reject
+from agents.output import Output, alert_record
 from app.alerting.events.alert_event import alert_of, nameless
 from app.alerting.events.deployments import DeploymentChange, Deployments, NoDeployments, changes_of
 from app.alerting.events.related_window import RelatedWindows, noted
+from app.alerting.events.self_monitoring import SELF
 from app.alerting.rules.lifecycle import RuleState, Stage, stage_of, step
 from app.alerting.rules.model_rules import (
     CRITICAL_FEATURE,
@@ -32,7 +34,9 @@ from app.alerting.rules.service_rules import MONITOR, OF_PARTITION
 from app.alerting.rules.version_life import Lives, NoLives, moved, newer_of, retired, words
 from app.alerting.rules.version_life import noted as noted_life
 from app.core.config.monitoring import Monitoring
+from app.faust_batches.batch import Batch
 from app.ingest.decoding import STRAY, Record, Rejected, decode
+from app.kafka.producer import Outgoing
 from topics.events import (
     AlertEvent,
     AnyReport,
@@ -45,7 +49,8 @@ from topics.events import (
     VersionEvent,
     to_epoch,
 )
-from topics.registry import ALERTS, VERSIONS
+from topics.partition import partition_of
+from topics.registry import ALERTS, REPORTS, VERSIONS, Topic
 
 Models = Callable[[str, str], Monitoring | None]
 """How a model version is watched; None where it is not registered."""
@@ -71,16 +76,22 @@ class AlertsRun:
     next_offset: int | None = None
 
 
-class AlertsAgent:
-    """The agent's logic. `table` holds each rule's state, what each model version's newest windows
-    showed, and the watermark of each source partition.
+class AlertsAgent(Agent):
+    """Judges reports by each model version's rules.
 
-    `catch_up` brings `models` up to now: a report of a model that is not known waits for it once. `page` is the
-    address of the API, for the alerts' links. `with_values`: whether alerts name values of categories. `deployments`:
-    of the models, for the likely causes.
+    `table` holds each rule's state, what each model version's newest windows showed, and the watermark of each source
+    partition. `catch_up` brings `models` up to now: a report of a model that is not known waits for it once. `page` is
+    the address of the API, for the alerts' links. `with_values`: whether alerts name values of categories.
+    `deployments`: of the models, for the likely causes.
+
+    `partitions`: of `reports`; the model versions of a partition that are registered no more, or retired, are tidied
+    away by who has it. 0: none is. `is_registered`: whether a model version is registered.
     """
 
-    def __init__(
+    name = "alerts"
+    inputs = (REPORTS,)
+
+    def __init__(  # noqa: PLR0913 - what it works with, each with its default
         self,
         table: MutableMapping[str, bytes],
         models: Models,
@@ -91,6 +102,8 @@ class AlertsAgent:
         lives: Lives | None = None,
         with_values: bool = True,
         deployments: Deployments | None = None,
+        partitions: int = 0,
+        is_registered: Callable[[str, str], bool] = lambda model, version: True,
     ) -> None:
         self._table = table
         self._models = models
@@ -100,25 +113,36 @@ class AlertsAgent:
         self._lives: Lives = NoLives() if lives is None else lives
         self._with_values = with_values
         self._deployments: Deployments = NoDeployments() if deployments is None else deployments
+        self._partitions = partitions
+        self._is_registered = is_registered
         self._tidied: dict[int, datetime] = {}
 
-    def position(self, partition: int) -> int | None:
-        """The offset to read a partition of `reports` from; None before anything was applied."""
-        return next_offset(self._table, partition)
+    def position(self, topic: Topic, partition: int) -> int:
+        """Return the offset to read a partition of `reports` from; 0 before anything was applied."""
+        return next_offset(self._table, partition) or 0
 
-    async def handle(self, partition: int, records: Sequence[Record], publish: Publish, reject: Reject) -> None:
-        """Take a run: alerts first, state after. A crash in between sends the same alerts, by alert_id, again."""
-        run = await in_slices(self.run(partition, records))
+    async def handle(self, batch: Batch, out: Output) -> None:
+        """Take a batch: alerts first, state after. A crash in between sends the same alerts, by alert_id, again."""
+        if batch.records:
+            await self._take(batch, out)
+        if self._partitions:
+            await self.tidy(batch.partition, out)
+
+    async def _take(self, batch: Batch, out: Output) -> None:
+        run = await in_slices(self.run(batch.partition, batch.records))
         if self._catch_up is not None and any(isinstance(found, _Unknown) for found in run.rejected):
             await self._catch_up()
-            run = await in_slices(self.run(partition, records))
+            run = await in_slices(self.run(batch.partition, batch.records))
         if run.rejected:
-            await reject(run.rejected)
-        for (model, version), life in run.lives.items():
-            await publish(VERSIONS, f"{model}/{version}".encode(), msgspec.json.encode(life), None)
-        for alert in run.alerts:
-            await publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
-        self.apply(partition, run)
+            await out.dead_letter(batch, run.rejected)
+        if run.lives:
+            await out.publish(VERSIONS, [_version_record(life) for life in run.lives.values()])
+        await self._publish(run.alerts, out)
+        self.apply(batch.partition, run)
+
+    async def _publish(self, alerts: Sequence[AlertEvent], out: Output) -> None:
+        if alerts:
+            await out.publish(ALERTS, [alert_record(alert, out.partitions) for alert in alerts])
 
     def run(self, partition: int, records: Sequence[Record]) -> Generator[None, None, AlertsRun]:
         """Return what a run comes to, in slices. Changes nothing."""
@@ -156,17 +180,11 @@ class AlertsAgent:
         if run.next_offset is not None:
             advance(self._table, partition, run.next_offset)
 
-    async def tidy(
-        self,
-        partition: int,
-        is_gone: Callable[[str, str], bool],
-        publish: Publish,
-        is_mine: Callable[[str, str], bool] = lambda model, version: False,
-    ) -> None:
+    async def tidy(self, partition: int, out: Output) -> None:
         """Now and then, resolve what fires of model versions that are registered no more or retired, and forget them.
 
-        `is_gone`, `is_mine`: of the partition's own model versions; others are of other workers. In this order: a crash
-        in between sends the same ends, by alert_id, again.
+        Of the partition's own model versions; others are of other workers. In this order: a crash in between sends the
+        same ends, by alert_id, again.
         """
         now = self._now()
         if now - self._tidied.get(partition, now - TIDIED_EVERY) < TIDIED_EVERY:
@@ -178,14 +196,15 @@ class AlertsAgent:
             names = names_of(key)
             if len(names) < 2:  # a watermark
                 continue
-            life = self._lives.get(names[0], names[1]) if is_mine(names[0], names[1]) else None
-            if is_gone(names[0], names[1]):
+            if partition_of(names[0], names[1], self._partitions) != partition:
+                continue
+            life = self._lives.get(names[0], names[1])
+            if names[0] != SELF and not self._is_registered(names[0], names[1]):
                 gone[key] = names
             elif life is not None and life.status == "retired" and len(names) == RULE_NAMES:
                 gone[key], why[key] = names, words(life)
         rules = {key: names for key, names in gone.items() if len(names) == RULE_NAMES}
-        for alert in resolved(rules, self._table, now, self._page, why):
-            await publish(ALERTS, alert.fingerprint.encode(), msgspec.json.encode(alert), None)
+        await self._publish(list(resolved(rules, self._table, now, self._page, why)), out)
         for key in gone:
             del self._table[key]
 
@@ -333,3 +352,7 @@ def key_of(*names: str) -> str:
 def names_of(key: str) -> list[str]:
     """The names of a key."""
     return [name.replace("%2F", "/").replace("%25", "%") for name in key.split("/")]
+
+
+def _version_record(life: VersionEvent) -> Outgoing:
+    return Outgoing(f"{life.model}/{life.model_version}".encode(), msgspec.json.encode(life))

@@ -10,21 +10,21 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from agents.agent import Agent
 from agents.applied_offsets import records_from
 from agents.inferences.halves import Paired, events_of, half_of
 from agents.inferences.state import InferencePartition, all_read_again, read_again, saved_of, source_of
-from agents.output import Reject
+from agents.output import Output, TooLarge
 from app.core.join.inference_pairs import GivenUp, Half, HalfOutcome, Pair
-from app.faust_batches.batch import Log
+from app.faust_batches.batch import Batch, Log
 from app.ingest.decoding import Record, Rejected
 from app.ingest.kserve import InferenceError, Order, UnknownOrder
-from app.kafka.producer import NotSent, Outgoing
+from app.kafka.producer import Outgoing
+from topics.registry import INFERENCES, PREDICTIONS, Topic
 
 UNSEEN_SECONDS = 1.0
 """At the end of the log: for so long a record may be there that no fetch has brought (twice a fetch's longest wait)."""
 
-Publish = Callable[[Sequence[Outgoing]], Awaitable[list[NotSent]]]
-"""Predictions; returns once Kafka has them, but those that are too large."""
 CatchUp = Callable[[], Awaitable[None]]
 
 TOGETHER = 2000
@@ -51,13 +51,17 @@ class PairedBatch:
         self.counts[outcome] += 1
 
 
-class InferencesAgent:
-    """The agent's logic. `table` holds of each partition how far it was read and which halves wait (their offsets).
+class InferencesAgent(Agent):
+    """Pairs requests with responses, and makes predictions of them.
 
+    `table` holds of each partition how far it was read and which halves wait (their offsets).
     What waits is read again from the topic, which is its own changelog. `order` and `catch_up` are of the registered
     models. `seconds`: how long halves wait for each other; `most_bytes`: of all that this worker holds.
     `counted` is called with how many halves became what.
     """
+
+    name = "inferences"
+    inputs = (INFERENCES,)
 
     def __init__(  # noqa: PLR0913 (what it needs of the world around it)
         self,
@@ -68,7 +72,7 @@ class InferencesAgent:
         seconds: float,
         most_bytes: int,
         checkpoint_seconds: float,
-        log_of: Callable[[int], Log | None] = lambda partition: None,
+        log_of: Callable[[Topic, int], Log | None] = lambda topic, partition: None,
         counted: Callable[[Counter[str]], None] = lambda counts: None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -88,7 +92,7 @@ class InferencesAgent:
         for partition in list(self._sources) if partitions is None else partitions:
             self._sources.pop(partition, None)
 
-    def position(self, partition: int) -> int:
+    def position(self, topic: Topic, partition: int) -> int:
         """Return the offset to read a partition from: where the oldest half is that is still needed."""
         return self._source(partition).read
 
@@ -114,32 +118,29 @@ class InferencesAgent:
     def _source(self, partition: int) -> InferencePartition:
         source = self._sources.get(partition)
         if source is None:
-            found = source_of(self._table.get(str(partition)), self._log_of(partition), self._seconds)
+            found = source_of(self._table.get(str(partition)), self._log_of(INFERENCES, partition), self._seconds)
             source = self._sources[partition] = found
         return source
 
-    async def handle(
-        self, partition: int, records: Sequence[Record], publish: Publish, reject: Reject, *, caught_up: bool,
-        following: int = 0,
-    ) -> None:  # fmt: skip
-        """Take a run, or a tick (an empty run): predictions first, dead letters next, state last.
+    async def handle(self, batch: Batch, out: Output) -> None:
+        """Take a batch: predictions first, dead letters next, state last.
 
         A crash in between sends the same predictions, by `prediction_id`, once more.
         """
-        source, taken = self._source(partition), PairedBatch()
-        for record in records_from(source.read, records):
+        source, taken = self._source(batch.partition), PairedBatch()
+        for record in records_from(source.read, batch.records):
             self._take(source, record, taken)
             source.read, source.read_at = record.offset + 1, self._now()
-        source.read = max(source.read, following)
+        source.read = max(source.read, batch.following)
         if source.applied and not source.replaying:
             taken.counts["lost"] += all_read_again(source)
-        self._give_up(source, taken, caught_up=caught_up)
-        await self._publish(source, taken, publish)
+        self._give_up(source, taken, caught_up=batch.caught_up)
+        await self._publish(source, taken, out)
         if taken.rejected:
-            await reject(sorted(taken.rejected, key=lambda one: one.record.offset))
+            await out.dead_letter(batch, sorted(taken.rejected, key=lambda one: one.record.offset))
         if taken.counts:
             self._counted(taken.counts)
-        self._save(partition, source)
+        self._save(batch.partition, source)
 
     def _take(self, source: InferencePartition, record: Record, taken: PairedBatch) -> None:
         half = half_of(record)
@@ -174,7 +175,7 @@ class InferencesAgent:
             why += ", and too many others wait for theirs (pairing_mib)" if in_time else f" within {self._seconds:g} s"
             taken.reject(record, f"unpaired {inference.side}: {why}", "unpaired", readable=True)
 
-    async def _publish(self, source: InferencePartition, taken: PairedBatch, publish: Publish) -> None:
+    async def _publish(self, source: InferencePartition, taken: PairedBatch, out: Output) -> None:
         """Send the predictions of all pairs. A pair of which one cannot be made, or sent, is set aside."""
         outgoing: list[tuple[Outgoing, int]] = []
         caught_up = False
@@ -190,16 +191,20 @@ class InferencesAgent:
             taken.counts["paired"] += 2
             outgoing += [(Outgoing(event.prediction_id.encode(), _encode(event)), number) for event in events]
             while len(outgoing) >= TOGETHER:
-                await self._send(source, taken, publish, outgoing[:TOGETHER])
+                await self._send(source, taken, out, outgoing[:TOGETHER])
                 del outgoing[:TOGETHER]
         if outgoing:
-            await self._send(source, taken, publish, outgoing)
+            await self._send(source, taken, out, outgoing)
 
     async def _send(
-        self, source: InferencePartition, taken: PairedBatch, publish: Publish, outgoing: Sequence[tuple[Outgoing, int]]
+        self, source: InferencePartition, taken: PairedBatch, out: Output, outgoing: Sequence[tuple[Outgoing, int]]
     ) -> None:
         """Send predictions, each with its pair's number."""
-        refused = {outgoing[one.position][1]: one.reason for one in await publish([record for record, _ in outgoing])}
+        refused: dict[int, str] = {}
+        try:
+            await out.publish(PREDICTIONS, [record for record, _ in outgoing])
+        except TooLarge as error:
+            refused = {outgoing[one.position][1]: one.reason for one in error.refused}
         for number, reason in refused.items():
             if number not in taken.spoilt:
                 taken.spoilt.add(number)

@@ -10,25 +10,29 @@ from functools import partial
 
 import msgspec
 
+from agents.agent import Agent
 from agents.applied_offsets import records_from
 from agents.join.checkpoint import reach_back, save, spent_keys
-from agents.join.halts import Halt, Halts
+from agents.join.halt_alerts import HaltAlerts
+from agents.join.halts import Halts, TooManyDeadLetters
 from agents.join.intake import BatchIntake, BatchLeftovers
 from agents.join.model_index import ModelIndex, ModelLookup
 from agents.join.not_counted import IntakeMonitor, taken_of
-from agents.join.pane_events import partials_of
+from agents.join.pane_events import of_the_prefix_before, pane_record, partials_of
 from agents.join.partition import EPOCHS_SINCE, JoinPartition, rebuilt_at, recents, recover
 from agents.join.progress import progress_news
 from agents.loop_slices import in_thread
-from agents.output import Reject
+from agents.output import Output
 from app.core.join import delta, expiry
 from app.core.join.default_truths import give_default_truths
-from app.faust_batches.batch import Log
+from app.faust_batches.batch import Batch, Log
 from app.ingest.dead_letter_limit import DeadLetterLimit
-from app.ingest.decoding import Record, Rejected, keys_of
+from app.ingest.decoding import Record, keys_of
+from app.ingest.rekeying import REKEYED
 from app.kafka.errors import WorkerHalted
+from app.kafka.producer import Outgoing
 from topics.events import PaneEvent
-from topics.registry import FEEDBACK, PREDICTIONS, Topic
+from topics.registry import FEEDBACK, PANES, PREDICTIONS, Topic
 
 log = logging.getLogger(__name__)
 
@@ -44,30 +48,15 @@ MOST_UNSAVED = 20_000
 FEEDBACK_QUIET_SECONDS = 30.0
 """Feedback that is read to its end counts as caught up only after so long without any: a replay feeds in bursts."""
 
-PublishPanes = Callable[[Sequence[PaneEvent]], Awaitable[None]]
-"""Returns once Kafka has them."""
+Rekey = Callable[[Topic, int, Sequence[Record]], Awaitable[None]]
+"""Topic, partition and records that do not belong there. Returns once Kafka has them where they do."""
 
 
-Rekey = Callable[[int, int, Sequence[Record]], Awaitable[None]]
-"""Topic (by its number), partition and records that do not belong there. Returns once Kafka has them where they do."""
-
-PassOn = Callable[[Sequence[Record]], Awaitable[None]]
-"""Feedback of which this prefix has no prediction. Returns once Kafka has it where the next prefix reads it."""
-
-
-async def _nowhere(topic: int, partition: int, records: Sequence[Record]) -> None:
+async def _nowhere(topic: Topic, partition: int, records: Sequence[Record]) -> None:
     """Without partitions none is sent."""
 
 
 _encoder = msgspec.msgpack.Encoder()
-
-
-class TooManyDeadLetters(WorkerHalted):
-    """More records cannot be read than the limit lets pass. Nothing of the run is set aside, or saved."""
-
-    def __init__(self, topic: Topic, partition: int, first: Rejected) -> None:
-        self.topic, self.partition, self.first = topic, partition, first
-        super().__init__(f"{topic.name} partition {partition} offset {first.record.offset}: {first.reason}")
 
 
 def _taken(source: JoinPartition, offsets: tuple[int, int]) -> delta.Checkpoint:
@@ -76,8 +65,14 @@ def _taken(source: JoinPartition, offsets: tuple[int, int]) -> delta.Checkpoint:
     return delta.take(source.state, source.ordinal, source.saved, offsets)
 
 
-class JoinAgent:
-    """The agent's logic. `table` holds deltas by where each begins and whose it is (`partition/offsets/epoch`)."""
+class JoinAgent(Agent):
+    """Joins predictions and feedback, and counts them into panes.
+
+    `table` holds deltas by where each begins and whose it is (`partition/offsets/epoch`).
+    """
+
+    name = "join"
+    inputs = SOURCES
 
     def __init__(  # noqa: PLR0913 (what it needs of the world around it)
         self,
@@ -88,22 +83,25 @@ class JoinAgent:
         now: Callable[[], float] = time.monotonic,
         epoch: Callable[[], int] = lambda: int(time.time()) - EPOCHS_SINCE,
         alive: Callable[[], None] = lambda: None,
-        log_of: Callable[[int, int], Log | None] = lambda partition, topic: None,
+        log_of: Callable[[Topic, int], Log | None] = lambda topic, partition: None,
         limit: Callable[[Sequence[int]], DeadLetterLimit] | None = None,
         partitions: int = 0,
         rekey: Rekey = _nowhere,
         intake: IntakeMonitor | None = None,
         wall: Callable[[], float] = time.time,
-        pass_on: PassOn | None = None,
+        successor: Output | None = None,
+        halts: HaltAlerts | None = None,
+        published: Callable[[Sequence[PaneEvent]], None] = lambda events: None,
     ) -> None:
         """`limit` makes the bound on dead letters of a partition, with what is known of it; None: nothing stops.
 
         `rekey` sends records to the partition that their key leads to, of `partitions`; 0: none is looked for.
-        `intake` notes what is not counted. `pass_on` drains: another prefix takes this one's place, and needs every
-        pane that is held here, and the feedback that is not of these predictions.
+        `intake` notes what is not counted, and reports it. `successor` drains: another prefix takes this one's place,
+        and is sent every pane that is held here, and the feedback that is not of these predictions. `halts` sends the
+        alerts that a partition stands still. `published` is called with panes and progress that Kafka has.
 
         `alive` is called all along a recovery, which may take long and answers nobody. `log_of`: a partition's log
-        of predictions (topic 0) or feedback (1) as it is now; without it, feedback is never waited for.
+        of predictions or feedback as it is now; without it, feedback is never waited for.
         """
         self._table = table
         self._models = ModelIndex(models)
@@ -122,21 +120,27 @@ class JoinAgent:
         self._intake = intake
         self._wall = wall
         self._log_of = log_of
-        self._pass_on = pass_on
-        self._by_producers: set[tuple[int, int]] = set()
+        self._successor = successor
+        self._partitions = partitions
+        self._halts = halts
+        self._published = published
+        self._by_producers: set[tuple[str, int]] = set()
 
     # Where from
 
     def forget(self, partitions: Iterable[int] | None = None) -> None:
         """Drop what is held of partitions (all): it is built again from the table when next asked for."""
         self._forgotten += 1
-        for partition in list(self._sources) if partitions is None else list(partitions):
+        gone = None if partitions is None else list(partitions)
+        for partition in list(self._sources) if gone is None else gone:
             self._sources.pop(partition, None)
             self._stops.forget(partition)
+        if self._intake is not None:
+            self._intake.forget(gone)
 
-    def position(self, partition: int, topic: int) -> int:
-        """The offset to read predictions (topic 0) or feedback (1) from, by the recovered state."""
-        return self._source(partition).offsets[topic]
+    def position(self, topic: Topic, partition: int) -> int:
+        """Return the offset to read predictions or feedback from, by the recovered state."""
+        return self._source(partition).offsets[SOURCES.index(topic)]
 
     def _source(self, partition: int) -> JoinPartition:
         source = self._sources.get(partition)
@@ -155,13 +159,13 @@ class JoinAgent:
     def _recover(self, partition: int, rows: Iterable[tuple[str, bytes]]) -> JoinPartition:
         source = recover(
             partition, self._alive_over(rows), self._models.watched, self._models.number_of,
-            settled=self._pass_on is None,
+            settled=self._successor is None,
         )  # fmt: skip
         source.state.stacked = self._models.stacked
-        logs = [log_ for topic in (0, 1) if (log_ := self._log_of(partition, topic)) is not None]
+        logs = [log_ for topic in SOURCES if (log_ := self._log_of(topic, partition)) is not None]
         if len(logs) == len(SOURCES):
             source.rebuilt_at = rebuilt_at(partition, source, logs, self._table.get(f"rebuilt/{partition}"))
-        if self._pass_on is not None and source.rebuilt_at is None:
+        if self._successor is not None and source.rebuilt_at is None:
             source.rebuilt_at = (source.offsets[0], source.offsets[1])  # all panes are published: the next has none
         self._stops.recover(partition, range(len(SOURCES)))
         source.fed_at = self._now()
@@ -208,37 +212,27 @@ class JoinAgent:
         """The ids of a partition's feedback that has no prediction yet."""
         return self._source(partition).state.waiting
 
-    def passed(self, partition: int) -> list[Halt]:
-        """Where the partition was stopped by too many dead letters, and is not any more: to be told and released."""
-        return list(self._stops.passed(partition, self._source(partition).saved))
+    # Batches
 
-    def release(self, stop: Halt) -> None:
-        """It is told that the partition goes on."""
-        self._stops.release(stop)
+    async def handle(self, batch: Batch, out: Output) -> None:
+        """Take a batch of predictions or of feedback, save and publish what is due, and report what was set aside."""
+        source = self._source(batch.partition)
+        await self._take(source, batch, out)
+        due = self._now() - source.saved_at >= self._checkpoint_seconds
+        if due or source.unsaved >= MOST_UNSAVED:
+            await self._checkpoint(batch.partition, source, out)
+        await self._go_on(batch.partition, source, out)
+        if self._intake is not None:
+            await self._intake.report(batch.partition, SOURCES.index(batch.topic), source.state.waiting, out)
 
-    # Runs
-
-    async def handle(
-        self,
-        partition: int,
-        topic: int,
-        records: Sequence[Record],
-        publish: PublishPanes,
-        reject: Reject,
-        *,
-        caught_up: bool,
-        following: int = 0,
-    ) -> None:
-        """Take a run of predictions (topic 0) or feedback (1), or a tick (an empty run).
-
-        `following`: the next offset to read, where that is behind what has no record (a transaction's marker).
-        """
-        source = self._source(partition)
-        source.caught_up[topic] = caught_up
-        fresh = records_from(source.offsets[topic], records)
+    async def _take(self, source: JoinPartition, batch: Batch, out: Output) -> None:
+        """Count what of a batch was not counted before; set aside, and send on, what is not counted here."""
+        partition, topic = batch.partition, SOURCES.index(batch.topic)
+        source.caught_up[topic] = batch.caught_up
+        fresh = records_from(source.offsets[topic], batch.records)
         if fresh:
-            self._check_clock(partition, topic, fresh[-1])
-            take = self._taking.predictions if topic == 0 else self._taking.feedback
+            self._check_clock(batch, fresh[-1])
+            take = self._taking.predictions if batch.topic is PREDICTIONS else self._taking.feedback
             source.state.came.clear()
             taken = await take(source, partition, fresh)
             rejected = taken.rejected
@@ -246,27 +240,24 @@ class JoinAgent:
             crossed = source.limits[topic].crossed(rejected, fresh[-1].offset + 1) if stopping else None
             if crossed is not None:
                 self._stops.note(partition, topic, crossed.record.offset, crossed.record.timestamp)
-                raise TooManyDeadLetters(SOURCES[topic], partition, crossed)
+                raise TooManyDeadLetters(batch.topic, partition, crossed)
             if taken.away:
-                await self._rekey(topic, partition, taken.away)
+                await self._rekey(batch.topic, partition, taken.away)
             source.offsets[topic] = fresh[-1].offset + 1
             source.recorded[topic] = max(source.recorded[topic], fresh[-1].timestamp * 1000)
             if rejected:
-                await reject(rejected)
-            if topic == 1 and self._pass_on is not None:
-                await self._send_on(source, fresh, taken, self._pass_on)
+                await out.dead_letter(batch, rejected)
+            if batch.topic is FEEDBACK and self._successor is not None:
+                await self._send_on(source, fresh, taken, self._successor)
             away = {record.offset for record in taken.away}  # they are noted where they are sent
             here = [record for record in fresh if record.offset not in away] if away else fresh
             if self._intake is not None and here:
                 taken_here = taken_of(source.state)
                 self._intake.note(partition, topic, here, rejected, taken_here, source.state.waiting)
-        source.offsets[topic] = max(source.offsets[topic], following)
-        due = self._now() - source.saved_at >= self._checkpoint_seconds
-        if due or source.unsaved >= MOST_UNSAVED:
-            await self._checkpoint(partition, source, publish)
+        source.offsets[topic] = max(source.offsets[topic], batch.following)
 
     async def _send_on(
-        self, source: JoinPartition, fresh: Sequence[Record], taken: BatchLeftovers, pass_on: PassOn
+        self, source: JoinPartition, fresh: Sequence[Record], taken: BatchLeftovers, successor: Output
     ) -> None:
         """Send feedback on that has no prediction here, and forget it once no prediction comes here any more."""
         gone = {record.offset for record in (*taken.away, *(one.record for one in taken.rejected))}
@@ -277,11 +268,25 @@ class JoinAgent:
         ]
         if not unknown:
             return
-        await pass_on([record for record, _ in unknown])
+        await successor.publish(FEEDBACK, [_passed_on(record) for record, _ in unknown])
         if self._is_over(source):
             for _, key in unknown:
                 source.state.waiting.pop(key, None)
                 source.state.waiting_since[key] = None
+
+    # Halts
+
+    async def halted(self, error: WorkerHalted, out: Output) -> None:
+        """Send the alert that a partition stands still."""
+        if isinstance(error, TooManyDeadLetters) and self._halts is not None:
+            await self._halts.fire(error, self._successor or out)
+
+    async def _go_on(self, partition: int, source: JoinPartition, out: Output) -> None:
+        """Resolve the alerts of where the partition stood still and is saved past by now."""
+        for stop in list(self._stops.passed(partition, source.saved)):
+            if stop.last and self._halts is not None:
+                await self._halts.resolve(SOURCES[stop.topic], stop, self._successor or out)
+            self._stops.release(stop)
 
     def _is_over(self, source: JoinPartition) -> bool:
         """Whether the predictions are read to their end, and none has come for a while."""
@@ -292,26 +297,27 @@ class JoinAgent:
         )
         return source.caught_up[0] and all(silent)
 
-    def _check_clock(self, partition: int, topic: int, record: Record) -> None:
+    def _check_clock(self, batch: Batch, record: Record) -> None:
         """Log once of each partition that its records have their producers' times, which nothing bounds."""
-        if getattr(record, "timestamp_type", None) != CREATE_TIME or (partition, topic) in self._by_producers:
+        place = batch.topic.name, batch.partition
+        if getattr(record, "timestamp_type", None) != CREATE_TIME or place in self._by_producers:
             return
-        self._by_producers.add((partition, topic))
+        self._by_producers.add(place)
         log.warning(
             "%s partition %d offset %d: the record has its producer's time, not the broker's (CreateTime): a clock "
             "that is ahead moves everybody's event time; check that the topic has message.timestamp.type=LogAppendTime",
-            SOURCES[topic].name, partition, record.offset,
+            *place, record.offset,
         )  # fmt: skip
 
     # Checkpoints
 
-    async def _checkpoint(self, partition: int, source: JoinPartition, publish: PublishPanes) -> None:
+    async def _checkpoint(self, partition: int, source: JoinPartition, out: Output) -> None:
         """Publish what changed, then save the delta: a crash in between publishes the same totals again."""
         source.saved_at = self._now()
         offsets = (source.offsets[0], source.offsets[1])
         revision = source.revision()
         if offsets == source.saved:
-            await self._tell(partition, source, publish, [])
+            await self._tell(partition, source, out, [])
             return
         spent = spent_keys(source, self._table)
         taken = await in_thread(partial(_taken, source, offsets))
@@ -322,19 +328,17 @@ class JoinAgent:
         if source.rebuilt_at:
             self._table[f"rebuilt/{partition}"] = _encoder.encode(source.rebuilt_at)
         else:
-            await self._tell(partition, source, publish, events)
+            await self._tell(partition, source, out, events)
         save(self._table, partition, source, replace(taken.delta, epoch=source.epoch), spent)
         if source.rebuilt_at:
-            await self._tell(partition, source, publish, [])
+            await self._tell(partition, source, out, [])
         caught_up = source.caught_up[1] and self._now() - source.fed_at >= FEEDBACK_QUIET_SECONDS
         clock = source.clock(self._wall())
         await in_thread(partial(expiry.sweep, source.state, feedback_caught_up=caught_up, clock=clock))
         if source.rebuilt_at is None:  # what is built again is published as a whole first
             expiry.settle(source.state)
 
-    async def _tell(
-        self, partition: int, source: JoinPartition, publish: PublishPanes, events: Sequence[PaneEvent]
-    ) -> None:
+    async def _tell(self, partition: int, source: JoinPartition, out: Output, events: Sequence[PaneEvent]) -> None:
         """Publish panes and what is new of the progress: nothing yet of a state that is built again, then all of it."""
         revision = source.revision()
         if source.rebuilt_at is not None:
@@ -342,10 +346,25 @@ class JoinAgent:
                 return
             inputs, outcomes = delta.totals_of(source.state)
             events = partials_of(self._models.watched, inputs, outcomes, partition, revision)
-        fed = self._log_of(partition, 1)
+        fed = self._log_of(FEEDBACK, partition)
         at_end = fed is None or source.offsets[1] >= fed.end
         news = progress_news(partition, source, self._now(), fed_to_end=at_end, is_registered=self._models.has)
-        await publish([*events, *news])
+        await self._publish([*events, *news], out)
         if source.rebuilt_at is not None:
             source.rebuilt_at = None
             self._table.pop(f"rebuilt/{partition}", None)
+
+    async def _publish(self, events: Sequence[PaneEvent], out: Output) -> None:
+        """Send panes and progress, in order."""
+        if not events:
+            return
+        to, sent = out, events
+        if self._successor is not None:
+            to, sent = self._successor, [of_the_prefix_before(event, self._partitions) for event in events]
+        await to.publish(PANES, [pane_record(event, to.partitions) for event in sent])
+        self._published(events)
+
+
+def _passed_on(record: Record) -> Outgoing:
+    """Return feedback as it is sent to the prefix that has its prediction: there it has not been re-keyed."""
+    return Outgoing(record.key, record.value, None, [one for one in record.headers if one[0] != REKEYED])

@@ -7,8 +7,20 @@ from dataclasses import dataclass
 
 import msgspec
 
+from app.ingest.decoding import Rejected
+from app.kafka.errors import WorkerHalted
+from topics.registry import Topic
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[int, int])
+
+
+class TooManyDeadLetters(WorkerHalted):
+    """More records cannot be read than the limit lets pass. Nothing of the batch is set aside, or saved."""
+
+    def __init__(self, topic: Topic, partition: int, first: Rejected) -> None:
+        self.topic, self.partition, self.first = topic, partition, first
+        super().__init__(f"{topic.name} partition {partition} offset {first.record.offset}: {first.reason}")
 
 
 @dataclass(frozen=True, slots=True)

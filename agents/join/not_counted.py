@@ -11,13 +11,17 @@ from datetime import UTC, datetime
 import msgspec
 
 from agents.join.recent_counts import USUAL, NotCountedThresholds, RecentRecords, UnmatchedFeedback
+from agents.output import Output
 from app.alerting.events.self_monitoring import SELF
 from app.core.join.state import JoinState
 from app.faust_batches.quarantine import Quarantined
 from app.ingest.decoding import UNREGISTERED, Record, Rejected, keys_of
 from app.ingest.naming import Version, version_in
+from app.kafka.producer import Outgoing
+from app.telemetry import tracing
 from topics.events import IntakeReport
-from topics.registry import FEEDBACK, PREDICTIONS
+from topics.partition import partition_of
+from topics.registry import FEEDBACK, PREDICTIONS, REPORTS
 
 EVERY = 15.0
 """Seconds of the wall clock between two reports of one partition, unless a threshold is crossed."""
@@ -44,7 +48,8 @@ class IntakeMonitor:
 
     It remembers which model versions were reported as not counted as a whole, so that whoever has the partition next
     reports them until they are. `profile_of`: the profile's id of a model version that is registered, else None.
-    `wall`: seconds since the epoch; `now`: a clock that never goes back.
+    `reported` is called with each report that Kafka has. `wall`: seconds since the epoch; `now`: a clock that never
+    goes back.
     """
 
     def __init__(
@@ -54,12 +59,14 @@ class IntakeMonitor:
         profile_of: Callable[[str, str], str | None],
         *,
         thresholds: NotCountedThresholds = USUAL,
+        reported: Callable[[IntakeReport], None] = lambda report: None,
         wall: Callable[[], float] = time.time,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._table = table
         self._itself: Version = (SELF, group)
         self._profile_of = profile_of
+        self._reported = reported
         self._thresholds, self._window = thresholds, thresholds.window
         self._wall, self._now = wall, now
         self._parts: dict[tuple[int, int], PartitionCounts] = {}
@@ -124,6 +131,15 @@ class IntakeMonitor:
         return found
 
     # What is reported
+
+    async def report(self, partition: int, topic: int, waiting: Collection[bytes], out: Output) -> None:
+        """Publish the reports that are due, each to the partition of its model version."""
+        for report in self.due(partition, topic, waiting):
+            key = f"{report.model}/{report.model_version}/intake/{report.topic}/{report.partition}".encode()
+            to = partition_of(report.model, report.model_version, out.partitions)
+            with tracing.aside():
+                await out.publish(REPORTS, [Outgoing(key, msgspec.json.encode(report), to)])
+            self._reported(report)
 
     def due(self, partition: int, topic: int, waiting: Collection[bytes]) -> list[IntakeReport]:
         """The reports that are due: after a while, and at once of what has crossed a threshold."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from app.core.join.state import MICROSECONDS, NEVER, CompiledModel, Tally
 from app.core.panes.pane import Pane
 from app.core.panes.sums import PaneKey
+from app.kafka.producer import Outgoing
 from topics.events import CategoryCounts, PaneEvent, PanePartial, Progress
+from topics.partition import partition_of
 
 
 def partial_of(
@@ -98,6 +102,17 @@ def key_of(event: PaneEvent) -> bytes:
     if isinstance(event, Progress):
         return progress_key(*names, event.partition)
     return pane_key(*names, event.kind, event.pane_start, event.partition)
+
+
+def pane_record(event: PaneEvent, partitions: int) -> Outgoing:
+    """Return a pane event as a record: in the partition of its model version."""
+    partition = partition_of(event.model, event.model_version, partitions)
+    return Outgoing(key_of(event), msgspec.json.encode(event), partition)
+
+
+def of_the_prefix_before(event: PaneEvent, partitions: int) -> PaneEvent:
+    """Return the same pane event with a negative partition: no source partition of the new prefix has its number."""
+    return replace(event, partition=event.partition - partitions)
 
 
 def pane_key(model: str, version: str, profile: str, kind: str, start: float, partition: int) -> bytes:

@@ -15,6 +15,7 @@ from functools import partial
 
 import msgspec
 
+from agents.agent import Agent
 from agents.applied_offsets import advance, next_offset, unapplied
 from agents.loop_slices import LoopTurn, at_once, in_slices
 from agents.notify.attempts import DeliveryAttempts
@@ -24,7 +25,7 @@ from agents.notify.outcomes import DeliveryRecorder
 from agents.notify.reason_log import ReasonLog
 from agents.notify.routes import Models, Routes
 from agents.notify.state import NotifyState
-from agents.output import Publish, Reject
+from agents.output import Output, alert_record
 from app.alerting.events.external import expired, is_over
 from app.alerting.notify.alert_group import AlertGroup, Muted, arrive, under_way, waits, with_channels
 from app.alerting.notify.channel import Channel
@@ -36,9 +37,11 @@ from app.alerting.notify.rerouting import apart_from, elsewhere
 from app.alerting.notify.resend_firing import Keeper, known_to
 from app.alerting.notify.retry_policy import PendingNotification, RetryPolicy
 from app.alerting.notify.routing import Routing
-from app.ingest.decoding import Record, Rejected, decode
+from app.faust_batches.batch import Batch
+from app.ingest.decoding import Rejected, decode
+from app.telemetry import tracing
 from topics.events import AlertEvent
-from topics.registry import ALERTS
+from topics.registry import ALERTS, Topic
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +56,17 @@ LARGEST = 6 << 20
 _alerts = msgspec.json.Decoder(AlertEvent)
 
 
-class NotifyAgent:
-    """The agent's logic. `table` holds the watermarks, the groups, and what is under way; see `NotifyState`.
+class NotifyAgent(Agent):
+    """Groups alerts, and notifies the channels of their routes.
 
+    `table` holds the watermarks, the groups, and what is under way; see `NotifyState`.
     `saved` returns once what was written to the table is in its changelog. `muting` answers what is silenced at the
-    moment, `redelivered` what a channel was told of a group after it had been given up; `take_back` takes a letter, by
-    its key, off the list of what is undelivered. Times are the wall clock's, taken when a run or a tick comes.
+    moment, `redelivered` what a channel was told of a group after it had been given up. Times are the wall clock's,
+    taken when a batch or a tick comes.
     """
+
+    name = "notify"
+    inputs = (ALERTS,)
 
     def __init__(  # noqa: PLR0913 - what it works with, each with its default
         self,
@@ -74,7 +81,6 @@ class NotifyAgent:
         flapping_per_hour: int = 0,
         digest_above: int = 0,
         saved: Callable[[], Awaitable[None]] | None = None,
-        take_back: Callable[[bytes], Awaitable[None]] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         rng: random.Random | None = None,
     ) -> None:
@@ -89,7 +95,7 @@ class NotifyAgent:
             channels, attempt_seconds=patience.attempt_seconds, at_once=AT_ONCE, digest_above=digest_above,
             digest_interval=(routing or Routing()).policy.interval, current=self._is_current,
         )  # fmt: skip
-        self._outcomes = DeliveryRecorder(self._deliveries, patience, saved, take_back, rng or random.Random())
+        self._outcomes = DeliveryRecorder(self._deliveries, patience, saved, rng or random.Random())
         self._states: dict[int, NotifyState] = {}
         self._forgotten = 0
         self._pruned: dict[int, float] = {}
@@ -98,9 +104,9 @@ class NotifyAgent:
         self._stopping = self._pausing = False
         self._keepers = {name: channel for name, channel in channels.items() if isinstance(channel, Keeper)}
 
-    def position(self, partition: int) -> int | None:
-        """The offset to read a partition of `alerts` from; None before anything was applied."""
-        return next_offset(self._table, partition)
+    def position(self, topic: Topic, partition: int) -> int:
+        """Return the offset to read a partition of `alerts` from; 0 before anything was applied."""
+        return next_offset(self._table, partition) or 0
 
     def knows(self, alert: AlertEvent) -> bool:
         """Whether everything has been told of an alert, or tried in vain, that is to be told by this worker."""
@@ -138,22 +144,23 @@ class NotifyAgent:
         self._stopping = True
         await self._deliveries.settle()
 
-    async def handle(self, partition: int, records: Sequence[Record], publish: Publish, reject: Reject) -> None:
-        """Take a run, or a tick: record what is over, take the alerts, decide, and begin what is to be told."""
-        now = self._now()
+    async def handle(self, batch: Batch, out: Output) -> None:
+        """Take a batch, or a tick: record what is over, take the alerts, decide, and begin what is to be told."""
+        partition, records, now = batch.partition, batch.records, self._now()
+        tracing.remember_alerts(records)
         state = self._state(partition)
-        await self._outcomes.collect(partition, state, publish, now.timestamp())
+        await self._outcomes.collect(partition, state, out, now.timestamp())
         turn = LoopTurn()
         for name, group in state.groups.items():
             state.groups[name] = mark_redelivered(group, partial(self._redelivered, name))
         changed, letters = self._routes.reroute(state)
-        await self._outcomes.take_back(letters)
+        await self._outcomes.take_back(letters, out)
         changed |= self._flaps.settle(state, now.timestamp())
         for record in unapplied(self._table, partition, records):
             await turn.give()
             alert = decode(record, _alerts)
             if isinstance(alert, Rejected):
-                await reject([alert])
+                await out.dead_letter(batch, [alert])
             elif not state.taken(alert.alert_id):
                 changed |= self._take(state, alert, now)
             else:
@@ -161,8 +168,8 @@ class NotifyAgent:
         is_due = self._is_due(partition, now.timestamp())
         await self._decide(state, self._due(partition, state, changed, now.timestamp()), now)
         if is_due:
-            await self._expire(state, publish, now)
-        await self._outcomes.take_back_obsolete(state)
+            await self._expire(state, out, now)
+        await self._outcomes.take_back_obsolete(state, out)
         new = any(pending.attempts == 0 and pending.since == now.timestamp() for pending in state.pending.values())
         state.write()
         if records:
@@ -202,7 +209,7 @@ class NotifyAgent:
         state.take(alert.alert_id, now.timestamp())
         return set(groups)
 
-    async def _expire(self, state: NotifyState, publish: Publish, now: datetime) -> None:
+    async def _expire(self, state: NotifyState, out: Output, now: datetime) -> None:
         """Publish the ends of alerts that are over by themselves; they are taken as every other when they are read.
 
         What a channel is still to be notified of is not over: it would never hear of it.
@@ -212,7 +219,7 @@ class NotifyAgent:
             if alert.fingerprint not in waiting and is_over(alert, now):
                 over = expired(alert, now)
                 if not state.taken(over.alert_id):
-                    await publish(ALERTS, over.fingerprint.encode(), msgspec.json.encode(over), None)
+                    await out.publish(ALERTS, [alert_record(over, out.partitions)])
 
     def _muted(self, state: NotifyState, now: datetime) -> Muted:
         muting, beside = self._muting(), defaultdict[tuple[str, ...], list[AlertEvent]](list)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
@@ -12,11 +11,12 @@ from msgspec.structs import replace
 
 from agents.notify.attempts import DeliveryAttempts, FinishedAttempt
 from agents.notify.state import NotifyState
-from agents.output import Publish
+from agents.output import Output
 from app.alerting.notify.channel import Retryable
 from app.alerting.notify.delivery_events import delivery_events, key_of, letter_key, undelivered_event
 from app.alerting.notify.outcomes import finished, obsolete_letters
 from app.alerting.notify.retry_policy import PendingNotification, RetryPolicy, after_attempt
+from app.kafka.producer import Outgoing
 from topics.registry import DELIVERIES, UNDELIVERED
 
 log = logging.getLogger(__name__)
@@ -30,16 +30,14 @@ class DeliveryRecorder:
         deliveries: DeliveryAttempts,
         patience: RetryPolicy,
         saved: Callable[[], Awaitable[None]] | None,
-        take_back: Callable[[bytes], Awaitable[None]] | None,
         rng: random.Random,
     ) -> None:
         self._deliveries = deliveries
         self._patience = patience
         self._saved = saved
-        self._take_back = take_back
         self._rng = rng
 
-    async def collect(self, partition: int, state: NotifyState, publish: Publish, now: float) -> None:
+    async def collect(self, partition: int, state: NotifyState, out: Output, now: float) -> None:
         """Write what came of the attempts that are over, and publish it of the notifications that are done."""
         for one in self._deliveries.collect(partition):
             pending = state.pending.get(one.notification_id)
@@ -53,24 +51,24 @@ class DeliveryRecorder:
         if done:
             await self.save()
         for pending in done:
-            await self._record(state, pending, publish)
+            await self._record(state, pending, out)
 
     async def save(self) -> None:
         """Return once all that was written to the table is in its changelog."""
         if self._saved is not None:
             await self._saved()
 
-    async def take_back_obsolete(self, state: NotifyState) -> None:
+    async def take_back_obsolete(self, state: NotifyState, out: Output) -> None:
         """Take the letters back of which all has been told since, or is over."""
         for name, group in state.groups.items():
             state.groups[name], letters = obsolete_letters(group)
-            await self.take_back(letters)
+            await self.take_back(letters, out)
 
-    async def take_back(self, letters: Iterable[tuple[str, str]]) -> None:
-        """Take letters back, each by its channel and notification_id."""
-        if self._take_back is not None:
-            for channel, notification_id in letters:
-                await self._take_back(letter_key(notification_id, channel))
+    async def take_back(self, letters: Iterable[tuple[str, str]], out: Output) -> None:
+        """Take letters, each by its channel and notification_id, off the list of what is undelivered."""
+        gone = [Outgoing(letter_key(notification_id, channel), None) for channel, notification_id in letters]
+        if gone:
+            await out.publish(UNDELIVERED, gone)
 
     def _after(self, pending: PendingNotification, one: FinishedAttempt, now: float) -> PendingNotification:
         if isinstance(one.outcome, Retryable) and one.outcome.after is not None:
@@ -88,7 +86,7 @@ class DeliveryRecorder:
             )  # fmt: skip
         return after
 
-    async def _record(self, state: NotifyState, pending: PendingNotification, publish: Publish) -> None:
+    async def _record(self, state: NotifyState, pending: PendingNotification, out: Output) -> None:
         """Publish what came of a notification, then let its group go on."""
         notification, channel = pending.notification, pending.channel
         if pending.withdrawn and pending.outcome == "failed":
@@ -98,10 +96,12 @@ class DeliveryRecorder:
                 "%s through %r given up after %d: %s", _name(pending), channel, pending.attempts, pending.detail,
                 extra=_about(pending),
             )  # fmt: skip
-            await publish(UNDELIVERED, key_of(pending), msgspec.json.encode(undelivered_event(pending)), None)
+            letter = msgspec.json.encode(undelivered_event(pending))
+            await out.publish(UNDELIVERED, [Outgoing(key_of(pending), letter)])
         events = delivery_events(pending)
-        encoded = [(f"{event.alert_id}/{channel}".encode(), msgspec.json.encode(event)) for event in events]
-        await asyncio.gather(*(publish(DELIVERIES, key, value, None) for key, value in encoded))
+        if events:
+            records = [Outgoing(f"{one.alert_id}/{channel}".encode(), msgspec.json.encode(one)) for one in events]
+            await out.publish(DELIVERIES, records)
         del state.pending[notification.notification_id]
         group = state.groups.get(notification.group)
         if group is not None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from datetime import UTC, datetime
 from functools import partial
 from zlib import crc32
 
 import msgspec
 
+from agents.agent import Agent
 from agents.join.pane_events import pane_of
 from agents.loop_slices import LoopTurn, in_slices, in_thread
-from agents.output import Reject
+from agents.output import Output
 from agents.windows.pane_retention import (
     Key,
     Notes,
@@ -38,9 +39,12 @@ from app.core.evaluation.too_few import is_judged
 from app.core.join.state import MICROSECONDS
 from app.core.values.times import believable
 from app.core.windows.model_windows import ModelWindows, Totals
+from app.faust_batches.batch import Batch
 from app.ingest.decoding import STRAY, Record, Rejected, decode
+from app.kafka.producer import Outgoing
 from app.registration.models_table import RegisteredModel
 from topics.events import AnyReport, PaneEvent, Progress
+from topics.registry import PANES, REPORTS, Topic
 
 log = logging.getLogger(__name__)
 
@@ -57,16 +61,6 @@ REVISIONS_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 
 _panes: msgspec.json.Decoder[PaneEvent] = msgspec.json.Decoder(PaneEvent)
 
-PublishReports = Callable[[int, Sequence[tuple[bytes, bytes]]], Awaitable[None]]
-"""Partition, keys and values. Returns once Kafka has them."""
-
-Delete = Callable[[int, Sequence[bytes]], Awaitable[None]]
-"""Partition of `panes`, and keys. Returns once Kafka has a tombstone for each."""
-
-
-async def _none_deleted(partition: int, keys: Sequence[bytes]) -> None:
-    """Without Kafka there is nothing to delete."""
-
 
 async def _written() -> None:
     """Without a changelog a table has what was written."""
@@ -78,9 +72,10 @@ Issue = tuple[Key, int, bytes, list[AnyReport]]
 _notes = msgspec.json.Decoder(Issued)
 
 
-class WindowsAgent:
-    """The agent's logic. `table` holds which revisions of a window's reports were issued, to issue none twice.
+class WindowsAgent(Agent):
+    """Adds panes up to windows, and judges these.
 
+    `table` holds which revisions of a window's reports were issued, to issue none twice.
     The panes themselves are read again from the log's start at every assignment: they are totals, the topic is
     compacted, and so the topic is its own changelog.
 
@@ -90,7 +85,10 @@ class WindowsAgent:
     and deletes what is left.
     """
 
-    def __init__(  # noqa: PLR0913 (what it needs of the world around it)
+    name = "windows"
+    inputs = (PANES,)
+
+    def __init__(
         self,
         table: MutableMapping[str, bytes],
         model_of: Callable[[str, str], RegisteredModel | None],
@@ -100,7 +98,6 @@ class WindowsAgent:
         reported: Callable[[AnyReport], None] = lambda report: None,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
-        delete: Delete = _none_deleted,
         saved: Callable[[], Awaitable[None]] = _written,
     ) -> None:
         """`reported` is called with each report once Kafka has it. `saved` returns once the changelog has the table."""
@@ -111,7 +108,6 @@ class WindowsAgent:
         self._reissue_seconds = reissue_seconds
         self._now = now
         self._wall = wall
-        self._delete = delete
         self._saved = saved
         self._parts: dict[int, PanePartition] = {}
 
@@ -120,7 +116,7 @@ class WindowsAgent:
         for partition in list(self._parts) if partitions is None else partitions:
             self._parts.pop(partition, None)
 
-    def position(self, partition: int) -> int:
+    def position(self, topic: Topic, partition: int) -> int:
         """The offset to read a partition of `panes` from: the start, or where this assignment has come to."""
         part = self._parts.get(partition)
         return 0 if part is None else part.next_offset
@@ -130,26 +126,25 @@ class WindowsAgent:
         part = self._parts.get(partition)
         return part is not None and part.caught_up
 
-    async def handle(
-        self, partition: int, records: Sequence[Record], publish: PublishReports, reject: Reject, *, caught_up: bool
-    ) -> None:
-        """Take a run of panes, or a tick (an empty run); judge what is due."""
+    async def handle(self, batch: Batch, out: Output) -> None:
+        """Take a batch of panes, or a tick; judge what is due."""
+        partition = batch.partition
         part = self._parts.setdefault(partition, PanePartition())
         turn = LoopTurn()
         rejected: list[Rejected] = []
-        for record in records:
+        for record in batch.records:
             bad = await self._take(part, record)
             if bad is not None:
                 rejected.append(bad)
             await turn.give()
         if rejected:
-            await reject(rejected)
-        part.caught_up = part.caught_up or caught_up
+            await out.dead_letter(batch, rejected)
+        part.caught_up = part.caught_up or batch.caught_up
         if part.caught_up:
             if part.notes is None:
                 part.notes = await in_slices(Notes.found(self._table, partition, self._partitions, set(part.seen)))
-            await self._judge(partition, part, publish, part.notes)
-            await self._forget(partition, part, part.notes)
+            await self._judge(partition, part, out, part.notes)
+            await self._forget(partition, part, out, part.notes)
 
     async def _take(self, part: PanePartition, record: Record) -> Rejected | None:
         part.next_offset = record.offset + 1
@@ -225,14 +220,14 @@ class WindowsAgent:
         found = self._model_of(key[0], key[1])
         return found if found is not None and found.profile.profile_id == key[2] else None
 
-    async def _forget(self, partition: int, part: PanePartition, notes: Notes) -> None:
+    async def _forget(self, partition: int, part: PanePartition, out: Output, notes: Notes) -> None:
         """Drop what nothing can reach any more, and delete it: noted first, so that whoever comes next goes on."""
         deleted = keys_to_delete(part, notes, self._table, self._registered)
         if deleted:
             await self._saved()
-            await self._delete(partition, deleted)
+            await out.publish(PANES, [Outgoing(key, None, partition) for key in deleted])
 
-    async def _judge(self, partition: int, part: PanePartition, publish: PublishReports, notes: Notes) -> None:
+    async def _judge(self, partition: int, part: PanePartition, out: Output, notes: Notes) -> None:
         """Judge what is due, publish what is new of it, then note it as issued: a crash in between repeats it."""
         now = self._now()
         again = now - part.reissued_at >= self._reissue_seconds
@@ -252,12 +247,12 @@ class WindowsAgent:
                 found += await self._told_anew(part, key, windows)
         if again and len(found) < MOST_AT_ONCE:
             part.reissued_at = now
-        messages: list[tuple[bytes, bytes]] = []
+        messages: list[Outgoing] = []
         for *_, reports in found:
-            messages += map(message_of, reports)
+            messages += [Outgoing(*message_of(report), partition) for report in reports]
             await turn.give()
         if messages:
-            await publish(partition, messages)
+            await out.publish(REPORTS, messages)
         for key, end, issued_now, reports in found:
             self._table[note_name(key, end)] = issued_now
             notes.noted(key, end)

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import faust
@@ -15,7 +16,7 @@ from faust.serializers.codecs import dumps, loads
 from faust.types import TP
 
 from app.faust_batches.assignor import StickyAssignor
-from app.faust_batches.batch import Batch, Batches, BatchReach, Position
+from app.faust_batches.batch import Batch, Handler, Position
 from app.faust_batches.kept_tables import KeepingRecovery, NotedTable
 from app.faust_batches.quarantine import Quarantine
 from app.faust_batches.transport import BatchTransport
@@ -27,7 +28,7 @@ from app.settings.settings import Settings
 from topics.registry import SEGMENTS, Topic
 
 __all__ = [
-    "FAILED", "HELD", "Handler", "add_agent", "changelog_key", "changelogs", "make_app", "make_table", "table_key",
+    "FAILED", "HELD", "add_agent", "changelog_key", "changelogs", "make_app", "make_table", "table_key",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -42,9 +43,6 @@ BUFFERED_RUNS = 8
 FETCH_BYTES = 16 << 20
 """Of one partition at once: with a quarter of it a worker that is behind waits for the broker a third of the time."""
 CHANGELOG_BYTES = 32 << 20
-
-Handler = Callable[[int, int, list[Any], BatchReach], Awaitable[None]]
-"""Partition, which of the agent's topics (its number), the run (empty: a tick), how far it reads."""
 
 
 def make_app(settings: Settings) -> faust.App:
@@ -118,8 +116,18 @@ def changelogs(app: faust.App, partitions: int) -> list[NamedTopic]:
     return [NamedTopic(table.changelog_topic.get_topic_name(), partitions, config) for table in app.tables.values()]
 
 
-async def _nothing(_held: WorkerHalted) -> None:
-    """Nobody is to be told."""
+class Runs(faust.Schema):  # type: ignore[misc]
+    """Hands an agent its batch as it came from the consumer."""
+
+    def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
+        return message.key
+
+    def loads_value(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
+        return message.value
+
+
+async def _nothing(_error: WorkerHalted) -> None:
+    """Nobody is to be notified."""
 
 
 def add_agent(
@@ -127,22 +135,24 @@ def add_agent(
     settings: Settings,
     quarantine: Quarantine,
     name: str,
-    topics: list[Topic],
-    position: Callable[[TP, int], int],
+    topics: Sequence[Topic],
+    position: Callable[[Topic, int], int],
     handle: Handler,
     *,
-    held: Callable[[WorkerHalted], Awaitable[None]] = _nothing,
+    halted: Callable[[WorkerHalted], Awaitable[None]] = _nothing,
 ) -> None:
-    """Bind an agent: it takes the topics' runs one after another, in one place, so its table has one writer.
+    """Bind an agent: it takes the topics' batches one after another, in one place, so its table has one writer.
 
-    Of several topics the others follow the first, by the broker's time, where that has more to be read.
+    `position` returns the offset to read a topic's partition from. Of several topics the others follow the first, by
+    the broker's time, where that has more to be read.
 
-    An error that it does not handle ends the process before any later run is applied; a record that does so again
-    and again is quarantined. `WorkerHalted` ends it too, with a status of its own, once `held` has told of it.
+    An error that it does not handle ends the process before any later batch is applied; a record that does so again
+    and again is quarantined. `WorkerHalted` ends it too, with a status of its own, once `halted` has sent what others
+    have to know.
     """
     names = [topic.full_name(settings.prefix) for topic in topics]
-    for number, full_name in enumerate(names):
-        app.transport.positions[full_name] = _position(position, number)
+    for topic, full_name in zip(topics, names, strict=True):
+        app.transport.read(full_name, topic, _position(position, topic))
     app.transport.order.leaders |= dict.fromkeys(names[1:], names[0])
 
     async def agent(stream: Any) -> None:
@@ -159,12 +169,12 @@ def add_agent(
                 try:
                     for part in quarantine.parts(message.tp, message.value.records):
                         at = message.tp, part
-                        reach = _reach(message.value, part, end)
-                        await handle(message.partition, names.index(message.topic), part, reach)
-                        app.consumer.applied(message.tp, reach.following)
+                        batch = _part(message.value, part, end)
+                        await handle(batch)
+                        app.consumer.applied(message.tp, batch.following)
                 except WorkerHalted as stopped:
                     log.critical("agent %s stops: %s", name, stopped, extra={"agent": name})
-                    leaving = asyncio.create_task(_leave(held(stopped)))
+                    leaving = asyncio.create_task(_leave(halted(stopped)))
                     continue
                 app.consumer.done(message)
         except asyncio.CancelledError:
@@ -180,7 +190,7 @@ def add_agent(
             _end(FAILED)
 
     agent.__name__ = agent.__qualname__ = name
-    app.agent(app.topic(*names, schema=Batches()), name=name)(agent)
+    app.agent(app.topic(*names, schema=Runs()), name=name)(agent)
 
 
 async def _leave(told: Awaitable[None]) -> None:
@@ -196,12 +206,12 @@ def _end(status: int) -> None:
     os._exit(status)
 
 
-def _reach(run: Batch, part: list[Any], end: int | None) -> BatchReach:
-    """How far a part of a run reads; `end`: of what can be read."""
-    is_last = not part or part[-1].offset == run.records[-1].offset
-    following = run.following if is_last else part[-1].offset + 1
-    return BatchReach(following, end is not None and following >= end)
+def _part(batch: Batch, records: list[Any], end: int | None) -> Batch:
+    """Return the batch of some of a batch's records; `end`: of what can be read of the partition."""
+    is_last = not records or records[-1].offset == batch.records[-1].offset
+    following = batch.following if is_last else records[-1].offset + 1
+    return replace(batch, records=records, following=following, caught_up=end is not None and following >= end)
 
 
-def _position(position: Callable[[TP, int], int], number: int) -> Position:
-    return lambda tp: position(tp, number)
+def _position(position: Callable[[Topic, int], int], topic: Topic) -> Position:
+    return lambda tp: position(topic, tp.partition)

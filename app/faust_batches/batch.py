@@ -1,14 +1,15 @@
-"""What an agent is handed: a run of one partition's records in one message, or a tick."""
+"""What an agent takes: a batch of one partition's records in one message, or a tick."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import faust
 from faust.types import TP, ConsumerMessage
+
+from topics.registry import Topic
 
 Position = Callable[[TP], int]
 """The offset that a partition is to be read from, by the state that is held for it."""
@@ -28,37 +29,29 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive records of one partition (none: a tick).
+    """Consecutive records of one partition of a topic; without records it is a tick.
 
     They are all that can be read from offset `since` on to before `following`: what is missing in between is not in
-    the log, or is not to be read (markers of transactions, what was aborted).
+    the log, or is not to be read (markers of transactions, what was aborted). `caught_up`: whether the log ends there,
+    which is known when the batch is handled.
     """
 
-    records: list[Any]
+    topic: Topic
+    partition: int
+    records: Sequence[Any]
     since: int = 0
     following: int = 0
+    caught_up: bool = False
 
 
-class BatchReach(NamedTuple):
-    """How far a run, or a tick, reads its partition: the next offset to read, and whether that is the log's end."""
-
-    following: int
-    at_end: bool
+Handler = Callable[[Batch], Awaitable[None]]
+"""Takes one batch. Returns once it is applied."""
 
 
-class Batches(faust.Schema):  # type: ignore[misc]
-    """Hands an agent its run of records as it came from the consumer."""
-
-    def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
-        return message.key
-
-    def loads_value(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
-        return message.value
-
-
-def tick(tp: TP, since: int, following: int, generation: int) -> ConsumerMessage:
+def tick(topic: Topic, tp: TP, since: int, following: int, generation: int) -> ConsumerMessage:
     """A message without records: nothing is to be read from offset `since` on to before `following`."""
-    run = Batch([], since, following)
+    batch = Batch(topic, tp.partition, [], since, following)
     return ConsumerMessage(
-        tp.topic, tp.partition, following - 1, time.time(), 0, [], None, run, None, 0, 0, tp, generation_id=generation
-    )
+        tp.topic, tp.partition, following - 1, time.time(), 0, [], None, batch, None, 0, 0, tp,
+        generation_id=generation,
+    )  # fmt: skip

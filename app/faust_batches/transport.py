@@ -28,6 +28,7 @@ from app.faust_batches.reading_order import ReadingOrder
 from app.kafka.errors import WasCancelled
 from app.kafka.parsed_fetch import Fetched
 from app.processes.crash import is_stopping
+from topics.registry import Topic
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return
         if self.draining:
             for tp in self._due_ticks():
-                yield tp, tick(tp, 0, 0, generation)
+                yield tp, tick(transport.topics[tp.topic], tp, 0, 0, generation)
             return
         begins = {tp: self._since(tp, fetched) for tp, fetched in records.items() if isinstance(fetched, Fetched)}
         if not self.flow_active:
@@ -134,7 +135,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         for tp in self._due_ticks():
             since = self._fetched.get(tp, self._base.get(tp))
             following = 0 if since is None or tp in self._wanted else self._thread.reached(tp) or 0
-            yield tp, tick(tp, since or 0, following, generation)
+            yield tp, tick(transport.topics[tp.topic], tp, since or 0, following, generation)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         """Faust's loop over what is fetched. Its cancellation ends the loop without a word. Raises WasCancelled."""
@@ -202,11 +203,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def _message_of(self, tp: TP, run: list[Any], since: int, following: int, generation: int) -> ConsumerMessage:
         if tp.topic not in self.transport.positions:
             return self._to_message(tp, run[0])
-        last = run[-1]
+        last, topic = run[-1], self.transport.topics[tp.topic]
         self.ledgers[tp].delivered(last.offset)
         return ConsumerMessage(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type,
-            [], None, Batch(run, since, following), None, 0, 0, tp, generation_id=generation,
+            [], None, Batch(topic, tp.partition, run, since, following), None, 0, 0, tp, generation_id=generation,
         )  # fmt: skip
 
     def _due_ticks(self) -> list[TP]:
@@ -319,9 +320,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """
         if not self._is_ready(message.tp, message.generation_id):
             return False  # fetched before a rebalance: whoever has the partition now reads it again
-        tp, run = message.tp, message.value
+        tp, batch = message.tp, message.value
         applied = max(self.transport.positions[tp.topic](tp), self.held.get(tp, 0))
-        if run.since <= applied:
+        if batch.since <= applied:
             return True
         if tp not in self._wanted:
             self.log.warning("%r: offsets from %d were skipped, and are asked for again", tp, applied)
@@ -412,6 +413,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
     on_refused: Callable[[], None]
     verify: Callable[[Mapping[TP, int]], Awaitable[None]]
     positions: dict[str, Position]
+    topics: dict[str, Topic]
     order: ReadingOrder
     max_run: int
     tick_seconds: float
@@ -430,6 +432,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         """Give an app this transport, before its consumer exists."""
         transport = cls(app.conf.broker_consumer, app)
         transport.positions = {}
+        transport.topics = {}
         transport.order = ReadingOrder()
         transport.on_kept = lambda kept: None
         transport.prepare = _nothing_to_prepare
@@ -441,6 +444,11 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         transport.isolation_level = isolation_level
         app.transport = transport
         return transport
+
+    def read(self, full_name: str, topic: Topic, position: Position) -> None:
+        """Read a topic in batches, each partition from its `position` on."""
+        self.positions[full_name] = position
+        self.topics[full_name] = topic
 
 
 async def _nothing_under_way() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,14 +16,12 @@ from app.telemetry.bounds import BoundedGauge, BoundedLabel
 from app.telemetry.findings import ReportGauges
 from app.telemetry.lag import tell_lag
 from topics.events import AnyReport, IntakeReport, Level, PaneEvent, PanePartial
-from topics.registry import ALERTS, DELIVERIES, Topic
+from topics.registry import ALERTS, DELIVERIES, FEEDBACK, PANES, PREDICTIONS, Topic
 
 MOST_REASONS = 50
 MOST_CHANNELS = 50
 MOST_FIRING = 1000
 MOST_STRANGERS = 50
-
-Handler = Callable[[int, int, list[Any], Any], Awaitable[None]]
 
 _NAMES = re.compile(r"'[^']*'")
 
@@ -57,23 +56,27 @@ class StreamMetrics:
         self._oldest: dict[int, float] = {}
         self._newest_pane: float | None = None
 
-    def measured(self, agent: str, topics: Sequence[Topic], handle: Handler) -> Handler:
-        """The same handler, its runs counted and timed; ticks are not."""
-        counts = [metrics.RECORDS_READ.labels(topic.name) for topic in topics]
-        seconds = metrics.RUN_SECONDS.labels(agent)
+    def expect(self, agent: str, topics: Sequence[Topic]) -> None:
+        """Begin the series of an agent and its topics at 0."""
+        metrics.RUN_SECONDS.labels(agent)
         for topic in topics:
+            metrics.RECORDS_READ.labels(topic.name)
             metrics.ALL_DEAD_LETTERS.labels(topic.name)
 
-        async def measured(partition: int, topic: int, run: list[Any], reach: Any) -> None:
-            if not run:
-                await handle(partition, topic, run, reach)
-                return
-            began = time.perf_counter()
-            await handle(partition, topic, run, reach)
-            seconds.observe(time.perf_counter() - began, exemplar=tracing.exemplar())
-            counts[topic].inc(len(run))
-
-        return measured
+    @contextlib.contextmanager
+    def handling(self, agent: str, topic: Topic, partition: int, records: Sequence[Any]) -> Iterator[None]:
+        """Count and time a batch that an agent handles; a tick is neither counted nor timed."""
+        if topic is PREDICTIONS or topic is FEEDBACK:
+            self.joining(partition, records)
+        elif topic is PANES:
+            self.judging(records)
+        if not records:
+            yield
+            return
+        began = time.perf_counter()
+        yield
+        metrics.RUN_SECONDS.labels(agent).observe(time.perf_counter() - began, exemplar=tracing.exemplar())
+        metrics.RECORDS_READ.labels(topic.name).inc(len(records))
 
     # From a record to its pane, from a pane to its report
 
@@ -106,11 +109,14 @@ class StreamMetrics:
 
     # What is sent
 
-    def published(self, topic: Topic, values: Iterable[bytes | None]) -> None:
+    def published(self, topic: Topic, values: Sequence[bytes | None]) -> None:
         """Kafka has these."""
         sizes = [len(value or b"") for value in values]
         metrics.PUBLISHED.labels(topic.name).inc(len(sizes))
         metrics.PUBLISHED_BYTES.labels(topic.name).inc(sum(sizes))
+        if topic is ALERTS or topic is DELIVERIES:
+            for value in values:
+                self.told(topic, value or b"")
 
     def told(self, topic: Topic, value: bytes) -> None:
         """Kafka has this alert, or what came of telling it."""

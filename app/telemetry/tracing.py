@@ -10,7 +10,7 @@ import contextlib
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,6 @@ FLUSH_MS = 1000
 PATH = "/v1/traces"
 
 Headers = Sequence[tuple[str, bytes | None]]
-Handler = Callable[[int, int, list[Any], Any], Awaitable[None]]
 
 _FORM = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _tracer: Tracer | None = None
@@ -152,30 +151,28 @@ class BatchTraces:
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, int], list[SpanContext]] = {}
 
-    def traced(self, agent: str, handle: Handler) -> Handler:
-        """The same handler; what it sends carries the context of its run."""
+    @contextlib.contextmanager
+    def handling(self, agent: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
+        """Trace what an agent sends of a batch: it carries the context of the records."""
         if _tracer is None:
-            return handle
-
-        async def traced(partition: int, topic: int, run: list[Any], reach: Any) -> None:
-            key = agent, partition
-            waiting = [*self._waiting.get(key, ()), *contexts_of(run)][-MOST_LINKS:]
-            if not waiting:
-                await handle(partition, topic, run, reach)
-                return
-            self._waiting[key] = waiting
-            current = TracedBatch(agent, waiting, {"messaging.system": "kafka", "driftline.partition": partition,
-                                           "messaging.batch.message_count": len(run)})  # fmt: skip
-            token = _run.set(current)
-            try:
-                await handle(partition, topic, run, reach)
-            finally:
-                _run.reset(token)
-                if current.span is not None:
-                    current.span.end()
-                    self._waiting.pop(key, None)
-
-        return traced
+            yield
+            return
+        key = agent, partition
+        waiting = [*self._waiting.get(key, ()), *contexts_of(records)][-MOST_LINKS:]
+        if not waiting:
+            yield
+            return
+        self._waiting[key] = waiting
+        current = TracedBatch(agent, waiting, {"messaging.system": "kafka", "driftline.partition": partition,
+                                       "messaging.batch.message_count": len(records)})  # fmt: skip
+        token = _run.set(current)
+        try:
+            yield
+        finally:
+            _run.reset(token)
+            if current.span is not None:
+                current.span.end()
+                self._waiting.pop(key, None)
 
     def forget(self, partitions: Collection[int]) -> None:
         """Partitions change hands."""
@@ -183,21 +180,16 @@ class BatchTraces:
             del self._waiting[key]
 
 
-def remembering(handle: Handler) -> Handler:
-    """The handler of alerts, each of which is remembered until it is told."""
+def remember_alerts(records: Sequence[Any]) -> None:
+    """Keep the context of each alert until a notification of it is sent."""
     if _tracer is None:
-        return handle
-
-    async def traced(partition: int, topic: int, run: list[Any], reach: Any) -> None:
-        for record in run:
-            context = context_of(dict(record.headers or ()).get(HEADER))
-            if context is not None:
-                _alerts[(record.key or b"").decode(errors="replace")] = context
-        while len(_alerts) > MOST_ALERTS:
-            _alerts.popitem(last=False)
-        await handle(partition, topic, run, reach)
-
-    return traced
+        return
+    for record in records:
+        context = context_of(dict(record.headers or ()).get(HEADER))
+        if context is not None:
+            _alerts[(record.key or b"").decode(errors="replace")] = context
+    while len(_alerts) > MOST_ALERTS:
+        _alerts.popitem(last=False)
 
 
 @contextlib.contextmanager

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, MutableMapping
 
 from aiokafka import TopicPartition
 from faust.types import TP
 
-from app.faust_batches.app import Handler
-from app.faust_batches.batch import BatchReach
+from agents.agent import Agent, AgentDecorator
+from agents.output import Output
+from app.faust_batches.batch import Batch
 from app.kafka.topic_watch import Origin, TopicWatch, decoded, encoded
-from topics.registry import Topic
 
 
 class Origins:
@@ -28,21 +27,18 @@ class Origins:
         """Partitions change hands: another worker may have noted what it found."""
         self._noted = {noted for noted in self._noted if noted[2] not in partitions}
 
-    def noting(self, name: str, topics: Sequence[Topic], handle: Handler) -> Handler:
-        """The same handler, which notes once of what a partition's state is made: there a table may be written."""
-        names = [topic.full_name(self._prefix) for topic in topics]
-        self._readers |= {full_name: (name, number) for number, full_name in enumerate(names)}
+    def noting(self, agent: Agent) -> Agent:
+        """Return the same agent, which notes once of what a partition's state is made: there a table may be written."""
+        self._readers |= {topic.full_name(self._prefix): (agent.name, i) for i, topic in enumerate(agent.inputs)}
+        return _Noting(agent, self)
 
-        async def noting(partition: int, topic: int, run: list[Any], reach: BatchReach) -> None:
-            await handle(partition, topic, run, reach)
-            if (name, topic, partition) not in self._noted and self.watch is not None:
-                self._noted.add((name, topic, partition))
-                self._note(self.watch, names[topic], name, topic, partition)
-
-        return noting
-
-    def _note(self, watch: TopicWatch, full_name: str, name: str, topic: int, partition: int) -> None:
-        origin, key = watch.origin(full_name), _key(topic, partition)
+    def note(self, agent: Agent, batch: Batch) -> None:
+        """Note of what a partition's state is made, unless that was done."""
+        name, number, partition = agent.name, agent.inputs.index(batch.topic), batch.partition
+        if (name, number, partition) in self._noted or self.watch is None:
+            return
+        self._noted.add((name, number, partition))
+        origin, key = self.watch.origin(batch.topic.full_name(self._prefix)), _key(number, partition)
         if origin is not None and self._tables[name].get(key) != (now := encoded(origin)):
             self._tables[name][key] = now
 
@@ -55,6 +51,20 @@ class Origins:
             name, number = self._readers[tp.topic]
             saved[_plain(tp)] = decoded(self._tables[name].get(_key(number, tp.partition)))
         await self.watch.verify({_plain(tp): at for tp, at in positions.items()}, saved)
+
+
+class _Noting(AgentDecorator):
+    def __init__(self, agent: Agent, origins: Origins) -> None:
+        super().__init__(agent)
+        self._origins = origins
+
+    async def handle(self, batch: Batch, out: Output) -> None:
+        await self._agent.handle(batch, out)
+        self._origins.note(self._agent, batch)
+
+    def forget(self, partitions: Collection[int]) -> None:
+        self._agent.forget(partitions)
+        self._origins.forget(partitions)
 
 
 def _plain(tp: TP) -> TopicPartition:

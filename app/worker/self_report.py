@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import msgspec
+
+from agents.agent import Agent, AgentDecorator
+from agents.output import Output
 from app.alerting.events.self_monitoring import SELF
+from app.faust_batches.batch import Batch
 from app.ingest.decoding import Record, Rejected
+from app.kafka.producer import Outgoing
+from app.telemetry import tracing
 from topics.events import MonitorReport, PartitionStanding
+from topics.partition import partition_of
+from topics.registry import REPORTS, Topic
 
 EVERY = 15.0
 """Seconds of the wall clock that a report is about, unless the settings say otherwise."""
@@ -97,3 +106,46 @@ class SelfReport:
             n=self.records[partition], lag={topic: left for topic, (left, _) in known.items()},
             behind_seconds=max(behind, default=None), dead_letters=self.dead_in[partition],
         )  # fmt: skip
+
+
+class SelfReporting(AgentDecorator):
+    """An agent of which the worker notes how far it reads.
+
+    `end_of` returns the end of a partition's log, as far as is known. With `reports` the worker's reports are published
+    on its way, when they are due: to `to`, or else where the agent publishes to.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        monitor: SelfReport,
+        end_of: Callable[[Topic, int], int | None],
+        *,
+        reports: bool = False,
+        to: Output | None = None,
+    ) -> None:
+        super().__init__(agent)
+        self._monitor = monitor
+        self._end_of = end_of
+        self._reports = reports
+        self._to = to
+
+    async def handle(self, batch: Batch, out: Output) -> None:
+        await self._agent.handle(batch, out)
+        topic, partition = batch.topic, batch.partition
+        end = self._end_of(topic, partition)
+        self._monitor.read(topic.name, partition, batch.records, end, batch.following)
+        report = self._monitor.due() if self._reports else None
+        if report is not None:
+            await _publish(report, self._to or out)
+
+    def forget(self, partitions: Collection[int]) -> None:
+        self._agent.forget(partitions)
+        self._monitor.forget(partitions)
+
+
+async def _publish(report: MonitorReport, out: Output) -> None:
+    key = f"{report.model}/{report.model_version}/monitor/{report.worker}".encode()
+    partition = partition_of(report.model, report.model_version, out.partitions)
+    with tracing.aside():
+        await out.publish(REPORTS, [Outgoing(key, msgspec.json.encode(report), partition)])

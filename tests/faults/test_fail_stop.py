@@ -24,7 +24,8 @@ from app.worker import run_worker
 from app.worker.output import Outlet
 
 owner, name, when, notes = *sys.argv[1:4], Path(sys.argv[4])
-owner = {"join": agents.join.intake, "outlet": Outlet}[owner]
+published = name.encode()
+owner, name = (Outlet, "publish") if owner == "outlet" else (agents.join.intake, name)
 applied = getattr(owner, name)
 id_ = ids_of([when.encode()])[0]
 calls = 0
@@ -47,15 +48,18 @@ def failing(first, given):
     fail_if_it_is_time(given)
     return found
 
-async def failing_later(first, *given):
-    await applied(first, *given)
-    if given[-1]:  # there was something to publish
-        fail_if_it_is_time(given)
+async def failing_later(first, topic, records):
+    await applied(first, topic, records)
+    if any(published in (one.key or b"").split(b"/") for one in records):
+        fail_if_it_is_time(records)
 
 setattr(owner, name, failing_later if inspect.iscoroutinefunction(applied) else failing)
 sys.exit(run_worker(load_settings()))
 """
-"""A worker that fails once: after `name` of `owner` has done its work, at a call's number or when it sees an id."""
+"""A worker that fails once: after `name` of `owner` has done its work, at a call's number or when it sees an id.
+
+Of the outlet `name` is the kind of what it has published, as its key names it.
+"""
 
 
 @pytest.mark.timeout(150)
@@ -64,8 +68,8 @@ sys.exit(run_worker(load_settings()))
     [
         pytest.param("join", "add_predictions", f"p7-{EVENTS // 2}", id="predictions counted and not yet saved"),
         pytest.param("join", "add_feedback", f"p7-{EVENTS // 2}", id="feedback joined and not yet saved"),
-        pytest.param("outlet", "publish_panes", "3", id="panes published and their delta not written"),
-        pytest.param("outlet", "publish_reports", "1", id="reports published and not noted"),
+        pytest.param("outlet", "progress", "3", id="panes published and their delta not written"),
+        pytest.param("outlet", "drift", "1", id="reports published and not noted"),
     ],
 )
 async def test_an_error_ends_the_worker_and_nothing_is_lost(

@@ -32,20 +32,23 @@ import msgspec
 from app.settings.settings import load_settings
 from app.worker import run_worker
 from app.worker.output import Outlet
-from topics.events import PanePartial
+from topics.events import PaneEvent, PanePartial
+from topics.registry import PANES
 
 cut, held, healed = map(Path, sys.argv[1:4])
-publish = Outlet.publish_panes
+publish = Outlet.publish
 
-async def late(self, events):
+async def late(self, topic, records):
+    values = [record.value for record in records if topic is PANES and record.value]
+    events = [msgspec.json.decode(value, type=PaneEvent) for value in values]
     partials = [event for event in events if isinstance(event, PanePartial)]
     while partials and cut.exists() and not healed.exists():
         held.with_suffix(".new").write_bytes(msgspec.json.encode(partials))
         held.with_suffix(".new").rename(held)
         await asyncio.sleep(0.05)
-    await publish(self, events)
+    await publish(self, topic, records)
 
-Outlet.publish_panes = late
+Outlet.publish = late
 sys.exit(run_worker(load_settings()))
 """
 """A worker that stands still between counting and saving as long as it is cut off, and then goes on where it was."""

@@ -34,14 +34,14 @@ def is_time():
     notes.touch()
     return True
 
-async def counted(self, partition, topic, records, *given, **named):
+async def counted(self, batch, out):
     global runs
-    runs += bool(records)
+    runs += bool(batch.records)
     if what == "agent" and is_time():
         await asyncio.Event().wait()
     if what == "loop" and is_time():
         time.sleep(3600)
-    await handle(self, partition, topic, records, *given, **named)
+    await handle(self, batch, out)
 
 async def frozen(self, timeout):
     if what == "reading" and is_time():

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -18,12 +19,14 @@ from app.alerting.notify.channel import Channel
 from app.alerting.notify.retry_policy import RetryPolicy
 from app.alerting.notify.routing import Policy, Routing
 from app.core.config.monitoring import Alerting, Monitoring
+from app.faust_batches.batch import Batch
 from app.ingest.decoding import Rejected
+from app.kafka.producer import Outgoing
 from tests.support.alert_events import of_rule
 from tests.support.receivers import Answer, Post, Request, answering, breaking_off, in_turn, mail_server, raw, receiver
 from tests.support.reports import records_of
 from topics.events import DeliveryEvent
-from topics.registry import DELIVERIES, Topic
+from topics.registry import ALERTS, DELIVERIES, Topic
 
 HANGS = 0.5
 """Seconds that an attempt may take."""
@@ -53,12 +56,15 @@ class Recorded:
     """What was published, and when."""
 
     events: list[tuple[float, DeliveryEvent]] = field(default_factory=list)
+    partitions: ClassVar[int] = 1
 
-    async def publish(self, topic: Topic, _key: bytes, value: bytes, _partition: int | None) -> None:
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
         assert topic is DELIVERIES, "nothing is given up"
-        self.events.append((time.monotonic(), msgspec.json.decode(value, type=DeliveryEvent)))
+        for record in records:
+            event = msgspec.json.decode(record.value or b"", type=DeliveryEvent)
+            self.events.append((time.monotonic(), event))
 
-    async def reject(self, rejected: Sequence[Rejected]) -> None:
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         raise AssertionError(rejected)
 
 
@@ -81,13 +87,13 @@ async def test_a_server_that_asks_to_wait_fails_hangs_and_breaks_off_gets_it_and
             {channel.name: channel for channel in channels}, routing=Routing(policy=Policy(wait=0.0, interval=0.0)),
             patience=RetryPolicy(attempt_seconds=5.0, first_wait=0.05, longest_wait=0.05),
         )  # fmt: skip
-        await agent.handle(0, records_of([of_rule("data_drift")]), recorded.publish, recorded.reject)
+        await agent.handle(Batch(ALERTS, 0, records_of([of_rule("data_drift")])), recorded)
         async with asyncio.timeout(20):
             while len(recorded.events) < 3:
                 if len(post.envelopes) == 2:
                     post.say = "250 2.0.0 taken"
                 await asyncio.sleep(0.01)
-                await agent.handle(0, [], recorded.publish, recorded.reject)
+                await agent.handle(Batch(ALERTS, 0, ()), recorded)
     when = {event.channel: at for at, event in recorded.events}
     assert {(event.channel, event.outcome) for _, event in recorded.events} == {(name, "delivered") for name in names}
     assert {event.channel: event.attempts for _, event in recorded.events} == {"webhook": 6, "slack": 1, "email": 3}

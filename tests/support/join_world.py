@@ -6,21 +6,24 @@ import random
 from bisect import bisect_left
 from collections.abc import Coroutine, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
-from agents.join.agent import JoinAgent
+from agents.join.agent import SOURCES, JoinAgent
 from agents.join.pane_events import key_of
 from agents.join.progress import FEEDBACK_WAIT_SECONDS
 from app.core.panes.outcomes import OutcomeLayout, outcome_layout
-from app.faust_batches.batch import Log
+from app.faust_batches.batch import Batch, Log
 from app.ingest.decoding import Rejected
+from app.kafka.producer import Outgoing
 from tests.support.join_log import PANES, PROFILES, Producer, Registry
 from tests.support.join_truth import Cell, Total, Truth, truth
+from tests.support.outputs import pane_events
 from tests.support.reports import StubRecord
 from topics.events import PaneEvent, PanePartial, Progress
+from topics.registry import PANES as PANES_TOPIC
+from topics.registry import Topic
 
 T = TypeVar("T")
 NEVER = 1 << 60
@@ -70,13 +73,15 @@ class Table(MutableMapping[str, bytes]):
 class Owner:
     """A worker that has every partition. It is killed at a write or at a published event, when it is told so."""
 
+    partitions = 3
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.table = Table(self)
         self.steps_left = NEVER
         self.join = JoinAgent(
             self.table, world.registry, checkpoint_seconds=1.0, now=lambda: world.clock, epoch=world.next_epoch,
-            log_of=world.log_of,
+            log_of=lambda topic, partition: world.log_of(partition, SOURCES.index(topic)),
         )  # fmt: skip
         self.recover()
 
@@ -90,7 +95,7 @@ class Owner:
         self.join.forget()
         self.not_waited_for: dict[tuple[int, str], float] = {}
         self.fed = dict.fromkeys(range(self.world.producer.partitions), self.world.clock)
-        self.at = {part: self.join.position(*part) for part in self.world.producer.logs}
+        self.at = {part: self.join.position(SOURCES[part[1]], part[0]) for part in self.world.producer.logs}
 
     def step(self) -> None:
         """Something that the world can see is about to happen."""
@@ -109,13 +114,13 @@ class Owner:
             self.at[partition, topic] = max(self.at[partition, topic], found[-1].offset + 1)
         caught_up = not log or self.at[partition, topic] > log[-1].offset
         honest = caught_up and not (topic == 1 and self.world.producer.ordered)
-        reject = partial(self.reject, partition, topic)
         following = self.world.log_of(partition, topic).end if caught_up else 0
-        take = self.join.handle(partition, topic, found, self.publish, reject, caught_up=honest, following=following)
-        run(take)
+        batch = Batch(SOURCES[topic], partition, found, following=following, caught_up=honest)
+        run(self.join.handle(batch, self))
 
-    async def publish(self, events: Sequence[PaneEvent]) -> None:
-        for event in events:
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        assert topic is PANES_TOPIC
+        for event in pane_events(records, self.partitions):
             self.step()
             if isinstance(event, Progress):
                 self.see_feedback_read(event)
@@ -133,9 +138,10 @@ class Owner:
         unread = self.world.producer.unread(told.partition, 1, self.at[told.partition, 1])
         assert all(record.timestamp > reached for record in unread)
 
-    async def reject(self, partition: int, topic: int, rejected: Sequence[Rejected]) -> None:
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         self.step()
-        self.world.rejected.update((partition, topic, one.record.offset) for one in rejected)
+        topic = SOURCES.index(batch.topic)
+        self.world.rejected.update((batch.partition, topic, one.record.offset) for one in rejected)
 
 
 @dataclass

@@ -9,27 +9,27 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from operator import attrgetter
+from typing import ClassVar
 
 import msgspec
 import numpy as np
 
 from agents.alerts.agent import AlertsAgent
 from agents.join.agent import JoinAgent
-from agents.join.pane_events import key_of
 from agents.windows.agent import WindowsAgent
 from app.alerting.notify.muting import Muting, inhibition_of
 from app.core.config.monitoring import Monitoring
 from app.core.config.routes import DEFAULT_INHIBIT
 from app.core.profile_builder import build_profile
-from app.faust_batches.batch import Log
+from app.faust_batches.batch import Batch, Log
 from app.ingest.decoding import Rejected
+from app.kafka.producer import Outgoing
 from app.registration.models_table import RegisteredModel
 from tests.support.join_world import run
 from tests.support.reports import StubRecord
-from topics.events import AlertEvent, AnyReport, DriftReport, PaneEvent, TrafficReport
-from topics.registry import ALERTS, Topic
+from topics.events import AlertEvent, AnyReport, DriftReport, TrafficReport
+from topics.registry import ALERTS, FEEDBACK, PANES, PREDICTIONS, REPORTS, VERSIONS, Topic
 
 BEGIN = 1_700_000_040.0
 REFERENCE = np.random.default_rng(1).normal(size=2000).round(4)
@@ -72,6 +72,7 @@ def ahead(rng: random.Random, seconds: float, every: float, offset: float, shift
 class LiveWorld:
     """Everything between a record at the broker and an alert, by one clock that the test moves."""
 
+    partitions: ClassVar[int] = 2
     monitoring: Monitoring
     step: float = 5.0
     clock: float = BEGIN
@@ -90,7 +91,7 @@ class LiveWorld:
         self.model = RegisteredModel(PROFILE, self.monitoring, datetime(2023, 1, 1, tzinfo=UTC))
         self.join = JoinAgent(
             {}, self, checkpoint_seconds=0.0, now=lambda: self.clock, epoch=lambda: 1,
-            log_of=lambda partition, topic: Log(0, len(self.logs[partition]) if topic == 0 else 0, 0),
+            log_of=lambda topic, partition: Log(0, len(self.logs[partition]) if topic is PREDICTIONS else 0, 0),
         )  # fmt: skip
         self.windows = WindowsAgent(
             {}, self.get, partitions=2, reissue_seconds=self.step, now=lambda: self.clock, wall=self._wall
@@ -132,27 +133,26 @@ class LiveWorld:
 
     def _read(self) -> None:
         for partition, log in self.logs.items():
-            fresh = log[self.join.position(partition, 0) :]
-            reject = partial(self._reject)
-            run(self.join.handle(partition, 0, fresh, self._publish, reject, caught_up=True))
-            run(self.join.handle(partition, 1, [], self._publish, reject, caught_up=True))
-        fresh = self.panes[self.windows.position(0) :]
-        run(self.windows.handle(0, fresh, self._publish_reports, self._reject, caught_up=True))
+            fresh = log[self.join.position(PREDICTIONS, partition) :]
+            run(self.join.handle(Batch(PREDICTIONS, partition, fresh, caught_up=True), self))
+            run(self.join.handle(Batch(FEEDBACK, partition, (), caught_up=True), self))
+        fresh = self.panes[self.windows.position(PANES, 0) :]
+        run(self.windows.handle(Batch(PANES, 0, fresh, caught_up=True), self))
 
-    async def _publish(self, events: Sequence[PaneEvent]) -> None:
-        for event in events:
-            self.panes.append(StubRecord(len(self.panes), msgspec.json.encode(event), key_of(event)))
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        if topic is PANES:
+            self.panes += [StubRecord(len(self.panes) + i, one.value, one.key) for i, one in enumerate(records)]
+        elif topic is REPORTS:
+            reports = [StubRecord(len(self.reports) + i, one.value, one.key) for i, one in enumerate(records)]
+            self.reports += [msgspec.json.decode(one.value or b"", type=AnyReport) for one in records]
+            await self.judge.handle(Batch(REPORTS, 0, reports), self)
+        elif topic is ALERTS:
+            for record in records:
+                self._alert(msgspec.json.decode(record.value or b"", type=AlertEvent))
+        else:
+            assert topic is VERSIONS  # what is known of the version's life
 
-    async def _publish_reports(self, partition: int, reports: Sequence[tuple[bytes, bytes]]) -> None:
-        first = len(self.reports)
-        self.reports += [msgspec.json.decode(value, type=AnyReport) for _, value in reports]
-        records = [StubRecord(first + i, value, key) for i, (key, value) in enumerate(reports)]
-        await self.judge.handle(0, records, self._publish_alert, self._reject)
-
-    async def _publish_alert(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
-        if topic is not ALERTS:
-            return  # what is known of the version's life
-        alert = msgspec.json.decode(value, type=AlertEvent)
+    def _alert(self, alert: AlertEvent) -> None:
         self.alerts.append(alert)
         if alert.status == "resolved":
             self._firing.pop(alert.fingerprint, None)
@@ -161,7 +161,7 @@ class LiveWorld:
         if self._muting.reason(alert, self._firing.values(), self._wall()) is not None:
             self.muted.append(alert)
 
-    async def _reject(self, rejected: Sequence[Rejected]) -> None:
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         self.rejected += rejected
 
     # What came of it

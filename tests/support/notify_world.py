@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 import msgspec
 
@@ -18,7 +19,9 @@ from app.alerting.notify.retry_policy import RetryPolicy
 from app.alerting.notify.routing import Policy, Routing
 from app.core.config.monitoring import Alerting, Monitoring
 from app.core.config.routes import Inhibit
+from app.faust_batches.batch import Batch
 from app.ingest.decoding import Rejected
+from app.kafka.producer import Outgoing
 from tests.support.alert_events import alert_event
 from tests.support.reports import START, records_of
 from topics.events import AlertEvent, DeliveryEvent, Level, SilenceEvent, UndeliveredEvent
@@ -78,6 +81,7 @@ class StubChannel:
 class Worker:
     """The agent with its table and what it sent."""
 
+    partitions: ClassVar[int] = 4
     channels: Sequence[Channel]
     wanted: tuple[str, ...] | None = None
     patience: RetryPolicy = field(default_factory=RetryPolicy)
@@ -110,7 +114,7 @@ class Worker:
             muting=lambda: Muting(
                 [quiet_of(one) for one in self.silences], [inhibition_of(*given) for given in enumerate(self.inhibit)]
             ),
-            take_back=self._take_back, flapping_per_hour=self.flapping, digest_above=self.digest_above,
+            flapping_per_hour=self.flapping, digest_above=self.digest_above,
             redelivered=lambda group, channel: self.redelivered.get((group, channel), {}),
         )  # fmt: skip
 
@@ -126,7 +130,7 @@ class Worker:
 
     async def handle(self, *events: AlertEvent | bytes | None, partition: int = 0) -> None:
         records = records_of(events, self.offset)
-        await self.agent.handle(partition, records, self._publish, self._reject)
+        await self.agent.handle(Batch(ALERTS, partition, records), self)
         self.offset += len(records)
 
     async def rest(self) -> None:
@@ -144,9 +148,18 @@ class Worker:
         for _ in range(int(seconds / every)):
             await self.tick(every)
 
-    async def _publish(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        for record in records:
+            self._publish(topic, record)
+
+    def _publish(self, topic: Topic, record: Outgoing) -> None:
+        key, value, partition, _ = record
+        if topic is UNDELIVERED and value is None:
+            self.taken_back.append(key or b"")
+            return
         if self.killed:
             raise Killed
+        assert value is not None
         if topic is ALERTS:
             self.alerts.append(msgspec.json.decode(value, type=AlertEvent))
             return
@@ -159,10 +172,7 @@ class Worker:
         assert (topic, key, partition) == (DELIVERIES, f"{event.alert_id}/{event.channel}".encode(), None)
         self.sent.append(event)
 
-    async def _take_back(self, key: bytes) -> None:
-        self.taken_back.append(key)
-
-    async def _reject(self, rejected: Sequence[Rejected]) -> None:
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         self.rejected += rejected
 
 

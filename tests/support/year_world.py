@@ -8,22 +8,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import product
+from typing import ClassVar
 
 import msgspec
 import numpy as np
 
+from agents.join.agent import SOURCES as SOURCE_TOPICS
 from agents.join.agent import JoinAgent
-from agents.join.pane_events import key_of
 from agents.windows.agent import WindowsAgent
 from app.core.config.monitoring import DriftThresholds, Monitoring, Windows
 from app.core.profile_builder import build_profile
-from app.faust_batches.batch import Log
+from app.faust_batches.batch import Batch, Log
 from app.ingest.decoding import Rejected
+from app.kafka.producer import Outgoing
 from app.registration.models_table import RegisteredModel
 from tests.support.join_world import run
 from tests.support.reports import StubRecord
 from topics.events import AnyReport, DriftReport, PaneEvent, PanePartial, PerformanceReport
 from topics.partition import partition_of
+from topics.registry import PANES, REPORTS, Topic
 
 BEGIN = 1_700_006_400
 """A midnight."""
@@ -65,6 +68,7 @@ class Sizes:
 class World:
     """One partition of `panes` of two source partitions. What is made a pane: two predictions, and truth for one."""
 
+    partitions: ClassVar[int] = SOURCES
     windows: Windows
     drift: DriftThresholds = field(default_factory=DriftThresholds)
     rng: random.Random = field(default_factory=lambda: random.Random(1))
@@ -120,39 +124,45 @@ class World:
         )  # fmt: skip
         self.agent = WindowsAgent(
             self.tables["windows"], self.get, partitions=SOURCES, reissue_seconds=5.0, now=lambda: self.clock,
-            wall=lambda: datetime.fromtimestamp(self.clock, UTC), delete=self._delete,
+            wall=lambda: datetime.fromtimestamp(self.clock, UTC),
         )  # fmt: skip
 
-    def _log_of(self, partition: int, topic: int) -> Log:
-        log = self.logs[partition, topic]
+    def _log_of(self, topic: Topic, partition: int) -> Log:
+        log = self.logs[partition, SOURCE_TOPICS.index(topic)]
         return Log(log[0].offset if log else 0, log[-1].offset + 1 if log else 0, 0)
 
     def _take(self, key: bytes, value: bytes | None) -> None:
         self.panes[key] = StubRecord(self.offset, value, key, round(self.clock * 1000))
         self.offset += 1
 
-    async def _publish(self, events: Sequence[PaneEvent]) -> None:
-        for event in events:
-            self._take(key_of(event), msgspec.json.encode(event))
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        if topic is REPORTS:
+            await self.take_reports(records)
+            return
+        assert topic is PANES
+        for record in records:
+            if record.value is None:
+                self._delete(record.key or b"")
+            else:
+                self._take(record.key or b"", record.value)
 
-    async def _delete(self, partition: int, keys: Sequence[bytes]) -> None:
-        for key in keys:
-            if not self.deletions:
-                raise Killed
-            self.deletions -= 1
-            assert self.panes[key].value is not None, f"{key!r} is deleted twice"
-            self._take(key, None)
+    def _delete(self, key: bytes) -> None:
+        if not self.deletions:
+            raise Killed
+        self.deletions -= 1
+        assert self.panes[key].value is not None, f"{key!r} is deleted twice"
+        self._take(key, None)
 
-    async def _publish_reports(self, partition: int, reports: Sequence[tuple[bytes, bytes]]) -> None:
-        for _, value in reports:
-            report = msgspec.json.decode(value, type=AnyReport)
+    async def take_reports(self, records: Sequence[Outgoing]) -> None:
+        for record in records:
+            report = msgspec.json.decode(record.value or b"", type=AnyReport)
             kind = str(report.__struct_config__.tag)
             at = (report.model_version, kind, round(report.window_end.timestamp()) // PANE - 1)
             if at in self.issued:
                 self.again.append(report)
             self.issued[at] = report
 
-    async def _reject(self, rejected: Sequence[Rejected]) -> None:
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         self.rejected += rejected
 
     # What happens
@@ -211,23 +221,23 @@ class World:
     def read(self) -> None:
         """Have both agents read all that there is, as often as it takes to judge again, too."""
         for partition in range(SOURCES):
-            for topic in (0, 1):
-                log = self.logs[partition, topic]
-                at = self.join.position(partition, topic)
+            for number, topic in enumerate(SOURCE_TOPICS):
+                log = self.logs[partition, number]
+                at = self.join.position(topic, partition)
                 fresh = [record for record in log if record.offset >= at]
-                run(self.join.handle(partition, topic, fresh, self._publish, self._reject, caught_up=True))
+                run(self.join.handle(Batch(topic, partition, fresh, caught_up=True), self))
                 del log[:-1]
-            for topic in (0, 1):
-                run(self.join.handle(partition, topic, [], self._publish, self._reject, caught_up=True))
+            for topic in SOURCE_TOPICS:
+                run(self.join.handle(Batch(topic, partition, (), caught_up=True), self))
         self.judge()
 
     def judge(self) -> None:
         """Have the windows' agent read what is new, and look again after a while, until nothing more is judged."""
         looks, left, before = 0, 0, 0
         while looks < 3 or left < before:
-            at = self.agent.position(0)
+            at = self.agent.position(PANES, 0)
             fresh = sorted((r for r in self.panes.values() if r.offset >= at), key=lambda r: r.offset)
-            run(self.agent.handle(0, fresh, self._publish_reports, self._reject, caught_up=True))
+            run(self.agent.handle(Batch(PANES, 0, fresh, caught_up=True), self))
             self.clock += 6.0
             looks, before = looks + 1, left
             left = sum(len(windows.changed) for windows in self.agent._parts[0].models.values())

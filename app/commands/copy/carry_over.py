@@ -19,9 +19,9 @@ from agents.carry_over import (
     ended_with_its_group,
     intake_entries,
     notify_entries,
-    partition_of_alert,
     window_entries,
 )
+from agents.output import partition_of_alert
 from app.commands.options import CommandError
 from app.commands.topic_reader import partitions_of_topic, records
 from app.faust_batches.app import changelog_key, changelogs, make_app, make_table, table_key

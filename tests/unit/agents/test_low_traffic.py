@@ -15,13 +15,15 @@ from agents.alerts.agent import AlertsAgent
 from app.core.config.monitoring import Monitoring, Windows
 from app.core.evaluation.too_few import too_few
 from app.core.profile_builder import build_profile
+from app.faust_batches.batch import Batch
+from app.kafka.producer import Outgoing
 from app.offline.check import check_files
 from app.registration.models_table import RegisteredModel
 from app.registration.monitoring import MonitoringFile
 from tests.support.reports import StubRecord
 from tests.support.year_world import BEGIN, VERSION, World
 from topics.events import AlertEvent, DriftReport, minute_of
-from topics.registry import ALERTS, Topic
+from topics.registry import ALERTS, REPORTS, VERSIONS, Topic
 
 HOUR = 3600
 CALM = 1
@@ -59,16 +61,18 @@ class Shop(World):
         self._send(partition, 0, event, str(event["prediction_id"]), round(self.clock) if taken is None else taken)
         self.made[version, "input", when // 60] += 1
 
-    async def _publish_reports(self, partition: int, reports: Sequence[tuple[bytes, bytes]]) -> None:
-        await super()._publish_reports(partition, reports)
-        records = [StubRecord(self.sent + i, value, key, 0) for i, (key, value) in enumerate(reports)]
-        self.sent += len(records)
-        await self.judging.handle(0, records, self._publish_alert, self._reject)
+    async def take_reports(self, records: Sequence[Outgoing]) -> None:
+        await super().take_reports(records)
+        reports = [StubRecord(self.sent + i, one.value, one.key, 0) for i, one in enumerate(records)]
+        self.sent += len(reports)
+        await self.judging.handle(Batch(REPORTS, 0, reports), self)
         assert self.rejected == []
 
-    async def _publish_alert(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
         if topic is ALERTS:
-            self.alerts.append(msgspec.json.decode(value, type=AlertEvent))
+            self.alerts += [msgspec.json.decode(record.value or b"", type=AlertEvent) for record in records]
+        elif topic is not VERSIONS:
+            await super().publish(topic, records)
 
 
 def served(hours: int) -> Shop:

@@ -19,6 +19,7 @@ from app.recorder.health import RecorderHealth
 from app.recorder.recording import Recorder
 from app.settings.settings import load_settings
 from tests.support.reports import StubRecord
+from topics import registry as topics
 
 RECORDS, FETCH, LATER = 240, 20, 5
 """In each topic; a fetch's; the truth of the i-th prediction is in the log so many records' time after it."""
@@ -78,7 +79,8 @@ class WorkersReader:
         app = make_app(load_settings(state_dir=tmp_path))
         app.transport.tick_seconds = 60.0
         app.transport.order.leaders[FEEDBACK] = PREDICTIONS
-        app.transport.positions.update(dict.fromkeys(logs.read, lambda tp: 0))
+        for topic in (topics.PREDICTIONS, topics.FEEDBACK):
+            app.transport.read(topic.full_name(), topic, lambda tp: 0)
         self.consumer = consumer = app.transport.Consumer(app.transport, _nothing, _nothing, _nothing)
         consumer._thread.thread_loop.close()  # of the thread that would fetch
         consumer._thread = self

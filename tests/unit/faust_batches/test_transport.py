@@ -19,6 +19,7 @@ from app.faust_batches.transport import BatchConsumer
 from app.kafka.parsed_fetch import Fetched
 from app.settings.settings import load_settings
 from tests.support.reports import StubRecord
+from topics.registry import PREDICTIONS
 
 BATCHED = TP("predictions", 0)
 OTHER = TP("changelog", 0)
@@ -87,7 +88,7 @@ class Reader:
         app = make_app(load_settings(state_dir=tmp_path, max_run=max_run))
         app.transport.tick_seconds = tick_seconds
         self.applied = 0
-        app.transport.positions[BATCHED.topic] = lambda tp: self.applied
+        app.transport.read(BATCHED.topic, PREDICTIONS, lambda tp: self.applied)
         self.consumer: BatchConsumer = app.transport.Consumer(app.transport, _nothing, _nothing, _nothing)
         self.consumer._thread.thread_loop.close()  # of the thread that would fetch
         self.consumer.sleep = _turn  # Faust waits a second where no partition is active
@@ -388,7 +389,7 @@ async def test_only_finished_runs_are_committed(tmp_path: Path) -> None:
 async def test_a_tick_stands_where_the_fetcher_does(tmp_path: Path) -> None:
     reader = Reader(tmp_path, [], tick_seconds=0.0)
     (tick,) = await reader.fetch()
-    assert (tick.value, tick.offset, tick.partition) == (Batch([], 0, 0), -1, 0)
+    assert (tick.value, tick.offset, tick.partition) == (Batch(PREDICTIONS, 0, [], 0, 0), -1, 0)
     assert reader.consumer.follows(tick)
 
 

@@ -6,8 +6,8 @@ import json
 import logging
 import socket
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -16,14 +16,18 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from starlette.types import Message, Receive, Scope, Send
 
+from agents.agent import Agent
+from agents.output import Output
 from api.http.traced_requests import TracedRequests
+from app.faust_batches.batch import Batch
 from app.kafka.errors import StateLost, without_values
 from app.telemetry import metrics, tracing
 from app.telemetry.logs import formatter_of
 from app.telemetry.probe import Probe
 from app.telemetry.stream import StreamMetrics
+from app.worker.instrumented import MeasuredAgent, TracedAgent
 from tests.support.reports import StubRecord
-from topics.registry import PREDICTIONS
+from topics.registry import PREDICTIONS, Topic
 
 TRACE, OTHER = "0af7651916cd43dd8448eb211c80319c", "1af7651916cd43dd8448eb211c80319c"
 
@@ -77,28 +81,51 @@ def spans(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
     return {span.name: span for span in exporter.get_finished_spans()}
 
 
-def test_nothing_is_traced_and_nothing_is_carried_when_it_is_off() -> None:
-    async def handle(*_: Any) -> None: ...
+class Step(Agent):
+    """Does what a test wants with each batch."""
 
-    assert tracing.BatchTraces().traced("join", handle) is handle
-    assert tracing.remembering(handle) is handle
+    name, inputs = "join", (PREDICTIONS,)
+
+    def __init__(self, act: Callable[[Batch], None]) -> None:
+        self._act = act
+
+    def position(self, topic: Topic, partition: int) -> int:
+        return 0
+
+    async def handle(self, batch: Batch, out: Output) -> None:
+        self._act(batch)
+
+
+def batch(*records: StubRecord, caught_up: bool = False) -> Batch:
+    return Batch(PREDICTIONS, 0, records, caught_up=caught_up)
+
+
+NOWHERE = cast("Output", None)
+"""These agents send nothing."""
+
+
+async def test_nothing_is_traced_and_nothing_is_carried_when_it_is_off() -> None:
+    traces, handled = tracing.BatchTraces(), list[Batch]()
+    await TracedAgent(Step(handled.append), traces).handle(batch(traced_record(TRACE)), NOWHERE)
+    tracing.remember_alerts([traced_record(TRACE, key=b"off")])
+    assert (len(handled), traces._waiting, b"off".decode() in tracing._alerts) == (1, {}, False)
     assert tracing.headers() == []
 
 
 async def test_a_run_has_one_span_when_something_is_sent_of_it(exporter: InMemorySpanExporter) -> None:
     carried: list[list[tuple[str, bytes]]] = []
 
-    async def handle(partition: int, topic: int, run: list[Any], caught_up: bool) -> None:
-        if caught_up:  # a run that only counts sends nothing
+    def act(batch: Batch) -> None:
+        if batch.caught_up:  # a batch that is only counted sends nothing
             carried.append(tracing.headers())
             carried.append(tracing.headers())
 
-    traced = tracing.BatchTraces().traced("join", handle)
-    await traced(0, 0, [traced_record(OTHER), traced_record(OTHER, 1), traced_record("2" * 32, 2, "00")], False)
-    await traced(0, 0, [StubRecord(3, b"{}"), traced_record(TRACE, 4)], False)
+    traced = TracedAgent(Step(act), tracing.BatchTraces())
+    await traced.handle(batch(traced_record(OTHER), traced_record(OTHER, 1), traced_record("2" * 32, 2, "00")), NOWHERE)
+    await traced.handle(batch(StubRecord(3, b"{}"), traced_record(TRACE, 4)), NOWHERE)
     assert spans(exporter) == {}
-    await traced(0, 0, [], True)
-    await traced(0, 0, [], True)  # nothing waits any more
+    await traced.handle(batch(caught_up=True), NOWHERE)
+    await traced.handle(batch(caught_up=True), NOWHERE)  # nothing waits any more
     (span,) = spans(exporter).values()
     assert span.context is not None
     assert span.parent is not None
@@ -109,18 +136,16 @@ async def test_a_run_has_one_span_when_something_is_sent_of_it(exporter: InMemor
 
 
 async def test_what_did_not_come_of_a_run_does_not_carry_its_context(exporter: InMemorySpanExporter) -> None:
-    async def handle(*_: Any) -> None:
+    def act(_: Batch) -> None:
         with tracing.aside():
             assert tracing.headers() == []
 
-    await tracing.BatchTraces().traced("join", handle)(0, 0, [traced_record(TRACE)], True)
+    await TracedAgent(Step(act), tracing.BatchTraces()).handle(batch(traced_record(TRACE), caught_up=True), NOWHERE)
     assert spans(exporter) == {}
 
 
 async def test_an_attempt_to_tell_is_in_the_trace_of_its_alert(exporter: InMemorySpanExporter) -> None:
-    async def handle(*_: Any) -> None: ...
-
-    await tracing.remembering(handle)(0, 0, [traced_record(TRACE, key=b"fingerprint")], True)
+    tracing.remember_alerts([traced_record(TRACE, key=b"fingerprint")])
     with tracing.delivering("slack", "n-1", ["fingerprint", "unknown"]) as told:
         told["outcome"] = "delivered"
     with tracing.delivering("slack", "n-2", ["unknown"]):
@@ -183,11 +208,8 @@ async def test_latencies_have_the_trace_that_they_were_measured_in(exporter: InM
     """By the form that Prometheus scrapes, read by the client library's own parser."""
     assert tracing.exemplar() is None
 
-    async def handle(partition: int, topic: int, run: list[Any], reach: Any) -> None:
-        return None
-
-    measured = StreamMetrics().measured("join", [PREDICTIONS], handle)
-    await tracing.BatchTraces().traced("join", measured)(0, 0, [traced_record(TRACE)], True)
+    measured = MeasuredAgent(Step(lambda _: None), StreamMetrics())
+    await TracedAgent(measured, tracing.BatchTraces()).handle(batch(traced_record(TRACE)), NOWHERE)
     listening = socket.create_server(("127.0.0.1", 0))
     async with (
         Probe(listening, metrics.WORKER, lambda: None, lambda: (True, {})) as probe,

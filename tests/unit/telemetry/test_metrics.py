@@ -6,21 +6,26 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from agents.agent import Agent
+from agents.output import Output
+from app.faust_batches.batch import Batch
 from app.telemetry.bounds import BoundedGauge, BoundedLabel
 from app.telemetry.findings import ReportGauges
 from app.telemetry.lag import MOST_PARTITIONS
 from app.telemetry.metrics import API, RECORDER, WORKER
 from app.telemetry.stream import StreamMetrics, kind_of
+from app.worker.instrumented import MeasuredAgent
 from manual import metrics as page
 from manual.__main__ import FOLDER, PAGES
 from tests.support.reports import drift_report, feature, metric, performance_report
 from topics.events import DeliveryEvent, PanePartial, Usual
-from topics.registry import DELIVERIES, PANES
+from topics.registry import DELIVERIES, PANES, Topic
 
 UNITS = {"counter": ("_total",), "histogram": ("_seconds",)}
 
@@ -78,13 +83,19 @@ def test_reasons_are_told_without_names_and_values() -> None:
 async def test_runs_are_counted_and_ticks_are_not() -> None:
     handled = []
 
-    async def handle(*arguments: object) -> None:
-        handled.append(arguments)
+    class Stub(Agent):
+        name, inputs = "test", (PANES,)
 
-    measured = StreamMetrics().measured("test", [PANES], handle)
+        def position(self, topic: Topic, partition: int) -> int:
+            return 0
+
+        async def handle(self, batch: Batch, out: Output) -> None:
+            handled.append(batch)
+
+    measured, out = MeasuredAgent(Stub(), StreamMetrics()), cast("Output", None)
     before = value("driftline_records_read_total", topic="panes") or 0.0
-    await measured(0, 0, [object()] * 7, True)
-    await measured(0, 0, [], True)
+    await measured.handle(Batch(PANES, 0, [SimpleNamespace(timestamp=0)] * 7), out)
+    await measured.handle(Batch(PANES, 0, []), out)
     assert len(handled) == 2
     assert value("driftline_records_read_total", topic="panes") == before + 7
     assert value("driftline_run_seconds_count", agent="test") == 1.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import ClassVar
+from zlib import crc32
 
 import msgspec
 import pytest
@@ -17,10 +18,12 @@ from agents.loop_slices import at_once
 from app.alerting.rules.lifecycle import RuleState
 from app.alerting.rules.model_rules import Verdict
 from app.core.config.monitoring import Alerting, Monitoring, Rule
+from app.faust_batches.batch import Batch
 from app.ingest.decoding import Rejected
+from app.kafka.producer import Outgoing
 from tests.support.reports import drift_report, end_of, feature, metric, performance_report, records_of
 from topics.events import AlertEvent, AnyReport, Cause, MonitorReport, PartitionStanding, ScaleFinding, Scales, Shape
-from topics.registry import ALERTS, Topic
+from topics.registry import ALERTS, REPORTS, Topic
 
 MONITORING = Monitoring(alerting=Alerting(critical_features=("age",)))
 NOW = datetime(2020, 1, 1, tzinfo=UTC)
@@ -38,15 +41,21 @@ class Broker:
     rejected: list[Rejected] = field(default_factory=list)
     sends_left: int = 1_000_000
 
-    async def publish(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
-        if not self.sends_left:
-            raise Killed
-        self.sends_left -= 1
-        alert = msgspec.json.decode(value, type=AlertEvent)
-        assert (topic, key, partition) == (ALERTS, alert.fingerprint.encode(), None)
-        self.alerts.append(alert)
+    partitions: ClassVar[int] = 4
 
-    async def reject(self, rejected: Sequence[Rejected]) -> None:
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        assert topic is ALERTS
+        for record in records:
+            if not self.sends_left:
+                raise Killed
+            self.sends_left -= 1
+            alert = msgspec.json.decode(record.value or b"", type=AlertEvent)
+            about = alert.labels.get("model", ""), alert.labels.get("model_version", "")
+            assert (record.key, record.partition) == (alert.fingerprint.encode(), crc32("/".join(about).encode()) % 4)
+            self.alerts.append(alert)
+
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
+        assert batch.topic is REPORTS
         self.rejected += rejected
 
 
@@ -65,7 +74,7 @@ def good(window: int, revision: int = 1) -> AnyReport:
 async def test_two_bad_windows_fire_and_two_good_ones_resolve() -> None:
     broker, table = Broker(), dict[str, bytes]()
     reports = [good(0), bad(1), bad(2), good(3), good(4)]
-    await agent(table).handle(0, records_of(reports), broker.publish, broker.reject)
+    await agent(table).handle(Batch(REPORTS, 0, records_of(reports)), broker)
     assert [(a.status, a.rule) for a in broker.alerts] == [
         ("firing", "data_drift"), ("firing", "critical_feature"),
         ("resolved", "data_drift"), ("resolved", "critical_feature"),
@@ -87,7 +96,7 @@ async def test_alerts_name_values_of_categories_unless_they_may_not(with_values:
     worse = [msgspec.structs.replace(performance_report(i, metric("accuracy", 0.2)), **of_labels) for i in (1, 2)]
     alerts = AlertsAgent({}, lambda *_: MONITORING, now=lambda: NOW, with_values=with_values)
     reports = [*(drift_report(i, features=[column, feature("sex")]) for i in (1, 2)), *worse]
-    await alerts.handle(0, records_of(reports), broker.publish, broker.reject)
+    await alerts.handle(Batch(REPORTS, 0, records_of(reports)), broker)
     assert {alert.rule for alert in broker.alerts} >= {"data_drift", "performance"}
     named = [alert.rule for alert in broker.alerts if "Aino" in msgspec.json.encode(alert).decode()]
     assert (set(named) >= {"data_drift", "performance"}) if with_values else not named
@@ -98,7 +107,7 @@ async def test_each_metric_is_an_alert_of_its_own() -> None:
     broker = Broker()
     drops = ((0.2, 0.0), (0.2, 0.3), (0.0, 0.3), (0.0, 0.3))
     reports = [performance_report(i, metric("accuracy", a), metric("f1", f)) for i, (a, f) in enumerate(drops)]
-    await agent({}).handle(0, records_of(reports), broker.publish, broker.reject)
+    await agent({}).handle(Batch(REPORTS, 0, records_of(reports)), broker)
     assert [(a.status, a.labels["metric"], a.labels["subject"]) for a in broker.alerts] == [
         ("firing", "accuracy", "accuracy"), ("firing", "f1", "f1"), ("resolved", "accuracy", "accuracy"),
     ]  # fmt: skip
@@ -110,7 +119,7 @@ async def test_a_metric_that_the_report_no_longer_has_resolves_its_alert_once() 
     guess = (metric("f1", value=0.8, low=0.79, high=0.81, degraded=False),)
     both = [performance_report(i, metric("accuracy", 0.2), metric("f1", 0.3), estimated=guess) for i in (1, 2)]
     only = [performance_report(i, metric("accuracy", 0.2)) for i in (3, 4)]
-    await agent(table).handle(0, records_of([*both, *only]), broker.publish, broker.reject)
+    await agent(table).handle(Batch(REPORTS, 0, records_of([*both, *only])), broker)
     assert [(a.status, a.rule, a.labels["metric"]) for a in broker.alerts] == [
         ("firing", "performance", "accuracy"), ("firing", "performance", "f1"),
         ("firing", "performance_estimate", "f1"),
@@ -122,11 +131,11 @@ async def test_a_metric_that_the_report_no_longer_has_resolves_its_alert_once() 
 async def closed_by(monitoring: Monitoring, *reports: AnyReport) -> Broker:
     """What is told once an alert fires on `age` and on the data, and the model is registered anew."""
     broker, table = Broker(), dict[str, bytes]()
-    await agent(table).handle(0, records_of([bad(1), bad(2)]), broker.publish, broker.reject)
+    await agent(table).handle(Batch(REPORTS, 0, records_of([bad(1), bad(2)])), broker)
     assert [a.status for a in broker.alerts] == ["firing", "firing"]
     broker.alerts.clear()
     anew = agent(msgspec.json.decode(msgspec.json.encode(table), type=dict[str, bytes]), monitoring)
-    await anew.handle(0, records_of(reports, 2), broker.publish, broker.reject)
+    await anew.handle(Batch(REPORTS, 0, records_of(reports, 2)), broker)
     return broker
 
 
@@ -165,7 +174,7 @@ async def test_a_feature_that_is_critical_no_more_resolves_its_alert(
 async def test_critical_features_alert_though_data_drift_is_disabled() -> None:
     broker = Broker()
     monitoring = Monitoring(alerting=replace(MONITORING.alerting, data_drift=Rule(enabled=False)))
-    await agent({}, monitoring).handle(0, records_of([bad(1), bad(2)]), broker.publish, broker.reject)
+    await agent({}, monitoring).handle(Batch(REPORTS, 0, records_of([bad(1), bad(2)])), broker)
     assert [(a.status, a.rule) for a in broker.alerts] == [("firing", "critical_feature")]
 
 
@@ -173,7 +182,7 @@ async def test_an_alert_becomes_critical_when_the_drop_goes_beyond_degradation()
     broker = Broker()
     drops = (0.06, 0.07, 0.12, 0.2, 0.3, 0.0, 0.0)
     reports = [performance_report(i, metric("accuracy", drop)) for i, drop in enumerate(drops)]
-    await agent({}).handle(0, records_of(reports), broker.publish, broker.reject)
+    await agent({}).handle(Batch(REPORTS, 0, records_of(reports)), broker)
     assert [(a.status, a.level) for a in broker.alerts] == [
         ("firing", "error"), ("firing", "critical"), ("resolved", "critical"),
     ]  # fmt: skip
@@ -184,7 +193,7 @@ async def test_an_alert_becomes_critical_when_the_drop_goes_beyond_degradation()
 async def test_versions_do_not_share_state() -> None:
     broker = Broker()
     reports = [bad(1), msgspec.structs.replace(bad(2), model_version="4")]
-    await agent({}).handle(0, records_of(reports), broker.publish, broker.reject)
+    await agent({}).handle(Batch(REPORTS, 0, records_of(reports)), broker)
     assert broker.alerts == []
 
 
@@ -192,12 +201,12 @@ async def test_records_below_the_watermark_are_skipped_and_it_never_falls() -> N
     broker, table = Broker(), dict[str, bytes]()
     records = records_of([bad(1), bad(2)], first=7)
     alerts = agent(table)
-    assert alerts.position(0) is None
-    await alerts.handle(0, records, broker.publish, broker.reject)
+    assert alerts.position(REPORTS, 0) == 0
+    await alerts.handle(Batch(REPORTS, 0, records), broker)
     before = dict(table)
-    await alerts.handle(0, records[:1], broker.publish, broker.reject)
-    await alerts.handle(0, [], broker.publish, broker.reject)
-    assert (table, alerts.position(0), alerts.position(1)) == (before, 9, None)
+    await alerts.handle(Batch(REPORTS, 0, records[:1]), broker)
+    await alerts.handle(Batch(REPORTS, 0, []), broker)
+    assert (table, alerts.position(REPORTS, 0), alerts.position(REPORTS, 1)) == (before, 9, 0)
     assert len(broker.alerts) == 2
 
 
@@ -206,7 +215,7 @@ async def test_what_cannot_be_read_is_a_dead_letter_and_the_rest_is_judged() -> 
     naive = msgspec.json.encode(bad(5)).replace(b"05:00:00Z", b"05:00:00")
     wrong = msgspec.json.encode(bad(5)).replace(b'"n":1000', b'"n":"x"', 1)
     values = [bad(1), b"{", None, b"\xff", wrong, naive, b'{"kind":"other"}', bad(2)]
-    await agent({}).handle(0, records_of(values), broker.publish, broker.reject)
+    await agent({}).handle(Batch(REPORTS, 0, records_of(values)), broker)
     assert [r.record.offset for r in broker.rejected] == [1, 2, 3, 4, 5, 6]
     assert [r.record.value for r in broker.rejected][:2] == [b"{", None]
     reasons = [r.reason for r in broker.rejected]
@@ -229,11 +238,11 @@ async def test_an_unregistered_model_is_looked_for_once_and_then_a_dead_letter()
         return AlertsAgent({}, lambda *key: known.get(key), catch_up=catch_up)
 
     broker = Broker()
-    await alerts_with(arrives=False).handle(0, records_of([bad(1), bad(2)]), broker.publish, broker.reject)
+    await alerts_with(arrives=False).handle(Batch(REPORTS, 0, records_of([bad(1), bad(2)])), broker)
     assert [r.reason for r in broker.rejected] == [
         "model 'income' version '3' is not registered: run `driftline register`"
     ] * 2
-    await alerts_with(arrives=True).handle(0, records_of([bad(1), bad(2)]), broker.publish, broker.reject)
+    await alerts_with(arrives=True).handle(Batch(REPORTS, 0, records_of([bad(1), bad(2)])), broker)
     assert (len(asked), len(broker.rejected), len(broker.alerts)) == (2, 2, 2)
 
 
@@ -241,10 +250,10 @@ async def test_state_is_written_only_after_the_alerts_are_out() -> None:
     broker, table = Broker(sends_left=1), dict[str, bytes]()
     records = records_of([bad(1), bad(2)])
     with pytest.raises(Killed):
-        await agent(table).handle(0, records, broker.publish, broker.reject)
+        await agent(table).handle(Batch(REPORTS, 0, records), broker)
     assert table == {}
     broker.sends_left = 10
-    await agent(table).handle(0, records, broker.publish, broker.reject)
+    await agent(table).handle(Batch(REPORTS, 0, records), broker)
     assert [a.alert_id for a in broker.alerts[:1]] == [broker.alerts[1].alert_id]
     assert len({a.alert_id for a in broker.alerts}) == 2
 
@@ -260,14 +269,14 @@ reports = st.builds(
 async def test_crashes_and_other_runs_tell_the_same_alerts(told: list[AnyReport], steps: list[tuple[int, int]]) -> None:
     records = records_of(told)
     calm, table = Broker(), dict[str, bytes]()
-    await agent(table).handle(0, records, calm.publish, calm.reject)
+    await agent(table).handle(Batch(REPORTS, 0, records), calm)
     rough, rough_table = Broker(), dict[str, bytes]()
     for length, sends in [*steps, *[(len(records), 1_000_000)]]:
         alerts = agent(rough_table)
-        start = alerts.position(0) or 0
+        start = alerts.position(REPORTS, 0)
         rough.sends_left = sends
         try:
-            await alerts.handle(0, records[max(0, start - 3) : start + length], rough.publish, rough.reject)
+            await alerts.handle(Batch(REPORTS, 0, records[max(0, start - 3) : start + length]), rough)
         except Killed:
             continue
     distinct = {alert.alert_id: alert for alert in rough.alerts}
@@ -296,17 +305,17 @@ def test_a_run_is_judged_without_touching_the_table() -> None:
 async def test_a_drift_alert_tells_how_the_model_performs_though_the_worker_died_in_between() -> None:
     broker, table = Broker(), dict[str, bytes]()
     worse = performance_report(1, metric("recall", 0.2))
-    await agent(table).handle(0, records_of([bad(1), worse]), broker.publish, broker.reject)
-    await agent(table).handle(0, records_of([bad(2)], 2), broker.publish, broker.reject)
+    await agent(table).handle(Batch(REPORTS, 0, records_of([bad(1), worse])), broker)
+    await agent(table).handle(Batch(REPORTS, 0, records_of([bad(2)], 2)), broker)
     drift = next(alert for alert in broker.alerts if alert.rule == "data_drift")
     assert "recall 0.64 (95 % interval 0.63 to 0.65), baseline 0.8: 20.0% worse" in drift.message
     assert drift.evidence["metrics"]
-    await agent(table).handle(0, records_of([performance_report(2, metric("recall", 0.2))], 3), *_to(broker))
+    await agent(table).handle(Batch(REPORTS, 0, records_of([performance_report(2, metric("recall", 0.2))], 3)), broker)
     fallen = next(alert for alert in broker.alerts if alert.rule == "performance")
     assert "1 of its 2 features differs from the reference" in fallen.message
     assert "age: ks 0.6" in fallen.message
     over = [performance_report(window, metric("recall")) for window in (3, 4)]
-    await agent(table).handle(0, records_of(over, 4), *_to(broker))
+    await agent(table).handle(Batch(REPORTS, 0, records_of(over, 4)), broker)
     assert "reference" not in broker.alerts[-1].message
     assert "beside" in {names_of(key)[-1] for key in table}
     assert {(rule, stage) for _, _, rule, stage in agent(table).stages()} == {
@@ -318,17 +327,13 @@ async def test_a_drift_alert_tells_how_the_model_performs_though_the_worker_died
     }
 
 
-def _to(broker: Broker) -> tuple[Any, Any]:
-    return broker.publish, broker.reject
-
-
 async def test_an_alert_is_pending_then_fires_then_is_calm_and_only_its_turns_are_told() -> None:
     broker, table = Broker(), dict[str, bytes]()
     monitoring = Monitoring(alerting=Alerting(data_drift=Rule(for_windows=3, clear_windows=2)))
     stages = []
     insufficient = msgspec.structs.replace(bad(3), sufficient=False)
     for offset, report in enumerate([good(0), bad(1), bad(2), insufficient, bad(4), good(5), good(6), bad(7), good(8)]):
-        await agent(table, monitoring).handle(0, records_of([report], offset), *_to(broker))
+        await agent(table, monitoring).handle(Batch(REPORTS, 0, records_of([report], offset)), broker)
         stages.append([stage for _, _, rule, stage in agent(table, monitoring).stages() if rule == "data_drift"])
     assert stages == [[], *[["pending"]] * 3, *[["firing"]] * 2, [], ["pending"], []]
     assert [alert.status for alert in broker.alerts if alert.rule == "data_drift"] == ["firing", "resolved"]
@@ -343,7 +348,7 @@ async def test_a_feature_that_nobody_named_has_a_state_once_it_has_drifted() -> 
         calm = {"distribution": dict.fromkeys(names, 1)} if window > 1 else {}
         scales = msgspec.structs.replace(seen, found=found, calm=calm)
         report = drift_report(window, features=[feature(name) for name in names], scales=scales)
-        await agent(table, Monitoring()).handle(0, records_of([report], window), *_to(broker))
+        await agent(table, Monitoring()).handle(Batch(REPORTS, 0, records_of([report], window)), broker)
     assert [(a.status, a.rule, a.level, a.title) for a in broker.alerts] == [
         ("firing", "feature_drift", "warning", "income 3: f7 has drifted"),
         ("resolved", "feature_drift", "warning", "income 3: f7 no longer drifts"),
@@ -379,7 +384,7 @@ async def test_an_alert_about_a_partition_is_resolved_by_whoever_has_it_and_one_
     alerts = AlertsAgent(table, lambda *_: MONITORING, now=lambda: NOW)
     reports = [monitor_report(i, {"0": 90.0, "1": 90.0}) for i in range(2)]
     reports += [monitor_report(2 + i, {"1": 0.0}, "w2") for i in range(2)]  # the first is gone, and so is its report
-    await alerts.handle(0, records_of(reports), broker.publish, broker.reject)
+    await alerts.handle(Batch(REPORTS, 0, records_of(reports)), broker)
     assert [(alert.labels["subject"], alert.status) for alert in broker.alerts] == [
         ("lag of gone:4711", "resolved"), ("lag of partition 0", "firing"), ("lag of partition 1", "firing"),
         ("lag of partition 1", "resolved"),
@@ -387,19 +392,24 @@ async def test_an_alert_about_a_partition_is_resolved_by_whoever_has_it_and_one_
     assert "Reported by w2." in broker.alerts[-1].message
 
 
+def tidying(table: dict[str, bytes], *, registered: bool) -> AlertsAgent:
+    monitoring = MONITORING if registered else None
+    return AlertsAgent(table, lambda *_: monitoring, now=lambda: NOW, partitions=1, is_registered=lambda *_: registered)
+
+
 async def test_what_fires_of_a_version_that_is_gone_is_resolved_and_nothing_is_kept_of_it() -> None:
     broker, table = Broker(), dict[str, bytes]()
-    await agent(table).handle(0, records_of([bad(0), bad(1), good(2)]), broker.publish, broker.reject)
-    kept = dict(table)
-    await agent(table).tidy(0, lambda *_: False, broker.publish)
+    await agent(table).handle(Batch(REPORTS, 0, records_of([bad(0), bad(1), good(2)])), broker)
+    kept, tick = dict(table), Batch(REPORTS, 0, ())
+    await tidying(table, registered=True).handle(tick, broker)
     assert table == kept
     broker.alerts.clear()
     broker.sends_left = 1
     with pytest.raises(Killed):
-        await agent(table, None).tidy(0, lambda *_: True, broker.publish)
+        await tidying(table, registered=False).handle(tick, broker)
     first, broker.alerts, broker.sends_left = broker.alerts, [], 9
     assert table == kept
-    await agent(table, None).tidy(0, lambda *_: True, broker.publish)
+    await tidying(table, registered=False).handle(tick, broker)
     assert [(a.status, a.rule) for a in broker.alerts] == [("resolved", "data_drift"), ("resolved", "critical_feature")]
     assert first[0].alert_id == broker.alerts[0].alert_id
     assert "not registered any more" in broker.alerts[0].message

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -12,12 +14,14 @@ from agents.alerts.agent import AlertsAgent
 from app.alerting.rules.version_life import newer_of, noted, rate_of, retired
 from app.commands.top.choice import Choice
 from app.core.config.monitoring import Monitoring
+from app.faust_batches.batch import Batch
+from app.kafka.producer import Outgoing
 from app.read_model.reports_table import ModelReports
 from app.read_model.summary import summary_of
 from app.registration.versions_table import Registered
 from tests.support.reports import START, drift_report, feature, records_of
 from topics.events import AlertEvent, AnyReport, TrafficReport, VersionEvent
-from topics.registry import ALERTS, VERSIONS, Topic
+from topics.registry import ALERTS, REPORTS, VERSIONS, Topic
 
 MINUTE = timedelta(minutes=1)
 
@@ -48,7 +52,9 @@ class Cluster:
 
     def __post_init__(self) -> None:
         registered = Registered(self, lambda model, version: self.registered.get((model, version)))  # type: ignore[arg-type]
-        self.agent = AlertsAgent(self.table, lambda m, v: Monitoring(), now=lambda: self.clock, lives=registered)
+        self.agent = AlertsAgent(
+            self.table, lambda m, v: Monitoring(), now=lambda: self.clock, lives=registered, partitions=self.partitions
+        )
 
     def get(self, model: str, version: str) -> VersionEvent | None:
         return self.versions.get((model, version))
@@ -56,15 +62,18 @@ class Cluster:
     def of(self, model: str) -> list[VersionEvent]:
         return list(self.versions.values())
 
-    async def publish(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
-        if topic is VERSIONS:
-            event = msgspec.json.decode(value, type=VersionEvent)
-            assert key == f"{event.model}/{event.model_version}".encode()
-            self.versions[event.model, event.model_version] = event
-            self.sent += 1
-        else:
-            assert topic is ALERTS
-            self.alerts.append(msgspec.json.decode(value, type=AlertEvent))
+    partitions: ClassVar[int] = 1
+
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        for record in records:
+            if topic is VERSIONS:
+                event = msgspec.json.decode(record.value or b"", type=VersionEvent)
+                assert record.key == f"{event.model}/{event.model_version}".encode()
+                self.versions[event.model, event.model_version] = event
+                self.sent += 1
+            else:
+                assert topic is ALERTS
+                self.alerts.append(msgspec.json.decode(record.value or b"", type=AlertEvent))
 
     async def take(self, *reports: AnyReport) -> list[str]:
         """What alerts say then: status, version and subject."""
@@ -72,20 +81,20 @@ class Cluster:
         for report in reports:
             records = records_of([report], self.offset)
             self.offset += 1
-            await self.agent.handle(0, records, self.publish, self.reject)
+            await self.agent.handle(Batch(REPORTS, 0, records), self)
         return self.said(before)
 
     async def tidy(self) -> list[str]:
         self.clock += timedelta(minutes=1)
         before = len(self.alerts)
-        await self.agent.tidy(0, lambda m, v: False, self.publish, lambda m, v: True)
+        await self.agent.tidy(0, self)
         return self.said(before)
 
     def said(self, before: int) -> list[str]:
         new = self.alerts[before:]
         return [f"{a.status} {a.labels['model_version']} {a.rule} {a.labels['subject']}" for a in new]
 
-    async def reject(self, rejected: object) -> None:
+    async def dead_letter(self, batch: Batch, rejected: object) -> None:
         raise AssertionError(rejected)
 
 

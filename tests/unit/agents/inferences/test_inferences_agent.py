@@ -9,19 +9,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agents.inferences.agent import UNSEEN_SECONDS, InferencesAgent
+from agents.output import TooLarge
 from app.core.join.inference_pairs import OVERHEAD_BYTES, Half, Pairing
-from app.faust_batches.batch import Log
+from app.faust_batches.batch import Batch, Log
 from app.ingest.decoding import Rejected
 from app.kafka.errors import StateLost
 from app.kafka.producer import NotSent, Outgoing
 from topics.inferences import REQUEST, RESPONSE, Inference
+from topics.registry import INFERENCES, PREDICTIONS, Topic
 
 SECONDS = 10.0
 
@@ -33,6 +35,8 @@ class Killed(Exception):
 @dataclass
 class World:
     """A partition's log, a worker that reads it, and all that comes of it. `killed_at`: calls that kill the worker."""
+
+    partitions: ClassVar[int] = 1
 
     log: list[Any] = field(default_factory=list)
     table: dict[str, bytes] = field(default_factory=dict)
@@ -58,7 +62,7 @@ class World:
         """A worker takes the partition."""
         self.agent = InferencesAgent(
             self.table, lambda model, version: self.orders.get((model, version)), self.catch_up, seconds=SECONDS,
-            most_bytes=self.most_bytes, checkpoint_seconds=self.checkpoint_seconds, log_of=lambda _: self.known,
+            most_bytes=self.most_bytes, checkpoint_seconds=self.checkpoint_seconds, log_of=lambda *_: self.known,
             counted=self.counts.update, now=lambda: self.clock,
         )  # fmt: skip
 
@@ -83,8 +87,9 @@ class World:
         if self.calls in self.killed_at:
             raise Killed
 
-    async def publish(self, records: Sequence[Outgoing]) -> list[NotSent]:
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
         self._call()
+        assert topic is PREDICTIONS
         refused = []
         for i, record in enumerate(records):
             event = json.loads(record.value or b"")
@@ -96,9 +101,10 @@ class World:
             name = event["prediction_id"] if event["model"] == "m" else f"{event['model']} {event['prediction_id']}"
             assert self.predictions.setdefault(name, event) == event
         self._call()
-        return refused
+        if refused:
+            raise TooLarge(topic, refused)
 
-    async def reject(self, rejected: Sequence[Rejected]) -> None:
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         self._call()
         assert all(one.record is self.log[one.record.offset] for one in rejected)  # bytes, key and headers intact
         self.letters += [(one.record.offset, one.reason) for one in rejected]
@@ -106,15 +112,13 @@ class World:
 
     def step(self, most: int | None = None) -> bool:
         """Read on, at most so many records (none: a tick); return whether the worker lives."""
-        position = max(self.agent.position(0), self.begin)
+        position = max(self.agent.position(INFERENCES, 0), self.begin)
         run = self.log[position:] if most is None else self.log[position : position + most]
         following = position + len(run)
         try:
-            asyncio.run(
-                self.agent.handle(
-                    0, run, self.publish, self.reject, caught_up=following == len(self.log), following=following
-                )
-            )
+            caught_up = following == len(self.log)
+            batch = Batch(INFERENCES, 0, run, following=following, caught_up=caught_up)
+            asyncio.run(self.agent.handle(batch, self))
         except Killed:
             self.start()
             return False
@@ -122,7 +126,7 @@ class World:
 
     def read_all(self) -> None:
         """Read to the end, however often the worker is killed on the way."""
-        while not self.step() or self.agent.position(0) < len(self.log):
+        while not self.step() or self.agent.position(INFERENCES, 0) < len(self.log):
             pass
 
 
@@ -207,7 +211,7 @@ def test_of_a_backlog_time_is_the_brokers_and_nothing_is_over_before_it_is_read(
         world.send(f"r{i}", RESPONSE, {"predictions": [0]}, 100.0 * i + SECONDS - 0.001)
     world.send("slow", REQUEST, {"instances": [{"x": 1}]}, 5000.0)
     world.send("slow", RESPONSE, {"predictions": [0]}, 5000.0 + SECONDS)
-    while world.agent.position(0) < len(world.log):
+    while world.agent.position(INFERENCES, 0) < len(world.log):
         world.clock += 60.0
         world.step(0)  # a tick, while there is more to be read
         world.step(1)
@@ -349,7 +353,7 @@ def test_halves_that_the_log_no_longer_has_are_counted_as_lost(caplog: pytest.Lo
 def test_state_of_another_release_is_refused() -> None:
     world = World(table={"0": b"\x81"})
     with pytest.raises(StateLost, match="another release of Driftline wrote it"):
-        world.agent.position(0)
+        world.agent.position(INFERENCES, 0)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 2)), min_size=10, max_size=60))

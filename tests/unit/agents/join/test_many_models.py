@@ -31,11 +31,15 @@ from app.core.panes.sorted_arrays import SortedArrays
 from app.core.panes.sums import PaneKey, PaneShape, PaneSums
 from app.core.profile_builder import build_profile
 from app.core.reference.profile import Profile
+from app.faust_batches.batch import Batch
 from app.ingest.dead_letter_limit import DeadLetterLimit
 from app.ingest.decoding import Rejected
+from app.kafka.producer import Outgoing
 from tests.support.join_log import HEARTBEAT, MODELS, Registry
 from tests.support.join_world import run
+from tests.support.outputs import pane_events
 from tests.support.reports import StubRecord
+from topics import registry as topics
 from topics.events import PaneEvent, PanePartial, Progress
 
 
@@ -266,6 +270,8 @@ def prediction(i: int, version: str, time: float) -> StubRecord:
 class Owner:
     """A join with a checkpoint at each run, and all that it publishes."""
 
+    partitions = 1
+
     def __init__(self, table: dict[str, bytes]) -> None:
         self.published: list[PaneEvent] = []
         windows = {"retention": 600.0, "lateness": 60.0}
@@ -276,17 +282,17 @@ class Owner:
         assert self.state.waiting == {}  # recovered at 0 s; there is no feedback since
         self.clock = 100.0
 
-    async def publish(self, events: Sequence[PaneEvent]) -> None:
-        self.published += events
+    async def publish(self, topic: topics.Topic, records: Sequence[Outgoing]) -> None:
+        self.published += pane_events(records, self.partitions)
 
-    async def reject(self, rejected: Sequence[Rejected]) -> None:
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         raise AssertionError(rejected[0].reason)
 
     def take(self, *records: StubRecord) -> list[PaneEvent]:
         self.published.clear()
-        run(self.join.handle(0, 1, (), self.publish, self.reject, caught_up=True))
+        run(self.join.handle(Batch(topics.FEEDBACK, 0, (), caught_up=True), self))
         self.published.clear()
-        run(self.join.handle(0, 0, records, self.publish, self.reject, caught_up=False))
+        run(self.join.handle(Batch(topics.PREDICTIONS, 0, records), self))
         return list(self.published)
 
     @property

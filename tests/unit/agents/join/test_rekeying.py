@@ -8,7 +8,6 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from operator import attrgetter
 from zlib import crc32
 
@@ -17,20 +16,23 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from agents.join.agent import JoinAgent
+from agents.join.agent import SOURCES, JoinAgent
 from agents.join.not_counted import IntakeMonitor
 from agents.join.pane_events import key_of
 from app.core.config.monitoring import Monitoring, Windows
-from app.faust_batches.batch import Log
+from app.faust_batches.batch import Batch, Log
 from app.ingest.decoding import Record, Rejected
 from app.ingest.naming import Version
 from app.ingest.rekeying import client_of, origin_header, origin_of, strays
+from app.kafka.producer import Outgoing
 from app.registration.models_table import RegisteredModel
 from tests.support.join_log import PROFILES, START
 from tests.support.join_world import Killed, run
+from tests.support.outputs import pane_events
 from tests.support.reports import StubRecord
 from topics.events import PaneEvent, PanePartial, Progress
 from topics.partition import partitions_of
+from topics.registry import PREDICTIONS, REPORTS, Topic
 
 PARTITIONS, PANE = 3, 60.0
 WINDOWS = Windows(pane=PANE, panes=5, retention=1.2e5)
@@ -112,6 +114,7 @@ class Worker:
     """Has every partition; is killed at whatever the world can see next, when its steps are used up."""
 
     revision = 1
+    partitions = PARTITIONS
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
@@ -138,7 +141,7 @@ class Worker:
         self.join = JoinAgent(
             Table(self.rows, self), self, checkpoint_seconds=1.0, now=lambda: self.clock, epoch=self._epoch,
             partitions=PARTITIONS, rekey=self._rekey,
-            log_of=lambda partition, topic: Log(0, self._end(partition, topic), 0),
+            log_of=lambda topic, partition: Log(0, self._end(partition, SOURCES.index(topic)), 0),
         )  # fmt: skip
 
     def _end(self, partition: int, topic: int) -> int:
@@ -153,12 +156,11 @@ class Worker:
     def read(self, partition: int, topic: int, most: int) -> bool:
         """Take the next records; answers whether there were any."""
         log = self.stream.logs[partition, topic]
-        at = bisect_left(log, self.join.position(partition, topic), key=attrgetter("offset"))
+        at = bisect_left(log, self.join.position(SOURCES[topic], partition), key=attrgetter("offset"))
         found = log[at : at + most]
         self.clock += 0.3
         try:
-            reject = partial(self._reject)
-            run(self.join.handle(partition, topic, found, self._publish, reject, caught_up=at + most >= len(log)))
+            run(self.join.handle(Batch(SOURCES[topic], partition, found, caught_up=at + most >= len(log)), self))
         except Killed:
             self.steps_left = NEVER
             self.start()
@@ -173,22 +175,24 @@ class Worker:
                 self.read(partition, 0, 0)
             self.clock += 2.0
 
-    async def _rekey(self, topic: int, partition: int, records: Sequence[Record]) -> None:
+    async def _rekey(self, topic: Topic, partition: int, records: Sequence[Record]) -> None:
         for record in records:
             self.step()
             to = int(partitions_of([record.key or b""], PARTITIONS)[0])
             headers = [*record.headers, origin_header(partition, record)]
-            self.stream.append(to, topic, record.key, record.value, headers)
+            self.stream.append(to, SOURCES.index(topic), record.key, record.value, headers)
             self.resent.append(record)
 
-    async def _publish(self, events: Sequence[PaneEvent]) -> None:
-        for event in events:
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        if topic is REPORTS:
+            return  # of what is not counted
+        for event in pane_events(records, self.partitions):
             self.step()
             known = self.newest.get(key_of(event))
             if known is None or event.revision >= known.revision:
                 self.newest[key_of(event)] = event
 
-    async def _reject(self, rejected: Sequence[Rejected]) -> None:
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         self.rejected += rejected
 
     def panes(self) -> Counter[float]:
@@ -293,7 +297,7 @@ def test_what_is_sent_again_is_noted_once_where_it_is_counted(most: int) -> None
 def origin_pending(stream: Stream, worker: Worker, partition: int) -> bool:
     """Whether the next record of a partition's predictions was written by a producer."""
     log = stream.logs[partition, 0]
-    at = bisect_left(log, worker.join.position(partition, 0), key=attrgetter("offset"))
+    at = bisect_left(log, worker.join.position(PREDICTIONS, partition), key=attrgetter("offset"))
     return at < len(log) and origin_of(log[at]) is None
 
 

@@ -20,10 +20,14 @@ from agents.windows.agent import WindowsAgent
 from app.core.join.state import CompiledModel
 from app.core.panes.inputs import input_pane
 from app.core.panes.outcomes import outcome_layout, outcome_pane
+from app.faust_batches.batch import Batch
 from app.ingest.decoding import Rejected
+from app.kafka.producer import Outgoing
 from tests.support.join_log import Registry
 from tests.support.reports import StubRecord
 from topics.events import AnyReport, DriftReport, PaneEvent, PerformanceReport, Progress, TrafficReport
+from topics.registry import PANES as PANES_TOPIC
+from topics.registry import REPORTS, Topic
 
 PANES, PANE = 3, 60.0
 FIRST = 28_333_334  # the number of a pane
@@ -101,21 +105,26 @@ class World:
     async def read(self, most: int = 1 << 30) -> list[AnyReport]:
         """Have the agent read on, or act on a tick."""
         before = len(self.reports)
-        start = self.agent.position(0)
+        start = self.agent.position(PANES_TOPIC, 0)
         run = [record for record in self.log if record.offset >= start][:most]
         end = not self.log or not run or run[-1].offset == self.log[-1].offset
-        await self.agent.handle(0, run, self.publish, self.reject, caught_up=end)
+        await self.agent.handle(Batch(PANES_TOPIC, 0, run, caught_up=end), self)
         return self.reports[before:]
 
-    async def publish(self, partition: int, reports: Sequence[tuple[bytes, bytes]]) -> None:
-        for key, value in reports:
-            report = msgspec.json.decode(value, type=AnyReport)
-            assert key.decode().split("/")[2] == report.__struct_config__.tag
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
+        if topic is PANES_TOPIC:
+            return  # what is deleted of it is not looked at here
+        assert topic is REPORTS
+        for record in records:
+            report = msgspec.json.decode(record.value or b"", type=AnyReport)
+            assert ((record.key or b"").decode().split("/")[2], record.partition) == (
+                report.__struct_config__.tag, 0,
+            )  # fmt: skip
             self.reports.append(report)
         if self.killed:
             raise Killed
 
-    async def reject(self, rejected: Sequence[Rejected]) -> None:
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         self.rejected += rejected
 
     def wait(self, seconds: float) -> None:
