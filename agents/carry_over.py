@@ -12,8 +12,11 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
-from agents.alerts.agent import names_of
+from agents.alerts.store import version_of
 from agents.join.pane_events import key_of, of_the_prefix_before
+from agents.join.store import reported_entry, reported_in
+from agents.notify.state import entry_key, entry_of
+from agents.windows.pane_retention import version_of_note
 from app.alerting.events.self_monitoring import SELF
 from app.alerting.notify.alert_group import AlertGroup
 from app.alerting.notify.retry_policy import PendingNotification
@@ -28,25 +31,22 @@ Table = Mapping[str, bytes]
 
 _groups = msgspec.json.Decoder(AlertGroup)
 _pendings = msgspec.json.Decoder(PendingNotification)
-_told = msgspec.msgpack.Decoder(set[tuple[int, str, str]])
 
 
 def alert_entries(table: Table, partitions: int) -> Iterator[Entry]:
     """Yield the states of the rules, and what the newest windows showed, of every model version."""
     for key, value in table.items():
-        if key.startswith("@"):
-            continue
-        model, version = names_of(key)[:2]
-        if model != SELF:
-            yield partition_of(model, version, partitions), key, value
+        version = version_of(key)
+        if version is not None and version[0] != SELF:
+            yield partition_of(*version, partitions), key, value
 
 
 def window_entries(table: Table, partitions: int) -> Iterator[Entry]:
     """Yield the notes of which windows' reports were issued."""
     for key, value in table.items():
-        if not key.startswith("@"):
-            model, version = key.split("/")[:2]
-            yield partition_of(model, version, partitions), key, value
+        version = version_of_note(key)
+        if version is not None:
+            yield partition_of(*version, partitions), key, value
 
 
 def intake_entries(table: Table, partitions: int) -> Iterator[Entry]:
@@ -54,13 +54,10 @@ def intake_entries(table: Table, partitions: int) -> Iterator[Entry]:
 
     `table`: the join's.
     """
-    told: set[tuple[int, str, str]] = set()
-    for key, value in table.items():
-        if key.startswith("intake/"):
-            told |= {one for one in _told.decode(value) if one[1] != SELF}
+    told = {one for one in reported_in(table.items()) if one[1] != SELF}
     if told:
         for partition in range(partitions):
-            yield partition, f"intake/{partition}", msgspec.msgpack.encode(sorted(told))
+            yield partition, *reported_entry(partition, told)
 
 
 def notify_entries(table: Table, alerts: Mapping[str, int], partitions: int) -> Iterator[Entry]:
@@ -69,10 +66,10 @@ def notify_entries(table: Table, alerts: Mapping[str, int], partitions: int) -> 
     `alerts`: the partition of each transition that is in the log, by `alert_id`; others do not come again.
     """
     for key, value in table.items():
-        number, _, rest = key.partition("/")
-        kind, _, name = rest.partition("/")
-        if not number.isdigit() or kind == "flap":
+        entry = entry_of(key)
+        if entry is None or entry[0] == "flap":
             continue
+        kind, name = entry
         if kind == "taken":
             partition = alerts.get(name)
             if partition is None:
@@ -80,7 +77,7 @@ def notify_entries(table: Table, alerts: Mapping[str, int], partitions: int) -> 
         else:
             group = _groups.decode(value) if kind == "group" else _pendings.decode(value).notification
             partition = partition_of(group.labels.get("model", ""), group.labels.get("model_version", ""), partitions)
-        yield partition, f"{partition}/{rest}", value
+        yield partition, entry_key(partition, kind, name), value
 
 
 def ended_with_its_group(table: Table, group: str, now: datetime) -> Iterator[AlertEvent]:
@@ -90,7 +87,8 @@ def ended_with_its_group(table: Table, group: str, now: datetime) -> Iterator[Al
     """
     ended: dict[str, AlertEvent] = {}
     for key, value in table.items():
-        if key.partition("/")[2].startswith("group/"):
+        entry = entry_of(key)
+        if entry is not None and entry[0] == "group":
             for alert in _groups.decode(value).members.values():
                 if alert.status == "firing" and alert.labels.get("model") == SELF:
                     ended[alert.fingerprint] = alert

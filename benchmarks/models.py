@@ -34,8 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.join.agent import SOURCES, JoinAgent
-from agents.join.checkpoint import save
 from agents.join.partition import JoinPartition, recover
+from agents.join.store import JoinStore
 from agents.output import Output
 from agents.windows.agent import WindowsAgent
 from app.core.config.monitoring import Monitoring, Windows
@@ -279,15 +279,17 @@ class Worker:
             for model in models.tolist():
                 state.tally(model).event_time = pane * PANE * MICROSECONDS
             source.offsets = [source.offsets[0] + n, source.offsets[1] + n]
-            if len(state.rows) - source.ordinal >= RUN:
+            if len(state.rows) - source.chain.ordinal >= RUN:
                 self._save(partition, source)
         self._save(partition, source)
 
     def _save(self, partition: int, source: JoinPartition) -> None:
         if not source.unsaved:  # a delta that leads nowhere would be its own successor
             return
-        taken = delta.take(source.state, source.ordinal, source.saved, (source.offsets[0], source.offsets[1]))
-        save(self.table, partition, source, taken.delta, {})
+        taken = delta.take(
+            source.state, source.chain.ordinal, source.chain.saved, (source.offsets[0], source.offsets[1])
+        )
+        source.chain.append(taken.delta, source.state.rows.next_ordinal, source.unreadable(), {})
 
 
 class Feed:
@@ -364,7 +366,8 @@ class Measured:
         self._panes = sum(len(state.outcomes) for state in states)
         started = time.process_time()
         for partition in range(PARTITIONS):
-            again = recover(partition, worker.table.items(), worker.join._models.watched, worker.join._models.number_of)
+            known, store = worker.join._models, JoinStore(worker.table)
+            again = recover(store, partition, store.rows(), known.watched, known.number_of)
             if len(again.state.rows) != len(worker.source(partition).state.rows):
                 raise AssertionError(f"{len(again.state.rows)} rows came back")
         self._restart = time.process_time() - started

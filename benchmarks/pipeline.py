@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from agents.join.partition import decode_delta
+from agents.join.store import decode_delta
 from app.processes.guarded import GuardedProcess
 from app.settings.settings import Settings, environment
 from benchmarks.curve import Step

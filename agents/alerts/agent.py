@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from agents.agent import Agent
-from agents.alerts.retired_versions import resolved
-from agents.applied_offsets import advance, next_offset, unapplied
+from agents.alerts.retired_versions import GONE, resolved
+from agents.alerts.store import AlertStore, IntakeKey, RuleKey, VersionKey
 from agents.loop_slices import in_slices
 from agents.output import Output, alert_record
 from app.alerting.events.alert_event import alert_of, nameless
@@ -58,9 +58,6 @@ Models = Callable[[str, str], Monitoring | None]
 TIDIED_EVERY = timedelta(seconds=30)
 
 _reports: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
-_states = msgspec.json.Decoder(RuleState)
-_besides = msgspec.json.Decoder(RelatedWindows)
-_intakes = msgspec.json.Decoder(Intake)
 
 
 @dataclass(slots=True)
@@ -69,20 +66,20 @@ class AlertsRun:
 
     alerts: list[AlertEvent] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
-    states: dict[str, RuleState] = field(default_factory=dict)
-    beside: dict[str, RelatedWindows] = field(default_factory=dict)
-    intakes: dict[str, Intake] = field(default_factory=dict)
-    lives: dict[tuple[str, str], VersionEvent] = field(default_factory=dict)
+    states: dict[RuleKey, RuleState] = field(default_factory=dict)
+    beside: dict[VersionKey, RelatedWindows] = field(default_factory=dict)
+    intakes: dict[IntakeKey, Intake] = field(default_factory=dict)
+    lives: dict[VersionKey, VersionEvent] = field(default_factory=dict)
     next_offset: int | None = None
 
 
 class AlertsAgent(Agent):
     """Judges reports by each model version's rules.
 
-    `table` holds each rule's state, what each model version's newest windows showed, and the watermark of each source
-    partition. `catch_up` brings `models` up to now: a report of a model that is not known waits for it once. `page` is
-    the address of the API, for the alerts' links. `with_values`: whether alerts name values of categories.
-    `deployments`: of the models, for the likely causes.
+    What is known of them is in an `AlertStore`, which has the `table`. `catch_up` brings `models` up to now: a report
+    of a model that is not known waits for it once. `page` is the address of the API, for the alerts' links.
+    `with_values`: whether alerts name values of categories. `deployments`: of the
+    models, for the likely causes.
 
     `partitions`: of `reports`; the model versions of a partition that are registered no more, or retired, are tidied
     away by who has it. 0: none is. `is_registered`: whether a model version is registered.
@@ -105,7 +102,7 @@ class AlertsAgent(Agent):
         partitions: int = 0,
         is_registered: Callable[[str, str], bool] = lambda model, version: True,
     ) -> None:
-        self._table = table
+        self._store = AlertStore(table)
         self._models = models
         self._catch_up = catch_up
         self._now = now
@@ -119,7 +116,7 @@ class AlertsAgent(Agent):
 
     def position(self, topic: Topic, partition: int) -> int:
         """Return the offset to read a partition of `reports` from; 0 before anything was applied."""
-        return next_offset(self._table, partition) or 0
+        return self._store.next_offset(partition)
 
     async def handle(self, batch: Batch, out: Output) -> None:
         """Take a batch: alerts first, state after. A crash in between sends the same alerts, by alert_id, again."""
@@ -147,7 +144,7 @@ class AlertsAgent(Agent):
     def run(self, partition: int, records: Sequence[Record]) -> Generator[None, None, AlertsRun]:
         """Return what a run comes to, in slices. Changes nothing."""
         run = AlertsRun()
-        for record in unapplied(self._table, partition, records):
+        for record in self._store.unapplied(partition, records):
             yield
             run.next_offset = record.offset + 1
             report = decode(record, _reports)
@@ -175,10 +172,7 @@ class AlertsAgent(Agent):
 
     def apply(self, partition: int, run: AlertsRun) -> None:
         """Write what a run comes to, then the watermark."""
-        for key, state in (*run.states.items(), *run.beside.items(), *run.intakes.items()):
-            self._table[key] = msgspec.json.encode(state)
-        if run.next_offset is not None:
-            advance(self._table, partition, run.next_offset)
+        self._store.write(partition, run.states, run.beside, run.intakes, run.next_offset)
 
     async def tidy(self, partition: int, out: Output) -> None:
         """Now and then, resolve what fires of model versions that are registered no more or retired, and forget them.
@@ -190,23 +184,23 @@ class AlertsAgent(Agent):
         if now - self._tidied.get(partition, now - TIDIED_EVERY) < TIDIED_EVERY:
             return
         self._tidied[partition] = now
-        gone: dict[str, list[str]] = {}
-        why: dict[str, str] = {}
-        for key in list(self._table):
-            names = names_of(key)
-            if len(names) < 2:  # a watermark
+        gone: list[str] = []
+        closed: dict[RuleKey, str] = {}
+        for key, version, rule in self._store.entries():
+            if partition_of(*version, self._partitions) != partition:
                 continue
-            if partition_of(names[0], names[1], self._partitions) != partition:
+            life = self._lives.get(*version)
+            if version[0] != SELF and not self._is_registered(*version):
+                why = GONE
+            elif life is not None and life.status == "retired" and rule is not None:
+                why = words(life)
+            else:
                 continue
-            life = self._lives.get(names[0], names[1])
-            if names[0] != SELF and not self._is_registered(names[0], names[1]):
-                gone[key] = names
-            elif life is not None and life.status == "retired" and len(names) == RULE_NAMES:
-                gone[key], why[key] = names, words(life)
-        rules = {key: names for key, names in gone.items() if len(names) == RULE_NAMES}
-        await self._publish(list(resolved(rules, self._table, now, self._page, why)), out)
-        for key in gone:
-            del self._table[key]
+            gone.append(key)
+            if rule is not None:
+                closed[rule] = why
+        await self._publish(list(resolved(closed, self._store.rule_state, now, self._page)), out)
+        self._store.remove(gone)
 
     def stages(self) -> Iterator[tuple[str, str, str, Stage]]:
         """Model, version and rule of each alert that is pending or fires, by the table."""
@@ -215,14 +209,9 @@ class AlertsAgent(Agent):
 
     def levels(self) -> Iterator[tuple[str, str, str, Stage, Level]]:
         """Return model, version, rule, stage and level of each alert that is pending or fires, by the table."""
-        for key, value in self._table.items():
-            names = names_of(key)
-            if len(names) != RULE_NAMES:
-                continue
-            state = _states.decode(value)
+        for (model, version, rule, _), state in self._store.rule_states():
             stage = stage_of(state)
             if stage != "calm":
-                model, version, rule = names[:3]
                 severe = state.severe and stage == "firing"
                 yield model, version, rule, stage, "critical" if severe else self._level(model, version, rule)
 
@@ -239,7 +228,7 @@ class AlertsAgent(Agent):
         beside = self._note(report, run, changes)
         for verdict in (*verdicts, *self._unnamed(report, verdicts, run)):
             key = state_key(report, verdict)
-            before = run.states.get(key) or self._state(key)
+            before = run.states.get(key) or self._store.rule_state(key)
             if verdict.rule in SELDOM and verdict.state != "breach" and not before.ring:
                 continue
             rule = rule_of(verdict, monitoring.alerting)
@@ -270,9 +259,8 @@ class AlertsAgent(Agent):
 
     def _over_all(self, report: IntakeReport, run: AlertsRun) -> IntakeReport:
         """The report with what is known of the topic's other partitions; its own is known now."""
-        key = key_of(report.model, report.model_version, f"{INTAKE} {report.topic}")
-        value = self._table.get(key)
-        before = run.intakes.get(key) or (Intake() if value is None else _intakes.decode(value))
+        key = report.model, report.model_version, report.topic
+        before = run.intakes.get(key) or self._store.intake(key)
         after = run.intakes[key] = before.noted(report)
         return after.over_all(report)
 
@@ -286,9 +274,8 @@ class AlertsAgent(Agent):
         """What is known of the model version beside what each rule has judged; this report is known now."""
         if not isinstance(report, DriftReport | PerformanceReport):
             return None  # alerts on traffic, feedback and the monitor tell of nothing else
-        key = key_of(report.model, report.model_version, BESIDE)
-        value = self._table.get(key)
-        before = run.beside.get(key) or (None if value is None else _besides.decode(value))
+        key = report.model, report.model_version
+        before = run.beside.get(key) or self._store.beside(key)
         after = noted(before, report, changes)
         if after is not before:
             run.beside[key] = after
@@ -299,25 +286,15 @@ class AlertsAgent(Agent):
         named = {(verdict.rule, verdict.subject) for verdict in verdicts}
         gone = []
         for rule, reason in _BY_NAME.get(type(report), {}).items():
-            start = key_of(report.model, report.model_version, rule, "")
-            keys = dict.fromkeys(key for key in (*self._table, *run.states) if key.startswith(start))
-            once = [names_of(key)[-1] for key in keys]
+            of_rule = report.model, report.model_version, rule
+            unsaved = [key.subject for key in run.states if key[:3] == of_rule]
+            once = dict.fromkeys([*self._store.subjects(*of_rule), *unsaved])
             gone += [off(rule, name, reason) for name in once if (rule, name) not in named and is_gone(report, name)]
         return gone
-
-    def _state(self, key: str) -> RuleState:
-        found = self._table.get(key)
-        return RuleState() if found is None else _states.decode(found)
 
 
 SELDOM = (FEATURE_DRIFT, NOT_JUDGED)
 """Rules of which there is a state only once they have been breached: of hundreds of features most never are."""
-RULE_NAMES = 4
-"""In the key of a rule's state: model, version, rule, subject."""
-BESIDE = "beside"
-"""In a key, which has three names then, and not four as that of a rule: what the newest windows showed."""
-INTAKE = "intake"
-"""In a key of three names, before that of a topic: what its partitions last said was not counted."""
 _NO_METRIC = "it is not among the report's metrics any more"
 _BY_NAME: dict[type, dict[str, str]] = {
     DriftReport: {
@@ -339,19 +316,9 @@ class _Unknown(Rejected, frozen=True):
     """Rejected because its model is not registered, as far as is known."""
 
 
-def state_key(report: AnyReport, verdict: Verdict) -> str:
-    """The table's key of a rule's state."""
-    return key_of(report.model, report.model_version, verdict.rule, verdict.subject)
-
-
-def key_of(*names: str) -> str:
-    """Names as a key; a slash within a name is spelt %2F."""
-    return "/".join(name.replace("%", "%25").replace("/", "%2F") for name in names)
-
-
-def names_of(key: str) -> list[str]:
-    """The names of a key."""
-    return [name.replace("%2F", "/").replace("%25", "%") for name in key.split("/")]
+def state_key(report: AnyReport, verdict: Verdict) -> RuleKey:
+    """Return whose state a verdict changes."""
+    return RuleKey(report.model, report.model_version, verdict.rule, verdict.subject)
 
 
 def _version_record(life: VersionEvent) -> Outgoing:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
-import msgspec
-
+from agents.alerts.store import RuleKey
 from app.alerting.events.alert_event import alert_of, utc
 from app.alerting.rules.lifecycle import RuleState, step
 from app.alerting.rules.model_rules import off, rule_of
@@ -15,23 +14,18 @@ from topics.events import AlertEvent, TrafficReport
 
 GONE = "its model version is not registered any more"
 
-_states = msgspec.json.Decoder(RuleState)
-
 
 def resolved(
-    names: Mapping[str, list[str]], table: Mapping[str, bytes], now: datetime, page: str,
-    why: Mapping[str, str] | None = None,
-) -> Iterator[AlertEvent]:  # fmt: skip
-    """The ends of the alerts that fire by these states. `names`: by key of the table, model, version, rule, subject.
-
-    `why`: by key, where it is not that the version is registered no more.
-    """
-    for key, (model, version, rule, subject) in names.items():
-        state = _states.decode(table[key])
+    closed: Mapping[RuleKey, str], state_of: Callable[[RuleKey], RuleState], now: datetime, page: str
+) -> Iterator[AlertEvent]:
+    """Yield the ends of the alerts that fire by their states. `closed`: why each rule judges its subject no more."""
+    for key, why in closed.items():
+        model, version, rule, subject = key
+        state = state_of(key)
         if not state.firing:
             continue
         newest = max(judged.window_end for judged in state.ring)
-        verdict = off(rule, subject, (why or {}).get(key, GONE))
+        verdict = off(rule, subject, why)
         _, transition = step(state, verdict, newest, 0, rule_of(verdict, Alerting()))
         assert transition is not None
         report = _report(model, version, utc(newest), now)

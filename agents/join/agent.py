@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, MutableMapping, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping, Sequence
 from functools import partial
-
-import msgspec
 
 from agents.agent import Agent
 from agents.applied_offsets import records_from
-from agents.join.checkpoint import reach_back, save, spent_keys
 from agents.join.halt_alerts import HaltAlerts
 from agents.join.halts import Halts, TooManyDeadLetters
 from agents.join.intake import BatchIntake, BatchLeftovers
 from agents.join.model_index import ModelIndex, ModelLookup
 from agents.join.not_counted import IntakeMonitor, taken_of
 from agents.join.pane_events import of_the_prefix_before, pane_record, partials_of
-from agents.join.partition import EPOCHS_SINCE, JoinPartition, rebuilt_at, recents, recover
-from agents.join.progress import progress_news
+from agents.join.partition import EPOCHS_SINCE, JoinPartition, rebuilt_at, recover
+from agents.join.store import JoinStore, Offsets
 from agents.loop_slices import in_thread
 from agents.output import Output
 from app.core.join import delta, expiry
@@ -56,20 +52,14 @@ async def _nowhere(topic: Topic, partition: int, records: Sequence[Record]) -> N
     """Without partitions none is sent."""
 
 
-_encoder = msgspec.msgpack.Encoder()
-
-
 def _taken(source: JoinPartition, offsets: tuple[int, int]) -> delta.Checkpoint:
     """Return what the state took in since the last checkpoint, with what silence has come to mean by then."""
     give_default_truths(source.state)
-    return delta.take(source.state, source.ordinal, source.saved, offsets)
+    return delta.take(source.state, source.chain.ordinal, source.chain.saved, offsets)
 
 
 class JoinAgent(Agent):
-    """Joins predictions and feedback, and counts them into panes.
-
-    `table` holds deltas by where each begins and whose it is (`partition/offsets/epoch`).
-    """
+    """Joins predictions and feedback, and counts them into panes. `table` is that of a `JoinStore`."""
 
     name = "join"
     inputs = SOURCES
@@ -90,29 +80,29 @@ class JoinAgent(Agent):
         intake: IntakeMonitor | None = None,
         wall: Callable[[], float] = time.time,
         successor: Output | None = None,
-        halts: HaltAlerts | None = None,
+        halt_alerts: HaltAlerts | None = None,
         published: Callable[[Sequence[PaneEvent]], None] = lambda events: None,
     ) -> None:
         """`limit` makes the bound on dead letters of a partition, with what is known of it; None: nothing stops.
 
         `rekey` sends records to the partition that their key leads to, of `partitions`; 0: none is looked for.
         `intake` notes what is not counted, and reports it. `successor` drains: another prefix takes this one's place,
-        and is sent every pane that is held here, and the feedback that is not of these predictions. `halts` sends the
-        alerts that a partition stands still. `published` is called with panes and progress that Kafka has.
+        and is sent every pane that is held here, and the feedback that is not of these predictions. `halt_alerts`
+        are those that a partition stands still. `published` is called with panes and progress that Kafka has.
 
         `alive` is called all along a recovery, which may take long and answers nobody. `log_of`: a partition's log
         of predictions or feedback as it is now; without it, feedback is never waited for.
         """
-        self._table = table
+        self._store = JoinStore(table)
         self._models = ModelIndex(models)
         self._epoch = epoch
         self._checkpoint_seconds = checkpoint_seconds
         self._now = now
-        self._taking = BatchIntake(self._models, now, partitions, partial(reach_back, table))
+        self._taking = BatchIntake(self._models, now, partitions)
         self._rekey = rekey
         self._sources: dict[int, JoinPartition] = {}
         self._forgotten = 0
-        self._stops = Halts(table)
+        self._stops = Halts(self._store)
         self._newest_epoch = 0
         self._alive = alive
         self._limit = limit or (lambda recent: DeadLetterLimit(1.0, 1, recent))
@@ -122,7 +112,7 @@ class JoinAgent(Agent):
         self._log_of = log_of
         self._successor = successor
         self._partitions = partitions
-        self._halts = halts
+        self._halt_alerts = halt_alerts
         self._published = published
         self._by_producers: set[tuple[str, int]] = set()
 
@@ -145,37 +135,37 @@ class JoinAgent(Agent):
     def _source(self, partition: int) -> JoinPartition:
         source = self._sources.get(partition)
         if source is None:
-            source = self._sources[partition] = self._recover(partition, self._table.items())
+            source = self._sources[partition] = self._recover(partition, self._store.rows())
         return source
 
     async def prepare(self, partition: int) -> None:
         """Recover a partition in a thread, if it is not held: after that its `position` is there at once."""
         if partition not in self._sources:
-            forgotten, rows = self._forgotten, list(self._table.items())
+            forgotten, rows = self._forgotten, self._store.rows()
             source = await in_thread(partial(self._recover, partition, rows))
             if self._forgotten == forgotten:
                 self._sources[partition] = source
 
     def _recover(self, partition: int, rows: Iterable[tuple[str, bytes]]) -> JoinPartition:
         source = recover(
-            partition, self._alive_over(rows), self._models.watched, self._models.number_of,
+            self._store, partition, self._alive_over(rows), self._models.watched, self._models.number_of,
             settled=self._successor is None,
         )  # fmt: skip
         source.state.stacked = self._models.stacked
         logs = [log_ for topic in SOURCES if (log_ := self._log_of(topic, partition)) is not None]
         if len(logs) == len(SOURCES):
-            source.rebuilt_at = rebuilt_at(partition, source, logs, self._table.get(f"rebuilt/{partition}"))
+            source.rebuilt_at = rebuilt_at(partition, source, logs, self._store.rebuilding(partition))
         if self._successor is not None and source.rebuilt_at is None:
             source.rebuilt_at = (source.offsets[0], source.offsets[1])  # all panes are published: the next has none
         self._stops.recover(partition, range(len(SOURCES)))
-        source.fed_at = self._now()
-        known = self._table.get(f"unreadable/{partition}")
-        source.noted = recents.decode(known) if known else ((), ())
+        source.progress.fed_at = self._now()
+        chain = source.chain
+        chain.unreadable = self._store.unreadable(partition)
         source.limits = [
             self._limit([offset for offset in recent if offset < read])
-            for recent, read in zip(source.noted, source.offsets, strict=True)
+            for recent, read in zip(chain.unreadable, source.offsets, strict=True)
         ]
-        source.epoch = self._newest_epoch = max(self._epoch(), source.epoch + 1, self._newest_epoch + 1)
+        chain.epoch = self._newest_epoch = max(self._epoch(), chain.epoch + 1, self._newest_epoch + 1)
         log.info(
             "partition %d: %d pending predictions recovered, reading on from %s",
             partition, len(source.state.rows), source.offsets,
@@ -208,10 +198,6 @@ class JoinAgent(Agent):
         """Predictions that wait for their truth."""
         return sum(len(source.state.rows) for source in self._sources.values())
 
-    def waiting_of(self, partition: int) -> Collection[bytes]:
-        """The ids of a partition's feedback that has no prediction yet."""
-        return self._source(partition).state.waiting
-
     # Batches
 
     async def handle(self, batch: Batch, out: Output) -> None:
@@ -228,7 +214,7 @@ class JoinAgent(Agent):
     async def _take(self, source: JoinPartition, batch: Batch, out: Output) -> None:
         """Count what of a batch was not counted before; set aside, and send on, what is not counted here."""
         partition, topic = batch.partition, SOURCES.index(batch.topic)
-        source.caught_up[topic] = batch.caught_up
+        source.progress.caught_up[topic] = batch.caught_up
         fresh = records_from(source.offsets[topic], batch.records)
         if fresh:
             self._check_clock(batch, fresh[-1])
@@ -244,7 +230,7 @@ class JoinAgent(Agent):
             if taken.away:
                 await self._rekey(batch.topic, partition, taken.away)
             source.offsets[topic] = fresh[-1].offset + 1
-            source.recorded[topic] = max(source.recorded[topic], fresh[-1].timestamp * 1000)
+            source.progress.note_read(topic, fresh[-1].timestamp)
             if rejected:
                 await out.dead_letter(batch, rejected)
             if batch.topic is FEEDBACK and self._successor is not None:
@@ -269,7 +255,7 @@ class JoinAgent(Agent):
         if not unknown:
             return
         await successor.publish(FEEDBACK, [_passed_on(record) for record, _ in unknown])
-        if self._is_over(source):
+        if source.progress.is_silent(source.state, self._now()):
             for _, key in unknown:
                 source.state.waiting.pop(key, None)
                 source.state.waiting_since[key] = None
@@ -278,24 +264,15 @@ class JoinAgent(Agent):
 
     async def halted(self, error: WorkerHalted, out: Output) -> None:
         """Send the alert that a partition stands still."""
-        if isinstance(error, TooManyDeadLetters) and self._halts is not None:
-            await self._halts.fire(error, self._successor or out)
+        if isinstance(error, TooManyDeadLetters) and self._halt_alerts is not None:
+            await self._halt_alerts.fire(error, self._successor or out)
 
     async def _go_on(self, partition: int, source: JoinPartition, out: Output) -> None:
         """Resolve the alerts of where the partition stood still and is saved past by now."""
-        for stop in list(self._stops.passed(partition, source.saved)):
-            if stop.last and self._halts is not None:
-                await self._halts.resolve(SOURCES[stop.topic], stop, self._successor or out)
+        for stop in list(self._stops.passed(partition, source.chain.saved)):
+            if stop.last and self._halt_alerts is not None:
+                await self._halt_alerts.resolve(SOURCES[stop.topic], stop, self._successor or out)
             self._stops.release(stop)
-
-    def _is_over(self, source: JoinPartition) -> bool:
-        """Whether the predictions are read to their end, and none has come for a while."""
-        now, watched = self._now(), source.state.watched
-        silent = (
-            now - source.arrived.get(number, now) >= watched[number].windows.idle_after
-            for number in source.state.tallies
-        )
-        return source.caught_up[0] and all(silent)
 
     def _check_clock(self, batch: Batch, record: Record) -> None:
         """Log once of each partition that its records have their producers' times, which nothing bounds."""
@@ -315,44 +292,50 @@ class JoinAgent(Agent):
         """Publish what changed, then save the delta: a crash in between publishes the same totals again."""
         source.saved_at = self._now()
         offsets = (source.offsets[0], source.offsets[1])
-        revision = source.revision()
-        if offsets == source.saved:
-            await self._tell(partition, source, out, [])
+        if offsets == source.chain.saved:
+            await self._publish_progress(partition, source, out)
             return
-        spent = spent_keys(source, self._table)
-        taken = await in_thread(partial(_taken, source, offsets))
-        events = partials_of(self._models.watched, taken.inputs, taken.outcomes, partition, revision)
-        if not source.announced:  # so that nothing that an earlier owner writes from now on is taken for ours
-            self._table[f"owner/{partition}/{source.epoch}"] = _encoder.encode((source.epoch, source.saved))
-            source.announced = True
-        if source.rebuilt_at:
-            self._table[f"rebuilt/{partition}"] = _encoder.encode(source.rebuilt_at)
-        else:
-            await self._tell(partition, source, out, events)
-        save(self._table, partition, source, replace(taken.delta, epoch=source.epoch), spent)
-        if source.rebuilt_at:
-            await self._tell(partition, source, out, [])
-        caught_up = source.caught_up[1] and self._now() - source.fed_at >= FEEDBACK_QUIET_SECONDS
-        clock = source.clock(self._wall())
+        await self._save(partition, source, offsets, out)
+        caught_up = source.progress.caught_up[1] and self._now() - source.progress.fed_at >= FEEDBACK_QUIET_SECONDS
+        clock = source.progress.clock(self._wall())
         await in_thread(partial(expiry.sweep, source.state, feedback_caught_up=caught_up, clock=clock))
         if source.rebuilt_at is None:  # what is built again is published as a whole first
             expiry.settle(source.state)
 
-    async def _tell(self, partition: int, source: JoinPartition, out: Output, events: Sequence[PaneEvent]) -> None:
-        """Publish panes and what is new of the progress: nothing yet of a state that is built again, then all of it."""
+    async def _save(self, partition: int, source: JoinPartition, offsets: Offsets, out: Output) -> None:
+        """Collect what is spent, take the delta, publish, save: in this order."""
+        revision = source.revision()
+        spent = source.chain.collect_spent(source.state)
+        taken = await in_thread(partial(_taken, source, offsets))
+        source.chain.announce()
+        if source.rebuilt_at:
+            self._store.set_rebuilding(partition, source.rebuilt_at)
+        else:
+            events = partials_of(self._models.watched, taken.inputs, taken.outcomes, partition, revision)
+            await self._publish_progress(partition, source, out, events)
+        source.chain.append(taken.delta, source.state.rows.next_ordinal, source.unreadable(), spent)
+        if source.rebuilt_at:
+            await self._publish_progress(partition, source, out)
+
+    async def _publish_progress(
+        self, partition: int, source: JoinPartition, out: Output, panes: Sequence[PaneEvent] = ()
+    ) -> None:
+        """Publish panes and what is new of the progress: nothing yet of what is built again, then all of it."""
         revision = source.revision()
         if source.rebuilt_at is not None:
             if any(at < wanted for at, wanted in zip(source.offsets, source.rebuilt_at, strict=True)):
                 return
             inputs, outcomes = delta.totals_of(source.state)
-            events = partials_of(self._models.watched, inputs, outcomes, partition, revision)
+            panes = partials_of(self._models.watched, inputs, outcomes, partition, revision)
         fed = self._log_of(FEEDBACK, partition)
         at_end = fed is None or source.offsets[1] >= fed.end
-        news = progress_news(partition, source, self._now(), fed_to_end=at_end, is_registered=self._models.has)
-        await self._publish([*events, *news], out)
+        news = source.progress.news(
+            partition, source.state, revision, self._now(), fed_to_end=at_end, is_registered=self._models.has
+        )
+        await self._publish([*panes, *news], out)
         if source.rebuilt_at is not None:
             source.rebuilt_at = None
-            self._table.pop(f"rebuilt/{partition}", None)
+            self._store.end_rebuilding(partition)
 
     async def _publish(self, events: Sequence[PaneEvent], out: Output) -> None:
         """Send panes and progress, in order."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import msgspec
-
+from agents.join.store import JoinStore
 from app.ingest.decoding import Rejected
 from app.kafka.errors import WorkerHalted
 from topics.registry import Topic
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[int, int])
 
 
 class TooManyDeadLetters(WorkerHalted):
@@ -40,20 +36,20 @@ class Halt:
 class Halts:
     """The stops of the partitions that a worker has."""
 
-    def __init__(self, table: MutableMapping[str, bytes]) -> None:
-        self._table = table
+    def __init__(self, store: JoinStore) -> None:
+        self._store = store
         self._known: dict[tuple[int, int], tuple[int, int]] = {}
 
     def note(self, partition: int, topic: int, offset: int, recorded: int) -> None:
         """A partition is stopped at a record that came at `recorded` (milliseconds since the epoch)."""
-        self._table[_key(partition, topic)] = _encoder.encode((offset, recorded))
+        self._store.set_halt(partition, topic, offset, recorded)
 
     def recover(self, partition: int, topics: Iterable[int]) -> None:
         """Read what is noted of a partition."""
         for topic in topics:
-            noted = self._table.get(_key(partition, topic))
-            if noted:
-                self._known[partition, topic] = _decoder.decode(noted)
+            noted = self._store.halt(partition, topic)
+            if noted is not None:
+                self._known[partition, topic] = noted
 
     def forget(self, partition: int) -> None:
         """The partition may be another worker's now."""
@@ -71,8 +67,4 @@ class Halts:
     def release(self, stop: Halt) -> None:
         """The stream has passed it, and whoever has to know is told."""
         del self._known[stop.partition, stop.topic]
-        self._table.pop(_key(stop.partition, stop.topic), None)
-
-
-def _key(partition: int, topic: int) -> str:
-    return f"stopped/{partition}/{topic}"
+        self._store.remove_halt(stop.partition, stop.topic)

@@ -28,10 +28,6 @@ T = TypeVar("T")
 _timestamp = attrgetter("timestamp")
 _headers = attrgetter("headers")
 
-ReachBack = Callable[[JoinPartition, int], None]
-"""Bring a model's forgotten panes of inputs back, from what is saved."""
-
-
 MOST_IN_LOOP = 500
 """Records that are read and counted within the loop: of more it is done in a thread, which lets the loop go on."""
 PER_VERSION = 25
@@ -57,11 +53,10 @@ class BatchIntake:
     `partitions`: of the topics; 0: wherever a record is, there it belongs.
     """
 
-    def __init__(self, models: ModelIndex, now: Callable[[], float], partitions: int, reach_back: ReachBack) -> None:
+    def __init__(self, models: ModelIndex, now: Callable[[], float], partitions: int) -> None:
         self._models = models
         self._now = now
         self._partitions = partitions
-        self._reach_back = reach_back
         self._columns = PredictionColumns(models.watched, models.number_of)
 
     async def predictions(self, source: JoinPartition, partition: int, records: Sequence[Record]) -> BatchLeftovers:
@@ -79,7 +74,7 @@ class BatchIntake:
             if beat < len(records):
                 taken.rejected += await self._beat(source, records[beat], moved)
             start = beat + 1
-        source.held.reached(first, last, moved)
+        source.progress.held.reached(first, last, moved)
         return taken
 
     def _without_repeats(self, source: JoinPartition, topic: int, records: Sequence[Record]) -> Sequence[Record]:
@@ -113,12 +108,12 @@ class BatchIntake:
             rekeyed[arrived] = True
             batch = replace(batch, away=away, rekeyed=rekeyed)
         for number in reaches_back(source.state, batch):
-            self._reach_back(source, number)
+            source.chain.reach_back(source.state, number)
         tallies = {number: source.state.tally(number) for number in np.unique(batch.model).tolist()}
         before = [tally.event_time for tally in tallies.values()]
         late = await _counted(cost, partial(add_predictions, source.state, batch))
         recorded = max(map(_timestamp, records)) * 1000
-        source.arrived.update(dict.fromkeys(tallies, self._now()))
+        source.progress.note_arrival(tallies, self._now())
         for tally in tallies.values():
             tally.recorded = max(tally.recorded, recorded)
         taken.rejected += rejected
@@ -150,12 +145,12 @@ class BatchIntake:
         believed = min(round(to_epoch(beat.timestamp) * MICROSECONDS), int(broker_times([record])[0]))
         if believed > tally.event_time:
             tally.event_time = moved[number] = believed
-        source.arrived[number] = self._now()
+        source.progress.note_arrival([number], self._now())
         return []
 
     async def feedback(self, source: JoinPartition, partition: int, records: Sequence[Record]) -> BatchLeftovers:
         """Join feedback to its predictions, or keep it until they come."""
-        source.fed_at = self._now()
+        source.progress.fed_at = self._now()
         last = records[-1].timestamp
         records = self._without_repeats(source, 1, records)
         away = self._strays(partition, records)
@@ -169,5 +164,5 @@ class BatchIntake:
         batch, rejected = await _counted(len(records), partial(feedback_batch, records))
         await _counted(len(records), partial(add_feedback, source.state, batch))
         taken.rejected = sorted(taken.rejected + rejected, key=lambda one: one.record.offset)
-        source.held.fed(last)
+        source.progress.held.fed(last)
         return taken

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import msgspec
 
 from agents.join.recent_counts import USUAL, NotCountedThresholds, RecentRecords, UnmatchedFeedback
+from agents.join.store import JoinStore
 from agents.output import Output
 from app.alerting.events.self_monitoring import SELF
 from app.core.join.state import JoinState
@@ -44,7 +45,7 @@ class PartitionCounts:
 
 
 class IntakeMonitor:
-    """What one worker notes of the partitions that it has. `table` is the join's: it outlives the worker.
+    """What one worker notes of the partitions that it has. `store` is the join's: it outlives the worker.
 
     It remembers which model versions were reported as not counted as a whole, so that whoever has the partition next
     reports them until they are. `profile_of`: the profile's id of a model version that is registered, else None.
@@ -54,7 +55,7 @@ class IntakeMonitor:
 
     def __init__(
         self,
-        table: MutableMapping[str, bytes],
+        store: JoinStore,
         group: str,
         profile_of: Callable[[str, str], str | None],
         *,
@@ -63,7 +64,7 @@ class IntakeMonitor:
         wall: Callable[[], float] = time.time,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._table = table
+        self._store = store
         self._itself: Version = (SELF, group)
         self._profile_of = profile_of
         self._reported = reported
@@ -164,7 +165,7 @@ class IntakeMonitor:
             after = after | {key} if amiss else after - {key}
         if after != told:
             self._told[partition] = after
-            self._table[_key(partition)] = msgspec.msgpack.encode(sorted(after))
+            self._store.set_reported(partition, after)
         return reports
 
     def _report(
@@ -215,8 +216,7 @@ class IntakeMonitor:
 
     def _known(self, partition: int) -> set[tuple[int, str, str]]:
         if partition not in self._told:
-            value = self._table.get(_key(partition))
-            self._told[partition] = set() if value is None else {tuple(one) for one in msgspec.msgpack.decode(value)}
+            self._told[partition] = self._store.reported(partition)
         return self._told[partition]
 
 
@@ -252,7 +252,3 @@ def _most(counts: Counter[str]) -> dict[str, int]:
     found = dict(counts.most_common(MOST_NAMED))
     rest = counts.total() - sum(found.values())
     return {**found, OTHER: rest} if rest else found
-
-
-def _key(partition: int) -> str:
-    return f"intake/{partition}"

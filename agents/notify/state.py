@@ -130,3 +130,18 @@ class NotifyState:
         for key, rest in self._keys():
             if rest.startswith("taken/") and now - int(self._table[key]) > KEPT:
                 del self._table[key]
+
+
+def entry_of(key: str) -> tuple[str, str] | None:
+    """Return what an entry is (`group`, `pending`, `flap` or `taken`), and its name; None of one that is none of them.
+
+    A group's and a notification's name is its own, a transition's its alert_id.
+    """
+    partition, _, rest = key.partition("/")
+    kind, _, name = rest.partition("/")
+    return (kind, name) if partition.isdigit() else None
+
+
+def entry_key(partition: int, kind: str, name: str) -> str:
+    """Return an entry's key."""
+    return f"{partition}/{kind}/{name}"

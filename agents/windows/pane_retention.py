@@ -221,6 +221,12 @@ def resume(windows: ModelWindows, value: bytes) -> None:
     windows.forget_to(int(newest) // windows.pane - 1, int(first) // windows.pane - 1)
 
 
+def version_of_note(name: str) -> tuple[str, str] | None:
+    """Return the model version that a note of a window is about; None where the table's key is not that of one."""
+    key, end = _key_of(name)
+    return None if key is None or end is None else (key[0], key[1])
+
+
 def _key_of(name: str) -> tuple[Key | None, int | None]:
     """Whose a key of the table is, and the end of the window that it is the note of."""
     names = name.removeprefix(_FORGOTTEN).removeprefix(_JUDGED).removeprefix(PREFIX).split("/")

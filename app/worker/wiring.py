@@ -21,6 +21,7 @@ from agents.join.agent import JoinAgent
 from agents.join.halt_alerts import HaltAlerts
 from agents.join.not_counted import IntakeMonitor
 from agents.join.recent_counts import NotCountedThresholds
+from agents.join.store import JoinStore
 from agents.notify.agent import NotifyAgent
 from agents.notify.setup import CurrentMuting, patience_of, routing_of
 from agents.windows.agent import WindowsAgent
@@ -108,7 +109,11 @@ class WorkerAgents:
             settings.unmatched_share,
         )  # fmt: skip
         self.intake = IntakeMonitor(
-            tables["join"], settings.group, models.profile_id, thresholds=thresholds, reported=self.metrics.intake
+            JoinStore(tables["join"]),
+            settings.group,
+            models.profile_id,
+            thresholds=thresholds,
+            reported=self.metrics.intake,
         )
         self.notify = NotifyAgent(
             tables["notify"], self._monitoring, channels,
@@ -116,7 +121,7 @@ class WorkerAgents:
             saved=self._saved, redelivered=redelivered.heard,
             flapping_per_hour=settings.flapping_per_hour, digest_above=settings.digest_above,
         )  # fmt: skip
-        halts = HaltAlerts(
+        halt_alerts = HaltAlerts(
             settings.dead_letter_share, settings.dead_letter_window,
             saved=self._saved, is_notified=self.notify.knows,
         )  # fmt: skip
@@ -129,7 +134,7 @@ class WorkerAgents:
             tables["join"], models, checkpoint_seconds=settings.checkpoint_seconds, alive=self.watchdog.alive,
             log_of=self._log_of, limit=self._limit if settings.dead_letter_stop else None,
             partitions=settings.partitions, rekey=self._out.rekey, intake=self.intake, successor=self._next,
-            halts=halts, published=self.metrics.panes,
+            halt_alerts=halt_alerts, published=self.metrics.panes,
         )  # fmt: skip
         self.windows = WindowsAgent(
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds,

@@ -181,6 +181,7 @@ async def test_a_new_prefix_with_more_partitions_goes_on_with_what_the_old_one_k
                 status, out, refused = await asyncio.to_thread(typed, *copy, old.group)
                 assert status == 0, refused
             copied = msgspec.json.decode(out)["records"]
+            await seen.until(lambda: len(seen.alerts) >= copied["alerts"])  # some have come until the worker stopped
             assert (copied["models"], copied["alerts"], copied["receivers"]) == (1, len(seen.alerts), 0)
             with worker(old.model_copy(update={"drain_to": new.prefix}), "drain"):
                 drains = await seen.until(lambda: len(seen.draining) == old.partitions)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 
@@ -17,10 +16,13 @@ from app.alerting.notify.notification import Notification
 from app.alerting.notify.routing import Policy, Routing
 from app.core.config.monitoring import Monitoring
 from app.core.config.routes import Route
+from app.faust_batches.batch import Batch
+from app.ingest.decoding import Rejected
+from app.kafka.producer import Outgoing
 from tests.support.alert_scenes import Moment, Scene
 from tests.support.reports import START, StubRecord, records_of
 from topics.events import AlertEvent, Event
-from topics.registry import ALERTS, Topic
+from topics.registry import ALERTS, REPORTS, Topic
 
 
 @dataclass
@@ -37,7 +39,12 @@ class Collector:
 
 
 class Stream:
-    """The agents that make alerts of reports and notifications of alerts, with a people's channel and two others."""
+    """The agents that make alerts of reports and notifications of alerts, with a people's channel and two others.
+
+    It is the output of both.
+    """
+
+    partitions = 1
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -69,38 +76,38 @@ class Stream:
             self.monitoring = self.scene.monitoring[min(number, len(self.scene.monitoring) - 1)]
             await self._come(moment)
         if self.scene.gone:
-            await self.alerts.tidy(0, lambda *_: True, self._publish)
+            await self.alerts.tidy(0, self)
             self.now += timedelta(minutes=1)
-            await self.alerts.tidy(0, lambda *_: True, self._publish)
+            await self.alerts.tidy(0, self)
             await self._notify([])
         self.now += timedelta(seconds=self.scene.waits)
         await self._notify([])
 
     async def _come(self, moment: Moment) -> None:
         reports = [one for one in moment if not isinstance(one, AlertEvent)]
-        await self.alerts.handle(0, self._records("reports", reports), self._publish, _reject)
+        await self.alerts.handle(Batch(REPORTS, 0, self._records("reports", reports)), self)
         await self._notify([one for one in moment if isinstance(one, AlertEvent)])
 
     async def _notify(self, given: list[AlertEvent]) -> None:
         """With ticks until everything is delivered: a digest gathers for some seconds."""
         raised, self.raised = self.raised, []
-        await self.notify.handle(0, self._records("alerts", [*raised, *given]), self._publish, _reject)
+        await self.notify.handle(Batch(ALERTS, 0, self._records("alerts", [*raised, *given])), self)
         for _ in range(40 if self.scene.digest_above else 2):
             while tasks := [task for _, task in self.notify._deliveries._tasks.values()]:
                 await asyncio.wait(tasks)
             self.now += timedelta(seconds=2)
-            await self.notify.handle(0, [], self._publish, _reject)
+            await self.notify.handle(Batch(ALERTS, 0, []), self)
 
     def _records(self, topic: str, events: Sequence[Event]) -> list[StubRecord]:
         first = self.offsets[topic]
         self.offsets[topic] += len(events)
         return records_of(events, first)
 
-    async def _publish(self, topic: Topic, key: bytes, value: bytes, partition: int | None) -> None:
+    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
         if topic is ALERTS:
-            self.raised.append(msgspec.json.decode(value, type=AlertEvent))
-            self.published.append(self.raised[-1])
+            for record in records:
+                self.raised.append(msgspec.json.decode(record.value or b"", type=AlertEvent))
+                self.published.append(self.raised[-1])
 
-
-async def _reject(rejected: Iterable[Any]) -> None:
-    raise AssertionError(list(rejected))
+    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
+        raise AssertionError(list(rejected))

@@ -230,7 +230,11 @@ async def test_a_join_that_meets_too_many_dead_letters_alerts_and_whoever_goes_o
     halts = HaltAlerts(0.5, 10, saved=saved, is_notified=is_notified, now=lambda: NOW)
     out = Sent()
     join = JoinAgent(
-        table, Registry(), checkpoint_seconds=0.0, halts=halts, limit=lambda recent: DeadLetterLimit(0.5, 10, recent)
+        table,
+        Registry(),
+        checkpoint_seconds=0.0,
+        halt_alerts=halts,
+        limit=lambda recent: DeadLetterLimit(0.5, 10, recent),
     )
     with pytest.raises(TooManyDeadLetters) as raised:
         await join.handle(Batch(FEEDBACK, 2, garbage(0, 10), following=10), out)
@@ -239,7 +243,7 @@ async def test_a_join_that_meets_too_many_dead_letters_alerts_and_whoever_goes_o
     (fired,) = out.alerts()
     assert (fired.status, fired.evidence["offset"], fired.labels["topic"]) == ("firing", 5, "feedback")
     assert order == ["saved 1", f"asked of {fired.alert_id}", "saved 1"]
-    accepting = JoinAgent(table, Registry(), checkpoint_seconds=0.0, halts=halts)
+    accepting = JoinAgent(table, Registry(), checkpoint_seconds=0.0, halt_alerts=halts)
     await accepting.handle(Batch(FEEDBACK, 2, garbage(0, 5), following=5), out)
     assert (len(out.alerts()), out.rejected) == (1, list(range(5)))
     await accepting.handle(Batch(FEEDBACK, 2, garbage(5, 5), following=10), out)

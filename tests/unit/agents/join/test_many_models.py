@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.join.agent import JoinAgent
-from agents.join.checkpoint import reach_back, save
-from agents.join.partition import JoinPartition, decode_delta, recover
+from agents.join.chain import DeltaChain
+from agents.join.partition import JoinPartition, recover
+from agents.join.store import JoinStore, decode_delta
 from app.core.config.monitoring import Windows
 from app.core.join import delta as join_delta
 from app.core.join import expiry
@@ -353,18 +354,19 @@ def test_a_pane_that_re_keyed_records_came_to_is_whole_after_a_recovery() -> Non
         batch = PredictionBatch(ids, np.zeros(1, np.int16), at, {0: [["a"], ["0"]]}, rekeyed=np.array([rekeyed]))
         source.limits = [DeadLetterLimit(1.0, 1, ())] * 2
         for number in reaches_back(source.state, batch):
-            reach_back(table, source, number)
+            source.chain.reach_back(source.state, number)
         assert not len(add_predictions(source.state, batch))
         source.offsets = [source.offsets[0] + 1, 0]
-        taken = join_delta.take(source.state, source.ordinal, source.saved, (source.offsets[0], 0))
-        save(table, 0, source, taken.delta, {})
+        taken = join_delta.take(source.state, source.chain.ordinal, source.chain.saved, (source.offsets[0], 0))
+        source.chain.append(taken.delta, source.state.rows.next_ordinal, source.unreadable(), {})
         expiry.settle(source.state)
         return taken.inputs[0, int(time) // 60]
 
-    first = JoinPartition(JoinState(watched))
+    store = JoinStore(table)
+    first = JoinPartition(JoinState(watched), DeltaChain(store, 0))
     count(first, 0, 0.0, rekeyed=False)
     count(first, 1, 3600.0, rekeyed=False)
     assert count(first, 2, 1.0, rekeyed=True).n == 2
     with mock.patch("agents.join.partition.SETTLED_EVERY", 1):
-        second = recover(0, table.items(), watched, lambda model, version: None)
+        second = recover(store, 0, store.rows(), watched, lambda model, version: None)
     assert count(second, 3, 2.0, rekeyed=True).n == 3

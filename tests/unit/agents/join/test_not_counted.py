@@ -18,6 +18,7 @@ from prometheus_client import generate_latest
 from agents.alerts.agent import AlertsAgent
 from agents.join.not_counted import EVERY, IntakeMonitor
 from agents.join.recent_counts import RECENT_MS, SETTLED, NotCountedThresholds, RecentRecords
+from agents.join.store import JoinStore
 from app.commands.top.not_counted import not_counted_lines
 from app.core.config.monitoring import Monitoring
 from app.faust_batches.batch import Batch
@@ -48,7 +49,7 @@ class Clock:
 
 def monitor(table: dict[str, bytes], clock: Clock, **shares: Any) -> IntakeMonitor:
     return IntakeMonitor(
-        table, "workers", lambda model, version: "abc" if (model, version) == MODEL else None,
+        JoinStore(table), "workers", lambda model, version: "abc" if (model, version) == MODEL else None,
         thresholds=NotCountedThresholds(**{"window": 100, **shares}), wall=clock, now=clock,
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from agents.join.agent import SOURCES, JoinAgent
 from agents.join.not_counted import IntakeMonitor
 from agents.join.pane_events import key_of
+from agents.join.store import JoinStore
 from app.core.config.monitoring import Monitoring, Windows
 from app.faust_batches.batch import Batch, Log
 from app.ingest.decoding import Record, Rejected
@@ -263,7 +264,7 @@ class Noting(IntakeMonitor):
     """Counts the records that it is given, by topic, and the predictions that were taken."""
 
     def __init__(self) -> None:
-        super().__init__({}, "workers", lambda model, version: "p")
+        super().__init__(JoinStore({}), "workers", lambda model, version: "p")
         self.noted: Counter[int] = Counter()
         self.taken = 0
 
