@@ -25,7 +25,7 @@ from app.settings.settings import Settings
 from benchmarks.events import MODEL, VERSION, counts_of, feedback, frame, monitoring, predictions
 from topics.registry import Topic
 
-RUN: int = Settings.model_fields["max_run"].default
+RUN: int = Settings.model_fields["max_batch_records"].default
 
 
 @dataclass(slots=True)

@@ -55,7 +55,7 @@ from benchmarks.hot_path import Record
 from topics.events import PaneEvent
 from topics.registry import PANES, PREDICTIONS, REPORTS, Topic
 
-RUN: int = Settings.model_fields["max_run"].default
+RUN: int = Settings.model_fields["max_batch_records"].default
 CHECKPOINT_SECONDS: float = Settings.model_fields["checkpoint_seconds"].default
 PARTITIONS: int = Settings.model_fields["partitions"].default
 START = 1_700_000_040

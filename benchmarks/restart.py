@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def _measure(settings: Settings, options: argparse.Namespace) -> None:
     for name, changes in (
         ("backlog", {}),
-        ("live", {"max_run": options.live, "checkpoint_seconds": 1e-6}),  # a checkpoint after every run
+        ("live", {"max_batch_records": options.live, "checkpoint_seconds": 1e-6}),  # a checkpoint after every run
     ):
         own = settings.model_copy(
             update={

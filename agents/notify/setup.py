@@ -35,9 +35,9 @@ def routing_of(settings: Settings) -> Routing:
 
 
 def patience_of(settings: Settings) -> RetryPolicy:
-    """How long a channel is tried. It keeps to `attempt_seconds` itself, but for what it does before it sends."""
+    """Return how long a channel is tried. The channel itself keeps to `delivery_attempt_seconds` once it sends."""
     return RetryPolicy(
-        attempt_seconds=settings.attempt_seconds + PREPARING_SECONDS, budget_seconds=settings.delivery_seconds
+        attempt_seconds=settings.delivery_attempt_seconds + PREPARING_SECONDS, budget_seconds=settings.delivery_seconds
     )
 
 

@@ -64,8 +64,8 @@ class AuthMiddleware:
         self._app = app
         self._keys = keys
         self._here = is_loopback(settings.api_host)
-        self._may_be_open = self._here or settings.allow_open_api
-        self._on_purpose = settings.allow_open_api
+        self._may_be_open = self._here or settings.allow_unauthenticated_api
+        self._on_purpose = settings.allow_unauthenticated_api
         self._allowed = frozenset({*(settings.cors_origins or ()), *_origin(settings.public_url)})
         self._names = frozenset(
             filter(None, [urlsplit(settings.public_url or "").hostname, *(settings.api_hosts or ())])

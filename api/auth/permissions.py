@@ -98,7 +98,7 @@ def check_forwarded(headers: Mapping[bytes, bytes]) -> None:
     if given is not None:
         raise Problem(
             403, f"{given.decode()}: without keys the API is for this machine alone, and not for whom a proxy lets in; "
-            "make a key (`driftline keys create`), or set allow_open_api where the proxy asks who it is",
+            "make a key (`driftline keys create`), or set allow_unauthenticated_api where the proxy asks who it is",
         )  # fmt: skip
 
 

@@ -32,9 +32,9 @@ def check_open(settings: Settings) -> str | None:
     make = "`driftline keys create --name NAME --role admin` makes the first key, and from then on keys are asked for"
     if is_loopback(settings.api_host):
         return f"the API is OPEN: whoever is on this machine may read and write; {make}"
-    if settings.allow_open_api:
-        return f"the API is OPEN to the network at {settings.api_host} (allow_open_api): {make}"
+    if settings.allow_unauthenticated_api:
+        return f"the API is OPEN to the network at {settings.api_host} (allow_unauthenticated_api): {make}"
     raise OpenApi(
         f"api_host: {settings.api_host} can be reached by others, and there is no key in {keys.path}: {make}. "
-        "Or listen on 127.0.0.1, or set DRIFTLINE_ALLOW_OPEN_API=true where something else guards the door"
+        "Or listen on 127.0.0.1, or set DRIFTLINE_ALLOW_UNAUTHENTICATED_API=true where something else guards the door"
     )

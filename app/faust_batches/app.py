@@ -77,7 +77,7 @@ def make_app(settings: Settings) -> faust.App:
     )
     app.tables._recovery = KeepingRecovery(app, app.tables, beacon=app.tables.beacon)
     BatchTransport.install(
-        app, max_run=settings.max_run, tick_seconds=settings.tick_seconds,
+        app, max_batch_records=settings.max_batch_records, tick_seconds=settings.tick_seconds,
         isolation_level=settings.kafka_isolation_level, on_refused=lambda: _end(FAILED),
     )  # fmt: skip
     return app

@@ -125,7 +125,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             run = fetched
             transport.order.handed(tp, run[0].timestamp, run[-1].timestamp)
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
-            step = transport.max_run if tp.topic in transport.positions else 1
+            step = transport.max_batch_records if tp.topic in transport.positions else 1
             for i in range(0, len(run), step):
                 if not self.flow_active or self.app.consumer_generation_id != generation or self.draining:
                     return
@@ -415,7 +415,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
     positions: dict[str, Position]
     topics: dict[str, Topic]
     order: ReadingOrder
-    max_run: int
+    max_batch_records: int
     tick_seconds: float
     isolation_level: str
 
@@ -424,7 +424,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         cls,
         app: faust.App,
         *,
-        max_run: int,
+        max_batch_records: int,
         tick_seconds: float,
         isolation_level: str,
         on_refused: Callable[[], None],
@@ -439,7 +439,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         transport.before_revoked = _nothing_under_way
         transport.on_refused = on_refused
         transport.verify = _nothing_to_verify
-        transport.max_run = max_run
+        transport.max_batch_records = max_batch_records
         transport.tick_seconds = tick_seconds
         transport.isolation_level = isolation_level
         app.transport = transport

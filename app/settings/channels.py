@@ -25,7 +25,9 @@ Pairs = Annotated[dict[str, str] | None, NoDecode]
 class ChannelSettings(BaseSettings):
     """What the channels need. Checked together where a worker starts (`app/alerting/channels/setup.py`)."""
 
-    attempt_seconds: float = Field(10.0, gt=0, le=300, description="How long one attempt to tell a channel may take.")
+    delivery_attempt_seconds: float = Field(
+        10.0, gt=0, le=300, description="How long one attempt to tell a channel may take."
+    )
     email_host: str | None = Field(None, min_length=1, description="Mail server that takes the alerts.")
     email_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
         None, description="Its port. Unset: 587 with starttls, 465 with tls, 25 with none."

@@ -16,11 +16,13 @@ NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 RATE = re.compile(r"off|[1-9]\d{0,8}/(second|minute|hour)")
 
 
-class DoorSettings(BaseSettings):
+class HttpSettings(BaseSettings):
     """What the API asks of its callers."""
 
     keys_file: Path | None = Field(None, description="The API's keys. Unset: api-keys.json in state_dir.")
-    allow_open_api: bool = Field(False, description="Serve without keys on an address that others can reach.")
+    allow_unauthenticated_api: bool = Field(
+        False, description="Serve without keys on an address that others can reach."
+    )
     hash_key: SecretStr | None = Field(
         None, description="Key of `columns.hash`, the same for register, replay and the API."
     )

@@ -19,25 +19,23 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from app.core.config.routes import Inhibit, Maintenance, Route
 from app.settings.channels import ChannelSettings
 from app.settings.history import HistorySettings
-from app.settings.http import PREFIX, DoorSettings
+from app.settings.http import PREFIX, HttpSettings
 from app.settings.kafka import KafkaSettings
 from app.settings.models import ModelSettings
 from app.settings.retraining import RetrainingSettings
 from app.settings.rules import RuleSettings
+from app.settings.sources import CONFIG_FILE, ENV_PREFIX, RENAMED, ConfigFile, Environment
 from app.settings.spool import SpoolSettings
 from app.settings.telemetry import TelemetrySettings
 
-CONFIG_FILE = "driftline.toml"
-ENV_PREFIX = "DRIFTLINE_"
-
 LEGAL_TOPIC = re.compile(r"[A-Za-z0-9._-]*")
 SERVER = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]]+):(?P<port>\d{1,5})")
+OLD_VARIABLES = frozenset(f"{ENV_PREFIX}{name.upper()}" for name in RENAMED)
 LONGEST_PREFIX = 180
 """A topic's whole name may have 249 characters; what Faust adds for tables needs some of them."""
 
@@ -53,7 +51,7 @@ class SettingsError(ValueError):
 
 
 class Settings(
-    ChannelSettings, DoorSettings, HistorySettings, KafkaSettings, ModelSettings, RetrainingSettings, RuleSettings,
+    ChannelSettings, HttpSettings, HistorySettings, KafkaSettings, ModelSettings, RetrainingSettings, RuleSettings,
     SpoolSettings, TelemetrySettings,
 ):  # fmt: skip
     """What can be set; frozen. Durations are in seconds."""
@@ -144,7 +142,7 @@ class Settings(
     pairing_mib: int = Field(
         64, ge=1, le=1 << 20, description="MiB of them that wait in one worker; beyond, the oldest are set aside."
     )
-    max_run: int = Field(5000, ge=1, le=100_000, description="Most records in one run of an agent.")
+    max_batch_records: int = Field(5000, ge=1, le=100_000, description="Most records in one run of an agent.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
 
     @property
@@ -177,7 +175,7 @@ class Settings(
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        return init_settings, Environment(settings_cls), ConfigFile(settings_cls)
 
     @field_validator("bootstrap_servers")
     @classmethod
@@ -246,7 +244,8 @@ def environment(settings: Settings) -> dict[str, str]:
     values = settings.model_dump(mode="json", exclude_none=True)
     given = {name: getattr(settings, name) for name in values}
     values |= {name: one.get_secret_value() for name, one in given.items() if isinstance(one, SecretStr)}
-    return {**os.environ, **{f"{ENV_PREFIX}{name.upper()}": text_of(value) for name, value in values.items()}}
+    inherited = {name: value for name, value in os.environ.items() if name not in OLD_VARIABLES}
+    return {**inherited, **{f"{ENV_PREFIX}{name.upper()}": text_of(value) for name, value in values.items()}}
 
 
 def _line(problem: dict[str, object]) -> str:

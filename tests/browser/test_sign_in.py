@@ -108,8 +108,8 @@ def test_a_page_whose_name_is_made_to_lead_here_reads_nothing(tmp_path: Path) ->
     """DNS rebinding, of an API that is open beyond loopback as in Compose."""
     port = free_ports(1)[0]
     settings = load_settings(
-        bootstrap_servers="127.0.0.1:1", api_port=port, state_dir=tmp_path, api_host="0.0.0.0", allow_open_api=True,
-        api_hosts="ours.example",
+        bootstrap_servers="127.0.0.1:1", api_port=port, state_dir=tmp_path, api_host="0.0.0.0",
+        allow_unauthenticated_api=True, api_hosts="ours.example",
     )  # fmt: skip
     rules = "MAP rebound.example 127.0.0.1, MAP ours.example 127.0.0.1"
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--host-resolver-rules={rules}"]

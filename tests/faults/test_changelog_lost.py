@@ -74,7 +74,7 @@ def never_less(counts: Counts, wanted: Truth) -> bool:
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("how", ["deleted", pytest.param("truncated", marks=pytest.mark.long)])
 async def test_a_lost_changelog_is_built_again_without_saying_less_in_between(settings: Settings, how: str) -> None:
-    settings = quick(settings).model_copy(update={"max_run": 50})
+    settings = quick(settings).model_copy(update={"max_batch_records": 50})
     wanted = await counted(settings, 61)
     if how == "deleted":
         await delete_topic(settings, changelog(settings))

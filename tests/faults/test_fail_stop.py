@@ -75,7 +75,7 @@ Of the outlet `name` is the kind of what it has published, as its key names it.
 async def test_an_error_ends_the_worker_and_nothing_is_lost(
     settings: Settings, owner: str, name: str, when: str
 ) -> None:
-    settings = quick(settings).model_copy(update={"max_run": 100, "reissue_seconds": 0.5})
+    settings = quick(settings).model_copy(update={"max_batch_records": 100, "reissue_seconds": 0.5})
     wanted = truth(EVENTS, seed=7)
     if not when.isdigit():  # one with feedback, and not among the last
         when = next(key.decode() for topic, key, _ in wanted.records[EVENTS // 2 :] if topic == "feedback")

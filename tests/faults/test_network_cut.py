@@ -127,7 +127,7 @@ async def test_a_worker_that_was_cut_off_changes_nothing_when_it_is_back(
         bootstrap_servers=broker.bootstrap_servers, state_dir=tmp_path / "state", alerts_dir=tmp_path / "alerts",
         checkpoint_seconds=0.1, tick_seconds=0.05, reissue_seconds=0.1,
     )  # fmt: skip
-    settings = quick(settings).model_copy(update={"max_run": 200})
+    settings = quick(settings).model_copy(update={"max_batch_records": 200})
     cut_off = settings.model_copy(update={"bootstrap_servers": f"127.0.0.1:{outer}"})
     wanted = truth(EVENTS, seed=71)
     part = len(wanted.records) // 3

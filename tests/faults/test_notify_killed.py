@@ -134,7 +134,8 @@ async def test_kills_lose_no_alert_and_double_only_what_was_in_flight(
     settings = settings.model_copy(
         update={
             "session_seconds": 2.0,
-            "attempt_seconds": 100.0,  # an attempt that is given up may still arrive, and be recorded before it does
+            # an attempt that is given up may still arrive, and be recorded before it does
+            "delivery_attempt_seconds": 100.0,
             "group_wait_seconds": 0.0,
             "group_interval_seconds": 0.0,
             "digest_above": 0,  # a digest is one message, and doubles all that is in it

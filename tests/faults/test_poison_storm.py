@@ -61,7 +61,7 @@ async def test_a_storm_stops_the_worker_and_it_goes_on_when_it_is_told_to(settin
             "partitions": 2,
             "dead_letter_window": WINDOW,
             "dead_letter_share": SHARE,
-            "max_run": 60,
+            "max_batch_records": 60,
         }
     )
     most = round(settings.partitions * WINDOW * SHARE)

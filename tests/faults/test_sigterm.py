@@ -49,7 +49,7 @@ async def committed(settings: Settings) -> dict[tuple[str, int], int]:
 
 @pytest.mark.timeout(150)
 async def test_a_worker_that_is_stopped_under_load_leaves_nothing_to_be_done_again(settings: Settings) -> None:
-    settings = quick(settings).model_copy(update={"checkpoint_seconds": 30.0, "max_run": 300})
+    settings = quick(settings).model_copy(update={"checkpoint_seconds": 30.0, "max_batch_records": 300})
     wanted = truth(EVENTS, seed=21)
     await ensure_topics(settings)
     await register_model(settings)

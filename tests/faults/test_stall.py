@@ -68,7 +68,7 @@ sys.exit(app.worker.process.run_worker(load_settings()))
     ],
 )
 async def test_a_worker_that_stands_still_is_replaced(settings: Settings, what: str) -> None:
-    settings = quick(settings).model_copy(update={"stall_seconds": STALL_SECONDS, "max_run": 50})
+    settings = quick(settings).model_copy(update={"stall_seconds": STALL_SECONDS, "max_batch_records": 50})
     wanted = truth(EVENTS, seed=31)
     await ensure_topics(settings)
     await register_model(settings)
@@ -94,7 +94,7 @@ async def test_a_worker_that_stands_still_is_replaced(settings: Settings, what: 
 
 @pytest.mark.timeout(90)
 async def test_an_idle_worker_and_one_that_is_slow_are_left_alone(settings: Settings) -> None:
-    settings = quick(settings).model_copy(update={"stall_seconds": 2.0, "max_run": 50})
+    settings = quick(settings).model_copy(update={"stall_seconds": 2.0, "max_batch_records": 50})
     wanted = truth(300, seed=32)
     await ensure_topics(settings)
     await register_model(settings)

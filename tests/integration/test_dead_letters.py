@@ -241,7 +241,7 @@ def split(letter: Any) -> tuple[Origin, str, Headers]:
 
 @pytest.mark.timeout(150)
 async def test_all_and_only_the_malformed_are_set_aside_and_the_others_are_counted(settings: Settings) -> None:
-    settings = settings.model_copy(update={"max_run": 200, "log_level": "DEBUG"})
+    settings = settings.model_copy(update={"max_batch_records": 200, "log_level": "DEBUG"})
     rng = random.Random(4)
     wanted = truth(GOOD, seed=5)
     good = [

@@ -106,7 +106,7 @@ async def test_a_worker_that_joins_before_anything_is_saved_or_committed(setting
 
 @pytest.mark.timeout(150)
 async def test_workers_that_start_together_on_a_full_log(settings: Settings) -> None:
-    settings = settings.model_copy(update={"max_run": 200})
+    settings = settings.model_copy(update={"max_batch_records": 200})
     wanted = truth(EVENTS, seed=22)
     await ensure_topics(settings)
     await register_model(settings)
@@ -122,7 +122,7 @@ async def test_workers_that_start_together_on_a_full_log(settings: Settings) -> 
 
 @pytest.mark.timeout(150)
 async def test_a_worker_that_is_stopped_in_the_middle_ends_well_and_the_next_goes_on(settings: Settings) -> None:
-    settings = settings.model_copy(update={"max_run": 200})
+    settings = settings.model_copy(update={"max_batch_records": 200})
     wanted = truth(EVENTS, seed=23)
     half = len(wanted.records) // 2
     await ensure_topics(settings)

@@ -10,7 +10,7 @@ from app.settings.settings import Settings
 
 def quick(settings: Settings) -> Settings:
     """Settings under which a dead worker is missed soon."""
-    return settings.model_copy(update={"session_seconds": 3.0, "max_run": 500})
+    return settings.model_copy(update={"session_seconds": 3.0, "max_batch_records": 500})
 
 
 def log_of(settings: Settings, worker: str = "*") -> str:

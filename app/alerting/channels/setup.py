@@ -67,7 +67,7 @@ def _email(settings: ChannelSettings) -> Iterator[Channel]:
         host=settings.email_host, sender=settings.email_from, recipients=settings.email_to,
         security=settings.email_security, port=settings.email_port, username=settings.email_username, password=password,
     )  # fmt: skip
-    yield EmailChannel(mailbox, seconds=settings.attempt_seconds, zone=settings.zone)
+    yield EmailChannel(mailbox, seconds=settings.delivery_attempt_seconds, zone=settings.zone)
 
 
 def _slack(settings: ChannelSettings) -> Iterator[Channel]:
@@ -80,7 +80,7 @@ def _slack(settings: ChannelSettings) -> Iterator[Channel]:
     if url is None:
         yield UnconfiguredChannel("slack", "slack_webhook_url")
         return
-    yield SlackChannel(url, seconds=settings.attempt_seconds, zone=settings.zone)
+    yield SlackChannel(url, seconds=settings.delivery_attempt_seconds, zone=settings.zone)
 
 
 def _bot(settings: ChannelSettings, token: str | None) -> Channel:
@@ -91,7 +91,7 @@ def _bot(settings: ChannelSettings, token: str | None) -> Channel:
     _bearer(settings, "slack_bot_token")
     if re.fullmatch(r"[A-Z0-9]{6,}", channel, re.ASCII) is None:
         raise SettingsError("slack_channel: it must be the channel's id, such as C0123456789, not its name")
-    return SlackBotChannel(token, channel, seconds=settings.attempt_seconds, zone=settings.zone)
+    return SlackBotChannel(token, channel, seconds=settings.delivery_attempt_seconds, zone=settings.zone)
 
 
 def _webhook(settings: ChannelSettings) -> Iterator[Channel]:
@@ -103,7 +103,7 @@ def _webhook(settings: ChannelSettings) -> Iterator[Channel]:
         yield UnconfiguredChannel("webhook", "webhook_url")
         return
     yield WebhookChannel(
-        url, seconds=settings.attempt_seconds, secret=secret, labelling=labelling, headers=headers
+        url, seconds=settings.delivery_attempt_seconds, secret=secret, labelling=labelling, headers=headers
     )  # fmt: skip
 
 
@@ -148,8 +148,8 @@ def _alertmanager(settings: ChannelSettings) -> Iterator[Channel]:
         raise SettingsError("alertmanager_urls: there is no URL in it")
     urls = [_checked("alertmanager_urls", url, plain=True) for url in re.split(r"[\s,]+", text) if url]
     yield AlertmanagerChannel(
-        dict.fromkeys(urls), seconds=settings.attempt_seconds, headers=headers, labelling=labelling_of(settings),
-        watchdog=settings.alertmanager_watchdog,
+        dict.fromkeys(urls), seconds=settings.delivery_attempt_seconds, headers=headers,
+        labelling=labelling_of(settings), watchdog=settings.alertmanager_watchdog,
     )  # fmt: skip
 
 
@@ -161,7 +161,7 @@ def _apprise(settings: ChannelSettings) -> Iterator[Channel]:
     from app.alerting.channels.apprise import AppriseChannel  # it takes a second to import
 
     try:
-        yield AppriseChannel(urls, seconds=settings.attempt_seconds, zone=settings.zone)
+        yield AppriseChannel(urls, seconds=settings.delivery_attempt_seconds, zone=settings.zone)
     except ValueError as error:
         raise SettingsError(f"apprise_urls: {error}") from None
 

@@ -66,8 +66,9 @@ def channel_of(receiver: ReceiverEvent, settings: Settings) -> Channel:
     except SettingsError as error:
         return UnreadableSecret(name, str(error))
     return WebhookChannel(
-        receiver.url, seconds=settings.attempt_seconds, secret=secret, public=not settings.allow_private_webhooks,
-        name=name, advice=f"driftline alerts receivers add {receiver.name} sets it anew",
+        receiver.url, seconds=settings.delivery_attempt_seconds, secret=secret,
+        public=not settings.allow_private_webhooks, name=name,
+        advice=f"driftline alerts receivers add {receiver.name} sets it anew",
         labelling=Labelling(settings.webhook_labels or {}, settings.webhook_severities or {}),
     )  # fmt: skip
 

@@ -119,7 +119,7 @@ async def _again(
     if channel is None:
         return False, f"there is no channel {letter.channel!r}"
     notification = msgspec.json.decode(letter.notification, type=Notification)
-    outcome = await attempt(channel, notification, settings.attempt_seconds)
+    outcome = await attempt(channel, notification, settings.delivery_attempt_seconds)
     if not isinstance(outcome, Delivered):
         return False, outcome.reason
     await _record(producer, letter, notification, outcome.detail)

@@ -138,7 +138,7 @@ def test_elsewhere_it_is_not_served_without_keys(host: str, tmp_path: Path) -> N
     settings = load_settings(api_host=host, state_dir=tmp_path)
     with pytest.raises(OpenApi, match=rf"^api_host: {re.escape(host)} .*driftline keys create"):
         check_open(settings)
-    assert "OPEN" in (check_open(settings.model_copy(update={"allow_open_api": True})) or "")
+    assert "OPEN" in (check_open(settings.model_copy(update={"allow_unauthenticated_api": True})) or "")
     KeyFile(tmp_path / "api-keys.json").create("ada", ["admin"], NOW)
     assert check_open(settings) is None
 

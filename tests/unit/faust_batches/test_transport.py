@@ -84,8 +84,10 @@ def _stamped(record: StubRecord) -> StubRecord:
 class Reader:
     """An agent that applies what follows, and nothing else."""
 
-    def __init__(self, tmp_path: Path, offsets: Iterable[int], *, max_run: int = 3, tick_seconds: float = 0.0) -> None:
-        app = make_app(load_settings(state_dir=tmp_path, max_run=max_run))
+    def __init__(
+        self, tmp_path: Path, offsets: Iterable[int], *, max_batch_records: int = 3, tick_seconds: float = 0.0
+    ) -> None:
+        app = make_app(load_settings(state_dir=tmp_path, max_batch_records=max_batch_records))
         app.transport.tick_seconds = tick_seconds
         self.applied = 0
         app.transport.read(BATCHED.topic, PREDICTIONS, lambda tp: self.applied)
@@ -350,7 +352,7 @@ async def test_after_a_recovery_the_state_says_where_to_read_from(tmp_path: Path
 async def test_whatever_is_thrown_away_everything_is_applied_once_and_in_order(tmp_path: Path) -> None:
     for seed in range(30):
         rng = random.Random(seed)
-        reader = Reader(tmp_path, [], max_run=rng.randrange(1, 6))
+        reader = Reader(tmp_path, [], max_batch_records=rng.randrange(1, 6))
         sent = 0
         for _ in range(60):
             for _ in range(rng.randrange(6)):

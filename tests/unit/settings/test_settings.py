@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings.settings import Settings, SettingsError, load_settings
+from app.settings.settings import Settings, SettingsError, environment, load_settings
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -45,7 +45,7 @@ def test_servers_are_tidied() -> None:
         ("tick_seconds", 0),
         ("checkpoint_seconds", "nan"),
         ("reissue_seconds", -1),
-        ("max_run", 0),
+        ("max_batch_records", 0),
         ("log_level", "loud"),
     ],
 )
@@ -92,3 +92,35 @@ def test_links_lead_to_the_public_address_or_to_where_the_api_listens(given: dic
 def test_a_public_address_that_is_none_is_named(value: str) -> None:
     with pytest.raises(SettingsError, match=r"^public_url: "):
         load_settings(public_url=value)
+
+
+def test_old_names_of_settings_count_with_a_line_that_names_the_new_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.settings.sources._reported", set())
+    (folder / "driftline.toml").write_text("attempt_seconds = 3.0\nmax_run = 7\nmax_batch_records = 9\n")
+    monkeypatch.setenv("DRIFTLINE_ALLOW_OPEN_API", "true")
+    found = load_settings()
+    assert (found.delivery_attempt_seconds, found.allow_unauthenticated_api, found.max_batch_records) == (3.0, True, 9)
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        "DRIFTLINE_ALLOW_OPEN_API is deprecated: call it DRIFTLINE_ALLOW_UNAUTHENTICATED_API",
+        "attempt_seconds in driftline.toml is deprecated: call it delivery_attempt_seconds",
+        "max_run in driftline.toml is deprecated: call it max_batch_records",
+    ]
+    assert not {"DRIFTLINE_ALLOW_OPEN_API", "DRIFTLINE_MAX_RUN"} & environment(found).keys()
+
+
+def test_a_new_name_in_the_environment_wins_over_the_old_one_in_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "driftline.toml").write_text("max_run = 7\n")
+    monkeypatch.setenv("DRIFTLINE_MAX_BATCH_RECORDS", "11")
+    assert load_settings().max_batch_records == 11
+    monkeypatch.setenv("DRIFTLINE_MAX_RUN", "12")
+    assert load_settings().max_batch_records == 11
+
+
+def test_an_old_name_with_a_value_that_cannot_be_is_refused_by_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIFTLINE_MAX_RUN", "none")
+    with pytest.raises(SettingsError, match="max_batch_records"):
+        load_settings()

@@ -127,7 +127,7 @@ async def test_without_keys_it_is_open_until_the_first_one_and_never_again(tmp_p
 async def test_an_address_that_others_reach_is_not_open_but_by_the_setting(tmp_path: Path) -> None:
     async with client_of(tmp_path, api_host="0.0.0.0") as client:
         assert (await client.get("/models")).status_code == 401
-    async with client_of(tmp_path, api_host="0.0.0.0", allow_open_api=True) as client:
+    async with client_of(tmp_path, api_host="0.0.0.0", allow_unauthenticated_api=True) as client:
         assert (await client.get("/models")).status_code == 503
 
 
@@ -161,7 +161,9 @@ async def test_an_open_door_is_not_open_to_other_peoples_pages(
     async with client_of(tmp_path) as client:
         answer = await client.delete("/silences/x", headers=headers)
         assert answer.status_code == status, answer.text
-    async with client_of(tmp_path, api_host="0.0.0.0", allow_open_api=True) as client:  # Compose, behind its own port
+    async with client_of(
+        tmp_path, api_host="0.0.0.0", allow_unauthenticated_api=True
+    ) as client:  # Compose, behind its own port
         answer = await client.delete("/silences/x", headers=headers)
         assert answer.status_code == status, answer.text
 

@@ -122,7 +122,7 @@ async def test_a_proxy_on_this_machine_does_not_open_an_api_without_keys(
             assert (answer.status_code, answer.json()["detail"].startswith(header.lower())) == (403, True)
         assert sum("a proxy lets in" in record.message for record in caplog.records) == 1
         assert (await client.get("/models")).status_code == 503
-    async with client_of(tmp_path, allow_open_api=True) as client:  # the proxy asks who it is
+    async with client_of(tmp_path, allow_unauthenticated_api=True) as client:  # the proxy asks who it is
         assert (await client.get("/models", headers={header: "203.0.113.9"})).status_code == 503
 
 
