@@ -30,13 +30,13 @@ if what == "codec":
     sys.modules["cramjam"] = None  # as where it is not installed
 
 import app.worker.process as process
-from agents.join.agent import Join
+from agents.join.agent import JoinAgent
 from app.faust_batches.changelog_producer import ChangelogProducer
 from app.faust_batches.consumer_thread import ConsumerThread
 from app.settings.settings import load_settings
-from app.alerting.silences.table import SilencesView
+from app.alerting.silences.table import SilencesTable
 from app.faust_batches.transport import BatchConsumer
-from app.worker.health import Standing
+from app.worker.health import WorkerHealth
 from faust.app.base import App
 from faust.tables.recovery import Recovery
 
@@ -59,20 +59,20 @@ async def cancel_fetching(*_, **__):
 
 process.GARBAGE_SECONDS = 0.5
 owner, name, fault = {
-    "agent": (Join, "handle", fail_later),
+    "agent": (JoinAgent, "handle", fail_later),
     "recovery": (Recovery, "_build_highwaters", fail_later),
     "changelog producer": (ChangelogProducer, "on_start", fail_later),
     "consumer thread": (ConsumerThread, "on_start", fail_later),
     "fetching": (ConsumerThread, "_fetch_records", fail_later),
     "timer of Faust's": (BatchConsumer, "commit", fail_later),
     "timer of ours": (process.gc, "collect", fail),
-    "view": (SilencesView, "followed", fail_later),
-    "metrics": (Standing, "look", fail),
+    "view": (SilencesTable, "followed", fail_later),
+    "metrics": (WorkerHealth, "look", fail),
     "start that hangs": (App, "on_started", hang),
-    "cancelled agent": (Join, "handle", cancel),
+    "cancelled agent": (JoinAgent, "handle", cancel),
     "cancelled timer": (BatchConsumer, "commit", cancel),
     "cancelled fetcher": (BatchConsumer, "getmany", cancel_fetching),
-    "cancelled view": (SilencesView, "_follow", cancel),
+    "cancelled view": (SilencesTable, "_follow", cancel),
     "codec": (process, "unused", None),
 }[what]
 setattr(owner, name, fault)

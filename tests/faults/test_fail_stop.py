@@ -21,11 +21,11 @@ import agents.join.intake
 from app.ingest.decoding import ids_of
 from app.settings.settings import load_settings
 from app.worker import run_worker
-from app.worker.output import Outlet
+from app.worker.output import KafkaOutput
 
 owner, name, when, notes = *sys.argv[1:4], Path(sys.argv[4])
 published = name.encode()
-owner, name = (Outlet, "publish") if owner == "outlet" else (agents.join.intake, name)
+owner, name = (KafkaOutput, "publish") if owner == "outlet" else (agents.join.intake, name)
 applied = getattr(owner, name)
 id_ = ids_of([when.encode()])[0]
 calls = 0

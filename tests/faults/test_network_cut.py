@@ -31,12 +31,12 @@ import msgspec
 
 from app.settings.settings import load_settings
 from app.worker import run_worker
-from app.worker.output import Outlet
+from app.worker.output import KafkaOutput
 from topics.events import PaneEvent, PanePartial
 from topics.registry import PANES
 
 cut, held, healed = map(Path, sys.argv[1:4])
-publish = Outlet.publish
+publish = KafkaOutput.publish
 
 async def late(self, topic, records):
     values = [record.value for record in records if topic is PANES and record.value]
@@ -48,7 +48,7 @@ async def late(self, topic, records):
         await asyncio.sleep(0.05)
     await publish(self, topic, records)
 
-Outlet.publish = late
+KafkaOutput.publish = late
 sys.exit(run_worker(load_settings()))
 """
 """A worker that stands still between counting and saving as long as it is cut off, and then goes on where it was."""

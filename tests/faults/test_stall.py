@@ -20,12 +20,12 @@ import asyncio, sys, time
 from pathlib import Path
 
 import app.worker.process
-from agents.join.agent import Join
+from agents.join.agent import JoinAgent
 from app.settings.settings import load_settings
 from app.faust_batches.transport import BatchConsumer
 
 what, notes = sys.argv[1], Path(sys.argv[2])
-getmany, handle = BatchConsumer.getmany, Join.handle
+getmany, handle = BatchConsumer.getmany, JoinAgent.handle
 runs = 0
 
 def is_time():
@@ -51,7 +51,7 @@ async def frozen(self, timeout):
     async for found in getmany(self, timeout):
         yield found
 
-Join.handle, BatchConsumer.getmany = counted, frozen
+JoinAgent.handle, BatchConsumer.getmany = counted, frozen
 sys.exit(app.worker.process.run_worker(load_settings()))
 """
 """A worker of which something stands still for ever after five runs, once: `what` is the first argument."""

@@ -95,8 +95,8 @@ def test_a_command_that_does_not_exist_says_so() -> None:
 
 PARENT = """
 import sys
-from app.processes.supervisor import Command, Supervisor
-supervisor = Supervisor([Command("child", [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"])])
+from app.processes.supervisor import ChildCommand, Supervisor
+supervisor = Supervisor([ChildCommand("child", [sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)"])])
 with supervisor.stopped_by_signals(), supervisor:
     print(supervisor.pids()["child"], flush=True)
     supervisor.wait()

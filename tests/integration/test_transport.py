@@ -24,11 +24,11 @@ import sys
 from pathlib import Path
 
 import app.worker.wiring
-from agents.join.agent import Join
+from agents.join.agent import JoinAgent
 from app.settings.settings import load_settings
 
 folder = Path(sys.argv[1])
-make_app, checkpoint = app.worker.wiring.make_app, Join._checkpoint
+make_app, checkpoint = app.worker.wiring.make_app, JoinAgent._checkpoint
 
 def without_commits(settings):
     made = make_app(settings)
@@ -41,7 +41,7 @@ async def held(self, partition, source, publish):
     elif sum(source.offsets):
         (folder / f"applied-{partition}").touch()
 
-app.worker.wiring.make_app, Join._checkpoint = without_commits, held
+app.worker.wiring.make_app, JoinAgent._checkpoint = without_commits, held
 sys.exit(app.worker.run_worker(load_settings()))
 """
 """A worker that applies what it reads, but saves and commits nothing until it is released."""
