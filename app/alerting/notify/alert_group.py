@@ -1,6 +1,7 @@
-"""A group of alerts and what each of its channels has been told: pure steps, from one immutable state to the next.
+"""State of a group of alerts and of its channels, with pure steps from one immutable state to the next.
 
-What is decided on is in `evaluating.py`, what came of it in `outcomes.py`, and routes that change in `rerouting.py`.
+`group_evaluation.py` decides what is sent. `outcomes.py` applies the result of a delivery. `rerouting.py` applies
+changed routes.
 """
 
 from __future__ import annotations
@@ -15,25 +16,27 @@ from app.alerting.notify.routing import Policy
 from topics.events import AlertEvent
 
 Muted = Callable[[AlertEvent], Reason | None]
-"""Why an alert is not to be told now."""
+"""Function that returns the reason why an alert is muted now; None where the alert is not muted."""
 Elsewhere = Callable[[str, str], bool]
-"""Whether a channel, by its name, is notified of an alert, by its fingerprint, in another group: see `rerouting.py`."""
+"""Predicate of a channel name and a fingerprint: true where another group notifies the channel (see `rerouting.py`)."""
 
 
 def nowhere_else(_channel: str, _fingerprint: str) -> bool:
-    """Return that it is not."""
+    """Return False: no other group notifies the channel of the alert."""
     return False
 
 
 class ChannelState(Struct, frozen=True, kw_only=True):
-    """One channel of a group.
+    """State of one channel of a group.
 
-    `told` counts what is under way as told. `changed_at`: since when there has been something to tell. `sequence`
-    counts notifications; `pending` names the one under way, `heard` the alerts that were known to fire before it,
-    `root` the first notification of the incident, which lasts while the channel knows anything to fire.
-    `backlog`: transitions that a journal has not been told of, and that later ones have taken the place of. `letters`:
-    notifications that were given up, until all that they said is told, or over. `gone`: the route does not name the
-    channel any more, which is notified of what it knows alone; `closing`: of these alerts' ends alone.
+    `told`: the notification state, in which a notification under way counts as sent. `changed_at`: epoch seconds since
+    which there has been something to send. `sequence`: number of notifications so far. `pending`: id of the
+    notification under way. `heard`: fingerprints that the channel knew to be firing before the pending notification.
+    `root`: first notification of the incident, which lasts while the channel knows a firing alert. `backlog`:
+    transitions that a journal channel has not received, and that later transitions of the same alerts have replaced.
+    `letters`: ids of notifications that were given up, until all of their alerts are sent or resolved. `gone`: the
+    route no longer names the channel, which is notified only of alerts that it knows. `closing`: fingerprints of alerts
+    of which only the resolution is sent.
     """
 
     policy: Policy
@@ -50,10 +53,10 @@ class ChannelState(Struct, frozen=True, kw_only=True):
 
 
 class AlertGroup(Struct, frozen=True, kw_only=True):
-    """Alerts that are told together, by fingerprint: each one's newest transition.
+    """Alerts that are notified together: the newest transition of each, by fingerprint.
 
-    `mark`: the routing that it was made by. `left`: members that are routed elsewhere now, and that only those channels
-    are notified of which know them. `flapping`: members that flap, as channels are notified of them.
+    `mark`: hash of the routing that made the group. `left`: members that are routed elsewhere now; only channels that
+    know them are notified of them. `flapping`: flapping members, in the form that is sent to channels.
     """
 
     labels: dict[str, str]
@@ -65,12 +68,12 @@ class AlertGroup(Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left to be remembered."""
+        """Return whether the group can be removed: no members, nothing pending, no backlog and no letters."""
         return not self.members and not any(t.pending or t.backlog or t.letters for t in self.tellers.values())
 
 
 def with_channels(group: AlertGroup, channels: Mapping[str, Policy]) -> AlertGroup:
-    """The group with these channels too; what is known of those that are there is kept."""
+    """Return the group with these channels added. The state of channels that the group already has is kept."""
     tellers = {
         name: replace(group.tellers[name], policy=policy, gone=False)
         if name in group.tellers
@@ -81,7 +84,7 @@ def with_channels(group: AlertGroup, channels: Mapping[str, Policy]) -> AlertGro
 
 
 def arrive(group: AlertGroup, alert: AlertEvent, muted: Muted, elsewhere: Elsewhere = nowhere_else) -> AlertGroup:
-    """Take a transition. Taken again it changes nothing."""
+    """Add a transition to the group. A transition that was added before changes nothing."""
     name, before = alert.fingerprint, group.members.get(alert.fingerprint)
     if before is not None and before.alert_id == alert.alert_id:
         return group
@@ -98,7 +101,7 @@ def arrive(group: AlertGroup, alert: AlertEvent, muted: Muted, elsewhere: Elsewh
 
 
 def is_for(group: AlertGroup, channel: str, name: str, elsewhere: Elsewhere) -> bool:
-    """Whether a channel is notified of an alert here."""
+    """Return whether this group notifies a channel of an alert."""
     teller = group.tellers[channel]
     if teller.gone or name in group.left:
         return knows(teller, name)
@@ -106,7 +109,7 @@ def is_for(group: AlertGroup, channel: str, name: str, elsewhere: Elsewhere) -> 
 
 
 def _superseded(teller: ChannelState, before: AlertEvent, muted: Muted) -> ChannelState:
-    """A journal keeps the transition that it has not been told of."""
+    """Add a replaced transition to a journal channel's backlog, unless the channel has received or does not want it."""
     name = before.fingerprint
     if before.status == "firing":
         told = teller.told is not None and teller.told.firing.get(name) == before.alert_id
@@ -117,14 +120,17 @@ def _superseded(teller: ChannelState, before: AlertEvent, muted: Muted) -> Chann
 
 
 def knows(teller: ChannelState, fingerprint: str) -> bool:
-    """Whether the channel has heard that it fires, or is about to."""
+    """Return whether the channel knows that an alert fires, or will know it after its backlog."""
     later = [alert.status for alert in teller.backlog if alert.fingerprint == fingerprint]
     return later[-1] == "firing" if later else teller.told is not None and teller.told.knows(fingerprint)
 
 
 def tidied(group: AlertGroup, notified: Collection[str] = ()) -> AlertGroup:
-    """Without the alerts that no channel is still to hear of here, and that none is said to know, and without the
-    channels that are gone and know nothing, but for those that are `notified` now."""
+    """Return the group without finished alerts and without channels that left and know nothing.
+
+    An alert is finished once it is resolved or routed elsewhere, no channel knows it, and no notification about it is
+    under way. Flapping alerts are kept, and so are the channels that are `notified` now.
+    """
     over = [name for name, alert in group.members.items() if alert.status == "resolved" or name in group.left]
     under_way = {
         name for channel, one in group.tellers.items() if one.pending or channel in notified for name in one.heard
@@ -148,7 +154,7 @@ def tidied(group: AlertGroup, notified: Collection[str] = ()) -> AlertGroup:
 
 
 def _leaving(teller: ChannelState) -> ChannelState:
-    """What was given up is nothing that it is to hear of, once it is gone."""
+    """Forget the given-up alerts of a channel that left: they will not be sent to that channel."""
     if not teller.gone or teller.told is None or not teller.told.lost:
         return teller
     return _forgetting(teller, set(teller.told.lost))
@@ -171,19 +177,19 @@ def _forgetting(teller: ChannelState, gone: set[str]) -> ChannelState:
 
 
 def waits(group: AlertGroup) -> bool:
-    """Whether a channel waits for the time to be told."""
+    """Return whether a channel waits until its next notification is due."""
     return any(teller.changed_at is not None or teller.backlog for teller in group.tellers.values())
 
 
 def under_way(group: AlertGroup, channel: str, notification_id: str) -> AlertGroup:
-    """Note the notification that a telling has become."""
+    """Record the id of the notification that was built for a channel."""
     teller = group.tellers[channel]
     teller = replace(teller, pending=notification_id, root=teller.root or notification_id)
     return replace(group, tellers={**group.tellers, channel: teller})
 
 
 def without_evidence(group: AlertGroup) -> AlertGroup:
-    """The same group with its alerts' titles and messages alone."""
+    """Return the group with only the titles and messages of its alerts: evidence and summaries are removed."""
     members = {name: replace(alert, evidence={}, summary=None) for name, alert in group.members.items()}
     flapping = {name: replace(alert, evidence={}, summary=None) for name, alert in group.flapping.items()}
     return replace(group, members=members, flapping=flapping)

@@ -1,4 +1,4 @@
-"""What a channel is, and what it answers."""
+"""Protocol of a channel, and the outcomes that a channel returns."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from app.alerting.notify.notification import Notification
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The channel has it, durably."""
+    """Outcome: the channel has stored the notification durably."""
 
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Retryable:
-    """Not now: worth another attempt, after `after` seconds where the channel says so."""
+    """Outcome: failed for now. Another attempt is worthwhile, after `after` seconds where the channel gives a time."""
 
     reason: str
     after: float | None = None
@@ -26,7 +26,7 @@ class Retryable:
 
 @dataclass(frozen=True, slots=True)
 class Permanent:
-    """Never, as things are set: the reason says what to change."""
+    """Outcome: failed for as long as the settings are unchanged. `reason` says what to change."""
 
     reason: str
 
@@ -35,28 +35,28 @@ Outcome = Delivered | Retryable | Permanent
 
 
 class Channel(Protocol):
-    """A way of telling people. `name` is what `alerting.channels` calls it."""
+    """A way to send notifications. `name` is the channel's name in `alerting.channels`."""
 
     @property
     def name(self) -> str:
-        """The channel's name."""
+        """Return the channel's name."""
 
     async def deliver(self, notification: Notification) -> Outcome:
-        """Tell of one group of alerts.
+        """Deliver the notification of one group of alerts and return the outcome.
 
-        Promises: it answers, and never raises for what the outside does; `Delivered` only once the other side
-        has it; the same notification, by its id, may come again after a crash. It may be cancelled, when an attempt
-        takes too long. Reasons hold no secrets.
+        An implementation returns an outcome and never raises for an external failure. It returns `Delivered` only once
+        the other side has the notification. A notification with the same id may come again after a crash. An attempt
+        that takes too long may be cancelled. Reasons contain no secrets.
         """
 
 
 @runtime_checkable
 class Selective(Protocol):
-    """A channel that says whether it takes digests of many groups; all others do."""
+    """A channel that states whether it takes digests of many groups. All other channels take digests."""
 
     @property
     def digests(self) -> bool:
-        """Whether it does."""
+        """Return whether the channel takes digests."""
 
 
 def takes_digests(channel: object) -> bool:
@@ -65,12 +65,12 @@ def takes_digests(channel: object) -> bool:
 
 
 async def attempt(channel: Channel, notification: Notification, seconds: float) -> Outcome:
-    """One attempt, in bounded time, that answers whatever the channel does."""
+    """Make one delivery attempt in at most `seconds`. Return an outcome even where the channel raises or hangs."""
     try:
         async with asyncio.timeout(seconds):
             return await channel.deliver(notification)
     except TimeoutError:
         return Retryable(f"no answer in {seconds:g} s")
     except Exception as error:  # noqa: BLE001 - one broken channel must not stop the others, nor the stream
-        # Only the type: an error's words may hold an address with a secret in it.
+        # Only the type: an error's message may contain an address with a secret in it.
         return Permanent(f"the channel failed with {type(error).__name__}")

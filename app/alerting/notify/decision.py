@@ -1,4 +1,4 @@
-"""Whether a channel is told of a group of alerts now, and why: a pure function with a named reason."""
+"""Decision whether to notify a channel of a group of alerts now: a pure function that returns a named reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 
 class Reason(StrEnum):
-    """Why a channel is told, or is not."""
+    """Reason for notifying a channel, or for not notifying it."""
 
     FIRST = "first notification"
     NEW_ALERTS = "new alerts in group"
@@ -32,15 +32,18 @@ class Reason(StrEnum):
 
 
 MOST_SECONDS = 4 * 3600.0
-"""What was given up is sent again after the repeat interval; after so long, where that is longer or there is none."""
+"""Longest time, in seconds, before a notification that was given up is sent again. A shorter repeat interval comes
+first.
+"""
 
 
 class NotificationState(Struct, frozen=True, kw_only=True):
-    """What a channel was last told of a group.
+    """A channel's last notification of a group, and what the channel knows since.
 
-    `at`: when, in epoch seconds. `firing`: the alerts that fire as far as the channel knows, each fingerprint with
-    the transition (alert_id) that it was told of; with the end, where that was given up. `lost`: those of them of which
-    nothing has reached the channel. `untold`: those of which the newest transition was given up.
+    `at`: time of the notification, in epoch seconds. `firing`: alerts that fire as far as the channel knows, as
+    fingerprint and alert_id of the last transition sent. An alert whose resolution was given up stays in `firing`, with
+    the resolution's alert_id. `lost`: alerts in `firing` of which nothing has reached the channel. `untold`: alerts in
+    `firing` whose newest transition was given up.
     """
 
     at: float
@@ -49,13 +52,13 @@ class NotificationState(Struct, frozen=True, kw_only=True):
     untold: tuple[str, ...] = ()
 
     def knows(self, fingerprint: str) -> bool:
-        """Whether the channel has heard that it fires."""
+        """Return whether the channel has received that an alert fires."""
         return fingerprint in self.firing and fingerprint not in self.lost
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationDecision:
-    """The reason, and of what to tell (fingerprints; of nothing, where not to). `new`: those of `firing` that are."""
+    """A reason and the fingerprints to send; no fingerprints where nothing is sent. `new`: the new ones in `firing`."""
 
     reason: Reason
     firing: tuple[str, ...] = ()
@@ -64,7 +67,7 @@ class NotificationDecision:
 
     @property
     def should_send(self) -> bool:
-        """Whether there is something to tell."""
+        """Return whether there is something to send."""
         return bool(self.firing or self.resolved)
 
 
@@ -76,12 +79,13 @@ def decide_notification(
     repeat: float | None,
     now: float,
 ) -> NotificationDecision:
-    """Whether to tell, all waits aside.
+    """Decide whether to notify a channel, without regard to waiting times.
 
-    `firing`: fingerprint and alert_id of what fires and is not muted; `resolved`: what no longer fires; `muted`: what
-    fires and is not to be told, each with its reason. `repeat`: seconds after which the same is told again; None:
-    never. An end is told of whatever the channel knows to fire, muted or not: it takes back what people have read.
-    What was given up is sent with whatever else there is to send, or else after the repeat interval.
+    `firing`: fingerprint and alert_id of alerts that fire and are not muted. `resolved`: fingerprints of alerts that no
+    longer fire. `muted`: fingerprints of alerts that fire and are muted, each with its reason. `repeat`: seconds after
+    which the same notification is sent again; None for never. A resolution is sent for every alert that the channel
+    knows to fire, even a muted one: it takes back what people have read. What was given up is sent with the next
+    notification, or else after the repeat interval.
     """
     known = {} if told is None else told.firing
     new = tuple(name for name, alert_id in firing.items() if known.get(name) != alert_id)
@@ -108,7 +112,7 @@ def decide_notification(
 def after_sending(
     told: NotificationState | None, decision: NotificationDecision, firing: Mapping[str, str], now: float
 ) -> NotificationState:
-    """What the channel knows once it has been told."""
+    """Return the channel's state after the notification of a decision."""
     known = {} if told is None else dict(told.firing)
     for name in decision.resolved:
         known.pop(name, None)
@@ -120,7 +124,7 @@ def after_sending(
 
 
 def only(told: NotificationState, given_up: Collection[str]) -> NotificationState:
-    """Return the same, with these alone as given up, as far as they were."""
+    """Return the state in which only the alerts in `given_up` still count as given up, if they did before."""
     return replace(
         told,
         lost=tuple(name for name in told.lost if name in given_up),

@@ -1,4 +1,6 @@
-"""What came of a notification, as events: one for each of its alerts, and the whole of it where it was given up."""
+"""Events about the result of a notification: one for each of its alerts, and one for a notification that was given
+up.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,17 @@ from topics.events import DeliveryEvent, UndeliveredEvent, from_epoch
 
 
 def key_of(pending: PendingNotification) -> bytes:
-    """The key of a notification that was given up."""
+    """Return the key of a notification that was given up."""
     return letter_key(pending.notification.notification_id, pending.channel)
 
 
 def letter_key(notification_id: str, channel: str) -> bytes:
-    """Return the same key by its two names."""
+    """Return the key of a given-up notification, built from its id and its channel."""
     return f"{notification_id}/{channel}".encode()
 
 
 def delivery_events(pending: PendingNotification) -> list[DeliveryEvent]:
-    """One event for each alert of a notification that is done."""
+    """Return one event for each alert of a finished notification."""
     return [
         DeliveryEvent(
             alert_id=alert.alert_id,
@@ -38,7 +40,7 @@ def delivery_events(pending: PendingNotification) -> list[DeliveryEvent]:
 
 
 def undelivered_event(pending: PendingNotification) -> UndeliveredEvent:
-    """The dead letter of a notification that was given up."""
+    """Return the dead letter of a notification that was given up."""
     return UndeliveredEvent(
         notification=msgspec.Raw(msgspec.json.encode(pending.notification)),
         notification_id=pending.notification.notification_id,

@@ -1,4 +1,4 @@
-"""Many groups at once as one message: the worst first, each alert in a line, with a link to all of them."""
+"""Digest of many groups in one message: one line for each alert, the worst first, and a link to all alerts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from topics.levels import LEVELS, rank
 
 
 def digest_of(notifications: Sequence[Notification], emitted_at: datetime) -> Notification:
-    """Return one notification that says what several of one route say, without their evidence."""
+    """Return one notification that combines several notifications of one route, without their evidence."""
     firing = sorted((alert for one in notifications for alert in one.firing), key=_worst_first)
     resolved = sorted((alert for one in notifications for alert in one.resolved), key=lambda alert: alert.emitted_at)
     alerts = (*firing, *resolved)
@@ -43,7 +43,9 @@ def digest_of(notifications: Sequence[Notification], emitted_at: datetime) -> No
 
 
 def _worst_first(alert: AlertEvent) -> tuple[int, float, datetime, str]:
-    """The highest level, then what is furthest beyond its threshold, then what has fired for longest."""
+    """Return a sort key: highest level, then largest value relative to its threshold, then earliest start, then
+    title.
+    """
     value, threshold = alert.evidence.get("value"), alert.evidence.get("threshold")
     numbers = isinstance(value, int | float) and isinstance(threshold, int | float) and threshold > 0
     beyond = value / threshold if numbers else 0.0  # type: ignore[operator]  # both are numbers then
@@ -64,7 +66,7 @@ def _title(notifications: Sequence[Notification], firing: Sequence[AlertEvent], 
 
 
 def _short(alert: AlertEvent) -> AlertEvent:
-    """The alert with the first of its lines alone."""
+    """Return the alert with only the first of its lines."""
     whole = summary_of_alert(alert)
     short = AlertSummary(
         about=whole.about, subject=whole.subject, headline=whole.headline, notes=whole.notes[:1],
@@ -79,6 +81,6 @@ def _common(alerts: Sequence[AlertEvent]) -> dict[str, str]:
 
 
 def _links(alerts: Sequence[AlertEvent]) -> dict[str, str]:
-    """All alerts, and the dashboard that they are on."""
+    """Return the links to all alerts and to the dashboard that shows them."""
     found = next((alert.links[ALERTS] for alert in alerts if ALERTS in alert.links), None)
     return {} if found is None else {DASHBOARD: found.partition("#")[0], ALERTS: found}

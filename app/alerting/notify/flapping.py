@@ -1,4 +1,6 @@
-"""Alerts that fire and are resolved again and again: notified of once as flapping, and once when they have settled."""
+"""Flapping alerts, which fire and resolve repeatedly: one notification when flapping begins, and one when it has
+settled.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,14 @@ from topics.events import AlertEvent, Fact
 
 HOUR = 3600.0
 MARK = "~flapping"
-"""After the alert_id of the transition that a channel knows, where it was notified of that as flapping."""
+"""Suffix of the alert_id of a transition that was sent to a channel as flapping."""
 
 
 class Flap(Struct, frozen=True, kw_only=True):
-    """How often an alert has begun to fire in the last hour. Times are epoch seconds, of when it was taken.
+    """Starts of an alert in the last hour. Times are epoch seconds at which the transition was read.
 
-    `changed`: when it last fired or was resolved. `flapping`: since there were too many beginnings until it settles.
+    `changed`: time when the alert last fired or was resolved. `flapping`: true from too many starts until the alert
+    settles.
     """
 
     begins: tuple[float, ...] = ()
@@ -26,27 +29,27 @@ class Flap(Struct, frozen=True, kw_only=True):
 
 
 def turned(flap: Flap | None, alert: AlertEvent, now: float, most: int) -> Flap:
-    """Return what is known after a transition. `most`: beginnings in an hour that are not flapping yet."""
+    """Return the flap state after a transition. `most`: starts in an hour that do not count as flapping yet."""
     flap = flap or Flap()
     firing = alert.status == "firing"
-    if firing == flap.firing:  # its level has changed
+    if firing == flap.firing:  # only the level has changed
         return flap
     begins = tuple(at for at in flap.begins if 0.0 <= now - at < HOUR) + ((now,) if firing else ())
     return Flap(begins=begins, firing=firing, changed=now, flapping=flap.flapping or len(begins) > most)
 
 
 def is_over(flap: Flap, now: float) -> bool:
-    """Return whether an alert has neither fired nor been resolved for an hour. A clock that was set back is no time."""
+    """Return whether an alert has neither fired nor resolved for an hour. A clock that was set back adds no time."""
     return now - flap.changed >= HOUR
 
 
 def as_flapping(alert: AlertEvent, most: int) -> AlertEvent:
-    """Return a transition as people are notified of it while it flaps: it fires."""
+    """Return the form in which a transition of a flapping alert is sent: with status firing."""
     return _noted(replace(alert, status="firing", ended_at=None), fact("flapping", most=most))
 
 
 def as_settled(alert: AlertEvent) -> AlertEvent:
-    """Return a transition as people are notified of it when it flaps no more."""
+    """Return the form in which a transition is sent when the alert no longer flaps."""
     return _noted(alert, fact("settled"))
 
 
@@ -56,5 +59,5 @@ def _noted(alert: AlertEvent, note: Fact) -> AlertEvent:
 
 
 def plain(alert_id: str) -> str:
-    """Return the alert_id of a transition that a channel knows."""
+    """Return a transition's alert_id without the mark for flapping."""
     return alert_id.removesuffix(MARK)

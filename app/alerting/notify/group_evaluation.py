@@ -1,4 +1,4 @@
-"""What the channels of a group are to be notified of now."""
+"""Evaluation of a group: the notifications that its channels are to receive now."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ from topics.events import AlertEvent
 
 @dataclass(frozen=True, slots=True)
 class PlannedNotification:
-    """A channel that is to be told now, of which transitions, and why; `sequence` is new for each, `root` of before."""
+    """A notification to send to a channel now: its transitions and its reason.
+
+    `sequence` is new for each notification. `root` is the incident's first notification; empty where this is the first.
+    """
 
     channel: str
     reason: Reason
@@ -36,9 +39,9 @@ class PlannedNotification:
 def evaluate(
     group: AlertGroup, muted: Muted, now: float, elsewhere: Elsewhere = nowhere_else
 ) -> tuple[AlertGroup, list[PlannedNotification], dict[str, Reason]]:
-    """Decide for each channel: the group after it, what is to be told, and every channel's reason.
+    """Decide for each channel. Return the new group, the planned notifications and the reason of every channel.
 
-    A channel is told of one thing at a time: while a notification is under way it is not asked.
+    A channel gets one notification at a time: a channel with a notification under way is skipped.
     """
     fires = {name: alert.alert_id for name, alert in group.members.items() if alert.status == "firing"}
     quiet = {name: reason for name in fires if (reason := muted(group.members[name])) is not None}
@@ -60,19 +63,21 @@ def evaluate(
 def _asked(
     group: AlertGroup, channel: str, fires: Mapping[str, str], quiet: Mapping[str, Reason], now: float
 ) -> tuple[ChannelState, Reason, PlannedNotification | None]:
-    """Decide for one channel. `fires`: what fires and the channel is notified of here; `quiet`: what is muted."""
+    """Decide for one channel. `fires`: firing alerts of which this group notifies the channel; `quiet`: muted
+    alerts.
+    """
     teller = group.tellers[channel]
     known = _heard(teller)
     muted = {name: reason for name, reason in quiet.items() if name in fires}
     firing = {name: alert_id for name, alert_id in fires.items() if name not in muted}
-    if teller.closing and known is not None:  # nothing of them is new
+    if teller.closing and known is not None:  # alerts that are closing never count as new
         firing |= {name: known.firing[name] for name in teller.closing if name in firing and name in known.firing}
         known = only(known, known.firing.keys() - set(teller.closing).intersection(fires))
     flapping = group.flapping if teller.policy.damped else {}
     resolved = [name for name, a in group.members.items() if a.status == "resolved" and name not in flapping]
     repeat = None if firing and {*teller.closing, *flapping}.issuperset(firing) else teller.policy.repeat
     decision = decide_notification(known, firing, resolved, muted, repeat, now)
-    if teller.policy.every_transition:  # it is told of what is new alone
+    if teller.policy.every_transition:  # a journal receives only new alerts
         decision = dataclasses.replace(decision, firing=decision.new)
     teller, reason = _timed(teller, decision, now)
     if reason is Reason.WAITING or not (decision.should_send or teller.backlog):
@@ -105,7 +110,7 @@ def _asked(
 
 
 def _heard(teller: ChannelState) -> NotificationState | None:
-    """What the channel knows once it has read its backlog."""
+    """Return what the channel will know once its backlog is sent."""
     if not teller.backlog:
         return teller.told
     told = teller.told or NotificationState(at=0.0, firing={})
@@ -118,7 +123,10 @@ def _heard(teller: ChannelState) -> NotificationState | None:
 
 
 def _timed(teller: ChannelState, decision: NotificationDecision, now: float) -> tuple[ChannelState, Reason]:
-    """Whether the time has come; a clock that was set back delays nothing."""
+    """Apply the channel's waiting times: the reason is WAITING until the notification is due.
+
+    A clock that was set back delays nothing.
+    """
     if not decision.should_send and not teller.backlog:
         return (teller if teller.changed_at is None else replace(teller, changed_at=None)), decision.reason
     if decision.reason in (Reason.REPEAT, Reason.GIVEN_UP):

@@ -1,4 +1,4 @@
-"""What is not told for now: silences, maintenance windows, and alerts that another one explains."""
+"""Reasons to mute an alert: silences, maintenance windows, and inhibition by an alert that explains it."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from app.core.config.weekly import Weekly, WeeklyError, weekly_of
 from topics.events import AlertEvent, Hours, SilenceEvent
 
 SAME_MODEL = ("model", "model_version")
-"""An alert is inhibited by those of its own model version only: no worker sees those of all the others."""
+"""Labels that an inhibiting alert must share: no worker sees the alerts of all model versions."""
 
 
 def labels_of(alert: AlertEvent) -> dict[str, str]:
-    """What matchers see of an alert: its labels, its rule, its level, and its owner where it has one."""
+    """Return the labels that matchers apply to: an alert's labels, rule and level, and its owner if it has one."""
     owner = {"owner": alert.owner} if alert.owner else {}
     return {"rule": alert.rule, **owner, **alert.labels, "level": alert.level}
 
 
 @dataclass(frozen=True, slots=True)
 class MutedHours:
-    """Hours of the week by the clock of a zone."""
+    """Hours of the week in a time zone."""
 
     weekly: Weekly
     zone: ZoneInfo
 
     def covers(self, now: datetime) -> bool:
-        """Whether a moment is within."""
+        """Return whether a moment lies within the hours."""
         local = now.astimezone(self.zone)
         return self.weekly.covers(local.weekday(), local.hour * 60 + local.minute + local.second / 60)
 
 
 def window_of(weekdays: Iterable[str], start: str, end: str, zone: str) -> MutedHours:
-    """Hours of the week from their texts. Raises WeeklyError."""
+    """Parse hours of the week. Raises WeeklyError."""
     try:
         found = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -47,7 +47,7 @@ def window_of(weekdays: Iterable[str], start: str, end: str, zone: str) -> Muted
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """A silence or a maintenance window, ready to be asked."""
+    """A silence or a maintenance window with parsed matchers."""
 
     matchers: tuple[Matcher, ...]
     starts_at: datetime | None = None
@@ -55,19 +55,19 @@ class Mute:
     window: MutedHours | None = None
 
     def mutes(self, labels: Mapping[str, str], now: datetime) -> bool:
-        """Whether an alert with these labels is not to be told now."""
+        """Return whether an alert with these labels is muted at this time."""
         if (self.starts_at is not None and now < self.starts_at) or (self.ends_at is not None and now >= self.ends_at):
             return False
         return (self.window is None or self.window.covers(now)) and all_match(self.matchers, labels)
 
     @property
     def reason(self) -> Reason:
-        """What it is called."""
+        """Return the reason that is reported for alerts that this mutes."""
         return Reason.SILENCED if self.window is None else Reason.MAINTENANCE
 
 
 def quiet_of(silence: SilenceEvent) -> Mute:
-    """A silence as it travels. Raises MatcherError, also for one that the API would not take; WeeklyError."""
+    """Parse a silence event. Raises WeeklyError, and MatcherError also for a silence that the API would refuse."""
     if len(silence.matchers) > MOST_MATCHERS:
         raise MatcherError(f"matchers: at most {MOST_MATCHERS}")
     hours: Hours | None = silence.hours
@@ -76,7 +76,7 @@ def quiet_of(silence: SilenceEvent) -> Mute:
 
 
 def maintenance_of(number: int, given: Maintenance) -> Mute:
-    """A maintenance window of the settings. Raises ValueError naming it."""
+    """Parse a maintenance window of the settings. Raises ValueError, which names the window by its number."""
     try:
         window = window_of(given.weekdays, given.start, given.end, given.zone)
         return Mute(matchers_of(given.matchers), window=window)
@@ -86,14 +86,17 @@ def maintenance_of(number: int, given: Maintenance) -> Mute:
 
 @dataclass(frozen=True, slots=True)
 class Inhibition:
-    """One rule of what explains what."""
+    """A rule by which firing alerts that match `source` mute alerts that match `target`."""
 
     source: tuple[Matcher, ...]
     target: tuple[Matcher, ...]
     equal: tuple[str, ...]
 
     def mutes(self, alert: AlertEvent, labels: Mapping[str, str], firing: Iterable[AlertEvent]) -> bool:
-        """Whether one of `firing` explains the alert. What is source and target both explains nothing like itself."""
+        """Return whether one of the `firing` alerts inhibits the alert.
+
+        An alert that matches both source and target is not inhibited by another that matches both.
+        """
         if not all_match(self.target, labels):
             return False
         both = all_match(self.source, labels)
@@ -108,7 +111,7 @@ class Inhibition:
 
 
 def inhibition_of(number: int, given: Inhibit) -> Inhibition:
-    """A rule of the settings. Raises ValueError naming it."""
+    """Parse an inhibition rule of the settings. Raises ValueError, which names the rule by its number."""
     try:
         equal = tuple(dict.fromkeys((*SAME_MODEL, *given.equal)))
         return Inhibition(matchers_of(given.source), matchers_of(given.target), equal)
@@ -118,13 +121,15 @@ def inhibition_of(number: int, given: Inhibit) -> Inhibition:
 
 @dataclass(frozen=True, slots=True)
 class Muting:
-    """All that can keep an alert from being told."""
+    """Everything that can mute an alert: silences, maintenance windows and inhibition rules."""
 
     quiets: Sequence[Mute] = ()
     inhibitions: Sequence[Inhibition] = ()
 
     def reason(self, alert: AlertEvent, firing: Iterable[AlertEvent], now: datetime) -> Reason | None:
-        """Why an alert is not to be told now; None where it may be. `firing`: all that fires beside it."""
+        """Return the reason why an alert is muted now; None where it is not. `firing`: all alerts that fire at the same
+        time.
+        """
         labels = labels_of(alert)
         muting = {quiet.reason for quiet in self.quiets if quiet.mutes(labels, now)}
         if muting:

@@ -1,4 +1,4 @@
-"""What a channel is asked to tell: one group of alerts, once."""
+"""Notification: the message about one group of alerts that a channel delivers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from topics.events import AlertEvent, AlertStatus, Level
 
 
 class Notification(Struct, frozen=True, kw_only=True):
-    """The alerts of one group that fire, and those that were resolved since the group was last told.
+    """The firing alerts of one group, and the alerts that were resolved since the group's last notification.
 
-    `notification_id` is the same whenever the same is to be told again. `group` names what is told together,
-    `group_labels` are the labels that it is grouped by, `labels` those that its alerts have in common; `status` is
-    firing while any of them fires; `level` the highest of those that fire (of all, once none does); `reason` the
-    named reason for telling now. `root` is the first notification of the incident, which lasts from the first alert of
-    the group that fires to the last one's end; its own id where it is the first.
+    `notification_id` stays the same when the same notification is sent again. `group` names the alerts that are
+    notified together. `group_labels` are the labels by which the group is formed; `labels` are the labels that its
+    alerts have in common. `status` is firing while any alert fires. `level` is the highest level of the firing alerts,
+    or of all alerts once none fires. `reason` is the named reason for sending now. `root` is the first notification of
+    the incident; its own id where this is the first. An incident lasts from the group's first firing alert until the
+    last one is resolved.
     """
 
     notification_id: str
@@ -35,5 +36,5 @@ class Notification(Struct, frozen=True, kw_only=True):
 
 
 def transitions_of(notification: Notification) -> list[AlertEvent]:
-    """All its alerts, in the order in which they were raised."""
+    """Return all alerts of a notification, in the order in which they were raised."""
     return sorted((*notification.firing, *notification.resolved), key=lambda alert: alert.emitted_at)

@@ -1,4 +1,4 @@
-"""What a channel is to be told, as one notification."""
+"""Construction of a notification from what is planned for a channel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from topics.levels import rank
 def build_notification(
     group: str, labels: Mapping[str, str], telling: PlannedNotification, emitted_at: datetime
 ) -> Notification:
-    """The notification of a telling. `labels`: what names the group."""
+    """Return the notification of a planned notification. `labels`: the labels that name the group."""
     alerts = (*telling.firing, *telling.resolved)
     links: dict[str, str] = {}
     for alert in sorted(alerts, key=_by_drift):
@@ -43,26 +43,26 @@ def build_notification(
 
 
 def _by_drift(alert: AlertEvent) -> tuple[bool, float]:
-    """For the link to the worst feature: the alert that has compared them all first, then the largest effect."""
+    """Return a sort key for the link to the worst feature: the data drift alert first, then the largest effect."""
     value = alert.evidence.get("value")
     return alert.rule != DATA_DRIFT, -value if isinstance(value, float) else 0.0
 
 
 def _id_of(group: str, telling: PlannedNotification) -> str:
-    """The same whenever the same is told again: another repeat is another one, another attempt is not."""
+    """Return the id of a planned notification: the same for another attempt, a new one for another repeat."""
     ids = [[alert.alert_id for alert in alerts] for alerts in (telling.firing, telling.resolved)]
     parts = [group, telling.channel, telling.sequence, *ids]
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
 
 
 def _common(alerts: Sequence[AlertEvent]) -> dict[str, str]:
-    """The labels that all have with the same value."""
+    """Return the labels that all alerts have with the same value."""
     first, *rest = alerts
     return {name: value for name, value in first.labels.items() if all(a.labels.get(name) == value for a in rest)}
 
 
 def _title(labels: Mapping[str, str], telling: PlannedNotification) -> str:
-    """The only alert's own title, or in one line what has happened, the worst first."""
+    """Return the title of the only alert, or one line about all alerts, the worst first."""
     alerts = (*telling.firing, *telling.resolved)
     if len(alerts) == 1:
         return alerts[0].title
@@ -73,7 +73,7 @@ def _title(labels: Mapping[str, str], telling: PlannedNotification) -> str:
 
 
 def fit_size(notification: Notification, limit: int) -> Notification:
-    """The same notification, with its alerts' titles and messages alone where it would be more than `limit` bytes."""
+    """Return the notification; above `limit` bytes, only with the titles and messages of its alerts."""
     if len(msgspec.json.encode(notification)) <= limit:
         return notification
     light = [

@@ -1,4 +1,4 @@
-"""What came of a notification, as its group goes on from there: pure steps, as in `group.py`."""
+"""Effect of a notification's result on its group: pure steps, as in `alert_group.py`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ def finished(
     group: AlertGroup, channel: str, notification_id: str, firing: Sequence[AlertEvent],
     resolved: Sequence[AlertEvent] = (), *, delivered: bool, withdrawn: bool = False,
 ) -> AlertGroup:  # fmt: skip
-    """Note what came of a notification. Of one that was given up the beginnings count as not known to the channel, and
-    the ends as still to be sent: at once, where it was only withdrawn."""
+    """Record the result of a notification in its group.
+
+    After a notification was given up, its firing alerts count as not known to the channel. Its resolutions remain to be
+    sent: at once where the notification was only withdrawn.
+    """
     teller = group.tellers.get(channel)
     if teller is None or teller.pending != notification_id:
         return group
@@ -47,7 +50,7 @@ def _given_up(
         newest = members.setdefault(name, end)
         moved = (teller.gone or name in group.left) and name not in teller.closing
         if moved and newest.status == "firing":
-            continue  # another group notifies of it from its beginning on
+            continue  # another group notifies of this alert from its start
         if newest.status == "resolved":
             untold.add(name)
         known[name] = newest.alert_id if newest.status == "resolved" else end.alert_id
@@ -62,7 +65,7 @@ def _given_up(
 
 
 def _without_ends(backlog: Sequence[AlertEvent], lost: set[str]) -> tuple[AlertEvent, ...]:
-    """Without the ends of what has turned out not to be heard."""
+    """Return the backlog without the resolutions of `lost` alerts: the channel never received that these fired."""
     unheard, kept = set(lost), list[AlertEvent]()
     for alert in backlog:
         if alert.status == "firing" or alert.fingerprint not in unheard:
@@ -72,7 +75,10 @@ def _without_ends(backlog: Sequence[AlertEvent], lost: set[str]) -> tuple[AlertE
 
 
 def mark_redelivered(group: AlertGroup, heard: Callable[[str], Mapping[str, str]]) -> AlertGroup:
-    """Note what channels were sent after it had been given up. `heard`: of a channel, fingerprint and alert_id."""
+    """Record notifications that channels received after they had been given up.
+
+    `heard`: function from a channel's name to the fingerprints and alert_ids of the redelivered transitions.
+    """
     tellers = {}
     for channel, teller in group.tellers.items():
         if teller.told is not None and (teller.told.lost or teller.told.untold):
@@ -95,7 +101,10 @@ def _is_end(group: AlertGroup, name: str, alert_id: str) -> bool:
 
 
 def obsolete_letters(group: AlertGroup) -> tuple[AlertGroup, list[tuple[str, str]]]:
-    """Return the group without the letters of which all is told or over, and those: channel and notification_id."""
+    """Return the group without its obsolete letters, and these letters as channel and notification_id.
+
+    A letter is obsolete once all of its alerts are sent or resolved.
+    """
     found, tellers = list[tuple[str, str]](), {}
     for channel, teller in group.tellers.items():
         told = teller.told

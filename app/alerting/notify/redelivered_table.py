@@ -1,4 +1,4 @@
-"""What was given up and has been sent again since, read from the topic `undelivered`."""
+"""Notifications that were given up and have been sent again since, read from the topic `undelivered`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from topics.events import UndeliveredEvent
 from topics.registry import UNDELIVERED
 
 MOST = 100_000
-"""Notifications that were given up that are kept, about 50 MB; the oldest are forgotten first."""
+"""Highest number of given-up notifications in memory, about 50 MB. The oldest are removed first."""
 
 
 class _Alert(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class _Alert(msgspec.Struct, frozen=True):
 
 
 class _Notification(msgspec.Struct, frozen=True):
-    """As much of an `app.alerting.notify.notification.Notification` as is needed."""
+    """The part of an `app.alerting.notify.notification.Notification` that is needed here."""
 
     group: str
     firing: tuple[_Alert, ...]
@@ -35,7 +35,7 @@ _notifications = msgspec.json.Decoder(_Notification)
 
 
 class RedeliveredTable(FollowedTopic):
-    """By group and channel: the transitions that were given up, and sent after all by `alerts redeliver`."""
+    """Transitions that were given up and later sent by `alerts redeliver`, by group and channel."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, UNDELIVERED)
@@ -43,7 +43,7 @@ class RedeliveredTable(FollowedTopic):
         self._told: dict[tuple[str, str], dict[str, str]] = {}
 
     def heard(self, group: str, channel: str) -> Mapping[str, str]:
-        """What a channel has been told of a group after all: fingerprint and alert_id."""
+        """Return the fingerprints and alert_ids of a group's transitions that a channel received by redelivery."""
         return self._told.get((group, channel), {})
 
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
@@ -55,7 +55,7 @@ class RedeliveredTable(FollowedTopic):
             self._given_up[key or b""] = (told.group, letter.channel), alerts
             known = self._told.get((told.group, letter.channel), {})
             for fingerprint in [name for name, alert_id in alerts.items() if known.get(name) == alert_id]:
-                del known[fingerprint]  # it was given up once more since
+                del known[fingerprint]  # the transition has been given up again since
             if len(self._given_up) > MOST:
                 del self._given_up[next(iter(self._given_up))]
         elif (found := self._given_up.pop(key or b"", None)) is not None:

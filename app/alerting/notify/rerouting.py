@@ -1,7 +1,7 @@
-"""Routes that have changed, for what fires: each alert of a model version goes where it would go if it fired now.
+"""Rerouting of firing alerts after routes have changed: each alert goes where it would go if it fired now.
 
-An alert that a channel knows stays in its group there until it is over, for the group's name is the key of its incident
-and of its thread. So nothing is sent twice, and the end goes where the beginning went.
+An alert that a channel knows stays in its group there until it is resolved. The group's name is the key of its incident
+and of its thread. So no alert is sent twice, and a resolution goes where the firing alert was sent.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ DISABLED = "withdrawn: the channel is in disabled_channels"
 
 @dataclass(frozen=True, slots=True)
 class Rerouted:
-    """The groups of one model version by the routes as they are. `letters`: channel and notification_id of what was
-    given up and nobody is to be sent any more."""
+    """Groups of one model version by the current routes.
+
+    `wanted`: the channels of each alert, by fingerprint. `disabled`: channels that are switched off. `letters`: channel
+    and notification_id of given-up notifications that nobody is to receive any more.
+    """
 
     groups: dict[str, AlertGroup]
     wanted: dict[str, frozenset[str]]
@@ -31,7 +34,7 @@ class Rerouted:
     letters: list[tuple[str, str]]
 
     def withdrawn(self, channel: str, firing: Iterable[str]) -> str:
-        """Return why a notification of these alerts is not to be sent any more; empty where it is."""
+        """Return why a notification of these alerts is withdrawn; empty where it is still to be sent."""
         if channel in self.disabled:
             return DISABLED
         names = list(firing)
@@ -40,7 +43,7 @@ class Rerouted:
 
 
 def rerouted(groups: Mapping[str, AlertGroup], routing: Routing, alerting: Alerting) -> Rerouted:
-    """Return all groups of one model version, by the routes as they are now."""
+    """Return all groups of one model version by the current routes."""
     alerts = {name: alert for group in groups.values() for name, alert in group.members.items()}
     to = {name: {one.group: one for one in routing.destinations(a, alerting)} for name, a in alerts.items()}
     wanted = {name: frozenset(c for one in found.values() for c in one.channels) for name, found in to.items()}
@@ -88,7 +91,7 @@ def _with_routes(
 def _still_wanted(
     teller: ChannelState, channel: str, wanted: Mapping[str, frozenset[str]]
 ) -> tuple[AlertEvent, ...]:  # fmt: skip
-    """Return a journal's backlog without the beginnings that are not for it any more, and their ends."""
+    """Return a journal's backlog without alerts that are no longer routed to it, and without their resolutions."""
     kept, known = list[AlertEvent](), set(filter(teller.told.knows, teller.told.firing)) if teller.told else set[str]()
     for alert in teller.backlog:
         name = alert.fingerprint
@@ -102,7 +105,10 @@ def _still_wanted(
 
 
 def elsewhere(groups: Mapping[str, AlertGroup]) -> dict[tuple[str, str], str]:
-    """Return the group that notifies a channel of an alert, of those that are routed elsewhere now, by the two."""
+    """Return the group that keeps notifying a channel of an alert that is routed elsewhere now.
+
+    The key is the channel and the fingerprint.
+    """
     return {
         (channel, name): key
         for key, group in groups.items()
@@ -114,5 +120,5 @@ def elsewhere(groups: Mapping[str, AlertGroup]) -> dict[tuple[str, str], str]:
 
 
 def apart_from(key: str, owners: Mapping[tuple[str, str], str]) -> Elsewhere:
-    """Return whether it is another group than this one that notifies a channel of an alert."""
+    """Return a predicate: whether a group other than `key` notifies a channel of an alert."""
     return lambda channel, name: owners.get((channel, name), key) != key

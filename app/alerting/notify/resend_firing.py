@@ -1,4 +1,4 @@
-"""What fires, for channels whose other side forgets an alert that is not sent again."""
+"""Firing alerts for channels whose other side forgets an alert that is not sent again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from topics.events import AlertEvent
 
 @runtime_checkable
 class Keeper(Protocol):
-    """A channel whose other side must be sent again and again what fires, or takes it for over."""
+    """A channel whose other side resolves a firing alert unless the alert is sent again and again."""
 
     def keep(self, partition: int, firing: Callable[[], Sequence[AlertEvent]]) -> None:
-        """Send what fires of a partition again, if it is time to. Returns at once."""
+        """Send the firing alerts of a partition again, if they are due. Returns at once."""
 
 
 def known_to(channel: str, groups: Iterable[AlertGroup]) -> list[AlertEvent]:
-    """Return the alerts that fire and that a channel was notified of, each once."""
+    """Return the firing alerts of which a channel was notified, each once."""
     found: dict[str, AlertEvent] = {}
     for group in groups:
         teller = group.tellers.get(channel)

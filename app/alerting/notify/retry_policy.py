@@ -1,4 +1,4 @@
-"""A notification on its way through one channel: attempts, the waits between them, and when it is given up."""
+"""Retries of a notification on one channel: attempts, the waits between them, and the moment to give up."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from app.alerting.notify.notification import Notification
 
 
 class PendingNotification(Struct, frozen=True, kw_only=True):
-    """A notification under way. Times are epoch seconds: `since` it was decided on, `next_at` it may be tried.
+    """A notification under way. Times are epoch seconds: `since` when it was decided, `next_at` when the next attempt
+    is due.
 
-    `outcome` is what came of it; empty while it is tried. `detail`: the last attempt's words. `withdrawn`: why it is
-    not to be sent any more.
+    `outcome` is the final result; empty during the attempts. `detail`: text of the last attempt. `withdrawn`: the
+    reason why the notification is no longer to be sent.
     """
 
     notification: Notification
@@ -33,10 +34,10 @@ class PendingNotification(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long each attempt may take, how long to go on trying, and the waits between, in seconds.
+    """Limits for one attempt, for all attempts, and for the waits between attempts, in seconds.
 
-    The waits are drawn evenly from nothing to a bound that doubles (full jitter: Brooker, “Exponential Backoff And
-    Jitter”, AWS 2015), so that many who fail together do not come back together.
+    Each wait is drawn uniformly between zero and a bound that doubles (full jitter: Brooker, “Exponential Backoff And
+    Jitter”, AWS 2015). So many notifications that fail together are not retried together.
     """
 
     attempt_seconds: float = 10.0
@@ -45,14 +46,17 @@ class RetryPolicy:
     longest_wait: float = 300.0
 
     def bound(self, attempt: int) -> float:
-        """The longest wait after an attempt (from 1)."""
+        """Return the longest wait after an attempt, in seconds. Attempts count from 1."""
         return min(self.longest_wait, self.first_wait * 2.0 ** min(attempt - 1, 64))
 
 
 def after_attempt(
     pending: PendingNotification, outcome: Outcome, patience: RetryPolicy, now: float, rng: random.Random
 ) -> PendingNotification:
-    """What an attempt makes of it: delivered, given up, or to be tried later; not before the channel asks to."""
+    """Return the notification after an attempt: delivered, given up, or due later.
+
+    The next attempt is not before the time that the channel asks for.
+    """
     tried = replace(pending, attempts=pending.attempts + 1)
     if isinstance(outcome, Delivered):
         return replace(tried, outcome="delivered", detail=outcome.detail, settled_at=now)

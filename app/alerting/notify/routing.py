@@ -1,4 +1,4 @@
-"""To which channels an alert goes, in which groups, at what intervals."""
+"""Routing of an alert: its channels, its groups, and the intervals of their notifications."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from topics.events import AlertEvent
 from topics.levels import rank
 
 JOURNALS = frozenset({"log", "file"})
-"""Channels that bother nobody: they are told of every transition at once, and of nothing again."""
+"""Channels that interrupt nobody: they receive every transition at once, and no repeats."""
 
 DEFAULT = "default"
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """When a channel is told of a group, in seconds. `repeat` None: never again. `journal`: of every transition.
-    `damped`: of what flaps once, and once when it has settled.
+    """Times and rules for a channel's notifications of a group, in seconds.
+
+    `repeat`: None for no repeats. `every_transition`: send each transition, as to a journal. `damped`: send one
+    notification when an alert flaps, and one when it has settled.
     """
 
     wait: float = 5.0
@@ -37,14 +39,14 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 IMMEDIATE = Policy(wait=0.0, interval=0.0, repeat=None, every_transition=True, damped=False)
 ELSEWHERE = Policy(wait=0.0, interval=0.0, repeat=None, damped=False)
-"""Of a channel whose other side has waits and intervals of its own."""
+"""Policy of a channel whose other side has its own waits and intervals."""
 GROUPING = frozenset({"alertmanager"})
-"""Channels whose other side groups, waits and repeats by itself."""
+"""Channels whose other side does the grouping, waiting and repeating."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """One group that an alert belongs to: its key, the labels that name it, and the channels that are told."""
+    """One group of an alert: its key, the labels that name it, and the channels to notify."""
 
     group: str
     labels: dict[str, str]
@@ -53,7 +55,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """The routes in force. `disabled`: channels that are switched off, whatever routes say."""
+    """The routes in force. `disabled`: channels that are switched off, whatever the routes say."""
 
     routes: Sequence[Route] = ()
     group_by: tuple[str, ...] = ()
@@ -61,18 +63,21 @@ class Routing:
     disabled: frozenset[str] = frozenset()
 
     def check(self) -> None:
-        """Raises RouteError for the first that cannot be used."""
+        """Check all routes. Raises RouteError for the first invalid one."""
         check_labels("group_by", self.group_by)
         for number, route in enumerate(self.routes):
             check_route(f"routes[{number}]", route)
 
     def mark(self, alerting: Alerting) -> str:
-        """Return what is the same as long as alerts of a model go the same ways."""
+        """Return a hash of everything that decides where a model's alerts are sent."""
         parts = [self.routes, self.group_by, self.policy, sorted(self.disabled), alerting.channels, alerting.routes]
         return hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
 
     def destinations(self, alert: AlertEvent, alerting: Alerting) -> list[Destination]:
-        """Where an alert goes: the model's own routes, then these, then the model's channels."""
+        """Return the groups of an alert, by the model's own routes and then these routes.
+
+        The model's channels are used where no route matches.
+        """
         labels = labels_of(alert)
         found = [
             self._destination(route, labels) for route in _fitting([*alerting.routes, *self.routes], alert, labels)
@@ -108,7 +113,10 @@ def _fitting(routes: Sequence[Route], alert: AlertEvent, labels: dict[str, str])
 
 @lru_cache(maxsize=1024)
 def _matchers(texts: tuple[str, ...]) -> tuple[Matcher, ...] | None:
-    """A route's matchers; None where they cannot be used: who wrote them was told, and the stream goes on."""
+    """Return a route's matchers; None where these are invalid.
+
+    Invalid matchers are reported to the person who sets them, and the stream continues.
+    """
     try:
         return matchers_of(texts)
     except MatcherError:
@@ -116,16 +124,18 @@ def _matchers(texts: tuple[str, ...]) -> tuple[Matcher, ...] | None:
 
 
 def name_of(route: Route) -> str:
-    """A route's name, or what it is made of: the same wherever it stands in the list."""
+    """Return a route's name, or one made of its matchers, level and channels: independent of its position in the
+    list.
+    """
     made_of = ",".join([*route.matchers, f"level>={route.min_level}"]) + "->" + ",".join(route.channels)
     return route.name or made_of
 
 
 def route_of(group: str, labels: Mapping[str, str]) -> str:
-    """Return the name of a group's route. `labels`: what the group is grouped by."""
+    """Return the name of a group's route. `labels`: the labels by which the group is formed."""
     return group.removesuffix(named(labels))
 
 
 def named(labels: Mapping[str, str]) -> str:
-    """Return the labels as the name of a group ends with them."""
+    """Return the labels in the form in which a group's name ends."""
     return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
