@@ -1,1 +1,1 @@
-"""From reports to alerts, and from alerts to the channels that tell of them."""
+"""Alerting: alerts from reports, and their notifications on channels."""

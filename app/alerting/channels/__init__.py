@@ -1,4 +1,4 @@
-"""The channels: one file each. `log` and `file` are always there, others as the settings have them."""
+"""Channels, one file each. `log` and `file` always exist; the others depend on the settings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from app.alerting.notify.channel import Channel
 
 
 def channels_of(alerts_dir: Path, others: Iterable[Channel] = ()) -> dict[str, Channel]:
-    """Every channel by its name."""
+    """Return all channels by name."""
     channels: tuple[Channel, ...] = (LogChannel(), FileChannel(alerts_dir), *others)
     return {channel.name: channel for channel in channels}

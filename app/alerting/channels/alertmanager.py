@@ -1,7 +1,9 @@
-"""Alerts to Prometheus Alertmanagers, as Prometheus sends them: again and again while they fire, and ended at the end.
+"""Channel to Prometheus Alertmanagers. As Prometheus does, it sends alerts repeatedly while they fire, and then their
+end.
 
-https://prometheus.io/docs/alerting/latest/clients/ An alert there is a set of labels, the severity among them: one that
-changes its level becomes another, and the one of before is ended. What is not sent again ends by itself.
+https://prometheus.io/docs/alerting/latest/clients/ An alert in Alertmanager is a set of labels, which include the
+severity. An alert that changes its level becomes another one, and the earlier one is ended. An alert that is not sent
+again ends automatically.
 """
 
 from __future__ import annotations
@@ -26,11 +28,11 @@ log = logging.getLogger(__name__)
 ADVICE = "check alertmanager_urls and alertmanager_token"
 API = "/api/v2/alerts"
 EVERY = 60.0
-"""Seconds after which what fires is sent again; Prometheus' own default."""
+"""Seconds after which firing alerts are sent again; Prometheus' own default."""
 ENDS_AFTER = 300.0
-"""Seconds after which what was not sent again is over for Alertmanager: the time that a worker has to come back."""
+"""Seconds until Alertmanager ends an alert that was not sent again: the time for a failed worker to return."""
 MOST_ALERTS = 200
-"""Alerts of one request."""
+"""Number of alerts in one request."""
 MOST_KNOWN = 10_000
 WATCHDOG = {"alertname": "watchdog", "severity": "none", "instance": "driftline/watchdog"}
 
@@ -38,10 +40,11 @@ Labels = dict[str, str]
 
 
 class AlertmanagerChannel:
-    """Posts to every Alertmanager of a cluster; delivered once one of them has it, since they notify for each other.
+    """Channel that posts to every Alertmanager of a cluster.
 
-    `headers` are sent with each request, and their values are secret. `watchdog`: whether an alert that always fires
-    is sent too, by the worker that has the first partition.
+    A notification counts as delivered once one of them has it, since they notify for each other. `headers` are sent
+    with each request, and their values are secret. `watchdog`: whether an alert that always fires is sent too, by the
+    worker that has the first partition.
     """
 
     name = "alertmanager"
@@ -62,9 +65,9 @@ class AlertmanagerChannel:
         self._tasks = set[asyncio.Task[None]]()
 
     async def deliver(self, notification: Notification) -> Outcome:
-        """Post what fires and what is over, and end what Alertmanager still has under another level."""
+        """Post firing and resolved alerts, and end alerts that Alertmanager still has under another level."""
         if self._tasks:
-            await asyncio.wait(self._tasks)  # what they send must not come after an end
+            await asyncio.wait(self._tasks)  # a repeat under way must not arrive after an alert's end
         now = self._now()
         alerts = (*notification.firing, *notification.resolved)
         earlier = await asyncio.gather(*(self._earlier(url, alerts) for url in self._urls))
@@ -76,7 +79,7 @@ class AlertmanagerChannel:
         return outcome
 
     def keep(self, partition: int, firing: Callable[[], Sequence[AlertEvent]]) -> None:
-        """Send what fires of a partition again, if it is time to. Returns at once; what fails is logged."""
+        """Send the firing alerts of a partition again, if they are due. Returns at once; failures are logged."""
         now = self._now().timestamp()
         if 0.0 <= now - self._kept_at.get(partition, -EVERY) < EVERY:
             return
@@ -97,7 +100,9 @@ class AlertmanagerChannel:
     def _body(
         self, firing: Iterable[AlertEvent], resolved: Iterable[AlertEvent], earlier: Iterable[Labels], now: datetime
     ) -> list[dict[str, object]]:
-        """The alerts as Alertmanager's API has them. `earlier`: series that end, unless they are among these."""
+        """Return the alerts in the form of Alertmanager's API. `earlier`: series to end, unless they are among these
+        alerts.
+        """
         ahead = now + timedelta(seconds=ENDS_AFTER)
         found = [self._alert(alert, ahead) for alert in firing]
         found += [self._alert(alert, min(alert.ended_at or now, now)) for alert in resolved]
@@ -115,11 +120,11 @@ class AlertmanagerChannel:
         return {**found, "generatorURL": page} if page else found
 
     def _labels(self, alert: AlertEvent) -> Labels:
-        """The labels of an alert's series, which has no empty ones."""
+        """Return the labels of an alert's series, without empty ones."""
         return {name: value for name, value in self._labelling.of(alert).items() if value}
 
     def _always(self, now: datetime) -> dict[str, object]:
-        """The alert of which only the absence says something."""
+        """Return the watchdog: an alert that always fires, so that its absence reveals a failure."""
         labels = {"job": JOB, "service": JOB, **self._labelling.labels, **WATCHDOG}
         words = "This always fires. When it is not heard any more, Driftline's worker or the way from it does not work."
         return {
@@ -129,7 +134,7 @@ class AlertmanagerChannel:
         }
 
     async def _post_all(self, url: str, alerts: Sequence[dict[str, object]]) -> Outcome:
-        """The outcome of the last request, or of the first that was not taken."""
+        """Return the outcome of the last request, or of the first request that failed."""
         headers = self._headers | {"Content-Type": "application/json", "User-Agent": "driftline"}
         outcome: Outcome = Delivered()
         for start in range(0, len(alerts), MOST_ALERTS):
@@ -142,16 +147,20 @@ class AlertmanagerChannel:
     def _secrets(self, url: str) -> list[str]:
         return [*secrets_of(url), *secrets_in(self._headers)]
 
-    # Series of before
+    # Earlier series
 
     async def _earlier(self, url: str, alerts: Sequence[AlertEvent]) -> list[Labels]:
-        """The series that an Alertmanager has of these alerts: as this process sent them, else as it says itself."""
+        """Return the series that an Alertmanager has of these alerts: as this process sent them, else as its API lists
+        them.
+        """
         known = [self._known[alert.fingerprint] for alert in alerts if alert.fingerprint in self._known]
         unknown = [alert for alert in alerts if alert.fingerprint not in self._known]
         return known if not unknown else [*known, *await self._asked(url, unknown)]
 
     async def _asked(self, url: str, alerts: Sequence[AlertEvent]) -> list[Labels]:
-        """The series of alerts that are active there. None where it cannot say: they end by themselves."""
+        """Return the active series of these alerts from Alertmanager's API; none where it fails, since they end
+        automatically.
+        """
         text = await get(url, list(_filters(alerts)), self._headers, seconds=self._seconds / 2, most=MOST_ANSWER)
         try:
             found = [] if text is None else _decoder.decode(text)
@@ -169,18 +178,18 @@ class AlertmanagerChannel:
 
 
 class _Series(msgspec.Struct):
-    """`gettableAlert` of Alertmanager's API, as far as it is needed."""
+    """The needed part of `gettableAlert` in Alertmanager's API."""
 
     labels: Labels
 
 
 _decoder = msgspec.json.Decoder(list[_Series])
 MOST_ANSWER = 8 << 20
-"""Bytes of Alertmanager's list of alerts."""
+"""Largest list of alerts, in bytes, that is read from Alertmanager."""
 
 
 def _filters(alerts: Sequence[AlertEvent]) -> Iterator[tuple[str, str]]:
-    """Matchers for what all the alerts have in common, in Alertmanager's syntax."""
+    """Yield matchers for the labels that all the alerts share, in Alertmanager's syntax."""
     first, *others = alerts
     for name in ("model", "model_version"):
         value = first.labels.get(name, "")
@@ -190,13 +199,13 @@ def _filters(alerts: Sequence[AlertEvent]) -> Iterator[tuple[str, str]]:
 
 
 def _is_of(labels: Labels, alert: AlertEvent) -> bool:
-    """Whether a series is of an alert, whatever its severity."""
+    """Return whether a series belongs to an alert, whatever its severity."""
     own = {name: value for name, value in alert.labels.items() if value}
     return labels.get("alertname") == alert.rule and own.items() <= labels.items()
 
 
 def _together(urls: Sequence[str], outcomes: Sequence[Outcome]) -> Outcome:
-    """One outcome of a cluster: delivered where one has it, and to be tried again while one may take it."""
+    """Return one outcome of a cluster: delivered where one has it, retryable while one may still take it."""
     failed = [
         f"{shown(url)} {outcome.reason}"
         for url, outcome in zip(urls, outcomes, strict=True)

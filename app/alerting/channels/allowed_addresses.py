@@ -1,7 +1,7 @@
-"""Where a URL that somebody else has set may lead: public addresses only, and to those that were looked at.
+"""Addresses that a URL from outside may lead to: only public ones, and only those that were checked.
 
 For webhook URLs that come in by the API or in a model's configuration. Whoever sets them can make this process send
-requests, so they must not reach what only it can reach: itself, its network, a cloud's metadata service.
+requests. So they must not reach what only this process can reach: itself, its network, a cloud's metadata service.
 """
 
 from __future__ import annotations
@@ -17,21 +17,23 @@ from yarl import URL
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 
 NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
-"""An IPv4 address in its last four bytes (RFC 6052, RFC 8215)."""
+"""Networks whose addresses carry an IPv4 address in the last four bytes (RFC 6052, RFC 8215)."""
 NOT_PUBLIC = (IPv4Network("192.88.99.0/24"), IPv4Network("192.0.0.0/24"), IPv6Network("3fff::/20"))
-"""What Python's registry of this release calls global, and is not anybody's server: relays of 6to4 (RFC 7526), protocol
-assignments (RFC 6890), documentation (RFC 9637)."""
+"""Networks that Python's registry of this release calls global, although they contain no public servers.
+
+Relays of 6to4 (RFC 7526), protocol assignments (RFC 6890), documentation (RFC 9637).
+"""
 COMPATIBLE = IPv6Network("::/96")
-"""The same, of old (RFC 4291, deprecated)."""
+"""Deprecated network whose addresses carry an IPv4 address in the last four bytes (RFC 4291)."""
 LONGEST_URL = 2000
 
 
 class Refused(OSError):
-    """An address that may not be connected to; the words name no path."""
+    """Error for an address that may not be connected to. The message contains no path."""
 
 
 def refusal_of(address: str) -> str | None:
-    """Why an address may not be connected to; None where it may. `address` is an IPv4 or IPv6 address as text."""
+    """Return why an address may not be connected to; None where it may. `address`: an IPv4 or IPv6 address as text."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
@@ -61,7 +63,7 @@ def _reason(address: IPv4Address | IPv6Address) -> str | None:
 
 
 def _inside(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
-    """The IPv4 addresses that an IPv6 address carries: mapped, compatible, 6to4, Teredo, NAT64."""
+    """Return the IPv4 addresses that an IPv6 address carries: mapped, compatible, 6to4, Teredo, NAT64."""
     if isinstance(address, IPv4Address):
         return []
     carried = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
@@ -71,13 +73,16 @@ def _inside(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
 
 
 async def look_up(host: str, port: int) -> Sequence[str]:
-    """The addresses of a host, as the system resolves it. Raises OSError."""
+    """Return the addresses of a host, as the system resolves it. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[4][0]) for address in found))
 
 
 async def public_addresses(host: str, port: int, *, lookup: Lookup = look_up) -> Sequence[str]:
-    """The addresses of a host. Raises Refused where any of them may not be connected to, OSError where it has none."""
+    """Return the addresses of a host, all of which are public.
+
+    Raises Refused where any of them may not be connected to, OSError where there is none.
+    """
     addresses = await lookup(host, port)
     if not addresses:
         raise OSError("the host has no address")
@@ -89,15 +94,15 @@ async def public_addresses(host: str, port: int, *, lookup: Lookup = look_up) ->
 
 
 async def url_refusal(url: str, *, allow_private: bool = False, lookup: Lookup = look_up) -> str | None:
-    """Why a webhook URL is not accepted, in words for the person who sent it; None where it is.
+    """Return why a webhook URL is not accepted, in words for the person who sent it; None where it is accepted.
 
-    To be asked when a URL is set; what is set may resolve to something else later, so whoever sends to it uses
-    `PublicResolver` (`session(public=True)` in `app/alerting/channels/http_post.py`) as well.
+    For the time when a URL is set. The host may resolve to another address later. So a sender also uses
+    `PublicResolver` (`session(public=True)` in `app/alerting/channels/http_post.py`).
     """
     wrong = _malformed(url)
     if wrong is not None or allow_private:
         return wrong
-    parts = URL(url)  # by which aiohttp connects: parsers differ about odd hosts
+    parts = URL(url)  # the parser by which aiohttp connects: parsers differ about odd hosts
     host = parts.raw_host or ""
     try:
         await public_addresses(host, parts.port or 80, lookup=lookup)
@@ -120,9 +125,9 @@ def _malformed(url: str) -> str | None:
 
 
 class PublicResolver(AbstractResolver):
-    """Resolves public hosts only, for aiohttp, which then connects to these very addresses.
+    """Resolver for aiohttp that returns only public addresses, to which aiohttp then connects.
 
-    aiohttp asks no resolver about a host that is an address already: `posting.session` looks at that first.
+    aiohttp uses no resolver for a host that is an address already: `http_post.post` checks such a host first.
     """
 
     def __init__(self, lookup: Lookup = look_up) -> None:
@@ -131,7 +136,7 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The checked addresses. Raises Refused, OSError."""
+        """Return the checked addresses. Raises Refused, OSError."""
         return [
             ResolveResult(
                 hostname=host, host=address, port=port, proto=0, flags=socket.AI_NUMERICHOST,
@@ -141,4 +146,4 @@ class PublicResolver(AbstractResolver):
         ]  # fmt: skip
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: the resolver has no resources."""

@@ -1,6 +1,6 @@
-"""Alerts through any service that Apprise knows, by its URLs (https://appriseit.com).
+"""Channel to any service that Apprise supports, by its URLs (https://appriseit.com).
 
-Services that keep incidents get one for each group of alerts: see `incidents.py`.
+A service that keeps incidents gets one for each group of alerts: see `incidents.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ZERO_WIDTH = "\u200b"
 QUIET = ("apprise", "urllib3", "requests")
 """Loggers that write addresses with their tokens."""
 STATUS = re.compile(r"\berror=(\d{3})\b")
-"""How Apprise's plugins say an HTTP status in their log; there is nothing else that says it."""
+"""Pattern of an HTTP status in the log of Apprise's plugins, its only source."""
 TYPES = {
     "info": apprise.NotifyType.INFO, "warning": apprise.NotifyType.WARNING,
     "error": apprise.NotifyType.FAILURE, "critical": apprise.NotifyType.FAILURE,
@@ -37,9 +37,9 @@ TYPES = {
 
 
 class AppriseChannel:
-    """Tells every service; one that is tried again goes to those that did not take it.
+    """Channel that notifies every service. A retry goes only to the services that did not accept the notification.
 
-    Raises ValueError, with words that hold no URL, where one of them cannot be read.
+    Raises ValueError where a URL is invalid; its message contains no URL.
     """
 
     name = "apprise"
@@ -66,11 +66,11 @@ class AppriseChannel:
 
     @property
     def digests(self) -> bool:
-        """Not where a service keeps incidents: each group's is ended by itself."""
+        """Return False where a service keeps incidents, since each group's incident is ended by itself."""
         return not self._incidents
 
     async def deliver(self, notification: Notification) -> Outcome:
-        """Delivered once every service says that it has it."""
+        """Deliver to every service. Return `Delivered` once every service has confirmed."""
         story = build_content(notification, self._zone)
         kind = apprise.NotifyType.SUCCESS if story.state == "resolved" else TYPES[story.level]
         told = self._told.by(notification.notification_id)
@@ -95,7 +95,7 @@ class AppriseChannel:
         return outcome
 
     def _takes_as_it_is(self, number: str) -> bool:
-        """Whether a service mentions nobody: mail, and what keeps incidents."""
+        """Return whether a service cannot mention anybody: mail, and services that keep incidents."""
         return number in self._incidents or isinstance(self._services[number], NotifyEmail)
 
     def _service(self, number: str, notification: Notification, body: str) -> NotifyBase:
@@ -106,7 +106,7 @@ class AppriseChannel:
         return self._bounded(incident_of(type(service), url, self._asset, notification, body))
 
     def _bounded(self, service: NotifyBase) -> NotifyBase:
-        """Bound its thread, which nothing else can end."""
+        """Set the timeouts of a service's thread, which nothing else can end."""
         service.socket_connect_timeout = service.socket_read_timeout = self._seconds
         return service
 
@@ -134,12 +134,12 @@ class AppriseChannel:
 
 
 def calm(text: str) -> str:
-    """Return a text that mentions nobody: @everyone and @channel in a name or a category would call a whole team."""
+    """Return a text that mentions nobody: @everyone and @channel in a name or a category would notify a whole team."""
     return text.replace("@", f"@{ZERO_WIDTH}").replace("<!", f"<{ZERO_WIDTH}!")
 
 
 def _together(services: int, outcomes: Sequence[Outcome]) -> Outcome:
-    """One outcome of all: not for good before nothing is worth another attempt."""
+    """Return one outcome of all services: permanent only where no service is worth another attempt."""
     retryable = [outcome.reason for outcome in outcomes if isinstance(outcome, Retryable)]
     permanent = [outcome.reason for outcome in outcomes if isinstance(outcome, Permanent)]
     missing = len(retryable) + len(permanent)
@@ -151,7 +151,7 @@ def _together(services: int, outcomes: Sequence[Outcome]) -> Outcome:
 
 
 def _hush(logger: logging.Logger) -> None:
-    """Its records go nowhere but to Apprise itself, which finds the status in them."""
+    """Keep the records of a logger from all handlers but Apprise's own, which finds the status in them."""
     logger.propagate = False
     if not any(isinstance(handler, logging.NullHandler) for handler in logger.handlers):
         logger.addHandler(logging.NullHandler())

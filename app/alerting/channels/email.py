@@ -1,4 +1,4 @@
-"""Alerts by e-mail: text and HTML with a picture of the worst feature, by SMTP."""
+"""Channel by e-mail over SMTP: text and HTML, with a picture of the worst feature."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 Security = Literal["starttls", "tls", "none"]
 PORTS: dict[Security, int] = {"starttls": 587, "tls": 465, "none": 25}
 PICTURE_SECONDS = 4.0
-"""A message does not wait for its picture beyond that."""
+"""Longest time that a message waits for its picture, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """Where mail is handed in, as whom, from whom, to whom. `port` None: the usual one of the `security`."""
+    """Mail server, login, sender and recipients. `port` None: the usual port of the `security`."""
 
     host: str
     sender: str
@@ -46,7 +46,7 @@ class Mailbox:
 
 
 class EmailChannel:
-    """Hands one message in for all recipients; one that is tried again goes to those that were not accepted yet."""
+    """Channel that sends one message to all recipients. A retry goes only to recipients that were not accepted yet."""
 
     name = "email"
 
@@ -57,7 +57,7 @@ class EmailChannel:
         self._told = DeliveredTo()
 
     async def deliver(self, notification: Notification) -> Outcome:
-        """Delivered once the server has taken it for one recipient at least, and refuses none for the moment only."""
+        """Send the message. Return `Delivered` once the server accepts one recipient and defers none of the others."""
         story = build_content(notification, self._zone)
         picture = await _picture(story.worst)
         message = message_of(story, notification, self._mailbox.sender, self._mailbox.recipients, picture)
@@ -93,13 +93,13 @@ class EmailChannel:
                 message, sender=parseaddr(mailbox.sender)[1], recipients=_bare(waiting)
             )
         finally:
-            client.close()  # without QUIT: the answer to DATA is the receipt
+            client.close()  # without QUIT: the response to DATA is the receipt
         return self._receipt(notification_id, waiting, refused, answer)
 
     def _receipt(
         self, notification_id: str, waiting: Sequence[str], refused: dict[str, aiosmtplib.SMTPResponse], answer: str
     ) -> Outcome:
-        """What it means that the server has taken the message for some."""
+        """Return the outcome where the server has accepted the message for some recipients."""
         taken = [address for address in waiting if parseaddr(address)[1] not in refused]
         told = f"{len(self._mailbox.recipients) - len(refused)} of {len(self._mailbox.recipients)} recipients"
         self._told.add(notification_id, taken)
@@ -114,7 +114,7 @@ class EmailChannel:
         return Delivered(f"SMTP 250 ({quote(answer, self._secrets())}), {told}")
 
     def _outcome(self, error: aiosmtplib.SMTPException | OSError) -> Outcome:
-        """What an error of the conversation means."""
+        """Return the outcome of an error during the SMTP session."""
         if isinstance(error, aiosmtplib.SMTPRecipientsRefused):
             mildest = min(error.recipients, key=lambda refused: refused.code)
             return self._refusal("no recipient is accepted", mildest, "email_to and email_from")
@@ -125,7 +125,10 @@ class EmailChannel:
         return _broken(error, self._seconds)
 
     def _refusal(self, words: str, error: aiosmtplib.SMTPResponseException, settings: str) -> Outcome:
-        """4xx passes, 5xx does not (RFC 5321, 4.2.1); -1 is the library's, for an answer that is none."""
+        """Return the outcome of a refusal: 4xx is temporary, 5xx is permanent (RFC 5321, 4.2.1).
+
+        The library reports an invalid response as -1.
+        """
         if error.code < 0:
             return Retryable("the mail server's answer is not SMTP")
         said = f"{words}: {self._said(error.code, error.message)}"
@@ -139,7 +142,7 @@ class EmailChannel:
 
 
 def _exchange(message: EmailMessage, outcome: Outcome) -> Exchange:
-    """A message as it may be shown: its headers and its text."""
+    """Return a message in the form that may be shown: its headers and its text."""
     text = message.get_body(("plain",))
     returned = outcome.detail if isinstance(outcome, Delivered) else outcome.reason
     headers = "\n".join(f"{name}: {value}" for name, value in message.items())
@@ -147,7 +150,10 @@ def _exchange(message: EmailMessage, outcome: Outcome) -> Exchange:
 
 
 async def _picture(column: DriftRow | None) -> bytes | None:
-    """The picture, off the loop; None where there is none, or it is late, or fails: the words go all the same."""
+    """Return the picture, drawn outside the event loop; None where there is none, or drawing is late or fails.
+
+    The message is sent without its picture then.
+    """
     if column is None:
         return None
     try:
@@ -164,7 +170,7 @@ def _bare(addresses: Sequence[str]) -> list[str]:
 
 
 def _broken(error: aiosmtplib.SMTPException | OSError, seconds: float) -> Outcome:
-    """What it means that there was no conversation, or that it broke off."""
+    """Return the outcome where the SMTP session did not start, or broke off."""
     if isinstance(error, aiosmtplib.SMTPNotSupported) or "STARTTLS" in str(error):
         return Permanent("the mail server does not offer what is set; check email_security and email_username")
     found = error if isinstance(error, ssl.SSLError) else error.__cause__

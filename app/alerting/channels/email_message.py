@@ -1,4 +1,4 @@
-"""A notification as an e-mail: text, HTML, and the picture of the worst feature inside it."""
+"""E-mail of a notification: text, HTML, and the picture of the worst feature inside the message."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from app.alerting.rendering.templates import html_of, text_of
 def message_of(
     story: MessageContent, notification: Notification, sender: str, recipients: Sequence[str], picture: bytes | None
 ) -> EmailMessage:
-    """The message. What is sent again has the same Message-ID; References thread an incident to its first message.
+    """Return the message of a notification.
 
-    `sender` and `recipients`: addresses, with a name or without; `picture`: a PNG.
+    A message that is sent again has the same Message-ID. References thread an incident to its first message. `sender`
+    and `recipients`: addresses, with a name or without; `picture`: a PNG.
     """
     message = EmailMessage(policy=SMTP)
     domain = parseaddr(sender)[1].rpartition("@")[2]
@@ -55,14 +56,14 @@ def _message_id(notification_id: str, domain: str) -> str:
 
 
 def _thread(notification: Notification, domain: str) -> str | None:
-    """The message that began the incident; None for that one itself."""
-    if not notification.root:  # of an earlier release, that still waits
+    """Return the Message-ID of the incident's first message; None for that message itself."""
+    if not notification.root:  # a waiting notification of an earlier release
         return f"<group-{_digest(notification.group)}.driftline@{domain}>"
     return None if notification.root == notification.notification_id else _message_id(notification.root, domain)
 
 
 def _host(domain: str) -> str:
-    """A domain as RFC 2919 has it; an address in brackets has none."""
+    """Return a domain in the form of RFC 2919, which has none for an address in brackets."""
     return "localhost" if domain.startswith("[") else domain
 
 

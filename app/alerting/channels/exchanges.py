@@ -1,4 +1,4 @@
-"""What was sent and what came back, for who tries a channel; nothing is kept unless somebody records."""
+"""Exchanges with the other side, for those who test a channel. Nothing is kept unless somebody records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Exchange:
 
 @contextmanager
 def recording() -> Iterator[list[Exchange]]:
-    """Record the exchanges of the channels that are used within, in the order in which they end."""
+    """Record the exchanges of the channels that are used within the context, in the order in which they end."""
     found: list[Exchange] = []
     token = _recorded.set(found)
     try:
@@ -31,12 +31,12 @@ def recording() -> Iterator[list[Exchange]]:
 
 
 def record(exchange: Exchange) -> None:
-    """Record an exchange, if somebody does."""
+    """Add an exchange to the current recording, if there is one."""
     found = _recorded.get()
     if found is not None:
         found.append(exchange)
 
 
 def is_recorded() -> bool:
-    """Return whether it is worth making an exchange."""
+    """Return whether exchanges are being recorded."""
     return _recorded.get() is not None

@@ -1,4 +1,4 @@
-"""Alerts as lines of daily files: `alerts-YYYY-MM-DD.jsonl`, each alert once, on the disk before it is answered."""
+"""Channel to daily files `alerts-YYYY-MM-DD.jsonl`: one line for each alert, on disk before the delivery returns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.alerting.notify.notification import Notification, transitions_of
 from topics.events import AlertEvent
 
 HOPELESS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
-"""Errors that another attempt does not mend."""
+"""Errors that another attempt does not resolve."""
 
 
 class _Named(msgspec.Struct):
@@ -26,7 +26,7 @@ class _Named(msgspec.Struct):
 
 
 class _Known:
-    """What a file holds as far as it was read: alert ids, and the end of the last whole line."""
+    """The known content of a file: alert ids, and the end of the last whole line."""
 
     def __init__(self) -> None:
         self.ids: set[str] = set()
@@ -34,10 +34,10 @@ class _Known:
 
 
 class FileChannel:
-    """Appends to the file of the day (UTC) on which each alert was emitted.
+    """Channel that appends to the file of the day (UTC) on which each alert was emitted.
 
-    Several processes may share the directory: a lock on the file orders them. An alert that the file has
-    already is not written again, and half a line that a killed process left is cut off.
+    Several processes may share the directory: a lock on the file orders them. An alert that the file has already is not
+    written again. A partial line from a killed process is removed.
     """
 
     name = "file"
@@ -49,7 +49,7 @@ class FileChannel:
         self._known: tuple[Path, _Known] | None = None
 
     async def deliver(self, notification: Notification) -> Outcome:
-        """Append its alerts, a line each, and fsync them."""
+        """Append a line for each alert and fsync the file."""
         return await asyncio.to_thread(self._deliver, transitions_of(notification))
 
     def _deliver(self, alerts: Sequence[AlertEvent]) -> Outcome:
@@ -82,7 +82,7 @@ class FileChannel:
             os.close(fd)
 
     def _caught_up(self, path: Path, fd: int) -> _Known:
-        """Read what was appended since the last look; the lock is held."""
+        """Read what was appended since the last call. The caller has locked the file."""
         size = os.fstat(fd).st_size
         if self._known is None or self._known[0] != path or self._known[1].end > size:
             self._known = path, _Known()
@@ -101,7 +101,7 @@ def _ids_of(line: bytes) -> tuple[str, ...]:
     try:
         return (msgspec.json.decode(line, type=_Named).alert_id,)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return ()  # someone else's line: not ours to judge
+        return ()  # a line of another writer is left as it is
 
 
 def _write_lines(fd: int, lines: bytes, end: int) -> None:
@@ -117,7 +117,7 @@ def _write_lines(fd: int, lines: bytes, end: int) -> None:
 
 
 def _close_to_others(fd: int) -> None:
-    """Take what an earlier release gave to others: alerts name columns and shares of people's data."""
+    """Remove the access of others that an earlier release allowed: alerts name columns and shares of people's data."""
     about = os.fstat(fd)
     if about.st_mode & 0o077 and about.st_uid == os.geteuid():
         os.fchmod(fd, 0o600)

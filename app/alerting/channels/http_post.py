@@ -1,4 +1,4 @@
-"""One HTTP request, with everything bounded: no redirects, no endless answers, no waiting beyond the time."""
+"""One HTTP request within limits: no redirects, no endless responses, no waiting beyond the time."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from app.alerting.channels.http_response import hide, http_outcome, shown
 from app.alerting.notify.channel import Outcome, Permanent, Retryable
 
 MOST_READ = 4096
-"""Bytes of an answer that are read; the rest is left, and the connection closed."""
+"""Number of bytes of a response that are read. The connection is closed then."""
 BODY_SECONDS = 1.0
-"""How long the words of an answer are waited for: its status is what counts."""
+"""Longest time to wait for the body of a response, in seconds: only the status is essential."""
 
 HOPELESS: dict[type[BaseException], str] = {
     Refused: "its URL leads to an address that is not allowed",
@@ -37,14 +37,14 @@ PASSING: dict[type[BaseException], str] = {
     aiohttp.ClientError: "its answer is not HTTP",
     OSError: "the connection to it was lost",
 }
-"""What an error means, the narrower kinds first."""
+"""Meaning of each temporary error, the narrower kinds first."""
 
 
 class BoundedResponse(aiohttp.ClientResponse):
-    """An answer of which no more than the beginning is read; one that breaks off has its status all the same."""
+    """Response of which only the beginning is read. A response that breaks off still has its status."""
 
     async def read(self) -> bytes:
-        """What there is of the body, up to `MOST_READ` bytes."""
+        """Return the available body, up to `MOST_READ` bytes."""
         if self._body is None:
             found = bytearray()
             try:
@@ -58,12 +58,12 @@ class BoundedResponse(aiohttp.ClientResponse):
         return self._body
 
     async def text(self, encoding: str | None = None, errors: str = "strict") -> str:
-        """The same as text, whatever it is said to be."""
+        """Return the body as text, whatever encoding the response declares."""
         return (await self.read()).decode(errors="replace")
 
 
 class Redirected(Exception):
-    """The answer is a redirect: its status."""
+    """Error for a response that is a redirect, with its status."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"HTTP {status}")
@@ -78,9 +78,9 @@ async def _stop(
 
 @asynccontextmanager
 async def session(seconds: float, *, public: bool = False) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session for one delivery that raises Redirected instead of following.
+    """Open a session for one delivery that raises Redirected instead of following redirects.
 
-    `public`: only to public addresses, past every proxy, and Refused else (see `allowed_addresses.py`).
+    `public`: connect only to public addresses and use no proxy; raises Refused for others (see `allowed_addresses.py`).
     """
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_stop)
@@ -103,7 +103,10 @@ async def post(
     url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, advice: str, secrets: Sequence[str],
     public: bool = False,
 ) -> Outcome:  # fmt: skip
-    """POST once, and say what came of it. Never raises for what the outside does, and quotes none of the `secrets`."""
+    """Send one POST request and return its outcome.
+
+    Never raises for an external failure. The outcome quotes none of the `secrets`.
+    """
     host = urlsplit(url).hostname or ""
     if public and is_ip_address(host) and (reason := refusal_of(host)) is not None:
         return Permanent(f"its URL leads to an address that is not allowed: {reason}; {advice}")
@@ -130,7 +133,7 @@ async def post(
 async def get(
     url: str, query: Sequence[tuple[str, str]], headers: Mapping[str, str], *, seconds: float, most: int
 ) -> bytes | None:
-    """GET once; None where it is not answered with 200, or with more than `most` bytes."""
+    """Send one GET request and return the body; None for a status other than 200 or more than `most` bytes."""
     found = bytearray()
     try:
         async with (
@@ -148,14 +151,14 @@ async def get(
 
 
 def exchange_of(url: str, body: bytes, headers: Mapping[str, str], returned: str, secrets: Iterable[str]) -> Exchange:
-    """Return a POST as it may be shown: without its secrets, nor the path of its URL."""
+    """Return a POST in the form that may be shown: without its secrets and the path of its URL."""
     hidden = list(secrets)
     lines = [f"POST {shown(url)}", *(f"{name}: {hide(value, hidden)}" for name, value in headers.items())]
     return Exchange("\n".join(lines), hide(body.decode(errors="replace"), hidden), hide(returned, hidden))
 
 
 def error_outcome(error: Exception, seconds: float, advice: str) -> Outcome | None:
-    """The outcome of a request that had no answer; None where the error is not the outside's."""
+    """Return the outcome of a request without a response; None where the error is not external."""
     if isinstance(error, Redirected):
         return http_outcome(error.status, None, "", advice=advice, secrets=(), now=datetime.now(UTC))
     if isinstance(error, TimeoutError):
@@ -170,7 +173,7 @@ def error_outcome(error: Exception, seconds: float, advice: str) -> Outcome | No
 
 
 def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
-    """The error of a kind in what led to an error."""
+    """Return the error of the given kind among the causes of an error; None where there is none."""
     found: BaseException | None = error
     for _ in range(8):
         if found is None or isinstance(found, kind):

@@ -1,7 +1,7 @@
-"""Services of Apprise that keep incidents: one incident for each group of alerts, which its end closes.
+"""Apprise services that keep incidents: one incident for each group of alerts, closed when the group is resolved.
 
 Each such service is made anew for every notification, since its key belongs to the group. Apprise itself finds what it
-opened by its own memory, or by the title, and neither survives a restart or another title.
+opened by its own memory, or by the title. Neither survives a restart or another title.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ KEYS = {
     "NotifyPagerTree": "thirdparty", "NotifySIGNL4": "external_id", "NotifySplunk": "entity_id",
     "NotifySquadcast": "dedup",
 }  # fmt: skip
-"""Apprise's plugins of services that keep incidents, and the argument that names one."""
+"""Apprise's plugins for services that keep incidents, with the argument that names an incident."""
 LONGEST_KEY = 255
-"""PagerDuty's limit; Opsgenie's is 512."""
+"""Longest key in characters: PagerDuty's limit. Opsgenie's limit is 512."""
 PRIORITIES: dict[Level, str] = {"critical": "1", "error": "2", "warning": "3", "info": "5"}
-"""Opsgenie's and Jira's: P1 is the most urgent. Apprise's own names for them are in the opposite order."""
+"""Priorities of Opsgenie and Jira: P1 is the most urgent. Apprise's own names for them are in the opposite order."""
 OPEN = "new"
 
 
@@ -43,10 +43,10 @@ def keeps_incidents(service: NotifyBase) -> bool:
 def incident_of(
     plugin: type[NotifyBase], url: str, asset: apprise.AppriseAsset, notification: Notification, body: str
 ) -> NotifyBase:
-    """Return the service of a URL of the plugin, for the incident of one group. `body`: the notification's text.
+    """Return the service of a URL for the incident of one group. `body`: the notification's text.
 
-    What the URL says itself stays: `action`, `severity`, `priority`, `:info=…`. A key in it is put before the group's,
-    which tells installations apart that share a service.
+    Values that the URL sets are kept: `action`, `severity`, `priority`, `:info=…`. A key in the URL is put before the
+    group's key, so that installations can share a service.
     """
     parsed: dict[str, Any] = apprise.plugins.url_to_dict(url)  # type: ignore[no-untyped-call]
     argument = KEYS[plugin.__name__]
@@ -63,7 +63,9 @@ def incident_of(
 
 
 def key_of(group: str, start: str = "") -> str:
-    """Return the key of a group's incidents: its name, or the beginning of it and a hash where it is too long."""
+    """Return the key of a group's incidents: the group's name, or its beginning and a hash where the name is too
+    long.
+    """
     key = f"{start}/{group}" if start else group
     if len(key) <= LONGEST_KEY:
         return key
@@ -72,7 +74,7 @@ def key_of(group: str, start: str = "") -> str:
 
 
 class _ByAlias:
-    """Requests about an open alert name it by its alias. Apprise's own name it by a request's id, from its memory."""
+    """Base of services that name an open alert by its alias. Apprise's own code uses a request's id from its memory."""
 
     addresses: Mapping[str, str]
     alias: str
@@ -86,7 +88,7 @@ class _ByAlias:
     def send(
         self, body: str, title: str = "", notify_type: apprise.NotifyType = apprise.NotifyType.INFO, **kwargs: Any
     ) -> bool:
-        """Open an alert, or close, delete, acknowledge or note the one of the alias."""
+        """Open an alert, or close, delete, acknowledge or annotate the alert of the alias."""
         action = self.mapping[notify_type] if self.action == "map" else self.action
         if action == OPEN:
             opened: bool = super().send(body, title=title, notify_type=notify_type, **kwargs)  # type: ignore[misc]
@@ -101,19 +103,21 @@ class _ByAlias:
 
 
 class OpsgenieByAlias(_ByAlias, NotifyOpsgenie):  # type: ignore[misc,no-untyped-call]
-    """Opsgenie."""
+    """Opsgenie, with alerts named by their alias."""
 
     addresses = OPSGENIE_API_LOOKUP
 
 
 class JiraByAlias(_ByAlias, NotifyJira):  # type: ignore[misc,no-untyped-call]
-    """Jira Service Management, which has taken Opsgenie's place."""
+    """Jira Service Management, which has replaced Opsgenie, with alerts named by their alias."""
 
     addresses = JIRA_API_LOOKUP
 
 
 class PagerDuty(NotifyPagerDuty):  # type: ignore[no-untyped-call]
-    """PagerDuty: one line for the summary, which phones show and which ends at 1024 characters; the text beside it."""
+    """PagerDuty: a summary of one line, which phones show, and the text in its details. A summary ends at 1024
+    characters.
+    """
 
     def __init__(self, *, level: Level, text: str, severity: str | None = None, **arguments: Any) -> None:
         super().__init__(severity=severity or level, **arguments)

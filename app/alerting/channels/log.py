@@ -1,4 +1,4 @@
-"""Alerts as log lines: what happens anyway, wherever the worker's log goes."""
+"""Channel to the worker's log: one line for each transition, wherever the log goes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERR
 
 
 class LogChannel:
-    """Writes one line a transition to the logger `driftline.alerts`."""
+    """Channel that writes one line for each transition to the logger `driftline.alerts`."""
 
     name = "log"
     digests = False
@@ -21,7 +21,7 @@ class LogChannel:
         self._logger = logging.getLogger("driftline.alerts")
 
     async def deliver(self, notification: Notification) -> Outcome:
-        """Log each at its level; resolved ones at INFO."""
+        """Log each transition at its alert's level; resolved alerts at INFO."""
         for alert in transitions_of(notification):
             level = LEVELS[alert.level] if alert.status == "firing" else logging.INFO
             words = "; ".join(line.removesuffix(".") for line in alert.message.splitlines())
@@ -33,10 +33,10 @@ class LogChannel:
 
 
 def _model_of(alert: AlertEvent) -> dict[str, str]:
-    """What a structured line says beside its words."""
+    """Return the model's labels for the extra fields of a structured log line."""
     return {name: alert.labels[name] for name in ("model", "model_version") if name in alert.labels}
 
 
 def _safe(text: str) -> str:
-    """Without line breaks and terminal codes, which names from outside may hold."""
+    """Return the text without line breaks and terminal codes, which names from outside may contain."""
     return "".join(character if character.isprintable() else " " for character in text)

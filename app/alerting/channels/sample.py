@@ -1,4 +1,4 @@
-"""A notification for trying a channel, made as the stream makes one: a model's age column arrives in months."""
+"""Sample notification for testing a channel, made as the stream makes one: a model's age column arrives in months."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ from topics.events import AnyReport, DriftReport, FeatureDrift, Level, MetricCha
 
 MODEL = {"model": "sample-churn", "model_version": "3"}
 ABOUT = ((DATA_DRIFT, "features"), ("performance", "recall"))
-"""Rule and subject of the alerts."""
+"""Rule and subject of the sample's alerts."""
 CALM = ("income", "tenure", "region", "calls")
 N, KNOWN = 4812, 3977
 FAULT = 0.35
-"""Share of the rows of the sample whose age is in months."""
+"""Share of the sample's rows whose age is in months."""
 
 
 def sample(level: Level, *, resolved: bool, now: datetime, page: str) -> Notification:
-    """Return drift of two features and a fall in performance, firing or resolved. `page`: the API's address."""
+    """Return a notification about drift of two features and a fall in performance, firing or resolved.
+
+    `page`: the API's address.
+    """
     transition = Transition(
         status="resolved" if resolved else "firing", window_end=now.timestamp(),
         started_at=(now - timedelta(minutes=25)).timestamp(),

@@ -1,4 +1,4 @@
-"""The channels as the settings have them, checked all together before a worker starts."""
+"""Setup of the channels from the settings, with all checks before a worker starts."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ KEPT_HEADERS = frozenset({"connection", "content-length", "content-type", "host"
 
 
 def other_channels(settings: ChannelSettings) -> list[Channel]:
-    """Every channel but `log` and `file`; one that is not set up tells so.
+    """Return every channel except `log` and `file`. A channel that is not set up reports the missing setting.
 
-    Raises SettingsError with one line, which holds no secret, where one of them is set up in part only.
+    Raises SettingsError where a channel is set up only in part. The message is one line without secrets.
     """
     return [
         *_email(settings), *_slack(settings), *_webhook(settings), *_alertmanager(settings), *_apprise(settings)
@@ -33,7 +33,7 @@ def other_channels(settings: ChannelSettings) -> list[Channel]:
 
 
 def labelling_of(settings: ChannelSettings) -> Labelling:
-    """The labels and severities that are set for webhooks and Alertmanager. Raises SettingsError."""
+    """Return the labels and severities that are set for webhooks and Alertmanager. Raises SettingsError."""
     labelling = Labelling(settings.webhook_labels or {}, settings.webhook_severities or {})
     try:
         labelling.check()
@@ -61,7 +61,7 @@ def _email(settings: ChannelSettings) -> Iterator[Channel]:
     assert settings.email_to is not None
     if settings.email_security == "none" and not _here(settings.email_host):
         raise SettingsError("email_security: none is for a mail server on this machine; use starttls or tls")
-    from app.alerting.channels.email import EmailChannel, Mailbox  # what draws its pictures takes a second to import
+    from app.alerting.channels.email import EmailChannel, Mailbox  # its drawing library takes a second to import
 
     mailbox = Mailbox(
         host=settings.email_host, sender=settings.email_from, recipients=settings.email_to,
@@ -108,7 +108,7 @@ def _webhook(settings: ChannelSettings) -> Iterator[Channel]:
 
 
 def _headers(settings: ChannelSettings) -> dict[str, str]:
-    """The headers of the webhook that say who sends. Raises SettingsError."""
+    """Return the headers of the webhook that authenticate the sender. Raises SettingsError."""
     headers = _bearer(settings, "webhook_token")
     line = secret_of(settings, "webhook_header")
     if line is None:
@@ -158,7 +158,7 @@ def _apprise(settings: ChannelSettings) -> Iterator[Channel]:
     if urls is None:
         yield UnconfiguredChannel("apprise", "apprise_urls")
         return
-    from app.alerting.channels.apprise import AppriseChannel  # it takes a second to import
+    from app.alerting.channels.apprise import AppriseChannel  # importing it takes a second
 
     try:
         yield AppriseChannel(urls, seconds=settings.delivery_attempt_seconds, zone=settings.zone)
@@ -167,13 +167,13 @@ def _apprise(settings: ChannelSettings) -> Iterator[Channel]:
 
 
 def _url(settings: ChannelSettings, name: str, *, plain: bool) -> str | None:
-    """A URL that is a secret. `plain`: http too, and not on this machine only. Raises SettingsError."""
+    """Return a URL that is a secret. `plain`: allow http for any host, not only this machine. Raises SettingsError."""
     url = secret_of(settings, name)
     return None if url is None else _checked(name, url, plain=plain)
 
 
 def _checked(name: str, url: str, *, plain: bool) -> str:
-    """A URL that can be used. Raises SettingsError."""
+    """Return the URL if it is valid. Raises SettingsError."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -189,7 +189,7 @@ def _checked(name: str, url: str, *, plain: bool) -> str:
 
 
 def _here(host: str) -> bool:
-    """Whether a host is this machine, by its name alone."""
+    """Return whether a host is this machine, by its name alone."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Alerts into a Slack channel, by an incoming webhook."""
+"""Channel to Slack by an incoming webhook."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from app.alerting.rendering.content import build_content
 
 ADVICE = "make a new incoming webhook in Slack and set slack_webhook_url"
 _SILENT = logging.Logger("slack_sdk", logging.CRITICAL)
-"""The client's own logger would write the webhook's URL, which is the secret."""
+"""Logger that discards: the client's own logger would write the webhook's URL, which is the secret."""
 
 
 class SlackChannel:
-    """Posts blocks. Slack has them once it answers `ok`."""
+    """Channel that posts blocks. A message is delivered once Slack returns `ok`."""
 
     name = "slack"
 
@@ -33,7 +33,7 @@ class SlackChannel:
         self._zone = zone
 
     async def deliver(self, notification: Notification) -> Outcome:
-        """Post once: the client's own retries are off, for the notifier counts them."""
+        """Post once. The client's own retries are off, since the notify agent counts attempts."""
         story = build_content(notification, self._zone)
         secrets = secrets_of(self._url)
         text, blocks = fallback_of(story), blocks_of(story)

@@ -1,4 +1,4 @@
-"""A story as Slack's blocks, within Slack's limits, with everything from outside escaped.
+"""Message content as Slack blocks, within Slack's limits, with all text from outside escaped.
 
 https://docs.slack.dev/reference/block-kit/blocks and https://docs.slack.dev/messaging/formatting-message-text
 """
@@ -21,11 +21,11 @@ MOST_FIELDS = 10
 MOST_HEADER = 150
 ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 MARKUP = str.maketrans({"*": "∗", "_": "＿", "~": "∼", "`": "ˋ"})
-"""Look-alikes for what Slack would take for its own marks, in names that are set in bold."""
+"""Look-alikes for the characters of Slack's own markup, in names that are set in bold."""
 
 
 def blocks_of(story: MessageContent) -> list[Block]:
-    """The message as blocks. Pure."""
+    """Return the message as blocks. Pure."""
     found: list[Block] = [_header(f"{story.mark} {story.title}"), *_fields(story)]
     if story.facts:
         found.append(_section(story.facts))
@@ -48,12 +48,14 @@ def blocks_of(story: MessageContent) -> list[Block]:
 
 
 def fallback_of(story: MessageContent) -> str:
-    """What a notification on a phone shows, and what has no blocks."""
+    """Return the text that a notification on a phone shows, and that applications without blocks show."""
     return escaped(story.subject, MOST_HEADER * 2)
 
 
 def escaped(text: str, limit: int) -> str:
-    """`&`, `<` and `>` as entities, cut so that no more than `limit` UTF-16 units are left, and no half entity."""
+    """Return the text with `&`, `<` and `>` as entities, at most `limit` UTF-16 units long and without a partial
+    entity.
+    """
     parts: list[str] = []
     size = 0
     for character in text:
@@ -70,7 +72,7 @@ def _units(text: str) -> int:
 
 
 def _plain(text: str, limit: int) -> dict[str, object]:
-    """Text that Slack shows as it is: no marks, no entities."""
+    """Return a text object that Slack shows unchanged: no markup, no entities."""
     if _units(text) > limit:
         kept = text[:limit]
         while _units(kept) > limit - 1:
@@ -89,7 +91,7 @@ def _section(lines: Iterable[str], *, escape: bool = True) -> Block:
 
 
 def _joined(lines: Iterable[str]) -> str:
-    """Whole lines, as many as a section holds."""
+    """Return as many whole lines as a section can contain."""
     kept: list[str] = []
     size = 0
     for line in lines:

@@ -1,7 +1,8 @@
-"""Alerts into a Slack channel by a bot: an incident is one message, which its end changes, with the rest in its thread.
+"""Channel to Slack by a bot: one message for each incident, with later notifications in its thread.
 
-https://docs.slack.dev/reference/methods/chat.postMessage, chat.update and conversations.history. The bot needs
-`chat:write`, and `channels:history` (`groups:history` in a private channel) to find its message after a restart.
+The end of the incident changes the message. https://docs.slack.dev/reference/methods/chat.postMessage, chat.update and
+conversations.history. The bot needs `chat:write`, and `channels:history` (`groups:history` in a private channel) to
+find its message after a restart.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from app.alerting.rendering.content import build_content
 ADVICE = "check slack_bot_token, its scopes, and slack_channel"
 API = "https://slack.com/api/"
 EVENT = "driftline_incident"
-"""The type of the metadata that a message has, with the incident in it."""
+"""Type of a message's metadata, which contains the incident."""
 PASSING = frozenset({
     "fatal_error", "internal_error", "ratelimited", "rate_limited", "request_timeout", "service_unavailable",
 })  # fmt: skip
-"""Errors of Slack that pass; the others say that something is set up wrongly."""
+"""Slack's temporary errors. All others mean that something is set up wrongly."""
 MOST_READ = 2 << 20
 MOST_PAGES = 5
 MOST_KNOWN = 1000
 
 
 class _Failed(Exception):
-    """A call that was not taken: the outcome that it means, and Slack's own word for it."""
+    """Error for a call that Slack refused: its outcome, and Slack's own error code."""
 
     def __init__(self, outcome: Retryable | Permanent, error: str = "") -> None:
         super().__init__(error)
@@ -46,7 +47,10 @@ class _Failed(Exception):
 
 
 class SlackBotChannel:
-    """Posts by the Web API. Slack has a message once it says `ok`, whatever its status. `channel`: its id."""
+    """Channel that posts by the Web API. `channel`: the channel's id.
+
+    Slack has a message once the response says `ok`, whatever its status.
+    """
 
     name = "slack"
 
@@ -60,7 +64,7 @@ class SlackBotChannel:
         self._told = DeliveredTo()
 
     async def deliver(self, notification: Notification) -> Outcome:
-        """Post the incident's message, or into its thread; an end changes the message too."""
+        """Post the incident's message, or a reply in its thread. A resolved notification also changes the message."""
         try:
             async with asyncio.timeout(self._seconds), session(self._seconds) as opened:
                 return await self._deliver(opened, notification)
@@ -94,7 +98,7 @@ class SlackBotChannel:
         return Delivered(said)
 
     async def _changed(self, opened: aiohttp.ClientSession, message: Mapping[str, object]) -> str:
-        """What came of changing the incident's message, which somebody may have deleted."""
+        """Change the incident's message, which somebody may have deleted. Return words about the result."""
         try:
             await self._call(opened, "chat.update", message)
         except _Failed as failed:
@@ -104,7 +108,7 @@ class SlackBotChannel:
         return ", and its message changed"
 
     async def _found(self, opened: aiohttp.ClientSession, root: str) -> str | None:
-        """The incident's message: as it is known, else as Slack has it; None where it cannot be found."""
+        """Return the timestamp of the incident's message, from memory or else from Slack; None where there is none."""
         if root in self._roots:
             return self._roots[root]
         cursor = ""
@@ -135,7 +139,7 @@ class SlackBotChannel:
     async def _call(
         self, opened: aiohttp.ClientSession, method: str, given: Mapping[str, object], *, asks: bool = False
     ) -> dict[str, object]:
-        """What Slack returns. Raises _Failed where it has not taken the call."""
+        """Call a method of the Web API and return its response. Raises _Failed where Slack refuses the call."""
         headers = {"Authorization": f"Bearer {self._token}"}
         body = msgspec.json.encode(given)
         request = (

@@ -1,4 +1,4 @@
-"""A channel that a model asks for, and that nobody has set up."""
+"""Channel that a model names but nobody has set up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from app.alerting.notify.notification import Notification
 
 
 class UnconfiguredChannel:
-    """Says what to set, whatever it is asked to tell."""
+    """Channel that delivers nothing and reports the setting that is missing."""
 
     def __init__(self, name: str, setting: str) -> None:
         self._name = name
@@ -15,9 +15,9 @@ class UnconfiguredChannel:
 
     @property
     def name(self) -> str:
-        """The name of what is missing."""
+        """Return the name of the missing channel."""
         return self._name
 
     async def deliver(self, notification: Notification) -> Outcome:
-        """Never delivered."""
+        """Return `Permanent`: nothing is delivered."""
         return Permanent(f"{self._name} is not set up: set {self._setting} and start the worker again")

@@ -1,4 +1,4 @@
-"""Alerts to any receiver of Prometheus Alertmanager's webhooks: its payload, version 4, with a signature if wanted.
+"""Channel to any receiver of Prometheus Alertmanager's webhooks: its payload, version 4, with an optional signature.
 
 https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 """
@@ -25,18 +25,18 @@ from topics.events import AlertEvent
 
 ADVICE = "check webhook_url, and what its receiver says"
 MOST_ALERTS = 100
-"""Alerts of one payload; `truncatedAlerts` counts those that are left out. A digest has all of them."""
+"""Number of alerts in one payload. `truncatedAlerts` counts the others. A digest contains all alerts."""
 NEVER = "0001-01-01T00:00:00Z"
-"""Go's zero time, which Alertmanager sends as the end of what still fires."""
+"""Go's zero time, which Alertmanager sends as the end of firing alerts."""
 
 
 class WebhookChannel:
-    """Posts the payload; any 2xx is a receipt, whatever its body says. `public`: only to public addresses.
+    """Channel that posts the payload. Any 2xx is a receipt, whatever the body says.
 
-    `headers` are sent with it, and their values are secret.
+    `public`: connect only to public addresses. `headers` are sent with the payload, and their values are secret.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with, each with its default
+    def __init__(  # noqa: PLR0913 - its dependencies, each with its default
         self, url: str, *, seconds: float, secret: str | None = None, public: bool = False,
         clock: Callable[[], float] = time.time, name: str = "webhook", advice: str = ADVICE,
         labelling: Labelling = PLAIN, headers: Mapping[str, str] | None = None,
@@ -52,7 +52,7 @@ class WebhookChannel:
         self._headers = dict(headers or {})
 
     async def deliver(self, notification: Notification) -> Outcome:
-        """Post once."""
+        """Post the payload once."""
         body = msgspec.json.encode(payload_of(notification, self._labelling))
         headers = self._headers | {
             "Content-Type": "application/json",
@@ -69,13 +69,13 @@ class WebhookChannel:
 
 
 def signature_of(body: bytes, secret: str, timestamp: int) -> dict[str, str]:
-    """The headers that prove who sent it, and when: HMAC-SHA256 over `timestamp.body`, in hex."""
+    """Return the headers that prove the sender and the time: HMAC-SHA256 over `timestamp.body`, in hex."""
     signed = hmac.new(secret.encode(), b"%d.%s" % (timestamp, body), hashlib.sha256).hexdigest()
     return {"Driftline-Timestamp": str(timestamp), "Driftline-Signature": f"v1={signed}"}
 
 
 def payload_of(notification: Notification, labelling: Labelling = PLAIN) -> dict[str, object]:
-    """Alertmanager's payload. Pure; firing alerts first."""
+    """Return Alertmanager's payload, firing alerts first. Pure."""
     told = (*notification.firing, *notification.resolved)
     most = len(told) if notification.reason == Reason.DIGEST else MOST_ALERTS
     alerts = [_alert(alert, labelling) for alert in told[:most]]
@@ -106,17 +106,17 @@ def _alert(alert: AlertEvent, labelling: Labelling) -> dict[str, object]:
 
 
 def _of_model(labels: Mapping[str, str]) -> dict[str, str]:
-    """The labels that every group is grouped by, for a notification of an earlier release that waits."""
+    """Return the labels by which every group is formed, for a waiting notification of an earlier release."""
     return {name: labels[name] for name in SAME_MODEL if name in labels}
 
 
 def annotations_of(alert: AlertEvent) -> dict[str, str]:
-    """Return an alert's words and links."""
+    """Return an alert's title, message and links as annotations."""
     return {"summary": alert.title, "description": alert.message, **alert.links}
 
 
 def _common(found: Iterable[object]) -> dict[str, str]:
-    """The entries that all of them have."""
+    """Return the entries that all labels or annotations share."""
     entries = [set(one.items()) for one in found if isinstance(one, dict)]
     return dict(sorted(set.intersection(*entries))) if entries else {}
 

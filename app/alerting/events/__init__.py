@@ -1,1 +1,1 @@
-"""A transition as the event that is published: its facts, and their text."""
+"""Alert events that are published for transitions: their facts and their text."""

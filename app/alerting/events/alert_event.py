@@ -1,4 +1,4 @@
-"""One transition as the event that tells of it."""
+"""Construction of an alert event from a transition."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ from topics.events import (
 )
 
 EVIDENCE_FEATURES = 50
-"""Features that the evidence carries, with the shapes of those that the message names; a report has them all."""
+"""Number of features in the evidence, with the shapes of those that the message names. A report has all features."""
 
 
 def alert_of(
     report: AnyReport, verdict: Verdict, transition: Transition, rule: Rule, *, emitted_at: datetime, page: str = "",
     beside: RelatedWindows | None = None, changes: Sequence[DeploymentChange] = (),
 ) -> AlertEvent:  # fmt: skip
-    """The event of a transition. `page`: the API's address, for links; empty: none. `beside`: what else is known.
+    """Return the event of a transition. `page`: the API's address for links; empty for none.
 
-    `changes`: what happened to the model lately, for the likely causes.
+    `beside`: the related windows of the model version. `changes`: recent changes of the model, for the likely causes.
     """
     labels = labels_of(report.model, report.model_version, verdict)
     fingerprint = fingerprint_of(labels)
@@ -83,7 +83,7 @@ def alert_of(
 
 
 def _lasted(transition: Transition) -> Fact:
-    """Since when, or from when to when."""
+    """Return the fact of when the alert began, or of its beginning and end."""
     start, end = transition.started_at, transition.ended_at
     return fact("since", start=start) if end is None else fact("ended", start=start, end=end, lasted=end - start)
 
@@ -96,7 +96,7 @@ def _window(report: AnyReport) -> Fact:
 def _advice(
     labels: Mapping[str, str], verdict: Verdict, rule: Rule, links: Mapping[str, str], *, firing: bool
 ) -> Iterator[Fact]:
-    """Who is to look at it, the command that silences it, and where to read on."""
+    """Yield the alert's owner, the command that silences the alert, and the links for further reading."""
     if rule.owner:
         yield fact("owner", owner=rule.owner)
     if firing:
@@ -105,12 +105,12 @@ def _advice(
 
 
 def utc(epoch: float) -> datetime:
-    """Return the moment of seconds since the epoch."""
+    """Return the UTC datetime of seconds since the epoch."""
     return datetime.fromtimestamp(epoch, UTC)
 
 
 def silence_command(labels: Mapping[str, str], rule: str) -> str:
-    """Return the command that silences an alert, and no other, for two hours."""
+    """Return the command that silences only this alert, for two hours."""
     options = {"--model": labels["model"], "--version": labels["model_version"], "--rule": rule}
     if rule not in (DATA_DRIFT, PREDICTION_DRIFT):
         options["--subject"] = labels["subject"]
@@ -123,7 +123,7 @@ NOT_NAMED = "not named"
 
 
 def evidence_of(report: AnyReport, verdict: Verdict, related: RelatedWindow | None = None) -> dict[str, object]:
-    """The report's numbers behind a verdict, as JSON has them. Names of unseen categories stay in the report."""
+    """Return the report's numbers behind a verdict, as JSON values. Names of unseen categories stay in the report."""
     evidence: dict[str, object] = {
         "value": verdict.value,
         "threshold": verdict.threshold,
@@ -158,7 +158,7 @@ def evidence_of(report: AnyReport, verdict: Verdict, related: RelatedWindow | No
 
 
 def _of_newest_panes(verdict: Verdict) -> dict[str, object]:
-    """What the newest panes show; the columns are among the features."""
+    """Return the findings of the newest panes, without their columns, which are among the features."""
     metric = metric_finding(verdict)
     if metric is not None:
         return {SCALES: [metric]}
@@ -167,7 +167,7 @@ def _of_newest_panes(verdict: Verdict) -> dict[str, object]:
 
 
 def nameless(report: AnyReport) -> AnyReport:
-    """Return a report that names no values of categories: they may be people's. Counts of them stay."""
+    """Return a report without names of categories, which may be personal data. Their counts stay."""
     if isinstance(report, PerformanceReport):
         unknown = {
             name: {} if not (its := getattr(report, name)) else {NOT_NAMED: sum(its.values())} for name in UNKNOWN

@@ -1,4 +1,4 @@
-"""What has most likely been done to the data, said in every alert of an incident."""
+"""Likely causes of changes in the data, for every alert of an incident."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from app.alerting.rules.newest_panes import found_in
 from topics.events import Cause, DriftReport, Fact
 
 MAX_CAUSES = 3
-"""Columns whose cause a message says; the report has all."""
+"""Number of columns whose cause a message names. The report has all causes."""
 FAULTS = ("missing", "type", "unseen", "distribution")
-"""What is found of a column, the most telling first."""
+"""Faults of a column, the most informative first."""
 
 
 def causes_of(report: DriftReport, changes: Sequence[DeploymentChange] = ()) -> tuple[Fact, ...]:
-    """Return a fact for each column whose cause is known, the worst first: of the newest panes, else of the window.
+    """Return a fact for each column whose cause is known, the worst first: from the newest panes, else from the window.
 
-    `changes`: of the model; one that came as a column changed is named with its cause.
+    `changes`: changes of the model. A change that coincides with a column's change is named with the column's cause.
     """
     found: dict[str, Fact] = {}
     names = [feature.name for feature in report.features]
@@ -34,7 +34,7 @@ def causes_of(report: DriftReport, changes: Sequence[DeploymentChange] = ()) -> 
 
 
 def differs(report: DriftReport) -> bool:
-    """Whether anything is known to differ of any feature."""
+    """Return whether any feature differs from the reference."""
     scales = report.scales
     if any(feature.drifted or feature.missing_rises or feature.unseen_rises for feature in report.features):
         return True
@@ -43,7 +43,7 @@ def differs(report: DriftReport) -> bool:
 
 
 def shown(causes: Sequence[Fact]) -> tuple[Fact, ...]:
-    """Return what a message says of them."""
+    """Return the causes that a message names, and the number of the others."""
     more = [fact("more_causes", count=len(causes) - MAX_CAUSES)] if len(causes) > MAX_CAUSES else []
     return (*causes[:MAX_CAUSES], *more)
 
@@ -51,7 +51,7 @@ def shown(causes: Sequence[Fact]) -> tuple[Fact, ...]:
 def _cause(name: str, cause: Cause, since: str = "") -> Fact:
     """Return the cause of a column's change. `since`: what happened to the model at the same time, if anything did.
 
-    Of missing values that takes the place of the places where they are usually lost.
+    For missing values, `since` replaces the list of places where values are usually lost.
     """
     if not since:
         return fact("cause", name=name, words=cause.words)

@@ -1,4 +1,6 @@
-"""What of a model changed when one of its columns did: deployments that were reported, and versions that were new."""
+"""Changes of a model at the time when a column changed: reported deployments, and versions with their first
+predictions.
+"""
 
 from __future__ import annotations
 
@@ -10,36 +12,38 @@ from app.alerting.rules.version_life import Lives
 from topics.events import DeploymentEvent, ScaleFinding
 
 BEFORE, AFTER = timedelta(minutes=15), timedelta(minutes=10)
-"""A deployment may be reported so long before the first changed pane begins (it takes a while until all requests reach
-what was deployed), and so long after the first changed pane (it is reported when it is done)."""
+"""Longest times by which the report of a deployment may precede the first changed pane, and follow that pane.
+
+A deployment takes a while to reach all requests, and may be reported only when it is done.
+"""
 
 
 class Deployments(Protocol):
-    """What is known of the deployments of models."""
+    """Access to the known deployments of models."""
 
     def of(self, model: str) -> Sequence[DeploymentEvent]:
         """Return the newest deployments of a model."""
 
 
 class NoDeployments:
-    """Nothing is known of any deployment."""
+    """A `Deployments` that knows no deployment."""
 
     def of(self, model: str) -> Sequence[DeploymentEvent]:
-        """Return nothing."""
+        """Return an empty sequence."""
         return ()
 
 
 class DeploymentChange(NamedTuple):
-    """Something that happened to a model, as a message names it after "since"."""
+    """A change of a model, in the words that follow "since" in a message."""
 
     at: datetime
     words: str
 
 
 def changes_of(model: str, deployments: Deployments, lives: Lives) -> list[DeploymentChange]:
-    """Return the deployments of a model, and when its versions got their first predictions. In no order.
+    """Return the deployments of a model and the first predictions of its versions, in no order.
 
-    A registration is no deployment: nothing but what is watched changes by it.
+    A registration is not a deployment: it changes only what is monitored.
     """
     reported = [
         DeploymentChange(one.deployed_at, f"the deployment of version {one.model_version}{_standing(one.status)}")
@@ -55,10 +59,10 @@ def changes_of(model: str, deployments: Deployments, lives: Lives) -> list[Deplo
 
 
 def since_when(found: ScaleFinding, changes: Sequence[DeploymentChange]) -> str:
-    """Return "since the deployment of version 3 at ..." where a change of the model came as the column changed.
+    """Return "since the deployment of version 3 at ..." where a change of the model coincides with the column's change.
 
-    Empty where none did, where it is not known when the column changed, and of a column that changes slowly. Of several
-    changes the one nearest to the column's is named; a deployment before the first predictions of a version.
+    Returns an empty string where no change coincides, where the time of the column's change is unknown, and for a slow
+    change. Of several changes the nearest one is named; a deployment comes before the first predictions of a version.
     """
     if found.slow or found.since is None or found.earliest is None or found.latest is None:
         return ""
@@ -70,6 +74,6 @@ def since_when(found: ScaleFinding, changes: Sequence[DeploymentChange]) -> str:
 
 
 def _standing(status: str) -> str:
-    """How a deployment stands, in the words of whoever reported it, where that is not simply active."""
+    """Return the status of a deployment as it was reported, in parentheses; empty where the status is active."""
     plain = " ".join(status.split())
     return "" if plain == "active" else f" ({plain})"

@@ -1,7 +1,7 @@
-"""Alerts that others send: what they may say, and the transition that it comes to. Pure: no clock, no chance.
+"""Alerts that other systems send: their validation, and the transition that each request causes.
 
-They are alerts of the rule `external`, and travel as every other. What names one is its model version, if it has any,
-and its `dedupe_key`, which is the label `subject`.
+Pure: no clock, no randomness. These are alerts of the rule `external`, and are processed as all others. An alert is
+identified by its model version, if it has any, and by its `dedupe_key`, which becomes the label `subject`.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from topics.events import AlertEvent, AlertStatus, Level, Scalar
 
 EXTERNAL = "external"
 LASTS = 3600.0
-"""Seconds that an alert without a `dedupe_key` fires where nothing is said: nobody can be expected to resolve it."""
+"""Default time in seconds for which an alert without a `dedupe_key` fires: nobody can be expected to resolve it."""
 MOST_SECONDS = 30 * 86_400.0
 LONGEST_TITLE, LONGEST_KEY, LONGEST_MESSAGE = 200, 200, 10_000
 MOST_METADATA, MOST_BYTES = 100, 1 << 16
-"""Entries, and bytes of all of them as JSON."""
+"""Number of metadata entries, and of bytes of all entries as JSON."""
 SHOWN = 20
-"""Entries of the metadata that the message names."""
+"""Number of metadata entries that the message names."""
 NUL = "\x00"
 
 
 class ExternalError(ValueError):
-    """Why an alert cannot be sent or resolved; the field first. `status`: as HTTP has it."""
+    """Reason why an alert cannot be sent or resolved, starting with the field. `status`: the HTTP status code."""
 
     def __init__(self, words: str, status: int = 422) -> None:
         super().__init__(words)
@@ -42,12 +42,12 @@ class ExternalError(ValueError):
 
 
 class AlertRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An alert as somebody sends it.
+    """A request that sends or resolves an alert.
 
-    `dedupe_key` names it: sent again with the same key it is the same alert, and with `status` "resolved" its end. What
-    is resolved may be named by the `fingerprint` that the answer has, too, and needs no title. Without a key each is an
-    alert of its own. `expires_after`: seconds after which it is resolved by itself; unset, it fires until it is
-    resolved, or for an hour where it has no key.
+    `dedupe_key` identifies the alert: sent again with the same key, it is the same alert. With `status` "resolved" the
+    request resolves the alert and needs no title. The alert to resolve can also be named by the `fingerprint` in the
+    response. Without a key each request is an alert of its own. `expires_after`: seconds after which the alert is
+    resolved automatically. If unset, the alert fires until it is resolved, or for an hour where it has no key.
     """
 
     title: str | None = None
@@ -65,7 +65,7 @@ class AlertRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 def check(asked: AlertRequest) -> None:
-    """Raises ExternalError naming the first field that is wrong."""
+    """Check a request. Raises ExternalError, which names the first invalid field."""
     for wrong in (*_wrong_identity(asked), *_wrong_words(asked), *_wrong_extras(asked)):
         raise wrong
 
@@ -114,19 +114,19 @@ def _wrong_extras(asked: AlertRequest) -> Iterator[ExternalError]:
 
 
 def labels_of(asked: AlertRequest, key: str) -> dict[str, str]:
-    """Return what names an alert. `key`: a new name, for one that has no `dedupe_key`."""
+    """Return the labels that identify an alert. `key`: a new name, for an alert without a `dedupe_key`."""
     labels = {"rule": EXTERNAL, "subject": asked.dedupe_key or key}
     given = {"model": asked.model, "model_version": asked.model_version}
     return {name: value for name, value in given.items() if value is not None} | labels
 
 
 def fingerprint_wanted(asked: AlertRequest, key: str) -> str:
-    """Return the fingerprint of the alert that is meant."""
+    """Return the fingerprint of the alert that a request names."""
     return asked.fingerprint or fingerprint_of(labels_of(asked, key))
 
 
 def newest(alerts: Iterable[AlertEvent], fingerprint: str) -> AlertEvent | None:
-    """Return the newest transition of an alert, of those that are known."""
+    """Return the newest known transition of an alert; None where there is none."""
     its = [alert for alert in alerts if alert.fingerprint == fingerprint]
     return max(its, key=lambda alert: (alert.emitted_at, alert.status == "resolved"), default=None)
 
@@ -134,10 +134,10 @@ def newest(alerts: Iterable[AlertEvent], fingerprint: str) -> AlertEvent | None:
 def transition_of(
     asked: AlertRequest, known: AlertEvent | None, now: datetime, key: str, page: str = ""
 ) -> AlertEvent:  # fmt: skip
-    """Return the transition that a sound request asks for, or `known` itself where that says the same.
+    """Return the transition that a valid request causes, or `known` itself where nothing changes.
 
-    `known`: the newest transition of the alert; `key` as of `labels_of`; `page`: the API's address, for links. The same
-    request after the same transition has the same `alert_id`, whoever makes it. Raises ExternalError.
+    `known`: the newest transition of the alert. `key`: as in `labels_of`. `page`: the API's address, for links. The
+    same request after the same transition has the same `alert_id`, whichever process handles it. Raises ExternalError.
     """
     if asked.status == "resolved":
         return _resolved(asked, known, now)
@@ -173,12 +173,12 @@ def transition_of(
 
 
 def is_over(alert: AlertEvent, now: datetime) -> bool:
-    """Whether an alert that fires is to be resolved, since nobody has said more in time."""
+    """Return whether a firing alert has expired, since no request has renewed it in time."""
     return alert.status == "firing" and alert.expires_at is not None and alert.expires_at <= now
 
 
 def expired(alert: AlertEvent, now: datetime) -> AlertEvent:
-    """Return the end of an alert that is over by itself."""
+    """Return the resolved transition of an alert that has expired."""
     assert alert.expires_at is not None
     message = f"{alert.message}\nIt was neither sent again nor resolved until it expired.".strip()
     return replace(

@@ -1,4 +1,4 @@
-"""What a report shows to a rule, as facts: headline, statements, and the columns and metrics that they name."""
+"""Facts from a report and a verdict: the headline, the statements, and the columns and metrics that they name."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ ONE_SUBJECT = (CRITICAL_FEATURE, FEATURE_DRIFT, PERFORMANCE, ESTIMATE)
 DRIFT_OVER = {
     DATA_DRIFT: "data_drift_over", PREDICTION_DRIFT: "prediction_drift_over", NOT_JUDGED: "judged_again",
 }  # fmt: skip
-"""Headlines of what is over, by rule; of one feature it is another."""
+"""Headlines of resolved alerts, by rule. Alerts on one feature have another headline."""
 
 
 def summary_of(report: AnyReport, verdict: Verdict, *, firing: bool = True, severe: bool = False) -> AlertSummary:
-    """Return what a report shows to a rule: the alert as far as it depends on nothing else."""
+    """Return the part of an alert's summary that depends only on the report and the verdict."""
     columns = columns_of(report, verdict)
     return AlertSummary(
         about=f"{report.model} {report.model_version}", subject=verdict.subject,
@@ -102,7 +102,9 @@ def _drift_over(verdict: Verdict) -> Fact:
 
 
 def _facts(report: AnyReport, verdict: Verdict, named: Sequence[FeatureDrift]) -> Iterator[Fact]:
-    """Yield what is found, how sure that is and by how much. `named`: the columns that lines name."""
+    """Yield the facts of a finding: what was found, how certain it is, and its size. `named`: the columns that lines
+    name.
+    """
     if verdict.state == "off":
         yield fact("closed", reason=str(verdict.evidence.get("reason")))
     elif isinstance(report, DriftReport):
@@ -135,7 +137,7 @@ def _drift_facts(report: DriftReport, verdict: Verdict, named: Sequence[FeatureD
 
 
 def _scale_facts(one: ScaleFinding) -> Iterator[Fact]:
-    """Where a change is seen in the newest panes, and since when."""
+    """Yield where a change is visible in the newest panes, and since when."""
     start = None if one.start is None else to_epoch(one.start)
     yield fact(
         "found", name=one.name, fault=one.fault, effect_size=one.effect_size, n=one.n, panes=one.panes, start=start,
@@ -147,14 +149,14 @@ def _scale_facts(one: ScaleFinding) -> Iterator[Fact]:
 
 
 def _change_point(one: ScaleFinding | MetricFinding) -> dict[str, float | None]:
-    """Since when, and between which moments that lies; all None where that is not known."""
+    """Return the change point and its bounds in epoch seconds; all None where they are unknown."""
     if one.since is None or one.earliest is None or one.latest is None:
         return {"since": None, "earliest": None, "latest": None}
     return {"since": to_epoch(one.since), "earliest": to_epoch(one.earliest), "latest": to_epoch(one.latest)}
 
 
 def _not_judged_facts(report: DriftReport) -> Iterator[Fact]:
-    """Why nothing is judged, and what to do."""
+    """Yield the reason why no window is judged, and what to do."""
     if is_judged(report):
         yield fact("judged", n=report.n)
         return
@@ -191,14 +193,14 @@ def _quality_facts(report: DriftReport, verdict: Verdict) -> Iterator[Fact]:
 
 
 def _counted(column: FeatureDrift, problem: str) -> tuple[int, float]:
-    """Rows with a problem, and the share that is expected to have it."""
+    """Return the number of rows with a problem, and the share of rows that is expected to have it."""
     if problem == "missing":
         return column.missing, column.reference_missing
     return (column.unseen, column.reference_unseen) if problem == "unseen" else (column.invalid, 0.0)
 
 
 def _performance_facts(report: PerformanceReport, verdict: Verdict) -> Iterator[Fact]:
-    """The metric, what it is compared with, and how much of the truth is known."""
+    """Yield the metric, its comparison, and how much of the truth is known."""
     name, newest = verdict.subject, metric_finding(verdict)
     yield fact("metric", name=name)
     if newest is not None:

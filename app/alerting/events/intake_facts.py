@@ -1,4 +1,4 @@
-"""What was not counted, as facts: how many, why, and what to do."""
+"""Facts about records that were not counted: how many, why, and what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from topics.events import Fact, IntakeReport
 
 
 def intake_headline(report: IntakeReport, verdict: Verdict, *, firing: bool) -> Fact:
-    """Return what fires, or is over."""
+    """Return the headline of an alert that fires or is resolved."""
     over, share = "" if firing else "_over", verdict.value or 0.0
     if verdict.rule == DEAD_LETTERS:
         topic = report.topic if report.profile_id else f"{report.topic} that name no registered model"
@@ -21,7 +21,7 @@ def intake_headline(report: IntakeReport, verdict: Verdict, *, firing: bool) -> 
 
 
 def intake_facts(report: IntakeReport, verdict: Verdict) -> Iterator[Fact]:
-    """Yield how many, why, and what to do."""
+    """Yield how many records were not counted, why, and what to do."""
     breach, threshold = verdict.state == "breach", verdict.threshold
     if verdict.rule == DEAD_LETTERS:
         yield fact("set_aside", of=report.recent, some=report.recent_dead, threshold=threshold)

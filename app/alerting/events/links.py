@@ -1,4 +1,4 @@
-"""Where an alert leads: its model version, the column that it is about, and all alerts, on the dashboard."""
+"""Links of an alert: to its model version, to the column that it is about, and to all alerts on the dashboard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DASHBOARD, FEATURE, ALERTS, RUNBOOK = "dashboard", "feature", "alerts", "runbook
 
 
 def links_of(report: AnyReport, verdict: Verdict, page: str, *, firing: bool) -> dict[str, str]:
-    """Addresses by name. `page`: that of the API; empty: none."""
+    """Return the addresses by name. `page`: the API's address; with an empty one there are no links."""
     if not page:
         return {}
     start = f"{page.rstrip('/')}/dashboard"
@@ -29,7 +29,9 @@ def links_of(report: AnyReport, verdict: Verdict, page: str, *, firing: bool) ->
 
 
 def _column(report: DriftReport, verdict: Verdict) -> tuple[str, FeatureDrift] | None:
-    """The drifted column that an alert is about, or the worst of several, with its role; None where there is none."""
+    """Return the drifted column that an alert is about, or the worst of several, with its role; None where there is
+    none.
+    """
     if verdict.rule == PREDICTION_DRIFT:
         outputs = (("prediction", report.prediction), ("probability", report.probability))
         drifted = [(role, column) for role, column in outputs if column is not None and column.drifted]

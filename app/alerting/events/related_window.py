@@ -1,4 +1,4 @@
-"""What the other report said: a drift alert tells how the model performs, one of performance what has drifted."""
+"""Context from the model's other report: performance for drift alerts, drift for performance alerts."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ from topics.events import (
 
 
 class DriftSummary(Struct, frozen=True, kw_only=True):
-    """A window's drift: how many of its features, and the columns that a message names, the worst with its shape.
+    """Drift of a window: the number of drifted features, and the columns that a message names, the worst with its
+    shape.
 
-    `likely_causes`: of all columns, the worst first; `differs`: whether anything of any feature does.
+    `likely_causes`: over all columns, the worst first. `differs`: whether any feature differs from the reference.
     """
 
     window_start: datetime
@@ -43,7 +44,7 @@ class DriftSummary(Struct, frozen=True, kw_only=True):
 
 
 class PerformanceSummary(Struct, frozen=True, kw_only=True):
-    """A window's performance, as far as a message tells of it."""
+    """Performance of a window, as far as a message shows it."""
 
     window_start: datetime
     window_end: datetime
@@ -66,9 +67,9 @@ class RelatedWindows(Struct, frozen=True, kw_only=True):
 def noted(
     known: RelatedWindows | None, report: DriftReport | PerformanceReport, changes: Sequence[DeploymentChange] = ()
 ) -> RelatedWindows:  # fmt: skip
-    """What is known after a report; a window that is older than what is known changes nothing.
+    """Return the related windows after a report. A window older than the known one changes nothing.
 
-    `changes`: of the model, for the likely causes.
+    `changes`: changes of the model, for the likely causes.
     """
     if known is None or known.profile_id != report.profile_id:
         known = RelatedWindows(profile_id=report.profile_id)
@@ -107,9 +108,9 @@ def _performed(report: PerformanceReport) -> PerformanceSummary:
 def likely_causes(
     report: AnyReport, verdict: Verdict, known: RelatedWindows | None, changes: Sequence[DeploymentChange] = ()
 ) -> tuple[Fact, ...]:  # fmt: skip
-    """Return likely causes, also where an alert is not about a feature: a unit, a new category, values lost.
+    """Return likely causes, also for an alert that is not about a feature: a unit, a new category, lost values.
 
-    Of an alert on one feature that feature's own cause comes first. `changes`: of the model.
+    For an alert on one feature, that feature's own cause comes first. `changes`: changes of the model.
     """
     if isinstance(report, DriftReport):
         causes, differ = causes_of(report, changes), differs(report)
@@ -125,7 +126,7 @@ def likely_causes(
 
 
 def related_to(report: AnyReport, known: RelatedWindows | None) -> RelatedWindow | None:
-    """Return what an alert adds to what it is about, from the model version's other report; None where nothing is."""
+    """Return the context that an alert adds from the model version's other report; None where there is none."""
     if known is None or known.profile_id != report.profile_id:
         return None
     if isinstance(report, DriftReport):
@@ -167,7 +168,7 @@ def _truth(found: PerformanceSummary) -> dict[str, float]:
 
 
 def evidence_of_related(report: AnyReport, related: RelatedWindow | None) -> dict[str, object]:
-    """Return the numbers behind it, named as in alerts that are about them; `beside` has the sentences."""
+    """Return the numbers of the related window, named as in alerts about them. `beside` has the sentences."""
     if related is None:
         return {}
     sentences = [line_of(one, related) for one in related.facts if one.kind not in ("column", "metric")]

@@ -1,4 +1,4 @@
-"""Which columns and metrics of a report an alert shows, and in which order."""
+"""Selection of the columns and metrics of a report that an alert shows, and their order."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from topics.events import AnyReport, DriftReport, FeatureDrift, MetricChange, Pe
 
 @dataclass(frozen=True, slots=True)
 class SelectedColumns:
-    """The columns of a drift alert. `named`: those that its lines name, in their order.
+    """The columns of a drift alert. `named`: the columns that its lines name, in their order.
 
-    `about`: those that it is about, or may be: of a feature's alert that feature, else all, and what the model returns.
+    `about`: the columns that the alert may be about. For a feature's alert these are that feature, else all features,
+    and the model's outputs.
     """
 
     named: Sequence[FeatureDrift] = ()
@@ -31,11 +32,13 @@ class SelectedColumns:
 
     @property
     def drifted(self) -> tuple[str, ...]:
-        """The names of all that have drifted."""
+        """Return the names of all drifted columns."""
         return tuple(column.name for column in self.about if column.drifted)
 
     def shown(self) -> tuple[FeatureDrift, ...]:
-        """Return those that the lines name, and the worst of those that have drifted, with one shape: the first."""
+        """Return the columns that the lines name and the worst drifted ones. Only the first of these keeps its
+        shape.
+        """
         drifted = [column for column in self.about if column.drifted]
         worst = sorted(drifted, key=lambda column: (-effect_of(column), column.name))[:MAX_LISTED]
         drawn = next((column.name for column in worst if column.shape is not None), None)
@@ -47,7 +50,7 @@ class SelectedColumns:
 
 
 def columns_of(report: AnyReport, verdict: Verdict) -> SelectedColumns:
-    """Return the columns of an alert; none where it is not on drift, or not watched any more."""
+    """Return the columns of an alert; none where the alert is not on drift or its rule is off."""
     if not isinstance(report, DriftReport) or verdict.state == "off":
         return SelectedColumns()
     own, outputs = own_features(report, verdict), outputs_of(report)
@@ -57,12 +60,14 @@ def columns_of(report: AnyReport, verdict: Verdict) -> SelectedColumns:
 
 
 def own_features(report: DriftReport, verdict: Verdict) -> list[FeatureDrift]:
-    """Return the feature that a verdict is about; nothing where it is about another thing."""
+    """Return the feature that a verdict is about; an empty list where the verdict is about something else."""
     return as_found([feature for feature in report.features if feature.name == verdict.subject], report)
 
 
 def metrics_of(report: AnyReport, verdict: Verdict) -> tuple[MetricChange, ...]:
-    """Return the metrics that messages show first, and the alert's own as the newest panes show it, if they do."""
+    """Return the metrics that messages show first, and the alert's own metric, from the newest panes where they have
+    it.
+    """
     if not isinstance(report, PerformanceReport):
         return ()
     newest = metric_finding(verdict)
@@ -71,19 +76,19 @@ def metrics_of(report: AnyReport, verdict: Verdict) -> tuple[MetricChange, ...]:
 
 
 def drifted_names(report: DriftReport, verdict: Verdict) -> Sequence[str]:
-    """Return the features that have drifted as a data drift alert counts them: in the window or its newest panes."""
+    """Return the drifted features as a data drift alert counts them: in the newest panes, else in the window."""
     return found_names(verdict) or report.drifted_features
 
 
 def top_features(report: DriftReport) -> list[FeatureDrift]:
-    """Return the features that drifted, largest effect first; all of them by effect where none has."""
+    """Return the drifted features, largest effect first; all features by effect where none has drifted."""
     features = features_of(report)
     drifted = [feature for feature in features if feature.drifted]
     return sorted(drifted or features, key=lambda feature: (-effect_of(feature), feature.name))
 
 
 def top_metrics(report: PerformanceReport) -> list[MetricChange]:
-    """Return the metrics that are known: those of `performance.show` in its order, then the most degraded first."""
+    """Return the known metrics: those of `performance.show` in its order, then the most degraded first."""
     known = [metric for metric in report.metrics if metric.value is not None]
     show = {name: place for place, name in enumerate(report.show)}
     return sorted(

@@ -1,4 +1,4 @@
-"""Alerts about the monitor itself: what it cannot do any more, and what somebody has to decide."""
+"""Alerts about the monitor itself: a stopped stream that somebody must act on."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from app.alerting.rules.service_rules import MONITOR
 from topics.events import AlertEvent, AlertSummary, Fact
 
 SELF = "driftline"
-"""What reports and alerts about it have for a model; a report's version is the consumer group."""
+"""Model name in reports and alerts about the monitor itself. The version of such a report is the consumer group."""
 
 
 def dead_letters_alert(
     topic: str, partition: int, offset: int, since: float, reason: str, share: float, window: int, now: datetime
 ) -> AlertEvent:
-    """Too much of a topic cannot be read, from the record at an offset on, which came at `since` (epoch seconds).
+    """Return the alert that too much of a topic cannot be read, from the record at `offset` on.
 
-    The same storm is the same alert, whichever worker meets it, and however often.
+    `since`: the time of that record in epoch seconds. The same run of dead letters is the same alert, whichever worker
+    meets it, and however often.
     """
     where: dict[str, str | int] = {"topic": topic, "partition": partition, "offset": offset, "reason": reason}
     stopped = fact("stream_stopped", **where, share=share, window=window)
@@ -27,7 +28,7 @@ def dead_letters_alert(
 
 
 def dead_letters_over(topic: str, partition: int, offset: int, since: float, now: datetime) -> AlertEvent:
-    """The stream has passed the offset at which `dead_letters_alert` said that it had stopped."""
+    """Return the resolved transition of `dead_letters_alert`: the stream has passed the offset at which it stopped."""
     where: dict[str, str | int] = {"topic": topic, "partition": partition, "offset": offset}
     goes_on = fact("stream_goes_on", **where)
     return _alert(goes_on, f"{partition}-{offset}-over", since, now, where, over=True)
@@ -36,7 +37,7 @@ def dead_letters_over(topic: str, partition: int, offset: int, since: float, now
 def _alert(
     found: Fact, name: str, since: float, now: datetime, evidence: Mapping[str, object], *, over: bool = False
 ) -> AlertEvent:
-    """The transition of which the headline and the only line are one fact. `name`: tells it from the alert's others."""
+    """Return a transition whose headline and only line are one fact. `name` distinguishes the alert's transitions."""
     labels = {"model": SELF, "rule": MONITOR, "topic": str(evidence["topic"])}
     fingerprint = fingerprint_of(labels)
     summary = AlertSummary(about="", subject="", headline=found, facts=(found,))

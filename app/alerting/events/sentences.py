@@ -1,4 +1,6 @@
-"""Sentences that no template can hold, since parts of them may be missing: columns, metrics, findings; and formats."""
+"""Sentences with parts that may be missing, which no template can express: columns, metrics and findings; and
+formats.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,13 @@ from app.core.evaluation.too_few import too_few
 from topics.events import FeatureDrift, MetricChange
 
 MAX_LISTED = 5
-"""Names that a line lists, and columns and metrics that a message shows; the evidence has the rest."""
+"""Names that a line lists, and columns and metrics that a message shows. The evidence has the others."""
 SMALLEST_P = 1e-12
 Values = Mapping[str, Any]
 
 
 def column_line(column: FeatureDrift) -> str:
-    """Return one column: statistic, how sure, direction, reference -> current."""
+    """Return the line of a column: statistic, certainty, direction, reference -> current."""
     if column.statistic is None:
         return f"{column.name}: nothing to compare"
     p_value = f", {p_value_text(column.p_value)}" if column.p_value is not None else ""
@@ -30,7 +32,7 @@ def column_line(column: FeatureDrift) -> str:
 
 
 def metric_line(metric: MetricChange) -> str:
-    """Return one metric: its value, how sure, and its change against the baseline."""
+    """Return the line of a metric: its value, its interval, and its change against the baseline."""
     if metric.value is None:
         return f"{metric.name}: not known"
     line = f"{metric.name} {metric.value:.4g}{_interval(metric.low, metric.high)}"
@@ -42,7 +44,10 @@ def metric_line(metric: MetricChange) -> str:
 
 
 def worse_by(metric: MetricChange) -> str:
-    """Return how far a metric is from its baseline, and which way; of a baseline at or below zero in its own unit."""
+    """Return how far a metric is from its baseline, and in which direction.
+
+    For a baseline at or below zero the change is also given in the metric's own unit. Empty where it is unknown.
+    """
     if metric.relative is None:
         return ""
     words = f"{abs(metric.relative):.1%} {'worse' if metric.relative > 0 else 'better'}"
@@ -57,17 +62,17 @@ def p_value_text(p_value: float) -> str:
 
 
 def listed(names: Sequence[str], most: int = MAX_LISTED, between: str = ", ") -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names and the number of the others."""
     return between.join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def time_text(epoch: float) -> str:
-    """Return a moment, in seconds since the epoch, in UTC and without seconds that are zero."""
+    """Return a moment, given in epoch seconds, as UTC text without seconds that are zero."""
     return f"{datetime.fromtimestamp(epoch, UTC):%Y-%m-%d %H:%M:%S} UTC".replace(":00 UTC", " UTC")
 
 
 def span_text(seconds: float) -> str:
-    """Return a length of time in the unit that suits it."""
+    """Return a duration, given in seconds, in a suitable unit."""
     for most, length, unit in ((120, 1, "s"), (120 * 60, 60, "min"), (48 * 3600, 3600, "h")):
         if seconds < most:
             return f"{seconds / length:.3g} {unit}"
@@ -104,7 +109,7 @@ def _too_few(values: Values) -> str:
 
 
 def _found(values: Values) -> str:
-    """Where a column's change is seen in the newest panes, and since when."""
+    """Return the sentence about where a column's change is visible in the newest panes, and since when."""
     rows = _rows(values["n"])
     seen = f"seen in {rows}"
     if values["start"] is not None:

@@ -1,4 +1,4 @@
-"""What keeps a monitor fed, as facts: traffic, feedback, and the monitor itself."""
+"""Facts about the monitor's input and the monitor itself: traffic, feedback, lag and dead letters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.core.traffic.judging import CHANCE
 from topics.events import Fact, MonitorReport, TrafficReport, Volume
 
 MOST = 5
-"""Topics or reasons that are named."""
+"""Number of topics or reasons that are named."""
 
 SERVICE = {
     (TRAFFIC, "stopped"): ("no_predictions", "predictions_again"),
@@ -20,11 +20,11 @@ SERVICE = {
     (FEEDBACK, "coverage"): ("less_feedback", "feedback_as_usual"),
     (FEEDBACK, TOO_LATE): ("feedback_too_late", "feedback_in_time"),
 }
-"""Headlines of what fires and of what is over, by rule and subject."""
+"""Headlines of firing and of resolved alerts, by rule and subject."""
 
 
 def traffic_facts(report: TrafficReport, verdict: Verdict) -> Iterator[Fact]:
-    """Yield what is seen of traffic and feedback, and how sure that is."""
+    """Yield what is known of traffic and feedback, and how certain it is."""
     about = verdict.rule, verdict.subject
     pane = (report.window_end - report.window_start).total_seconds() / max(len(report.counts), 1)
     if about == (TRAFFIC, "stopped"):
@@ -55,14 +55,14 @@ def _too_late(report: TrafficReport, verdict: Verdict) -> Iterator[Fact]:
 
 
 def _volume(volume: Volume | None, pane: float) -> Iterator[Fact]:
-    if volume is None:  # no rule has judged it then
+    if volume is None:  # then no rule has judged the volume
         return
     kind = "volume_by_days" if volume.days else "volume_of_rate" if volume.found else "volume_before"
     yield fact(kind, recent=volume.recent, span=volume.panes * pane, expected=volume.expected, days=volume.days)
 
 
 def monitor_facts(report: MonitorReport, verdict: Verdict) -> Iterator[Fact]:
-    """Yield what the worker that has a partition sees of it."""
+    """Yield the numbers that the worker of a partition reports about it."""
     standing = report.partitions[str(verdict.evidence["partition"])]
     if verdict.subject.startswith("lag"):
         yield fact("behind", seconds=standing.behind_seconds or 0.0, threshold=verdict.threshold)

@@ -1,7 +1,8 @@
-"""The wording of alerts: a template for each kind of headline and of fact.
+"""Wording of alerts: a template for each kind of headline and of fact.
 
-Beside Python's own formats a template has these: `time` and `span` (of seconds), `names` (the first of several, and how
-many more), `days`, and `s` (a plural's ending). Sentences with parts that may be missing are in `sentences.py`.
+Templates have these formats in addition to Python's own: `time` and `span` of seconds, and `days`. `names` gives the
+first of several names and the number of the others; `s` gives a plural's ending. Sentences with parts that may be
+missing are in `sentences.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ PROBLEMS = {
 RISES = {"missing": "without a value", "unseen": "with an unseen category", "type": "with a value of the wrong type"}
 
 TITLE_NOTES = {"flapping": " (flapping)", "settled": " (settled)"}
-"""What a note adds to the title."""
+"""Text that a note adds to the title."""
 
 SUBJECT_HEADLINES = {
     "drifted": ("{subject} has drifted", "{subject} have drifted"),
@@ -27,7 +28,7 @@ SUBJECT_HEADLINES = {
     "too_high": ("{subject} is too high", "{subject} are too high"),
     "as_it_should": ("{subject} is as it should be again", "{subject} are as it should be again"),
 }
-"""Of one subject, and of several together."""
+"""Headlines about one subject, and about several together."""
 
 HEADLINES = {
     "text": "{text}",

@@ -1,4 +1,4 @@
-"""The text of alerts: titles and lines of one summary, and the title of several."""
+"""Text of alerts: title and lines of one summary, and the title of several."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from app.alerting.events.templates import FACTS, HEADLINES, SUBJECT_HEADLINES, T
 from topics.events import AlertEvent, AlertSummary, Fact, FactValue, FeatureDrift, MetricChange, RelatedWindow
 
 MAX_IN_TITLE = 3
-"""Statements, or subjects of one of them, that the title of several alerts names."""
+"""Number of statements, or of subjects of one statement, that the title of several alerts names."""
 
 
 def fact(kind: str, **values: FactValue) -> Fact:
-    """Return a fact. `kind`: of those that have a sentence."""
+    """Return a fact. `kind`: a kind that has a sentence."""
     return Fact(kind=kind, values=values)
 
 
 def title_of(summary: AlertSummary) -> str:
-    """Return the title: the model and its version, and what happens or is over."""
+    """Return the title: the model and its version, and what fires or is resolved."""
     text = headline_of(summary)
     return f"{summary.about}: {text}" if summary.about else text
 
@@ -33,9 +33,9 @@ def headline_of(summary: AlertSummary) -> str:
 
 
 def title_of_all(about: str, summaries: Sequence[AlertSummary]) -> str:
-    """Return the title of several alerts. What happens to several subjects alike is written once.
+    """Return the title of several alerts. A statement that applies to several subjects appears once.
 
-    `about`: the model and its version that they are grouped by.
+    `about`: the model and version of the group.
     """
     groups: dict[tuple[str, str, bool], list[AlertSummary]] = {}
     for one in summaries:
@@ -52,7 +52,7 @@ def title_of_all(about: str, summaries: Sequence[AlertSummary]) -> str:
 
 
 def lines_of(summary: AlertSummary) -> list[str]:
-    """Return what an alert says, one line for each fact, whatever its names hold."""
+    """Return the lines of an alert, one for each fact, without line breaks from names."""
     lines = [line_of(one, summary) for one in (*summary.notes, *summary.facts)]
     if summary.related is not None:
         lines += [line_of(one, summary.related) for one in summary.related.facts]
@@ -73,17 +73,19 @@ def line_of(one: Fact, of: AlertSummary | RelatedWindow) -> str:
 
 
 def message_of(summary: AlertSummary) -> str:
-    """Return the message."""
+    """Return the message: all lines of a summary."""
     return "\n".join(lines_of(summary))
 
 
 def rendered(alert: AlertEvent, summary: AlertSummary) -> AlertEvent:
-    """Return an alert with another summary, and the title and the message that this makes."""
+    """Return an alert with another summary, and with the title and message of that summary."""
     return replace(alert, summary=summary, title=title_of(summary), message=message_of(summary))
 
 
 def summary_of_alert(alert: AlertEvent) -> AlertSummary:
-    """Return the summary of an alert; of one that has none that can be rendered here, its title and its message."""
+    """Return the summary of an alert; one made of title and message where there is none that this release can
+    render.
+    """
     if alert.summary is not None and _is_renderable(alert.summary):
         return alert.summary
     links = {f"{name}: {address}": fact("link", name=name, address=address) for name, address in alert.links.items()}
@@ -98,7 +100,7 @@ def summary_of_alert(alert: AlertEvent) -> AlertSummary:
 
 
 def _is_renderable(summary: AlertSummary) -> bool:
-    """Return whether there is text for all of it: a newer release may have written kinds that are not known here."""
+    """Return whether every fact of a summary has text. A newer release may have written kinds that are unknown here."""
     try:
         title_of(summary)
         lines_of(summary)
@@ -129,10 +131,10 @@ def _title_notes(summary: AlertSummary) -> str:
 
 
 class _Text(string.Formatter):
-    """Python's format, with the formats of the templates."""
+    """Python's string formatter, extended by the formats of the templates."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """Return a value in one of them, or in one of Python's."""
+        """Format a value by a format of the templates, or else by Python's own."""
         found = FORMATS.get(format_spec)
         return found(value) if found else str(format(value, format_spec))
 

@@ -1,1 +1,1 @@
-"""Which channels are notified of which alerts, and when: groups, routes, silences, retries."""
+"""Notification of channels about alerts: groups, routes, silences and retries."""

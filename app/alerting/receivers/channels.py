@@ -1,4 +1,4 @@
-"""The channels of the settings, and one for each receiver that somebody has set since."""
+"""Channels from the settings, and one channel for each registered receiver."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from topics.events import ReceiverEvent
 
 
 class UnreadableSecret:
-    """A receiver whose key is not where its name says: nothing is sent there unsigned."""
+    """Channel of a receiver whose key cannot be read. Nothing is sent to it unsigned."""
 
     def __init__(self, name: str, reason: str) -> None:
         self._name = name
@@ -25,17 +25,19 @@ class UnreadableSecret:
 
     @property
     def name(self) -> str:
-        """The receiver's channel."""
+        """Return the name of the receiver's channel."""
         return self._name
 
     async def deliver(self, notification: Notification) -> Outcome:
-        """Never delivered."""
+        """Return `Permanent`: nothing is delivered."""
         return Permanent(f"its secret cannot be used: {self._reason}")
 
 
 class ReceiverChannels(Mapping[str, Channel]):
-    """Channels by name; those of receivers as of now, so that one that is set is there at once, and one that is gone
-    is not. A key is read each time: it may be changed while a worker runs."""
+    """Channels by name. Those of receivers follow the table at once: new ones appear and removed ones disappear.
+
+    A key is read at each look-up: it may change while a worker runs.
+    """
 
     def __init__(self, fixed: Mapping[str, Channel], receivers: ReceiversTable, settings: Settings) -> None:
         self._fixed = fixed
@@ -59,7 +61,7 @@ class ReceiverChannels(Mapping[str, Channel]):
 
 
 def channel_of(receiver: ReceiverEvent, settings: Settings) -> Channel:
-    """A receiver's channel: to public addresses only, unless the settings allow others."""
+    """Return a receiver's channel, which posts only to public addresses unless the settings allow others."""
     name = f"{PREFIX}{receiver.name}"
     try:
         secret = None if receiver.secret is None else _secret(settings.receiver_secrets_dir, receiver.secret)
@@ -76,6 +78,6 @@ def channel_of(receiver: ReceiverEvent, settings: Settings) -> Channel:
 def _secret(folder: Path | None, name: str) -> str:
     if folder is None:
         raise SettingsError("receiver_secrets_dir: not set")
-    if SECRET.fullmatch(name) is None:  # written past the API
+    if SECRET.fullmatch(name) is None:  # an event written without the API
         raise SettingsError("receiver_secrets_dir: no file has such a name")
     return read_secret("receiver_secrets_dir", folder / name)

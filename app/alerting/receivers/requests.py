@@ -1,4 +1,4 @@
-"""Receivers made, checked, shown, and sent: what the command line and the API share."""
+"""Requests for receivers: checked, converted, shown and sent, for the command line and the API."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from topics.events import ReceiverEvent
 from topics.registry import RECEIVERS
 
 PREFIX = "webhook:"
-"""Before a receiver's name: its channel, as routes name it."""
+"""Prefix before a receiver's name that makes the name of its channel in routes."""
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 LONGEST_COMMENT = 1000
 
 
 class ReceiverError(ValueError):
-    """A receiver that cannot be; starts with the field."""
+    """Error of an invalid receiver. The message starts with the field."""
 
 
 class ReceiverRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A receiver as people ask for one. `secret`: the name of a file in `receiver_secrets_dir`, not the key itself.
+    """A request for a receiver. `secret`: the name of a file in `receiver_secrets_dir`, not the key itself.
 
-    `created_by` is the name of the API key where one is asked for, whatever is given.
+    Where the API requires a key, `created_by` is the name of that key, whatever the request contains.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ReceiverRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class ShownReceiver(Struct, frozen=True, kw_only=True):
-    """A receiver as it is shown. `url` without its path, which may be all that it takes to post there."""
+    """The public form of a receiver. `url` comes without its path, which may be all that is needed to post there."""
 
     name: str
     channel: str
@@ -50,11 +50,11 @@ class ShownReceiver(Struct, frozen=True, kw_only=True):
 
 
 def receiver_of(asked: ReceiverRequest, now: datetime) -> ReceiverEvent:
-    """The receiver that is asked for, checked, but for where its URL leads. Raises ReceiverError."""
+    """Check a request and return its receiver. The address of the URL is not checked here. Raises ReceiverError."""
     if NAME.fullmatch(asked.name) is None:
         raise ReceiverError("name: must have 1 to 64 of a-z, 0-9, '.', '_' and '-', and begin with a letter or digit")
     if asked.secret is not None and SECRET.fullmatch(asked.secret) is None:
-        # It may be the key itself, so it is not said again.
+        # The value may be the key itself, so the message does not repeat it.
         raise ReceiverError("secret: must be the name of a file in receiver_secrets_dir, not the key itself")
     if not 0 < len(asked.created_by.strip()) <= LONGEST_COMMENT:
         raise ReceiverError(f"created_by: must have 1 to {LONGEST_COMMENT} characters; somebody will ask")
@@ -71,7 +71,7 @@ def receiver_of(asked: ReceiverRequest, now: datetime) -> ReceiverEvent:
 
 
 def shown(receiver: ReceiverEvent) -> ShownReceiver:
-    """What is told of a receiver."""
+    """Return the public form of a receiver: the URL reduced to its origin."""
     return ShownReceiver(
         name=receiver.name,
         channel=f"{PREFIX}{receiver.name}",
@@ -84,7 +84,7 @@ def shown(receiver: ReceiverEvent) -> ShownReceiver:
 
 
 def origin_of(url: str) -> str:
-    """A URL's scheme, host and port; of the rest an ellipsis."""
+    """Return a URL's scheme, host and port, with an ellipsis for the rest."""
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     port = "" if parts.port is None else f":{parts.port}"
@@ -93,10 +93,10 @@ def origin_of(url: str) -> str:
 
 
 async def send_receiver(producer: Producer, receiver: ReceiverEvent) -> None:
-    """Make it known; returns once Kafka has it. Raises BrokerUnavailable."""
+    """Publish a receiver. Return once Kafka has acknowledged it. Raises BrokerUnavailable."""
     await producer.send(RECEIVERS, receiver.name.encode(), msgspec.json.encode(receiver))
 
 
 async def remove_receiver(producer: Producer, name: str) -> None:
-    """Take it away; returns once Kafka has it. Raises BrokerUnavailable."""
+    """Delete a receiver. Return once Kafka has acknowledged it. Raises BrokerUnavailable."""
     await producer.send(RECEIVERS, name.encode(), None)

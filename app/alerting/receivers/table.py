@@ -1,4 +1,4 @@
-"""Every receiver that is known, read from the compacted topic `receivers` and kept up to date."""
+"""Table of all receivers, read from the compacted topic `receivers` and kept up to date."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class ReceiversTable(GlobalTable[tuple[str], ReceiverEvent]):
         super().__init__(settings, RECEIVERS, ReceiverEvent, key=lambda receiver: (receiver.name,))
 
     def get(self, name: str) -> ReceiverEvent | None:
-        """Return a receiver by its name."""
+        """Return a receiver by its name; None where there is none."""
         return self._rows.get((name,))
 
     def all(self) -> list[ReceiverEvent]:
-        """Return every receiver, by name."""
+        """Return all receivers, sorted by name."""
         return sorted(self._rows.values(), key=lambda receiver: receiver.name)

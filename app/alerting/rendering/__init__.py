@@ -1,1 +1,1 @@
-"""From alerts to the content of a notification: text, rows, pictures, templates."""
+"""Content of notifications: text, rows, pictures and templates."""

@@ -1,8 +1,8 @@
-"""The content of a notification for every channel: what happened, since when, how sure, and by how much.
+"""Content of a notification for every channel: what happened, since when, how certain, and how large.
 
-It selects of the alerts' summaries: their columns and metrics become rows, and the facts that no row says lines, as
-`app/alerting/events/text.py` renders them. All text is clean here (one line each, no control characters); to escape it
-for its medium is the medium's: autoescape in HTML, `blocks.py` in Slack.
+Columns and metrics of the alerts' summaries become rows. Facts that no row contains become lines, rendered by
+`app/alerting/events/text.py`. All text here is clean: one line each, without control characters. Each medium escapes
+the text itself: autoescape in HTML, `slack_blocks.py` for Slack.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LINK_WORDS = {
     ALERTS: "All alerts, and silences",
 }
 MOST_ALERTS = 10
-"""Alerts of a group that are told one by one; the rest is counted."""
+"""Number of alerts of a group that are listed one by one. The others are counted."""
 MOST_LINES = 12
 MOST_LABELS = 8
 ON_PERFORMANCE = {PERFORMANCE, ESTIMATE}
@@ -52,7 +52,7 @@ REFERENCES = ("column", "metric")
 
 @dataclass(frozen=True, slots=True)
 class AlertContent:
-    """One alert of the group: its title, and what is said of it alone."""
+    """One alert of the group: its title, and the lines that no other part of the message contains."""
 
     mark: str
     level: str
@@ -62,7 +62,7 @@ class AlertContent:
 
 @dataclass(frozen=True, slots=True)
 class MessageContent:
-    """What a message says, in its order. `state` is firing or resolved; times are RFC 3339, in UTC."""
+    """Content of a message, in its order. `state` is firing or resolved; times are RFC 3339, in UTC."""
 
     mark: str
     state: str
@@ -82,18 +82,18 @@ class MessageContent:
 
     @property
     def subject(self) -> str:
-        """The message in one line of at most 160 characters."""
+        """Return the message in one line of at most 160 characters."""
         said = "resolved" if self.state == "resolved" else self.level
         return clean(f"{self.mark} [{said}] {self.title}", 160)
 
     @property
     def worst(self) -> DriftRow | None:
-        """The first column that can be drawn."""
+        """Return the first column that can be drawn; None where there is none."""
         return next((column for column in self.columns if column.shape is not None), None)
 
 
 def build_content(notification: Notification, zone: tzinfo | None = None) -> MessageContent:
-    """Return what a notification says. Pure. `zone`: for its times."""
+    """Return the content of a notification. Pure. `zone`: time zone of its times; None for UTC alone."""
     firing, resolved = (
         [(alert, summary_of_alert(alert)) for alert in alerts]
         for alerts in (notification.firing, notification.resolved)
@@ -101,7 +101,7 @@ def build_content(notification: Notification, zone: tzinfo | None = None) -> Mes
     drifted, names = drifted_columns([summary for _, summary in firing])
     metrics = shown_metrics(firing or resolved)[:MAX_LISTED]
     shown = Shown({column.name: column for column in drifted[:MAX_LISTED]}, {metric.name: metric for metric in metrics})
-    if notification.reason != Reason.DIGEST:  # its alerts are in their order
+    if notification.reason != Reason.DIGEST:  # a digest's alerts are already in order
         firing.sort(key=lambda pair: (-rank(pair[0].level), pair[0].started_at, pair[0].title))
     pairs = [*firing, *sorted(resolved, key=lambda pair: (pair[0].started_at, pair[0].title))]
     said = [tuple(_lines(alert, summary, shown)) for alert, summary in pairs]
@@ -158,7 +158,7 @@ class Shown:
     metrics: Mapping[str, MetricChange]
 
     def has(self, one: Fact, of: AlertSummary | RelatedWindow, *, firing: bool) -> bool:
-        """Return whether a row has what a fact says; of what fires also where its numbers are of another window."""
+        """Return whether a row shows a fact. For a firing alert, a row with numbers of another window counts too."""
         name = one.values.get("name")
         if one.kind == "column" and name in self.columns:
             return firing or _plain(column_named(one, of)) == _plain(self.columns[str(name)])
@@ -172,7 +172,7 @@ def _plain(column: FeatureDrift) -> FeatureDrift:
 
 
 def _lines(alert: AlertEvent, summary: AlertSummary, shown: Shown) -> Iterator[str]:
-    """What an alert says beside the rows, the links, and the sentences on its related window."""
+    """Yield an alert's lines without the rows, the links, and the sentences on its related window."""
     firing = alert.status == "firing"
     facts = [(one, of, shown.has(one, of, firing=firing)) for one, of in _facts(summary)]
     has_rows = any(is_shown for _, _, is_shown in facts)
@@ -184,7 +184,10 @@ def _lines(alert: AlertEvent, summary: AlertSummary, shown: Shown) -> Iterator[s
 
 
 def _facts(summary: AlertSummary) -> Iterator[tuple[Fact, AlertSummary | RelatedWindow]]:
-    """In the order of the message, each with what it refers to; without the sentences on the related window."""
+    """Yield the facts in the message's order, each with its summary or related window.
+
+    Sentences on the related window are left out.
+    """
     yield from ((one, summary) for one in (*summary.notes, *summary.facts))
     if (related := summary.related) is not None:
         yield from ((one, related) for one in related.facts if one.kind in REFERENCES)
@@ -192,7 +195,10 @@ def _facts(summary: AlertSummary) -> Iterator[tuple[Fact, AlertSummary | Related
 
 
 def _related(alerts: Sequence[tuple[AlertEvent, AlertSummary]]) -> list[str]:
-    """What alerts say of their related windows, unless another alert of the group is about that; each once."""
+    """Return the sentences of alerts on their related windows, each once.
+
+    An alert's sentences are left out where another alert of the group is about the related window.
+    """
     rules = {alert.rule for alert, _ in alerts}
     found: dict[str, None] = {}
     for alert, summary in alerts:

@@ -1,4 +1,4 @@
-"""The labels of an alert as Prometheus' tools expect them: for webhooks and for Alertmanager."""
+"""Labels of an alert in the form that Prometheus' tools expect, for webhooks and for Alertmanager."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ JOB = "driftline"
 OURS = frozenset(
     {"alertname", "instance", "severity", "model", "model_version", "rule", "subject", "metric", "topic", "partition"}
 )
-"""Labels that tell alerts apart, or say how severe one is: nobody can set them for all."""
+"""Labels that identify an alert or give its severity. Settings cannot set them for all alerts."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 LONGEST = 200
 
 
 class LabelError(ValueError):
-    """A label or severity that cannot be used; names it."""
+    """Error of an invalid label or severity. The message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """What is set beside our labels. `labels`: for every alert; `severities`: the receiver's word for each level."""
+    """Additional labels from the settings. `labels`: for every alert; `severities`: the receiver's word for each
+    level.
+    """
 
     labels: Mapping[str, str] = field(default_factory=dict)
     severities: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, alert: AlertEvent) -> dict[str, str]:
-        """Return the labels of an alert. `instance` tells it apart from all others of its `alertname`."""
+        """Return the labels of an alert. `instance` distinguishes it from all others of its `alertname`."""
         named = ("model", "model_version", "subject", "topic")
         about = {
             "alertname": alert.rule,
@@ -40,11 +42,11 @@ class Labelling:
         return {"job": JOB, "service": alert.labels.get("model", JOB), **self.labels, **alert.labels, **about}
 
     def severity(self, level: Level) -> str:
-        """Return the receiver's word for a level; the level itself where nothing is set."""
+        """Return the receiver's word for a level; the level itself where no word is set."""
         return self.severities.get(level, level)
 
     def check(self) -> None:
-        """Raises LabelError for the first that cannot be used, with the setting's name."""
+        """Check the labels and severities. Raises LabelError for the first invalid one, with the setting's name."""
         for name, value in self.labels.items():
             if NAME.fullmatch(name) is None:
                 raise LabelError(f"webhook_labels: {name!r} is no label's name: letters, digits and _")
@@ -58,7 +60,7 @@ class Labelling:
 
 
 PLAIN = Labelling()
-"""Nothing is set."""
+"""Labelling without additional labels or severities."""
 
 
 def _check_value(setting: str, name: str, value: str) -> None:

@@ -1,6 +1,6 @@
-"""A column's reference against what it is now, as a small PNG for a message.
+"""Picture of a column: its reference and its current distribution, as a small PNG for a message.
 
-Numbers: both step functions, with the gap that the Kolmogorov-Smirnov distance is. Categories: paired bars.
+Numbers: both step functions, with the gap that is the Kolmogorov-Smirnov distance. Categories: paired bars.
 """
 
 from __future__ import annotations
@@ -23,20 +23,23 @@ from app.alerting.rendering.sanitize import clip
 from topics.events import Shape
 
 WIDTH, HEIGHT, DPI = 4.8, 3.0, 200
-"""Inches, and dots an inch: shown 480 pixels wide, sharp on screens with two dots a pixel."""
+"""Size in inches and dots per inch: 480 pixels wide when displayed, sharp on screens with two dots per pixel."""
 REFERENCE, CURRENT, GAP = "#667085", "#d1480a", "#101828"
 MOST_BARS = 7
-"""Categories that are drawn; the rest is one bar."""
+"""Number of categories that are drawn. The others are one bar."""
 LONGEST_LABEL = 22
 SMALL = 8
 
 
 _drawing = threading.Lock()
-"""The library's fonts are shared, and not made for several threads."""
+"""Lock around drawing: the library shares its fonts, which are not safe for threads."""
 
 
 def picture_of(column: DriftRow) -> bytes | None:
-    """The PNG; None where there is nothing to draw. Takes a part of a second: not for an event loop."""
+    """Return the picture as PNG bytes; None where there is nothing to draw.
+
+    Takes a fraction of a second: do not call in an event loop.
+    """
     with _drawing:
         return _drawn(column)
 
@@ -59,19 +62,19 @@ def _drawn(column: DriftRow) -> bytes | None:
     title = f"{clip(drawable(column.name), 40)}: {column.effect.partition(' (')[0]}"
     axes.set_title(title, fontsize=10, fontweight="bold", loc="left", parse_math=False)
     axes.tick_params(labelsize=SMALL)
-    figure.legend(fontsize=SMALL, frameon=False, loc="outside lower right", ncols=2)  # where it hides nothing
+    figure.legend(fontsize=SMALL, frameon=False, loc="outside lower right", ncols=2)  # it covers no data here
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return _png(figure)
 
 
 def picture_words(column: DriftRow) -> str:
-    """What the picture shows, for who does not see it."""
+    """Return a description of the picture for readers who cannot see it."""
     return f"{column.name}: {column.reference or 'the reference'} before, {column.current or 'the current window'} now"
 
 
 def _steps(axes: Axes, at: list[float], shape: Shape, name: str) -> None:
-    """Shares of rows at or below each value. Both start at 0, left of all values, and are flat to the right."""
+    """Draw the shares of rows at or below each value. Both lines start at 0, left of all values, and end flat."""
     pad = (at[-1] - at[0]) * 0.04 or max(abs(at[0]) * 0.1, 1.0)
     x = [at[0] - pad, *at, at[-1] + pad]
     for shares, colour, style, label in (
@@ -129,14 +132,14 @@ def _bars(axes: Axes, shape: Shape) -> None:
 
 
 def drawable(text: str) -> str:
-    """The text with a box for every character that the font does not have."""
+    """Return the text with a box for every character that the font does not have."""
     has = _glyphs()
     return "".join(character if ord(character) in has else "▯" for character in text)
 
 
 @cache
 def _glyphs() -> frozenset[int]:
-    """The characters of DejaVu Sans, which matplotlib brings with it and draws with."""
+    """Return the code points of DejaVu Sans, the font that matplotlib contains and draws with."""
     faces = (FT2Font(f"{get_data_path()}/fonts/ttf/DejaVuSans{face}.ttf") for face in ("", "-Bold"))
     regular, bold = (frozenset(face.get_charmap()) for face in faces)
     return regular & bold
@@ -150,7 +153,7 @@ def _png(figure: Figure) -> bytes:
 
 
 def _fewer_colours(png: bytes) -> bytes:
-    """The same with a palette: a third of the size, and no difference to be seen."""
+    """Return the picture with a palette: a third of the size, without a visible difference."""
     out = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
         image.convert("RGB").quantize(colors=64).save(out, format="PNG", optimize=True, dpi=(DPI, DPI))

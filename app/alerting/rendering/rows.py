@@ -1,4 +1,4 @@
-"""What alerts say of columns and metrics, as rows for any medium: each once, clean."""
+"""Rows about columns and metrics of alerts, for any medium: each once, with clean text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_LINE = 400
 
 @dataclass(frozen=True, slots=True)
 class DriftRow:
-    """A feature or a prediction that has drifted: how far, how sure, which way, from what to what."""
+    """A feature or a prediction that has drifted: effect, certainty, direction, reference and current values."""
 
     name: str
     effect: str
@@ -42,7 +42,7 @@ class MetricRow:
 
 
 def drifted_columns(summaries: Sequence[AlertSummary]) -> tuple[list[FeatureDrift], set[str]]:
-    """Return the worst columns, each once, the largest effect first, and the names of all that have drifted."""
+    """Return the worst columns, each once, largest effect first, and the names of all drifted columns."""
     found: dict[str, FeatureDrift] = {}
     for summary in summaries:
         for column in (*summary.columns, *(() if summary.related is None else summary.related.columns)):
@@ -53,9 +53,9 @@ def drifted_columns(summaries: Sequence[AlertSummary]) -> tuple[list[FeatureDrif
 
 
 def shown_metrics(alerts: Sequence[tuple[AlertEvent, AlertSummary]]) -> list[MetricChange]:
-    """Return every metric that is known, once: as the alert on it has it, else as another alert on performance has.
+    """Return every known metric once: from the alert on it, else from another alert on performance.
 
-    In the order of their alerts: those that are shown first, then the most degraded.
+    The order is that of the alerts: metrics to show first, then the most degraded.
     """
     found: dict[str, MetricChange] = {}
     for _, summary in sorted(alerts, key=lambda pair: pair[0].rule not in (PERFORMANCE, ESTIMATE)):
@@ -66,7 +66,7 @@ def shown_metrics(alerts: Sequence[tuple[AlertEvent, AlertSummary]]) -> list[Met
 
 
 def column_row(column: FeatureDrift) -> DriftRow:
-    """A column in words."""
+    """Return the row of a column."""
     effect = "nothing to compare"
     if column.statistic is not None:
         test = TESTS.get(column.test, clean(column.test, LONGEST_NAME))
@@ -84,7 +84,7 @@ def column_row(column: FeatureDrift) -> DriftRow:
 
 
 def metric_row(metric: MetricChange) -> MetricRow:
-    """A metric in words."""
+    """Return the row of a metric."""
     interval = "" if metric.low is None or metric.high is None else f"{metric.low:.4g} to {metric.high:.4g}"
     change = worse_by(metric) if metric.judged else f"not judged: {clean(metric.reason, LONGEST_NAME)}"
     return MetricRow(

@@ -1,4 +1,4 @@
-"""A story as plain text and as HTML, by the templates in `templates/`."""
+"""Message content as plain text and as HTML, by the templates in `templates/`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ NOTE = "p: how often chance alone would show a difference as large, before the c
 
 
 def text_of(story: MessageContent) -> str:
-    """Plain text, with a line break at its end."""
+    """Return the content as plain text, which ends with a line break."""
     return _environment().get_template("message.txt.j2").render(story=story, note=NOTE).strip("\n") + "\n"
 
 
 def html_of(story: MessageContent, *, picture: str | None = None, picture_says: str = "") -> str:
-    """A page. `picture`: the Content-ID (without brackets) of the image to show, `picture_says` its words."""
+    """Return the content as an HTML page.
+
+    `picture`: the Content-ID (without brackets) of the image to show; `picture_says`: its alternative text.
+    """
     template = _environment().get_template("message.html.j2")
     return template.render(story=story, note=NOTE, picture=picture, picture_says=picture_says)
 

@@ -1,4 +1,4 @@
-"""Times in a message in the zone of who reads it, with UTC beside them. Pure."""
+"""Times of a message in the reader's time zone, with UTC in addition. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _IN_UTC = re.compile(r"\b(\d{4}-\d\d-\d\d) (\d\d:\d\d(?::\d\d)?) UTC\b", re.ASCI
 
 
 def in_zone(text: str, zone: tzinfo | None) -> str:
-    """Return the text with each time in UTC, as `events/text.py` writes them, in a zone too; None: as it is."""
+    """Return the text with each UTC time, as `events/text.py` writes it, also in a zone. None: the text unchanged."""
     return text if zone is None else _IN_UTC.sub(lambda found: _both(found, zone), text)
 
 

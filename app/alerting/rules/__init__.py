@@ -1,1 +1,1 @@
-"""From a report to a verdict, and from verdicts to the state of an alert."""
+"""Rules that turn reports into verdicts, and verdicts into the state of an alert."""

@@ -1,4 +1,4 @@
-"""From verdicts to transitions: when an alert fires and when it is resolved. Pure, and the same on replay."""
+"""Lifecycle of an alert: from verdicts to the transitions that fire and resolve it. Pure, and the same on replay."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from app.core.config.monitoring import Rule
 from topics.events import AlertStatus
 
 TWICE = 2.0
-"""A slow change that has fired fires again once it has grown by this factor."""
+"""Factor by which a slow change that has fired must grow before it fires again."""
 SPARE_WINDOWS = 8
-"""Windows kept beyond those that a rule asks for, so that a report issued again finds its own."""
+"""Windows kept in addition to those that a rule needs, so that a report issued again finds its own window."""
 
 
 Stage = Literal["calm", "pending", "firing"]
 
 
 class LatestVerdict(Struct, frozen=True, array_like=True):
-    """One window's newest verdict. `sure`: a breach that fires at once; `since`: its change point."""
+    """The newest verdict on one window. `sure`: a breach that fires at once; `since`: its change point, in epoch
+    seconds.
+    """
 
     window_end: float
     revision: int
@@ -36,12 +38,12 @@ class LatestVerdict(Struct, frozen=True, array_like=True):
 
 
 class Transition(Struct, frozen=True, kw_only=True):
-    """An alert's change. Times are ends of windows, in epoch seconds.
+    """A change of an alert. Times are ends of windows, in epoch seconds.
 
-    `window_end`: the newest judged window then. `started_at`: the first breach of the row that fired it, or its change
-    point; `ended_at`: the first clear window of the row that resolved it. `severe`: the alert is critical now; one that
-    fired before says `firing` again. `repeat`: how many changes in a row have not been newer than the newest
-    before them (late truth can turn the same window twice).
+    `window_end`: the newest judged window at that time. `started_at`: the first breach of the row that fired the alert,
+    or its change point. `ended_at`: the first clear window of the row that resolved the alert. `severe`: the alert is
+    critical now; an alert that fired before gets a second `firing` transition. `repeat`: number of successive changes
+    that are not newer than the newest change before them. Late truth can change the same window twice.
     """
 
     status: AlertStatus
@@ -53,10 +55,10 @@ class Transition(Struct, frozen=True, kw_only=True):
 
 
 class RuleState(Struct, frozen=True, kw_only=True):
-    """One rule's memory: the newest verdicts in window order, and the last change.
+    """State of one rule: the newest verdicts in window order, and the last transition.
 
-    `severe`: what fires has been told as critical. `newest_change`: the newest `window_end` of all changes. `slow`: the
-    size of the slow change that last fired.
+    `severe`: the firing alert was published as critical. `newest_change`: the newest `window_end` of all transitions.
+    `slow`: size of the slow change that fired last.
     """
 
     ring: tuple[LatestVerdict, ...] = ()
@@ -69,19 +71,19 @@ class RuleState(Struct, frozen=True, kw_only=True):
 
 
 def ring_size(rule: Rule) -> int:
-    """How many windows a rule remembers."""
+    """Return the number of windows that a rule keeps."""
     return max(rule.for_windows, rule.clear_windows, 1) + SPARE_WINDOWS
 
 
 def stage_of(state: RuleState) -> Stage:
-    """Where an alert stands. Pending: the newest judged window is a breach, and not yet enough of them in a row are."""
+    """Return the stage of an alert. Pending: the newest judged window is a breach, but too few in a row are."""
     if state.firing:
         return "firing"
     return "pending" if breached_since(state) else "calm"
 
 
 def breached_since(state: RuleState) -> list[float]:
-    """The ends of the windows that are breached in a row at the newest end, as far as they are remembered."""
+    """Return the ends of the newest consecutive breached windows in epoch seconds, as far as they are kept."""
     judged = [entry for entry in state.ring if entry.state != "insufficient"]
     return [entry.window_end for entry in _newest_row(judged, "breach")]
 
@@ -89,11 +91,11 @@ def breached_since(state: RuleState) -> list[float]:
 def step(
     state: RuleState, verdict: Verdict, window_end: float, revision: int, rule: Rule
 ) -> tuple[RuleState, Transition | None]:
-    """Take one verdict: the state after it, and the change that it makes, if any.
+    """Apply one verdict. Return the new state, and the transition that the verdict causes, if any.
 
-    A higher revision replaces a window's verdict; a lower or equal one, and a window older than all that are
-    remembered, change nothing. What is insufficient counts neither way. `off` resolves what fires, and forgets
-    what was judged.
+    A higher revision replaces a window's verdict. A lower or equal revision changes nothing, nor does a window older
+    than all that are kept. An insufficient verdict counts neither way. `off` resolves a firing alert and discards the
+    earlier verdicts.
     """
     if verdict.state == "off":
         return _off(state, window_end)
@@ -113,14 +115,16 @@ def step(
 
 
 def _known_slow(state: RuleState, verdict: Verdict) -> bool:
-    """Whether a breach is of a slow change that has fired before and has not doubled since."""
+    """Return whether a breach belongs to a slow change that has fired before and has not doubled since."""
     if verdict.state != "breach" or verdict.slow is None or state.slow is None or state.firing:
         return False
     return verdict.slow < TWICE * state.slow
 
 
 def _off(state: RuleState, window_end: float) -> tuple[RuleState, Transition | None]:
-    """Nothing that was judged counts any more; revisions stay, so that what is read again changes nothing."""
+    """Discard all verdicts and resolve a firing alert. Revisions are kept, so that a report read again changes
+    nothing.
+    """
     newest = max([window_end, *(entry.window_end for entry in state.ring)])
     if any(entry.state != "off" for entry in state.ring):
         state = replace(
@@ -146,7 +150,7 @@ def _changed(state: RuleState, transition: Transition) -> RuleState:
 
 
 def _placed(ring: tuple[LatestVerdict, ...], entry: LatestVerdict, size: int) -> tuple[LatestVerdict, ...] | None:
-    """The ring with the entry in its place; None where it changes nothing."""
+    """Return the ring with the entry in its place; None where the entry changes nothing."""
     for i, known in enumerate(ring):
         if known.window_end == entry.window_end:
             return (*ring[:i], entry, *ring[i + 1 :])[-size:] if entry.revision > known.revision else None
@@ -158,7 +162,7 @@ def _placed(ring: tuple[LatestVerdict, ...], entry: LatestVerdict, size: int) ->
 
 
 def _newest_row(judged: Sequence[LatestVerdict], wanted: VerdictState) -> Sequence[LatestVerdict]:
-    """The unbroken row of one verdict at the newest end."""
+    """Return the unbroken row of the wanted verdict at the newest end."""
     first = len(judged)
     while first and judged[first - 1].state == wanted:
         first -= 1
@@ -166,7 +170,7 @@ def _newest_row(judged: Sequence[LatestVerdict], wanted: VerdictState) -> Sequen
 
 
 def _transition(state: RuleState, judged: Sequence[LatestVerdict], rule: Rule) -> Transition | None:
-    """What the newest row of verdicts turns, if anything."""
+    """Return the transition that the newest row of verdicts causes, if any."""
     wanted: VerdictState = "clear" if state.firing else "breach"
     row = _newest_row(judged, wanted)
     at_once = not state.firing and bool(row) and row[-1].sure
@@ -199,7 +203,7 @@ def _resolved(state: RuleState, newest: float, first: float) -> Transition:
 
 
 def _severe(judged: Sequence[LatestVerdict], rule: Rule) -> bool:
-    """Whether the newest windows, as many as it takes to fire, are all severe breaches."""
+    """Return whether the newest windows, as many as needed to fire, are all severe breaches."""
     row = judged[-max(1, rule.for_windows) :]
     return len(row) >= rule.for_windows and all(entry.state == "breach" and entry.severe for entry in row)
 
@@ -211,18 +215,18 @@ def _repeat(state: RuleState, newest: float) -> int:
 
 
 def labels_of(model: str, model_version: str, verdict: Verdict) -> dict[str, str]:
-    """What names an alert, whatever it says."""
+    """Return the labels that identify an alert, independent of its content."""
     labels = {"model": model, "model_version": model_version, "rule": verdict.rule, "subject": verdict.subject}
     return labels | {"metric": verdict.subject} if verdict.rule in (PERFORMANCE, ESTIMATE) else labels
 
 
 def fingerprint_of(labels: Mapping[str, str]) -> str:
-    """The alert's name: a hash of its labels (16 hex digits)."""
+    """Return the fingerprint of an alert: a hash of its labels, 16 hex digits."""
     return _hash(sorted(labels.items()))
 
 
 def alert_id_of(fingerprint: str, transition: Transition) -> str:
-    """The transition's name: the same whenever the same reports are read again (16 hex digits)."""
+    """Return the id of a transition, 16 hex digits: the same whenever the same reports are read again."""
     return _hash([fingerprint, transition.status, transition.window_end, transition.repeat])
 
 

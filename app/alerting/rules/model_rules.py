@@ -1,4 +1,4 @@
-"""What each rule says of one report: breached, clear, between the two, or not to be judged."""
+"""Rules on reports about a model: each rule returns its verdicts on one report."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ESTIMATE = "performance_estimate"
 
 
 def rule_of(verdict: Verdict, alerting: Alerting) -> Rule:
-    """How a verdict's rule is set; its owner and its runbook are the model's where it has none of its own."""
+    """Return the settings of a verdict's rule. Owner and runbook default to those of the model."""
     found: Rule = getattr(alerting, verdict.rule)
     owner, runbook = found.owner or alerting.owner, found.runbook_url or alerting.runbook_url
     if (owner, runbook) == (found.owner, found.runbook_url):
@@ -42,7 +42,7 @@ def rule_of(verdict: Verdict, alerting: Alerting) -> Rule:
 
 
 def verdicts_of(report: AnyReport, monitoring: Monitoring) -> list[Verdict]:
-    """Every rule's verdict on a report, in a fixed order; `off` of those that are disabled."""
+    """Return every rule's verdicts on a report, in a fixed order; disabled rules return `off`."""
     if isinstance(report, DriftReport):
         found = _of_drift(report, monitoring.alerting)
     elif isinstance(report, PerformanceReport):
@@ -81,7 +81,10 @@ def _of_drift(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
 
 
 def _not_judged(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
-    """Since when no window is judged, in seconds. Nothing of a window that says nothing for itself alone."""
+    """Yield the verdict on how long no window has been judged, in seconds.
+
+    No verdict where the report has no `not_judged_since`: one unjudged window alone means nothing.
+    """
     if is_judged(report):
         yield Verdict(NOT_JUDGED, "predictions", "clear", 0.0, alerting.not_judged_after)
     elif report.not_judged_since is not None:
@@ -92,10 +95,10 @@ def _not_judged(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
 
 
 def _feature_drift(name: str, report: DriftReport, feature: FeatureDrift, rule: Rule) -> Verdict:
-    """Of a feature that nobody has named, the newest panes alone make a breach: their level is stated for a month.
+    """Return the verdict on a feature that is not named as critical. Only the newest panes can make it a breach.
 
-    A window calls some of the features drifted in 1 of 20 without any change. Where no newest panes are judged, it is
-    the window that says so.
+    Their rate of false alarms is stated for a month. A window calls some of the features drifted in 1 of 20 without any
+    change. The window decides where no newest panes are judged.
     """
     verdict = _one_feature(FEATURE_DRIFT, name, feature, rule)
     if report.scales is None:
@@ -140,18 +143,21 @@ def _one_feature(name_of_rule: str, name: str, feature: FeatureDrift | None, rul
 
 
 def _is_clear(column: FeatureDrift, rule: Rule) -> bool:
-    """Its effect is at or below the threshold less the hysteresis, or it is not significant."""
+    """Return whether a column is clear: not significant, or its effect is at most the threshold less the hysteresis."""
     size = _effect_size(column)
     return size is None or not column.significant or size <= column.threshold * rule.hysteresis
 
 
 def _effect_size(column: FeatureDrift) -> float | None:
-    """Reports of older versions have the statistic alone."""
+    """Return a column's effect size; its statistic in reports of older versions, which have no effect size."""
     return column.statistic if column.effect_size is None else column.effect_size
 
 
 def effect_of(column: FeatureDrift) -> float:
-    """A column's effect size in units of its threshold, 0 where there is none: orders numeric and categorical."""
+    """Return a column's effect size in units of its threshold, so that numeric and categorical columns compare.
+
+    Returns 0 where there is no effect size.
+    """
     size = _effect_size(column)
     if size is None:
         return 0.0
@@ -159,13 +165,15 @@ def effect_of(column: FeatureDrift) -> float:
 
 
 def quality_columns(report: DriftReport) -> list[FeatureDrift]:
-    """The columns whose values are judged: the features, and prediction and probability where any row has one."""
+    """Return the columns whose values are judged: the features, and prediction and probability where any row has
+    one.
+    """
     outputs = (report.prediction, report.probability)
     return [*report.features, *(one for one in outputs if one is not None and one.missing < report.n)]
 
 
 def _data_quality(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
-    """Each problem by itself: the columns that have it, with the share of rows that decides."""
+    """Yield a verdict for each problem: the columns that have it, and the share of rows that decides."""
     rows = max(report.n, 1)
     features = quality_columns(report)
     problems: tuple[tuple[str, dict[str, float], float], ...] = (
@@ -189,7 +197,9 @@ def _data_quality(report: DriftReport, alerting: Alerting) -> Iterator[Verdict]:
 def _quality_of_newest(
     verdict: Verdict, report: DriftReport, features: list[FeatureDrift], columns: dict[str, float]
 ) -> Verdict:
-    """With what the newest panes say: of all columns whether one is found, else of those above the threshold."""
+    """Combine a verdict with the newest panes: a finding in any column, else the state of the columns above the
+    threshold.
+    """
     problem = verdict.subject
     found = found_in(report, problem, [feature.name for feature in features])
     if found:
@@ -202,7 +212,7 @@ def _quality_of_newest(
 def _of_performance(
     report: PerformanceReport, thresholds: PerformanceThresholds, alerting: Alerting
 ) -> Iterator[Verdict]:
-    """Each metric by itself: against its baseline, and against what was estimated for the same window."""
+    """Yield a verdict for each metric against its baseline, and against its estimate for the same window."""
     for metric in report.metrics:
         verdict = _metric(metric, thresholds, alerting.performance)
         yield metric_of_newest(verdict, report.scales, thresholds.degradation, alerting.performance)
@@ -227,17 +237,17 @@ def _metric(metric: MetricChange, thresholds: PerformanceThresholds, rule: Rule)
 
 
 def _harmless(metric: MetricChange, thresholds: PerformanceThresholds) -> float:
-    """Return the drop up to which a metric is as good as before: its own threshold, not what comes and goes by itself.
+    """Return the drop up to which a metric counts as good as before: its own threshold without its usual variation.
 
-    Otherwise an alert would end because the hours that it is judged by vary more than those before.
+    Otherwise an alert would resolve because the hours by which it is judged vary more than those before.
     """
     return thresholds.metrics.get(metric.name, thresholds.default) if metric.usual > 0.0 else metric.threshold
 
 
 def _estimate(real: MetricChange, guess: MetricChange, thresholds: PerformanceThresholds, rule: Rule) -> Verdict:
-    """Whether a metric is worse than was estimated by more than its threshold and both errors.
+    """Return the verdict on whether a metric is worse than estimated, by more than its threshold and both errors.
 
-    More is better of every metric that is estimated.
+    For every estimated metric a higher value is better.
     """
     if real.value is None or real.high is None or not guess.value or guess.low is None:
         return Verdict(ESTIMATE, real.name, "insufficient", None, real.threshold)
@@ -249,7 +259,7 @@ def _estimate(real: MetricChange, guess: MetricChange, thresholds: PerformanceTh
 
 
 def worsening_of(metric: MetricChange) -> float:
-    """A metric's relative drop in units of its threshold; -inf where it is not judged."""
+    """Return a metric's relative drop in units of its threshold; -inf where the metric is not judged."""
     if metric.relative is None or not metric.judged:
         return float("-inf")
     return metric.relative / metric.threshold if metric.threshold > 0 else metric.relative

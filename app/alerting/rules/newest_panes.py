@@ -1,4 +1,4 @@
-"""What the newest panes say to a rule, beside what the window says."""
+"""Evidence of the newest panes for a rule, combined with the window's verdict."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from app.core.config.monitoring import Rule
 from topics.events import DriftReport, FeatureDrift, MetricFinding, MetricScales, ScaleFinding, Scales, to_epoch
 
 SCALES = "scales"
-"""Under this name a verdict's evidence has what the newest panes show."""
+"""Key of the findings of the newest panes in a verdict's evidence."""
 
 
 def found_in(report: DriftReport, fault: str, names: Collection[str]) -> list[ScaleFinding]:
-    """Return what of these columns is found for a fault, the largest effect first."""
+    """Return the findings for a fault in the given columns, the largest effect first."""
     if report.scales is None:
         return []
     found = [one for one in report.scales.found if one.fault == fault and one.name in names]
@@ -22,10 +22,9 @@ def found_in(report: DriftReport, fault: str, names: Collection[str]) -> list[Sc
 
 
 def beside_window(verdict: Verdict, report: DriftReport, fault: str, names: Collection[str]) -> Verdict:
-    """Return the verdict on these columns together, with what the newest panes say.
+    """Return the verdict on the given columns together, combined with the newest panes.
 
-    One that is found is a breach. Columns that are all shown to be calm are clear, though the window still holds panes
-    from before that.
+    A finding is a breach. Columns that are all calm are clear, even while the window still contains older panes.
     """
     if report.scales is None or not names:
         return verdict
@@ -38,7 +37,10 @@ def beside_window(verdict: Verdict, report: DriftReport, fault: str, names: Coll
 
 
 def between(verdict: Verdict, scales: Scales, fault: str, names: Collection[str]) -> Verdict:
-    """Return the window's verdict, but neither a breach that is likely to be over nor clear while one is suspected."""
+    """Return the window's verdict, moderated by the newest panes.
+
+    A breach that has probably ended becomes `between`, and so does a clear verdict while a column is suspected.
+    """
     suspected = not set(names).isdisjoint(scales.suspected.get(fault, ()))
     over = set(names) <= {*scales.calm.get(fault, ()), *scales.quiet.get(fault, ())}
     if (verdict.state == "clear" and suspected) or (verdict.state == "breach" and over):
@@ -47,7 +49,7 @@ def between(verdict: Verdict, scales: Scales, fault: str, names: Collection[str]
 
 
 def breach_of(verdict: Verdict, found: list[ScaleFinding]) -> Verdict:
-    """Return the breach that is found in the newest panes. Its value is the largest effect."""
+    """Return the breach that the newest panes show. Its value is the largest effect."""
     worst = found[0]
     return replace(
         verdict, state="breach", value=worst.effect_size, threshold=worst.threshold, sure=True, since=since_of(found),
@@ -56,7 +58,7 @@ def breach_of(verdict: Verdict, found: list[ScaleFinding]) -> Verdict:
 
 
 def data_drift(verdict: Verdict, report: DriftReport) -> Verdict:
-    """Return the verdict on the data as a whole, with what the newest panes say."""
+    """Return the verdict on data drift, combined with the newest panes."""
     scales = report.scales
     if scales is None:
         return verdict
@@ -78,7 +80,7 @@ def data_drift(verdict: Verdict, report: DriftReport) -> Verdict:
 
 
 def metric_of_newest(verdict: Verdict, scales: MetricScales | None, degradation: float, rule: Rule) -> Verdict:
-    """Return the verdict on a metric together with what the newest panes with truth say."""
+    """Return the verdict on a metric, combined with the newest panes that have truth."""
     if scales is None:
         return verdict
     name = verdict.subject
@@ -100,23 +102,23 @@ def metric_of_newest(verdict: Verdict, scales: MetricScales | None, degradation:
 
 
 def metric_finding(verdict: Verdict) -> MetricFinding | None:
-    """Return what of a verdict on a metric the newest panes with truth show."""
+    """Return the finding of the newest panes with truth in a verdict on a metric; None where there is none."""
     found = verdict.evidence.get(SCALES)
     return next((one for one in found if isinstance(one, MetricFinding)), None) if isinstance(found, list) else None
 
 
 def features_of(report: DriftReport) -> list[FeatureDrift]:
-    """Return the features; those that only the newest panes show to have drifted as they are there."""
+    """Return the features. A feature that has drifted only in the newest panes is returned as found there."""
     return as_found(report.features, report)
 
 
 def outputs_of(report: DriftReport) -> list[FeatureDrift]:
-    """Return prediction and probability, as far as there are any, in the same way."""
+    """Return prediction and probability, where they exist, in the same form as `features_of`."""
     return as_found([one for one in (report.prediction, report.probability) if one is not None], report)
 
 
 def as_found(columns: Iterable[FeatureDrift], report: DriftReport) -> list[FeatureDrift]:
-    """Return columns of a report; those that only the newest panes show to have drifted as they are there."""
+    """Return columns of a report. A column that has drifted only in the newest panes is returned as found there."""
     columns = list(columns)
     found: dict[str, FeatureDrift] = {}
     for one in found_in(report, "distribution", {column.name for column in columns}):
@@ -126,29 +128,29 @@ def as_found(columns: Iterable[FeatureDrift], report: DriftReport) -> list[Featu
 
 
 def scale_findings(verdict: Verdict) -> list[ScaleFinding]:
-    """Return what of a verdict the newest panes show."""
+    """Return the findings of the newest panes in a verdict."""
     found = verdict.evidence.get(SCALES)
     return [one for one in found if isinstance(one, ScaleFinding)] if isinstance(found, list) else []
 
 
 def found_names(verdict: Verdict) -> list[str]:
-    """Return the features that a verdict on the data as a whole is about, where the newest panes decided it."""
+    """Return the features that a data drift verdict is about, where the newest panes decided it."""
     return [one.name for one in scale_findings(verdict)]
 
 
 def passing(found: list[ScaleFinding]) -> bool:
-    """Return whether all that is found wanders by itself and has not moved on: some warm days, and no season."""
+    """Return whether all findings are slow and none appears in the longest span too: some warm days, not a season."""
     return bool(found) and all(one.slow and not one.lasting for one in found)
 
 
 def slow_of(found: list[ScaleFinding]) -> float | None:
-    """Return the size of the largest slow change; None where one of what is found is not slow."""
+    """Return the size of the largest slow change; None where one of the findings is not slow."""
     if not found or not all(one.slow for one in found):
         return None
     return max(abs(one.moved or 0.0) for one in found)
 
 
 def since_of(found: list[ScaleFinding]) -> float | None:
-    """Return the change point of most of what is found: the middle one, in epoch seconds."""
+    """Return the middle one of the findings' change points, in epoch seconds; None where none is known."""
     since = sorted(to_epoch(one.since) for one in found if one.since is not None)
     return since[len(since) // 2] if since else None

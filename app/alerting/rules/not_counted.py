@@ -1,4 +1,4 @@
-"""What was not counted, judged: the reports of all partitions of a topic put together, and the rules on them."""
+"""Rules on records that were not counted, over the reports of all partitions of a topic."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ UNMATCHED = "unmatched"
 INTAKE_RULES = (DEAD_LETTERS, UNREGISTERED, UNMATCHED)
 
 FEWEST = 20
-"""Records set aside, or without a match, below which no share of them is an alert."""
+"""Number of records set aside or unmatched below which no share of them is an alert."""
 
 
 class Recent(Struct, frozen=True, array_like=True):
-    """The newest records of one partition, as a report says."""
+    """The newest records of one partition, as its report counts them."""
 
     recent: int
     dead: int
@@ -31,17 +31,17 @@ class Recent(Struct, frozen=True, array_like=True):
 
 
 class Intake(Struct, frozen=True):
-    """What is known of the partitions of one topic: of a model version, or of what names none."""
+    """Newest counts of all partitions of one topic, for one model version or for records that name none."""
 
     partitions: dict[str, Recent] = {}
 
     def noted(self, report: IntakeReport) -> Intake:
-        """The same with what a report says of its partition."""
+        """Return the counts with those of the report's partition replaced."""
         found = Recent(report.recent, report.recent_dead, report.recent_unregistered, report.settled, report.unmatched)
         return Intake({**self.partitions, str(report.partition): found})
 
     def over_all(self, report: IntakeReport) -> IntakeReport:
-        """The report with the newest records of all partitions, in place of those of its own."""
+        """Return the report with the newest records of all partitions instead of its own."""
         found = self.partitions.values()
         return replace(
             report,
@@ -54,7 +54,10 @@ class Intake(Struct, frozen=True):
 
 
 def of_intake(report: IntakeReport, alerting: Alerting) -> Iterator[Verdict]:
-    """The rules on what was not counted: set aside, of no registered model version, feedback without a prediction."""
+    """Yield the verdicts on records that were not counted.
+
+    These are records set aside, records of unregistered model versions, and feedback without a prediction.
+    """
     evidence: dict[str, object] = {
         "dead_letters": report.dead_letters, "recent": report.recent, "recent_dead": report.recent_dead,
         "last_reason": report.last_reason, "last_offset": report.last_offset, "partition": report.partition,
@@ -76,7 +79,7 @@ def of_intake(report: IntakeReport, alerting: Alerting) -> Iterator[Verdict]:
 
 
 def _is_of(report: IntakeReport, topic: str) -> bool:
-    """Whether it is of what names no registered model version, in a topic."""
+    """Return whether a report is about records of a topic that name no registered model version."""
     return not report.profile_id and report.topic == topic
 
 
@@ -84,7 +87,7 @@ def _share(
     rule: str, subject: str, counted: tuple[int, int], threshold: float, hysteresis: float,
     evidence: Mapping[str, object],
 ) -> Verdict:  # fmt: skip
-    """A share of the newest records that is too high, once there are enough of them."""
+    """Return the verdict on a share of the newest records. A breach needs at least `FEWEST` of them."""
     some, of = counted
     share = some / max(of, 1)
     state: VerdictState = "between"

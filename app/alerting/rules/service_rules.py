@@ -1,4 +1,4 @@
-"""The rules of what keeps a monitor fed: traffic, feedback, and the monitor itself."""
+"""Rules on the input of the monitor and on the monitor itself: traffic, feedback, lag and dead letters."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ FEEDBACK = "feedback"
 MONITOR = "monitor"
 
 PAUSES = 5
-"""Pauses between feedback that must be known before a long one is told."""
+"""Number of known pauses between feedback before a long pause is reported."""
 TOO_LATE = "too late"
-"""The subject of an alert on truth that came too late."""
+"""Subject of an alert about truth that came too late."""
 FEWEST_TRUTHS, FEWEST_LATE = 20, 5
 FEWEST_DEAD = 5
 OF_PARTITION = " of partition "
-"""In the subject of an alert about the monitor: the source partition's number follows."""
+"""Part of the subject of an alert about the monitor. The source partition's number follows."""
 
 
 def of_traffic(report: TrafficReport, monitoring: Monitoring) -> Iterator[Verdict]:
-    """Traffic and feedback of one window."""
+    """Yield the verdicts on traffic and feedback of one window."""
     alerting = monitoring.alerting
     yield _stopped(report, monitoring)
     yield _volume(report, monitoring)
@@ -36,9 +36,10 @@ def of_traffic(report: TrafficReport, monitoring: Monitoring) -> Iterator[Verdic
 
 
 def _stopped(report: TrafficReport, monitoring: Monitoring) -> Verdict:
-    """None for so long that what usually comes then would leave none at the stated level (Poisson).
+    """Return the verdict on stopped traffic: silence that the usual rate would bring only at the stated level
+    (Poisson).
 
-    And for longer than shortly before, so that the pauses between batches are none.
+    The silence must also exceed the longest recent pause, so that pauses between batches do not count.
     """
     missed = report.usual * report.silent if report.missed is None else report.missed
     threshold = -log(report.chance or CHANCE)
@@ -51,7 +52,7 @@ def _stopped(report: TrafficReport, monitoring: Monitoring) -> Verdict:
 
 
 def _volume(report: TrafficReport, monitoring: Monitoring) -> Verdict:
-    """The newest panes against what is usual then: see `app.core.traffic.judging`."""
+    """Return the verdict on the volume of the newest panes against the usual volume: see `app.core.traffic.judging`."""
     alerting, volume = monitoring.alerting, report.volume
     if volume is None or not volume.expected:
         return Verdict(TRAFFIC, "volume", "insufficient")
@@ -68,12 +69,12 @@ def _volume(report: TrafficReport, monitoring: Monitoring) -> Verdict:
 
 
 def _stated(report: TrafficReport, monitoring: Monitoring) -> bool:
-    """Whether a finding is one at the stated number of false alarms, so that it fires at once."""
+    """Return whether a finding has the stated rate of false alarms, so that it fires at once."""
     return report.sufficient and traffic_level(monitoring, 1) > 0.0
 
 
 def _feedback_stopped(report: TrafficReport) -> Verdict:
-    """No feedback for more than twice the longest of the last pauses."""
+    """Return the verdict on stopped feedback: a breach after more than twice the longest of the last pauses."""
     if report.feedback_gaps < PAUSES:
         return Verdict(FEEDBACK, "stopped", "insufficient")
     silent, limit = report.feedback_silent, 2 * report.feedback_longest
@@ -83,7 +84,7 @@ def _feedback_stopped(report: TrafficReport) -> Verdict:
 
 
 def _coverage(report: TrafficReport, alerting: Alerting, min_samples: int) -> Verdict:
-    """The share with feedback in the window before this one, against its slow mean."""
+    """Return the verdict on the share with feedback in the window before this one, against its slow mean."""
     usual, threshold = report.usual_coverage, report.usual_coverage * (1.0 - alerting.coverage_drop)
     if usual * report.n < min_samples:
         return Verdict(FEEDBACK, "coverage", "insufficient")
@@ -95,7 +96,7 @@ def _coverage(report: TrafficReport, alerting: Alerting, min_samples: int) -> Ve
 
 
 def _too_late(report: TrafficReport, monitoring: Monitoring) -> Verdict:
-    """The share of the truth that came after the retention of its prediction: it enters no metric."""
+    """Return the verdict on the share of truth that came after its prediction's retention and enters no metric."""
     alerting, late = monitoring.alerting, report.recent_too_late
     came, threshold = late + report.recent_joined, alerting.too_late_share
     if came < FEWEST_TRUTHS:
@@ -109,10 +110,10 @@ def _too_late(report: TrafficReport, monitoring: Monitoring) -> Verdict:
 
 
 def of_monitor(report: MonitorReport, alerting: Alerting) -> Iterator[Verdict]:
-    """Lag and dead letters of each partition that a worker has.
+    """Yield the verdicts on lag and dead letters of each partition that is assigned to a worker.
 
-    They are of the group's partitions, not of the worker: when it dies, whoever takes its partitions goes on. Its
-    dead letters are few or many together, since one producer's are spread over its partitions.
+    They belong to the group's partitions, not to the worker: after a crash another worker continues them. The number of
+    dead letters counts over all partitions of a worker, since one producer's records are spread over its partitions.
     """
     enough = sum(report.dead_letters.values()) >= FEWEST_DEAD
     for name, standing in report.partitions.items():

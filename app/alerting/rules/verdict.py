@@ -1,4 +1,4 @@
-"""What a rule says of one report."""
+"""Verdict of a rule on one report."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ VerdictState = Literal["breach", "clear", "between", "insufficient", "off"]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One rule on one window. `subject` is what of the model it speaks of (`features`, a feature's name).
+    """Verdict of one rule on one window. `subject`: what the verdict is about, such as `features` or a feature's name.
 
-    `between` neither fires nor resolves, `insufficient` is not judged at all, `off` is not wanted: what fires is
-    resolved. `value` and `threshold` are the ones that decided, None where there was nothing to compare. `severe`:
-    a breach that makes the alert critical, whatever its rule's level. `sure`: decided by the newest panes at a stated
-    chance of error, so that a breach fires at once; `since`: the change point then, in epoch seconds. `slow`: the
-    size of a slow change (see `app.core.scales.slow`), None of a sudden one: it does not fire again before that has
-    doubled.
+    `between` neither fires nor resolves an alert. `insufficient` is not judged. `off` means that the rule does not
+    apply, and resolves a firing alert. `value` and `threshold` decided the verdict; None where there was nothing to
+    compare. `severe`: a breach that makes the alert critical, whatever its rule's level. `sure`: decided by the newest
+    panes at a stated chance of error, so that a breach fires at once. `since`: the change point of such a breach, in
+    epoch seconds. `slow`: size of a slow change (see `app.core.scales.slow`), None for a sudden change. A slow change
+    does not fire again before it has doubled.
     """
 
     rule: str
@@ -34,5 +34,5 @@ class Verdict:
 
 
 def off(rule: str, subject: str, reason: str) -> Verdict:
-    """The verdict of a rule that nobody asks for any more."""
+    """Return the verdict of a rule that no longer applies."""
     return Verdict(rule, subject, "off", evidence={"reason": reason})

@@ -1,4 +1,4 @@
-"""A version's life: when it is noted as served, and when a newer version has taken its traffic. Pure."""
+"""Life of a model version: when it is recorded as serving, and when a newer version has taken its traffic. Pure."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from app.alerting.rules.verdict import Verdict
 from topics.events import TrafficReport, VersionEvent
 
 NEWEST = 12
-"""The newest twelfth of a window's panes says how many predictions come lately."""
+"""Divisor of a window's panes: the newest twelfth of them gives the current rate of predictions."""
 CHANGED = 2.0
-"""By this factor the rate has changed since it was noted, so that it is noted again."""
+"""Factor by which the rate must differ from the recorded rate before the rate is recorded again."""
 TAKEN = 0.5
-"""A newer version has taken the traffic when it gets at least so much of what the older one has lost."""
+"""Share of the older version's lost traffic that newer versions must get, for the traffic to count as moved."""
 
 
 class Lives(Protocol):
-    """What is known of the versions' lives."""
+    """Access to the newest events of the versions."""
 
     def get(self, model: str, version: str) -> VersionEvent | None:
-        """Of one model version; None where that is nothing."""
+        """Return the newest event of one model version; None where none is known."""
 
     def of(self, model: str) -> list[VersionEvent]:
-        """Of each version of a model."""
+        """Return the newest event of each version of a model."""
 
 
 class NoLives:
-    """Nothing is known of any version."""
+    """A `Lives` that knows no version."""
 
     def get(self, model: str, version: str) -> VersionEvent | None:
-        """Return nothing."""
+        """Return None."""
         return None
 
     def of(self, model: str) -> list[VersionEvent]:
-        """Return nothing."""
+        """Return an empty list."""
         return []
 
 
 def noted(report: TrafficReport, known: VersionEvent | None) -> VersionEvent | None:
-    """What is new of a version that gets predictions; None where that is nothing.
+    """Return the new event of a version that gets predictions; None where nothing has changed.
 
-    One that was retired by the traffic is served again. One that was retired by the command is not.
+    A version that was retired because of its traffic is served again. A version that was retired by the command is not.
     """
     rate = rate_of(report)
     if report.silent or rate <= 0.0 or (known is not None and known.status == "retired" and known.by == "command"):
@@ -61,7 +61,7 @@ def noted(report: TrafficReport, known: VersionEvent | None) -> VersionEvent | N
 
 
 def rate_of(report: TrafficReport) -> float:
-    """The predictions of a second, in the newest panes."""
+    """Return the rate in the newest panes, in predictions per second."""
     seconds = _newest_seconds(report)
     return sum(report.counts[-_newest(report) :]) / seconds if seconds > 0.0 else 0.0
 
@@ -75,19 +75,21 @@ def _newest_seconds(report: TrafficReport) -> float:
 
 
 def _changed(rate: float, known: float, seconds: float) -> bool:
-    """Whether a rate is another one: by a factor, and by more than chance (four standard deviations of a Poisson)."""
+    """Return whether a rate has changed: by a factor, and by more than chance (four standard deviations of a
+    Poisson).
+    """
     most, least = max(rate, known), min(rate, known)
     return most >= CHANGED * least and (most - least) * seconds > 4.0 * sqrt(most * seconds)
 
 
 def usual_rate(report: TrafficReport) -> float:
-    """The predictions of a second before they stopped or dropped."""
+    """Return the rate before the predictions stopped or dropped, in predictions per second."""
     pane = (report.window_end - report.window_start).total_seconds() / max(len(report.counts), 1)
     return report.usual / pane if pane > 0.0 else 0.0
 
 
 def newer_of(report: TrafficReport, own: VersionEvent | None, lives: Iterable[VersionEvent]) -> list[VersionEvent]:
-    """The versions of the model that began to be served after this one, and are."""
+    """Return the versions of the model that are serving and began after this one."""
     if own is None:
         return []
     others = [one for one in lives if one.model_version != report.model_version and one.status == "serving"]
@@ -95,10 +97,10 @@ def newer_of(report: TrafficReport, own: VersionEvent | None, lives: Iterable[Ve
 
 
 def moved(verdict: Verdict, report: TrafficReport, newer: Iterable[VersionEvent]) -> tuple[Verdict, str]:
-    """The verdict on traffic where newer versions are served, and the version that has taken all of it, else nothing.
+    """Return the verdict on traffic in view of newer versions, and the version that has taken all traffic, else "".
 
-    Traffic that has gone to them is neither a stop nor a drop. Where one is served at all, a breach takes as many
-    windows as the rule says: which version gets how much is known a moment later.
+    Traffic that has moved to newer versions is neither a stop nor a drop. Where any newer version is serving, a breach
+    takes as many windows as the rule says. How the traffic is divided is known a moment later.
     """
     newer = sorted(newer, key=lambda one: -one.rate)
     if verdict.rule != TRAFFIC or verdict.state != "breach" or not newer:
@@ -112,7 +114,7 @@ def moved(verdict: Verdict, report: TrafficReport, newer: Iterable[VersionEvent]
 
 
 def retired(report: TrafficReport, by_version: str) -> VersionEvent:
-    """That a version is retired, whose traffic a newer one has taken."""
+    """Return the event that retires a version whose traffic a newer version has taken."""
     return VersionEvent(
         model=report.model, model_version=report.model_version, status="retired", since=report.window_end,
         reason=f"version {by_version} has taken its traffic",
@@ -120,5 +122,5 @@ def retired(report: TrafficReport, by_version: str) -> VersionEvent:
 
 
 def words(event: VersionEvent) -> str:
-    """Why its alerts are resolved."""
+    """Return the reason why a retired version's alerts are resolved, as text."""
     return f"the version is retired: {event.reason}" if event.reason else "the version is retired"

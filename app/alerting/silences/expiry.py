@@ -1,4 +1,4 @@
-"""Silences that have long been over leave their topic, which is compacted: nothing goes from it by itself."""
+"""Removal of long-expired silences from their compacted topic, which keeps every key until it is deleted."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from topics.registry import SILENCES
 log = logging.getLogger(__name__)
 
 KEPT = timedelta(days=30)
-"""How long a silence that is over is listed; the audit has who made and ended it."""
+"""Time for which an expired silence is listed. The audit records who made and ended it."""
 LOOK_SECONDS = 3600.0
 
 
 async def expire_silences(view: SilencesTable, producer: Producer, connected: asyncio.Event) -> NoReturn:
-    """Take them out, for ever. Several APIs send the same."""
+    """Delete long-expired silences, repeatedly and without end. Several APIs may delete the same silences."""
     await connected.wait()
     while True:
         over = [one for one in view.all() if one.ends_at is not None and one.ends_at < utc_now() - KEPT]

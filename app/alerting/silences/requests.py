@@ -1,4 +1,4 @@
-"""Silences made, checked, ended, and sent: what the command line and the API share."""
+"""Requests for silences: checked, converted, ended and sent, for the command line and the API."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ LONGEST_ZONE = 100
 
 
 class SilenceError(ValueError):
-    """A silence that cannot be; starts with the field."""
+    """Error of an invalid silence. The message starts with the field."""
 
 
 class SilenceRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A silence as people ask for one. Without `starts_at` it begins at once; `seconds` stand in for `ends_at`.
+    """A request for a silence. Without `starts_at` the silence begins at once; `seconds` can replace `ends_at`.
 
-    `created_by` is the name of the API key where one is asked for, whatever is given.
+    Where the API requires a key, `created_by` is the name of that key, whatever the request contains.
     """
 
     matchers: tuple[str, ...]
@@ -41,7 +41,7 @@ class SilenceRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def silence_of(asked: SilenceRequest, now: datetime) -> SilenceEvent:
-    """The silence that is asked for, checked. Raises SilenceError."""
+    """Check a request and return its silence. Raises SilenceError."""
     matchers = _matchers(asked.matchers)
     if asked.hours is not None:
         _check_hours(asked.hours)
@@ -111,19 +111,19 @@ def _span(asked: SilenceRequest, now: datetime) -> tuple[datetime, datetime | No
 
 
 def expired(silence: SilenceEvent, now: datetime) -> SilenceEvent:
-    """The silence, over as of now; one that is over already stays as it is."""
+    """Return the silence with its end set to now. An expired silence is returned unchanged."""
     if silence.ends_at is not None and silence.ends_at <= now:
         return silence
     return replace(silence, ends_at=now, starts_at=min(silence.starts_at, now))
 
 
 def state_of(silence: SilenceEvent, now: datetime) -> str:
-    """`pending`, `active` or `expired`."""
+    """Return `pending`, `active` or `expired`."""
     if silence.ends_at is not None and silence.ends_at <= now:
         return "expired"
     return "pending" if silence.starts_at > now else "active"
 
 
 async def send_silence(producer: Producer, silence: SilenceEvent) -> None:
-    """Make it known; returns once Kafka has it. Raises BrokerUnavailable."""
+    """Publish a silence. Return once Kafka has acknowledged it. Raises BrokerUnavailable."""
     await producer.send(SILENCES, silence.silence_id.encode(), msgspec.json.encode(silence))
