@@ -1,4 +1,4 @@
-"""The history of models: what was trained, deployed, predicted and found, in a database."""
+"""History database of models: training runs, deployments, predictions and findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the history answers: one struct for a row of each kind, as the command line and the API print it."""
+"""Results of history queries: one struct for a row of each kind, as the command line and the API print it."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class Deployment(Struct, frozen=True, kw_only=True):
 
 
 class Prediction(Struct, frozen=True, kw_only=True):
-    """One prediction with its truth: `actual` and `feedback_at` are null until that comes.
+    """One prediction with its truth.
 
-    `prediction` is null where only features were sent.
+    `actual` and `feedback_at` are null until feedback comes. `prediction` is null where only features were sent.
     """
 
     prediction_id: str
@@ -72,10 +72,11 @@ class Prediction(Struct, frozen=True, kw_only=True):
 
 
 class SilenceAsTruth(Struct, frozen=True, kw_only=True):
-    """The default truth of a model version (`performance.default_truth`) in its performance.
+    """Effect of a model version's default truth (`performance.default_truth`) on its performance.
 
-    Predictions made before `until` without feedback have the truth `value`: so many are `predictions`. Those made since
-    are `left_out` of the errors, with their feedback: by then only one kind of truth has come.
+    Predictions that were made before `until` and have no feedback get the truth `value`; `predictions` is their number.
+    Predictions made since `until` are `left_out` of the errors, with their feedback. For those, only one kind of truth
+    has come so far.
     """
 
     value: Label
@@ -86,11 +87,12 @@ class SilenceAsTruth(Struct, frozen=True, kw_only=True):
 
 
 class VersionPerformance(Struct, frozen=True, kw_only=True):
-    """What the predictions of one model version came to.
+    """Performance of one model version: counts, means and errors of its predictions.
 
-    `average_prediction`: of predictions that are numbers or booleans. `average_error`: where truth is known; the
-    absolute difference of numbers, 0 or 1 for labels. `error_rate`: the share whose label is not the true one.
-    `default_truth`: where the version has one, both are by it too; `with_feedback` counts feedback alone.
+    `average_prediction`: the mean of predictions that are numbers or booleans. `average_error`: the mean error where
+    truth is known; an error is the absolute difference of numbers, and 0 or 1 for labels. `error_rate`: the share whose
+    label is not the true one. `default_truth`: where the version has a default truth, both errors include that truth;
+    `with_feedback` counts feedback alone.
     """
 
     model: str
@@ -107,7 +109,10 @@ class VersionPerformance(Struct, frozen=True, kw_only=True):
 
 
 def performance_of(model: str, version: str, sums: Sums) -> VersionPerformance:
-    """Return the means of what there is, from sums of one prediction or more."""
+    """Return the performance of a model version from its sums, which must include at least one prediction.
+
+    A mean is None where nothing was counted for it.
+    """
 
     def mean(total: float, n: int) -> float | None:
         return total / n if n else None
@@ -131,7 +136,10 @@ def performance_of(model: str, version: str, sums: Sums) -> VersionPerformance:
 def with_default_truth(
     one: VersionPerformance, whole: Sums, default: RecordedDefaultTruth, until: datetime
 ) -> VersionPerformance:
-    """Return a performance whose errors are of predictions made before `until`; `whole` are the sums of these."""
+    """Return a performance whose errors are those of the predictions made before `until`.
+
+    `whole` are the sums of these predictions.
+    """
     n = whole.predictions
     return msgspec.structs.replace(
         one,
@@ -148,9 +156,10 @@ def with_default_truth(
 
 
 class DriftCheck(Struct, frozen=True, kw_only=True):
-    """One window as it was judged. `named`: drifted features, or degraded metrics.
+    """Result of one window's evaluation.
 
-    `share`: of drifted features; of a performance check the share with feedback. `report`: all of it, where asked for.
+    `named`: drifted features, or degraded metrics. `share`: the share of drifted features; of a performance check, the
+    share of predictions with feedback. `report`: the complete report, where it was requested.
     """
 
     model: str
@@ -169,9 +178,10 @@ class DriftCheck(Struct, frozen=True, kw_only=True):
 
 
 class RecordedAlert(Struct, frozen=True, kw_only=True):
-    """One transition of one alert. `alert_id` names the transition, `fingerprint` the alert.
+    """One transition of one alert.
 
-    `model` and `model_version` are empty where the alert is about none.
+    `alert_id` identifies the transition, `fingerprint` the alert. `model` and `model_version` are empty where the alert
+    is about no model.
     """
 
     alert_id: str
@@ -191,9 +201,10 @@ class RecordedAlert(Struct, frozen=True, kw_only=True):
 
 
 class RecordedDelivery(Struct, frozen=True, kw_only=True):
-    """One alert told through one channel, or given up.
+    """Result of sending one alert through one channel: delivered or failed.
 
-    `model`, `model_version` and `title` are the alert's: null where the history does not have it.
+    `model`, `model_version` and `title` are those of the alert. They are null where the history does not have the
+    alert.
     """
 
     alert_id: str
@@ -211,9 +222,9 @@ class RecordedDelivery(Struct, frozen=True, kw_only=True):
 
 
 class Audited(Struct, frozen=True, kw_only=True):
-    """One change, and who asked for it: by an API key (`key_id`), or by a command.
+    """One change, and who requested it: an API key (`key_id`) or the user of a command.
 
-    `actor` is empty where the API asked for no key.
+    `actor` is empty where the API required no key.
     """
 
     audit_id: str
@@ -226,39 +237,39 @@ class Audited(Struct, frozen=True, kw_only=True):
 
 
 def audited_of(row: Row[Any]) -> Audited:
-    """A row of `audit`."""
+    """Return the result for a row of `audit`."""
     return _answer(Audited, row, detail=_json(row.detail))
 
 
 def training_run_of(row: Row[Any]) -> TrainingRun:
-    """A row of `training_runs`."""
+    """Return the result for a row of `training_runs`."""
     given = {name: _json(row._mapping[name]) for name in ("metrics", "parameters", "metadata")}
     return _answer(TrainingRun, row, **given)
 
 
 def deployment_of(row: Row[Any]) -> Deployment:
-    """A row of `model_deployments`."""
+    """Return the result for a row of `model_deployments`."""
     return _answer(Deployment, row, metadata=_json(row.metadata))
 
 
 def drift_check_of(row: Row[Any]) -> DriftCheck:
-    """A row of `drift_checks`, with its report where that was asked for."""
+    """Return the result for a row of `drift_checks`, with the report where the query selected the report."""
     report = row._mapping.get("report")
     return _answer(DriftCheck, row, named=_json(row.named), report=None if report is None else _json(report))
 
 
 def alert_of(row: Row[Any]) -> RecordedAlert:
-    """A row of `alerts`."""
+    """Return the result for a row of `alerts`."""
     return _answer(RecordedAlert, row, labels=_json(row.labels), evidence=_json(row.evidence))
 
 
 def delivery_of(row: Row[Any]) -> RecordedDelivery:
-    """A row of `deliveries`, with its alert's model and title."""
+    """Return the result for a row of `deliveries`, with the alert's model and title."""
     return _answer(RecordedDelivery, row)
 
 
 def prediction_of(row: Row[Any]) -> Prediction:
-    """A row of `predictions`."""
+    """Return the result for a row of `predictions`."""
     by_class = row.probabilities
     return Prediction(
         prediction_id=row.prediction_id,
@@ -275,7 +286,10 @@ def prediction_of(row: Row[Any]) -> Prediction:
 
 
 def _as_sent(label: str, value: float | None) -> str | float | bool:
-    """Return a label as it was sent; whole numbers that a float cannot hold with every digit."""
+    """Return a label as it was sent.
+
+    A whole number is returned as an int where a float cannot represent every digit.
+    """
     if value is None:
         return label
     if label in ("true", "false"):

@@ -1,4 +1,4 @@
-"""What a table of the command line shows of a row of the history."""
+"""Columns of the tables that the history commands print."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from app.history.answers import DriftCheck, Prediction, RecordedDelivery, TrainingRun, VersionPerformance
 
 Column = str | Callable[[Any], object]
-"""A field of a row, or what is made of a row; `cell` writes either."""
+"""A column: the name of a row's field, or a function that makes a value of a row. `cell` prints the value."""
 
 
 def cells(columns: Mapping[str, Column], row: object) -> tuple[str, ...]:
@@ -34,7 +34,7 @@ def cell(value: object) -> str:
 
 
 def label(field: str) -> Callable[[Any], str]:
-    """Return a column of predictions or of their truth: a number has the digits that it was sent with, up to 6."""
+    """Return a column of predictions or of their truth. Numbers are printed as sent, with up to 6 digits."""
 
     def text(row: object) -> str:
         value = getattr(row, field)
@@ -44,17 +44,17 @@ def label(field: str) -> Callable[[Any], str]:
 
 
 def or_dash(field: str) -> Callable[[Any], str]:
-    """Return a column of texts with - where there is none."""
+    """Return a column of texts; an empty text is printed as `-`."""
     return lambda row: getattr(row, field) or "-"
 
 
 def metrics_or_detail(run: TrainingRun) -> str:
-    """Return a training's metrics, or why it has none."""
+    """Return a training's metrics, or the reason why the training has none."""
     return "  ".join(f"{name} {value:.4g}" for name, value in run.metrics.items()) or run.detail
 
 
 def probability(prediction: Prediction) -> object:
-    """Return the probability of a prediction; of several classes only that there are several."""
+    """Return the probability of a prediction, or "by class" where the prediction has several probabilities."""
     return "by class" if isinstance(prediction.probability, dict) else prediction.probability
 
 
@@ -64,20 +64,20 @@ def error_rate(performance: VersionPerformance) -> str:
 
 
 def by_default(performance: VersionPerformance) -> object:
-    """Return how many predictions have the default truth of their version; None where it has none."""
+    """Return how many predictions have the version's default truth; None where the version has no default truth."""
     return None if performance.default_truth is None else performance.default_truth.predictions
 
 
 def found(check: DriftCheck) -> str:
-    """Return whether a check found something."""
+    """Return whether a check found drift or degradation: "yes", "no" or "insufficient"."""
     return ("yes" if check.detected else "no") if check.sufficient else "insufficient"
 
 
 def alert(delivery: RecordedDelivery) -> str:
-    """Return the title of the alert that was delivered, or its id where the history has no title."""
+    """Return the title of the delivered alert, or the alert's id where the history has no title."""
     return delivery.title or delivery.alert_id
 
 
 def details(change: Any) -> str:
-    """Return what else an audited change says."""
+    """Return the details of an audited change as text."""
     return "  ".join(f"{name} {value}" for name, value in change.detail.items() if value)

@@ -18,22 +18,25 @@ from app.history.errors import HistoryTimeout, HistoryUnavailable, NewerHistory,
 from app.history.tables import REVISION
 
 SECONDS = 10
-"""How long a connection is waited for."""
+"""Timeout of a connection, in seconds."""
 WRITE_SECONDS = 60
-"""How long one statement of the writer may take."""
+"""Timeout of one statement of the writer, in seconds."""
 BUSY_MS, LOCK_SECONDS = 5000, 10.0
-"""How long a lock is waited for, in SQLite and in PostgreSQL."""
+"""Timeouts of a lock: milliseconds in SQLite, seconds in PostgreSQL."""
 WAL_BYTES = 64 << 20
-"""To how much SQLite's log of writes is cut, once no reader needs more of it."""
+"""Size to which SQLite's write-ahead log is cut once no reader needs more of it, in bytes."""
 WRITER_LOCK = 0x64726966746C696E
-"""PostgreSQL's advisory lock of whoever writes (`driftlin`)."""
+"""Key of PostgreSQL's advisory lock, which the writer takes (`driftlin`)."""
 
 
 class History:
-    """Connections to one history. May be used from several threads."""
+    """Connections to one history. Safe for use from several threads."""
 
     def __init__(self, url: str | Path, password: str | None = None) -> None:
-        """`url`: of PostgreSQL, or sqlite:///FILE; or the path of a SQLite file. Connects when it is used first."""
+        """Prepare the connections; the first use connects.
+
+        `url`: a PostgreSQL URL, sqlite:///FILE, or the path of a SQLite file.
+        """
         self._url = _url_of(url, password)
         self.path = Path(self._url.database or "") if self._url.drivername == "sqlite" else None
         self._turn = threading.Lock()
@@ -41,12 +44,12 @@ class History:
 
     @property
     def name(self) -> str:
-        """Where it is, without its password."""
+        """Return the location of the history, without the password."""
         return str(self.path) if self.path is not None else self._url.render_as_string(hide_password=True)
 
     @property
     def wal_bytes(self) -> int:
-        """How large SQLite's log of writes is."""
+        """Return the size of SQLite's write-ahead log in bytes; 0 for PostgreSQL."""
         if self.path is None:
             return 0
         try:
@@ -56,7 +59,7 @@ class History:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that no other writer is beside. Raises SQLAlchemy's errors."""
+        """Open a write transaction; other writers wait until it ends. Raises SQLAlchemy's errors."""
         if self.path is not None and not self.path.exists():
             self.engine.dispose()  # it was deleted: what is still open of it leads nowhere
         with self._turn, self.engine.connect().execution_options(writes=True) as connection, connection.begin():
@@ -66,9 +69,9 @@ class History:
 
     @contextmanager
     def reading(self, deadline: Deadline | None = None) -> Iterator[Connection]:
-        """A transaction that sees one state, until a deadline.
+        """Open a read transaction that sees one state, until a deadline.
 
-        Raises NoHistory, NewerHistory, HistoryUnavailable, and HistoryTimeout when the deadline is over.
+        Raises NoHistory, NewerHistory, HistoryUnavailable, and HistoryTimeout when the deadline has passed.
         """
         if self.path is not None and not self.path.is_file():
             raise NoHistory(f"there is no history at {self.path}: run `driftline recorder`, or set history_url")
@@ -91,7 +94,10 @@ class History:
             raise HistoryUnavailable(f"the history at {self.name} does not answer: {error}") from None
 
     def prepare(self) -> None:
-        """Make the database's tables, or bring them up to date. Raises SQLAlchemy's errors, OSError, NewerHistory."""
+        """Create the database's tables, or migrate them to the current revision.
+
+        Raises SQLAlchemy's errors, OSError and NewerHistory.
+        """
         from app.history.migrating import migrate  # only the recorder needs Alembic
 
         if self.path is not None:
@@ -102,7 +108,7 @@ class History:
 
     @staticmethod
     def _close_to_others(path: Path) -> None:
-        """Make the file its owner's alone; SQLite gives the files beside it the same mode."""
+        """Make the database file accessible to its owner only. SQLite gives its other files the same mode."""
         try:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except FileExistsError:  # not opened: a process that closes SQLite's file loses all its locks on it
@@ -132,7 +138,7 @@ class History:
 
 
 def words_of(error: DBAPIError) -> str:
-    """What the database says, in one line, without the statement and its values."""
+    """Return the database's error message in one line, without the statement and its values."""
     return " ".join(str(error.orig).split()) or type(error).__name__
 
 
@@ -146,7 +152,10 @@ def _url_of(url: str | Path, password: str | None) -> URL:
 
 
 def _sqlite(url: URL) -> Engine:
-    """Readers and the writer do not wait for each other (WAL); a transaction that writes locks at its beginning."""
+    """Return an engine whose readers and writer do not wait for each other (WAL).
+
+    A transaction that writes takes the lock at its beginning.
+    """
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_MS / 1000})
 
     @event.listens_for(engine, "connect")

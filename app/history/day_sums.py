@@ -1,4 +1,4 @@
-"""What the predictions of each day, of each hour (UTC) and model version add up to: changed with every row."""
+"""Sums of predictions for each model version and day, and each hour (UTC), updated with every row."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from app.history.tables import PREDICTION_DAYS, PREDICTION_HOURS, PREDICTIONS
 LARGEST = sys.float_info.max
 
 Cells = Callable[[str], Any]
-"""A row's value by its column's name."""
+"""Function that returns a row's value by the column's name."""
 
 
 class Hour(NamedTuple):
-    """An hour of a model version, as ISO 8601 (`2026-01-31T05`)."""
+    """One hour (UTC) of a model version; `hour` is ISO 8601 (`2026-01-31T05`)."""
 
     model: str
     model_version: str
@@ -29,7 +29,7 @@ class Hour(NamedTuple):
 
 
 class VersionDay(NamedTuple):
-    """A day of a model version, as ISO 8601."""
+    """One day (UTC) of a model version; `day` is ISO 8601."""
 
     model: str
     model_version: str
@@ -38,13 +38,12 @@ class VersionDay(NamedTuple):
 
 @dataclass
 class Sums:
-    """Counts and sums of some predictions.
+    """Counts and sums of a set of predictions.
 
-    Sums are floats: what was taken away leaves a rounding error, relative to the largest sum that there was. Infinite
-    numbers are in no sum, and in no count of numbers.
-
-    `error_sum`: over those with truth, the absolute difference of numbers, 0 or 1 for labels. `silent_…`: the same of
-    those without truth, had they the default truth of their version; 0 where it has none.
+    Sums are floats: a subtracted value leaves a rounding error, relative to the largest earlier sum. Infinite numbers
+    are in no sum, and in no count of numbers. `error_sum`: the errors of predictions with truth; an error is the
+    absolute difference of numbers, and 0 or 1 for labels. `silent_…`: the same for predictions without truth, computed
+    with the version's default truth; 0 where the version has none.
     """
 
     predictions: int = 0
@@ -61,7 +60,7 @@ class Sums:
     last_at: datetime | None = None
 
     def add(self, cells: Cells, default: RecordedDefaultTruth | None, sign: int = 1) -> None:
-        """Add a prediction; with a `sign` of -1 take it away, which leaves the times as they are."""
+        """Add a prediction, or subtract it with a `sign` of -1. Subtracting does not change the times."""
         self._add_truth(cells, default, sign)
         value, probability, moment = cells("prediction_value"), cells("probability"), cells("predicted_at")
         self.predictions += sign
@@ -76,12 +75,12 @@ class Sums:
             self.last_at = moment if self.last_at is None else max(self.last_at, moment)
 
     def correct(self, before: Cells, after: Cells, default: RecordedDefaultTruth | None) -> None:
-        """Replace a prediction's truth."""
+        """Replace a prediction's truth in the sums."""
         self._add_truth(before, default, -1)
         self._add_truth(after, default, 1)
 
     def join(self, other: Sums) -> Sums:
-        """Return the sums of both."""
+        """Return the sums of both sets of predictions."""
         firsts = [at for at in (self.first_at, other.first_at) if at is not None]
         lasts = [at for at in (self.last_at, other.last_at) if at is not None]
         added = {name: getattr(self, name) + getattr(other, name) for name in ADDED}
@@ -100,7 +99,7 @@ class Sums:
 
 
 def _errors(cells: Cells, actual: str, truth: float | None) -> tuple[int, float]:
-    """Return whether a prediction is wrong, and its error."""
+    """Return whether a prediction is wrong (0 or 1), and its error."""
     value, wrong = cells("prediction_value"), int(cells("prediction") != actual)
     both = value is not None and truth is not None and is_finite(value) and is_finite(truth)
     return wrong, abs(value - truth) if both else wrong
@@ -110,7 +109,7 @@ ADDED = tuple(field.name for field in fields(Sums) if not field.name.endswith("_
 
 
 def is_finite(value: float | None) -> bool:
-    """Return whether it is a number, and no infinity."""
+    """Return whether a value is a finite number."""
     return value is not None and abs(value) <= LARGEST
 
 
@@ -120,7 +119,7 @@ def hour_of(moment: datetime) -> str:
 
 
 def key_of(cells: Cells) -> Hour:
-    """Return the hour that a prediction is of."""
+    """Return the hour and the model version of a prediction."""
     return Hour(cells("model"), cells("model_version"), hour_of(cells("predicted_at")))
 
 
@@ -133,7 +132,7 @@ def _by_day(hours: Mapping[Hour, Sums]) -> dict[VersionDay, Sums]:
 
 
 def save(connection: Connection, changes: Mapping[Hour, Sums]) -> None:
-    """Add changes to the hours and to their days, and note that these days have changed."""
+    """Add changes to the hours and to their days, and increase the revision of these days."""
     hours = [{**hour._asdict(), **vars(sums)} for hour, sums in changes.items()]
     days = [{**day._asdict(), **vars(sums), "revision": 1, "trimmed": False} for day, sums in _by_day(changes).items()]
     _add(connection, PREDICTION_HOURS, Hour._fields, hours)
@@ -162,17 +161,17 @@ def _add(connection: Connection, table: Table, key: Sequence[str], rows: Sequenc
 
 
 def trim(connection: Connection, gone: Iterable[Row[Any]]) -> None:
-    """Take predictions that were deleted off their hours and days, and note that these days are not whole any more."""
+    """Subtract deleted predictions from their hours and days, and mark these days as incomplete (`trimmed`)."""
     _take_all(connection, gone, {"trimmed": True})
 
 
 def take_away(connection: Connection, gone: Iterable[Row[Any]]) -> None:
-    """Take predictions that were deleted off their hours and days, which are whole without them."""
+    """Subtract deleted predictions from their hours and days; the days count as complete without them."""
     _take_all(connection, gone, {"revision": PREDICTION_DAYS.c.revision + 1})
 
 
 def _take_all(connection: Connection, gone: Iterable[Row[Any]], noted: dict[str, Any]) -> None:
-    """`noted`: what is noted of each day."""
+    """Subtract deleted predictions from their hours and days. `noted`: further changes to each day's row."""
     taken: dict[Hour, Sums] = {}
     defaults = default_truths(connection)
     for row in gone:
@@ -215,9 +214,9 @@ def errors(columns: Any, default: RecordedDefaultTruth) -> tuple[Any, Any]:
 
 
 def summed(table: Table, default: RecordedDefaultTruth | None = None) -> list[Any]:
-    """Return the columns of a query that adds up predictions, hours or days, in the order of the fields of Sums.
+    """Return the columns of a query that sums predictions, hours or days, in the order of the fields of Sums.
 
-    Hours and days know their version's default truth, predictions do not: `default`.
+    Pass the version's `default` truth for predictions; hours and days already include their version's default truth.
     """
     columns = table.c
     if table is not PREDICTIONS:
@@ -238,7 +237,7 @@ def summed(table: Table, default: RecordedDefaultTruth | None = None) -> list[An
 
 
 def sums_of(values: Sequence[Any]) -> Sums:
-    """Return what the columns of `summed` came to; PostgreSQL adds integers up to decimals."""
+    """Return the Sums for a result row of `summed`. PostgreSQL returns sums of integers as decimals."""
     *added, first_at, last_at = values
     numbers: list[Any] = [
         (float if name.endswith("_sum") else int)(value or 0) for name, value in zip(ADDED, added, strict=True)

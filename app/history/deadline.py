@@ -1,4 +1,4 @@
-"""How long a question to the history may take; whoever asked may end it before."""
+"""Deadline of a query to the history, which the caller may cancel earlier."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 STEPS = 20_000
-"""Steps of SQLite's virtual machine between two looks at the clock: some milliseconds."""
+"""Steps of SQLite's virtual machine between two checks of the clock: some milliseconds."""
 
 
 class Deadline:
-    """A time, by the monotonic clock, and an earlier end by `cancel`. May be used from several threads."""
+    """Deadline on the monotonic clock, which `cancel` ends earlier. Safe for use from several threads."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -26,13 +26,13 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """Seconds that are left; 0 when it is over."""
+        """Return the seconds that are left; 0 once the deadline has passed or was cancelled."""
         return 0.0 if self._cancelled else max(0.0, self._until - time.monotonic())
 
     def cancel(self) -> None:
-        """End the statement that is being worked at.
+        """Interrupt the running statement.
 
-        PostgreSQL does not hear of it between two statements: cancel again until what is asked has ended.
+        PostgreSQL ignores an interrupt between two statements. Call `cancel` again until the query has ended.
         """
         with self._turn:
             self._cancelled = True
@@ -41,9 +41,9 @@ class Deadline:
 
     @contextmanager
     def over(self, connection: Connection) -> Iterator[None]:
-        """Hold the deadline over what is asked through a connection, in its transaction.
+        """Apply the deadline to the statements of a connection, in its transaction.
 
-        When it is over, the database's own error of an interrupted statement is raised.
+        Once the deadline has passed, the database's own error of an interrupted statement is raised.
         """
         raw: Any = connection.connection.dbapi_connection
         if connection.dialect.name == "sqlite":

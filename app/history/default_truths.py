@@ -1,4 +1,4 @@
-"""What silence means of a model version: the truth that its predictions have where no feedback came for long enough."""
+"""Default truths of model versions: the truth of predictions without feedback after a configured wait."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class RecordedDefaultTruth(NamedTuple):
-    """`performance.default_truth` of a registration: the truth as a label and as a number, and the wait in seconds.
+    """Setting `performance.default_truth` of a registration: the truth as label and as number, and the wait in seconds.
 
-    `pane`: seconds of a pane (`windows.pane`), since silence becomes a truth by whole panes.
+    `pane`: the length of a pane (`windows.pane`) in seconds. The default truth is applied to whole panes.
     """
 
     actual: str
@@ -32,7 +32,10 @@ class RecordedDefaultTruth(NamedTuple):
 def default_truths(
     connection: Connection, versions: Collection[Version] | None = None
 ) -> Mapping[Version, RecordedDefaultTruth]:
-    """Return the default truth of each model version, or of some, that has one by its newest registration."""
+    """Return the default truth by model version, as the newest registration sets it.
+
+    `versions` limits the result. Versions without a default truth are left out.
+    """
     columns = DEFAULT_TRUTHS.c
     asked = select(DEFAULT_TRUTHS).where(columns.actual.is_not(None))
     if versions is not None and not versions:
@@ -48,9 +51,10 @@ def default_truths(
 
 
 def whole_until(connection: Connection, version: Version, default: RecordedDefaultTruth) -> datetime:
-    """Return the time before which silence is a truth: the end of the newest pane that ended `after` ago.
+    """Return the time before which missing feedback counts as the default truth.
 
-    Now is the time of the version's newest prediction, as in the stream, but no later than the newest row was written.
+    This is the end of the newest pane that ended at least `after` seconds ago. "Now" is the time of the version's
+    newest prediction, as in the stream, but not later than the newest row was written.
     """
     days = PREDICTION_DAYS.c
     newest = select(func.max(days.last_at)).where(days.model == version[0], days.model_version == version[1])

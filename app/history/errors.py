@@ -1,23 +1,23 @@
-"""What can be wrong with a history: each error is one line that says what to do."""
+"""Errors of the history. Each message is one line that says what to do."""
 
 from __future__ import annotations
 
 
 class HistoryError(Exception):
-    """The history cannot be used."""
+    """Raised when the history cannot be used."""
 
 
 class NoHistory(HistoryError):
-    """Nothing was recorded yet."""
+    """Raised when nothing was recorded yet."""
 
 
 class NewerHistory(HistoryError):
-    """Its tables are those of another version."""
+    """Raised when the tables are those of another version of Driftline."""
 
 
 class HistoryUnavailable(HistoryError):
-    """The database is locked, full or away."""
+    """Raised when the database is locked, full or unreachable."""
 
 
 class HistoryTimeout(HistoryError):
-    """A question took too long, or nobody waits for it any more."""
+    """Raised when a query took too long, or was cancelled because no caller waits for it any more."""

@@ -1,4 +1,4 @@
-"""The record agent: a run of any topic that the history keeps, as its rows."""
+"""Conversion of records to rows, for each topic that the history records."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ SINGLE: dict[Topic, tuple[msgspec.json.Decoder[Any], Callable[[Any], Row | None]
     AUDIT: (msgspec.json.Decoder(AuditEvent), audit_row),
 }
 READ_HERE_ALONE = (DELIVERIES, TRAINING_RUNS, DEPLOYMENTS, AUDIT)
-"""What cannot be read of the other topics is in the dead letters already: the stream puts it there."""
+"""Topics whose unreadable records the recorder puts into the dead letters. The stream does so for the other topics."""
 
 
 def entries_of(topic: Topic, records: Sequence[Record]) -> tuple[list[Entry], list[Rejected]]:
-    """The rows of a run, and the records that belong into the dead letters."""
+    """Return the entries of a batch, and the records to put into the dead letters."""
     entries: list[Entry] = []
     rejected: list[Rejected] = []
     for record, make in _read(topic, records):
@@ -87,7 +87,7 @@ def entries_of(topic: Topic, records: Sequence[Record]) -> tuple[list[Entry], li
 
 
 Read = tuple[Record, Callable[[], Row | None] | str]
-"""A record, and what makes its row or why it cannot be read."""
+"""A record, and either a function that makes its row or the reason why the record cannot be read."""
 
 
 def _read(topic: Topic, records: Sequence[Record]) -> Iterator[Read]:

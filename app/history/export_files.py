@@ -1,8 +1,8 @@
-"""Where an export's files are: a root for each format, in it a folder for each model version, a file for each day.
+"""Layout of an export: a root for each format, a folder for each model version, a file for each day.
 
 DIR/parquet/predictions/churn/1.10/2026-06-01.parquet
 
-Folders are names alone: of `version=1.10` readers make a column of their own, and 1.1 of its value.
+Folders have plain names. From `version=1.10`, readers would make a column of their own, with the number 1.1 as value.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ log = logging.getLogger(__name__)
 MANIFEST = "exported.json"
 PREDICTIONS = "predictions"
 COLUMNS = Path("parquet") / "columns.parquet"
-"""Sorts before `predictions`, so that it is the first file of its root."""
+"""Path of the file that lists all columns. It sorts before `predictions`, so that it is the first file of its root."""
 LONGEST_NAME = 200
-"""Bytes of a folder's name, as a model's and a version's are spelt; longer ones end in their hash."""
+"""Longest name of a folder, in bytes of the encoded model or version. Longer names end in their hash."""
 LEFT_OUT = "._"
-"""Of a folder whose name begins with one of these, Arrow reads nothing."""
+"""First characters of names that Arrow ignores: it reads nothing of such a folder."""
 
 
 class Exported(msgspec.Struct, frozen=True):
-    """What a file was written from, and what came of it.
+    """State of one exported file.
 
-    The day's `revision`, how many rows, the file's SHA-256, and which columns beyond those of every file. `first_at`:
-    when it was written first, in epoch seconds; 0 of an earlier release. `is_over`: it was kept for long enough, and is
-    gone.
+    `revision`: the day's revision from which the file was written. `rows`: the number of rows. `digest`: the file's
+    SHA-256. `columns`: a hash of the columns that not every file has. `first_at`: when the file was first written, in
+    epoch seconds; 0 for files of an earlier release. `is_over`: whether the file has expired and was deleted.
     """
 
     revision: int
@@ -47,20 +47,20 @@ class Exported(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct):
-    """The files of an export by their path, and of each folder of Parquet files the columns that all of them have."""
+    """Files of an export by path, and for each folder of Parquet files the columns that all of them have."""
 
     files: dict[str, Exported] = {}
     columns: dict[str, dict[str, str]] = {}
 
     def save(self, folder: Path) -> None:
-        """Write it beside the roots. Raises OSError."""
+        """Write the manifest into the export's folder. Raises OSError."""
         with new_file(folder, folder / MANIFEST) as new:
             new.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1))
             put(new, folder / MANIFEST)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of an export; an empty one where there is none. Raises OSError."""
+    """Return the manifest of an export; an empty one where it is missing or unreadable. Raises OSError."""
     path = folder / MANIFEST
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
@@ -72,12 +72,12 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def path_of(model: str, version: str, day: str, suffix: str) -> Path:
-    """Return where a day's file is, below the export's folder."""
+    """Return the path of a day's file, relative to the export's folder."""
     return Path(suffix) / PREDICTIONS / _spelt(model) / _spelt(version) / f"{day}.{suffix}"
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder and those above it that are missing, each its owner's alone."""
+    """Make a folder and its missing parents, each accessible to its owner only."""
     for one in (*reversed(folder.parents), folder):
         if not one.exists():
             one.mkdir(mode=0o700, exist_ok=True)
@@ -85,7 +85,7 @@ def make_private(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Write to an export one after the other: what is being forgotten must not come back. Raises OSError."""
+    """Lock an export against other writers, so that none restores forgotten rows. Raises OSError."""
     at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(at, fcntl.LOCK_EX)
@@ -96,7 +96,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def new_file(folder: Path, path: Path) -> Iterator[Path]:
-    """Give a file to write to, outside of the roots that others read; it is gone at the end unless it was `put`."""
+    """Provide a temporary file outside the roots that others read.
+
+    The file is deleted at the end unless `put` moved it to its path.
+    """
     new = folder / f".{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.new"
     new.unlink(missing_ok=True)
     os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # its owner's alone, whatever the umask
@@ -107,7 +110,7 @@ def new_file(folder: Path, path: Path) -> Iterator[Path]:
 
 
 def put(new: Path, path: Path) -> None:
-    """Let a new file take the place of another, whole and on the disk. Raises OSError."""
+    """Replace a file by a new one, after the new file is completely on the disk. Raises OSError."""
     with new.open("rb") as file:
         os.fsync(file.fileno())
     make_private(path.parent)
@@ -115,7 +118,7 @@ def put(new: Path, path: Path) -> None:
 
 
 def adopt(folder: Path) -> None:
-    """Move the files of an export as it was laid out before: model=churn/version=3/2026-06-01.jsonl. Raises OSError."""
+    """Move the files of an export's former layout: model=churn/version=3/2026-06-01.jsonl. Raises OSError."""
     for old in sorted(folder.glob("model=*/version=*/*")):
         model, version = (part.partition("=")[2] for part in old.parts[-3:-1])
         suffix = old.suffix.removeprefix(".")
@@ -133,7 +136,7 @@ def adopt(folder: Path) -> None:
 
 
 def _spelt(name: str) -> str:
-    """Spell a name as one folder's, whatever is in it."""
+    """Encode a name as the name of one folder, for any characters."""
     spelt = quote(name, safe=" ")
     if len(spelt) > LONGEST_NAME:
         spelt = f"{spelt[: LONGEST_NAME - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""Predictions with their truth as files: one for each day (UTC) and model version, written anew when it changes."""
+"""Export of predictions with their truth: one file for each day (UTC) and model version, rewritten when it changes."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ log = logging.getLogger(__name__)
 
 FETCHED = 5000
 UNKNOWN = -1
-"""The revision of a file that the manifest does not know."""
+"""Revision of a file that the manifest does not know."""
 
 
 @dataclass(frozen=True)
 class ExportedDay:
-    """A day of a model version."""
+    """One day (UTC) of a model version, as the history has it."""
 
     model: str
     model_version: str
@@ -51,10 +51,11 @@ class ExportedDay:
 def export(
     history: History, folder: Path, formats: Sequence[str], *, stop: Callable[[], bool] = lambda: False
 ) -> list[Path]:
-    """Write the files of the days that have changed since; return which. Raises OSError, and as `History.reading`.
+    """Write the files of the days that changed since the last export; return their paths.
 
-    A file is replaced whole, or stays as it was. It is left as it is where the history has not all of its day any more.
-    The Parquet files of a model version all have the same columns: those of other days are written with them.
+    Raises OSError, and the errors of `History.reading`. A file is replaced completely or not at all. A file stays
+    unchanged where the history no longer has the complete day. All Parquet files of a model version have the same
+    columns. When columns are added, the files of other days are rewritten with them.
     """
     make_private(folder)
     with locked(folder):
@@ -73,9 +74,9 @@ def export(
 
 
 def expire(folder: Path, before: datetime) -> list[Path]:
-    """Delete the files that were written first before a time, for good; return which. Raises OSError.
+    """Delete the files that were first written before a time, permanently; return their paths. Raises OSError.
 
-    As in the history, days count from when something was recorded: a replay of last year stays.
+    As in the history, age counts from when the rows were recorded: a replay of last year's data stays.
     """
     if not folder.is_dir():
         return []
@@ -95,7 +96,7 @@ def expire(folder: Path, before: datetime) -> list[Path]:
 
 
 class _Export:
-    """One export: what is known of the files, and which were written."""
+    """One export: the known files, and the paths that were written."""
 
     def __init__(self, history: History, folder: Path, manifest: Manifest, stop: Callable[[], bool]) -> None:
         self._history, self._folder, self._stop = history, folder, stop
@@ -126,7 +127,7 @@ class _Export:
         return known is not None and known.is_over
 
     def align(self) -> None:
-        """Give the Parquet files of each model version the same columns, and their root those of all."""
+        """Give the Parquet files of each model version the same columns, and write the columns file of all versions."""
         for name, known in sorted(self.manifest.files.items()):
             path = Path(name)
             columns = self.manifest.columns.get(str(path.parent))
@@ -151,7 +152,7 @@ class _Export:
                 put(new, first)
 
     def _known(self, path: Path) -> Exported | None:
-        """What the file is known to be of; of one that the manifest does not have, what is in it."""
+        """Return the known state of a file; read the file where the manifest does not have it."""
         file = self._folder / path
         if not file.exists():
             return None
@@ -193,7 +194,7 @@ class _Export:
         self.manifest.columns[folder] = joined(self.manifest.columns.get(folder, {}), columns)
 
     def _put(self, new: Path, path: Path, found: Exported) -> None:
-        """Let the new file take its place, unless it is the same."""
+        """Move the new file to its path, unless its content has not changed."""
         with new.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         known = self.manifest.files.get(str(path))

@@ -1,4 +1,4 @@
-"""Everything of one prediction, or of all whose column has a value, taken out of the history and of its exports."""
+"""Deletion of predictions from the history and its exports, by id or by a column's value."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from app.history.tables import (
 )
 
 TOGETHER = 500
-"""Predictions deleted in one transaction: the recorder waits no longer than for these."""
+"""Predictions deleted in one transaction. The recorder waits no longer than for this many."""
 FETCHED = 5000
 PLACEHOLDER = "forgotten"
 NAMING: dict[Table, tuple[str, ...]] = {
@@ -39,12 +39,12 @@ NAMING: dict[Table, tuple[str, ...]] = {
     TRAINING_RUNS: ("parameters", "metadata", "dataset", "detail"),
     MODEL_DEPLOYMENTS: ("metadata", "detail"),
 }
-"""The columns that may name a value, of tables whose rows stay."""
+"""Columns that may contain a forgotten value, of tables whose rows are kept."""
 
 
 @dataclass(frozen=True)
 class ForgetRequest:
-    """What is to be forgotten: a prediction by its id, or those whose column `name` has one of `texts`.
+    """Selection of what to forget: a prediction by id, or the predictions whose column `name` has one of `texts`.
 
     `texts`: the value as it is spelt, and its hash where the column may be hashed.
     """
@@ -55,7 +55,7 @@ class ForgetRequest:
 
     @property
     def values(self) -> list[tuple[str, str]]:
-        """What no later record is kept of, as (name, text)."""
+        """Return the (name, text) pairs of which later records are dropped."""
         return (
             [(ID, self.prediction_id)] if self.prediction_id is not None else [(self.name, one) for one in self.texts]
         )
@@ -63,7 +63,7 @@ class ForgetRequest:
 
 @dataclass
 class Done:
-    """What was found, and taken away where it was asked for."""
+    """Counts of what was found, and deleted unless it was a dry run."""
 
     predictions: int = 0
     waiting_feedback: int = 0
@@ -77,7 +77,10 @@ class Done:
 
 
 def forget(history: History, wanted: ForgetRequest, now: datetime, *, dry_run: bool) -> Done:
-    """Forget in the history: first for what comes later, then what is there. Raises as `History.reading`."""
+    """Forget in the history. Return the counts. Raises the errors of `History.reading`.
+
+    Unless `dry_run`, later records are blocked first. Then the recorded rows are deleted.
+    """
     done = Done()
     if not dry_run:
         with history.reading():
@@ -110,7 +113,7 @@ def forget(history: History, wanted: ForgetRequest, now: datetime, *, dry_run: b
 
 
 def forget_exports(folder: Path, wanted: ForgetRequest, done: Done, *, dry_run: bool) -> None:
-    """Forget in the files of an export. Raises OSError."""
+    """Forget in the files of an export, and add the counts to `done`. Raises OSError."""
     with locked(folder):
         manifest = read_manifest(folder)
         for path in sorted([*folder.glob("jsonl/**/*.jsonl"), *folder.glob("parquet/predictions/**/*.parquet")]):
@@ -145,7 +148,10 @@ def _predictions(connection: Connection, wanted: ForgetRequest) -> Iterator[tupl
 
 @contextmanager
 def _overwriting(history: History) -> Iterator[Connection]:
-    """A transaction of which SQLite overwrites what it deletes; not every build of it does so by itself."""
+    """Open a write transaction in which SQLite overwrites what it deletes.
+
+    Not every build of SQLite does so by default.
+    """
     with history.writing() as connection:
         if history.path is not None:
             connection.exec_driver_sql("PRAGMA secure_delete = ON")
@@ -162,7 +168,10 @@ def _delete(history: History, keys: Sequence[tuple[str, str, str]], now: datetim
 
 
 def _named(history: History, table: Table, columns: Sequence[str], wanted: ForgetRequest, *, dry_run: bool) -> int:
-    """Replace the value where alerts and reports name it as a category; return in how many rows it was."""
+    """Replace the value in alerts, reports, training runs and deployments.
+
+    Return the number of rows that contain the value.
+    """
     changed = 0
     for text in wanted.texts:
         if not text:
@@ -184,7 +193,7 @@ def _named(history: History, table: Table, columns: Sequence[str], wanted: Forge
 
 
 def _without(given: str, text: str, quoted: str) -> str:
-    """Return a text, or JSON, without a value that it names as a whole."""
+    """Return a text or JSON in which the whole value is replaced by the placeholder."""
     if given.startswith(("{", "[")):
         return given.replace(quoted, f'"{PLACEHOLDER}"')
     return re.sub(rf"(?<![\w.]){re.escape(text)}(?![\w.])", PLACEHOLDER, given)
@@ -197,7 +206,7 @@ def _write(history: History, table: Table, row: Row[Any], after: dict[str, str])
 
 
 def _overwrite(history: History) -> None:
-    """Write SQLite's log of writes into its file and cut it: what was deleted is overwritten with zeros by then."""
+    """Write SQLite's write-ahead log into the file and truncate it, so that deleted data is overwritten with zeros."""
     connection = history.engine.raw_connection()
     try:
         connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -206,7 +215,7 @@ def _overwrite(history: History) -> None:
 
 
 def _without_lines(path: Path, new: Path, wanted: ForgetRequest, ids: set[str]) -> tuple[int, int]:
-    """Write the lines that stay; return how many go, and how many stay."""
+    """Write the lines that are kept. Return how many are removed, and how many are kept."""
     gone = left = 0
     with path.open("rb") as lines, new.open("wb") as file:
         for line in lines:
@@ -223,7 +232,7 @@ def _without_lines(path: Path, new: Path, wanted: ForgetRequest, ids: set[str]) 
 
 
 def _without_parquet(path: Path, new: Path, wanted: ForgetRequest, ids: set[str]) -> tuple[int, int]:
-    """Write the rows that stay, with the columns that the file has; return how many go, and how many stay."""
+    """Write the rows that are kept, with the file's columns. Return how many are removed, and how many are kept."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

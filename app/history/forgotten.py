@@ -1,4 +1,7 @@
-"""What is forgotten: no later record of it is kept. Known by salted hashes, so that the list itself names nobody."""
+"""Forgotten ids and values, of which later records are dropped.
+
+They are stored as salted hashes, so that the list itself names no person.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,12 @@ _cells = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
 
 
 def text_of(value: str | float | bool) -> str:
-    """Return a value in the one spelling that it is compared in."""
+    """Return the normalized spelling of a value, by which values are compared."""
     return unicodedata.normalize("NFC", value) if isinstance(value, str) else spelled(value)
 
 
 def has(row: Mapping[str, object], name: str, texts: Iterable[str]) -> bool:
-    """Whether a feature or the metadata of a prediction's row of this name has one of these values."""
+    """Return whether a prediction's row has one of these values as the feature or metadata of this name."""
     wanted = set(texts)
     for column in ("features", "metadata"):
         given = row[column]
@@ -42,21 +45,21 @@ def has(row: Mapping[str, object], name: str, texts: Iterable[str]) -> bool:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """All that is forgotten, by the names of columns; under ID the ids."""
+    """Hashes of what is forgotten, by the name of the column; ids are under ID."""
 
     salt: str
     digests: Mapping[str, frozenset[str]]
 
     def digest(self, name: str, text: str) -> str:
-        """Return what is kept of a value."""
+        """Return the hash that is stored for a value."""
         return hashlib.sha256(f"{self.salt}\0{name}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
 
     def has_id(self, prediction_id: object) -> bool:
-        """Whether an id is forgotten."""
+        """Return whether an id is forgotten."""
         return self.digest(ID, str(prediction_id)) in self.digests.get(ID, ())
 
     def has_value(self, row: Mapping[str, object]) -> bool:
-        """Whether a prediction's row has a value that is forgotten."""
+        """Return whether a prediction's row has a forgotten value."""
         for name, digests in self.digests.items():
             if name == ID:
                 continue
@@ -69,7 +72,7 @@ class Forgotten:
 
 
 def forgotten_of(connection: Connection) -> Forgotten:
-    """Return what the history has forgotten."""
+    """Return the forgotten ids and values that the history has stored."""
     found: dict[str, set[str]] = {}
     salt = ""
     for row in connection.execute(select(FORGOTTEN)):
@@ -81,7 +84,7 @@ def forgotten_of(connection: Connection) -> Forgotten:
 def keep_forgotten(
     connection: Connection, known: Forgotten, values: Iterable[tuple[str, str]], at: datetime
 ) -> Forgotten:
-    """Note values, as (name, text), of which no later record is kept; return all that is forgotten then."""
+    """Store (name, text) values as forgotten. Return everything that is forgotten then."""
     rows: list[Row] = [
         {"name": name, "digest": known.digest(name, text), "salt": known.salt, "forgotten_at": at}
         for name, text in values
@@ -93,7 +96,10 @@ def keep_forgotten(
 def predictions_left(
     connection: Connection, known: Forgotten, rows: Sequence[Row], at: datetime
 ) -> tuple[list[Row], Forgotten]:
-    """Return the predictions that are kept. The id of one that is not is forgotten too, with its feedback."""
+    """Return the predictions that are kept, and what is forgotten then.
+
+    The id of a dropped prediction is forgotten too, with its feedback.
+    """
     if not known.digests:
         return list(rows), known
     left: list[Row] = []
@@ -108,5 +114,5 @@ def predictions_left(
 
 
 def feedback_left(known: Forgotten, rows: Sequence[Row]) -> list[Row]:
-    """Return the feedback that is kept."""
+    """Return the feedback whose id is not forgotten."""
     return [row for row in rows if not known.has_id(row["prediction_id"])] if ID in known.digests else list(rows)

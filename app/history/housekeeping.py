@@ -1,4 +1,4 @@
-"""What the recorder does beside recording: it writes files of the days that changed, then deletes what is too much."""
+"""Periodic work of the recorder: exporting the days that changed, then deleting rows by the retention limits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RETENTION_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Files:
-    """Where predictions are written to, as what, how often, and for how many days they are kept."""
+    """Settings of the export: folder, formats, seconds between two exports, and days for which files are kept."""
 
     folder: Path
     formats: Sequence[str]
@@ -35,7 +35,10 @@ class Files:
 
 
 class Housekeeping:
-    """Turns, one after the other, in a thread. What goes wrong is logged when it changes, and tried again."""
+    """Periodic tasks that run in a thread, one after the other.
+
+    An error is logged when it changes, and the task is tried again.
+    """
 
     def __init__(self, history: History, limits: Limits, files: Files | None, stopping: asyncio.Event) -> None:
         self._history = history
@@ -45,7 +48,7 @@ class Housekeeping:
         self._trouble: dict[str, str] = {}
 
     async def run(self) -> None:
-        """Keep house until stopped."""
+        """Run the tasks until stopped."""
         turns = {"retention": (RETENTION_SECONDS, self._retain)}
         if self._files is not None:
             turns = {"export": (self._files.seconds, self._export), **turns}

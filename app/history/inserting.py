@@ -1,4 +1,4 @@
-"""Rows into tables, where some may be there already; the same words for SQLite and PostgreSQL."""
+"""Insertion of rows that may exist already, with the same calls for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from app.history.rows import Row
 T = TypeVar("T")
 
 TOGETHER = 1000
-"""Values in one `IN (…)`: SQLite and PostgreSQL take some ten thousands."""
+"""Number of values in one `IN (…)`. SQLite and PostgreSQL accept some ten thousands."""
 
 
 def add(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert rows; those whose key is there stay as they are."""
+    """Insert rows. A row whose key exists already is not changed."""
     if rows:
         connection.execute(insertion(connection, table).on_conflict_do_nothing(), rows)
 
@@ -26,7 +26,7 @@ def add(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
 def put(
     connection: Connection, table: Table, rows: Sequence[Row], changes: Mapping[str, ColumnElement[Any]] | None = None
 ) -> None:
-    """Insert rows, or update those whose key is there: all else, or as `changes` has it."""
+    """Insert rows, or update those whose key exists: all other columns, or only `changes`."""
     if not rows:
         return
     insert = insertion(connection, table)
@@ -38,12 +38,12 @@ def put(
 
 
 def parts(values: Iterable[T]) -> Iterator[list[T]]:
-    """The values, so many at a time as one statement takes."""
+    """Yield the values in lists of the size that one statement takes."""
     rest = iter(values)
     while part := list(islice(rest, TOGETHER)):
         yield part
 
 
 def insertion(connection: Connection, table: Table) -> postgresql.Insert | sqlite.Insert:
-    """Return an insert that can say what happens where a key is there."""
+    """Return an insert statement for the database's dialect, which can handle an existing key."""
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)

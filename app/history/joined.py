@@ -1,6 +1,6 @@
-"""Predictions with their feedback, in either order.
+"""Predictions joined with their feedback, which may come in either order.
 
-Of each model version the first prediction of an id counts, and the last feedback of the id counts for all of them.
+Of each model version, the first prediction of an id counts. The last feedback of an id counts for all versions.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from app.history.tables import PREDICTION_DAYS, PREDICTIONS, WAITING_FEEDBACK
 FEEDBACK = ("actual", "actual_value", "feedback_at")
 
 Limited = tuple[object, object]
-"""An id, and the model that its feedback is limited to; empty where it is for every model."""
+"""An id, and the model to which its feedback is limited; empty where the feedback is for every model."""
 
 
 def add_predictions(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
-    """Insert predictions, with the feedback that there is of their ids. Return the rows by table."""
+    """Insert predictions, with the feedback that exists for their ids. Return the number of rows by table."""
     first: dict[tuple[object, ...], Row] = {}
     for row in rows:
         first.setdefault((row["prediction_id"], row["model"], row["model_version"]), row)
@@ -49,9 +49,9 @@ def add_predictions(connection: Connection, rows: Sequence[Row]) -> dict[str, in
 
 
 def add_feedback(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
-    """Give predictions their feedback, of every version that has the id; what comes before all of them waits.
+    """Add feedback to the predictions of every version that has the id; feedback without a prediction waits.
 
-    What is limited to a model is given to that model's versions alone.
+    Feedback that is limited to a model is added to that model's versions only. Return the number of rows by table.
     """
     last = _last(rows)
     columns = PREDICTIONS.c
@@ -102,7 +102,10 @@ def add_feedback(connection: Connection, rows: Sequence[Row]) -> dict[str, int]:
 
 
 def _last(rows: Sequence[Row]) -> dict[object, dict[object, Row]]:
-    """Return the feedback of each id that nothing later takes the place of, by the model that it is limited to."""
+    """Return the latest feedback of each id, by the model to which it is limited.
+
+    Feedback that a later record replaces is left out.
+    """
     last: dict[object, dict[object, Row]] = {}
     for row in rows:
         its = last.setdefault(row["prediction_id"], {})
@@ -113,7 +116,10 @@ def _last(rows: Sequence[Row]) -> dict[object, dict[object, Row]]:
 
 
 def _feedback_for(id_: object, model: object, waiting: dict[Limited, Row], known: dict[Limited, Row]) -> Row:
-    """Return the last feedback for a new prediction; what is limited to its model came after what is not."""
+    """Return the last feedback for a new prediction; empty where there is none.
+
+    Feedback that is limited to the prediction's model is later than feedback for every model.
+    """
     for found, limit in ((waiting, model), (known, model), (waiting, ""), (known, "")):
         if (id_, limit) in found:
             return found[id_, limit] | {"feedback_model": limit or None}
@@ -121,7 +127,7 @@ def _feedback_for(id_: object, model: object, waiting: dict[Limited, Row], known
 
 
 def _waiting(connection: Connection, ids: Iterable[object]) -> dict[Limited, Row]:
-    """Return the feedback that waits for some ids, by id and the model that it is limited to."""
+    """Return the feedback that waits for some ids, by id and the model to which it is limited."""
     columns = WAITING_FEEDBACK.c
     if connection.execute(select(columns.prediction_id).limit(1)).first() is None:
         return {}
@@ -134,7 +140,7 @@ def _waiting(connection: Connection, ids: Iterable[object]) -> dict[Limited, Row
 
 
 def _told(connection: Connection, ids: Iterable[object]) -> dict[Limited, Row]:
-    """Return the feedback of other versions' predictions of some ids, as `_waiting` does."""
+    """Return the feedback of recorded predictions of some ids, by id and the model to which it is limited."""
     columns = PREDICTIONS.c
     wanted = select(columns.prediction_id, columns.feedback_model, *(columns[name] for name in FEEDBACK))
     found: dict[Limited, Row] = {}
@@ -146,7 +152,7 @@ def _told(connection: Connection, ids: Iterable[object]) -> dict[Limited, Row]:
 
 
 def _delete_waiting(connection: Connection, keys: Iterable[tuple[object, object]]) -> None:
-    """Delete feedback that waits no longer, by id and limit; a limit of None is every one."""
+    """Delete feedback that no longer waits, by id and limit. A limit of None means any limit."""
     columns = WAITING_FEEDBACK.c
     by_limit: dict[object, list[object]] = {}
     for id_, limit in keys:
@@ -160,7 +166,7 @@ def _delete_waiting(connection: Connection, keys: Iterable[tuple[object, object]
 
 
 def _known(connection: Connection, ids: Iterable[object]) -> Iterator[tuple[object, ...]]:
-    """Return the keys of the predictions that there are of some ids."""
+    """Yield the keys of the recorded predictions of some ids."""
     columns = PREDICTIONS.c
     for some in parts(ids):
         wanted = select(columns.prediction_id, columns.model, columns.model_version)
@@ -168,7 +174,7 @@ def _known(connection: Connection, ids: Iterable[object]) -> Iterator[tuple[obje
 
 
 def _has_others(connection: Connection, versions: Collection[tuple[object, object]]) -> bool:
-    """Whether there are predictions of other model versions, so that ids may be of two."""
+    """Return whether an id may belong to predictions of several model versions."""
     days = PREDICTION_DAYS.c
     if len(versions) > 1:
         return True

@@ -1,4 +1,4 @@
-"""The kinds of history: of each one entry, which its command and its route are made of."""
+"""Kinds of history: one entry for each, from which its command and its route are made."""
 
 from __future__ import annotations
 
@@ -39,11 +39,12 @@ from app.history.wanted import (
 class HistoryKind:
     """One kind of history: `driftline history NAME` and `GET /history/NAME`.
 
-    `order` names it and sorts its list; `singular` is for names of one: `list_alert_history`, `AlertHistory`.
-    `filters` are the options of the command and the parameters of the route, `limit` how many rows without one.
-    `columns`: what the command prints, by header; `nothing` where no row is found. `description` is the route's,
-    `help`, `more` and `examples` (without `driftline history NAME`) the command's. `role`: who may ask over HTTP.
-    `of_models`: rows are of models, so keys of some models see theirs; else there is no filter by model.
+    `order` gives the kind's name and sorts its list. `singular` is for names of one row: `list_alert_history`,
+    `AlertHistory`. `filters` are the options of the command and the parameters of the route; `limit` is the default
+    number of rows. `columns` are what the command prints, by header; `nothing` is printed where no row is found.
+    `description` is the route's; `help`, `more` and `examples` (without `driftline history NAME`) are the command's.
+    `role` is the role that the route requires. `of_models`: rows belong to models, so a key for some models sees only
+    the rows of these; else there is no filter by model.
     """
 
     order: PageOrder
@@ -63,16 +64,16 @@ class HistoryKind:
 
     @property
     def name(self) -> str:
-        """The name of the command and of the list in a response, and the end of the route's path."""
+        """Return the name of the command and of the list in a response, which is also the end of the route's path."""
         return self.order.name
 
     @property
     def path(self) -> str:
-        """The path of the route."""
+        """Return the path of the route."""
         return f"/history/{self.name}"
 
     def options(self) -> tuple[Option, ...]:
-        """Return what callers may set of its filters; by default as many rows as it has for a limit."""
+        """Return the options that callers may set, with the kind's limit as default number of rows."""
         options = self.filters.options()
         return tuple(one._replace(default=self.limit) if one.name == "limit" else one for one in options)
 

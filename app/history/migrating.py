@@ -1,4 +1,4 @@
-"""The tables of a database brought up to date, in the transaction of a connection."""
+"""Migration of a database's tables to the current revision, in the transaction of a connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def migrate(connection: Connection) -> None:
-    """Take every step that the database has not had. Raises NewerHistory where it has had one that is not known."""
+    """Run every migration step that the database has not had.
+
+    Raises NewerHistory where the database has had a step that is not known.
+    """
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         command.upgrade(config_of(connection), "head")
@@ -25,7 +28,7 @@ def migrate(connection: Connection) -> None:
 
 
 def config_of(connection: Connection) -> Config:
-    """Alembic's configuration: our steps, that connection."""
+    """Return Alembic's configuration with our steps and the given connection."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

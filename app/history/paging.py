@@ -1,4 +1,4 @@
-"""Lists in parts: an order in which no two rows are equal, and where the rest of a list begins."""
+"""Paged lists: a total order of the rows, and cursors to where the rest of a list begins."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ FIRST_YEAR, LAST_YEAR = 1970, 2100
 LARGEST = 2**63
 
 Key = tuple[datetime | str | int | bool, ...]
-"""What a row is sorted by."""
+"""Values by which a row is sorted."""
 
 
 class CursorError(ValueError):
-    """A cursor that no list of ours has given."""
+    """Raised for a cursor that no list of this API returned."""
 
 
 @dataclass(frozen=True)
 class PageOrder:
-    """How a list is sorted, the highest first: by a time, and where that is equal by what makes a row the only one.
+    """Order of a list, highest first: by a time, then by columns that make a row unique.
 
-    `columns` are those of a table, `fields` the same of what is made of a row, `types` those of a key.
+    `columns` are the table's columns, `fields` the corresponding fields of a result, `types` the types of a key's
+    values.
     """
 
     name: str
@@ -36,21 +37,24 @@ class PageOrder:
 
     @property
     def moment(self) -> str:
-        """The column of the time."""
+        """Return the name of the column with the time."""
         return self.columns[0]
 
     def key(self, one: object) -> Key:
-        """Return what something in the list is sorted by."""
+        """Return the values by which a result is sorted."""
         return tuple(getattr(one, name) for name in self.fields)
 
     def clauses(self, connection: Connection, table: FromClause) -> list[ColumnElement[Any]]:
-        """Return the columns to sort by. Texts are compared as Python does, whatever the database's language is."""
+        """Return the columns to sort by. Texts are compared as in Python, whatever the database's locale is."""
         plain = connection.dialect.name == "sqlite"
         columns = [table.c[name] for name in self.columns]
         return [column if plain or not isinstance(column.type, String) else column.collate("C") for column in columns]
 
     def after(self, connection: Connection, table: FromClause, key: Key) -> ColumnElement[bool]:
-        """Return the condition of the rows that come after one. The time stands alone too, for the index."""
+        """Return the condition of the rows that come after a key.
+
+        The time is also a condition of its own, for the index.
+        """
         found: ColumnElement[bool] | None = None
         for column, value in reversed(list(zip(self.clauses(connection, table), key, strict=True))):
             found = column < value if found is None else or_(column < value, and_(column == value, found))
@@ -58,11 +62,11 @@ class PageOrder:
         return and_(table.c[self.moment] <= key[0], found)
 
     def cursor(self, one: object) -> str:
-        """Return where the list goes on after something in it."""
+        """Return the cursor to what follows a result in the list."""
         return encode_cursor(self.name, self.key(one))
 
     def read(self, cursor: str) -> Key:
-        """Return the key that a cursor of this list holds. Raises CursorError."""
+        """Return the key that a cursor of this list contains. Raises CursorError."""
         return decode_cursor(self.name, cursor, self.types)
 
 
@@ -72,7 +76,7 @@ def encode_cursor(name: str, key: Key) -> str:
 
 
 def decode_cursor(name: str, cursor: str, types: tuple[type, ...]) -> Key:
-    """Return the key that a cursor holds. Raises CursorError where it is not of this list."""
+    """Return the key that a cursor contains. Raises CursorError where the cursor is not one of this list."""
     try:
         packed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         found, *key = msgspec.json.decode(packed, type=list[Any])
@@ -85,7 +89,7 @@ def decode_cursor(name: str, cursor: str, types: tuple[type, ...]) -> Key:
 
 
 def _is_sound(value: datetime | str | int | bool) -> bool:
-    """Return whether a database can be asked for it."""
+    """Return whether a value can be used in a database query."""
     if isinstance(value, datetime):
         return value.tzinfo is not None and FIRST_YEAR < value.year < LAST_YEAR
     return "\x00" not in value if isinstance(value, str) else abs(value) < LARGEST
@@ -105,4 +109,4 @@ _DELIVERED = ("delivered_at", "alert_id", "channel", "notification_id")
 DELIVERIES = PageOrder("deliveries", _DELIVERED, _DELIVERED, (datetime, str, str, str))
 AUDIT = PageOrder("audit", ("at", "audit_id"), ("at", "audit_id"), (datetime, str))
 PERFORMANCE = PageOrder("performance", (), ("last", "model", "model_version"), (datetime, str, str))
-"""Of sums, not of rows."""
+"""Order of performance, which is made of sums and not of a table's rows."""

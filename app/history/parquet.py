@@ -12,29 +12,30 @@ from app.core.values.reading import spelled
 from app.history.answers import Prediction
 
 GROUP = 20_000
-"""Rows of a row group."""
+"""Number of rows in a row group."""
 
 Flat = dict[str, Any]
 Columns = Mapping[str, str]
-"""The type of each column that has no place in every file, by its name: a key of CASTS."""
+"""Types (keys of CASTS) of the columns that not every file has, by name."""
 
 CASTS: dict[str, Callable[[Any], object]] = {"string": spelled, "float64": float, "bool_": bool}
 ARROW = {"string": "string", "double": "float64", "bool": "bool_"}
-"""The same, as Arrow prints a type."""
+"""Keys of CASTS by the name that Arrow prints for a type."""
 
 
 class Written(NamedTuple):
-    """How many rows a file has, and its columns: those that were asked for, and what the rows have beyond them."""
+    """Number of rows of a file, and its columns: those that were requested, and those that the rows added."""
 
     rows: int
     columns: dict[str, str]
 
 
 def write_parquet(path: Path, rows: Callable[[], Iterable[Prediction]], columns: Columns | None = None) -> Written:
-    """Write predictions with the `columns` that are known of others of their model version.
+    """Write predictions with the `columns` that other files of their model version have.
 
-    `rows` is called again where a row has more, since a column's type is known only when all of it was seen. A column
-    of numbers is float64, of booleans bool; of both, with text, or with a whole number that a float cannot hold, text.
+    `rows` is called again where a row has further columns, since a column's type is known only after all rows were
+    read. A column of numbers is float64, a column of booleans bool. A column is text where it has both, has text, or
+    has a whole number that a float cannot represent.
     """
     known = dict(columns or {})
     found = dict(known)
@@ -46,7 +47,7 @@ def write_parquet(path: Path, rows: Callable[[], Iterable[Prediction]], columns:
 
 
 def widen_parquet(old: Path, new: Path, columns: Columns) -> None:
-    """Write a file again with more columns, or with text where it had numbers or booleans."""
+    """Write a file again with more columns, or with text instead of numbers or booleans."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -58,7 +59,10 @@ def widen_parquet(old: Path, new: Path, columns: Columns) -> None:
 
 
 def columns_of(path: Path) -> Written:
-    """Return how many rows a file has, and its columns. Raises OSError, and ValueError where it is no Parquet file."""
+    """Return the number of rows and the columns of a file.
+
+    Raises OSError, and ValueError where the file is not Parquet.
+    """
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
@@ -68,7 +72,7 @@ def columns_of(path: Path) -> Written:
 
 
 def write_columns(path: Path, columns: Columns) -> None:
-    """Write a file without rows: whoever reads a folder takes the columns of its first file for those of all."""
+    """Write a file without rows. A reader of a folder takes the columns of its first file for those of all files."""
     import pyarrow.parquet as pq
 
     schema = _schema(columns)
@@ -76,7 +80,7 @@ def write_columns(path: Path, columns: Columns) -> None:
 
 
 def joined(*columns: Columns) -> dict[str, str]:
-    """Return the columns of all; text where two differ in a type."""
+    """Return the columns of all; a column is text where two types differ."""
     found: dict[str, str] = {}
     for name, kind in (item for one in columns for item in one.items()):
         found[name] = kind if found.get(name, kind) == kind else "string"
@@ -96,7 +100,7 @@ def _schema(columns: Columns) -> Any:
 
 
 def _fitting(rows: Iterable[Prediction], found: dict[str, str]) -> Iterator[Prediction]:
-    """Return the rows until one has more than the columns `found`, which takes those of all."""
+    """Yield the rows until one has a column that `found` lacks; `found` is updated with the columns of all rows."""
     fits = True
     for row in rows:
         for name, value in _parts(row):
@@ -156,7 +160,7 @@ def _parts(row: Prediction) -> Iterator[tuple[str, str | float | bool]]:
 
 
 def _kind(value: str | float | bool) -> str:
-    """The type that holds a value with every digit: a float may not hold a large whole number."""
+    """Return the type that represents a value with every digit. A float may not represent a large whole number."""
     if isinstance(value, bool):
         return "bool_"
     if isinstance(value, str) or (isinstance(value, int) and abs(value) > EXACT_IN_A_FLOAT):

@@ -1,4 +1,4 @@
-"""The questions that the history answers, newest first. `tables.py` has an index for each."""
+"""Queries of the history; lists are sorted newest first. `tables.py` has an index for each query."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ from app.history.wanted import (
 
 
 class SummedBy(NamedTuple):
-    """What predictions are summed up by: the table, its column of times, their characters, and how long one is."""
+    """Granularity of stored sums: the table, its time column, a time's number of characters, and the unit's length."""
 
     table: Table
     column: str
@@ -68,43 +68,43 @@ SUMMED = (
     SummedBy(PREDICTION_DAYS, "day", len("2026-01-31"), timedelta(days=1)),
     SummedBy(PREDICTION_HOURS, "hour", len("2026-01-31T05"), timedelta(hours=1)),
 )
-"""The longest first."""
+"""Granularities, the longest first."""
 
 SENT_DELIVERIES = (
     select(*DELIVERIES.c, ALERTS.c.model, ALERTS.c.model_version, ALERTS.c.title)
     .select_from(DELIVERIES.outerjoin(ALERTS, DELIVERIES.c.alert_id == ALERTS.c.alert_id))
     .subquery("told")
 )
-"""Deliveries with what they told of; an alert may be gone, or come later."""
+"""Deliveries with their alert's model and title. The alert may be deleted already, or recorded later."""
 
 
 def training_runs(connection: Connection, wanted: TrainingFilter) -> list[TrainingRun]:
-    """Trainings, by when they ended."""
+    """Return training runs, sorted by when they ended."""
     return list(map(training_run_of, _newest(connection, TRAINING_RUNS, paging.TRAINING, wanted)))
 
 
 def deployments(connection: Connection, wanted: DeploymentsFilter) -> list[Deployment]:
-    """Model versions that went into service."""
+    """Return model versions that went into service, sorted by when they did."""
     return list(map(deployment_of, _newest(connection, MODEL_DEPLOYMENTS, paging.DEPLOYMENTS, wanted)))
 
 
 def alerts(connection: Connection, wanted: AlertsFilter) -> list[RecordedAlert]:
-    """Transitions of alerts, by when they were raised or resolved."""
+    """Return transitions of alerts, sorted by when they were published."""
     return list(map(alert_of, _newest(connection, ALERTS, paging.ALERTS, wanted)))
 
 
 def audit(connection: Connection, wanted: AuditFilter) -> list[Audited]:
-    """Who has changed what."""
+    """Return audited changes."""
     return list(map(audited_of, _newest(connection, AUDIT, paging.AUDIT, wanted)))
 
 
 def deliveries(connection: Connection, wanted: DeliveriesFilter) -> list[RecordedDelivery]:
-    """What was told of alerts, or given up."""
+    """Return deliveries of alerts, delivered or failed."""
     return list(map(delivery_of, _newest(connection, SENT_DELIVERIES, paging.DELIVERIES, wanted)))
 
 
 def predictions(connection: Connection, wanted: PredictionsFilter) -> list[Prediction]:
-    """Predictions with their truth, by when they were made."""
+    """Return predictions with their truth, sorted by when they were made."""
     if wanted.model is None or wanted.model_version is not None or wanted.prediction_id is not None:
         return list(map(prediction_of, _newest(connection, PREDICTIONS, paging.PREDICTIONS, wanted)))
     found: list[Row[Any]] = []
@@ -115,9 +115,10 @@ def predictions(connection: Connection, wanted: PredictionsFilter) -> list[Predi
 
 
 def performance(connection: Connection, wanted: HistoryFilter) -> list[VersionPerformance]:
-    """What the predictions of each model version came to, the version with the newest prediction first.
+    """Return the performance of each model version, the version with the newest prediction first.
 
-    Whole days are read from their sums, at their ends whole hours, and of what is left the predictions.
+    Whole days are read from their sums. At the ends of the time range, whole hours are read from their sums, and the
+    remaining predictions one by one.
     """
     found = _sums(connection, wanted)
     versions = [performance_of(*key, sums) for key, sums in found.items() if sums.predictions]
@@ -132,7 +133,10 @@ def performance(connection: Connection, wanted: HistoryFilter) -> list[VersionPe
 def _sums(
     connection: Connection, wanted: HistoryFilter, default: RecordedDefaultTruth | None = None
 ) -> dict[Version, Sums]:
-    """Return what the predictions of each model version add up to; `default`: of all versions that are asked for."""
+    """Return the sums of the predictions of each model version.
+
+    `default` is the default truth of all versions that the filter selects.
+    """
     found: dict[Version, Sums] = {}
     for table, conditions in _parts_of(wanted, SUMMED):
         columns = table.c
@@ -145,7 +149,7 @@ def _sums(
 def _with_default(
     connection: Connection, wanted: HistoryFilter, one: VersionPerformance, default: RecordedDefaultTruth | None
 ) -> VersionPerformance:
-    """Return a version's performance with silence as a truth, of the predictions that have waited for long enough."""
+    """Return a version's performance with its default truth, for the predictions that have waited long enough."""
     if default is None:
         return one
     version = one.model, one.model_version
@@ -160,7 +164,10 @@ def _with_default(
 def _parts_of(
     wanted: HistoryFilter, summed_by: Sequence[SummedBy]
 ) -> Iterator[tuple[Table, list[ColumnElement[bool]]]]:
-    """Return what to read of a span of time: what is summed up as a whole, and the parts at its ends by the next."""
+    """Yield the tables and conditions that cover a time range.
+
+    Whole units are read from the coarsest table, and the parts at the ends from the finer ones.
+    """
     if not summed_by:
         yield PREDICTIONS, wanted.conditions(PREDICTIONS, "predicted_at")
         return
@@ -181,7 +188,7 @@ def _parts_of(
 
 
 def drift_checks(connection: Connection, wanted: ChecksFilter) -> list[DriftCheck]:
-    """Windows as they were judged, by their end."""
+    """Return the results of evaluated windows, sorted by the window's end."""
     columns = [column for column in DRIFT_CHECKS.c if wanted.report or column.name != "report"]
     asked = select(*columns).where(*wanted.conditions())
     if not wanted.every:
@@ -190,7 +197,7 @@ def drift_checks(connection: Connection, wanted: ChecksFilter) -> list[DriftChec
 
 
 def _is_revised() -> Any:
-    """Whether the same window was judged again."""
+    """Return the condition that the same window has a newer revision."""
     later, own = DRIFT_CHECKS.alias("later"), DRIFT_CHECKS.c
     window = [later.c[name] == own[name] for name in ("model", "model_version", "kind", "window_end")]
     return select(later.c.revision).where(*window, later.c.revision > own.revision).exists()
@@ -204,7 +211,7 @@ def _newest(connection: Connection, table: FromClause, order: PageOrder, wanted:
 def _sorted(
     connection: Connection, asked: Select[Any], table: FromClause, order: PageOrder, wanted: HistoryFilter
 ) -> Select[Any]:
-    """Return the question with its order, from the cursor on, as many as are wanted."""
+    """Return the query with its order, its start after the cursor, and its limit."""
     if wanted.after is not None:
         asked = asked.where(order.after(connection, table, wanted.after))
     return asked.order_by(*(clause.desc() for clause in order.clauses(connection, table))).limit(wanted.limit)

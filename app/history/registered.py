@@ -1,4 +1,4 @@
-"""A registration as a row of `default_truths`."""
+"""Conversion of a registration to a row of `default_truths`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _profile = msgspec.json.Decoder(Profile)
 
 
 def default_truth_row(event: ModelEvent) -> Row | None:
-    """Return what a registration says of silence; None where it cannot be read, which every view of models logs.
+    """Return a registration's default truth as a row; None where the registration cannot be read.
 
-    A label is spelt as the reference spells it. Without a default truth the columns are null.
+    Every global table of models logs a registration that cannot be read. A label is spelt as in the reference. Without
+    a default truth, the columns are null.
     """
     try:
         monitoring = _monitoring.decode(event.monitoring)

@@ -1,4 +1,4 @@
-"""What the history keeps: so many days, and so many megabytes. The oldest record goes first."""
+"""Retention of the history: a number of days and of megabytes. The oldest records are deleted first."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from app.telemetry import metrics
 from topics.registry import DEPLOYMENTS, TRAINING_RUNS
 
 TOGETHER = 1000
-"""Rows deleted in one transaction: the recorder waits no longer than for these."""
+"""Rows deleted in one transaction. The recorder waits no longer than for this many."""
 PAUSE_SECONDS = 0.01
-"""Between two of them, in which the recorder has its turn."""
+"""Pause between two of these transactions, in which the recorder can write, in seconds."""
 LONGER_DAYS = max(TRAINING_RUNS.retention_days, DEPLOYMENTS.retention_days)
-"""How long training runs and deployments are kept at least."""
+"""Shortest time for which training runs and deployments are kept, in days."""
 ROUNDS = 20
 PAGES = 2000
 SAMPLE = 1000
-"""Newest rows by whose width PostgreSQL's tables are measured."""
+"""Number of newest rows from whose width the size of PostgreSQL's tables is estimated."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a record is kept, counted from when it was recorded, and how large the history may be."""
+    """Limits of the history: the days for which a record is kept after it was recorded, and the size in megabytes."""
 
     days: float
     megabytes: int
@@ -42,7 +42,10 @@ def retain(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Delete what is too old or too much; answers how many rows. Raises as `History.reading` and `writing` do."""
+    """Delete what is older than the limit or exceeds the size. Return the number of deleted rows.
+
+    Raises the errors of `History.reading` and `History.writing`.
+    """
     deleted = _expire(history, now() - timedelta(days=limits.days), stop)
     deleted += _expire(history, now() - timedelta(days=max(limits.days, LONGER_DAYS)), stop, KEPT_LONGER)
     if history.path is not None:
@@ -62,7 +65,7 @@ def retain(
 
 
 def size_of(connection: Connection) -> int:
-    """Bytes that the rows and their indexes take. Room that deleted rows have left is not counted."""
+    """Return the bytes of the rows and their indexes. Free space that deleted rows have left is not counted."""
     if connection.dialect.name == "sqlite":
         pages, free, bytes_ = (
             connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
@@ -74,7 +77,10 @@ def size_of(connection: Connection) -> int:
 
 
 def _size_in_postgresql(connection: Connection, table: Table) -> float:
-    """Rows times their width, and their indexes in proportion: a relation's own size only ever grows."""
+    """Return the estimated bytes of a table: rows times their width, and indexes in proportion.
+
+    The size that PostgreSQL reports for a table never shrinks, so it is not used.
+    """
     asked = text(
         f"SELECT (SELECT count(*) FROM {table.name}), "
         f"(SELECT avg(pg_column_size(newest)) FROM "
@@ -86,7 +92,10 @@ def _size_in_postgresql(connection: Connection, table: Table) -> float:
 
 
 def _oldest_share(connection: Connection, share: float) -> datetime | None:
-    """The time before which about this share of the records was recorded, one of them at least."""
+    """Return the time before which about this share of the records was recorded, at least one of them.
+
+    Return None where there are no records.
+    """
     bounds = union_all(*(select(func.min(t.c.recorded_at), func.max(t.c.recorded_at)) for t in RETAINED))
     found = [(first, last) for first, last in connection.execute(bounds) if first is not None]
     if not found:
@@ -100,7 +109,7 @@ def _oldest_share(connection: Connection, share: float) -> datetime | None:
 def _expire(
     history: History, before: datetime, stop: Callable[[], bool], tables: Sequence[Table] = RETAINED
 ) -> int:  # fmt: skip
-    """Delete what was recorded before a time."""
+    """Delete the rows that were recorded before a time; return their number."""
     deleted = 0
     for table in tables:
         keys = list(table.primary_key)
@@ -134,7 +143,7 @@ def _give_back(history: History) -> None:
 
 
 def _checkpoint(history: History) -> None:
-    """Move SQLite's log of writes into its file, as far as no reader needs it."""
+    """Move SQLite's write-ahead log into its file, as far as no reader needs it."""
     connection = history.engine.raw_connection()
     try:
         cursor = connection.cursor()

@@ -1,4 +1,4 @@
-"""Work on the database, as often as it takes: one that is locked, full or away is waited for."""
+"""Retries of work on the database, while the database is locked, full or unreachable."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ T = TypeVar("T")
 FIRST_SECONDS, LONGEST_SECONDS = 0.5, 30.0
 
 OWN_FAULT = (DataError, IntegrityError, OverflowError, UnicodeEncodeError)
-"""What a database says of a row that it will never take. All else may pass."""
+"""Errors of a row that the database will never accept. All other errors may be temporary."""
 PASSING = (DBAPIError, PoolTimeout, OSError)
 
 
 class Stopped(Exception):
-    """It is to end while the database does not answer."""
+    """Raised when the work is to end while the database is unavailable."""
 
 
 async def until_done(
@@ -35,9 +35,9 @@ async def until_done(
     stopping: asyncio.Event,
     waits: Callable[[str | None], None] = lambda _: None,
 ) -> T:
-    """What `work` answers in a thread, once the database lets it. Raises OWN_FAULT's; Stopped.
+    """Run `work` in a thread until it succeeds; return its result. Raises the errors in OWN_FAULT, and Stopped.
 
-    `waits` is told what the database says while it does not, and None when it does.
+    `waits` is called with the reason after each failure, and with None once the work has ended.
     """
     delay, attempt = FIRST_SECONDS, work
     while True:
@@ -64,7 +64,7 @@ async def until_done(
 
 
 def reason_of(error: Exception) -> str:
-    """What is wrong, in one line without any value."""
+    """Return the error in one line, without any value."""
     return words_of(error) if isinstance(error, DBAPIError) else str(error) or type(error).__name__
 
 

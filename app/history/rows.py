@@ -1,6 +1,6 @@
-"""What travels, as rows: every function answers the values of one row, but for when it was recorded.
+"""Conversion of events to rows: each function returns the values of one row, except when it was recorded.
 
-Each raises ValueError, which names the field, for what no database of ours can hold.
+Each function raises ValueError, which names the field, for a value that no supported database can store.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from topics.events import (
 Row = dict[str, object]
 
 LONGEST_KEY = 800
-"""Bytes of a text that an index holds: three of them fit into an entry of PostgreSQL's."""
+"""Longest indexed text, in bytes. Three of these fit into an index entry of PostgreSQL."""
 LONGEST_WORD = 400
-"""Bytes of what is in an index beside two of these."""
+"""Longest text that is indexed together with two of these, in bytes."""
 KEYS = ("prediction_id", "model", "model_version", "alert_id", "channel", "notification_id", "run_id", "audit_id")
 
 
 class RecordedPrediction(Protocol):
-    """A PredictionEvent whose features are as they came."""
+    """A PredictionEvent whose features are raw JSON."""
 
     @property
     def prediction_id(self) -> str: ...
@@ -61,7 +61,7 @@ class RecordedPrediction(Protocol):
 
 
 def prediction_row(event: RecordedPrediction) -> Row:
-    """A row of `predictions`, without feedback."""
+    """Return a row of `predictions`, without feedback."""
     by_class = isinstance(event.probability, dict)
     return _sound({
         "prediction_id": event.prediction_id,
@@ -82,7 +82,10 @@ def prediction_row(event: RecordedPrediction) -> Row:
 
 
 def feedback_row(event: FeedbackEvent, taken_at: float) -> Row:
-    """A row of `waiting_feedback`; feedback without a time is of when the broker took it, in epoch seconds."""
+    """Return a row of `waiting_feedback`.
+
+    Feedback without a time has the time at which the broker received it, `taken_at` in epoch seconds.
+    """
     return _sound({
         "prediction_id": event.prediction_id,
         "actual": spelled(event.actual),
@@ -93,7 +96,10 @@ def feedback_row(event: FeedbackEvent, taken_at: float) -> Row:
 
 
 def report_row(event: AnyReport) -> Row | None:
-    """A row of `drift_checks`; None for a report that is none. Shapes, which are for pictures, are left out."""
+    """Return a row of `drift_checks`; None for a report of another kind.
+
+    Shapes, which are only for pictures, are left out.
+    """
     report: AnyReport
     if isinstance(event, DriftReport):
         features = tuple(map(_plain, event.features))
@@ -128,7 +134,7 @@ def report_row(event: AnyReport) -> Row | None:
 
 
 def alert_row(event: AlertEvent) -> Row:
-    """A row of `alerts`."""
+    """Return a row of `alerts`."""
     return _sound({
         "alert_id": event.alert_id,
         "fingerprint": event.fingerprint,
@@ -148,7 +154,7 @@ def alert_row(event: AlertEvent) -> Row:
 
 
 def delivery_row(event: DeliveryEvent) -> Row:
-    """A row of `deliveries`."""
+    """Return a row of `deliveries`."""
     return _sound({
         "alert_id": event.alert_id,
         "channel": event.channel,
@@ -163,7 +169,7 @@ def delivery_row(event: DeliveryEvent) -> Row:
 
 
 def training_row(event: TrainingRunEvent) -> Row:
-    """A row of `training_runs`."""
+    """Return a row of `training_runs`."""
     return _sound({
         "run_id": event.run_id,
         "model": event.model,
@@ -186,7 +192,7 @@ def training_row(event: TrainingRunEvent) -> Row:
 
 
 def deployment_row(event: DeploymentEvent) -> Row:
-    """A row of `model_deployments`."""
+    """Return a row of `model_deployments`."""
     return _sound({
         "model": event.model,
         "model_version": event.model_version,
@@ -201,7 +207,7 @@ def deployment_row(event: DeploymentEvent) -> Row:
 
 
 def audit_row(event: AuditEvent) -> Row:
-    """A row of `audit`."""
+    """Return a row of `audit`."""
     detail = event.detail | ({"host": event.host} if event.host else {})
     return _sound({
         "audit_id": event.audit_id,
@@ -226,7 +232,7 @@ def _sound(row: Row) -> Row:
 
 
 def _short(name: str, text: str) -> str:
-    """Return a text that is in an index beside model and version. Raises ValueError."""
+    """Return a text that is indexed together with model and version. Raises ValueError where the text is too long."""
     if len(text.encode()) > LONGEST_WORD:
         raise ValueError(f"`{name}` has more than {LONGEST_WORD} bytes")
     return text
@@ -243,7 +249,7 @@ def _aware(name: str, value: datetime) -> datetime:
 
 
 def number(value: Label | None) -> float | None:
-    """Return a label as a number; None where it is a text."""
+    """Return a label as a number; None where the label is a text."""
     if value is None or isinstance(value, str):
         return None
     return float(value) if isinstance(value, bool) else number_of(value)

@@ -1,4 +1,4 @@
-"""The history as the settings have it."""
+"""Construction of the history and its housekeeping from the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILE = "history.db"
 
 
 def history_of(settings: Settings) -> History:
-    """The history, which connects when it is used first. Raises SettingsError."""
+    """Return the history, which connects at its first use. Raises SettingsError."""
     password = secret_of(settings, "history_password")
     url = settings.history_url
     if url is not None and not url.startswith("sqlite:"):
@@ -25,7 +25,7 @@ def history_of(settings: Settings) -> History:
 
 
 def housekeeping_of(settings: Settings, history: History, stopping: asyncio.Event) -> Housekeeping:
-    """What is to be done beside recording, as the settings have it."""
+    """Return the recorder's housekeeping, as configured in the settings."""
     limits = Limits(settings.history_days, settings.history_megabytes)
     files = None
     if settings.export_dir is not None:

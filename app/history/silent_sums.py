@@ -1,4 +1,4 @@
-"""What the predictions without feedback of each hour and day would add up to by the default truth of their version."""
+"""Sums of predictions without feedback, by hour and day, computed with their version's default truth."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SILENT = ("silent_wrong", "silent_error_sum")
 
 
 def add_default_truths(connection: Connection, rows: Sequence[Row]) -> Mapping[str, int]:
-    """Write what registrations say of silence; add a version's silent predictions up anew where its truth has changed.
+    """Write the default truths of registrations. Return the number of rows by table.
 
-    Returns the rows by table.
+    Where a version's default truth has changed, the sums of its predictions without feedback are computed again.
     """
     before = default_truths(connection)
     last = {(str(row["model"]), str(row["model_version"])): row for row in rows}
@@ -48,7 +48,10 @@ def _add_up(connection: Connection, version: Version, default: RecordedDefaultTr
 def _sums_by_hour(
     connection: Connection, version: Version, default: RecordedDefaultTruth
 ) -> dict[str, tuple[int, float]]:
-    """Read a version's predictions without feedback once, and return how many are wrong, and their errors."""
+    """Return the number of wrong predictions and the sum of errors by hour, for predictions without feedback.
+
+    The version's predictions are read once.
+    """
     columns = PREDICTIONS.c
     hour: Any = func.replace(func.substr(columns.predicted_at, 1, 13), " ", "T")
     if connection.dialect.name == "postgresql":

@@ -1,4 +1,4 @@
-"""The history's tables. What makes them in a database is `migrations/`; a test holds one against the other."""
+"""Tables of the history. `migrations/` creates them in a database; a test compares both."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator
 
 REVISION = "r0008"
-"""The newest migration: what readers expect of a database."""
+"""Newest migration, which readers require of a database."""
 
 metadata = MetaData()
 
 
 class Moment(TypeDecorator[datetime]):
-    """A time with its zone, kept in UTC: SQLite knows no zones."""
+    """A time with its zone, stored in UTC because SQLite has no time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -72,7 +72,7 @@ def _sum(name: str) -> Column[Any]:
 
 
 def _totals() -> list[Column[Any]]:
-    """What the predictions of some time add up to (`day_sums.Sums`)."""
+    """Return the columns for the sums of predictions (`day_sums.Sums`)."""
     return [
         _count("predictions"), _count("with_feedback"), _count("prediction_values"), _sum("prediction_sum"),
         _count("probabilities"), _sum("probability_sum"), _sum("error_sum"), _count("wrong"),
@@ -103,9 +103,10 @@ PREDICTIONS = Table(
     Index("ix_predictions_predicted", "predicted_at"),
     Index("ix_predictions_recorded", "recorded_at"),
 )
-"""`prediction` and `actual` as categories are spelt; `…_value` where they are numbers or booleans. JSON is text.
+"""Predictions with their feedback.
 
-`feedback_model`: the model that its truth is limited to; null where it is for every model.
+`prediction` and `actual` are spelt as categories; `…_value` has them where they are numbers or booleans. JSON is stored
+as text. `feedback_model`: the model to which the feedback is limited; null where it is for every model.
 """
 
 WAITING_FEEDBACK = Table(
@@ -120,7 +121,10 @@ WAITING_FEEDBACK = Table(
     PrimaryKeyConstraint("prediction_id", "model", name="pk_waiting_feedback"),
     Index("ix_waiting_feedback_recorded", "recorded_at"),
 )
-"""Feedback whose prediction has not come. `model`: the one that it is limited to, empty where it is for every model."""
+"""Feedback whose prediction has not come.
+
+`model`: the model to which the feedback is limited; empty where it is for every model.
+"""
 
 DRIFT_CHECKS = Table(
     "drift_checks",
@@ -143,8 +147,10 @@ DRIFT_CHECKS = Table(
     Index("ix_drift_checks_kind", "kind", "window_end"),
     Index("ix_drift_checks_recorded", "recorded_at"),
 )
-"""Reports of drift and of performance. `named`: drifted features, or degraded metrics. `share`: of drifted features,
-or of predictions with feedback."""
+"""Drift and performance reports.
+
+`named`: drifted features, or degraded metrics. `share`: the share of drifted features, or of predictions with feedback.
+"""
 
 ALERTS = Table(
     "alerts",
@@ -244,9 +250,9 @@ PREDICTION_DAYS = Table(
     *_totals(),
     PrimaryKeyConstraint("model", "model_version", "day", name="pk_prediction_days"),
 )
-"""Days (UTC) with predictions, and what these add up to (`day_sums.Sums`).
+"""Days (UTC) with predictions, and the sums of these predictions (`day_sums.Sums`).
 
-`revision` rises with every change; `trimmed`: retention has taken some of them.
+`revision` rises with every change. `trimmed`: retention has deleted some of the predictions.
 """
 
 DEFAULT_TRUTHS = Table(
@@ -262,7 +268,7 @@ DEFAULT_TRUTHS = Table(
     _moment("recorded_at"),
     PrimaryKeyConstraint("model", "model_version", name="pk_default_truths"),
 )
-"""What the newest registration of a model version says of silence; null where silence means nothing."""
+"""Default truth of each model version by its newest registration; null where the version has none."""
 
 AUDIT = Table(
     "audit",
@@ -278,7 +284,7 @@ AUDIT = Table(
     PrimaryKeyConstraint("audit_id", name="pk_audit"),
     Index("ix_audit_at", "at"),
 )
-"""Who has changed what. `key_id` is empty where no key was asked for, and on the command line."""
+"""Audited changes. `key_id` is empty where no key was required, and on the command line."""
 
 FORGOTTEN = Table(
     "forgotten",
@@ -289,7 +295,7 @@ FORGOTTEN = Table(
     _moment("forgotten_at"),
     PrimaryKeyConstraint("name", "digest", name="pk_forgotten"),
 )
-"""What no later record is kept of: salted SHA-256 of ids (`name` is empty) and of values of a column."""
+"""Salted SHA-256 of forgotten ids (`name` is empty) and of forgotten values of a column."""
 
 PREDICTION_HOURS = Table(
     "prediction_hours",
@@ -300,7 +306,10 @@ PREDICTION_HOURS = Table(
     *_totals(),
     PrimaryKeyConstraint("model", "model_version", "hour", name="pk_prediction_hours"),
 )
-"""Hours (UTC, as `2026-01-31T05`) with predictions, and what these add up to. An hour goes with its last prediction."""
+"""Hours (UTC, as `2026-01-31T05`) with predictions, and the sums of these predictions.
+
+An hour is deleted with its last prediction.
+"""
 
 RECORDED_OFFSETS = Table(
     "recorded_offsets",
@@ -310,7 +319,7 @@ RECORDED_OFFSETS = Table(
     Column("next_offset", BigInteger, nullable=False),
     PrimaryKeyConstraint("topic", "partition", name="pk_recorded_offsets"),
 )
-"""The next offset to record, written in one transaction with the rows of those before it."""
+"""Next offset to record, written in one transaction with the rows of the offsets before it."""
 
 RECORDED_TOPICS = Table(
     "recorded_topics",
@@ -320,9 +329,9 @@ RECORDED_TOPICS = Table(
     _text("topic_id"),
     PrimaryKeyConstraint("topic", name="pk_recorded_topics"),
 )
-"""The cluster and the id of each topic that the offsets are of."""
+"""Cluster and id of each topic to which the offsets belong."""
 
 RETAINED = (PREDICTIONS, WAITING_FEEDBACK, DRIFT_CHECKS, ALERTS, DELIVERIES)
-"""What retention takes from."""
+"""Tables to which both limits of retention apply."""
 KEPT_LONGER = (TRAINING_RUNS, MODEL_DEPLOYMENTS)
-"""Few, and kept as long as their topics keep them, where retention is shorter. The audit stays."""
+"""Tables with few rows, which are kept at least as long as their topics keep them. The audit is never deleted."""

@@ -1,4 +1,4 @@
-"""Which rows of the history are asked for: a class of filters for each kind.
+"""Filters of history queries: one class for each kind of history.
 
 A field with `asked` is an option of the kind's command and a parameter of its route.
 """
@@ -20,9 +20,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Words:
-    """How a filter is described, and its flags where `--name` is not what it is called on the command line.
+    """Description of a filter, and its flags where they differ from `--name`.
 
-    `with_json`: the command line takes it with --json alone, since its table has no column for it.
+    `with_json`: the command accepts the filter only with --json, because its table has no column for it.
     """
 
     help: str
@@ -36,7 +36,10 @@ def asked(description: str, *flags: str, with_json: bool = False) -> dict[str, W
 
 
 class Option(NamedTuple):
-    """One filter of a kind. `type` is without None; `default` is None where it filters nothing."""
+    """One filter of a kind.
+
+    `type` is the type without None. `default` is None where the filter is off by default.
+    """
 
     name: str
     type: Any
@@ -46,11 +49,10 @@ class Option(NamedTuple):
 
 @dataclass(frozen=True)
 class HistoryFilter:
-    """Of a model, of one version of it, from `since` on, before `until`; the newest `limit` of them.
+    """Filter by model, version and half-open time range; newest first, at most `limit` rows.
 
-    `after`: the key of the last that is known already (`paging.Order`). `models`: of these models alone.
-
-    Raises ValueError, which names the field.
+    `since` is included, `until` is not. `after`: the key of the last row of the page before (`paging.PageOrder`).
+    `models`: the models to which the result is limited. Raises ValueError, which names the field.
     """
 
     model: str | None = field(default=None, metadata=asked("only this model"))
@@ -61,11 +63,11 @@ class HistoryFilter:
     after: Key | None = None
     models: tuple[str, ...] | None = None
     equal: ClassVar[tuple[str, ...]] = ()
-    """Further filters that are columns of the kind's table: a row has the value that is given."""
+    """Further filters that are columns of the kind's table: a row must have the given value."""
 
     @classmethod
     def options(cls) -> tuple[Option, ...]:
-        """Return what callers may set, of every kind first."""
+        """Return the filters that callers may set, those of every kind first."""
         types = get_type_hints(cls)
         return tuple(
             Option(one.name, _without_none(types[one.name]), one.default, one.metadata["words"])
@@ -83,12 +85,12 @@ class HistoryFilter:
                 raise ValueError(f"{name}: must be between {FIRST_YEAR} and {LAST_YEAR}")
 
     def whole(self, length: timedelta) -> tuple[datetime | None, datetime | None]:
-        """Return the start of the first whole day, or hour (UTC), and the end of the last; None: there is no bound."""
+        """Return the start of the first whole day or hour (UTC), and the end of the last. None means no bound."""
         first = None if self.since is None else _begun(_utc(self.since) + length - timedelta(microseconds=1), length)
         return first, None if self.until is None else _begun(_utc(self.until), length)
 
     def conditions(self, table: FromClause, moment: str) -> list[ColumnElement[bool]]:
-        """The rows of a table whose time is in the column `moment`."""
+        """Return the conditions of the rows of a table whose time is in the column `moment`."""
         columns = table.c
         given = {name: getattr(self, name) for name in ("model", "model_version", *self.equal)}
         found = [columns[name] == value for name, value in given.items() if value is not None]
@@ -103,7 +105,7 @@ class HistoryFilter:
 
 @dataclass(frozen=True)
 class PredictionsFilter(HistoryFilter):
-    """Also: one of them, those of a label, with or without feedback, wrong or right."""
+    """Filter predictions also by id, label, feedback and correctness."""
 
     equal = ("prediction_id", "prediction")
     prediction_id: str | None = field(default=None, metadata=asked("only this one", "--id"))
@@ -112,7 +114,7 @@ class PredictionsFilter(HistoryFilter):
     wrong: bool | None = field(default=None, metadata=asked("whose label is not the truth, or is", "--wrong/--right"))
 
     def conditions(self, table: FromClause = PREDICTIONS, moment: str = "predicted_at") -> list[ColumnElement[bool]]:
-        """The rows of `predictions`."""
+        """Return the conditions of the rows of `predictions`."""
         columns, found = table.c, super().conditions(table, moment)
         if self.feedback is not None:
             found.append(columns.actual.is_not(None) if self.feedback else columns.actual.is_(None))
@@ -123,9 +125,9 @@ class PredictionsFilter(HistoryFilter):
 
 @dataclass(frozen=True)
 class ChecksFilter(HistoryFilter):
-    """Checks of one kind; `detected`: those that found something, or nothing.
+    """Filter checks of one kind, also by `detected`: whether the check found drift or degradation.
 
-    Of each window the newest revision, unless `every` is wanted.
+    Return the newest revision of each window, or every revision with `every`.
     """
 
     equal = ("kind",)
@@ -139,7 +141,7 @@ class ChecksFilter(HistoryFilter):
     report: bool = field(default=False, metadata=asked("the whole report too", "--report", with_json=True))
 
     def conditions(self, table: FromClause = DRIFT_CHECKS, moment: str = "window_end") -> list[ColumnElement[bool]]:
-        """The rows of `drift_checks`."""
+        """Return the conditions of the rows of `drift_checks`."""
         found = super().conditions(table, moment)
         if self.detected is not None:
             found.append(table.c.detected.is_(self.detected))
@@ -148,7 +150,7 @@ class ChecksFilter(HistoryFilter):
 
 @dataclass(frozen=True)
 class AlertsFilter(HistoryFilter):
-    """Also: one transition, those of a status, a level or a rule."""
+    """Filter alerts also by transition, status, level and rule."""
 
     equal = ("alert_id", "status", "level", "rule")
     alert_id: str | None = field(default=None, metadata=asked("only this transition", "--id"))
@@ -159,7 +161,7 @@ class AlertsFilter(HistoryFilter):
 
 @dataclass(frozen=True)
 class DeliveriesFilter(HistoryFilter):
-    """Also: those of one transition, of a channel, delivered or given up."""
+    """Filter deliveries also by transition, channel and outcome."""
 
     equal = ("alert_id", "channel", "outcome")
     alert_id: str | None = field(default=None, metadata=asked("only of this transition, by its id", "--alert"))
@@ -169,7 +171,7 @@ class DeliveriesFilter(HistoryFilter):
 
 @dataclass(frozen=True)
 class TrainingFilter(HistoryFilter):
-    """Also: of a status, in an environment, anew or for the first time."""
+    """Filter training runs also by status, environment, and first training or retraining."""
 
     equal = ("status", "environment", "is_retraining")
     status: Literal["completed", "failed"] | None = field(default=None, metadata=asked("only those of this status"))
@@ -181,7 +183,7 @@ class TrainingFilter(HistoryFilter):
 
 @dataclass(frozen=True)
 class DeploymentsFilter(HistoryFilter):
-    """Also: of a status, in an environment."""
+    """Filter deployments also by status and environment."""
 
     equal = ("status", "environment")
     status: str | None = field(default=None, metadata=asked("only those of this status"))
@@ -190,7 +192,7 @@ class DeploymentsFilter(HistoryFilter):
 
 @dataclass(frozen=True)
 class AuditFilter(HistoryFilter):
-    """Also: by whom, what, and of what."""
+    """Filter audited changes also by actor, action and subject."""
 
     equal = ("actor", "action", "subject")
     actor: str | None = field(default=None, metadata=asked("only by this one: a key's name, or a user's"))
@@ -199,7 +201,7 @@ class AuditFilter(HistoryFilter):
 
 
 def _without_none(kind: Any) -> Any:
-    """Return the type of a filter that is given: `X` of `X | None`."""
+    """Return the type of a filter that is set: `X` of `X | None`."""
     rest = [one for one in get_args(kind) if one is not type(None)]
     return rest[0] if type(None) in get_args(kind) else kind
 
@@ -209,5 +211,5 @@ def _utc(moment: datetime) -> datetime:
 
 
 def _begun(utc: datetime, length: timedelta) -> datetime:
-    """Return when the day, or the hour, of a time began."""
+    """Return the start of the day or hour that contains a time."""
     return utc - (utc - _EPOCH) % length

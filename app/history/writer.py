@@ -1,4 +1,7 @@
-"""Runs of records into the database, each record once: the offset is written with the rows that it stands for."""
+"""Writer of record batches into the database.
+
+Each record is written once, because its offset is saved in the same transaction as its row.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +35,10 @@ from topics import registry
 from topics.registry import Topic
 
 Place = tuple[str, int]
-"""A topic's whole name and a partition."""
+"""A topic's full name and a partition."""
 
 Adding = Callable[[Connection, Sequence[Row]], Mapping[str, int]]
-"""Writes rows; answers how many, by table."""
+"""Function that writes rows and returns their number by table."""
 
 
 def _into(table: Table, insert: Callable[[Connection, Table, Sequence[Row]], None] = add) -> Adding:
@@ -57,11 +60,11 @@ ADDING: dict[Topic, Adding] = {
     registry.DEPLOYMENTS: _into(MODEL_DEPLOYMENTS),
     registry.AUDIT: _into(AUDIT),
 }
-"""Every topic that is recorded, in the order in which a batch of them is."""
+"""Every recorded topic, in the order in which its records of a batch are written."""
 
 
 class Entry(NamedTuple):
-    """A record, and its row."""
+    """A record and its row."""
 
     offset: int
     row: Row
@@ -70,7 +73,10 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordedRun:
-    """What was read of one partition, from offset `start` on to before `end`. Not every record has an entry."""
+    """A batch of one partition: the entries from offset `start` up to but not including `end`.
+
+    Not every record has an entry.
+    """
 
     topic: Topic
     place: Place
@@ -79,7 +85,7 @@ class RecordedRun:
     entries: tuple[Entry, ...]
 
     def halves(self) -> tuple[RecordedRun, RecordedRun]:
-        """The run in two, of two entries or more."""
+        """Return the batch split in two; it must have at least two entries."""
         middle = len(self.entries) // 2
         at = self.entries[middle].offset
         return (
@@ -88,44 +94,48 @@ class RecordedRun:
         )
 
     def without_entries(self) -> RecordedRun:
-        """The run as read, with nothing of it to be written."""
+        """Return the batch with its offsets, but without entries to write."""
         return replace(self, entries=())
 
 
 class Writer:
-    """Writes runs. Whoever else writes to the same history does it before or after."""
+    """Writes batches. Other writers of the same history wait until a write has ended."""
 
     def __init__(self, history: History, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._history = history
         self._now = now
 
     def positions(self, places: Sequence[Place]) -> dict[Place, int]:
-        """The next offset to record of each partition; of those that any was recorded of. Raises as `write`."""
+        """Return the next offset to record of each partition that has been recorded. Raises as `write`."""
         with self._history.writing() as connection:
             return _positions(connection, places)
 
     def topics(self) -> dict[str, tuple[str, str]]:
-        """The cluster and the id of each topic that was recorded of. Raises as `write`."""
+        """Return the cluster and the id of each recorded topic. Raises as `write`."""
         with self._history.writing() as connection:
             found = connection.execute(select(RECORDED_TOPICS))
             return {row.topic: (row.cluster, row.topic_id) for row in found}
 
     def note_topic(self, topic: str, cluster: str, topic_id: str) -> None:
-        """Note which topic the offsets are of. Raises as `write`."""
+        """Save the cluster and the id of the topic to which the offsets belong. Raises as `write`."""
         with self._history.writing() as connection:
             put(connection, RECORDED_TOPICS, [{"topic": topic, "cluster": cluster, "topic_id": topic_id}])
 
     def move(self, place: Place, offset: int) -> None:
-        """Record a partition from this offset on: it is new, or the log before that is gone. Raises as `write`."""
+        """Set the next offset to record of a partition. Raises as `write`.
+
+        The partition is new, or its earlier records have expired.
+        """
         with self._history.writing() as connection:
             _save(connection, {place: offset})
 
     def write(self, runs: Sequence[RecordedRun]) -> dict[Place, int]:
-        """Write runs in one transaction; answers where each partition is to be read from next.
+        """Write batches in one transaction. Return the offset from which each partition is to be read next.
 
-        What was recorded already is left out. Nothing is written of a run that starts beyond that: what lies between
-        would be missing. A partition that is not in the answer is not known: the database was made anew. Raises
-        SQLAlchemy's errors, OverflowError and UnicodeEncodeError; then nothing is written.
+        Records that were recorded already are left out. A batch that starts after the next offset is not written, since
+        the records in between would be missing. A partition that is missing from the result is unknown to the database,
+        because the database was created again. Raises SQLAlchemy's errors, OverflowError and UnicodeEncodeError; then
+        nothing is written.
         """
         began, written = time.perf_counter(), Counter[str]()
         with self._history.writing() as connection:
@@ -155,7 +165,7 @@ class Writer:
 
 
 def _tell(written: Mapping[str, int], seconds: float, at: datetime) -> None:
-    """A batch is committed."""
+    """Update the metrics after a batch was committed."""
     for table, rows in written.items():
         metrics.RECORDER_ROWS.labels(table).inc(rows)
     metrics.RECORDER_BATCH_SECONDS.observe(seconds)

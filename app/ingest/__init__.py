@@ -1,1 +1,1 @@
-"""From the bytes of records to columns: strict, and whole runs at a time."""
+"""Strict decoding of whole batches of records to columns."""

@@ -1,7 +1,7 @@
-"""The bound on dead letters: above a share of unreadable records something is wrong with more than the records.
+"""Limit of the dead letters. Above this share of unreadable records, more than the records is wrong.
 
-A bad deployment of a producer should stop the stream, and not be rerouted as a whole. The decision is made by
-offsets alone, so a replay decides the same, however its runs are cut.
+A bad deployment of a producer should stop the stream instead of filling the dead letters. The limit depends only on
+offsets, so a replay decides the same, however its batches are cut.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from app.ingest.decoding import Rejected
 
 
 class DeadLetterLimit:
-    """The bound of one partition of one topic: of `window` offsets in a row at most `share` may be unreadable.
+    """Limit for one partition of one topic: of `window` consecutive offsets, at most `share` may be unreadable.
 
-    `recent` are the offsets of those that were, ascending, as far back as they matter. Records that had been in the
-    log by `accepted_until` (milliseconds since the epoch, by the broker's clock) are not counted: somebody has looked
-    at them.
+    `recent`: the offsets of unreadable records, ascending, as far back as they matter. Records that the broker had
+    received by `accepted_until` (milliseconds since the epoch, by the broker's clock) are not counted, because an
+    operator has accepted them.
     """
 
     def __init__(
@@ -30,7 +30,10 @@ class DeadLetterLimit:
         self.recent: tuple[int, ...] = () if accepted_until is not None else tuple(recent)
 
     def crossed(self, rejected: Sequence[Rejected], next_offset: int) -> Rejected | None:
-        """Take a run's rejected records; answers the first with which there are too many. `next_offset`: the run's."""
+        """Count a batch's rejected records. Return the first record that exceeds the limit, or None.
+
+        `next_offset`: the offset after the batch.
+        """
         unreadable = {one.record.offset: one for one in rejected if not one.readable}
         if not unreadable:
             return None

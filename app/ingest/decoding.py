@@ -1,4 +1,4 @@
-"""Decoding runs of records: all at once when all are sound, one by one when some are not."""
+"""Decoding of record batches: together where all records are sound, one by one where some are not."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ T = TypeVar("T")
 UNBELIEVABLE = "`timestamp` is outside 1970 to 2100: epoch timestamps are in seconds, not milliseconds"
 
 UNREGISTERED = "unknown `model_version`: "
-"""How the reason of a record begins whose model version is not registered."""
+"""First words of the reason for a record whose model version is not registered."""
 
 AHEAD = "`timestamp` is ahead of the broker's clock by more than %g s: is the producer's clock right?"
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoding raises for what is not as it should be; nested too deeply is a RecursionError."""
+"""Errors that decoding raises for malformed records. JSON that is nested too deeply is a RecursionError."""
 
 STRAY = (ValueError, TypeError, ArithmeticError, LookupError)
-"""What is raised by an event of the right types that nobody of ours has made: numbers that cannot be, say."""
+"""Errors caused by an event of valid types but impossible content, such as numbers out of range."""
 
 _timestamp = attrgetter("timestamp")
 _OPENING, _CLOSING = b"{}"
 
 
 class Record(Protocol):
-    """What is read of a Kafka record. Which partition it is of, its run says."""
+    """Fields of a Kafka record that are read. The batch has the record's partition."""
 
     offset: int
     timestamp: int
@@ -52,9 +52,9 @@ class Identified(Protocol):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """A record that is set aside, and why; the reason names the field.
+    """A record that is put into the dead letters, and the reason, which names the field.
 
-    `readable`: there is nothing wrong with the record itself. It is late, say, or nobody watches its model.
+    `readable`: the record itself is sound. For example, it is late, or its model is not registered.
     """
 
     record: Record
@@ -63,7 +63,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 def decode(record: Record, decoder: msgspec.json.Decoder[T]) -> T | Rejected:
-    """Return the event of a record, or the record as rejected, with the reason."""
+    """Return the event of a record; or the record as rejected, with the reason."""
     if record.value is None:
         return Rejected(record, "the record has no value")
     try:
@@ -73,13 +73,16 @@ def decode(record: Record, decoder: msgspec.json.Decoder[T]) -> T | Rejected:
 
 
 class LinesDecoder(Generic[T]):
-    """Decodes many JSON documents of one type in one call. `single`: decodes one."""
+    """Decoder of many JSON documents of one type in one call. `single` decodes one."""
 
     def __init__(self, kind: type[T]) -> None:
         self.single = msgspec.json.Decoder(kind)
 
     def decode(self, documents: Sequence[bytes | msgspec.Raw]) -> list[T] | None:
-        """All of them, or None when any is not sound, or may be (two in one, one in two)."""
+        """Return all decoded documents.
+
+        Return None where a document is not sound, or may not be (two in one, one in two).
+        """
         joined = b"\n".join(documents)
         if not _is_object_a_line(joined, documents):
             return None
@@ -90,7 +93,10 @@ class LinesDecoder(Generic[T]):
         return found if len(found) == len(documents) else None
 
     def decode_values(self, values: Sequence[msgspec.Raw]) -> list[T] | None:
-        """All of them, or None when any is not sound or may be broken over lines: each is one JSON value already."""
+        """Return all decoded values. Each must be one JSON value already.
+
+        Return None where a value is not sound, or may contain line breaks.
+        """
         try:
             found = self.single.decode_lines(b"\n".join(values))
         except UNREADABLE:
@@ -98,7 +104,7 @@ class LinesDecoder(Generic[T]):
         return found if len(found) == len(values) else None
 
     def decode_one(self, document: bytes | msgspec.Raw) -> T | str:
-        """One of them, or the reason why not."""
+        """Return one decoded document, or the reason why it cannot be decoded."""
         try:
             return self.single.decode(document)
         except UNREADABLE as error:
@@ -106,9 +112,9 @@ class LinesDecoder(Generic[T]):
 
 
 def _is_object_a_line(joined: bytes, documents: Sequence[bytes | msgspec.Raw]) -> bool:
-    """Whether every document stands on a line of its own, and all line ends between braces.
+    """Return whether every document has its own line, and all lines end between braces.
 
-    There a line can only end outside of every value, so each of the documents holds whole values, one at least.
+    There, a line can only end outside of every value. So each document contains only whole values, at least one.
     """
     n = len(documents)
     if n < 2:
@@ -121,7 +127,7 @@ def _is_object_a_line(joined: bytes, documents: Sequence[bytes | msgspec.Raw]) -
 
 
 def reason_of(error: Exception) -> str:
-    """Why decoding failed, in msgspec's words with the field as the user knows it."""
+    """Return why decoding failed, in msgspec's words with the field's name as in the record."""
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8"
     if isinstance(error, RecursionError):
@@ -131,20 +137,20 @@ def reason_of(error: Exception) -> str:
 
 
 def ids_of(keys: Sequence[bytes]) -> NDArray[np.uint64]:
-    """The 128-bit hash of each id, n x 2 (XXH3, stable over machines and versions)."""
+    """Return the 128-bit hash of each id as an array of shape n x 2 (XXH3, stable over machines and versions)."""
     digest = xxhash.xxh3_128_digest
     joined = b"".join(map(digest, keys))
     return np.frombuffer(joined, ">u8").reshape(-1, 2).astype(np.uint64)
 
 
 def keys_of(ids: Sequence[bytes]) -> list[bytes]:
-    """The hash of each id as 16 bytes, by which the join knows feedback that waits."""
+    """Return the hash of each id as 16 bytes, the key of waiting feedback in the join."""
     keys: list[bytes] = np.ascontiguousarray(ids_of(ids)).view("V16").ravel().tolist()
     return keys
 
 
 def keys_fit(records: Sequence[Record], events: Sequence[Identified]) -> bool:
-    """Whether each record's key is its event's prediction_id."""
+    """Return whether each record's key is its event's prediction_id."""
     keys = [record.key for record in records if record.key is not None]
     joined = b"\n".join(keys)
     if len(keys) < len(records) or joined.count(b"\n") >= len(keys):  # a line's end in a key is told from no other
@@ -153,30 +159,33 @@ def keys_fit(records: Sequence[Record], events: Sequence[Identified]) -> bool:
 
 
 def seconds_of(timestamps: Sequence[datetime | float | None]) -> Floats:
-    """Epoch seconds of many timestamps, NaN for None."""
+    """Return epoch seconds of many timestamps, NaN for None."""
     if datetime in set(map(type, timestamps)):
         timestamps = [to_epoch(t) if isinstance(t, datetime) else t for t in timestamps]
     return np.array(timestamps, np.float64)
 
 
 def broker_times(records: Sequence[Record]) -> NDArray[np.int64]:
-    """When the broker took each record, in microseconds; far in the future where a record does not say."""
+    """Return when the broker received each record, in microseconds.
+
+    A record without a time gets a time far in the future.
+    """
     milliseconds = np.fromiter(map(_timestamp, records), np.int64, len(records))
     return np.where(milliseconds > 0, milliseconds * 1000, 1 << 62)
 
 
 def unregistered(model: str, version: str) -> str:
-    """Why a record of a model version that nobody watches is set aside."""
+    """Return the reason for a record whose model version is not registered."""
     return f"{UNREGISTERED}{model} {version} is not registered"
 
 
 def is_ahead(record: Record, seconds: float, ahead: float) -> bool:
-    """Whether a time is more than `ahead` seconds after the broker took the record."""
+    """Return whether a time is more than `ahead` seconds after the broker received the record."""
     return bool(seconds * 1e6 - broker_times([record])[0] > ahead * 1e6)
 
 
 def wrong_key(key: bytes | None, prediction_id: str) -> str:
-    """Why a record's key is not the one that its prediction_id asks for; empty when it is."""
+    """Return why a record's key is not the one that its prediction_id requires; empty where the key is right."""
     if key is None:
         return "the record has no key: it must be the prediction_id"
     if key != prediction_id.encode():

@@ -1,4 +1,4 @@
-"""One model version's features, decoded into columns."""
+"""Decoding of one model version's features into columns."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from app.core.reference.profile import ColumnProfile
 from app.ingest.decoding import LinesDecoder
 
 _NO_FIELD = re.compile(r'["\\\x00-\x1f]')
-"""What msgspec takes in no field's name."""
+"""Characters that msgspec does not accept in a field's name."""
 
 MANY = 512
-"""Rows from which a numeric column is made an array: fewer are put together with those of other models."""
+"""Number of rows from which a numeric column becomes an array. Fewer rows are joined with those of other models."""
 MAX_KNOWN_UNKNOWN = 100
-"""Unknown features that get a place in the fast decoder; beyond them every run is decoded by name."""
+"""Largest number of unknown features in the fast decoder. With more, every batch is decoded by name."""
 
 
 def floats_of(column: Sequence[float | None]) -> Floats:
-    """Numbers as an array, NaN for None."""
+    """Return numbers as an array, NaN for None."""
     try:
         return np.frombuffer(struct.pack(f"{len(column)}d", *column))  # a third of the time that numpy takes
     except struct.error:  # None is among them
@@ -34,7 +34,7 @@ def floats_of(column: Sequence[float | None]) -> Floats:
 
 
 class FeatureColumns:
-    """Columns of one run's features, in the profile's order, and what was unknown among them."""
+    """Columns of one batch's features, in the profile's order, with the unknown features and the rejected rows."""
 
     __slots__ = ("columns", "rejected", "unknown")
 
@@ -45,16 +45,16 @@ class FeatureColumns:
 
 
 class FeaturesDecoder:
-    """Decodes feature objects through a struct made for the model.
+    """Decoder of feature objects, through a struct that is made for the model.
 
-    It learns what it meets: unknown names, and numeric features that come as something else than a number. Where a
-    feature's name can be no field's, there is no struct (None), and all are decoded by name.
+    The decoder adapts to unknown names, and to numeric features with other values than numbers. Where a feature's name
+    cannot be a field's name, there is no struct (None), and all features are decoded by name.
     """
 
     struct: type | None
 
     def __init__(self, features: Sequence[ColumnProfile], ignored: Sequence[str] = ()) -> None:
-        """`ignored` are names that are no features, and are not unknown either."""
+        """Make a decoder. `ignored`: names that are no features, and are not reported as unknown either."""
         self._ignored = frozenset(ignored)
         self._names = tuple(column.name for column in features)
         self._numeric = {column.name for column in features if column.kind == "numeric"}
@@ -75,12 +75,12 @@ class FeaturesDecoder:
         self._by_struct: LinesDecoder[Any] = LinesDecoder(self.struct)
 
     def decode(self, documents: Sequence[msgspec.Raw]) -> FeatureColumns:
-        """Columns of all documents. Rejected ones (by position) have None in every column."""
+        """Return the columns of all documents. Rejected documents (by position) have None in every column."""
         structs = None if self.struct is None else self._by_struct.decode_values(documents)
         return self._decode_by_name(documents) if structs is None else self.columns_of(structs)
 
     def columns_of(self, structs: Sequence[Any]) -> FeatureColumns:
-        """Columns of what was decoded to `struct`."""
+        """Return the columns of objects that were decoded to `struct`."""
         if not structs:
             return FeatureColumns([() for _ in self._names], [], {})
         found: list[Sequence[Any]] = list(zip(*map(astuple, structs), strict=True)) if self._names else []

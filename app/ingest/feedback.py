@@ -1,4 +1,4 @@
-"""A run of `feedback` records into one batch."""
+"""Conversion of `feedback` records to one batch of columns."""
 
 from __future__ import annotations
 
@@ -27,13 +27,16 @@ from app.ingest.decoding import (
 from topics.events import FeedbackEvent, to_epoch
 
 MOST_AHEAD = Windows().ahead
-"""Seconds: feedback does not name its model, so the default is for all."""
+"""Largest time ahead of the broker's clock in seconds.
+
+Feedback does not name its model, so the default is used for all.
+"""
 
 _EVENTS = LinesDecoder(FeedbackEvent)
 
 
 def feedback_batch(records: Sequence[Record]) -> tuple[FeedbackBatch, list[Rejected]]:
-    """The batch of the sound records, in offset order, and the rejected ones."""
+    """Return the batch of the sound records in offset order, and the rejected records."""
     events = _EVENTS.decode([record.value or b"" for record in records])
     if events is None or not keys_fit(records, events):
         return _one_by_one(records)

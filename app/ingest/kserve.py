@@ -1,4 +1,4 @@
-"""KServe's protocols as predictions: v1 (`instances`, `predictions`) and v2 (`inputs`, `outputs`)."""
+"""Conversion of KServe's protocols to predictions: v1 (`instances`, `predictions`) and v2 (`inputs`, `outputs`)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from topics.inferences import Inference
 from topics.reasons import field_error
 
 Order = Callable[[str, str], Sequence[str] | None]
-"""The features of a registered model version, in their order; None where it is not registered."""
+"""Function that returns the features of a model version in their order; None where it is not registered."""
 Row = dict[str, Scalar]
 Answer = str | float | bool
 T = TypeVar("T")
 
 PROBABILITIES = frozenset({"probability", "probabilities", "predict_proba"})
-"""Outputs of these names are the probability of the positive class, or of both."""
+"""Names of outputs that are the probability of the positive class, or of both classes."""
 MOST_ROWS = 10_000
-"""Instances of one request: as many as predictions in one request to the API."""
+"""Largest number of instances in one request, as many as predictions in one request to the API."""
 
 
 class InferenceError(ValueError):
-    """Why a pair is no prediction, with the field that is wrong."""
+    """Raised when a request and its response are not a prediction. The message names the wrong field."""
 
 
 class UnknownOrder(InferenceError):
-    """Values come without names, and the model version is not registered as far as is known."""
+    """Raised for values without names, of a model version that is not known to be registered."""
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """The answer to one row."""
+    """Prediction for one row, with its probability."""
 
     prediction: Answer
     probability: float | dict[str, float] | None = None
@@ -51,14 +51,14 @@ class _Tensor(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request's payload, of either protocol."""
+    """Payload of a request, of either protocol."""
 
     instances: list[Row | list[Scalar]] | None = None
     inputs: list[_Tensor] | None = None
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A response's payload, of either protocol."""
+    """Payload of a response, of either protocol."""
 
     predictions: list[Answer | Answered] | None = None
     outputs: list[_Tensor] | None = None
@@ -69,13 +69,14 @@ class Response(msgspec.Struct, frozen=True):
 _requests, _responses = msgspec.json.Decoder(Request), msgspec.json.Decoder(Response)
 
 HalfOf = tuple[Inference, bytes]
-"""The attributes and the payload of a request or a response."""
+"""Attributes and payload of a request or a response."""
 
 
 def predictions_of(request: HalfOf, response: HalfOf, order: Order, taken_at: float) -> list[PredictionEvent]:
-    """Return a prediction for each instance: its id is the event's, with a number where there are several.
+    """Return a prediction for each instance. Raises InferenceError.
 
-    `taken_at`: their time in seconds since the epoch, where neither event has one. Raises InferenceError.
+    A prediction's id is the event's id, with a number where there are several instances. `taken_at`: the predictions'
+    time in seconds since the epoch, where neither event has a time.
     """
     (asking, _), (answering, _) = request, response
     if answering.status is not None and not answering.status.startswith("2"):
@@ -107,7 +108,7 @@ def predictions_of(request: HalfOf, response: HalfOf, order: Order, taken_at: fl
 
 
 def _check(event: PredictionEvent) -> None:
-    """Raises InferenceError for what no reader of predictions takes."""
+    """Raise InferenceError for a prediction that no reader accepts."""
     wrong = wrong_prediction(
         event.prediction_id, event.model, event.model_version, to_epoch(event.timestamp), event.prediction,
         event.probability,
@@ -117,12 +118,12 @@ def _check(event: PredictionEvent) -> None:
 
 
 def read_request(half: HalfOf) -> Request:
-    """Return what a request holds. Raises InferenceError."""
+    """Return the decoded payload of a request. Raises InferenceError."""
     return _decoded(half, _requests)
 
 
 def read_response(half: HalfOf) -> Response:
-    """Return what a response holds. Raises InferenceError."""
+    """Return the decoded payload of a response. Raises InferenceError."""
     return _decoded(half, _responses)
 
 
@@ -134,9 +135,9 @@ def _decoded(half: HalfOf, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 def rows_of(asked: Request, order: Callable[[int], Sequence[str] | None]) -> list[Row]:
-    """Return the rows of a request. `order`: the names of values without them, by their number in a row.
+    """Return the rows of a request. Raises InferenceError.
 
-    Raises InferenceError.
+    `order`: returns the names of values without names, by the number of values in a row.
     """
     if asked.instances is not None:
         _number(len(asked.instances), "instances")
@@ -176,7 +177,7 @@ def _by_place(values: Sequence[Scalar], names: Sequence[str] | None, where: str)
 
 
 def answers_of(answered: Response, n: int) -> list[Answered]:
-    """Return the answers of a response to n rows; how many there are is not checked. Raises InferenceError."""
+    """Return the predictions in a response to n rows. Their number is not checked. Raises InferenceError."""
     if answered.predictions is not None:
         return [one if isinstance(one, Answered) else Answered(one) for one in answered.predictions]
     outputs = answered.outputs or []
@@ -194,7 +195,10 @@ def answers_of(answered: Response, n: int) -> list[Answered]:
 
 
 def _positive(given: Sequence[Scalar] | None, n: int) -> list[float | None]:
-    """Of each row the positive class's probability; of more than two classes nobody says which is which."""
+    """Return each row's probability of the positive class.
+
+    Return an empty list for more than two classes, because the order of the classes is unknown.
+    """
     if given is None or not n or len(given) not in (n, 2 * n):
         return []
     step = len(given) // n

@@ -1,4 +1,4 @@
-"""Payloads of KServe's halves at the door: what a worker could never read is refused, what is people's is hidden."""
+"""Checks of KServe payloads in the API: unreadable payloads are rejected, and personal values are hidden."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from topics.inferences import Inference
 __all__ = ["InferenceError", "hidden_payload", "wrong_payload"]
 
 READ = ("instances", "inputs", "predictions", "outputs", "model_name", "model_version")
-"""What workers read of a payload; of a model that hides something nothing else is passed on."""
+"""Fields of a payload that workers read. For a model with hidden columns, no other field is passed on."""
 
 Order = Sequence[str] | None
 
 
 def wrong_payload(half: Inference, payload: bytes) -> str:
-    """Return why no worker can read a half's payload, whatever its other half says; empty where one may.
+    """Return why no worker can read a request's or response's payload; empty where one may be able to.
 
-    The payload of a response that failed is not read.
+    The check holds for any other half of the inference. The payload of a failed response is not read.
     """
     if half.is_response and half.status is not None and not half.status.startswith("2"):
         return ""
@@ -42,10 +42,11 @@ def wrong_payload(half: Inference, payload: bytes) -> str:
 
 
 def hidden_payload(payload: bytes, hiding: Hiding, order: Order, features: Order) -> bytes:
-    """Return a payload as it may be passed on, of a half that `wrong_payload` finds nothing wrong with.
+    """Return a payload with hidden values removed or hashed. `wrong_payload` must have accepted it.
 
-    `order`: the model's inputs in their order, those that are dropped too; `features`: without those. None where the
-    model version is not known. Raises InferenceError for values whose place does not say what they are.
+    `order`: the model's inputs in their order, with the dropped ones. `features`: the inputs without the dropped ones.
+    Both are None where the model version is not known. Raises InferenceError for values that their position does not
+    identify.
     """
     try:
         given: dict[str, Any] = msgspec.json.decode(payload, type=dict[str, Any])

@@ -1,4 +1,4 @@
-"""Dead letters as they lie in their topic: what was set aside, where it came from, why, and what was sent again."""
+"""Dead letters as records of their topic: the original record, its origin, the reason, and what was sent again."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from app.ingest.naming import Version, version_in
 from topics.inferences import inference_of
 
 OURS = "driftline-"
-"""The headers that a dead letter is given begin so; the others are the record's own."""
+"""Prefix of the headers that a dead letter gets. All other headers are the record's own."""
 RESENT = "driftline-resent"
-"""The key and the header of a record without a value: the offsets of dead letters that have been sent again."""
+"""Key and header of a record without a value, which lists the offsets of dead letters that were sent again."""
 
 Headers = Sequence[tuple[str, bytes | None]]
 
 
 class LetterRecord(Protocol):
-    """What is read of a record of `dead-letters`."""
+    """Fields of a record of `dead-letters` that are read."""
 
     offset: int
     timestamp: int
@@ -31,10 +31,11 @@ class LetterRecord(Protocol):
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """One dead letter. `offset`: its own, which names it. `origin`: topic, partition and offset of the record.
+    """One dead letter.
 
-    `origin` is None of what never was in a topic of ours (halves of inferences, of an earlier release). `at`: when it
-    was set aside.
+    `offset`: the dead letter's own offset, which identifies it. `origin`: topic, partition and offset of the original
+    record. `origin` is None for records that were never in a topic of Driftline (halves of inferences, of an earlier
+    release). `at`: when the record was put into the dead letters.
     """
 
     offset: int
@@ -47,27 +48,33 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> str:
-        """The reason without the names and values in it."""
+        """Return the reason without its names and values."""
         return self.reason.partition(":")[0][:80]
 
     @property
     def counted(self) -> bool:
-        """Whether the stream has counted the record: the history alone could not hold it."""
+        """Return whether the stream has counted the record. Then only the history could not store the record."""
         return self.kind == "history"
 
     @property
     def topic(self) -> str:
-        """The whole name of the topic that it came from; empty where it came from none."""
+        """Return the full name of the topic of origin; empty where there is none."""
         return "" if self.origin is None else self.origin[0]
 
     @property
     def version(self) -> Version | None:
-        """The model version that it names, whatever is wrong with it; of half an inference its headers name it."""
+        """Return the model version that the record names, even if other fields are wrong.
+
+        Half an inference names the version in its headers.
+        """
         return version_in(self.value) or _version_of_inference(self.headers)
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """The same for each letter of one record: a worker that is killed may set a record aside twice."""
+        """Return a key that is the same for each dead letter of one record.
+
+        A worker that is killed may put a record into the dead letters twice.
+        """
         if self.origin is None:
             return ("", self.offset)
         parts = (self.key or b"", self.value or b"")
@@ -75,7 +82,10 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def letter_of(record: LetterRecord) -> Letter | None:
-    """The dead letter in a record; None for one that says what was sent again, or that is none of ours."""
+    """Return the dead letter in a record.
+
+    Return None for a record that lists what was sent again.
+    """
     given = {name: value for name, value in record.headers if name.startswith(OURS) and value is not None}
     if RESENT in given:
         return None
@@ -92,7 +102,7 @@ def letter_of(record: LetterRecord) -> Letter | None:
 
 
 def resent_in(record: LetterRecord) -> list[int]:
-    """The offsets of the dead letters that a record says were sent again."""
+    """Return the offsets of the dead letters that a record lists as sent again."""
     for name, value in record.headers:
         if name == RESENT and value is not None:
             try:
@@ -103,7 +113,7 @@ def resent_in(record: LetterRecord) -> list[int]:
 
 
 def resent_header(offsets: Sequence[int]) -> tuple[str, bytes]:
-    """The header that says that these dead letters were sent again."""
+    """Return the header that lists these dead letters as sent again."""
     return (RESENT, msgspec.json.encode(sorted(offsets)))
 
 

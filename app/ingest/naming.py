@@ -1,4 +1,4 @@
-"""Which model version a record is of that cannot be read as a whole."""
+"""Search for the model version that an unreadable record names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.ingest.decoding import UNREADABLE
 Version = tuple[str, str]
 
 LOOKED_AT = 8192
-"""Bytes of a value that is no JSON in which the names are looked for."""
+"""Bytes of a value that are searched for the names, where the value is not JSON."""
 
 _TEXT_OR_NUMBER = rb'\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9.]+)'
 _NAMES = [re.compile(b'"%s"' % name + _TEXT_OR_NUMBER) for name in (b"model", b"model_version")]
@@ -27,10 +27,10 @@ _name = msgspec.json.Decoder(str | float)
 
 
 def version_in(value: bytes | None) -> Version | None:
-    """The model version that a value names, whatever else is wrong with it; None where it names none.
+    """Return the model version that a value names, even if other fields are wrong; None where it names none.
 
-    A value that is no JSON (it is cut, say) is searched for the two fields. What is found may be anything: it counts
-    only where it is registered.
+    A value that is not JSON (for example, because it is cut) is searched for the two fields. The result may be any
+    text, and counts only where it is registered.
     """
     if not value:
         return None

@@ -1,4 +1,4 @@
-"""A run of `predictions` records into one batch of columns."""
+"""Conversion of `predictions` records to one batch of columns."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from topics.events import Heartbeat, Name, Timestamp, to_epoch
 
 _version_of: Callable[[Any], tuple[str, str]] = attrgetter("model", "model_version")
 OUTSIDE = "`probability` is not between 0 and 1"
-"""Why a record is set aside whose probability is none."""
+"""Reason for a record whose probability is invalid."""
 HEARTBEAT = ("driftline", b"heartbeat")
-"""The record header that tells a heartbeat from a prediction."""
+"""Record header that distinguishes a heartbeat from a prediction."""
 
 
 class Head(Struct, frozen=True, gc=False):
-    """A PredictionEvent with its features left as they came."""
+    """A PredictionEvent whose features are raw JSON."""
 
     prediction_id: Name
     model: Name
@@ -60,12 +60,12 @@ _HEARTBEATS = msgspec.json.Decoder(Heartbeat)
 
 
 def is_heartbeat(record: Record) -> bool:
-    """Whether a record is a heartbeat."""
+    """Return whether a record is a heartbeat."""
     return HEARTBEAT in record.headers
 
 
 def heartbeat_of(record: Record) -> Heartbeat | Rejected:
-    """The heartbeat in a record."""
+    """Return the heartbeat in a record; or the record as rejected."""
     found = decode(record, _HEARTBEATS)
     if isinstance(found, Rejected) or believable(to_epoch(found.timestamp)):
         return found
@@ -73,9 +73,9 @@ def heartbeat_of(record: Record) -> Heartbeat | Rejected:
 
 
 class DecodedHeads(Struct):
-    """The sound records of a run and their heads, and the records that are not.
+    """Sound records of a batch with their heads, and the rejected records.
 
-    `alone`: all are of this decoder's model version, and their features are decoded by it already.
+    `alone`: the decoder of the one model version that all records have. It has decoded their features already.
     """
 
     records: list[Record]
@@ -86,20 +86,20 @@ class DecodedHeads(Struct):
     _versions: frozenset[tuple[str, str]] | None = None
 
     def named(self) -> list[tuple[str, str]]:
-        """The model version of each head."""
+        """Return the model version of each head."""
         if self._named is None:
             self._named = [*map(_version_of, self.heads)]
         return self._named
 
     def versions(self) -> frozenset[tuple[str, str]]:
-        """The model versions that occur."""
+        """Return the model versions in the batch."""
         if self._versions is None:
             self._versions = frozenset(self.named() if self.alone is None else [self.alone.version])
         return self._versions
 
 
 class AloneDecoder:
-    """Decodes runs of one model version's predictions, features and all, in one go; no run that has others."""
+    """Decoder of batches in which all predictions are of one model version, features included."""
 
     def __init__(self, version: tuple[str, str], features: FeaturesDecoder) -> None:
         self.version = version
@@ -108,7 +108,10 @@ class AloneDecoder:
         self._lines: LinesDecoder[Any] = _HEADS
 
     def decode(self, values: Sequence[bytes]) -> list[Any] | None:
-        """Predictions whose `features` are of the features decoder's struct, or None."""
+        """Return predictions whose `features` are decoded to the features decoder's struct.
+
+        Return None where the values cannot be decoded so, or are of another model version.
+        """
         if self.features.struct is None:
             return None
         if self._struct is not self.features.struct:
@@ -122,7 +125,7 @@ class AloneDecoder:
 
 
 def heads_of(records: Sequence[Record], alone: AloneDecoder | None = None) -> DecodedHeads:
-    """Decode everything but the features, or with them when all are of the one model version that is expected."""
+    """Return the heads of records. Features are decoded too where all are of the expected model version."""
     values = [record.value or b"" for record in records]
     heads = None if alone is None or not records else alone.decode(values)
     if heads is not None and keys_fit(records, heads):
@@ -144,17 +147,17 @@ def heads_of(records: Sequence[Record], alone: AloneDecoder | None = None) -> De
 
 
 class PredictionColumns:
-    """Makes batches: knows each watched model version's decoder."""
+    """Maker of batches, which knows the decoder of each watched model version."""
 
     def __init__(self, watched: Sequence[CompiledModel], number_of: Callable[[str, str], int | None]) -> None:
         self._watched = watched
         self._number_of = number_of
         self._decoders: dict[int, FeaturesDecoder] = {}
         self.expected: AloneDecoder | None = None
-        """For the next run, when the last one was of one model version alone."""
+        """Decoder for the next batch, where the last batch was of one model version only."""
 
     def batch(self, found: DecodedHeads) -> tuple[PredictionBatch, list[Rejected], list[Record]]:
-        """The batch, the rejected records, and the records of the batch in its order."""
+        """Return the batch, the rejected records, and the records of the batch in its order."""
         rejected = list(found.rejected)
         models = self._models(found)
         if found.alone is not None and self._decoders.get(int(models[0])) is not found.alone.features:
@@ -190,14 +193,17 @@ class PredictionColumns:
         return batch, rejected, records
 
     def _ahead(self, records: Sequence[Record], models: NDArray[np.int16], times: Floats) -> NDArray[np.intp]:
-        """Rows whose time is further ahead of the broker's than their model allows: by the log alone."""
+        """Return the rows whose time is further ahead of the broker's than their model allows.
+
+        Both times are in the log, so a replay decides the same.
+        """
         allowed = np.array([watched.ahead for watched in self._watched] or [0], np.float64)[models]
         return np.flatnonzero(
             (models >= 0) & believable(times) & (times * MICROSECONDS - broker_times(records) > allowed)
         )
 
     def _models(self, found: DecodedHeads) -> NDArray[np.int16]:
-        """Each row's model number, -1 for those that are not registered."""
+        """Return each row's model number; -1 where the model version is not registered."""
         numbers = {version: self._number_of(*version) for version in found.versions()}
         if len(numbers) == 1:
             number = next(iter(numbers.values()))
@@ -217,7 +223,10 @@ class PredictionColumns:
     def _columns(
         self, found: DecodedHeads, models: NDArray[np.int16], reasons: dict[int, str]
     ) -> tuple[dict[int, Sequence[Values]], dict[int, Sequence[tuple[int, str]]]]:
-        """Columns of each model's rows, and unknown features by row of the run. Adds to the reasons."""
+        """Return the columns of each model's rows, and the unknown features by row of the batch.
+
+        Reasons for rows that are rejected are added to `reasons`.
+        """
         columns: dict[int, Sequence[Values]] = {}
         unknown: dict[int, Sequence[tuple[int, str]]] = {}
         before = reasons.copy()
@@ -269,7 +278,10 @@ def _of_class(probabilities: dict[str, float], label: str, profile: Profile) -> 
 
 
 def _sound_probabilities(heads: Sequence[Head]) -> Floats | None:
-    """Probabilities of a run, NaN for none; None where one is no number from 0 to 1."""
+    """Return the probabilities of a batch, NaN for none.
+
+    Return None where one is by class, or is not a number from 0 to 1.
+    """
     raw = [head.probability for head in heads]
     if dict in set(map(type, raw)):
         return None
@@ -279,7 +291,7 @@ def _sound_probabilities(heads: Sequence[Head]) -> Floats | None:
 
 
 def _probabilities(watched: CompiledModel, heads: Sequence[Head]) -> tuple[Values, dict[int, str]]:
-    """Probabilities of the class that is judged (NaN or None: none), and what is wrong with some, by position."""
+    """Return the probabilities of the evaluated class (NaN or None: none), and errors of some, by position."""
     raw = [head.probability for head in heads]
     if dict in set(map(type, raw)):
         labels = [head.prediction for head in heads]

@@ -1,6 +1,6 @@
-"""Records in another partition than their key leads to: a producer with another partitioner has sent them.
+"""Records in another partition than the one that their key leads to, sent by a producer with another partitioner.
 
-Such a record is sent again, once, to the partition where its id is joined. A header says where it was.
+Such a record is sent again, once, to the partition where its id is joined. A header has the original position.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ from topics.partition import partitions_of
 _key = attrgetter("key")
 
 REKEYED = "driftline-rekeyed"
-"""The header of a record that was sent again: partition and offset of where it was, as `3/1042`."""
+"""Header of a record that was sent again: partition and offset of the original, such as `3/1042`."""
 
 CLIENT_HEADERS = ("client.id", "client_id", "client-id", "producer", "ce_source", "source")
-"""Headers that may name a producer, the first found; a record itself does not say who has sent it."""
+"""Headers that may name a producer, of which the first one found is used. A record itself does not name its
+producer.
+"""
 MOST_OF_NAME = 80
 
 
 def strays(records: Sequence[Record], partition: int, partitions: int) -> NDArray[np.bool_]:
-    """Which records of a partition have a key that leads elsewhere, and were not sent again before."""
+    """Return which records of a partition have a key that leads to another one, as a mask.
+
+    Records that were sent again are not among them.
+    """
     keys = list(map(_key, records))
     if None in keys:
         keys = [key or b"" for key in keys]
@@ -37,7 +42,7 @@ def strays(records: Sequence[Record], partition: int, partitions: int) -> NDArra
 
 
 def origin_of(record: Record) -> tuple[int, int] | None:
-    """Partition and offset of where a record was before it was sent again; None of one that was not."""
+    """Return partition and offset of the original of a record that was sent again; None for other records."""
     for name, value in record.headers:
         if name == REKEYED:
             partition, _, offset = bytes(value or b"").partition(b"/")
@@ -46,14 +51,15 @@ def origin_of(record: Record) -> tuple[int, int] | None:
 
 
 def origin_header(partition: int, record: Record) -> tuple[str, bytes]:
-    """The header for a record that is sent again."""
+    """Return the header for a record that is sent again."""
     return REKEYED, b"%d/%d" % (partition, record.offset)
 
 
 def repeats(records: Sequence[Record], topic: int, newest: dict[str, int]) -> set[int]:
-    """Which records have been sent again more than once, by position: a worker was killed before it had noted it.
+    """Return the positions of records that were sent again more than once.
 
-    `newest` is brought up to date: of each topic and partition the newest offset that has come.
+    This happens where a worker was killed before it had saved its progress. `newest` is updated: the newest original
+    offset by topic and partition.
     """
     found: set[int] = set()
     for i, (partition, offset) in origins(records):
@@ -66,14 +72,14 @@ def repeats(records: Sequence[Record], topic: int, newest: dict[str, int]) -> se
 
 
 def origins(records: Sequence[Record]) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Position and origin of the records that were sent again."""
+    """Yield position and origin of the records that were sent again."""
     for i, record in enumerate(records):
         if record.headers and (origin := origin_of(record)) is not None:
             yield i, origin
 
 
 def client_of(record: Record) -> str:
-    """Who has sent a record, where a header says so."""
+    """Return the producer of a record, where a header names it; else an empty text."""
     headers = dict(record.headers)
     named = next((headers[name] for name in CLIENT_HEADERS if headers.get(name)), b"")
     return bytes(named).decode(errors="replace")[:MOST_OF_NAME]

@@ -1,1 +1,1 @@
-"""The decision of the stream on files, without Kafka."""
+"""The stream's decision, made on files without Kafka."""

@@ -1,4 +1,4 @@
-"""The offline check of two files: what was found, or why nothing can be said, and the file that keeps it."""
+"""Offline check of two files: its result, or why there is no decision, and the file with the result."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from app.tables.files import FOUND, form_words
 
 FOLDER = Path("artifacts", "drift")
 MOST = 0.5
-"""No decision where more of the input than this share could not be judged."""
+"""Share of the input that may be left unjudged. Above it, there is no decision."""
 
 Verdict = Literal["drift", "findings", "no drift", "no decision"]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What came of a check. What cannot be decided, or was not judged whole, is never "no drift".
+    """Result of a check. Undecided or partly judged input never counts as "no drift".
 
-    `findings`: what each enabled rule would fire for; `unjudged`: what no rule could judge. `repeated_ids`: rows whose
-    id has been before; the stream counts an id once.
+    `findings`: what each enabled rule would fire for. `unjudged`: what no rule could judge. `repeated_ids`: the number
+    of rows whose id occurred before; the stream counts an id once.
     """
 
     reference: str
@@ -42,27 +42,33 @@ class Check:
     decision: Decision | None
     warnings: tuple[str, ...] = ()
     forms: tuple[str, ...] = ()
-    """How the files are written, where that is not usual."""
+    """Descriptions of the files' formats, where these are unusual."""
     findings: tuple[Finding, ...] = ()
     unjudged: tuple[Unjudged, ...] = ()
     repeated_ids: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what there is to say of the files, and of how the reference was read."""
+        """Return notes on the files, and on how the reference was read."""
         read = None if self.decision is None else self.decision.reference
         return (*self.forms, *(() if read is None else read.notes))
 
     @property
     def fires(self) -> tuple[Finding, ...]:
-        """The findings that make the check fail: all but of features without any value, of which nothing is known."""
+        """Return the findings that make the check fail.
+
+        These are all findings except those about features without any value, of which nothing is known.
+        """
         drift = None if self.decision is None else self.decision.drift
         empty = set() if drift is None else set(_empty(drift))
         return tuple(finding for finding in self.findings if not finding.only_of(empty))
 
     @property
     def verdict(self) -> Verdict:
-        """In words. "findings": there are some, and none is of drift or degraded performance."""
+        """Return the verdict in words.
+
+        "findings" means that there are some, but none of drift or degraded performance.
+        """
         if self.decision is None:
             return "no decision"
         if self.decision.drifted or any(finding.is_drift for finding in self.fires):
@@ -73,13 +79,13 @@ class Check:
 
     @property
     def exit_status(self) -> Literal[0, 1, 2]:
-        """1 where an enabled rule would fire, else 2 where the input was not judged, else 0."""
+        """Return 1 where an enabled rule would fire, else 2 where the input was not judged, else 0."""
         if self.fires:
             return 1
         return 2 if self.decision is None or self.warnings else 0
 
     def told(self) -> dict[str, object]:
-        """All of it, as JSON has it; `drifted` is null without a decision."""
+        """Return the complete result for JSON. `drifted` is null without a decision."""
         found = self.decision
         return {
             "checked_at": self.checked_at, "reference": self.reference, "current": self.current,
@@ -100,11 +106,12 @@ def check_files(
     options: FileOptions = FOUND,
     now: datetime,
 ) -> Check:
-    """Judge one file against another. `kinds`: the features to be judged, and no others, as the metadata has them.
+    """Judge one file against another.
 
-    A file that is not there is a warning, and no decision; so are too few rows, a feature without any value, and input
-    of which most could not be judged, unless a rule fires for something else. Raises TableError or MonitoringError
-    naming file, column or key; OSError where a file is there and cannot be read.
+    `kinds`: the only features to judge, with their kinds as in the metadata. A missing file is a warning and gives no
+    decision. So do too few rows, a feature without any value, and input of which most could not be judged, unless a
+    rule fires for something else. Raises TableError or MonitoringError, which name file, column or key. Raises OSError
+    where a file exists but cannot be read.
     """
     absent = [path for path in (reference, current) if not path.is_file()]
     if absent:
@@ -126,7 +133,7 @@ def check_files(
 
 
 def _not_judged(decision: Decision, watched: MonitoringFile, current: Path, *, predicts: bool) -> Iterator[str]:
-    """Why the input, or most of it, was not judged."""
+    """Yield the reasons why the input, or most of it, was not judged."""
     drift = decision.drift
     if not drift.sufficient:
         fewest = watched.monitoring.drift.min_samples
@@ -171,12 +178,12 @@ def _id_column(columns: TableColumns, current: pd.DataFrame) -> str | None:
 
 
 def _repeated(ids: pd.Series) -> int:
-    """How many rows repeat the id of another before them."""
+    """Return how many rows repeat the id of an earlier row."""
     return int(ids[ids.notna() & (ids != "")].duplicated().sum())
 
 
 def _only(kinds: Mapping[str, Kind], columns: TableColumns, current: pd.DataFrame) -> TableColumns:
-    """The same columns, with these features and no others; what else the table has is let pass."""
+    """Return the columns with only these features; the table's other columns are ignored."""
     return msgspec.structs.replace(
         columns,
         features=tuple(kinds),
@@ -187,7 +194,7 @@ def _only(kinds: Mapping[str, Kind], columns: TableColumns, current: pd.DataFram
 
 
 def write_check(check: Check, output: Path) -> Path:
-    """Write a check under a folder, as artifacts/drift/drift_<its time in UTC>.json; answers where. Raises OSError."""
+    """Write a check to artifacts/drift/drift_<its time in UTC>.json in a folder; return the path. Raises OSError."""
     folder = output / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"drift_{check.checked_at:%Y%m%dT%H%M%S.%f}Z.json"

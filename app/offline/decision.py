@@ -1,4 +1,4 @@
-"""The stream's decision without a stream: two tables in, drift and performance out."""
+"""The stream's decision for two tables: drift and performance of one against the other."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ UNDATED = (
     "(performance.default_truth)"
 )
 PIECE = 50_000
-"""Rows counted at a time; the pieces are merged as the stream merges its panes."""
+"""Number of rows that are counted at a time. The parts are merged as the stream merges its panes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one table means against its reference; `performance` is None without truth in it.
+    """Drift and performance of one table against its reference.
 
-    `reference`: what was read of the reference, where it was a table.
+    `performance` is None where the table has no truth. `reference`: what was read of the reference, where the reference
+    was a table.
     """
 
     drift: DriftDecision
@@ -53,16 +54,16 @@ class Decision:
 
     @property
     def drifted(self) -> bool:
-        """Whether anything is to be told: data drift, prediction drift, or degraded performance."""
+        """Return whether there is data drift, prediction drift, or degraded performance."""
         degraded = self.performance is not None and self.performance.degraded
         newly = self.drift.scales is not None and self.drift.scales.drifted
         return self.drift.drift_detected or self.drift.prediction_drift or newly or degraded
 
 
 def decide(reference: pd.DataFrame, current: pd.DataFrame, file: MonitoringFile) -> Decision:
-    """Judge a table against a reference. Raises TableError or MonitoringError naming the column or key.
+    """Judge a table against a reference. Raises TableError or MonitoringError, which name the column or key.
 
-    What is hidden from Kafka is hidden here too; hashes are made with any key, since nothing is kept.
+    Columns that are hidden from Kafka are hidden here too. Hashes use a fixed key, since nothing is stored.
     """
     found = read_reference("offline", "check", reference, file, key=ANY_KEY)
     hiding = hiding_of(file.columns, ANY_KEY)
@@ -72,10 +73,10 @@ def decide(reference: pd.DataFrame, current: pd.DataFrame, file: MonitoringFile)
 
 
 def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, columns: TableColumns) -> Decision:
-    """Judge a table as one window: equal to the stream's report of the same rows.
+    """Judge a table as one window. The result equals the stream's report of the same rows.
 
-    A feature that the table does not have counts as missing; columns without a role as unknown features. Where it is
-    known what is usual of the reference, the table is held against what is usual in the time that its rows cover.
+    A feature that the table lacks counts as missing. Columns without a role count as unknown features. Where the
+    reference has usual effects, they are those for the time that the table's rows cover.
     """
     layout = layout_of(profile)
     target = _present(current, (columns.target,) if columns.target else USUAL_TARGETS)
@@ -107,9 +108,9 @@ def judge(profile: Profile, current: pd.DataFrame, monitoring: Monitoring, colum
 
 
 def _whole(current: pd.DataFrame, columns: TableColumns, pane: float, after: float) -> NDArray[np.bool_] | None:
-    """Return which rows are of a pane that ended `after` seconds before the newest row: their silence is a truth.
+    """Return which rows are of a pane that ended `after` seconds before the newest row, as a mask.
 
-    None where the table has no times that can be read.
+    For these rows, missing feedback counts as the default truth. Return None where the table has no readable times.
     """
     times = _times(current, columns)
     if times is None:
@@ -119,13 +120,13 @@ def _whole(current: pd.DataFrame, columns: TableColumns, pane: float, after: flo
 
 
 def _covered(current: pd.DataFrame, columns: TableColumns) -> float | None:
-    """Return how many seconds the rows of a table cover; None where it has no times that can be read."""
+    """Return the seconds that the rows of a table cover; None where the table has no readable times."""
     times = _times(current, columns)
     return None if times is None else float(np.nanmax(times) - np.nanmin(times))
 
 
 def _times(current: pd.DataFrame, columns: TableColumns) -> Floats | None:
-    """Return the time of each row in seconds, NaN where it has none; None where no row has."""
+    """Return the time of each row in epoch seconds, NaN where a row has none; None where no row has one."""
     name = columns.timestamp or "timestamp"
     if name not in current.columns:
         return None
@@ -142,7 +143,7 @@ def _pieces(current: pd.DataFrame) -> Iterator[CellTable]:
 
 
 def _given(profile: Profile, table: CellTable, target: str) -> list[bool]:
-    """Return in which rows there is a truth: an empty cell is none."""
+    """Return which rows have a truth. An empty cell is no truth."""
     return [cell is not None for cell in json_cells(table.cells(target), profile.prediction, table.decimal)]
 
 
@@ -164,10 +165,10 @@ def pane_of(layout: Layout, current: pd.DataFrame, columns: TableColumns) -> Pan
 def panes_of(
     layout: Layout, current: pd.DataFrame, times: Floats, pane: float, columns: TableColumns
 ) -> Iterator[tuple[int, Pane]]:
-    """Yield the panes of `pane` seconds of a table whose rows are sorted by `times` (epoch seconds), by number.
+    """Yield the panes of `pane` seconds of a table, by number. Its rows are sorted by `times` (epoch seconds).
 
-    They count the inputs and outputs as the stream's panes do; a piece of the table that ends within a pane does not
-    divide it.
+    The panes count inputs and outputs as the stream's panes do. A part of the table that ends within a pane does not
+    divide the pane.
     """
     numbers = np.rint(times * MICROSECONDS).astype(np.int64) // round(pane * MICROSECONDS)
     start = 0

@@ -1,4 +1,4 @@
-"""The model bundle and its prediction."""
+"""Model bundles and their predictions."""
 
 from app.serving.bundle import Bundle, BundleError, Training, save_bundle
 from app.serving.loading import load_bundle

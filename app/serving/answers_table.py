@@ -1,4 +1,4 @@
-"""What POST /predict has answered to a `request_id`, read from the topic `served` and kept up to date."""
+"""Responses of POST /predict by `request_id`: a global table of the topic `served`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from topics.events import ServedEvent, to_epoch
 from topics.registry import SERVED
 
 MOST = 500_000
-"""Answers that are kept, about 150 MB; the oldest are forgotten first."""
+"""Number of responses that are kept, about 150 MB. The oldest are removed first."""
 KEPT_SECONDS = SERVED.retention_days * 86_400
-"""How long one is kept: as long as the topic keeps it, so that it is the same before a restart and after."""
+"""Time for which a response is kept, in seconds. It is the topic's retention, so that a restart changes nothing."""
 
 _served = msgspec.json.Decoder(ServedEvent)
 
 
 class ServedAnswersTable(FollowedTopic):
-    """The first answer to each model's id: all APIs read the same log, so they agree which one was first."""
+    """First response to each id of a model.
+
+    All APIs read the same log, so they agree on which response was first.
+    """
 
     def __init__(self, settings: Settings, most: int = MOST, now: Callable[[], float] = time.time) -> None:
         super().__init__(settings, SERVED)
@@ -30,7 +33,7 @@ class ServedAnswersTable(FollowedTopic):
         self._first: dict[tuple[str, str], tuple[float, bytes]] = {}
 
     def get(self, model: str, prediction_id: str) -> ServedEvent | None:
-        """A model's answer to one id, if it is known."""
+        """Return a model's response to an id; None where there is none."""
         found = self._first.get((model, prediction_id))
         return None if found is None else _served.decode(found[1])
 
@@ -43,7 +46,7 @@ class ServedAnswersTable(FollowedTopic):
         self.revision += 1
 
     def _forget(self) -> None:
-        """Forget the oldest, while they are too many or too old."""
+        """Remove the oldest responses, while there are too many or they are too old."""
         while self._first:
             oldest = next(iter(self._first))
             if len(self._first) <= self._most and self._now() - self._first[oldest][0] <= KEPT_SECONDS:

@@ -1,4 +1,4 @@
-"""A model in a folder: `model.joblib`, `feature_metadata.json`, `training_metadata.json`."""
+"""Model bundle, a folder with `model.joblib`, `feature_metadata.json` and `training_metadata.json`."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ MOST_EXAMPLES = 10
 
 
 class BundleError(ValueError):
-    """Why a folder is not a model to serve, and what to do about it."""
+    """Raised for a folder that is not a servable model. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What training_metadata.json says. `labels`: a prediction, spelled as a category, -> its name for people.
+    """Content of training_metadata.json.
 
-    `positive_label` (spelled as a category) is the class whose probability is told; None: the estimator's last.
-    `warnings`: what the training warned of. `examples_left_out`: why no rows with their answers are stored, if so.
+    `labels` maps a prediction, spelled as a category, to its readable name. `positive_label` (spelled as a category) is
+    the class whose probability is returned; None means the estimator's last class. `warnings`: the warnings of the
+    training. `examples_left_out`: why no example rows are stored, if so.
     """
 
     model: str
@@ -58,11 +59,11 @@ class Training:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded model: its estimator, its features in the order of its frame, and what is known of its training.
+    """A loaded model: its estimator, its features in the order of its frame, and its training metadata.
 
-    `cautions`: what somebody should know who relies on it, in a sentence each. `examples`: how many stored ones it was
-    tried on when it was loaded. `known_good`: a row that it should be able to predict, where there is one. `extended`:
-    as of `types.frame_of`.
+    `cautions`: warnings for users of the model, one sentence each. `examples`: the number of stored examples that were
+    tried at loading. `known_good`: a row that the model should be able to predict, where there is one. `extended`: the
+    argument of `types.frame_of`.
     """
 
     estimator: Any
@@ -89,12 +90,14 @@ def save_bundle(  # noqa: PLR0913 (each stands for itself, by name)
     feature_stats: Mapping[str, Mapping[str, object]] | None = None,
     categories: Mapping[str, Sequence[str | int | bool]] | None = None,
 ) -> str:
-    """Write a bundle; answers the SHA-256 of its model. `kinds`: each feature's, in the order of training.
+    """Write a bundle; return the SHA-256 of its model.
 
-    `training`: any of Training's other fields (timestamp: now; model_type: the estimator's class), and `examples`,
-    {"features", "prediction", "probability"} of each, which are tried when it is loaded. `types`: of categorical
-    features that are not text, as `types.feature_type` reads them. `feature_stats`: what each feature's values were.
-    `categories`: those that a model knows which encodes raw values itself; it is for readers, and checked by nobody.
+    `kinds`: the kind of each feature, in the order of training. `training`: any other field of Training, and
+    `examples`. The default of timestamp is now, and that of model_type the estimator's class. Each example has
+    "features", "prediction" and "probability", and is tried when the bundle is loaded. `types`: the types of
+    categorical features that are not text, as `types.feature_type` reads them. `feature_stats`: statistics of each
+    feature's values. `categories`: those known to a model that encodes raw values itself; they are for readers, and are
+    not checked.
     """
     saved_at = datetime.now(UTC).isoformat(timespec="seconds")
     import joblib  # scikit-learn is half of the API's start, which most serve no model with
@@ -117,7 +120,7 @@ def save_bundle(  # noqa: PLR0913 (each stands for itself, by name)
 
 
 def _type_of(estimator: object) -> str:
-    """The class's name; of a pipeline, its last step's."""
+    """Return the name of the estimator's class; of a pipeline, the name of its last step's class."""
     steps = getattr(estimator, "steps", None)
     return type(steps[-1][1] if steps else estimator).__name__
 
@@ -127,7 +130,7 @@ def _json(value: Mapping[str, object]) -> bytes:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Never half a file, even if it ends here."""
+    """Replace a file completely, even if the process is killed meanwhile."""
     fresh = path.with_name(f"{path.name}.new")
     fresh.write_bytes(content)
     fresh.replace(path)

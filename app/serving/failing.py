@@ -1,7 +1,7 @@
-"""Which feature of a row a model cannot take: found by giving it a good row with that one value in it.
+"""Search for the features of a row that a model cannot predict.
 
-A model's own error often holds the value and seldom the name, and from within a pipeline it counts columns that nobody
-sent. So the model itself is asked again.
+The model gets a good row in which one value is replaced. A model's own error often contains the value but seldom the
+name. From within a pipeline, the error counts columns that no client sent.
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from app.serving.types import Scalar
 
 Row = Mapping[str, Scalar]
 Try = Callable[[Sequence[Row]], None]
-"""Predicts rows, and raises what the model raises."""
+"""Function that predicts rows, and raises what the model raises."""
 
 MOST_TRIES = 64
-"""Of one request: a model that fails is not asked for ever."""
+"""Attempts for one request. The limit ends the search with a model that keeps failing."""
 MOST_ROWS = 10
-"""That are named of one request."""
+"""Rows of one request for which features are named."""
 OF_MISSING = re.compile(r"\bNaN\b|\bNA\b|NoneType|missing values?|\bnull\b", re.IGNORECASE)
 
 
 def failing_features(
     good: Row | None, rows: Sequence[Row], attempt: Try, error: Exception
 ) -> dict[int, dict[str, str]]:
-    """Return the features that the model fails on, by the row's position; nothing where it cannot be told.
+    """Return the features that the model fails on, by the row's position, each with the reason.
 
-    `good`: a row that the model should be able to predict, if one is known. `error`: what the model has raised.
+    Rows for which no feature is found are left out. `good`: a row that the model should be able to predict, if one is
+    known. `error`: what the model has raised.
     """
     tries = _Tries(attempt)
     with_good = good is not None and tries.passes([good])
@@ -42,14 +43,17 @@ def failing_features(
 
 
 class _Tries:
-    """Attempts, as many as are left."""
+    """Attempts to predict, up to a limit."""
 
     def __init__(self, attempt: Try) -> None:
         self._attempt = attempt
         self.left = MOST_TRIES
 
     def passes(self, rows: Sequence[Row]) -> bool:
-        """Whether the model predicts the rows; true too where no attempt is left, so that no feature is named."""
+        """Return whether the model predicts the rows.
+
+        Return true also where no attempt is left, so that no feature is named.
+        """
         if self.left == 0:
             return True
         self.left -= 1
@@ -61,7 +65,7 @@ class _Tries:
 
 
 def _failing(rows: Sequence[Row], positions: Sequence[int], tries: _Tries) -> list[int]:
-    """Return the rows that fail alone, by halves."""
+    """Return the positions of the rows that fail alone, found by bisection."""
     if tries.passes([rows[i] for i in positions]):
         return []
     if len(positions) == 1:
@@ -71,7 +75,7 @@ def _failing(rows: Sequence[Row], positions: Sequence[int], tries: _Tries) -> li
 
 
 def _failing_names(good: Row, bad: Row, names: Sequence[str], tries: _Tries) -> list[str]:
-    """Return the features whose values make the good row fail, by halves."""
+    """Return the features whose values make the good row fail, found by bisection."""
     if tries.passes([{**good, **{name: bad[name] for name in names}}]):
         return []
     if len(names) == 1:

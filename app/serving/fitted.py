@@ -1,4 +1,4 @@
-"""What an estimator was fitted to: the names, the order and the number of its features, held against the metadata."""
+"""Features to which an estimator was fitted (names, order and number), compared with the metadata."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 SHOWN = 10
-"""Features that an error names."""
+"""Number of features that an error names."""
 POSITIONS = re.compile(r"(Column_|f)?\d+")
-"""Names that LightGBM, XGBoost and CatBoost make of positions."""
+"""Names that LightGBM, XGBoost and CatBoost derive from positions."""
 WRAPPED = ("best_estimator_", "regressor_")
-"""Where an estimator has the one that it was fitted with."""
+"""Attributes in which an estimator keeps the fitted estimator that it wraps."""
 
 
 class FeaturesDiffer(ValueError):
-    """The metadata's features are not the model's, in words that name them."""
+    """Raised when the metadata's features differ from the model's. The message names them."""
 
 
 class Fitted(NamedTuple):
-    """`names` in the order of training, None where the estimator has none; `n` of them, None where it does not say.
+    """Features to which an estimator was fitted.
 
-    `unused`: names that it was given and drops. `picks`: it takes its columns by name, and lets others pass.
+    `names` are in the order of training; None where the estimator has none. `n` is their number; None where the
+    estimator does not report it. `unused`: names that the estimator was given and drops. `picks`: the estimator selects
+    its columns by name and ignores others.
     """
 
     names: tuple[str, ...] | None
@@ -31,7 +33,7 @@ class Fitted(NamedTuple):
 
 
 def fitted_features(estimator: Any) -> Fitted:
-    """Return what the estimator, or the first within it that says, was fitted to."""
+    """Return what the estimator was fitted to, as the outermost estimator with this information reports it."""
     for one in _from_outside_in(estimator):
         names, n = _names(one), _get(one, "n_features_in_")
         if names is None and not isinstance(n, int):
@@ -44,9 +46,9 @@ def fitted_features(estimator: Any) -> Fitted:
 
 
 def checked_order(features: Sequence[str], estimator: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the features in the order of training, and what somebody should know who relies on it.
+    """Return the features in the order of training, and warnings for users of the model.
 
-    Raises FeaturesDiffer where the metadata has others than the model, or another number.
+    Raises FeaturesDiffer where the metadata has other features than the model, or another number of them.
     """
     fitted = fitted_features(estimator)
     given = tuple(features)
@@ -73,12 +75,15 @@ def checked_order(features: Sequence[str], estimator: Any) -> tuple[tuple[str, .
 
 
 def takes_no_objects(estimator: Any) -> bool:
-    """Whether a column of objects is refused: LightGBM and XGBoost, where nothing stands before them."""
+    """Return whether the estimator rejects columns of objects.
+
+    LightGBM and XGBoost do, where no step converts the columns before them.
+    """
     return any(_is_of(one, package) for one in _from_outside_in(estimator) for package in ("lightgbm", "xgboost"))
 
 
 def _from_outside_in(estimator: Any) -> list[Any]:
-    """Return an estimator and those that it wraps and hands the same columns to."""
+    """Return an estimator and the estimators inside it that get the same columns, from the outside in."""
     found = [estimator]
     while len(found) < SHOWN:
         inner = next((one for name in WRAPPED if (one := _get(found[-1], name)) is not None), None)
@@ -94,7 +99,7 @@ def _from_outside_in(estimator: Any) -> list[Any]:
 
 
 def _names(estimator: Any) -> tuple[str, ...] | None:
-    """Return the names that an estimator was fitted to; None where it was fitted to an array."""
+    """Return the names to which an estimator was fitted; None where it was fitted to an array."""
     booster = _get(estimator, "get_booster")
     of_booster = _get(_called(booster), "feature_names") if callable(booster) else None
     function = _get(estimator, "feature_name")
@@ -130,7 +135,7 @@ def _unused(transformer: Any, names: Sequence[str]) -> frozenset[str]:
 
 
 def _named(columns: Any, names: Sequence[str]) -> set[str]:
-    """Return the names that a selection of columns means: names, positions, a slice or a mask."""
+    """Return the column names of a selection by names, positions, a slice or a mask."""
     if isinstance(columns, slice) and not isinstance(columns.start or columns.stop, str):
         return set(names[columns])
     chosen = [columns] if isinstance(columns, (str, int)) else columns
@@ -147,12 +152,12 @@ def _is_of(estimator: Any, *packages: str) -> bool:
 
 
 def _as_lightgbm(name: str) -> str:
-    """LightGBM writes white space as underscores."""
+    """Return a name as LightGBM writes it: spaces become underscores."""
     return "_".join(name.split(" "))
 
 
 def _get(thing: Any, name: str) -> Any:
-    """Return an attribute; None where there is none, or asking for it fails, as with what is not fitted."""
+    """Return an attribute; None where it is missing, or reading it raises an error, as on an unfitted estimator."""
     try:
         return getattr(thing, name, None)
     except Exception:  # noqa: BLE001 - properties of other libraries raise anything

@@ -1,8 +1,8 @@
-"""A bundle from its folder, checked as far as it can be before anybody asks it.
+"""Loading of a bundle from its folder, checked as far as possible before the first prediction.
 
-joblib files run code when they are loaded. So a bundle is loaded from the configured folder only, and not if
-`model.joblib` has another SHA-256 than its metadata names: that finds damage and mix-ups, it does not make a
-stranger's folder safe.
+joblib files run code when they are loaded. So a bundle is loaded only from the configured folder, and only if the
+SHA-256 of `model.joblib` is the one in its metadata. The hash finds damage and mix-ups. It does not make a stranger's
+folder safe.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from app.serving.versions import compared, skew
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Load a bundle, hold its features against the model's, and try it on its examples.
+    """Load a bundle, compare its features with the model's, and try the model on its examples.
 
-    Raises BundleError naming the file and the field.
+    Raises BundleError, which names the file and the field.
     """
     home = folder.expanduser().resolve()
     if not home.is_dir():
@@ -72,7 +72,7 @@ def load_bundle(folder: Path) -> Bundle:
 
 
 def _check_owners(home: Path) -> None:
-    """Refuse a model that others may replace: loading it runs what is in it."""
+    """Raise BundleError for a model that other users can replace, because loading a model runs its code."""
     groups = {os.getegid(), *os.getgroups()}
     for path in (home, *(home / name for name in (MODEL, FEATURES, TRAINING))):
         if not path.exists():
@@ -85,7 +85,7 @@ def _check_owners(home: Path) -> None:
 
 
 def _check(path: Path, training: Mapping[str, Any]) -> None:
-    """Refuse what is missing, or of the wrong type."""
+    """Raise BundleError for metadata that is missing, or of the wrong type."""
     given = [name for name in ("model", "model_version", "sha256") if name in training]
     for name in ("model_type", "timestamp", *given):
         if not isinstance(training.get(name), str) or not training[name]:
@@ -99,7 +99,10 @@ def _check(path: Path, training: Mapping[str, Any]) -> None:
 
 
 def _names(home: Path, training: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The model's name and version, and what is to be said where the metadata, written elsewhere, has none."""
+    """Return the model's name and version, and warnings where the metadata has none.
+
+    Then the folder's name and the metadata's timestamp are used.
+    """
     instead = {"model": ("the folder's name", home.name), "model_version": ("its timestamp", training["timestamp"])}
     names = {key: training.get(key, other) for key, (_, other) in instead.items()}
     for key, name in names.items():
@@ -114,7 +117,10 @@ def _names(home: Path, training: Mapping[str, Any]) -> tuple[dict[str, str], tup
 
 
 def _kinds(path: Path, metadata: Mapping[str, Any]) -> Mapping[str, str]:
-    """Kinds by name; a plain list of names goes by `feature_stats`."""
+    """Return the kinds of the features by name.
+
+    For a plain list of names, the kinds are derived from `feature_stats`.
+    """
     given, stats = metadata.get("features"), metadata.get("feature_stats", {})
     if not isinstance(stats, dict):
         raise BundleError(f"{path}: feature_stats must be an object")
@@ -133,7 +139,7 @@ def _kinds(path: Path, metadata: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _types(path: Path, given: object, kinds: Mapping[str, str]) -> dict[str, FeatureType]:
-    """The type of each feature; by its kind, where `types` has none."""
+    """Return the type of each feature; where `types` has none, the type follows from the kind."""
     if not isinstance(given, dict):
         raise BundleError(f"{path}: types must be an object")
     types = {name: feature_type("number" if kind == "numeric" else "text") for name, kind in kinds.items()}

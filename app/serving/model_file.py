@@ -1,4 +1,4 @@
-"""model.joblib as an estimator; why it cannot be one, and what to do about it."""
+"""Loading of model.joblib as an estimator, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from app.serving.bundle import MODEL, TRAINING, BundleError
 
 NOT_THERE = re.compile(r"(?:Can't get|module) (?:attribute )?'?(?P<what>[^']+)'? (?:on|has no attribute) '?(?P<of>.+)")
 PACKAGES = ("sklearn", "numpy", "pandas", "scipy", "joblib", "lightgbm", "xgboost", "catboost")
-"""Modules of which people know that they are installed, and not their own."""
+"""Modules that users know as installed packages, not as their own code."""
 
 
 class ModelFile(NamedTuple):
-    """An estimator, its file's SHA-256, what is to be said of it, and whether another scikit-learn has saved it."""
+    """An estimator, its file's SHA-256, warnings, and whether another version of scikit-learn has saved the file."""
 
     estimator: Any
     sha256: str
@@ -58,7 +58,7 @@ def read_model(home: Path, expected: str | None) -> ModelFile:
 
 
 def _why(error: Exception) -> str:
-    """Return why a file cannot be unpickled; of what is not here, how to make it be."""
+    """Return why a file cannot be unpickled; for a missing module, how to install it."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         if package in PACKAGES:
@@ -79,7 +79,7 @@ def _why(error: Exception) -> str:
 
 
 def _skew(found: Sequence[Warning | str]) -> tuple[str, ...]:
-    """What scikit-learn says of a file that another version of it has written, once."""
+    """Return one warning where another version of scikit-learn has written the file; else nothing."""
     import sklearn  # see save_bundle
     from sklearn.exceptions import InconsistentVersionWarning
 

@@ -1,4 +1,4 @@
-"""What an estimator returns, as one plain prediction and probability a row."""
+"""Conversion of an estimator's output to one plain prediction and probability for each row."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from app.core.values.reading import spelled
 
 
 class PredictionFailed(RuntimeError):
-    """The model returned what is no prediction; its words have no value of a feature."""
+    """Raised when the model returned something that is not a prediction. The message has no value of a feature."""
 
 
 def predictions_of(returned: Any, rows: int) -> list[str | float | bool]:
-    """Return the predictions of `rows` rows, from shape (n,) or (n, 1). Raises PredictionFailed for any other."""
+    """Return the predictions of `rows` rows, from shape (n,) or (n, 1). Raises PredictionFailed for other shapes."""
     return [_plain(value) for value in _one_column("predict", returned, rows).tolist()]
 
 
@@ -24,8 +24,8 @@ def probabilities_of(
 ) -> list[float | dict[str, float] | None]:  # fmt: skip
     """Return the positive class's probability for two classes, {class: p} for more.
 
-    `returned`: by predict_proba, of shape (n, classes), or (n,) or (n, 1) of the last of two classes. Raises
-    PredictionFailed for any other, and where a probability is not finite.
+    `returned`: the result of predict_proba, of shape (n, classes); or of shape (n,) or (n, 1) with the probability of
+    the last of two classes. Raises PredictionFailed for other shapes, and where a probability is not finite.
     """
     if isinstance(returned, list) and returned and np.ndim(returned[0]) == 2:
         raise PredictionFailed(f"predict_proba returned {len(returned)} outputs; a model with one is served")
@@ -53,13 +53,13 @@ def probabilities_of(
 
 
 def classes_of(estimator: Any) -> tuple[str, ...]:
-    """A classifier's classes, spelled as categories; none of a regression."""
+    """Return a classifier's classes, spelled as categories; none for a regression."""
     classes = getattr(estimator, "classes_", ())
     return tuple(spelled(value if isinstance(value, (str, int, float)) else str(value)) for value in list_of(classes))
 
 
 def list_of(values: Any) -> list[Any]:
-    """Plain Python values of an array or a sequence."""
+    """Return the plain Python values of an array or a sequence."""
     return list(values.tolist() if hasattr(values, "tolist") else values)
 
 

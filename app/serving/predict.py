@@ -1,4 +1,4 @@
-"""A bundle's predictions for rows of raw features."""
+"""Predictions of a bundle for rows of raw features."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ __all__ = ["Predicted", "PredictionFailed", "Scalar", "Unfit", "UnfitRows", "pre
 
 
 class Unfit(NamedTuple):
-    """Why a row cannot be predicted: all features that it lacks, in the model's order, and what is wrong with others.
+    """Reasons why a row cannot be predicted.
 
-    `wrong` says of each feature that is unknown, null or of the wrong type what is expected and what was found.
+    `missing`: all features that the row lacks, in the model's order. `wrong`: for each feature that is unknown, null or
+    of the wrong type, what is expected and what was found.
     """
 
     row: int
@@ -34,7 +35,7 @@ class Unfit(NamedTuple):
 
 
 class UnfitRows(ValueError):
-    """Rows that cannot be predicted, in order; in words the first of them."""
+    """Raised for rows that cannot be predicted, in order. The message describes the first of them."""
 
     def __init__(self, rows: Sequence[Unfit]) -> None:
         super().__init__(str(rows[0]))
@@ -42,7 +43,7 @@ class UnfitRows(ValueError):
 
 
 class Predicted(NamedTuple):
-    """One prediction, its name for people, and the probability (of the positive class, or of each of many)."""
+    """One prediction, its readable name, and the probability (of the positive class, or of each of many)."""
 
     prediction: str | float | bool
     label: str
@@ -50,10 +51,10 @@ class Predicted(NamedTuple):
 
 
 def predict(bundle: Bundle, rows: Sequence[Mapping[str, Scalar]]) -> list[Predicted]:
-    """One prediction a row; null is a missing value. All rows or none.
+    """Return one prediction for each row; null is a missing value. All rows are predicted, or none.
 
-    Raises UnfitRows, also where the model itself cannot take a feature's value; PredictionFailed where it returns no
-    prediction; else what the model raises.
+    Raises UnfitRows, also where the model itself cannot take a feature's value. Raises PredictionFailed where the model
+    returns no prediction; else what the model raises.
     """
     if not rows:
         return []
@@ -79,7 +80,7 @@ def _predicted(bundle: Bundle, rows: Sequence[Mapping[str, Scalar]]) -> list[Pre
 
 
 def _raw(bundle: Bundle, rows: Sequence[Mapping[str, Scalar]]) -> None:
-    """Let the model predict, whatever it returns. Raises what it raises."""
+    """Let the model predict the rows, and ignore the result. Raises what the model raises."""
     bundle.estimator.predict(frame_of(bundle.types, rows, extended=bundle.extended))
 
 
@@ -94,7 +95,10 @@ def _unfit(bundle: Bundle, i: int, row: Mapping[str, Scalar]) -> Unfit | None:
 
 
 def _probabilities(bundle: Bundle, frame: pd.DataFrame) -> Sequence[float | dict[str, float] | None]:
-    """Of the positive class for two classes, {class: p} for more, None where the estimator tells none."""
+    """Return the positive class's probability for two classes, {class: p} for more.
+
+    Return None for each row where the estimator has no predict_proba.
+    """
     told: Any = getattr(bundle.estimator, "predict_proba", None)
     if told is None:
         return [None] * len(frame)

@@ -1,8 +1,9 @@
-"""Records that wait on the disk for Kafka: in order, bounded in bytes, each synced before it counts as kept.
+"""Spool on the disk for records that wait for Kafka.
 
-A spool is a folder of segments, each a file of lines: a CRC-32, the time in milliseconds, the record. A segment is
-deleted when all of it is sent, so what is sent again after a crash is one segment at most. A process locks its
-segments, and takes over those that nobody has locked: what a killed process has left is sent by the next one.
+Records keep their order, their bytes are bounded, and each is synced before it counts as kept. A spool is a folder of
+segments, each a file of lines: a CRC-32, the time in milliseconds, the record. A segment is deleted when all of it is
+sent. So after a crash, at most one segment is sent again. A process locks its segments, and takes over the segments
+that no process has locked. So records of a killed process are sent by the next process.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ SEGMENT_BYTES = 1 << 20
 SUFFIX = ".spool"
 DAMAGED = ".damaged"
 HEAD = 8 + 1 + 13 + 1
-"""Characters before a record: the CRC, a space, milliseconds, a space."""
+"""Number of characters before a record: the CRC, a space, milliseconds, a space."""
 
 
 class SpoolError(RuntimeError):
-    """Why a record cannot be kept, and what to do about it."""
+    """Raised when a record cannot be kept. The message says what to do."""
 
 
 class SpoolFull(SpoolError):
-    """There is no room within the bound."""
+    """Raised when the records would exceed the bound in bytes."""
 
 
 @dataclass
 class _Segment:
-    """A file, locked by this process; `times`: of its records, in milliseconds."""
+    """A segment file, locked by this process. `times`: the times of its records, in milliseconds."""
 
     path: Path
     fd: int
@@ -48,14 +49,14 @@ class _Segment:
 
 
 class Spool:
-    """Records of one process. Its methods block; they may be called from several threads."""
+    """Spool of one process. Its methods block, and may be called from several threads."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
         self.folder = folder
         self.torn = 0
-        """Last lines that were being written when their process was killed: nobody was answered."""
+        """Number of last lines that were cut off when their process was killed. No client got a response for these."""
         self.damaged = 0
-        """Other lines that could not be read back: these predictions are lost."""
+        """Number of other lines that could not be read: these predictions are lost."""
         self._most = most_bytes
         self._segments: list[_Segment] = []
         self._is_open_ended = False
@@ -64,26 +65,26 @@ class Spool:
 
     @property
     def waiting(self) -> int:
-        """How many records wait."""
+        """Return the number of records that wait."""
         return sum(len(segment.times) for segment in tuple(self._segments))
 
     @property
     def size(self) -> int:
-        """How many bytes they have."""
+        """Return the size of the waiting records in bytes."""
         return sum(segment.size for segment in tuple(self._segments))
 
     @property
     def most_bytes(self) -> int:
-        """How many bytes they may have."""
+        """Return the largest permitted size in bytes."""
         return self._most
 
     def age(self, now: float) -> float:
-        """Return how many seconds the oldest has waited at `now` (seconds since 1970); 0 where none waits."""
+        """Return the seconds for which the oldest record has waited at `now` (epoch seconds); 0 where none waits."""
         oldest = min((segment.times[0] for segment in tuple(self._segments) if segment.times), default=None)
         return 0.0 if oldest is None else max(0.0, now - oldest / 1000)
 
     def open(self) -> list[bytes]:
-        """Take over what waits in the folder, and return it, oldest first. Raises SpoolError."""
+        """Take over the records that wait in the folder; return them, oldest first. Raises SpoolError."""
         found: list[bytes] = []
         try:
             private_folder(self.folder)
@@ -107,7 +108,7 @@ class Spool:
         return found
 
     def append(self, records: Sequence[bytes]) -> None:
-        """Keep records, all or none; they are on the disk when it returns. Raises SpoolFull, SpoolError."""
+        """Keep records, all or none. They are on the disk when the method returns. Raises SpoolFull, SpoolError."""
         now = int(time.time() * 1000)
         lines = b"".join(_line(record, now) for record in records)
         with self._lock:
@@ -123,7 +124,7 @@ class Spool:
             segment.times += [now] * len(records)
 
     def oldest(self) -> list[bytes]:
-        """Return the records of the oldest segment, which takes no more from now on. Raises SpoolError."""
+        """Return the records of the oldest segment, and stop adding records to it. Raises SpoolError."""
         with self._lock:
             if not self._segments:
                 return []
@@ -135,19 +136,19 @@ class Spool:
                 raise SpoolError(f"cannot read the spool {self.folder}: {error.strerror or error}") from error
 
     def discard(self) -> None:
-        """Delete the oldest segment: all of it is sent."""
+        """Delete the oldest segment, all of which is sent."""
         with self._lock:
             self._remove(self._segments[0])
 
     def close(self) -> None:
-        """Let go of the segments; they stay."""
+        """Release the locks of the segments; their files stay."""
         with self._lock:
             for segment in self._segments:
                 os.close(segment.fd)
             self._segments = []
 
     def _open_ended(self) -> _Segment:
-        """Return the segment that takes records."""
+        """Return the segment that takes new records."""
         if not (self._is_open_ended and self._segments and self._segments[-1].size < SEGMENT_BYTES):
             self._segments.append(_new(self.folder))
             self._is_open_ended = True
@@ -160,7 +161,7 @@ class Spool:
         os.close(segment.fd)
 
     def _set_aside(self, segment: _Segment, damaged: int) -> None:
-        """Keep a copy of a file with lines that cannot be read, for people to look at."""
+        """Keep a copy of a file with unreadable lines for inspection."""
         self.damaged += damaged
         aside = segment.path.with_suffix(DAMAGED)
         with suppress(FileExistsError):
@@ -172,7 +173,7 @@ class Spool:
 
 
 def waits_in(folder: Path) -> bool:
-    """Return whether a folder has records of a process that is gone, or of another."""
+    """Return whether a folder has records of an ended process, or of another one."""
     return any(folder.glob(f"*{SUFFIX}"))
 
 
@@ -182,7 +183,10 @@ def _line(record: bytes, now: int) -> bytes:
 
 
 def _locked(path: Path) -> _Segment | None:
-    """Return a segment that nobody else has; None where somebody has it, or has just deleted it."""
+    """Return a segment that this process has locked now.
+
+    Return None where another process has locked the segment, or has just deleted it.
+    """
     try:
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -212,7 +216,7 @@ def _new(folder: Path) -> _Segment:
 
 
 def _write(segment: _Segment, lines: bytes) -> None:
-    """Write whole lines and sync them, or leave nothing of them."""
+    """Write whole lines and sync them. After an error, remove what was written."""
     written = 0
     try:
         while written < len(lines):
@@ -225,7 +229,7 @@ def _write(segment: _Segment, lines: bytes) -> None:
 
 
 def _read(segment: _Segment) -> tuple[list[bytes], list[int], int, int]:
-    """Return a segment's records and their times, how many lines cannot be read, and the bytes of a last half line."""
+    """Return a segment's records, their times, the number of unreadable lines, and the bytes of a last partial line."""
     records: list[bytes] = []
     times: list[int] = []
     damaged = torn = 0

@@ -1,7 +1,7 @@
-"""The threads in which one model predicts: so many at once, so many waiting, and known since when each is busy.
+"""Bounded threads in which one model predicts, a bounded queue, and the time since when each thread is busy.
 
-A thread cannot be ended from without. One whose model hangs is lost until the model returns, so it is seen and said;
-being a daemon's, it does not keep the process from ending.
+A thread cannot be ended from outside. A thread whose model hangs is lost until the model returns, so it is counted and
+reported. Such a thread is a daemon, so it does not keep the process from ending.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 
 class Busy(RuntimeError):
-    """Why no prediction can be made now."""
+    """Raised when no prediction can be made now."""
 
 
 class Threads:
-    """At most `most` threads, started as they are needed, and at most `queue` calls that wait for one."""
+    """At most `most` threads, started as needed, and at most `queue` calls that wait for a thread."""
 
     def __init__(self, name: str, most: int, queue: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.most = most
@@ -32,13 +32,16 @@ class Threads:
         self._changed = threading.Condition()
         self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._since: dict[Future[Any], float] = {}
-        """Calls under way, each in a thread, and since when."""
+        """Calls that run in a thread, and since when."""
         self._threads = 0
         self._idle = 0
         self._closed = False
 
     def submit(self, call: Callable[[], T], overdue_after: float) -> Future[T]:
-        """Call it in a thread. Raises Busy where all are busy for longer than `overdue_after`, or too many wait."""
+        """Run a call in a thread; return its future.
+
+        Raises Busy where every thread has been busy for longer than `overdue_after` seconds, or too many calls wait.
+        """
         future: Future[T] = Future()
         with self._changed:
             if self._overdue(overdue_after) >= self.most:
@@ -54,12 +57,12 @@ class Threads:
         return future
 
     def overdue(self, seconds: float) -> int:
-        """Return how many threads are busy with one call for longer than that."""
+        """Return how many threads are busy with one call for longer than `seconds`."""
         with self._changed:
             return self._overdue(seconds)
 
     def all_overdue(self, seconds: float) -> str:
-        """Say that no thread is left, and let fail what waits for one; empty while there is one."""
+        """Return a message where all threads are overdue, and fail the waiting calls; an empty text otherwise."""
         with self._changed:
             if self._overdue(seconds) < self.most:
                 return ""
@@ -72,16 +75,16 @@ class Threads:
         return words
 
     def words(self, seconds: float) -> str:
-        """Say that all threads are overdue, and what can be done."""
+        """Return a message that all threads are overdue, and what can be done."""
         return (
             f"all {self.most} threads of the model are busy with one request each for more than {seconds:g} s "
             "(predict_threads, predict_seconds); POST /models/{model}/serve gives it new ones"
         )
 
     def abandon(self, future: Future[Any], *, ends: bool = False) -> None:
-        """Nobody waits for a call any more: it is not begun, or its thread is overdue from now on.
+        """Give up a call: it is not started, or its thread counts as overdue from now on.
 
-        `ends`: a call that is under way ends in time by itself, so that its thread is not overdue.
+        `ends`: a running call will end soon by itself, so that its thread does not count as overdue.
         """
         with self._changed:
             if future in self._since:
@@ -92,11 +95,11 @@ class Threads:
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for a thread."""
+        """Return the number of calls that wait for a thread."""
         return len(self._waiting)
 
     def close(self) -> None:
-        """Let the threads end once nothing waits; calls under way are left alone."""
+        """Let the threads end once no call waits. Running calls continue."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

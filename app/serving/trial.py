@@ -1,4 +1,4 @@
-"""A bundle's stored examples: tried when it is loaded, and known to be good when a later row is not."""
+"""Stored examples of a bundle: tried at loading, and used as a good row when a later row fails."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from app.serving.predict import Predicted, UnfitRows, predict
 from app.serving.types import FeatureType, Scalar
 
 RELATIVE, ABSOLUTE = 1e-5, 1e-8
-"""numpy.isclose's tolerance: another machine adds in another order, and float32 has seven digits."""
+"""Tolerances of numpy.isclose: another machine adds in another order, and float32 has seven digits."""
 
 
 TOKEN = re.compile(r"[\w.+-]+")
 LONGEST = 300
-"""Characters of a model's own words."""
+"""Longest text of a model's own error, in characters."""
 
 
 class Example(NamedTuple):
-    """A row and what the model returned for it in training. `probability` None: it is not compared."""
+    """A row, and what the model returned for it in training. A `probability` of None is not compared."""
 
     features: Mapping[str, Scalar]
     prediction: str | float | bool
@@ -32,7 +32,7 @@ class Example(NamedTuple):
 
 
 def examples_of(path: Path, given: object) -> tuple[Example, ...]:
-    """Read `examples` of the metadata, MOST_EXAMPLES at most. Raises BundleError naming the field."""
+    """Return the `examples` of the metadata, at most MOST_EXAMPLES. Raises BundleError, which names the field."""
     if not isinstance(given, list):
         raise BundleError(f"{path}: examples must be a list")
     return tuple(_example(path, f"examples[{i}]", one) for i, one in enumerate(given[:MOST_EXAMPLES]))
@@ -51,7 +51,10 @@ def _example(path: Path, where: str, given: Any) -> Example:
 
 
 def try_examples(path: Path, bundle: Bundle, examples: Sequence[Example]) -> None:
-    """Predict the examples. Raises BundleError where the model cannot, or returns something else than in training."""
+    """Predict the examples.
+
+    Raises BundleError where the model fails, or returns something else than in training.
+    """
     if not examples:
         return
     try:
@@ -76,7 +79,7 @@ def try_examples(path: Path, bundle: Bundle, examples: Sequence[Example]) -> Non
 
 
 def _without_values(error: Exception, examples: Sequence[Example]) -> str:
-    """Return an error's kind, and its words where none of them is a value of the examples."""
+    """Return an error's type and message; without the message where it contains a value of the examples."""
     words = " ".join(str(error).split())
     values = {str(value) for one in examples for value in one.features.values() if value is not None}
     told = "" if values.intersection(TOKEN.findall(words)) or any(f"'{v}'" in words for v in values) else f": {words}"
@@ -84,7 +87,10 @@ def _without_values(error: Exception, examples: Sequence[Example]) -> str:
 
 
 def _other(example: Example, found: Predicted) -> str:
-    """Return what differs from training; empty for nothing. Numbers differ beyond RELATIVE and ABSOLUTE."""
+    """Return what differs from training; empty where nothing does.
+
+    Numbers differ where the difference exceeds RELATIVE and ABSOLUTE.
+    """
     expected, told = example.prediction, found.prediction
     numbers = isinstance(expected, float) or isinstance(told, float)
     same = _close(expected, told) if numbers else spelled(expected) == spelled(told)
@@ -112,7 +118,10 @@ def _close(expected: object, found: object) -> bool:
 def known_good_of(
     examples: Sequence[Example], stats: Mapping[str, Any], types: Mapping[str, FeatureType]
 ) -> Mapping[str, Scalar] | None:  # fmt: skip
-    """Return a row that the model should take: its first example, else one of the usual values of `feature_stats`."""
+    """Return a row that the model should be able to predict; None where none is known.
+
+    The row is the first example, else one of the usual values in `feature_stats`.
+    """
     if examples:
         return examples[0].features
     row = {name: _usual(stats.get(name), kind) for name, kind in types.items()}

@@ -1,4 +1,4 @@
-"""What a model takes of each feature: its type, whether it may be missing, its categories; and the column it gets."""
+"""Types of a model's features (type, nullability, categories), and the columns that the model receives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # an API that serves no model needs no pandas: a third of its
 Scalar = str | int | float | bool | None
 Column = tuple[Scalar, ...]
 ValueType = Literal["number", "text", "integer", "boolean", "category"]
-"""What a model was trained to take. Without one, numeric features are numbers and categorical ones text."""
+"""Type of value that a model was trained on. By default, numeric features are numbers and categorical ones text."""
 WORDS: Mapping[ValueType, str] = {
     "number": "a number", "text": "a text", "integer": "a whole number", "boolean": "true or false",
     "category": "one of its categories",
@@ -31,17 +31,18 @@ DTYPES: Mapping[ValueType, tuple[str, ...]] = {
     "text": ("str", "object", "string"),
     "category": (),
 }
-"""pandas dtypes of a column of each type."""
+"""Possible pandas dtypes of a column of each type."""
 NARROW: Mapping[str, int] = {"int32": 31, "Int32": 31}
-"""Bits of whole numbers, beside the sign, where they are fewer than 63."""
+"""Bits of whole numbers without the sign, for dtypes with fewer than 63."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureType:
-    """One feature as the model was trained on it.
+    """Type of one feature as the model was trained on it.
 
-    `nullable`: whether null may be given; None where the metadata does not say, and the model decides. `categories`:
-    of a pandas Categorical, in its order. `dtype`: pandas' name of the column's dtype; empty for the type's own.
+    `nullable`: whether null is accepted; None where the metadata does not say, and the model decides. `categories`:
+    those of a pandas Categorical, in its order. `dtype`: pandas' name of the column's dtype; empty for the default of
+    the type.
     """
 
     type: ValueType
@@ -49,17 +50,17 @@ class FeatureType:
     categories: tuple[str | int | float | bool, ...] = ()
     dtype: str = ""
     codes: Mapping[str, int] = field(default_factory=dict)
-    """The position of each category, by its spelling."""
+    """Position of each category, by its spelling."""
     categorical: Any = field(default=None, compare=False, repr=False)
-    """pandas' dtype of a category; made once, since it takes longer than the column."""
+    """pandas' dtype of the categories; made once, since making it takes longer than making the column."""
 
 
 class WrongType(ValueError):
-    """An entry of `types` that cannot be used, in words that start after the feature's name."""
+    """Raised for an entry of `types` that cannot be used. The message continues after the feature's name."""
 
 
 def feature_type(given: object) -> FeatureType:
-    """Read one entry of `types`: a type's name, or an object with it. Raises WrongType."""
+    """Return the type for one entry of `types`: a type's name, or an object with the name. Raises WrongType."""
     if not isinstance(given, Mapping):
         if given not in get_args(ValueType):
             raise WrongType(f" must be one of {', '.join(get_args(ValueType))}, not {given!r}")
@@ -86,7 +87,7 @@ def feature_type(given: object) -> FeatureType:
 
 
 def _categorical(categories: list[str | float | bool]) -> Any:
-    """Return pandas' dtype of these categories, None where there are none. Raises WrongType."""
+    """Return pandas' dtype of these categories; None where there are none. Raises WrongType."""
     if not categories:
         return None
     import pandas as pd
@@ -98,7 +99,7 @@ def _categorical(categories: list[str | float | bool]) -> Any:
 
 
 def wrong_value(value: Scalar, kind: FeatureType) -> str:
-    """Return what was expected of a value and what was found, without the value; empty where it can be taken."""
+    """Return what was expected of a value and what was found, without the value; empty where the value is accepted."""
     if value is None:
         return f"expected {WORDS[kind.type]}, got null" if kind.nullable is False else ""
     if kind.type == "text":
@@ -122,12 +123,12 @@ def _fits(value: str | float | bool, kind: ValueType) -> bool:
 
 
 def float_is_whole(value: float) -> bool:
-    """Whether a number is a whole one; an int of any size is."""
+    """Return whether a number is whole; an int of any size is."""
     return isinstance(value, int) or value.is_integer()
 
 
 def _out_of_range(value: str | float | bool, kind: FeatureType) -> str:
-    """Return what is wrong with a number that its column cannot hold exactly."""
+    """Return an error for a number that its column cannot represent exactly; else an empty text."""
     if isinstance(value, (str, bool)):
         return ""
     if kind.type == "integer" and kind.dtype not in ("float64", "Float64"):
@@ -155,10 +156,11 @@ def _word(value: Scalar) -> str:
 def frame_of(
     types: Mapping[str, FeatureType], rows: Sequence[Mapping[str, Scalar]], *, extended: bool = False
 ) -> pd.DataFrame:
-    """Return rows as the frame that the model takes, in the order of `types`; every row has every feature.
+    """Return rows as the data frame that the model takes, with the columns in the order of `types`.
 
-    `extended`: whole numbers and booleans that may be missing are pandas' Int64 and boolean, not objects. Columns of
-    one dtype are made together: pandas takes 0.1 ms for each that it is given alone.
+    Every row must have every feature. `extended`: whole numbers and booleans that may be missing become pandas' Int64
+    and boolean instead of objects. Columns of one dtype are made together, because pandas needs 0.1 ms for each single
+    column.
     """
     import pandas as pd
 
@@ -186,7 +188,7 @@ def _columns(names: Sequence[str], rows: Sequence[Mapping[str, Scalar]]) -> list
 
 
 def _frame(columns: Mapping[str, Column], kind: ValueType, dtype: str) -> pd.DataFrame:
-    """Return the columns of one type and dtype."""
+    """Return a data frame of columns with the same type and dtype."""
     import pandas as pd
 
     names, cells = list(columns), list(columns.values())
@@ -212,7 +214,7 @@ def _frame(columns: Mapping[str, Column], kind: ValueType, dtype: str) -> pd.Dat
 
 
 def _own_dtype(kind: FeatureType, has_null: bool, *, extended: bool) -> str:
-    """Return the dtype of a column for which the metadata names none."""
+    """Return the dtype of a column for which the metadata has none."""
     if kind.type in ("number", "text"):
         return "float64" if kind.type == "number" else "str"
     if extended and (kind.nullable or has_null):

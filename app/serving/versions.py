@@ -1,4 +1,4 @@
-"""The libraries that a model was trained with, against those that are here."""
+"""Comparison of the library versions at training with the installed ones."""
 
 from __future__ import annotations
 
@@ -13,32 +13,35 @@ LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "numpy": ("numpy",), "pandas": ("pandas",), "scikit_learn": ("scikit-learn",), "lightgbm": ("lightgbm",),
     "xgboost": ("xgboost", "xgboost-cpu", "xgboost-cu12", "xgboost-cu13"),
 }  # fmt: skip
-"""The name in `versions` of training_metadata.json -> of the packages, of which one is installed."""
+"""Package names by the library's name in `versions` of training_metadata.json; one of the packages is installed."""
 OF_SOME = ("lightgbm", "xgboost")
-"""Recorded only where the process that saves the model has them in use."""
+"""Libraries that are recorded only where the process that saves the model has imported them."""
 
 
 class Versions(NamedTuple):
-    """Of one library: when the model was saved (null: not recorded), and here (null: not installed)."""
+    """Versions of one library: at training (null: not recorded), and here (null: not installed)."""
 
     trained: str | None
     here: str | None
 
     @property
     def differ(self) -> bool:
-        """Whether both are known and are not the same; a library that is lacking differs."""
+        """Return whether the version at training is known and differs from the one here. A missing library differs."""
         return self.trained is not None and self.trained != self.here
 
 
 def versions_of_training() -> dict[str, str]:
-    """Return what is recorded with a model."""
+    """Return the versions that are recorded with a model."""
     used = [name for name in LIBRARIES if name not in OF_SOME or name in sys.modules]
     found = {name: here for name in used if (here := _installed(LIBRARIES[name])) is not None}
     return found | {"python": platform.python_version()}
 
 
 def compared(recorded: object) -> dict[str, Versions]:
-    """Return each library's two versions. `recorded`: `versions` of training_metadata.json, whatever it is."""
+    """Return both versions of each library.
+
+    `recorded`: the value of `versions` in training_metadata.json, of any type.
+    """
     given: Mapping[Any, Any] = recorded if isinstance(recorded, Mapping) else {}
     trained = {name: value for name, value in given.items() if isinstance(value, str)}
     found = {name: Versions(trained.get(name), _installed(package)) for name, package in LIBRARIES.items()}
@@ -48,7 +51,7 @@ def compared(recorded: object) -> dict[str, Versions]:
 
 
 def skew(libraries: Mapping[str, Versions], *, but: str = "") -> tuple[str, ...]:
-    """Return a sentence on each library that differs, except one."""
+    """Return a sentence on each library whose versions differ, except the library `but`."""
     return tuple(
         f"the model was saved with {name.replace('_', '-')} {both.trained}, here is {both.here or 'none'}"
         for name, both in libraries.items()
@@ -57,12 +60,12 @@ def skew(libraries: Mapping[str, Versions], *, but: str = "") -> tuple[str, ...]
 
 
 def _minor(full: str | None) -> str | None:
-    """Return 3.11 of 3.11.4: pickles of one minor version are the same."""
+    """Return the minor version: 3.11 of 3.11.4. Pickles are compatible within a minor version."""
     return None if full is None else ".".join(full.split(".")[:2])
 
 
 def _installed(packages: tuple[str, ...]) -> str | None:
-    """Return the version of the first package that is here; None where none is."""
+    """Return the version of the first package that is installed; None where none is."""
     for package in packages:
         with contextlib.suppress(PackageNotFoundError):
             return version(package)

@@ -1,1 +1,1 @@
-"""How the history's tables came to be (Alembic)."""
+"""Migrations of the history's tables (Alembic)."""

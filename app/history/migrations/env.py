@@ -1,4 +1,4 @@
-"""What Alembic runs: the steps, on the connection and in the transaction that `app.history.migrating` gives."""
+"""Alembic environment. It runs the steps on the connection and in the transaction of `app.history.migrating`."""
 
 from __future__ import annotations
 

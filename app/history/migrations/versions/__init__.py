@@ -1,1 +1,1 @@
-"""One module a step; those that were released are not changed any more."""
+"""Migration steps, one module each. A released step is never changed."""

@@ -1,4 +1,4 @@
-"""Which topics the offsets are of: one that is made again has another id."""
+"""The topics to which the recorded offsets belong. A topic that is created again has another id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "recorded_topics",
         sa.Column("topic", sa.Text(), nullable=False),
@@ -23,5 +23,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Drop the table."""
     op.drop_table("recorded_topics")

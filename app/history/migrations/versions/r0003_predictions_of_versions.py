@@ -1,4 +1,4 @@
-"""An id's prediction by each version of a model: the version belongs to the key.
+"""The model version as part of the predictions' key, so that each version may predict an id.
 
 SQLite cannot change a key, so there the rows are copied into a new table.
 """
@@ -14,12 +14,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Have the version in the key."""
+    """Make the model and the version parts of the key."""
     _key("prediction_id", "model", "model_version")
 
 
 def downgrade() -> None:
-    """Have the id alone as the key. Fails where a second version has an id."""
+    """Make the id alone the key. Fails where a second version has an id."""
     _key("prediction_id")
 
 

@@ -1,4 +1,4 @@
-"""What the predictions of each day add up to, so that no question about performance reads them all."""
+"""Sums of the predictions of each day, so that no performance query reads every prediction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST = 1.7976931348623157e308
 
 
 def upgrade() -> None:
-    """Make the columns, and add up what there is."""
+    """Create the columns, and sum the recorded predictions."""
     for name in COUNTS:
         op.add_column("prediction_days", sa.Column(name, sa.BigInteger(), nullable=False, server_default="0"))
     for name in SUMS:
@@ -36,7 +36,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take them away."""
+    """Drop the columns."""
     with op.batch_alter_table("prediction_days") as table:
         for name in (*COUNTS, *SUMS, "first_at", "last_at"):
             table.drop_column(name)

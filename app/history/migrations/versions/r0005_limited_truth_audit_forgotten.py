@@ -1,4 +1,4 @@
-"""Truth that is limited to a model; who has changed what; what is forgotten."""
+"""Feedback that is limited to a model, the audit of changes, and the forgotten ids and values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the columns and the tables."""
+    """Create the columns and the tables."""
     op.add_column("predictions", sa.Column("feedback_model", sa.Text(), nullable=True))
     op.add_column("waiting_feedback", sa.Column("model", sa.Text(), nullable=False, server_default=""))
     _key("prediction_id", "model")
@@ -34,7 +34,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take them away, with the truth that waits for one model."""
+    """Drop the columns and tables, with the feedback that waits for one model."""
     op.drop_table("forgotten")
     op.drop_table("audit")
     op.execute("DELETE FROM waiting_feedback WHERE model <> ''")

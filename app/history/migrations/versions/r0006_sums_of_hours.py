@@ -1,4 +1,4 @@
-"""What the predictions of each hour add up to, so that a span may begin within a day."""
+"""Sums of the predictions of each hour, so that a time range may begin within a day."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LARGEST = 1.7976931348623157e308
 
 
 def upgrade() -> None:
-    """Make the table, and add up what there is."""
+    """Create the table, and sum the recorded predictions."""
     moment, count, total = sa.DateTime(timezone=True), sa.BigInteger(), sa.Float(53)
     op.create_table(
         "prediction_hours",
@@ -39,7 +39,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Drop the table."""
     op.drop_table("prediction_hours")
 
 

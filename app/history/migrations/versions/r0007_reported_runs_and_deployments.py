@@ -1,4 +1,4 @@
-"""Training runs and deployments as others report them: where, how they stand, and what else is said."""
+"""Training runs and deployments that other systems report, with environment, status and metadata."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEY = ("model", "model_version", "deployed_at", "source")
 
 
 def upgrade() -> None:
-    """Make the columns; environment and status tell deployments of one moment apart."""
+    """Create the columns. Environment and status distinguish deployments of the same moment."""
     op.add_column(
         "training_runs", sa.Column("is_retraining", sa.Boolean(), nullable=False, server_default=sa.false())
     )  # fmt: skip
@@ -28,7 +28,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take them away, with what was reported."""
+    """Drop the columns, and delete the reported deployments."""
     op.execute("DELETE FROM model_deployments WHERE source = 'external'")
     _key(*KEY)
     for table, columns in (

@@ -1,4 +1,4 @@
-"""What silence means of a model version, and what its predictions without feedback add up to by that."""
+"""Default truths of model versions, and the sums of predictions without feedback by these truths."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TABLES = ("prediction_days", "prediction_hours")
 
 
 def upgrade() -> None:
-    """Make the table and the columns; the recorder fills them, as it reads the registrations from their beginning."""
+    """Create the table and the columns. The recorder fills them when it reads the registrations from the beginning."""
     moment, number = sa.DateTime(timezone=True), sa.Float(53)
     op.create_table(
         "default_truths",
@@ -34,7 +34,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take them away, and where the registrations were read to."""
+    """Drop the table and the columns, and delete the recorded offsets of the registrations."""
     for table in TABLES:
         with op.batch_alter_table(table) as altered:
             altered.drop_column("silent_error_sum")
