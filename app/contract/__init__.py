@@ -1,1 +1,1 @@
-"""What travels, written down: AsyncAPI, JSON Schemas, and the record of every wire version."""
+"""Contract of the topics: AsyncAPI, JSON Schemas, and the record of every wire version."""

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3 document of all topics."""
+"""AsyncAPI 3 document of all topics."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Document = dict[str, Any]
 
 HEADER = "# Made by `make contract` from topics/; a change by hand is lost.\n"
 RECEIVED = (PREDICTIONS, FEEDBACK)
-"""What producers send; all else is ours."""
+"""Topics that producers write. Driftline writes all others."""
 HEARTBEAT_HEADERS = {
     "type": "object",
     "properties": {"driftline": {"const": "heartbeat", "description": "Tells a heartbeat from a prediction."}},
     "required": ["driftline"],
 }
 UNREAD = "Record"
-"""A dead letter: a record as it came."""
+"""Name of the message for a dead letter: a record as it came."""
 HALF = "InferenceHalf"
-"""A request or a response of an inference."""
+"""Name of the message for a request or a response of an inference."""
 
 
 def asyncapi() -> Document:
-    """The document. A channel's id is the topic's name without its prefix."""
+    """Return the AsyncAPI document. A channel's id is the topic's name without its prefix."""
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -65,8 +65,8 @@ def asyncapi() -> Document:
 
 
 def asyncapi_yaml() -> str:
-    """The document as text."""
-    plain = json.loads(json.dumps(asyncapi()))  # no object twice, so that YAML has no anchors
+    """Return the AsyncAPI document as YAML."""
+    plain = json.loads(json.dumps(asyncapi()))  # copies shared objects, so that YAML has no anchors
     return HEADER + str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120))
 
 

@@ -1,4 +1,4 @@
-"""What each wire version has: a record of topics and fields, and how two of them differ."""
+"""Record of the topics and fields of each wire version, and the differences between two versions."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ from topics.wire import WIRE_VERSION
 Snapshot = dict[str, Any]
 
 FOLDER, NOTES = "wire", "wire-changes.md"
-"""Within the folder of the documents."""
+"""Names of the records' folder and of the notes' file, in the folder of the documentation."""
 UNRELEASED = "unreleased"
 
 
 class WireChanged(ValueError):
-    """The types are not what the version's record says, or a note is missing; says what to do."""
+    """Raised when the types differ from the version's record, or a note is missing. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. `breaking`: what was written before is no longer read, or what is written now is not."""
+    """One difference between two versions.
+
+    `breaking`: older records can no longer be read, or older readers cannot read new records.
+    """
 
     subject: str
     what: str
@@ -39,18 +42,18 @@ class Change:
 
 
 def snapshot() -> Snapshot:
-    """Topics and types as they are now, without the words about them."""
+    """Return the present topics and types, without their descriptions."""
     kinds = components(list(travelling().values()), "{name}")
     found = {
         "version": WIRE_VERSION,
         "topics": {topic.name: {"key": topic.key, "events": topic.event, "cleanup": topic.cleanup} for topic in TOPICS},
         "types": {name: _without_words(schema) for name, schema in kinds.items()},
     }
-    return msgspec.json.decode(msgspec.json.encode(found), type=Snapshot)  # as it is read again
+    return msgspec.json.decode(msgspec.json.encode(found), type=Snapshot)  # in the form in which a record is read
 
 
 def _without_words(value: Any) -> Any:
-    """A schema without titles and descriptions; a field may have either name."""
+    """Return a schema without titles and descriptions. Fields may have these names."""
     if isinstance(value, list):
         return [_without_words(one) for one in value]
     if not isinstance(value, dict):
@@ -65,7 +68,7 @@ def _without_words(value: Any) -> Any:
 
 
 def changes(before: Snapshot, after: Snapshot) -> list[Change]:
-    """What is different: topics, types, and fields, in that order."""
+    """Return the differences of topics, types and fields, in that order."""
     return [*_topics(before["topics"], after["topics"]), *_types(before["types"], after["types"])]
 
 
@@ -109,7 +112,7 @@ def _fields(name: str, before: Snapshot, after: Snapshot) -> Iterator[Change]:
 
 
 def check(docs: Path) -> None:
-    """Hold the types against the record of their version, each version against the one before, and the notes.
+    """Compare the types with their version's record, each version with the one before, and the notes.
 
     Raises WireChanged.
     """
@@ -155,7 +158,10 @@ def _to_do(known: dict[str, Snapshot], found: list[Change]) -> str:
 
 
 def record(docs: Path) -> Path:
-    """Write the record of this version, unless that would change a released one. Raises WireChanged."""
+    """Write the record of this version; return its path.
+
+    Raises WireChanged where the record of a released version would change.
+    """
     known, path = recorded(docs), docs / FOLDER / f"{WIRE_VERSION}.json"
     if WIRE_VERSION in known and WIRE_VERSION not in unreleased(docs):
         found = changes(known[WIRE_VERSION], snapshot())
@@ -168,23 +174,23 @@ def record(docs: Path) -> Path:
 
 
 def recorded(docs: Path) -> dict[str, Snapshot]:
-    """The record of every version, oldest first."""
+    """Return the record of every version, oldest first."""
     paths = sorted((docs / FOLDER).glob("*.json"), key=lambda path: numbers(path.stem))
     return {path.stem: msgspec.json.decode(path.read_bytes()) for path in paths}
 
 
 def sections(docs: Path) -> dict[str, str]:
-    """What the notes say of each version: `## 1.1`, or `## 1.1 - unreleased`."""
+    """Return the notes by version, from headings such as `## 1.1` or `## 1.1 - unreleased`."""
     parts = re.split(r"^## (\d+\.\d+)", (docs / NOTES).read_text(), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def unreleased(docs: Path) -> set[str]:
-    """The versions whose record may still change."""
+    """Return the versions whose record may still change."""
     return {version for version, note in sections(docs).items() if UNRELEASED in note.partition("\n")[0]}
 
 
 def numbers(version: str) -> tuple[int, int]:
-    """Major and minor."""
+    """Return the major and the minor number of a version."""
     major, minor = version.split(".")
     return int(major), int(minor)

@@ -1,4 +1,4 @@
-"""The history's database: a SQLite file or PostgreSQL, with one writer at a time."""
+"""Database of the history: a SQLite file or PostgreSQL, with one writer at a time."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class History:
     def writing(self) -> Iterator[Connection]:
         """Open a write transaction; other writers wait until it ends. Raises SQLAlchemy's errors."""
         if self.path is not None and not self.path.exists():
-            self.engine.dispose()  # it was deleted: what is still open of it leads nowhere
+            self.engine.dispose()  # the file was deleted, so open connections would write to the old one
         with self._turn, self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             if self.path is None:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
@@ -165,7 +165,7 @@ def _sqlite(url: URL) -> Engine:
         cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table, or never
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-        cursor.execute("PRAGMA synchronous = NORMAL")  # a power cut takes rows and their offsets together
+        cursor.execute("PRAGMA synchronous = NORMAL")  # a power cut loses rows together with their offsets
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -183,7 +183,7 @@ def _postgresql(url: URL) -> Engine:
         "tcp_user_timeout": WRITE_SECONDS * 1000,
         "options": f"-c lock_timeout={LOCK_SECONDS * 1000:.0f}ms -c statement_timeout={WRITE_SECONDS}s -c timezone=UTC",
         "application_name": "driftline",
-        "client_encoding": "utf8",  # a SQL_ASCII database keeps bytes, and would have them read as bytes
+        "client_encoding": "utf8",  # else texts of a SQL_ASCII database are returned as bytes
     }
     return create_engine(
         url, hide_parameters=True, pool_pre_ping=True, pool_size=4, pool_timeout=SECONDS, connect_args=arguments

@@ -199,7 +199,7 @@ def _take(
         connection.execute(delete(table).where(its))
         return
     values = {name: columns[name] + getattr(sums, name) for name in ADDED}
-    if first is None:  # nothing is left of it, not even a rounding error
+    if first is None:  # no prediction is left, so no rounding error stays
         values = dict.fromkeys(ADDED, 0)
     connection.execute(update(table).where(its).values(**values, first_at=first, last_at=last, **noted))
 

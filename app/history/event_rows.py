@@ -94,7 +94,7 @@ def _read(topic: Topic, records: Sequence[Record]) -> Iterator[Read]:
     if topic is PREDICTIONS:
         return _predictions([record for record in records if not is_heartbeat(record) and origin_of(record) is None])
     if topic is FEEDBACK:
-        return _feedback([record for record in records if origin_of(record) is None])  # it was recorded where it was
+        return _feedback([record for record in records if origin_of(record) is None])  # the original was recorded
     return _single(topic, records)
 
 

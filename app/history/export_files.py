@@ -102,7 +102,7 @@ def new_file(folder: Path, path: Path) -> Iterator[Path]:
     """
     new = folder / f".{hashlib.sha256(str(path).encode()).hexdigest()[:16]}.new"
     new.unlink(missing_ok=True)
-    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # its owner's alone, whatever the umask
+    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # accessible to its owner only, for any umask
     try:
         yield new
     finally:
@@ -124,7 +124,7 @@ def adopt(folder: Path) -> None:
         suffix = old.suffix.removeprefix(".")
         path = folder / suffix / PREDICTIONS / _visible(model) / _visible(version) / old.name
         if old.name.startswith("."):
-            old.unlink()  # half a file, of an export that was killed
+            old.unlink()  # partial file of an export that was killed
         elif path.exists():
             log.warning("%s stays where it is: there is a %s already", old, path)
         else:

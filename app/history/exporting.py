@@ -139,7 +139,7 @@ class _Export:
                 or self._stop()
             ):
                 continue
-            if not (self._folder / path).exists():  # somebody has moved it away
+            if not (self._folder / path).exists():  # a user has moved the file
                 continue
             with new_file(self._folder, path) as new:
                 widen_parquet(self._folder / path, new, columns)

@@ -84,7 +84,7 @@ def forget(history: History, wanted: ForgetRequest, now: datetime, *, dry_run: b
     done = Done()
     if not dry_run:
         with history.reading():
-            pass  # says what is missing, before anything is written
+            pass  # raises an error for a missing history, before anything is written
         with history.writing() as connection:
             keep_forgotten(connection, forgotten_of(connection), wanted.values, now)
     with history.reading() as connection:

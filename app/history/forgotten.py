@@ -21,7 +21,7 @@ from app.history.rows import Row
 from app.history.tables import FORGOTTEN, WAITING_FEEDBACK
 
 ID = ""
-"""The name under which ids are forgotten."""
+"""Name under which ids are forgotten."""
 
 _cells = msgspec.json.Decoder(dict[str, str | int | float | bool | None])
 

@@ -72,7 +72,10 @@ def columns_of(path: Path) -> Written:
 
 
 def write_columns(path: Path, columns: Columns) -> None:
-    """Write a file without rows. A reader of a folder takes the columns of its first file for those of all files."""
+    """Write a file without rows, but with the columns of all files.
+
+    A reader of a folder takes the columns of its first file for those of all files.
+    """
     import pyarrow.parquet as pq
 
     schema = _schema(columns)

@@ -135,7 +135,7 @@ def _give_back(history: History) -> None:
         cursor = connection.cursor()
         free = cursor.execute("PRAGMA freelist_count").fetchone()[0]
         for _ in range(0, free, PAGES):
-            cursor.executescript(f"PRAGMA incremental_vacuum({PAGES})")  # `execute` would take one page
+            cursor.executescript(f"PRAGMA incremental_vacuum({PAGES})")  # `execute` would free one page
             time.sleep(PAUSE_SECONDS)
     finally:
         connection.close()
@@ -147,7 +147,7 @@ def _checkpoint(history: History) -> None:
     connection = history.engine.raw_connection()
     try:
         cursor = connection.cursor()
-        cursor.execute("PRAGMA busy_timeout = 0")  # whoever reads on is not waited for
+        cursor.execute("PRAGMA busy_timeout = 0")  # do not wait for readers
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     finally:

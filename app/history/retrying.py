@@ -35,9 +35,10 @@ async def until_done(
     stopping: asyncio.Event,
     waits: Callable[[str | None], None] = lambda _: None,
 ) -> T:
-    """Run `work` in a thread until it succeeds; return its result. Raises the errors in OWN_FAULT, and Stopped.
+    """Run `work` in a thread until it succeeds; return its result.
 
-    `waits` is called with the reason after each failure, and with None once the work has ended.
+    Raises the errors in OWN_FAULT, and Stopped once `stopping` is set. `waits` is called with the reason after each
+    failure, and with None once the work has ended.
     """
     delay, attempt = FIRST_SECONDS, work
     while True:
@@ -70,7 +71,7 @@ def reason_of(error: Exception) -> str:
 
 def _again(history: History, work: Callable[[], T]) -> Callable[[], T]:
     def attempt() -> T:
-        history.prepare()  # it may come back empty
+        history.prepare()  # the database may be empty after an outage
         return work()
 
     return attempt

@@ -81,7 +81,7 @@ class LinesDecoder(Generic[T]):
     def decode(self, documents: Sequence[bytes | msgspec.Raw]) -> list[T] | None:
         """Return all decoded documents.
 
-        Return None where a document is not sound, or may not be (two in one, one in two).
+        Return None where a document is not sound, or may not be: it has a line break, or is not one object.
         """
         joined = b"\n".join(documents)
         if not _is_object_a_line(joined, documents):
@@ -119,7 +119,7 @@ def _is_object_a_line(joined: bytes, documents: Sequence[bytes | msgspec.Raw]) -
     n = len(documents)
     if n < 2:
         return b"\n" not in joined
-    lengths = np.fromiter(map(len, documents), np.int64, n)  # quicker than to look for the line ends
+    lengths = np.fromiter(map(len, documents), np.int64, n)  # faster than searching the line ends
     if not lengths.all() or joined.count(b"\n") != n - 1:
         return False
     text, at = np.frombuffer(joined, np.uint8), np.cumsum(lengths[:-1] + 1) - 1
@@ -153,7 +153,7 @@ def keys_fit(records: Sequence[Record], events: Sequence[Identified]) -> bool:
     """Return whether each record's key is its event's prediction_id."""
     keys = [record.key for record in records if record.key is not None]
     joined = b"\n".join(keys)
-    if len(keys) < len(records) or joined.count(b"\n") >= len(keys):  # a line's end in a key is told from no other
+    if len(keys) < len(records) or joined.count(b"\n") >= len(keys):  # a line end in a key looks like a separator
         return False
     return joined == "\n".join([event.prediction_id for event in events]).encode()
 

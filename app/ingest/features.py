@@ -28,7 +28,7 @@ MAX_KNOWN_UNKNOWN = 100
 def floats_of(column: Sequence[float | None]) -> Floats:
     """Return numbers as an array, NaN for None."""
     try:
-        return np.frombuffer(struct.pack(f"{len(column)}d", *column))  # a third of the time that numpy takes
+        return np.frombuffer(struct.pack(f"{len(column)}d", *column))  # three times as fast as numpy
     except struct.error:  # None is among them
         return np.array(column, np.float64)
 

@@ -161,7 +161,7 @@ class PredictionColumns:
         rejected = list(found.rejected)
         models = self._models(found)
         if found.alone is not None and self._decoders.get(int(models[0])) is not found.alone.features:
-            found = heads_of(found.records)  # the version has another profile than a moment ago
+            found = heads_of(found.records)  # the version's profile has changed meanwhile
         times = seconds_of([head.timestamp for head in found.heads])
         reasons: dict[int, str] = {}
         readable = set(np.flatnonzero(models < 0).tolist())
@@ -280,7 +280,7 @@ def _of_class(probabilities: dict[str, float], label: str, profile: Profile) -> 
 def _sound_probabilities(heads: Sequence[Head]) -> Floats | None:
     """Return the probabilities of a batch, NaN for none.
 
-    Return None where one is by class, or is not a number from 0 to 1.
+    Return None where a row has probabilities by class, or a value that is not a number from 0 to 1.
     """
     raw = [head.probability for head in heads]
     if dict in set(map(type, raw)):

@@ -20,9 +20,7 @@ REKEYED = "driftline-rekeyed"
 """Header of a record that was sent again: partition and offset of the original, such as `3/1042`."""
 
 CLIENT_HEADERS = ("client.id", "client_id", "client-id", "producer", "ce_source", "source")
-"""Headers that may name a producer, of which the first one found is used. A record itself does not name its
-producer.
-"""
+"""Headers that may name a producer; the first one found is used. A record itself does not name its producer."""
 MOST_OF_NAME = 80
 
 

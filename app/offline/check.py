@@ -109,9 +109,9 @@ def check_files(
     """Judge one file against another.
 
     `kinds`: the only features to judge, with their kinds as in the metadata. A missing file is a warning and gives no
-    decision. So do too few rows, a feature without any value, and input of which most could not be judged, unless a
-    rule fires for something else. Raises TableError or MonitoringError, which name file, column or key. Raises OSError
-    where a file exists but cannot be read.
+    decision. Too few rows, a feature without any value, or mostly unjudged input also give a warning. Then there is no
+    decision unless a rule fires for something else. Raises TableError or MonitoringError, which name file, column or
+    key. Raises OSError where a file exists but cannot be read.
     """
     absent = [path for path in (reference, current) if not path.is_file()]
     if absent:

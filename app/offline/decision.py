@@ -200,12 +200,12 @@ def _inputs(layout: Layout, table: CellTable, columns: TableColumns) -> Pane:
 
 
 def _values(table: CellTable, column: ColumnProfile) -> Sequence[Scalar]:
-    """Return a column's cells as the stream is sent them: numbers, names of categories, and texts that are neither."""
+    """Return a column's cells as the stream receives them: numbers, names of categories, and texts that are neither."""
     return json_cells(table.cells(column.name), column, table.decimal)
 
 
 def _outputs(profile: Profile, table: CellTable, columns: TableColumns) -> tuple[Sequence[Scalar], Sequence[Scalar]]:
-    """Return the predictions, and the probabilities of the class that is judged."""
+    """Return the predictions, and the probabilities of the evaluated class."""
     nothing: list[Scalar] = [None] * len(table)
     name = columns.prediction or "prediction"
     known = profile.task != "features" and name in table
@@ -230,7 +230,7 @@ def _outcomes(
     target: str,
     default: Scalar = None,
 ) -> Pane:
-    """Return the pane of the rows that have a truth. `default`: that of the rows without one."""
+    """Return the pane of the rows that have a truth. `default`: the truth of the rows without one."""
     nothing: list[Scalar] = [None] * len(table)
     profile = layout.profile
     prediction, probability = _outputs(profile, table, columns)
@@ -244,7 +244,7 @@ def _outcomes(
 
 
 def _truth(profile: Profile, actual: Sequence[Scalar]) -> tuple[Floats, dict[int, str]]:
-    """Return label codes and the spelling of unknown ones, or the values of a regression."""
+    """Return label codes and the spelling of unknown labels by row, or the values of a regression."""
     reading = profile.prediction.reading
     if profile.task == "regression":
         return truths_of(actual, reading), {}
@@ -255,7 +255,7 @@ def _truth(profile: Profile, actual: Sequence[Scalar]) -> tuple[Floats, dict[int
 def _unknown(
     profile: Profile, current: pd.DataFrame, columns: TableColumns, target: str | None
 ) -> dict[str, dict[str, int]]:
-    """How many rows have each column that has no role."""
+    """Return for each column without a role how many rows have a value."""
     known = {
         *(column.name for column in profile.features), *columns.ignore, *profile.ignored,
         columns.prediction or "prediction", *columns.probabilities.values(), columns.probability or "probability",
@@ -274,9 +274,9 @@ def _present(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
 
 
 def windows(frame: pd.DataFrame, times: Floats, monitoring: Monitoring) -> Iterator[tuple[float, pd.DataFrame]]:
-    """Each window of a table whose rows are sorted by `times` (epoch seconds): its end, and its rows.
+    """Yield each window of a table whose rows are sorted by `times` (epoch seconds): its end, and its rows.
 
-    One at the end of each pane from which a row can be seen, so that none is empty, as the stream judges them.
+    A window ends with each pane from which it still has a row. So no window is empty, as in the stream.
     """
     size, count = round(monitoring.windows.pane * MICROSECONDS), monitoring.windows.panes
     micros = np.rint(times * MICROSECONDS).astype(np.int64)

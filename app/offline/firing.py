@@ -1,4 +1,4 @@
-"""What the stream's rules say of a decision: what would fire, and what no rule can judge."""
+"""Evaluation of a decision by the stream's rules: what would fire, and what no rule can judge."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ R = TypeVar("R", DriftReport, PerformanceReport)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule would fire for: its level, in words, and the numbers that decided (None where there are none).
+    """A condition for which a rule would fire: level, text, and the deciding numbers (None where there are none).
 
-    A stream would fire it once it has been found in `for_windows` windows in a row; a table is one window.
+    The stream fires the rule once `for_windows` consecutive windows breach it. A table is one window.
     """
 
     rule: str
@@ -44,11 +44,11 @@ class Finding:
 
     @property
     def is_drift(self) -> bool:
-        """Whether it is of drift or of performance, not of the quality of the data."""
+        """Return whether the finding is about drift or performance, and not about data quality."""
         return self.rule != DATA_QUALITY
 
     def only_of(self, names: Collection[str]) -> bool:
-        """Whether it says of these features alone that values are missing."""
+        """Return whether the finding is only that values of these features are missing."""
         columns = self.evidence.get("columns")
         if self.rule != DATA_QUALITY or self.subject != "missing" or not isinstance(columns, dict):
             return False
@@ -57,7 +57,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Unjudged:
-    """What an enabled rule could not judge, and why."""
+    """A subject that an enabled rule could not judge, and the reason."""
 
     rule: str
     subject: str
@@ -67,7 +67,10 @@ class Unjudged:
 def findings_of(
     decision: Decision, monitoring: Monitoring, now: datetime
 ) -> tuple[tuple[Finding, ...], tuple[Unjudged, ...]]:
-    """Every enabled rule asked about one decision, in the order of the rules: what would fire, what was not judged."""
+    """Evaluate every enabled rule for one decision.
+
+    Return what would fire and what was not judged, in the order of the rules.
+    """
     reports: list[DriftReport | PerformanceReport] = [_report(decision.drift, DriftReport, now)]
     if decision.performance is not None:
         reports.append(_report(decision.performance, PerformanceReport, now))
@@ -82,7 +85,7 @@ def findings_of(
 
 
 def _report(decision: DriftDecision | PerformanceDecision, kind: type[R], now: datetime) -> R:
-    """The report that the stream would make of the decision."""
+    """Return the report that the stream would make of the decision."""
     return report_from(
         kind, decision, model="", model_version="", profile_id="", window_start=now, window_end=now, revision=0,
         emitted_at=now,

@@ -1,1 +1,1 @@
-"""Replay: a file of predictions and feedback, sent into Kafka as events in event-time order."""
+"""Replay of a file of predictions and feedback: its events are sent to Kafka in event-time order."""

@@ -1,4 +1,4 @@
-"""What a file holds, before anything of it is sent: every row read once, and what cannot be right refused or mended."""
+"""Check of a file before the replay: every row is read once, and errors are rejected or corrected."""
 
 from __future__ import annotations
 
@@ -22,19 +22,22 @@ from app.tables.files import FOUND
 from app.tables.times import epoch_seconds, unit_of
 
 CHUNK = 20_000
-"""Rows read at a time."""
+"""Number of rows that are read at a time."""
 MOST_REPEATED = 0.5
-"""Where more of the ids than this repeat, the column names no predictions."""
+"""Largest share of repeated ids. Above it, the column is not the one with the prediction ids."""
 MOST_LATE = 0.05
-"""Where more of the truth than this comes after the retention, a replay would lose most of what it is for."""
+"""Largest share of truth that comes after the retention. Above it, a replay would lose too much of the truth."""
 
 Read = Callable[[int], None]
-"""Called with the rows read so far."""
+"""Function that is called with the number of rows read so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One file checked: its events in file order, and when each is to be sent (n epoch seconds, inf at the end)."""
+    """One checked file: its events in file order, and when each is to be sent.
+
+    `times` are n epoch seconds; events with inf are sent at the end. `ids` are hashes.
+    """
 
     path: Path
     chunks: Callable[[], Iterator[Encoded]]
@@ -49,7 +52,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What will be sent, and what there is to say of it, a line each."""
+    """Streams that will be sent, and notes on them, one line each."""
 
     predictions: Stream
     feedback: Stream | None
@@ -66,10 +69,11 @@ def check_files(
     options: FileOptions = FOUND,
     read: Read = lambda _: None,
 ) -> Checked:
-    """Read both files whole. `retention`: how many seconds a prediction waits for its truth.
+    """Read both files completely. `retention`: for how many seconds a prediction waits for its truth.
 
-    Raises ReplayError, which says what to do: times out of range, ids that repeat in most rows, truth of which too much
-    comes after the retention or has no prediction in the file. TableError where a file cannot be read; OSError.
+    Raises ReplayError, which says what to do, for times out of range and for ids that repeat in most rows. It is also
+    raised where too much of the truth comes after the retention, or where none has a prediction in the file. Raises
+    TableError where a file cannot be read, and OSError.
     """
     notes: list[str] = []
     count = _Counter(read)
@@ -91,7 +95,7 @@ def check_files(
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What all rows of a file decide together."""
+    """Properties of a file that depend on all of its rows."""
 
     names: frozenset[str]
     whole_ids: bool
@@ -194,7 +198,10 @@ def _check_predictions(stream: Stream, columns: ReplayColumns, notes: list[str])
 
 
 def _placed(truth: Stream, predictions: Stream, columns: ReplayColumns, retention: float, notes: list[str]) -> Stream:
-    """Return the truth with a time for each: its own, else that of its prediction, behind which it is sent."""
+    """Return the truth with a time for each event.
+
+    The time is the event's own, else that of its prediction, after which the truth is sent.
+    """
     n = len(truth.times)
     if not n:
         raise ReplayError(f"{truth.path}: there is no truth in column {columns.actual!r} (--actual-column names it)")
@@ -242,7 +249,7 @@ def _days(seconds: float) -> str:
 
 
 def span_of(times: Sequence[float] | NDArray[np.float64]) -> str:
-    """Return the first and the last of some times in words."""
+    """Return the first and the last of the given times as text."""
     finite = np.asarray(times)[np.isfinite(times)]
     if not len(finite):
         return "no times"

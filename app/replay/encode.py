@@ -1,4 +1,4 @@
-"""From table rows to events as JSON bytes, a chunk at a time."""
+"""Encoding of table rows as events in JSON bytes, one chunk at a time."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from app.tables.times import epoch_seconds
 T = TypeVar("T")
 
 LARGEST_INTEGER = 1 << 63
-"""Whole numbers beyond it are written by hand: orjson takes none of more than 64 bits."""
+"""Whole numbers beyond this limit are not encoded by orjson, which supports at most 64 bits."""
 
 
 class ReplayError(ValueError):
-    """What is wrong with a file that was to be replayed, and what to do about it."""
+    """Raised for a file that cannot be replayed. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayColumns:
-    """Which column holds what, and how it is read. `features` are sent under their own names.
+    """Columns of a file by role, and how they are read. `features` are sent under their own names.
 
-    `prediction` None: features alone. `probabilities`: each class's column, where there is one a class. `profile`: the
-    model version whose columns they are; without one cells are sent as they stand. `ids`: how ids are spelled. `unit`:
-    the seconds of a number in `timestamp`. `known`: columns that the file has somewhere, so that a chunk without one
-    has no value of it. `hiding`: what of the model is hidden from Kafka.
+    `prediction`: None where only features are sent. `probabilities`: the column of each class, where each class has
+    one. `profile`: the profile of the model version; without one, cells are sent as they are. `ids`: how ids are
+    spelled. `unit`: the seconds that a number 1 in `timestamp` stands for. `known`: columns that occur somewhere in the
+    file; a chunk without one of them has no value for it. `hiding`: the model's columns that are hidden from Kafka.
     """
 
     features: tuple[str, ...]
@@ -55,19 +55,19 @@ class ReplayColumns:
     hiding: Hiding | None = None
 
     def profiled(self, name: str) -> ColumnProfile | None:
-        """Return a feature's column of the profile."""
+        """Return a feature's column of the profile; None where there is none."""
         columns = () if self.profile is None else self.profile.features
         return next((column for column in columns if column.name == name), None)
 
     @property
     def outputs(self) -> ColumnProfile | None:
-        """Return the profile's column of predictions."""
+        """Return the profile's column of predictions; None without a profile."""
         return None if self.profile is None else self.profile.prediction
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A chunk of n events in file order: epoch seconds (inf where none is given), record keys and values."""
+    """A chunk of n events in file order: epoch seconds (inf where there is no time), record keys and values."""
 
     times: NDArray[np.float64]
     keys: list[bytes]
@@ -77,7 +77,7 @@ class Encoded:
         return len(self.keys)
 
     def cut(self, at: int) -> tuple[Encoded, Encoded]:
-        """The first `at` events, and the rest."""
+        """Return the first `at` events, and the rest."""
         return (
             Encoded(self.times[:at], self.keys[:at], self.values[:at]),
             Encoded(self.times[at:], self.keys[at:], self.values[at:]),
@@ -85,9 +85,9 @@ class Encoded:
 
 
 def encode_predictions(frame: pd.DataFrame, columns: ReplayColumns, model: str, version: str) -> Encoded:
-    """Return one `PredictionEvent` a row, that every reader takes.
+    """Return one `PredictionEvent` for each row, which every reader accepts.
 
-    Raises ReplayError naming the column that is absent or unusable, and the row.
+    Raises ReplayError, which names the missing or unusable column, and the row.
     """
     for wrong in (wrong_name("model", model), wrong_name("model_version", version)):
         if wrong:
@@ -118,7 +118,7 @@ def encode_predictions(frame: pd.DataFrame, columns: ReplayColumns, model: str, 
 
 
 def encode_feedback(frame: pd.DataFrame, columns: ReplayColumns) -> Encoded:
-    """Return one `FeedbackEvent` a row that has a truth; the timestamp column may be absent."""
+    """Return one `FeedbackEvent` for each row that has a truth. The timestamp column may be missing."""
     table = CellTable(frame)
     actual = _cells(table, columns.actual, columns, columns.outputs)
     kept = [i for i, truth in enumerate(actual) if truth is not None and truth != ""]
@@ -143,14 +143,14 @@ def _cells(table: CellTable, name: str, columns: ReplayColumns, column: ColumnPr
 
 
 def _feature(table: CellTable, name: str, columns: ReplayColumns) -> Sequence[Json]:
-    """Return a feature's cells, as hashes where these are sent in their place."""
+    """Return a feature's cells, or their hashes where the feature is to be hashed."""
     if columns.hiding is None or name not in columns.hiding.hashed or name not in table:
         return _cells(table, name, columns, columns.profiled(name))
     return [columns.hiding.value(cell) for cell in table.listed(name)]
 
 
 def _flag_of(name: str, columns: ReplayColumns) -> str:
-    """Return which flag names another column, in words; empty for a feature."""
+    """Return a hint on the flag that names another column; empty for a feature."""
     flags = {
         columns.prediction_id: "id", columns.timestamp: "timestamp", columns.prediction: "prediction",
         columns.probability: "probability", columns.actual: "actual",
@@ -170,7 +170,10 @@ def _probabilities(table: CellTable, columns: ReplayColumns) -> Sequence[Probabi
 
 
 def _ids(table: CellTable, columns: ReplayColumns, rows: Sequence[int] | None = None) -> list[str]:
-    """Return ids, each in the column's one spelling. Raises ReplayError where one is empty, of those rows."""
+    """Return ids in the column's spelling.
+
+    Raises ReplayError where an id in `rows` (by default, in any row) is empty.
+    """
     if columns.prediction_id not in table:
         _cells(table, columns.prediction_id, columns, None)
     cells = table.listed(columns.prediction_id) if columns.prediction_id in table else [None] * len(table)
@@ -197,14 +200,14 @@ def _times(table: CellTable, columns: ReplayColumns) -> NDArray[np.float64]:
 
 
 def _check(column: str, values: Sequence[T], wrong: Callable[[T], str]) -> None:
-    """Raises ReplayError naming the first row that `wrong` says something of."""
+    """Raise ReplayError, which names the first row for which `wrong` returns an error."""
     for row, value in enumerate(values, 1):
         if value is not None and (words := wrong(value)):
             raise ReplayError(f"column {column!r} row {row}: {words}")
 
 
 def _dumps(event: dict[str, object]) -> bytes:
-    """Return an event as JSON. Raises ReplayError for what JSON cannot hold."""
+    """Return an event as JSON. Raises ReplayError for values that JSON cannot represent."""
     try:
         return orjson.dumps(event)
     except TypeError:  # a whole number of more than 64 bits, or half a surrogate pair
@@ -212,7 +215,7 @@ def _dumps(event: dict[str, object]) -> bytes:
             return json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
         except UnicodeEncodeError:
             words = "a text holds half a surrogate pair, which is not Unicode"
-        except ValueError:  # Python writes no whole number of more than 4,300 digits
+        except ValueError:  # Python converts no whole number of more than 4,300 digits
             words = "a number has too many digits"
     raise ReplayError(f"prediction_id {event['prediction_id']!r}: {words}")
 

@@ -21,7 +21,7 @@ from topics.events import FeedbackEvent, PredictionEvent, to_epoch
 from topics.reasons import field_error
 
 CHUNK = 2_000
-"""Rows encoded at a time."""
+"""Number of rows that are encoded at a time."""
 
 Encode = Callable[[pd.DataFrame], Encoded]
 
@@ -35,10 +35,11 @@ def encoded_chunks(
     options: FileOptions = FOUND,
     hiding: Hiding | None = None,
 ) -> Iterator[Encoded]:
-    """Yield the file's events, `chunk` at a time, in file order. `hiding`: what of events is hidden from Kafka.
+    """Yield the file's events in file order, `chunk` at a time.
 
-    JSONL may hold events, which are sent as they are, or rows; the first line tells which. `model`: the model and
-    version whose predictions they are, None for feedback. Raises ReplayError, OSError.
+    JSONL may contain events, which are sent as they are, or rows; the first line decides. `model`: the model and
+    version of the predictions; None for feedback. `hiding`: the columns of events that are hidden from Kafka. Raises
+    ReplayError, OSError.
     """
     if holds_events(path, model):
         return _events(path, chunk, model, hiding)
@@ -46,7 +47,7 @@ def encoded_chunks(
 
 
 def frame_chunks(frame: pd.DataFrame, encode: Encode, chunk: int = CHUNK) -> Iterator[Encoded]:
-    """The same for a table in memory."""
+    """Yield the events of a table in memory, `chunk` at a time."""
     for start in range(0, len(frame), chunk):
         yield encode(frame.iloc[start : start + chunk])
 
@@ -54,7 +55,10 @@ def frame_chunks(frame: pd.DataFrame, encode: Encode, chunk: int = CHUNK) -> Ite
 def frames(
     path: Path, chunk: int = CHUNK, model: tuple[str, str] | None = None, options: FileOptions = FOUND
 ) -> Iterator[pd.DataFrame]:
-    """Yield a file's rows as tables. Raises ReplayError, also where an event stands among rows of predictions."""
+    """Yield a file's rows as tables.
+
+    Raises ReplayError, also where there is an event among rows of predictions.
+    """
     kind_of(path)
     try:
         yield from read_chunks(path, chunk, options, events=model is None)
@@ -63,7 +67,7 @@ def frames(
 
 
 def kind_of(path: Path) -> str:
-    """Return a file's ending. Raises ReplayError where no reader has it."""
+    """Return a file's extension. Raises ReplayError where no reader supports it."""
     try:
         return kind_of_file(path)
     except TableError as error:
@@ -71,7 +75,7 @@ def kind_of(path: Path) -> str:
 
 
 def rows_in(path: Path) -> int | None:
-    """How many rows the file has, where that can be told without reading it."""
+    """Return the number of rows where it is known without reading the file (Parquet); else None."""
     if path.suffix.lower() not in (".parquet", ".pq"):
         return None
     rows: int = pq.read_metadata(path).num_rows
@@ -91,7 +95,10 @@ def _encoded(path: Path, tables: Iterator[pd.DataFrame], encode: Encode) -> Iter
 
 
 def holds_events(path: Path, model: tuple[str, str] | None) -> bool:
-    """Return whether a file holds events: predictions then have their `features` within, feedback its own names."""
+    """Return whether a file contains events.
+
+    An event of a prediction has `features`. An event of feedback has the fields `prediction_id` and `actual`.
+    """
     if kind_of(path) not in JSONL:
         return False
     with opened(path) as file:
@@ -110,7 +117,7 @@ def _row(path: Path, number: int, line: bytes) -> dict[str, object]:
 
 
 def _numbered(path: Path, chunk: int) -> Iterator[list[tuple[int, bytes]]]:
-    """The lines that are not empty, each with its number from 1."""
+    """Yield the lines that are not empty, each with its number from 1."""
     with opened(path) as file:
         lines = ((number, value) for number, line in enumerate(file, 1) if (value := line.strip()))
         while found := list(islice(lines, chunk)):
@@ -150,7 +157,10 @@ def _hidden(event: PredictionEvent | FeedbackEvent, hiding: Hiding) -> Predictio
 
 
 def _wrong(event: PredictionEvent | FeedbackEvent) -> str:
-    """Return what no reader takes of an event; its time is judged with all others of the file."""
+    """Return why no reader accepts an event; empty where readers do.
+
+    The event's time is checked together with the other times of the file.
+    """
     if isinstance(event, FeedbackEvent):
         return wrong_feedback(event.prediction_id, None, event.actual)
     return wrong_prediction(

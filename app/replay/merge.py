@@ -1,4 +1,4 @@
-"""Two streams of events, predictions and feedback, merged by event time."""
+"""Merging of two streams of events, predictions and feedback, by event time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Source = Literal["predictions", "feedback"]
 
 
 def merged(predictions: Iterator[Encoded], feedback: Iterator[Encoded]) -> Iterator[tuple[Source, Encoded]]:
-    """Slabs of both streams in event-time order, each stream's own order kept; ties: predictions first.
+    """Yield pieces of both streams in event-time order; each stream keeps its own order.
 
-    A stream that is not sorted is sent in its own order, at the time of its newest event so far. Events
-    without a time come last. Holds one chunk of each stream.
+    At equal times, predictions come first. A stream that is not sorted is sent in its own order, at the time of its
+    newest event so far. Events without a time come last. One chunk of each stream is kept in memory.
     """
     streams: dict[Source, Iterator[Encoded]] = {"predictions": _filled(predictions), "feedback": _filled(feedback)}
     heads: dict[Source, tuple[Encoded, Times]] = {}

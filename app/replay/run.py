@@ -1,4 +1,4 @@
-"""The replay itself: two streams of events into two topics, with a rate, progress and closing heartbeats."""
+"""Sending of both streams of a replay to their topics, with a rate, progress and closing heartbeats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ HEARTBEAT_HEADER = {"driftline": b"heartbeat"}
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How far a replay is: events acknowledged or on their way, the newest event time (None: none had one)."""
+    """Progress of a replay: the number of sent events, and the newest event time (None where no event had one).
+
+    Events count when they are acknowledged or on their way.
+    """
 
     predictions: int
     feedback: int
@@ -31,7 +34,7 @@ class Sent:
 
     @property
     def rate(self) -> float:
-        """Events a second."""
+        """Return the events per second."""
         return (self.predictions + self.feedback) / self.seconds if self.seconds > 0 else 0.0
 
 
@@ -47,7 +50,10 @@ async def replay(
     rate: float | None = None,
     progress: Progress = lambda _: None,
 ) -> Sent:
-    """Send both streams in event-time order, at most `rate` events a second; returns once all are acknowledged."""
+    """Send both streams in event-time order, at most `rate` events a second.
+
+    Return once all events are acknowledged.
+    """
     topics: dict[Source, str] = {"predictions": PREDICTIONS.full_name(prefix), "feedback": FEEDBACK.full_name(prefix)}
     for topic in topics.values():
         await sender.partitions(topic)
@@ -74,9 +80,9 @@ async def replay(
 async def close_windows(
     sender: ReplaySender, model: str, version: str, windows: Windows, event_time: float, *, prefix: str
 ) -> float:
-    """Tell every partition that time has moved on, so that the last panes close; answers the time told.
+    """Send every partition a heartbeat with a later time, so that the last panes close; return that time.
 
-    Of a file that ends now it is told no later than now, and what is allowed beyond (`windows.ahead`).
+    The time is at most half of `windows.ahead` after now, unless `event_time` itself is later.
     """
     moved_on = event_time + windows.pane * windows.panes + windows.allowance
     moved_on = max(event_time, min(moved_on, time.time() + windows.ahead / 2))
@@ -87,7 +93,7 @@ async def close_windows(
 
 
 def _slabs(due: Encoded, rate: float | None) -> Iterator[Encoded]:
-    """Pieces of a fifth of a second at the given rate; without one, the whole."""
+    """Yield pieces for a fifth of a second at the given rate; without a rate, everything at once."""
     size = len(due) if rate is None else max(1, int(rate / 5))
     while len(due):
         slab, due = due.cut(size)

@@ -1,4 +1,4 @@
-"""Sending encoded events to Kafka fast: whole record batches a partition, acknowledged in bounded numbers."""
+"""Fast sending of encoded events to Kafka: record batches for each partition, with bounded waiting for acks."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from app.replay.encode import ReplayError
 from topics.partition import partitions_of
 
 MAX_WAITING = 64
-"""Record batches sent and not yet acknowledged; then the oldest is waited for."""
+"""Largest number of record batches that are not acknowledged. Beyond it, the sender waits for the oldest."""
 _BATCH_BYTES = 256 * 1024
 
 
 class ReplaySender:
-    """Sends to topics by key, `acks=all`, idempotent. Use as an async context manager: leaving waits for all acks.
+    """Sender by key, with `acks=all` and idempotence. Use it as an async context manager: leaving waits for all acks.
 
-    Records carry the wall clock as their Kafka timestamp, so that the broker's retention does not remove a
-    replay of old events. `options` say how Kafka is reached (`client_options`).
+    Records have the wall clock as Kafka timestamp, so that the broker's retention does not remove a replay of old
+    events. `options` are the connection options of Kafka (`client_options`).
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -52,9 +52,9 @@ class ReplaySender:
             await self._producer.stop()
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions the topic has. Raises ReplayError where it does not exist."""
+        """Return how many partitions the topic has. Raises ReplayError where the topic does not exist."""
         if topic not in self._partitions:
-            # all topics are listed: asking for one by name would make it, where the broker creates topics by itself
+            # list all topics: a request for one by name would create it where the broker creates topics automatically
             cluster = await self._producer.client.fetch_all_metadata()
             found = cluster.partitions_for_topic(topic)
             if not found:
@@ -63,7 +63,7 @@ class ReplaySender:
         return self._partitions[topic]
 
     async def send(self, topic: str, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
-        """Send records, each to its key's partition, in the given order within each."""
+        """Send records, each to its key's partition. The order within a partition is kept."""
         batches: dict[int, BatchBuilder] = {}
         for key, value, partition in zip(
             keys, values, partitions_of(keys, await self.partitions(topic)).tolist(), strict=True
@@ -80,7 +80,7 @@ class ReplaySender:
             await self._put(topic, partition, batch)
 
     async def send_to_all(self, topic: str, value: bytes, headers: Mapping[str, bytes]) -> None:
-        """Send one record without a key to every partition, behind all that was sent before."""
+        """Send one record without a key to every partition, after everything that was sent before."""
         for partition in range(await self.partitions(topic)):
             batch = self._producer.create_batch()
             batch.append(key=None, value=value, timestamp=None, headers=list(headers.items()))

@@ -1,4 +1,4 @@
-"""A stream of events in the order of its times, in bounded memory: sorted runs on disk, merged."""
+"""Sorting of an event stream by time, in bounded memory: sorted parts on the disk, which are merged."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from app.replay.check import Stream
 from app.replay.encode import Encoded
 
 RUN = 100_000
-"""Events sorted in memory at a time."""
+"""Number of events that are sorted in memory at a time."""
 BLOCK = 2_000
-"""Events of a run that are held while runs are merged."""
+"""Number of events of a sorted part that are in memory during the merge."""
 
 
 class _Block(msgspec.Struct, array_like=True):
@@ -28,7 +28,7 @@ _decode = msgspec.msgpack.Decoder(_Block).decode
 
 
 def in_order(stream: Stream) -> Iterator[Encoded]:
-    """Yield a stream's events in the order of its times, equal times in file order."""
+    """Yield a stream's events in the order of their times; events with equal times keep the file's order."""
     timed = _timed(stream)
     return timed if stream.is_sorted else _sorted(timed)
 
@@ -69,7 +69,7 @@ def _in_time(parts: list[Encoded]) -> Encoded:
 
 
 def _written(file: IO[bytes], run: Encoded) -> Iterator[tuple[int, int]]:
-    """Write a run block by block; yield each block's place and length."""
+    """Write a sorted part block by block; yield each block's place and length."""
     rest = run
     while len(rest):
         block, rest = rest.cut(BLOCK)
@@ -85,7 +85,10 @@ def _read(file: IO[bytes], places: list[tuple[int, int]]) -> Iterator[Encoded]:
 
 
 def _merged(runs: list[Iterator[Encoded]]) -> Iterator[Encoded]:
-    """Yield what no unread event can precede, round by round; of equal times those of earlier runs first."""
+    """Yield, round by round, the events that no unread event can precede.
+
+    Of events with equal times, those of earlier parts come first.
+    """
     heads = {i: head for i, run in enumerate(runs) if (head := next(run, None)) is not None}
     while heads:
         bound = min(float(head.times[-1]) for head in heads.values())

@@ -1,1 +1,1 @@
-"""One window of a model version as a page that needs nothing else: to attach to a ticket."""
+"""Self-contained HTML page about one window of a model version, for example to attach to a ticket."""

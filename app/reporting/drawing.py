@@ -12,11 +12,14 @@ from topics.events import FeatureDrift, Shape
 WIDTH, TALL, LEFT, RIGHT, FOOT = 460.0, 170.0, 44.0, 12.0, 22.0
 ROW = 34.0
 SEEN = 0.004
-"""Ends of a numeric axis at which fewer rows than this share are, on both sides, are left out of the picture."""
+"""Share of rows. Ends of a numeric axis with fewer rows than this, on both sides, are left out of the picture."""
 
 
 def distribution(column: FeatureDrift) -> Markup:
-    """Both step functions with the gap between them, or paired bars; nothing where there is no shape."""
+    """Return a picture of both step functions with the gap between them, or of paired bars.
+
+    Return an empty text where the column has no shape.
+    """
     shape = column.shape
     if shape is None or not shape.at:
         return Markup()
@@ -79,7 +82,7 @@ def _bars(shape: Shape, name: str) -> Markup:
 
 
 def over_time(values: Sequence[float | None], limit: float | None, chosen: int, name: str, high: float) -> Markup:
-    """A row of numbers from 0 to `high`, a limit, and the window that the page is about."""
+    """Return a picture of numbers from 0 to `high` with a limit. The window that the page is about is marked."""
     width, tall = 940.0, 90.0
     room = width - LEFT - RIGHT
     places = [LEFT + room * i / max(1, len(values) - 1) for i in range(len(values))]

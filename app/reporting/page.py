@@ -1,4 +1,4 @@
-"""The page of one window: what was found, with its pictures, self-contained."""
+"""Self-contained HTML page of one window: its findings, with pictures."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ MOST_DRAWN = 200
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What is told of one window. `shares`: the share of drifted features of all windows that are known, by end.
+    """Content of a window's page.
 
-    `accounting`: what the metrics leave out, a fact each.
+    `shares`: the share of drifted features of every known window, by the window's end. `accounting`: what the metrics
+    leave out, one fact for each item.
     """
 
     model: str
@@ -33,7 +34,7 @@ class Page:
 
     @property
     def window(self) -> DriftReport | PerformanceReport:
-        """A report of the window. Raises ValueError where there is none."""
+        """Return a report of the window. Raises ValueError where there is none."""
         found = self.drift or self.performance
         if found is None:
             raise ValueError("a page is about a window")
@@ -41,7 +42,7 @@ class Page:
 
 
 def html_of(page: Page) -> str:
-    """The whole page: no scripts, nothing from elsewhere."""
+    """Return the complete page, which has no scripts and loads nothing."""
     drift = page.drift
     columns = [] if drift is None else _columns(drift)
     ends = [end for end, _ in page.shares]
@@ -59,7 +60,7 @@ def html_of(page: Page) -> str:
 
 
 def verdict_of(page: Page) -> list[str]:
-    """What was found, in sentences."""
+    """Return the window's findings as sentences."""
     said = []
     drift, performance = page.drift, page.performance
     if drift is not None:
@@ -84,7 +85,7 @@ def verdict_of(page: Page) -> list[str]:
 
 
 def _newest_panes(drift: DriftReport) -> list[str]:
-    """What the newest panes show by themselves."""
+    """Return the findings of the newest panes alone, as sentences."""
     found = () if drift.scales is None else drift.scales.found
     words = {"distribution": "has drifted", "missing": "lacks values", "unseen": "has unseen categories"}
     return [
@@ -110,7 +111,7 @@ def _performance(performance: PerformanceReport) -> str:
 
 
 def _columns(drift: DriftReport) -> list[FeatureDrift]:
-    """All columns, the largest effect first."""
+    """Return all columns, the largest effect first."""
     special = [column for column in (drift.prediction, drift.probability) if column is not None]
 
     def effect(column: FeatureDrift) -> float:

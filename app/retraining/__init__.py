@@ -1,4 +1,4 @@
-"""When a model version should be trained anew: the signal, who is to hear of it, and not too often."""
+"""Retraining signals of model versions: when they are raised, how often, and which hooks receive them."""
 
 from app.retraining.hook import Hook, HookFailed, hooks_of
 from app.retraining.publish import publish

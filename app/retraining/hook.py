@@ -1,4 +1,4 @@
-"""The hooks: a command, a webhook, or both, each given every signal as JSON."""
+"""Hooks (a command, a webhook, or both), each called with every signal as JSON."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from app.settings.settings import Settings
 
 WEBHOOK_SECONDS = 30.0
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV")
-"""Variables of the worker's environment that a command gets, beside those of `retraining_environment`."""
+"""Variables of the worker's environment that a command gets, in addition to those of `retraining_environment`."""
 STOP_SECONDS = 5.0
-"""How long a command that is ended may take to tidy up."""
+"""Time that a terminated command has for its cleanup, in seconds."""
 
 
 class HookFailed(Exception):
-    """Why a hook did not do its work; without what was given to it."""
+    """Raised when a hook did not succeed. The message does not contain the event."""
 
 
 class Hook(Protocol):
-    """Somebody who is told of a signal."""
+    """Destination of signals."""
 
     async def run(self, event: bytes) -> None:
-        """Tell of one event. Raises HookFailed."""
+        """Deliver one event. Raises HookFailed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandHook:
-    """A program, started as it stands, without a shell, with the event on its standard input.
+    """A program that is started without a shell, with the event on its standard input.
 
-    It gets the variables in KEPT and `environment`, by name, and none of the worker's secrets.
+    The program gets the environment variables in KEPT and `environment`, and none of the worker's secrets.
     """
 
     words: Sequence[str]
@@ -44,24 +44,24 @@ class CommandHook:
     environment: Sequence[str] = ()
 
     async def run(self, event: bytes) -> None:
-        """Returns when it has ended well. Raises HookFailed; cancelled, it ends the program."""
+        """Run the program; return when it has ended successfully. Raises HookFailed. Cancelling ends the program."""
         given = {name: os.environ[name] for name in (*KEPT, *self.environment) if name in os.environ}
         await _start(self.words, event, self.seconds, given)
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookHook:
-    """An address that the event is posted to."""
+    """An address to which the event is posted."""
 
     url: str
 
     async def run(self, event: bytes) -> None:
-        """Returns when it was taken. Raises HookFailed."""
+        """Post the event; return when it was accepted. Raises HookFailed."""
         await _post(self.url, event)
 
 
 def hooks_of(settings: Settings) -> tuple[Hook, ...]:
-    """The hooks that are set."""
+    """Return the hooks that the settings configure."""
     command, url = settings.retraining_command, settings.retraining_webhook
     names = settings.retraining_environment or ()
     hooks: list[Hook] = [] if command is None else [CommandHook(command, settings.retraining_timeout_seconds, names)]
@@ -91,7 +91,7 @@ async def _start(command: Sequence[str], event: bytes, seconds: float, environme
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End it with all that it has started: first asked, then made to."""
+    """End the program with all its child processes: first SIGTERM, then SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.returncode is not None:
             return
@@ -107,6 +107,6 @@ async def _post(url: str, event: bytes) -> None:
         async with httpx.AsyncClient(timeout=WEBHOOK_SECONDS) as client:
             answer = await client.post(url, content=event, headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise HookFailed(f"retraining_webhook: {type(error).__name__}") from None  # its words have the address
+        raise HookFailed(f"retraining_webhook: {type(error).__name__}") from None  # its text has the URL
     if not answer.is_success:
         raise HookFailed(f"retraining_webhook: status {answer.status_code}")

@@ -1,8 +1,8 @@
-"""Alerts that fire become signals to retrain, and signals reach the hook: each at least once, whoever dies.
+"""Loops that turn firing alerts into retraining signals, and deliver signals to the hooks, at least once each.
 
-Two members of consumer groups of their own, beside the Faust app. What was signalled is known from the topic
-`retraining` itself, so an alert that is read again asks for nothing twice. How far each has come is committed after the
-deed: a signal is in Kafka, or the hook has ended.
+The loops are members of two consumer groups of their own, separate from the Faust app. The topic `retraining` shows
+what was signalled, so an alert that is read again causes no second signal. Offsets are committed afterwards: when the
+signal is in Kafka, or the hook has ended.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from topics.registry import ALERTS, RETRAINING, Topic
 log = logging.getLogger(__name__)
 
 STALE_SECONDS = 86_400.0
-"""An older alert, or signal, is history: a group that is new does not ask for what was."""
+"""Age in seconds above which an alert or signal is ignored, so that a new group does not handle old ones."""
 ATTEMPTS, WAIT_SECONDS = 3, 5.0
 AGAIN_SECONDS = 2.0
 ANSWER_MS = 11_000
@@ -41,7 +41,10 @@ _signals = msgspec.json.Decoder(RetrainingEvent)
 
 
 class Retrain:
-    """Both loops of one worker. Trouble with Kafka is waited out; the worker itself notices it too."""
+    """Both loops of one worker.
+
+    After an error of Kafka they wait and try again. The worker itself notices such errors too.
+    """
 
     def __init__(self, settings: Settings, producer: Producer, hooks: Sequence[Hook]) -> None:
         self._settings = settings
@@ -49,9 +52,9 @@ class Retrain:
         self._hooks = hooks
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run the loops until cancelled."""
         loops = [self._signal, *((self._tell,) if self._hooks else ())]
-        async with asyncio.TaskGroup() as group:  # it ends when both have closed what they opened
+        async with asyncio.TaskGroup() as group:  # the group ends when both loops have closed their connections
             for loop in loops:
                 group.create_task(self._for_ever(loop))
 
@@ -65,7 +68,7 @@ class Retrain:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
                     raise
-                log.warning("retraining waits for Kafka: a request to it was given up")  # aiokafka cancels its own
+                log.warning("retraining waits for Kafka: a request to it was given up")  # aiokafka cancels requests
             await asyncio.sleep(AGAIN_SECONDS)
 
     async def _signal(self) -> None:
@@ -75,7 +78,7 @@ class Retrain:
             contextlib.aclosing(_records(self._settings, ALERTS, "retraining")) as records,
         ):
             async for record in records:
-                alert = decode(record, _alerts)  # what is no alert is reported by those who notify
+                alert = decode(record, _alerts)  # the notify agent reports records that are no alerts
                 if isinstance(alert, Rejected) or _age(alert.emitted_at) > STALE_SECONDS:
                     continue
                 signal = of_alert(alert, datetime.now(UTC))
@@ -104,7 +107,7 @@ async def _told(hook: Hook, signal: RetrainingEvent, event: bytes) -> None:
 
 
 async def _records(settings: Settings, topic: Topic, group: str) -> AsyncGenerator[ConsumerRecord]:
-    """A group's records of a topic; each is committed when the next is asked for."""
+    """Yield a group's records of a topic. Each record is committed when the next one is requested."""
     longest = settings.retraining_timeout_seconds * ATTEMPTS + 300
     consumer = Consumer(
         topic.full_name(settings.prefix), **consumer_options(settings),
@@ -118,14 +121,17 @@ async def _records(settings: Settings, topic: Topic, group: str) -> AsyncGenerat
         await _whole(consumer.start())
         async for record in consumer:
             yield record
-            with contextlib.suppress(CommitFailedError, IllegalStateError):  # it is another's now, who does it again
+            with contextlib.suppress(CommitFailedError, IllegalStateError):  # another member repeats it
                 await _whole(consumer.commit({TopicPartition(record.topic, record.partition): record.offset + 1}))
     finally:
         await consumer.stop()
 
 
 async def _whole(doing: Awaitable[None]) -> None:
-    """Let it end though its caller is cancelled: a request that is given up half way leaves its connection open."""
+    """Wait until an operation ends, even if the caller is cancelled.
+
+    A request to Kafka that is given up half way leaves its connection open.
+    """
     task = asyncio.ensure_future(doing)
     try:
         await asyncio.shield(task)

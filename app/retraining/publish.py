@@ -1,4 +1,4 @@
-"""A signal on its way into Kafka, where it is not too soon after the last."""
+"""Publishing of a retraining signal, unless the last one is too recent."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from topics.registry import RETRAINING
 
 
 async def publish(producer: Producer, signals: SignalsTable, signal: RetrainingEvent, debounce: float) -> bool:
-    """Whether it was sent; else the last of its model version is newer than `debounce` seconds, or is this one.
+    """Publish a signal unless it is debounced; return whether it was sent.
 
-    Returns when the view knows it. Raises BrokerUnavailable.
+    A signal is debounced where the last one of its model version is newer than `debounce` seconds, or is the same
+    signal. Return when the signals table has the signal. Raises BrokerUnavailable.
     """
     await signals.catch_up()
     if signals.debounced(signal, debounce):

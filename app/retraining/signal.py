@@ -1,4 +1,4 @@
-"""What asks for a retraining: an alert of drift or degradation that fires, or a check that finds either."""
+"""Retraining signals, from a firing alert about drift or degradation, or from a check that finds either."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ Reason = Literal["drift", "performance"]
 REASONS: dict[str, Reason] = {
     "data_drift": "drift", "critical_feature": "drift", "prediction_drift": "drift", "performance": "performance",
 }  # fmt: skip
-"""The rules whose alerts ask for a retraining."""
+"""Rules whose alerts raise a retraining signal, with the reason."""
 
 
 def of_alert(alert: AlertEvent, now: datetime) -> RetrainingEvent | None:
-    """The signal of an alert; None where it asks for none. The same alert has the same `signal_id` always."""
+    """Return the signal for an alert; None where the alert raises none.
+
+    The same alert always has the same `signal_id`.
+    """
     model, version = alert.labels.get("model", ""), alert.labels.get("model_version", "")
     reason = REASONS.get(alert.rule)
     if alert.status != "firing" or reason is None or not model or not version:
@@ -36,7 +39,7 @@ def of_alert(alert: AlertEvent, now: datetime) -> RetrainingEvent | None:
 def of_check(
     model: str, version: str, reason: Reason, message: str, evidence: dict[str, object], now: datetime
 ) -> RetrainingEvent:
-    """The signal of an offline check."""
+    """Return the signal for an offline check."""
     return RetrainingEvent(
         signal_id=f"check-{model}-{version}-{now.timestamp():.6f}"[-200:],
         model=model,

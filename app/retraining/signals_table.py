@@ -1,4 +1,4 @@
-"""The newest signal of each model version, read from the topic `retraining`: what the debounce goes by."""
+"""Global table of the newest retraining signal of each model version, on which the debounce is based."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from topics.registry import RETRAINING
 
 
 class SignalsTable(GlobalTable[tuple[str, str], RetrainingEvent]):
-    """What was asked for last, whoever asked: workers and checks read the same log."""
+    """Last signals by model version, from any source: workers and checks read the same topic."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, RETRAINING, RetrainingEvent, key=lambda event: (event.model, event.model_version))
 
     def debounced(self, signal: RetrainingEvent, seconds: float) -> bool:
-        """Whether a signal comes too soon after the last of its model version, or is the last, once more."""
+        """Return whether a signal is debounced.
+
+        A signal is debounced if it comes too soon after the last one of its model version, or is the same signal again.
+        """
         last = self._rows.get((signal.model, signal.model_version))
         if last is None:
             return False

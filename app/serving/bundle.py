@@ -78,7 +78,7 @@ class Bundle:
     extended: bool = False
 
 
-def save_bundle(  # noqa: PLR0913 (each stands for itself, by name)
+def save_bundle(  # noqa: PLR0913 (the arguments are independent, and passed by name)
     folder: Path,
     estimator: object,
     kinds: Mapping[str, Kind],
@@ -100,7 +100,7 @@ def save_bundle(  # noqa: PLR0913 (each stands for itself, by name)
     not checked.
     """
     saved_at = datetime.now(UTC).isoformat(timespec="seconds")
-    import joblib  # scikit-learn is half of the API's start, which most serve no model with
+    import joblib  # scikit-learn is half of the API's start, and most APIs serve no model
 
     more: dict[str, Any] = {"model_type": _type_of(estimator), "timestamp": saved_at, **(training or {})}
     examples = {"examples": more.pop("examples")} if "examples" in more else {}
@@ -115,7 +115,7 @@ def save_bundle(  # noqa: PLR0913 (each stands for itself, by name)
         described["categories"] = {name: list(known) for name, known in categories.items()}
     _replace(folder / FEATURES, _json(described))
     written_last = asdict(told) | examples | {"sha256": sha256, "versions": versions_of_training()}
-    _replace(folder / TRAINING, _json(written_last))  # who reads it first finds the others of the same model
+    _replace(folder / TRAINING, _json(written_last))  # last, so that a reader finds the other files too
     return sha256
 
 

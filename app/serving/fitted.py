@@ -58,7 +58,7 @@ def checked_order(features: Sequence[str], estimator: Any) -> tuple[tuple[str, .
         if fitted.n != len(given):
             raise FeaturesDiffer(f"has {len(given):,} features, and the model was fitted to {fitted.n:,}")
         return given, ("the model was fitted to an array without names, so the order of its features is not checked",)
-    renamed = any(_is_of(one, "lightgbm") for one in _from_outside_in(estimator))  # a search has the names of its best
+    renamed = any(_is_of(one, "lightgbm") for one in _from_outside_in(estimator))  # a search has its best one's names
     spelling = {_as_lightgbm(name): name for name in given} if renamed else {name: name for name in given}
     known = [spelling.get(name, name) for name in fitted.names]
     lacking = [name for name in known if name not in given and name not in fitted.unused]
@@ -89,7 +89,7 @@ def _from_outside_in(estimator: Any) -> list[Any]:
         inner = next((one for name in WRAPPED if (one := _get(found[-1], name)) is not None), None)
         calibrated = _get(found[-1], "calibrated_classifiers_")
         if inner is None and (first := _first(found[-1])) is not found[-1]:
-            inner = first  # a pipeline says what its first step says, and nothing where that lets all pass
+            inner = first  # a pipeline reports its first step's features, or none where that step accepts any
         if inner is None and calibrated:
             inner = _get(calibrated[0], "estimator")
         if inner is None:

@@ -1,8 +1,8 @@
 """Loading of a bundle from its folder, checked as far as possible before the first prediction.
 
-joblib files run code when they are loaded. So a bundle is loaded only from the configured folder, and only if the
-SHA-256 of `model.joblib` is the one in its metadata. The hash finds damage and mix-ups. It does not make a stranger's
-folder safe.
+joblib files run code when they are loaded. So a bundle is loaded only from the configured folder. A bundle is rejected
+where its metadata has another SHA-256 than `model.joblib`. The hash finds damage and mix-ups. It does not make a
+stranger's folder safe.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def read_model(home: Path, expected: str | None) -> ModelFile:
         with warnings.catch_warnings(record=True) as found:
             warnings.simplefilter("always", InconsistentVersionWarning)
             estimator: Any = joblib.load(io.BytesIO(content))
-    except Exception as error:  # unpickling raises anything
+    except Exception as error:  # unpickling may raise any exception
         raise BundleError(f"{path}: cannot be loaded: {_why(error)}") from error
     if not callable(getattr(estimator, "predict", None)):
         raise BundleError(f"{path}: a {type(estimator).__name__} has no predict")

@@ -65,7 +65,7 @@ def list_of(values: Any) -> list[Any]:
 
 def _one_column(method: str, returned: Any, rows: int) -> Any:
     dense = _dense(returned)
-    mixed = isinstance(dense, (list, tuple))  # numpy would make texts of mixed values
+    mixed = isinstance(dense, (list, tuple))  # numpy would convert mixed values to texts
     values = np.asarray(dense, dtype=object) if mixed else np.asarray(dense)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values.reshape(-1)

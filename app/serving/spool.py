@@ -60,7 +60,7 @@ class Spool:
         self._most = most_bytes
         self._segments: list[_Segment] = []
         self._is_open_ended = False
-        """Whether the last segment still takes records."""
+        """Whether the last segment still accepts records."""
         self._lock = threading.Lock()
 
     @property
@@ -118,7 +118,7 @@ class Spool:
                 segment = self._open_ended()
                 _write(segment, lines)
             except OSError as error:
-                self._is_open_ended = False  # half a line may be at its end
+                self._is_open_ended = False  # the segment may end in a partial line
                 raise SpoolError(f"cannot write to the spool {self.folder}: {error.strerror or error}") from error
             segment.size += len(lines)
             segment.times += [now] * len(records)
@@ -148,7 +148,7 @@ class Spool:
             self._segments = []
 
     def _open_ended(self) -> _Segment:
-        """Return the segment that takes new records."""
+        """Return the segment that accepts new records."""
         if not (self._is_open_ended and self._segments and self._segments[-1].size < SEGMENT_BYTES):
             self._segments.append(_new(self.folder))
             self._is_open_ended = True

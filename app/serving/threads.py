@@ -131,7 +131,7 @@ class Threads:
                 self._done(future)
                 future.set_result(result)
                 del result
-            del future, call  # or a thread without work keeps the last rows
+            del future, call  # else an idle thread would keep the last rows in memory
 
     def _done(self, future: Future[Any]) -> None:
         with self._changed:

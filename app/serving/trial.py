@@ -63,7 +63,7 @@ def try_examples(path: Path, bundle: Bundle, examples: Sequence[Example]) -> Non
         raise BundleError(f"{path}: examples[{error.rows[0].row}]: {error}") from None
     except PredictionFailed as error:
         raise BundleError(f"{path}: the model cannot be served: {error}") from None
-    except Exception as error:  # whatever a model raises
+    except Exception as error:  # a model may raise any exception
         raise BundleError(
             f"{path}: the model fails on its own examples ({_without_values(error, examples)}); features, types and "
             "order must be those of training"

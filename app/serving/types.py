@@ -13,7 +13,7 @@ from app.core.panes.inputs import NON_FINITE
 from app.core.values.precision import EXACT_IN_A_FLOAT
 from app.core.values.reading import spelled
 
-if TYPE_CHECKING:  # an API that serves no model needs no pandas: a third of its start; loading a bundle imports it
+if TYPE_CHECKING:  # pandas is a third of the API's start; only loading a bundle imports it
     import pandas as pd
 
 Scalar = str | int | float | bool | None
@@ -197,12 +197,12 @@ def _frame(columns: Mapping[str, Column], kind: ValueType, dtype: str) -> pd.Dat
     elif kind == "integer" and dtype != "int64":
         flat = [None if v is None else int(v) for column in cells for v in column]
     else:
-        flat = None  # numpy reads None as NaN, and JSON's words for what is not finite
+        flat = None  # numpy reads None as NaN, and the JSON names of non-finite numbers
     if dtype in ("float64", "int64", "bool"):
         block = np.array(cells, dtype=dtype) if flat is None else np.array(flat, dtype=dtype).reshape(len(names), -1)
         return pd.DataFrame(block.T, columns=names)
     n = len(cells[0])
-    if dtype == "object":  # without the dtype texts would become str
+    if dtype == "object":  # without the dtype, pandas would convert texts to str
         objects = np.array(cells if flat is None else flat, dtype=object).reshape(len(names), n)
         return pd.DataFrame(objects.T, columns=names, dtype=object)
     if flat is None and kind == "number":

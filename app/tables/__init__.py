@@ -1,4 +1,4 @@
-"""Tables from files and from pandas, as cells: nothing is typed by a file's, a chunk's or pandas' guess."""
+"""Tables of cells from files and from pandas. No type is guessed from a file, a chunk or by pandas."""
 
 from app.tables.columns import CellTable, column_of
 from app.tables.errors import TableError

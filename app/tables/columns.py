@@ -1,4 +1,4 @@
-"""The columns of a pandas table as cells."""
+"""Columns of a pandas table as cells."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ Cells = Sequence[Cell] | Floats
 Probability = float | dict[str, float]
 
 TEXT, DECIMAL = "driftline_text", "driftline_decimal"
-"""Attributes of a table: all its cells are text of a file without types; the decimal mark of their numbers."""
+"""Attributes of a table: whether all cells are text (of a file without types), and the decimal mark of numbers."""
 SHOWN_COLUMNS = 30
 _PRECISIONS: Mapping[str, Precision] = {"float32": "float32", "float16": "float16"}
 
 
 def column_of(frame: pd.DataFrame, name: str, key: str = "") -> pd.Series:
-    """Return one column, which `key` of monitoring.json names. Raises TableError naming both where it is absent."""
+    """Return one column, which `key` of monitoring.json names.
+
+    Raises TableError, which names both, where the column is missing.
+    """
     if name in frame.columns:
         return frame[name]
     known = ", ".join(map(str, frame.columns[:SHOWN_COLUMNS]))
@@ -34,9 +37,9 @@ def column_of(frame: pd.DataFrame, name: str, key: str = "") -> pd.Series:
 
 
 class CellTable:
-    """The columns of one table as cells, each converted once.
+    """Columns of one table as cells, each converted once.
 
-    `typed`: the table's own types say what is text; of a CSV everything is.
+    `typed`: whether the table's own types show what is text. In a CSV, every cell is text.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -53,9 +56,10 @@ class CellTable:
         return name in self.frame.columns
 
     def cells(self, name: str, key: str = "") -> Cells:
-        """Return a column's cells, a float column's as an array (NaN where missing), a narrow one as it is written.
+        """Return a column's cells. A column of floats is an array (NaN where missing).
 
-        Raises TableError naming the column that is absent, or holds lists, objects or the like.
+        Numbers of a narrow float column are as they are written. Raises TableError, which names the column that is
+        missing, or that contains lists, objects or the like.
         """
         if name not in self._cells:
             cells = cells_of(column_of(self.frame, name, key))
@@ -65,25 +69,28 @@ class CellTable:
         return self._cells[name]
 
     def listed(self, name: str, key: str = "") -> Sequence[Cell]:
-        """Return a column's cells as plain Python values, a float column's too. Raises TableError as `cells`."""
+        """Return a column's cells as plain Python values, also for a column of floats. Raises TableError as `cells`."""
         cells = self.cells(name, key)
         return cells.tolist() if isinstance(cells, np.ndarray) else cells
 
     def numbers(self, name: str, reading: Reading) -> tuple[Floats, Mask]:
-        """Return a column's numbers and which cells are none (see `numbers`), each read once. Raises TableError."""
+        """Return a column's numbers, and a mask of the cells that are no numbers (see `numbers`).
+
+        Each column is read once. Raises TableError.
+        """
         if (name, reading) not in self._numbers:
             self._numbers[name, reading] = numbers(self.cells(name), reading, self.decimal)
         return self._numbers[name, reading]
 
     def precision(self, name: str) -> Precision:
-        """Return the precision in which the table holds a column's numbers."""
+        """Return the precision in which the table stores a column's numbers."""
         kind = str(self.frame[name].dtype)
         return _PRECISIONS.get(kind.lower(), "float64")
 
     def probabilities(self, name: str) -> list[Probability | None]:
         """Return a column of probabilities: numbers, or {class: p} as objects or as their JSON text.
 
-        Raises TableError naming the column and the row of the first value that is neither.
+        Raises TableError, which names the column and the row of the first value that is neither.
         """
         column = column_of(self.frame, name)
         return [
@@ -105,7 +112,7 @@ class CellTable:
 
 
 def _mapping_of(text: str) -> object:
-    """Return an object that is written as JSON, or as Python prints a dict."""
+    """Return the object that a text contains as JSON, or as Python prints a dict; else the text itself."""
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -117,9 +124,9 @@ def _mapping_of(text: str) -> object:
 
 
 def cells_of(column: pd.Series) -> Cells:
-    """Return a pandas column as cells: every digit kept, missing ones None; a column of floats as float64.
+    """Return a pandas column as cells with every digit; missing cells are None. A column of floats becomes float64.
 
-    Raises TableError naming the column, where it holds lists, objects or the like.
+    Raises TableError, which names the column, where the column contains lists, objects or the like.
     """
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):

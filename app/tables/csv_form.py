@@ -1,4 +1,4 @@
-"""How a CSV file is written: its encoding, its separator, its decimal mark, its header. Found, or as somebody says."""
+"""Form of a CSV file (encoding, separator, decimal mark, header), detected or given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 from app.tables.errors import TableError
 
 SAMPLE = 256 * 1024
-"""Bytes of a file from which its form is found."""
+"""Bytes of a file from which its form is detected."""
 SAMPLE_ROWS = 200
 SEPARATORS = (",", ";", "\t", "|")
 _MARKS = (
@@ -31,7 +31,7 @@ NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 @dataclass(frozen=True, slots=True)
 class CsvForm:
-    """A CSV file's form. `header_lines`: lines that the header takes, with blank ones before it."""
+    """Form of a CSV file. `header_lines`: the number of lines of the header, including blank lines before it."""
 
     encoding: str
     separator: str
@@ -41,14 +41,14 @@ class CsvForm:
 
 
 def opened(path: Path) -> BinaryIO:
-    """Open a file for reading its bytes, unpacked where its name ends in .gz."""
+    """Open a file for reading bytes; decompress a file whose name ends in .gz."""
     return cast("BinaryIO", gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def form_of(
     path: Path, encoding: str | None = None, separator: str | None = None, decimal: str | None = None
 ) -> CsvForm:
-    """Find the form of a CSV file; what is given is taken as it is.
+    """Return the form of a CSV file. Arguments that are given are used as they are, the others are detected.
 
     Raises TableError where the file is empty, cannot be decoded, or names a column twice.
     """
@@ -56,7 +56,7 @@ def form_of(
         raw = file.read(SAMPLE)
     encoding = _encoding(raw, encoding)
     text = _text(path, raw, encoding)
-    if len(raw) == SAMPLE:  # the last line is a part of one
+    if len(raw) == SAMPLE:  # the last line may be cut off
         text = text[: text.rfind("\n") + 1] or text
     if not text.strip():
         raise TableError(f"{path}: No columns to parse from file: it is empty")
@@ -110,7 +110,7 @@ def _rows(text: str, separator: str) -> list[list[str]]:
 
 
 def _separator(text: str) -> str:
-    """Return the separator that cuts all rows of the sample into the same, and the most, columns."""
+    """Return the separator that gives all rows of the sample the same number of columns, and the largest one."""
     best, most = ",", 1
     for separator in SEPARATORS:
         widths = {len(row) for row in _rows(text, separator)}
@@ -133,7 +133,10 @@ def _header(path: Path, text: str, separator: str) -> tuple[tuple[str, ...], int
 
 
 def _decimal(rows: list[list[str]], separator: str) -> str:
-    """Return the decimal mark: a comma where cells are numbers with one, and more of them than with a point."""
+    """Return the decimal mark of the cells.
+
+    The mark is a comma where more cells are numbers with a comma than with a point.
+    """
     if separator == ",":
         return "."
     cells = [cell.strip() for row in rows[1:] for cell in row]
@@ -142,7 +145,7 @@ def _decimal(rows: list[list[str]], separator: str) -> str:
 
 
 def odd_line(path: Path, form: CsvForm) -> str:
-    """Return which line of a file has another number of fields than its header, in words; empty where none has."""
+    """Return which line has another number of fields than the header, as text; empty where none has."""
     with opened(path) as raw, io.TextIOWrapper(raw, encoding=form.encoding, newline="") as file:
         reader = csv.reader(file, delimiter=form.separator)
         try:

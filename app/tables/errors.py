@@ -1,7 +1,7 @@
-"""What can be wrong with a table."""
+"""Errors of tables."""
 
 from __future__ import annotations
 
 
 class TableError(ValueError):
-    """What is wrong with a table or one of its columns, and what to do about it."""
+    """Raised for a table or column that cannot be used. The message says what to do."""

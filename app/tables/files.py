@@ -1,4 +1,4 @@
-"""Files as tables whose cells are as they stand: CSV as text, JSON and Parquet as they type them."""
+"""Files as tables of unchanged cells: CSV as text, JSON and Parquet with their types."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from app.tables.errors import TableError
 
 CSV, PARQUET, JSONL = frozenset({".csv", ".tsv"}), frozenset({".parquet", ".pq"}), frozenset({".jsonl", ".ndjson"})
 ENVELOPE = frozenset({"model", "model_version", "metadata"})
-"""What an event says that is no column of its table."""
+"""Fields of an event that are no columns of its table."""
 BLOCK = 4 << 20
-"""Bytes of a CSV that are parsed at a time."""
+"""Bytes of a CSV file that are parsed at a time."""
 WHOLE = 1 << 40
-"""More rows than a table has."""
+"""Number of rows that is larger than that of any table."""
 
 _NULLABLE: dict[pa.DataType, Any] = {
     pa.int8(): pd.Int8Dtype(), pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(),
     pa.uint8(): pd.UInt8Dtype(), pa.uint16(): pd.UInt16Dtype(), pa.uint32(): pd.UInt32Dtype(),
     pa.uint64(): pd.UInt64Dtype(), pa.bool_(): pd.BooleanDtype(),
 }  # fmt: skip
-"""Whole numbers and truth values with gaps stay what they are: pandas' own types make floats of them."""
+"""pandas' nullable types for whole numbers and truth values. The default types would turn gaps into floats."""
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
 class FileOptions:
-    """What somebody says of a file; None is found."""
+    """Given properties of a file; None is detected."""
 
     encoding: str | None = None
     separator: str | None = None
@@ -51,7 +51,7 @@ FOUND = FileOptions()
 
 
 def kind_of_file(path: Path) -> str:
-    """Return a file's ending without .gz. Raises TableError where no reader has it."""
+    """Return a file's extension without .gz. Raises TableError where no reader supports it."""
     plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
     kind = plain.suffix.lower()
     if kind not in CSV | PARQUET | JSONL or (kind in PARQUET and plain != path):
@@ -60,9 +60,10 @@ def kind_of_file(path: Path) -> str:
 
 
 def read_table(path: Path, options: FileOptions = FOUND) -> pd.DataFrame:
-    """Return a CSV, Parquet or JSONL file as a table; of JSONL events, `features` become columns of their own.
+    """Return a CSV, Parquet or JSONL file as a table.
 
-    Raises TableError; OSError where the file cannot be opened.
+    For events in JSONL, `features` become columns of their own. Raises TableError; OSError where the file cannot be
+    opened.
     """
     if not path.is_file():
         kind_of_file(path)
@@ -74,11 +75,9 @@ def read_table(path: Path, options: FileOptions = FOUND) -> pd.DataFrame:
 
 
 def read_chunks(path: Path, rows: int, options: FileOptions = FOUND, *, events: bool = True) -> Iterator[pd.DataFrame]:
-    """Yield a file's table, `rows` at a time, in bounded memory; nothing for one without rows.
+    """Yield a file's table in parts of `rows` rows, in bounded memory; nothing for a table without rows.
 
-    `events`: whether a line of JSONL may be an event.
-
-    Raises TableError; OSError where the file cannot be opened.
+    `events`: whether a line of JSONL may be an event. Raises TableError; OSError where the file cannot be opened.
     """
     kind = kind_of_file(path)
     try:
@@ -93,7 +92,7 @@ def read_chunks(path: Path, rows: int, options: FileOptions = FOUND, *, events: 
 
 
 def form_words(path: Path, options: FileOptions = FOUND) -> str:
-    """Return what was found of a CSV's form that is not the usual, in words; empty where all is usual."""
+    """Return the detected properties of a CSV file that are unusual, as text; empty where there are none."""
     if kind_of_file(path) not in CSV:
         return ""
     form = form_of(path, options.encoding, options.separator, options.decimal)
@@ -159,7 +158,7 @@ def _parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
 
 
 def _parts(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pd.DataFrame]:
-    """Yield batches as tables of so many rows, the last of fewer."""
+    """Yield batches as tables of `rows` rows; the last one may have fewer."""
     held: list[pa.RecordBatch] = []
     n = 0
     for batch in batches:
@@ -185,7 +184,7 @@ def _jsonl(path: Path, rows: int, *, events: bool) -> Iterator[pd.DataFrame]:
         found = [_row(path, number, line, events=events) for number, line in lines]
         for row in found:
             columns.update(dict.fromkeys(row))
-        # object columns: a gap makes no float of a whole number
+        # object columns: a gap does not turn whole numbers into floats
         yield _named(
             pd.DataFrame({name: pd.Series([row.get(name) for row in found], dtype=object) for name in columns}), path
         )
@@ -204,7 +203,7 @@ def _line(number: int, line: bytes) -> bytes:
 
 
 def _row(path: Path, number: int, line: bytes, *, events: bool) -> dict[str, Any]:
-    """Return a line's row; the features of an event are columns of their own."""
+    """Return the row of a line. The features of an event become columns of their own."""
     row = json_object(path, number, line)
     if "features" in row and not events:
         raise TableError(f"{path} line {number}: an event, but the first line is a row without `features`")
@@ -215,9 +214,9 @@ def _row(path: Path, number: int, line: bytes, *, events: bool) -> dict[str, Any
 
 
 def json_object(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    """Return a line's JSON object, whole numbers with every digit. NaN, as Python writes it, is taken for missing.
+    """Return the JSON object of a line; whole numbers keep every digit. Raises TableError, which names the line.
 
-    Raises TableError naming the line.
+    NaN, as Python writes it, is accepted and counts as missing.
     """
     try:
         return _OBJECT.decode(line)

@@ -1,4 +1,4 @@
-"""Cells as events hold them: JSON's numbers, texts, truth values and null."""
+"""Cells as events contain them: JSON's numbers, texts, truth values and null."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
 
 
 def json_cells(cells: Cells, column: ColumnProfile | None = None, decimal: str = ".") -> list[Json]:
-    """Return cells as the stream reads them alike: by their column's reading, or without one as they stand.
+    """Return cells as JSON values that the stream reads in the same way.
 
-    A number becomes a number (NaN null, infinities their names), a category its name in the column's spelling; what is
-    no number in a column of numbers stays as it is, so that the stream counts it as invalid.
+    Cells are read by their column's reading; without a column they stay as they are. A number becomes a number (NaN
+    becomes null, infinities become their names). A category becomes its name in the column's spelling. In a column of
+    numbers, other values stay as they are, so that the stream counts them as invalid.
     """
     if column is None or (column.kind == "numeric" and isinstance(cells, np.ndarray)):
         return json_floats(cells) if isinstance(cells, np.ndarray) else [json_of(cell) for cell in cells]
@@ -47,7 +48,7 @@ def json_floats(floats: Floats) -> list[Json]:
 
 
 def json_of(cell: Cell) -> Json:
-    """Return one cell as it stands: a decimal as its text, NaN as null, infinities by their names in events."""
+    """Return one cell as JSON: a decimal as its text, NaN as null, infinities by their names in events."""
     if isinstance(cell, Decimal):
         return format(cell, "f")
     if isinstance(cell, float) and not math.isfinite(cell):
@@ -56,7 +57,7 @@ def json_of(cell: Cell) -> Json:
 
 
 def _typed(name: str, reading: Reading) -> Json:
-    """Return a name as JSON's own type, where its column is one of whole numbers or truth values."""
+    """Return a name as JSON's own type, where the column has whole numbers or truth values."""
     if reading.spelling == "whole" and _WHOLE.fullmatch(name) and len(name) < MOST_DIGITS:
         return int(name)
     if reading.spelling == "boolean" and name in reading.booleans:
@@ -65,11 +66,11 @@ def _typed(name: str, reading: Reading) -> Json:
 
 
 MOST_DIGITS = 4000
-"""Python reads no whole number of more digits."""
+"""Digits of a whole number from which Python does not read it."""
 
 
 def class_probabilities(table: CellTable, columns: Mapping[str, str]) -> list[Probability | None]:
-    """Return one column a class as {class: p} of each row; None where no class has one."""
+    """Return the columns of the classes as one {class: p} for each row; None where no class has a probability."""
     each = {label: table.probabilities(name) for label, name in columns.items()}
     rows: list[Probability | None] = []
     for row in range(len(table)):
@@ -81,7 +82,7 @@ def class_probabilities(table: CellTable, columns: Mapping[str, str]) -> list[Pr
 def judged_probabilities(
     profile: Profile, prediction: Sequence[Cell], given: Sequence[Probability | None]
 ) -> list[float | None]:
-    """Return the probability of the class that is judged in each row (see `judged_class`)."""
+    """Return the probability of the evaluated class in each row (see `judged_class`)."""
     reading = profile.prediction.reading
     found: list[float | None] = []
     for p, told in zip(given, prediction, strict=True):

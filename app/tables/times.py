@@ -1,4 +1,4 @@
-"""A column of times as seconds since the epoch."""
+"""Conversion of a column of times to seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from app.tables.errors import TableError
 
 UNITS = ((1.0, "seconds"), (1e-3, "milliseconds"), (1e-6, "microseconds"), (1e-9, "nanoseconds"))
 SINCE = 315_532_800.0
-"""1980: in a finer unit a time of today is far beyond LATEST, in a coarser one before this."""
+"""Start of 1980. Today's time read in a wrong unit is after LATEST, or before this time."""
 
 
 def epoch_seconds(table: CellTable, name: str) -> Floats:
     """Return timestamps as epoch seconds (NaN where empty): numbers as they are, text as RFC 3339.
 
-    Times without a zone are read as UTC. Raises TableError naming the column and the first row that is no time.
+    Times without a zone are read as UTC. Raises TableError, which names the column and the first row without a valid
+    time.
     """
     series = table.frame[name]
     if series.dtype.kind == "M":
@@ -46,7 +47,10 @@ def _seconds(moments: pd.Series) -> Floats:
 
 
 def unit_of(lowest: float, highest: float) -> tuple[float, str]:
-    """Return the unit of numbers between two: seconds where they are believable as such, else what makes them so."""
+    """Return the unit of numbers between two limits, as its factor to seconds and its name.
+
+    The unit is seconds where these give believable times, else the first unit that does.
+    """
     if lowest >= EARLIEST and highest < LATEST:
         return UNITS[0]
     for factor, name in UNITS[1:]:

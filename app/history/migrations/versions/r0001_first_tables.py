@@ -1,4 +1,4 @@
-"""The first tables."""
+"""First tables of the history."""
 
 from __future__ import annotations
 

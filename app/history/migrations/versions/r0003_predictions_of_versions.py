@@ -25,7 +25,7 @@ def downgrade() -> None:
 
 def _key(*columns: str) -> None:
     if op.get_context().dialect.name == "postgresql":
-        op.execute("SET LOCAL statement_timeout = 0")  # the index of a large table takes its time
+        op.execute("SET LOCAL statement_timeout = 0")  # building the index of a large table is slow
     with op.batch_alter_table("predictions") as table:
         table.drop_constraint("pk_predictions", type_="primary")
         table.create_primary_key("pk_predictions", list(columns))
