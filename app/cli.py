@@ -1,4 +1,4 @@
-"""The `driftline` command."""
+"""`driftline` command line."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def driftline(
 
 
 def main() -> None:
-    """Run the command line; exit 2 with one line where it cannot do its work, 130 on Ctrl-C."""
+    """Run the command line. Exit with 2 and one line where a command fails, with 130 on Ctrl-C."""
     if not isinstance(sys.stdout, Escaping):
         sys.stdout, sys.stderr = Escaping(sys.stdout), Escaping(sys.stderr)
     try:
@@ -111,7 +111,7 @@ def main() -> None:
 
 
 def expected(error: Exception) -> str:
-    """The line for an error that says what is wrong; any other is raised again, with its traceback."""
+    """Return the line for an error with a clear message. Raise any other error again, with its traceback."""
     home = type(error).__module__.partition(".")[0]
     if isinstance(error, OSError) or home in ("app", "api", "agents", "topics"):
         return str(error)

@@ -1,1 +1,1 @@
-"""The commands of `driftline`, one module a group. Heavy imports stay inside them: `--help` is fast."""
+"""Commands of `driftline`, one module per group. Heavy imports stay inside the commands, so that `--help` is fast."""

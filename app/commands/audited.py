@@ -1,4 +1,4 @@
-"""Changes by commands: noted in the audit first, then sent."""
+"""Changes by commands: recorded in the audit first, then sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AuditedChange(NamedTuple):
-    """What the user of a command changes, as the audit has it."""
+    """Change by the user of a command, as the audit records it."""
 
     action: Action
     subject: str
@@ -25,9 +25,9 @@ class AuditedChange(NamedTuple):
 
 @asynccontextmanager
 async def audited(settings: Settings, *changes: AuditedChange, topics: Sequence[Topic] = ()) -> AsyncIterator[Producer]:
-    """Note changes in the audit, and lend the producer that sends them to `topics`, which are made where absent.
+    """Record changes in the audit, then yield the producer that sends the changes.
 
-    Raises Trouble where Kafka refuses a record, BrokerUnavailable.
+    Create `topics` where they are absent. Raises CommandError where Kafka refuses a record, and BrokerUnavailable.
     """
     from app.kafka.audit import by_user, note
     from app.kafka.producer import Producer, RecordRefused

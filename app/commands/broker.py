@@ -1,4 +1,4 @@
-"""`driftline broker`: Kafka alone, found or started as `driftline up` does it."""
+"""`driftline broker`: Kafka alone, found or started in the same way as by `driftline up`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BrokerPort = Annotated[
 
 @app.callback()
 def group() -> None:
-    """Start, stop or look at the Kafka of this machine.
+    """Start, stop or show the Kafka of this machine.
 
     \b
     Examples:
@@ -29,7 +29,7 @@ def group() -> None:
 def up(
     port: BrokerPort = None, json_: AsJson = False, bootstrap_servers: Bootstrap = None, state_dir: StateDir = None
 ) -> None:
-    """Find Kafka, or start one that stays until `driftline broker down`.
+    """Find a running Kafka, or start one that runs until `driftline broker down`.
 
     \b
     Examples:
@@ -47,7 +47,7 @@ def up(
 
 @app.command()
 def down(json_: AsJson = False, state_dir: StateDir = None) -> None:
-    """Stop the Kafka that `driftline broker up` started; its data stays.
+    """Stop the Kafka that `driftline broker up` started. Its data is kept.
 
     \b
     Examples:
@@ -64,7 +64,7 @@ def down(json_: AsJson = False, state_dir: StateDir = None) -> None:
 
 @app.command()
 def status(json_: AsJson = False, bootstrap_servers: Bootstrap = None, state_dir: StateDir = None) -> None:
-    """Show which Kafka there is; exit 1 where there is none.
+    """Show which Kafka runs. Exit status 1: none runs.
 
     \b
     Examples:

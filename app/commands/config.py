@@ -1,4 +1,4 @@
-"""`driftline config show`: the complete configuration of a model, as `register --config` takes it."""
+"""`driftline config show`: the complete configuration of a model, in the form that `register --config` takes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Wanted = Annotated[Path | None, typer.Option("--config", help="JSON of what is t
 
 @app.callback()
 def config() -> None:
-    """How a model is watched.
+    """Show how a model is monitored.
 
     \b
     Examples:
@@ -38,9 +38,9 @@ def show(
     config: Wanted = None,
     json_: AsJson = False,
 ) -> None:
-    """Show the complete configuration: what the metadata lets conclude, what --config wants otherwise, the defaults.
+    """Show the complete configuration: values derived from the metadata, values of --config, and the defaults.
 
-    Save it, change it, and give it to `driftline register --config`. A wrong key is named.
+    Save the output, change it, and give it to `driftline register --config`. An error names the wrong key.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`driftline contract`: what travels and what HTTP takes, as documents."""
+"""`driftline contract`: the Kafka events and the HTTP API as documents."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def asyncapi(json_: AsJson = False) -> None:
 
 @app.command()
 def openapi(json_: AsJson = False) -> None:
-    """Print the HTTP API as OpenAPI 3.1, in JSON. An API that runs answers it at /openapi.json.
+    """Print the HTTP API as OpenAPI 3.1, in JSON. A running API returns the document at /openapi.json.
 
     \b
     Examples:
@@ -83,9 +83,9 @@ def schema(event: Event, json_: AsJson = False) -> None:
 
 @app.command()
 def write(docs: Docs = Path("docs"), json_: AsJson = False) -> None:
-    """Write all of it into the folder of the documents, as `make contract` does.
+    """Write all these documents into a folder, as `make contract` does.
 
-    Refuses where a type has changed without a new wire version, and says what to do.
+    Fails where a type has changed without a new wire version, and says what to do.
 
     \b
     Examples:

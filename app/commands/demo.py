@@ -1,4 +1,4 @@
-"""`driftline demo`: the whole of it, on real people's records."""
+"""`driftline demo`: the whole pipeline on real census records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Rate = Annotated[
     float | None, typer.Option(min=100, help="At most this many events a second. [default: 15000 on a terminal]")
 ]
 WATCHABLE = 15_000.0
-"""Events a second where somebody watches the table and has not asked for another rate."""
+"""Default rate on a terminal, in events a second, so that the table can be followed."""
 Port = Annotated[int | None, typer.Option("--port", help="Port of the API and the dashboard. [default: 8700]")]
 FEWEST = "Use only this share of the people: at least half, since in fewer chance alone finds faults."
 Share = Annotated[float, typer.Option(min=0.5, max=1.0, help=FEWEST)]
@@ -29,8 +29,8 @@ def demo(
 ) -> None:
     """Watch a model drift, fall, alert and recover.
 
-    A real model on real census records. Exit status 0 only if the fault was found, named, resolved, and nothing
-    else alarmed.
+    Runs a real model on real census records. Exit status 0 only if the fault was found, named and resolved, and no
+    other alert fired.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`driftline forget`: one prediction, or all of somebody's, out of the history and its exports."""
+"""`driftline forget`: remove one prediction, or all data of one person, from the history and its exports."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def forget(
     state_dir: StateDir = None,
     history_url: HistoryUrl = None,
 ) -> None:
-    """Forget a prediction, or all of a customer: in the history and its exports, and in what the recorder reads later.
+    """Remove a prediction, or all data of a customer, from the history and its exports, also when recorded later.
 
-    Kafka cannot delete single records: the command says which topics keep them, and until when. A column that is hashed
-    (columns.hash) is found by the value itself, with the key in hash_key. Counts of what was judged stay: they name
-    nobody.
+    Kafka cannot delete single records: the command shows which topics keep them, and until when. A hashed column
+    (columns.hash) is searched by the original value, with the key in hash_key. Counts in evaluations are kept, because
+    they identify nobody.
 
     \b
     Examples:
@@ -101,7 +101,7 @@ def _wanted(settings: Settings, prediction_id: str | None, where: str | None) ->
 
 
 def _kafka(settings: Settings) -> Settings | None:
-    """The Kafka that is there; None, with a line, where none is."""
+    """Return the settings with the running Kafka; print a line and return None where none runs."""
     from app.commands.options import connected
     from app.kafka.errors import BrokerError
 
@@ -113,10 +113,10 @@ def _kafka(settings: Settings) -> Settings | None:
 
 
 async def _note(settings: Settings, wanted: ForgetRequest) -> None:
-    """Note who forgets by what, and not what it was."""
+    """Record in the audit who removed data and by which name, without the value."""
     subject = "prediction_id" if wanted.prediction_id is not None else wanted.name
     async with audited(settings, AuditedChange("history.forgotten", subject)):
-        pass  # nothing of it is sent to Kafka
+        pass  # only the audit record is sent to Kafka
 
 
 def _kept(settings: Settings, now: object) -> list[Kept]:

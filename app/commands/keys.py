@@ -1,4 +1,4 @@
-"""`driftline keys`: who may ask the API, and for what."""
+"""`driftline keys`: keys of the API, and their roles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RoleName(StrEnum):
-    """The roles, as Typer takes several of them."""
+    """Roles, in the form in which Typer accepts several of them."""
 
     PRODUCE = "produce"
     READ = "read"
@@ -33,7 +33,7 @@ KeysFile = Annotated[Path | None, typer.Option("--keys-file", help="The file of 
 
 @app.callback()
 def group() -> None:
-    """Make, list and revoke the API's keys. A running API knows of it at the next request.
+    """Create, list and revoke the API's keys. A running API applies a change at the next request.
 
     \b
     Examples:
@@ -62,7 +62,7 @@ def create(
     keys_file: KeysFile = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Make a key and print it, once: only its hash is kept.
+    """Create a key and print it once: only its hash is kept.
 
     \b
     Examples:
@@ -113,7 +113,7 @@ def revoke(
     keys_file: KeysFile = None,
     state_dir: StateDir = None,
 ) -> None:
-    """Make a key good for nothing, with the sessions that it has opened.
+    """Revoke a key, with the sessions that it has opened.
 
     \b
     Examples:

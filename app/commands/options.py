@@ -1,4 +1,4 @@
-"""What the commands share: flags, settings, errors, JSON output."""
+"""Flags, settings, errors and output that the commands share."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ConfigFile = Annotated[Path | None, typer.Option("--config", help="monitoring.js
 
 
 def file_options(encoding: str | None, separator: str | None, decimal: str | None) -> FileOptions:
-    """Return what the flags say of CSV files. Raises Trouble naming the flag."""
+    """Return the options for CSV files from the flags. Raises CommandError that names the flag."""
     from app.tables import FileOptions
 
     separator = {"tab": "\t", "\\t": "\t"}.get(separator or "", separator)
@@ -58,26 +58,29 @@ def file_options(encoding: str | None, separator: str | None, decimal: str | Non
 
 
 class CommandError(Exception):
-    """Why a command cannot do its work, in one line that says what to do."""
+    """Reason why a command cannot do its work: one line that says what to do."""
 
     status = TROUBLE
 
 
 class SetupCommandError(CommandError):
-    """The same of a service that another start would not help: the supervisor does not try again."""
+    """Setup error of a service: another start would not help, so the supervisor does not start it again."""
 
     status = os.EX_CONFIG
 
 
 def settings_of(**flags: object) -> Settings:
-    """The settings in force; flags that were not given (None) leave them as they are. Raises SettingsError."""
+    """Return the settings in force. Flags that were not given (None) change nothing. Raises SettingsError."""
     from app.settings.settings import load_settings
 
     return load_settings(**{name: value for name, value in flags.items() if value is not None})
 
 
 def connected(settings: Settings) -> Settings:
-    """The same settings with the Kafka that is already there: named, or started. Raises Trouble, BrokerError."""
+    """Return the settings with the address of a Kafka that is named or already running.
+
+    Raises CommandError, BrokerError.
+    """
     from app.local.find_kafka import running_kafka
 
     servers = running_kafka(settings)
@@ -87,12 +90,12 @@ def connected(settings: Settings) -> Settings:
 
 
 def kafka_settings(bootstrap_servers: str | None, prefix: str | None) -> Settings:
-    """Return the settings with two flags and the Kafka that is there. Raises SettingsError, Trouble, BrokerError."""
+    """Return the settings with two flags and a running Kafka. Raises SettingsError, CommandError, BrokerError."""
     return connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
 
 
 def user_name() -> str:
-    """Who types. Raises Trouble."""
+    """Return the name of the user. Raises CommandError."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -100,7 +103,7 @@ def user_name() -> str:
 
 
 def actor() -> str:
-    """Who types, for the audit: the user's name, or the number where this machine knows no name for it."""
+    """Return the user for the audit: the name, or the user id where this machine has no name for it."""
     try:
         return user_name()
     except CommandError:
@@ -108,14 +111,14 @@ def actor() -> str:
 
 
 def existing(path: Path) -> Path:
-    """The same path. Raises Trouble where there is no such file."""
+    """Return the same path. Raises CommandError where there is no such file."""
     if not path.is_file():
         raise CommandError(f"{path}: no such file")
     return path
 
 
 def moment_of(name: str, text: str | None) -> datetime | None:
-    """A moment; without a zone it is this machine's. Raises Trouble."""
+    """Return the moment that a text names, in UTC. A time without a zone is local. Raises CommandError."""
     if text is None:
         return None
     try:
@@ -125,7 +128,7 @@ def moment_of(name: str, text: str | None) -> datetime | None:
 
 
 def metadata_of(given: Sequence[str] | None, option: str = "--metadata") -> dict[str, str]:
-    """What is given as NAME=VALUE. Raises Trouble."""
+    """Return the values given as NAME=VALUE, by name. Raises CommandError."""
     found: dict[str, str] = {}
     for text in given or ():
         name, equals, value = text.partition("=")
@@ -138,7 +141,7 @@ def metadata_of(given: Sequence[str] | None, option: str = "--metadata") -> dict
 
 
 def print_json(value: object) -> None:
-    """One JSON object on one line of standard output."""
+    """Print one JSON object on one line of standard output."""
     import msgspec
 
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
@@ -146,7 +149,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Aligned columns of text."""
+    """Print aligned columns of text."""
     lines = [tuple(one_line(cell) for cell in row) for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
@@ -154,5 +157,5 @@ def print_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
 
 
 def is_terminal() -> bool:
-    """Whether somebody is watching, so that bars and live tables make sense."""
+    """Return whether standard output is a terminal, where progress bars and live tables make sense."""
     return sys.stdout.isatty()

@@ -1,4 +1,4 @@
-"""`driftline plan`: what will be found at a rate of predictions, and how soon, before there are any."""
+"""`driftline plan`: which changes are found at a rate of predictions, and how soon, before there is data."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def plan(
     config: ConfigFile = None,
     json_: AsJson = False,
 ) -> None:
-    """Say what will be found at a rate of predictions, and how soon; Kafka is not needed.
+    """Show which changes are found at a rate of predictions, and how soon. Kafka is not needed.
 
-    Each time is one in which such a change is found in 9 of 10 cases, by the rules of the newest panes and with rows
-    that are independent. A reference with times says more: driftline register.
+    Each time is the time within which such a change is found in 9 of 10 cases, by the rules of the newest panes, if
+    rows are independent. With a reference that has times, driftline register shows more.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`driftline replay`: a file of predictions and feedback, into Kafka."""
+"""`driftline replay`: send predictions and feedback from files to Kafka."""
 
 from __future__ import annotations
 
@@ -79,13 +79,14 @@ def replay(
 ) -> None:
     """Send predictions and feedback from files.
 
-    Both files are read once before anything is sent: times out of range, ids that repeat, truth that comes too late
-    or has no prediction are named, and refused where most of it would not count. Rows are sent in the order of their
-    times, sorted where the file is not; truth without a time follows its prediction. The model must be registered;
-    its features are the columns sent, read as its reference was. The other columns are found by their usual names, by
-    the monitoring.json that --config names, or by flags.
+    Both files are read once before anything is sent. Times out of range, repeated ids, and truth that comes too late
+    or has no prediction are reported, and refused where most of the rows would not count. Rows are sent in the order
+    of their times, and sorted where the file is not. Truth without a time follows its prediction.
 
-    A line of JSONL is a row as in CSV, or a whole event (its features within `features`), which is sent as it is.
+    The model must be registered. The columns of its features are sent, and read as the reference was read. The other
+    columns are found by their usual names, by the monitoring.json that --config names, or by flags.
+
+    A line of JSONL is a row as in CSV, or a whole event (with its features in `features`), which is sent unchanged.
 
     \b
     Examples:
@@ -114,7 +115,7 @@ def replay(
 
 
 def _hiding(settings: Settings, known: RegisteredModel) -> Hiding | None:
-    """What of the model is hidden from Kafka. Raises Trouble without the key of what is hashed."""
+    """Return the rules that hide the model's values from Kafka. Raises CommandError where hashing has no key."""
     from app.registration.hidden_values import HidingError, hiding_with
     from app.settings.secrets import hash_key_of
 
@@ -127,7 +128,7 @@ def _hiding(settings: Settings, known: RegisteredModel) -> Hiding | None:
 def _checked(
     known: RegisteredModel, columns: ReplayColumns, predictions: Path, feedback: Path | None, options: FileOptions
 ) -> Checked:
-    """Read both files whole before anything is sent, and print what there is to say of them."""
+    """Read both files completely before anything is sent, and print the notes about them."""
     from app.replay.check import check_files
     from app.tables.files import form_words
 
@@ -184,7 +185,7 @@ def _columns(
     profile: Profile, file: FileColumns, prediction: str | None, probability: str | None,
     id_: str | None, timestamp: str | None, actual: str | None,
 ) -> ReplayColumns:  # fmt: skip
-    """What the flags say, else monitoring.json, else the usual names."""
+    """Return the columns by the flags, else by monitoring.json, else by their usual names."""
     from app.replay.encode import ReplayColumns
 
     return ReplayColumns(
@@ -209,7 +210,7 @@ def _line(sent: Sent) -> str:
 
 @contextmanager
 def _progress(files: list[Path], *, quiet: bool) -> Iterator[Progress]:
-    """A bar on a terminal, a line every PLAIN_EVERY seconds otherwise, nothing when quiet."""
+    """Yield a progress callback: a bar on a terminal, else a line every PLAIN_EVERY seconds, nothing when quiet."""
     from app.replay.files import rows_in
 
     if quiet:

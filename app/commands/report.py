@@ -1,4 +1,4 @@
-"""`driftline report`: one window as a page to attach to a ticket."""
+"""`driftline report`: one window as an HTML page, to attach to a ticket."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def report(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Write one window as a page that needs nothing else.
+    """Write one window as a self-contained HTML page.
 
-    Its drift with every distribution, its performance, and the alerts of then; no scripts, nothing from elsewhere.
+    The page has drift with every distribution, performance, and the alerts at that time. It has no scripts and loads
+    nothing from other hosts.
 
     \b
     Examples:

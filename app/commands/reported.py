@@ -1,4 +1,4 @@
-"""`driftline training-runs` and `driftline deployments`: what others have trained and deployed."""
+"""`driftline training-runs` and `driftline deployments`: trainings and deployments made outside Driftline."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Parameters = Annotated[list[str] | None, typer.Option("--parameter", help="NAME=
 
 @training_runs.callback()
 def _training_runs() -> None:
-    """Trainings that something else has run, for the history.
+    """Record trainings that another system has run in the history.
 
     \b
     Examples:
@@ -54,7 +54,7 @@ def _training_runs() -> None:
 
 @deployments.callback()
 def _deployments() -> None:
-    """Deployments that something else has made, for the history.
+    """Record deployments that another system has made in the history.
 
     \b
     Examples:

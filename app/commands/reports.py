@@ -1,4 +1,4 @@
-"""`driftline reports`: what the stream found, window by window."""
+"""`driftline reports`: reports of the stream, window by window."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ReportKind(StrEnum):
-    """The kinds of report."""
+    """Kinds of report."""
 
     drift = "drift"
     performance = "performance"
@@ -43,9 +43,9 @@ def reports(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Show what the stream found, window by window.
+    """Show the reports of the stream, window by window.
 
-    Of each window the newest revision is shown.
+    The newest revision of each window is shown.
 
     \b
     Examples:
@@ -59,7 +59,7 @@ def reports(
 
 
 class _Wanted:
-    """The reports asked for, each window's newest revision."""
+    """Selected reports, the newest revision of each window."""
 
     def __init__(self, model: str, version: str | None, kind: ReportKind | None) -> None:
         import msgspec
@@ -71,7 +71,7 @@ class _Wanted:
         self.newest: dict[tuple[str, str, float], AnyReport] = {}
 
     def take(self, report: AnyReport) -> AnyReport | None:
-        """The report, where it is wanted and newer than what was known."""
+        """Keep a report, and return it if it is selected and not older than the known revision; None otherwise."""
         kind = kind_of(report)
         if report.model != self.model or self.version not in (None, report.model_version):
             return None
@@ -120,12 +120,12 @@ def _print(found: Iterable[AnyReport], as_json: bool) -> None:
 
 
 def kind_of(report: AnyReport) -> str:
-    """Its kind as the wire has it."""
+    """Return the kind of a report, as in the event."""
     return str(report.__struct_config__.tag)
 
 
 def line_of(report: AnyReport) -> str:
-    """One report in one line."""
+    """Return one report as one line of text."""
     from topics.events import DriftReport, IntakeReport, PerformanceReport, TrafficReport
 
     head = f"{report.window_end:%Y-%m-%d %H:%M:%S} v{report.model_version} {kind_of(report):<11} n {report.n:>7,}"
@@ -173,7 +173,7 @@ def _drift(report: DriftReport) -> Iterator[str]:
 
 
 def _newest_panes(report: DriftReport) -> Iterator[str]:
-    """What the newest panes show by themselves."""
+    """Yield the findings of the newest panes alone."""
     for one in () if report.scales is None else report.scales.found:
         what = "" if one.fault == "distribution" else f" {one.fault}"
         panes = "pane" if one.panes == 1 else f"{one.panes:,} panes"

@@ -1,4 +1,4 @@
-"""`driftline retire`: a model version that is served no more."""
+"""`driftline retire`: retire a model version that is no longer served."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def retire(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Retire a model version: its alerts are resolved with the reason, and none is raised any more.
+    """Retire a model version. Its alerts are resolved with the reason, and no new alert is raised.
 
-    It leaves the page's front and `driftline top` (--state retired shows it). Its predictions are still counted, and
-    its reports still made. Registered again, or with --undo, it is watched as before. A version whose traffic a newer
-    one has taken is retired by itself, until it gets predictions again.
+    The version is no longer on the dashboard's first page and in `driftline top` (--state retired shows it). Its
+    predictions are still counted, and its reports still made. Registering it again, or --undo, restores monitoring. A
+    version whose traffic a newer version has taken over is retired automatically, until it gets predictions again.
 
     \b
     Examples:
@@ -48,7 +48,7 @@ def retire(
 
 
 async def _retire(settings: Settings, model: str, version: str, reason: str, *, undo: bool) -> VersionEvent | None:
-    """Send the record, once it is known that there is such a version. Raises Trouble where there is none."""
+    """Check that the version is registered, then send the record. Raises CommandError where it is not registered."""
     import msgspec
 
     from app.commands.topic_reader import registry, unregistered

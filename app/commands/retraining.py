@@ -1,4 +1,4 @@
-"""`driftline retraining`: which model versions should be trained anew, and why."""
+"""`driftline retraining`: model versions that should be retrained, with reasons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def group() -> None:
-    """Which model versions should be trained anew.
+    """Show which model versions should be retrained.
 
     \b
     Examples:
@@ -34,10 +34,10 @@ def list_(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """List the signals to retrain, oldest first: when, which model version, why.
+    """List the signals to retrain, oldest first, with time, model version and reason.
 
-    One is sent when an alert of drift or performance fires, or `driftline check` finds either, at most one for each
-    model version in `retraining_debounce_seconds`.
+    A signal is sent when an alert of drift or performance fires, or `driftline check` finds drift or degradation. At
+    most one is sent for each model version in `retraining_debounce_seconds`.
 
     \b
     Examples:

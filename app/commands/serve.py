@@ -1,4 +1,4 @@
-"""`driftline up`, `worker`, `recorder` and `api`: what runs until it is stopped."""
+"""`driftline up`, `worker`, `recorder` and `api`: commands that run until they are stopped."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def up(
 ) -> None:
     """Run Kafka, a worker and the API until Ctrl-C.
 
-    Kafka is started only where none is named and none runs, and started again on the same port should it end.
+    Kafka is started only if no Kafka is named and none runs. If the started Kafka ends, it is started again on the
+    same port.
 
     \b
     Examples:
@@ -89,9 +90,9 @@ def worker(
 ) -> None:
     """Run one worker; start as many as you like.
 
-    It joins, counts, judges windows, raises alerts and tells of them. Without --bootstrap-servers it uses the Kafka
-    that runs on this machine. Exit status 78: the set-up is wrong. 65, with dead_letter_stop:
-    too much of what arrives cannot be read.
+    The worker joins, counts, judges windows, raises alerts and sends notifications. Without --bootstrap-servers it
+    uses the Kafka that runs on this machine. Exit status 78: the set-up is wrong. Exit status 65, with
+    dead_letter_stop: too many of the arriving records cannot be read.
 
     \b
     Examples:
@@ -127,10 +128,10 @@ def recorder(
     log_level: LogLevel = None,
     log_format: LogFormat = None,
 ) -> None:
-    """Write the history: what was predicted, what came true, what was found, trained and deployed.
+    """Write the history: predictions, truth, reports, alerts, trainings and deployments.
 
-    It reads for itself, and nothing waits for it. The database is history.db in --state-dir, or what --history-url
-    names. Exit status 78: the set-up is wrong.
+    The recorder reads independently; no other process waits for it. The database is history.db in --state-dir, or the
+    database that --history-url names. Exit status 78: the set-up is wrong.
 
     \b
     Examples:
@@ -167,7 +168,7 @@ def api(
 ) -> None:
     """Run the HTTP API and the dashboard.
 
-    Where others can reach it, it asks for a key (driftline keys create), or does not start.
+    If other machines can reach the API, it requires a key (driftline keys create), or does not start.
     Exit status 78: the set-up is wrong.
 
     \b
@@ -194,7 +195,7 @@ def api(
 
 @contextmanager
 def _set_up(*errors: type[Exception]) -> Iterator[None]:
-    """What is wrong with the set-up ends with the status that tells a supervisor not to try again."""
+    """Convert setup errors to SetupCommandError, whose exit status prevents another start by a supervisor."""
     try:
         yield
     except errors as error:

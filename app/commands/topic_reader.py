@@ -1,4 +1,4 @@
-"""Reading whole topics, as the commands that list things do."""
+"""Functions that read whole topics, for commands that list records."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ T = TypeVar("T")
 V = TypeVar("V", bound=FollowedTopic)
 
 LISTED = 20
-"""Model versions that an error names."""
+"""Most model versions that an error names."""
 
 
 async def records(settings: Settings, topic: str, *, follow: bool = False) -> AsyncIterator[ConsumerRecord | None]:
-    """Every record of a topic, from its start, and None at its end. With `follow`: then what comes, without end.
+    """Yield every record of a topic from its start, and None at its end. With `follow`: then new records, without end.
 
-    Raises Trouble where the topic or the broker is not there.
+    Raises CommandError where the topic does not exist or the broker is unreachable.
     """
     servers = settings.bootstrap_servers
     count = await partitions_of_topic(settings, topic)
@@ -59,9 +59,9 @@ async def records(settings: Settings, topic: str, *, follow: bool = False) -> As
 async def events(
     settings: Settings, topic: Topic, decode: Callable[[bytes], T], *, follow: bool = False
 ) -> AsyncIterator[tuple[ConsumerRecord, T | None] | None]:
-    """Every record of a topic of ours with its event (None: it has no value), and None at the topic's end.
+    """Yield every record of a topic with its event (None: no value), and None at the topic's end.
 
-    A record that is none of ours is named on standard error, and left out. Raises what `records` does.
+    Report a record that is not a valid event on standard error, and leave it out. Raises CommandError, as `records`.
     """
     async for record in records(settings, topic.full_name(settings.prefix), follow=follow):
         if record is None or record.value is None:
@@ -77,9 +77,9 @@ async def events(
 
 
 async def newest(settings: Settings, topic: Topic, decode: Callable[[bytes], T], most: int) -> list[T]:
-    """Return the events among the newest records of a topic, at most so many of each partition; none without a topic.
+    """Return the events of the newest records of a topic, at most `most` of each partition; none without a topic.
 
-    Records that are none of ours, and tombstones, are left out: nothing is judged by them.
+    Invalid records and tombstones are left out: nothing is judged by them.
     """
     name = topic.full_name(settings.prefix)
     partitions = [TopicPartition(name, number) for number in range(await partitions_of_topic(settings, name))]
@@ -103,12 +103,12 @@ async def newest(settings: Settings, topic: Topic, decode: Callable[[bytes], T],
 
 
 async def exists(settings: Settings, topic: Topic) -> bool:
-    """Whether the topic is there. Raises Trouble where the broker is not."""
+    """Return whether the topic exists. Raises CommandError where the broker is unreachable."""
     return await partitions_of_topic(settings, topic.full_name(settings.prefix)) > 0
 
 
 async def partitions_of_topic(settings: Settings, topic: str) -> int:
-    """How many partitions the topic has, 0 where it does not exist; asked for in a way that does not make it."""
+    """Return the number of partitions of a topic, 0 where it does not exist. Asking does not create the topic."""
     admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         await admin.start()
@@ -130,23 +130,23 @@ async def _to_the_end(consumer: Consumer, partitions: list[TopicPartition]) -> A
 
 
 async def loaded(settings: Settings, view: V) -> V:
-    """Return a view with all that its topic has now, empty where there is no topic.
+    """Return a table loaded with all that its topic has now; empty where there is no topic.
 
-    Raises Trouble, BrokerUnavailable.
+    Raises CommandError, BrokerUnavailable.
     """
     if await exists(settings, view.topic):
         async with view:
-            pass  # loaded on entering; what was read stays
+            pass  # loaded on entering; the rows are kept
     return view
 
 
 async def registry(settings: Settings) -> ModelsTable:
-    """All that is registered now. Raises Trouble, BrokerUnavailable."""
+    """Return the table of all registrations. Raises CommandError, BrokerUnavailable."""
     return await loaded(settings, ModelsTable(settings))
 
 
 async def registered(settings: Settings, model: str, version: str) -> RegisteredModel:
-    """What was registered last for a model version. Raises Trouble where nothing was, BrokerUnavailable."""
+    """Return the newest registration of a model version. Raises CommandError where there is none, BrokerUnavailable."""
     models = await registry(settings)
     found = models.get(model, version)
     if found is None:
@@ -155,14 +155,17 @@ async def registered(settings: Settings, model: str, version: str) -> Registered
 
 
 async def check_registered(settings: Settings, model: str, version: str | None = None) -> None:
-    """Raises Trouble where the model, or that version of it, is not registered; BrokerUnavailable."""
+    """Check that a model, or a version of it, is registered. Raises CommandError where it is not, BrokerUnavailable."""
     models = await registry(settings)
     if not any(name == model and version in (None, its_version) for name, its_version in models):
         raise unregistered(models, model, version)
 
 
 def unregistered(models: Iterable[tuple[str, str]], model: str, version: str | None = None) -> CommandError:
-    """The error for a model, or a version of it, that is not registered: says what is."""
+    """Return the error for a model, or a version of it, that is not registered.
+
+    The error lists the registered versions.
+    """
     known = sorted(models)
     named = model if version is None else f"{model} version {version}"
     listed = ", ".join(f"{name} {its_version}" for name, its_version in known[:LISTED])

@@ -1,4 +1,4 @@
-"""`driftline train`: from a table to a model that can be served and watched."""
+"""`driftline train`: train a model on a table, ready to be served and monitored."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class PipelineKind(StrEnum):
-    """The kinds of pipeline."""
+    """Kinds of pipeline."""
 
     trees = "trees"
     linear = "linear"
 
 
 class Learns(StrEnum):
-    """The tasks."""
+    """Tasks of a model."""
 
     binary = "binary"
     multiclass = "multiclass"
@@ -85,14 +85,14 @@ def train(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Train a plain scikit-learn model on a table, and say what to type next.
+    """Train a plain scikit-learn model on a table, and print the next commands.
 
-    A quarter of the rows is held out: the metrics are those of rows that the model has not seen, and the same rows
-    are the reference that it is watched against. The folder then has the model, its metadata, `reference.parquet` and
-    `monitoring.json`. The run is told to Kafka where one runs.
+    A quarter of the rows is held out. The metrics are computed on these rows, which the model has not seen, and the
+    same rows are its reference for monitoring. The folder then has the model, its metadata, `reference.parquet` and
+    `monitoring.json`. The run is recorded in Kafka where one runs.
 
-    It warns of columns that say the target by themselves, that number the rows or are certain to drift, and of
-    baselines that cannot fall. Warnings are in the metadata, too; they end nothing.
+    The command warns of columns that reveal the target, that number the rows or are certain to drift, and of baselines
+    that cannot fall. Warnings are in the metadata, too; they do not stop the training.
 
     \b
     Examples:
@@ -160,7 +160,7 @@ def _tell(line: str) -> None:
 
 
 def _published(settings: Settings, run: TrainingRunEvent) -> bool:
-    """Whether Kafka has the record; where it has not, why is told, and nothing else is lost."""
+    """Return whether Kafka has the record of the run; print the reason where it has not."""
     from app.kafka.errors import BrokerError, TopicError
     from app.local.find_kafka import running_kafka
     from app.training import publish

@@ -1,4 +1,4 @@
-"""By what is usual of what windows are judged, in words."""
+"""Text about the source of the usual effects by which windows are judged."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Literal
 def usual_words(
     source: Literal["reference", "live", "learning"], days: int | None, needs: int | None, until: str
 ) -> str:
-    """Return by what is usual of what windows are judged; nothing for a reference, as that is not worth a word.
+    """Return the source of the usual effects in words; empty for a reference, which is the default.
 
-    `days`: whole days that are known, of those that it `needs`; `until`: the end of the time that it is learned from.
+    `days`: whole days known, of the `needs` days required; `until`: the end of the time from which they are learned.
     """
     if source == "reference":
         return ""

@@ -1,4 +1,4 @@
-"""`driftline alerts`: what fires and has fired, what is silenced, what was not delivered, whether a channel works."""
+"""`driftline alerts`: list alerts, rules, silences and undelivered notifications; test channels."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Every = Annotated[bool, typer.Option("--all", help="Every transition, not only e
 
 @app.callback()
 def group() -> None:
-    """What is firing and has been, what is silenced, and what was not delivered; the rules; whether a channel works.
+    """List alerts and rules, silence alerts, send alerts, redeliver notifications, and test channels.
 
     \b
     Examples:
@@ -123,10 +123,10 @@ def try_channel(
     resolved: Annotated[bool, typer.Option("--resolved", help="Tell that the sample is over.")] = False,
     json_: AsJson = False,
 ) -> None:
-    """Send a sample through a channel once, and show what was sent, without secrets, and what came back.
+    """Send a sample through a channel once. Show the request, without secrets, and the response.
 
-    Needs no Kafka. The outcome is on standard output, the rest on standard error. Exit status 0: delivered, 1: not,
-    2: the channel is set up in part.
+    Needs no Kafka. The outcome is on standard output, the rest on standard error.
+    Exit status: 0 delivered; 1 not delivered; 2 the channel's settings are incomplete.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`driftline alerts list --pending`: what is breached, and not yet for long enough to fire, by the reports."""
+"""`driftline alerts list --pending`: rules that are breached in the kept reports, but not long enough to fire."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PendingAlert:
-    """One alert that is pending. `since`: the end of the first window of the row, `windows`: how many there are."""
+    """Pending alert. `since`: end of the first breached window in the row; `windows`: number of windows in the row."""
 
     model: str
     model_version: str
@@ -37,7 +37,10 @@ class PendingAlert:
 
 
 async def pending(settings: Settings, model: str | None) -> list[PendingAlert]:
-    """Judge the reports that are kept, as the worker does, by the rules that hold here. Raises Trouble."""
+    """Evaluate the kept reports with the rules in force, as the worker does.
+
+    Return the pending alerts, those that have been breached longest first. Raises CommandError.
+    """
     watching = EffectiveMonitoring(settings, await registry(settings))
     of_itself = watching.of(SELF, Monitoring(), {})
     decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)

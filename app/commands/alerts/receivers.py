@@ -1,4 +1,4 @@
-"""`driftline alerts receivers`: webhooks that alerts can go to, beside that of the settings."""
+"""`driftline alerts receivers`: webhooks for alerts, in addition to the webhook of the settings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Author = Annotated[str | None, typer.Option(help="Who. [default: your user name]
 
 @app.callback()
 def group() -> None:
-    """Webhooks that alerts can go to, beside that of the settings: routes name them webhook:NAME.
+    """Manage webhooks for alerts, in addition to the webhook of the settings. Routes name them webhook:NAME.
 
     \b
     Examples:
@@ -57,9 +57,9 @@ def add(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Set a receiver, or set it anew; workers know it within a second.
+    """Create a receiver, or replace the one of the same name. Workers use it within a second.
 
-    Its host must have public addresses only, unless allow_private_webhooks is set.
+    The host of the URL must have public addresses only, unless allow_private_webhooks is set.
 
     \b
     Examples:
@@ -85,7 +85,7 @@ def add(
 
 @app.command("list")
 def list_(json_: AsJson = False, bootstrap_servers: Bootstrap = None, prefix: Prefix = None) -> None:
-    """List the receivers. Of their URLs only the beginning is shown: the rest may be a secret.
+    """List the receivers. Only the origin of each URL is shown, because the rest may be a secret.
 
     \b
     Examples:
@@ -107,7 +107,7 @@ def list_(json_: AsJson = False, bootstrap_servers: Bootstrap = None, prefix: Pr
 def remove(
     name: ReceiverName, json_: AsJson = False, bootstrap_servers: Bootstrap = None, prefix: Prefix = None
 ) -> None:
-    """Take a receiver away. What is still to be sent there is given up, and kept for `alerts redeliver`.
+    """Delete a receiver. Notifications still to be sent to it are given up, and kept for `alerts redeliver`.
 
     \b
     Examples:
@@ -123,7 +123,8 @@ def remove(
 def try_receiver(
     name: ReceiverName, json_: AsJson = False, bootstrap_servers: Bootstrap = None, prefix: Prefix = None
 ) -> None:
-    """Send a sample to a receiver from here, once, and say what came back. Exit status 0: delivered, 1: not.
+    """Send a sample to a receiver from this machine, once, and show the response.
+    Exit status: 0 delivered; 1 not delivered.
 
     \b
     Examples:
@@ -164,7 +165,7 @@ def _one(settings: Settings, name: str) -> ReceiverEvent:
 
 
 async def known_receivers(settings: Settings) -> ReceiversTable:
-    """All that there are now. Raises Trouble, BrokerUnavailable."""
+    """Return the table of all receivers that exist now. Raises CommandError, BrokerUnavailable."""
     from app.alerting.receivers.table import ReceiversTable
     from app.commands.topic_reader import loaded
 

@@ -1,4 +1,4 @@
-"""`driftline alerts redeliver`: what was given up is sent again."""
+"""`driftline alerts redeliver`: send notifications again whose delivery was given up."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ def redeliver(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Send again what was given up, oldest first; what its channel takes is not listed again.
+    """Send undelivered notifications again, oldest first. A notification that is delivered now is not listed again.
 
-    It is sent from here, with the settings and secrets that are here. Exit status 1: a channel did not take it.
+    They are sent from this machine, with its settings and secrets.
+    Exit status 1: a channel did not accept a notification.
 
     \b
     Examples:
@@ -76,7 +77,7 @@ async def _undelivered(settings: Settings) -> list[UndeliveredEvent]:
 
     def decode(value: bytes) -> UndeliveredEvent:
         letter = msgspec.json.decode(value, type=UndeliveredEvent)
-        msgspec.json.decode(letter.notification, type=Notification)  # one that cannot be sent is none
+        msgspec.json.decode(letter.notification, type=Notification)  # raises where the notification cannot be sent
         return letter
 
     found: dict[bytes, UndeliveredEvent] = {}
@@ -93,7 +94,7 @@ async def _undelivered(settings: Settings) -> list[UndeliveredEvent]:
 
 
 async def _send(settings: Settings, letters: list[UndeliveredEvent]) -> list[tuple[bool, str]]:
-    """Try each once; what was delivered, or why not."""
+    """Try to deliver each notification once. Return for each whether it was delivered, and the detail or the reason."""
     from app.alerting.channels import channels_of
     from app.alerting.channels.setup import other_channels
     from app.alerting.receivers.channels import ReceiverChannels

@@ -1,4 +1,4 @@
-"""`driftline alerts rules`: which rules are in force, and who said so."""
+"""`driftline alerts rules`: the rules in force and the source of each value."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def rules(
 ) -> None:
     """Show the rules in force, and where each value comes from.
 
-    The strongest says what holds: monitoring.json, [models.MODEL.rules.RULE] of driftline.toml, [rules.RULE] there,
-    the default. Without --model it needs no Kafka.
+    Sources in order of priority: monitoring.json, [models.MODEL.rules.RULE] of driftline.toml, [rules.RULE] of
+    driftline.toml, the default. Without --model the command needs no Kafka.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`driftline alerts send`: an alert of one's own, and its end."""
+"""`driftline alerts send`: send an external alert, or resolve it."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def send(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Send an alert of your own: it is grouped, routed, silenced, notified and recorded as every other.
+    """Send an alert of your own. The alert is grouped, routed, silenced, notified and recorded as every other alert.
 
-    Its rule is `external`, its subject the --dedupe-key. With a key it fires until it is resolved, and sent again it
-    changes nothing; without one it is an alert of its own, and resolved by itself after an hour.
+    Its rule is `external`, its subject the --dedupe-key. With a key the alert fires until it is resolved, and sending
+    it again changes nothing. Without a key each call makes a new alert, which is resolved by itself after an hour.
 
     \b
     Examples:
@@ -93,7 +93,10 @@ def send(
 
 
 async def _send(settings: Settings, asked: AlertRequest) -> tuple[AlertEvent, bool]:
-    """Return the transition, and whether it is new. Raises ExternalError, Trouble."""
+    """Send the transition to the alerts topic. Return the transition, and whether it is new.
+
+    Raises ExternalError, CommandError.
+    """
     import msgspec
 
     from app.alerting.events.external import fingerprint_wanted, newest, transition_of

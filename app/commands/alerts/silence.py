@@ -1,4 +1,4 @@
-"""`driftline alerts silence`: of what nobody is told for a while, and maintenance windows."""
+"""`driftline alerts silence`: silences and maintenance windows."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def silence(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Silence alerts for a while: those that match everything that is said. Short for `silence add`.
+    """Silence the alerts that match all given options, for a limited time. Short for `silence add`.
 
     \b
     Examples:
@@ -122,7 +122,7 @@ def silence(
 def list_(
     every: Every = False, json_: AsJson = False, bootstrap_servers: Bootstrap = None, prefix: Prefix = None
 ) -> None:
-    """List the silences that are in force or will be, in the order in which they begin.
+    """List the silences that are in force now or later, in the order in which they begin.
 
     \b
     Examples:
@@ -171,7 +171,7 @@ def expire(
 
 
 def seconds_of(text: str) -> float:
-    """The seconds of `2h`, `1d12h` or `90s`. Raises Trouble."""
+    """Return the seconds of a duration such as `2h`, `1d12h` or `90s`. Raises CommandError."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhdw])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
         raise CommandError(f"--for: {text!r} is no length of time; write it as 30m, 2h or 1d12h")

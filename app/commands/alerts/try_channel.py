@@ -1,4 +1,4 @@
-"""A sample through a channel, once: what `alerts test` and `alerts receivers test` share."""
+"""Send a sample through a channel once, for `alerts test` and `alerts receivers test`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def try_once(settings: Settings, channel: Channel, level: Level, *, resolved: bool, as_json: bool) -> bool:
-    """Send it, and show what was sent and what came back. Returns whether it was delivered."""
+    """Send a sample through a channel, and show the request and the response.
+
+    Return whether the sample was delivered.
+    """
     from app.alerting.channels.exchanges import recording
     from app.alerting.channels.sample import sample
     from app.alerting.notify.channel import Delivered
@@ -41,7 +44,7 @@ def try_once(settings: Settings, channel: Channel, level: Level, *, resolved: bo
 
 
 def _pretty(body: str) -> str:
-    """JSON over several lines; other text as it is."""
+    """Return JSON indented over several lines, and other text unchanged."""
     try:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except ValueError:
@@ -49,7 +52,7 @@ def _pretty(body: str) -> str:
 
 
 def _indented(text: str) -> str:
-    """Lines as a terminal may show them: names from outside steer nothing."""
+    """Return the lines indented, with unprintable characters as spaces: foreign text cannot control the terminal."""
     return "\n".join(f"  {_safe(line)}".rstrip() for line in text.splitlines())
 
 
@@ -58,7 +61,7 @@ def _safe(line: str) -> str:
 
 
 def _words(outcome: Outcome, seconds: float) -> str:
-    """What came back, on one line."""
+    """Return the outcome in words, on one line."""
     from app.alerting.notify.channel import Delivered, Retryable
 
     if isinstance(outcome, Delivered):

@@ -1,1 +1,1 @@
-"""`driftline check`: the decision of the stream on two files."""
+"""`driftline check`: the decision of the stream for two files."""

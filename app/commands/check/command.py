@@ -1,4 +1,4 @@
-"""`driftline check`: the stream's decision on two files."""
+"""`driftline check`: the decision of the stream for two files."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def check(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Judge one table against another; Kafka is not needed.
+    """Compare one table with another. Kafka is not needed.
 
-    The decision is that of the stream, with all of the table as one window. Exit status: 0 no finding; 1 an enabled
+    The decision is the stream's, with the whole current table as one window. Exit status: 0 no finding; 1 an enabled
     rule would fire (drift, a critical feature, degraded performance, bad data); 2 no decision (a file is missing, rows
-    are too few, a feature has no value, most of the input could not be judged) or trouble.
-    Without --reference or --current the file is reference_data_path or current_data_path of --config.
-    With --model and --version a finding of drift or performance is a signal to retrain, too.
+    are too few, a feature has no value, most of the input could not be judged) or an error.
+    Without --reference or --current, the file is reference_data_path or current_data_path of --config.
+    With --model and --version, a finding of drift or performance also sends a signal to retrain.
 
     \b
     Examples:
@@ -107,7 +107,10 @@ def check(
 
 
 def _path(flag: str, given: Path | None, named: str | None, key: str) -> Path:
-    """The file that is given, or that the configuration names. Raises Trouble where neither is."""
+    """Return the file that is given, or the file that the configuration names.
+
+    Raises CommandError where neither is set.
+    """
     path = given or (named and Path(named))
     if not path:
         raise CommandError(f"{flag}: give the file, or name it as data_drift_monitoring.{key} in --config")
@@ -119,7 +122,7 @@ def _warn(line: str) -> None:
 
 
 def _signal(found: Check, model: str, version: str) -> RetrainingEvent | None:
-    """The signal to retrain; None where nothing that the stream would signal has been found."""
+    """Return the signal to retrain, or None where no finding would cause a signal in the stream."""
     from app.retraining import REASONS, of_check
 
     reasons = {REASONS[finding.rule] for finding in found.fires if finding.rule in REASONS}
@@ -138,7 +141,7 @@ def _signal(found: Check, model: str, version: str) -> RetrainingEvent | None:
 
 
 def _ask(settings: Settings, signal: RetrainingEvent) -> None:
-    """Send the signal; where Kafka does not take it, say so: the finding stands."""
+    """Send the signal to retrain. Where Kafka does not accept the signal, print a warning; the finding is unchanged."""
     from app.kafka.errors import BrokerError, TopicError
     from app.local.find_kafka import running_kafka
 

@@ -1,4 +1,4 @@
-"""What `driftline check` prints: a table of columns, the decision in a few lines, and what would fire."""
+"""Output of `driftline check`: a table of columns, the decision in a few lines, and the findings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADER = ("column", "test", "statistic", "threshold", "p-value", "drifted", "ref
 
 
 def rows_of(drift: DriftDecision) -> Iterator[tuple[str, ...]]:
-    """A row a column, what has drifted and differs most first; prediction and probability last."""
+    """Yield a row for each feature, drifted and most different features first; then prediction and probability."""
     shown = [column for column in (drift.prediction, drift.probability) if column is not None]
     for column in [*sorted(drift.features, key=_strength, reverse=True), *shown]:
         yield (
@@ -28,7 +28,7 @@ def rows_of(drift: DriftDecision) -> Iterator[tuple[str, ...]]:
 
 
 def beside_of(column: FeatureDrift) -> str:
-    """The rows that its statistic does not compare, or compares with nothing like them, by reason."""
+    """Return the counts of rows that the statistic cannot compare with similar reference rows, by reason, as text."""
     counts = (
         (column.missing, "missing"), (column.invalid, "of the wrong type"), (column.unseen, "unseen"),
         (column.out_of_range, "out of range"),
@@ -37,7 +37,7 @@ def beside_of(column: FeatureDrift) -> str:
 
 
 def lines_of(found: Check, decision: Decision) -> Iterator[str]:
-    """The decision in words, then every finding."""
+    """Yield the lines of the decision, then the lines of every finding."""
     yield from _drift(decision.drift)
     yield from _performance(decision.performance)
     if found.repeated_ids:
@@ -85,7 +85,10 @@ def _performance(performance: PerformanceDecision | None) -> Iterator[str]:
 
 
 def _metric(metric: MetricChange, *, whole: bool) -> str:
-    """A metric beside its baseline; why it was not judged, where the reason is not that of all of them (`whole`)."""
+    """Return a line with a metric and its baseline, and the reason where the metric was not judged.
+
+    `whole`: performance as a whole was judged, so that the metric's reason is its own.
+    """
     line = f"{metric.name} {_number(metric.value) or 'undefined'}"
     line += f" (baseline {_number(metric.baseline)})" if metric.baseline is not None else ""
     if metric.degraded:

@@ -1,4 +1,4 @@
-"""What the workers of one prefix know of each model, written where the workers of another prefix begin."""
+"""State of one prefix's workers, copied to the topics where the workers of another prefix begin."""
 
 from __future__ import annotations
 
@@ -45,14 +45,20 @@ _panes: msgspec.json.Decoder[PaneEvent] = msgspec.json.Decoder(PaneEvent)
 
 
 class Carrying:
-    """Copies states, notifications and panes from group `source.group` to `target.group`, neither of which works."""
+    """Copies states, notifications and panes from group `source.group` to group `target.group`.
+
+    Neither group may be running.
+    """
 
     def __init__(self, source: Settings, target: Settings) -> None:
         self._source, self._target = source, target
         self._counts: Counter[str] = Counter()
 
     async def check(self) -> int:
-        """Return the number of partitions of the old prefix. Raises Trouble where a group works, or has worked."""
+        """Return the number of partitions of the old prefix.
+
+        Raises CommandError where the old group runs or the new one has state.
+        """
         old, new = self._source.group, self._target.group
         partitions = await partitions_of_topic(self._source, _changelog(old, "join"))
         if not partitions:
@@ -84,7 +90,10 @@ class Carrying:
             )
 
     async def copy(self, partitions: int) -> Mapping[str, int]:
-        """Copy all of it; `partitions`: of the old prefix. Return how many records of each kind were written."""
+        """Copy states, logs and panes. `partitions`: the number of partitions of the old prefix.
+
+        Return the number of records written, by kind.
+        """
         app = make_app(self._target)
         for name in TABLES:
             make_table(app, name, self._target.partitions)
@@ -137,10 +146,10 @@ class Carrying:
         partition: Callable[[ConsumerRecord], int],
         identity: Callable[[ConsumerRecord], object],
     ) -> Sequence[ConsumerRecord]:
-        """Copy what the new topic does not have yet, in order; return all that it has then.
+        """Copy records that the new topic does not have yet, in order. Return all records that the new topic has then.
 
-        `reader`: what the groups are called that act on the topic's records. The new one begins where the old one
-        has stopped.
+        `reader`: suffix of the consumer groups that act on the topic's records. The new group begins where the old
+        group stopped.
         """
         old, known = await self._log(self._source, topic), await self._log(self._target, topic)
         there = {identity(record) for record in known}
@@ -177,7 +186,7 @@ class Carrying:
         return {tp: found.offset for tp, found in offsets.items() if tp.topic == name and found.offset >= 0}
 
     async def _begin_here(self, topic: Topic, reader: str) -> None:
-        """Have the new readers begin at the end of what is there now, unless they have begun."""
+        """Commit the current end offsets for the new readers, unless they have already committed offsets."""
         target = self._target
         if await self._committed(target, topic, reader):
             return
@@ -198,7 +207,7 @@ class Carrying:
         return 0 if alert is None else partition_of_alert(alert, self._target.partitions)
 
     async def _end(self, producer: Producer, ended: Iterable[AlertEvent], known: Sequence[ConsumerRecord]) -> None:
-        """Send the ends of alerts, each once."""
+        """Send the resolved transitions of alerts that ended with their group, each once."""
         there = {_alert_id(record) for record in known}
         outgoing = [
             Outgoing(alert.fingerprint.encode(), msgspec.json.encode(alert), self._partition(alert))

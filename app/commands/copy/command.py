@@ -1,4 +1,4 @@
-"""`driftline copy`: what people and workers have told Driftline, from one prefix to another."""
+"""`driftline copy`: copy registrations, silences, receivers and state from one prefix to another."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def copy(
     partitions: Annotated[int | None, typer.Option(help="Partitions of new topics. [default: 4]")] = None,
     json_: AsJson = False,
 ) -> None:
-    """Copy what Driftline knows to another prefix, where a new group of workers goes on with it.
+    """Copy registrations and state to another prefix, where a new group of workers continues.
 
-    Registrations, what is retired, silences and receivers; and of the old workers, once they are stopped: the alerts
-    and what was notified of them, signals to retrain, and the panes of each model. Makes the topics of --prefix where
-    they are missing. Copied again, nothing changes. Predictions, truths and reports stay where they are.
+    Copies registrations, retired versions, silences and receivers. From the old workers, which must be stopped, it
+    copies alerts, notifications, signals to retrain, and the panes of each model. Topics of --prefix are created where
+    they are missing. Copying again changes nothing. Predictions, truths and reports are not copied.
 
     \b
     Examples:
@@ -80,7 +80,7 @@ async def _copy(source: Settings, settings: Settings, *, with_state: bool) -> di
 
 
 async def _newest(source: Settings, topic: Topic) -> dict[bytes, bytes]:
-    """The newest value of each key that is not removed, in the order of the log."""
+    """Return the newest value of each key that is not removed, in the order of the log."""
     from app.commands.topic_reader import records
 
     newest: dict[bytes, bytes] = {}

@@ -1,1 +1,1 @@
-"""`driftline dead-letters`: what could not be read, listed and sent again."""
+"""`driftline dead-letters`: dead letters, listed and sent again."""

@@ -1,4 +1,4 @@
-"""`driftline dead-letters`: what was set aside and why, and how it is sent again."""
+"""`driftline dead-letters`: list dead letters with their reasons, and send them again."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ Unsent = Annotated[bool, typer.Option("--unsent", help="Only those that were not
 
 @app.callback()
 def group() -> None:
-    """Records that could not be counted: which, why, and how they are sent again.
+    """List and show records that could not be counted, and send them again.
 
-    A record that cannot be read, is of no registered model version, or is too late, is set aside: its bytes and key as
-    they came, with the reason. Everything else is counted. They are kept for 30 days.
+    A record becomes a dead letter if it cannot be read, belongs to no registered model version, or is too late. Its
+    bytes and key are kept unchanged, with the reason, for 30 days. All other records are counted.
 
-    Mend what was wrong (the producer, the registration), then send them again. Each is counted once, however often it
-    is sent: a prediction that is known is not counted again, and the last truth of a prediction holds.
+    Fix the cause (the producer, the registration), then send the dead letters again. Each is counted once, however
+    often it is sent: a known prediction is not counted again, and the last truth of a prediction is used.
 
     \b
     Examples:
@@ -84,9 +84,9 @@ def list_(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Count the dead letters by reason, topic and model version, the most first.
+    """Count the dead letters by reason, topic and model version, the largest count first.
 
-    `open` are those that were not sent again.
+    `open` is the number of dead letters that were not sent again.
 
     \b
     Examples:
@@ -124,9 +124,9 @@ def show(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Show dead letters whole: where each came from, why it was set aside, its key and its value.
+    """Show dead letters in full: the source of each, the reason, the key and the value.
 
-    With --json values that are no UTF-8 are in `value_base64`.
+    With --json, values that are not UTF-8 are in `value_base64`.
 
     \b
     Examples:
@@ -166,12 +166,12 @@ def resend(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Send dead letters again, to the topics that they came from, with their keys and bytes; each counts once.
+    """Send dead letters again to the topics they came from, with their keys and bytes. Each counts once.
 
-    What would not be counted is left out, and the reason is said: what still cannot be read, is of no registered model
-    version, or is older than windows.lateness allows by now; a truth that a later one has replaced. A key that is not
-    the prediction_id is put right. Values that have to be mended go through a program, --through, with one a line.
-    What was sent is noted, and not sent another time. Exit status 1: something was left out.
+    A dead letter that would not be counted is left out, and the reason is shown: it still cannot be read, belongs to
+    no registered model version, or is older than windows.lateness allows by now; or a later truth has replaced it.
+    A key that is not the prediction_id is corrected. Values that need correction go through a program, --through, one
+    value a line. Sent dead letters are recorded and not sent twice. Exit status 1: a dead letter was left out.
 
     \b
     Examples:
@@ -205,7 +205,7 @@ async def _resend(settings: Settings, wanted: LetterFilter, how: How, progress: 
         asked_for = {**asdict(wanted), "through": how.through, "again": how.again, "late": how.late}
         detail = {name: str(value) for name, value in asked_for.items() if value not in (None, "", False)}
         async with audited(settings, AuditedChange("dead-letters.resent", settings.prefix, detail)):
-            pass  # noted before anything is read
+            pass  # recorded in the audit before anything is read
     return await run(settings, wanted, known, counting, how, progress)
 
 

@@ -1,4 +1,4 @@
-"""Dead letters, counted by why they were set aside, where they came from and which model version they name."""
+"""Counts of dead letters by reason, source topic and the model version that they name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class LetterGroup(msgspec.Struct, kw_only=True):
-    """Dead letters of one reason, topic and model version. `open`: not sent again. `reason`: the newest's, whole."""
+    """Dead letters of one reason, topic and model version.
+
+    `open`: number not sent again; `reason`: the newest letter's reason, in full.
+    """
 
     kind: str
     topic: str
@@ -28,7 +31,7 @@ class LetterGroup(msgspec.Struct, kw_only=True):
 
 
 async def groups_of(settings: Settings, wanted: LetterFilter) -> list[LetterGroup]:
-    """All that are asked for, the most first. Raises Trouble."""
+    """Return the groups of the letters that the filter selects, the largest first. Raises CommandError."""
     known = await known_letters(settings, wanted)
     found: dict[tuple[str, str, str | None, str | None], LetterGroup] = {}
     async for letter in letters(settings, wanted, known):

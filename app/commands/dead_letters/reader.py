@@ -1,4 +1,4 @@
-"""Which dead letters a command is about, and how they are read."""
+"""Filter for dead letters, and functions that read them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OnlyId = Annotated[int | None, typer.Option("--id", min=0, help="Only this one, 
 
 @dataclass(frozen=True, slots=True)
 class LetterFilter:
-    """Which dead letters are asked for. `topic` is the whole name."""
+    """Filter for dead letters. `topic` is the full name."""
 
     reason: str | None
     model: str | None
@@ -41,7 +41,7 @@ class LetterFilter:
     id: int | None = None
 
     def has(self, letter: Letter) -> bool:
-        """Whether a letter is asked for."""
+        """Return whether the filter selects a letter."""
         if self.id not in (None, letter.offset) or self.topic not in (None, letter.topic):
             return False
         if self.reason is not None and self.reason.casefold() not in letter.reason.casefold():
@@ -55,7 +55,7 @@ class LetterFilter:
 
     @property
     def everything(self) -> bool:
-        """Whether nothing is left out."""
+        """Return whether the filter selects all letters."""
         return all(getattr(self, name) is None for name in self.__slots__)
 
 
@@ -63,27 +63,27 @@ def wanted_of(
     settings: Settings, reason: str | None, model: str | None, version: str | None, topic: str | None,
     since: str | None, until: str | None, id_: int | None = None,
 ) -> LetterFilter:  # fmt: skip
-    """What the flags ask for. Raises Trouble."""
+    """Return the filter that the flags describe. Raises CommandError."""
     named = None if topic is None else settings.prefix + topic.removeprefix(settings.prefix)
     return LetterFilter(reason, model, version, named, moment_of("--since", since), moment_of("--until", until), id_)
 
 
 @dataclass(slots=True)
 class KnownLetters:
-    """What a first look at the topic has shown: what was sent again, and which letters are copies of earlier ones."""
+    """Result of a first pass over the topic: letters sent again, and letters that are copies of earlier ones."""
 
     resent: set[int] = field(default_factory=set)
     copies: set[int] = field(default_factory=set)
     origins: set[tuple[str, int, int]] = field(default_factory=set)
     feedback_keys: set[bytes] = field(default_factory=set)
-    """Of the feedback that is asked for."""
+    """Keys of the feedback that the filter selects."""
     count: int = 0
     last: int = -1
-    """The offset of the newest record."""
+    """Offset of the newest record."""
 
 
 async def known_letters(settings: Settings, wanted: LetterFilter) -> KnownLetters:
-    """Look at all of the topic once. Raises Trouble where there is none."""
+    """Read the whole topic once. Raises CommandError where the topic does not exist."""
     from app.ingest.letters import letter_of, resent_in
     from topics.registry import FEEDBACK
 
@@ -107,11 +107,11 @@ async def known_letters(settings: Settings, wanted: LetterFilter) -> KnownLetter
 
 
 async def letters(settings: Settings, wanted: LetterFilter, known: KnownLetters) -> AsyncIterator[Letter]:
-    """The letters that are asked for, each record's once, oldest first."""
+    """Yield the letters that the filter selects, oldest first, without copies."""
     from app.ingest.letters import letter_of
 
     async for record in _records(settings):
-        if record.offset > known.last:  # it came since
+        if record.offset > known.last:  # written after the first pass
             return
         letter = letter_of(record)
         if letter is not None and letter.offset not in known.copies and wanted.has(letter):

@@ -1,4 +1,4 @@
-"""Dead letters, sent again to the topics that they came from: those that can be counted now, each once."""
+"""Resending of dead letters to their source topics: letters that can be counted now, each once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SENT_AGAIN = (PREDICTIONS, FEEDBACK, INFERENCES)
 TOGETHER = 1000
-"""Dead letters that are sent, and noted as sent, at a time."""
+"""Dead letters that are sent, and recorded as sent, at a time."""
 
 ELSEWHERE = "not from predictions, feedback or inferences"
 COUNTED = "counted already: the history alone could not hold it"
@@ -46,7 +46,7 @@ Event = PredictionEvent | FeedbackEvent | Heartbeat
 
 @dataclass(frozen=True, slots=True)
 class ReadyLetter:
-    """A dead letter that is to be sent: its event, and the key and value that it is sent with."""
+    """Dead letter that is ready to send: its event, and the key and value to send."""
 
     letter: Letter
     event: Event | Inference
@@ -56,20 +56,20 @@ class ReadyLetter:
 
 @dataclass(slots=True)
 class Resent:
-    """How many were sent, by topic, and why others were not."""
+    """Counts of sent letters by topic, and of letters left out by reason."""
 
     sent: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
 
     @property
     def looked_at(self) -> int:
-        """All that were asked for, so far."""
+        """Return the number of letters processed so far."""
         return self.sent.total() + self.left_out.total()
 
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How it is done. `through`: a program that mends values; empty: none."""
+    """Options of a resend. `through`: a program that corrects values; empty: none."""
 
     through: str = ""
     again: bool = False
@@ -81,7 +81,10 @@ async def resend(
     settings: Settings, wanted: LetterFilter, known: KnownLetters, counting: Counting, how: How,
     progress: Callable[[Resent], None],
 ) -> Resent:  # fmt: skip
-    """Send what is asked for. What would not be counted is left out, and told. Raises Trouble, BrokerUnavailable."""
+    """Send the letters that the filter selects. Leave out letters that would not be counted, and report the reasons.
+
+    Raises CommandError, BrokerUnavailable.
+    """
     from app.kafka.producer import Producer
 
     resent = Resent()
@@ -138,12 +141,12 @@ async def _send(
 
 
 def _partition(one: ReadyLetter) -> int | None:
-    """By the key; what has none goes to where it was."""
+    """Return the original partition for a letter without a key, and None where the key decides."""
     return one.letter.origin[1] if one.key is None and one.letter.origin is not None else None
 
 
 def _ready(settings: Settings, letter: Letter, value: bytes | None) -> ReadyLetter | str:
-    """What is to be sent of a dead letter, or why it would be set aside again."""
+    """Return the letter ready to send, or the reason why it would become a dead letter again."""
     if value is None:
         return "the record has no value" if letter.value is None else NOT_MENDED
     if letter.topic == INFERENCES.full_name(settings.prefix):
@@ -164,7 +167,10 @@ def _ready(settings: Settings, letter: Letter, value: bytes | None) -> ReadyLett
 
 
 def _half(letter: Letter, value: bytes) -> ReadyLetter | str:
-    """Half an inference: the key is the id in its headers. Whether its other half comes is not known here."""
+    """Return half an inference ready to send, with the id in its headers as key.
+
+    Whether the other half arrives is unknown here.
+    """
     try:
         inference = inference_of(letter.headers)
     except UNREADABLE as error:
@@ -173,7 +179,7 @@ def _half(letter: Letter, value: bytes) -> ReadyLetter | str:
 
 
 def _mended(batch: Sequence[Letter], through: str) -> list[bytes | None]:
-    """The values as they are to be sent: as they were, or what the program makes of them, a line each."""
+    """Return the values to send: unchanged, or as corrected by the program, one line a value."""
     values = [letter.value for letter in batch]
     if not through:
         return values

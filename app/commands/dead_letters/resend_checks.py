@@ -1,4 +1,4 @@
-"""Whether a dead letter that is sent again would be counted: by what is registered, how far time is, and what came."""
+"""Checks whether a resent dead letter would be counted: by registrations, event time and later feedback."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ SUPERSEDED = "a later truth of the same prediction has come since"
 
 @dataclass(slots=True)
 class Counting:
-    """What decides whether a record would be counted. `partitions`: of `predictions`.
+    """Facts that decide whether a record would be counted. `partitions`: number of partitions of `predictions`.
 
-    `reached`: how far each model version has come at least in each partition, in seconds of event time. `newest`: of
-    each key of feedback that is asked for, the broker's time and place of the last sound record.
+    `reached`: lower bound of each model version's event time in each partition, in seconds.
+
+    `newest`: for each key of the selected feedback, the broker time, partition and offset of the last valid record.
     """
 
     models: ModelsTable
@@ -39,7 +40,7 @@ class Counting:
     newest: dict[bytes, tuple[int, int, int]] = field(default_factory=dict)
 
     def obstacle(self, ready: ReadyLetter, *, now: float, late: bool) -> str:
-        """Why it would not be counted; empty where nothing is in its way."""
+        """Return the reason why a letter would not be counted; empty where it would be counted."""
         event = ready.event
         if isinstance(event, Inference):
             return ""
@@ -74,7 +75,7 @@ class Counting:
 
 
 async def counting_of(settings: Settings, models: ModelsTable, known: KnownLetters) -> Counting:
-    """Read what decides. Raises Trouble."""
+    """Read panes and feedback, and return the facts that decide what is counted. Raises CommandError."""
     from app.commands.topic_reader import partitions_of_topic, records
 
     partitions = await partitions_of_topic(settings, PREDICTIONS.full_name(settings.prefix))
@@ -103,9 +104,9 @@ async def counting_of(settings: Settings, models: ModelsTable, known: KnownLette
 
 
 def _reached(event: PaneEvent, models: ModelsTable) -> float | None:
-    """The event time that a partition has come to at least, by one of its events; None where it says nothing of it."""
+    """Return a lower bound of a partition's event time from one of its events; None where the event gives none."""
     if not isinstance(event, PanePartial):
-        return None if event.idle else event.event_time  # idle, it goes on with the wall clock, and makes nothing late
+        return None if event.idle else event.event_time  # an idle partition follows the wall clock: nothing gets late
     found = models.get(event.model, event.model_version)
     # A row is in the pane of its timestamp, which may be ahead of the broker's time; that bounds the event time.
     return None if found is None else event.pane_start - found.monitoring.windows.ahead

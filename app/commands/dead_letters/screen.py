@@ -1,4 +1,4 @@
-"""What the commands of `driftline dead-letters` print."""
+"""Printed output of the commands of `driftline dead-letters`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 PLAIN_EVERY = 2.0
 """Seconds between progress lines where there is no terminal."""
 SHOWN = 500
-"""Characters of a value that are shown where nobody asks for all of it."""
+"""Characters of a value that are shown by default."""
 
 
 def print_resent(resent: Resent, how: How, *, as_json: bool) -> None:
-    """Print what was sent again, and why the rest was not."""
+    """Print the counts of letters sent again, and the reasons why others were left out."""
     if as_json:
         print_json({"sent": resent.sent, "left_out": resent.left_out, "dry_run": how.dry_run})
         return
@@ -36,14 +36,14 @@ def print_resent(resent: Resent, how: How, *, as_json: bool) -> None:
 
 
 def row_of(one: LetterGroup) -> tuple[str, ...]:
-    """A line of the table of groups."""
+    """Return a row of the table of groups."""
     named = f"{one.model} {one.model_version}" if one.model is not None else ""
     first, last = (f"{moment:%Y-%m-%d %H:%M:%S}" for moment in (one.first, one.last))
     return f"{one.letters:,}", f"{one.open:,}", first, last, one.topic, named, one.reason
 
 
 def json_of(letter: Letter, *, resent: bool) -> dict[str, object]:
-    """A dead letter as JSON has it."""
+    """Return a dead letter as a JSON object."""
     topic, partition, offset = letter.origin or (None, None, None)
     model, version = letter.version or (None, None)
     return {
@@ -55,7 +55,7 @@ def json_of(letter: Letter, *, resent: bool) -> dict[str, object]:
 
 
 def _text_of(name: str, raw: bytes | None) -> dict[str, str | None]:
-    """Bytes as JSON has them: text, or what is none in base 64."""
+    """Return bytes as JSON fields: as text, or in base 64 where they are not UTF-8."""
     try:
         return {name: None if raw is None else raw.decode()}
     except UnicodeDecodeError:
@@ -63,7 +63,7 @@ def _text_of(name: str, raw: bytes | None) -> dict[str, str | None]:
 
 
 def print_letter(letter: Letter, *, resent: bool, whole: bool) -> None:
-    """Print a dead letter; of a long value the beginning, unless it is wanted whole."""
+    """Print a dead letter. Shorten a long value unless `whole` is set."""
     where = "the API" if letter.origin is None else "{} partition {} offset {}".format(*letter.origin)
     print(f"{letter.offset}  {letter.at:%Y-%m-%d %H:%M:%S}  {where}{'  (sent again)' if resent else ''}")
     print(f"  reason  {letter.reason}")
@@ -74,14 +74,16 @@ def print_letter(letter: Letter, *, resent: bool, whole: bool) -> None:
 
 
 def _printable(raw: bytes) -> str:
-    """Bytes as a terminal may show them: what is no text, or would move the cursor, is escaped."""
+    """Return bytes as text that is safe for a terminal: invalid UTF-8 and control characters are escaped."""
     text = raw.decode(errors="backslashreplace")
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 @contextmanager
 def progress_of(*, quiet: bool) -> Iterator[Callable[[Resent], None]]:
-    """A counter on a terminal, a line every PLAIN_EVERY seconds otherwise, nothing when quiet."""
+    """Yield a progress callback: a counter on a terminal, otherwise a line every PLAIN_EVERY seconds, nothing when
+    quiet.
+    """
     if quiet:
         yield lambda resent: None
         return

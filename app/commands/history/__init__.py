@@ -1,1 +1,1 @@
-"""`driftline history`: what was trained, deployed, predicted, found and sent."""
+"""`driftline history`: recorded trainings, deployments, predictions, reports and notifications."""

@@ -1,4 +1,4 @@
-"""`driftline history`: what was trained, deployed, predicted, found and told, from the history's database."""
+"""`driftline history`: trainings, deployments, predictions, reports and alerts from the history's database."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from app.commands.history.export import export
 
 
 class HistoryGroup(TyperGroup):
-    """A command for each kind of history, made when one is asked for.
+    """Typer group with a command for each kind of history, made on first use.
 
-    The table of kinds imports the database's library, and `driftline --help` is to be quick.
+    The table of kinds imports the database's library, and `driftline --help` must stay fast.
     """
 
     @cached_property
@@ -31,7 +31,7 @@ class HistoryGroup(TyperGroup):
 
     @property
     def commands(self) -> Any:
-        """Every command by name."""
+        """Return every command by name."""
         return {**self._kinds, **self._own}
 
     @commands.setter
@@ -45,7 +45,7 @@ app.command()(export)
 
 @app.callback()
 def group() -> None:
-    """What was trained, deployed, predicted, found and told, as `driftline recorder` has written it.
+    """Show trainings, deployments, predictions, reports and alerts that `driftline recorder` has written.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""`driftline history export`: predictions with their truth as files."""
+"""`driftline history export`: write predictions with their truth to files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.commands.options import AsJson, CommandError, HistoryUrl, StateDir, pri
 
 
 class Format(StrEnum):
-    """The kinds of file."""
+    """Kinds of export file."""
 
     jsonl = "jsonl"
     parquet = "parquet"
@@ -30,7 +30,7 @@ def export(
 ) -> None:
     """Write predictions with their truth as files, one for each day (UTC) and model version.
 
-    Only days that have changed since are written, each file whole.
+    Only days that have changed since the last export are written. Each file is written whole.
 
     \b
     Examples:

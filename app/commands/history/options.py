@@ -1,4 +1,4 @@
-"""The commands of `driftline history`: one for each kind, with an option for each of its filters."""
+"""Commands of `driftline history`: one for each kind, with an option for each of its filters."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from app.history.kinds import HistoryKind
 from app.history.wanted import Option
 
 EVERY_COMMAND = {"json_": (AsJson, False), "state_dir": (StateDir, None), "history_url": (HistoryUrl, None)}
-"""The options of every kind, with their defaults."""
+"""Options of every kind, with their defaults."""
 
 
 def command_of(kind: HistoryKind) -> Callable[..., None]:
-    """Return the command of a kind, for Typer."""
+    """Return the Typer command of a kind of history."""
 
     def command(json_: bool, state_dir: Path | None, history_url: str | None, **given: Any) -> None:
         show(kind, given, as_json=json_, state_dir=state_dir, history_url=history_url)
@@ -45,7 +45,7 @@ def command_of(kind: HistoryKind) -> Callable[..., None]:
 def show(
     kind: HistoryKind, given: dict[str, Any], *, as_json: bool, state_dir: Path | None, history_url: str | None
 ) -> None:
-    """Ask the history, and print an object a line, or a table. Raises Trouble, SettingsError, HistoryError."""
+    """Query the history, and print one object a line, or a table. Raises CommandError, SettingsError, HistoryError."""
     from app.history.setup import history_of
 
     wanted = _wanted(kind, given, as_json=as_json)
@@ -62,7 +62,7 @@ def show(
 
 
 def _options(kind: HistoryKind) -> list[Option]:
-    """The filters of a kind in the order of its help: those of every kind, its own, the limit."""
+    """Return the filters of a kind in the order of its help: common filters, the kind's own, the limit."""
     options = [one for one in kind.options() if kind.of_models or one.name not in ("model", "model_version")]
     return sorted(options, key=lambda one: one.name == "limit")
 
@@ -82,7 +82,7 @@ def _parameters(kind: HistoryKind) -> Iterator[Parameter]:
 
 
 def _wanted(kind: HistoryKind, given: dict[str, Any], *, as_json: bool) -> Any:
-    """Return which rows are asked for. Raises Trouble."""
+    """Return the filter for the rows. Raises CommandError."""
     filters = dict(given)
     for one in _options(kind):
         if one.type is datetime:

@@ -1,1 +1,1 @@
-"""`driftline register`: a reference table becomes a registered model version."""
+"""`driftline register`: register a model version with its reference table."""

@@ -1,4 +1,4 @@
-"""`driftline register`: what a model looked like when it was good, and how it is to be watched."""
+"""`driftline register`: register a model version with its reference and its monitoring configuration."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def register(
 ) -> None:
     """Register a model version: its reference and its rules.
 
-    Publishes the profile of the reference rows. Registering a version again replaces it. --config takes
-    monitoring.json, and what `driftline config show` prints.
+    Publishes the profile of the reference rows. Registering a version again replaces its registration. --config takes
+    monitoring.json, or the output of `driftline config show`.
 
     \b
     Examples:

@@ -1,4 +1,6 @@
-"""What `driftline register` says of what will be found, and how soon: by the reference's times or the live rate."""
+"""Forecast that `driftline register` prints: which changes are found, and how soon, by the reference's or the live
+rate.
+"""
 
 from __future__ import annotations
 
@@ -22,23 +24,23 @@ from topics.events import AnyReport, DriftReport, minute_of
 from topics.registry import REPORTS
 
 NEWEST_REPORTS = 1000
-"""Reports that are read of each partition, to see at what rate a model's predictions come."""
+"""Reports that are read from each partition, to estimate the rate of a model's predictions."""
 
 
 class PredictionRate(NamedTuple):
-    """How many predictions come in a second, and by what that is known."""
+    """Rate of predictions per second, and its source in words."""
 
     per_second: float
     source: str
 
 
 def newest_reports(settings: Settings, profile: Profile) -> list[DriftReport]:
-    """Return the newest drift reports of a model, of any version; none where its reference says what they would."""
+    """Return the newest drift reports of a model, of any version; none where the reference has times of its own."""
     return [] if profile.usual is not None else asyncio.run(_newest_reports(settings, profile.model))
 
 
 def rate_of_model(profile: Profile, reports: list[DriftReport]) -> PredictionRate | None:
-    """Return the rate of the reference's times, else that of the model's newest window; None without either."""
+    """Return the rate in the reference's times, else in the model's newest window; None without either."""
     if profile.usual is not None:
         return PredictionRate(profile.usual.rate, "as in the reference")
     last = max(reports, key=lambda report: report.window_end, default=None)
@@ -56,7 +58,7 @@ async def _newest_reports(settings: Settings, model: str) -> list[DriftReport]:
 
 
 def print_plan(plan: Plan | None, rate: PredictionRate | None, monitoring: Monitoring, kinds: tuple[str, ...]) -> None:
-    """Print what is found at the rate, and how soon. `kinds`: of changes; none: all."""
+    """Print which changes are found at the rate, and how soon. `kinds`: of changes; empty: all."""
     if plan is None or rate is None:
         print(f"note: {NO_RATE}", file=sys.stderr)
         return
@@ -68,9 +70,9 @@ def print_plan(plan: Plan | None, rate: PredictionRate | None, monitoring: Monit
 
 
 def print_detectable(profile: Profile, monitoring: Monitoring, reports: list[DriftReport]) -> None:
-    """Print which columns can be judged in which time, and how soon a change of which size is found.
+    """Print the time within which each column can be judged, and the size of the changes that are found by then.
 
-    `reports`: of the model; those of this version and profile say what was learned of its stream.
+    `reports`: reports of the model. Reports of this version and profile show the usual effects learned from its stream.
     """
     if profile.usual is None:
         of_this = [one for one in reports if one.profile_id == profile.profile_id and one.usual is not None]
@@ -91,7 +93,7 @@ def print_detectable(profile: Profile, monitoring: Monitoring, reports: list[Dri
 
 
 def _print_learned(report: DriftReport | None) -> None:
-    """Print what was learned of the stream of a version whose reference has no times."""
+    """Print the usual effects learned from the stream of a version whose reference has no times."""
     usual = None if report is None else report.usual
     if usual is None or usual.source != "live":
         print(f"note: {UNKNOWN}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Which model versions `driftline top` shows: of a name, in a state, so many; and what it says of the others."""
+"""Selection of model versions in `driftline top`: by name, by state and by number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMED = 5
 
 
 class Condition(StrEnum):
-    """The states of a model version, the worst first."""
+    """States of a model version, the worst first."""
 
     alerting = "alerting"
     degraded = "degraded"
@@ -31,38 +31,41 @@ class Condition(StrEnum):
 
 
 ORDER = tuple(one.value for one in Condition)
-"""States, those that need attention first; the first three do."""
+"""States in order of severity. The first three need attention."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is asked for: all of it where nothing is. `models` are names, in which * stands for anything."""
+    """Selection of model versions; empty: all but retired versions.
+
+    `models`: name patterns, in which * matches anything.
+    """
 
     models: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
     limit: int | None = None
 
     def of(self, summaries: Sequence[ModelSummary]) -> list[ModelSummary]:
-        """Return those that are asked for, the worst first, however many."""
+        """Return the selected model versions, the worst first, without the limit."""
         found = [one for one in summaries if self.names(one.model) and self._wants(one.state)]
         return sorted(found, key=lambda one: (ORDER.index(one.state), -one.firing, one.model, one.model_version))
 
     def _wants(self, state: str) -> bool:
-        """Return whether a state is asked for; what is retired only by its name."""
+        """Return whether a state is selected. Retired versions are selected only by name of the state."""
         return state in self.states if self.states else state != Condition.retired
 
     def names(self, model: str) -> bool:
-        """Return whether a model is asked for."""
+        """Return whether a model is selected."""
         return not self.models or any(fnmatchcase(model, pattern) for pattern in self.models)
 
     def alerts(self, firing: Sequence[AlertEvent]) -> list[AlertEvent]:
-        """Return those of the models that are asked for; what is wrong with Driftline itself concerns every model."""
+        """Return the alerts of the selected models. Alerts about Driftline itself concern every model."""
         from app.alerting.events.self_monitoring import SELF
 
         return [one for one in firing if (name := one.labels.get("model", "")) in ("", SELF) or self.names(name)]
 
     def check(self, summaries: Sequence[ModelSummary]) -> None:
-        """Refuse a name that no model has. Raises Trouble, which says what there is."""
+        """Check that each name matches a model. Raises CommandError that lists the known models."""
         known = sorted({one.model for one in summaries})
         for pattern in self.models:
             if not any(fnmatchcase(name, pattern) for name in known):
@@ -71,7 +74,7 @@ class Choice:
                 raise CommandError(f"--model: no model is named {pattern!r}; {there}")
 
     def words(self, matching: int, total: int) -> str:
-        """Return how many model versions are asked for, of how many; nothing where it is all of them."""
+        """Return the number of selected model versions of the total, in words; empty where all are selected."""
         asked = [f"--model {name}" for name in self.models] + [f"--state {state}" for state in self.states]
         if not asked:
             return f"{matching} of {total} model versions; --state retired shows the others" if matching < total else ""

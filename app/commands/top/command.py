@@ -41,7 +41,7 @@ Limit = Annotated[
 REFRESH_SECONDS = 0.5
 CHECK_SECONDS = 5.0
 PIPED_WIDTH = 180
-"""Where no terminal says how wide it is."""
+"""Width in columns where standard output is not a terminal."""
 
 
 def top(
@@ -53,10 +53,10 @@ def top(
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
-    """Watch what fires, all model versions and the workers, as the dashboard has them.
+    """Watch firing alerts, all model versions and the workers, as on the dashboard.
 
     Alerts are at the top. Then come the model versions, the worst first: alerting, degraded, drifting, insufficient,
-    waiting, healthy. What is cut off is said: "20 of 200 shown". Times are of this machine's zone. Ctrl-C ends it.
+    waiting, healthy. A line says how many are shown: "20 of 200 shown". Times are in this machine's zone. Ctrl-C ends.
 
     \b
     Examples:
@@ -86,7 +86,7 @@ async def _run(settings: Settings, choice: Choice, *, live: bool, as_json: bool)
         if not live:
             console.print(screen(*_state(models, reports), size=(console.width, None), choice=choice))
             return
-        logging.getLogger().addHandler(logging.NullHandler())  # a client's words would fall into the picture
+        logging.getLogger().addHandler(logging.NullHandler())  # a Kafka client's log lines would disturb the screen
         with Live(
             screen(*_state(models, reports), size=console.size, choice=choice), console=console, screen=True
         ) as shown:
@@ -104,7 +104,10 @@ async def _run(settings: Settings, choice: Choice, *, live: bool, as_json: bool)
 
 
 async def _trouble(models: KnownVersions, reports: ReportsTable) -> str:
-    """Why what is shown may be old; nothing where it is not. Raises BrokerUnavailable where it will stay so."""
+    """Return why the shown data may be old; empty where it is current.
+
+    Raises BrokerUnavailable where it cannot recover.
+    """
     from app.kafka.errors import BrokerUnavailable
 
     await reports.check()
@@ -134,7 +137,7 @@ async def _views(settings: Settings) -> AsyncIterator[tuple[KnownVersions, Repor
     versions.changed = lambda model, version: changes.note(("model", model, version))
     async with contextlib.AsyncExitStack() as stack:
         models = await stack.enter_async_context(RegistrationsTable(settings, changes))
-        if await exists(settings, VERSIONS):  # workers of an earlier release make none
+        if await exists(settings, VERSIONS):  # workers of an earlier release do not create the topic
             await stack.enter_async_context(versions)
         await reports.start()
         try:
@@ -145,7 +148,7 @@ async def _views(settings: Settings) -> AsyncIterator[tuple[KnownVersions, Repor
 
 @dataclass(frozen=True)
 class KnownVersions:
-    """What is registered, and what is retired of it."""
+    """Registered model versions, and their lifecycle records (retired or served)."""
 
     registered: RegistrationsTable
     versions: VersionsTable
@@ -165,7 +168,7 @@ def _state(
 def _as_json(
     choice: Choice, summaries: list[ModelSummary], firing: list[AlertEvent], monitored: Monitored, now: datetime
 ) -> dict[str, object]:
-    """All that is asked for. `shown` of the `matching` model versions, of `total` that there are."""
+    """Return the selected state as JSON. `shown` of the `matching` model versions, of `total`."""
     matching = choice.of(summaries)
     shown = matching[: choice.limit]
     return {

@@ -1,4 +1,4 @@
-"""What `driftline top` says of records that are not counted."""
+"""Lines of `driftline top` about records that are not counted."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from app.read_model.summary import ModelSummary
 
 NAMED = 3
-"""Model versions that one line names."""
+"""Most model versions that one line names."""
 
 
 def not_counted_lines(found: NotCounted) -> list[str]:
-    """A line for each kind of them: set aside beyond the bound, not registered, truth without a prediction."""
+    """Return a line for each kind: dead letters beyond the bound, unregistered versions, truth without a prediction."""
     return list(_lines(found))
 
 
@@ -35,7 +35,7 @@ def _lines(found: NotCounted) -> Iterator[str]:
 
 
 def named(one: ModelSummary) -> str:
-    """A model version, marked where its predictions are set aside."""
+    """Return the name of a model version, marked with its share of dead letters."""
     share = one.dead_letter_share
     return f"{one.model} {one.model_version}{'' if share is None else f' [{share:.0%} dead letters]'}"
 

@@ -1,4 +1,4 @@
-"""What `driftline top` draws: one screen of text, as wide and as high as the terminal."""
+"""Screen of `driftline top`: text as wide and as high as the terminal."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ STYLES = {
 BAR = 10
 GAP = 2
 NARROWEST = 16
-"""Of a column that gives way to others."""
+"""Least width of an elastic column, in characters."""
 USUAL = 32
-"""Of a name with its version."""
+"""Usual width of a model's name with its version, in characters."""
 NEEDED = 3
-"""The rank from which columns are less needed than a whole name."""
+"""Rank from which columns matter less than a complete name."""
 ELASTIC = ("model", "features")
 NUMBERS = ("reference", "estimated", "rows", "truth")
 ALL = Choice()
@@ -51,9 +51,10 @@ def screen(
     trouble: str = "",
     choice: Choice = ALL,
 ) -> RenderableType:
-    """Alerts, then model versions, the worst first, within so many columns and lines (None: as many as it takes).
+    """Return the alerts, then the model versions, the worst first.
 
-    `trouble`: why it may be old. `choice`: which of them are asked for.
+    `size`: columns and lines of the terminal (lines None: no limit). `trouble`: why the data may be old. `choice`:
+    selection of model versions.
     """
     width, height = size
     matching, firing = choice.of(summaries), choice.alerts(firing)
@@ -89,7 +90,7 @@ def screen(
 
 
 def _text(words: str = "", style: str = "", **more: Any) -> Text:
-    """Text as it may be shown: names are of whoever registers models, and sends events."""
+    """Return text that is safe to show: names come from whoever registers models and sends events."""
     return Text("\n".join(map(one_line, words.split("\n"))), style, **more)
 
 
@@ -124,7 +125,7 @@ def _workers(monitored: Monitored) -> str:
 
 
 class ScreenColumn(NamedTuple):
-    """One of the table's. `rank`: the higher it is, the earlier it makes room for others."""
+    """Column of the table. A column of a higher `rank` makes room for others earlier."""
 
     name: str
     rank: int
@@ -132,7 +133,7 @@ class ScreenColumn(NamedTuple):
 
 
 def _table(summaries: list[ModelSummary], width: int) -> Table:
-    """As many of the columns as there is room for, what matters most first."""
+    """Return the table with as many columns as fit, the most important first."""
     columns = _columns(summaries)
     widths = _widths(columns, width)
     shown = [column for column in columns if column.name in widths]
@@ -164,7 +165,10 @@ def _columns(summaries: list[ModelSummary]) -> list[ScreenColumn]:
 
 
 def _widths(columns: list[ScreenColumn], width: int) -> dict[str, int]:
-    """Those of the columns that there is room for; a usual name is whole before the less needed columns come."""
+    """Return the widths of the columns that fit.
+
+    A name of usual length is complete before less needed columns are added.
+    """
     wanted = {column.name: max(len(column.name), *(cell.cell_len for cell in column.cells)) for column in columns}
     widths: dict[str, int] = {}
     left = width + GAP
@@ -210,14 +214,14 @@ def _measured(one: ModelSummary) -> str:
 
 
 def _usual(one: ModelSummary) -> str:
-    """How far it is known what is usual; nothing of one that is not learning."""
+    """Return the progress of learning usual effects; empty for a version that is not learning."""
     if one.usual is None or one.usual.source != "learning":
         return ""
     return f"learning {one.usual.days}/{one.usual.needs} d"
 
 
 def _truth(one: ModelSummary) -> str:
-    """The share of truth that has come of the newest window that has enough, and until when that was."""
+    """Return the share of truth in the newest window with enough truth, and the end of that window."""
     if one.truth_end is None:
         return "" if one.coverage is None else "none yet"
     share = "" if one.coverage is None else f"{one.coverage:.0%}"
