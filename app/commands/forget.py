@@ -44,7 +44,7 @@ def forget(
     state_dir: StateDir = None,
     history_url: HistoryUrl = None,
 ) -> None:
-    """Remove a prediction, or all data of a customer, from the history and its exports, also when recorded later.
+    """Remove a prediction, or all data of a customer, from the history, its exports and later recordings.
 
     Kafka cannot delete single records: the command shows which topics keep them, and until when. A hashed column
     (columns.hash) is searched by the original value, with the key in hash_key. Counts in evaluations are kept, because

@@ -26,8 +26,8 @@ def plan(
 ) -> None:
     """Show which changes are found at a rate of predictions, and how soon. Kafka is not needed.
 
-    Each time is the time within which such a change is found in 9 of 10 cases, by the rules of the newest panes, if
-    rows are independent. With a reference that has times, driftline register shows more.
+    Each change is found within its time in 9 of 10 cases, by the rules of the newest panes, if rows are independent.
+    With a reference that has times, driftline register shows more.
 
     \b
     Examples:

@@ -80,8 +80,8 @@ def replay(
     """Send predictions and feedback from files.
 
     Both files are read once before anything is sent. Times out of range, repeated ids, and truth that comes too late
-    or has no prediction are reported, and refused where most of the rows would not count. Rows are sent in the order
-    of their times, and sorted where the file is not. Truth without a time follows its prediction.
+    or has no prediction are reported. They are refused where most of the rows would not count. Rows are sent in the
+    order of their times, and sorted where the file is not. Truth without a time follows its prediction.
 
     The model must be registered. The columns of its features are sent, and read as the reference was read. The other
     columns are found by their usual names, by the monitoring.json that --config names, or by flags.

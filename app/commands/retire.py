@@ -28,7 +28,7 @@ def retire(
 
     The version is no longer on the dashboard's first page and in `driftline top` (--state retired shows it). Its
     predictions are still counted, and its reports still made. Registering it again, or --undo, restores monitoring. A
-    version whose traffic a newer version has taken over is retired automatically, until it gets predictions again.
+    version that a newer version has replaced in traffic is retired automatically, until it gets predictions again.
 
     \b
     Examples:

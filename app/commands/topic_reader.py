@@ -108,7 +108,7 @@ async def exists(settings: Settings, topic: Topic) -> bool:
 
 
 async def partitions_of_topic(settings: Settings, topic: str) -> int:
-    """Return the number of partitions of a topic, 0 where it does not exist. Asking does not create the topic."""
+    """Return the number of partitions of a topic, 0 where it does not exist. The request does not create the topic."""
     admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         await admin.start()

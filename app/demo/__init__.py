@@ -1,1 +1,1 @@
-"""The demo: a real model on real people's records, with one upstream fault."""
+"""Demo: a real model on real census records, with one upstream fault."""

@@ -1,4 +1,4 @@
-"""The census people that the demo runs on (see data/README.md)."""
+"""Census records that the demo uses (see data/README.md)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ TRUTH = "employed"
 
 
 def census() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The people of 2015 (the reference), and those of 2016 to 2018.
+    """Return the people of 2015 (the reference), and those of 2016 to 2018.
 
-    Columns: `id`, `year`, the features (AGEP float64, the others categories of str), `employed` (0 or 1).
-    Both frames share each feature's categories.
+    Columns: `id`, `year`, the features (AGEP float64, the others categories of str), `employed` (0 or 1). Both frames
+    share each feature's categories.
     """
     frames = [_read(DATA / name) for name in ("census_2015.parquet", "census_2016_2018.parquet")]
     for name in CATEGORICAL:

@@ -1,4 +1,7 @@
-"""The demo's model: is this person employed? Trained on half of the people of 2015; the other half is the reference."""
+"""Model of the demo, which predicts employment.
+
+One half of the people of 2015 trains it, the other is the reference.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class DemoModel:
-    """The pipeline, and the people it has not seen with its `prediction` and `probability` for them."""
+    """Pipeline, and the people it was not trained on with its `prediction` and `probability` for them."""
 
     pipeline: Pipeline
     reference: pd.DataFrame
@@ -27,12 +30,12 @@ class DemoModel:
 
     @property
     def accuracy(self) -> float:
-        """On the people it has not seen."""
+        """Return the accuracy on the people that the model was not trained on."""
         return float((self.reference["prediction"] == self.reference[TRUTH]).mean())
 
 
 def train(people: pd.DataFrame) -> DemoModel:
-    """Gradient boosting on a random half of the people; about a second."""
+    """Train gradient boosting on a random half of the people, in about a second. Return the model."""
     order = np.random.default_rng(SEED).permutation(len(people))
     seen, unseen = people.iloc[order[: len(people) // 2]], people.iloc[order[len(people) // 2 :]]
     categories = [list(people[name].cat.categories) for name in CATEGORICAL]
@@ -48,6 +51,6 @@ def train(people: pd.DataFrame) -> DemoModel:
 
 
 def predicted(pipeline: Pipeline, people: pd.DataFrame) -> pd.DataFrame:
-    """The same people with the model's `prediction` (0 or 1) and `probability` of being employed."""
+    """Return the people with the model's `prediction` (0 or 1) and `probability` of being employed."""
     probability = pipeline.predict_proba(people[list(FEATURES)])[:, 1]
     return people.assign(prediction=(probability >= THRESHOLD).astype(np.int64), probability=probability)

@@ -1,4 +1,4 @@
-"""The demo from end to end: Kafka, worker, API, a trained model, three years replayed, and what was seen of them."""
+"""Demo from end to end: Kafka, worker, API, a trained model, the replay of three years, and the summary."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ from app.settings.settings import Settings
 
 MODEL = "census-employment"
 LIVE, REPLAYED = "1", "1-replay"
-"""The same model twice: what is served now, and the replay, whose clock stands in the past."""
+"""Versions of the same model: one is served now, the other is replayed with event times in the past."""
 MONITORING = Path(__file__).with_name("monitoring.json")
-"""Its `min_samples` are 1,500. By chance alone 5 % of windows of 700 people have a distance above 0.1 between their
-schoolings (25 kinds), and in 4 % of them a metric is degraded; of windows of 1,500 none (4,000 and 150 drawn)."""
+"""Monitoring configuration of the demo. Its `min_samples` are 1,500: by chance alone, 5 % of windows of 700 people have
+a distance above 0.1 in schooling (25 kinds), and in 4 % of them a metric is degraded. Among windows of 1,500 people
+there are none (4,000 and 150 windows drawn)."""
 LIVE_REQUESTS = 5
 INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
 class Material:
-    """What is ready before the stream is: the model, saved, and what will be replayed."""
+    """Input of the stream: the trained model, its saved bundle, and the events to replay."""
 
     trained: DemoModel
     bundle: Path
@@ -50,7 +51,7 @@ class Material:
 
 
 def run(settings: Settings, *, keep: bool, rate: float | None, share: float, live: bool) -> int:
-    """Run the demo; answers the exit status: 0 if all was seen as it must be, 1 if not, 130 when interrupted."""
+    """Run the demo. Return the exit status: 0 if all checks passed, 1 if not, 130 when interrupted."""
     started = time.monotonic()
     with ExitStack() as held:
         home = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="driftline-demo-")))
@@ -114,7 +115,7 @@ def _material(fault: Fault, share: float, bundle: Path) -> Material:
 
 
 def _settings(settings: Settings, home: Path) -> Settings:
-    """Topics, state and files of this run's own, on the Kafka that runs, if one does."""
+    """Return settings with topics, state and files of this run's own, on a running Kafka, if there is one."""
     run_name = f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     return settings.model_copy(
         update={
@@ -135,7 +136,7 @@ async def _register(settings: Settings, trained: DemoModel, watching: Monitoring
 
 
 def _live_requests(address: str, trained: DemoModel) -> None:
-    """A handful of people whom the model has not seen, through the served model."""
+    """Send a few people from the reference to the served model, and print its predictions."""
     people = trained.reference.sample(LIVE_REQUESTS, random_state=SEED)
     for person, employed in zip(people[list(FEATURES)].to_dict("records"), people[TRUTH], strict=True):
         answer = httpx.post(f"{address}/predict", json={"features": person}, timeout=10)
@@ -156,7 +157,7 @@ def _tell(started: float, material: Material, fault: Fault) -> None:
 
 
 def _summary(streaming: Streaming, seconds: float, started: float, restarts: int) -> bool:
-    """Print what was seen; answers whether it is all that must be."""
+    """Print the results. Return whether all checks passed."""
     checks = verdict(streaming.seen, streaming.expected)
     print("\nAlerts")
     for alert in sorted((a for a in streaming.seen.alerts if a.status == "firing"), key=lambda a: a.started_at):

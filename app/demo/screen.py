@@ -1,4 +1,4 @@
-"""The demo on screen: a live table on a terminal, plain lines otherwise."""
+"""Output of the demo: a live table on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ ROWS = 18
 
 
 class Screen(Protocol):
-    """Shows how far the stream is."""
+    """Output that shows the progress of the stream."""
 
     def show(self, seen: DemoSeen, sent: int, total: int) -> None:
-        """Show the windows seen so far, and how much has been sent."""
+        """Show the windows seen so far, and the number of events sent."""
 
 
 @contextmanager
 def screen(*, live: bool) -> Iterator[Screen]:
-    """The live table, or plain lines."""
+    """Yield the live table, or plain lines."""
     if not live:
         plain = _Plain()
         print(_PLAIN.format(*HEADER), flush=True)
@@ -38,7 +38,7 @@ def screen(*, live: bool) -> Iterator[Screen]:
 
 
 def cells_of(window: DemoWindow, seen: DemoSeen) -> tuple[str, ...]:
-    """One window as a row."""
+    """Return one window as a row of the table."""
     drift, performance = window.drift, window.performance
     drifted = [] if drift is None else [*drift.drifted_features, *(["prediction"] if drift.prediction_drift else [])]
     return (
@@ -69,7 +69,7 @@ _PLAIN = "{:<12} {:>7} {:>11}  {:<18} {:>8} {:>9} {:>6}  {}"
 
 
 class _Plain:
-    """One line a window, when both of its reports are there and the next window has begun."""
+    """Plain output: one line a window, once both of its reports are there and a newer complete window follows."""
 
     def __init__(self) -> None:
         self._told: set[datetime] = set()
@@ -83,7 +83,7 @@ class _Plain:
 
 
 class _Live:
-    """The last windows as a table, redrawn."""
+    """Live output: the last windows as a table, redrawn."""
 
     def __init__(self, live: Live) -> None:
         self._live = live

@@ -1,4 +1,4 @@
-"""What the stream has told so far: each window's newest reports, and every alert's transitions."""
+"""Output of the stream so far: each window's newest reports, and every alert's transitions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from topics.events import AlertEvent, AnyReport, DriftReport, MetricChange, Perf
 
 @dataclass(slots=True)
 class DemoWindow:
-    """One window's reports, as far as they have come."""
+    """Reports of one window that have arrived so far."""
 
     end: datetime
     drift: DriftReport | None = None
@@ -19,17 +19,17 @@ class DemoWindow:
 
     @property
     def realised(self) -> float | None:
-        """Accuracy against the truth so far."""
+        """Return the accuracy against the truth so far; None without a report."""
         return None if self.performance is None else metric_of(self.performance.metrics, "accuracy")
 
     @property
     def estimated(self) -> float | None:
-        """Accuracy as estimated without truth."""
+        """Return the accuracy as estimated without truth; None without a report."""
         return None if self.performance is None else metric_of(self.performance.estimated, "accuracy")
 
     @property
     def alarming(self) -> bool:
-        """Whether any of its reports finds something wrong."""
+        """Return whether a report of the window has a finding."""
         drift = self.drift is not None and (
             self.drift.drift_detected or self.drift.prediction_drift or bool(self.drift.drifted_features)
         )
@@ -38,14 +38,14 @@ class DemoWindow:
 
 @dataclass(slots=True)
 class DemoSeen:
-    """All of it, of one model version."""
+    """Windows and alerts of one model version that have been read so far."""
 
     windows: dict[datetime, DemoWindow] = field(default_factory=dict)
     alerts: list[AlertEvent] = field(default_factory=list)
     taken: int = 0
 
     def report(self, report: AnyReport) -> None:
-        """Take a report, unless a newer revision is known."""
+        """Add a report, unless a newer revision is known."""
         if not isinstance(report, DriftReport | PerformanceReport):
             return
         self.taken += 1
@@ -57,26 +57,26 @@ class DemoSeen:
             window.performance = report
 
     def alert(self, alert: AlertEvent) -> None:
-        """Take an alert's transition, once."""
+        """Add an alert's transition, once."""
         if all(known.alert_id != alert.alert_id for known in self.alerts):
             self.alerts.append(alert)
 
     @property
     def ordered(self) -> list[DemoWindow]:
-        """The windows by time."""
+        """Return the windows in order of time."""
         return [self.windows[end] for end in sorted(self.windows)]
 
     @property
     def firing(self) -> list[AlertEvent]:
-        """The alerts that fire now."""
+        """Return the alerts that fire now."""
         return [alert for alert in self.latest() if alert.status == "firing"]
 
     def latest(self) -> Iterable[AlertEvent]:
-        """The newest transition of each alert (an alert: one fingerprint, one start)."""
+        """Return the newest transition of each alert (an alert: one fingerprint, one start)."""
         newest = {(alert.fingerprint, alert.started_at): alert for alert in self.alerts}
         return newest.values()
 
 
 def metric_of(metrics: Iterable[MetricChange], name: str) -> float | None:
-    """A metric's value by its name."""
+    """Return a metric's value by its name; None where it is absent."""
     return next((metric.value for metric in metrics if metric.name == name), None)

@@ -1,4 +1,4 @@
-"""What the demo replays: three years as event time, late truth, duplicates, and one upstream fault that heals."""
+"""Events that the demo replays: three years of event time, late truth, duplicates, and one temporary upstream fault."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from app.demo.model import SEED, predicted
 
 DAY = 86_400.0
 MONTHS = 12.0
-"""The fault: from its first day on, the upstream job sends ages in months."""
+"""Factor of the fault: from its first day on, the upstream job sends ages in months."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Which feature breaks, when (event time), and when it is mended."""
+    """Fault of one feature, with its start and end in event time."""
 
     feature: str = "AGEP"
     start: datetime = datetime(2017, 5, 1, tzinfo=UTC)
@@ -28,7 +28,7 @@ class Fault:
 
     @property
     def words(self) -> str:
-        """What happens, for people."""
+        """Return a description of the fault for people."""
         return (
             f"from {self.start:%-d %B %Y} to {self.end:%-d %B %Y} {self.feature} (age) arrives in months, not in years"
         )
@@ -36,7 +36,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class DemoStream:
-    """`predictions` and `feedback` in the order they are sent; `people`: each person once, in time order."""
+    """Events of the replay.
+
+    `predictions` and `feedback`: in sending order; `people`: each person once, in order of time.
+    """
 
     people: pd.DataFrame
     predictions: pd.DataFrame
@@ -44,7 +47,7 @@ class DemoStream:
 
     @property
     def events(self) -> int:
-        """All that is sent."""
+        """Return the number of events to send."""
         return len(self.predictions) + len(self.feedback)
 
 
@@ -52,7 +55,10 @@ def story(
     people: pd.DataFrame, pipeline: Pipeline, fault: Fault, *, late_days: tuple[float, float] = (1, 30),
     duplicated: float = 0.02, seed: int = SEED,
 ) -> DemoStream:  # fmt: skip
-    """Spread each year's people over their year, break the fault's feature, predict, and make the truth late."""
+    """Distribute each year's people over their year, apply the fault, predict, and delay the truth.
+
+    Return the events.
+    """
     rng = np.random.default_rng(seed)
     timed = _timed(people, rng)
     broken = timed["timestamp"].between(fault.start.timestamp(), fault.end.timestamp(), inclusive="left")
@@ -71,7 +77,7 @@ def story(
 
 
 def _timed(people: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """In a random order within each year, evenly over it: the survey knows no date beyond the year."""
+    """Return the people in random order, evenly spread over each year: the survey gives no date beyond the year."""
     years = []
     for year, of_year in people.groupby("year"):
         start, end = (datetime(y, 1, 1, tzinfo=UTC).timestamp() for y in (int(year), int(year) + 1))
@@ -86,7 +92,7 @@ def _timed(people: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 def _with_duplicates(
     frame: pd.DataFrame, times: NDArray[np.float64], share: float, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """In time order, a share of the rows sent a second time within the next day."""
+    """Return the rows in order of time, with a share of them sent a second time within the next day."""
     again = rng.choice(len(frame), int(len(frame) * share), replace=False)
     sent = np.concatenate([times, times[again] + DAY * rng.uniform(0, 1, len(again))])
     rows = np.concatenate([np.arange(len(frame)), again])

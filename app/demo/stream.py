@@ -1,4 +1,4 @@
-"""The demo's replay and what is shown of it while it runs."""
+"""Replay of the demo, and its display while it runs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from app.replay.send import ReplaySender
 from app.settings.settings import Settings
 
 STALLED_SECONDS = 60.0
-"""When nothing new has been seen for so long after all was sent, the demo goes on to its (bad) verdict."""
+"""Seconds without any progress after which the demo continues to its verdict, which then fails."""
 CALM_SECONDS = 20.0
-"""How long alerts may take to resolve after the last window has come."""
+"""Seconds that alerts may take to resolve after the last window is complete."""
 LAST_WORDS_SECONDS = 2.0
-"""How long the stream may take to say more, after everything seems said."""
+"""Seconds to wait for more output after everything seems complete."""
 SHOW_SECONDS = 0.25
 COLUMNS = ReplayColumns(features=FEATURES)
 
@@ -35,7 +35,7 @@ Interrupted = Callable[[], bool]
 
 @dataclass(slots=True)
 class Streaming:
-    """One replay, and what the stream says of it."""
+    """Replay of the demo, and the output of the stream."""
 
     settings: Settings
     model: str
@@ -48,9 +48,9 @@ class Streaming:
     all_sent: bool = False
 
     async def run(self, screen: Screen, interrupted: Interrupted) -> float:
-        """Send everything and watch until the stream has said everything; answers the seconds until it had.
+        """Send all events and follow the stream until its output is complete. Return the seconds until then.
 
-        Raises KeyboardInterrupt when interrupted, and what sending or watching raise.
+        Raises KeyboardInterrupt when interrupted, and the errors of sending and reading.
         """
         started = time.monotonic()
         watch = Watch(self.settings, self.model, self.version, self.seen)
@@ -63,7 +63,10 @@ class Streaming:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _shown(self, screen: Screen, tasks: list[asyncio.Task[None]], interrupted: Interrupted) -> float:
-        """Answers when the last window came, or when nothing moved any more."""
+        """Update the screen until the output is complete or nothing changes.
+
+        Return the (monotonic) time of that moment.
+        """
         settled_at: float | None = None
         moved, progress = time.monotonic(), (0, 0, 0)
         while True:

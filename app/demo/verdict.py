@@ -1,4 +1,6 @@
-"""Whether the demo saw what it must: fault found, named, resolved, nothing else; and every person counted once."""
+"""Checks of the demo: the fault was found, named and resolved, no other alert fired, and every person was counted
+once.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ from app.demo.seen import DemoSeen, DemoWindow
 from app.demo.story import Fault
 
 REACTIONS = ("prediction_drift", "performance")
-"""The rules that must fire besides the one that names the feature."""
+"""Rules that must fire in addition to the rule that names the feature."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoCheck:
-    """One thing that had to be seen."""
+    """Result of one check, in words."""
 
     passed: bool
     words: str
@@ -27,7 +29,7 @@ class DemoCheck:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """The truth that the stream is held against: event times, and the span in which alerts are right."""
+    """Expected results of the stream: event times, and the span in which alerts are correct."""
 
     fault: Fault
     monitoring: Monitoring
@@ -35,7 +37,9 @@ class Expected:
 
     @property
     def margin(self) -> timedelta:
-        """How long after the fault's end an alert may still stand: the window empties, then the rule clears."""
+        """Return how long an alert may fire after the fault's end, until the window is free of it and the rule
+        clears.
+        """
         windows, rules = self.monitoring.windows, self.monitoring.alerting
         clear = max(
             rules.data_drift.clear_windows, rules.prediction_drift.clear_windows, rules.performance.clear_windows
@@ -44,29 +48,29 @@ class Expected:
 
     @property
     def window(self) -> timedelta:
-        """The length of a window."""
+        """Return the length of a window."""
         return timedelta(seconds=self.monitoring.windows.pane * self.monitoring.windows.panes)
 
     def people(self, end: datetime) -> int:
-        """How many people the window that ends then must hold."""
+        """Return the number of people in the window that ends at `end`."""
         last, first = end.timestamp(), (end - self.window).timestamp()
         low, high = np.searchsorted(self.times, [first, last], side="left")
         return int(high - low)
 
     def ends(self) -> list[float]:
-        """The end of every pane with people in it, in epoch seconds."""
+        """Return the end of every pane with people in it, in epoch seconds."""
         pane = self.monitoring.windows.pane
         return [float(end) for end in (np.unique(self.times // pane) + 1) * pane]
 
 
 def settled(seen: DemoSeen, expected: Expected) -> bool:
-    """Whether every window is there with all of its people and all of their truth."""
+    """Return whether every window has arrived with all of its people and all of their truth."""
     by_end = {end.timestamp(): window for end, window in seen.windows.items()}
     return all((w := by_end.get(end)) is not None and _exact(w, expected) for end in expected.ends())
 
 
 def verdict(seen: DemoSeen, expected: Expected) -> list[DemoCheck]:
-    """All checks, in the order in which they are told."""
+    """Return all checks, in the order in which they are printed."""
     return [_found(seen, expected), _named(seen, expected), *_reacted(seen, expected), _resolved(seen, expected),
             _quiet_alerts(seen, expected), _quiet_windows(seen, expected), _counted(seen, expected)]  # fmt: skip
 
@@ -145,7 +149,7 @@ def _counts_of(window: DemoWindow, expected: Expected) -> str:
 
 
 def _during(seen: DemoSeen, expected: Expected) -> list[DemoWindow]:
-    """The windows that hold any of the fault."""
+    """Return the windows that overlap the fault."""
     fault = expected.fault
     return [w for w in seen.ordered if w.end > fault.start and w.end - expected.window < fault.end]
 

@@ -1,4 +1,4 @@
-"""Following reports and alerts of one model version, from the start of the topics."""
+"""Reader of the reports and alerts of one model version, from the start of the topics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from topics.registry import ALERTS, REPORTS
 
 
 class Watch:
-    """Reads `reports` and `alerts` into what has been seen."""
+    """Reads the topics `reports` and `alerts` into `seen`."""
 
     def __init__(self, settings: Settings, model: str, version: str, seen: DemoSeen) -> None:
         self._settings = settings

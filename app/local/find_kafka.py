@@ -1,4 +1,4 @@
-"""Kafka, found or started: the one that is named, else in Docker, else the genuine one from its jars."""
+"""Kafka, found or started: the named one, else one in Docker, else Apache Kafka from its jars."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ How = Literal["given", "docker", "jars"]
 
 
 class Kafka:
-    """A Kafka to use. Leaving the context, or `stop`, ends it if it was started for us and is not persistent."""
+    """Kafka to use. `stop`, or leaving the context, stops a Kafka that was started here and is not persistent."""
 
     def __init__(self, bootstrap_servers: str, how: How, stop: Callable[[], None] | None = None) -> None:
         self.bootstrap_servers = bootstrap_servers
@@ -30,7 +30,7 @@ class Kafka:
         self._stop = stop
 
     def stop(self) -> None:
-        """End it, if it is ours to end. May be called again."""
+        """Stop Kafka if this process is responsible for it. May be called again."""
         stop, self._stop = self._stop, None
         if stop is not None:
             stop()
@@ -45,7 +45,7 @@ class Kafka:
 
 
 def broker_dir(settings: Settings) -> Path:
-    """Where a broker from the jars keeps its data."""
+    """Return the data folder of a broker from the jars."""
     return (settings.state_dir / "kafka").absolute()
 
 
@@ -58,10 +58,11 @@ def find_kafka(
     keep: bool = False,
     tell: Tell = tell_on_stderr,
 ) -> Kafka:
-    """Find Kafka or start it; `tell` hears what takes time.
+    """Find Kafka or start it, and report slow steps to `tell`.
 
-    A started one ends with this process, or is `persistent`; with `keep` one from the jars is started again on the same
-    port when it ends by itself (Docker does that for its own). Raises BrokerError with one line that says what to do.
+    A started Kafka ends with this process, unless it is `persistent`. With `keep`, a broker from the jars is started
+    again on the same port when it ends by itself (Docker restarts its own). Raises BrokerError: one line that says what
+    to do.
     """
     if settings.bootstrap_servers is not None:
         return Kafka(_answering(settings, settings.bootstrap_servers), "given")
@@ -78,9 +79,9 @@ def find_kafka(
 
 
 def running_kafka(settings: Settings) -> str | None:
-    """The bootstrap servers of the Kafka that is there already, named or started; None where there is none.
+    """Return the bootstrap servers of a Kafka that is named or already running; None where there is none.
 
-    Raises BrokerError if the named one does not answer.
+    Raises BrokerError if the named Kafka does not respond.
     """
     if settings.bootstrap_servers is not None:
         return _answering(settings, settings.bootstrap_servers)

@@ -1,4 +1,4 @@
-"""How a broker of ours is configured: one node, light, with room for large messages."""
+"""Configuration of a broker that Driftline starts: one node, few resources, room for large messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ rootLogger.appenderRef.out.ref = out
 
 
 def server_properties(data: Path, port: int, controller_port: int) -> str:
-    """The text of server.properties for a broker on the loopback address that keeps its logs in `data`."""
+    """Return the text of server.properties for a broker on the loopback address with its logs in `data`."""
     settings = {
         "process.roles": "broker,controller",
         "node.id": 1,

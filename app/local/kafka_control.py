@@ -1,4 +1,4 @@
-"""The broker that `driftline broker up|down|status` handles: it outlives the command that started it."""
+"""Broker of `driftline broker up|down|status`, which outlives the command that started it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from app.settings.settings import Settings
 
 @dataclass(frozen=True)
 class BrokerStatus:
-    """`pid` and `owner` (the process it ends with, None if it is persistent) are known of a broker from the jars."""
+    """Status of the broker. `pid` and `owner` are known for a broker from the jars.
+
+    `owner`: the process with which the broker ends; None if the broker is persistent.
+    """
 
     running: bool
     how: How | None = None
@@ -24,12 +27,12 @@ class BrokerStatus:
 
 
 def broker_up(settings: Settings, *, port: int | None = None, tell: Tell = tell_on_stderr) -> Kafka:
-    """Find Kafka, or start one that stays. Raises BrokerError."""
+    """Find Kafka, or start a persistent broker. Raises BrokerError."""
     return find_kafka(settings, port=port, persistent=True, tell=tell)
 
 
 def broker_down(settings: Settings, *, tell: Tell = tell_on_stderr) -> bool:
-    """Stop the broker that `broker_up` started, or a leftover one; answers whether one ran. Raises BrokerError."""
+    """Stop the broker that `broker_up` started, or a leftover broker. Return whether one ran. Raises BrokerError."""
     data_dir = broker_dir(settings)
     running = running_broker(data_dir)
     if running is not None and running.record.owner is not None:
@@ -41,7 +44,7 @@ def broker_down(settings: Settings, *, tell: Tell = tell_on_stderr) -> bool:
 
 
 def broker_status(settings: Settings) -> BrokerStatus:
-    """What there is. Raises BrokerError if a named Kafka does not answer."""
+    """Return the status of Kafka. Raises BrokerError if a named Kafka does not respond."""
     servers = running_kafka(settings)
     if servers is None:
         return BrokerStatus(running=False)

@@ -20,20 +20,20 @@ UP_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class DockerBroker:
-    """The compose file's Kafka; `started` says whether it was we who started it."""
+    """Kafka of the compose file. `started`: whether this process started it."""
 
     bootstrap_servers: str
     compose_file: Path
     started: bool
 
     def stop(self) -> None:
-        """Stop it, if it did not run before."""
+        """Stop Kafka if this process started it."""
         if self.started:
             _compose(self.compose_file, "stop", "kafka", seconds=60)
 
 
 def docker_answers() -> bool:
-    """Whether there is a reachable Docker engine, with compose."""
+    """Return whether a Docker engine with compose is reachable."""
     if shutil.which("docker") is None:
         return False
     try:
@@ -45,13 +45,13 @@ def docker_answers() -> bool:
 
 
 def compose_file() -> Path | None:
-    """docker-compose.kafka.yml of the clone, or of the working directory."""
+    """Return the path of docker-compose.kafka.yml in the clone or the working directory; None where there is none."""
     places = (Path(__file__).parents[2], Path.cwd())
     return next((place / COMPOSE_FILE for place in places if (place / COMPOSE_FILE).is_file()), None)
 
 
 def running_in_docker(file: Path) -> str | None:
-    """Where the compose file's Kafka listens, if it runs and answers."""
+    """Return the address of the compose file's Kafka; None where it does not run or respond."""
     done = _compose(file, "port", "kafka", str(DEFAULT_PORT), seconds=10)
     _, _, port = done.stdout.strip().rpartition(":")
     server = f"127.0.0.1:{port}"
@@ -59,7 +59,7 @@ def running_in_docker(file: Path) -> str | None:
 
 
 def start_in_docker(file: Path, *, port: int | None = None, tell: Tell = tell_on_stderr) -> DockerBroker:
-    """The compose file's Kafka: the one that runs, else a new one. Raises BrokerError."""
+    """Return the compose file's Kafka: the running one, else a new one. Raises BrokerError."""
     running = running_in_docker(file)
     if running is not None:
         return DockerBroker(running, file, started=False)
@@ -75,7 +75,7 @@ def start_in_docker(file: Path, *, port: int | None = None, tell: Tell = tell_on
 
 
 def stop_in_docker(file: Path) -> bool:
-    """Stop the compose file's Kafka; answers whether it ran."""
+    """Stop the compose file's Kafka. Return whether it ran."""
     if running_in_docker(file) is None:
         return False
     _compose(file, "stop", "kafka", seconds=60)

@@ -1,4 +1,4 @@
-"""One genuine Kafka broker from its jars: KRaft, broker and controller in one process, on the loopback address."""
+"""Apache Kafka broker from its jars: KRaft, broker and controller in one process, on the loopback address."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ JVM_FLAGS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 ATTEMPTS = 3
-"""A free port may be taken between its choice and the broker's start."""
+"""Attempts to start, since a free port may be taken between its choice and the broker's start."""
 
 
 @dataclass(frozen=True)
 class JarBroker:
-    """A broker from the jars; `process` is None for one that this process has not started, or that is detached."""
+    """Broker from the jars. `process` is None for a detached broker, or for one that another process started."""
 
     record: BrokerRecord
     data_dir: Path
@@ -38,11 +38,11 @@ class JarBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where it listens."""
+        """Return the address on which the broker listens."""
         return f"{HOST}:{self.record.port}"
 
     def stop(self) -> None:
-        """Stop it, if this process has started it and it is not detached."""
+        """Stop the broker if this process started it and it is not detached."""
         if self.process is None or self.record.owner != os.getpid():
             return  # a fork of the owner is not the owner
         self.process.stop()
@@ -52,9 +52,9 @@ class JarBroker:
 def start_from_jars(
     data_dir: Path, *, port: int | None = None, persistent: bool = False, tell: Tell = tell_on_stderr
 ) -> JarBroker:
-    """The broker of `data_dir`: the one that runs, else a new one. A leftover one is stopped first.
+    """Return the broker of `data_dir`: the running one, else a new one. Stop a leftover broker first.
 
-    A `persistent` one outlives this process. Raises BrokerError with one line.
+    A `persistent` broker outlives this process. Raises BrokerError with one line.
     """
     data_dir = data_dir.absolute()
     private_folder(data_dir)
@@ -68,7 +68,7 @@ def start_from_jars(
 
 
 def running_broker(data_dir: Path) -> JarBroker | None:
-    """The broker of `data_dir` that runs and is to stay: it is persistent, or its owner lives."""
+    """Return the running broker of `data_dir` if it is persistent or its owner lives; None otherwise."""
     record = BrokerRecord.read(data_dir)
     if record is None or not record.is_wanted(data_dir):
         return None
@@ -77,7 +77,7 @@ def running_broker(data_dir: Path) -> JarBroker | None:
 
 
 def stop_leftover(data_dir: Path, tell: Tell = tell_on_stderr) -> bool:
-    """Stop the recorded broker of `data_dir`, whoever started it; answers whether one ran."""
+    """Stop the recorded broker of `data_dir`, also if another process started it. Return whether one ran."""
     record = BrokerRecord.read(data_dir)
     if record is None:
         return False
@@ -126,7 +126,7 @@ def _ports(port: int | None) -> tuple[int, int]:
 
 
 def _format(command: Sequence[str], data_dir: Path, properties: Path) -> None:
-    """Format the data folder once; what an interrupted formatting left is thrown away (nothing ran on it)."""
+    """Format the data folder once. Remove the rest of an interrupted formatting, in which no broker has run."""
     formatted = data_dir / "formatted"
     if formatted.exists() and (data_dir / "data" / "meta.properties").exists():
         return
@@ -162,7 +162,7 @@ def _launch(command: Sequence[str], data_dir: Path, port: int, persistent: bool)
 
 
 def _detached(command: Sequence[str], log: Path) -> int:
-    """Start a command that is nobody's child (a shell in between has ended), and answer its pid."""
+    """Start a command as a child of no living process, through a shell that ends. Return its pid."""
     shell = ["sh", "-c", 'log=$1; shift; "$@" < /dev/null > "$log" 2>&1 & echo $!', "sh", str(log), *command]
     started = subprocess.run(shell, stdout=subprocess.PIPE, text=True, start_new_session=True, check=True)
     return int(started.stdout)
@@ -189,7 +189,7 @@ def _log(data_dir: Path) -> str:
 
 
 def _end(pid: int, data_dir: Path) -> None:
-    """SIGTERM, then SIGKILL, and wait until the process is gone."""
+    """Send SIGTERM, then SIGKILL, and wait until the process has ended."""
     for number, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5.0)):
         deadline = time.monotonic() + seconds
         if not is_alive(pid, data_dir):

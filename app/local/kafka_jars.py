@@ -1,4 +1,4 @@
-"""The jars of genuine Apache Kafka, fetched once with Maven, and the Java that runs them."""
+"""Jars of Apache Kafka, fetched once with Maven, and the Java that runs them."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ Tell = Callable[[str], None]
 
 
 def tell_on_stderr(line: str) -> None:
-    """One line of progress for whoever waits."""
+    """Print one line of progress on standard error."""
     print(line, file=sys.stderr, flush=True)
 
 
 def find_java() -> str:
-    """Path of a Java that runs Kafka: of JAVA_HOME, else of PATH. Raises BrokerError."""
+    """Return the path of a Java that runs Kafka: of JAVA_HOME, else of PATH. Raises BrokerError."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home) / "bin")) if home else None
     java = java or shutil.which("java")
@@ -74,14 +74,14 @@ def _java_version(java: str) -> int | None:
 
 
 def kafka_jars(cache: Path | None = None, *, tell: Tell = tell_on_stderr) -> Path:
-    """The folder with Kafka's jars, fetched where it is not there or not whole. Raises BrokerError."""
+    """Return the folder with Kafka's jars. Fetch them where they are absent or incomplete. Raises BrokerError."""
     cache = cache or user_cache_path("driftline")
     folder = cache / f"kafka-{KAFKA_VERSION}"
     if is_whole(folder):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     with file_lock(cache / f"{folder.name}.lock"):
-        if is_whole(folder):  # somebody else has fetched it meanwhile
+        if is_whole(folder):  # another process has fetched the jars meanwhile
             return folder
         for rest in cache.glob(f"{folder.name}.partial-*"):
             shutil.rmtree(rest, ignore_errors=True)
@@ -95,7 +95,7 @@ def kafka_jars(cache: Path | None = None, *, tell: Tell = tell_on_stderr) -> Pat
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether every jar is there in the size that its download had."""
+    """Return whether every jar exists with its downloaded size."""
     try:
         sizes = json.loads((folder / MARKER).read_bytes())
         return bool(sizes) and all((folder / name).stat().st_size == size for name, size in sizes.items())

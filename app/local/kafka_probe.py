@@ -1,4 +1,4 @@
-"""Whether Kafka answers at an address, and which ports are free."""
+"""Probes for a Kafka at an address and for free ports."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 PROBE_SECONDS = 3.0
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
-"""Kafka's own greeting: an ApiVersions request (key 18, version 0, correlation 1, no client id), with its size."""
+"""First request of a Kafka client: ApiVersions (key 18, version 0, correlation 1, no client id), with its size."""
 
 
 def speaks_kafka(server: str, seconds: float = PROBE_SECONDS, tls: ssl.SSLContext | None = None) -> bool:
-    """Whether the broker at `host:port` answers an ApiVersions request."""
+    """Return whether the broker at `host:port` responds to an ApiVersions request within `seconds`."""
     host, _, port = server.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), seconds) as plain:
@@ -29,12 +29,12 @@ def speaks_kafka(server: str, seconds: float = PROBE_SECONDS, tls: ssl.SSLContex
 
 
 def first_that_answers(servers: str, tls: ssl.SSLContext | None = None) -> str | None:
-    """The first of `host:port,host:port` that speaks Kafka."""
+    """Return the first of `host:port,host:port` that responds as Kafka; None where none does."""
     return next((server for server in servers.split(",") if speaks_kafka(server, tls=tls)), None)
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing listens on the port of the loopback address."""
+    """Return whether nothing listens on the port of the loopback address."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -45,7 +45,7 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int, *, but: Iterable[int] = ()) -> list[int]:
-    """As many different ports that are free just now."""
+    """Return `count` different ports that are free now, none of them in `but`."""
     taken = set(but)
     probes: list[socket.socket] = []
     ports: list[int] = []

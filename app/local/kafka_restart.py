@@ -1,4 +1,4 @@
-"""A broker from the jars that is started again, on the same port, when it ends by itself."""
+"""Broker from the jars that is started again, on the same port, when it ends by itself."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from app.processes.supervisor import Backoff, reason_of
 
 
 class KeptBroker:
-    """Watches a broker that this process has started, from when it is made until `stop`.
+    """Supervises a broker that this process has started, until `stop`.
 
-    `tell` gets a line when the broker has ended, and one when it answers again or cannot be started.
+    `tell` receives a line when the broker has ended, when it runs again, and when it cannot be started.
     """
 
     def __init__(self, broker: JarBroker, tell: Tell) -> None:
@@ -28,11 +28,11 @@ class KeptBroker:
         self._thread.start()
 
     def stop(self) -> None:
-        """End it, and watch no longer. May be called again."""
+        """Stop the broker and its supervision. May be called again."""
         self._stopping.set()
         if os.getpid() != self._owner:
             return  # a fork of the owner is not the owner
-        with self._held:  # one that is being started is waited for, so that none is left behind
+        with self._held:  # wait for a start in progress, so that no broker is left running
             self._broker.stop()
 
     def _keep(self) -> None:

@@ -1,4 +1,4 @@
-"""All of Driftline on one machine: Kafka found or started, and worker, API and recorder as supervised children."""
+"""Driftline on one machine: Kafka found or started, and worker, API and recorder as supervised child processes."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ READY_SECONDS = 60.0
 
 
 class NotReady(Exception):
-    """The stack did not come up."""
+    """Error: the stack did not become ready in time."""
 
 
 class Stack:
-    """Started on entering the context, stopped on leaving it; `settings` then name the Kafka that was found.
+    """Kafka and child processes, started on entering the context and stopped on leaving it.
 
-    Entering raises PortTaken, BrokerError, TopicError.
+    Afterwards `settings` name the Kafka that was found. Entering raises PortTaken, BrokerError, TopicError.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -40,7 +40,7 @@ class Stack:
 
     @property
     def address(self) -> str:
-        """Where the API answers."""
+        """Return the address of the API on this machine."""
         host = self.settings.api_host
         everywhere = ip_address(host).is_unspecified if host.replace(".", "").isdigit() else host == "::"
         return f"http://{'127.0.0.1' if everywhere else host}:{self.settings.api_port}"
@@ -70,12 +70,12 @@ class Stack:
         return self._supervisor.wait(seconds)
 
     def restarts(self) -> int:
-        """How often a child had to be started again."""
+        """Return how often child processes were started again."""
         assert self._supervisor is not None
         return sum(self._supervisor.restarts().values())
 
     def until_ready(self) -> None:
-        """Wait until the API takes events. Raises NotReady, ChildFailed, KeyboardInterrupt."""
+        """Wait until the API accepts events. Raises NotReady, ChildFailed, KeyboardInterrupt."""
         deadline = time.monotonic() + READY_SECONDS
         while not _answers(f"{self.address}/ready?for=events"):
             if self.wait(0.2):

@@ -1,1 +1,1 @@
-"""From a reference table to a registered model version."""
+"""Registration of model versions from reference tables."""

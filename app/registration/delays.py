@@ -1,4 +1,6 @@
-"""How late the truth comes, by the reference's own times, and what of it would come too late to be joined."""
+"""Delays between predictions and their truth, by the reference's times, and the truth that would be too late to
+join.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,18 @@ from app.tables import CellTable
 from app.tables.times import epoch_seconds, unit_of
 
 MOST = 0.01
-"""The share of the truth that may come too late without a word."""
+"""Share of the truth that may come too late without a warning."""
 WANTED = 0.99
-"""The retention that is named keeps so much of the truth."""
+"""Share of the truth that the recommended retention keeps."""
 DAY = 86_400.0
 
 
 def delay_notes(table: CellTable, columns: TableColumns, retention: float) -> list[str]:
-    """Return what there is to say of the delays between predictions and their truth, a line each.
+    """Return notes about the delays between predictions and their truth, a line each.
 
-    `retention`: seconds for which a prediction waits for its truth. Raises TableError naming the column and the row
-    that is no time.
+    `retention`: seconds for which a prediction waits for its truth.
+
+    Raises TableError that names the column and the row without a valid time.
     """
     if columns.truth_timestamp is None:
         return []

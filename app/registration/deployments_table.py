@@ -1,4 +1,4 @@
-"""The newest deployments of each model, read from the topic `deployments` and kept up to date."""
+"""Newest deployments of each model, read from the topic `deployments` and kept up to date."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from topics.events import DeploymentEvent
 from topics.registry import DEPLOYMENTS
 
 DAYS = 14
-"""What was reported longer ago is not read: it is asked what was deployed when something changed lately."""
+"""Days of deployments that are read: only recent deployments can explain a recent change."""
 MOST_OF_MODEL, MOST_MODELS = 20, 10_000
 
 _deployments = msgspec.json.Decoder(DeploymentEvent)
 
 
 class DeploymentsTable(FollowedTopic):
-    """The newest deployments of each model, as they were reported. What cannot be decoded is logged and left out."""
+    """Newest deployments of each model, as reported. Events that cannot be decoded are logged and left out."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, DEPLOYMENTS)
@@ -33,7 +33,7 @@ class DeploymentsTable(FollowedTopic):
         return tuple(self._known.get(model, ()))
 
     async def _seek(self, consumer: Consumer, partition: TopicPartition) -> int:
-        """Begin with what was reported in the last DAYS: the topic keeps a year of it."""
+        """Start at the deployments of the last DAYS days: the topic keeps a year."""
         from_ms = round((time.time() - DAYS * 86_400.0) * 1000)
         found = (await consumer.offsets_for_times({partition: from_ms}))[partition]
         end = (await consumer.end_offsets([partition]))[partition]

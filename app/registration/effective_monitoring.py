@@ -1,4 +1,4 @@
-"""How a model version is watched: as registered, with what the settings say of the rules where that says nothing."""
+"""Monitoring of a model version as registered, with the settings' rule values where the registration has none."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ REGISTERED = "monitoring.json"
 
 
 def layers_of(settings: RuleSettings, model: str, given: Given) -> list[Layer]:
-    """What is said of the rules, the strongest last. `given`: what the registration says."""
+    """Return the sources of the rules' values, the strongest last. `given`: values of the registration."""
     return [*settings.rule_layers(model), Layer(REGISTERED, given)]
 
 
 class EffectiveMonitoring:
-    """Each model version's monitoring with the rules in force; put together once for each registration."""
+    """Monitoring of each model version with the rules in force, computed once for each registration."""
 
     def __init__(self, settings: RuleSettings, models: ModelsTable) -> None:
         self._settings = settings
@@ -26,7 +26,7 @@ class EffectiveMonitoring:
         self._known: dict[tuple[str, str], tuple[RegisteredModel, Monitoring]] = {}
 
     def get(self, model: str, version: str) -> Monitoring | None:
-        """The newest; None where it is not registered."""
+        """Return the monitoring of the newest registration; None where the version is not registered."""
         found = self._models.get(model, version)
         if found is None:
             return None
@@ -37,5 +37,5 @@ class EffectiveMonitoring:
         return known[1]
 
     def of(self, model: str, monitoring: Monitoring, given: Given) -> Monitoring:
-        """A monitoring with the rules in force."""
+        """Return a monitoring with the rules in force."""
         return replace(monitoring, alerting=with_layers(monitoring.alerting, layers_of(self._settings, model, given)))

@@ -1,4 +1,4 @@
-"""What is hidden of a registered model, with the key that is set here."""
+"""Hidden columns of a registered model, with the key of this process."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from topics.events import Hidden
 
 
 class HidingError(ValueError):
-    """Why values that are to be hashed cannot be; starts with the setting."""
+    """Reason why values cannot be hashed; starts with the setting."""
 
 
 def hiding_with(hidden: Hidden, key: bytes | None) -> Hiding:
-    """Return what is to be hidden. Raises HidingError without the key that the model was registered with."""
+    """Return the columns to hide, with the key. Raises HidingError without the key of the registration."""
     if hidden.hash and (key is None or check_of(key) != hidden.key_check):
         wrong = "is not set here" if key is None else "is another one than the model was registered with"
         raise HidingError(f"hash_key: {wrong}, and {', '.join(hidden.hash)} may be sent as a hash alone")

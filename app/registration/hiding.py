@@ -18,7 +18,7 @@ NO_KEY = (
 
 
 def hiding_of(columns: TableColumns, key: bytes | None) -> Hiding | None:
-    """Return what is hidden; None where nothing is. Raises MonitoringError where a hash has no key."""
+    """Return the columns to hide; None where there are none. Raises MonitoringError where a hash has no key."""
     if not columns.redact and not columns.hash:
         return None
     if columns.hash and key is None:
@@ -27,7 +27,7 @@ def hiding_of(columns: TableColumns, key: bytes | None) -> Hiding | None:
 
 
 def hidden_table(frame: pd.DataFrame, hiding: Hiding) -> pd.DataFrame:
-    """Return a table as it may be passed on."""
+    """Return a table without redacted columns and with hashed values."""
     kept = frame.drop(columns=[name for name in hiding.redact if name in frame.columns])
     table = CellTable(frame)
     hashes = {
@@ -39,7 +39,7 @@ def hidden_table(frame: pd.DataFrame, hiding: Hiding) -> pd.DataFrame:
 
 
 def without_redacted(columns: TableColumns) -> TableColumns:
-    """Return the columns as the hidden table has them."""
+    """Return the columns without redacted features, as in the hidden table."""
     if columns.features is None or not columns.redact:
         return columns
     return msgspec.structs.replace(
@@ -48,7 +48,7 @@ def without_redacted(columns: TableColumns) -> TableColumns:
 
 
 def registered(frame: pd.DataFrame, columns: TableColumns, roles: Roles, hiding: Hiding | None) -> Hidden | None:
-    """Return what the registration says of it: the names, the order of the model's inputs, and which key it was."""
+    """Return the hiding part of a registration: the names, the order of the model's inputs, and a check of the key."""
     if hiding is None:
         return None
     listed = columns.features if columns.features is not None else tuple(map(str, frame.columns))

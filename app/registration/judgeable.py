@@ -1,4 +1,4 @@
-"""In words and numbers: which columns can be judged at which span, and how soon a change of which size is found."""
+"""Spans from which columns can be judged, and times within which changes are found, as table rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNKNOWN = (
 
 
 def detectable_of(profile: Profile, monitoring: Monitoring) -> list[Detectable]:
-    """Return what can be found of each column; nothing where the reference has no times."""
+    """Return the detectable changes of each column; an empty list where the reference has no times."""
     return found_at(profile, profile.usual, monitoring)
 
 
@@ -32,7 +32,7 @@ def rows_of(found: list[Detectable]) -> Iterator[tuple[str, ...]]:
 
 
 def not_judged(found: list[Detectable], profile: Profile) -> Iterator[str]:
-    """Yield a line for each column that no judged span is enough for, with what to do."""
+    """Yield a line for each column for which no judged span is long enough, with advice."""
     usual = profile.usual
     for one in found:
         if one.judged_from is None and usual is not None:
@@ -43,9 +43,9 @@ def not_judged(found: list[Detectable], profile: Profile) -> Iterator[str]:
 
 
 def metric_table(profile: Profile, monitoring: Monitoring) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-    """Return a header and a row for each metric: by how much it falls by itself in a window, in a day and in a week.
+    """Return a header and a row for each metric: its fall without any change, in a window, a day and a week.
 
-    Without rows where that is not known.
+    Return no rows where these values are unknown.
     """
     usual = profile.usual
     if usual is None or not usual.metrics:
@@ -59,7 +59,7 @@ def metric_table(profile: Profile, monitoring: Monitoring) -> tuple[Sequence[str
 
 
 def span_words(seconds: float | None) -> str:
-    """Return a span in the largest unit that it has more than one of; nothing for None."""
+    """Return a span in the largest unit of which it has at least one; empty for None."""
     if seconds is None:
         return ""
     for unit, word in ((DAY, "d"), (3600.0, "h"), (60.0, "min")):

@@ -1,4 +1,4 @@
-"""Every registered model version, read from the compacted topic `models` and kept up to date."""
+"""Registered model versions, read from the compacted topic `models` and kept up to date."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ _monitoring = msgspec.json.Decoder(Monitoring)
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
-    """One model version: its reference and how it is watched."""
+    """Registered model version: its reference and its monitoring configuration."""
 
     profile: Profile
     monitoring: Monitoring
     registered_at: datetime
     rules: Given = field(default_factory=dict)
-    """What the registration itself says of the rules."""
+    """Rule settings of the registration itself."""
     hidden: Hidden | None = None
-    """What of its features and metadata is hidden from Kafka."""
+    """Features and metadata that are hidden from Kafka."""
 
     @property
     def key(self) -> tuple[str, str]:
-        """Model and version."""
+        """Return the model and the version."""
         return self.profile.model, self.profile.model_version
 
 
 class ModelsTable(GlobalTable[tuple[str, str], ModelEvent]):
-    """The newest registration of each model version.
+    """Newest registration of each model version.
 
-    Decoded when first asked for, once. What cannot be decoded is logged and is as if it were not there.
+    A registration is decoded once, on first use. One that cannot be decoded is logged and treated as absent.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -53,7 +53,7 @@ class ModelsTable(GlobalTable[tuple[str, str], ModelEvent]):
         self._decoded: dict[tuple[str, str], RegisteredModel | None] = {}
 
     def get(self, model: str, version: str) -> RegisteredModel | None:
-        """The newest registration of a model version, of those read so far."""
+        """Return the newest registration of a model version, of those read so far."""
         key = (model, version)
         event = self._rows.get(key)
         if event is None:
@@ -63,47 +63,47 @@ class ModelsTable(GlobalTable[tuple[str, str], ModelEvent]):
         found: RegisteredModel | None = None
         try:
             found = decoded(event)
-        except Exception as error:  # noqa: BLE001 - whatever somebody has sent there, the others are watched
+        except Exception as error:  # noqa: BLE001 - an invalid record must not stop the other models' monitoring
             self._left_out(self._offsets[key], error)
-        if self._rows.get(key) is event:  # asked in a thread, another may have come meanwhile
+        if self._rows.get(key) is event:  # called in a thread: a newer event may have arrived meanwhile
             self._decoded[key] = found
         return found
 
     def profile_id(self, model: str, version: str) -> str | None:
-        """The id of a model version's profile; None where it is not registered."""
+        """Return the id of a model version's profile; None where the version is not registered."""
         found = self.get(model, version)
         return None if found is None else found.profile.profile_id
 
     def registered_at(self, model: str, version: str) -> datetime | None:
-        """When a model version was registered last; None where it is not."""
+        """Return the time of a model version's newest registration; None where it is not registered."""
         event = self._rows.get((model, version))
         return None if event is None else event.registered_at
 
     def is_registered(self, model: str, version: str) -> bool:
-        """Whether a model version is registered, be it in a way that this release cannot read."""
+        """Return whether a model version is registered, even if this release cannot decode the registration."""
         return (model, version) in self._rows
 
     def all(self) -> list[RegisteredModel]:
-        """Every model version, in the order of their first registration."""
+        """Return every model version that can be decoded, in the order of their first registration."""
         return [found for key in self._rows if (found := self.get(*key)) is not None]
 
     def on_update(self, key: tuple[str, str], offset: int) -> None:
-        """Forget what was decoded of the registration before."""
+        """Discard the decoded form of the previous registration."""
         self._offsets[key] = offset
         self._decoded.pop(key, None)
 
 
 def decoded(event: ModelEvent) -> RegisteredModel:
-    """A registration, its profile named for today's layout of panes.
+    """Return a decoded registration, its profile identified by the current layout of panes.
 
-    Raises an error of msgspec, or whatever is wrong with what it says.
+    Raises an error of msgspec, or any error of invalid content.
     """
     monitoring = _monitoring.decode(event.monitoring)
     if not monitoring.windows.pane > 0 or monitoring.windows.panes < 1:
         raise ValueError("windows without length")
-    profile = with_identity(_profile.decode(event.profile))  # an earlier release named it for another layout
+    profile = with_identity(_profile.decode(event.profile))  # an earlier release used the id of another layout
     silence = monitoring.performance.default_truth
-    CompiledModel(profile, monitoring.windows, silence)  # what cannot be counted by is no profile
-    # One from before `rules` were sent says at least what is not as by default.
+    CompiledModel(profile, monitoring.windows, silence)  # raises for a profile that cannot count values
+    # A registration from before `rules` existed states at least its differences from the defaults.
     given: Given = {**differences(monitoring.alerting), **event.rules}
     return RegisteredModel(profile, monitoring, event.registered_at, given, event.hidden)

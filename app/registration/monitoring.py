@@ -1,4 +1,4 @@
-"""monitoring.json, read strictly: which column is what, and how the model is watched."""
+"""Strict reader of monitoring.json: roles of the columns, and the monitoring configuration."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ SHARES = (
 
 
 class MonitoringError(ValueError):
-    """What is wrong in monitoring.json; names the key."""
+    """Error in monitoring.json; names the key."""
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Texts that are a missing value: of numbers (in any case, with spaces or not), of categories as they stand.
+    """Texts that are missing values: for numbers in any case, with or without spaces; for categories exactly as given.
 
     None: the defaults, MISSING_NUMBERS and MISSING_CATEGORIES of `app.core.values.reading`. Null is missing everywhere.
     """
@@ -56,11 +56,12 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class TableColumns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which column of the table is what. What is not named is found by its usual name.
+    """Roles of the table's columns. A role without a name is found by its usual name.
 
-    `features`: None takes all that is left. `ignore`: columns that are nothing of the model. `probabilities`: each
-    class's column, where there is one a class. `truth_timestamp`: when the truth of each row came. `redact`: features
-    and metadata that are dropped before they are sent to Kafka; `hash`: those that a keyed hash takes the place of.
+    `features`: None takes all other columns. `ignore`: columns that do not belong to the model. `probabilities`: the
+    column of each class's probability, where each class has one. `truth_timestamp`: the time at which the truth of each
+    row came. `redact`: features and metadata that are dropped before they are sent to Kafka. `hash`: those that are
+    replaced by a keyed hash.
     """
 
     features: tuple[str, ...] | None = None
@@ -80,11 +81,14 @@ class TableColumns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
-    """All of monitoring.json. `task` None: inferred; `labels` empty: those that occur; `positive_label` None: as the
-    reference's probability shows, else the last.
+    """Content of monitoring.json.
 
-    `rules`: what it says of the rules itself, by rule and setting; in `monitoring` they are complete.
-    `baseline`, `reference` and `current` (paths) are said by a configuration of the other form
+    `task` None: inferred. `labels` empty: the labels that occur. `positive_label` None: derived from the reference's
+    probability, else the last label.
+
+    `rules`: the file's own rule settings, by rule and setting; the rules in `monitoring` are complete.
+
+    `baseline`, `reference` and `current` (paths) are set by a configuration of the other form
     (`app/registration/setup.py`).
     """
 
@@ -110,7 +114,7 @@ KEYS = (*msgspec.structs.asdict(_Head()), *SECTIONS)
 
 
 def monitoring_of(raw: object) -> MonitoringFile:
-    """The same from decoded JSON. What a section does not say keeps its default. Raises MonitoringError."""
+    """Return the configuration from decoded JSON. Missing values keep their defaults. Raises MonitoringError."""
     if not isinstance(raw, dict):
         raise MonitoringError("must be a JSON object")
     for key in raw:
@@ -154,7 +158,7 @@ def _check_words(monitoring: Monitoring) -> None:
 
 
 def _with_metric_names(sections: dict[str, Any]) -> dict[str, Any]:
-    """The same with metrics by their own names in `performance`. Raises MonitoringError."""
+    """Return the sections with canonical names of metrics in `performance`. Raises MonitoringError."""
     performance = sections.get("performance")
     if not isinstance(performance, dict):
         return sections
@@ -188,7 +192,7 @@ def _check_hidden(columns: TableColumns) -> None:
 
 
 def _with_seconds(merged: dict[str, Any]) -> dict[str, Any]:
-    """The same with `performance.default_truth.after` in seconds. Raises MonitoringError."""
+    """Return the configuration with `performance.default_truth.after` in seconds. Raises MonitoringError."""
     performance = merged["performance"]
     silence = performance.get("default_truth") if isinstance(performance, dict) else None
     if not isinstance(silence, dict):
@@ -207,7 +211,7 @@ def _with_seconds(merged: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_silence(monitoring: Monitoring) -> None:
-    """Raises MonitoringError where silence cannot become a truth before a prediction is forgotten."""
+    """Check that silence becomes a truth before a prediction expires. Raises MonitoringError."""
     silence, retention = monitoring.performance.default_truth, monitoring.windows.retention
     if silence is not None and silence.after >= retention:
         raise MonitoringError(
@@ -217,7 +221,7 @@ def _check_silence(monitoring: Monitoring) -> None:
 
 
 def _rules_given(raw: Mapping[str, Any], monitoring: Monitoring) -> dict[str, dict[str, Any]]:
-    """What is said of the rules, of the types that they have."""
+    """Return the rule settings that are given, converted to their types."""
     given = {rule: raw[rule] for rule in RULES if rule in raw}
     return {rule: {name: getattr(getattr(monitoring.alerting, rule), name) for name in given[rule]} for rule in given}
 
@@ -252,7 +256,10 @@ def _check_routes(routes: Sequence[Route], sections: Mapping[str, Any]) -> None:
 
 
 def _merged(default: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The defaults with what is given in their place, at any depth: a rule's level outlives its `for_windows`."""
+    """Return the defaults with the given values in their place, at any depth.
+
+    A rule with only `for_windows` keeps its level.
+    """
     found = dict(default)
     for key, value in given.items():
         known = found.get(key)

@@ -1,4 +1,4 @@
-"""In words: what is found at a rate of predictions, and how soon."""
+"""Text about the changes that are found at a rate of predictions, and how soon."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_RATE = (
 
 
 class RateError(ValueError):
-    """Why a text is no rate."""
+    """Reason why a text is not a rate."""
 
 
 def rate_of(text: str) -> float:
@@ -33,7 +33,7 @@ def rate_of(text: str) -> float:
 
 
 def rate_words(rate: float) -> str:
-    """Return a rate by the second, hour or day, by whichever it is not below 1."""
+    """Return a rate per second, hour or day, in the first unit in which it is at least 1."""
     for unit, word in ((1.0, "second"), (3600.0, "hour")):
         if rate * unit >= 1.0:
             return f"{rate * unit:,.3g} predictions a{'n' * (word == 'hour')} {word}"
@@ -41,7 +41,7 @@ def rate_words(rate: float) -> str:
 
 
 def plan_for(profile: Profile, rate: float, monitoring: Monitoring) -> Plan:
-    """Return what is found of a profile's model at a rate (predictions per second)."""
+    """Return the changes that are found for a profile's model at a rate (predictions per second)."""
     load = Load(
         rate,
         len(profile.columns) if profile.task != "features" else len(profile.features),
@@ -53,7 +53,7 @@ def plan_for(profile: Profile, rate: float, monitoring: Monitoring) -> Plan:
 
 
 def plan_rows(plan: Plan, kinds: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each change (of these kinds; none: of all)."""
+    """Yield a row for each change. `kinds`: of changes; empty: all."""
     for one in plan.found:
         if kinds and one.kind not in kinds:
             continue
@@ -63,7 +63,7 @@ def plan_rows(plan: Plan, kinds: tuple[str, ...] = ()) -> Iterator[tuple[str, ..
 
 
 def plan_notes(plan: Plan, monitoring: Monitoring) -> Iterator[str]:
-    """Yield what there is to say beside the rows."""
+    """Yield the notes that complete the rows."""
     if plan.chance is None:
         yield OFF
     needed, longest = monitoring.drift.min_samples, span_words(monitoring.windows.longest)

@@ -1,4 +1,4 @@
-"""The profile of a reference table, and what was found on the way to it."""
+"""Profile of a reference table, with the decisions and notes made while reading."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NAMED_CELLS = 3
-"""Invalid cells of a column that are named by row."""
+"""Most invalid cells of a column that are named by row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A reference table read: its profile, why each feature is of its kind, and what else there is to say of it."""
+    """Result of reading a reference table: its profile, the reasons for the kinds of its features, and notes."""
 
     profile: Profile
     roles: Roles
@@ -60,10 +60,11 @@ def read_reference(
     baseline: Mapping[str, float] | None = None,
     key: bytes | None = None,
 ) -> Reference:
-    """Return the profile of a reference table, with what was decided and found.
+    """Return the profile of a reference table, with decisions and notes.
 
-    `baseline` replaces the metrics found in the table, by name. `key`: of columns that are hashed. Raises TableError or
-    MonitoringError naming the column or key.
+    `baseline` replaces the metrics computed from the table, by name. `key`: the key of hashed columns.
+
+    Raises TableError or MonitoringError that names the column or key.
     """
     file = MonitoringFile() if file is None else file
     hiding, given, columns = hiding_of(file.columns, key), frame, file.columns
@@ -140,7 +141,9 @@ def _how_read(table: CellTable, roles: Roles, file: MonitoringFile, task: TaskDe
 def _probability(
     table: CellTable, roles: Roles, file: MonitoringFile, task: TaskDecision
 ) -> NDArray[np.float64] | None:
-    """Return the probability of the positive class; of more than two classes that of the predicted one."""
+    """Return the probability of the positive class, or of the predicted class where there are more than two; one per
+    row.
+    """
     if task.task == "features" or (roles.probability is None and not roles.probabilities):
         return None
     if roles.probability is not None:
@@ -182,7 +185,10 @@ def _likelier(
     told: NDArray[np.float64] | Sequence[str | None] | None,
     probability: NDArray[np.float64] | None,
 ) -> str | None:
-    """Return which of two labels a probability is of, where nobody says: the predicted one where it is higher."""
+    """Return the label of a binary model's probability where none is given: the predicted label with the higher mean.
+
+    Return None where the means do not decide.
+    """
     if task.task != "binary" or file.labels or probability is None or told is None:
         return None
     means = pd.Series(probability).groupby(np.array(told, dtype=object)).mean()
@@ -190,7 +196,7 @@ def _likelier(
 
 
 def _notes(table: CellTable, roles: Roles, task: TaskDecision) -> Sequence[str]:
-    """Return what there is to say of a reference, a line each."""
+    """Return the notes about a reference, a line each."""
     notes = [f"task {task.task}: {task.reason}"]
     for key, name in roles.by_name:
         if name != "prediction":

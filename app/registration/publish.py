@@ -1,4 +1,4 @@
-"""A model version into the topic `models`."""
+"""Publication of a model version in the topic `models`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from topics.registry import AUDIT, DEPLOYMENTS, MODELS
 
 
 class RegistrationError(ValueError):
-    """Why a model version cannot be registered, and what to do about it."""
+    """Reason why a model version cannot be registered, with advice."""
 
 
 def read_baseline(path: Path) -> dict[str, float]:
-    """Metrics by name from a JSON object, or from the `training_metrics` in it. Raises RegistrationError, OSError."""
+    """Return metrics by name from a JSON object, or from its `training_metrics`. Raises RegistrationError, OSError."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
         metrics = by_metric_name(msgspec.convert(found.get("training_metrics", found), dict[str, float]))
@@ -51,10 +51,11 @@ async def register(
     baseline: Mapping[str, float] | None = None,
     by: str = "",
 ) -> Reference:
-    """Publish the profile of a reference table and its monitoring; return what was read once Kafka has it.
+    """Publish the profile of a reference table and its monitoring. Return the reference once Kafka has acknowledged it.
 
-    Registering a version again replaces it. `by`: who asks for it, for the audit. Raises TableError, MonitoringError,
-    RegistrationError, TopicError, BrokerUnavailable.
+    Registering a version again replaces its registration. `by`: the acting user, for the audit.
+
+    Raises TableError, MonitoringError, RegistrationError, TopicError, BrokerUnavailable.
     """
     for name, value in (("model", model), ("version", version)):
         if wrong := wrong_name(value):

@@ -1,4 +1,4 @@
-"""Training runs and deployments as others report them: what the command line and the API share."""
+"""Training runs and deployments reported by other systems, for the command line and the API."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from topics.registry import DEPLOYMENTS, TRAINING_RUNS, Topic
 
 LONGEST_TEXT, LONGEST_DETAIL, LONGEST_WORD = 200, 10_000, 100
 MOST_BYTES = 1 << 16
-"""Bytes of `metadata`, of `parameters` and of `metrics` as JSON."""
+"""Most bytes of `metadata`, of `parameters` and of `metrics` as JSON."""
 NUL = "\x00"
 
 
 class ReportError(ValueError):
-    """What is wrong with what is reported; starts with the field."""
+    """Error in a reported training run or deployment; starts with the field."""
 
 
 class TrainingRunRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A training as somebody reports it. Sent again with its `run_id` it takes the place of what was said before.
+    """Training run as reported. A run with a known `run_id` replaces the earlier report.
 
-    Without `finished_at` it ended now, without `started_at` it began then.
+    Without `finished_at` the run ended now; without `started_at` it began at its end.
     """
 
     model: Name
@@ -55,7 +55,7 @@ class TrainingRunRequest(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class DeploymentRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A deployment as somebody reports it, as of `deployed_at` or now.
+    """Deployment as reported, at `deployed_at` or now.
 
     The same version at the same time, in the same environment and of the same `status`, is the same deployment.
     """
@@ -71,7 +71,7 @@ class DeploymentRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def training_run_of(asked: TrainingRunRequest, now: datetime) -> TrainingRunEvent:
-    """Return the training that is reported, its metrics by their own names. Raises ReportError."""
+    """Return the event of a reported training run, with canonical names of metrics. Raises ReportError."""
     _check(asked, "environment", "model_type")
     for name in ("rows", "features"):
         if not 0 <= getattr(asked, name) < 1 << 62:
@@ -94,7 +94,7 @@ def training_run_of(asked: TrainingRunRequest, now: datetime) -> TrainingRunEven
 
 
 def deployment_of(asked: DeploymentRequest, now: datetime) -> DeploymentEvent:
-    """Return the deployment that is reported. Raises ReportError."""
+    """Return the event of a reported deployment. Raises ReportError."""
     _check(asked, "environment", "status", "model_type")
     if not asked.status:
         raise ReportError(f"status: must have 1 to {LONGEST_WORD} characters")
@@ -107,23 +107,23 @@ KINDS: dict[type[Reported], tuple[Topic, Action]] = {
     TrainingRunEvent: (TRAINING_RUNS, "training-run.added"),
     DeploymentEvent: (DEPLOYMENTS, "deployment.added"),
 }
-"""Where each kind of what is reported goes, and what the audit calls it."""
+"""Topic and audit action of each kind of reported event."""
 
 
 async def send_reported(producer: Producer, event: Reported) -> None:
-    """Send it; returns once Kafka has it. Raises BrokerUnavailable, RecordRefused."""
+    """Send a reported event. Return once Kafka has acknowledged it. Raises BrokerUnavailable, RecordRefused."""
     topic, _ = KINDS[type(event)]
     await producer.send(topic, f"{event.model}/{event.model_version}".encode(), msgspec.json.encode(event))
 
 
 def detail_of(event: Reported) -> dict[str, str]:
-    """Return what the audit says of it, beside its model version."""
+    """Return the details of an event for the audit, in addition to its model version."""
     found = {"environment": event.environment, "status": event.status}
     return found | ({"run_id": event.run_id} if isinstance(event, TrainingRunEvent) else {})
 
 
 def _check(asked: TrainingRunRequest | DeploymentRequest, *words: str) -> None:
-    """Raises ReportError for the first field that is wrong."""
+    """Check the fields of a request. Raises ReportError for the first invalid field."""
     for name in ("model", "model_version"):
         if wrong := wrong_name(getattr(asked, name)):
             raise ReportError(f"{name}: {wrong}")

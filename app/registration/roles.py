@@ -1,4 +1,4 @@
-"""Which column of a table is what, and of which kind: as monitoring.json says it, else as the cells show."""
+"""Roles and kinds of a table's columns: as given in monitoring.json, else by their cells."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Features = Mapping[str, NDArray[np.float64] | Sequence[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Columns of one table: features with what was decided of them in the table's order, and the others by role.
+    """Columns of one table: features with their decisions in the table's order, and the other columns by role.
 
-    `probabilities`: the column of each class's probability, where there is one a class. `left_out`: columns that are
-    no features, and why. `by_name`: outputs that were found by their usual names, as (key, column).
+    `probabilities`: the column of each class's probability, where each class has one. `left_out`: columns that are not
+    features, with reasons. `by_name`: outputs that were found by their usual names, as (key, column).
     """
 
     decisions: Mapping[str, KindDecision]
@@ -45,10 +45,10 @@ class Roles:
 
 
 def roles_of(table: CellTable | pd.DataFrame, columns: TableColumns) -> Roles:
-    """Return what each column is: as `columns` names it, else by its usual name; what is left are features.
+    """Return the role of each column: as `columns` names it, else by its usual name; the rest are features.
 
-    Of what is left, counts of the rows, ids, texts for people, and dates are left out. Raises TableError naming the
-    column that is absent, has two roles, or is neither numbers nor categories.
+    Row counters, ids, free texts and dates among the rest are left out. Raises TableError that names the column that is
+    absent, has two roles, or is neither numeric nor categorical.
     """
     table = CellTable(table) if isinstance(table, pd.DataFrame) else table
     named, outputs = _outputs(table, columns)
@@ -148,14 +148,14 @@ def _what(cell: Cell | np.float64) -> str:
 def features_of(table: CellTable | pd.DataFrame, decisions: Mapping[str, KindDecision]) -> Features:
     """Return every feature's column as its decision reads it: floats with NaN where numeric, names where categorical.
 
-    Raises TableError naming the column that is absent.
+    Raises TableError that names an absent column.
     """
     table = CellTable(table) if isinstance(table, pd.DataFrame) else table
     return {name: values_of(table, name, decision) for name, decision in decisions.items()}
 
 
 def values_of(table: CellTable, name: str, decision: KindDecision) -> NDArray[np.float64] | Sequence[str | None]:
-    """Return one column's values."""
+    """Return one column's values: floats with NaN where numeric, names where categorical."""
     if decision.kind == "numeric":
         return table.numbers(name, decision.reading)[0]
     return names(table.listed(name), decision.reading)

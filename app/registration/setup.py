@@ -1,4 +1,4 @@
-"""setup_monitoring: the complete configuration of a model, from its metadata and what somebody wants otherwise."""
+"""setup_monitoring: the complete configuration of a model, from its metadata and the values that a user changes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from app.registration.monitoring import MonitoringError, MonitoringFile, TableCo
 from app.registration.setup_keys import FREQUENCIES, MonitoringSetup
 
 OWN_KEYS = ("enabled", "performance_monitoring", "data_drift_monitoring")
-"""What a configuration of this form has, and monitoring.json's own form has not."""
+"""Keys that only a configuration of this form has, not monitoring.json's own form."""
 HOUR = 3600.0
 NEVER = 1e9
-"""The threshold of a metric that is told and not judged: no drop reaches it."""
+"""Threshold of a metric that is reported but not judged: no drop reaches it."""
 
 
 def setup_monitoring(
@@ -29,11 +29,12 @@ def setup_monitoring(
     feature_metadata: Mapping[str, Any] | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> MonitoringSetup:
-    """The complete configuration of a model. What `config` says wins over what the metadata lets conclude.
+    """Return the complete configuration of a model. Values of `config` override values derived from the metadata.
 
     `model_metadata`: training_metadata.json, whose `training_metrics` are the baseline. `feature_metadata`:
-    feature_metadata.json, numeric where `feature_stats` has mean and std, categorical otherwise.
-    Raises MonitoringError naming the key.
+    feature_metadata.json; a feature is numeric where `feature_stats` has mean and std, categorical otherwise.
+
+    Raises MonitoringError that names the key.
     """
     given = dict(config or {})
     performance, drift = _part(given, "performance_monitoring"), _part(given, "data_drift_monitoring")
@@ -56,7 +57,10 @@ def setup_monitoring(
 
 
 def read_monitoring(path: Path | None) -> MonitoringFile:
-    """A configuration of either form, or the defaults. Raises MonitoringError naming file and key; OSError."""
+    """Return a configuration file of either form, or the defaults.
+
+    Raises MonitoringError that names file and key; OSError.
+    """
     if path is None:
         return MonitoringFile()
     try:
@@ -67,7 +71,7 @@ def read_monitoring(path: Path | None) -> MonitoringFile:
 
 
 def is_setup(raw: object) -> bool:
-    """Whether decoded JSON has the form of a MonitoringSetup, and not monitoring.json's own."""
+    """Return whether decoded JSON has the form of a MonitoringSetup, not monitoring.json's own."""
     if not isinstance(raw, dict):
         return False
     alerting = raw.get("alerting")
@@ -75,7 +79,7 @@ def is_setup(raw: object) -> bool:
 
 
 def file_of(setup: MonitoringSetup) -> MonitoringFile:
-    """The same as monitoring.json says it."""
+    """Return the configuration in the form of monitoring.json."""
     drift = setup.data_drift_monitoring
     numeric, categorical = tuple(drift.numerical_features), tuple(drift.categorical_features)
     columns = TableColumns(features=(*numeric, *categorical) or None, numeric=numeric, categorical=categorical)
@@ -90,7 +94,7 @@ def file_of(setup: MonitoringSetup) -> MonitoringFile:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """A metadata file. Raises MonitoringError naming it, OSError."""
+    """Return the content of a metadata file. Raises MonitoringError that names the file; OSError."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -98,7 +102,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def watched_by(setup: MonitoringSetup) -> Monitoring:
-    """How the stream watches: a window is an hour, or one check's span where that is longer."""
+    """Return the stream's monitoring. A window is an hour, or the interval between checks where that is longer."""
     performance, drift, alerting = setup.performance_monitoring, setup.data_drift_monitoring, setup.alerting
     frequency = drift.check_frequency
     pane = FREQUENCIES[frequency] if isinstance(frequency, str) else frequency
@@ -120,7 +124,7 @@ def watched_by(setup: MonitoringSetup) -> Monitoring:
 
 
 def _rules(setup: MonitoringSetup) -> dict[str, bool]:
-    """Whether each rule is on."""
+    """Return whether each rule is enabled, by name."""
     told = setup.enabled and setup.alerting.enabled
     of_drift = told and setup.data_drift_monitoring.enabled
     of_performance = told and setup.performance_monitoring.enabled
@@ -149,7 +153,7 @@ def _mapping(part: Mapping[str, Any], where: str, name: str) -> dict[str, Any]:
 
 
 def _baseline(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the training's metrics that are judged here; others (a training time, say) are none of ours."""
+    """Return the training metrics that Driftline can judge. Others, such as a training time, are ignored."""
     found = _by_metric(metadata, "model metadata", "training_metrics")
     return {name: value for name, value in found.items() if name in METRICS}
 
@@ -162,7 +166,8 @@ def _by_metric(part: Mapping[str, Any], where: str, name: str) -> dict[str, Any]
 
 
 def _with_alpha(drift: dict[str, Any]) -> dict[str, Any]:
-    """The same with `drift_thresholds.numerical`, the p-value below which numbers differ, by its name here.
+    """Return the thresholds with `drift_thresholds.numerical` (the p-value below which numbers differ) renamed to
+    `alpha`.
 
     Raises MonitoringError where both are given.
     """
@@ -178,9 +183,9 @@ def _with_alpha(drift: dict[str, Any]) -> dict[str, Any]:
 
 
 def kinds_of_metadata(metadata: Mapping[str, Any]) -> dict[str, Kind]:
-    """The features of feature_metadata.json: kinds by `feature_stats`, else as they are written there.
+    """Return the features of feature_metadata.json with their kinds: by `feature_stats`, else as written in the file.
 
-    Raises MonitoringError naming the key.
+    Raises MonitoringError that names the key.
     """
     features, stats = metadata.get("features", []), _mapping(metadata, "feature metadata", "feature_stats")
     if not isinstance(features, (list, Mapping)) or not all(isinstance(name, str) for name in features):
@@ -194,7 +199,7 @@ def kinds_of_metadata(metadata: Mapping[str, Any]) -> dict[str, Kind]:
 
 
 def _features(metadata: Mapping[str, Any], drift: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Numeric and categorical ones: as the configuration names them, the others as the metadata has them."""
+    """Return numeric and categorical features: as the configuration names them, the others by the metadata."""
     kinds = kinds_of_metadata(metadata)
     named = {"numeric": "numerical_features", "categorical": "categorical_features"}
     given = {kind: drift.get(key, []) for kind, key in named.items()}
@@ -230,6 +235,6 @@ def _line(problem: Mapping[str, Any]) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return f"unknown key {where}"
-    if problem["type"] == "value_error":  # of a key, or of a part: then it names the key within
+    if problem["type"] == "value_error":  # about a key, or about a part: then the message names the key within
         return f"{where}{': ' if message.startswith('must') else '.'}{message}"
     return f"{where}: {message[0].lower()}{message[1:]}, not {problem['input']!r}"

@@ -1,4 +1,4 @@
-"""The keys of the complete configuration, checked by pydantic: names, types, ranges."""
+"""Keys of the complete configuration, checked by pydantic: names, types, ranges."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _DRIFT, _PERFORMANCE, _ALERTING = DriftThresholds(), PerformanceThresholds(), Al
 
 
 class SetupPart(BaseModel):
-    """A part of the configuration: no unknown keys, no numbers as text."""
+    """Part of the configuration: no unknown keys, no numbers as text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class PerformanceMonitoring(SetupPart):
-    """Which metrics are judged against which baseline: degraded when worse by more than the threshold's share.
+    """Judged metrics with their baseline. A metric is degraded when it is worse by more than the threshold's share.
 
-    `policy: threshold`: whatever chance brings; there `limits` are values that decide in the place of the drop.
+    `policy: threshold`: significance is not required; then `limits` are values that decide instead of the drop.
     """
 
     enabled: bool = True
@@ -52,7 +52,7 @@ class PerformanceMonitoring(SetupPart):
 
 
 class SetupThresholds(SetupPart):
-    """When a column has drifted, as in monitoring.json's `drift`; `numerical` is read as `alpha`."""
+    """Thresholds of drift for a column, as in monitoring.json's `drift`; `numerical` is read as `alpha`."""
 
     policy: Literal["decision", "threshold"] = _DRIFT.policy
     alpha: Share = _DRIFT.alpha
@@ -62,7 +62,7 @@ class SetupThresholds(SetupPart):
 
 
 class DriftMonitoring(SetupPart):
-    """What is held against which reference, and how often: seconds, or minutely, hourly, daily, weekly."""
+    """Columns and reference that are compared, and the interval: seconds, or minutely, hourly, daily, weekly."""
 
     enabled: bool = True
     check_frequency: float | str = 60.0
@@ -88,14 +88,16 @@ class DriftMonitoring(SetupPart):
 
 
 class AlertThresholds(SetupPart):
-    """From which drop on an alert of performance is critical, and from which share of features on data has drifted."""
+    """Drop from which an alert of performance is critical, and share of drifted features from which the data has
+    drifted.
+    """
 
     degradation: AtLeast0 = _PERFORMANCE.degradation
     drift: Share = _DRIFT.share
 
 
 class AlertingSetup(SetupPart):
-    """Whether anybody is told, and through what."""
+    """Switch and channels of alerting."""
 
     enabled: bool = True
     channels: list[str] = list(_ALERTING.channels)
@@ -103,7 +105,7 @@ class AlertingSetup(SetupPart):
 
 
 class MonitoringSetup(SetupPart):
-    """The complete configuration."""
+    """Complete configuration of a model's monitoring."""
 
     enabled: bool = True
     performance_monitoring: PerformanceMonitoring = PerformanceMonitoring()

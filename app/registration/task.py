@@ -1,4 +1,4 @@
-"""Whether a model tells two classes, several, or a number: by what its predictions and their truth are."""
+"""Task of a model (two classes, several classes or a number), inferred from its predictions and their truth."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from app.registration.roles import Roles
 from app.tables import CellTable
 
 MAX_LABELS = 50
-"""Whole numbers with more distinct values are a regression's."""
+"""Most distinct whole numbers that can be classes; more are a regression."""
 FEW = 10
-"""Up to so many whole numbers are classes; of more, near misses are a regression's."""
+"""Distinct whole numbers up to which they are always classes; beyond, near misses show a regression."""
 NEAR = 0.75
-"""Wrong predictions of a count are nearer to the truth than this share of the distance of two random rows."""
+"""Share of the distance of two random rows: wrong predictions of a count are nearer to the truth on average."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDecision:
-    """A task, how its labels are spelled, and why, in words."""
+    """Task of a model, the spelling of its labels, and the reason in words."""
 
     task: Task
     reading: Reading
@@ -34,11 +34,13 @@ class TaskDecision:
 
 
 def task_of(table: CellTable, roles: Roles, file: MonitoringFile) -> TaskDecision:
-    """Return the task that is given, else by the outputs.
+    """Return the given task, else the task inferred from the outputs.
 
-    Two labels are binary; texts are classes; whole numbers are classes up to MAX_LABELS of them, unless they are
-    written as decimals (4.0) without a gap that explains it, or more than FEW and mostly near misses. All other numbers
-    are a regression. Raises MonitoringError where only one class occurs and `labels` does not say which others may.
+    Two labels are binary. Texts are classes. Whole numbers are classes up to MAX_LABELS of them. Whole numbers written
+    as decimals (4.0) are a regression, unless a missing value explains the form. More than FEW whole numbers are a
+    regression if wrong predictions are mostly near misses. All other numbers are a regression.
+
+    Raises MonitoringError where only one class occurs and `labels` does not name the others.
     """
     if roles.prediction is None:
         if file.task not in (None, "features"):
@@ -81,14 +83,14 @@ def _classes(table: CellTable, prediction: Sequence[Cell], truth: Sequence[Cell]
 
 
 def _decimals(cells: Sequence[Cell]) -> bool:
-    """Return whether whole numbers are written as decimals with no gap among them that makes pandas do so."""
+    """Return whether whole numbers are written as decimals although no missing value makes pandas write them so."""
     if any(is_missing(cell) or cell == "" for cell in cells):
         return False
     return all(isinstance(cell, float) or (isinstance(cell, str) and "." in cell) for cell in cells)
 
 
 def _near(predicted: NDArray[np.float64], actual: NDArray[np.float64]) -> bool:
-    """Return whether wrong predictions are near the truth, as those of a count are and those of classes are not."""
+    """Return whether wrong predictions are near the truth, as for counts, and not for classes."""
     wrong = ~(np.isnan(predicted) | np.isnan(actual)) & (predicted != actual)
     if not wrong.any():
         return False

@@ -1,4 +1,4 @@
-"""What is usual of a reference table whose rows have times."""
+"""Usual effects of a reference table whose rows have times."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def with_usual(
     values: Sequence[Values],
     outcomes: OutcomeRows | None = None,
 ) -> tuple[Profile, tuple[str, ...]]:
-    """Return the profile with what is usual of its reference, where that has times, and what there is to say of them.
+    """Return the profile with the usual effects of its reference, where rows have times, and notes about the times.
 
-    `values`: all columns in the profile's order. `outcomes`: what its predictions came to, where there is truth.
+    `values`: all columns in the profile's order. `outcomes`: predictions with their truth, where there is truth.
     """
     name = columns.timestamp or USUAL_TIMES
     if name not in table:
@@ -61,7 +61,7 @@ def values_in_order(
     prediction: NDArray[np.generic] | Sequence[str | None] | None,
     probability: NDArray[np.float64] | None,
 ) -> list[Values]:
-    """Return the columns in the profile's order; of a model of task `features` those alone."""
+    """Return the columns in the profile's order; for a model of task `features`, the features only."""
     if prediction is None or profile.task == "features":
         return list(features)
     return [*features, prediction, *([] if probability is None else [probability])]

@@ -1,4 +1,4 @@
-"""Which model versions are served and which are retired, read from the compacted topic `versions`."""
+"""Served and retired model versions, read from the compacted topic `versions`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from topics.registry import VERSIONS
 
 
 class VersionsTable(GlobalTable[tuple[str, str], VersionEvent]):
-    """The newest event of each model version."""
+    """Newest event of each model version."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, VERSIONS, VersionEvent, key=lambda event: (event.model, event.model_version))
         self.changed: Callable[[str, str], None] = lambda model, version: None
-        """Called with each model version of which something new is known."""
+        """Called with each model version whose event has changed."""
 
     def get(self, model: str, version: str) -> VersionEvent | None:
-        """What is known of a model version; None where that is nothing."""
+        """Return the newest event of a model version; None where there is none."""
         return self._rows.get((model, version))
 
     def of(self, model: str) -> list[VersionEvent]:
-        """What is known of each version of a model."""
+        """Return the newest event of each version of a model."""
         return [one for (name, _), one in self._rows.items() if name == model]
 
     def on_update(self, key: tuple[str, str], offset: int) -> None:
@@ -33,19 +33,21 @@ class VersionsTable(GlobalTable[tuple[str, str], VersionEvent]):
 
 
 class Registered:
-    """The versions' lives as they count: who is registered anew is not retired any more."""
+    """Events of model versions that are in force: a new registration cancels an earlier retirement."""
 
     def __init__(self, view: VersionsTable, registered_at: Callable[[str, str], datetime | None]) -> None:
         self._view = view
         self._registered_at = registered_at
 
     def get(self, model: str, version: str) -> VersionEvent | None:
-        """What is known of a model version; None where that is nothing, or it was registered since it was retired."""
+        """Return the event of a model version; None where there is none, or where the version was registered after
+        retirement.
+        """
         found = self._view.get(model, version)
         return None if found is None or self._over(found) else found
 
     def of(self, model: str) -> list[VersionEvent]:
-        """The same of each version of a model."""
+        """Return the events in force of each version of a model."""
         return [one for one in self._view.of(model) if not self._over(one)]
 
     def _over(self, found: VersionEvent) -> bool:

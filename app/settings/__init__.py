@@ -1,1 +1,1 @@
-"""Settings from driftline.toml and DRIFTLINE_…: one file for each area."""
+"""Settings from driftline.toml and DRIFTLINE_…, one module for each area."""

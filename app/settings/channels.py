@@ -1,4 +1,4 @@
-"""The settings of the channels that leave this machine: e-mail, Slack, webhooks, Apprise.
+"""Settings of the channels that leave this machine: e-mail, Slack, webhooks, Alertmanager, Apprise.
 
 Secrets are never flags, and may be in files (`…_file`: Docker's and Kubernetes' secrets).
 """
@@ -19,11 +19,11 @@ from pydantic_settings import BaseSettings, NoDecode
 MAIL_ADDRESS = re.compile(r"[!-?A-~]+@[A-Za-z0-9.\[\]:-]+", re.ASCII)
 
 Pairs = Annotated[dict[str, str] | None, NoDecode]
-"""A table, or in the environment name=value with commas between, or JSON."""
+"""Table of names and values; in the environment name=value, separated by commas, or JSON."""
 
 
 class ChannelSettings(BaseSettings):
-    """What the channels need. Checked together where a worker starts (`app/alerting/channels/setup.py`)."""
+    """Settings of the channels, validated together when a worker starts (`app/alerting/channels/setup.py`)."""
 
     delivery_attempt_seconds: float = Field(
         10.0, gt=0, le=300, description="How long one attempt to tell a channel may take."
@@ -93,7 +93,7 @@ class ChannelSettings(BaseSettings):
 
     @property
     def zone(self) -> ZoneInfo | None:
-        """The zone of the times in messages, beside UTC."""
+        """Return the zone of the times in messages, in addition to UTC; None for UTC alone."""
         return None if self.time_zone is None else ZoneInfo(self.time_zone)
 
     @field_validator("public_url")
@@ -110,7 +110,7 @@ class ChannelSettings(BaseSettings):
     @field_validator("email_to", mode="before")
     @classmethod
     def _recipients(cls, value: object) -> object:
-        """One string of addresses, or a list of them, in JSON too."""
+        """Return addresses from one string, or from a list of strings, also in JSON."""
         if isinstance(value, str):
             value = _json_list(value) or [value]
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):

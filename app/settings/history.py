@@ -1,4 +1,4 @@
-"""The settings of the history: where it is, how much of it is kept, where it is exported to."""
+"""Settings of the history: location, retention and exports."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pydantic_settings import BaseSettings, NoDecode
 
 ExportFormat = Literal["jsonl", "parquet"]
 SECRETS = ("password", "sslpassword")
-"""Parameters of a PostgreSQL URL that do not belong into it."""
+"""Parameters of a PostgreSQL URL that are secrets, and refused in the URL."""
 
 
 class HistorySettings(BaseSettings):
-    """What the recorder, and who reads the history, need."""
+    """Settings of the recorder and of readers of the history."""
 
     record_history: bool = Field(True, description="Whether `driftline up` runs a recorder.")
     history_url: str | None = Field(
         None,
-        repr=False,  # what is refused may have a password in it
+        repr=False,  # a refused URL may have a password in it
         description="sqlite:///FILE or postgresql://USER@HOST/DATABASE. Unset: history.db in state_dir.",
     )
     history_password: SecretStr | None = Field(None, description="Password for PostgreSQL.")
@@ -65,7 +65,7 @@ class HistorySettings(BaseSettings):
 
 
 def check_history_url(url: str) -> str:
-    """The same URL. Raises ValueError, which does not hold the URL."""
+    """Return the same URL. Raises ValueError whose text does not contain the URL."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

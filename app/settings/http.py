@@ -1,4 +1,4 @@
-"""The settings of the API's door: who comes in, and how much at once."""
+"""Settings of the API's authentication and of its limits on requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RATE = re.compile(r"off|[1-9]\d{0,8}/(second|minute|hour)")
 
 
 class HttpSettings(BaseSettings):
-    """What the API asks of its callers."""
+    """Settings for callers of the API: keys, origins, proxies and limits."""
 
     keys_file: Path | None = Field(None, description="The API's keys. Unset: api-keys.json in state_dir.")
     allow_unauthenticated_api: bool = Field(

@@ -1,4 +1,4 @@
-"""The settings of the way to Kafka: TLS, and who we are."""
+"""Settings of the connection to Kafka: TLS and login."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings
 
 
 class KafkaSettings(BaseSettings):
-    """Of a Kafka that is named by `bootstrap_servers`. Checked together where a client is made."""
+    """Connection settings for the Kafka in `bootstrap_servers`, checked together when a client is made."""
 
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How Kafka's listener is protected."

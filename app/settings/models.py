@@ -1,4 +1,4 @@
-"""The settings of the models that the API serves."""
+"""Settings of the models that the API serves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode
 
 
 class ModelSettings(BaseSettings):
-    """Which models POST /predict serves, and with how much."""
+    """Models that POST /predict serves, with their threads, processes and queues."""
 
     model_path: Annotated[Path | tuple[Path, ...] | None, NoDecode] = Field(
         None,
@@ -36,14 +36,14 @@ class ModelSettings(BaseSettings):
 
     @property
     def model_paths(self) -> tuple[Path, ...]:
-        """The folders of all models that are served, in their order."""
+        """Return the folders of all served models, in their order."""
         if self.model_path is None:
             return ()
         return (self.model_path,) if isinstance(self.model_path, Path) else self.model_path
 
     @property
     def threads_of_a_model(self) -> int:
-        """How many predictions one model makes at once."""
+        """Return the number of predictions that one model makes concurrently."""
         return self.predict_threads or min(32, (os.cpu_count() or 1) + 4)
 
     @field_validator("model_path", mode="before")

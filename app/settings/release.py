@@ -1,4 +1,4 @@
-"""Which Driftline this is."""
+"""Installed release of Driftline."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def release() -> str:
-    """The installed version."""
+    """Return the installed version, or `unknown` for a source tree."""
     try:
         return version("driftline")
     except PackageNotFoundError:  # run from a source tree that was not installed

@@ -1,4 +1,4 @@
-"""The settings of retraining: who is told that a model version should be trained anew, and how often."""
+"""Settings of retraining: receivers of signals to retrain, and their least interval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode
 
 
 class RetrainingSettings(BaseSettings):
-    """The hook and the debounce."""
+    """Settings of the retraining command, the webhook and the debounce."""
 
     retraining_command: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         None, min_length=1, description="Program and arguments, started with the signal on its standard input."
@@ -32,7 +32,9 @@ class RetrainingSettings(BaseSettings):
     @field_validator("retraining_command", mode="before")
     @classmethod
     def _program(cls, value: object) -> object:
-        """A list, a JSON list, or one line with its words as a shell would part them; no shell is started."""
+        """Return the program and arguments from a list, a JSON list, or a line split as by a shell; no shell is
+        started.
+        """
         if not isinstance(value, str):
             return value
         if value.lstrip().startswith("["):

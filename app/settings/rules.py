@@ -1,4 +1,4 @@
-"""The settings of the rules: for every model, and for single ones."""
+"""Settings of the rules, for every model and for single models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from topics.levels import Level
 
 
 class RuleChange(BaseModel):
-    """What is to be otherwise of one rule; see `app.core.config.monitoring.Rule`."""
+    """Changes to one rule; see `app.core.config.monitoring.Rule`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,7 +39,7 @@ RuleChanges = Annotated[dict[str, RuleChange], AfterValidator(_known)]
 
 
 class ModelChange(BaseModel):
-    """What is to be otherwise of one model, whatever its version; `owner` and `runbook_url`: of all its rules."""
+    """Changes to one model's rules, for every version. `owner` and `runbook_url` apply to all its rules."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,7 +48,7 @@ class ModelChange(BaseModel):
     runbook_url: Annotated[str, AfterValidator(check_runbook)] | None = None
 
     def given(self) -> Given:
-        """By rule: what is said of it, or of the model."""
+        """Return the settings by rule: the rule's own, else the model's."""
         of_model = {"owner": self.owner, "runbook_url": self.runbook_url}
         said = {name: value for name, value in of_model.items() if value is not None}
         own = _given(self.rules)
@@ -56,7 +56,7 @@ class ModelChange(BaseModel):
 
 
 class RuleSettings(BaseSettings):
-    """The tables `[rules.NAME]` and `[models.MODEL.rules.NAME]` of driftline.toml."""
+    """Tables `[rules.NAME]` and `[models.MODEL.rules.NAME]` of driftline.toml."""
 
     rules: RuleChanges | None = Field(None, description="Rules for every model: level, windows, hysteresis, enabled.")
     alert_values: bool = Field(
@@ -65,7 +65,7 @@ class RuleSettings(BaseSettings):
     models: dict[str, ModelChange] | None = Field(None, description="The same for single models.")
 
     def rule_layers(self, model: str | None = None) -> list[Layer]:
-        """What these settings say of the rules, for all models and then for one."""
+        """Return the rules' values in these settings: for all models, then for one model."""
         layers = [Layer("settings [rules]", _given(self.rules or {}))]
         own = (self.models or {}).get(model or "")
         if own is not None:

@@ -11,11 +11,11 @@ from app.settings.settings import SettingsError
 
 SHORTEST_KEY = 16
 LONGEST_SECRET_FILE = 65_536
-"""Bytes of a file with a secret: more is some other file."""
+"""Most bytes of a file with a secret: a larger file is not a secret."""
 
 
 def secret_of(settings: BaseSettings, name: str) -> str | None:
-    """A secret from its setting or its file; None where neither is set. Raises SettingsError."""
+    """Return a secret from its setting or its file; None where neither is set. Raises SettingsError."""
     value: SecretStr | None = getattr(settings, name)
     path: Path | None = getattr(settings, f"{name}_file")
     if value is not None and path is not None:
@@ -26,7 +26,7 @@ def secret_of(settings: BaseSettings, name: str) -> str | None:
 
 
 def read_secret(name: str, path: Path) -> str:
-    """The secret in a file that the setting `name` leads to. Raises SettingsError."""
+    """Return the secret in the file that the setting `name` names. Raises SettingsError."""
     try:
         with path.open("rb") as file:
             text = file.read(LONGEST_SECRET_FILE + 1)
@@ -40,7 +40,7 @@ def read_secret(name: str, path: Path) -> str:
 
 
 def _filled(name: str, text: str) -> str:
-    """The secret without the line break that editors end a file with."""
+    """Return the secret without the line break at the end of the file. Raises SettingsError where it is empty."""
     found = text.rstrip("\r\n")
     if not found.strip():
         raise SettingsError(f"{name}: it is empty")
@@ -48,7 +48,7 @@ def _filled(name: str, text: str) -> str:
 
 
 def hash_key_of(settings: BaseSettings) -> bytes | None:
-    """The key of columns that are hashed; None where none is set. Raises SettingsError."""
+    """Return the key of hashed columns; None where none is set. Raises SettingsError."""
     found = secret_of(settings, "hash_key")
     if found is not None and len(found) < SHORTEST_KEY:
         raise SettingsError(f"hash_key: must have {SHORTEST_KEY} characters at least; `openssl rand -hex 32` makes one")

@@ -1,4 +1,6 @@
-"""Every setting, from flags, the environment (DRIFTLINE_…) or driftline.toml: the first that has it wins."""
+"""Settings of Driftline from flags, the environment (DRIFTLINE_…) or driftline.toml: the first source with a value
+wins.
+"""
 
 from __future__ import annotations
 
@@ -37,24 +39,24 @@ LEGAL_TOPIC = re.compile(r"[A-Za-z0-9._-]*")
 SERVER = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:,\[\]]+):(?P<port>\d{1,5})")
 OLD_VARIABLES = frozenset(f"{ENV_PREFIX}{name.upper()}" for name in RENAMED)
 LONGEST_PREFIX = 180
-"""A topic's whole name may have 249 characters; what Faust adds for tables needs some of them."""
+"""Most characters of a prefix: a topic's full name may have 249, and Faust adds characters for tables."""
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Wait = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Names = Annotated[tuple[str, ...] | None, NoDecode]
-"""A list, or in the environment the names with commas between."""
+"""List of names; in the environment separated by commas."""
 
 
 class SettingsError(ValueError):
-    """A setting that cannot be used, in one line that names it."""
+    """Error in a setting: one line that names the setting."""
 
 
 class Settings(
     ChannelSettings, HttpSettings, HistorySettings, KafkaSettings, ModelSettings, RetrainingSettings, RuleSettings,
     SpoolSettings, TelemetrySettings,
 ):  # fmt: skip
-    """What can be set; frozen. Durations are in seconds."""
+    """Settings of all areas; frozen. Durations are in seconds."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -147,12 +149,14 @@ class Settings(
 
     @property
     def silent_seconds(self) -> float:
-        """After how long without a report a worker is not counted on."""
+        """Return the seconds without a report after which a worker is considered silent."""
         return 4 * self.monitor_seconds if self.worker_silent_seconds is None else self.worker_silent_seconds
 
     @property
     def page(self) -> str:
-        """Where people reach the API: `public_url`, else where it listens (by this machine's name, if everywhere)."""
+        """Return the address of the API: `public_url`, else its listening address (by this machine's name, if
+        everywhere).
+        """
         if self.public_url is not None:
             return self.public_url
         host = platform.node() if _everywhere(self.api_host) else self.api_host
@@ -160,7 +164,9 @@ class Settings(
 
     @property
     def root(self) -> str:
-        """The prefix under which people reach the API: `root_path`, else the path of `public_url`; empty for none."""
+        """Return the prefix under which people reach the API: `root_path`, else the path of `public_url`; empty for
+        none.
+        """
         if self.root_path is not None:
             return self.root_path
         path = urlsplit(self.public_url or "").path
@@ -220,7 +226,7 @@ def _everywhere(host: str) -> bool:
 
 
 def load_settings(**overrides: object) -> Settings:
-    """The settings in force: `overrides` (flags) first, then the environment, then driftline.toml.
+    """Return the settings in force: `overrides` (flags) first, then the environment, then driftline.toml.
 
     Raises SettingsError with one line that names the setting.
     """
@@ -233,14 +239,17 @@ def load_settings(**overrides: object) -> Settings:
 
 
 def text_of(value: object) -> str:
-    """A setting's value, as dumped in JSON mode, as an environment variable has it."""
+    """Return a setting's value, as dumped in JSON mode, in the form of an environment variable."""
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ",".join(value)
     return json.dumps(value) if isinstance(value, (list, dict)) else str(value)
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """This process's environment with every setting in force, for a child. Secrets are written out here alone."""
+    """Return this process's environment with every setting in force, for a child process.
+
+    Secrets are written out only here.
+    """
     values = settings.model_dump(mode="json", exclude_none=True)
     given = {name: getattr(settings, name) for name in values}
     values |= {name: one.get_secret_value() for name, one in given.items() if isinstance(one, SecretStr)}

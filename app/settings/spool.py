@@ -1,4 +1,4 @@
-"""The settings of what POST /predict does while Kafka is away."""
+"""Settings of POST /predict for times when Kafka is unavailable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings
 
 
 class SpoolSettings(BaseSettings):
-    """Whether predictions are given that Kafka does not have yet, and where they wait."""
+    """Choice between refusing predictions that Kafka does not have yet and spooling them to disk."""
 
     when_unrecorded: Literal["refuse", "spool"] = Field(
         "refuse",

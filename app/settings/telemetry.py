@@ -1,4 +1,4 @@
-"""The settings of what the processes tell of themselves: metrics, logs, traces."""
+"""Settings of the processes' telemetry: metrics, logs, traces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings
 
 
 class TelemetrySettings(BaseSettings):
-    """Where the metrics and probes of workers and recorders are, how logs look, and where traces go."""
+    """Addresses of metrics and probes of workers, recorders and APIs; the form of logs; the target of traces."""
 
     metrics_host: str = Field("127.0.0.1", min_length=1, description="Address metrics and probes listen on.")
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = Field(

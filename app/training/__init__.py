@@ -1,4 +1,6 @@
-"""From a table to a bundle: a plain scikit-learn pipeline, its hold-out, and what is needed to register it."""
+"""Training from a table to a bundle: a plain scikit-learn pipeline, its held-out rows, and the files for
+registration.
+"""
 
 from app.training.columns import TrainingError
 from app.training.fitting import TrainedModel, TrainingPlan, train

@@ -1,4 +1,4 @@
-"""The categories that a trained pipeline knows, for people and for the forms that ask it."""
+"""Categories that a trained pipeline knows, for people and for input forms."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ Category = str | int | bool
 
 
 def categories_of(pipeline: Pipeline, hidden: Collection[str] = ()) -> dict[str, list[Category]]:
-    """Return the categories of each categorical feature that the fitted encoder tells apart, in its order.
+    """Return the categories of each categorical feature that the fitted encoder distinguishes, in its order.
 
-    Missing values are none, and rare categories that the encoder takes together are left out. Of `hidden` columns
-    nothing is returned.
+    Missing values, and rare categories that the encoder merges, are left out. `hidden` columns are left out.
     """
     columns: ColumnTransformer = pipeline.named_steps["columns"]
     found: dict[str, list[Category]] = {}

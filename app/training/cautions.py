@@ -1,4 +1,4 @@
-"""What somebody should know of a training before relying on it: each warning names a column and what to do."""
+"""Warnings about a training before it is used: each names a column and what to do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Concern = Literal[
 ]
 
 ONE_ANSWER = 0.995
-"""A model that gives one answer to this share of the rows held out always gives it, as far as monitoring can tell."""
+"""Share of held-out rows with the same prediction from which the model counts as one that predicts nothing else."""
 HIGHER_IS_BETTER = (
     "accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "macro_f1", "macro_precision",
     "macro_recall",
@@ -26,7 +26,10 @@ HIGHER_IS_BETTER = (
 
 @dataclass(frozen=True, slots=True)
 class TrainingWarning:
-    """One warning. `figure` is what was measured, and `threshold` from where on it warns; None where it is a fact."""
+    """Warning about a training.
+
+    `figure`: the measured value; `threshold`: the value from which it warns; None for facts.
+    """
 
     concern: Concern
     column: str
@@ -41,9 +44,9 @@ class TrainingWarning:
 def baseline_warnings(
     target: str, task: Task, truth: pd.Series, predicted: np.ndarray, metrics: Mapping[str, float]
 ) -> list[TrainingWarning]:
-    """Return what cannot be watched because it is at its worst already.
+    """Return warnings about metrics that cannot be monitored, because they are already at their worst.
 
-    `truth` and `predicted` are of the rows held out. A share of 0 has no fall (ADR 96), so it is never judged.
+    `truth` and `predicted`: one value for each held-out row. A share of 0 has no fall (ADR 96), so it is never judged.
     """
     if task == "regression":
         return _no_better_than_the_mean(target, metrics)

@@ -1,4 +1,4 @@
-"""A table's columns as a model takes them: kinds, types, and the statistics that go into the metadata."""
+"""Columns of a table as inputs of a model: kinds, types, and the statistics for the metadata."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from app.tables import CellTable, TableError
 OUTPUTS = ("prediction", "probability")
 TOP_CATEGORIES = 50
 DIGITS_OF_INT64 = 19
-"""Whole numbers of fewer digits fit into 64 bits."""
+"""Digits below which whole numbers fit into 64 bits."""
 
 
 class TrainingError(ValueError):
-    """Why no model can be trained, and what to do about it."""
+    """Reason why no model can be trained, with advice."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The features as the served model will be given them: floats, text, whole numbers, booleans."""
+    """Features in the types that the served model will receive: floats, texts, whole numbers, booleans."""
 
     frame: pd.DataFrame
     kinds: Mapping[str, Kind]
@@ -36,7 +36,10 @@ class Inputs:
 
 
 def inputs_of(frame: pd.DataFrame, target: str, ignore: Sequence[str], categorical: Sequence[str]) -> Inputs:
-    """All columns but the target and the ignored ones. Raises TrainingError that names all that cannot be used."""
+    """Return all columns except the target and the ignored ones.
+
+    Raises TrainingError that names all unusable columns.
+    """
     named = {"--target": [target], "--ignore": ignore, "--categorical": categorical}
     for flag, columns_ in named.items():
         for name in columns_:
@@ -65,7 +68,7 @@ def inputs_of(frame: pd.DataFrame, target: str, ignore: Sequence[str], categoric
 
 
 def check_hidden(frame: pd.DataFrame, target: str, hidden: Mapping[str, Sequence[str]]) -> None:
-    """Raise TrainingError where a flag hides a column that there is not, or the target, or two flags hide the same."""
+    """Check the hidden columns. Raises TrainingError for an absent column, the target, or a column hidden twice."""
     seen: set[str] = set()
     for flag, columns_ in hidden.items():
         for name in columns_:
@@ -79,9 +82,9 @@ def check_hidden(frame: pd.DataFrame, target: str, hidden: Mapping[str, Sequence
 
 
 def target_of(frame: pd.DataFrame, name: str) -> pd.Series:
-    """Return the target of the rows that have one: whole numbers, truth values, floats, or texts.
+    """Return the target of the rows that have one: whole numbers, booleans, floats, or texts.
 
-    Raises TrainingError where the column holds lists or the like.
+    Raises TrainingError where the column holds lists or similar values.
     """
     table = CellTable(frame)
     try:
@@ -112,7 +115,7 @@ def _fit_int64(labels: Sequence[str | None]) -> bool:
 
 
 def _decided(table: CellTable, name: str, *, is_category: bool) -> KindDecision | str:
-    """Return what a column is, or why it is no feature, in words."""
+    """Return the decision on a column's kind, or the reason why it is not a feature, in words."""
     if name in OUTPUTS:
         return "is what the model will add"
     try:
@@ -143,7 +146,7 @@ def _type_of(table: CellTable, name: str, decision: KindDecision) -> ValueType:
 
 
 def _column(table: CellTable, name: str, decision: KindDecision, kind: ValueType) -> pd.Series:
-    """Return a column in the dtype in which the server will have it."""
+    """Return a column in the dtype in which the server will receive it."""
     values, index = values_of(table, name, decision), table.frame.index
     if isinstance(values, np.ndarray):
         return pd.Series(values, index=index, dtype=np.float64)
@@ -156,13 +159,14 @@ def _column(table: CellTable, name: str, decision: KindDecision, kind: ValueType
 
 
 OF_ALL_ROWS = ("mean", "std", "unique", "missing")
-"""The statistics that show no single row's value."""
+"""Statistics that reveal no single row's value."""
 
 
 def stats_of(inputs: Inputs, hidden: Collection[str] = ()) -> dict[str, dict[str, object]]:
-    """Return of numbers mean, standard deviation and quartiles, of categories how often each occurs, and what lacks.
+    """Return the statistics of each feature, with the number of missing values.
 
-    Of `hidden` columns only what shows no single row's value.
+    Numbers have mean, standard deviation, minimum, quartiles and maximum; categories have counts. `hidden` columns have
+    only statistics that reveal no single row's value.
     """
     found = {name: _stats(inputs.frame[name], kind) for name, kind in inputs.kinds.items()}
     for name in hidden:

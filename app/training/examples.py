@@ -1,4 +1,4 @@
-"""Rows held out with the fitted model's own answers, so that whoever loads the model can see that it answers them."""
+"""Held-out rows with the fitted model's predictions, by which a loaded model can be checked."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ EXAMPLES = 10
 
 
 def examples_of(trained: TrainedModel, model: str, version: str) -> list[dict[str, object]]:
-    """Return `examples` as training_metadata.json has them: features, prediction and probability of ten rows.
+    """Return `examples` as in training_metadata.json: features, prediction and probability of at most ten rows.
 
-    The rows are spread over the model's answers. The answers are those of POST /predict: the probability of the
-    positive class, `{class: p}` for more than two, null for a number. None where values of columns are hidden.
+    The rows are spread over the model's predictions. The values are those of POST /predict: the probability of the
+    positive class, `{class: p}` for more than two classes, null for a number. Empty where columns are hidden.
     """
     if why_left_out(trained):
         return []
@@ -37,7 +37,7 @@ def examples_of(trained: TrainedModel, model: str, version: str) -> list[dict[st
 
 
 def why_left_out(trained: TrainedModel) -> str:
-    """Return why no rows are stored, in words; empty where they may be."""
+    """Return the reason why no rows are stored, in words; empty where they may be stored."""
     hidden = {"redacted": trained.plan.redact, "hashed": trained.plan.hashed}
     named = [f"{', '.join(names)} {how}" for how, names in hidden.items() if names]
     return f"no examples are stored, because values are hidden: {'; '.join(named)}" if named else ""
@@ -53,7 +53,7 @@ def _rows(trained: TrainedModel) -> list[dict[str, Scalar]]:
 
 
 def _json(value: object) -> Scalar:
-    """Return a cell as a request has it: null where it is missing, a word for a float that JSON has no number for."""
+    """Return a cell as in a request: null where it is missing, a word for a float without a JSON number."""
     plain = value.item() if isinstance(value, np.generic) else value
     if plain is None or isinstance(plain, (bool, int, str)):
         return plain

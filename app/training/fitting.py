@@ -1,4 +1,4 @@
-"""Training: rows are parted once, the model sees one part, and all that is told of it is of the other."""
+"""Training: the rows are split once, the model is fitted to one part, and its metrics come from the other."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """What is asked for. `task` None: by the target; `positive_label` None: the last of two; `holdout`: a share.
+    """Options of a training. `task` None: by the target. `positive_label` None: the last of two. `holdout`: a share.
 
     `redact` and `hashed`: columns whose values are stored nowhere in clear text, and registered as such.
     """
@@ -51,7 +51,7 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A fitted pipeline, and the rows it has not seen with its answers: `reference`, as `register` takes it."""
+    """Fitted pipeline, and the held-out rows with its predictions: `reference`, as `register` takes it."""
 
     pipeline: Pipeline
     plan: TrainingPlan
@@ -61,14 +61,14 @@ class TrainedModel:
     metrics: Mapping[str, float]
     positive_label: str | None
     rows: int
-    """That the model was fitted to."""
+    """Number of rows that the model was fitted to."""
     started_at: datetime
     finished_at: datetime
     warnings: Sequence[TrainingWarning] = ()
 
 
 def train(frame: pd.DataFrame, plan: TrainingPlan, tell: Tell = lambda _: None) -> TrainedModel:
-    """Fit a pipeline and judge it on rows it has not seen. `tell` is told how far it is. Raises TrainingError."""
+    """Fit a pipeline and evaluate it on held-out rows. Report progress to `tell`. Raises TrainingError."""
     started = datetime.now(UTC)
     if not 0 < plan.holdout < 1:
         raise TrainingError(f"--holdout: must be above 0 and below 1, not {plan.holdout:g}")
@@ -76,7 +76,7 @@ def train(frame: pd.DataFrame, plan: TrainingPlan, tell: Tell = lambda _: None) 
         raise TrainingError(f"--target: no column {plan.target!r} in the table; it has {', '.join(frame.columns)}")
     if not all(isinstance(name, str) for name in frame.columns):
         raise TrainingError(f"columns: names must be texts, not {', '.join(map(repr, frame.columns))}")
-    if not frame.index.is_unique:  # parts are taken by it
+    if not frame.index.is_unique:  # the rows of the parts are selected by the index
         frame = frame.reset_index(drop=True)
     target = target_of(frame, plan.target)
     check_hidden(frame, plan.target, {"--redact": plan.redact, "--hash": plan.hashed})
@@ -108,7 +108,7 @@ def train(frame: pd.DataFrame, plan: TrainingPlan, tell: Tell = lambda _: None) 
 
 
 def task_of(target: pd.Series) -> Task:
-    """By the target: two values are binary; text, booleans and few whole numbers multiclass."""
+    """Return the task by the target: two values are binary; text, booleans and few whole numbers multiclass."""
     distinct = target.nunique()
     if distinct == 2:
         return "binary"
@@ -138,7 +138,9 @@ def _check_target(target: pd.Series, task: Task) -> None:
 
 
 def _truth(target: pd.Series, task: Task) -> pd.Series:
-    """The target in the type that the model will answer in: whole numbers as such, whatever a gap made of them."""
+    """Return the target in the type of the model's predictions: whole numbers as integers, even where a gap made
+    them floats.
+    """
     if task == "regression":
         return target.astype(np.float64)
     if pd.api.types.is_float_dtype(target.dtype) and bool((target % 1 == 0).all()):
@@ -168,7 +170,7 @@ def _fit(pipeline: Pipeline, frame: pd.DataFrame, truth: pd.Series, tell: Tell) 
 
 
 def _checked(truth: pd.Series, task: Task, plan: TrainingPlan) -> str | None:
-    """The positive label of two classes; raises TrainingError where the plan names classes that there are not."""
+    """Return the positive label of two classes. Raises TrainingError where the plan names unknown classes."""
     distinct = [] if task == "regression" else sorted(truth.unique().tolist())
     classes = [spelled(label) for label in distinct]
     if plan.positive_label is not None and (task != "binary" or plan.positive_label not in classes):
@@ -181,7 +183,7 @@ def _checked(truth: pd.Series, task: Task, plan: TrainingPlan) -> str | None:
 
 
 def _answers(pipeline: Pipeline, frame: pd.DataFrame, task: Task, positive: str | None) -> dict[str, object]:
-    """The predictions; the probability of the positive class, or of more than two of the predicted one."""
+    """Return the predictions, and the probability of the positive class, or of the predicted class of more than two."""
     answers: dict[str, object] = {"prediction": pipeline.predict(frame)}
     if task != "regression":
         each = pipeline.predict_proba(frame)
@@ -192,7 +194,7 @@ def _answers(pipeline: Pipeline, frame: pd.DataFrame, task: Task, positive: str 
 def _metrics(
     task: Task, truth: pd.Series, answers: Mapping[str, object], pipeline: Pipeline, positive: str | None
 ) -> dict[str, float]:
-    """Under the names, and by the definitions, that the stream judges by."""
+    """Return the metrics, with the names and definitions by which the stream judges."""
     told = np.asarray(answers["prediction"])
     if task == "regression":
         return {

@@ -1,4 +1,4 @@
-"""What a training leaves behind: the bundle, the reference, and how it is to be watched."""
+"""Files of a training: the bundle, the reference, and the monitoring configuration."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ REFERENCE, MONITORING = "reference.parquet", "monitoring.json"
 
 
 def write(folder: Path, trained: TrainedModel, model: str, version: str) -> str:
-    """Write the bundle, and what `register` takes, into one folder; return the model's SHA-256.
+    """Write the bundle, and the files for `register`, into one folder. Return the model's SHA-256.
 
-    What a monitoring.json that is there hides stays hidden. Raises OSError, MonitoringError where it cannot be read.
+    Columns that an existing monitoring.json hides stay hidden. Raises OSError, and MonitoringError where the file
+    cannot be read.
     """
     trained = hidden_as_before(folder, trained)
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,9 +46,9 @@ def write(folder: Path, trained: TrainedModel, model: str, version: str) -> str:
 
 
 def _write_reference(path: Path, trained: TrainedModel) -> None:
-    """Write the rows held out, without redacted columns: `register` drops them anyhow.
+    """Write the held-out rows, without redacted columns, which `register` drops anyway.
 
-    Hashed ones are there in clear text, since `register` hashes them; then the file is its owner's alone.
+    Hashed columns are in clear text, because `register` hashes them. In that case only the owner can read the file.
     """
     shown = trained.reference.drop(columns=[name for name in trained.plan.redact if name in trained.reference])
     if not trained.plan.hashed:
@@ -61,9 +62,9 @@ def _write_reference(path: Path, trained: TrainedModel) -> None:
 
 
 def hidden_as_before(folder: Path, trained: TrainedModel) -> TrainedModel:
-    """Return a training that hides also what a monitoring.json in the folder hides, features and metadata.
+    """Return a training that also hides the features and metadata hidden by a monitoring.json in the folder.
 
-    The file is written anew by a training, and nothing must be shown by that. Raises MonitoringError, OSError.
+    A training overwrites that file, and must not reveal hidden values. Raises MonitoringError, OSError.
     """
     path = folder / MONITORING
     if not path.exists():
@@ -78,7 +79,7 @@ def hidden_as_before(folder: Path, trained: TrainedModel) -> TrainedModel:
 
 
 def monitoring_of(trained: TrainedModel) -> dict[str, object]:
-    """monitoring.json for the reference: its columns by their roles; all else keeps its default."""
+    """Return monitoring.json for the reference: its columns by their roles; all other keys keep their defaults."""
     kinds, plan = trained.inputs.kinds, trained.plan
     categorical = [name for name, kind in kinds.items() if kind == "categorical" or name in plan.hashed]
     columns: dict[str, object] = {

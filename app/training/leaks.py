@@ -1,4 +1,4 @@
-"""Columns that say the target by themselves: a model of one column, judged on rows that it has not seen."""
+"""Columns that reveal the target: a model of one column, evaluated on held-out rows."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Split = tuple[Ints, Ints]
 
 THRESHOLD = 0.99
 MOST_ROWS = 10_000
-"""Of either part: more rows say no more of a column that is nearly perfect."""
+"""Most rows of either part: more rows show no more about a column that is nearly perfect."""
 FEWEST_HELD_OUT = 10
-"""With fewer rows of a class held out, each row of the table is held out in turn."""
+"""Fewest held-out rows of a class; with fewer, each row of the table is held out in turn (cross-validation)."""
 FOLDS = 5
 LEAVES = {"regression": 256, "binary": 16, "multiclass": 64}
 
@@ -34,10 +34,10 @@ MEASURES = {"binary": "AUC", "multiclass": "balanced accuracy", "regression": "R
 def leak_warnings(
     inputs: Inputs, truth: pd.Series, task: Task, seen: pd.Index, unseen: pd.Index
 ) -> list[TrainingWarning]:
-    """Return a warning for each feature that alone is nearly as good as the truth.
+    """Return a warning for each feature that alone predicts the target almost perfectly.
 
-    The measure is the AUC for two classes, the balanced accuracy for more, and R² for numbers, of a small tree (of a
-    category's own rows where the feature is categorical) or of the column as it stands, whichever is higher.
+    The measure is the AUC for two classes, the balanced accuracy for more, and R² for numbers. It is the better one of
+    a small tree (of the rows of the same category for a categorical feature) and of the raw column.
     """
     rows, splits = _splits(truth, task, seen, unseen)
     if not splits:
@@ -64,7 +64,7 @@ def _warning(name: str, target: str, task: Task, figure: float) -> TrainingWarni
 
 
 def _splits(truth: pd.Series, task: Task, seen: pd.Index, unseen: pd.Index) -> tuple[pd.Index, Sequence[Split]]:
-    """Return the rows that are looked at, and which of them are fitted to and which are held out, by position."""
+    """Return the rows to examine, and splits of their positions into fitted and held-out rows."""
     parts = [_thinned(truth.loc[part]) for part in (seen, unseen)]
     fewest = len(parts[1]) if task == "regression" else int(parts[1].value_counts().min())
     if fewest >= FEWEST_HELD_OUT:
@@ -82,7 +82,7 @@ def _splits(truth: pd.Series, task: Task, seen: pd.Index, unseen: pd.Index) -> t
 
 
 def _thinned(truth: pd.Series) -> pd.Series:
-    """Return at most MOST_ROWS, evenly spread over the values of the target."""
+    """Return at most MOST_ROWS rows, evenly spread over the values of the target."""
     if len(truth) <= MOST_ROWS:
         return truth
     order = np.argsort(_ordinals(truth), kind="stable")
@@ -98,7 +98,7 @@ def _codes(truth: pd.Series, task: Task) -> Floats:
 
 
 def _ranks(column: pd.Series) -> Floats:
-    """Return numbers as the ranks of their values: a tree reads float32, in which large numbers are the same."""
+    """Return numbers as the ranks of their values: a tree reads float32, in which large numbers coincide."""
     values = np.asarray(column, np.float64)
     ranks = np.full(len(values), np.nan)
     present = ~np.isnan(values)
@@ -132,7 +132,7 @@ def _measured(truth: Floats, predicted: Floats, task: Task) -> float:
 def _predicted(
     x: Floats, y: Floats, task: Task, splits: Sequence[Split], *, is_category: bool
 ) -> Iterator[list[Floats]]:
-    """Yield what each way of asking one column says of the rows of each split that are held out."""
+    """Yield, for each split, the predictions of the held-out rows by each way of using the column."""
     for fitted, held in splits:
         if is_category:
             yield [_by_category(x[fitted], y[fitted], x[held], task)]
@@ -145,7 +145,7 @@ def _predicted(
 
 
 def _by_tree(x: Floats, y: Floats, asked: Floats, task: Task) -> Floats:
-    """Return the answers of a small tree; missing numbers have a side of their own."""
+    """Return the predictions of a small tree for `asked`; missing numbers have a branch of their own."""
     if task == "regression":
         tree = DecisionTreeRegressor(max_leaf_nodes=LEAVES[task], random_state=0).fit(x[:, None], y)
         return np.asarray(tree.predict(asked[:, None]), np.float64)
@@ -156,7 +156,7 @@ def _by_tree(x: Floats, y: Floats, asked: Floats, task: Task) -> Floats:
 
 
 def _by_category(x: Floats, y: Floats, asked: Floats, task: Task) -> Floats:
-    """Return for each row what the rows of its category were: their mean, or of many classes the most frequent."""
+    """Return for each row the mean of its category's rows, or for many classes the most frequent class."""
     groups = pd.Series(y).groupby(x)
     if task == "multiclass":
         known, other = groups.agg(lambda part: part.mode().iloc[0]), float(pd.Series(y).mode().iloc[0])

@@ -1,4 +1,4 @@
-"""The pipelines that are trained: plain scikit-learn, so that a bundle needs nothing of ours to be loaded."""
+"""Pipelines to train: plain scikit-learn, so that a bundle needs no code of Driftline to be loaded."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from app.core.reference.profile import Kind, Task
 Estimator = Literal["trees", "linear"]
 
 MOST_CATEGORIES = 250
-"""Of one feature; the trees take 255. The rarer ones are taken together."""
+"""Most categories of one feature (the trees accept 255). Rarer categories are merged."""
 CATEGORIES = "categories"
-"""The name of the step that encodes categorical columns."""
+"""Name of the step that encodes categorical columns."""
 
 
 def pipeline_of(estimator: Estimator, kinds: Mapping[str, Kind], task: Task, seed: int) -> Pipeline:
-    """A pipeline to be fitted to a frame with these columns; what lacks or was never seen is let pass."""
+    """Return a pipeline to fit to a frame with these columns. It accepts missing values and unknown categories."""
     numeric = [name for name, kind in kinds.items() if kind == "numeric"]
     categorical = [name for name, kind in kinds.items() if kind == "categorical"]
     if estimator == "linear":

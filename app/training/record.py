@@ -1,4 +1,4 @@
-"""The record of a training run, and its way into Kafka."""
+"""Record of a training run, and its publication in Kafka."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from topics.registry import TRAINING_RUNS
 
 
 def run_of(trained: TrainedModel, model: str, version: str, dataset: str, sha256: str) -> TrainingRunEvent:
-    """The record of a run that is done."""
+    """Return the record of a completed run."""
     return TrainingRunEvent(
         run_id=uuid.uuid4().hex,
         model=model,
@@ -38,7 +38,7 @@ def failed_run(
     plan: TrainingPlan, model: str, version: str, dataset: str, rows: int, detail: str,
     started: datetime, finished: datetime
 ) -> TrainingRunEvent:  # fmt: skip
-    """The record of a run that came to nothing."""
+    """Return the record of a failed run."""
     return TrainingRunEvent(
         run_id=uuid.uuid4().hex, model=model, model_version=version, model_type="", status="failed",
         started_at=started, finished_at=finished, rows=rows, features=0, metrics={},
@@ -55,7 +55,7 @@ def _parameters(plan: TrainingPlan) -> dict[str, str | float | bool | None]:
 
 
 async def publish(settings: Settings, run: TrainingRunEvent) -> None:
-    """Returns when Kafka has it. Raises TopicError, BrokerUnavailable."""
+    """Send the record of a run. Return once Kafka has acknowledged it. Raises TopicError, BrokerUnavailable."""
     async with Producer(settings) as producer:
         await ensure_topics(settings, [TRAINING_RUNS])
         await producer.send(TRAINING_RUNS, f"{run.model}/{run.model_version}".encode(), msgspec.json.encode(run))

@@ -1,4 +1,4 @@
-"""Columns that only number the rows, and columns whose values of tomorrow are others than those of today."""
+"""Detection of columns that only number the rows, and of columns whose future values differ from today's."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ from app.training.columns import Inputs
 Floats = NDArray[np.float64]
 
 WITH_TIME = 0.98
-"""Rank correlation with the order of the rows, or with a time, from which on a column goes with it."""
+"""Rank correlation with the order of the rows, or with a time, from which a column counts as following it."""
 FEWEST = 40
 MOST_ROWS = 10_000
 FEWEST_PERIODS = 3
 FEW_YEARS = 5
-"""A column named as a year that spans fewer has the years of the rows."""
+"""Span below which a column named as a year holds the years of the rows."""
 EPOCHS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 SINCE, UNTIL = 946_684_800.0, 4_102_444_800.0
-"""The years 2000 to 2100 in seconds since 1970."""
+"""Start of the years 2000 and 2100, in seconds since 1970."""
 
 _YEAR = re.compile(r"(?i:(?:^|[_\W])(?:year|yr)$)")
 
 
 @dataclass(frozen=True)
 class RowOrder:
-    """What the rows are in order of: their places, and each column of times that is no feature."""
+    """Orders of the rows: by position, if meaningful, and by each column of times that is not a feature."""
 
     by_rows: bool
     times: Mapping[str, Floats]
 
 
 def order_warnings(inputs: Inputs, target: pd.Series, times: Mapping[str, Floats]) -> list[TrainingWarning]:
-    """Return at most one warning a feature: that it is a running id, or that it is certain to drift.
+    """Return at most one warning for each feature: that it is a running id, or that it is certain to drift.
 
-    `times`: by name, seconds of columns of times that are no features. Where the rows are sorted by the target,
-    their order says nothing of time; that is a warning of its own.
+    `times`: seconds since 1970 by name, from columns of times that are not features. Where the rows are sorted by the
+    target, their order shows nothing about time; that is a warning of its own.
     """
     sorted_by_target = _is_sorted(target)
     order = RowOrder(not sorted_by_target, times)
@@ -78,7 +78,7 @@ def times_of(frame: pd.DataFrame, ignored: Sequence[str]) -> dict[str, Floats]:
             )
             if is_time:
                 found[name] = epoch_seconds(table, name)
-        except TableError:  # neither one nor the other: nothing to compare with
+        except TableError:  # neither dates nor times: nothing to compare with
             continue
     return found
 
@@ -159,7 +159,7 @@ def _drift(name: str, why: str, figure: float | None = None, threshold: float | 
 
 
 def _time_in_numbers(name: str, finite: Floats) -> str:
-    """Return what times a column of whole numbers holds, in words; empty where it holds none."""
+    """Return the kind of times that a column of whole numbers holds, in words; empty where it holds none."""
     low, high = float(finite.min()), float(finite.max())
     is_year = _YEAR.fullmatch(name) or (_YEAR.search(name) and high - low < FEW_YEARS)  # years of birth drift slowly
     if is_year and low >= 1900 and high < 2101:
@@ -193,7 +193,7 @@ def _rank_correlation(values: Floats, times: Floats) -> float:
 
 
 def _is_sorted(target: pd.Series) -> bool:
-    """Whether the rows of each class, or numbers that rise or fall, lie together."""
+    """Return whether the rows are sorted by the target: by class, or by rising or falling numbers."""
     values, distinct = np.asarray(target), target.nunique()
     if not pd.api.types.is_numeric_dtype(target.dtype) or distinct <= min(MANY, len(target) / 4):
         return bool(1 + int((values[1:] != values[:-1]).sum()) == distinct)

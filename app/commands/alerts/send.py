@@ -93,7 +93,7 @@ def send(
 
 
 async def _send(settings: Settings, asked: AlertRequest) -> tuple[AlertEvent, bool]:
-    """Send the transition to the alerts topic. Return the transition, and whether it is new.
+    """Send the transition, unless the alert is already in that state. Return the transition, and whether it is new.
 
     Raises ExternalError, CommandError.
     """

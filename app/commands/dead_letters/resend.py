@@ -161,7 +161,7 @@ def _ready(settings: Settings, letter: Letter, value: bytes | None) -> ReadyLett
     if event.timestamp is not None and not believable(to_epoch(event.timestamp)):
         return "still not readable: `timestamp` is outside 1970 to 2100"
     key = letter.key
-    if wrong_key(key, event.prediction_id):  # nothing but the key is wrong: what it must be is in the value
+    if wrong_key(key, event.prediction_id):  # only the key is wrong: the value has the correct one
         key = event.prediction_id.encode()
     return ReadyLetter(letter, event, key, value)
 

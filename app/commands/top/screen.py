@@ -90,7 +90,7 @@ def screen(
 
 
 def _text(words: str = "", style: str = "", **more: Any) -> Text:
-    """Return text that is safe to show: names come from whoever registers models and sends events."""
+    """Return text that is safe to show: names come from the users who register models and send events."""
     return Text("\n".join(map(one_line, words.split("\n"))), style, **more)
 
 
