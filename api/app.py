@@ -54,14 +54,14 @@ log = logging.getLogger(__name__)
 
 COMPRESSED_BYTES = 1000
 COMPRESSION = 6
-"""Of 9: a megabyte of the history to 5 % more than the smallest, in 0.6 of its time."""
+"""Compression level, of 9. A megabyte of history becomes 5 % larger than the smallest possible, in 0.6 of the time."""
 
 
 def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> FastAPI:
-    """The application; it connects to Kafka while it runs.
+    """Return the application, which connects to Kafka while it runs.
 
-    `metrics_at`: where metrics and probes are beside it, without keys. Raises BundleError for a model that cannot be
-    served, SettingsError for a spool that cannot be written.
+    `metrics_at` is the socket for a separate listener of metrics and probes, without keys. Raises BundleError for a
+    model that cannot be served, SettingsError for a spool folder that cannot be written.
     """
     begin_api()
     served_models = ServedModels(settings)
@@ -90,7 +90,7 @@ def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> F
     app.add_middleware(TracedRequests)
     keys = app.state.keys = KeyFile(keys_path(settings))
     app.add_middleware(AuthMiddleware, keys=keys, settings=settings)
-    if settings.cors_origins:  # in front of the door, because a browser asks first, without a key
+    if settings.cors_origins:  # outside the authentication: a browser's preflight request has no key
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.cors_origins, allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"], expose_headers=["ETag"],

@@ -1,4 +1,4 @@
-"""The description of the whole API, without a server."""
+"""The OpenAPI document of the whole API, without a running server."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from app.settings.settings import load_settings
 
 
 def openapi_json() -> str:
-    """The OpenAPI document as text, whatever is set."""
+    """Return the OpenAPI document as text, independent of the served model."""
     document = create_app(load_settings(model_path=None)).openapi()
     return msgspec.json.format(msgspec.json.encode(document), indent=1).decode() + "\n"

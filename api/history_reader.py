@@ -1,4 +1,4 @@
-"""Questions to the history: few at once, each ended at its deadline or when its caller has gone."""
+"""Queries of the history: few at once, each ended at its deadline or when its caller disconnects."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from app.history import History, HistoryTimeout
 from app.history.deadline import Deadline
 
 AT_ONCE = 2
-"""Questions that the database works at: more would take the processors from whoever sends events."""
+"""Queries that run at once. More would take processor time from the producers of events."""
 AGAIN_SECONDS = 0.1
-"""After which a question is cancelled again: PostgreSQL hears nothing of it between two statements."""
+"""Seconds after which a query is cancelled again. PostgreSQL ignores a cancellation between two statements."""
 
 T = TypeVar("T")
 
 
 class HistoryReader:
-    """Asks the history in threads of its own."""
+    """Executor of the history's queries, with threads of its own."""
 
     def __init__(self, history: History, seconds: float) -> None:
         self._history, self._seconds = history, seconds
@@ -30,7 +30,7 @@ class HistoryReader:
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="history")
 
     async def ask(self, request: Request, question: Callable[[Connection], T]) -> T:
-        """Ask for what `question` makes of a connection. Waiting for a turn is in the time that it may take.
+        """Return the result of `question` with a connection. The time limit includes the wait for a turn.
 
         Raises HistoryError.
         """
@@ -53,7 +53,7 @@ class HistoryReader:
             gone.cancel()
 
     def close(self) -> None:
-        """Take no more questions."""
+        """Accept no more queries, and close the history."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._history.close()
 
@@ -63,6 +63,6 @@ class HistoryReader:
 
 
 async def _disconnected(request: Request) -> None:
-    """Wait until whoever asks has gone."""
+    """Wait until the client disconnects."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10
 KEPT_SECONDS = 75
-"""A connection is kept after an answer: longer than callers and balancers keep it (5 to 60 s), so that the one who lets
-go is never the one who did not ask. Closed at the same moment, a request would be lost with it."""
+"""Seconds that an idle connection is kept after a response. This is longer than clients and load balancers keep one (5
+to 60 s), so that the client closes it. If the server closed it at the same moment, a request would be lost."""
 
 
 class Server(uvicorn.Server):
-    """Ends the streams of events before it waits for what is under way."""
+    """uvicorn server that ends the event streams before it waits for running requests."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         app = self.config.app
@@ -39,7 +39,7 @@ class Server(uvicorn.Server):
 
 
 def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """How uvicorn serves it."""
+    """Return uvicorn's configuration for the application."""
     connection = partial(Connection, head_seconds=settings.body_seconds)
     return uvicorn.Config(
         app, log_config=None, log_level=settings.log_level.lower(), access_log=False,
@@ -49,7 +49,7 @@ def config_of(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM; requests that are under way are answered first.
+    """Serve until SIGINT or SIGTERM; running requests are answered first.
 
     Without bootstrap_servers the Kafka that runs on this machine is used. Raises PortTaken, BrokerError, BundleError,
     OpenApi, KeyFileError, SettingsError.
@@ -71,7 +71,7 @@ def serve(settings: Settings) -> None:
         metrics_at = listen(settings.metrics_host, settings.api_metrics_port, *who)
     app = create_app(settings, metrics_at)
     config = config_of(app, settings)
-    gc.freeze()  # what the API is made of stays: looking through all of it for garbage held up requests
+    gc.freeze()  # objects of the start stay: searching all of them for garbage delayed requests
     with listen(settings.api_host, settings.api_port) as listening:
         try:
             Server(config).run(sockets=[listening])

@@ -1,4 +1,4 @@
-"""What the routes work with: producer, views and the served model; connected in the background."""
+"""The routes' services: producer, global tables and served models; connected in the background."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PROBE_SECONDS = 2.0
 
 
 class Services:
-    """Everything a request may need, for the life of the API."""
+    """Services that a request may need, for the life of the API."""
 
     def __init__(self, settings: Settings, served_models: ServedModels | None = None) -> None:
         self.settings = settings
@@ -64,22 +64,22 @@ class Services:
         self.versions = VersionsTable(settings)
         self.versions.changed = lambda model, version: self.changes.note(("model", model, version))
         self.closing = asyncio.Event()
-        """The process is about to end: streams end now, so that it does not wait for them."""
+        """Set when the process is about to end: streams end then, so that the process does not wait for them."""
         self.streams: Counter[str] = Counter()
-        """Streams of events that are under way, by the key's id."""
+        """Number of open event streams by the key's id."""
         self.receivers = ReceiversTable(settings)
         self.served = ServedAnswersTable(settings) if self.served_models else None
         self.spooling = spooling_of(settings, self.producer, self.served)
         self.history = HistoryReader(history_of(settings), settings.history_query_seconds)
         self.connected = asyncio.Event()
         self._told: set[tuple[str, str, str]] = set()
-        """Deployments that are on record, by model, version and SHA-256."""
+        """Deployments that are recorded already, by model, version and SHA-256."""
         self._failed = ""
         self._loading = "the views are still loading"
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Connect in the background, so that the API answers (503) before Kafka does."""
+        """Connect in the background, so that the API responds (503) before Kafka does."""
         connecting = asyncio.create_task(self._connect(), name="connect")
         keys = KeyFile(keys_path(self.settings))
         beside: list[asyncio.Task[None]] = [
@@ -125,7 +125,7 @@ class Services:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _watch_topics(self) -> None:
-        """End the process when the topics are others than those that the views were loaded from."""
+        """End the process when the topics are not those that the tables were loaded from."""
         while True:
             try:
                 async with TopicWatch(self.settings, declared(self.settings, TOPICS)) as watch:
@@ -138,7 +138,7 @@ class Services:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _load_views(self) -> None:
-        """One after another; what is loaded so far is what `/ready` tells."""
+        """Load the tables one after another. `/ready` reports how many are loaded."""
         views: dict[str, FollowedTopic | None] = {
             "models": self.models,
             "silences": self.silences,
@@ -155,12 +155,12 @@ class Services:
 
     @property
     def bundle(self) -> Bundle | None:
-        """The model that POST /predict asks."""
+        """Return the bundle of POST /predict's model; None where no model is served."""
         first = self.served_models.first
         return None if first is None else first.bundle
 
     async def tell_of(self, model: ServedModel) -> None:
-        """Record that a model is served from now on, once. Raises BrokerUnavailable."""
+        """Record the deployment of a served model, once per process. Raises BrokerUnavailable."""
         training = model.bundle.training
         same = (training.model, training.model_version, model.bundle.sha256)
         if same in self._told:
@@ -184,33 +184,33 @@ class Services:
 
     @property
     def loaded(self) -> bool:
-        """Whether the views have read what there was when they started."""
+        """Return whether the tables have read the records that existed at their start."""
         return self.connected.is_set()
 
     @property
     def trouble(self) -> str:
-        """Why the views are not loaded, or how far they are."""
+        """Return why the tables are not loaded, or how many are loaded."""
         return self._failed or self._loading
 
     def look(self) -> None:
-        """Set the gauges that are looked up."""
+        """Set the gauges that are computed on request."""
         metrics.API_READY.set(self.loaded and not self.hung)
         self.served_models.look(self.settings.predict_seconds)
         if self.spooling is not None:
             self.spooling.look()
 
     def state(self) -> tuple[bool, Mapping[str, object]]:
-        """Whether the views are loaded, and what is said of it; the broker is asked by `check`."""
+        """Return whether the tables are loaded, and the probe's document; only `check` asks the broker."""
         wrong = self.hung if self.loaded else self.trouble
         return not wrong, {"status": wrong or "ready"}
 
     @property
     def hung(self) -> str:
-        """Which served models have no thread left that is not overdue; nothing for none."""
+        """Return the served models of which every thread is overdue; empty for none."""
         return self.served_models.overdue(self.settings.predict_seconds)
 
     def unable(self, trouble: str) -> str:
-        """Return what keeps POST /predict from answering; nothing where it answers in spite of `trouble`."""
+        """Return why POST /predict cannot answer; empty where it can in spite of `trouble`."""
         if not self.served_models:
             return "no model is served here"
         if self.hung:
@@ -219,7 +219,7 @@ class Services:
         return "" if self.loaded and spooling is not None and spooling.has_room else trouble
 
     async def check(self) -> str:
-        """What keeps the API from being ready; nothing when it is."""
+        """Return why the API is not ready; empty when it is."""
         if not self.loaded:
             return self.trouble
         if hung := self.hung:
@@ -240,7 +240,7 @@ class Services:
 
 
 def services_of(request: Request) -> Services:
-    """The services of the app that serves this request."""
+    """Return the services of the application that serves this request."""
     found = request.app.state.services
     assert isinstance(found, Services)
     return found

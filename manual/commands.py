@@ -1,4 +1,4 @@
-"""docs/reference/commands.md: what every command says to `--help`."""
+"""docs/reference/commands.md: the `--help` of every command."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ WIDTH = 100
 
 
 def page() -> str:
-    """The page."""
+    """Return the page."""
     return HEAD + "".join(f"\n## `{name}`\n\n```text\n{words}\n```\n" for name, words in _commands())
 
 
 def _commands() -> Iterator[tuple[str, str]]:
-    """Every command as it is typed, and its help."""
+    """Yield every command as it is typed, and its help."""
     waiting: list[tuple[str, Any, Any]] = [("driftline", get_command(app), None)]
     while waiting:
         name, command, parent = waiting.pop(0)

@@ -23,7 +23,7 @@ GROUPS = {
     "contract": "The contract, names and reference",
     "operations": "Operations and development",
 }
-"""What `Group:` of a record may say, in the order of the page."""
+"""Values that a record's `Group:` may have, in the order of the page."""
 FIELDS = ("Status", "Group", "Summary")
 HEAD = """# Decision records
 

@@ -26,7 +26,7 @@ Every event is a JSON object, one a record. Fields that are optional may be left
 
 
 def page() -> str:
-    """The page."""
+    """Return the page."""
     shown = [kind for name in events.__all__ if _is_event(kind := getattr(events, name))]
     return HEAD + "\n".join(map(_topic, TOPICS)) + "\n" + "".join(_event(kind) for kind in shown)
 
@@ -65,7 +65,7 @@ def _fields(kind: type) -> list[tuple[str, object, bool]]:
 
 
 def _type(kind: object) -> str:
-    """A type in JSON's words, by its schema."""
+    """Return a type in the words of JSON, from its schema."""
     schema = msgspec.json.schema_components([kind], schema_hook=lambda _: {"type": "anything"}, ref_template="{name}")[
         0
     ][0]

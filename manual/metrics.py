@@ -23,7 +23,7 @@ the others, what is beyond is `other`.
 
 
 class Told(NamedTuple):
-    """One metric as it is shown; `names` are those of its samples."""
+    """One metric in the reference; `names` are those of its samples."""
 
     name: str
     kind: str
@@ -32,14 +32,14 @@ class Told(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that a query may use."""
+        """Return the names that a query may use."""
         if self.kind == "histogram":
             return tuple(f"{self.name}_{part}" for part in ("bucket", "sum", "count"))
         return (self.name,)
 
 
 def told(registry: CollectorRegistry) -> Iterator[Told]:
-    """Our metrics of a process, in the order of their declaration."""
+    """Yield Driftline's metrics of a process, in the order of their declaration."""
     for collector in registry._collector_to_names:
         name = str(getattr(collector, "_name", ""))
         if name.startswith(OURS):
@@ -50,7 +50,7 @@ def told(registry: CollectorRegistry) -> Iterator[Told]:
 
 
 def page() -> str:
-    """The page."""
+    """Return the page."""
     return "\n".join(
         [
             HEAD,

@@ -1,4 +1,4 @@
-"""docs/reference/settings.md: every setting, with its type, its default and what it is for."""
+"""docs/reference/settings.md: every setting, with its type, default and description."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLAIN = {str: "text", int: "whole number", float: "number", bool: "true or false
 
 
 def page() -> str:
-    """The page."""
+    """Return the page."""
     return HEAD + "\n".join(_row(name, field) for name, field in sorted(Settings.model_fields.items())) + "\n"
 
 

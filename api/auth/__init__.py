@@ -1,4 +1,4 @@
-"""What every request passes before a route sees it: who asks, for what, and how much."""
+"""Checks of every request before its route: the caller's identity and permissions, and the limits of size and rate."""
 
 from api.auth.limits import MAX_BODY_BYTES
 from api.auth.middleware import AuthMiddleware

@@ -1,4 +1,7 @@
-"""Keys that were made and revoked, into the audit: the file of keys is written without Kafka, so the API looks."""
+"""Audit of created and revoked keys.
+
+The key file is written without Kafka, so the API polls the file and publishes the changes.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ LOOK_SECONDS = 2.0
 
 
 async def note_keys(keys: KeyFile, producer: Producer, connected: asyncio.Event) -> NoReturn:
-    """Note what is new in the file of keys, for ever. After a start all is noted again, under the ids that it had."""
+    """Publish changes of the key file to the audit, forever.
+
+    After a start all changes are published again, under the same audit ids.
+    """
     noted: set[str] = set()
     await connected.wait()
     while True:

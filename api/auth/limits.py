@@ -1,4 +1,4 @@
-"""How much at once: the size of a body, the time it takes, what waits in all, and how often somebody asks."""
+"""Limits of a request: the body's size and time, the bytes of all unanswered requests, and the rate per caller."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from api.http.problems import RETRY_AFTER_SECONDS, Problem
 MAX_BODY_BYTES = 16 << 20
 MIB = 1 << 20
 BEFORE_A_KEY = 8 << 10
-"""Bytes of a body where no key is asked for: a form with one."""
+"""Limit in bytes of a request body where no key is needed, such as the sign-in form."""
 STRANGERS_BYTES = 4 * MIB
-"""Of all such bodies together. They are not in the buffer that good keys share."""
+"""Limit in bytes of all such bodies together. They do not use the buffer that requests with valid keys share."""
 
 
 class Waiting:
-    """The bytes of requests that have no answer yet, of all requests together."""
+    """Bytes of all requests that have no response yet."""
 
     def __init__(self, most: int) -> None:
         self.most = most
@@ -32,7 +32,7 @@ class Waiting:
 
 
 class Body:
-    """A request's body on its way in. Whoever makes one gives its bytes back with `release`."""
+    """A request's body while it is read. The creator returns the body's bytes to the shared limit with `release`."""
 
     def __init__(self, receive: Receive, waiting: Waiting, seconds: float, most: int = MAX_BODY_BYTES) -> None:
         self._receive = receive
@@ -44,7 +44,10 @@ class Body:
         self._whole = False
 
     async def receive(self) -> Message:
-        """The next message. Raises Problem 408 where it is late, 413 where it is large, 503 where too much waits."""
+        """Return the next message.
+
+        Raises Problem 408 for a late body, 413 for a large one, and 503 where the limit of all requests is reached.
+        """
         if self._whole:
             return await self._receive()
         try:
@@ -60,7 +63,7 @@ class Body:
         return message
 
     def release(self) -> None:
-        """Its bytes wait no longer."""
+        """Return the body's bytes to the shared limit."""
         self._waiting.held -= self._size
         self._size = 0
 
@@ -69,7 +72,7 @@ class Body:
         self._waiting.held += arrived
         if self._size > self._most:
             raise too_large(self._most)
-        if self._waiting.held > self._waiting.most and self._waiting.held > self._size:  # one alone always fits
+        if self._waiting.held > self._waiting.most and self._waiting.held > self._size:  # a single body always fits
             raise Problem(
                 503, f"{self._waiting.most // MIB:,} MiB of requests wait for Kafka already",
                 headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
@@ -77,15 +80,18 @@ class Body:
 
 
 def too_large(most: int) -> Problem:
-    """The answer to a body that is too large."""
+    """Return the problem for a body that is too large."""
     if most < MAX_BODY_BYTES:
         return Problem(413, f"the body is larger than {most // 1024} KiB", headers={"Connection": "close"})
     return Problem(413, f"the body is larger than {MAX_BODY_BYTES // MIB} MiB; send it in parts")
 
 
 def check_length(headers: Mapping[bytes, bytes], most: int = MAX_BODY_BYTES) -> None:
-    """Refuse a body by the length that it announces. Raises Problem 413, and 400 for one with two lengths."""
-    if b"content-length" in headers and b"transfer-encoding" in headers:  # proxies differ about where it ends
+    """Refuse a body by its declared length.
+
+    Raises Problem 413 for a body that is too large, 400 for one with both Content-Length and Transfer-Encoding.
+    """
+    if b"content-length" in headers and b"transfer-encoding" in headers:  # proxies disagree on the end of it
         words = "content-length: there is transfer-encoding too; send one of them"
         raise Problem(400, words, headers={"Connection": "close"})
     length = headers.get(b"content-length", b"0")
@@ -94,7 +100,7 @@ def check_length(headers: Mapping[bytes, bytes], most: int = MAX_BODY_BYTES) -> 
 
 
 class RateLimit:
-    """How often each of many may ask, counted in this process. `text` as in the setting."""
+    """A rate limit for each of many callers, counted in this process. `text` has the form of the setting."""
 
     def __init__(self, text: str) -> None:
         self._item: RateLimitItem | None = None if text == "off" else parse(text)
@@ -102,11 +108,14 @@ class RateLimit:
         self.text = text
 
     def allows(self, who: str) -> bool:
-        """Count one more; whether it is within the limit."""
+        """Count one more request, and return whether it is within the limit."""
         return self._item is None or self._counting.hit(self._item, who)
 
     def check(self, who: str) -> None:
-        """The same. Raises Problem 429 with the time after which one more is within it."""
+        """Count one more request.
+
+        Raises Problem 429 beyond the limit, with the seconds after which a request is within the limit again.
+        """
         if self.allows(who):
             return
         assert self._item is not None

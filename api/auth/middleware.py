@@ -1,4 +1,4 @@
-"""The door as ASGI: admits a request, bounds it, and sees that every answer is safe to show."""
+"""Authentication as ASGI middleware: it admits a request, limits it, and adds safe headers to every response."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from app.settings.settings import Settings
 log = logging.getLogger(__name__)
 
 STRANGERS = "30/minute"
-"""Requests of one address that have no good key."""
+"""Rate limit of requests from one address that have no valid key."""
 TOLD = "1/minute"
-"""Of these, as many are logged."""
+"""Rate limit of the log lines about such requests, for one address."""
 NO_KEY = "a key is needed: Authorization: Bearer KEY (`driftline keys create` makes one), or sign in at /sign-in"
 NOT_GOOD = "the key is unknown, expired or revoked"
 SAFE_HEADERS = {
@@ -48,17 +48,17 @@ SAFE_HEADERS = {
     b"cross-origin-resource-policy": b"same-origin",
     b"cache-control": b"no-store",
 }
-"""Of every answer that does not say otherwise itself."""
+"""Headers of every response that does not set them itself."""
 AGAIN = (
     '<!doctype html><html lang="en"><title>Driftline</title>'
     '<script src="{root}/sign-in/again.js" type="module"></script>'
     '<noscript><meta http-equiv="refresh" content="0"></noscript><p>One moment.</p></html>'
 )
-"""To a reader who comes from elsewhere: browsers send a strict cookie only once the page is asked for from here."""
+"""Page for a reader who comes from another site. Browsers send a strict cookie only with a request from this origin."""
 
 
 class AuthMiddleware:
-    """Stands before the whole application, and refuses what no line of `rules` allows."""
+    """Middleware in front of the whole application: refuses every request that `permissions` does not allow."""
 
     def __init__(self, app: ASGIApp, *, keys: KeyFile, settings: Settings) -> None:
         self._app = app
@@ -81,7 +81,7 @@ class AuthMiddleware:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             elif scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008})  # there are none here: 403
+                await send({"type": "websocket.close", "code": 1008})  # there are no websockets here: 403
             return
         answer = _Answer(send)
         asked = needed(scope["method"], scope["path"]) is not None
@@ -94,7 +94,7 @@ class AuthMiddleware:
             await _told_to(scope, problem)(scope, receive, answer.send)
         except ClientDisconnect:
             log.debug("%s %s: the client has left", scope["method"], _shown(scope))
-        except Exception as error:  # noqa: BLE001 - answered with 500, and told without its words
+        except Exception as error:  # noqa: BLE001 - returned as 500, and logged without values
             log.error("%s %s failed: %s", scope["method"], _shown(scope), without_values(error))
             if not answer.started:
                 wrong = Problem(500, "something went wrong here, not with the request; the log has it")
@@ -141,7 +141,7 @@ class AuthMiddleware:
             if self._may_be_open:
                 if not self._keys.exists:
                     return OPEN_TO_ALL
-                self._may_be_open = False  # once there was a key, its loss opens nothing
+                self._may_be_open = False  # once there was a key, a missing key file opens nothing
             return identified(headers, self._keys)
         except KeyFileError as error:
             log.error("%s", error)
@@ -163,7 +163,7 @@ class AuthMiddleware:
 
 
 class _Answer:
-    """An answer on its way out, with the headers that it lacks."""
+    """A response while it is sent, completed with the headers that it lacks."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -179,7 +179,7 @@ class _Answer:
 
 
 def _check_models(caller: Principal, path: str) -> None:
-    """Refuse what a key for some models is not for. Raises Problem 403."""
+    """Refuse a path that the key's models do not include. Raises Problem 403."""
     assert caller.key is not None
     model = is_of_one_model(path)
     if model is not None and (refusal := caller.refusal(model)):
@@ -190,7 +190,7 @@ def _check_models(caller: Principal, path: str) -> None:
 
 
 def _told_to(scope: Scope, problem: Problem) -> Response:
-    """The problem as it is, or to a browser that asks for a page: the way to sign in."""
+    """Return the response for a problem; for a browser that asks for a page, a redirect to the sign-in page."""
     if problem.status != 401 or scope["method"] != "GET":
         return problem.response()
     headers = Headers(scope=scope)
@@ -206,13 +206,13 @@ def _told_to(scope: Scope, problem: Problem) -> Response:
 
 
 def _origin(url: str | None) -> set[str]:
-    """The origin of the pages that people see, whatever Host a proxy passes on."""
+    """Return the origin of the dashboard's public URL, whatever Host a proxy passes on; empty without a URL."""
     parts = urlsplit(url or "")
     return {f"{parts.scheme}://{parts.netloc}"} if url else set()
 
 
 def _shown(scope: Scope) -> str:
-    """The path for the log, with control characters and all but ASCII as %XX."""
+    """Return the path for the log, with control characters and non-ASCII characters as %XX."""
     return quote(scope["path"], safe="/")
 
 

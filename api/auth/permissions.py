@@ -1,4 +1,4 @@
-"""Which role a request needs, and whether a browser sends it for a page of somebody else's."""
+"""Permissions: the role that a request needs, and checks of Host, Origin and forwarding headers."""
 
 from __future__ import annotations
 
@@ -16,30 +16,33 @@ HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-
 ORIGIN = re.compile(rf"https?://(?P<host>{HOST.pattern})")
 
 OPEN = frozenset({"/health", "/ready", "/sign-in", "/sign-out"})
-"""No key is asked for."""
+"""Paths that need no key."""
 PARTS_OF_PAGES = ("/dashboard/", "/sign-in/")
-"""Styles and scripts, which say nothing of anybody's models."""
+"""Path prefixes of styles and scripts, which contain nothing about models."""
 PRODUCED = frozenset({"/predict", "/predictions", "/feedback", "/alerts", "/training-runs", "/deployments"})
 PREDICT_OF = re.compile(r"/predict/[^/]+")
 READ_WITH: Mapping[str, Role] = {kind.path: kind.role for kind in HISTORY_KINDS} | {"/metrics": "metrics"}
-"""What `read` alone does not read: rows of features, who has changed what, and what is for Prometheus."""
+"""Paths that need another role than `read`: rows of features, the audit, and the metrics for Prometheus."""
 OF_A_MODEL = re.compile(r"/(?:models/(?P<model>[^/]+)/|predict/(?P<predicted>[^/]+)$)")
 FOR_SOME = PRODUCED | OPEN | {
     "/", "/alerts", "/dashboard", "/events", "/models", "/monitor", "/openapi.json", "/silences",
     *(kind.path for kind in HISTORY_KINDS if kind.of_models),
 }  # fmt: skip
-"""What leaves out the other models where a key is for some."""
+"""Paths that a key for some models may use: their routes leave out the other models."""
 FORWARDED = (
     b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip", b"x-forwarded-server",
     b"x-forwarded-port", b"via",
 )  # fmt: skip
-"""What proxies add."""
+"""Headers that proxies add."""
 SAFE = frozenset({"GET", "HEAD"})
 SAME_SITE = frozenset({"same-origin", "none"})
 
 
 def needed(method: str, path: str) -> Role | None:
-    """The role for a request; what no line names can be read by `read` and done by `admin`."""
+    """Return the role that a request needs; None where no key is needed.
+
+    A path that is not listed is read with `read` and changed with `admin`.
+    """
     if path in OPEN or (method in SAFE and path.startswith(PARTS_OF_PAGES)):
         return None
     if method in SAFE:
@@ -49,13 +52,16 @@ def needed(method: str, path: str) -> Role | None:
 
 
 def is_of_one_model(path: str) -> str | None:
-    """Return the model that a path is about; None where it is about none, or about several."""
+    """Return the model that a path is about; None for a path about no model or about several."""
     found = OF_A_MODEL.match(path)
     return None if found is None else found["model"] or found["predicted"]
 
 
 def is_about_all(path: str) -> bool:
-    """Whether a path may be asked for with keys for all models alone: the rest is of a model, or leaves others out."""
+    """Return whether a path is for keys for all models only.
+
+    Every other path is about one model, or its route leaves out other models.
+    """
     return is_of_one_model(path) is None and path not in FOR_SOME and not path.startswith(PARTS_OF_PAGES)
 
 
@@ -72,10 +78,10 @@ def name_in(headers: Mapping[bytes, bytes]) -> str:
 
 
 def check_host(name: str, known: Collection[str]) -> None:
-    """Refuse a name that is not ours: a page that makes its own name lead here would be read as ours.
+    """Refuse a host name that is not known: a page of another site could otherwise be read as one of this API.
 
-    For an API without keys, wherever it listens. Addresses are ours, since nobody makes one lead here. `known`: the
-    names of `public_url` and `api_hosts`. Raises Problem 403.
+    Used for an API without keys, wherever it listens. IP addresses pass, since no other site can claim one. `known` has
+    the names of `public_url` and `api_hosts`. Raises Problem 403.
     """
     if name and name not in known and not is_loopback(name) and not _is_address(name):
         raise Problem(
@@ -93,7 +99,7 @@ def _is_address(name: str) -> bool:
 
 
 def check_forwarded(headers: Mapping[bytes, bytes]) -> None:
-    """Refuse what a proxy passes on: it would open an API without keys to others. Raises Problem 403."""
+    """Refuse a request that a proxy forwards: a proxy would open an API without keys to others. Raises Problem 403."""
     given = next((name for name in FORWARDED if name in headers), None)
     if given is not None:
         raise Problem(
@@ -103,7 +109,7 @@ def check_forwarded(headers: Mapping[bytes, bytes]) -> None:
 
 
 def check_origin(headers: Mapping[bytes, bytes], allowed: Collection[str]) -> None:
-    """Refuse what changes something, where a browser sends it for a page of another origin. Raises Problem 403."""
+    """Refuse a change that a browser sends for a page of another origin. Raises Problem 403."""
     origin = headers.get(b"origin")
     if origin is None:
         site = headers.get(b"sec-fetch-site")
@@ -118,5 +124,8 @@ def check_origin(headers: Mapping[bytes, bytes], allowed: Collection[str]) -> No
 
 
 def comes_from_a_page_of_ours(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a browser vouches for it: needed where the session alone says who asks."""
+    """Return whether the browser states that this API's own page sends the request.
+
+    The check is needed where only a session identifies the caller.
+    """
     return b"origin" in headers or headers.get(b"sec-fetch-site") == b"same-origin"

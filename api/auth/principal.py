@@ -1,4 +1,4 @@
-"""Who asks: by an API key in a header, by the dashboard's session, or anybody where the door is open."""
+"""The caller of a request: identified by an API key in a header or by a session, or anybody where there are no keys."""
 
 from __future__ import annotations
 
@@ -17,45 +17,46 @@ from topics.events import Action, AuditEvent
 
 BEARER = b"bearer "
 CALLER = "driftline.caller"
-"""Where the scope has it."""
+"""Key of the ASGI scope for the caller."""
 WRONG_KEY = "driftline.wrong_key"
-"""Where the scope has what counts a key that is not good."""
+"""Key of the ASGI scope for the function that counts an invalid key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks. `key` is None where the door is open, or nobody has said."""
+    """Caller of a request. `key` is None where the API is open, or where the request has no valid key."""
 
     key: Key | None
     is_open: bool = False
     by_session: bool = False
     said_something: bool = False
-    """A key or a session was given, though it is not good."""
+    """True where the request has a key or a session, valid or not."""
 
     def allows(self, role: Role) -> bool:
-        """Whether this one may."""
+        """Return whether the caller has a role."""
         return self.is_open or (self.key is not None and self.key.allows(role))
 
     @property
     def models(self) -> tuple[str, ...] | None:
-        """The only models that the key is for; None where it is for all."""
+        """Return the only models that the key is for; None where it is for all."""
         return None if self.key is None or not self.key.models else self.key.models
 
     def is_for(self, model: str) -> bool:
-        """Whether the key is for a model."""
+        """Return whether the key is for a model."""
         return self.models is None or model in self.models
 
     def refusal(self, model: str) -> str:
-        """Return why nothing of a model may be sent or read; empty where it may."""
+        """Return the reason why nothing about a model may be sent or read; empty where it may."""
         if self.is_for(model):
             return ""
         assert self.key is not None
         return f"model: key {self.key.id} is for {', '.join(self.key.models)} alone"
 
     def model_of(self, model: str | None) -> str | None:
-        """Return the model that something sent is about: the key's only one where none is named.
+        """Return the model that a request is about: the key's only model where the request names none.
 
-        Raises Problem 403 for another's, 422 where the key is for several and none is named.
+        Raises Problem 403 for a model that the key is not for, 422 where the key is for several models and none is
+        named.
         """
         its = self.models
         if its is None:
@@ -69,7 +70,7 @@ class Principal:
         return model
 
     def audited(self, action: Action, subject: str, detail: Mapping[str, str] | None = None) -> AuditEvent:
-        """Return the note that this one changes something."""
+        """Return the audit event of a change that this caller makes."""
         name, number = ("", "") if self.key is None else (self.key.name, self.key.id)
         return by_key(action, subject, name, number, detail)
 
@@ -78,7 +79,7 @@ OPEN_TO_ALL = Principal(None, is_open=True)
 
 
 def identified(headers: Mapping[bytes, bytes], keys: KeyFile) -> Principal:
-    """The caller by a request's headers; a key comes before a session. Raises KeyFileError."""
+    """Return the caller according to a request's headers; a key comes before a session. Raises KeyFileError."""
     text = _given_key(headers)
     if text is not None:
         return Principal(keys.find(text, datetime.now(UTC)), said_something=True)
@@ -89,7 +90,7 @@ def identified(headers: Mapping[bytes, bytes], keys: KeyFile) -> Principal:
 
 
 def session_in(headers: Mapping[bytes, bytes]) -> str | None:
-    """The session cookie, if there is one."""
+    """Return the session cookie; None without one."""
     found = headers.get(b"cookie")
     if found is None:
         return None
@@ -101,25 +102,25 @@ def session_in(headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def caller_of(request: Request) -> Principal:
-    """Who the door let in."""
+    """Return the caller that the authentication admitted."""
     found = request.scope[CALLER]
     assert isinstance(found, Principal)
     return found
 
 
 def check_model(request: Request, model: str) -> None:
-    """Refuse what a key is not for. Raises Problem 403."""
+    """Refuse a model that the caller's key is not for. Raises Problem 403."""
     if refusal := caller_of(request).refusal(model):
         raise Problem(403, refusal)
 
 
 def count_wrong_key(request: Request) -> None:
-    """Count a key that is not good as the door counts those in headers. Raises Problem 429 where there are too many."""
+    """Count an invalid key of a form like one in a header. Raises Problem 429 where there are too many."""
     request.scope[WRONG_KEY]()
 
 
 def still_reads(request: Request) -> bool:
-    """Whether who was let in would be let in again: a stream may last longer than a key."""
+    """Return whether the caller would be admitted again; a stream may last longer than its key."""
     keys = request.app.state.keys
     assert isinstance(keys, KeyFile)
     if caller_of(request).is_open:

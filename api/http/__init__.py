@@ -1,1 +1,1 @@
-"""What HTTP itself asks for: problem details, entity tags, proxies, parameters."""
+"""Behaviour that HTTP itself requires: problem details, entity tags, proxies, parameters."""

@@ -1,4 +1,4 @@
-"""A connection of uvicorn's that does not wait for ever: each one that says nothing takes a file descriptor."""
+"""uvicorn's connection with a limit of time for a request's head; every idle connection takes a file descriptor."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Connection(H11Protocol):
-    """Closed where no whole head of a request comes within `head_seconds` of its beginning; the rest is the door's.
+    """Connection that closes where a request's head is not complete within `head_seconds` of its beginning.
 
-    Between two requests it is uvicorn's, which closes it after `timeout_keep_alive`.
+    The authentication limits the time of the body. Between two requests uvicorn closes the connection after
+    `timeout_keep_alive`.
     """
 
     def __init__(self, *args: Any, head_seconds: float, **options: Any) -> None:
@@ -20,28 +21,28 @@ class Connection(H11Protocol):
         self._late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Wait for the first request."""
+        """Start the timer for the first request."""
         super().connection_made(transport)
         self._look()
 
     def data_received(self, data: bytes) -> None:
-        """Wait no longer if a request has begun with it."""
+        """Stop the timer where the data begin a request."""
         super().data_received(data)
         self._look()
 
     def on_response_complete(self) -> None:
-        """Wait for the rest of the next request where some of it is there."""
+        """Start the timer for the next request where some of its bytes have already come."""
         super().on_response_complete()
         if self.conn.trailing_data[0]:
             self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing."""
+        """Stop the timer."""
         super().connection_lost(exc)
         self._cancel()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: whoever asks for another protocol goes on in this one, and may ask as often as they like."""
+        """Log nothing: the client continues in this protocol, and could fill the log with such requests."""
 
     def _look(self) -> None:
         begun: Any = self.cycle  # None before the first request

@@ -1,4 +1,4 @@
-"""ETag and If-None-Match (RFC 9110, 8.8.3 and 13.1.2): who has the same already is sent nothing but 304."""
+"""ETag and If-None-Match (RFC 9110, 8.8.3 and 13.1.2): a client with the current content receives 304 only."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OF_CONTENT = ("content-length", "content-type")
-"""Headers of a content that is not sent."""
+"""Headers of a content that a 304 leaves out."""
 
 
 class EntityTags:
-    """The application around which it stands; each whole answer to a GET has the hash of its content as a weak tag.
+    """Middleware that adds the hash of the content as a weak tag to each complete response to a GET.
 
-    Weak, since one tag stands for the content compressed or not. Streams have none.
+    The tag is weak, since the compressed and the uncompressed content have the same tag. Streams have none.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -43,7 +43,7 @@ class EntityTags:
 
 
 def _tagged(asked: Headers, start: Message, body: Message) -> tuple[Message, Message]:
-    """The answer with its tag, or 304 without content where that is one of those asked with."""
+    """Return the response with its tag, or 304 without content where the client sent the same tag."""
     tag = f'W/"{hashlib.blake2b(body.get("body", b""), digest_size=16).hexdigest()}"'
     start = {**start, "headers": list(start["headers"])}
     headers = MutableHeaders(raw=start["headers"])

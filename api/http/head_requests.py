@@ -1,4 +1,4 @@
-"""HEAD wherever GET is (RFC 9110, 9.3.2): the same headers, without the content."""
+"""HEAD for every route with GET (RFC 9110, 9.3.2): the same headers, without the content."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class _Enough(OSError):
-    """What a stream is told when its first part has come: as if the client had left."""
+    """Error that ends a stream after its first part, like the client's disconnection."""
 
 
 class HeadRequests:
-    """The application around which it stands, asked with GET where it is asked with HEAD."""
+    """Middleware that passes a HEAD request to the application as GET."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

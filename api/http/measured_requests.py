@@ -1,4 +1,4 @@
-"""What the API counts of each request."""
+"""Metrics of the API's requests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from app.telemetry import metrics, tracing
 UNKNOWN = "unknown"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MOST_DIGITS = 18
-"""Of a length that is declared: no body has more bytes, and Python reads no number of some thousands."""
+"""Limit of digits of a declared length. No body has more bytes, and Python refuses numbers of some thousand digits."""
 
 
 class MeasuredRequests:
-    """The application around which it stands, its requests counted by the route that took them.
+    """Middleware that counts the requests by their route.
 
-    They are timed until the answer begins, so that one that goes on (server-sent events) counts too.
+    A request is timed until its response begins, so that streams (server-sent events) count too.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,4 +1,4 @@
-"""Parameters of a URL: unknown ones, those that are given twice, and times without a zone are refused by name."""
+"""Query parameters: unknown and repeated parameters, and times without a zone, are refused by name."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pydantic import AfterValidator
 from api.http.problems import WRITE_IT, Problem
 
 PAGES = ("/dashboard", "/sign-in", "/sign-out")
-"""What browsers open: their addresses go through chats and mails, which add parameters of their own."""
+"""Paths that browsers open. Chats and mails add parameters of their own to such addresses."""
 
 
 async def known_parameters(request: Request) -> None:
-    """Refuse what a route would leave out. Raises Problem 422, which names each parameter.
+    """Refuse parameters that a route does not have. Raises Problem 422, which names each parameter.
 
-    It waits for nothing; a function that is not async would be run in a thread.
+    The function is async although it awaits nothing: FastAPI would run any other function in a thread.
     """
     route = request.scope.get("route")
     if not request.url.query or not isinstance(route, APIRoute) or route.path.startswith(PAGES):
@@ -36,7 +36,7 @@ async def known_parameters(request: Request) -> None:
 
 
 def _names(dependant: Dependant) -> Iterator[str]:
-    """The parameters of a route and of all that it depends on."""
+    """Yield the parameters of a route and of all its dependencies."""
     yield from (field.alias for field in dependant.query_params)
     for other in dependant.dependencies:
         yield from _names(other)

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: what is wrong, and which field."""
+"""Errors as RFC 9457 problem details: the cause and the field."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from app.kafka.errors import BrokerUnavailable
 
 RETRY_AFTER_SECONDS = 5
 WRITE_IT = "; write it as 2026-06-01T12:00:00Z (a + is %2B in a URL)"
-"""What to do about a time."""
+"""Advice in a message about a wrong time."""
 
 
 class Problem(Exception):
-    """An answer that is not the one asked for. `more` are further members of the document."""
+    """An error response of the API. `more` has further members of the document."""
 
     def __init__(self, status: int, detail: str, *, headers: dict[str, str] | None = None, **more: object) -> None:
         super().__init__(detail)
         self.status, self.detail, self.headers, self.more = status, detail, headers, more
 
     def response(self) -> Response:
-        """As application/problem+json."""
+        """Return the response, as application/problem+json."""
         told = {"type": "about:blank", "title": HTTPStatus(self.status).phrase, "status": self.status}
         return Response(
             msgspec.json.encode({**told, "detail": self.detail, **self.more}),
@@ -37,19 +37,19 @@ class Problem(Exception):
 
 
 def unavailable(detail: str, **more: object) -> Problem:
-    """Kafka is not there now; the client should come again."""
+    """Return the problem for an unavailable Kafka, status 503 with Retry-After: the client should retry."""
     return Problem(503, detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}, **more)
 
 
 def _words(wrong: Mapping[str, Any]) -> str:
-    """What is wrong with a parameter, by its name."""
+    """Return the parameter's name and its error."""
     own = wrong.get("ctx", {}).get("error")
     words = str(own) if isinstance(own, ValueError) else str(wrong["msg"]).lower()
     return f"{wrong['loc'][-1]}: {words}{WRITE_IT if wrong['type'].startswith('datetime') else ''}"
 
 
 def install(app: FastAPI) -> None:
-    """Answer what routes raise as a problem; what nobody expects is the door's."""
+    """Install handlers that return errors of routes as problems. The authentication handles unexpected errors."""
 
     async def on_problem(_: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
@@ -73,7 +73,7 @@ def install(app: FastAPI) -> None:
         return Problem(413, "the body is nested too deeply").response()
 
     app.add_exception_handler(Problem, on_problem)
-    app.add_exception_handler(RecursionError, on_depth)  # the decoders', whose depth is bounded by Python's
+    app.add_exception_handler(RecursionError, on_depth)  # raised by the decoders for a deep document
     app.add_exception_handler(BrokerUnavailable, on_unavailable)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_parameter)

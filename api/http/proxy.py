@@ -1,4 +1,4 @@
-"""What a proxy in front of the API changes: a prefix of the paths, the caller's address, the scheme."""
+"""Requests through a proxy: a prefix of the paths, the caller's address, the scheme."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 ROOT = "driftline.root"
-"""Where the scope has the prefix."""
+"""Key of the ASGI scope for the prefix."""
 PEER = "driftline.peer"
-"""Where the scope has who is connected: the proxy itself, where there is one."""
+"""Key of the ASGI scope for the connected peer: the proxy where there is one."""
 MAPPED = "::ffff:"
-"""A caller by IPv4 at a socket for both families."""
+"""Prefix of a caller's IPv4 address at a socket for both families."""
 
 
 def root_of(scope: Scope) -> str:
-    """The prefix with which a browser must ask, such as /drift; empty without one."""
+    """Return the prefix with which a browser must send requests, such as /drift; empty without one."""
     return str(scope.get(ROOT, ""))
 
 
 class BehindProxy:
-    """Stands before all else, so that the application knows no prefix and sees the caller and not the proxy.
+    """Outermost middleware: removes the prefix, and replaces the proxy's address by the caller's.
 
-    Paths may come with the prefix or without it, as proxies pass them on or take it off. X-Forwarded-For and
-    X-Forwarded-Proto count from `trusted` proxies alone: addresses or networks.
+    Paths may come with the prefix or without it. X-Forwarded-For and X-Forwarded-Proto count from `trusted` proxies
+    only: addresses or networks.
     """
 
     def __init__(self, app: ASGIApp, *, root: str, trusted: Sequence[str]) -> None:
@@ -51,7 +51,7 @@ class BehindProxy:
 
 
 class _Addressed:
-    """The caller as a trusted proxy says, where that is an address; else the proxy: no text of theirs is believed."""
+    """Middleware that accepts the client that a trusted proxy names, where it is an address; else it sets the proxy."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -72,7 +72,7 @@ def _is_address(text: str) -> bool:
 
 
 class _Relative:
-    """Answers whose Location was made from what the proxy asked, and not from what its caller did."""
+    """Response whose Location is rewritten: the application knows the proxy's request only, not the caller's."""
 
     def __init__(self, send: Send, root: str) -> None:
         self._send, self._root = send, root
@@ -89,11 +89,11 @@ class _Relative:
     def _located(self, value: bytes) -> bytes:
         parts = urlsplit(value.decode("latin-1"))
         if not parts.netloc:
-            return value  # ours, with the prefix
-        path = f"/{parts.path.lstrip('/')}"  # two slashes would be another host
+            return value  # a path of this API, with the prefix
+        path = f"/{parts.path.lstrip('/')}"  # two slashes would name another host
         return f"{self._root}{path}{f'?{parts.query}' if parts.query else ''}".encode("latin-1")
 
 
 def _plain(client: tuple[str, int] | None) -> tuple[str, int] | None:
-    """The caller's address as IPv4 where it is one."""
+    """Return the client with its address as IPv4 where it is one."""
     return client if client is None else (client[0].removeprefix(MAPPED), client[1])

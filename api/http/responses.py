@@ -1,4 +1,4 @@
-"""Answers as JSON, encoded by msgspec."""
+"""Responses as JSON, encoded by msgspec."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ JSON = "application/json"
 
 
 def answer(value: object, status: int = 200) -> Response:
-    """A JSON response; events and reports as they are on the wire."""
+    """Return a JSON response; events and reports keep their wire form."""
     return Response(msgspec.json.encode(value), status_code=status, media_type=JSON)

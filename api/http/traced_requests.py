@@ -10,7 +10,7 @@ UNTRACED = frozenset({"/health", "/ready", "/metrics", "/events"})
 
 
 class TracedRequests:
-    """The application around which it stands. A caller's `traceparent` is the span's parent."""
+    """Middleware that opens a span for each request. A caller's `traceparent` is the span's parent."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,1 +1,1 @@
-"""Requests to predict: predicted, recorded, and returned."""
+"""Requests to predict: their predictions are made, recorded and returned."""

@@ -1,4 +1,4 @@
-"""KServe's inference logger: its requests and responses, handed to Kafka, where a worker pairs them."""
+"""KServe's inference logger: its requests and responses are sent to Kafka, where a worker pairs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from topics.registry import INFERENCES
 
 
 def is_inference(envelope: Envelope) -> bool:
-    """Whether an event is a request or a response of an inference."""
+    """Return whether an event is a request or a response of an inference."""
     return envelope.type in (REQUEST, RESPONSE)
 
 
@@ -31,10 +31,10 @@ async def publish_halves(
     caller: Principal,
     size: int,
 ) -> list[Rejection]:
-    """Send halves, each to the partition of its id, payloads as they came but for what is hidden of the model.
+    """Send halves, each to the partition of its id. Hidden columns of the model are removed or hashed in the payloads.
 
-    Return those that cannot be taken. `named`: model and version of the URL; a key for one model names it too. `size`:
-    bytes of all of them. Raises BrokerUnavailable.
+    Returns the halves that cannot be taken. `named` has the model and version of the URL; a key for one model also
+    names the model. `size` is the bytes of all halves. Raises BrokerUnavailable.
     """
     if not halves:
         return []
@@ -65,7 +65,7 @@ async def publish_halves(
 def _passed_on(
     hider: Hider, of: Mapping[int, Inference], payloads: Mapping[int, bytes]
 ) -> tuple[dict[int, bytes], list[Rejection]]:
-    """Return the payloads that may be passed on, by position, and why others may not."""
+    """Return the payloads that may be sent, by position, and the rejections of the others."""
     passed: dict[int, bytes] = {}
     refused: list[Rejection] = []
     for index, payload in payloads.items():
@@ -81,7 +81,7 @@ def _passed_on(
 
 
 def wrong_inference(half: Inference) -> str:
-    """Return why no prediction can come of a half, whatever is in its payload; empty where one can."""
+    """Return why no prediction can be made from a half, whatever its payload; empty where one can."""
     longest = f"{half.prediction_id}-{MAX_ITEMS - 1}"
     return (
         wrong_name("id", longest)
@@ -93,7 +93,7 @@ def wrong_inference(half: Inference) -> str:
 
 
 def _not_for(caller: Principal, half: Inference) -> str:
-    """Return why a key may not send a half: its model has to be in the URL, whatever its payload says."""
+    """Return why a key may not send a half: the URL has to name the model, whatever the payload has."""
     if caller.models is None:
         return ""
     if half.model is None:

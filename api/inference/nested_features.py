@@ -1,4 +1,4 @@
-"""Features of a request to predict that are no single value, by their names: the decoder knows them as one field."""
+"""Errors for features that are no single value: names each feature, since the decoder reports one field for all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OF_FEATURES = "features.*:"
 
 
 def feature_error(error: Exception, document: bytes) -> str:
-    """Return what is wrong with a request: of its features each by name, and never its value."""
+    """Return the error of a request: each wrong feature by name, and never its value."""
     words = field_error(error)
     if not words.startswith(OF_FEATURES):
         return words

@@ -1,9 +1,9 @@
-"""Requests to predict, answered once: a `request_id` that comes again gets the answer that it got.
+"""Requests to predict, answered once: a repeated `request_id` gets the first response again.
 
-The topic `served` decides which answer of an id was the first, so that several APIs agree, and so do they after a
-restart. An answer is in that log before its prediction is in `predictions`, and both before the client has it. A repeat
-sends the same event again, in case the first request ended between the two; the join counts an id once. What is
-refused for certain (a failed or late prediction, a record that is too large) is refused before its id is in the log.
+The topic `served` decides which response of an id was the first. So several APIs agree, also after a restart. A
+response is in that log before its prediction is in `predictions`, and in both before the client receives it. A repeat
+sends the same event again, in case the first request ended between the two; the join counts an id once. A request that
+certainly fails (a failed or late prediction, a record that is too large) is refused before its id is in the log.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ from topics.events import Name, Scalar, ServedEvent, Timestamp, to_epoch, utc_no
 log = logging.getLogger(__name__)
 
 PROCESS_SECONDS = 2.0
-"""So much later than its process a request is given up: the process has been ended by then."""
+"""Seconds that a request waits longer than its process may predict; by then the process has been ended."""
 
 
 class PredictRequest(msgspec.Struct, frozen=True):
-    """Raw features; `request_id` becomes the prediction's id. `timestamp`: of the prediction, where it is not now.
+    """Raw features of one prediction. `request_id` becomes the prediction's id.
 
-    `timestamp` and `metadata` are the caller's, and are in the prediction that Kafka has.
+    `timestamp` is the time of the prediction where that is not now. `timestamp` and `metadata` are the caller's, and
+    are part of the prediction in Kafka.
     """
 
     features: dict[str, Scalar]
@@ -52,28 +53,28 @@ class PredictRequest(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str | None:
-        """The prediction's id, in the spelling that feedback gets."""
+        """Return the prediction's id in the spelling that feedback has."""
         return None if self.request_id is None else id_of(self.request_id)
 
     @property
     def predicted_at(self) -> datetime | None:
-        """The time that the caller gives, in whichever form."""
+        """Return the time that the caller gave, in either form; None where there is none."""
         given = self.timestamp
         return given if given is None or isinstance(given, datetime) else datetime.fromtimestamp(given, UTC)
 
 
 def wrong_request(asked: PredictRequest) -> str:
-    """What the types do not say; nothing where it is sound."""
+    """Return an error that the types do not exclude; empty where the request is valid."""
     wrong = "" if asked.id is None else wrong_name("request_id", asked.id)
     return wrong or wrong_time(None if asked.timestamp is None else to_epoch(asked.timestamp))
 
 
 async def served(services: Services, model: ServedModel, asked: Sequence[PredictRequest]) -> list[ServedEvent]:
-    """An answer to each request, in order, once Kafka has all of them (or the disk, see `Recording`): all or none.
+    """Return a response to each request, in order, once Kafka or the disk (see `Recording`) has all: all or none.
 
-    Raises Problem 400 where features are missing, 422 where they are otherwise wrong, 409 where a `request_id` was
-    used for other features, 413 where a record is too large, 500 where the model fails, 503 where it takes too long;
-    BrokerUnavailable.
+    Raises Problem 400 for missing features, 422 for otherwise wrong features, 409 for a `request_id` that was used for
+    other features. Raises Problem 413 for a record that is too large, 500 where the model fails, 503 where the model
+    takes too long. Raises BrokerUnavailable.
     """
     bundle = model.bundle
     if services.settings.serving_extra_features == "ignore":
@@ -91,7 +92,7 @@ async def served(services: Services, model: ServedModel, asked: Sequence[Predict
 
 
 def _of_model(asked: PredictRequest, bundle: Bundle) -> PredictRequest:
-    """The request without the features that the model does not have, which are counted."""
+    """Return the request without features that the model does not have, and count those."""
     known = {name: value for name, value in asked.features.items() if name in bundle.types}
     metrics.API_EXTRA_FEATURES.inc(len(asked.features) - len(known))
     return asked if len(known) == len(asked.features) else msgspec.structs.replace(asked, features=known)
@@ -100,7 +101,7 @@ def _of_model(asked: PredictRequest, bundle: Bundle) -> PredictRequest:
 async def _predicted(
     services: Services, model: ServedModel, asked: Sequence[PredictRequest], fresh: Sequence[int]
 ) -> list[Predicted]:
-    """The model's predictions, made in a thread of its own, or in a process."""
+    """Return the model's predictions, made in one of its threads or processes."""
     if not fresh:
         return []
     most, name = services.settings.predict_seconds, model.name
@@ -136,7 +137,7 @@ async def _predicted(
 
 
 def _note_timeout(model: ServedModel, seconds: float) -> None:
-    """Count a request that the model has not answered in time, and log it with how the model stands."""
+    """Count and log a request that the model did not answer in time, with the state of its threads or processes."""
     metrics.API_PREDICT_TIMEOUTS.labels(model.name).inc()
     version = model.bundle.training.model_version
     if model.processes is not None:
@@ -182,9 +183,9 @@ def _answer(bundle: Bundle, asked: PredictRequest, found: Predicted, digest: str
 
 
 def _digest(features: Mapping[str, Scalar], secret: bytes | None) -> str:
-    """Return the same for equal features, in whatever order they come: 7 and 7.0 are one number.
+    """Return a digest that is the same for equal features, in any order: 7 and 7.0 are one number.
 
-    Where columns are hashed it is made with their key, so that nobody can try out which features they were.
+    Where columns are hashed, the digest uses their key, so that nobody can find the features by trial.
     """
     same = {name: float(v) if type(v) is int and abs(v) <= EXACT_IN_A_FLOAT else v for name, v in features.items()}
     raw = msgspec.json.encode(same, order="deterministic")

@@ -1,7 +1,7 @@
-"""Predictions on their way to Kafka, or to the disk while it is away, and the ids that they claim.
+"""Predictions on their way to Kafka, or to the disk while Kafka is unavailable, and the claims of their ids.
 
-An id is claimed together with its prediction: what is refused for certain is refused before. A record whose
-acknowledgement did not come may be in Kafka all the same, so its id stays with its features.
+An id is claimed together with its prediction; a prediction that certainly fails is refused before. A record without
+acknowledgement may nevertheless be in Kafka, so its id keeps its features.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 class Recording:
-    """The predictions of one request. `digests`: of each one's features."""
+    """Predictions of one request. `digests` has the digest of each prediction's features."""
 
     def __init__(
         self, services: Services, model: str, asked: Sequence[PredictRequest], digests: Sequence[str]
     ) -> None:  # fmt: skip
-        """Raises Problem 409 where an id is there twice with other features."""
+        """Raise Problem 409 where an id occurs twice with different features."""
         self._services, self._model, self._asked, self._digests = services, model, asked, digests
         self._made: dict[int, tuple[ServedEvent, Outgoing]] = {}
         first: dict[str, str] = {}
@@ -40,7 +40,7 @@ class Recording:
                 raise _used(one.id, i)
 
     def known(self) -> dict[int, ServedEvent]:
-        """Return the answers that there are, by position. Raises Problem 409, and 503 while they are not loaded."""
+        """Return the known responses, by position. Raises Problem 409, and 503 while the responses are not loaded."""
         named = [(i, one.id) for i, one in enumerate(self._asked) if one.id is not None]
         if not named:
             return {}
@@ -59,9 +59,10 @@ class Recording:
         return found
 
     async def record(self, answers: Mapping[int, ServedEvent], fresh: Sequence[int]) -> list[ServedEvent]:
-        """Return the answers, once their predictions are in Kafka, or on the disk where that is set.
+        """Return the responses once their predictions are in Kafka, or on the disk where that is configured.
 
-        `answers`: to all, by position; those at `fresh` are new. Raises Problem 409, 413, 503, BrokerUnavailable.
+        `answers` has all responses by position; those at `fresh` are new. Raises Problem 409, 413, 503,
+        BrokerUnavailable.
         """
         self._check_sizes(answers)
         spooling = self._services.spooling
@@ -107,7 +108,7 @@ class Recording:
         return returned
 
     def _outgoing(self, i: int, answer: ServedEvent) -> Outgoing:
-        """Return the prediction as Kafka is to have it. Raises Problem 503 where what is to be hidden cannot be."""
+        """Return the prediction's record for Kafka. Raises Problem 503 where its columns cannot be hidden."""
         made = self._made.get(i)
         if made is not None and made[0] is answer:
             return made[1]
@@ -120,7 +121,7 @@ class Recording:
         return record
 
     def _check_sizes(self, answers: Mapping[int, ServedEvent]) -> None:
-        """Raise Problem 413 for a prediction that Kafka cannot take, before its id is claimed."""
+        """Raise Problem 413 for a prediction that is too large for Kafka, before its id is claimed."""
         records = [self._outgoing(i, answers[i]) for i in range(len(self._asked))]
         for refused in Producer.refused(PREDICTIONS, records):
             raise Problem(413, refused.reason, index=refused.position)
@@ -131,7 +132,7 @@ class Recording:
 
 
 def event_of(answer: ServedEvent, features: dict[str, Scalar], metadata: dict[str, Scalar] | None) -> PredictionEvent:
-    """Return the prediction that an answer gave."""
+    """Return the prediction event of a response."""
     return PredictionEvent(
         prediction_id=answer.prediction_id,
         model=answer.model,
@@ -145,7 +146,10 @@ def event_of(answer: ServedEvent, features: dict[str, Scalar], metadata: dict[st
 
 
 def hiding_of(services: Services, model: str, version: str) -> Hiding | None:
-    """Return what is hidden of a served model's features. Raises Problem 503 where it cannot be."""
+    """Return the hidden columns of a served model; None where there are none.
+
+    Raises Problem 503 where they cannot be hidden.
+    """
     try:
         found = services.hider.of(model, version)
     except HidingError as error:

@@ -1,4 +1,4 @@
-"""Another version of a served model: loaded beside the old one, checked, noted, and then served in its place."""
+"""Replacement of a served model: the new version is loaded, checked, recorded in the audit, and then served."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 async def replaced(services: Services, model: ServedModel, folder: Path, noted: AuditEvent) -> Replaced:
-    """Serve what a folder has now, once Kafka has the note of who asked for it.
+    """Serve the model of a folder, once Kafka has the audit event of the request.
 
-    Until then, and where anything fails, the version stays that is served. Raises Problem 409 while another one is
-    loaded, 422 where this one cannot be served; BrokerUnavailable.
+    Until then, and after any failure, the old version stays served. Raises Problem 409 while another version is
+    loading, 422 for a version that cannot be served; BrokerUnavailable.
     """
     models = services.served_models
     if models.loading.locked():
@@ -41,7 +41,7 @@ async def replaced(services: Services, model: ServedModel, folder: Path, noted: 
 
 
 async def reload_all(services: Services) -> None:
-    """Load every served model again from its folder; one that cannot be served leaves its predecessor in place."""
+    """Load every served model again from its folder. Where a version cannot be served, its predecessor stays."""
     models = services.served_models
     async with models.loading:
         for old in models.all():
@@ -71,7 +71,10 @@ async def _guarded(services: Services) -> None:
 
 @contextlib.asynccontextmanager
 async def reloading(services: Services) -> AsyncIterator[None]:
-    """While this lasts, SIGHUP loads all served models again. Without any it does what it does by default."""
+    """Load all served models again on SIGHUP, inside this context.
+
+    Without a served model the signal keeps its default.
+    """
     loop = asyncio.get_running_loop()
     under_way: set[asyncio.Task[None]] = set()
 
@@ -85,7 +88,7 @@ async def reloading(services: Services) -> AsyncIterator[None]:
     if listens:
         try:
             loop.add_signal_handler(signal.SIGHUP, reload)
-        except (NotImplementedError, RuntimeError, ValueError):  # another thread's loop hears no signals
+        except (NotImplementedError, RuntimeError, ValueError):  # the event loop of another thread gets no signals
             listens = False
     try:
         yield

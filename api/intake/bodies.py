@@ -1,4 +1,4 @@
-"""Request bodies, decoded strictly, one item or many."""
+"""Request bodies: strict decoding of one item or many."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/j
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """An item that was not taken, by its position in the body, and why."""
+    """An item that was not taken: its position in the body and the reason."""
 
     index: int
     error: str
 
 
 class Incomplete(Rejection, frozen=True):
-    """An item that lacks required fields."""
+    """A rejected item that lacks required fields."""
 
 
 def rejection_of(index: int, error: Exception, document: bytes | msgspec.Raw, kind: type, at: str = "") -> Rejection:
-    """Return why an item cannot be read as its kind; of missing fields all are named. `at`: where it lies."""
+    """Return why an item cannot be decoded as its kind, with all missing fields. `at` is the prefix of its location."""
     if not is_missing(error):
         return Rejection(index, f"{at}{field_error(error)}")
     try:
         there = _object.decode(document)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as broken:  # what it lacks is missed before its end is read
+    except (msgspec.MsgspecError, UnicodeDecodeError) as broken:  # a missing field is found before the end
         return Rejection(index, f"{at}{field_error(broken)}")
     needed = [one.name for one in msgspec.structs.fields(kind) if one.required]
     lacking = "; ".join(f"{at}{name}: missing" for name in needed if name not in there)
@@ -47,14 +47,17 @@ def rejection_of(index: int, error: Exception, document: bytes | msgspec.Raw, ki
 
 @dataclass(frozen=True, slots=True)
 class Items(Generic[T_co]):
-    """What was decoded, with each item's position, and what was not."""
+    """Decoded items, each with its position, and the rejections of the others."""
 
     accepted: Sequence[tuple[int, T_co]]
     rejected: Sequence[Rejection]
 
 
 async def read_body(request: Request) -> bytes:
-    """The body, whose size and time the door bounds. Raises Problem 408, 413, 503, and 415 for one that is packed."""
+    """Return the body, whose size and time the authentication limits.
+
+    Raises Problem 408, 413, 503, and 415 for a compressed body.
+    """
     packed = request.headers.get("content-encoding", "identity")
     if packed.lower() != "identity":
         raise Problem(
@@ -66,7 +69,7 @@ async def read_body(request: Request) -> bytes:
 
 
 Explain = Callable[[Exception, bytes], str]
-"""Says what is wrong with a document that could not be decoded."""
+"""Function that returns the error of a document that could not be decoded."""
 
 
 def _by_field(error: Exception, _: bytes) -> str:
@@ -74,7 +77,7 @@ def _by_field(error: Exception, _: bytes) -> str:
 
 
 def decode_one(body: bytes, decoder: msgspec.json.Decoder[T], explain: Explain = _by_field) -> T:
-    """One JSON object. Raises Problem 400 where it is not JSON, 422 where a field is wrong."""
+    """Decode one JSON object. Raises Problem 400 where the body is not JSON, 422 where a field is wrong."""
     if not body.strip():
         raise Problem(400, "the body is empty")
     try:
@@ -86,7 +89,10 @@ def decode_one(body: bytes, decoder: msgspec.json.Decoder[T], explain: Explain =
 
 
 def decode_whole(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """One JSON object. Raises Problem 400 where it is not JSON or lacks fields, all of them named; 422 as above."""
+    """Decode one JSON object.
+
+    Raises Problem 400 where the body is not JSON or lacks fields, with all their names; 422 for a wrong field.
+    """
     if not body.strip():
         raise Problem(400, "the body is empty")
     try:
@@ -103,10 +109,10 @@ def decode_items(
     body: bytes, content_type: str, decoder: msgspec.json.Decoder[T], check: Callable[[T], str],
     explain: Explain = _by_field,
 ) -> Items[T]:  # fmt: skip
-    """An object, a list, or lines of objects.
+    """Decode an object, a list, or lines of objects.
 
-    `check` answers what is wrong with a decoded item, or nothing. Raises Problem 400 where the body is no JSON at
-    all or empty, 413 beyond MAX_ITEMS.
+    `check` returns the error of a decoded item, or an empty text. Raises Problem 400 where the body is empty or not
+    JSON at all, 413 beyond MAX_ITEMS.
     """
     kind = content_type.partition(";")[0].strip().lower()
     at_once = _all_sound(body, kind, decoder, check)
@@ -121,7 +127,7 @@ def decode_items(
 
 
 def sift(read: Iterable[tuple[int, T] | Rejection], check: Callable[[T], str]) -> Items[T]:
-    """What was read, by position, parted from what cannot be taken: not readable, or wrong by `check`."""
+    """Separate valid items, by position, from unreadable ones and those with an error by `check`."""
     accepted: list[tuple[int, T]] = []
     rejected: list[Rejection] = []
     for one in read:
@@ -148,7 +154,7 @@ def _each(
 
 
 def _all_sound(body: bytes, kind: str, decoder: msgspec.json.Decoder[T], check: Callable[[T], str]) -> Items[T] | None:
-    """A list without a fault in it, as nearly all are, decoded in one go; None where one by one is called for."""
+    """Decode a list without errors, the usual case, in one step; None where its items must be decoded one by one."""
     if body[:1] != b"[" or kind in NDJSON:
         return None
     try:
@@ -162,7 +168,7 @@ def _all_sound(body: bytes, kind: str, decoder: msgspec.json.Decoder[T], check: 
 
 @functools.cache
 def _list_decoder(kind: type[T]) -> msgspec.json.Decoder[list[T]]:
-    return msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]  # a type of this moment
+    return msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]  # a type that is made at run time
 
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -181,7 +187,7 @@ def _documents(body: bytes, kind: str) -> Sequence[bytes | msgspec.Raw]:
 
 
 def _starts_lines(body: bytes) -> bool:
-    """Whether the first line is a whole document and more follow."""
+    """Return whether the first line is a complete document and more lines follow."""
     first, _, rest = body.partition(b"\n")
     if not rest:
         return False

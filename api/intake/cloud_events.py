@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 over HTTP: structured, binary and batched; what they carry, and what their envelope adds to it."""
+"""CloudEvents 1.0 over HTTP: structured, binary and batched, with their content and attributes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Filled = Annotated[str, Meta(min_length=1)]
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """An event's attributes, and its data as it came. Those from `inferenceservicename` on are KServe's."""
+    """An event's attributes and its data as received. The attributes from `inferenceservicename` on are KServe's."""
 
     specversion: Literal["1.0"]
     id: Annotated[str, Meta(min_length=1, max_length=180)]
@@ -40,7 +40,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def content(self) -> bytes:
-        """What it carries."""
+        """Return the event's content."""
         return self.data_base64 if self.data_base64 is not None else bytes(self.data)
 
 
@@ -51,14 +51,14 @@ Found = Sequence[Envelope | Rejection]
 
 
 def are_cloud_events(headers: Mapping[str, str]) -> bool:
-    """Whether a request carries them."""
+    """Return whether a request has CloudEvents."""
     return BINARY_MARK in headers or headers.get("content-type", "").lower().startswith("application/cloudevents")
 
 
 def envelopes_of(body: bytes, headers: Mapping[str, str]) -> Found:
-    """The events of a request, or why one cannot be read, by position.
+    """Return the events of a request, or the reason why one cannot be read, by position.
 
-    Raises Problem 400 where the body is no list where one is announced, 413 beyond MAX_ITEMS, 415 for another format.
+    Raises Problem 400 where a batch is not a list, 413 beyond MAX_ITEMS, 415 for another format.
     """
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == STRUCTURED:
@@ -82,7 +82,10 @@ def decoded(
     check: Callable[[T], str],
     complete: Callable[[T, Envelope], T],
 ) -> Items[T]:
-    """What events carry, by position; `complete` adds what only the envelope says, `check` answers what is wrong."""
+    """Decode the contents of events, by position.
+
+    `complete` adds values that only the envelope has; `check` returns the error of an item.
+    """
 
     def read() -> Iterator[tuple[int, T] | Rejection]:
         for index, envelope in found:

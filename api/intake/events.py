@@ -1,4 +1,4 @@
-"""Events as HTTP clients send them, made whole: an id and a time of our own where they give none."""
+"""Events of HTTP clients, completed with an id and a time where the client gives none."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from topics.events import FeedbackEvent, Label, Name, PredictionEvent, Scalar, T
 
 
 class IncomingPrediction(msgspec.Struct, frozen=True, kw_only=True):
-    """A PredictionEvent whose id and timestamp may be left to us.
+    """A PredictionEvent whose id and timestamp may be left to the API.
 
-    `prediction` is null where features alone are sent.
+    `prediction` is null where only features are sent.
     """
 
     prediction_id: Name | int | float | None = None
@@ -29,7 +29,7 @@ class IncomingPrediction(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Scalar] | None = None
 
     def event(self, now: datetime) -> PredictionEvent:
-        """The event; what is not given is made up."""
+        """Return the event; a missing id or timestamp is created here."""
         return PredictionEvent(
             prediction_id=new_id() if self.prediction_id is None else id_of(self.prediction_id),
             model=self.model,
@@ -52,7 +52,7 @@ class IncomingFeedback(msgspec.Struct, frozen=True, kw_only=True):
     model: Name | None = None
 
     def event(self, model: str | None = None) -> FeedbackEvent:
-        """Return the event. `model`: what it is limited to where it names none."""
+        """Return the event. `model` is its model where the event names none."""
         return FeedbackEvent(
             prediction_id=id_of(self.prediction_id),
             actual=self.actual,
@@ -67,11 +67,11 @@ feedback = msgspec.json.Decoder(IncomingFeedback)
 encode = msgspec.json.Encoder().encode
 
 MADE_HERE = "0"
-"""Stands for an id of ours while an event is checked."""
+"""Id of an event that gets its id here, while the event is checked."""
 
 
 def completed(event: IncomingPrediction, envelope: Envelope) -> IncomingPrediction:
-    """The prediction of a CloudEvent, whose id and time are its own where it gives none."""
+    """Return the prediction of a CloudEvent, with the envelope's id and time where the prediction has none."""
     return msgspec.structs.replace(
         event, prediction_id=envelope.id if event.prediction_id is None else event.prediction_id,
         timestamp=envelope.time if event.timestamp is None else event.timestamp,
@@ -79,7 +79,7 @@ def completed(event: IncomingPrediction, envelope: Envelope) -> IncomingPredicti
 
 
 def wrong_prediction(event: IncomingPrediction) -> str:
-    """What the types do not say; nothing when it is sound."""
+    """Return an error that the types do not exclude; empty for a valid prediction."""
     return accepted.wrong_prediction(
         MADE_HERE if event.prediction_id is None else id_of(event.prediction_id), event.model, event.model_version,
         None if event.timestamp is None else to_epoch(event.timestamp), event.prediction, event.probability,
@@ -87,11 +87,11 @@ def wrong_prediction(event: IncomingPrediction) -> str:
 
 
 def wrong_feedback(event: IncomingFeedback) -> str:
-    """The same for feedback."""
+    """Return an error that the types do not exclude; empty for valid feedback."""
     seconds = None if event.timestamp is None else to_epoch(event.timestamp)
     return accepted.wrong_feedback(id_of(event.prediction_id), seconds, event.actual, event.model)
 
 
 def new_id() -> str:
-    """An id that nobody else has."""
+    """Return a unique id."""
     return uuid.uuid4().hex

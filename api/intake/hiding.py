@@ -1,4 +1,4 @@
-"""What of events is hidden before they are sent to Kafka, by the registrations of their models."""
+"""Hiding of values before events are sent to Kafka, as the registrations of their models require."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Nameless = tuple[str | None, str | None]
 
 @dataclass(frozen=True, slots=True)
 class HiddenInputs:
-    """What is hidden of a model version, and its inputs in their order; None where the version is not registered."""
+    """Hidden columns of a model version, and its inputs in their order; None where the version is not registered."""
 
     hiding: Hiding
     order: tuple[str, ...] | None = None
@@ -29,7 +29,7 @@ class HiddenInputs:
 
 
 class Hider:
-    """Hides values, as the newest registrations say. Nothing passes while they are not known."""
+    """Filter that hides values as the newest registrations require. Events are refused until these are loaded."""
 
     def __init__(self, models: RegistrationsTable, key: bytes | None) -> None:
         self._models = models
@@ -40,18 +40,19 @@ class Hider:
 
     @property
     def secret(self) -> bytes | None:
-        """The key of hashes; None where none is set."""
+        """Return the key of hashes; None where none is set."""
         return self._key
 
     def check_loaded(self) -> None:
-        """Raises Problem 503 while the registrations are not read."""
+        """Raise Problem 503 while the registrations are not read."""
         if not self.is_loaded:
             raise unavailable("the registrations are still being read, which say what of events is hidden")
 
     def of(self, model: str | None, version: str | None) -> HiddenInputs | None:
-        """Return what is hidden of a model version; None where nothing is. Raises HidingError.
+        """Return the hidden columns of a model version; None where there are none. Raises HidingError.
 
-        Of a version that is not registered it is what any version of the model hides, of an unnamed model what any.
+        For a version that is not registered, these are the hidden columns of all the model's versions; for an unnamed
+        model, those of all models.
         """
         if self._revision != self._models.revision:
             self._revision, self._found = self._models.revision, {}
@@ -69,7 +70,10 @@ class Hider:
         return found
 
     def events(self, found: Items[Event]) -> Items[Event]:
-        """Return events as they may be passed on; those that may not, with the reason. Raises as `check_loaded`."""
+        """Return events with their values hidden; events that may not be sent are rejected with the reason.
+
+        Raises as `check_loaded`.
+        """
         if found.accepted:
             self.check_loaded()
         if not self._models.any_hidden:
@@ -103,7 +107,10 @@ class Hider:
 
 
 def together(all_of_them: list[Hidden]) -> Hidden | None:
-    """Return what any of several hides; None where none does. What one drops is dropped."""
+    """Return the columns that any of several registrations hides; None without any.
+
+    A column that one drops is dropped.
+    """
     if not all_of_them:
         return None
     redact = {name for one in all_of_them for name in one.redact}

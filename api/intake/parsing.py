@@ -1,4 +1,4 @@
-"""Large bodies are decoded beside the event loop, so that other callers are served meanwhile."""
+"""Decoding of large bodies in a thread, so that the event loop serves other callers meanwhile."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LARGE = 256 << 10
-"""Bytes from which on a body is decoded in a thread: some milliseconds."""
+"""Bytes from which a body is decoded in a thread; smaller bodies take some milliseconds at most."""
 
 
 async def parsed(size: int, decode: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
-    """Return what `decode` makes of a body of `size` bytes. Raises what it raises."""
+    """Return the result of `decode` for a body of `size` bytes. Raises the exceptions of `decode`."""
     if size < LARGE:
         return decode(*args, **more)
     return await asyncio.to_thread(decode, *args, **more)

@@ -1,4 +1,4 @@
-"""Decoded items into a topic, and what became of each."""
+"""Publication of decoded items to a topic."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ async def publish(
     found: Items[object],
     status: Callable[[Rejection], int] = lambda _: 422,
 ) -> list[Rejection]:
-    """Send events (those of `found.accepted`, in order); answers all rejections, by position, once Kafka has the rest.
+    """Send events (those of `found.accepted`, in order) and return all rejections by position, once Kafka has the rest.
 
-    Raises Problem where nothing is left to accept, with the `status` of the first rejection; BrokerUnavailable.
+    Raises Problem where no item is accepted, with the `status` of the first rejection; BrokerUnavailable.
     """
     rejected = list(found.rejected)
     if events:

@@ -47,16 +47,17 @@ from topics.events import DeploymentEvent, TrainingRunEvent
 Document = dict[str, Any]
 
 CLOUD_EVENTS = "x-cloudevents"
-"""Member of a request body with what `content` would have of CloudEvents."""
+"""Member of a request body for its forms as CloudEvents, which `content` does not list."""
 
 AT = "#/components/schemas/{name}"
 
 
 @dataclass(frozen=True, slots=True)
 class OperationBodies:
-    """What an operation takes (nothing: None) and answers; `many`: one, a list, lines, or CloudEvents of it.
+    """Bodies of an operation: `takes` (None: no body) and `gives`. With `many`, also a list, lines or CloudEvents.
 
-    `gives` may be a media type, of what is not JSON. `each`: one, a list or lines of it, with an answer to each.
+    `gives` may be a media type, for responses other than JSON. `each`: one item, a list or lines, with a response to
+    each.
     """
 
     gives: type | str
@@ -99,11 +100,11 @@ OPERATIONS: dict[tuple[str, str], OperationBodies] = {
     ("get", "/dashboard"): OperationBodies("text/html"),
     ("get", "/dashboard/{name}"): OperationBodies("text/*"),
 }
-"""Every operation that there is: a route that is not here has no documented bodies, and fails a test."""
+"""Every operation. A route that is missing here has no documented bodies, and fails a test."""
 
 
 def openapi(app: FastAPI) -> Document:
-    """The document of an application, made once."""
+    """Return the document of an application; it is made once."""
     if app.openapi_schema is None:
         app.openapi_schema = _made(app)
     return app.openapi_schema
@@ -130,7 +131,7 @@ def _made(app: FastAPI) -> Document:
 
 
 def _without_tuples(schema: Any) -> Any:
-    """Describe arrays of a fixed length by their items' types alone: generators of clients know no `items: false`."""
+    """Describe arrays of a fixed length by their items' types: client generators do not support `items: false`."""
     if isinstance(schema, list):
         return [_without_tuples(one) for one in schema]
     if not isinstance(schema, dict):
@@ -144,7 +145,7 @@ def _without_tuples(schema: Any) -> Any:
 
 
 def _describe(operation: Document, bodies: OperationBodies) -> None:
-    """Put an operation's bodies into its place; every other answer is a problem."""
+    """Add the bodies to an operation; every other response is a problem."""
     if bodies.takes is not None:
         operation["requestBody"] = {"required": True, "content": _content(bodies.takes, bodies)}
         if bodies.many:
@@ -171,7 +172,10 @@ def _content(kind: type, bodies: OperationBodies) -> Document:
 
 
 def _cloud_events(kind: type) -> Document:
-    """Describe what else is taken: in `content`, no generated client could send anything (ADR 171)."""
+    """Return the description of CloudEvents bodies.
+
+    In `content`, generated clients could not send anything (ADR 171).
+    """
     cloud_event = {
         "type": "object",
         "properties": {

@@ -1,4 +1,4 @@
-"""What operations are called in the OpenAPI document: generators make the names of functions and modules of these."""
+"""Names of operations in the OpenAPI document, from which generators derive the names of functions and modules."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _TAGS = {
 def operation_id(method: str, path: str) -> str:
     """Return the name of an operation in lower case and underscores.
 
-    One that has no name of its own is called after its method and path: POST /models/{model}/serve is
+    An operation without a name of its own is named after its method and path: POST /models/{model}/serve is
     `post_models_model_serve`.
     """
     given = _NAMES.get((method, path))
@@ -59,5 +59,5 @@ def operation_id(method: str, path: str) -> str:
 
 
 def tag(path: str) -> str:
-    """Return the tag of an operation, by the first part of its path and, of a model version's alerts, by the last."""
+    """Return the tag of an operation: the first part of its path, or the last part for a model version's alerts."""
     return "alerts" if path.endswith("/alerts") and "history" not in path else _TAGS.get(path.split("/")[1], "status")

@@ -1,4 +1,4 @@
-"""GET and POST /alerts: what fires and what has, of every model, with its evidence; and what others send."""
+"""GET and POST /alerts: current and recent alerts of every model with their evidence, and alerts of other programs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _requests = msgspec.json.Decoder(AlertRequest)
 
 MAX_ALERTS = 2000
 LIST = "alerts now"
-"""As its cursors name it."""
+"""Name of this list in its cursors."""
 
 Limit = Annotated[int, Query(ge=1, le=MAX_ALERTS, description="at most so many, the newest")]
 Cursor = Annotated[str | None, Query(description="the rest of the list: `next` of the part before", max_length=8000)]
@@ -54,7 +54,7 @@ async def alerts(
     limit: Limit = 200,
     cursor: Cursor = None,
 ) -> Response:
-    """The newest transition of each alert, what fires first, then by their start; each with the silence it is under."""
+    """Return the newest transition of each alert with the silence that applies: firing alerts first, newest first."""
     loaded(services)
     caller = caller_of(request)
     after = None if cursor is None else _after(cursor)
@@ -73,10 +73,10 @@ async def alerts(
 
 @router.post("/alerts", status_code=201)
 async def post_alert(request: Request, services: Serving) -> Response:
-    """Send an alert of your own: 201 once Kafka has it, 200 where the same fires already, or is resolved already.
+    """Send an alert of your own: 201 once Kafka has it, 200 where the same alert already fires or is already resolved.
 
-    It is grouped, routed, silenced, notified and recorded as every other, under the rule `external`. What is missing is
-    400, what is wrong 422, what is to be resolved and was never sent 404. A key for one model gives it.
+    The alert is grouped, routed, silenced, notified and recorded like every other, under the rule `external`. Missing
+    fields are 400, wrong ones 422; 404 is a resolved alert that was never sent. A key for one model sets the model.
     """
     asked, caller = decode_whole(await read_body(request), _requests), caller_of(request)
     try:
@@ -108,7 +108,7 @@ async def post_alert(request: Request, services: Serving) -> Response:
 
 
 def _known(services: Services, caller: Principal) -> Iterator[AlertEvent]:
-    """The alerts that a caller may know of."""
+    """Yield the alerts that a caller may read."""
     for (model, _), findings in services.reports.findings.items():
         if caller.is_for(model):
             yield from findings.alerts.values()
@@ -125,7 +125,7 @@ def _sent(alert: AlertEvent, *, new: bool) -> SentAlert:
 
 @router.get("/models/{model}/{version}/alerts")
 async def model_alerts(model: str, version: str, services: Serving) -> Response:
-    """The newest transition of each alert of a model version, newest alert first."""
+    """Return the newest transition of each alert of a model version, newest alert first."""
     loaded(services)
     found = services.reports.of(model, version).alerts.values()
     newest = sorted(found, key=lambda alert: alert.started_at, reverse=True)
@@ -133,7 +133,7 @@ async def model_alerts(model: str, version: str, services: Serving) -> Response:
 
 
 def _key(alert: AlertEvent) -> tuple[bool, datetime, str]:
-    """What alerts are sorted by: no two have the same."""
+    """Return the sort key of an alert; no two alerts have the same key."""
     return alert.status == "firing", alert.started_at, alert.fingerprint
 
 
@@ -160,6 +160,6 @@ def _silence(alert: AlertEvent, silences: list[tuple[SilenceEvent, Mute]], now: 
 def _quiet(silence: SilenceEvent) -> Mute | None:
     try:
         return quiet_of(silence)
-    except (MatcherError, WeeklyError) as error:  # somebody wrote it past the API
+    except (MatcherError, WeeklyError) as error:  # written without the API's checks
         log.error("silence %s is left out: %s", silence.silence_id, error)
         return None

@@ -1,4 +1,4 @@
-"""GET /openapi.json: this API, described."""
+"""GET /openapi.json: the description of this API."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ router = APIRouter()
 
 @router.get("/openapi.json", include_in_schema=False)
 async def document(request: Request) -> Response:
-    """The OpenAPI document; behind a prefix it names that as its server."""
+    """Return the OpenAPI document; behind a prefix, the document names the prefix as its server."""
     root = root_of(request.scope)
     return answer({**request.app.openapi(), **({"servers": [{"url": root}]} if root else {})})

@@ -1,4 +1,4 @@
-"""GET /dashboard: one page that needs nothing from elsewhere."""
+"""GET /dashboard: a page without resources of other hosts."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ router = APIRouter()
 
 @router.get("/dashboard")
 def page(request: Request) -> Response:
-    """The page; who is signed in can sign out."""
+    """Return the dashboard's page, with a button to sign out for a signed-in reader."""
     text = (STATIC / "dashboard.html").read_text("utf-8")
     return _answer(text.replace(SESSION, SIGN_OUT if caller_of(request).by_session else ""), "text/html")
 
 
 @router.get("/dashboard/{name}")
 def part(name: str) -> Response:
-    """Its style and scripts."""
+    """Return a style or script of the dashboard."""
     if name not in PARTS:
         raise Problem(404, f"the dashboard has no {name!r}")
     return _answer((STATIC / name).read_bytes(), PARTS[name])

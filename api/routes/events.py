@@ -1,4 +1,4 @@
-"""GET /events: what changes, as server-sent events; a reader that comes back is told only what it has missed."""
+"""GET /events: changes as server-sent events; a reader that reconnects gets only the changes since its last event."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ router = APIRouter()
 
 HEARTBEAT_SECONDS = 5.0
 GATHER_SECONDS = 0.4
-"""Changes within so long are one event: a replay makes hundreds a second."""
+"""Changes within this time are one event, in seconds: a replay makes hundreds a second."""
 RETRY_MS = 1000
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-"""nginx would keep the first events back until it has enough of them."""
+"""Headers of the stream. Without X-Accel-Buffering nginx would buffer the first events."""
 MAX_STREAMS = 200
 MAX_STREAMS_OF_A_KEY = 40
-"""So that one key, whose pages are left open, takes no place from others."""
+"""Limit for one key, so that a key with many open pages leaves streams for others."""
 
 Last = Annotated[str | None, Header(alias="last-event-id")]
 LastGiven = Annotated[str | None, Query(description="as the header Last-Event-ID, which a page cannot set")]
@@ -40,11 +40,11 @@ LastGiven = Annotated[str | None, Query(description="as the header Last-Event-ID
 async def events(
     request: Request, services: Serving, last_event_id: Last = None, since: LastGiven = None
 ) -> StreamingResponse:
-    """`state`: all model versions. `changed`: those that are new, and which lists are. `heartbeat`: what is wrong.
+    """Follow changes. `state`: all model versions. `changed`: changed versions and lists. `heartbeat`: any trouble.
 
-    While changes come there are no heartbeats: they say that all is well.
-    The id of an event holds until the API is started again; with one that does not hold, `state` comes again.
-    It ends when the key does.
+    While changes come there are no heartbeats: the changes show that all is well.
+    The id of an event is valid until the API is restarted; with an invalid id, `state` is sent again.
+    The stream ends when the key expires or is revoked.
     """
     key = caller_of(request).key
     who = "" if key is None else key.id
@@ -59,7 +59,7 @@ async def events(
 
 
 class _Counted(StreamingResponse):
-    """A stream that is counted from now on until it is over, whether it begins or not."""
+    """A stream that is counted from its creation until its end, even if it never begins."""
 
     def __init__(self, told: AsyncIterator[bytes], streams: Counter[str], who: str) -> None:
         super().__init__(told, media_type="text/event-stream", headers=HEADERS)
@@ -104,7 +104,7 @@ async def _stream(
 
 
 async def _first(awaited: object, closing: asyncio.Task[bool]) -> None:
-    """Return when one of them is done, or it is time for a heartbeat."""
+    """Return when the awaited object or the closing is done, or a heartbeat is due."""
     task = asyncio.ensure_future(awaited)  # type: ignore[call-overload]  # any awaitable
     try:
         await asyncio.wait([task, closing], timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -129,7 +129,7 @@ def _changed(services: Services, subjects: set[Subject]) -> dict[str, object]:
 
 
 async def _heartbeat(services: Services) -> bytes:
-    """Without an id: nothing is new."""
+    """Return a heartbeat. It has no id, since nothing is new."""
     return b"event: heartbeat\ndata: " + _json({"at": utc_now(), "trouble": await services.check()}) + b"\n\n"
 
 

@@ -1,4 +1,4 @@
-"""POST /feedback: the truth about predictions, into Kafka."""
+"""POST /feedback: the ground truth of predictions, into Kafka."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ router = APIRouter()
 
 @router.post("/feedback")
 async def post_feedback(request: Request, services: Serving) -> Response:
-    """One or many: 200 once Kafka has those that are sound; where some are not, `status` is "partial".
+    """Send one or many: 200 once Kafka has the valid items; `status` is "partial" where some are invalid.
 
-    Where none is sound: 400 if the first lacks a required field, 422 if a field of it is wrong.
-    With `model` it is for that model alone. A key for one model gives it; a key for several asks for it.
+    Where none is valid: 400 if the first lacks a required field, 422 if a field of the first is wrong. Feedback with
+    `model` is for that model only. A key for one model sets the model; a key for several requires it.
     """
     body, caller = await read_body(request), caller_of(request)
     if are_cloud_events(request.headers):
@@ -50,7 +50,7 @@ def _status(first: Rejection) -> int:
 
 
 def _wrong_for(caller: Principal) -> Callable[[IncomingFeedback], str]:
-    """Return the check of feedback: what it is, and whether the key is for its model."""
+    """Return the check of feedback: its values, and whether the key is for its model."""
     its = caller.models
     if its is None:
         return wrong_feedback

@@ -1,4 +1,4 @@
-"""GET /, /health, /ready, /metrics: who this is, whether it lives, whether it can work, what it has done."""
+"""GET /, /health, /ready and /metrics: identity, liveness, readiness and metrics of the API."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from topics.events import utc_now
 router = APIRouter()
 
 Wanted = Annotated[Literal["all", "events", "predict"], Query(alias="for")]
-"""What it is to be ready for."""
+"""Use for which the API is to be ready."""
 
 
 @router.get("/")
 async def root(request: Request, services: Serving) -> Response:
-    """The service, and the model that it serves, if any."""
+    """Return the service's version and the models that it serves."""
     told: dict[str, object] = {
         "service": "driftline",
         "version": release(),
@@ -59,17 +59,17 @@ def _served(model: ServedModel) -> ServedHere:
 
 @router.get("/health")
 async def health() -> Response:
-    """Alive."""
+    """Return that the process is alive."""
     return answer({"status": "healthy"})
 
 
 @router.get("/ready")
 async def ready(request: Request, services: Serving, wanted: Wanted = "all") -> Response:
-    """200 when the broker answers, the views are loaded and a worker was heard not long ago; else 503 and why.
+    """Return 200 where Kafka responds, the tables are loaded and a worker reported recently; else 503 and why.
 
-    With `for=events` it is enough that events can be taken: they wait in Kafka for a worker. With `for=predict` it is
-    enough that POST /predict answers, from the disk where `when_unrecorded` says so. Why, how the workers stand, and
-    what waits on the disk (`spool`) is for those who may read.
+    With `for=events`, events need to be accepted only: they wait in Kafka for a worker. With `for=predict`, POST
+    /predict needs to answer, from the disk where `when_unrecorded` allows it. The reason, the workers' state and the
+    waiting predictions (`spool`) are for keys that may read.
     """
     away = await services.check()
     trouble = services.unable(away) if wanted == "predict" else away
@@ -92,7 +92,7 @@ async def ready(request: Request, services: Serving, wanted: Wanted = "all") -> 
 
 @router.get("/metrics")
 async def prometheus(services: Serving, request: Request) -> Response:
-    """What the API has done, for Prometheus; with traces as exemplars, where OpenMetrics is accepted."""
+    """Return the API's metrics for Prometheus; with traces as exemplars, where OpenMetrics is accepted."""
     services.look()
     encode, kind = choose_encoder(request.headers.get("Accept", ""))
     return Response(await asyncio.to_thread(encode, metrics.API), headers={"Content-Type": kind})

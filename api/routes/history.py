@@ -27,7 +27,7 @@ Cursor = Annotated[str | None, Query(description="the rest of a list: `next` of 
 
 
 def route_of(kind: HistoryKind) -> Callable[..., Awaitable[Response]]:
-    """Return the route of a kind, for FastAPI."""
+    """Return the route function of a kind, for FastAPI."""
 
     async def route(services: Services, request: Request, cursor: str | None, **given: Any) -> Response:
         if given["model"] is not None:
@@ -54,7 +54,7 @@ def _parameters(kind: HistoryKind) -> Iterator[Parameter]:
 
 
 def _query(one: Option) -> Any:
-    """Return the type of a parameter with its words and bounds."""
+    """Return the type of a parameter, with its description and bounds."""
     bounds: dict[str, Any] = {"max_length": 200} if one.type is str else {}
     if one.name == "limit":
         bounds = {"ge": 1, "le": 1000}
@@ -71,7 +71,7 @@ def _wanted(kind: HistoryKind, filters: dict[str, Any], cursor: str | None) -> H
 
 
 async def _answered(kind: HistoryKind, wanted: HistoryFilter, services: Services, request: Request) -> Response:
-    """Ask the history for one row more than is wanted, so that `next` is known; encode them in the same thread."""
+    """Query the history for one row more than the limit, so that `next` is known. Encode in the same thread."""
 
     def ask(connection: Connection) -> Response:
         found = kind.query(connection, replace(wanted, limit=wanted.limit + 1))

@@ -1,4 +1,4 @@
-"""POST /training-runs and POST /deployments: what others have trained and deployed, into Kafka and the history."""
+"""POST /training-runs and POST /deployments: trainings and deployments of other tools, into Kafka and the history."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _deployments = msgspec.json.Decoder(DeploymentRequest)
 async def post_training_run(request: Request, services: Serving) -> Response:
     """Report a training: 201 once Kafka has it; `GET /history/training` has it once the recorder has written it.
 
-    Missing fields are 400 and named, wrong ones 422. With a `run_id` it may be sent again.
+    Missing fields are 400 and named, wrong ones 422. A training with a `run_id` may be sent again.
     """
     return await _added(request, services, _training_runs, training_run_of)
 
@@ -50,7 +50,7 @@ async def post_training_run(request: Request, services: Serving) -> Response:
 async def post_deployment(request: Request, services: Serving) -> Response:
     """Report a deployment: 201 once Kafka has it; `GET /history/deployments` has it once the recorder has written it.
 
-    Missing fields are 400 and named, wrong ones 422. With its `deployed_at` it may be sent again.
+    Missing fields are 400 and named, wrong ones 422. A deployment with its `deployed_at` may be sent again.
     """
     return await _added(request, services, _deployments, deployment_of)
 

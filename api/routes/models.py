@@ -1,4 +1,4 @@
-"""GET /models…: what is registered, and what the stream has found of it."""
+"""GET /models…: the registered model versions and their reports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from topics.events import DriftReport
 router = APIRouter()
 
 LISTED = 20
-"""Model versions that an error names."""
+"""Number of model versions that an error names."""
 
 Limit = Annotated[int, Query(ge=1, le=MAX_WINDOWS, description="the last so many windows")]
 End = Annotated[Moment | None, Query(description="the end of the window; else the newest")]
@@ -31,7 +31,7 @@ End = Annotated[Moment | None, Query(description="the end of the window; else th
 
 @router.get("/models")
 async def models(request: Request, services: Serving) -> Response:
-    """Every model version that is registered, or of which there are reports; of those that the key is for."""
+    """Return every model version that is registered or has reports, among the models that the key is for."""
     loaded(services)
     its = summaries(services, caller_of(request).is_for)
     return answer({"revision": services.changes.number, "models": its})
@@ -39,21 +39,21 @@ async def models(request: Request, services: Serving) -> Response:
 
 @router.get("/models/{model}/{version}")
 async def model(request: Request, model: str, version: str, services: Serving) -> Response:
-    """One of them."""
+    """Return the summary of one model version."""
     _known(request, services, model, version)
     return answer(summary(services, model, version))
 
 
 @router.get("/models/{model}/{version}/drift")
 async def drift(request: Request, model: str, version: str, services: Serving, limit: Limit = 100) -> Response:
-    """Its drift reports, oldest window first, as far as they are kept whole."""
+    """Return a model version's drift reports that are still complete, oldest window first."""
     found = _known(request, services, model, version)
     return answer({"model": model, "model_version": version, "reports": list(found.drift.whole(limit))})
 
 
 @router.get("/models/{model}/{version}/performance")
 async def performance(request: Request, model: str, version: str, services: Serving, limit: Limit = 100) -> Response:
-    """Its performance reports, oldest window first, as far as they are kept whole."""
+    """Return a model version's performance reports that are still complete, oldest window first."""
     found = _known(request, services, model, version)
     return answer({"model": model, "model_version": version, "reports": list(found.performance.whole(limit))})
 
@@ -62,13 +62,13 @@ async def performance(request: Request, model: str, version: str, services: Serv
 async def timeline(
     request: Request, model: str, version: str, services: Serving, limit: Limit = MAX_WINDOWS, metric: str | None = None
 ) -> Response:
-    """Its windows in a few numbers each, with one metric, and the alerts."""
+    """Return a model version's windows in a few numbers each, with one metric, and its alerts."""
     return answer(timeline_of(_known(request, services, model, version), limit, metric))
 
 
 @router.get("/models/{model}/{version}/features")
 async def features(request: Request, model: str, version: str, services: Serving, end: End = None) -> Response:
-    """Every column of one window against the reference: features, prediction and probability."""
+    """Return every column of one window against the reference: features, prediction and probability."""
     found = _known(request, services, model, version)
     return answer(columns_of_window(found.drift, _report(found, end)))
 
@@ -77,7 +77,7 @@ async def features(request: Request, model: str, version: str, services: Serving
 async def feature(
     request: Request, model: str, version: str, name: str, services: Serving, role: Role = "feature", end: End = None
 ) -> Response:
-    """One column: both distributions in one window, and its statistic over time."""
+    """Return one column: both distributions in one window, and its statistic over time."""
     found = _known(request, services, model, version)
     told = column_view(found.drift, _report(found, end), (role, name))
     if told is None:
@@ -86,18 +86,18 @@ async def feature(
 
 
 def loaded(services: Services) -> None:
-    """Raises Problem 503 while the views are loading."""
+    """Raise Problem 503 while the global tables are loading."""
     if not services.loaded:
         raise unavailable(services.trouble)
 
 
 def summaries(services: Services, wanted: Callable[[str], bool]) -> list[ModelSummary]:
-    """Those that are wanted by their model's name, in the order of their registration."""
+    """Return the summaries of the models whose names are wanted, in the order of their registration."""
     return summaries_of(services.models, services.reports, services.versions, wanted)
 
 
 def summary(services: Services, model: str, version: str) -> ModelSummary:
-    """One at a glance."""
+    """Return the summary of one model version."""
     known, reports = services.models.get(model, version), services.reports
     share = reports.workers.intake.share(model, version)
     life = life_of(services.models, services.versions, model, version)

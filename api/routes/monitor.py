@@ -1,4 +1,4 @@
-"""GET /monitor: the workers, what waits to be read, and what could not be."""
+"""GET /monitor: the workers, their lag, and the records that they could not read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ router = APIRouter()
 
 @router.get("/monitor")
 async def monitor(request: Request, services: Serving) -> Response:
-    """What the workers said last, over time, and dead letters by reason; of models, those that the key is for."""
+    """Return the workers' newest reports, their lag over time, and dead letters by reason; of the key's models only."""
     loaded(services)
     caller = caller_of(request)
     return answer(services.reports.workers.now(utc_now(), None if caller.models is None else caller.is_for))

@@ -1,4 +1,4 @@
-"""POST /predict: the served model's predictions, told to Kafka before they are told to the client."""
+"""POST /predict: the served model's predictions, sent to Kafka before they are returned to the client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ router = APIRouter()
 
 
 class PredictAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told to the client. `probability`: of the positive class, or of each of more than two."""
+    """Response to one prediction. `probability`: of the positive class, or of each of more than two."""
 
     prediction: str | float | bool
     prediction_label: str
@@ -34,20 +34,23 @@ class PredictAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 EXACT = 2.0**53
-"""Beyond it a float is no whole number in particular."""
+"""Limit beyond which a float is not exact as a whole number."""
 
 _request = msgspec.json.Decoder(PredictRequest)
 
 
 @router.post("/predict")
 async def post_predict(request: Request, services: Serving) -> Response:
-    """Predict one, or a list of them: all or none, by the first model. 503 without one; else as `served` raises."""
+    """Predict with the first served model, for one request or a list: all or none.
+
+    Raises Problem 503 where no model is served; else as `served`.
+    """
     return await _answered(request, services, services.served_models.first)
 
 
 @router.post("/predict/{model}")
 async def post_predict_of(request: Request, model: str, services: Serving) -> Response:
-    """The same by the model of that name. 404 where it is not served here."""
+    """Predict with the model of that name; 404 where it is not served here. Otherwise as POST /predict."""
     found = services.served_models.get(model)
     if found is None and services.served_models:
         theirs = caller_of(request)
@@ -60,7 +63,7 @@ async def _answered(request: Request, services: Services, model: ServedModel | N
     if model is None:
         raise Problem(503, "no model is served here: start the API with --model-path (DRIFTLINE_MODEL_PATH)")
     check_model(request, model.name)
-    with model.used():  # until it is answered: another version may take its place meanwhile
+    with model.used():  # until the response: another version may replace this one meanwhile
         body, kind = await read_body(request), request.headers.get("content-type", "")
         many = body.lstrip()[:1] == b"[" or kind.partition(";")[0].strip().lower() in NDJSON
         asked = await parsed(len(body), _list_of, body, kind) if many else [await parsed(len(body), _one_of, body)]
@@ -97,5 +100,5 @@ def _told(one: ServedEvent) -> PredictAnswer:
 
 
 def _whole(value: str | float | bool) -> str | float | bool:
-    """A label that is a whole number as such: what was read back from Kafka is a float, 1.0."""
+    """Return a label that is a whole number as an int: Kafka returns it as a float, 1.0."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value

@@ -30,12 +30,13 @@ Of = Annotated[str | None, Query(description="of inferences, where their events 
 
 @router.post("/predictions", status_code=202)
 async def post_predictions(request: Request, services: Serving, model: Of = None, model_version: Of = None) -> Response:
-    """An event, a list, NDJSON or CloudEvents: 202 once Kafka has those that are sound, the others by position.
+    """Send an event, a list, NDJSON or CloudEvents: 202 once Kafka has the valid ones, with the others by position.
 
-    `prediction_ids` are told, of the accepted in their order, where any was made here. `unregistered` of them are of
-    model versions that are not registered: workers set those aside, to be sent again when they are. KServe's inference
-    logger may send here: `waiting` are the requests and responses that Kafka has; a worker pairs them. The model is its
-    service, or `model` in the URL, and the version is `model_version` there.
+    `prediction_ids` are the ids of the accepted events in their order, where any id was created here. `unregistered` is
+    the number of events of model versions that are not registered. Workers set those aside, to be sent again after the
+    registration. KServe's inference logger may send here: `waiting` is the number of requests and responses that Kafka
+    has; a worker pairs them. Their model is the inference service, or `model` in the URL; their version is
+    `model_version` in the URL.
     """
     body = await read_body(request)
     if are_cloud_events(request.headers):
@@ -46,7 +47,7 @@ async def post_predictions(request: Request, services: Serving, model: Of = None
 
 
 def _wrong_for(caller: Principal) -> Callable[[IncomingPrediction], str]:
-    """Return the check of a prediction: what it is, and whether the key is for its model."""
+    """Return the check of a prediction: its values, and whether the key is for its model."""
     if caller.models is None:
         return wrong_prediction
     return lambda event: wrong_prediction(event) or caller.refusal(event.model)
@@ -91,11 +92,11 @@ async def _sent(services: Services, found: Items[IncomingPrediction]) -> dict[st
 
 
 async def _unregistered(services: Services, events: Sequence[PredictionEvent]) -> int:
-    """How many events are of model versions that are not registered as of now; 0 where that cannot be known."""
+    """Return how many events are of model versions that are not registered now; 0 where that cannot be found out."""
     models = services.models
     counts = Counter((event.model, event.model_version) for event in events)
     if not services.loaded or all(models.get(*version) for version in counts):
         return 0
-    with contextlib.suppress(BrokerUnavailable):  # the events are in Kafka: what is known has to do
+    with contextlib.suppress(BrokerUnavailable):  # the events are in Kafka already: the known registrations have to do
         await models.catch_up()
     return sum(n for version, n in counts.items() if models.get(*version) is None)

@@ -1,4 +1,4 @@
-"""GET, POST and DELETE /receivers: webhooks that alerts can go to."""
+"""GET, POST and DELETE /receivers: webhooks to which alerts can be sent."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _requests = msgspec.json.Decoder(ReceiverRequest)
 
 @router.get("/receivers")
 async def receivers(services: Serving) -> Response:
-    """All of them, by name; of their URLs only the beginning."""
+    """Return all receivers by name, with only the origin of their URLs."""
     _loaded(services)
     return answer({"receivers": [shown(one) for one in services.receivers.all()]})
 
 
 @router.post("/receivers", status_code=201)
 async def post_receiver(request: Request, services: Serving) -> Response:
-    """Set one, or set it anew: 201 once Kafka has it; workers know it within a second."""
+    """Create or replace a receiver: 201 once Kafka has it; workers know it within a second."""
     asked = decode_one(await read_body(request), _requests)
     caller = caller_of(request)
     if caller.key is not None:
@@ -58,7 +58,7 @@ async def post_receiver(request: Request, services: Serving) -> Response:
 
 @router.delete("/receivers/{name}")
 async def delete_receiver(request: Request, name: str, services: Serving) -> Response:
-    """Take one away; what is still to be sent there is given up, and kept."""
+    """Delete a receiver. Notifications that still wait for it are given up, and kept as undelivered."""
     _loaded(services)
     await services.receivers.catch_up()
     found = services.receivers.get(name)

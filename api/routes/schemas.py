@@ -1,4 +1,4 @@
-"""What the routes answer, where no struct of their own says it."""
+"""Responses of the routes that have no struct of their own."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from app.read_model.summary import ModelSummary
 from topics.events import AlertEvent, DriftReport, PerformanceReport, SilenceEvent
 
 Next = str | None
-"""The `cursor` of the rest of a list; null where there is none."""
+"""`cursor` of the rest of a list; null at its end."""
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """How many events Kafka has, and those that were not taken.
+    """Number of events that Kafka has, and the events that were rejected.
 
-    `prediction_ids`: of the accepted in their order, where any was made here. `waiting`: requests and responses
-    of inferences that Kafka has, for a worker to pair. `unregistered`: of the events, those of model versions that are
-    not registered.
+    `prediction_ids`: ids of the accepted events in their order, where any id was created here. `waiting`: requests and
+    responses of inferences that Kafka has, for a worker to pair. `unregistered`: number of events whose model version
+    is not registered.
     """
 
     accepted: int
@@ -34,7 +34,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether all feedback was taken; where some was not, how much was, and the others by position."""
+    """Result of sending feedback; where some was rejected, how much was accepted, and the others by position."""
 
     status: Literal["success", "partial"]
     message: str
@@ -64,7 +64,7 @@ class ServedHere(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Root(msgspec.Struct, frozen=True, kw_only=True):
-    """The service, the model that POST /predict asks (null: none), and all `models` that it serves."""
+    """The service, the model of POST /predict (null: none), and all `models` that the API serves."""
 
     service: str
     version: str
@@ -80,16 +80,17 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """Alive."""
+    """Liveness of the API."""
 
     status: Literal["healthy"]
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
-    """Able to work. `workers`: those that report; `lag`: records still to be read by them, by topic.
+    """Readiness. `workers`: the workers that report; `lag`: records still to be read by them, by topic.
 
-    `unheard`: why no worker can be counted on, where that was not asked for; else empty. `broker`: why it does not
-    answer, where predictions are given without it. `spool`: where `when_unrecorded` is `spool`, or anything waits.
+    `unheard`: why no worker is available, where the request does not require one; else empty. `broker`: why Kafka does
+    not answer, where predictions are given without it. `spool`: given where `when_unrecorded` is `spool`, or any
+    prediction waits.
     """
 
     status: Literal["ready"]
@@ -103,7 +104,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Models(msgspec.Struct, frozen=True, kw_only=True):
-    """Every model version; `revision` rises with everything that is new."""
+    """Every model version; `revision` rises with every change."""
 
     revision: int
     models: list[ModelSummary]
@@ -134,19 +135,19 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertNow(AlertEvent, frozen=True, kw_only=True):
-    """An alert, and the silence that it is under now."""
+    """An alert, with the silence that applies now."""
 
     silenced_by: str | None
 
 
 class SentAlert(AlertEvent, frozen=True, kw_only=True):
-    """A transition as it was sent; `new` is false where the same was known already, and nothing was sent."""
+    """A transition as it was sent; `new` is false where the same one was known already, and nothing was sent."""
 
     new: bool
 
 
 class AllAlerts(msgspec.Struct, frozen=True, kw_only=True):
-    """What fires first, then by their start, newest first; `total`: how many there are."""
+    """Alerts: firing ones first, then by their start, newest first; `total`: their number."""
 
     total: int
     alerts: list[AlertNow]
@@ -154,13 +155,13 @@ class AllAlerts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Silence(SilenceEvent, frozen=True, kw_only=True):
-    """A silence, and whether it is in force."""
+    """A silence and its state."""
 
     state: str
 
 
 class Silences(msgspec.Struct, frozen=True, kw_only=True):
-    """Silences in the order in which they begin."""
+    """Silences in the order of their start."""
 
     silences: list[Silence]
 
@@ -172,18 +173,18 @@ class Receivers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def history_shape(kind: HistoryKind) -> type[msgspec.Struct]:
-    """Return what the route of a kind of history responds with: TrainingHistory, say."""
+    """Return the response type for a kind of history, such as TrainingHistory."""
     fields: list[tuple[str, Any]] = [(kind.name, list[kind.row]), ("next", Next)]  # type: ignore[name-defined]
     name = f"{kind.singular.title()}History"
     return msgspec.defstruct(name, fields, frozen=True, kw_only=True, namespace={"__doc__": kind.description})
 
 
 HISTORY = {kind.path: history_shape(kind) for kind in HISTORY_KINDS}
-"""The responses of the history by their paths."""
+"""Responses of the history, by path."""
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """RFC 9457: what is wrong. `detail` names the field; some problems have further members."""
+    """Problem document of RFC 9457. `detail` names the wrong field; some problems have further members."""
 
     type: str
     title: str

@@ -1,4 +1,4 @@
-"""POST /models/{model}/serve: another version of a served model, without a request refused."""
+"""POST /models/{model}/serve: replaces the version of a served model without refusing a request."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ router = APIRouter()
 
 
 class ServeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which folder of `model_root` to load; null: the one that the model was loaded from."""
+    """Folder of `model_root` to load; null: the folder from which the model was loaded."""
 
     folder: str | None = None
 
 
 class Served(msgspec.Struct, frozen=True, kw_only=True):
-    """The version that is served from now on, and the one that was. `under_way`: requests that the old one finishes."""
+    """The version that is served now and its predecessor. `under_way`: requests that the predecessor still finishes."""
 
     model: str
     model_version: str
@@ -40,7 +40,10 @@ _requests = msgspec.json.Decoder(ServeRequest)
 
 @router.post("/models/{model}/serve")
 async def post_serve(request: Request, model: str, services: Serving) -> Response:
-    """Load a bundle and serve it in place of the one that is; 200 once it is. As `replaced` raises, and 404."""
+    """Load a bundle and serve it in place of the current version; 200 once it is served.
+
+    Raises Problem 404 where the model is not served here; else as `replaced`.
+    """
     served = services.served_models.get(model)
     if served is None:
         raise Problem(404, f"no model {model!r} is served here: start the API with its folder in --model-path")

@@ -31,7 +31,7 @@ router = APIRouter()
 
 @router.get("/sign-in", include_in_schema=False)
 async def page(request: Request, to: str = HOME) -> Response:
-    """The form; whoever is signed in goes on."""
+    """Return the form; redirect a caller who is already signed in."""
     caller = caller_of(request)
     if caller.is_open or caller.key is not None:
         return _see(request, to)
@@ -40,7 +40,7 @@ async def page(request: Request, to: str = HOME) -> Response:
 
 @router.get("/sign-in/{name}", include_in_schema=False)
 async def part(name: str) -> Response:
-    """Its style, and the scripts that keep the view that was asked for."""
+    """Return the form's style, or a script that keeps the requested view."""
     if name not in PARTS:
         raise Problem(404, f"the form has no {name!r}")
     return Response((STATIC / name).read_bytes(), media_type=PARTS[name], headers={"Cache-Control": "no-cache"})
@@ -48,7 +48,7 @@ async def part(name: str) -> Response:
 
 @router.post("/sign-in", include_in_schema=False)
 async def sign_in(request: Request, to: str = HOME) -> Response:
-    """Set the session's cookie where the key is good; else the form again, with 401."""
+    """Set the session's cookie where the key is valid; else return the form again, with 401."""
     given = _key_in(await read_body(request))
     keys = request.app.state.keys
     assert isinstance(keys, KeyFile)
@@ -65,7 +65,7 @@ async def sign_in(request: Request, to: str = HOME) -> Response:
 
 
 def _key_in(body: bytes) -> str:
-    """The key of a form. Raises Problem 400 for one that is not ours."""
+    """Return the key of a form. Raises Problem 400 for a body that is not this form."""
     try:
         return parse_qs(body.decode("utf-8", "replace"), max_num_fields=MOST_FIELDS).get("key", [""])[0].strip()
     except ValueError:
@@ -100,7 +100,7 @@ def _see(request: Request, to: str) -> Response:
 
 
 def _ours(request: Request, to: str) -> str:
-    """A path of this API, as a browser asks for it: nobody is sent elsewhere by a link that leads here."""
+    """Return a path of this API as a browser requests it, so that no link to this page redirects to another site."""
     root = root_of(request.scope)
     sound = to.startswith("/") and not to.startswith("//") and "\\" not in to and to.isascii() and to.isprintable()
     if not sound:
@@ -109,11 +109,11 @@ def _ours(request: Request, to: str) -> str:
 
 
 def _is_https(request: Request) -> bool:
-    """Whether people reach the page by HTTPS: as the request says, or `public_url`."""
+    """Return whether browsers reach the page by HTTPS, according to the request or `public_url`."""
     public = request.app.state.services.settings.public_url or ""
     return request.url.scheme == "https" or public.startswith("https://")
 
 
 def _home_of_cookies(request: Request) -> str:
-    """The paths that a session is sent with: others on the same host do not see it."""
+    """Return the path with which browsers send a session; other applications on the same host do not receive it."""
     return root_of(request.scope) or "/"

@@ -1,4 +1,4 @@
-"""GET, POST and DELETE /silences: of what nobody is told for a while."""
+"""GET, POST and DELETE /silences: alerts that are not notified for a while."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _requests = msgspec.json.Decoder(SilenceRequest)
 
 @router.get("/silences")
 async def silences(request: Request, services: Serving, every: Every = False) -> Response:
-    """Those that are in force or will be, in the order in which they begin; of models that the key is for."""
+    """Return active and future silences in the order of their start, of the models that the key is for."""
     _loaded(services)
     found = services.silences.all() if every else services.silences.not_over(utc_now())
     models = caller_of(request).models
@@ -36,7 +36,7 @@ async def silences(request: Request, services: Serving, every: Every = False) ->
 
 @router.post("/silences", status_code=201)
 async def post_silence(request: Request, services: Serving) -> Response:
-    """Make one: 201 once Kafka has it; workers know it within a second."""
+    """Create a silence: 201 once Kafka has it; workers know it within a second."""
     asked = decode_one(await read_body(request), _requests)
     caller = caller_of(request)
     if caller.key is not None:
@@ -51,7 +51,7 @@ async def post_silence(request: Request, services: Serving) -> Response:
 
 @router.delete("/silences/{silence_id}")
 async def delete_silence(request: Request, silence_id: str, services: Serving) -> Response:
-    """End one now; it stays in the list of all. Again it changes nothing."""
+    """End a silence now; it stays in the list of all. A second call changes nothing."""
     _loaded(services)
     await services.silences.catch_up()
     found = services.silences.get(silence_id)
@@ -64,7 +64,7 @@ async def delete_silence(request: Request, silence_id: str, services: Serving) -
 
 
 async def _sent(services: Services, silence: SilenceEvent, event: AuditEvent, status: int) -> Response:
-    """Answer once Kafka has it and who asked for it, and our own view too where it is loaded."""
+    """Respond once Kafka has the audit event and the silence, and this process's table too where it is loaded."""
     await note(services.producer, event)
     await send_silence(services.producer, silence)
     if services.loaded:
@@ -77,10 +77,10 @@ def _shown(silence: SilenceEvent) -> dict[str, object]:
 
 
 def _is_about(silence: SilenceEvent, models: Sequence[str]) -> bool:
-    """Whether a silence can be of an alert of one of these models, by what it says of the label `model`."""
+    """Return whether a silence can apply to an alert of one of these models, by its matchers of the label `model`."""
     try:
         matchers = [one for one in map(matcher_of, silence.matchers) if one.name == "model"]
-    except MatcherError:  # somebody wrote it past the API
+    except MatcherError:  # written without the API's checks
         return False
     return any(all(one.matches({"model": model}) for one in matchers) for model in models)
 

@@ -1,1 +1,1 @@
-"""The models that this API serves, and the events that wait on disk while Kafka is unavailable."""
+"""The models that this API serves, and the predictions that wait on the disk while Kafka is unavailable."""

@@ -1,7 +1,7 @@
 """A process that has one model and predicts with it, one request after another; `model_process.py` starts it.
 
-Its standard input is a socket. It gets the model's bundle, and then the rows of each request; it returns what came of
-it as a word and what belongs to it. It ends when the socket does.
+Its standard input is a socket. The process receives the model's bundle, and then the rows of each request. It sends a
+word and the values that belong to it, such as the predictions. The process ends when the socket is closed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from app.serving.types import Scalar
 
 
 def main() -> int:
-    """Serve until the other side closes. Returns the exit status."""
+    """Serve until the other side closes the socket. Returns the exit status."""
     faulthandler.enable()
     connection = _standard_input()
     try:
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def reply_to(bundle: Bundle, rows: Sequence[Mapping[str, Scalar]]) -> tuple[Any, ...]:
-    """Return what a request comes to: "predicted", "unfit", "no prediction" or "failed", and what belongs to it."""
+    """Return the reply: "predicted", "unfit", "no prediction" or "failed", and the values that belong to it."""
     try:
         return "predicted", predict(bundle, rows)
     except UnfitRows as error:
@@ -47,7 +47,7 @@ def reply_to(bundle: Bundle, rows: Sequence[Mapping[str, Scalar]]) -> tuple[Any,
 
 
 def _loaded(connection: Connection) -> Bundle:
-    """Load the bundle that is sent, say that it can be asked, and return it. Raises EOFError."""
+    """Load the bundle that is sent, report that the model is ready, and return the bundle. Raises EOFError."""
     content = connection.recv_bytes()
     try:
         bundle: Bundle = joblib.load(io.BytesIO(content))
@@ -55,7 +55,7 @@ def _loaded(connection: Connection) -> Bundle:
         connection.send(("failed", type(error).__name__, without_values(error)))
         raise EOFError from None
     del content
-    if bundle.known_good is not None:  # what the model makes at its first call is made before there is a caller
+    if bundle.known_good is not None:  # work of the model's first call is done before there is a caller
         with contextlib.suppress(Exception):
             predict(bundle, [bundle.known_good])
     connection.send(("ready",))
@@ -63,7 +63,7 @@ def _loaded(connection: Connection) -> Bundle:
 
 
 def _standard_input() -> Connection:
-    """Return the socket that is the standard input, which the model's own code finds empty."""
+    """Return the socket that is the standard input. Afterwards the standard input is empty for the model's own code."""
     connection = Connection(os.dup(0))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -1,4 +1,4 @@
-"""A model in processes of its own: one that hangs or crashes is ended and started again, and the API goes on."""
+"""A model in processes of its own: a process that hangs or crashes is ended and started again."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from app.telemetry import metrics
 log = logging.getLogger(__name__)
 
 START_SECONDS = 300.0
-"""How long a process may take until the model can be asked."""
+"""Limit in seconds of a process's start, until the model can predict."""
 END_SECONDS = 5.0
-"""How long a process that was killed may take to be gone."""
+"""Limit in seconds of the wait for a killed process to end."""
 
 Rows = Sequence[Mapping[str, Scalar]]
 
 
 class ModelLost(RuntimeError):
-    """A request was not answered because its process hung and was ended, ended by itself, or has not started yet."""
+    """A request without a reply: its process hung and was ended, ended by itself, or has not started yet."""
 
     def __init__(self, words: str, *, hung: bool = False) -> None:
         super().__init__(words)
@@ -45,7 +45,7 @@ class ModelLost(RuntimeError):
 
 
 class ModelRaised(RuntimeError):
-    """The model raised an error in its process. `kind`: the error's type; `told`: what a log may have of it."""
+    """An error that the model raised in its process. `kind`: the error's type; `told`: its text for a log."""
 
     def __init__(self, kind: str, told: str) -> None:
         super().__init__(kind)
@@ -53,23 +53,23 @@ class ModelRaised(RuntimeError):
 
 
 class ModelProcesses:
-    """So many processes with the same model, of which each predicts for one request at a time. Thread-safe."""
+    """Several processes with the same model, each for one request at a time. Thread-safe."""
 
     def __init__(self, bundle: Bundle, processes: int) -> None:
-        """Start them. Raises what cannot be pickled of the bundle."""
+        """Start the processes. Raises the error of a bundle that cannot be pickled."""
         content = io.BytesIO()
         joblib.dump(bundle, content)
         name = f"model {bundle.training.model} {bundle.training.model_version}"
-        metrics.API_PREDICT_RESTARTS.labels(bundle.training.model)  # at 0, so that the first one shows
+        metrics.API_PREDICT_RESTARTS.labels(bundle.training.model)  # at 0, so that the first restart is visible
         self._all = [_Process(name, bundle.training.model, content.getvalue()) for _ in range(processes)]
         self._idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
         for one in self._all:
             self._idle.put(one)
 
     def predict(self, rows: Rows, seconds: float) -> list[Predicted]:
-        """Return a prediction for each row. As many may call it at once as there are processes.
+        """Return a prediction for each row. As many calls run at once as there are processes.
 
-        Raises ModelLost, also where it takes longer than that; UnfitRows, PredictionFailed and ModelRaised.
+        Raises ModelLost, also after `seconds`; UnfitRows, PredictionFailed and ModelRaised.
         """
         one = self._idle.get()
         try:
@@ -78,29 +78,29 @@ class ModelProcesses:
             self._idle.put(one)
 
     def started(self) -> str:
-        """Wait until each has tried to start. Returns why none can be asked; empty where one can."""
+        """Wait until each process has tried to start. Returns why no process is ready; empty where one is."""
         for one in self._all:
             one.tried.wait(START_SECONDS)
         return self.trouble
 
     @property
     def trouble(self) -> str:
-        """Why none can be asked now; empty where one can."""
+        """Return why no process is ready now; empty where one is."""
         return "" if any(one.is_ready for one in self._all) else self._all[0].trouble
 
     @property
     def pids(self) -> list[int]:
-        """The processes that run now."""
+        """Return the ids of the processes that run now."""
         return [one.pid for one in self._all if one.pid is not None]
 
     def close(self) -> None:
-        """End all of them at once."""
+        """End all processes at once."""
         for one in self._all:
             one.close()
 
 
 class _Process:
-    """One process with the model, and the thread that starts it again whenever it ends."""
+    """One process with the model, and the thread that restarts it whenever it ends."""
 
     def __init__(self, name: str, model: str, content: bytes) -> None:
         self.tried = threading.Event()
@@ -149,7 +149,7 @@ class _Process:
         )  # fmt: skip
 
     def _lost(self, process: GuardedProcess) -> None:
-        """Let nobody ask a process any more; the one that has taken its place by now can be asked."""
+        """Send no more requests to a process; a process that has replaced it by now stays ready."""
         with self._changing:
             if self._process is process:
                 self._ready.clear()
@@ -162,7 +162,7 @@ class _Process:
         self._thread.join(END_SECONDS)
 
     def _keep(self) -> None:
-        """Start the process, wait for its end, and start it again, until it is closed."""
+        """Start the process, wait for its end, and start it again, until this object is closed."""
         backoff = Backoff()
         while not self._closed.is_set():
             began = time.monotonic()
@@ -184,7 +184,7 @@ class _Process:
             self._closed.wait(delay)
 
     def _started(self) -> str:
-        """Start the process, and give it the model. Returns why it cannot be asked; empty where it can."""
+        """Start the process, and send the model to it. Returns why the process is not ready; empty where it is."""
         try:
             process, connection = self._spawned()
         except OSError as error:
@@ -215,13 +215,13 @@ class _Process:
             )
         with self._changing:
             self._process, self._connection = process, connection
-        if self._closed.is_set():  # meanwhile
+        if self._closed.is_set():  # closed during the start
             process.send_signal(signal.SIGKILL)
         return process, connection
 
 
 def _gone(process: GuardedProcess, seconds: float = 1.0) -> str:
-    """Return how a process ended that is about to, or is killed after so many seconds."""
+    """Return how a process ended. A process that still runs after `seconds` is killed."""
     if seconds:
         try:
             return reason_of(process.wait(seconds))
@@ -236,13 +236,13 @@ def _gone(process: GuardedProcess, seconds: float = 1.0) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment and module path, without Driftline's settings: there are secrets among them."""
+    """Return this process's environment and module path, without Driftline's settings: some of them are secrets."""
     path = os.pathsep.join(one or str(Path.cwd()) for one in sys.path)
     return {name: v for name, v in os.environ.items() if not name.startswith(ENV_PREFIX)} | {"PYTHONPATH": path}
 
 
 def _predicted(reply: tuple[Any, ...]) -> list[Predicted]:
-    """Return the predictions of a reply. Raises what the model raised."""
+    """Return the predictions of a reply. Raises the model's error."""
     word, *told = reply
     if word == "predicted":
         found: list[Predicted] = told[0]

@@ -1,4 +1,4 @@
-"""The models that the API serves: each with its threads, and replaced without a request refused."""
+"""The models that the API serves, each with its threads; a model is replaced without refusing a request."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from app.telemetry import metrics
 log = logging.getLogger(__name__)
 
 LOAD_SECONDS = 300.0
-"""How long another version may take until it can be served."""
+"""Limit in seconds of loading another version until it can be served."""
 
 
 @dataclass(eq=False)
 class ServedModel:
-    """One loaded version. `users`: requests that have it; replaced, its threads end when there is none left.
+    """One loaded version. `users`: its requests; after its replacement, its threads end when no request is left.
 
-    `processes`: in which it predicts; None where it does so in its threads. Else each thread waits for one of them, and
-    `bundle` has no estimator.
+    `processes`: processes that predict; None where the threads predict. With processes, each thread waits for one of
+    them, and `bundle` has no estimator.
     """
 
     bundle: Bundle
@@ -42,22 +42,25 @@ class ServedModel:
 
     @property
     def name(self) -> str:
-        """The model's name."""
+        """Return the model's name."""
         return self.bundle.training.model
 
     def call(self, rows: Sequence[Mapping[str, Scalar]], seconds: float) -> Callable[[], list[Predicted]]:
-        """Return what predicts the rows in a thread; in a process not for longer than so many seconds."""
+        """Return a function that predicts the rows in a thread; in a process, for at most `seconds`."""
         if self.processes is None:
             return partial(predict, self.bundle, rows)
         return partial(self.processes.predict, rows, seconds)
 
     def overdue(self, seconds: float) -> str:
-        """Say that nothing is left that could predict; empty while there is. What waits for threads fails at once."""
+        """Return why no thread or process can predict any more; empty while one can.
+
+        Requests in the queue fail at once then.
+        """
         return self.threads.all_overdue(seconds) if self.processes is None else self.processes.trouble
 
     @contextlib.contextmanager
     def used(self) -> Iterator[ServedModel]:
-        """Keep its threads for as long as a request may need them."""
+        """Keep the model's threads for as long as a request may need them."""
         self.users += 1
         try:
             yield self
@@ -66,20 +69,20 @@ class ServedModel:
             self._close_unused()
 
     def replace(self) -> None:
-        """Nothing new comes to it."""
+        """Send no new requests to this version."""
         self.replaced = True
         self._close_unused()
 
     def _close_unused(self) -> None:
         if self.replaced and self.users == 0:
             self.threads.close()
-            if self.processes is not None:  # beside the event loop: it waits until they are gone
+            if self.processes is not None:  # outside the event loop: `close` waits until the processes have ended
                 threading.Thread(target=self.processes.close, daemon=True).start()
 
 
 @dataclass(frozen=True)
 class Replaced:
-    """What was served until now, what is from now on, and how many requests the old one still has."""
+    """The version that was served, the version that is served now, and the requests that the old one still has."""
 
     old: ServedModel
     new: ServedModel
@@ -87,7 +90,7 @@ class Replaced:
 
 
 class ServedModels:
-    """By name; the first of them is what POST /predict asks. Used from the event loop alone."""
+    """Served models by name; the first is the model of POST /predict. Used from the event loop alone."""
 
     def __init__(self, settings: Settings) -> None:
         """Load every model. Raises BundleError."""
@@ -107,20 +110,20 @@ class ServedModels:
 
     @property
     def first(self) -> ServedModel | None:
-        """What POST /predict asks; None where none is served."""
+        """Return the model of POST /predict; None where no model is served."""
         return next(iter(self._models.values()), None)
 
     def all(self) -> Sequence[ServedModel]:
-        """All of them, in the order of `model_path`."""
+        """Return all models, in the order of `model_path`."""
         return list(self._models.values())
 
     def get(self, name: str) -> ServedModel | None:
-        """One of them by its name."""
+        """Return a model by its name; None where it is not served."""
         return self._models.get(name)
 
     async def load(self, name: str, folder: Path) -> ServedModel:
-        """Load what a folder has now, beside the event loop; nothing is served by it yet. Raises BundleError."""
-        thread = Threads("load", 1, 0)  # a daemon's: a model that hangs in its trial does not keep the process
+        """Load the bundle of a folder outside the event loop, without serving it yet. Raises BundleError."""
+        thread = Threads("load", 1, 0)  # a daemon thread: a model that hangs in its trial does not keep the process
         loading = thread.submit(partial(self._loaded, name, folder), LOAD_SECONDS)
         thread.close()
         try:
@@ -141,7 +144,7 @@ class ServedModels:
         return made
 
     def put(self, new: ServedModel) -> Replaced:
-        """Serve it from now on. What its predecessor has begun, or let wait, it still finishes."""
+        """Serve a new version from now on. Its predecessor still finishes running and queued requests."""
         old = self._models[new.name]
         self._models[new.name] = new
         under_way = old.users
@@ -165,12 +168,12 @@ class ServedModels:
         return root / named
 
     def overdue(self, seconds: float) -> str:
-        """Name the models of which no thread, or process, is left; empty for none. What waits for threads fails."""
+        """Name the models without a free thread or process; empty for none. Requests in their queues fail."""
         overdue = {one.name: one.overdue(seconds) for one in self.all()}
         return "; ".join(f"model {name}: {words}" for name, words in overdue.items() if words)
 
     def look(self, seconds: float) -> None:
-        """Set the gauges that are looked up. `seconds`: from when on a thread is overdue."""
+        """Set the gauges of the models. A thread is overdue after `seconds`."""
         for one in self.all():
             metrics.API_PREDICT_OVERDUE.labels(one.name).set(one.threads.overdue(seconds))
             metrics.API_PREDICT_WAITING.labels(one.name).set(one.threads.waiting)
@@ -184,7 +187,7 @@ class ServedModels:
         settings = self._settings
         most = settings.predict_processes or settings.threads_of_a_model
         threads = Threads(f"predict-{bundle.training.model}", most, settings.predict_queue)
-        metrics.API_PREDICT_TIMEOUTS.labels(bundle.training.model)  # at 0, so that the first one shows
+        metrics.API_PREDICT_TIMEOUTS.labels(bundle.training.model)  # at 0, so that the first timeout is visible
         if not settings.predict_processes:
             return ServedModel(bundle, folder, threads)
         try:

@@ -1,7 +1,7 @@
-"""Predictions that are given while Kafka is away: kept on the disk, and sent in their order when it is back.
+"""Predictions made while Kafka is unavailable: kept on the disk, and sent in their order later.
 
-While any waits, all go through the disk, so that Kafka has them in the order in which they were given. A record is sent
-at least once, with the prediction_id that its caller has; the join counts an id once.
+While any prediction waits, all go through the disk, so that Kafka receives them in their order. A record is sent at
+least once, with the prediction_id that its caller received; the join counts an id once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from topics.registry import PREDICTIONS, SERVED, Topic
 log = logging.getLogger(__name__)
 
 DIRECT_SECONDS = 2.0
-"""How long Kafka may take to acknowledge a prediction before it goes to the disk."""
+"""Limit in seconds of Kafka's acknowledgement before a prediction goes to the disk."""
 RETRY_SECONDS = 1.0
 OUTCOMES = ("kept", "sent", "refused", "torn", "lost")
 
@@ -40,10 +40,10 @@ T = TypeVar("T")
 
 
 class SpoolNow(msgspec.Struct, frozen=True, kw_only=True):
-    """Predictions that wait on the disk for Kafka, and what became of such since the API's start.
+    """Predictions that wait on the disk for Kafka, and totals since the API's start.
 
-    `refused`: for want of room. `torn`: half written by a process that was killed, and returned to nobody. `lost`: they
-    could not be read, or Kafka did not take them.
+    `refused`: for lack of room. `torn`: half written by a process that was killed, and returned to nobody. `lost`: they
+    could not be read, or Kafka did not accept them.
     """
 
     events: int
@@ -58,7 +58,7 @@ class SpoolNow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spooled(msgspec.Struct, frozen=True):
-    """One prediction as it is on the disk. `claim`: the answer to its `request_id`, where it has one."""
+    """One prediction as it is on the disk. `claim`: the response to its `request_id`, where it has one."""
 
     key: str
     event: msgspec.Raw
@@ -69,14 +69,14 @@ _spooled = msgspec.json.Decoder(Spooled)
 
 
 class Spooling:
-    """The predictions that wait. `takes` is false where there is only what an earlier process has left."""
+    """The predictions that wait. `takes` is false where only predictions of an earlier process are left."""
 
     def __init__(self, settings: Settings, producer: Producer, served: ServedAnswersTable | None) -> None:
         self.takes = settings.when_unrecorded == "spool" and served is not None
         self.answers: dict[tuple[str, str], ServedEvent] = {}
-        """The answers to each model's ids whose claims are not in Kafka yet."""
+        """Responses to each model's ids whose claims are not in Kafka yet."""
         self.changing = asyncio.Lock()
-        """Held from the look for an id to its claim."""
+        """Lock from the look-up of an id to its claim."""
         self._producer, self._served = producer, served
         self._spool = Spool(folder_of(settings), settings.spool_mib << 20)
         self._filled = asyncio.Event()
@@ -87,15 +87,15 @@ class Spooling:
 
     @property
     def is_away(self) -> bool:
-        """Whether predictions go to the disk."""
+        """Return whether predictions go to the disk."""
         return self._filled.is_set()
 
     def open(self) -> None:
-        """Take over what waits. Raises SpoolError."""
+        """Read the waiting predictions of an earlier process. Raises SpoolError."""
         for record in self._spool.open():
             try:
                 claim = _spooled.decode(record).claim
-            except msgspec.MsgspecError:  # counted when it is to be sent
+            except msgspec.MsgspecError:  # counted when it is about to be sent
                 continue
             if claim is not None:
                 self.answers.setdefault((claim.model, claim.prediction_id), claim)
@@ -106,19 +106,19 @@ class Spooling:
             self._filled.set()
 
     async def close(self) -> None:
-        """Let go of the files; what waits is sent by the next process."""
+        """Close the files; the next process sends the waiting predictions."""
         for late in tuple(self._late):
             late.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
         self._spool.close()
 
     async def directly(self, send: Callable[[], Coroutine[object, object, T]]) -> T | None:
-        """Return what `send` returns once Kafka has it; None where it is away, and the disk has to do."""
+        """Return the result of `send` once Kafka has the records; None where Kafka is unavailable: use the disk."""
         if self.is_away:
             return None
         sending = asyncio.create_task(send())
         done, _ = await asyncio.wait([sending], timeout=DIRECT_SECONDS)
-        if not done:  # it may still arrive: then it is there twice, under one id
+        if not done:  # it may still arrive: then Kafka has the record twice, under one id
             self._late.add(sending)
             sending.add_done_callback(self._forget)
             return None
@@ -128,7 +128,7 @@ class Spooling:
             return None
 
     async def keep(self, predictions: Sequence[Spooled]) -> None:
-        """Keep predictions on the disk. `changing` must be held. Raises Problem 503 where there is no room."""
+        """Keep predictions on the disk. The caller must own the lock `changing`. Raises Problem 503 without room."""
         was_away = self.is_away
         try:
             await asyncio.to_thread(self._spool.append, [encode(one) for one in predictions])
@@ -144,7 +144,7 @@ class Spooling:
             log.warning("Kafka does not answer: predictions are kept in %s until it does", self._spool.folder)
 
     async def run(self, connected: asyncio.Event) -> None:
-        """Send what waits, as soon as Kafka takes it; never returns."""
+        """Send waiting predictions as soon as Kafka accepts them; never returns."""
         await connected.wait()
         while True:
             await self._filled.wait()
@@ -192,22 +192,22 @@ class Spooling:
         metrics.API_SPOOLED.labels(outcome).inc(n)
 
     def _forget(self, late: asyncio.Task[Any]) -> None:
-        """Let go of a sending that nobody waits for."""
+        """Remove a task whose result nobody awaits."""
         self._late.discard(late)
         if not late.cancelled():
             late.exception()
 
     @property
     def has_room(self) -> bool:
-        """Whether it takes predictions."""
+        """Return whether predictions are accepted and the disk has room."""
         return self.takes and self._spool.size < self._spool.most_bytes
 
     def has(self, answer: ServedEvent) -> bool:
-        """Return whether the prediction of an answer waits already."""
+        """Return whether the prediction of a response waits already."""
         return (answer.model, answer.prediction_id) in self.answers
 
     def state(self) -> SpoolNow:
-        """Return what waits, and what became of what was kept since the start."""
+        """Return the waiting predictions, and the totals since the start."""
         return SpoolNow(
             events=self._spool.waiting, bytes=self._spool.size, max_bytes=self._spool.most_bytes,
             oldest_seconds=round(self._spool.age(time.time()), 3),
@@ -223,13 +223,13 @@ class Spooling:
 
 
 def spooling_of(settings: Settings, producer: Producer, served: ServedAnswersTable | None) -> Spooling | None:
-    """Return what keeps predictions on the disk; None where it is not set and nothing waits from before."""
+    """Return the spool of predictions; None where it is not configured and nothing waits from before."""
     wanted = settings.when_unrecorded == "spool" and served is not None
     return Spooling(settings, producer, served) if wanted or waits_in(folder_of(settings)) else None
 
 
 def check_spool(settings: Settings) -> None:
-    """Make the folder where predictions are to wait. Raises SettingsError where that cannot be."""
+    """Make the folder where predictions wait. Raises SettingsError where that is impossible."""
     if settings.when_unrecorded != "spool":
         return
     folder = folder_of(settings)
@@ -242,5 +242,5 @@ def check_spool(settings: Settings) -> None:
 
 
 def folder_of(settings: Settings) -> Path:
-    """Return where predictions wait."""
+    """Return the folder where predictions wait."""
     return settings.state_dir / "spool" if settings.spool_dir is None else settings.spool_dir
