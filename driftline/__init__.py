@@ -1,4 +1,7 @@
-"""Send a model's predictions and their truth to Driftline: `from driftline import Client`. Needs httpx alone."""
+"""Client for Driftline: sends a model's predictions and their ground truth. Requires httpx only.
+
+Use `from driftline import Client`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How many events a process holds, where others find it when that process was killed.
+"""Number of events that a process keeps, where other processes find it after the process was killed.
 
-It lies in memory that the machine's processes share, since a file on a disk would hold up its writer now and then.
-Where there is no such memory nothing is kept, and a process that is killed loses its events without a word.
+The number is in memory that the machine's processes share, since writing to a file on a disk would delay the caller now
+and then. Without such memory nothing is kept, and a killed process loses its events without a report.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BYTES = 16
 
 
 class Counts(Protocol):
-    """Whole numbers at LOGGED and SETTLED: a list's, or of memory that is shared."""
+    """Whole numbers at LOGGED and SETTLED: a list, or shared memory."""
 
     def __getitem__(self, at: int, /) -> int: ...
 
@@ -37,9 +37,9 @@ class Counts(Protocol):
 
 
 class Account:
-    """Events that were logged, and those of them that are sent or counted as lost: `counts`. Never raises.
+    """Number of events that were logged, and of those that are sent or counted as lost: `counts`. Never raises.
 
-    A lock on its file is let go by the system when the process ends, however it does.
+    The system releases the lock on the account's file when the process ends for any reason.
     """
 
     def __init__(self, url: str) -> None:
@@ -50,13 +50,13 @@ class Account:
         self._map: mmap.mmap | None = None
 
     def open(self) -> None:
-        """Keep the counts where others find them from now on."""
+        """Keep the counts where other processes find them from now on."""
         folder = _folder(make=True)
         if folder is None or not LOCKS or self._map is not None:
             return
         with contextlib.suppress(OSError, ValueError):
             path = folder / f"{_key(self._url)}-{os.getpid()}-{os.urandom(4).hex()}"
-            new = path.with_name(f"new-{path.name}")  # not looked for before it is locked
+            new = path.with_name(f"new-{path.name}")  # other processes skip this name until it is locked
             self._file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(self._file, BYTES)
@@ -67,21 +67,24 @@ class Account:
             self.counts, self._path = counts, path
 
     def close(self) -> None:
-        """Take the file away: all events are sent or counted as lost. Who still holds `counts` may write to them."""
+        """Delete the file: all events are sent or counted as lost.
+
+        Threads that still have `counts` may write to them.
+        """
         with contextlib.suppress(OSError):
             if self._path is not None:
                 self._path.unlink()
         self._let_go()
 
     def leave(self) -> None:
-        """Leave the file to the process that this one was forked from. Nobody else may hold `counts`."""
+        """Leave the file to the parent process of a fork. Nothing else may refer to `counts`."""
         counts, memory = self.counts, self._map
         self._let_go()
         with contextlib.suppress(BufferError, OSError):
             if isinstance(counts, memoryview):
                 counts.release()
             if memory is not None:
-                memory.close()  # it has a descriptor of its own, and with it the lock
+                memory.close()  # the map has a descriptor of its own, and with it the lock
 
     def _let_go(self) -> None:
         with contextlib.suppress(OSError):
@@ -91,10 +94,10 @@ class Account:
 
 
 def ended(url: str) -> Iterator[tuple[int, int]]:
-    """Yield processes that ended and held events for `url`, as (pid, events).
+    """Yield processes that ended with unsent events for `url`, as (pid, events).
 
-    Each is yielded to one caller, and its file is deleted when the caller goes on: where that is killed before, the
-    next caller finds it again.
+    Each process is yielded to one caller, and its file is deleted when the caller goes on. Where the caller is killed
+    before, the next caller finds the file again.
     """
     folder = _folder(make=False)
     if folder is None or not LOCKS:
@@ -124,7 +127,7 @@ def _key(url: str) -> str:
 
 
 def _folder(*, make: bool) -> Path | None:
-    """Return this user's own folder; None where it is not there or may be another user's."""
+    """Return this user's own folder; None where it does not exist or may be another user's."""
     if not hasattr(os, "geteuid") or not SHARED.is_dir():
         return None
     folder = SHARED / f"driftline-{os.geteuid()}"

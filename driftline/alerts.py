@@ -1,4 +1,4 @@
-"""Alerts of the caller's own, as POST /alerts takes them: one document each, named so that it can be sent again."""
+"""The caller's own alerts, as POST /alerts accepts them: one document each, with a key so that it can be sent again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 ALERTS = "/alerts"
 LASTS = 3600.0
-"""Seconds that an alert fires which the caller has given no name: as long as the API lets one without a name."""
+"""Seconds that an alert without the caller's key fires; the API has the same limit for alerts without a key."""
 
 
 def alert_of(
@@ -14,7 +14,7 @@ def alert_of(
 ) -> dict[str, object]:
     """Return the members of an alert.
 
-    `key` is its `dedupe_key`. Where the caller has not named it (`named` False) it ends by itself.
+    `key` is its `dedupe_key`. Without a key of the caller (`named` False) the alert is resolved by itself.
     """
     lasts = LASTS if expires_after is None and not named else expires_after
     return {

@@ -1,4 +1,4 @@
-"""What waits to be sent: bounded, in order, filled by many threads and emptied by one."""
+"""Bounded queue of events, filled by many threads and emptied by one, in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Members = tuple[str, str, object, object, object, object]
 """Values of a prediction's MEMBERS."""
 MEMBERS: Final = ("model", "model_version", "timestamp", "features", "prediction", "probability")
 Item = tuple[str, str, dict[str, object] | Members | bytes, int, int]
-"""One event: where it goes, its id, its members or its JSON, about its bytes, when it was logged (ns since 1970)."""
+"""One event: its path, its id, its members or its JSON, its approximate bytes, its time of logging (ns since 1970)."""
 PATH: Final = 0
 ID: Final = 1
 EVENT: Final = 2
@@ -22,9 +22,9 @@ SIZE: Final = 3
 AT: Final = 4
 
 THREADS = 64
-"""How many threads may append to the inbox at the same moment without the bound being exceeded."""
+"""Number of threads that may append to the inbox at the same moment without exceeding the bound."""
 LEAST_BYTES = 1024
-"""For how large an event is taken at least before the inbox is weighed."""
+"""Least size in bytes that is assumed for an event, before the inbox is weighed."""
 
 Put = Literal["taken", "full", "closed"]
 
@@ -32,19 +32,19 @@ Put = Literal["taken", "full", "closed"]
 class Buffer:
     """Events that wait or are being sent, bounded by their number and their bytes.
 
-    A caller never waits for the sender. Events go into the `inbox` without a lock and unweighed while it holds fewer
-    than `room`: as many as fit if none is larger than the largest of those weighed last. So the bounds may be exceeded
-    for a moment by events that are suddenly larger.
-    The sender weighs what is in the inbox; so does a caller that finds no room in it.
+    A caller never waits for the sender. Events go into the `inbox` without a lock and unweighed, while it has fewer
+    than `room` events. `room` is how many events fit if none is larger than the largest one weighed last. So events
+    that are suddenly larger may exceed the bounds for a moment. The sender weighs the events of the inbox; so does a
+    caller that finds no room in it.
     """
 
     def __init__(self, events: int, size: int, batch: int, seconds: float) -> None:
         self._most_events, self._most_bytes = events, size
         self._batch, self._seconds = batch, seconds
-        self.counts: Counts = [0, 0]  # of the process's account; whoever appends to the inbox adds to it
+        self.counts: Counts = [0, 0]  # counts of the process's account; each append to the inbox adds to them
         self.inbox: deque[Item] = deque()
         self.room = 0
-        self.due = 0  # how many in the inbox make a batch with what waits
+        self.due = 0  # events in the inbox that complete a batch with the waiting ones
         self._largest = LEAST_BYTES
         self._waiting: deque[Item] = deque()
         self._taken: dict[int, Item] = {}
@@ -54,23 +54,23 @@ class Buffer:
         self._opened = False
         self._closed_at: float | None = None
         self._abandoned = False
-        self._lock = threading.RLock()  # an event may be logged by a signal's handler or a finaliser within `put`
+        self._lock = threading.RLock()  # a signal handler or finaliser may log an event within `put`
         self._changed = threading.Condition(self._lock)
 
     def open(self) -> None:
-        """Let events into the inbox: from now on there is a sender that looks into it."""
+        """Let events into the inbox, since a sender now reads it."""
         with self._lock:
             self._opened = True
             self._weigh()
 
     def count_in(self, account: Account) -> None:
-        """Keep the counts in an account. To be called before `open`, since whoever logs an event then adds to them."""
+        """Keep the counts in an account. Call this before `open`, since logging an event then adds to the account."""
         with self._lock:
             account.counts[LOGGED], account.counts[SETTLED] = self.counts[LOGGED], self.counts[SETTLED]
             self.counts = account.counts
 
     def put(self, item: Item) -> Put:
-        """Take an event, unless the buffer is full or closed. Never waits."""
+        """Add an event, unless the buffer is full or closed. Never waits."""
         with self._lock:
             self._weigh()
             self._logged += 1
@@ -91,12 +91,12 @@ class Buffer:
             return "taken"
 
     def wake(self) -> None:
-        """Have the sender look into the inbox."""
+        """Notify the sender to read the inbox."""
         with self._changed:
             self._changed.notify_all()
 
     def _weigh(self) -> None:
-        """Move the inbox to what waits, and find how many more it may hold. The lock is held."""
+        """Move the inbox's events to the waiting ones, and compute the room that is left. The caller has the lock."""
         if count := len(self.inbox):
             moved = [_weighed(self.inbox.popleft()) for _ in range(count)]  # a thread may append at the same time
             sizes = [item[SIZE] for item in moved]
@@ -118,9 +118,9 @@ class Buffer:
             self.counts[SETTLED] += 1
 
     def take(self) -> list[Item]:
-        """Wait for a batch and return it: all of one path, once it is large or old enough.
+        """Wait for a batch and return it: events of one path, once the batch is large or old enough.
 
-        Returns an empty list when the buffer is closed and nothing is left.
+        Returns an empty list when the buffer is closed and empty.
         """
         with self._changed:
             while not self._due():
@@ -139,7 +139,7 @@ class Buffer:
         return taken
 
     def _due(self) -> bool:
-        """Whether a batch is to be sent: it is large, or old, or there is somebody who waits for it."""
+        """Return whether a batch is to be sent: it is large or old, or a caller waits for it."""
         self._weigh()
         if not self._waiting:
             self._since = time.monotonic()
@@ -148,7 +148,10 @@ class Buffer:
         return late or self.closed or self._flushing > 0 or len(self._waiting) >= self._batch
 
     def claim(self, items: list[Item]) -> bool:
-        """Ask whether the outcome of these, of what was taken, counts: not after `abandon`. Then `done` must follow."""
+        """Return whether the outcome of these taken events counts: not after `abandon`.
+
+        After True, `done` must follow.
+        """
         with self._lock:
             if self._abandoned:
                 return False
@@ -157,7 +160,7 @@ class Buffer:
             return True
 
     def done(self, items: list[Item]) -> None:
-        """Take note that these, which were claimed, are sent or lost, and counted."""
+        """Note that these claimed events are sent or lost, and counted."""
         with self._changed:
             self._bytes -= sum([item[SIZE] for item in items])
             self._unfinished -= len(items)
@@ -166,7 +169,7 @@ class Buffer:
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until nothing is left of what was put; whether that came to be in time."""
+        """Wait until no event is left. Return whether that happened within `seconds`."""
         with self._changed:
             self._flushing += 1
             self._weigh()
@@ -181,7 +184,7 @@ class Buffer:
         return not self._unfinished
 
     def close(self, seconds: float) -> None:
-        """Take no more; what is there may be sent for so long."""
+        """Accept no more events. Events of the buffer may be sent for `seconds` more."""
         with self._changed:
             if self._closed_at is None:
                 self._closed_at = time.monotonic() + seconds
@@ -189,7 +192,7 @@ class Buffer:
             self._changed.notify_all()
 
     def abandon(self) -> list[Item]:
-        """Take out all that is left, what is being sent too, whose outcome does not count any more."""
+        """Remove and return all events, also those being sent. Their outcomes no longer count."""
         with self._changed:
             self._weigh()
             left = [*self._taken.values(), *self._waiting]
@@ -203,7 +206,7 @@ class Buffer:
             return left
 
     def pause(self, seconds: float) -> float:
-        """Wait so long, or until the time after closing is over; returns the seconds that are left then."""
+        """Wait for `seconds`, or until the deadline after closing. Return the seconds left until the deadline."""
         until = time.monotonic() + seconds
         with self._changed:
             while (left := min(until, self.deadline) - time.monotonic()) > 0:
@@ -213,33 +216,33 @@ class Buffer:
 
     @property
     def closed(self) -> bool:
-        """Whether it takes no more."""
+        """Return whether the buffer accepts no more events."""
         return self._closed_at is not None
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody sends what is in it."""
+        """Return whether the events in the buffer are not sent any more."""
         return self._abandoned
 
     @property
     def deadline(self) -> float:
-        """When sending must end, by the monotonic clock."""
+        """Return when sending must end, in seconds of the monotonic clock; infinity while the buffer is open."""
         return float("inf") if self._closed_at is None else self._closed_at
 
     @property
     def unfinished(self) -> int:
-        """Events that wait or are being sent."""
+        """Return the number of events that wait or are being sent."""
         with self._lock:
             return self._unfinished + len(self.inbox)
 
     @property
     def logged(self) -> int:
-        """Events that came, whatever became of them."""
+        """Return the number of logged events, whatever their outcome."""
         with self._lock:
             return self._logged + len(self.inbox)
 
 
 def _weighed(item: Item) -> Item:
-    """Give an event of the inbox its size."""
+    """Return an event of the inbox with its size."""
     path, event_id, event, _, at = item
     return path, event_id, event, weight(event), at

@@ -1,4 +1,4 @@
-"""The client: events are logged at once and sent in batches behind the caller's back."""
+"""The client: events are logged at once and sent in batches by a thread of its own."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ Number = Any
 Row = Any
 """Numbers by name: a mapping, a Series, or a frame of one row."""
 Id = str | int | UUID
-"""A text; whole numbers and UUIDs are their digits."""
+"""A text; whole numbers and UUIDs become their digits."""
 
 
 class Client:
-    """Sends a model's predictions and their truth. Safe to share between threads, and usable after a fork.
+    """Client that sends a model's predictions and their ground truth. Thread-safe, and usable after a fork.
 
-    `log`, `feedback` and `send_alert` return within microseconds and never raise, whatever becomes of the event: a copy
-    of it waits in memory, at most `buffer_events` and about `buffer_bytes` of them, is encoded in the sending thread,
-    and goes in batches of `batch_size`, or after `flush_seconds`. While the API is away, events are kept and sent again
-    until they are `retry_seconds` old. What is lost is counted in `stats`, passed to `on_loss` (mostly in the sending
-    thread) and written to the log now and then, in all when the client is closed. With `raises` events are encoded in
-    the caller's thread, so that what cannot be sent raises InvalidEvent, and `flush` and `close` raise Undelivered
-    where anything was lost since the last of them.
+    `log`, `feedback` and `send_alert` return within microseconds and never raise, unless `raises` is set. They keep a
+    copy of the event in memory, at most `buffer_events` of them and about `buffer_bytes`. The sending thread encodes
+    events and sends them in batches of `batch_size`, or after `flush_seconds`. While the API is unavailable, events are
+    kept and sent again until they are `retry_seconds` old. Losses are counted in `stats`, passed to `on_loss` (mostly
+    in the sending thread) and logged now and then; the total is logged when the client is closed. With `raises` events
+    are encoded in the caller's thread, so that an event that cannot be sent raises InvalidEvent. `flush` and `close`
+    then raise Undelivered where events were lost since the last call.
     """
 
     def __init__(  # noqa: PLR0913 (each stands for itself, by name)
@@ -69,7 +69,10 @@ class Client:
         raises: bool = False,
         on_loss: Callable[[Loss], None] | None = None,
     ) -> None:
-        """Without `api_key` DRIFTLINE_API_KEY is taken. Durations are in seconds; `timeout` is that of a request."""
+        """Without `api_key` DRIFTLINE_API_KEY is used.
+
+        Durations are in seconds; `timeout` is the limit of a request.
+        """
         key = os.environ.get("DRIFTLINE_API_KEY") if api_key is None else api_key
         self._headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
         self._url, self._model, self._version = url, model, model_version
@@ -81,16 +84,16 @@ class Client:
         _clients.add(self)
 
     def _begin_in_child(self) -> None:
-        """Begin anew after a fork, whose parent sends what there was."""
+        """Start again after a fork; the parent sends the events logged before it."""
         self._buffer.counts = [0, 0]
         self._account.leave()
         self._begin()
 
     def _begin(self) -> None:
-        """Begin with nothing."""
-        # Ids are the time in ns and a number that goes up from 63 random bits. The system's own randomness would let
-        # another thread have the interpreter, and the caller wait for it; with the time in it, copies of a machine that
-        # was frozen make different ones.
+        """Start without events."""
+        # An id is the time in ns and a number that rises from 63 random bits. The system's random source would release
+        # the interpreter to another thread, and the caller would wait. The time makes ids of copies of a frozen machine
+        # different.
         self._serial = count(Random().getrandbits(63))
         self._ledger = Ledger(self._on_loss)
         self._http = Http(self._url, self._headers)
@@ -113,9 +116,9 @@ class Client:
     ) -> str:
         """Log a prediction made elsewhere.
 
-        Returns its id, which `feedback` needs. Without a `timestamp` it is now. Without a prediction the features alone
-        are watched. Values may be numbers, texts, bools, dates and times; what JSON has no form for is left out, and
-        counted. The mappings are copied, so that they may be changed or used again.
+        Returns its id, which `feedback` needs. Without a `timestamp` the time is now. Without a prediction only the
+        features are monitored. Values may be numbers, texts, bools, dates and times. A value without a form in JSON is
+        left out, and counted. The mappings are copied, so that the caller may change or reuse them.
         """
         # The usual event goes into the buffer's inbox at once, since the caller waits; any other goes through _log.
         at = time_ns()
@@ -159,9 +162,9 @@ class Client:
         metadata: Row | None = None,
         model: str | None = None,
     ) -> None:
-        """Log the truth about a prediction; a later one corrects an earlier one.
+        """Log the ground truth of a prediction; a later one corrects an earlier one.
 
-        With `model` it is for that model alone: keys for several models ask for it.
+        With `model` the feedback is for that model only: keys for several models require it.
         """
         event: dict[str, object] = {"prediction_id": _named(prediction_id), "actual": actual, "metadata": metadata}
         if model is not None:
@@ -185,10 +188,10 @@ class Client:
     ) -> str:
         """Send an alert of your own, which is grouped, routed, silenced and recorded as every other. Never raises.
 
-        `level`: info, warning, error or critical. It is of the client's model, if any; `model=""` is none. With a
-        `dedupe_key` it is one alert however often it is sent, and fires until it is sent with the status "resolved",
-        or for `expires_after` seconds. Without, it ends after an hour. It waits with the events, and `stats` counts it
-        with them. Returns its `dedupe_key`.
+        `level`: info, warning, error or critical. The alert is about the client's model, if any; with `model=""` it is
+        about none. With a `dedupe_key` it is one alert however often it is sent. It fires until it is sent with the
+        status "resolved", or for `expires_after` seconds. Without a key it ends after an hour. The alert waits with the
+        events, and `stats` counts it with them. Returns its `dedupe_key`.
         """
         at = time_ns()
         key = f"{at << 64 | next(self._serial):x}" if dedupe_key is None else _named(dedupe_key)
@@ -205,10 +208,10 @@ class Client:
     def predict(
         self, features: Row, *, request_id: str | None = None, timeout: float | None = None
     ) -> dict[str, Any] | None:
-        """Ask the model that the API serves; its answer, or None where there is none within `timeout` seconds.
+        """Request a prediction of the API's model. Returns the response, or None without one within `timeout` seconds.
 
-        The API counts it as a prediction under `prediction_id`, which is `request_id` where that is given: asked
-        again it is the same prediction. With `raises` it raises PredictFailed, or InvalidEvent.
+        The API counts a prediction under `prediction_id`, which is `request_id` where that is given. A repeated
+        `request_id` is the same prediction. With `raises` it raises PredictFailed, or InvalidEvent.
         """
         until = time.monotonic() + (self._timeout if timeout is None else timeout)
         try:
@@ -230,9 +233,9 @@ class Client:
             time.sleep(pause)
 
     def flush(self, timeout: float = 30.0) -> bool:
-        """Send all now and wait for it; whether nothing waits any more. With `raises` raises Undelivered.
+        """Send all events now and wait. Return whether no event waits any more. With `raises` raises Undelivered.
 
-        Where no thread can be started it does not wait: `close` sends then.
+        Where no thread can be started it does not wait: `close` sends the events then.
         """
         if not self._thread.runs and self._buffer.unfinished:
             self._thread.start(self._at_exit)
@@ -242,10 +245,10 @@ class Client:
         return finished
 
     def close(self, timeout: float = 5.0) -> Stats:
-        """Send what waits, for at most so long; what is left then is lost.
+        """Send waiting events for at most `timeout` seconds; events that are left then are lost.
 
-        Returns the final counts, in which each event is sent or lost, and logs how many were lost. What is in the
-        middle of a request then counts as lost, though it may arrive. With `raises` raises Undelivered.
+        Returns the final counts, in which each event is sent or lost, and logs the number of lost events. An event
+        within a running request counts as lost, though it may arrive. With `raises` raises Undelivered.
         """
         exits.forget(self._at_exit)
         self._buffer.close(timeout)
@@ -264,7 +267,7 @@ class Client:
 
     @property
     def stats(self) -> Stats:
-        """What has become of the events."""
+        """Return the numbers of events by their outcome."""
         lost = self._ledger.counts()
         return Stats(
             logged=self._buffer.logged, sent=self._sender.sent, lost=sum(lost.values()),
@@ -283,10 +286,10 @@ class Client:
             self.close(30.0)
         except Undelivered:
             if error is None:
-                raise  # an error of the caller's own comes first
+                raise  # the caller's own error is more important
 
     def _log(self, path: str, event_id: str, at: int, event: dict[str, object]) -> None:
-        """Put any event into the buffer, or count it as lost."""
+        """Put an event into the buffer, or count it as lost."""
         left_out: list[InvalidEvent] = []
         try:
             for field in MAPPINGS.intersection(event):
@@ -314,7 +317,7 @@ class Client:
             self._ledger.lose([Loss(path, _text(event_id), "full", reason)])
 
     def _lose_late(self) -> None:
-        """Count as lost what came into the inbox while the client was being closed."""
+        """Count as lost the events that came into the inbox while the client was being closed."""
         if self._buffer.abandoned:
             late = self._buffer.abandon()
             self._ledger.lose([Loss(item[PATH], _text(item[ID]), "closed", "the client is closed") for item in late])
@@ -349,7 +352,7 @@ def _after_fork() -> None:
 
 
 def _look_at_exit() -> None:
-    """Clients that were never used may be those of a process whose workers were killed."""
+    """Look for events of killed workers: a client that was never used may belong to their parent process."""
     for client in list(_clients):
         client._sender.look_for_ended()
 

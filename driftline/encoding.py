@@ -1,4 +1,4 @@
-"""Events as JSON, from the values that models work with."""
+"""Encoding of events as JSON, from the values that models work with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from driftline.losses import InvalidEvent
 
 LONGEST_NAME = 200
 LARGEST_EVENT = 1 << 20
-"""Bytes; Kafka takes no larger record."""
+"""Limit in bytes; Kafka accepts no larger record."""
 
 NAMES = frozenset({"prediction_id", "model", "model_version", "request_id"})
 NUMBERS = frozenset({"probability", "timestamp"})
@@ -27,17 +27,17 @@ MISSING_TYPES = frozenset({"NAType", "NaTType"})
 SPARED = frozenset({"features", "probability", "metadata"})
 """Members whose values an event can do without."""
 SPELLED = frozenset({"features", "metadata"})
-"""Members of which NaN is a missing value and infinities have names."""
+"""Members in which NaN is a missing value and infinities have names."""
 NO_VALUE = "is no number, text, bool, date or time"
 
 
 class NoPrediction:
-    """The prediction of an event that has features alone."""
+    """The prediction of an event that has only features."""
 
 
 NO_PREDICTION = NoPrediction()
 ABSENT = object()
-"""Stands for a member that is left out."""
+"""Marker of a member that is left out."""
 AS_THEY_ARE = frozenset({str, int, bool, type(None)})
 """Types that JSON has, whatever the value."""
 
@@ -46,7 +46,7 @@ def encoded(event: Mapping[str, object], left_out: list[InvalidEvent] | None = N
     """Encode an event as JSON.
 
     Members that are None are left out. Raises InvalidEvent, which names the field. With a list as `left_out`, features,
-    probabilities and metadata that JSON has no form for are left out instead, and why is added to the list.
+    probabilities and metadata that JSON has no form for are left out instead. Their errors are added to the list.
     """
     given: dict[str, object] = {}
     for name, value in event.items():
@@ -56,7 +56,7 @@ def encoded(event: Mapping[str, object], left_out: list[InvalidEvent] | None = N
                 given[name] = member
     try:
         document = _dumped(given)
-    except ValueError:  # UnicodeEncodeError too: which text, or which number, is found out by trying each
+    except ValueError:  # UnicodeEncodeError too: each member is tried to find the one at fault
         written = {name: _written(name, value, left_out) for name, value in given.items()}
         document = _dumped({name: value for name, value in written.items() if value is not ABSENT})
     if len(document) > LARGEST_EVENT:
@@ -67,7 +67,7 @@ def encoded(event: Mapping[str, object], left_out: list[InvalidEvent] | None = N
 def name_text(value: object) -> object:
     """Return an id, a model or a version as its text: 7, 7.0 and numpy's 7 are `7`, a UUID its own. Never raises.
 
-    What is no such value is returned as it is.
+    Any other value is returned unchanged.
     """
     if type(value) is str:
         return value
@@ -88,7 +88,10 @@ def dated(event: dict[str, object], at: int) -> dict[str, object]:
 
 
 def why(error: Exception) -> str:
-    """Say why an event cannot be encoded, without its values. An error of a value's own methods may hold them."""
+    """Return why an event cannot be encoded, without its values.
+
+    An error of a value's own methods may contain values.
+    """
     return str(error) if isinstance(error, InvalidEvent) else f"a value cannot be read: {type(error).__name__}"
 
 
@@ -129,14 +132,14 @@ def _decimal(field: str, value: Decimal) -> str | float | None:
 
 
 def _moment(field: str, value: datetime) -> str:
-    """Write an event's time in UTC: some zones of the past are of no whole minutes, which RFC 3339 has no words for."""
+    """Return an event's time in UTC: RFC 3339 cannot express past zones whose offset is not in whole minutes."""
     if value.tzinfo is None:
         raise InvalidEvent(f"{field}: a time needs its zone, such as datetime.now(UTC)")
     return value.astimezone(UTC).isoformat()
 
 
 def _item(field: str, value: object) -> str | float | bool | None:
-    """Convert what another library made: numpy's scalars, arrays of one value, tensors."""
+    """Convert another library's value: numpy's scalars, arrays of one value, tensors."""
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     if kind == "M" and not getattr(value, "ndim", 0):  # numpy's datetime64: its item may be a bare integer
         return None if str(value) == "NaT" else str(value)
@@ -213,7 +216,7 @@ def _timestamp(value: object) -> str | float | bool | None:
 
 
 def _absent(field: str, error: Exception, left_out: list[InvalidEvent] | None) -> object:
-    """Leave a value out, or raise why: always of what an event cannot do without."""
+    """Leave a value out, or raise the error: always for a member that an event requires."""
     reason = str(error) if isinstance(error, InvalidEvent) else f"{field}: {why(error)}"
     named = InvalidEvent(reason.encode(errors="backslashreplace").decode())  # names may hold half a surrogate pair
     if left_out is None or field.partition(".")[0] not in SPARED:
@@ -223,7 +226,7 @@ def _absent(field: str, error: Exception, left_out: list[InvalidEvent] | None) -
 
 
 def _finite(field: str, given: object, *, named: bool) -> str | float | bool | None:
-    """JSON has no words for some floats: of a feature NaN is a missing value, infinities are spelled out."""
+    """Return a value that JSON can express: of a feature, NaN is None, infinities are texts. Raises InvalidEvent."""
     value = json_value(field, given)
     if not isinstance(value, float) or math.isfinite(value):
         return value
@@ -237,7 +240,7 @@ def _dumped(given: Mapping[str, object]) -> bytes:
 
 
 def _written(field: str, value: object, left_out: list[InvalidEvent] | None) -> object:
-    """Return of a member what can be written as JSON; the rest is left out, or why is raised."""
+    """Return the part of a member that can be written as JSON; the rest is left out, or raises InvalidEvent."""
     if not isinstance(value, dict):
         try:
             _try(field, value)

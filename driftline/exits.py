@@ -1,7 +1,7 @@
-"""The end of a process: clients that hold events are closed by whatever runs then.
+"""The end of a process: hooks close the clients that still have events.
 
-A process that was forked as a worker ends by `os._exit`, after hooks of its own: `atexit` does not run in it (before
-Python 3.13, and elsewhere than in multiprocessing).
+A process that was forked as a worker ends by `os._exit`, after hooks of its own. `atexit` does not run in such a
+process (before Python 3.13, and elsewhere than in multiprocessing).
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _over = False
 
 
 def watch(close: Close) -> bool:
-    """Have `close` called when this process ends. Returns False where it is ending, and nothing calls it any more."""
+    """Call `close` when this process ends.
+
+    Returns False where the process is ending, and `close` will not be called.
+    """
     global _hooked
     _open[close] = None
     if _hooked != os.getpid():
@@ -33,12 +36,12 @@ def watch(close: Close) -> bool:
 
 
 def forget(close: Close) -> None:
-    """Take back `watch`."""
+    """Undo `watch`."""
     _open.pop(close, None)
 
 
 def _hook() -> None:
-    """Register with what runs at the end of a process that something forked or spawned, as far as it is loaded."""
+    """Register with the hooks of multiprocessing, billiard and Celery, where they are loaded in a worker process."""
     process = sys.modules.get("multiprocessing.process")
     util = sys.modules.get("multiprocessing.util")
     if util is not None and process is not None and process.parent_process() is not None:
@@ -47,12 +50,12 @@ def _hook() -> None:
     if util is not None and process is not None and process.current_process()._parent_pid is not None:
         util.Finalize(None, _at_end_of_worker, exitpriority=LAST)
         signals = sys.modules.get("celery.signals")
-        if signals is not None:  # the workers of its pools run no finalizers
+        if signals is not None:  # the workers of Celery's pools run no finalizers
             signals.worker_process_shutdown.connect(_at_end_of_pool_worker, weak=False, dispatch_uid="driftline")
 
 
 def _at_end_of_worker() -> None:
-    """Close once the worker's own threads have ended: they are waited for after this."""
+    """Close the clients once the worker's own threads have ended, since the worker waits for them later."""
     if not _working():
         _close_all()
         return
@@ -69,7 +72,7 @@ def _close_last() -> None:
 
 
 def _working() -> list[threading.Thread]:
-    """Threads that a worker waits for."""
+    """Return the threads that a worker waits for."""
     own = (threading.main_thread(), threading.current_thread())
     return [one for one in threading.enumerate() if not one.daemon and one not in own]
 
@@ -90,12 +93,12 @@ def _close_all() -> None:
 
 
 def _after_fork() -> None:
-    """Begin anew in the child: its clients hold nothing."""
+    """Start again in the child, whose clients have no events."""
     global _over
     _over = False
     _open.clear()
 
 
-atexit.register(_at_exit)  # when this is imported, so that it runs after what is registered later and may log events
+atexit.register(_at_exit)  # at import, so that it runs after hooks that are registered later and may log events
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -1,4 +1,4 @@
-"""One request, what came of it, and when to try again."""
+"""One request, its response, and the pause before the next attempt."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ import httpx
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same request may succeed."""
 REFUSED = frozenset({401, 403})
-"""Statuses after which the same events may be taken once a key is made or mended, at the API or at a proxy."""
+"""Statuses after which the same events may be accepted once a key is created or corrected, at the API or at a proxy."""
 LARGEST_ANSWER = 16 << 20
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `status` 0: nothing did. `after`: seconds that the API wants to be left alone, if it said so."""
+    """Response to a request.
+
+    `status` 0: there was none. `after`: seconds that the API asked the client to wait, if any.
+    """
 
     status: int
     body: dict[str, Any]
@@ -32,22 +35,22 @@ class Answer:
 
     @property
     def sound(self) -> bool:
-        """Whether it did what was asked."""
+        """Return whether the request succeeded."""
         return 200 <= self.status < 300
 
     @property
     def again(self) -> bool:
-        """Whether to try again at once."""
+        """Return whether to try again at once."""
         return self.status == 0 or self.status in AGAIN
 
     @property
     def kept(self) -> bool:
-        """Whether to keep events and send them again later."""
+        """Return whether to keep the events and send them again later."""
         return self.again or self.status in REFUSED
 
 
 class Http:
-    """Connections to an API, made when they are first needed: most processes that are forked need none."""
+    """Connections to an API, made on first use: most forked processes need none."""
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self.url = url
@@ -56,7 +59,7 @@ class Http:
         self._lock = threading.Lock()
 
     def connect(self) -> httpx.Client:
-        """Return the client. Raises what httpx raises of an address or a header that is none."""
+        """Return the HTTP client. Raises httpx's errors for an invalid address or header."""
         with self._lock:
             if self._client is None:
                 self._client = httpx.Client(base_url=self.url, headers=self._headers)
@@ -69,7 +72,7 @@ class Http:
 
 
 def post(http: Http, path: str, document: bytes, seconds: float) -> Answer:
-    """Send JSON. An answer that is not whole after `seconds`, too large, or no JSON object, counts as none."""
+    """Send JSON. A response that is incomplete after `seconds`, too large, or no JSON object, counts as none."""
     until = time.monotonic() + seconds
     try:
         with http.connect().stream("POST", path, content=document, timeout=seconds) as response:
@@ -99,7 +102,7 @@ def _read(response: httpx.Response, text: bytes) -> Answer:
 
 
 def _retry_after(response: httpx.Response) -> float | None:
-    """Seconds, from a number or a date."""
+    """Return the seconds of Retry-After, from a number or a date; None without one."""
     given = response.headers.get("retry-after", "").strip()
     if given.isdigit():
         return float(given)
@@ -110,7 +113,7 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def pause_before(attempt: int, answer: Answer) -> float:
-    """Seconds before the next attempt: what the API asked for, else twice as long each time; with jitter."""
+    """Return the seconds before the next attempt: the API's Retry-After, else twice as long each time; with jitter."""
     doubled = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 20))
     if answer.after is None:
         return doubled * random.uniform(0.5, 1.0)

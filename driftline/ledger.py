@@ -1,4 +1,4 @@
-"""What was lost: counted, and written to the log now and then."""
+"""Counts of lost events, logged now and then."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from driftline.losses import InvalidEvent, Kind, Loss, Undelivered
 from driftline.warning import log, warn
 
 QUIET_SECONDS, LONGEST_QUIET = 60.0, 3600.0
-"""Losses of one kind are logged after a minute at the earliest, then after two, four ... up to an hour."""
+"""Seconds between log lines about losses of one kind: a minute at first, then two, four, … up to an hour."""
 MOST_FIELDS, OTHER_FIELDS = 100, "others"
-"""So many names of values that were left out are kept, since names can be made without end."""
+"""Limit of the names of omitted values, since names can be created without end."""
 
 
 class Ledger:
-    """Counts of one client, kept by many threads."""
+    """Counts of one client, updated by many threads."""
 
     def __init__(self, on_loss: Callable[[Loss], None] | None) -> None:
         self._on_loss = on_loss
-        self._lock = threading.RLock()  # an event may be logged by a signal's handler or a finaliser
+        self._lock = threading.RLock()  # a signal handler or finaliser may log an event
         self._raised = self._written = 0
         self._lost: Counter[Kind] = Counter()
         self._last: Loss | None = None
@@ -31,7 +31,10 @@ class Ledger:
         self._unwritten: Counter[str] = Counter()
 
     def lose(self, losses: Sequence[Loss]) -> None:
-        """Count losses of one kind, log them unless that was done lately, and pass each to `on_loss`. Never raises."""
+        """Count losses of one kind, log them unless that was done recently, and pass each to `on_loss`.
+
+        Never raises.
+        """
         if not losses:
             return
         last, now = losses[-1], time.monotonic()
@@ -45,7 +48,7 @@ class Ledger:
         self._pass_on(losses)
 
     def close(self, losses: Sequence[Loss], logged: int) -> None:
-        """Count what closing has lost, and log how many of the `logged` events were lost, if any. Never raises."""
+        """Count the losses of closing, and log how many of the `logged` events were lost, if any. Never raises."""
         self._count(losses)
         with self._lock:
             lost, last = dict(self._lost), self._last
@@ -67,7 +70,7 @@ class Ledger:
         self._pass_on(losses)
 
     def _count(self, losses: Sequence[Loss]) -> int:
-        """Count losses of one kind; returns how many there are of that kind."""
+        """Count losses of one kind; return the total of that kind."""
         if not losses:
             return 0
         last = losses[-1]
@@ -98,17 +101,17 @@ class Ledger:
                 warn("%s: %s; events are sent without it", path, value)
 
     def left_out(self) -> dict[str, int]:
-        """Values that events were sent without, by field."""
+        """Return the number of values that events were sent without, by field."""
         with self._lock:
             return dict(self._left_out)
 
     def counts(self) -> dict[Kind, int]:
-        """Events lost, by kind."""
+        """Return the number of lost events, by kind."""
         with self._lock:
             return dict(self._lost)
 
     def raise_losses(self) -> None:
-        """Raise Undelivered where anything was lost since this was asked last."""
+        """Raise Undelivered where events were lost since the last call."""
         with self._lock:
             lost, before = sum(self._lost.values()), self._raised
             self._raised = lost

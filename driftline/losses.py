@@ -1,4 +1,4 @@
-"""What was not delivered, and how that is told."""
+"""Losses: events that were not delivered, and the errors that report them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["invalid", "full", "rejected", "given up", "closed"]
-"""Invalid: it could never be sent. Full: the buffer was. Rejected: by the API. Given up: the API
-took no events until it was too old. Closed: the client was."""
+"""Kind of a loss. Invalid: the event could never be sent. Full: the buffer was full. Rejected: the API rejected it.
+Given up: the API accepted no events until the event was too old. Closed: the client was closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
     """One event that will not arrive. `path` is `/predictions`, `/feedback` or `/alerts`.
 
-    `prediction_id` is of an alert its `dedupe_key`. `reason` holds no feature values.
+    For an alert, `prediction_id` is its `dedupe_key`. `reason` contains no feature values.
     """
 
     path: str
@@ -25,13 +25,13 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Totals since the client was made. `logged` is the sum of `sent`, `lost` and `buffered`.
+    """Totals since the client was created. `logged` is the sum of `sent`, `lost` and `buffered`.
 
-    `unregistered`: of what was sent, events of model versions that are not registered. They are not counted, but set
-    aside as dead letters, until somebody registers them and sends them again. `left_out`: values that could not be
-    sent, by field ("features.age"); their events were sent without them. `held_by_ended`: events that other processes
-    of this user, which sent to the same URL from this machine, held when they were killed, as far as this client has
-    found them. They are in none of the other counts.
+    `unregistered`: sent events of model versions that are not registered. Workers do not count them, but set them aside
+    as dead letters, until the version is registered and they are sent again. `left_out`: values that could not be sent,
+    by field ("features.age"); their events were sent without them. `held_by_ended`: events that other processes still
+    had when they were killed, as far as this client has found them. These are processes of this user on this machine
+    that sent to the same URL. Their events are in none of the other counts.
     """
 
     logged: int
@@ -46,11 +46,11 @@ class Stats:
 
 
 class InvalidEvent(ValueError):
-    """An event that no API would take; starts with the field."""
+    """An event that no API would accept; the message starts with the field."""
 
 
 class Undelivered(Exception):
-    """Events were lost, and the client was made to say so (`raises=True`)."""
+    """Events were lost, and the client was created with `raises=True`."""
 
     def __init__(self, lost: int, last: Loss | None) -> None:
         why = "" if last is None else f"; the last one: {last.reason}"
@@ -59,7 +59,7 @@ class Undelivered(Exception):
 
 
 class PredictFailed(Exception):
-    """No prediction was had, and the client was made to say so. `status`: the API's, None where there was no answer."""
+    """No prediction, in a client with `raises=True`. `status`: the API's status, None where there was no response."""
 
     def __init__(self, reason: str, status: int | None) -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""When an API is away: logged once, and once when it is back."""
+"""An API's outage: logged once, and once more when the API is available again."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from driftline.warning import warn
 
 PASSING_SECONDS = 1.0
-"""One request that fails, and is tried again sooner than this, is no outage."""
+"""Seconds. A single failed request that is tried again sooner than this is no outage."""
 
 
 class Outage:
-    """Whether an API takes events, from what came of each request. One thread's."""
+    """State of an API, from the results of requests: whether it accepts events. Used by one thread."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -20,7 +20,7 @@ class Outage:
         self.reason = ""
 
     def failed(self, reason: str, attempt: int, pause: float, waiting: int) -> None:
-        """Take note of a request that failed for the `attempt`-th time; the next is after `pause` seconds."""
+        """Note a request that failed for the `attempt`-th time; the next attempt is after `pause` seconds."""
         if self._since is None:
             self._since = time.monotonic()
         self.reason = reason
@@ -30,7 +30,7 @@ class Outage:
         warn("%s takes no events: %s. They are kept (%d now) and sent again until it does", self._url, reason, waiting)
 
     def over(self, waiting: int) -> None:
-        """Take note of a request that the API has answered."""
+        """Note a request that the API has answered."""
         if self._logged and self._since is not None:
             seconds = time.monotonic() - self._since
             warn("%s takes events again, after %.0f s; %d are to be sent", self._url, seconds, waiting)

@@ -1,4 +1,4 @@
-"""Features as tables have them: a Series, or a frame of one row, as a mapping. No such library is imported."""
+"""Features from tables: a Series, or a frame of one row, as a mapping. No table library is imported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from driftline.losses import InvalidEvent
 
 
 def mapped(field: str, given: object) -> object:
-    """Return a mapping of any kind, a Series or a frame of one row as a dict of its own; anything else as it is.
+    """Return a mapping of any kind, a Series or a frame of one row as a new dict; any other value unchanged.
 
     Series and frames are pandas' and Polars'. Raises InvalidEvent, which names the field, for another number of rows
     and for two values of one name.

@@ -1,4 +1,4 @@
-"""Batches from the buffer to the API, until each event is taken or lost."""
+"""Batches of the buffer's events to the API, until each event is accepted or lost."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from driftline.warning import warn
 UNSENT = "the client was closed before it could be sent"
 BATCH_BYTES = 4 << 20
 LOOK_SECONDS = 60.0
-"""Between two looks for processes that were killed."""
+"""Seconds between two searches for killed processes."""
 EVENTS_AT_ONCE, REST_SECONDS = 25, 0.0001
-"""So many events are encoded before other threads have their turn; else they would wait for the interpreter's lock."""
+"""Number of events that are encoded before other threads get a turn; else they would wait for the interpreter."""
 
 
 class Sender:
-    """Empties a buffer until it is closed, in a thread of its own. Counts are read by other threads."""
+    """Sender of a buffer's events until it is closed, in a thread of its own. Other threads read the counts."""
 
     def __init__(self, http: Http, buffer: Buffer, timeout: float, retry_seconds: float, ledger: Ledger) -> None:
         self._http, self._buffer, self._ledger = http, buffer, ledger
@@ -34,19 +34,19 @@ class Sender:
         self._next_look = 0.0
 
     def run(self) -> None:
-        """Send batch after batch; stop when the time after closing is over."""
+        """Send batch after batch until the buffer is closed and empty, or its deadline has passed."""
         while batch := self._buffer.take():
             if time.monotonic() >= self._next_look:
                 self.look_for_ended()
             for part in _parts(self._encoded(batch)):
                 self._deliver(part)
             if self._buffer.deadline <= time.monotonic():
-                return  # closing counts what is left
+                return  # closing counts the events that are left
 
     def look_for_ended(self) -> None:
-        """Count events that processes held which were killed, and log which they were. Never raises."""
+        """Count and log events of killed processes. Never raises."""
         self._next_look = time.monotonic() + LOOK_SECONDS
-        for pid, events in ended(self._http.url):  # logged before the next step, in which its file is deleted
+        for pid, events in ended(self._http.url):  # logged before the next step, which deletes its file
             self.held_by_ended += events
             warn(
                 "process %d ended without closing its client: %d of its events were lost, or never confirmed",
@@ -56,11 +56,11 @@ class Sender:
 
     @property
     def trouble(self) -> str:
-        """Why nothing is taken at present; empty where all is well."""
+        """Return why the API accepts no events at present; empty where it does."""
         return self._outage.reason
 
     def _encoded(self, batch: list[Item]) -> list[tuple[Item, bytes]]:
-        """The batch as JSON; what cannot be encoded is lost."""
+        """Return the batch as JSON; events that cannot be encoded are lost."""
         found: list[tuple[Item, bytes]] = []
         for i, item in enumerate(batch, 1):
             if i % EVENTS_AT_ONCE == 0:
@@ -72,7 +72,7 @@ class Sender:
         return found
 
     def _document(self, item: Item) -> bytes:
-        """Encode an event, unless it is JSON already. Raises InvalidEvent, and what a value's own methods raise."""
+        """Encode an event, unless it is JSON already. Raises InvalidEvent, and the errors of a value's own methods."""
         event = item[EVENT]
         if isinstance(event, bytes):
             return event
@@ -104,7 +104,7 @@ class Sender:
             self.retries += bool(part)
 
     def _young(self, part: list[tuple[Item, bytes]], reason: str) -> list[tuple[Item, bytes]]:
-        """Those that may be tried again; the others are given up."""
+        """Return the events that may be tried again; older ones are given up."""
         oldest = time.time_ns() - self._retry_seconds * 1e9
         old = [item for item, _ in part if item[AT] <= oldest]
         if not old:
@@ -113,7 +113,7 @@ class Sender:
         return [one for one in part if one[0][AT] > oldest]
 
     def _settle(self, part: list[tuple[Item, bytes]], answer: Answer) -> None:
-        """Count what the API has said of each; a batch that is too large goes in halves."""
+        """Count the API's result for each event; a batch that is too large is sent in halves."""
         if answer.status == 413 and len(part) > 1:
             middle = len(part) // 2
             self._deliver(part[:middle])
@@ -132,7 +132,7 @@ class Sender:
             self._buffer.done(sent)
 
     def _note_unregistered(self, answer: Answer) -> None:
-        """Count what the API took and nobody watches; said once in the log."""
+        """Count accepted events of unregistered model versions; log them once."""
         count = answer.body.get("unregistered")
         if isinstance(count, int) and count > 0:
             if not self.unregistered:
@@ -146,7 +146,7 @@ class Sender:
 
 
 def _parts(batch: list[tuple[Item, bytes]]) -> list[list[tuple[Item, bytes]]]:
-    """The batch in parts of at most BATCH_BYTES, or one event; each alert is a request of its own."""
+    """Return the batch in parts of at most BATCH_BYTES, or of one event; each alert is a request of its own."""
     parts: list[list[tuple[Item, bytes]]] = []
     size = BATCH_BYTES
     for one in batch:
@@ -159,14 +159,14 @@ def _parts(batch: list[tuple[Item, bytes]]) -> list[list[tuple[Item, bytes]]]:
 
 
 def _body(part: list[tuple[Item, bytes]]) -> bytes:
-    """The events of a part as a list; an alert by itself."""
+    """Return the events of a part as a list; an alert by itself."""
     if part[0][0][PATH] == ALERTS:
         return part[0][1]
     return b"[" + b",".join([document for _, document in part]) + b"]"
 
 
 def _rejected(answer: Answer, given: int) -> Mapping[int, str]:
-    """Why, of those that were not taken, by their position."""
+    """Return the reasons of rejected events, by their position."""
     told = answer.body.get("rejected")
     if not isinstance(told, list):
         return {}

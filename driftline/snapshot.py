@@ -1,4 +1,4 @@
-"""What is kept of an event until the sender encodes it: a copy that the caller's later changes do not reach."""
+"""Copy of an event until the sender encodes it: later changes by the caller do not affect it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Iterable
 from datetime import datetime
 
 EVENT_BYTES = 150
-"""About the bytes of an event beside its texts and members."""
+"""Approximate bytes of an event without its texts and members."""
 MEMBER_BYTES = 32
-"""About the bytes of a member's name and number."""
+"""Approximate bytes of a member's name and number."""
 
 SETTLED: set[type] = {str, int, float, bool, type(None), datetime}
-"""Types whose values do not change; types that are met are added."""
+"""Types whose values do not change; further types are added when they occur."""
 MOST_TYPES = 1000
-"""Types can be made at run time without end."""
+"""Limit of SETTLED, since types can be created at run time without end."""
 
 
 def snapshot(event: dict[str, object]) -> bool:
-    """Copy the mappings in `event`, in place, so that it can be encoded later in another thread.
+    """Copy the mappings in `event`, in place, so that the event can be encoded later in another thread.
 
-    Written for speed, since the caller waits for it. Returns False where a copy would not do: a value can change (an
-    array of one value, a tensor), or is no value at all. Such an event must be encoded at once.
+    Written for speed, since the caller waits. Returns False where a copy is not enough: a value can change (an array of
+    one value, a tensor), or is no value at all. Such an event must be encoded at once.
     """
     for name, value in event.items():
         kind = type(value)
@@ -34,12 +34,12 @@ def snapshot(event: dict[str, object]) -> bool:
 
 
 def are_settled(values: Iterable[object]) -> bool:
-    """Whether values stay as they are."""
+    """Return whether values do not change."""
     return SETTLED.issuperset(map(type, values)) or all(map(_is_settled, map(type, values)))
 
 
 def weight(values: Iterable[object]) -> int:
-    """Estimate the bytes that an event of these values has as JSON. Lengths are asked of dicts and texts alone."""
+    """Estimate the bytes of an event's JSON from its values. Only the lengths of dicts and texts are used."""
     size = EVENT_BYTES
     for value in values:
         if type(value) is dict:
@@ -51,7 +51,7 @@ def weight(values: Iterable[object]) -> int:
 
 
 def _is_settled(kind: type) -> bool:
-    """Whether values of a type stay as they are: they have a hash, and no items that can be set (a tensor has)."""
+    """Return whether values of a type do not change: they have a hash, and no items that can be set (a tensor has)."""
     if kind in SETTLED:
         return True
     settled = getattr(kind, "__hash__", None) is not None and not hasattr(kind, "__setitem__")

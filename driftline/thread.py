@@ -1,4 +1,4 @@
-"""The sending thread: started with the first event, and done without where a process can have no more threads."""
+"""The sending thread: started with the first event; without it, `close` sends the events."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from driftline.sender import Sender
 from driftline.warning import warn
 
 RESTART_SECONDS = 1.0
-"""Between two attempts at starting a thread."""
+"""Seconds between two attempts to start a thread."""
 
 
 class SendingThread:
-    """Runs a sender until its buffer is closed. `inbox`: whether events may go into the buffer's inbox meanwhile."""
+    """Thread that runs a sender until its buffer is closed. `inbox`: whether events may go into the inbox meanwhile."""
 
     def __init__(self, sender: Sender, buffer: Buffer, account: Account, *, inbox: bool) -> None:
         self._sender, self._buffer, self._account, self._inbox = sender, buffer, account, inbox
@@ -28,13 +28,13 @@ class SendingThread:
 
     @property
     def runs(self) -> bool:
-        """Whether it was started."""
+        """Return whether the thread was started."""
         return self._thread is not None
 
     def start(self, close: Callable[[], object]) -> None:
-        """Start it, and have `close` called when the process ends. Never raises.
+        """Start the thread, and register `close` for the end of the process. Never raises.
 
-        Where none can be started, events are kept, and this tries again when it is called later.
+        Where no thread can be started, events are kept, and a later call tries again.
         """
         if time.monotonic() < self._next or not self._lock.acquire(blocking=False):
             return
@@ -63,8 +63,8 @@ class SendingThread:
         self.unable = reason
 
     def finish(self, seconds: float) -> None:
-        """Wait for it, which ends with the buffer's time; where none was started, send what waits in this thread."""
-        held = self._lock.acquire(timeout=max(0.0, seconds))  # it may be starting at this moment
+        """Wait for the thread, which ends at the buffer's deadline; without a thread, send the waiting events here."""
+        held = self._lock.acquire(timeout=max(0.0, seconds))  # a start may be running at this moment
         try:
             if self._thread is None:
                 self._sender.run()
@@ -75,6 +75,6 @@ class SendingThread:
                 self._lock.release()
 
     def join(self, seconds: float) -> None:
-        """Wait until it has ended, unless this is the thread itself: `on_loss` may close the client."""
+        """Wait until the thread has ended, unless this is the thread itself: `on_loss` may close the client."""
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(seconds)

@@ -1,4 +1,4 @@
-"""What the client writes to the log."""
+"""Warnings of the client."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ log = logging.getLogger("driftline")
 
 
 def warn(message: str, *values: object) -> None:
-    """Log a warning. Never raises, whatever the handlers do: they are other people's, and so is the caller's thread."""
+    """Log a warning. Never raises, whatever the handlers do: handlers and thread belong to the caller's program."""
     with contextlib.suppress(Exception):
         log.warning(message, *values)

@@ -1,1 +1,1 @@
-"""What travels: topics, events and their encoding."""
+"""Topics, events and their encoding."""

@@ -1,4 +1,4 @@
-"""zstd, from the standard library where Python has it: what is kept of events, packed."""
+"""zstd, from the standard library where Python has it: compression of stored events."""
 
 import sys
 

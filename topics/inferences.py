@@ -1,4 +1,4 @@
-"""Requests and responses of inferences as records: CloudEvents in Kafka's binary mode, the payload as it came."""
+"""Requests and responses of inferences as records: CloudEvents in Kafka's binary mode, with unchanged payload."""
 
 from __future__ import annotations
 
@@ -42,27 +42,30 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True, rename={
 
     @property
     def is_response(self) -> bool:
-        """Whether it is the response."""
+        """Return whether this half is the response."""
         return self.type == RESPONSE
 
     @property
     def side(self) -> str:
-        """The half by its name."""
+        """Return the name of this half."""
         return "response" if self.is_response else "request"
 
     @property
     def other(self) -> str:
-        """The other half by its name."""
+        """Return the name of the other half."""
         return "request" if self.is_response else "response"
 
     @property
     def of(self) -> tuple[str | None, ...]:
-        """What both halves of an inference have in common. Clients may choose ids; those of a service are its own."""
+        """Return the values that both halves of an inference share.
+
+        Clients may choose ids; a service's ids are its own.
+        """
         return self.id, self.namespace, self.service, self.component, self.endpoint, self.model, self.version
 
     @property
     def prediction_id(self) -> str:
-        """The id of its prediction, in the spelling that feedback gets."""
+        """Return the id of the inference's prediction, in the spelling that feedback has."""
         return unicodedata.normalize("NFC", self.id)
 
     def headers(self) -> list[tuple[str, bytes]]:
@@ -74,7 +77,7 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True, rename={
 def inference_of(headers: Headers) -> Inference:
     """Return the half that a record's headers describe.
 
-    Raises msgspec.ValidationError where they do not, UnicodeDecodeError.
+    Raises msgspec.ValidationError where the headers describe none, UnicodeDecodeError.
     """
     return msgspec.convert(
         {name: bytes(value).decode() for name, value in headers if value is not None and name.startswith("ce_")},
@@ -83,4 +86,4 @@ def inference_of(headers: Headers) -> Inference:
 
 
 HEADERS = tuple(field.encode_name for field in msgspec.structs.fields(Inference))
-"""The names of the headers, in their order."""
+"""Names of the headers, in their order."""

@@ -1,4 +1,4 @@
-"""How severe an alert is: the levels and their order."""
+"""Severity of an alert: the levels and their order."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 def rank(level: Level) -> int:
-    """Return the place of a level in their order; the most severe has the highest."""
+    """Return the rank of a level; the most severe has the highest."""
     return LEVELS.index(level)

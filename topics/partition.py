@@ -1,4 +1,4 @@
-"""Which partition a key belongs to, for many keys at once: the same as every Kafka client's default."""
+"""Partitions of keys, for many keys at once: the same as every Kafka client's default."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _M = np.uint32(0x5BD1E995)
 
 
 def partitions_of(keys: Sequence[bytes], partitions: int) -> NDArray[np.int64]:
-    """The partition of each key: murmur2 as in Kafka's Java client (`Utils.murmur2`), positive, modulo."""
+    """Return the partition of each key: murmur2 as in Kafka's Java client (`Utils.murmur2`), positive, modulo."""
     lengths = np.fromiter(map(len, keys), np.int64, len(keys))
     if len(keys) and (lengths == lengths[0]).all():
         raw = np.frombuffer(b"".join(keys), np.uint8).reshape(len(keys), int(lengths[0]))
@@ -29,12 +29,12 @@ def partitions_of(keys: Sequence[bytes], partitions: int) -> NDArray[np.int64]:
 
 
 def partition_of(model: str, version: str, partitions: int) -> int:
-    """The partition of `panes`, `reports` and `alerts` that holds a model version."""
+    """Return the partition of `panes`, `reports` and `alerts` for a model version."""
     return crc32(f"{model}/{version}".encode()) % partitions
 
 
 def _murmur2(raw: NDArray[np.uint8]) -> Words:
-    """The hash of each row of n x length bytes."""
+    """Return the hash of each row of n x length bytes."""
     n, length = raw.shape
     whole = length // 4 * 4
     words = np.ascontiguousarray(raw[:, :whole]).view("<u4")

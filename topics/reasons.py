@@ -1,4 +1,4 @@
-"""Why a document is not what its type says, the field first."""
+"""Errors of documents that do not fit their type, with the field first."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ MISSING = re.compile(r"missing required field `([^`]+)`")
 
 
 def is_missing(error: Exception) -> bool:
-    """Whether a document lacks a required field."""
+    """Return whether a document lacks a required field."""
     return MISSING.search(str(error)) is not None
 
 
 def field_error(error: Exception) -> str:
-    """msgspec's words, starting with the field that is wrong: `timestamp: expected float, got str`."""
+    """Return msgspec's message, starting with the wrong field: `timestamp: expected float, got str`."""
     words = str(error)
     if isinstance(error, RecursionError):
         return "nested too deeply"

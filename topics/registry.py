@@ -11,7 +11,7 @@ MEBIBYTE = 1 << 20
 
 
 SEGMENTS = {"segment.ms": "86400000", "segment.bytes": str(64 * MEBIBYTE)}
-"""Of what is read from its beginning at a start: the broker compacts nothing of the segment that is written to."""
+"""Segments of topics that are read from the beginning at a start: the broker does not compact the active segment."""
 
 
 class Topic(Struct, frozen=True, kw_only=True):
@@ -21,23 +21,23 @@ class Topic(Struct, frozen=True, kw_only=True):
     key: str
     event: str
     cleanup: Literal["delete", "compact", "compact,delete"] = "delete"
-    """`compact,delete`: its writers delete what is over, with tombstones; `retention_days` is for what they missed."""
+    """`compact,delete`: writers delete expired keys with tombstones; `retention_days` is for keys that they missed."""
     partitioned: bool = True
     retention_days: float = 7
     max_message_bytes: int = MEBIBYTE
     broker_times: bool = False
-    """A record's time is when the broker took it, whatever its producer's clock says."""
+    """True where the broker sets a record's time, independent of the producer's clock."""
 
     def full_name(self, prefix: str = DEFAULT_PREFIX) -> str:
-        """The name on the broker."""
+        """Return the topic's name on the broker."""
         return prefix + self.name
 
     def partitions(self, partitions: int) -> int:
-        """How many partitions it must have, when the setting says `partitions`."""
+        """Return the topic's number of partitions, where the setting is `partitions`."""
         return partitions if self.partitioned else 1
 
     def config(self) -> dict[str, str]:
-        """The broker's configuration for it."""
+        """Return the broker's configuration of the topic."""
         config = {"cleanup.policy": self.cleanup, "max.message.bytes": str(self.max_message_bytes)}
         if "delete" in self.cleanup:
             config["retention.ms"] = str(int(self.retention_days * 86_400_000))

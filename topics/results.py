@@ -1,6 +1,6 @@
-"""What judging a window finds, as the core computes it and as the reports carry it.
+"""Results of the evaluation of a window, as the core computes them and the reports contain them.
 
-Plain dataclasses, so that the core needs nothing of the wire's encoding.
+Plain dataclasses, so that the core does not depend on the wire's encoding.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 class Shape:
     """A column's two distributions in a few points, for a picture.
 
-    Numeric: `at` ascends, `reference` and `current` are the shares at or below each point (both step functions).
+    Numeric: `at` ascends; `reference` and `current` are the shares at or below each point (both step functions).
     Categorical: `at` are category names, the others their shares.
     """
 
@@ -24,11 +24,11 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What has most likely been done to a column, in words: a guess.
+    """Most likely cause of a column's change, in words: a guess.
 
     A value is `factor` times what it was plus `offset`. `kind`: `unit` (a known conversion), `shift`, `factor`,
-    `clipped` at one value, `filled` in for some rows, `constant`, `missing`, `type` (values of another one),
-    `new category`, `spelling`, `category gone`, `mix`.
+    `clipped` at one value, `filled` in for some rows, `constant`, `missing`, `type` (values of another one), `new
+    category`, `spelling`, `category gone`, `mix`.
     """
 
     kind: str
@@ -41,15 +41,16 @@ class Cause:
 class FeatureDrift:
     """One feature's comparison with its reference.
 
-    `p_value` is None where the test could not be made; `effect_size` is the Kolmogorov-Smirnov statistic, or the
-    Jensen-Shannon distance without what sampling alone brings; `effect` says whether that reaches the `threshold`
-    (policy `threshold`: whether the statistic does); `significant` is the decision after Benjamini-Hochberg; `drifted`
-    needs both. `missing` are rows without a value; `reference_missing` is their share in the reference,
-    `missing_rises` says that the window's is above it by more than chance. `reference_unseen` is the share of unseen
-    categories that the reference lets expect (its categories that occur once, Good 1953), `unseen_rises` the same for
-    it. `shape`: both distributions in a few points, None without values. `usual`: the effect that comes and goes by
-    itself in so long a window, as the reference shows it; `threshold` is beyond it. `cause`: what has most likely been
-    done to it, of a column that has drifted or lacks values; null where nothing simple explains it.
+    `p_value` is None where the test could not be made. `effect_size` is the Kolmogorov-Smirnov statistic, or the
+    Jensen-Shannon distance without the part that sampling alone causes. `effect`: whether it reaches the `threshold`
+    (policy `threshold`: whether the statistic does). `significant` is the decision after Benjamini-Hochberg; `drifted`
+    needs both. `missing` are rows without a value; `reference_missing` is their share in the reference.
+    `missing_rises`: the window's share is above the reference's by more than chance. `reference_unseen` is the share of
+    unseen categories that the reference lets expect (its categories that occur once, Good 1953); `unseen_rises`: the
+    window's share is above it by more than chance. `shape`: both distributions in a few points, None without values.
+    `usual`: the effect that comes and goes by itself in so long a window, as the reference shows it; `threshold` is
+    beyond it. `cause`: the most likely cause, for a column that has drifted or lacks values; null where no simple cause
+    explains it.
     """
 
     name: str
@@ -85,12 +86,12 @@ class FeatureDrift:
 class MetricChange:
     """One metric of one window against its baseline; `relative` is the drop as a share of `scale`.
 
-    `scale` is the baseline where that is above zero; else of mae and rmse the standard deviation of the reference's
-    predictions, of log_loss and brier 1, of r2 1 - baseline; null where there is none. `low` and `high` bound the value
-    with 95 % confidence; `degraded` needs a drop beyond the threshold that the interval also excludes. Where `judged`
-    is false the metric is neither degraded nor not degraded, and `reason` says why. `usual`: a drop that comes and goes
-    by itself in so long a time; `threshold` is beyond it. `limit`: a value that decides in the place of the drop, as
-    performance.limits has it with policy `threshold`, where chance is not asked; null where there is none.
+    `scale` is the baseline where that is above zero. Else it is the standard deviation of the reference's predictions
+    for mae and rmse, 1 for log_loss and brier, and 1 - baseline for r2; null where there is none. `low` and `high`
+    bound the value with 95 % confidence. `degraded` needs a drop beyond the threshold that the interval also excludes.
+    Where `judged` is false the metric is neither degraded nor not degraded, and `reason` says why. `usual`: a drop that
+    comes and goes by itself in so long a time; `threshold` is beyond it. `limit`: a value that decides in the place of
+    the drop, from performance.limits with policy `threshold`, which does not consider chance; null where there is none.
     """
 
     name: str
@@ -112,7 +113,7 @@ class MetricChange:
 
 @dataclass(frozen=True, slots=True)
 class ClassMetrics:
-    """One class of a multiclass model: rows that are of it, rows predicted as it; None where there are none."""
+    """One class of a multiclass model: rows of the class, rows predicted as the class; None where there are none."""
 
     label: str
     actual: int
@@ -124,12 +125,12 @@ class ClassMetrics:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """The newest `panes` with `recent` predictions, against what is usual in them.
+    """The newest `panes` with `recent` predictions, against the usual number in them.
 
-    `expected`: the fewest that came in the same hours of so many `days` ago, half an hour earlier or later included;
-    where it is `found` to have dropped, at today's level of the hours before, if that is lower. Without a day that is
-    known: the mean of the window's other panes, where found a tenth of that. `p_value`: the chance of that at the
-    expected rate.
+    `expected`: the fewest that came in the same hours of so many `days` ago, half an hour earlier or later included.
+    Where it is `found` to have dropped, at today's level of the hours before, if that is lower. Without a known day:
+    the mean of the window's other panes, where found a tenth of that. `p_value`: the probability of such a number at
+    the expected rate.
     """
 
     panes: int

@@ -1,6 +1,6 @@
-"""The version of all that travels in the topics."""
+"""Version of all data in the topics."""
 
 from __future__ import annotations
 
 WIRE_VERSION = "1.0"
-"""Major: what was written or read before no longer fits. Minor: there is more. docs/wire-changes.md says what."""
+"""Major: earlier data or earlier readers no longer fit. Minor: an addition. docs/wire-changes.md lists the changes."""

@@ -1,4 +1,4 @@
-"""Who may ask the API: keys with roles, hashed at rest."""
+"""Access to the API: keys with roles, stored as hashes."""
 
 from app.access.key_file import KeyFile, KeyFileError, keys_path
 from app.access.keys import ROLES, Key, NewKey, Role, made

@@ -1,4 +1,4 @@
-"""The file of keys: one writer at a time, replaced whole, and read again when it has changed."""
+"""The key file: one writer at a time, replaced as a whole, and read again after a change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRIES = 5
 
 
 class KeyFileError(Exception):
-    """A file of keys, or a key in it, that cannot be used, in one line."""
+    """Error of a key file, or of a key in it, in one line."""
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,12 +32,12 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def keys_path(settings: Settings) -> Path:
-    """Where the keys are: `keys_file`, else in the state folder."""
+    """Return the path of the key file: `keys_file`, else in the state folder."""
     return settings.keys_file or settings.state_dir / FILE
 
 
 class KeyFile:
-    """The keys of a file. Whoever asks it for a key sees what was written last."""
+    """Keys of a file. Every look-up sees the newest written version."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,40 +47,43 @@ class KeyFile:
 
     @property
     def exists(self) -> bool:
-        """Whether there ever was a key."""
+        """Return whether a key was ever created."""
         return self.path.exists()
 
     def all(self) -> list[Key]:
-        """All of them, oldest first; none where there is no file. Raises KeyFileError."""
+        """Return all keys, oldest first; none where there is no file. Raises KeyFileError."""
         self._refresh()
         return list(self._keys.values())
 
     def find(self, text: str, now: datetime) -> Key | None:
-        """The active key of this text, or None. Raises KeyFileError."""
+        """Return the active key with this text, or None. Raises KeyFileError."""
         self._refresh()
         key = self._keys.get(id_of(text) or "")
         return key if key is not None and fits(text, key.key_sha256) and key.state(now) == "active" else None
 
     def begin_session(self, text: str, now: datetime, lasts: timedelta) -> str | None:
-        """Sign a browser in with a key: return what it keeps; None for a key that is not good. Raises KeyFileError."""
+        """Begin a browser's session with a key, and return the session's text; None for an invalid key.
+
+        Raises KeyFileError.
+        """
         key = self.find(text, now)
         return None if key is None else self._sessions.begin(key.id, now, lasts)
 
     def find_session(self, text: str, now: datetime) -> Key | None:
-        """The active key of this session, or None. Raises KeyFileError."""
+        """Return the active key of a session, or None. Raises KeyFileError."""
         self._refresh()
         key = self._keys.get(self._sessions.key_of(text, now) or "")
         return key if key is not None and key.state(now) == "active" else None
 
     def end_session(self, text: str, now: datetime) -> None:
-        """Sign a browser out, from the next request on."""
+        """End a browser's session, from the next request on."""
         self._sessions.end(text, now)
 
     def create(
         self, name: str, roles: list[Role], now: datetime, expires_at: datetime | None = None,
         models: Sequence[str] = (), created_by: str = "",
     ) -> NewKey:  # fmt: skip
-        """Make a key and keep its hashes. `models`: the only ones that it is for. Raises KeyFileError."""
+        """Create a key and store its hash. `models`: the only models that the key is for. Raises KeyFileError."""
         if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
             raise KeyFileError(f"name: must have 1 to {LONGEST_NAME} printable characters")
         if not roles:
@@ -97,9 +100,10 @@ class KeyFile:
         return new
 
     def revoke(self, number: str, now: datetime, revoked_by: str = "") -> Key:
-        """Make a key good for nothing, from the next request on. Again it changes nothing. Raises KeyFileError.
+        """Revoke a key, from the next request on. A second call changes nothing. Raises KeyFileError.
 
-        It waits for no other writer longer than LOCK_SECONDS: whoever holds the lock cannot keep a key good.
+        The call waits for another writer for at most LOCK_SECONDS: a process that keeps the lock cannot keep a key
+        valid.
         """
         found: list[Key] = []
 
@@ -121,7 +125,7 @@ class KeyFile:
         raise KeyFileError(f"keys_file: another writer takes the revocation out of {self.path} again and again")
 
     def _write(self, change: Callable[[list[Key]], list[Key]], *, insists: bool = False) -> None:
-        """Write the keys as `change` has them. `insists`: without the lock too, where it is not to be had in time."""
+        """Write the keys that `change` returns. `insists`: write without the lock too, where it is not free in time."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with lock_within(self.path.with_name(f"{self.path.name}.lock"), LOCK_SECONDS) as is_locked:
@@ -140,7 +144,7 @@ class KeyFile:
             raise KeyFileError(f"keys_file: cannot write {self.path}: {error.strerror}") from None
 
     def _refresh(self) -> None:
-        """Read the file if it is not the one that was read last."""
+        """Read the file if it has changed since it was read last."""
         try:
             about = self.path.stat()
             seen = about.st_mtime_ns, about.st_ino, about.st_size

@@ -1,4 +1,4 @@
-"""A key: 256 random bits with a name and roles, of which only hashes are kept."""
+"""API keys: 256 random bits with a name and roles; only hashes are stored."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ Role = Literal["produce", "read", "rows", "metrics", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 PREFIX = "dlk"
-"""Begins every key, so that whoever scans repositories for secrets knows one."""
+"""Prefix of every key, so that scanners of repositories recognise one."""
 LIMITED: tuple[Role, ...] = ("produce", "read", "rows")
-"""Roles of keys that are for some models alone: what the others let one do is about all of them."""
+"""Roles that a key for some models may have. The other roles are about all models."""
 ID_BYTES, SECRET_BYTES = 6, 32
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What is kept of a key. The id is no secret; the key cannot be made from its hash.
+    """Stored part of a key. The id is no secret; the key cannot be derived from its hash.
 
-    `models`: the only ones that it is for; empty where it is for all. `created_by` and `revoked_by`: who typed it.
+    `models`: the only models that the key is for; empty where it is for all. `created_by` and `revoked_by`: the users
+    who did so.
     """
 
     id: str
@@ -35,24 +36,24 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     revoked_at: datetime | None = None
     key_sha256: str
     session_sha256: str = ""
-    """Of a key of an earlier release: what its sessions were made of."""
+    """Hash from which the sessions of an earlier release were made."""
     models: tuple[str, ...] = ()
     created_by: str = ""
     revoked_by: str = ""
 
     def state(self, now: datetime) -> Literal["active", "expired", "revoked"]:
-        """What it is good for at a time."""
+        """Return the key's state at a time."""
         if self.revoked_at is not None:
             return "revoked"
         return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
 
     def allows(self, role: Role) -> bool:
-        """Whether it has a role; `admin` has them all."""
+        """Return whether the key has a role; `admin` includes all roles."""
         return role in self.roles or "admin" in self.roles
 
 
 class NewKey(NamedTuple):
-    """A key that was just made: `text` is told once and kept nowhere."""
+    """A new key: `text` is shown once and stored nowhere."""
 
     text: str
     key: Key
@@ -62,7 +63,7 @@ def made(
     name: str, roles: Iterable[Role], now: datetime, expires_at: datetime | None = None, models: Iterable[str] = (),
     created_by: str = "",
 ) -> NewKey:  # fmt: skip
-    """A new key. Its roles are put in order, each once, and so are its models."""
+    """Return a new key. Its roles and its models are sorted, without repetitions."""
     number = secrets.token_hex(ID_BYTES)
     text = f"{PREFIX}_{number}_{secrets.token_urlsafe(SECRET_BYTES)}"
     given = set(roles)
@@ -75,14 +76,14 @@ def made(
 
 
 def id_of(text: str) -> str | None:
-    """The id that a key names; None where it is none."""
+    """Return the id in a key's text; None where the text is no key."""
     prefix, _, rest = text.partition("_")
     number, _, secret = rest.partition("_")
     return number if prefix == PREFIX and number and secret else None
 
 
 def fits(text: str, sha256: str) -> bool:
-    """Whether a key has this hash; takes as long when it has not."""
+    """Return whether a key has this hash, in constant time."""
     return hmac.compare_digest(_hash(text), sha256)
 
 

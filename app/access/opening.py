@@ -1,4 +1,4 @@
-"""Whether the API may be served without keys: on this machine only, unless a setting says otherwise."""
+"""Check whether the API may be served without keys: on this machine only, unless a setting allows it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from app.settings.settings import Settings
 
 
 class OpenApi(Exception):
-    """Why the API is not served without keys, and what to do."""
+    """Error of an API that may not be served without keys, with advice."""
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine only."""
+    """Return whether an address can be reached from this machine only."""
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -21,13 +21,13 @@ def is_loopback(host: str) -> bool:
 
 
 def check_open(settings: Settings) -> str | None:
-    """What is to be said where the API is open to whoever reaches it; None where keys are asked for.
+    """Return the warning for an API without keys; None where keys are required.
 
-    Raises OpenApi where others than this machine would reach it, KeyFileError.
+    Raises OpenApi where other machines could reach the API without keys, and KeyFileError.
     """
     keys = KeyFile(keys_path(settings))
     if keys.exists:
-        keys.all()  # what cannot be read is told at the start
+        keys.all()  # an unreadable file is reported at the start
         return None
     make = "`driftline keys create --name NAME --role admin` makes the first key, and from then on keys are asked for"
     if is_loopback(settings.api_host):

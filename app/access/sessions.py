@@ -1,4 +1,4 @@
-"""Sessions of browsers: random, kept as hashes beside the keys, over after their time and at sign-out."""
+"""Sessions of browsers: random, stored as hashes in the key file's folder, ended by their expiry or by sign-out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOCK_SECONDS = 2.0
 
 
 class Session(msgspec.Struct, frozen=True):
-    """Which key a browser signed in with, and until when it holds."""
+    """The key with which a browser signed in, and the session's end."""
 
     key_id: str
     ends_at: datetime
@@ -35,10 +35,10 @@ Known = dict[str, Session]
 
 
 class Sessions:
-    """The sessions of a folder, which all APIs that read its keys share; where it cannot be written, of one process."""
+    """Sessions of a folder, shared by all APIs that read its keys; of one process for a read-only folder."""
 
     def __init__(self, keys: Path) -> None:
-        """`keys`: the file of keys, beside which they are kept."""
+        """Use the folder of `keys`, the key file."""
         self.path = keys.with_name(FILE)
         self._seen: tuple[int, int, int] | None = None
         self._known: Known = {}
@@ -46,13 +46,13 @@ class Sessions:
         self._turn = threading.Lock()
 
     def begin(self, key_id: str, now: datetime, lasts: timedelta) -> str:
-        """Make a session of a key; return what the browser keeps of it."""
+        """Begin a session with a key; return the text that the browser keeps."""
         text = f"{PREFIX}_{secrets.token_hex(SECRET_BYTES)}"
         self._change(lambda known: {**known, _digest(text): Session(key_id, now + lasts)}, now)
         return text
 
     def key_of(self, text: str, now: datetime) -> str | None:
-        """Return the id of the key that a session was begun with; None where it is over, or none."""
+        """Return the id of the key with which a session began; None where the session has ended or does not exist."""
         if not text.startswith(f"{PREFIX}_"):
             return None
         self._refresh()
@@ -88,7 +88,7 @@ class Sessions:
             self._known = kept
 
     def _refresh(self) -> None:
-        """Read the file if it is not the one that was read last. What is none is as if there were no sessions."""
+        """Read the file if it has changed since it was read last. An unreadable file counts as no sessions."""
         if self._alone:
             return
         try:
@@ -103,7 +103,7 @@ class Sessions:
 
 
 def _kept(sessions: Known, now: datetime) -> Known:
-    """Those that are not over, the newest."""
+    """Return the sessions that have not ended, at most the newest MOST."""
     left = [(name, one) for name, one in sessions.items() if one.ends_at > now]
     return dict(left[-MOST:])
 

@@ -1,4 +1,4 @@
-"""What has changed, numbered, so that a page which was away is told only what it has missed."""
+"""Numbered changes, so that a page that reconnects gets only the changes that it has missed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Subject = tuple[Literal["model"], str, str] | tuple[Literal["alerts", "silences"
 
 
 class Changes:
-    """Each subject's last change. As many numbers as there are subjects are kept, however much changes."""
+    """The last change of each subject. The size is bounded by the number of subjects, however often they change."""
 
     def __init__(self) -> None:
         self._run = uuid.uuid4().hex[:12]
@@ -19,7 +19,7 @@ class Changes:
         self._news = asyncio.Event()
 
     def note(self, *subjects: Subject) -> None:
-        """Something is new of these."""
+        """Note a change of each of these subjects."""
         self._number += 1
         self._at |= dict.fromkeys(subjects, self._number)
         news, self._news = self._news, asyncio.Event()
@@ -27,24 +27,24 @@ class Changes:
 
     @property
     def number(self) -> int:
-        """That of the last change."""
+        """Return the number of the last change."""
         return self._number
 
     def since(self, number: int) -> set[Subject]:
-        """What has changed after that."""
+        """Return the subjects that have changed after a number."""
         return {subject for subject, at in self._at.items() if at > number}
 
     async def after(self, number: int) -> None:
-        """Return once there is a change after that."""
+        """Return once there is a change after a number."""
         while self._number <= number:
             await self._news.wait()
 
     def id_of(self, number: int) -> str:
-        """A number as an event's id: it holds for the life of this process."""
+        """Return a number as an event id, which is valid for the life of this process."""
         return f"{self._run}-{number}"
 
     def number_of(self, event_id: str | None) -> int | None:
-        """The number of an id; None for one of another process's, or nonsense."""
+        """Return the number of an event id; None for an id of another process, or an invalid one."""
         run, _, number = (event_id or "").partition("-")
         if run != self._run or not number.isdecimal() or int(number) > self._number:
             return None

@@ -1,4 +1,4 @@
-"""A model version's columns: each in one window against the reference, and its statistic over time."""
+"""Columns of a model version: each in one window against the reference, and its statistic over time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.read_model.report_store import ColumnStats, Named, ReportStore, Role, S
 from topics.events import DriftReport, FeatureDrift, JudgedFrom, Usual
 
 RECENT = 40
-"""Windows of the small picture beside a column's name."""
+"""Windows of the small picture next to a column's name."""
 
 Numbers = list[float | None]
 
@@ -23,8 +23,8 @@ Numbers = list[float | None]
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """One column of one window. `since`: the end of the first window of the unbroken row in which it has drifted.
 
-    `judged`: from which span of time on, and in what time a change of which size is found; null where it is not known
-    what is usual.
+    `judged`: the span of time from which the column is judged, and the time in which a change of each size is found. It
+    is null where the usual effect is not known.
     """
 
     role: Role
@@ -35,7 +35,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True):
-    """Every column of one window, without distributions. `usual`: by what is usual of what it was judged."""
+    """Every column of one window, without distributions. `usual`: the usual effect by which the window was judged."""
 
     window_start: datetime
     window_end: datetime
@@ -49,7 +49,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OverTime(msgspec.Struct, frozen=True, kw_only=True):
-    """One column, a number a window; oldest first. `missing`: share of rows without a value."""
+    """One column with a number for each window; oldest first. `missing`: share of rows without a value."""
 
     ends: list[datetime]
     statistic: Numbers
@@ -59,7 +59,7 @@ class OverTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ColumnView(msgspec.Struct, frozen=True, kw_only=True):
-    """One column: the window against the reference with both distributions, and over time."""
+    """One column: one window against the reference with both distributions, and the statistic over time."""
 
     window_start: datetime
     window_end: datetime
@@ -73,7 +73,7 @@ class ColumnView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def columns_of_window(windows: ReportStore[DriftReport], report: DriftReport) -> Columns:
-    """All columns of a report, with what came of them before."""
+    """Return all columns of a report, each with its values in earlier windows."""
     known = [window for window in windows.last() if window.report.window_end <= report.window_end]
     judged = {} if report.usual is None else {one.name: one for one in report.usual.columns}
     return Columns(
@@ -99,7 +99,7 @@ def columns_of_window(windows: ReportStore[DriftReport], report: DriftReport) ->
 
 
 def column_view(windows: ReportStore[DriftReport], report: DriftReport, column: Named) -> ColumnView | None:
-    """One column of a report; None where it has none of that name."""
+    """Return one column of a report; None where the report has no column of that name."""
     all_columns = columns_of(report)
     found = next((found for role, found in all_columns if (role, found.name) == column), None)
     if found is None:
@@ -126,7 +126,7 @@ def column_view(windows: ReportStore[DriftReport], report: DriftReport, column: 
 
 
 def since_of(windows: Sequence[StoredWindow[DriftReport]], column: Named) -> datetime | None:
-    """The end of the first window of the newest unbroken row in which a column has drifted."""
+    """Return the end of the first window of the newest unbroken row in which a column has drifted; None without one."""
     first = None
     for window in reversed(windows):
         if not window.report.sufficient:

@@ -1,4 +1,4 @@
-"""What is not counted, as the workers say: set aside, of nobody that is registered, truth without a prediction."""
+"""Records that are not counted: dead letters, records of unregistered models, and feedback without a prediction."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ OTHERS = "others"
 
 
 class SetAside(msgspec.Struct, frozen=True, kw_only=True):
-    """A model version's newest records of a topic, how many of them are dead letters, and why the last one is.
+    """Newest records of a model version on a topic: how many are dead letters, and the reason of the last one.
 
-    `registered`: false for records that name no registered model version; the model is `driftline` then.
-    `beyond`: too many.
+    `registered`: false for records that name no registered model version; the model is `driftline` then. `beyond`: the
+    share exceeds its threshold.
     """
 
     model: str
@@ -34,7 +34,7 @@ class SetAside(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unregistered(msgspec.Struct, frozen=True, kw_only=True):
-    """Records that named a model version (`name`: both) which is not registered, as far back as reports are kept."""
+    """Records that named an unregistered model version (`name`: both), as far back as reports are kept."""
 
     name: str
     count: int
@@ -43,7 +43,10 @@ class Unregistered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unmatched(msgspec.Struct, frozen=True, kw_only=True):
-    """Of the newest feedback, at least a minute old, how much has no prediction. `beyond`: too much."""
+    """Newest feedback, at least a minute old, and how much of it has no prediction.
+
+    `beyond`: the share exceeds its threshold.
+    """
 
     settled: int
     unmatched: int
@@ -53,7 +56,7 @@ class Unmatched(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotCounted(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it, the most first."""
+    """Records that are not counted, in descending order of their numbers."""
 
     set_aside: list[SetAside] = []
     unregistered: list[Unregistered] = []
@@ -61,14 +64,14 @@ class NotCounted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IntakeView:
-    """The reports on what is not counted, put together, bounded by what is registered."""
+    """The combined intake reports. The size is bounded by the number of registered model versions."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, str], tuple[Intake, IntakeReport]] = {}
         self._strangers: dict[str, Unregistered] = {}
 
     def take(self, report: IntakeReport) -> None:
-        """Take a report. Those of one partition come in order."""
+        """Add a report. The reports of one partition come in order."""
         key = (report.model, report.model_version, report.topic)
         before, last = self._known.get(key, (Intake(), report))
         if not report.last_reason:
@@ -87,14 +90,14 @@ class IntakeView:
         )
 
     def share(self, model: str, version: str) -> float | None:
-        """The share of a model version's newest predictions that are dead letters; None where none is."""
+        """Return the share of a model version's newest predictions that are dead letters; None where there are none."""
         found = self._known.get((model, version, "predictions"))
         if found is None or not found[1].recent_dead:
             return None
         return found[1].recent_dead / max(found[1].recent, 1)
 
     def now(self, wanted: Callable[[str], bool] | None = None) -> NotCounted:
-        """What is known; of models, of those whose names are wanted."""
+        """Return the records that are not counted; with `wanted`, those of the models whose names are wanted."""
         reports = [report for _, report in self._known.values() if wanted is None or wanted(report.model)]
         aside = [_set_aside(report) for report in reports if report.recent_dead]
         matched = [report for report in reports if report.settled]

@@ -1,4 +1,4 @@
-"""Every registered model version, in a few words each: a profile may have megabytes, of which the API needs none."""
+"""Registered model versions, as far as the API needs them: it does not need a profile's megabytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from topics.registry import MODELS
 
 
 class Windowing(msgspec.Struct, frozen=True):
-    """How long a window is: its last `panes` panes of `pane` seconds."""
+    """Length of a window: the last `panes` panes of `pane` seconds."""
 
     pane: float
     panes: int
@@ -34,7 +34,7 @@ class _Monitoring(msgspec.Struct, frozen=True):
 
 
 class Registration(msgspec.Struct, frozen=True):
-    """As much of a `ModelEvent` as the API needs: what a model version predicts, from which features."""
+    """The part of a `ModelEvent` that the API needs: the task, the features and the windows of a model version."""
 
     model: str
     model_version: str
@@ -45,17 +45,17 @@ class Registration(msgspec.Struct, frozen=True):
 
     @property
     def task(self) -> str:
-        """What is predicted, as the profile names it."""
+        """Return the task, as the profile names it."""
         return self.profile.task
 
     @property
     def features(self) -> tuple[str, ...]:
-        """The names of the features, in the order of the profile."""
+        """Return the names of the features, in the order of the profile."""
         return tuple(column.name for column in self.profile.features)
 
     @property
     def windows(self) -> Windowing:
-        """How long a window is."""
+        """Return the length of a window."""
         return self.monitoring.windows
 
 
@@ -66,14 +66,14 @@ class RegistrationsTable(GlobalTable[tuple[str, str], Registration]):
         super().__init__(settings, MODELS, Registration, key=lambda event: (event.model, event.model_version))
         self._changes = changes
         self.any_hidden = False
-        """Whether any of them hides something."""
+        """True where any registration hides a column."""
 
     def get(self, model: str, version: str) -> Registration | None:
-        """Return the newest registration of a model version, of those read so far."""
+        """Return a model version's newest registration that was read so far; None without one."""
         return self._rows.get((model, version))
 
     def hidden_of_any(self, model: str | None) -> list[Hidden]:
-        """Return what the versions of a model hide, or of all models."""
+        """Return the hidden columns of a model's versions; of all models where `model` is None."""
         return [
             one.hidden
             for (name, _), one in tuple(self._rows.items())
@@ -81,6 +81,6 @@ class RegistrationsTable(GlobalTable[tuple[str, str], Registration]):
         ]
 
     def on_update(self, key: tuple[str, str], offset: int) -> None:
-        """Note the change."""
+        """Note the change of a registration."""
         self.any_hidden = any(one.hidden is not None for one in self._rows.values())
         self._changes.note(("model", *key))

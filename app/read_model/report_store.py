@@ -1,4 +1,4 @@
-"""A model version's last windows: every report in a few numbers, and the newest of them whole, packed."""
+"""Last windows of a model version: every report in a few numbers, and the newest reports complete and compressed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from topics.events import DriftReport, FeatureDrift, PerformanceReport
 
 MAX_WINDOWS = 500
 MAX_PACKED_BYTES = 4 << 20
-"""Of one kind of report of one model version: about 100 whole reports of 100 features."""
+"""Bytes for one kind of report of one model version: about 100 complete reports of 100 features."""
 
 Role = Literal["feature", "prediction", "probability"]
 Named = tuple[Role, str]
@@ -27,7 +27,7 @@ R = TypeVar("R", DriftReport, PerformanceReport)
 
 @dataclass(frozen=True, slots=True)
 class ColumnStats:
-    """What each column of a window came to, in the order of `columns`; NaN where there is nothing."""
+    """Statistics of each column of a window, in the order of `columns`; NaN where there is none."""
 
     columns: tuple[Named, ...]
     statistic: array[float]
@@ -36,7 +36,7 @@ class ColumnStats:
     drifted: bytes
 
     def of(self, column: Named) -> int | None:
-        """Where a column stands."""
+        """Return the position of a column; None where the window has no such column."""
         try:
             return self.columns.index(column)
         except ValueError:
@@ -45,7 +45,7 @@ class ColumnStats:
 
 @dataclass(frozen=True, slots=True)
 class StoredWindow(Generic[R]):
-    """One window: its report without columns and confusion, their marks, and all of it packed, or nothing."""
+    """One window: its report without columns and confusion, column statistics, and the compressed report or nothing."""
 
     report: R
     marks: ColumnStats | None
@@ -53,7 +53,7 @@ class StoredWindow(Generic[R]):
 
 
 class ReportStore(Generic[R]):
-    """The newest report of each of the last windows, by their end."""
+    """The newest report of each of the last windows, by window end."""
 
     def __init__(self) -> None:
         self._windows: dict[datetime, StoredWindow[R]] = {}
@@ -64,9 +64,10 @@ class ReportStore(Generic[R]):
         self._looked = True
 
     def put(self, report: R, wire: bytes | None = None) -> bool:
-        """Take a report, unless what is known is newer: of one profile the revision says so, of two the clock.
+        """Add a report, unless a newer report of its window is known. Return whether the report was added.
 
-        `wire`: the report as it came, where the caller has it.
+        Of two reports with one profile the higher revision is newer; of two profiles, the later time of emission.
+        `wire` is the encoded report, where the caller has it.
         """
         end = report.window_end
         known = self._windows.get(end)
@@ -88,7 +89,10 @@ class ReportStore(Generic[R]):
         return True
 
     def _marks(self, report: R) -> ColumnStats | None:
-        """A drift report's marks; names that are those of the last one are held once."""
+        """Return the statistics of a drift report's columns.
+
+        Column names equal to the last report's share one tuple.
+        """
         if not isinstance(report, DriftReport):
             return None
         marks = marks_of(report, self._columns)
@@ -96,7 +100,7 @@ class ReportStore(Generic[R]):
         return marks
 
     def _unpack(self) -> None:
-        """Let go of the oldest whole reports where all of them are too much; never of the newest."""
+        """Drop the oldest complete reports while all together are too large; never the newest one."""
         for end in self._ends[:-1]:
             if self._size <= MAX_PACKED_BYTES:
                 return
@@ -105,15 +109,15 @@ class ReportStore(Generic[R]):
             self._windows[end] = StoredWindow(window.report, window.marks, b"")
 
     def last(self, limit: int = MAX_WINDOWS) -> list[StoredWindow[R]]:
-        """The last windows, oldest first."""
+        """Return the last windows, oldest first."""
         return [self._windows[end] for end in self._ends[max(0, len(self._ends) - limit) :]]
 
     def whole(self, limit: int = MAX_WINDOWS) -> Iterator[R]:
-        """The reports of the last windows, oldest first, as far as they are kept whole."""
+        """Return the reports of the last windows that are still complete, oldest first."""
         return (_whole(window) for window in self.last(limit) if window.packed)
 
     def at(self, end: datetime | None) -> R | None:
-        """The whole report of the window with this end, or of the newest; None where it is not kept."""
+        """Return the complete report of the window with this end, else of the newest; None where it is not kept."""
         if end is None:
             end = self._ends[-1] if self._ends else None
         window = None if end is None else self._windows.get(end)
@@ -121,12 +125,12 @@ class ReportStore(Generic[R]):
 
     @property
     def latest(self) -> R | None:
-        """The last window's report, without columns and confusion."""
+        """Return the last window's report, without columns and confusion; None without a window."""
         return self._windows[self._ends[-1]].report if self._ends else None
 
     @property
     def judged(self) -> R | None:
-        """The newest report with enough rows to judge, without columns and confusion; None where none has them."""
+        """Return the newest report with enough rows to judge, without columns and confusion; None without one."""
         if not self._looked:
             reports = (self._windows[end].report for end in reversed(self._ends))
             self._judged, self._looked = next((report for report in reports if report.sufficient), None), True
@@ -137,14 +141,14 @@ class ReportStore(Generic[R]):
 
 
 def columns_of(report: DriftReport) -> list[tuple[Role, FeatureDrift]]:
-    """Every column that a report compares, with what it is to the model."""
+    """Return every column that a report compares, with its role."""
     found: list[tuple[Role, FeatureDrift]] = [("feature", feature) for feature in report.features]
     found += [("prediction", report.prediction)] if report.prediction else []
     return found + ([("probability", report.probability)] if report.probability else [])
 
 
 def marks_of(report: DriftReport, known: tuple[Named, ...] = ()) -> ColumnStats:
-    """A report's columns in a few numbers each; where the columns are the `known` ones, these are held."""
+    """Return the statistics of a report's columns. Where the columns are the `known` ones, that tuple is reused."""
     columns = columns_of(report)
     named = tuple((role, column.name) for role, column in columns)
     rows = max(report.n, 1)

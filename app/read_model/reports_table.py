@@ -1,4 +1,4 @@
-"""What the stream has found, read from `reports` and `alerts` and kept in memory, bounded."""
+"""Reports and alerts of all model versions, read from their topics and kept in memory, bounded."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ log = logging.getLogger(__name__)
 
 MAX_ALERTS = 500
 KEPT_SECONDS = max(REPORTS.retention_days, ALERTS.retention_days) * 86_400
-"""How long what was found of a model version is kept after the newest of it: as long as the topics have it."""
+"""Seconds that a version's reports and alerts are kept after its newest one: the longest retention of the topics."""
 MAX_RECORDS = 500
-"""Records decoded at a time, so that requests are answered in between."""
+"""Records decoded at a time, so that requests are served in between."""
 ANSWER_SECONDS = 10.0
 
 
 @dataclass(slots=True)
 class ModelReports:
-    """What the stream has found of one model version. `alerts`: the newest transition of each."""
+    """Reports and alerts of one model version. `alerts`: the newest transition of each alert."""
 
     drift: ReportStore[DriftReport] = field(default_factory=ReportStore)
     performance: ReportStore[PerformanceReport] = field(default_factory=ReportStore)
     alerts: dict[tuple[str, datetime], AlertEvent] = field(default_factory=dict)
     newest: float = 0.0
-    """When the newest of it came, in seconds of a clock that never goes back."""
+    """Arrival of the newest report or alert, in seconds of a monotonic clock."""
 
     @property
     def realised(self) -> PerformanceReport | None:
-        """The newest report on performance with truth enough to judge; until there is one, the newest of all."""
+        """Return the newest performance report with enough feedback to judge; without one, the newest of all."""
         return self.performance.judged or self.performance.latest
 
     @property
     def firing(self) -> list[AlertEvent]:
-        """The alerts that fire now."""
+        """Return the alerts that fire now."""
         return [alert for alert in self.alerts.values() if alert.status == "firing"]
 
     def alert(self, alert: AlertEvent) -> bool:
-        """Take a transition."""
+        """Add a transition. Return False where a newer one is known, or the same alert was sent twice."""
         key = (alert.fingerprint, alert.started_at)
         known = self.alerts.get(key)
         if known is not None and known.emitted_at > alert.emitted_at:
@@ -76,7 +76,10 @@ class ModelReports:
 
 
 class ReportsTable:
-    """All findings by model and version. Reads without a group, from the beginning of what is retained."""
+    """Reports and alerts by model and version.
+
+    Reads without a consumer group, from the beginning of what is retained.
+    """
 
     def __init__(self, settings: Settings, changes: Changes, now: Callable[[], float] = time.monotonic) -> None:
         self._changes = changes
@@ -92,14 +95,14 @@ class ReportsTable:
         self.workers = Workers(settings.silent_seconds)
         self.findings: dict[tuple[str, str], ModelReports] = {}
         self.revision = 0
-        """Rises with everything that is new."""
+        """Number that rises with every added report or alert."""
 
     def of(self, model: str, version: str) -> ModelReports:
-        """What is known of a model version, which may be nothing."""
+        """Return the reports and alerts of a model version, empty where there are none."""
         return self.findings.get((model, version)) or ModelReports()
 
     async def start(self) -> None:
-        """Load what is there now, then follow. Raises BrokerUnavailable."""
+        """Load the retained records, then follow the topics. Raises BrokerUnavailable."""
         self.workers.live = False
         consumer = self._consumer = Consumer(
             self._reports, self._alerts, group_id=None,
@@ -122,7 +125,7 @@ class ReportsTable:
         self._tail = asyncio.create_task(self._follow(consumer), name="reports view")
 
     async def stop(self) -> None:
-        """Follow no longer; what was read stays."""
+        """Stop following the topics; the loaded reports and alerts stay."""
         tail, self._tail = self._tail, None
         if tail is not None:
             tail.cancel()
@@ -133,7 +136,7 @@ class ReportsTable:
             await consumer.stop()
 
     async def check(self) -> None:
-        """Raises BrokerUnavailable where it follows no longer, Unreadable where that is why."""
+        """Raise BrokerUnavailable where the topics are no longer followed, Unreadable where a record is the cause."""
         if self._tail is None or self._tail.done():
             error = None if self._tail is None or self._tail.cancelled() else self._tail.exception()
             if isinstance(error, Unreadable):
@@ -141,7 +144,7 @@ class ReportsTable:
             raise BrokerUnavailable(f"{self._reports} and {self._alerts} are no longer read")
 
     async def catch_up(self) -> None:
-        """Return once every alert is known that is in Kafka now. Raises BrokerUnavailable, Unreadable."""
+        """Return once every alert that is in Kafka now has been read. Raises BrokerUnavailable, Unreadable."""
         await self.check()
         consumer = self._consumer
         assert consumer is not None
@@ -156,7 +159,7 @@ class ReportsTable:
             raise BrokerUnavailable(f"no Kafka answers at {self._servers}") from error
 
     async def until(self, holds: Callable[[Mapping[tuple[str, str], ModelReports]], bool]) -> None:
-        """Return once what is known satisfies `holds`."""
+        """Return once the known reports and alerts satisfy `holds`."""
         while not holds(defaultdict(ModelReports, self.findings)):
             await self._changes.after(self._changes.number)
 
@@ -180,11 +183,14 @@ class ReportsTable:
         await asyncio.sleep(0)
 
     def apply(self, topic: str, values: Iterable[bytes | None], at: tuple[int, int] = (0, 0)) -> None:
-        """Take records of one of the two topics; what cannot be read is named by partition and offset, and left out."""
+        """Apply records of one of the two topics.
+
+        An unreadable record is logged with partition and offset, and skipped.
+        """
         for value in values:
             try:
                 self.revision += self._apply(topic, value or b"")
-            except Exception as error:  # noqa: BLE001 - whatever somebody has sent there, the others are read
+            except Exception as error:  # noqa: BLE001 - one unreadable record must not stop the others
                 log.error("%s partition %d offset %d is left out: %s", topic, *at, words_of(error))
 
     def _apply(self, topic: str, value: bytes) -> bool:
@@ -219,7 +225,7 @@ class ReportsTable:
     def _found(self, model: str, version: str) -> ModelReports:
         now = self._now()
         found = self.findings.get((model, version))
-        if found is None:  # then those go of which the topics know nothing any more
+        if found is None:  # also remove versions whose records have expired from the topics
             known = self.findings.items()
             self.findings = {key: one for key, one in known if now - one.newest <= KEPT_SECONDS}
             found = self.findings[model, version] = ModelReports()

@@ -13,10 +13,10 @@ State = Literal["waiting", "insufficient", "healthy", "drifting", "degraded", "a
 
 
 def state_of(found: ModelReports, *, retired: bool = False) -> State:
-    """The worst that the last windows and the firing alerts say; of a version that is retired, that it is.
+    """Return the worst state that the last windows and the firing alerts show; for a retired version, `retired`.
 
-    Performance is that of the newest window whose truth has come. Neither too few samples nor input of which most could
-    not be judged is called healthy.
+    Performance is that of the newest window with feedback. A version is not healthy with too few samples, or where most
+    of its input could not be judged.
     """
     if retired:
         return "retired"
@@ -39,7 +39,7 @@ def _drifting(drift: DriftReport) -> bool:
 
 
 def thin_words(drift: DriftReport) -> str:
-    """What is said of a window that lacks predictions; empty of one that has enough."""
+    """Return the text for a window that lacks predictions; empty for a window with enough."""
     if drift.sufficient:
         return ""
     detectable, first = (None, 0) if drift.scales is None else (drift.scales.detectable, drift.scales.needed)
@@ -48,7 +48,7 @@ def thin_words(drift: DriftReport) -> str:
 
 
 def why_not_judged(found: ModelReports) -> str:
-    """Why the newest window, or the newest truth, says nothing of how the model is; empty where it was judged."""
+    """Return why the newest window or feedback shows nothing about the model; empty where it was judged."""
     drift, performance = found.drift.latest, found.realised
     if drift is None:
         return "no predictions have been judged"

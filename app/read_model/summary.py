@@ -1,4 +1,4 @@
-"""A model version at a glance: one line of an overview."""
+"""Summary of a model version: one line of an overview."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from topics.levels import rank
 RECENT = 40
 """Windows of the small picture."""
 NAMED = 5
-"""Drifted features that are named."""
+"""Number of drifted features that are named."""
 
 
 class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """`state` is the worst that is known of it; `drifted` names the first of the drifted features, `recent` are shares.
+    """Summary of one model version. `state` is its worst known state; `drifted` names the first drifted features.
 
-    `metric` is the one that stands for the others, with its `value`, what it was on the reference, and what it is
-    estimated to be without truth. `value`, `degraded`, `coverage` and `accounting` are of the newest window whose truth
-    has come, from `truth_start` until `truth_end` (null: none has); where the metric was not compared with its baseline
-    `judged` is false, and `reason` says why. `accounting`: what the metrics leave out, a fact each. `left_out`: records
-    that no window counts, by reason. `not_judged`: why the window says nothing of how the model is; else empty.
-    `dead_letter_share`: of its newest predictions, those that were set aside. `not_judged_since`: no window since then
-    says anything. `thin`: how many predictions the newest one lacks, and what is found all the same. `retired`: why, of
-    a version that is retired since `retired_at`; else null. `usual`: by what is usual of what the newest window was
-    judged, without its columns: `/models/{model}/{version}/features` has them.
+    `recent` are the last windows' drift shares. `metric` is the one that represents the others. It has its `value`, its
+    value on the reference, and its estimate without feedback. `value`, `degraded`, `coverage` and `accounting` are of
+    the newest window with feedback, from `truth_start` until `truth_end` (null: there is none). Where the metric was
+    not compared with its baseline, `judged` is false and `reason` says why. `accounting`: the rows that the metrics
+    leave out, one fact each. `left_out`: records that no window counts, by reason. `not_judged`: why the window shows
+    nothing about the model; else empty. `dead_letter_share`: share of its newest predictions that are dead letters.
+    `not_judged_since`: no window since then could be judged. `thin`: how many predictions the newest window lacks, and
+    which change is found nevertheless. `retired`: the reason of a version that is retired since `retired_at`; else
+    null. `usual`: the usual effect by which the newest window was judged, without its columns, which
+    `/models/{model}/{version}/features` has.
     """
 
     model: str
@@ -81,9 +82,9 @@ def summaries_of(
     versions: VersionsTable | None = None,
     wanted: Callable[[str], bool] = lambda _: True,
 ) -> list[ModelSummary]:
-    """Every model version that is registered, or of which there are reports, in the order of registration.
+    """Return the summary of every model version that is registered or has reports, in the order of registration.
 
-    `wanted`: by the model's name.
+    `wanted` selects by the model's name.
     """
     reported = [key for key, found in reports.findings.items() if found.drift or found.performance]
     return [
@@ -99,7 +100,7 @@ def summaries_of(
 def life_of(
     models: RegistrationsTable, versions: VersionsTable | None, model: str, version: str
 ) -> VersionEvent | None:
-    """What is known of a model version's life; nothing where it was registered since it was retired."""
+    """Return the newest event of a model version's life; None where the version was registered after its retirement."""
     if versions is None:
         return None
 
@@ -114,7 +115,7 @@ def summary_of(
     model: str, version: str, known: Registration | None, found: ModelReports, dead_letter_share: float | None = None,
     life: VersionEvent | None = None,
 ) -> ModelSummary:  # fmt: skip
-    """One model version, from its registration and what the stream has found."""
+    """Return the summary of one model version, from its registration, reports and alerts."""
     drift, performance = found.drift.latest, found.performance.latest
     ends = [report.window_end for report in (drift, performance) if report is not None]
     name = preferred(metrics_of(found)) or ""
@@ -167,7 +168,7 @@ def summary_of(
 
 
 def _reason(truth: PerformanceReport | None, metric: MetricChange | None) -> str:
-    """Why a window's metric was not compared with its baseline; that of all metrics first."""
+    """Return why a window's metric was not compared with its baseline; a reason for all metrics comes first."""
     if truth is None:
         return ""
     return truth.reason or (metric.reason if metric else "")

@@ -1,4 +1,4 @@
-"""A model version's windows over time: a row of numbers for each thing that is drawn."""
+"""Windows of a model version over time: a row of numbers for each drawn line."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from app.read_model.reports_table import ModelReports
 from topics.events import MetricChange, PerformanceReport
 
 PREFERRED = ("accuracy", "r2", "rmse", "mae")
-"""The metric that is drawn when none is asked for: the first of these that the reports have, else their first."""
+"""Metrics that are drawn where none is requested: the first of these that the reports have, else the reports' first."""
 
 Numbers = list[float | None]
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """One metric, a number a window. `low` and `high` bound `value`; `estimated` is what it would be without truth.
+    """One metric, with a number for each window.
 
-    `not_judged`: why it was not compared with its baseline, empty where it was.
+    `low` and `high` bound `value`; `estimated` is the estimate without feedback. `not_judged`: why the metric was not
+    compared with its baseline, empty where it was.
     """
 
     name: str
@@ -48,11 +49,11 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows of as many numbers as there are `ends`, oldest first; `metrics` are the names that can be asked for.
+    """Rows with one value for each of `ends`, oldest first; `metrics` are the names that can be requested.
 
-    `whole_from`: the first window of which every column is still known; None: of none. `truth`: whether enough truth
-    has come to judge; `accounting`: what the metrics leave out, a fact each. `left_out`: records that no window counts,
-    by reason.
+    `whole_from`: the first window of which every column is still known; null: there is none. `truth`: whether enough
+    feedback has come to judge. `accounting`: the rows that the metrics leave out, one fact each. `left_out`: records
+    that no window counts, by reason.
     """
 
     ends: list[datetime]
@@ -73,7 +74,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def timeline_of(found: ModelReports, limit: int, metric: str | None = None) -> Timeline:
-    """The last windows, drift and performance side by side by their end."""
+    """Return the last windows, drift and performance combined by window end."""
     windows = found.drift.last(limit)
     drift = {window.report.window_end: window.report for window in windows}
     performance = {window.report.window_end: window.report for window in found.performance.last(limit)}
@@ -107,19 +108,19 @@ def timeline_of(found: ModelReports, limit: int, metric: str | None = None) -> T
 
 
 def left_out_of(found: ModelReports) -> dict[str, int]:
-    """Records of a model version that no window counts, by reason, as the newest reports have them."""
+    """Return the number of a model version's records that no window counts, by reason, from the newest reports."""
     newest = (found.drift.latest, found.performance.latest)
     return {reason: n for report in newest if report is not None for reason, n in report.left_out.items()}
 
 
 def metrics_of(found: ModelReports) -> list[str]:
-    """The names of the metrics that the newest report has, realised or estimated."""
+    """Return the names of the newest report's metrics, realised or estimated."""
     newest = found.performance.latest
     return [] if newest is None else list(dict.fromkeys(m.name for m in (*newest.metrics, *newest.estimated)))
 
 
 def preferred(names: list[str]) -> str | None:
-    """The metric that stands for the others."""
+    """Return the metric that represents the others; None without names."""
     return next((name for name in PREFERRED if name in names), names[0] if names else None)
 
 
@@ -147,5 +148,5 @@ def _series(name: str, reports: list[PerformanceReport | None]) -> Series:
 
 
 def metric_of(metrics: tuple[MetricChange, ...], name: str) -> MetricChange | None:
-    """A metric by its name."""
+    """Return the metric of that name; None without one."""
     return next((metric for metric in metrics if metric.name == name), None)

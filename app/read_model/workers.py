@@ -1,4 +1,4 @@
-"""What the workers say of themselves: how far behind they read, and what they could not read."""
+"""Workers according to their own reports: how far behind they read, and which records they could not read."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from app.read_model.not_counted import IntakeView, NotCounted
 from topics.events import MonitorReport
 
 MAX_REPORTS = 1000
-"""Of all workers, for the time line: four hours of one worker."""
+"""Reports of all workers that are kept for the time line: four hours of one worker."""
 MAX_REASONS = 100
 SILENT = 60.0
-"""Seconds: a worker that has said nothing for so long is not there any more, or stands still."""
+"""Seconds without a report after which a worker counts as silent: it has ended or hangs."""
 FORGOTTEN = timedelta(days=1)
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    """One worker, as it last said. `rate`: records a second."""
+    """Newest report of one worker. `rate`: records a second."""
 
     worker: str
     group: str
@@ -42,7 +42,7 @@ class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lag(msgspec.Struct, frozen=True, kw_only=True):
-    """What one worker had still to read at a moment."""
+    """Records that one worker had still to read at a moment."""
 
     at: datetime
     worker: str
@@ -51,7 +51,7 @@ class Lag(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Monitored(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it. `lag`: records still to be read, by topic, of the workers that are there."""
+    """State of all workers. `lag`: records still to be read, by topic, of the workers that are not silent."""
 
     workers: list[Worker]
     lag: dict[str, int]
@@ -62,7 +62,10 @@ class Monitored(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workers:
-    """The reports of all workers, bounded. `silent`: seconds after which one is not counted on; `now`: a clock."""
+    """Reports of all workers, bounded.
+
+    `silent`: seconds after which a worker counts as silent; `now`: a monotonic clock.
+    """
 
     def __init__(self, silent: float = SILENT, now: Callable[[], float] = time.monotonic) -> None:
         self.silent_seconds = silent
@@ -70,15 +73,15 @@ class Workers:
         self._now = now
         self._heard_at: float | None = None
         self.live = False
-        """Whether reports come as they are made: then no clock but this process's own is asked for their age."""
+        """True while reports arrive as they are made; then their age is measured by this process's clock only."""
         self._newest: dict[tuple[str, str], MonitorReport] = {}
-        self._new: dict[tuple[str, str], datetime] = {}  # since when, of those that have taken nobody's place yet
+        self._new: dict[tuple[str, str], datetime] = {}  # starts of workers that replaced no other yet
         self._lags: deque[Lag] = deque(maxlen=MAX_REPORTS)
         self._dead: dict[str, DeadLetters] = {}
         self.intake = IntakeView()
 
     def take(self, report: MonitorReport) -> bool:
-        """Take a report. Those of one worker come in order."""
+        """Add a report. The reports of one worker come in order."""
         if not report.drains:
             age = 0.0 if self.live else max(0.0, (datetime.now(UTC) - report.window_end).total_seconds())
             heard_at = self._now() - age
@@ -97,7 +100,7 @@ class Workers:
 
     @property
     def unheard(self) -> str:
-        """Why no worker can be counted on; empty where one was heard not long ago."""
+        """Return why no worker is available; empty where one reported recently."""
         if self._heard_at is None:
             return "no worker has been heard yet: start one (driftline worker)"
         silence = self._now() - self._heard_at
@@ -114,9 +117,10 @@ class Workers:
         )
 
     def now(self, now: datetime, wanted: Callable[[str], bool] | None = None) -> Monitored:
-        """What is known at a moment; workers that left long ago are not.
+        """Return the state of the workers at a moment, without workers that ended long ago.
 
-        `wanted`: of models, those whose names are; reasons of dead letters, which name any, are left out then.
+        With `wanted`, only models with wanted names are included. The reasons of dead letters, which may name any
+        model, are left out then.
         """
         self._forget(now)
         workers = [
@@ -144,7 +148,10 @@ class Workers:
         )
 
     def _forget(self, now: datetime) -> None:
-        """Those that left long ago, and those in whose place another was started: one each, on the same host."""
+        """Remove workers that ended long ago.
+
+        Also remove, for each new worker, one silent worker that it replaced on its host.
+        """
         for key in [key for key, report in self._newest.items() if now - report.window_end > FORGOTTEN]:
             self._drop(key)
         for new, since in sorted(self._new.items(), key=lambda item: item[1]):
@@ -163,6 +170,6 @@ class Workers:
 
 
 def _place(key: tuple[str, str]) -> tuple[str, str]:
-    """The group, and the host of a worker named `host:process`."""
+    """Return the consumer group, and the host of a worker named `host:process`."""
     group, worker = key
     return group, worker.rpartition(":")[0] or worker

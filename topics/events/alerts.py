@@ -17,10 +17,10 @@ FactValue = str | int | float | bool | None | tuple[str | int | float, ...]
 
 
 class Fact(Event, frozen=True, kw_only=True):
-    """One statement of an alert, without its wording: a kind, and the values that a sentence of this kind has.
+    """One statement of an alert, without its wording: a kind, and the values for a sentence of this kind.
 
     Moments are seconds since the epoch, and spans are seconds. The kinds `column`, `metric` and `estimated` name one of
-    the columns or metrics beside it.
+    the accompanying columns or metrics.
     """
 
     kind: str
@@ -28,7 +28,7 @@ class Fact(Event, frozen=True, kw_only=True):
 
 
 class RelatedWindow(Event, frozen=True, kw_only=True):
-    """What the model version's other report shows: performance for an alert on drift, drift for one on performance."""
+    """Findings of the model version's other report: performance for an alert on drift, drift for one on performance."""
 
     facts: tuple[Fact, ...]
     columns: tuple[FeatureDrift, ...] = ()
@@ -37,13 +37,13 @@ class RelatedWindow(Event, frozen=True, kw_only=True):
 
 
 class AlertSummary(Event, frozen=True, kw_only=True):
-    """What an alert says, as values; its title and message are rendered from it.
+    """Content of an alert as values, from which title and message are rendered.
 
-    `about`: the model and its version, empty where the alert is about none. `headline`: what the title says of the
-    `subject`. `notes`: what precedes everything else, since the alert flaps or has settled. `facts`: in the order of
-    the message. `columns` and `metrics`: those that the facts name and the worst of the others, with the worst column's
-    shape; `drifted`: the names of all columns that have drifted. `advice`: who is to look at it, how to silence
-    it, and where to read on.
+    `about`: the model and its version, empty where the alert is about none. `headline`: the title's statement about the
+    `subject`. `notes`: statements that precede all others, since the alert flaps or has settled. `facts`: in the order
+    of the message. `columns` and `metrics`: those that the facts name and the worst of the others, with the worst
+    column's shape. `drifted`: the names of all columns that have drifted. `advice`: who should look at the alert, how
+    to silence it, and where to read more.
     """
 
     about: str
@@ -61,9 +61,10 @@ class AlertSummary(Event, frozen=True, kw_only=True):
 class AlertEvent(Event, frozen=True, kw_only=True):
     """One transition of one alert. `alert_id` names the transition, `fingerprint` the alert.
 
-    `owner`: who is to look at it, as the rule or the model says; `links` has its `runbook`, if there is one.
-    `expires_at`: when it is resolved by itself, of alerts that others send (rule `external`). `summary`: what the title
-    and the message say, as values; null where they are all there is: of alerts that others send, and of older releases.
+    `owner`: who should look at the alert, according to the rule or the model. `links` has its `runbook`, if there is
+    one. `expires_at`: when the alert is resolved by itself, for alerts that other programs send (rule `external`).
+    `summary`: title and message as values; null for alerts that other programs or older releases send, which have only
+    the texts.
     """
 
     alert_id: str
@@ -85,7 +86,7 @@ class AlertEvent(Event, frozen=True, kw_only=True):
 
 
 class DeliveryEvent(Event, frozen=True, kw_only=True):
-    """One alert told through one channel, or not; `reason` says why it was to be told then.
+    """Result of sending one alert through one channel; `reason` is why the alert was to be notified then.
 
     The alerts of one notification have one event each, with the same `notification_id`.
     """
@@ -102,9 +103,9 @@ class DeliveryEvent(Event, frozen=True, kw_only=True):
 
 
 class UndeliveredEvent(Event, frozen=True, kw_only=True):
-    """A notification that was given up, whole, so that it can be sent again, and why.
+    """A complete notification that was given up, with the reason, so that it can be sent again.
 
-    `notification` is an `app.alerting.notify.notification.Notification`. A record without a value takes it back.
+    `notification` is an `app.alerting.notify.notification.Notification`. A record without a value deletes it.
     """
 
     notification: Raw
@@ -129,10 +130,10 @@ class Hours(Event, frozen=True, kw_only=True):
 
 
 class SilenceEvent(Event, frozen=True, kw_only=True):
-    """Alerts that all `matchers` match are not told from `starts_at` until before `ends_at`.
+    """A silence: alerts that all `matchers` match are not notified from `starts_at` until before `ends_at`.
 
-    Matchers are written `label=value`, `!=`, `=~` or `!~`. With `hours` only then: a maintenance window, which may
-    have no end.
+    Matchers are written `label=value`, `!=`, `=~` or `!~`. With `hours` the silence applies only then: a maintenance
+    window, which may have no end.
     """
 
     silence_id: Name

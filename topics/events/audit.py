@@ -1,4 +1,4 @@
-"""Who has changed what."""
+"""Audit of changes: who changed what."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Action = Literal[
 
 
 class AuditEvent(Event, frozen=True, kw_only=True):
-    """One change, before it is made: whoever is named asked for it, and it was allowed.
+    """One change, published before it is made: the named actor requested it, and was allowed to.
 
-    `actor` is the name of the API key (`key_id`), or the user of the machine where a command was typed (`host`).
-    It is empty where the API asks for no key. An event that is sent again has the same `audit_id`.
+    `actor` is the name of the API key (`key_id`), or the user of the machine where a command was typed (`host`). It is
+    empty where the API requires no key. An event that is sent again has the same `audit_id`.
     """
 
     audit_id: Name

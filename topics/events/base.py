@@ -1,4 +1,4 @@
-"""What every event is, and the types that its fields have."""
+"""Base of every event, and the types of event fields."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from msgspec import Meta, Struct
 Scalar = str | int | float | bool | None
 """A cell of JSON. Whole numbers keep every digit."""
 Label = str | int | float | bool
-"""A prediction, or the truth about one."""
+"""A prediction, or the ground truth of one."""
 Timestamp = Annotated[datetime, Meta(tz=True)] | float
 """RFC 3339 with a zone, or seconds since the epoch."""
 
 Moment = Annotated[datetime, Meta(tz=True)]
-"""A moment, with its zone: one without cannot be compared with others."""
+"""A moment, with its zone: a moment without a zone cannot be compared with others."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -25,7 +25,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=False):
 
 
 def to_epoch(value: Timestamp) -> float:
-    """Seconds since the epoch of either form of timestamp."""
+    """Return the seconds since the epoch of either form of timestamp."""
     return value.timestamp() if isinstance(value, datetime) else float(value)
 
 
@@ -40,5 +40,5 @@ def utc_now() -> datetime:
 
 
 def minute_of(moment: datetime | None) -> str:
-    """Return a moment as people read it, in UTC; empty where there is none."""
+    """Return a moment in readable form, in UTC; empty where there is none."""
     return "" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

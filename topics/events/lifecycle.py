@@ -1,4 +1,4 @@
-"""A model's life: it is trained, deployed, and asked to be trained anew."""
+"""Lifecycle of a model: training, deployment, and requests to retrain."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from topics.events.base import Event, Moment, Name, Scalar
 
 
 class TrainingRunEvent(Event, frozen=True, kw_only=True):
-    """One training of one model version, done or failed.
+    """One training of one model version, completed or failed.
 
-    `metrics` are those of the rows held out, `sha256` is that of the bundle's `model.joblib`. `is_retraining`: a
-    version was there before; `environment`: where it ran.
+    `metrics` are those of the rows held out, `sha256` is that of the bundle's `model.joblib`. `is_retraining`: an
+    earlier version existed. `environment`: where the training ran.
     """
 
     run_id: Name
@@ -36,9 +36,9 @@ class TrainingRunEvent(Event, frozen=True, kw_only=True):
 
 
 class DeploymentEvent(Event, frozen=True, kw_only=True):
-    """A model version went into service: `register` watches it from now on, `api` serves it, `external` is reported.
+    """A deployment of a model version: `register` starts its monitoring, `api` serves it, `external` is reported.
 
-    `environment`: where; `status`: how it stands there, in the words of whoever reports it.
+    `environment`: where the version is deployed. `status`: its state there, in the reporter's words.
     """
 
     model: Name
@@ -53,9 +53,9 @@ class DeploymentEvent(Event, frozen=True, kw_only=True):
 
 
 class RetrainingEvent(Event, frozen=True, kw_only=True):
-    """A model version should be trained anew, why, and what showed it.
+    """Signal that a model version should be retrained, with the reason and the evidence.
 
-    `alert_id` names the alert that asked, empty where an offline check did.
+    `alert_id` names the alert that caused the signal; it is empty where an offline check did.
     """
 
     signal_id: Name

@@ -1,4 +1,4 @@
-"""A model version, registered."""
+"""A registered model version."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from topics.events.base import Event, Moment, Name
 
 
 class Hidden(Event, frozen=True, kw_only=True):
-    """What is hidden of a model's features and metadata before they are sent to Kafka.
+    """Columns of a model that are hidden before its features and metadata are sent to Kafka.
 
-    `redact` are dropped, `hash` are replaced by a keyed hash; `key_check` says of which key. `order`: the model's
-    inputs in their order, those that are dropped too, for values that come without names.
+    `redact` are dropped, `hash` are replaced by a keyed hash; `key_check` identifies the key. `order`: the model's
+    inputs in their order, including dropped ones, for values that come without names.
     """
 
     redact: tuple[str, ...] = ()
@@ -24,8 +24,8 @@ class ModelEvent(Event, frozen=True, kw_only=True):
     """A registered model version: its reference profile and its monitoring configuration.
 
     `profile` is an `app.core.reference.profile.Profile`, `monitoring` an `app.core.config.monitoring.Monitoring`.
-    `rules`: what monitoring.json itself says of the rules, by rule and setting; the rest of them is default, or the
-    settings'.
+    `rules`: settings of rules in monitoring.json itself, by rule and setting; the others come from defaults or the
+    service's settings.
     """
 
     model: Name

@@ -1,4 +1,4 @@
-"""What the join has counted, one source partition at a time."""
+"""Counts of the join, one source partition at a time."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from topics.events.base import Event
 
 
 class CategoryCounts(Event, frozen=True, kw_only=True):
-    """How often each unexpected name was seen (diagnostics, capped)."""
+    """Counts of each unexpected name (diagnostics, capped)."""
 
     column: str
     names: dict[str, int]
 
 
 class PanePartial(Event, frozen=True, kw_only=True, tag="pane", tag_field="type"):
-    """All that one source partition has counted in one pane so far (a total, not an increment).
+    """Counts of one source partition in one pane so far (a total, not an increment).
 
-    `indices`, `counts` and `sums` are little-endian int32, int64 and int64 arrays: a sparse count
-    vector and its fixed-point sums, laid out by the profile named `profile_id`. A partial with a higher
-    `revision` (the recovery it comes from, then the source records applied) replaces one with a lower. A
-    `partition` below 0 is of a prefix before this one.
+    `indices`, `counts` and `sums` are little-endian int32, int64 and int64 arrays: a sparse count vector and its
+    fixed-point sums. Their layout is that of the profile named `profile_id`. A partial with a higher `revision` (the
+    recovery it comes from, then the source records applied) replaces one with a lower. A `partition` below 0 comes from
+    an earlier prefix.
     """
 
     model: str
@@ -38,15 +38,15 @@ class PanePartial(Event, frozen=True, kw_only=True, tag="pane", tag_field="type"
 
 
 class Progress(Event, frozen=True, kw_only=True, tag="progress", tag_field="type"):
-    """How far one source partition has come with one model version, in event time.
+    """Progress of one source partition with one model version, in event time.
 
-    `event_time` is the newest timestamp seen; `idle` means that nothing has arrived for a while, so the
-    partition no longer holds the watermark back. What is older than `settled` can no longer change (None:
-    everything can). The counters are totals since the first record. `behind`: by how many seconds the newest
-    timestamp was older than the broker's: few where the model is served live, many where files are replayed. Feedback
-    does not name its model, so two counts are of the partition whatever the model: `waiting` is feedback whose
-    prediction has not come, `expired_feedback` what came too late, or waited in vain.
-    `too_late` is that as far as it is known to be this model's.
+    `event_time` is the newest timestamp seen. `idle` means that no record has arrived for a while, so that the
+    partition no longer delays the watermark. Events older than `settled` can no longer change (None: all can). The
+    counters are totals since the first record. `behind`: by how many seconds the newest timestamp was older than the
+    broker's: few where the model is served live, many where files are replayed. Feedback does not name its model, so
+    two counts are of the partition whatever the model. `waiting` is feedback whose prediction has not come.
+    `expired_feedback` is feedback that came too late, or waited in vain. `too_late` is the part of `expired_feedback`
+    that is known to be this model's.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""What producers send: predictions, the truth about them, and the heartbeat."""
+"""Events of producers: predictions, their ground truth, and the heartbeat."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from topics.events.base import Event, Label, Moment, Name, Scalar, Timestamp
 class PredictionEvent(Event, frozen=True, kw_only=True):
     """One prediction, as it was made. `prediction_id` is the record's key.
 
-    Without a `prediction` only the features are watched.
+    Without a `prediction` only the features are monitored.
     """
 
     prediction_id: Name
@@ -22,10 +22,10 @@ class PredictionEvent(Event, frozen=True, kw_only=True):
 
 
 class ServedEvent(Event, frozen=True, kw_only=True):
-    """What POST /predict has answered to a `request_id`, which is the record's key. The first of an id holds.
+    """Response of POST /predict to a `request_id`, which is the record's key. The first response of an id is valid.
 
-    `features_digest` tells a repeat of the request from another one with the same id. `event_timestamp` is the time of
-    the prediction that the caller gave; without it that is `timestamp`, when it was answered.
+    `features_digest` distinguishes a repeat of the request from another request with the same id. `event_timestamp` is
+    the caller's time of the prediction. Without it, the time is `timestamp`, when the request was answered.
     """
 
     prediction_id: Name
@@ -40,14 +40,14 @@ class ServedEvent(Event, frozen=True, kw_only=True):
 
     @property
     def predicted_at(self) -> Moment:
-        """The time of the prediction."""
+        """Return the time of the prediction."""
         return self.timestamp if self.event_timestamp is None else self.event_timestamp
 
 
 class FeedbackEvent(Event, frozen=True, kw_only=True):
-    """The truth about one prediction, usually late. A later one corrects an earlier one.
+    """Ground truth of one prediction, usually late. A later one corrects an earlier one.
 
-    With `model` it is for that model's versions alone; without, for every one that has the id.
+    With `model` the feedback is for that model's versions only; without, for every one that has the id.
     """
 
     prediction_id: Name
@@ -58,7 +58,7 @@ class FeedbackEvent(Event, frozen=True, kw_only=True):
 
 
 class Heartbeat(Event, frozen=True, kw_only=True):
-    """Says that no prediction older than `timestamp` will follow, so that panes can close.
+    """Statement that no prediction older than `timestamp` will follow, so that panes can close.
 
     Sent to every partition of `predictions`, with the record header `driftline: heartbeat`.
     """

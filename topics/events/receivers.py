@@ -1,4 +1,4 @@
-"""Who is told of alerts, beside those in the settings."""
+"""Receivers of alerts that are created at run time, in addition to those in the settings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from topics.events.base import Event, Name
 
 
 class ReceiverEvent(Event, frozen=True, kw_only=True):
-    """A webhook that alerts can be sent to: the channel `webhook:` and its name.
+    """A webhook to which alerts can be sent: the channel `webhook:` and its name.
 
-    `secret` names the key that signs what is sent there: a file in the workers' `receiver_secrets_dir`. The key itself
-    does not travel. A record without a value takes the receiver away.
+    `secret` names the key that signs the requests: a file in the workers' `receiver_secrets_dir`. The key itself is not
+    transmitted. A record without a value deletes the receiver.
     """
 
     name: Name

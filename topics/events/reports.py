@@ -1,4 +1,4 @@
-"""What the windows of a model version showed, and the monitor of itself."""
+"""Reports: the findings about the windows of a model version, and the workers' reports about themselves."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ class ScaleFinding(Event, frozen=True, kw_only=True):
     `fault`: its distribution, its missing values, unseen categories, or values of the wrong type. `panes`: how many of
     the newest panes show it best, from `start` on, with n rows; `shortest`: the fewest in which it is found.
     `effect_size` is the KS statistic, the Jensen-Shannon distance of its categories divided into two, or the rise of a
-    share; `p_value` the chance of that if the true effect were half of `threshold`. `since`: the change point, as the
-    end of the first pane that is changed; it lies between `earliest` and `latest`. `since_panes` and its like say how
-    many of the newest panes are changed. `column`: the comparison over the `panes`, where the distribution is meant.
-    `usual`: the effect that comes and goes by itself in so many panes; `threshold` is beyond it. `slow`: it moves
-    slowly, as a season does, by `moved` since the reference: of a mean in standard deviations of the reference, else as
-    the effect; by `rate` a day. `lasting`: it is found in the longest span too; a slow one that is not fires nothing.
-    `cause`: what has most likely been done to the column in the `panes`.
+    share. `p_value`: the probability of such an effect if the true effect were half of `threshold`. `since`: the change
+    point, as the end of the first pane that is changed; it lies between `earliest` and `latest`. `since_panes`,
+    `earliest_panes` and `latest_panes`: how many of the newest panes are changed. `column`: the comparison over the
+    `panes`, where the distribution is meant. `usual`: the effect that comes and goes by itself in so many panes;
+    `threshold` is beyond it. `slow`: the column moves slowly, as a season does, by `moved` since the reference, and by
+    `rate` a day. `moved` is in standard deviations of the reference for a mean, else in units of the effect. `lasting`:
+    it is found in the longest span too; a slow one that is not lasting fires no alert. `cause`: the most likely cause
+    of the change in the `panes`.
     """
 
     name: str
@@ -65,18 +66,18 @@ class DriftAtScale(Event, frozen=True, kw_only=True):
 
 
 class Scales(Event, frozen=True, kw_only=True):
-    """What the newest panes show beside the window.
+    """Findings of the newest panes, in addition to those of the window.
 
-    `spans`: the numbers of panes that were judged; `chance`: of a false alarm in this evaluation. `found`: columns, in
-    the order of the profile. `calm`: by fault, the columns whose newest panes, so many, show that they are below their
-    floors; what longer spans show is over. `quiet`: by fault, columns of which that is likely and not yet sure;
-    `suspected`: columns that are not found, and not as usual either.
+    `spans`: the numbers of panes that were evaluated; `chance`: the probability of a false alarm in this evaluation.
+    `found`: columns, in the order of the profile. `calm`: by fault, columns that are shown to be below their floors,
+    with the number of newest panes that show it; findings of longer spans are resolved. `quiet`: by fault, columns of
+    which that is likely and not yet certain. `suspected`: columns that are not found, and not as usual either.
 
-    Of the data as a whole, `data_drift`: null where too few features are found at one scale; `data_suspected`: enough
-    are found or suspected; `data_calm`: too few can be beyond their floors, `data_quiet`: that is likely.
-    `drifted`: the data as a whole have drifted, or prediction or probability are found to have. `detectable`: the
-    smallest KS statistic that would be found in the longest span; null where not even the largest would be. `needed`:
-    predictions that are lacking until a change of half of a column's rows would be found.
+    `data_drift`: the drift of the data as a whole; null where too few features are found at one scale.
+    `data_suspected`: enough features are found or suspected. `data_calm`: too few can be beyond their floors;
+    `data_quiet`: that is likely. `drifted`: the data as a whole, the prediction or the probability have drifted.
+    `detectable`: the smallest KS statistic that would be found in the longest span; null where not even the largest
+    would be. `needed`: predictions that are lacking until a change of half of a column's rows would be found.
     """
 
     spans: tuple[int, ...]
@@ -95,9 +96,9 @@ class Scales(Event, frozen=True, kw_only=True):
 
 
 class JudgedFrom(Event, frozen=True, kw_only=True):
-    """From which span of time on a column is judged, in seconds; null: in none, as it comes and goes too much.
+    """Span from which a column is judged, in seconds; null: in none, since the column varies too much by itself.
 
-    `after`: the shortest span in which a change of 20 %, 50 % and 90 % of its rows is found; null: in none.
+    `after`: the shortest spans in which a change of 20 %, 50 % and 90 % of its rows is found; null: in none.
     """
 
     name: str
@@ -106,13 +107,14 @@ class JudgedFrom(Event, frozen=True, kw_only=True):
 
 
 class Usual(Event, frozen=True, kw_only=True):
-    """What is usual of the window, as it was judged.
+    """Usual effects by which the window was judged, and their source.
 
-    `from`: `reference`, as far as the reference's own windows show it; `live`, as the first weeks of the stream do,
-    where the reference has no times; `learning`: that is not known yet, and any effect above its floor is found.
-    `since` and `until`: the time that it was learned from; while it is being learned, when that will be over if
-    predictions come on each day (null before the first). `days`: whole days with predictions so far, of those that it
-    `needs`; null of a reference. `columns`: what is found of each column, in what time.
+    `from`: `reference` (the windows of the reference itself), `live` (the first weeks of the stream, where the
+    reference has no times) or `learning`. While it is `learning`, the usual effects are not known, and any effect above
+    its floor is found. `since` and `until`: the time from which they were learned. During learning, `until` is the
+    expected end if predictions come on each day (null before the first prediction). `days`: whole days with predictions
+    so far, of those that it `needs`; null for a reference. `columns`: for each column, the times in which changes are
+    found.
     """
 
     source: Literal["reference", "live", "learning"] = field(name="from")
@@ -124,10 +126,10 @@ class Usual(Event, frozen=True, kw_only=True):
 
 
 class Report(Event, frozen=True, kw_only=True):
-    """What every report says first: which window of which model version, and its revision.
+    """Common fields of every report: the model version, the window and the revision.
 
-    `left_out`: records of the model version that no window counts, by reason, since the first record: predictions in a
-    drift report, feedback in one on performance.
+    `left_out`: number of records of the model version that no window counts, by reason, since the first record:
+    predictions in a drift report, feedback in a performance report.
     """
 
     model: str
@@ -145,13 +147,13 @@ class Report(Event, frozen=True, kw_only=True):
 class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kind"):
     """Inputs and predictions of one window against the reference.
 
-    `missing_share`: of the feature values, those that are missing or of the wrong type; `unjudged_share`: those of the
-    wrong type, or missing beyond the reference's own share. `scales`: what the newest panes show by themselves,
-    null where they are not judged. `needed`: predictions that the window lacks; `expected`: when there are enough at
-    the present rate, null where that is never, or not known; `expected_first`: the same of `scales.needed`.
-    `not_judged_since`: the end of the newest window that was judged, or the start of the first one, where this one says
-    nothing (see docs/decision.md); else null. `usual`: what is usual of it, null where that is not asked (policy
-    `threshold`).
+    `missing_share`: share of the feature values that are missing or of the wrong type. `unjudged_share`: share of those
+    of the wrong type, or missing beyond the reference's own share. `scales`: findings of the newest panes, null where
+    they are not evaluated. `needed`: predictions that the window lacks. `expected`: when there are enough at the
+    present rate, null where that is never, or not known; `expected_first`: the same for `scales.needed`.
+    `not_judged_since`: the end of the newest window that was judged, or the start of the first one, where this window
+    says nothing (see docs/decision.md); else null. `usual`: the usual effects for the window, null where they are not
+    used (policy `threshold`).
     """
 
     drift_detected: bool
@@ -174,13 +176,14 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
 
 
 class MetricFinding(Event, frozen=True, kw_only=True):
-    """A metric that is worse over the newest panes with truth: by its threshold, significant beyond half of that.
+    """A metric that is worse over the newest panes with feedback: by its threshold, significant beyond half of it.
 
-    `panes`: how many of the newest panes with truth show it best, with n rows that can be judged; `shortest`: the
-    fewest. `effect_size`: the relative drop; `p_value`: the chance of that if the true drop were half of `threshold`.
-    `since`: when it began, most likely, as the end of the first pane that shows it; it lies between `earliest` and
-    `latest`. `end`: of the newest pane with truth. `since_panes` and its like say how many panes ago (1: the window's
-    last one). `metric`: the comparison over the `panes`.
+    `panes`: how many of the newest panes with feedback show it best, with n rows that can be judged; `shortest`: the
+    fewest. `effect_size`: the relative drop; `p_value`: the probability of such a drop if the true drop were half of
+    `threshold`. `since`: its most likely beginning, as the end of the first pane that shows it; it lies between
+    `earliest` and `latest`. `end`: the end of the newest pane with feedback. `since_panes`, `earliest_panes`,
+    `latest_panes` and `end_panes`: how many panes ago that was (1: the window's last one). `metric`: the comparison
+    over the `panes`.
     """
 
     name: str
@@ -202,12 +205,12 @@ class MetricFinding(Event, frozen=True, kw_only=True):
 
 
 class MetricScales(Event, frozen=True, kw_only=True):
-    """What the newest panes whose truth has come show of the metrics, as far as it was known when the report was made.
+    """Findings about the metrics in the newest panes with feedback, as far as it was known when the report was made.
 
-    `spans`: the numbers of panes with truth that were judged; `truths`: rows with truth in the longest, whose panes are
-    from `start` (`start_panes` ago) to `end` (`end_panes` ago). `calm`: metrics that are shown to be within their
-    thresholds, by the fewest panes that show it; `quiet`: those of which that is likely; `suspected`: those that are
-    neither found nor as usual. `reason`: why no span was judged.
+    `spans`: the numbers of panes with feedback that were evaluated. `truths`: rows with feedback in the longest span,
+    whose panes are from `start` (`start_panes` ago) to `end` (`end_panes` ago). `calm`: metrics that are shown to be
+    within their thresholds, by the fewest panes that show it. `quiet`: metrics of which that is likely. `suspected`:
+    metrics that are neither found nor as usual. `reason`: why no span was evaluated.
     """
 
     spans: tuple[int, ...]
@@ -226,14 +229,14 @@ class MetricScales(Event, frozen=True, kw_only=True):
 class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", tag_field="kind"):
     """Realised and estimated performance of one window; `coverage` is the share with feedback.
 
-    `classes`: of a multiclass model, each for itself. `estimated` is empty where no estimate is defined. `not_judged`:
-    rows with truth that enter no metric, by reason; `not_scored`: rows that enter none of the metrics of a probability.
-    `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their rows (the most
-    frequent ones, the rest under `other`); a row is right where both are the same. Where `judged` is false no metric
-    was compared with a baseline, and `reason` says why. `scales`: what the newest panes with truth show by themselves,
-    null where they are not judged. `show`: the metrics that messages name first (`performance.show`). `needed`: rows
-    with truth that the newest ones lack until all metrics are judged; `expected`: when there are enough at the rate at
-    which truth comes, null where that is not known.
+    `classes`: the metrics of each class of a multiclass model. `estimated` is empty where no estimate is defined.
+    `not_judged`: rows with feedback that enter no metric, by reason; `not_scored`: rows that enter none of the metrics
+    of a probability. `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their
+    rows (the most frequent ones, the rest under `other`). A row with such labels is right where both are the same.
+    Where `judged` is false no metric was compared with a baseline, and `reason` says why. `scales`: findings of the
+    newest panes with feedback, null where they are not evaluated. `show`: the metrics that messages name first
+    (`performance.show`). `needed`: rows with feedback that the newest panes lack until all metrics are judged.
+    `expected`: when there are enough at the rate at which feedback comes, null where that is not known.
     """
 
     feedback: int
@@ -258,19 +261,19 @@ class PerformanceReport(Report, frozen=True, kw_only=True, tag="performance", ta
 
 
 class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field="kind"):
-    """How many predictions and how much feedback came, of a model version that is served live; also without any.
+    """Amount of predictions and feedback of a model version that is served live; published also without any.
 
-    `counts`: predictions in each pane of the window, oldest first. `silent`: panes since the last one with any;
+    `counts`: predictions in each pane of the window, oldest first. `silent`: panes since the last one with any.
     `usual`: the mean of a pane over the two windows before that. `sufficient`: a whole window's panes are known.
-    `coverage`: the share with feedback in the window before this one, `usual_coverage` its slow mean. Feedback last
+    `coverage`: the share with feedback in the window before this one; `usual_coverage`: its slow mean. Feedback last
     came `feedback_silent` panes ago; the longest of its last `feedback_gaps` pauses was `feedback_longest` panes.
-    `missed`: how many would have come in the silent panes, by the same hours of so many `days` ago, or by a tenth of
-    the rate before where none is known; `pause`: panes of the longest pause shortly before. `chance`: the largest
-    p-value at which traffic is found to have stopped or dropped. `volume`: null before a whole window's panes are
-    known. `recent_too_late` and `recent_joined`: truth of the last windows that came after the retention of its
-    prediction, and that was joined; they fade. The others are totals since the first record; `too_late`: truth that
-    came too late, as far as it is known to be of this model (it names none); `waiting`: feedback whose prediction has
-    not come, of whatever model of these partitions.
+    `missed`: how many predictions would have come in the silent panes, by the same hours of so many `days` ago; where
+    no such day is known, by a tenth of the rate before. `pause`: panes of the longest pause shortly before. `chance`:
+    the largest p-value at which traffic is found to have stopped or dropped. `volume`: null before a whole window's
+    panes are known. `recent_too_late` and `recent_joined`: feedback of the last windows that came after the retention
+    of its prediction, and that was joined; both numbers fade. The others are totals since the first record. `too_late`:
+    feedback that came too late, as far as it is known to be of this model (feedback names none). `waiting`: feedback
+    whose prediction has not come, of any model of these partitions.
     """
 
     counts: tuple[int, ...]
@@ -297,10 +300,10 @@ class TrafficReport(Report, frozen=True, kw_only=True, tag="traffic", tag_field=
 
 
 class PartitionStanding(Event, frozen=True, kw_only=True):
-    """One source partition as its worker sees it, over the time of a report.
+    """State of one source partition, as its worker sees it, over the time of a report.
 
-    `n`: records read. `lag`: records still to be read, by topic; `behind_seconds` as in the report, None where it is
-    not known yet. `dead_letters`: how many.
+    `n`: records read. `lag`: records still to be read, by topic. `behind_seconds` is as in the report, None where it is
+    not known yet. `dead_letters`: their number.
     """
 
     n: int
@@ -310,12 +313,13 @@ class PartitionStanding(Event, frozen=True, kw_only=True):
 
 
 class MonitorReport(Report, frozen=True, kw_only=True, tag="monitor", tag_field="kind"):
-    """A worker of itself, by the wall clock; model `driftline`, the version is the consumer group.
+    """Report of a worker about itself, by the wall clock; model `driftline`, the version is the consumer group.
 
-    `worker`: its host and process (`host:1234`). `n`: records read. `lag`: records still to be read, by topic;
-    `behind_seconds`: the age of the oldest record that was read last while others waited. `dead_letters`: by reason.
-    `partitions`: each source partition that it has now. Alerts are about these, so that whoever takes them over goes on
-    with the alert, or resolves it. `drains`: it joins what is left of a prefix before this one, and judges nothing.
+    `worker`: its host and process (`host:1234`). `n`: records read. `lag`: records still to be read, by topic.
+    `behind_seconds`: the age of the oldest record that was read last while others waited. `dead_letters`: their number
+    by reason. `partitions`: each source partition that it is assigned now. Alerts are about these partitions, so that a
+    worker that takes a partition over continues the alert, or resolves it. `drains`: the worker joins the rest of an
+    earlier prefix, and judges nothing.
     """
 
     worker: str
@@ -327,14 +331,14 @@ class MonitorReport(Report, frozen=True, kw_only=True, tag="monitor", tag_field=
 
 
 class IntakeReport(Report, frozen=True, kw_only=True, tag="intake", tag_field="kind"):
-    """What of one partition of `predictions` or `feedback` was not counted, by the wall clock.
+    """Records of one partition of `predictions` or `feedback` that were not counted, by the wall clock.
 
-    Of one registered model version; of the model `driftline` and the consumer group, where a record names none that
-    is registered. `n`: records since the report before, of which `dead_letters` were set aside, by reason, and
-    `unregistered` name a model version that is not registered ("model version"). Of the newest `recent` records
+    The report is of one registered model version; of the model `driftline` and the consumer group, where records name
+    none that is registered. `n`: records since the report before. Of these, `dead_letters` were set aside, by reason,
+    and `unregistered` name a model version that is not registered ("model version"). Of the newest `recent` records
     `recent_dead` were set aside and `recent_unregistered` name no registered model version. Of the newest `settled`
-    records of feedback, each at least a minute old, `unmatched` have no prediction. The thresholds are the shares of
-    these that are too much. `last_reason` and `last_offset` are of the newest that was set aside.
+    records of feedback, each at least a minute old, `unmatched` have no prediction. The thresholds are the shares above
+    which these are too many. `last_reason` and `last_offset` are of the newest record that was set aside.
     """
 
     topic: str
@@ -357,7 +361,7 @@ R = TypeVar("R", bound=Report)
 
 
 def report_from(kind: type[R], found: DataclassInstance, /, **more: object) -> R:
-    """Return the report of what was found: its fields by their names, and `more`, which win.
+    """Return the report with a result's fields by name, and `more`, which takes precedence.
 
     Raises msgspec.ValidationError where a field is missing or of another type.
     """

@@ -1,4 +1,4 @@
-"""Whether a model version is served, or retired."""
+"""State of a model version: served or retired."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from topics.events.base import Event, Moment, Name
 
 
 class VersionEvent(Event, frozen=True, kw_only=True):
-    """The newest that is known of a model version's life.
+    """The newest known state of a model version's life.
 
-    `serving`: it gets predictions, since `since`, lately `rate` a second. `retired`: since `since`, for a `reason` in
-    words; its alerts are resolved, and none is raised. `by` the `command` (`driftline retire`) until it is registered
-    again or taken back, or by the `traffic`, which a newer version has taken, until predictions come again.
+    `serving`: it receives predictions, since `since`, lately `rate` a second. `retired`: since `since`, for a `reason`
+    in words; its alerts are resolved, and none is raised. It is retired `by` the `command` (`driftline retire`) until
+    it is registered again or the command is taken back. It is retired by the `traffic`, which a newer version has
+    taken, until predictions come again.
     """
 
     model: Name
