@@ -14,7 +14,8 @@ from aiokafka.errors import KafkaError
 
 from app.kafka.errors import BrokerError, BrokerUnavailable, TopicError
 from app.processes.guarded import GuardedProcess
-from app.settings.settings import ENV_PREFIX, Settings, SettingsError
+from app.settings.settings import Settings, SettingsError
+from app.settings.sources import ENV_PREFIX
 from benchmarks.kafka import benchmark_settings
 from benchmarks.reading import ReaderFailed
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from app.settings.settings import ENV_PREFIX, Settings
+from app.settings.settings import Settings
+from app.settings.sources import ENV_PREFIX
 
 HEAD = f"""# Settings
 

@@ -14,7 +14,8 @@ import pytest
 from app.history import History
 from app.local.find_kafka import Kafka, find_kafka
 from app.local.kafka_jar_process import start_from_jars
-from app.settings.settings import ENV_PREFIX, Settings, load_settings
+from app.settings.settings import Settings, load_settings
+from app.settings.sources import ENV_PREFIX
 from app.telemetry import logs
 from tests.support import databases
 from tests.support.kafka_container import engine_answers, kafka_in_container

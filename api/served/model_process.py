@@ -23,7 +23,7 @@ from app.processes.guarded import GuardedProcess
 from app.processes.supervisor import Backoff, reason_of
 from app.serving import Bundle, Predicted, PredictionFailed, UnfitRows
 from app.serving.types import Scalar
-from app.settings.settings import ENV_PREFIX
+from app.settings.sources import ENV_PREFIX
 from app.telemetry import metrics
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from app.kafka.topics import ensure_topics
 from app.local.kafka_jar_process import start_from_jars
 from app.local.kafka_probe import free_ports
 from app.processes.supervisor import Backoff, ChildCommand, Supervisor
-from app.settings.settings import ENV_PREFIX, load_settings
+from app.settings.settings import load_settings
+from app.settings.sources import ENV_PREFIX
 from tests.support.api_process import Client, ready
 from tests.support.stream import differences, register_model, send, truth, until_equal
 from tests.support.worker_process import quick

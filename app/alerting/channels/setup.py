@@ -16,7 +16,8 @@ from app.alerting.notify.channel import Channel
 from app.alerting.rendering.labels import LabelError, Labelling
 from app.settings.channels import ChannelSettings
 from app.settings.secrets import secret_of
-from app.settings.settings import ENV_PREFIX, SettingsError
+from app.settings.settings import SettingsError
+from app.settings.sources import ENV_PREFIX
 
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 KEPT_HEADERS = frozenset({"connection", "content-length", "content-type", "host", "transfer-encoding", "user-agent"})

@@ -17,7 +17,8 @@ from app.history.setup import history_of
 from app.local.kafka_config import LARGEST_MESSAGE
 from app.local.kafka_docker import COMPOSE_FILE, DEFAULT_PORT
 from app.local.kafka_jars import KAFKA_VERSION
-from app.settings.settings import CONFIG_FILE, ENV_PREFIX, SERVER, Settings, load_settings
+from app.settings.settings import SERVER, Settings, load_settings
+from app.settings.sources import CONFIG_FILE, ENV_PREFIX
 from tests.support.parse_command import parse
 from tests.support.paths import ROOT
 

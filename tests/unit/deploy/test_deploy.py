@@ -16,7 +16,8 @@ import yaml
 
 from api.server import GRACE_SECONDS
 from app.history import History
-from app.settings.settings import ENV_PREFIX, Settings, load_settings
+from app.settings.settings import Settings, load_settings
+from app.settings.sources import ENV_PREFIX
 from app.telemetry.metrics import API, RECORDER, WORKER
 from manual.metrics import told
 from tests.support.parse_command import parse

@@ -14,7 +14,8 @@ import msgspec
 import pytest
 
 from app.registration.monitoring import monitoring_of
-from app.settings.settings import ENV_PREFIX, Settings, load_settings
+from app.settings.settings import Settings, load_settings
+from app.settings.sources import ENV_PREFIX
 from tests.support.docs import blocks
 from tests.support.parse_command import parse
 from tests.support.paths import DOCS, ROOT

@@ -13,7 +13,8 @@ from app.alerting.notify.muting import Muting
 from app.alerting.silences.table import SilencesTable
 from app.core.config.routes import Inhibit, Maintenance, Route
 from app.registration.monitoring import MonitoringError, monitoring_of
-from app.settings.settings import ENV_PREFIX, SettingsError, load_settings, text_of
+from app.settings.settings import SettingsError, load_settings, text_of
+from app.settings.sources import ENV_PREFIX
 from tests.support.alert_events import of_rule
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
