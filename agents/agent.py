@@ -1,4 +1,4 @@
-"""The steps of the stream have one form: an agent takes batches of its topics and sends what comes of them."""
+"""Common interface of the agents: an agent takes batches of its topics and sends the results."""
 # ruff: noqa: B027 - an agent overrides the hooks that it needs
 
 from __future__ import annotations
@@ -13,52 +13,52 @@ from topics.registry import Topic
 
 
 class Agent(ABC):
-    """One step of the stream. It has one table, which nobody else writes, and runs without Kafka too.
+    """One step of the stream. An agent has one table that no other agent writes, and also runs without Kafka.
 
-    `inputs`: its topics, of which each partition's batches come one after another. `name`: of its table.
+    `inputs`: the agent's topics; the batches of each partition come one after another. `name`: the name of the table.
     """
 
     name: str
     inputs: tuple[Topic, ...]
 
     async def prepare(self, partition: int) -> None:
-        """Recover a partition from the table, so that its `position` is there at once. Others run meanwhile."""
+        """Recover a partition from the table, so that `position` returns at once. Other work runs meanwhile."""
 
     @abstractmethod
     def position(self, topic: Topic, partition: int) -> int:
         """Return the offset to read a partition from, by the table; 0 before anything was applied.
 
-        Raises StateLost where it was applied and the state is gone.
+        Raises StateLost where records were applied and the saved state is missing.
         """
 
     @abstractmethod
     async def handle(self, batch: Batch, out: Output) -> None:
-        """Take a batch, or a tick, and send what comes of it.
+        """Take a batch, or a tick, and send the results.
 
-        What is sent is acknowledged before the table says that it was: a crash in between sends it again. Raises Held
-        where somebody has to decide before the stream may go on.
+        Records are acknowledged before the table notes them as sent: a crash in between sends them again. Raises
+        WorkerHalted where somebody has to decide before the stream may go on.
         """
 
     async def halted(self, error: WorkerHalted, out: Output) -> None:
-        """Send what others have to know of the error by which this agent stops the worker."""
+        """Send what other processes have to know of the error by which this agent stops the worker."""
 
     async def pause(self) -> None:
-        """Finish what is under way, before partitions change hands."""
+        """Finish the work under way, before partitions change hands."""
 
     def forget(self, partitions: Collection[int]) -> None:
-        """Drop what is held of partitions that another worker may have now: it is built again from the table."""
+        """Drop the state of partitions that another worker may have now. The state is built again from the table."""
 
     def drain(self) -> None:
-        """From now on, save all that is taken with every batch and every tick."""
+        """Save everything taken with every batch and every tick from now on."""
 
     @property
     def saved(self) -> bool:
-        """Return whether all that was taken is in the table."""
+        """Return whether everything taken is in the table."""
         return True
 
 
 class AgentDecorator(Agent):
-    """An agent that does what another one does, and something before or after it."""
+    """Agent that delegates to another agent and does something before or after."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent

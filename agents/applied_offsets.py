@@ -1,4 +1,4 @@
-"""How far a source partition has been applied, kept in the table that holds the state it was applied to."""
+"""Applied offset of each source partition, kept in the table that has the state."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ _offset = attrgetter("offset")
 
 
 def next_offset(table: MutableMapping[str, bytes], partition: int) -> int | None:
-    """The offset to read next; None before anything was applied."""
+    """Return the offset to read next; None before anything was applied."""
     found = table.get(_key(partition))
     return None if found is None else int(found)
 
 
 def advance(table: MutableMapping[str, bytes], partition: int, offset: int) -> None:
-    """Note that all below an offset is applied. The watermark never falls."""
+    """Note that all records below an offset are applied. The applied offset never falls."""
     known = next_offset(table, partition)
     if known is None or offset > known:
         table[_key(partition)] = b"%d" % offset
 
 
 def unapplied(table: MutableMapping[str, bytes], partition: int, records: Sequence[Record]) -> Sequence[Record]:
-    """The records that are at or above the watermark."""
+    """Return the records at or above the applied offset."""
     return records_from(next_offset(table, partition) or 0, records)
 
 
 def records_from(offset: int, records: Sequence[Record]) -> Sequence[Record]:
-    """The records of a run from an offset on. Offsets ascend."""
+    """Return the records of a batch from an offset on. Offsets ascend."""
     if not records or records[0].offset >= offset:
         return records
     return records[bisect_left(records, offset, key=_offset) :]

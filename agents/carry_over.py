@@ -1,7 +1,7 @@
-"""The agents' tables under another prefix: where each entry belongs when the number of partitions is another.
+"""Copies of the agents' tables under another prefix: the place of each entry for another number of partitions.
 
-Only what is about model versions is carried. What is about the partitions of the old prefix stays there: watermarks,
-the join's rows, and the alerts about the partitions themselves.
+Only entries about model versions are copied. Entries about the partitions of the old prefix are left there: applied
+offsets, the join's rows, and the alerts about the partitions themselves.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Entry = tuple[int, str, bytes]
 """Partition, key and value of a table."""
 
 Table = Mapping[str, bytes]
-"""The newest value of each key, over all partitions."""
+"""Newest value of each key, over all partitions."""
 
 _groups = msgspec.json.Decoder(AlertGroup)
 _pendings = msgspec.json.Decoder(PendingNotification)
@@ -42,7 +42,7 @@ def alert_entries(table: Table, partitions: int) -> Iterator[Entry]:
 
 
 def window_entries(table: Table, partitions: int) -> Iterator[Entry]:
-    """Yield the notes of which windows' reports were issued."""
+    """Yield the notes of the windows whose reports were issued."""
     for key, value in table.items():
         version = version_of_note(key)
         if version is not None:
@@ -50,7 +50,7 @@ def window_entries(table: Table, partitions: int) -> Iterator[Entry]:
 
 
 def intake_entries(table: Table, partitions: int) -> Iterator[Entry]:
-    """Yield, for every partition, the model versions whose records were set aside: it reports on them until it is over.
+    """Yield, for every partition, the model versions whose records were set aside, so that reports on them go on.
 
     `table`: the join's.
     """
@@ -81,9 +81,9 @@ def notify_entries(table: Table, alerts: Mapping[str, int], partitions: int) -> 
 
 
 def ended_with_its_group(table: Table, group: str, now: datetime) -> Iterator[AlertEvent]:
-    """Yield the end of each alert that fires about the partitions of the old prefix. `table`: the notify agent's.
+    """Yield a resolved event for each alert that fires about the partitions of the old prefix.
 
-    What is wrong with the partitions of the new one is found there, and is an alert of its own.
+    `table`: the notify agent's. The new prefix detects problems of its own partitions, which are separate alerts.
     """
     ended: dict[str, AlertEvent] = {}
     for key, value in table.items():
@@ -100,9 +100,10 @@ def ended_with_its_group(table: Table, group: str, now: datetime) -> Iterator[Al
 
 
 def copied_pane(event: PaneEvent, partitions: int) -> tuple[bytes, PaneEvent]:
-    """Return a pane event, and its key, as of a partition of the prefix before. `partitions`: of that prefix.
+    """Return a pane event and its key as of a partition of the earlier prefix. `partitions`: the number of that prefix.
 
-    Its progress holds back no watermark: whoever drains the old prefix says how far it has come from then on.
+    The event's progress holds back no watermark: the worker that drains the old prefix publishes the progress from then
+    on.
     """
     moved = of_the_prefix_before(event, partitions)
     if isinstance(moved, Progress):

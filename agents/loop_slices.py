@@ -1,4 +1,4 @@
-"""Long work in slices or in a thread, so that the event loop gets to what else is due: probes, heartbeats, others.
+"""Long work in slices or in a thread, so that the event loop runs other work: probes, heartbeats, other agents.
 
 Work in slices is a generator that yields wherever it may be interrupted, at least every few milliseconds.
 """
@@ -13,25 +13,25 @@ from typing import Generic, TypeVar
 Result = TypeVar("Result")
 
 SLICE_SECONDS = 0.05
-"""So long at most the loop waits for one piece of work, and for the step that it is in."""
+"""Longest time that the loop waits for one piece of work, apart from the step under way."""
 
 
 class LoopTurn:
-    """What a coroutine asks in a loop of its own whether it is somebody else's turn."""
+    """Time slice of a coroutine that lets other coroutines run from within a loop of its own."""
 
     def __init__(self, seconds: float = SLICE_SECONDS) -> None:
         self._seconds = seconds
         self._began = time.monotonic()
 
     async def give(self) -> None:
-        """Let others run, where this one has had its time."""
+        """Let other coroutines run if this one has used its time."""
         if time.monotonic() - self._began >= self._seconds:
             await asyncio.sleep(0)
             self._began = time.monotonic()
 
 
 class _Steps(Generic[Result]):
-    """The steps of a piece of work; it has its result once all of them are done."""
+    """Steps of a piece of work. `result` is set once all of them are done."""
 
     result: Result
 
@@ -43,7 +43,7 @@ class _Steps(Generic[Result]):
 
 
 async def in_slices(work: Generator[None, None, Result], seconds: float = SLICE_SECONDS) -> Result:
-    """Do work, and let others run between its steps. Returns what it returns; raises what it raises."""
+    """Do work, and let other coroutines run between its steps. Return its result. Raises what the work raises."""
     turn, steps = LoopTurn(seconds), _Steps(work)
     for _ in steps:
         await turn.give()
@@ -51,7 +51,7 @@ async def in_slices(work: Generator[None, None, Result], seconds: float = SLICE_
 
 
 def at_once(work: Generator[None, None, Result]) -> Result:
-    """Do all of a piece of work without an interruption."""
+    """Do all of a piece of work without an interruption. Return its result."""
     steps = _Steps(work)
     for _ in steps:
         pass
@@ -59,9 +59,9 @@ def at_once(work: Generator[None, None, Result]) -> Result:
 
 
 async def in_thread(work: Callable[[], Result]) -> Result:
-    """Do work in a thread: it must have all that it touches to itself. Returns what it returns; raises what it raises.
+    """Do work in a thread. The work must have all its data to itself.
 
-    Without an event loop, which could go on meanwhile, it is done at once.
+    Return the result of the work. Raises what the work raises. Without a running event loop, the work is done at once.
     """
     try:
         loop = asyncio.get_running_loop()

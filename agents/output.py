@@ -1,4 +1,4 @@
-"""Where agents send records to, and the records that more than one of them sends."""
+"""Output of agents to topics, and the records that several agents send."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from topics.registry import Topic
 
 
 class TooLarge(Exception):
-    """Records that are too large to be sent. `refused`: which, and why; all others have been sent."""
+    """Records were too large to be sent. `refused`: these records and the reasons; all others have been sent."""
 
     def __init__(self, topic: Topic, refused: Sequence[NotSent]) -> None:
         self.refused = tuple(refused)
@@ -25,11 +25,11 @@ class TooLarge(Exception):
 
 
 class Output(Protocol):
-    """The topics of one prefix, as an agent sends to them."""
+    """Topics of one prefix, as an agent sends to them."""
 
     @property
     def partitions(self) -> int:
-        """Return how many partitions each topic has."""
+        """Return the number of partitions of each topic."""
         ...
 
     async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
@@ -40,7 +40,7 @@ class Output(Protocol):
 
 
 def alert_record(alert: AlertEvent, partitions: int) -> Outgoing:
-    """Return an alert as a record: in the partition of its model version, as the report that led to it."""
+    """Return an alert as a record, in the partition of its model version, as the report that led to it."""
     return Outgoing(alert.fingerprint.encode(), msgspec.json.encode(alert), partition_of_alert(alert, partitions))
 
 
@@ -50,7 +50,7 @@ def partition_of_alert(alert: AlertEvent, partitions: int) -> int:
 
 
 def dead_letter(topic: str, partition: int, rejected: Rejected) -> Outgoing:
-    """The dead letter of a record: bytes and key as they came, the reason and the origin in headers."""
+    """Return the dead letter of a record: the original bytes and key, with the reason and the origin in headers."""
     record, reason = rejected.record, rejected.reason
     if isinstance(record, Quarantined):
         record, reason = record.original, record.reason

@@ -1,1 +1,1 @@
-"""Reports become alerts: the rules, their states, and the events where a state changes."""
+"""The alerts agent: evaluates the rules on reports, keeps their states, and publishes the changes."""

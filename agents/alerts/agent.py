@@ -1,4 +1,4 @@
-"""Reports become alerts: each rule's verdict, its state, and an event where the state turns."""
+"""Agent that makes alerts of reports: evaluates each rule, keeps its state, and publishes its transitions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from topics.partition import partition_of
 from topics.registry import ALERTS, REPORTS, VERSIONS, Topic
 
 Models = Callable[[str, str], Monitoring | None]
-"""How a model version is watched; None where it is not registered."""
+"""Lookup of the monitoring configuration of a model version; None where the version is not registered."""
 
 TIDIED_EVERY = timedelta(seconds=30)
 
@@ -62,7 +62,7 @@ _reports: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
 
 @dataclass(slots=True)
 class AlertsRun:
-    """What a run of reports comes to; nothing of it is applied yet. `next_offset`: None for an empty run."""
+    """Result of a batch of reports, not applied yet. `next_offset`: None for an empty batch."""
 
     alerts: list[AlertEvent] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
@@ -74,15 +74,14 @@ class AlertsRun:
 
 
 class AlertsAgent(Agent):
-    """Judges reports by each model version's rules.
+    """Agent that judges reports by each model version's rules.
 
-    What is known of them is in an `AlertStore`, which has the `table`. `catch_up` brings `models` up to now: a report
-    of a model that is not known waits for it once. `page` is the address of the API, for the alerts' links.
-    `with_values`: whether alerts name values of categories. `deployments`: of the
-    models, for the likely causes.
+    The states are in an `AlertStore`, which has the `table`. `catch_up` brings `models` up to date: a report of an
+    unknown model waits for it once. `page`: the address of the API, for the alerts' links. `with_values`: whether
+    alerts name values of categories. `deployments`: deployments of the models, for the likely causes.
 
-    `partitions`: of `reports`; the model versions of a partition that are registered no more, or retired, are tidied
-    away by who has it. 0: none is. `is_registered`: whether a model version is registered.
+    `partitions`: the number of `reports`. The owner of a partition removes its model versions that are retired or no
+    longer registered; 0: none is removed. `is_registered`: whether a model version is registered.
     """
 
     name = "alerts"
@@ -119,7 +118,10 @@ class AlertsAgent(Agent):
         return self._store.next_offset(partition)
 
     async def handle(self, batch: Batch, out: Output) -> None:
-        """Take a batch: alerts first, state after. A crash in between sends the same alerts, by alert_id, again."""
+        """Take a batch: publish alerts, then write the state.
+
+        A crash in between sends the same alerts, by alert_id, again.
+        """
         if batch.records:
             await self._take(batch, out)
         if self._partitions:
@@ -142,7 +144,7 @@ class AlertsAgent(Agent):
             await out.publish(ALERTS, [alert_record(alert, out.partitions) for alert in alerts])
 
     def run(self, partition: int, records: Sequence[Record]) -> Generator[None, None, AlertsRun]:
-        """Return what a run comes to, in slices. Changes nothing."""
+        """Return the result of a batch, in slices. Changes nothing."""
         run = AlertsRun()
         for record in self._store.unapplied(partition, records):
             yield
@@ -171,14 +173,14 @@ class AlertsAgent(Agent):
         return run
 
     def apply(self, partition: int, run: AlertsRun) -> None:
-        """Write what a run comes to, then the watermark."""
+        """Write the result of a batch, then the applied offset."""
         self._store.write(partition, run.states, run.beside, run.intakes, run.next_offset)
 
     async def tidy(self, partition: int, out: Output) -> None:
-        """Now and then, resolve what fires of model versions that are registered no more or retired, and forget them.
+        """Resolve, now and then, the firing alerts of retired or unregistered model versions, and remove their state.
 
-        Of the partition's own model versions; others are of other workers. In this order: a crash in between sends the
-        same ends, by alert_id, again.
+        Only the partition's own model versions are removed; other workers have the others. In this order, a crash in
+        between sends the same events, by alert_id, again.
         """
         now = self._now()
         if now - self._tidied.get(partition, now - TIDIED_EVERY) < TIDIED_EVERY:
@@ -203,12 +205,12 @@ class AlertsAgent(Agent):
         self._store.remove(gone)
 
     def stages(self) -> Iterator[tuple[str, str, str, Stage]]:
-        """Model, version and rule of each alert that is pending or fires, by the table."""
+        """Yield model, version, rule and stage of each alert that is pending or fires, by the table."""
         for *names, stage, _ in self.levels():
             yield names[0], names[1], names[2], stage
 
     def levels(self) -> Iterator[tuple[str, str, str, Stage, Level]]:
-        """Return model, version, rule, stage and level of each alert that is pending or fires, by the table."""
+        """Yield model, version, rule, stage and level of each alert that is pending or fires, by the table."""
         for (model, version, rule, _), state in self._store.rule_states():
             stage = stage_of(state)
             if stage != "calm":
@@ -243,7 +245,10 @@ class AlertsAgent(Agent):
                 run.alerts.append(alert)
 
     def _of_lives(self, report: AnyReport, verdicts: list[Verdict], run: AlertsRun) -> list[Verdict]:
-        """The verdicts where the version may be retired, or its traffic with newer ones; notes what is new of it."""
+        """Return the verdicts, adapted where the version is retired or newer versions have its traffic.
+
+        Note the version's changes in `run`.
+        """
         named = (report.model, report.model_version)
         known = run.lives.get(named) or self._lives.get(*named)
         if isinstance(report, TrafficReport):
@@ -258,22 +263,22 @@ class AlertsAgent(Agent):
         return [off(verdict.rule, verdict.subject, words(known)) for verdict in verdicts]
 
     def _over_all(self, report: IntakeReport, run: AlertsRun) -> IntakeReport:
-        """The report with what is known of the topic's other partitions; its own is known now."""
+        """Return the report combined with those of the topic's other partitions, and note this report."""
         key = report.model, report.model_version, report.topic
         before = run.intakes.get(key) or self._store.intake(key)
         after = run.intakes[key] = before.noted(report)
         return after.over_all(report)
 
     def _changes(self, report: AnyReport) -> list[DeploymentChange]:
-        """What happened to the model lately, where the newest panes of a report show that something has changed."""
+        """Return recent deployment changes of the model if the newest panes of a report show a change."""
         if not isinstance(report, DriftReport) or report.scales is None or not report.scales.found:
             return []
         return changes_of(report.model, self._deployments, self._lives)
 
     def _note(self, report: AnyReport, run: AlertsRun, changes: Sequence[DeploymentChange]) -> RelatedWindows | None:
-        """What is known of the model version beside what each rule has judged; this report is known now."""
+        """Return the related windows of the model version, with this report added."""
         if not isinstance(report, DriftReport | PerformanceReport):
-            return None  # alerts on traffic, feedback and the monitor tell of nothing else
+            return None  # alerts on traffic, feedback and the monitor have no related windows
         key = report.model, report.model_version
         before = run.beside.get(key) or self._store.beside(key)
         after = noted(before, report, changes)
@@ -282,7 +287,7 @@ class AlertsAgent(Agent):
         return after
 
     def _unnamed(self, report: AnyReport, verdicts: Sequence[Verdict], run: AlertsRun) -> list[Verdict]:
-        """`off` for the features and metrics that were judged by themselves once, and are no more."""
+        """Return `off` verdicts for the features and metrics that were judged separately before, and no longer are."""
         named = {(verdict.rule, verdict.subject) for verdict in verdicts}
         gone = []
         for rule, reason in _BY_NAME.get(type(report), {}).items():
@@ -294,7 +299,7 @@ class AlertsAgent(Agent):
 
 
 SELDOM = (FEATURE_DRIFT, NOT_JUDGED)
-"""Rules of which there is a state only once they have been breached: of hundreds of features most never are."""
+"""Rules that have a state only once they have been breached: of hundreds of features most never are."""
 _NO_METRIC = "it is not among the report's metrics any more"
 _BY_NAME: dict[type, dict[str, str]] = {
     DriftReport: {
@@ -304,11 +309,11 @@ _BY_NAME: dict[type, dict[str, str]] = {
     PerformanceReport: {PERFORMANCE: _NO_METRIC, ESTIMATE: _NO_METRIC},
     MonitorReport: {MONITOR: "alerts about workers are about their partitions now"},
 }
-"""The rules whose subjects come and go with what is registered, and what is said of one that is gone."""
+"""Rules whose subjects change with the registration, and the message for a removed subject."""
 
 
 def is_gone(report: AnyReport, subject: str) -> bool:
-    """Whether a subject that a report does not have is there no more. Other workers have other partitions."""
+    """Return whether a subject that is missing from a report is removed. Other workers have other partitions."""
     return not isinstance(report, MonitorReport) or OF_PARTITION not in subject
 
 
@@ -317,7 +322,7 @@ class _Unknown(Rejected, frozen=True):
 
 
 def state_key(report: AnyReport, verdict: Verdict) -> RuleKey:
-    """Return whose state a verdict changes."""
+    """Return the key of the rule state that a verdict changes."""
     return RuleKey(report.model, report.model_version, verdict.rule, verdict.subject)
 
 

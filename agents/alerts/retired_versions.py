@@ -1,4 +1,4 @@
-"""The alerts of model versions that are registered no more: what fires is resolved, and nothing is kept of them."""
+"""Alerts of model versions that are no longer registered: firing alerts are resolved, and all state is removed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GONE = "its model version is not registered any more"
 def resolved(
     closed: Mapping[RuleKey, str], state_of: Callable[[RuleKey], RuleState], now: datetime, page: str
 ) -> Iterator[AlertEvent]:
-    """Yield the ends of the alerts that fire by their states. `closed`: why each rule judges its subject no more."""
+    """Yield the resolved events of the firing alerts. `closed`: why each rule no longer judges its subject."""
     for key, why in closed.items():
         model, version, rule, subject = key
         state = state_of(key)
@@ -33,7 +33,7 @@ def resolved(
 
 
 def _report(model: str, version: str, end: datetime, now: datetime) -> TrafficReport:
-    """A report in place of those that nobody makes any more: of no window and no record."""
+    """Return a report in place of those that are no longer made, without window or records."""
     return TrafficReport(
         model=model, model_version=version, profile_id="", window_start=end, window_end=end, revision=0, n=0,
         sufficient=False, emitted_at=now, counts=(), silent=0, usual=0.0, coverage=0.0, usual_coverage=0.0,

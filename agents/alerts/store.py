@@ -1,4 +1,4 @@
-"""The table of the alerts agent: what its keys are, and what it holds of each model version."""
+"""Keys and values of the alerts agent's table, for each model version."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from app.alerting.rules.not_counted import Intake
 from app.ingest.decoding import Record
 
 RULE_NAMES = 4
-"""In the key of a rule's state: model, version, rule, subject."""
+"""Number of names in the key of a rule's state: model, version, rule, subject."""
 BESIDE = "beside"
-"""In a key, which has three names then, and not four as that of a rule: what the newest windows showed."""
+"""Last name in a key of three names: the related windows of a model version."""
 INTAKE = "intake"
-"""In a key of three names, before that of a topic: what its partitions last reported as not counted."""
+"""Prefix of a topic in a key of three names: the counts that the topic's partitions last reported as not counted."""
 
 _states = msgspec.json.Decoder(RuleState)
 _besides = msgspec.json.Decoder(RelatedWindows)
@@ -26,7 +26,7 @@ _intakes = msgspec.json.Decoder(Intake)
 
 
 class RuleKey(NamedTuple):
-    """Whose state a rule has."""
+    """Key of a rule's state."""
 
     model: str
     version: str
@@ -41,14 +41,12 @@ IntakeKey = tuple[str, str, str]
 
 
 class AlertStore:
-    """What the table holds: each rule's state, what the newest windows showed, what is not counted, and how far each
-    source partition is applied.
-    """
+    """Table of the alerts agent: states of rules, related windows, records not counted, and applied offsets."""
 
     def __init__(self, table: MutableMapping[str, bytes]) -> None:
         self._table = table
 
-    # How far it is read
+    # Applied offsets
 
     def next_offset(self, partition: int) -> int:
         """Return the offset to read a source partition from; 0 before anything was applied."""
@@ -58,7 +56,7 @@ class AlertStore:
         """Return the records that were not applied before."""
         return unapplied(self._table, partition, records)
 
-    # What is known of a model version
+    # State of a model version
 
     def rule_state(self, key: RuleKey) -> RuleState:
         """Return the state of a rule; a calm one where none is saved."""
@@ -66,12 +64,12 @@ class AlertStore:
         return RuleState() if found is None else _states.decode(found)
 
     def beside(self, key: VersionKey) -> RelatedWindows | None:
-        """Return what a model version's newest windows showed."""
+        """Return the results of a model version's newest windows; None where none is saved."""
         found = self._table.get(key_of(*key, BESIDE))
         return None if found is None else _besides.decode(found)
 
     def intake(self, key: IntakeKey) -> Intake:
-        """Return what the partitions of a topic last reported as not counted of a model version."""
+        """Return the counts that a topic's partitions last reported as not counted for a model version."""
         found = self._table.get(_intake_key(key))
         return Intake() if found is None else _intakes.decode(found)
 
@@ -88,7 +86,7 @@ class AlertStore:
                 yield RuleKey(*names), _states.decode(value)
 
     def entries(self) -> Iterator[tuple[str, VersionKey, RuleKey | None]]:
-        """Yield the key of each entry about a model version, whose it is, and which rule's state, if it is one's."""
+        """Yield the key and model version of each entry, with the rule's key if the entry is a rule's state."""
         for key in list(self._table):
             names = names_of(key)
             if len(names) > 1:
@@ -104,7 +102,7 @@ class AlertStore:
         intakes: Mapping[IntakeKey, Intake],
         following: int | None,
     ) -> None:
-        """Write what a batch comes to, then that it is applied to before offset `following` (None: it was empty)."""
+        """Write the result of a batch, then the applied offset `following` (None: the batch was empty)."""
         for rule, state in states.items():
             self._table[key_of(*rule)] = msgspec.json.encode(state)
         for version, shown in beside.items():
@@ -121,18 +119,18 @@ class AlertStore:
 
 
 def version_of(key: str) -> VersionKey | None:
-    """Return which model version an entry is about; None where it is about a partition."""
+    """Return the model version that an entry is about; None where it is about a partition."""
     names = names_of(key)
     return None if key.startswith("@") else (names[0], names[1])
 
 
 def key_of(*names: str) -> str:
-    """Names as a key; a slash within a name is spelt %2F."""
+    """Return names as a key. A slash within a name is spelt %2F."""
     return "/".join(name.replace("%", "%25").replace("/", "%2F") for name in names)
 
 
 def names_of(key: str) -> list[str]:
-    """The names of a key."""
+    """Return the names in a key."""
     return [name.replace("%2F", "/").replace("%25", "%") for name in key.split("/")]
 
 

@@ -1,1 +1,1 @@
-"""Requests and responses of inference services become predictions."""
+"""The inferences agent: makes predictions of the requests and responses of inference services."""

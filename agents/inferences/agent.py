@@ -1,4 +1,4 @@
-"""Requests and responses of inferences become predictions: paired by their id, in the partition that it leads to."""
+"""Agent that pairs inference requests with responses by id and publishes the pairs as predictions."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from app.kafka.producer import Outgoing
 from topics.registry import INFERENCES, PREDICTIONS, Topic
 
 UNSEEN_SECONDS = 1.0
-"""At the end of the log: for so long a record may be there that no fetch has brought (twice a fetch's longest wait)."""
+"""Seconds at the end of the log in which a record may exist that no fetch has brought: twice the longest wait."""
 
 CatchUp = Callable[[], Awaitable[None]]
 
 TOGETHER = 2000
-"""Predictions that are made before others get their turn, and that are sent at a time."""
+"""Predictions that are made before other coroutines get their turn, and that are sent together."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True)
 class PairedBatch:
-    """What a run comes to: pairs, halves that are set aside, and how many of each.
+    """Result of a batch: pairs, halves that are set aside, and counts by outcome.
 
-    `spoilt`: the pairs, by their numbers, of which Kafka has not taken all.
+    `spoilt`: the numbers of the pairs that Kafka has not taken completely.
     """
 
     pairs: list[Pair[Paired]] = field(default_factory=list)
@@ -46,18 +46,20 @@ class PairedBatch:
     counts: Counter[str] = field(default_factory=Counter)
 
     def reject(self, record: Record, reason: str, outcome: str, *, readable: bool = False) -> None:
-        """Set a half aside."""
+        """Set a half aside, with the reason, and count the outcome."""
         self.rejected.append(Rejected(record, reason, readable))
         self.counts[outcome] += 1
 
 
 class InferencesAgent(Agent):
-    """Pairs requests with responses, and makes predictions of them.
+    """Agent that pairs requests with responses, and makes predictions of the pairs.
 
-    `table` holds of each partition how far it was read and which halves wait (their offsets).
-    What waits is read again from the topic, which is its own changelog. `order` and `catch_up` are of the registered
-    models. `seconds`: how long halves wait for each other; `most_bytes`: of all that this worker holds.
-    `counted` is called with how many halves became what.
+    `table` has, for each partition, the next offset and the offsets of the waiting halves. Waiting halves are read
+    again from the topic, which is its own changelog.
+
+    `order` and `catch_up` belong to the registered models. `seconds`: how long halves wait for each other.
+    `most_bytes`: the limit for the waiting halves and remembered pairs of this worker. `counted` is called with the
+    number of halves by outcome.
     """
 
     name = "inferences"
@@ -88,31 +90,31 @@ class InferencesAgent(Agent):
         self._sources: dict[int, InferencePartition] = {}
 
     def forget(self, partitions: Iterable[int] | None = None) -> None:
-        """Drop what is held of partitions (all): it is read again."""
+        """Drop the state of partitions (None: all). The state is read again."""
         for partition in list(self._sources) if partitions is None else partitions:
             self._sources.pop(partition, None)
 
     def position(self, topic: Topic, partition: int) -> int:
-        """Return the offset to read a partition from: where the oldest half is that is still needed."""
+        """Return the offset to read a partition from: that of the oldest half that is still needed."""
         return self._source(partition).read
 
     def drain(self) -> None:
-        """From now on all is saved with every run and every tick."""
+        """Save everything taken with every batch and every tick from now on."""
         self._checkpoint_seconds = 0.0
 
     @property
     def saved(self) -> bool:
-        """Whether all that was taken is saved."""
+        """Return whether everything taken is saved."""
         return all(source.saved == saved_of(source) for source in self._sources.values() if not source.replaying)
 
     @property
     def waiting(self) -> int:
-        """Return how many halves wait for their other half."""
+        """Return the number of halves that wait for their other half."""
         return sum(len(source.pairing) for source in self._sources.values())
 
     @property
     def bytes(self) -> int:
-        """Return the bytes of all that is held, roughly."""
+        """Return the approximate number of bytes of the waiting halves and the remembered pairs."""
         return sum(source.pairing.bytes for source in self._sources.values())
 
     def _source(self, partition: int) -> InferencePartition:
@@ -123,7 +125,7 @@ class InferencesAgent(Agent):
         return source
 
     async def handle(self, batch: Batch, out: Output) -> None:
-        """Take a batch: predictions first, dead letters next, state last.
+        """Take a batch: publish predictions, then dead letters, then save the state.
 
         A crash in between sends the same predictions, by `prediction_id`, once more.
         """
@@ -160,7 +162,7 @@ class InferencesAgent(Agent):
             taken.counts["repeated"] += 1
 
     def _give_up(self, source: InferencePartition, taken: PairedBatch, *, caught_up: bool) -> None:
-        """Take out what has waited too long, and what is too much. Silence takes time as records do."""
+        """Set aside the halves that have waited too long, and those beyond the byte limit. Silence counts as time."""
         if source.replaying:
             return
         if caught_up:
@@ -176,7 +178,7 @@ class InferencesAgent(Agent):
             taken.reject(record, f"unpaired {inference.side}: {why}", "unpaired", readable=True)
 
     async def _publish(self, source: InferencePartition, taken: PairedBatch, out: Output) -> None:
-        """Send the predictions of all pairs. A pair of which one cannot be made, or sent, is set aside."""
+        """Send the predictions of all pairs. Set a pair aside if one of its predictions cannot be made or sent."""
         outgoing: list[tuple[Outgoing, int]] = []
         caught_up = False
         for number, pair in enumerate(taken.pairs):
@@ -199,7 +201,7 @@ class InferencesAgent(Agent):
     async def _send(
         self, source: InferencePartition, taken: PairedBatch, out: Output, outgoing: Sequence[tuple[Outgoing, int]]
     ) -> None:
-        """Send predictions, each with its pair's number."""
+        """Send predictions, each with the number of its pair. Set aside the pairs that Kafka refuses."""
         refused: dict[int, str] = {}
         try:
             await out.publish(PREDICTIONS, [record for record, _ in outgoing])
@@ -213,7 +215,7 @@ class InferencesAgent(Agent):
         await asyncio.sleep(0)
 
     def _spoilt(self, source: InferencePartition, taken: PairedBatch, pair: Pair[Paired], reason: str) -> None:
-        """Set both halves aside. They may come again, mended."""
+        """Set both halves of a pair aside. Corrected halves may come again."""
         source.pairing.forget(pair)
         for half in pair:
             taken.reject(half.content.record, reason, "spoilt")

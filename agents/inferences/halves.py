@@ -1,4 +1,4 @@
-"""Records of requests and responses, and pairs of them as predictions."""
+"""Conversion of inference records to halves, and of pairs of halves to predictions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from topics.reasons import field_error
 
 
 class Paired(NamedTuple):
-    """A half: its attributes, and the record that it came in."""
+    """Content of a half: the attributes of the inference, and the record."""
 
     inference: Inference
     record: Record
 
 
 def half_of(record: Record) -> Half[Paired] | str:
-    """Return the half that a record holds, or why it holds none."""
+    """Return the half in a record, or the reason why the record has none."""
     if isinstance(record, Quarantined):
         return record.reason
     if record.value is None:
@@ -44,7 +44,7 @@ def half_of(record: Record) -> Half[Paired] | str:
 
 
 def events_of(pair: Pair[Paired], order: Order) -> list[PredictionEvent] | InferenceError:
-    """Return the predictions of a pair, or why there are none."""
+    """Return the predictions of a pair, or the InferenceError that explains why there are none."""
     request, response = (half.content for half in pair)
     try:
         return predictions_of(

@@ -1,4 +1,4 @@
-"""How far a partition of inferences was read, and what waits: saved in a few bytes, had again from the topic itself."""
+"""State of a partition of inferences: the next offset and the waiting halves, saved compactly and read again."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class Saved(msgspec.Struct, frozen=True, array_like=True):
-    """The state of a partition. `applied`: all below it has been taken. `first`: where to read again from.
+    """Saved state of a partition. `applied`: all records below were taken. `first`: the offset to read again from.
 
-    `waiting`: the offsets of the halves that wait: the first one, and each one's distance from the one before.
+    `waiting`: the offsets of the waiting halves: the first one, then each one's distance from the one before.
     """
 
     applied: int
@@ -33,9 +33,9 @@ _encoder = msgspec.msgpack.Encoder()
 
 @dataclass(slots=True)
 class InferencePartition:
-    """One partition. `read`: the next offset to read; below `applied` all was taken before.
+    """State of one partition. `read`: the next offset to read. Records below `applied` were taken before.
 
-    `waits`: offsets of halves that waited when this was saved and were not read again; None where that is not known.
+    `waits`: offsets of halves that waited at the last save and were not read again yet; None where this is unknown.
     """
 
     pairing: Pairing[Paired]
@@ -48,14 +48,15 @@ class InferencePartition:
 
     @property
     def replaying(self) -> bool:
-        """Whether what was taken before is still taken again."""
+        """Return whether records that were taken before are still being read again."""
         return self.read < self.applied
 
 
 def source_of(state: bytes | None, known: Log | None, seconds: float) -> InferencePartition:
-    """Return a partition as it was saved, to be read again from where that begins. Raises StateLost.
+    """Return a partition as it was saved, to be read again from its first needed offset.
 
-    Without a state, of a partition that was read before, what was read is paired again and not published again.
+    A partition that was read before and has no state is paired again from the start of the log. Its pairs are published
+    only from the committed offset on. Raises StateLost where the state cannot be read.
     """
     pairing: Pairing[Paired] = Pairing(round(seconds * 1000))
     if state is None:
@@ -77,7 +78,7 @@ def source_of(state: bytes | None, known: Log | None, seconds: float) -> Inferen
 
 
 def saved_of(source: InferencePartition) -> bytes:
-    """Return a partition's state, to be saved."""
+    """Return a partition's state, encoded for the table."""
     waiting = source.pairing.waiting
     first = source.pairing.first
     distances = waiting[:1] + [after - before for before, after in pairwise(waiting)]
@@ -85,7 +86,10 @@ def saved_of(source: InferencePartition) -> bytes:
 
 
 def read_again(source: InferencePartition, offset: int, half: Half[Paired] | None) -> bool:
-    """Take a record as it was taken before; return whether it was. `half`: None where it holds none."""
+    """Take a record in the same way as before. Return whether the record was taken before.
+
+    `half`: None where the record has no half.
+    """
     if offset >= source.applied:
         return False
     if half is not None and source.waits is None:
@@ -99,7 +103,7 @@ def read_again(source: InferencePartition, offset: int, half: Half[Paired] | Non
 
 
 def all_read_again(source: InferencePartition) -> int:
-    """All was taken again; return how many halves waited that the log no longer has."""
+    """End the second reading. Return how many waiting halves the log no longer has."""
     source.pairing.replayed()
     lost, source.waits = source.waits or set(), set()
     if lost:

@@ -1,1 +1,1 @@
-"""Predictions and feedback are joined and counted: source partitions become panes."""
+"""The join agent: joins predictions with feedback, and counts source partitions into panes."""

@@ -1,4 +1,4 @@
-"""Predictions and feedback, joined and counted: source partitions become panes."""
+"""Agent that joins predictions with feedback and counts each source partition into panes."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ from topics.registry import FEEDBACK, PANES, PREDICTIONS, Topic
 log = logging.getLogger(__name__)
 
 SOURCES = (PREDICTIONS, FEEDBACK)
-"""The topics that are joined, by their numbers."""
+"""Joined topics. A topic's number is its position."""
 
 CREATE_TIME = 0
-"""A record's `timestamp_type` where its producer has set its time."""
+"""Value of a record's `timestamp_type` where the producer has set the time."""
 
 MOST_UNSAVED = 20_000
-"""Records after which a checkpoint is made without waiting for its time."""
+"""Records after which a checkpoint is made before its time."""
 
 FEEDBACK_QUIET_SECONDS = 30.0
-"""Feedback that is read to its end counts as caught up only after so long without any: a replay feeds in bursts."""
+"""Seconds without feedback after which feedback read to its end counts as caught up: a replay sends in bursts."""
 
 Rekey = Callable[[Topic, int, Sequence[Record]], Awaitable[None]]
-"""Topic, partition and records that do not belong there. Returns once Kafka has them where they do."""
+"""Function that sends records of another partition. It returns once Kafka has acknowledged them."""
 
 
 async def _nowhere(topic: Topic, partition: int, records: Sequence[Record]) -> None:
-    """Without partitions none is sent."""
+    """Send nothing: the default where the number of partitions is unknown."""
 
 
 def _taken(source: JoinPartition, offsets: tuple[int, int]) -> delta.Checkpoint:
-    """Return what the state took in since the last checkpoint, with what silence has come to mean by then."""
+    """Return what the state took in since the last checkpoint, with default truths for the silence until then."""
     give_default_truths(source.state)
     return delta.take(source.state, source.chain.ordinal, source.chain.saved, offsets)
 
 
 class JoinAgent(Agent):
-    """Joins predictions and feedback, and counts them into panes. `table` is that of a `JoinStore`."""
+    """Agent that joins predictions and feedback, and counts them into panes. `table` is that of a `JoinStore`."""
 
     name = "join"
     inputs = SOURCES
@@ -83,15 +83,19 @@ class JoinAgent(Agent):
         halt_alerts: HaltAlerts | None = None,
         published: Callable[[Sequence[PaneEvent]], None] = lambda events: None,
     ) -> None:
-        """`limit` makes the bound on dead letters of a partition, with what is known of it; None: nothing stops.
+        """Create the agent.
 
-        `rekey` sends records to the partition that their key leads to, of `partitions`; 0: none is looked for.
-        `intake` notes what is not counted, and reports it. `successor` drains: another prefix takes this one's place,
-        and is sent every pane that is held here, and the feedback that is not of these predictions. `halt_alerts`
-        are those that a partition stands still. `published` is called with panes and progress that Kafka has.
+        `limit` makes a partition's limit on dead letters from the known offsets; None: nothing stops.
 
-        `alive` is called all along a recovery, which may take long and answers nobody. `log_of`: a partition's log
-        of predictions or feedback as it is now; without it, feedback is never waited for.
+        `rekey` sends records to the partition of their key, of `partitions`; 0: no record is checked. `intake` notes
+        and reports what is not counted. `halt_alerts` are the alerts about halted partitions. `published` is called
+        with panes and progress that Kafka has acknowledged.
+
+        `successor` drains: another prefix takes the place of this one. The successor gets every pane of this prefix,
+        and the feedback that matches no prediction here.
+
+        `alive` is called throughout a recovery, which may take long and does not respond to anything else. `log_of`
+        returns a partition's current log of predictions or feedback; without it, feedback is never waited for.
         """
         self._store = JoinStore(table)
         self._models = ModelIndex(models)
@@ -116,10 +120,10 @@ class JoinAgent(Agent):
         self._published = published
         self._by_producers: set[tuple[str, int]] = set()
 
-    # Where from
+    # Recovery
 
     def forget(self, partitions: Iterable[int] | None = None) -> None:
-        """Drop what is held of partitions (all): it is built again from the table when next asked for."""
+        """Drop the state of partitions (None: all). The state is built again from the table when it is next needed."""
         self._forgotten += 1
         gone = None if partitions is None else list(partitions)
         for partition in list(self._sources) if gone is None else gone:
@@ -139,7 +143,7 @@ class JoinAgent(Agent):
         return source
 
     async def prepare(self, partition: int) -> None:
-        """Recover a partition in a thread, if it is not held: after that its `position` is there at once."""
+        """Recover a partition in a thread, unless this worker has it already. Then `position` returns at once."""
         if partition not in self._sources:
             forgotten, rows = self._forgotten, self._store.rows()
             source = await in_thread(partial(self._recover, partition, rows))
@@ -177,31 +181,31 @@ class JoinAgent(Agent):
             self._alive()
             yield row
 
-    # The end
+    # Draining
 
     def drain(self) -> None:
-        """From now on all is saved with every run and every tick."""
+        """Save everything taken with every batch and every tick from now on."""
         self._checkpoint_seconds = 0.0
 
     @property
     def saved(self) -> bool:
-        """Whether all that was taken is saved."""
+        """Return whether everything taken is saved."""
         return all(source.unsaved == 0 for source in self._sources.values())
 
     @property
     def waiting(self) -> int:
-        """Feedback whose prediction has not come, over all partitions held."""
+        """Return the number of feedback records without a prediction, over all assigned partitions."""
         return sum(len(source.state.waiting) for source in self._sources.values())
 
     @property
     def pending(self) -> int:
-        """Predictions that wait for their truth."""
+        """Return the number of predictions that wait for their truth."""
         return sum(len(source.state.rows) for source in self._sources.values())
 
     # Batches
 
     async def handle(self, batch: Batch, out: Output) -> None:
-        """Take a batch of predictions or of feedback, save and publish what is due, and report what was set aside."""
+        """Take a batch of predictions or feedback, save and publish what is due, and report what was set aside."""
         source = self._source(batch.partition)
         await self._take(source, batch, out)
         due = self._now() - source.saved_at >= self._checkpoint_seconds
@@ -212,7 +216,7 @@ class JoinAgent(Agent):
             await self._intake.report(batch.partition, SOURCES.index(batch.topic), source.state.waiting, out)
 
     async def _take(self, source: JoinPartition, batch: Batch, out: Output) -> None:
-        """Count what of a batch was not counted before; set aside, and send on, what is not counted here."""
+        """Count the new records of a batch. Set aside or send on the records that are not counted here."""
         partition, topic = batch.partition, SOURCES.index(batch.topic)
         source.progress.caught_up[topic] = batch.caught_up
         fresh = records_from(source.offsets[topic], batch.records)
@@ -245,7 +249,7 @@ class JoinAgent(Agent):
     async def _send_on(
         self, source: JoinPartition, fresh: Sequence[Record], taken: BatchLeftovers, successor: Output
     ) -> None:
-        """Send feedback on that has no prediction here, and forget it once no prediction comes here any more."""
+        """Send on the feedback that has no prediction here. Forget it once no more predictions come here."""
         gone = {record.offset for record in (*taken.away, *(one.record for one in taken.rejected))}
         unknown = [
             (record, key)
@@ -263,19 +267,19 @@ class JoinAgent(Agent):
     # Halts
 
     async def halted(self, error: WorkerHalted, out: Output) -> None:
-        """Send the alert that a partition stands still."""
+        """Send the alert that a partition is halted."""
         if isinstance(error, TooManyDeadLetters) and self._halt_alerts is not None:
             await self._halt_alerts.fire(error, self._successor or out)
 
     async def _go_on(self, partition: int, source: JoinPartition, out: Output) -> None:
-        """Resolve the alerts of where the partition stood still and is saved past by now."""
+        """Resolve the alerts of halts that the saved offsets of the partition have passed."""
         for stop in list(self._stops.passed(partition, source.chain.saved)):
             if stop.last and self._halt_alerts is not None:
                 await self._halt_alerts.resolve(SOURCES[stop.topic], stop, self._successor or out)
             self._stops.release(stop)
 
     def _check_clock(self, batch: Batch, record: Record) -> None:
-        """Log once of each partition that its records have their producers' times, which nothing bounds."""
+        """Log once for each partition that its records have their producers' times, which nothing bounds."""
         place = batch.topic.name, batch.partition
         if getattr(record, "timestamp_type", None) != CREATE_TIME or place in self._by_producers:
             return
@@ -289,7 +293,7 @@ class JoinAgent(Agent):
     # Checkpoints
 
     async def _checkpoint(self, partition: int, source: JoinPartition, out: Output) -> None:
-        """Publish what changed, then save the delta: a crash in between publishes the same totals again."""
+        """Publish the changes, then save the delta. A crash in between publishes the same totals again."""
         source.saved_at = self._now()
         offsets = (source.offsets[0], source.offsets[1])
         if offsets == source.chain.saved:
@@ -299,11 +303,11 @@ class JoinAgent(Agent):
         caught_up = source.progress.caught_up[1] and self._now() - source.progress.fed_at >= FEEDBACK_QUIET_SECONDS
         clock = source.progress.clock(self._wall())
         await in_thread(partial(expiry.sweep, source.state, feedback_caught_up=caught_up, clock=clock))
-        if source.rebuilt_at is None:  # what is built again is published as a whole first
+        if source.rebuilt_at is None:  # a partition that is built again is published as a whole first
             expiry.settle(source.state)
 
     async def _save(self, partition: int, source: JoinPartition, offsets: Offsets, out: Output) -> None:
-        """Collect what is spent, take the delta, publish, save: in this order."""
+        """Collect spent deltas, take the new delta, publish, save: in this order."""
         revision = source.revision()
         spent = source.chain.collect_spent(source.state)
         taken = await in_thread(partial(_taken, source, offsets))
@@ -320,7 +324,10 @@ class JoinAgent(Agent):
     async def _publish_progress(
         self, partition: int, source: JoinPartition, out: Output, panes: Sequence[PaneEvent] = ()
     ) -> None:
-        """Publish panes and what is new of the progress: nothing yet of what is built again, then all of it."""
+        """Publish panes and the changes of the progress.
+
+        Of a partition that is built again nothing is published until it has caught up, then everything.
+        """
         revision = source.revision()
         if source.rebuilt_at is not None:
             if any(at < wanted for at, wanted in zip(source.offsets, source.rebuilt_at, strict=True)):
@@ -349,5 +356,5 @@ class JoinAgent(Agent):
 
 
 def _passed_on(record: Record) -> Outgoing:
-    """Return feedback as it is sent to the prefix that has its prediction: there it has not been re-keyed."""
+    """Return feedback as it is sent to the prefix with its prediction, without the mark that it was re-keyed."""
     return Outgoing(record.key, record.value, None, [one for one in record.headers if one[0] != REKEYED])

@@ -1,4 +1,4 @@
-"""The saved deltas of a source partition: each begins where the one before it ends."""
+"""Chain of the saved deltas of a source partition: each delta begins where the one before ends."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from app.core.join.state import JoinState
 
 @dataclass(slots=True)
 class DeltaChain:
-    """The chain of one partition, as it is in the store.
+    """Chain of one partition's deltas in the store.
 
-    `saved`: where the last delta ends. `ordinal`: of the first row that is in none. `epoch`: the number of the recovery
-    that this owner goes on from. `orphans`: entries that are not of the chain. `unreadable`: as it is saved.
+    `saved`: the offsets at which the last delta ends. `ordinal`: that of the first row that is in no delta. `epoch`:
+    the number of this owner's recovery. `orphans`: entries outside the chain. `unreadable`: as saved.
     """
 
     store: JoinStore
@@ -33,11 +33,11 @@ class DeltaChain:
     _dropped: dict[int, int] = field(default_factory=dict)
 
     def collect_spent(self, state: JoinState) -> dict[str, Offsets]:
-        """Return the oldest deltas that hold only what was forgotten before the last checkpoint, and where each ends.
+        """Return the keys of the oldest deltas that are spent, with the offsets at which each one ends.
 
-        To be called before the next delta is taken of `state`: feedback that still waits in them is put into it. They
-        are dropped with the next delta. Dropped any earlier, a recovery would take what is left of their panes for the
-        whole.
+        A delta is spent if its content was forgotten before the last checkpoint. Call this before the next delta is
+        taken of `state`: feedback that still waits in spent deltas is copied into the state. Spent deltas are dropped
+        with the next delta. If they were dropped earlier, a recovery would take the rest of their panes for the whole.
         """
         horizons, self.swept = self.swept, {model: tally.swept for model, tally in state.tallies.items()}
         if horizons == self._dropped:
@@ -53,13 +53,13 @@ class DeltaChain:
         return spent
 
     def announce(self) -> None:
-        """Write once whose the partition is: what an earlier owner writes from now on is not taken for ours."""
+        """Write once who owns the partition, so that later writes of an earlier owner are not taken for its own."""
         if not self._announced:
             self.store.add_owner(self.partition, self.epoch, self.saved)
             self._announced = True
 
     def append(self, delta: JoinDelta, next_ordinal: int, unreadable: Recent, spent: Mapping[str, Offsets]) -> None:
-        """Write a delta and what goes with it; drop the orphans before, the `spent` ones behind."""
+        """Write a delta and its related entries. Drop the orphans before that, and the `spent` deltas after."""
         while self.orphans:
             self.store.remove(self.orphans.pop())
         self.keys.append(self.store.add_delta(self.partition, self.saved, replace(delta, epoch=self.epoch)))
@@ -67,16 +67,16 @@ class DeltaChain:
             self.unreadable = unreadable
             self.store.set_unreadable(self.partition, unreadable)
         self.saved, self.ordinal = delta.to_offsets, next_ordinal
-        if spent:  # written before: a front that is missing for another reason is a loss
+        if spent:  # the front is written first: a front that is missing for another reason is a loss
             self.store.set_front(self.partition, list(spent.values())[-1])
         for key in spent:
             self.store.remove(key)
         del self.keys[: len(spent)]
 
     def reach_back(self, state: JoinState, model: int) -> None:
-        """Bring back a model's panes of inputs that were forgotten; from now on they are kept for the retention.
+        """Restore a model's forgotten panes of inputs. From now on they are kept for the retention.
 
-        Their deltas are saved as long: `collect_spent` goes by the retention.
+        Their deltas are saved for as long: `collect_spent` uses the retention.
         """
         tally, watched = state.tally(model), state.watched[model]
         oldest = max(tally.swept, tally.event_time - watched.retention) // watched.pane

@@ -1,4 +1,4 @@
-"""Alerts that a partition stands still for too many dead letters: sent where it stops, resolved where it goes on."""
+"""Alerts about partitions halted by too many dead letters: sent at the halt, resolved when the partition goes on."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from topics.registry import ALERTS, Topic
 log = logging.getLogger(__name__)
 
 NOTIFY_SECONDS = 10.0
-"""How long a worker that stops waits until the notification is sent."""
+"""Seconds that a stopping worker waits until the notification is sent."""
 
 
 class HaltAlerts:
-    """`share`, `window`: the limit on dead letters, for the alert's text. `saved` returns once Kafka has the tables.
+    """Sender of the alerts about halts. `share`, `window`: the limit on dead letters, for the alert's text.
 
-    `is_notified`: whether this worker's own notify agent has sent all that is to be sent of an alert.
+    `saved` returns once Kafka has the tables. `is_notified`: whether this worker's own notify agent has sent everything
+    that is to be sent about an alert.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class HaltAlerts:
         self._now = now
 
     async def fire(self, halt: TooManyDeadLetters, out: Output) -> None:
-        """Send the alert, and give the worker that notifies, which may be this one, a moment for it."""
+        """Send the alert, and wait a moment for the worker that notifies, which may be this one."""
         record = halt.first.record
         alert = dead_letters_alert(
             halt.topic.name, halt.partition, record.offset, record.timestamp / 1000.0,
@@ -51,7 +52,7 @@ class HaltAlerts:
         log.critical("%s. %s", alert.title, alert.message)
         try:
             async with asyncio.timeout(NOTIFY_SECONDS):
-                await self._saved()  # where it stopped, so that the worker that passes it can resolve the alert
+                await self._saved()  # the offset of the halt, so that the worker that passes it can resolve the alert
                 await out.publish(ALERTS, [alert_record(alert, out.partitions)])
                 while not self._is_notified(alert):  # noqa: ASYNC110 - the notify agent has no event for it
                     await asyncio.sleep(0.05)
@@ -60,7 +61,7 @@ class HaltAlerts:
             log.warning("the alert is told by another worker, or by the next: %r", error)
 
     async def resolve(self, topic: Topic, stop: Halt, out: Output) -> None:
-        """Send the end of the alert."""
+        """Publish the alert as resolved."""
         over = dead_letters_over(topic.name, stop.partition, stop.offset, stop.since, self._now())
         log.warning("%s. %s", over.title, over.message)
         await out.publish(ALERTS, [alert_record(over, out.partitions)])

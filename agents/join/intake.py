@@ -1,4 +1,4 @@
-"""Runs of predictions and of feedback, taken into a source partition of the join."""
+"""Intake of batches of predictions and of feedback into a source partition of the join."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ _timestamp = attrgetter("timestamp")
 _headers = attrgetter("headers")
 
 MOST_IN_LOOP = 500
-"""Records that are read and counted within the loop: of more it is done in a thread, which lets the loop go on."""
+"""Records that are read and counted within the loop. More are read in a thread, so that the loop runs on."""
 PER_VERSION = 25
-"""A model version in a run costs as much as so many records."""
+"""Cost of a model version in a batch, in records."""
 
 
 async def _counted(n: int, count: Callable[[], T]) -> T:
-    """Read or count so many records. Nobody else touches the state of their partition meanwhile: its agent waits."""
+    """Read or count `n` records. No other coroutine uses the state of the partition meanwhile: its agent waits."""
     return await in_thread(count) if n > MOST_IN_LOOP else count()
 
 
 @dataclass(slots=True)
 class BatchLeftovers:
-    """What of a run is not counted here: what cannot be, and what is to be sent where it belongs. In offset order."""
+    """Records of a batch that are not counted here: rejected, or of another partition. In offset order."""
 
     rejected: list[Rejected] = field(default_factory=list)
     away: list[Record] = field(default_factory=list)
 
 
 class BatchIntake:
-    """Counts runs for whatever source they are of; answers what of them is not counted. Times by `now`.
+    """Intake of batches for any source partition. It returns the records that are not counted. Times are by `now`.
 
-    `partitions`: of the topics; 0: wherever a record is, there it belongs.
+    `partitions`: the number of the topics' partitions; 0: every record belongs to the partition that has it.
     """
 
     def __init__(self, models: ModelIndex, now: Callable[[], float], partitions: int) -> None:
@@ -60,7 +60,7 @@ class BatchIntake:
         self._columns = PredictionColumns(models.watched, models.number_of)
 
     async def predictions(self, source: JoinPartition, partition: int, records: Sequence[Record]) -> BatchLeftovers:
-        """Count predictions, and hear heartbeats, in the order in which they came."""
+        """Count predictions, and take heartbeats, in the order in which they came."""
         taken = BatchLeftovers()
         moved: dict[int, int] = {}
         first, last = records[0].timestamp, records[-1].timestamp
@@ -84,7 +84,7 @@ class BatchIntake:
         return [record for i, record in enumerate(records) if i not in again] if again else records
 
     def _strays(self, partition: int, records: Sequence[Record]) -> NDArray[np.bool_] | None:
-        """Which records belong to another partition; None where none does."""
+        """Return a mask of the records that belong to another partition; None where there is none."""
         if not self._partitions:
             return None
         found = strays(records, partition, self._partitions)
@@ -93,7 +93,7 @@ class BatchIntake:
     async def _count(
         self, source: JoinPartition, partition: int, records: Sequence[Record], taken: BatchLeftovers
     ) -> dict[int, int]:
-        """Count predictions. Returns the event times that they have moved, by model."""
+        """Count predictions. Return the event times that they have advanced, by model number."""
         heads = await _counted(len(records), partial(heads_of, records, self._columns.expected))
         versions = list(heads.versions())
         await self._models.look_up(versions)
@@ -130,7 +130,7 @@ class BatchIntake:
         }
 
     async def _beat(self, source: JoinPartition, record: Record, moved: dict[int, int]) -> list[Rejected]:
-        """Hear a heartbeat, and note the event time that it has `moved`."""
+        """Take a heartbeat, and note in `moved` the event time that it has advanced. Return rejected records."""
         beat = heartbeat_of(record)
         if isinstance(beat, Rejected):
             return [beat]

@@ -1,4 +1,4 @@
-"""The model versions that a join has met, by numbers that hold for the life of the process."""
+"""Index of the model versions that a join has met, by numbers that are valid for the life of the process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.registration.models_table import RegisteredModel
 
 
 class ModelLookup(Protocol):
-    """What is asked of the view of registered models."""
+    """Part of the table of registered models that the index uses."""
 
     revision: int
 
@@ -24,20 +24,20 @@ class ModelLookup(Protocol):
 
 
 class ModelIndex:
-    """Numbers registered model versions as they are met; one that is registered anew gets a new number."""
+    """Numbers of registered model versions, in order of use. A version that is registered anew gets a new number."""
 
     def __init__(self, models: ModelLookup) -> None:
         self.watched: list[CompiledModel] = []
         self.stacked = Stacked()
-        """What all of them count together by, for every source partition."""
+        """Layout by which all versions are counted together, for every source partition."""
         self._models = models
         self._numbers: dict[tuple[str, str], int] = {}
         self._revision = -1
         self._meeting = threading.Lock()
-        """Runs are read, and partitions recovered, in threads: a version must not get two numbers."""
+        """Lock for reading and recovery in threads: a version must not get two numbers."""
 
     def number_of(self, model: str, version: str) -> int | None:
-        """The number of a model version, None where it is not registered as far as is known."""
+        """Return the number of a model version; None where the version is not registered, as far as is known."""
         key = (model, version)
         number = self._numbers.get(key)
         if number is not None and self._models.revision == self._revision:
@@ -52,12 +52,12 @@ class ModelIndex:
             return self._numbers.get(key)
 
     def has(self, number: int) -> bool:
-        """Whether a number's profile and windows are those that are registered now."""
+        """Return whether a number's profile and windows are those that are registered now."""
         profile = self.watched[number].profile
         return self.number_of(profile.model, profile.model_version) == number
 
     async def look_up(self, versions: Collection[tuple[str, str]]) -> None:
-        """Where one of them is not known, take in all registrations of now, once."""
+        """Catch up with the registrations, once, if one of the versions is not known."""
         if self._models.revision == self._revision and all(map(self._numbers.__contains__, versions)):
             return
         # A version that is met for the first time is decoded and compiled, which takes tens of milliseconds.

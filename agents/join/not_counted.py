@@ -1,4 +1,4 @@
-"""What of the source partitions is not counted: by model version, over the newest records, as reports."""
+"""Monitor of the records of source partitions that are not counted, reported by model version."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from topics.registry import FEEDBACK, PREDICTIONS, REPORTS
 EVERY = 15.0
 """Seconds of the wall clock between two reports of one partition, unless a threshold is crossed."""
 MOST_NAMED = 20
-"""Reasons and unregistered model versions that one report names; the others are `other`."""
+"""Reasons and unregistered model versions that one report names. All further ones are counted as `other`."""
 OTHER = "other"
 
 SOURCES = (PREDICTIONS.name, FEEDBACK.name)
@@ -35,7 +35,7 @@ SOURCES = (PREDICTIONS.name, FEEDBACK.name)
 
 @dataclass(slots=True)
 class PartitionCounts:
-    """One partition of one topic."""
+    """Counts of one partition of one topic."""
 
     counted: dict[Version, RecentRecords] = field(default_factory=dict)
     unmatched: UnmatchedFeedback | None = None
@@ -45,12 +45,13 @@ class PartitionCounts:
 
 
 class IntakeMonitor:
-    """What one worker notes of the partitions that it has. `store` is the join's: it outlives the worker.
+    """Monitor of the records that are not counted, for the partitions of one worker. `store` is the join's.
 
-    It remembers which model versions were reported as not counted as a whole, so that whoever has the partition next
-    reports them until they are. `profile_of`: the profile's id of a model version that is registered, else None.
-    `reported` is called with each report that Kafka has. `wall`: seconds since the epoch; `now`: a clock that never
-    goes back.
+    The store outlives the worker and has the model versions that were reported as not counted as a whole. The next
+    owner of the partition reports them until they are counted again.
+
+    `profile_of`: the profile's id of a registered model version, else None. `reported` is called with each report that
+    Kafka has acknowledged. `wall`: seconds since the epoch. `now`: a monotonic clock.
     """
 
     def __init__(
@@ -75,13 +76,13 @@ class IntakeMonitor:
         self._revision = 0
 
     def forget(self, partitions: Collection[int] | None = None) -> None:
-        """Other workers may have the partitions (all) now."""
+        """Drop the counts of partitions (None: all), which other workers may have now."""
         for key in [key for key in self._parts if partitions is None or key[0] in partitions]:
             del self._parts[key]
         for partition in list(self._told) if partitions is None else partitions:
             self._told.pop(partition, None)
 
-    # What comes
+    # Counting
 
     def note(
         self,
@@ -92,9 +93,9 @@ class IntakeMonitor:
         taken: Mapping[Version, int],
         waiting: Collection[bytes],
     ) -> None:
-        """Take a run of predictions (topic 0) or feedback (1): what of it was set aside, and `taken` by model version.
+        """Take a batch of predictions (topic 0) or feedback (1): the rejected records, and `taken` by model version.
 
-        `waiting`: the ids of feedback without a prediction, as the join has them after the run.
+        `waiting`: the ids of feedback without a prediction, as the join has them after the batch.
         """
         part = self._part(partition, topic)
         sorted_out = self._sorted(rejected)
@@ -122,7 +123,7 @@ class IntakeMonitor:
                 part.unmatched.add(now, len(records), _unmatched(records[-self._window :], waiting))
 
     def _sorted(self, rejected: Sequence[Rejected]) -> dict[Version, list[Rejected]]:
-        """Records that were set aside, by the registered model version that they name."""
+        """Return the rejected records by the registered model version that they name."""
         found: dict[Version, list[Rejected]] = {}
         for one in rejected:
             version = None if one.reason.startswith(UNREGISTERED) else version_in(_value(one.record))
@@ -131,7 +132,7 @@ class IntakeMonitor:
             found.setdefault(version, []).append(one)
         return found
 
-    # What is reported
+    # Reporting
 
     async def report(self, partition: int, topic: int, waiting: Collection[bytes], out: Output) -> None:
         """Publish the reports that are due, each to the partition of its model version."""
@@ -143,7 +144,7 @@ class IntakeMonitor:
             self._reported(report)
 
     def due(self, partition: int, topic: int, waiting: Collection[bytes]) -> list[IntakeReport]:
-        """The reports that are due: after a while, and at once of what has crossed a threshold."""
+        """Return the reports that are due: all after a while, and at once those that have crossed a threshold."""
         part, now = self._part(partition, topic), self._now()
         regular = now - part.reported_at >= EVERY
         if not regular and not part.crossed:
@@ -192,12 +193,12 @@ class IntakeMonitor:
         )  # fmt: skip
 
     def _begin(self, counted: RecentRecords) -> None:
-        """What is counted from now on is of the next report."""
+        """Begin the counts of the next report."""
         counted.n, counted.since = 0, self._wall()
         counted.reasons, counted.names = Counter(), Counter()
 
     def shares(self) -> Iterator[tuple[str, Version, float]]:
-        """By topic and model version: the share of the newest records that was set aside, where any was."""
+        """Yield topic, model version and the share of the newest records that was set aside, where any was."""
         sums: Counter[tuple[int, Version]] = Counter()
         dead: Counter[tuple[int, Version]] = Counter()
         for (_, topic), part in self._parts.items():
@@ -221,7 +222,7 @@ class IntakeMonitor:
 
 
 def taken_of(state: JoinState) -> Counter[Version]:
-    """How many predictions of a run were not set aside, by model version: those counted, and those that came again."""
+    """Return by model version how many predictions of a batch were not set aside: counted, or repeated."""
     found: Counter[Version] = Counter()
     for number, came in state.came.items():
         profile = state.watched[number].profile
@@ -230,14 +231,14 @@ def taken_of(state: JoinState) -> Counter[Version]:
 
 
 def _unmatched(records: Sequence[Record], waiting: Collection[bytes]) -> list[bytes]:
-    """The ids of feedback that waits for its prediction."""
+    """Return the ids of the feedback that waits for its prediction."""
     if not waiting:
         return []
     return [key for key in keys_of([record.key or b"" for record in records]) if key in waiting]
 
 
 def _kind(rejected: Rejected) -> str:
-    """A reason without the names and values in it."""
+    """Return a reason without the names and values in it."""
     reason = rejected.record.reason if isinstance(rejected.record, Quarantined) else rejected.reason
     return reason.partition(":")[0][:80]
 
@@ -248,7 +249,7 @@ def _value(record: Record) -> bytes | None:
 
 
 def _most(counts: Counter[str]) -> dict[str, int]:
-    """The most frequent; the others together."""
+    """Return the most frequent counts, with the sum of all others as `other`."""
     found = dict(counts.most_common(MOST_NAMED))
     rest = counts.total() - sum(found.values())
     return {**found, OTHER: rest} if rest else found

@@ -1,4 +1,4 @@
-"""What the join publishes of its panes, and where it goes."""
+"""Pane and progress events of the join, their keys, and their partitions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from topics.partition import partition_of
 def partial_of(
     watched: CompiledModel, number: int, kind: str, pane: Pane, partition: int, revision: int
 ) -> PanePartial:
-    """A pane's whole count so far, of one source partition."""
+    """Return a pane's total count so far, for one source partition."""
     return PanePartial(
         model=watched.profile.model,
         model_version=watched.profile.model_version,
@@ -43,7 +43,7 @@ def partials_of(
     partition: int,
     revision: int,
 ) -> list[PaneEvent]:
-    """Panes' whole counts so far, of inputs and of outcomes."""
+    """Return the total counts so far of panes of inputs and of outcomes."""
     return [
         partial_of(watched[model], number, kind, total, partition, revision)
         for kind, totals in (("input", inputs), ("outcome", outcomes))
@@ -52,7 +52,7 @@ def partials_of(
 
 
 def pane_of(event: PanePartial, size: int, sums: int) -> Pane:
-    """The pane that an event says. Raises ValueError where it does not fit a layout of so many counts and sums."""
+    """Return the pane in an event. Raises ValueError where it does not fit a layout of `size` counts and `sums`."""
     pane = Pane(
         event.n,
         np.frombuffer(event.indices, "<i4").astype(np.int32),
@@ -71,7 +71,7 @@ def progress_of(
     idle: bool, waiting: int = 0,
     expired_feedback: int = 0,
 ) -> Progress:  # fmt: skip
-    """How far one source partition has come with a model version, `event_time` in microseconds.
+    """Return the progress of one source partition with a model version. `event_time` is in microseconds.
 
     `waiting` and `expired_feedback` are counts of the partition (see `Progress`).
     """
@@ -97,7 +97,7 @@ def progress_of(
 
 
 def key_of(event: PaneEvent) -> bytes:
-    """The key of a pane event: what it replaces."""
+    """Return the key of a pane event. An event replaces the earlier one of the same key."""
     names = event.model, event.model_version, event.profile_id
     if isinstance(event, Progress):
         return progress_key(*names, event.partition)
@@ -105,7 +105,7 @@ def key_of(event: PaneEvent) -> bytes:
 
 
 def pane_record(event: PaneEvent, partitions: int) -> Outgoing:
-    """Return a pane event as a record: in the partition of its model version."""
+    """Return a pane event as a record, in the partition of its model version."""
     partition = partition_of(event.model, event.model_version, partitions)
     return Outgoing(key_of(event), msgspec.json.encode(event), partition)
 
@@ -116,10 +116,10 @@ def of_the_prefix_before(event: PaneEvent, partitions: int) -> PaneEvent:
 
 
 def pane_key(model: str, version: str, profile: str, kind: str, start: float, partition: int) -> bytes:
-    """The key of a source partition's partial of a pane, which starts at `start` in epoch seconds."""
+    """Return the key of a source partition's partial of a pane, which starts at `start` in epoch seconds."""
     return f"{model}/{version}/{profile}/{kind}/{start!r}/{partition}".encode()
 
 
 def progress_key(model: str, version: str, profile: str, partition: int) -> bytes:
-    """The key of a source partition's progress."""
+    """Return the key of a source partition's progress."""
     return f"{model}/{version}/{profile}/progress/{partition}".encode()

@@ -1,4 +1,4 @@
-"""One source partition of the join: what is held of it, and how it is built again from its saved deltas."""
+"""State of one source partition of the join, and its recovery from the saved deltas."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from topics.registry import FEEDBACK, PREDICTIONS
 log = logging.getLogger(__name__)
 
 SETTLED_EVERY = 100
-"""Deltas after which a recovery forgets the panes that nothing can reach any more: a retention has many."""
+"""Deltas after which a recovery drops the panes that nothing can change any more: a retention has many."""
 
 EPOCHS_SINCE = 1_577_836_800
-"""2020-01-01: a recovery is numbered by the seconds since, which leaves 40 bits below it for offsets."""
+"""2020-01-01. The number of a recovery is the seconds since then, which leaves 40 bits below it for offsets."""
 
 
 @dataclass(slots=True)
 class JoinPartition:
-    """One source partition: its join, how far it has read, what of it is saved.
+    """State of one source partition: its join, its read offsets and its saved deltas.
 
-    Not `whole`: saved deltas were there that could not be reached, so some were lost. `rebuilt_at`: what is built
-    again from the log is published from these offsets on, when it is as much as was published before.
+    `whole`: False if saved deltas could not be reached, so that some were lost. `rebuilt_at`: a partition that is built
+    again from the log is published from these offsets on, when it has as much as was published before.
     """
 
     state: JoinState
@@ -46,12 +46,12 @@ class JoinPartition:
     rebuilt_at: Offsets | None = None
 
     def revision(self) -> int:
-        """Of what is published now: higher than all from before the last recovery, whatever that had reached."""
+        """Return the revision of what is published now. It is higher than every revision before the last recovery."""
         return (self.chain.epoch << 40) + sum(self.offsets)
 
     @property
     def unsaved(self) -> int:
-        """Records read since the last checkpoint."""
+        """Return the number of records read since the last checkpoint."""
         return sum(self.offsets) - sum(self.chain.saved)
 
     def unreadable(self) -> Recent:
@@ -68,12 +68,13 @@ def recover(
     *,
     settled: bool = True,
 ) -> JoinPartition:
-    """Follow the chain of a partition's deltas from its first; what is not reachable is read anew.
+    """Recover a partition from the chain of its deltas. Records beyond the reachable deltas are read anew.
 
-    Another worker's last delta can arrive after the partition has gone on without it: such an orphan is left out,
-    and dropped with the next checkpoint, before it could be taken for the first of the chain. `rows`: the store's, as
-    they were when the recovery began. `watch` compiles a model version into `watched`. Unless `settled` is False,
-    panes that nothing can reach any more are left out.
+    Another worker's last delta can arrive after the partition has gone on without it. Such an orphan is left out. It is
+    dropped with the next checkpoint, before it could be taken for the first of the chain.
+
+    `rows`: the entries of the store when the recovery began. `watch` compiles a model version into `watched`. Unless
+    `settled` is False, panes that nothing can change any more are left out.
     """
     saved = saved_chain(partition, rows)
     valid = _not_late(saved.deltas, saved.owners.values())
@@ -83,7 +84,7 @@ def recover(
     ends = {delta.to_offsets for delta in valid.values()}
     at = min((begin for begin in begins if begin not in ends), default=None)
     if at is not None and (at[0] > saved.front[0] or at[1] > saved.front[1]):
-        at, source.whole = None, False  # the first are gone, and were not dropped by us
+        at, source.whole = None, False  # the first deltas are missing, and no checkpoint dropped them
     while at is not None and at in begins:
         delta = saved.deltas[begins[at]]
         for model, version, _ in delta.models:
@@ -110,10 +111,11 @@ def recover(
 
 
 def rebuilt_at(partition: int, source: JoinPartition, logs: Sequence[Log], marked: Offsets | None) -> Offsets | None:
-    """From which offsets on a partition is published whose saved state is gone, in whole or in part; None: at once.
+    """Return the offsets from which a partition is published whose saved state is missing, at least in part.
 
-    It is built again from `logs`, silently as long as that would say less than was said before. `marked`: what was
-    decided earlier, if that is not over. Raises StateLost where the log no longer has what is missing.
+    None: the partition is published at once. It is built again from `logs`, and nothing is published while it has less
+    than before. `marked`: an earlier decision that still applies. Raises StateLost where the log no longer has the
+    missing records.
     """
     read = max(log_.committed for log_ in logs) > 0
     if source.whole and (source.chain.keys or not read):
@@ -134,10 +136,10 @@ def rebuilt_at(partition: int, source: JoinPartition, logs: Sequence[Log], marke
 
 
 def _not_late(found: Mapping[str, JoinDelta], known: Iterable[tuple[int, Offsets]]) -> dict[str, JoinDelta]:
-    """The deltas that do not reach beyond where a later owner of the partition has begun.
+    """Return the deltas that do not reach beyond the begin of a later owner of the partition.
 
-    What that owner published of the same records has a higher revision, so its counts are the ones to go on from.
-    `known`: each owner's epoch, and where it began.
+    The later owner's events for the same records have a higher revision, so its counts are used. `known`: each owner's
+    epoch, and the offsets at which it began.
     """
     began = sorted([*((delta.epoch, delta.from_offsets) for delta in found.values()), *known], reverse=True)
     limits: dict[int, Offsets] = {}

@@ -1,4 +1,4 @@
-"""How far a source partition of the join has come with each model, and what is new of that."""
+"""Progress of a source partition of the join with each model, and the changes to publish."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from app.core.join.state import MICROSECONDS, NEVER, JoinState, Tally
 from topics.events import PaneEvent
 
 LEFT_OUT_SECONDS = 2.0
-"""How often at most all models hear what has changed of the partition's feedback without a prediction."""
+"""Least seconds between two reports to all models on the partition's feedback without a prediction."""
 FEEDBACK_WAIT_SECONDS = 5.0
-"""Feedback that has brought nothing for so long is waited for no longer, whatever its log promises."""
+"""Seconds without new feedback after which it is waited for no longer, whatever its log promises."""
 AHEAD_SECONDS = 300.0
-"""By how much the broker's clock may be ahead of this machine's."""
+"""Seconds by which the broker's clock may be ahead of this machine's."""
 
 
 @dataclass(slots=True)
 class JoinProgress:
-    """How far one partition is read. Of the two topics predictions come first, then feedback.
+    """Progress of one partition. In pairs for the two topics, predictions come first.
 
-    `caught_up`: whether each topic was read to its end. `recorded`: the broker's time of its newest record that was
-    read, in microseconds. `fed_at`: when feedback came last. `held`: each model's event time, until feedback is read
-    to where predictions are, so that windows are closed with the truth that was there by then.
+    `caught_up`: whether each topic was read to its end. `recorded`: the broker's time of the newest record read of each
+    topic, in microseconds. `fed_at`: when feedback came last.
+
+    `held`: holds back each model's event time until feedback is read up to the same broker time. So windows are closed
+    with the truth that existed by then.
     """
 
     held: EventTimeGate = field(default_factory=lambda: EventTimeGate({}))
@@ -45,15 +47,16 @@ class JoinProgress:
         self.recorded[topic] = max(self.recorded[topic], timestamp * 1000)
 
     def clock(self, now: float) -> int:
-        """How far both topics have been read by the broker's time, in microseconds; NEVER while that is not known.
+        """Return the broker time up to which both topics are read, in microseconds; NEVER while it is unknown.
 
-        No further than the clock of this machine (`now`, seconds since the epoch): one that is wrong must not do.
+        The result is at most the clock of this machine (`now`, seconds since the epoch) and a tolerance, which guards
+        against a wrong time.
         """
         behind = [at for at, ended in zip(self.recorded, self.caught_up, strict=True) if not ended]
         return min([*(behind or [max(self.recorded)]), round((now + AHEAD_SECONDS) * MICROSECONDS)])
 
     def is_silent(self, state: JoinState, now: float) -> bool:
-        """Whether the predictions are read to their end, and none has come for a while of any model."""
+        """Return whether the predictions are read to their end and none has come for a while, of any model."""
         silent = (
             now - self.arrived.get(number, now) >= state.watched[number].windows.idle_after for number in state.tallies
         )
@@ -69,7 +72,7 @@ class JoinProgress:
         fed_to_end: bool,
         is_registered: Callable[[int], bool],
     ) -> list[PaneEvent]:
-        """What is new of each registered model's progress, and of no other's. Idle, its time goes on by the wall clock.
+        """Return the changes of each registered model's progress. An idle model's time goes on by the wall clock.
 
         `fed_to_end`: whether feedback is read to its end.
         """

@@ -1,4 +1,4 @@
-"""The newest records of one partition: how many of them were set aside, are of nobody, or have no prediction."""
+"""Counts of the newest records of one partition: set aside, of an unregistered model, or without a prediction."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from app.ingest.decoding import Rejected
 
 SETTLED = 60.0
-"""Seconds after which feedback without a prediction is called so: predictions may come a little later."""
+"""Seconds after which feedback without a prediction counts as unmatched: predictions may come a little later."""
 TOGETHER = 1.0
-"""Seconds of feedback that are kept as one: so many ids at most wait to be settled."""
+"""Seconds of feedback that are kept as one block, which limits the number of ids that wait."""
 RECENT_MS = 600_000
-"""Records that the broker took so long before the newest no longer matter: few records must not hold an alert."""
+"""Age in milliseconds at which records no longer count: a few records must not keep an alert firing."""
 FEWEST = 5
-"""Records set aside from which a crossed threshold is reported at once."""
+"""Least number of records set aside at which a crossed threshold is reported at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotCountedThresholds:
-    """Shares of the newest `window` records of a partition that are too much: set aside, of nobody, without match."""
+    """Thresholds of a partition: shares of the newest `window` records set aside, unregistered, or unmatched."""
 
     window: int = 1000
     dead: float = 0.5
@@ -33,7 +33,7 @@ USUAL = NotCountedThresholds()
 
 @dataclass(slots=True)
 class RecentRecords:
-    """The newest records of one model version (or of what names none) in one partition of one topic."""
+    """Newest records of one model version (or those that name none) in one partition of one topic."""
 
     window: int
     blocks: deque[tuple[int, int, int, int]] = field(default_factory=deque)
@@ -47,7 +47,7 @@ class RecentRecords:
     since: float = 0.0
 
     def add(self, n: int, dead: int, unregistered: int, recorded: int) -> None:
-        """Take the counts of a run whose last record the broker took at `recorded` (milliseconds)."""
+        """Take the counts of a batch whose last record the broker took at `recorded` (milliseconds)."""
         self.n += n
         self.blocks.append((n, dead, unregistered, recorded))
         self.recent, self.dead, self.unregistered = self.recent + n, self.dead + dead, self.unregistered + unregistered
@@ -57,7 +57,7 @@ class RecentRecords:
             self.unregistered -= gone[2]
 
     def is_beyond(self, most: NotCountedThresholds) -> bool:
-        """Whether too many of the newest records are not counted."""
+        """Return whether too many of the newest records are not counted."""
         n = max(self.recent, 1)
         dead = self.dead >= FEWEST and self.dead / n > most.dead
         return dead or (self.unregistered >= FEWEST and self.unregistered / n > most.unregistered)
@@ -65,17 +65,17 @@ class RecentRecords:
 
 @dataclass(slots=True)
 class UnmatchedFeedback:
-    """The newest feedback of one partition, and the ids of it that had no prediction when it came."""
+    """Newest feedback of one partition, with the ids that had no prediction when they came."""
 
     window: int
     blocks: deque[tuple[float, int, list[bytes]]] = field(default_factory=deque)
 
     def wants(self, now: float) -> bool:
-        """Whether a run is to be added: of each second `window` records are enough."""
+        """Return whether a batch is to be added: `window` records of each second are enough."""
         return not self.blocks or now - self.blocks[-1][0] >= TOGETHER or self.blocks[-1][1] < self.window
 
     def add(self, now: float, n: int, ids: list[bytes]) -> None:
-        """Take a run of `n`, of which `ids` (those of its last `window` records) had no prediction."""
+        """Take a batch of `n` records, of which `ids` (those of its last `window` records) had no prediction."""
         n = min(n, self.window)
         if self.blocks and now - self.blocks[-1][0] < TOGETHER:
             at, held, before = self.blocks[-1]
@@ -89,7 +89,7 @@ class UnmatchedFeedback:
             held -= self.blocks.popleft()[1]
 
     def count(self, now: float, waiting: Collection[bytes]) -> tuple[int, int]:
-        """How many records are settled, and how many of them still have no prediction."""
+        """Return the number of settled records, and how many of them still have no prediction."""
         settled = [(n, ids) for at, n, ids in self.blocks if self._settled(at, now)]
         return sum(n for n, _ in settled), sum(key in waiting for _, ids in settled for key in ids)
 

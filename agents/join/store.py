@@ -1,4 +1,4 @@
-"""The table of the join: what its keys are, and what it holds of each source partition."""
+"""Keys and values of the join's table, for each source partition."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ else:
     from backports import zstd
 
 LEVEL = 1
-"""Of zstd: higher ones take more time than they save."""
+"""Compression level of zstd: higher levels take more time than they save."""
 
 Offsets = tuple[int, int]
-"""The next to read of predictions and of feedback."""
+"""Offsets to read next, of predictions and of feedback."""
 
 Recent = tuple[tuple[int, ...], tuple[int, ...]]
-"""Offsets of predictions and of feedback that could not be read, as far back as they matter for the limit."""
+"""Offsets of predictions and of feedback that could not be read, as far back as the limit needs."""
 
 Reported = set[tuple[int, str, str]]
 """Source topics (by their numbers) and model versions that were reported as not counted as a whole."""
@@ -39,9 +39,11 @@ _encode = msgspec.msgpack.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class SavedChain:
-    """What is saved of a partition's deltas, by their keys in the table. `front`: where the first one has to begin.
+    """Saved deltas of a partition, by their keys in the table.
 
-    `owners`: who has had the partition, each by its epoch, and where it began.
+    `front`: the offsets at which the first one has to begin.
+
+    `owners`: the owners of the partition, each with its epoch and the offsets at which it began.
     """
 
     deltas: Mapping[str, JoinDelta]
@@ -50,14 +52,14 @@ class SavedChain:
 
 
 class JoinStore:
-    """What the table holds of each source partition `p`:
+    """Table of the join. The keys for each source partition `p`:
 
-    * `p/begin-begin/epoch`: a delta, by where it begins and whose it is
-    * `owner/p/epoch`: whose the partition was from where on
-    * `front/p`: where the first delta begins, if others were dropped before it
-    * `rebuilt/p`: from where on it is published, while it is built again
+    * `p/begin-begin/epoch`: a delta, by the offsets at which it begins and the epoch of its owner
+    * `owner/p/epoch`: the owner of the partition, and the offsets at which it began
+    * `front/p`: the offsets at which the first delta begins, if others were dropped before it
+    * `rebuilt/p`: the offsets from which on it is published, while it is built again
     * `unreadable/p`: the offsets that could not be read lately
-    * `stopped/p/topic`: where it was stopped by too many dead letters
+    * `stopped/p/topic`: the record at which it was halted by too many dead letters
     * `intake/p`: the model versions that were reported as not counted as a whole
     """
 
@@ -65,27 +67,27 @@ class JoinStore:
         self._table = table
 
     def rows(self) -> list[tuple[str, bytes]]:
-        """Return all that there is, for a recovery beside the loop."""
+        """Return a copy of all entries, for a recovery outside the event loop."""
         return list(self._table.items())
 
     # Deltas
 
     def add_delta(self, partition: int, begin: Offsets, delta: JoinDelta) -> str:
-        """Write a delta that begins there; return its key."""
+        """Write a delta that begins at the offsets `begin`. Return its key."""
         key = f"{partition}/{begin[0]}-{begin[1]}/{delta.epoch}"
         self._table[key] = encode_delta(delta)
         return key
 
     def delta(self, key: str) -> JoinDelta:
-        """Return a delta. Raises StateLost where it cannot be read."""
+        """Return a delta. Raises StateLost where the delta cannot be read."""
         return decode_delta(self._table[key])
 
     def add_owner(self, partition: int, epoch: int, begin: Offsets) -> None:
-        """Write whose a partition is from there on."""
+        """Write the owner of a partition from the offsets `begin` on."""
         self._table[f"owner/{partition}/{epoch}"] = _encode((epoch, begin))
 
     def set_front(self, partition: int, begin: Offsets) -> None:
-        """Write where the first delta begins now."""
+        """Write the offsets at which the first delta begins now."""
         self._table[f"front/{partition}"] = _encode(begin)
 
     def remove(self, key: str) -> None:
@@ -95,19 +97,19 @@ class JoinStore:
     # A partition that is built again
 
     def rebuilding(self, partition: int) -> Offsets | None:
-        """Return from where on a partition is published that is built again; None where none is."""
+        """Return the offsets from which on a rebuilt partition is published; None where it is not being rebuilt."""
         found = self._table.get(f"rebuilt/{partition}")
         return _offsets.decode(found) if found else None
 
     def set_rebuilding(self, partition: int, until: Offsets) -> None:
-        """Write from where on it is published."""
+        """Write the offsets from which on a rebuilt partition is published."""
         self._table[f"rebuilt/{partition}"] = _encode(until)
 
     def end_rebuilding(self, partition: int) -> None:
-        """Write that it is published again."""
+        """Note that a rebuilt partition is published again."""
         self._table.pop(f"rebuilt/{partition}", None)
 
-    # What is not counted
+    # Records that are not counted
 
     def unreadable(self, partition: int) -> Recent:
         """Return the offsets that could not be read lately."""
@@ -115,20 +117,20 @@ class JoinStore:
         return _recents.decode(found) if found else ((), ())
 
     def set_unreadable(self, partition: int, offsets: Recent) -> None:
-        """Write them."""
+        """Write the offsets that could not be read lately."""
         self._table[f"unreadable/{partition}"] = _encode(offsets)
 
     def halt(self, partition: int, topic: int) -> tuple[int, int] | None:
-        """Return the offset at which a partition was stopped, and when that record came, in milliseconds."""
+        """Return the offset at which a partition was halted, and when that record came, in milliseconds."""
         found = self._table.get(f"stopped/{partition}/{topic}")
         return _halts.decode(found) if found else None
 
     def set_halt(self, partition: int, topic: int, offset: int, recorded: int) -> None:
-        """Write where it was stopped."""
+        """Write the offset at which a partition was halted, and when that record came, in milliseconds."""
         self._table[f"stopped/{partition}/{topic}"] = _encode((offset, recorded))
 
     def remove_halt(self, partition: int, topic: int) -> None:
-        """Write that it goes on."""
+        """Delete the halt of a partition that goes on."""
         self._table.pop(f"stopped/{partition}/{topic}", None)
 
     def reported(self, partition: int) -> Reported:
@@ -137,13 +139,13 @@ class JoinStore:
         return set() if found is None else _reported.decode(found)
 
     def set_reported(self, partition: int, versions: Reported) -> None:
-        """Write them."""
+        """Write the model versions that were reported as not counted as a whole."""
         key, value = reported_entry(partition, versions)
         self._table[key] = value
 
 
 def saved_chain(partition: int, rows: Iterable[tuple[str, bytes]]) -> SavedChain:
-    """Return what rows of the table say of a partition's deltas. Raises StateLost where one cannot be read."""
+    """Return the deltas and owners of a partition from the table's rows. Raises StateLost where one cannot be read."""
     mine, owned, front = f"{partition}/", f"owner/{partition}/", f"front/{partition}"
     deltas: dict[str, JoinDelta] = {}
     owners: dict[str, tuple[int, Offsets]] = {}
@@ -170,17 +172,17 @@ def reported_in(rows: Iterable[tuple[str, bytes]]) -> Reported:
 
 
 def reported_entry(partition: int, versions: Reported) -> tuple[str, bytes]:
-    """Return the key and value that say so of a partition."""
+    """Return the key and value that note the reported model versions of a partition."""
     return _reported_key(partition), _encode(sorted(versions))
 
 
 def encode_delta(delta: JoinDelta) -> bytes:
-    """A delta as it is saved."""
+    """Return a delta in its saved form."""
     return zstd.compress(_encode(delta), LEVEL)
 
 
 def decode_delta(saved: bytes) -> JoinDelta:
-    """A saved delta. Raises StateLost where another release has written it in another form."""
+    """Return a saved delta. Raises StateLost where another release has written it in another form."""
     try:
         return _deltas.decode(zstd.decompress(saved))
     except (zstd.ZstdError, msgspec.DecodeError) as error:

@@ -1,1 +1,1 @@
-"""Alerts become notifications: grouped, routed, sent, and recorded."""
+"""The notify agent: groups alerts, routes them, sends notifications, and records the deliveries."""

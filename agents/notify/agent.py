@@ -1,7 +1,7 @@
-"""Alerts are told in groups, through the channels of their routes, and what came of each telling is recorded.
+"""Agent that groups alerts, notifies the channels of their routes, and records each delivery.
 
-The order of writes is the promise: a notification is in the table before it is sent and before its group counts it as
-told; what came of it is in the table before it is published. A crash repeats the last step, and skips none.
+The order of writes is the guarantee. A notification is in the table before it is sent, and before its group counts it
+as sent. Its result is in the table before it is published. A crash repeats the last step, and skips none.
 """
 
 from __future__ import annotations
@@ -46,23 +46,23 @@ from topics.registry import ALERTS, Topic
 log = logging.getLogger(__name__)
 
 AT_ONCE = 8
-"""Attempts a channel that are under way or not yet recorded: as many may be told again after a crash."""
+"""Attempts for each channel that are under way or not yet recorded: as many may be sent again after a crash."""
 LOOKED_AT_EVERY = 1.0
-"""Seconds after which a group that nothing has happened to is looked at again: silences come and go."""
+"""Seconds after which an unchanged group is evaluated again: silences begin and end."""
 PRUNED_EVERY = 86_400.0
 LARGEST = 6 << 20
-"""Bytes of a notification; the topic of those that were given up takes 8 MiB."""
+"""Bytes of a notification; the topic of undelivered notifications takes 8 MiB."""
 
 _alerts = msgspec.json.Decoder(AlertEvent)
 
 
 class NotifyAgent(Agent):
-    """Groups alerts, and notifies the channels of their routes.
+    """Agent that groups alerts, and notifies the channels of their routes.
 
-    `table` holds the watermarks, the groups, and what is under way; see `NotifyState`.
-    `saved` returns once what was written to the table is in its changelog. `muting` answers what is silenced at the
-    moment, `redelivered` what a channel was told of a group after it had been given up. Times are the wall clock's,
-    taken when a batch or a tick comes.
+    `table` has the applied offsets, the groups, and the pending notifications; see `NotifyState`. `saved` returns once
+    the changelog has what was written to the table. `muting` returns what is muted now. `redelivered` returns what a
+    channel has received of a group after the notification was given up. Times are the wall clock's, taken when a batch
+    or a tick comes.
     """
 
     name = "notify"
@@ -109,13 +109,16 @@ class NotifyAgent(Agent):
         return next_offset(self._table, partition) or 0
 
     def knows(self, alert: AlertEvent) -> bool:
-        """Whether everything has been told of an alert, or tried in vain, that is to be told by this worker."""
+        """Return whether this worker has sent, or given up, every notification about an alert."""
         taken = [state for state in self._states.values() if state.taken(alert.alert_id)]
         groups = [group for state in taken for group in state.groups_of(alert.fingerprint).values()]
         return bool(taken) and not any(state.pending for state in taken) and not any(map(waits, groups))
 
     def forget(self, partitions: Iterable[int] | None = None) -> None:
-        """Partitions (all) come and go: what was decoded of the table is read anew when next asked for."""
+        """Drop the decoded state of partitions (None: all).
+
+        The state is read again from the table when it is next needed.
+        """
         self._forgotten += 1
         self._pausing = False
         gone = list(self._states) if partitions is None else list(partitions)
@@ -124,7 +127,7 @@ class NotifyAgent(Agent):
         self._deliveries.forget(None if partitions is None else gone)
 
     async def prepare(self, partition: int) -> None:
-        """Decode a partition's share of the table in slices, if that is not done."""
+        """Decode a partition's share of the table in slices, unless this is done."""
         if partition not in self._states:
             forgotten = self._forgotten
             state = await in_slices(NotifyState.read(self._table, partition))
@@ -132,20 +135,20 @@ class NotifyAgent(Agent):
                 self._states[partition] = state
 
     async def pause(self) -> None:
-        """Begin no more attempts until `forget` is called; return once those under way are over and recorded.
+        """Begin no more attempts until `forget` is called. Return once those under way have ended and are recorded.
 
-        So nobody who has a partition next sends again what was sent. The ticks record it.
+        So the next owner of a partition does not repeat what was sent. The ticks record the attempts.
         """
         self._pausing = True
         await self._deliveries.settle()
 
     async def stop(self) -> None:
-        """Begin no more attempts; return once those under way are over and recorded, which the ticks do."""
+        """Begin no more attempts. Return once those under way have ended and the ticks have recorded them."""
         self._stopping = True
         await self._deliveries.settle()
 
     async def handle(self, batch: Batch, out: Output) -> None:
-        """Take a batch, or a tick: record what is over, take the alerts, decide, and begin what is to be told."""
+        """Take a batch, or a tick: record ended attempts, take the alerts, decide, and begin due attempts."""
         partition, records, now = batch.partition, batch.records, self._now()
         tracing.remember_alerts(records)
         state = self._state(partition)
@@ -192,10 +195,10 @@ class NotifyAgent(Agent):
             self._states[partition] = at_once(NotifyState.read(self._table, partition))
         return self._states[partition]
 
-    # What comes
+    # Alerts
 
     def _take(self, state: NotifyState, alert: AlertEvent, now: datetime) -> set[str]:
-        """Put a transition into the groups that its alert is in, and those that it belongs to; answers them."""
+        """Put a transition into the groups that have its alert, and those that it belongs to. Return their names."""
         groups = state.groups_of(alert.fingerprint)
         self._flaps.take(state, alert, now.timestamp())
         for to, mark in self._routes.destinations(alert):
@@ -210,9 +213,9 @@ class NotifyAgent(Agent):
         return set(groups)
 
     async def _expire(self, state: NotifyState, out: Output, now: datetime) -> None:
-        """Publish the ends of alerts that are over by themselves; they are taken as every other when they are read.
+        """Publish the ends of alerts that have expired. They are taken like every other alert when they are read.
 
-        What a channel is still to be notified of is not over: it would never hear of it.
+        An alert that a channel has still to be notified of does not expire before that.
         """
         waiting = {name for group in state.groups.values() if waits(group) for name in group.members}
         for alert in state.firing():
@@ -227,17 +230,17 @@ class NotifyAgent(Agent):
             beside[_version_of(one)].append(one)
         return lambda alert: muting.reason(alert, beside.get(_version_of(alert), ()), now)
 
-    # What is to be told
+    # Notifications
 
     def _due(self, partition: int, state: NotifyState, changed: set[str], now: float) -> list[str]:
-        """The groups to look at now."""
+        """Return the names of the groups to evaluate now."""
         if self._is_due(partition, now):
             self._looked_at[partition] = now
             return list(state.groups)
         return [name for name, group in state.groups.items() if name in changed or waits(group)]
 
     def _is_due(self, partition: int, now: float) -> bool:
-        """Whether all groups are to be looked at again."""
+        """Return whether all groups are to be evaluated again."""
         return not 0.0 <= now - self._looked_at.get(partition, -LOOKED_AT_EVERY) < LOOKED_AT_EVERY
 
     async def _decide(self, state: NotifyState, names: Sequence[str], now: datetime) -> None:

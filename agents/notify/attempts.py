@@ -1,4 +1,4 @@
-"""Attempts under way, each in a task of its own: the stream starts them and collects them, and never waits."""
+"""Attempts under way, each in a task of its own: the stream starts and collects them, and never waits for them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ NOTHING: Mapping[Way, int] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class FinishedAttempt:
-    """An attempt that is over: of which notification's which attempt (from 0), and what the channel answered.
+    """Finished attempt: its notification, its number (from 0), and the outcome that the channel returned.
 
-    `digest`: the id of the digest that it was in; `begun`: when, in epoch seconds.
+    `digest`: the id of the digest that the notification was in. `begun`: when the attempt began, in epoch seconds.
     """
 
     partition: int
@@ -35,8 +35,10 @@ class FinishedAttempt:
 
 
 class DeliveryAttempts:
-    """At most `at_once` attempts a channel that are under way or not yet collected: so many can be told twice by a
-    crash, and no channel has the time of another."""
+    """Attempts under way or not yet collected, at most `at_once` for each channel.
+
+    So a crash can repeat at most that many, and no channel uses another channel's time.
+    """
 
     def __init__(
         self, channels: Mapping[str, Channel], *, attempt_seconds: float, at_once: int, digest_above: int = 0,
@@ -60,7 +62,7 @@ class DeliveryAttempts:
         )
 
     def hold(self, channel: str, until: float) -> None:
-        """Leave a channel alone until then, in epoch seconds, as it has asked."""
+        """Begin no attempt on a channel before `until` (epoch seconds), as the channel has requested."""
         self._held_until[channel] = until
 
     def begin(
@@ -70,7 +72,7 @@ class DeliveryAttempts:
         now: float,
         waiting: Mapping[Way, int] = NOTHING,
     ) -> None:
-        """Begin the attempts that are due, as far as there is room. `waiting`: groups that are about to be due."""
+        """Begin the attempts that are due, within the limit. `waiting`: groups that are about to be due."""
         due = [pending for pending in pendings if self._is_due(pending, now)]
         self._digests.offer(partition, due, expected_of(pendings, waiting, now))
         singles, digests = self._digests.plan(partition, now)
@@ -92,7 +94,7 @@ class DeliveryAttempts:
         return not (pending.outcome or pending.withdrawn) and when <= now
 
     def _start(self, channel: str, due: Sequence[Due], now: float) -> bool:
-        """Begin one attempt, at one notification or at several; return whether there was room for it."""
+        """Begin one attempt for one or several notifications. Return False if the channel has too many attempts."""
         if self._taken(channel) >= self._at_once:
             return False
         notification = due[0][1].notification
@@ -104,7 +106,7 @@ class DeliveryAttempts:
         return True
 
     def has(self, partition: int, notification_id: str) -> bool:
-        """Return whether an attempt at it is under way, or not collected yet."""
+        """Return whether an attempt for a notification is under way, or not collected yet."""
         key = (partition, notification_id)
         return key in self._tasks or key in self._over
 
@@ -114,21 +116,25 @@ class DeliveryAttempts:
         return len(under_way) + len({one.digest or (one.partition, one.notification_id) for one in ours})
 
     def collect(self, partition: int) -> Iterator[FinishedAttempt]:
-        """The attempts of a partition that are over, each once."""
+        """Yield the finished attempts of a partition, each once."""
         self._ours.add(partition)
         for key in [key for key in self._over if key[0] == partition]:
             yield self._over.pop(key)
         self._collected.set()
 
     def forget(self, partitions: Iterable[int] | None = None) -> None:
-        """Partitions (all) move. What is over or under way is collected if its partition comes back; if another worker
-        has it, that one does not know of it, and tells again. Answers that nobody came for until now are dropped."""
+        """Note that partitions (None: all) may move to another worker.
+
+        Attempts that have finished or are under way are collected if the partition comes back. If another worker has
+        the partition, that worker does not know of them, and sends again. Outcomes of partitions that did not come back
+        until now are dropped.
+        """
         self._over = {key: one for key, one in self._over.items() if one.partition in self._ours}
         self._digests.forget(list(self._ours) if partitions is None else list(partitions))
         self._ours.difference_update(set(self._ours) if partitions is None else partitions)
 
     async def settle(self) -> None:
-        """Return once nothing is under way and all of it has been collected."""
+        """Return once no attempt is under way and all of them have been collected."""
         while self._tasks:
             await asyncio.wait([task for _, task in self._tasks.values()])
         while any(one.partition in self._ours for one in self._over.values()):

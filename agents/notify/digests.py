@@ -1,6 +1,6 @@
-"""Notifications that are due at once: sent one by one, or, where they are many, as one digest a channel and route.
+"""Notifications that are due together: sent one by one or, if there are many, as one digest for a channel and route.
 
-What is written and recorded stays one notification for each group: a digest is only the way that they take together.
+Each group's notification is still written and recorded separately: a digest is only their common message.
 """
 
 from __future__ import annotations
@@ -17,28 +17,29 @@ from app.alerting.notify.routing import route_of
 Way = tuple[str, str]
 """Channel and route."""
 Due = tuple[int, PendingNotification]
-"""A notification, with its partition."""
+"""Notification with its partition."""
 
 GATHER_SECONDS = 10.0
-"""How long what is due waits for what is about to be."""
+"""Seconds that due notifications wait for those that are about to be due."""
 LEAST_SECONDS = 2.0
-"""For every partition to look at its groups, which each does once a second."""
+"""Seconds in which every partition evaluates its groups, which each does once a second."""
 MOST_GROUPS = 500
-"""Of one digest; what is left is in the next."""
+"""Groups in one digest; all further ones are in the next."""
 
 
 def way_of(pending: PendingNotification) -> Way:
-    """Return the way that a notification goes."""
+    """Return the channel and route of a notification."""
     return pending.channel, route_of(pending.notification.group, pending.notification.group_labels)
 
 
 @dataclass(slots=True)
 class Digests:
-    """Over all partitions of the process. `above`: as many groups are sent one by one; 0: all of them always.
+    """Plan of single notifications and digests, over all partitions of the process.
 
-    `interval`: the least seconds between two digests of one way. `separate`: whether a channel has a message for each
-    group whatever comes. `current`: whether a notification is still as it was offered; `busy`: whether an attempt at
-    it is under way, or not recorded yet.
+    `above`: the number of groups up to which they are sent one by one; 0: always. `interval`: the least seconds between
+    two digests of one channel and route. `separate`: whether a channel always gets a message for each group. `current`:
+    whether a notification is unchanged since it was offered. `busy`: whether an attempt for a notification is under
+    way, or not recorded yet.
     """
 
     above: int
@@ -53,25 +54,25 @@ class Digests:
     _last: dict[Way, float] = field(default_factory=dict)
 
     def offer(self, partition: int, due: list[PendingNotification], expected: Counter[Way]) -> None:
-        """Take what is due in a partition. `expected`: of each way, how much is about to be."""
+        """Take the due notifications of a partition. `expected`: how many are about to be due, by channel and route."""
         self._due[partition] = due
         self._expected[partition] = expected
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """Leave partitions to others."""
+        """Forget partitions that other workers may have now."""
         for partition in partitions:
             self._due.pop(partition, None)
             self._expected.pop(partition, None)
 
     def plan(self, partition: int, now: float) -> tuple[list[PendingNotification], list[list[Due]]]:
-        """Return what of a partition is to be sent by itself, and the digests of all partitions."""
+        """Return the notifications of a partition to send singly, and the digests of all partitions."""
         singles, digests = list[PendingNotification](), list[list[Due]]()
         offered, busy = self._by_way()
         for way, due in offered.items():
             mine = [pending for number, pending in due if number == partition]
             expected = sum(counts[way] for counts in self._expected.values())
             at_once = len(due) + expected + max(self._recent(way, now), busy[way])
-            expected += busy[way]  # a part of a digest that has failed, say
+            expected += busy[way]  # for example a part of a failed digest
             if self.above == 0 or self.separate(way[0]) or at_once <= self.above:
                 singles += mine
                 self._since.pop(way, None)
@@ -86,7 +87,7 @@ class Digests:
         return singles, digests
 
     def sent(self, pending: PendingNotification, now: float) -> None:
-        """Note the first attempt at one by itself."""
+        """Note the first attempt at a single notification."""
         if self.above and pending.attempts == 0:
             self._sent.setdefault(way_of(pending), []).append(now)
 
@@ -96,11 +97,11 @@ class Digests:
         self._since.pop(way, None)
 
     def failed(self, way: Way) -> None:
-        """Note that a digest has not arrived: the next attempt does not wait for the interval."""
+        """Note that a digest has failed: the next attempt does not wait for the interval."""
         self._last.pop(way, None)
 
     def _by_way(self) -> tuple[dict[Way, list[Due]], Counter[Way]]:
-        """Return what is offered, and how many attempts are not over or not recorded yet, of each way."""
+        """Return the offered notifications and the numbers of unrecorded attempts, by channel and route."""
         found: dict[Way, list[Due]] = {}
         busy = Counter[Way]()
         for partition, pendings in self._due.items():
@@ -114,7 +115,7 @@ class Digests:
         return found, busy
 
     def _recent(self, way: Way, now: float) -> int:
-        """How many were sent one by one within the interval."""
+        """Return how many notifications were sent one by one within the interval."""
         recent = [at for at in self._sent.get(way, ()) if 0.0 <= now - at < self.interval]
         if recent:
             self._sent[way] = recent
@@ -124,13 +125,13 @@ class Digests:
 
 
 def expected_of(pendings: Iterable[PendingNotification], waiting: Mapping[Way, int], now: float) -> Counter[Way]:
-    """Return how much is about to be due: groups that wait, and what is tried again soon."""
+    """Return how many notifications are about to be due: of waiting groups, and to be tried again soon."""
     soon = [one for one in pendings if not (one.outcome or one.withdrawn) and now < one.next_at <= now + GATHER_SECONDS]
     return Counter(map(way_of, soon)) + Counter(waiting)
 
 
 def waiting_of(groups: Mapping[str, AlertGroup], now: float) -> Counter[Way]:
-    """Return how many groups wait for the time to be notified of, or to be repeated, of each way."""
+    """Return how many groups wait to be notified or repeated, by channel and route."""
     return Counter(
         (channel, route_of(name, group.labels))
         for name, group in groups.items()

@@ -1,4 +1,4 @@
-"""Alerts that flap: counted as they are taken, and noted in their groups until they have settled."""
+"""Counts of the transitions of alerts, and marks on the groups of alerts that flap until these have settled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from topics.events import AlertEvent
 
 
 class Flaps:
-    """`most`: how often an alert may begin to fire in an hour before it flaps; 0: as often as it does."""
+    """Counts of transitions. `most`: how often an alert may begin to fire in an hour; 0: without limit."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -22,14 +22,14 @@ class Flaps:
             state.flaps[alert.fingerprint] = turned(state.flaps.get(alert.fingerprint), alert, now, self._most)
 
     def noted(self, state: NotifyState, group: AlertGroup, alert: AlertEvent) -> AlertGroup:
-        """Return a group that an alert is in, with what it is as flapping, once that it is."""
+        """Return an alert's group, with the alert marked as flapping once it flaps."""
         flap = state.flaps.get(alert.fingerprint)
         if flap is None or not flap.flapping or alert.status != "firing" or alert.fingerprint in group.flapping:
             return group
         return replace(group, flapping={**group.flapping, alert.fingerprint: as_flapping(alert, self._most)})
 
     def settle(self, state: NotifyState, now: float) -> set[str]:
-        """Forget the alerts that have not changed for an hour. Return the groups where one has settled."""
+        """Forget the alerts that have not changed for an hour. Return the names of the groups where one has settled."""
         for name in [name for name, flap in state.flaps.items() if is_over(flap, now)]:
             del state.flaps[name]
         changed = set[str]()

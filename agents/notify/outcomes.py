@@ -1,4 +1,4 @@
-"""What came of the attempts to tell: to be tried again, recorded, or given up."""
+"""Record of the outcomes of attempts: to be tried again, delivered, or given up."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class DeliveryRecorder:
-    """Writes them to the table first, which `saved` waits for, and publishes them then."""
+    """Recorder that writes outcomes to the table first, which `saved` waits for, and then publishes them."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class DeliveryRecorder:
         self._rng = rng
 
     async def collect(self, partition: int, state: NotifyState, out: Output, now: float) -> None:
-        """Write what came of the attempts that are over, and publish it of the notifications that are done."""
+        """Write the outcomes of finished attempts, and publish those of the notifications that are done."""
         for one in self._deliveries.collect(partition):
             pending = state.pending.get(one.notification_id)
             if pending is not None and pending.attempts == one.attempt and not pending.outcome:
@@ -54,18 +54,18 @@ class DeliveryRecorder:
             await self._record(state, pending, out)
 
     async def save(self) -> None:
-        """Return once all that was written to the table is in its changelog."""
+        """Return once the changelog has everything written to the table."""
         if self._saved is not None:
             await self._saved()
 
     async def take_back_obsolete(self, state: NotifyState, out: Output) -> None:
-        """Take the letters back of which all has been told since, or is over."""
+        """Remove the undelivered notifications whose alerts have all been notified since, or have ended."""
         for name, group in state.groups.items():
             state.groups[name], letters = obsolete_letters(group)
             await self.take_back(letters, out)
 
     async def take_back(self, letters: Iterable[tuple[str, str]], out: Output) -> None:
-        """Take letters, each by its channel and notification_id, off the list of what is undelivered."""
+        """Remove notifications, each by its channel and notification_id, from the list of undelivered ones."""
         gone = [Outgoing(letter_key(notification_id, channel), None) for channel, notification_id in letters]
         if gone:
             await out.publish(UNDELIVERED, gone)
@@ -87,7 +87,7 @@ class DeliveryRecorder:
         return after
 
     async def _record(self, state: NotifyState, pending: PendingNotification, out: Output) -> None:
-        """Publish what came of a notification, then let its group go on."""
+        """Publish the outcome of a notification, then let its group go on."""
         notification, channel = pending.notification, pending.channel
         if pending.withdrawn and pending.outcome == "failed":
             log.info("%s through %r: %s", _name(pending), channel, pending.withdrawn, extra=_about(pending))

@@ -1,4 +1,4 @@
-"""Why each channel is told, or is not, in the log: once, when it changes."""
+"""Log of why each channel is notified or not, with one line when the reason changes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from app.alerting.notify.decision import Reason
 log = logging.getLogger(__name__)
 
 PASSING = frozenset({Reason.WAITING, Reason.UNDER_WAY, Reason.NOTHING_NEW})
-"""Reasons that hold most of the time."""
+"""Reasons that apply most of the time."""
 
 
 class ReasonLog:
-    """The reasons that were logged last, by group and channel."""
+    """Reasons that were logged last, by group and channel."""
 
     def __init__(self) -> None:
         self._reasons: dict[tuple[str, str], Reason] = {}
 
     def tell(self, group: str, reasons: Mapping[str, Reason]) -> None:
-        """Log those of a group's channels that are others than before."""
+        """Log the reasons of a group's channels that have changed."""
         for channel, reason in reasons.items():
             if self._reasons.get((group, channel)) is not reason:
                 self._reasons[group, channel] = reason
@@ -28,5 +28,5 @@ class ReasonLog:
                 log.log(level, "%s, %r: %s", group, channel, reason.value)
 
     def keep(self, known: set[tuple[str, str]]) -> None:
-        """Forget all but these."""
+        """Forget all groups and channels except `known`."""
         self._reasons = {key: reason for key, reason in self._reasons.items() if key in known}

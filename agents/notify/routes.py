@@ -1,4 +1,4 @@
-"""Where alerts go by the routes in force, and what fires where they have changed."""
+"""Destinations of alerts by the routes in force, and the rerouting of firing alerts after a change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Letters = list[tuple[str, str]]
 
 
 class Routes:
-    """The routes of the settings, with those of the model versions as they are registered by now."""
+    """Routes of the settings, and routes of the model versions as registered now."""
 
     def __init__(self, routing: Routing, models: Models) -> None:
         self._routing = routing
@@ -27,7 +27,7 @@ class Routes:
         self._marks: dict[Version, tuple[Alerting, str]] = {}
 
     def destinations(self, alert: AlertEvent) -> Iterator[tuple[Destination, str]]:
-        """Return where an alert goes, each with the mark of the routing."""
+        """Return the destinations of an alert, each with the mark of the routing."""
         version = _version(alert.labels)
         monitoring = self._models(*version)
         alerting = Alerting() if monitoring is None else monitoring.alerting
@@ -35,10 +35,10 @@ class Routes:
         return ((to, mark) for to in self._routing.destinations(alert, alerting))
 
     def reroute(self, state: NotifyState) -> tuple[set[str], Letters]:
-        """Where routes have changed since, put what fires where it goes by now. Return the groups of these model
-        versions, and the letters that are obsolete so.
+        """Move firing alerts to their new destinations where routes have changed.
 
-        What is not registered is left as it is: its alerts are about to be resolved.
+        Return the names of these model versions' groups, and the undelivered notifications that are obsolete now. The
+        alerts of an unregistered version are left alone: they are about to be resolved.
         """
         stale = dict[Version, Alerting]()
         marks = dict[Version, str]()

@@ -1,4 +1,4 @@
-"""The settings of telling, made into what the notify agent works with; checked, so that a worker starts or says why."""
+"""Setup of the notify agent from the settings, checked so that a worker starts or logs the reason."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from topics.events import SilenceEvent
 log = logging.getLogger(__name__)
 
 PREPARING_SECONDS = 5.0
-"""A picture may be drawn for so long."""
+"""Seconds in which a picture may be drawn."""
 
 
 def routing_of(settings: Settings) -> Routing:
-    """The routes. Raises SettingsError naming what cannot be used."""
+    """Return the routes. Raises SettingsError naming what cannot be used."""
     policy = Policy(
         wait=settings.group_wait_seconds, interval=settings.group_interval_seconds, repeat=settings.repeat_seconds
     )
@@ -42,10 +42,10 @@ def patience_of(settings: Settings) -> RetryPolicy:
 
 
 class CurrentMuting:
-    """What is not told now: the settings' windows and inhibition, and the silences as they are known."""
+    """Current muting: maintenance windows and inhibition of the settings, and the silences as they are known."""
 
     def __init__(self, settings: Settings, silences: SilencesTable) -> None:
-        """Raises SettingsError naming what cannot be used."""
+        """Raise SettingsError naming what cannot be used."""
         try:
             self._windows = [maintenance_of(*given) for given in enumerate(settings.maintenance or ())]
             inhibit = DEFAULT_INHIBIT if settings.inhibit is None else settings.inhibit
@@ -57,7 +57,7 @@ class CurrentMuting:
         self._muting = Muting()
 
     def __call__(self) -> Muting:
-        """As of now."""
+        """Return the muting as of now."""
         if self._revision != self._silences.revision:
             self._revision = self._silences.revision
             known = [quiet for one in self._silences.all() if (quiet := _quiet_of(one)) is not None]
@@ -66,7 +66,7 @@ class CurrentMuting:
 
 
 def _quiet_of(silence: SilenceEvent) -> Mute | None:
-    """None, and a line in the log, for one that somebody wrote past the API and that cannot be used."""
+    """Return a silence as a mute; None, with a line in the log, for an unusable one written without the API."""
     try:
         return quiet_of(silence)
     except (MatcherError, WeeklyError) as error:

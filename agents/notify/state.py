@@ -1,4 +1,4 @@
-"""What the notify agent remembers of one partition: decoded, and what of it has changed since it was written."""
+"""State of the notify agent for one partition, decoded, with the changes since it was written."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from topics.events import AlertEvent
 from topics.registry import REPORTS
 
 KEPT = timedelta(days=2 * REPORTS.retention_days).total_seconds()
-"""How long a transition is remembered after it was taken. It is sent again only by judging its report again, and that
-has left the log by then: it stays for the retention, and a segment (a week) longer at most."""
+"""Seconds for which a transition is remembered after it was taken.
+
+A transition is sent again only if its report is judged again. The report has left the log by then: it is kept for the
+retention, and a segment (a week) longer at most.
+"""
 LARGEST_GROUP = 16 << 20
 AT_ONCE = 20
-"""Entries that are decoded before others may get the loop."""
+"""Entries that are decoded before other coroutines may get the loop."""
 
 _group = msgspec.json.Decoder(AlertGroup)
 _flap = msgspec.json.Decoder(Flap)
@@ -27,11 +30,11 @@ _pending = msgspec.json.Decoder(PendingNotification)
 
 
 class NotifyState:
-    """One partition's share of the table. Every key starts with the partition: each has one writer.
+    """One partition's share of the table. Every key starts with the partition, so each key has one writer.
 
-    The changelog keeps the order of what is written and not the whole of it, so `write` puts first what must not be
-    lost: notifications, then the groups that count them as told, those that routes have led to first, then the
-    transitions that were taken.
+    The changelog keeps the order of the writes, but may lose the last of them. So `write` begins with what must not be
+    lost: notifications, then the groups that count them as sent, those that routes have led to first, then the taken
+    transitions.
     """
 
     def __init__(self, table: MutableMapping[str, bytes], partition: int) -> None:
@@ -47,7 +50,7 @@ class NotifyState:
 
     @classmethod
     def read(cls, table: MutableMapping[str, bytes], partition: int) -> Generator[None, None, NotifyState]:
-        """Decode what the table has of a partition, in slices."""
+        """Decode the entries of a partition, in slices."""
         state = cls(table, partition)
         for number, (key, rest) in enumerate(list(state._keys())):
             if number % AT_ONCE == 0:
@@ -68,24 +71,24 @@ class NotifyState:
                 yield key, key.removeprefix(self._start)
 
     def groups_of(self, fingerprint: str) -> dict[str, AlertGroup]:
-        """The groups that an alert is in."""
+        """Return the groups that have an alert."""
         return {name: group for name, group in self.groups.items() if fingerprint in group.members}
 
     def firing(self) -> list[AlertEvent]:
-        """Everything that fires, each alert once."""
+        """Return the firing alerts, each once."""
         members = {name: alert for group in self.groups.values() for name, alert in group.members.items()}
         return [alert for alert in members.values() if alert.status == "firing"]
 
     def taken(self, alert_id: str) -> bool:
-        """Whether a transition has been taken."""
+        """Return whether a transition has been taken."""
         return alert_id in self._taken or self._table.get(f"{self._start}taken/{alert_id}") is not None
 
     def take(self, alert_id: str, now: float) -> None:
-        """Note that one is taken."""
+        """Note that a transition is taken."""
         self._taken[alert_id] = int(now)
 
     def extend(self, alert: AlertEvent) -> None:
-        """Take when a transition that has been taken is over by itself: it was sent again, and says nothing new."""
+        """Update the expiry of a taken transition that was sent again; nothing else of it is new."""
         for name, group in self.groups_of(alert.fingerprint).items():
             member = group.members[alert.fingerprint]
             if member.alert_id == alert.alert_id and member.expires_at != alert.expires_at:
@@ -93,7 +96,7 @@ class NotifyState:
                 self.groups[name] = replace(group, members=members)
 
     def write(self) -> None:
-        """Write what has changed. Groups that are over, and notifications that are gone, are removed."""
+        """Write the changes. Remove ended groups, and notifications that are no longer pending."""
         for name, pending in self.pending.items():
             if self._pending.get(name) is not pending:
                 self._table[f"{self._start}pending/{name}"] = msgspec.json.encode(pending)
@@ -133,9 +136,9 @@ class NotifyState:
 
 
 def entry_of(key: str) -> tuple[str, str] | None:
-    """Return what an entry is (`group`, `pending`, `flap` or `taken`), and its name; None of one that is none of them.
+    """Return the kind of an entry (`group`, `pending`, `flap` or `taken`) and its name; None for any other entry.
 
-    A group's and a notification's name is its own, a transition's its alert_id.
+    The name is a group's or a notification's own, a transition's alert_id, or a flapping alert's fingerprint.
     """
     partition, _, rest = key.partition("/")
     kind, _, name = rest.partition("/")
@@ -143,5 +146,5 @@ def entry_of(key: str) -> tuple[str, str] | None:
 
 
 def entry_key(partition: int, kind: str, name: str) -> str:
-    """Return an entry's key."""
+    """Return the key of an entry."""
     return f"{partition}/{kind}/{name}"

@@ -1,1 +1,1 @@
-"""Panes become reports: windows are added up and evaluated at each pane's end."""
+"""The windows agent: adds panes up to windows, and evaluates them at each pane's end."""

@@ -1,4 +1,4 @@
-"""Panes become reports: windows are added up, judged at each pane's end, and judged again for late truth."""
+"""Agent that adds panes up to windows, evaluates them at each pane's end, and again for late truth."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ from topics.registry import PANES, REPORTS, Topic
 log = logging.getLogger(__name__)
 
 MOST_IN_LOOP = 5
-"""Features of a window that is judged within the loop: one of more is judged in a thread, which lets the loop go on."""
+"""Features up to which a window is judged within the loop. A larger one is judged in a thread, so the loop runs on."""
 MOST_AT_ONCE = 200
 """Windows judged before other partitions get their turn."""
 
 MOST_BEFORE = 10_000
-"""Partitions of the prefixes before this one, which are numbered below 0."""
+"""Partitions of the earlier prefixes, which are numbered below 0."""
 
 REVISIONS_SINCE = datetime(2020, 1, 1, tzinfo=UTC)
 """Revisions count milliseconds: after a crash between a report and its note the next one is still higher."""
@@ -63,26 +63,26 @@ _panes: msgspec.json.Decoder[PaneEvent] = msgspec.json.Decoder(PaneEvent)
 
 
 async def _written() -> None:
-    """Without a changelog a table has what was written."""
+    """Return at once: a table without a changelog has everything written."""
 
 
 Issue = tuple[Key, int, bytes, list[AnyReport]]
-"""A window's profile and end, the table's note of it, and its reports that are new."""
+"""Window's profile and end, the table's note of it, and its new reports."""
 
 _notes = msgspec.json.Decoder(Issued)
 
 
 class WindowsAgent(Agent):
-    """Adds panes up to windows, and judges these.
+    """Agent that adds panes up to windows, and judges the windows.
 
-    `table` holds which revisions of a window's reports were issued, to issue none twice.
-    The panes themselves are read again from the log's start at every assignment: they are totals, the topic is
-    compacted, and so the topic is its own changelog.
+    `table` has the revisions of the reports that were issued, so that none is issued twice. The panes themselves are
+    read again from the log's start at every assignment. Panes are totals and the topic is compacted, so the topic is
+    its own changelog.
 
-    What no record and no window can reach any more is deleted from it. The join says before which time it changes
-    nothing more; from then on a pane's key has no other writer than this agent. How far a profile's panes are forgotten
-    is `saved` in the table before the first tombstone is sent, so a restart judges no window of which panes are gone,
-    and deletes what is left.
+    Panes that no record and no window can reach any more are deleted from the topic. The join publishes the time before
+    which it changes nothing more. From then on this agent is the only writer of a pane's key. The newest forgotten pane
+    of a profile is `saved` in the table before the first tombstone is sent. So a restart judges no window whose panes
+    were deleted, and deletes the remaining ones.
     """
 
     name = "windows"
@@ -100,7 +100,10 @@ class WindowsAgent(Agent):
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         saved: Callable[[], Awaitable[None]] = _written,
     ) -> None:
-        """`reported` is called with each report once Kafka has it. `saved` returns once the changelog has the table."""
+        """Create the agent. `reported` is called with each report once Kafka has it.
+
+        `saved` returns once the changelog has the table.
+        """
         self._table = table
         self._reported = reported
         self._model_of = model_of
@@ -112,22 +115,22 @@ class WindowsAgent(Agent):
         self._parts: dict[int, PanePartition] = {}
 
     def forget(self, partitions: Iterable[int] | None = None) -> None:
-        """Drop the panes of partitions (all): they are read again."""
+        """Drop the panes of partitions (None: all), which are read again."""
         for partition in list(self._parts) if partitions is None else partitions:
             self._parts.pop(partition, None)
 
     def position(self, topic: Topic, partition: int) -> int:
-        """The offset to read a partition of `panes` from: the start, or where this assignment has come to."""
+        """Return the offset to read a partition of `panes` from: the start, or the next offset of this assignment."""
         part = self._parts.get(partition)
         return 0 if part is None else part.next_offset
 
     def caught_up(self, partition: int) -> bool:
-        """Whether a partition of `panes` has been read to its end once, so that its windows are judged."""
+        """Return whether a partition of `panes` has been read to its end once, so that its windows are judged."""
         part = self._parts.get(partition)
         return part is not None and part.caught_up
 
     async def handle(self, batch: Batch, out: Output) -> None:
-        """Take a batch of panes, or a tick; judge what is due."""
+        """Take a batch of panes, or a tick. Judge the windows that are due."""
         partition = batch.partition
         part = self._parts.setdefault(partition, PanePartition())
         turn = LoopTurn()
@@ -156,7 +159,7 @@ class WindowsAgent(Agent):
             return event
         key = (event.model, event.model_version, event.profile_id)
         try:
-            if key not in part.seen:  # it is decoded and compiled, which takes tens of milliseconds
+            if key not in part.seen:  # the model is decoded and compiled, which takes tens of milliseconds
                 await in_thread(partial(self._windows, part, key))
             return self._count(part, record, key, event)
         except STRAY as error:
@@ -199,7 +202,7 @@ class WindowsAgent(Agent):
         return None
 
     def _windows(self, part: PanePartition, key: Key) -> ModelWindows | None:
-        """The windows of a profile; None where another profile has taken its place."""
+        """Return the windows of a profile; None where another profile has taken its place."""
         windows = part.models.get(key)
         found = self._registered(key)
         if found is None:
@@ -221,14 +224,17 @@ class WindowsAgent(Agent):
         return found if found is not None and found.profile.profile_id == key[2] else None
 
     async def _forget(self, partition: int, part: PanePartition, out: Output, notes: Notes) -> None:
-        """Drop what nothing can reach any more, and delete it: noted first, so that whoever comes next goes on."""
+        """Forget unreachable panes and delete them.
+
+        This is noted first, so that the next owner of the partition goes on.
+        """
         deleted = keys_to_delete(part, notes, self._table, self._registered)
         if deleted:
             await self._saved()
             await out.publish(PANES, [Outgoing(key, None, partition) for key in deleted])
 
     async def _judge(self, partition: int, part: PanePartition, out: Output, notes: Notes) -> None:
-        """Judge what is due, publish what is new of it, then note it as issued: a crash in between repeats it."""
+        """Judge due windows, publish their new reports, then note these as issued. A crash in between repeats them."""
         now = self._now()
         again = now - part.reissued_at >= self._reissue_seconds
         found: list[Issue] = []
@@ -264,7 +270,10 @@ class WindowsAgent(Agent):
         part.judged.clear()
 
     async def _told_anew(self, part: PanePartition, key: Key, windows: ModelWindows) -> list[Issue]:
-        """The newest window again, where more was left out of all windows since: no other window will follow."""
+        """Issue the newest window again if more records were left out of all windows since.
+
+        No other window will follow.
+        """
         issued = self._issued(key, windows.latest)
         if issued is None or windows.latest in windows.changed or issued.left_out == left_out_source(windows):
             return []
@@ -274,7 +283,7 @@ class WindowsAgent(Agent):
     async def _evaluate(
         self, part: PanePartition, key: Key, windows: ModelWindows, end: int, issued: Issued | None
     ) -> list[Issue]:
-        """Judge a window: the table's note of it and the reports that are new; nothing when none is."""
+        """Judge a window. Return the table's note of it with the new reports; nothing where there are none."""
         known = None if issued is None else (issued.drift, issued.performance, issued.truth)
         if len(windows.profile.features) > MOST_IN_LOOP:
             found = await in_thread(partial(windows.evaluate, end, known))

@@ -1,4 +1,4 @@
-"""What one partition of `panes` no longer needs: its keys that are deleted, and notes of windows with them."""
+"""Deletion of keys that one partition of `panes` no longer needs, and of the notes of their windows."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Key = tuple[str, str, str]
 """Model, version, profile."""
 
 _AT_ONCE = 500
-"""Keys of a table that are looked at before others may get the loop."""
+"""Keys of a table that are checked before other coroutines may get the loop."""
 
 GONE_MS = 7 * 86_400_000
-"""How long records of a profile that is registered no more are kept after its newest: that may be a mistake."""
+"""Milliseconds for which records of an unregistered profile are kept after the newest: that may be a mistake."""
 
 
 @dataclass(slots=True)
 class UnusedPanes:
-    """The keys in `panes` that no windows are made of; `newest`: when their newest record came, in milliseconds."""
+    """Keys in `panes` that no windows use. `newest`: the time of their newest record, in milliseconds."""
 
     newest: int = 0
     panes: set[tuple[str, float, int]] = field(default_factory=set)
@@ -34,13 +34,13 @@ class UnusedPanes:
 
 
 class Leftovers:
-    """Records of profiles that are registered no more, and of panes of another length than is set now."""
+    """Records of profiles that are no longer registered, and of panes of another length than is set now."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[Key, bool], UnusedPanes] = {}
 
     def take(self, key: Key, event: PaneEvent, timestamp: int, *, of_other_length: bool = False) -> None:
-        """Note a record that no windows are made of."""
+        """Note a record that no windows use."""
         left = self._found.setdefault((key, of_other_length), UnusedPanes())
         left.newest = max(left.newest, timestamp)
         if isinstance(event, Progress):
@@ -49,7 +49,7 @@ class Leftovers:
             left.panes.add((event.kind, event.pane_start, event.partition))
 
     def gone(self, key: Key, timestamp: int) -> None:
-        """Note that a profile is registered no more, whose newest record came at `timestamp`."""
+        """Note that a profile is no longer registered, whose newest record came at `timestamp`."""
         left = self._found.setdefault((key, False), UnusedPanes())
         left.newest = max(left.newest, timestamp)
 
@@ -58,7 +58,7 @@ class Leftovers:
         self._found.pop((key, False), None)
 
     def over(self, clock: int) -> list[tuple[Key, bool, list[bytes]]]:
-        """Return what is old enough at `clock` to be deleted, each once: its profile, whether all of it, its keys."""
+        """Return the leftovers that are old enough at `clock`, each once: profile, whether all of it, and keys."""
         old = [found for found, left in self._found.items() if clock - left.newest >= GONE_MS]
         return [(key, not other, _keys(key, self._found.pop((key, other)))) for key, other in old]
 
@@ -69,7 +69,7 @@ def _keys(key: Key, left: UnusedPanes) -> list[bytes]:
 
 
 class Notes:
-    """The notes of one partition's windows in the agent's table, found without a look through all of it."""
+    """Notes of one partition's windows in the agent's table, found without a scan of the whole table."""
 
     def __init__(self, table: MutableMapping[str, bytes]) -> None:
         self._table = table
@@ -79,9 +79,10 @@ class Notes:
     def found(
         cls, table: MutableMapping[str, bytes], partition: int, partitions: int, known: set[Key]
     ) -> Generator[None, None, Notes]:
-        """Make them of what the table has of the partition, in slices.
+        """Make the notes of the partition's entries in the table, in slices.
 
-        Those of profiles that are not `known` are deleted: nothing in the log is of them, so nobody else would.
+        Entries of profiles that are not `known` are deleted: the log has nothing of them, so nothing else would delete
+        them.
         """
         notes = cls(table)
         for number, name in enumerate(list(table)):
@@ -97,11 +98,11 @@ class Notes:
         return notes
 
     def noted(self, key: Key, end: int) -> None:
-        """A window has a note now."""
+        """Note that a window has a note now."""
         self._oldest[key] = min(end, self._oldest.get(key, end))
 
     def drop(self, key: Key, before: int | None = None) -> None:
-        """Delete the notes of the windows that end before a pane; None: all that there is of the profile."""
+        """Delete the notes of the windows that end before a pane; None: all notes of the profile."""
         oldest = self._oldest.get(key)
         if before is None:
             self._oldest.pop(key, None)
@@ -112,11 +113,11 @@ class Notes:
             self._oldest[key] = before
             if before - oldest <= len(self._table):
                 found = [note_name(key, end) for end in range(oldest, before)]
-            else:  # time has jumped
+            else:  # the time has jumped
                 ends = {name: _key_of(name) for name in list(self._table)}
                 found = [n for n, (of, end) in ends.items() if of == key and end is not None and end < before]
         for name in found:
-            if name in self._table:  # Faust writes a tombstone for what is not there, too
+            if name in self._table:  # Faust writes a tombstone for a missing key, too
                 del self._table[name]
 
 
@@ -129,23 +130,23 @@ class PanePartition:
         self.reissued_at = 0.0
         self.next_offset = 0
         self.clock = 0
-        """The time of the newest record, in milliseconds."""
+        """Time of the newest record, in milliseconds."""
         self.seen: dict[Key, int] = {}
-        """When the newest record of each profile came, in milliseconds."""
+        """Time of the newest record of each profile, in milliseconds."""
         self.leftovers = Leftovers()
         self.forgotten: list[bytes] = []
-        """Keys of panes that were forgotten before, and are still there: a worker died, or lingered."""
+        """Keys of panes that were forgotten before and still exist, after a worker has died or lingered."""
         self.notes: Notes | None = None
         self.judged: dict[Key, int] = {}
-        """Until when each profile was judged, where that is not in the table yet (see `judged_name`)."""
+        """Time until which each profile was judged, where the table does not have it yet (see `judged_name`)."""
 
 
 def keys_to_delete(
     part: PanePartition, notes: Notes, table: MutableMapping[str, bytes], registered: Callable[[Key], object | None]
 ) -> list[bytes]:
-    """Forget what nothing can reach any more; what is noted of that is in the table then.
+    """Forget panes that nothing can reach any more, and note this in the table.
 
-    Returns the keys of it, each once. They are to be deleted when the table is saved.
+    Return the keys of these panes, each once. They are to be deleted once the table is saved.
     """
     found, part.forgotten = part.forgotten, []
     for key, windows in part.models.items():
@@ -172,7 +173,7 @@ def keys_to_delete(
 
 
 def _gone(part: PanePartition, key: Key) -> list[bytes]:
-    """Drop a profile. Returns the keys of what was held of it."""
+    """Drop a profile. Return the keys of its panes and progress."""
     part.seen.pop(key, None)
     windows = part.models.pop(key, None)
     if windows is None:
@@ -186,35 +187,37 @@ def _pane_keys(key: Key, windows: ModelWindows, partials: list[Partial]) -> list
 
 
 def note_name(key: Key, end: int) -> str:
-    """The table's key of a window's note."""
+    """Return the table's key of a window's note."""
     return f"{'/'.join(key)}/{end}"
 
 
 _FORGOTTEN = "@forgotten "
-"""What the table's key of a profile's newest forgotten pane begins with.
+"""Prefix of the table's key of a profile's newest forgotten pane.
 
-Its value has, in microseconds, the end of that pane and of the oldest window that is judged, then the traffic of the
-last days, packed: in one value, so that no pane is forgotten without being counted there.
+The value has, in microseconds, the end of that pane and of the oldest window that is judged. The traffic of the last
+days follows, packed. One value has both, so that no pane is forgotten without being counted there.
 """
 
 
 _JUDGED = "@judged "
-"""What the table's key of a profile's newest judged window begins with; its value is the window's end in microseconds,
-or the start of the first one where none was."""
+"""Prefix of the table's key of a profile's newest judged window.
+
+The value is the window's end in microseconds, or the start of the first window where none was judged.
+"""
 
 
 def judged_name(key: Key) -> str:
-    """The table's key of until when a profile was judged."""
+    """Return the table's key of the time until which a profile was judged."""
     return _JUDGED + "/".join(key)
 
 
 def forgotten_name(key: Key) -> str:
-    """The table's key of how far a profile's panes are forgotten."""
+    """Return the table's key of a profile's newest forgotten pane."""
     return _FORGOTTEN + "/".join(key)
 
 
 def resume(windows: ModelWindows, value: bytes) -> None:
-    """Go on where the table says that the panes of a profile are forgotten."""
+    """Resume from the table's value of a profile's forgotten panes."""
     newest, first, *past = value.split(b" ", 2)
     for packed in past:
         windows.remember(TrafficHistory.unpacked(packed))
@@ -222,13 +225,13 @@ def resume(windows: ModelWindows, value: bytes) -> None:
 
 
 def version_of_note(name: str) -> tuple[str, str] | None:
-    """Return the model version that a note of a window is about; None where the table's key is not that of one."""
+    """Return the model version that a window's note is about; None where the table's key is not a note's."""
     key, end = _key_of(name)
     return None if key is None or end is None else (key[0], key[1])
 
 
 def _key_of(name: str) -> tuple[Key | None, int | None]:
-    """Whose a key of the table is, and the end of the window that it is the note of."""
+    """Return the profile of a key of the table, and the end of the window if the key is a note's."""
     names = name.removeprefix(_FORGOTTEN).removeprefix(_JUDGED).removeprefix(PREFIX).split("/")
     if name.startswith((_FORGOTTEN, _JUDGED, PREFIX)):
         return (names[0], names[1], names[2]), None

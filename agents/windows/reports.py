@@ -1,4 +1,4 @@
-"""What was found of a window, as the reports that travel, and what is noted of them."""
+"""Reports made of the results of a window, and the note of what was issued."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOT_COUNTED = {"late": "late", "repeated id": "duplicates"}
 WITHOUT_A_PAIR = {
     "no truth in time": "expired", "truth too late": "expired_feedback", "truth without a prediction": "waiting",
 }  # fmt: skip
-"""What reports call the totals of predictions that are not counted, and of what was not joined."""
+"""Names in reports of the totals of predictions that are not counted, and of records that were not joined."""
 
 RECENT = 10
 """Windows over which the usual share with feedback, and truth that comes too late, are averaged."""
@@ -38,11 +38,12 @@ PAUSES = 20
 
 
 class Issued(msgspec.Struct, frozen=True, array_like=True):
-    """What was last issued of a window: its revision, and what each report was made of.
+    """Note of what was last issued of a window: its revision, and the source of each report.
 
-    The rest is what the next window of a live model has to know: feedback in all, panes since it last came, how long
-    its last pauses were, and the usual share with feedback; `left_out`: what its reports said that no window counts;
-    truth in all that came too late, and of the last windows what came too late and what was joined (they fade).
+    The other fields are for the next window of a live model. `feedback`: feedback in all. `silent`: panes since
+    feedback last came. `pauses`: the lengths of the last pauses. `coverage`: the usual share with feedback. `left_out`:
+    what the reports named as not counted. `too_late`: truth in all that came too late. `recent_late`, `recent_joined`:
+    the same and the joined truth of the last windows, fading.
     """
 
     revision: int
@@ -60,7 +61,7 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
     recent_joined: float = 0.0
 
     def after(self, feedback: int, coverage: float, panes: int, too_late: int = 0) -> Issued:
-        """What the window after this one has to know."""
+        """Return the note for the window after this one."""
         left = 1.0 - 1.0 / (RECENT * panes)
         late = 0 if self.too_late < 0 else max(0, too_late - self.too_late)
         joined = 0 if self.feedback < 0 else max(0, feedback - self.feedback)
@@ -82,7 +83,7 @@ class Issued(msgspec.Struct, frozen=True, array_like=True):
 def _envelope(
     windows: ModelWindows, end: int, revision: int, now: datetime, panes: int | None = None
 ) -> dict[str, object]:
-    """What every report says first; `panes`: of a window that is not as long as usual."""
+    """Return the fields that every report has. `panes`: the length of a window that is not as long as usual."""
     pane = windows.pane / MICROSECONDS
     first = end - (panes or windows.panes) + 1
     return {
@@ -107,10 +108,10 @@ def drift_report(
     *,
     usual: UsualState | None = None,
 ) -> DriftReport:
-    """The report of a window's drift. `panes`: how many it has, where that is not the usual number.
+    """Return the report of a window's drift. `panes`: the window's panes, where that is not the usual number.
 
-    `unjudged`: since when nothing is judged (microseconds of event time), None of a window that is. `usual`: by what is
-    usual of what it was judged.
+    `unjudged`: since when nothing is judged (microseconds of event time); None for a judged window. `usual`: the usual
+    effects by which the window was judged.
     """
     envelope = _envelope(windows, end, revision, now, panes)
     more: dict[str, object] = {"left_out": _left_out(windows, NOT_COUNTED)}
@@ -128,7 +129,7 @@ def drift_report(
 
 
 def _usual_of(windows: ModelWindows, end: int, state: UsualState) -> Usual:
-    """By what is usual of what a window was judged, and what is found by it."""
+    """Return the usual effects by which a window was judged, and their source."""
     since, until = (None if at is None else datetime.fromtimestamp(at, UTC) for at in (state.since, state.until))
     columns = tuple(
         JudgedFrom(name=one.name, judged_from=one.judged_from, after=one.after) for one in windows.judged_from(end)
@@ -139,7 +140,7 @@ def _usual_of(windows: ModelWindows, end: int, state: UsualState) -> Usual:
 
 
 def _timed(scales: Scales, end: int, pane: float) -> Scales:
-    """The same with times beside the numbers of panes."""
+    """Return the scales with times in addition to the numbers of panes."""
 
     def start(panes: int) -> datetime:
         return datetime.fromtimestamp((end - panes + 1) * pane, UTC)
@@ -165,7 +166,7 @@ def performance_report(
     now: datetime,
     panes: int | None = None,
 ) -> PerformanceReport:
-    """The report of a window's performance. `panes`: how many it has, where that is not the usual number."""
+    """Return the report of a window's performance. `panes`: the window's panes, where that is not the usual number."""
     envelope = _envelope(windows, end, revision, now, panes)
     more: dict[str, object] = {"left_out": _left_out(windows, WITHOUT_A_PAIR)}
     if found.needed_panes is not None:
@@ -177,7 +178,7 @@ def performance_report(
 
 
 def _timed_metrics(scales: MetricScales, end: int, pane: float) -> MetricScales:
-    """The same with times beside the numbers of panes."""
+    """Return the scales with times in addition to the numbers of panes."""
 
     def before(panes: int) -> datetime:
         return datetime.fromtimestamp((end - panes + 1) * pane, UTC)
@@ -198,7 +199,7 @@ def _timed_metrics(scales: MetricScales, end: int, pane: float) -> MetricScales:
 def traffic_report(
     windows: ModelWindows, end: int, found: Traffic, note: Issued, revision: int, now: datetime
 ) -> TrafficReport:
-    """The report of a window's traffic; `note`: what is known of the windows before it."""
+    """Return the report of a window's traffic. `note`: what is known of the windows before."""
     totals = windows.totals.values()
     return report_from(
         TrafficReport,
@@ -216,19 +217,19 @@ def traffic_report(
 
 
 def message_of(report: AnyReport) -> tuple[bytes, bytes]:
-    """A report's key in the topic, and its value."""
+    """Return a report's key in the topic, and its value."""
     kind = report.__struct_config__.tag
     key = f"{report.model}/{report.model_version}/{kind}/{report.window_end.timestamp():.0f}"
     return key.encode(), msgspec.json.encode(report)
 
 
 def left_out_source(windows: ModelWindows) -> int:
-    """What a window's reports would say now that no window counts, as a number; 0 where that is nothing."""
+    """Return a checksum of the left-out records that a window's reports would name now; 0 where there are none."""
     found = _left_out(windows, NOT_COUNTED), _left_out(windows, WITHOUT_A_PAIR)
     return crc32(repr(found).encode()) if any(found) else 0
 
 
 def _left_out(windows: ModelWindows, names: Mapping[str, str]) -> dict[str, int]:
-    """Totals over the partitions by their reasons, those that are not zero."""
+    """Return the totals over the partitions by their reasons, without those that are zero."""
     sums = {reason: sum(getattr(t, name) for t in windows.totals.values()) for reason, name in names.items()}
     return {reason: n for reason, n in sums.items() if n}

@@ -1,6 +1,6 @@
-"""What the windows' agent has learned of a stream whose reference has no times, in its table.
+"""Table entries of what the windows agent has learned of a stream whose reference has no times.
 
-A head says which days there are, or what was learned of them; each day has a value of its own, so that no value is
+A head has the list of the days, or what was learned of them. Each day has a value of its own, so that no value is
 larger than a day.
 """
 
@@ -18,14 +18,14 @@ from app.core.usual.weeks import Weeks
 from app.core.windows.model_windows import ModelWindows
 
 PREFIX = "@usual "
-"""What the table's keys of this begin with: model, version and profile follow, `columns` or `metrics`, then a day."""
+"""Prefix of these keys in the table: model, version and profile follow, `columns` or `metrics`, then a day."""
 
 
 class LearnedHead(msgspec.Struct, frozen=True, array_like=True):
-    """`panes`: of each span whose windows are looked at; `pane`: its microseconds, `days`: the ones that are kept.
+    """Head of what is learned. `panes`: lengths of the spans; `pane`: in microseconds; `days`: the days that are kept.
 
-    `learned`: what was learned, packed; `since`: the end (microseconds of event time) of the first window that is
-    judged by it.
+    `learned`: what was learned, packed. `since`: the end (microseconds of event time) of the first window that is
+    judged by what was learned.
     """
 
     pane: int
@@ -46,7 +46,7 @@ def head_name(key: Key, kind: str) -> str:
 
 
 def save(table: MutableMapping[str, bytes], key: Key, windows: ModelWindows) -> None:
-    """Write what was learned since it was last saved: first the days, so that no head names one that is not there."""
+    """Write what was learned since the last save: first the days, so that no head names a missing day."""
     if windows.learning is None:
         return
     for kind, weeks in _kinds(windows.learning):
@@ -72,7 +72,7 @@ def _save(table: MutableMapping[str, bytes], name: str, weeks: Weeks[Any], pane:
 
 
 def restore(table: MutableMapping[str, bytes], key: Key, windows: ModelWindows) -> None:
-    """Go on where the table says that learning has come to. Days of windows of other lengths are not gone on with."""
+    """Restore from the table what was learned. Days of windows of other lengths are dropped."""
     if windows.learning is None:
         drop(table, key)
         return
@@ -95,7 +95,7 @@ def restore(table: MutableMapping[str, bytes], key: Key, windows: ModelWindows) 
 
 
 def drop(table: MutableMapping[str, bytes], key: Key) -> None:
-    """Delete all that there is of a profile."""
+    """Delete everything learned of a profile."""
     for kind in _LEARNED:
         _drop(table, head_name(key, kind))
 
