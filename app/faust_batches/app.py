@@ -1,4 +1,4 @@
-"""The Faust app of a worker: its transport, its tables, and agents that end the process when they fail."""
+"""Faust app of a worker: its transport, its tables, and agents that end the process when they fail."""
 
 from __future__ import annotations
 
@@ -34,19 +34,22 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 MOST_POLLED = 20_000
-"""Records of all partitions at a time: so far at most does one topic run ahead of the other that it is joined with."""
+"""Records of all partitions in one poll. This bounds how far one topic is read ahead of the topic it is joined with."""
 
 HEARTBEAT_SECONDS = 1.0
-"""With a heartbeat a worker hears that others join or leave: all of them wait for the last one that hears it."""
+"""Seconds between heartbeats. A worker notices a rebalance with its heartbeat, and all wait for the last one."""
 
 BUFFERED_RUNS = 8
 FETCH_BYTES = 16 << 20
-"""Of one partition at once: with a quarter of it a worker that is behind waits for the broker a third of the time."""
+"""Bytes of one partition in one fetch.
+
+With a quarter of this, a worker with a lag waits for fetches a third of the time.
+"""
 CHANGELOG_BYTES = 32 << 20
 
 
 def make_app(settings: Settings) -> faust.App:
-    """A Faust app on the batch transport. Topics are made by us, before: it declares none."""
+    """Return a Faust app on the batch transport. It declares no topics: they are created beforehand."""
     options = client_options(settings)
     app = faust.App(
         settings.group,
@@ -84,7 +87,7 @@ def make_app(settings: Settings) -> faust.App:
 
 
 def _credentials(options: Mapping[str, Any]) -> SASLCredentials | SSLCredentials | None:
-    """The same for Faust, which makes clients of its own."""
+    """Return the credentials for Faust, which makes clients of its own."""
     context = options["ssl_context"]
     if "sasl_mechanism" in options:
         return SASLCredentials(
@@ -95,29 +98,29 @@ def _credentials(options: Mapping[str, Any]) -> SASLCredentials | SSLCredentials
 
 
 def make_table(app: faust.App, name: str, partitions: int) -> faust.Table:
-    """A table of bytes by name, in as many partitions as the topic that writes it."""
+    """Return a table of bytes by name, in as many partitions as the topic that writes the table."""
     schema = faust.Schema(key_type=str, value_type=bytes, key_serializer="raw", value_serializer="raw")
     return app.Table(name, schema=schema, key_type=str, value_type=bytes, partitions=partitions)
 
 
 def changelog_key(key: str) -> bytes:
-    """Return a key of a table as Faust writes it into the changelog."""
+    """Return a table's key as Faust writes it into the changelog."""
     return bytes(dumps("json", key))
 
 
 def table_key(written: bytes) -> str:
-    """Return the key of a table that a changelog's record has. Raises ValueError."""
+    """Return the table's key in a changelog's record. Raises ValueError."""
     return str(loads("json", written))
 
 
 def changelogs(app: faust.App, partitions: int) -> list[NamedTopic]:
-    """The tables' changelog topics, to be created beforehand."""
+    """Return the tables' changelog topics, to be created beforehand."""
     config = {"cleanup.policy": "compact", "max.message.bytes": str(CHANGELOG_BYTES), **SEGMENTS}
     return [NamedTopic(table.changelog_topic.get_topic_name(), partitions, config) for table in app.tables.values()]
 
 
 class Runs(faust.Schema):  # type: ignore[misc]
-    """Hands an agent its batch as it came from the consumer."""
+    """Schema that gives an agent its batch as it came from the consumer."""
 
     def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
         return message.key
@@ -127,7 +130,7 @@ class Runs(faust.Schema):  # type: ignore[misc]
 
 
 async def _nothing(_error: WorkerHalted) -> None:
-    """Nobody is to be notified."""
+    """Notify nobody."""
 
 
 def add_agent(
@@ -141,14 +144,14 @@ def add_agent(
     *,
     halted: Callable[[WorkerHalted], Awaitable[None]] = _nothing,
 ) -> None:
-    """Bind an agent: it takes the topics' batches one after another, in one place, so its table has one writer.
+    """Bind an agent, which takes the topics' batches one after another. So its table has one writer.
 
-    `position` returns the offset to read a topic's partition from. Of several topics the others follow the first, by
-    the broker's time, where that has more to be read.
+    `position` returns the offset to read a topic's partition from. If there are several topics, the others follow the
+    first by the broker's time, as long as the first has more to read.
 
-    An error that it does not handle ends the process before any later batch is applied; a record that does so again
-    and again is quarantined. `WorkerHalted` ends it too, with a status of its own, once `halted` has sent what others
-    have to know.
+    An error that the agent does not handle ends the process before any later batch is applied. A record that causes
+    this repeatedly is quarantined. `WorkerHalted` also ends the process, with a status of its own, once `halted` has
+    sent what other processes have to know.
     """
     names = [topic.full_name(settings.prefix) for topic in topics]
     for topic, full_name in zip(topics, names, strict=True):
@@ -182,7 +185,7 @@ def add_agent(
                 log.critical("agent %s failed; the worker ends: %s", name, WasCancelled(), extra={"agent": name})
                 _end(FAILED)
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the process ends, and it is told without its words
+        except Exception as error:  # noqa: BLE001 - any error ends the process, and is logged without its message
             words = "agent %s failed; the worker ends, so that nothing is skipped: %s"
             log.critical(words, name, without_values(error), extra={"agent": name})
             if at is not None:
@@ -207,7 +210,7 @@ def _end(status: int) -> None:
 
 
 def _part(batch: Batch, records: list[Any], end: int | None) -> Batch:
-    """Return the batch of some of a batch's records; `end`: of what can be read of the partition."""
+    """Return the batch of some of a batch's records. `end`: the end of the readable log of the partition."""
     is_last = not records or records[-1].offset == batch.records[-1].offset
     following = batch.following if is_last else records[-1].offset + 1
     return replace(batch, records=records, following=following, caught_up=end is not None and following >= end)

@@ -1,4 +1,4 @@
-"""Which member of a group has which partitions: balanced, and as few of them moved as that allows."""
+"""Assignment of partitions to the members of a group: balanced, with as few moves as that allows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 
 
 def share(held: Mapping[str, Iterable[int]], partitions: int) -> dict[str, set[int]]:
-    """Divide partitions 0 to `partitions` - 1 among members. `held`: what each member has had until now.
+    """Divide partitions 0 to `partitions` - 1 among members. `held`: the partitions of each member until now.
 
-    Every member gets as many as any other, or one less. What a member had it keeps, up to that number; only what
-    is beyond it, and what nobody had, moves. The same input gives the same result, whatever the order of members.
+    Every member gets as many partitions as any other, or one less. A member keeps its partitions up to that number.
+    Only excess partitions, and those without a member, move. The same input gives the same result, whatever the order
+    of members.
     """
     kept = _without_doubles({member: set(held[member]) & set(range(partitions)) for member in sorted(held)})
     least, more = divmod(partitions, len(kept))
@@ -18,7 +19,7 @@ def share(held: Mapping[str, Iterable[int]], partitions: int) -> dict[str, set[i
     room = {member: least + (place < more) for place, member in enumerate(by_need)}
     shares = {member: set(sorted(had)[: room[member]]) for member, had in kept.items()}
     moving = sorted(set(range(partitions)).difference(*shares.values()))
-    for member in reversed(by_need):  # those with the fewest first
+    for member in reversed(by_need):  # the members with the fewest first
         wanted = room[member] - len(shares[member])
         shares[member].update(moving[:wanted])
         del moving[:wanted]
@@ -26,7 +27,7 @@ def share(held: Mapping[str, Iterable[int]], partitions: int) -> dict[str, set[i
 
 
 def _without_doubles(held: Mapping[str, set[int]]) -> dict[str, set[int]]:
-    """Of what several say that they have, leave each to the one that has the fewest."""
+    """Leave each partition that several members claim to the member with the fewest."""
     claims = Counter(partition for had in held.values() for partition in had)
     kept = {member: {partition for partition in had if claims[partition] == 1} for member, had in held.items()}
     for partition in sorted(partition for partition, n in claims.items() if n > 1):

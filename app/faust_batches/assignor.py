@@ -1,4 +1,4 @@
-"""The assignor of the workers' group: every partition of all topics with one worker, and few of them moved."""
+"""Assignor of the workers' group: each partition number of all topics goes to one worker, with few moves."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from app.faust_batches.assignment import share
 
 
 class StickyAssignor(PartitionAssignor):  # type: ignore[misc]
-    """Faust's own takes from every member all that is above the least share, and gives that out in turns.
+    """Assignor that divides partitions by `share`.
 
-    So partitions go from one worker that stays to another that stays, each for a recovery. There are no standbys and
-    no global tables here, so the whole of it is `share`.
+    Faust's own assignor takes all that is above the least share and gives it out in turns.
+
+    So with Faust's assignor, partitions move between workers that both stay, each with a recovery. There are no
+    standbys and no global tables here, so `share` is the whole assignment.
     """
 
     def metadata(self, topics: set[str]) -> ConsumerProtocolMemberMetadata:
-        """Return what this member says when it joins. One that the group has put out claims nothing."""
+        """Return the metadata with which this member joins. A member that the group has removed claims no partition."""
         if self._is_out():
             self._assignment = ClientAssignment(actives={}, standbys={})
         return super().metadata(topics)

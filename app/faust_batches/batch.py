@@ -1,4 +1,4 @@
-"""What an agent takes: a batch of one partition's records in one message, or a tick."""
+"""Input of an agent: a batch of one partition's records in one message, or a tick."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from faust.types import TP, ConsumerMessage
 from topics.registry import Topic
 
 Position = Callable[[TP], int]
-"""The offset that a partition is to be read from, by the state that is held for it."""
+"""Function that returns the offset to read a partition from, by the state that is kept for the partition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A partition's log: its first offset and its end, and what was committed of it at the last recovery.
+    """Log of a partition: its first offset, its end, and its committed offset at the last recovery.
 
-    With `read_committed` the end is before the first record of a transaction that is open.
+    With `read_committed` the end is before the first record of an open transaction.
     """
 
     begin: int
@@ -29,11 +29,11 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive records of one partition of a topic; without records it is a tick.
+    """Consecutive records of one partition of a topic. A batch without records is a tick.
 
-    They are all that can be read from offset `since` on to before `following`: what is missing in between is not in
-    the log, or is not to be read (markers of transactions, what was aborted). `caught_up`: whether the log ends there,
-    which is known when the batch is handled.
+    The records are all that can be read from offset `since` to before `following`. Missing offsets in between are not
+    in the log, or are not to be read (markers of transactions, aborted records). `caught_up`: whether the log ends
+    there, which is known when the batch is handled.
     """
 
     topic: Topic
@@ -45,11 +45,11 @@ class Batch:
 
 
 Handler = Callable[[Batch], Awaitable[None]]
-"""Takes one batch. Returns once it is applied."""
+"""Function that takes one batch and returns once the batch is applied."""
 
 
 def tick(topic: Topic, tp: TP, since: int, following: int, generation: int) -> ConsumerMessage:
-    """A message without records: nothing is to be read from offset `since` on to before `following`."""
+    """Return a message without records: nothing is to be read from offset `since` to before `following`."""
     batch = Batch(topic, tp.partition, [], since, following)
     return ConsumerMessage(
         tp.topic, tp.partition, following - 1, time.time(), 0, [], None, batch, None, 0, 0, tp,

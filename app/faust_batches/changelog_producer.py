@@ -1,6 +1,6 @@
-"""Faust's own producer, which writes the changelogs: idempotent, and a record that Kafka refuses ends the process.
+"""Faust's producer for the changelogs: idempotent, and a record that Kafka refuses ends the process.
 
-Faust logs such a record and goes on, with a table that the next recovery would not find as it was.
+Faust itself only logs such a record and goes on. The next recovery would find a different table.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ log = logging.getLogger(__name__)
 
 
 class ChangelogProducer(driver.Producer):  # type: ignore[misc]
-    """Sends a batch again until Kafka has it, and Kafka takes it once. What is refused is told to the transport."""
+    """Producer that retries until Kafka has a batch exactly once, and reports refused records to the transport."""
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
 
     async def send(self, topic: str, *args: Any, **options: Any) -> asyncio.Future[Any]:
-        """Faust's, with an eye on what becomes of the record."""
+        """Send a record as Faust does, and check the result."""
         sent: asyncio.Future[Any] = await super().send(topic, *args, **options)
         sent.add_done_callback(lambda done: self._look_at(done, topic))
         return sent

@@ -1,4 +1,4 @@
-"""Commit bookkeeping by runs: which offset of a partition may be committed."""
+"""Bookkeeping of commits by batches: the offset of a partition that may be committed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections import deque
 
 
 class CommitLedger:
-    """Runs delivered from one partition and not yet committed, in delivery order.
+    """Batches delivered from one partition and not yet committed, in delivery order.
 
-    A run is named by the offset of its last record. Gaps between runs (compaction, transaction markers) need no
-    tracking: only runs that were delivered are waited for.
+    A batch is named by the offset of its last record. Gaps between batches (compaction, transaction markers) need no
+    tracking: only batches that were delivered are waited for.
     """
 
     def __init__(self) -> None:
@@ -21,25 +21,25 @@ class CommitLedger:
 
     @property
     def unfinished(self) -> int:
-        """Runs that are with the agents."""
+        """Return the number of batches that the agents have."""
         return len(self._open) - len(self._acked)
 
     def delivered(self, last: int) -> None:
-        """Note a run handed to the agents. Delivered again while still open: it counts once."""
+        """Note a batch given to the agents. A batch that is delivered again while it is open counts once."""
         if not self._open or last > self._open[-1]:
             self._open.append(last)
 
     def acked(self, last: int) -> bool:
-        """Note a run finished, in any order; answers whether it was open."""
+        """Note a finished batch, in any order. Return whether it was open."""
         if last in self._acked or last not in self._open:
             return False
         self._acked.add(last)
         return True
 
     def committable(self) -> int | None:
-        """The next offset to read after the oldest unbroken row of finished runs; None when none is finished.
+        """Return the next offset to read after the oldest unbroken sequence of finished batches; None without one.
 
-        What it answers for is forgotten: it answers once.
+        These batches are forgotten: a second call does not return their offset.
         """
         last: int | None = None
         while self._open and self._open[0] in self._acked:

@@ -1,4 +1,4 @@
-"""How the consumer fetches: in a thread, batched topics' records as they are parsed, and no note of what was read."""
+"""Thread in which the consumer fetches: records of batched topics as parsed, without a note of what was read."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from app.kafka.consumer import end_of, reached
 from app.kafka.parsed_fetch import FetchResults
 
 _FETCH_WAIT_MS = 100
-"""How long the broker may hold back the answer to a fetch when there is nothing new."""
+"""Milliseconds for which the broker may hold back the response to a fetch when there is nothing new."""
 
 
 class ReadOffsets(defaultdict[TP, int | None]):
-    """Faust's note of what it has read to, below which it drops what it fetches.
+    """Faust's note of its read offsets, below which it drops what it fetches.
 
-    A message that was under way during a seek sets the note back to where it was before, and then what the seek
-    asked for is dropped. Batched topics keep none: their agents skip what they have applied.
+    A message under way during a seek sets the note back to its value before. Then records that the seek requested are
+    dropped. Batched topics keep no note: their agents skip what they have applied.
     """
 
     def __init__(self, batched: dict[str, Position]) -> None:
@@ -33,34 +33,34 @@ class ReadOffsets(defaultdict[TP, int | None]):
             super().__setitem__(tp, offset)
 
     def update(self, offsets: Any) -> None:  # type: ignore[override]
-        """Note several."""
+        """Note several offsets."""
         for tp, offset in offsets.items():
             self[tp] = offset
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """The thread that fetches: batched topics' records stay as they are parsed."""
+    """The thread that fetches. Records of batched topics are left as they are parsed."""
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        consumer._isolation_level = self.transport.isolation_level  # Faust asks for it in transactions of its own only
+        consumer._isolation_level = self.transport.isolation_level  # Faust sets it in transactions of its own only
         return consumer
 
     def end(self, tp: TP) -> int | None:
-        """Where what can be read of a partition ends, as of the last fetch; None before there was one."""
+        """Return the end of the readable log of a partition, as of the last fetch; None before the first fetch."""
         return end_of(self._ensure_consumer(), TopicPartition(tp.topic, tp.partition))
 
     def reached(self, tp: TP) -> int | None:
-        """The next offset that a partition is read from; None where that is not known, or the partition not ours.
+        """Return the next offset to read of a partition; None where it is unknown, or the partition is not assigned.
 
-        It moves only while records are asked for, and when a log no longer has it.
+        The offset moves only while records are requested, and when the log no longer has it.
         """
         return reached(self._ensure_consumer(), TopicPartition(tp.topic, tp.partition))
 
     async def on_start(self) -> None:
         await super().on_start()
         batched = self.transport.positions
-        # Faust has it wait 1.5 s for something new: what is asked for meanwhile (an offset, a seek, partitions that go
-        # on) waits behind it on the same connection, so that each recovery took seconds of doing nothing.
+        # Faust lets it wait 1.5 s for something new. Other requests (an offset, a seek, partitions that go
+        # on) wait behind the fetch on the same connection, so that each recovery took seconds without work.
         self._consumer._fetcher._fetch_max_wait_ms = _FETCH_WAIT_MS
         self._consumer._fetcher._records = FetchResults(lambda topic: topic in batched)  # before there is an assignment

@@ -1,4 +1,4 @@
-"""What stays with a worker when partitions change hands: its tables are complete, and nothing of them is read again."""
+"""State that a worker keeps in a rebalance: complete tables, of which nothing is read again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from faust.types import TP
 
 
 class NotedTable(faust.Table):  # type: ignore[misc]
-    """A table that notes of what it is given which partition it is of: when that leaves, it leaves with it.
+    """Table that notes the partition of each of its keys, so that the keys are removed with the partition.
 
-    Faust's store in memory knows that only of what it has read from a changelog.
+    Faust's store in memory knows this only of keys that it has read from a changelog.
     """
 
     def on_key_set(self, key: Any, value: Any) -> None:
@@ -30,9 +30,9 @@ class NotedTable(faust.Table):  # type: ignore[misc]
 
 
 class KeepingRecovery(Recovery):  # type: ignore[misc]
-    """Reads the changelogs of the partitions that have come, not those of partitions that have stayed.
+    """Recovery that reads the changelogs of new partitions only, not of partitions that have stayed.
 
-    Of those the agents go on meanwhile, and what they write must not be overwritten by what they have written before.
+    Agents go on with the partitions that have stayed. Their new writes must not be overwritten by earlier ones.
     """
 
     async def on_rebalance(

@@ -1,9 +1,8 @@
-"""The record that kills the worker again and again: found, set aside, and the rest goes on.
+"""Quarantine of a record that ends the worker repeatedly: the record is set aside, and the other records are handled.
 
-An unexpected error ends the process, and its run is replayed. When runs that overlap have failed three times, what
-they have in common is taken a record at a time; the one that then fails is handed to its agent as something that
-cannot be read, so that it ends in the dead letters, bytes and key intact. The count is kept in a file, for it has
-to outlive the process.
+An unexpected error ends the process, and its batch is replayed. When overlapping batches have failed three times, their
+common records are handled one at a time. The record that then fails is given to its agent as an unreadable record. So
+it ends in the dead letters, with its bytes and key. The count is kept in a file, because it has to outlive the process.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from faust.types import TP
 log = logging.getLogger(__name__)
 
 FATAL_TIMES = 3
-"""Failures after which a record is to blame, and no longer an accident."""
+"""Failures after which a record, and not an accident, is taken as the cause."""
 
 MOST_CONVICTED = 1000
-"""Remembered of one partition; those before them were passed long ago."""
+"""Number of remembered quarantined records of one partition; older ones were passed long ago."""
 
 ELSEWHERE = (KafkaError, OSError, MemoryError, TimeoutError)
-"""Errors that say nothing about a record."""
+"""Errors that do not depend on a record."""
 
 
 @dataclass(slots=True)
 class Quarantined:
-    """Stands in for a record that kills the worker: everything of it but a value that can be read."""
+    """Substitute for a record that ends the worker, with all of it except a readable value."""
 
     offset: int
     timestamp: int
@@ -44,12 +43,12 @@ class Quarantined:
 
     @classmethod
     def of(cls, record: Any, reason: str) -> Quarantined:
-        """The stand-in for a record."""
+        """Return the substitute for a record."""
         return cls(record.offset, record.timestamp, record.key, record.headers, record, reason)
 
 
 class Suspect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a partition has failed: offsets that all failing runs had in common, how often, and who is convicted."""
+    """Failures of a partition: the common offsets of all failing batches, their number, and the quarantined records."""
 
     first: int
     last: int
@@ -57,19 +56,19 @@ class Suspect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     convicted: dict[int, str] = {}
 
     def alone(self, offset: int) -> bool:
-        """Whether the record at an offset is to be handled alone, to see if it is the one."""
+        """Return whether the record at an offset is to be handled alone, to see whether it causes the failures."""
         return self.times >= FATAL_TIMES and self.first <= offset <= self.last
 
 
 class Quarantine:
-    """What a worker remembers of its failures. Raises nothing: a file that cannot be read or written is told of."""
+    """Failures that a worker remembers. Raises nothing: a file that cannot be read or written is logged."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._suspects = _read(path)
 
     def parts(self, tp: TP, run: Sequence[Any]) -> Iterator[list[Any]]:
-        """The run in the parts that it is to be handled in: itself, unless something in it is suspect."""
+        """Yield the parts of a batch to handle one after another: the whole batch, unless it has suspect records."""
         suspect = self._suspects.get(_name(tp))
         if suspect is None:
             yield list(run)
@@ -90,19 +89,19 @@ class Quarantine:
             yield part
 
     def failed(self, tp: TP, part: Sequence[Any], error: BaseException) -> None:
-        """Note that an agent failed on a part of a run."""
+        """Note that an agent failed on a part of a batch."""
         offsets = [record.offset for record in part if not isinstance(record, Quarantined)]
         if not offsets or isinstance(error, ELSEWHERE):
             return
         name, first, last = _name(tp), offsets[0], offsets[-1]
         known = self._suspects.get(name) or Suspect(first, last, 0)
         suspect = Suspect(max(first, known.first), min(last, known.last), known.times + 1, known.convicted)
-        if suspect.first > suspect.last or not known.times:  # nothing in common: another story
+        if suspect.first > suspect.last or not known.times:  # nothing in common: another failure
             suspect = Suspect(first, last, 1, known.convicted)
         if suspect.first == suspect.last and suspect.times >= FATAL_TIMES:
             reason = f"quarantined: it ended the worker {suspect.times} times, with {type(error).__name__}"
             log.critical("%s: the record at offset %d goes to the dead letters; %s", name, first, reason)
-            reason += f": {error}"  # beside the record itself, whose value may be in it
+            reason += f": {error}"  # only kept with the record itself, whose value may be in it
             newest = dict(sorted(suspect.convicted.items())[-MOST_CONVICTED + 1 :])
             suspect = Suspect(first, last, 0, {**newest, first: reason})
         self._suspects[name] = suspect

@@ -1,7 +1,7 @@
-"""Which partitions wait for others, so that topics that are joined are read in about the order of the broker's time.
+"""Reading order of joined topics, about the order of the broker's time: some partitions wait for others.
 
-Read as fast as each of them comes, feedback runs ahead of the predictions of a backlog, since its records are smaller
-and fewer, and all that is ahead has to wait in memory. Only the order of reading is touched, never what comes of it.
+Without this order, feedback runs ahead of the predictions of a backlog, since its records are smaller and fewer. All
+records that are ahead have to wait in memory. Only the order of reading is changed, never the result.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from faust.types import TP
 Partition = TypeVar("Partition", TP, TopicPartition)
 
 PATIENCE = 5.0
-"""Seconds of asking: a leader that has brought nothing for so long is not waited for, whatever its log promises."""
+"""Seconds of requests without records after which a leader is not waited for, whatever its log promises."""
 
 
 class ReadingOrder:
-    """A partition waits while it is ahead of the same one of its leading topic, and that one has more.
+    """Order in which a partition waits while it is ahead of the same partition of its leading topic.
 
-    Only the time during which a leader was asked for records counts against it. What it has brought may take its agent
-    much longer.
+    A partition waits only while the leader has more to read. Only the time during which records of a leader were
+    requested counts against it. Its agent may take much longer for the records that came.
     """
 
     def __init__(self) -> None:
         self.leaders: dict[str, str] = {}
-        """The topic that goes first, by the topic that follows it."""
+        """The leading topic, by the topic that follows it."""
         self.waiting: frozenset[tuple[str, int]] = frozenset()
-        """Those that are not read now."""
+        """Partitions that are not read now."""
         self._handed: dict[tuple[str, int], tuple[int, int]] = {}
         self._in_vain: defaultdict[tuple[str, int], float] = defaultdict(float)
 
     def handed(self, tp: TP | TopicPartition, first: int, last: int) -> None:
-        """Note what was fetched at once: the broker's times of its first and last record."""
+        """Note the broker's times of the first and last record that were fetched together."""
         self._handed[tp] = last, max(0, last - first)
 
     def fetched(
         self, asked: Collection[TP | TopicPartition], brought: Collection[TP | TopicPartition], seconds: float
     ) -> None:
-        """Note a fetch: of which partitions it asked, which of them have brought records, and how long it took."""
+        """Note a fetch: the requested partitions, those that had records, and the time that the fetch took."""
         for tp in asked:
             if tp in brought:
                 self._in_vain.pop(tp, None)
@@ -49,7 +49,7 @@ class ReadingOrder:
                 self._in_vain[tp] += seconds
 
     def forget(self) -> None:
-        """What is read next may be from anywhere."""
+        """Forget all notes: the next records may be from anywhere."""
         self._handed.clear()
         self._in_vain.clear()
         self.waiting = frozenset()
@@ -57,11 +57,11 @@ class ReadingOrder:
     def without_those_ahead(
         self, active: Collection[Partition], full: Collection[Partition], has_more: Callable[[Partition], bool]
     ) -> set[Partition]:
-        """The partitions to read now.
+        """Return the partitions to read now.
 
-        `active`: those that may be read; `full`: those that may be once their agent has room again, and are waited for,
-        however long that takes: where their logs end is not known meanwhile. `has_more`: whether a partition's log
-        goes on after what was read.
+        `active`: partitions that may be read. `full`: partitions that may be read once their agent has room again.
+        These are waited for, however long that takes, because the ends of their logs are unknown meanwhile. `has_more`:
+        whether a partition's log goes on after the records that were read.
         """
         now, later = set(active), set(full)
         self.waiting = frozenset(tp for tp in now | later if self._waits(tp, now, later, has_more))
@@ -82,4 +82,4 @@ class ReadingOrder:
         if led is None or followed is None:
             return led is None
         (until, _), (reached, length) = led, followed
-        return reached + length > until  # what comes next is about as long as the last
+        return reached + length > until  # the next records span about the same time as the last

@@ -1,4 +1,4 @@
-"""How far a recovery is, in the log: a worker that reads its changelogs is silent otherwise."""
+"""Log of the progress of a recovery: a worker that reads its changelogs logs nothing otherwise."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = 2.0
 
 Offsets = Mapping[Any, int | None]
-"""By changelog partition; None or negative where there is none."""
+"""Offsets by changelog partition; None or negative where there is none."""
 
 
 class Recovered:
-    """What is read of the changelogs, of what there was when the recovery began."""
+    """Counts of the changelog records read, and of those that existed when the recovery began."""
 
     def __init__(self) -> None:
         self._from: dict[Any, int] = {}
 
     def told(self, offsets: Offsets, highwaters: Offsets) -> tuple[int, int]:
-        """Records read and records in all. Offsets are those of the last records, as Faust keeps them."""
+        """Return the records read and the records in all. Offsets are those of the last records, as in Faust."""
         done = wanted = 0
         for partition, last in highwaters.items():
             at = offsets.get(partition)
@@ -38,7 +38,7 @@ class Recovered:
 
 @dataclass(slots=True)
 class RecoveryProgress:
-    """How far the recovery under way is, in changelog records; both 0 when there is none."""
+    """Progress of the recovery under way, in changelog records; both 0 without a recovery."""
 
     read: int = 0
     records: int = 0
@@ -47,10 +47,10 @@ class RecoveryProgress:
 async def tell_recovery(app: Any, progress: RecoveryProgress, every: float = EVERY_SECONDS) -> None:
     """Note and log the progress of each of a Faust app's recoveries, until cancelled.
 
-    One with nothing to read is not logged.
+    A recovery with nothing to read is not logged.
     """
     while True:
-        while not app.tables.recovery.in_recovery:  # noqa: ASYNC110 - nobody is told
+        while not app.tables.recovery.in_recovery:  # noqa: ASYNC110 - Faust has no event for it
             await asyncio.sleep(every / 20)
         await _one(app.tables.recovery, progress, every)
 

@@ -1,8 +1,8 @@
-"""The batch transport: Faust, with a run of records where it has a single message.
+"""Batch transport: replaces Faust's single messages by batches of records.
 
-Everything of Faust stays (groups, assignor, tables, changelogs, commits); only the unit changes. One message
-carries a run of consecutive records of one partition; its offset is the last record's. A message with an empty run
-is a tick: it lets an agent act, table writes included, when nothing arrives.
+Groups, assignor, tables, changelogs and commits of Faust are unchanged. One message carries a batch of consecutive
+records of one partition; its offset is the last record's. A message with an empty batch is a tick. A tick lets an agent
+act, table writes included, when nothing arrives.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ log = logging.getLogger(__name__)
 
 _SEEK_PAUSE = 0.1
 _FULL_PAUSE = 0.02
-"""Seconds that others are waited for while an agent has no room: it will have some before it has nothing to do."""
+"""Seconds that other partitions are waited for while an agent has no room. It gets room before it has nothing to do."""
 _NONE = -1
 
 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
-    """Yields runs of records, ticks in between, and commits by runs."""
+    """Consumer that yields batches of records, with ticks in between, and commits by batches."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,36 +49,35 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._wanted: dict[TP, int] = {}
         self._sought: dict[TP, int] = {}
         self._fetched: dict[TP, int] = {}
-        """The first offset after what was fetched last of each partition, be it handed to an agent or not."""
+        """The first offset after the last fetch of each partition, even if no agent has got the records."""
         self._base: dict[TP, int] = {}
-        """Where each partition was sought to; until then its position says nothing of what was read."""
+        """The offset that each partition was sought to; before the seek, its position does not show what was read."""
         self._complete = _NONE
         self.recovered = _NONE
-        """The generation whose tables are complete, all of them, and whose flow is resumed."""
+        """The generation whose tables are all complete, and whose flow is resumed."""
         self._ready: tuple[int, frozenset[int]] = _NONE, frozenset()
-        """A generation and the partitions whose tables are complete in it and whose flow is resumed. Of no others is
-        anything handed to an agent, nor any tick.
+        """A generation, and its partitions whose tables are complete and whose flow is resumed.
 
-        Faust lets an agent go on before recovery has begun, and while it goes on: what it then takes from its table
-        is not all of its state.
+        Records and ticks of other partitions are not given to an agent. Faust lets an agent go on before and during
+        recovery. What the agent then takes from its table is not all of its state.
         """
         self.kept: frozenset[int] = frozenset()
         """The partitions that have stayed with the last assignment, their state complete."""
         self._joining = False
-        """Between a revocation and the assignment that follows it."""
+        """True between a revocation and the assignment that follows."""
         self._whole: tuple[int, frozenset[int]] = _NONE, frozenset()
-        """A generation, and the partitions of it whose state is complete."""
+        """A generation, and its partitions whose state is complete."""
         self.held: dict[TP, int] = {}
-        """The next offset to apply, of each partition that comes in runs and is ours."""
+        """The next offset to apply, of each assigned partition of a batched topic."""
         self.logs: dict[TP, Log] = {}
         self.draining = False
-        """Nothing more is handed to the agents but ticks, so that they can save what they have."""
+        """True while the agents get only ticks, so that they can save what they have."""
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def highwater(self, tp: TP) -> int | None:
-        """Where a partition's log ends, as far as was seen; None of one that is not ours any more."""
+        """Return the end of a partition's log, as far as was seen; None for a partition that is no longer assigned."""
         try:
             found: int | None = super().highwater(tp)
         except AssertionError:  # aiokafka's: partitions change hands in its thread, at any moment
@@ -86,9 +85,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return found
 
     def end(self, tp: TP) -> int | None:
-        """Where what can be read of a partition ends, as far as was seen; None of one that is not ours any more.
+        """Return the end of the readable log of a partition, as far as was seen; None if no longer assigned.
 
-        That is before `highwater` while a transaction is open.
+        While a transaction is open, this end is before `highwater`.
         """
         try:
             found: int | None = self._thread.end(tp)
@@ -97,12 +96,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return found
 
     def log_of(self, tp: TP) -> Log | None:
-        """A partition's log, its end as far as was seen by now; None of one that is not ours."""
+        """Return a partition's log, with its end as far as was seen; None for a partition that is not assigned."""
         known = self.logs.get(tp)
         return None if known is None else replace(known, end=max(known.end, self.end(tp) or 0))
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
-        """Fetch records and yield them as runs."""
+        """Fetch records and yield them as batches."""
         transport: BatchTransport = self.transport
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
@@ -118,7 +117,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return
         begins = {tp: self._since(tp, fetched) for tp, fetched in records.items() if isinstance(fetched, Fetched)}
         if not self.flow_active:
-            return  # what was fetched is read again: flow resumes with a seek
+            return  # the fetched records are read again: flow resumes with a seek
         for tp, fetched in records.items():
             if not self._is_wanted(tp, active, generation):
                 continue
@@ -138,7 +137,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             yield tp, tick(transport.topics[tp.topic], tp, since or 0, following, generation)
 
     async def _drain_messages(self, fetcher: Any) -> None:
-        """Faust's loop over what is fetched. Its cancellation ends the loop without a word. Raises WasCancelled."""
+        """Run Faust's loop over the fetched records. Raises WasCancelled where it would be cancelled silently."""
         try:
             await super()._drain_messages(fetcher)
         except asyncio.CancelledError:
@@ -147,7 +146,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             raise WasCancelled from None
 
     def _since(self, tp: TP, fetched: Fetched) -> int:
-        """The first offset of a partition that was asked for, of what was fetched now."""
+        """Return the first requested offset of a partition, for the records fetched now."""
         self._fetched[tp] = fetched.following
         sought = self._sought.pop(tp, None)
         if sought is None or fetched.since <= sought:
@@ -179,7 +178,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return active is None or tp in active or tp in self._buffered_partitions
 
     async def _seek_wanted(self) -> bool:
-        """Seek to what was asked for: here, where no fetch is under way that could come in between."""
+        """Seek to the wanted offsets: here, because no fetch is under way that could come in between."""
         assigned, generation = self.assignment(), self.app.consumer_generation_id
         wanted = {tp: offset for tp, offset in self._wanted.items() if tp in assigned}
         self._wanted.clear()
@@ -187,7 +186,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return True
         try:
             await self.seek_wait(wanted)
-        except (IllegalStateError, TimeoutError) as error:  # a rebalance, or no broker: asked for again
+        except (IllegalStateError, TimeoutError) as error:  # a rebalance, or no broker: requested again
             self.log.warning("cannot seek now: %r", error)
             self._wanted = {**wanted, **self._wanted}
             await asyncio.sleep(_SEEK_PAUSE)
@@ -223,9 +222,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return generation == self._ready[0] and tp.partition in self._ready[1]
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Take an assignment: what was complete in the generation before this one stays, and goes on at once.
+        """Take an assignment. Partitions that were complete in the generation before stay, and go on at once.
 
-        Generations are numbered one by one, so nobody else can have had it in between. All else is recovered.
+        Generations are numbered one by one, so no other worker can have had these partitions in between. All other
+        partitions are recovered.
         """
         self._joining = False
         positions = self.transport.positions
@@ -241,7 +241,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         await super().on_partitions_assigned(assigned, generation_id)
 
     def on_buffer_full(self, tp: TP) -> None:
-        """Read a partition no further until its agent has room: during a recovery, too, where Faust does not."""
+        """Pause a partition until its agent has room: during a recovery, too, where Faust does not."""
         if tp.topic not in self.transport.positions:
             super().on_buffer_full(tp)
             return
@@ -249,10 +249,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._buffered_partitions.add(tp)
 
     async def perform_seek(self) -> None:
-        """Seek to what the recovered state has applied.
+        """Seek to the applied offsets of the recovered state.
 
-        Stock Faust seeks to committed offsets only: a partition that has none keeps the position it had
-        fetched to, and what was prefetched and dropped in a rebalance is lost. Here commits serve lag monitors.
+        Stock Faust seeks to committed offsets only. A partition without one keeps the position it had fetched to, and
+        records that were prefetched and dropped in a rebalance are lost. Here commits serve lag monitors.
         """
         generation = self.app.consumer_generation_id
         self._forget_reading()
@@ -271,7 +271,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await self.transport.prepare(tp)
         wanted = {tp: positions[tp.topic](tp) for tp in batched}
         await self.transport.verify({tp: max(at, self._committed_offset.get(tp) or 0) for tp, at in wanted.items()})
-        self._forget_reading()  # what was fetched meanwhile was fetched from the committed offsets
+        self._forget_reading()  # the records fetched meanwhile were fetched from the committed offsets
         self._wanted = wanted
         self.held = dict(self._wanted)
         self._complete = generation
@@ -282,10 +282,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._base.clear()
 
     def resume_flow(self) -> None:
-        """Let runs flow, once the tables are complete; every partition is read then.
+        """Let batches flow, once the tables are complete. Every partition is read then.
 
-        Faust empties the agents' buffers right before. A partition that it reads no further because a buffer was full
-        would wait for ever: the agent, which sleeps on the empty buffer, never says that there is room again.
+        Faust empties the agents' buffers right before. A partition paused because of a full buffer would wait for ever:
+        the agent sleeps on the empty buffer, and never reports that there is room again.
         """
         super().resume_flow()
         generation, assigned = self.app.consumer_generation_id, self.assignment()
@@ -299,7 +299,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._whole = self._ready = generation, whole
 
     def _resume_kept(self, generation: int, assigned: set[TP]) -> None:
-        """Let what has stayed go on while the rest is recovered: from what its agents have applied."""
+        """Let the partitions that have stayed go on from their applied offsets while the others are recovered."""
         positions = self.transport.positions
         kept = {tp for tp in assigned if tp.topic in positions and tp.partition in self.kept}
         if not kept or self._whole[0] != generation or self._ready[0] == generation:
@@ -312,14 +312,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self.resume_partitions(kept)
 
     def follows(self, message: ConsumerMessage) -> bool:
-        """Whether a run, or tick, follows what its agent's state has applied; if not, it is to be skipped.
+        """Return whether a batch, or tick, follows what its agent's state has applied; if not, it is to be skipped.
 
-        What is missing is asked for again, and with it comes what was skipped. Faust drops what it has fetched in
-        more than one place (a rebalance, a recovery, a suspended flow); none of them can be seen from here, the
-        hole that it leaves can. A tick shows it at the end of a log, where no later run would.
+        The missing records are requested again, and the skipped ones come with them. Faust drops fetched records in
+        more than one place (a rebalance, a recovery, a suspended flow). None of these can be seen here, but the
+        resulting hole can. A tick shows the hole at the end of a log, where no later batch would.
         """
         if not self._is_ready(message.tp, message.generation_id):
-            return False  # fetched before a rebalance: whoever has the partition now reads it again
+            return False  # fetched before a rebalance: the partition's owner reads it again
         tp, batch = message.tp, message.value
         applied = max(self.transport.positions[tp.topic](tp), self.held.get(tp, 0))
         if batch.since <= applied:
@@ -330,44 +330,45 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return False
 
     def done(self, message: ConsumerMessage) -> None:
-        """Note that a run was handled, so that it may be committed.
+        """Note that a batch was handled, so that it may be committed.
 
-        Faust's own note of it, made by its compiled stream, asks nobody and keeps none of what is read a second time.
+        Faust's own note, made by its compiled stream, cannot be influenced, and keeps nothing of what is read a second
+        time.
         """
         records, held = message.value.records, self.held.get(message.tp, 0)
         if self.ledgers[message.tp].acked(message.offset) if records else held:
             self._acked[message.tp]  # names the partition as one with something to commit
 
     def applied(self, tp: TP, following: int) -> None:
-        """Note that an agent has applied all of a partition below an offset."""
+        """Note that an agent has applied everything below an offset of a partition."""
         if tp in self.held:
             self.held[tp] = max(following, self.held[tp])
 
     @property
     def unfinished(self) -> int:
-        """Runs that are with the agents."""
+        """Return the number of batches that the agents have."""
         return sum(ledger.unfinished for ledger in self.ledgers.values())
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """Runs carry their own ends: offsets between them need no tracking."""
+        """Do nothing: batches carry their own ends, and offsets between them need no tracking."""
 
     def _new_offset(self, tp: TP) -> int | None:
         if tp.topic not in self.transport.positions:
             found: int | None = super()._new_offset(tp)
             return found
-        self._acked[tp].clear()  # Faust's own note, which is asked nothing and would grow for ever
+        self._acked[tp].clear()  # Faust's own note, which is not used and would grow for ever
         self._acked_index[tp].clear()
         ledger = self.ledgers[tp]
         found = ledger.committable()
         if ledger.unfinished:
             return found
-        held = self.held.get(tp, 0)  # behind a transaction's marker, too, which no run ends with
+        held = self.held.get(tp, 0)  # behind a transaction's marker, too, which no batch ends with
         return held if held > max(found or 0, self._committed_offset.get(tp) or 0) else found
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Commit, but not while a new generation is joined.
 
-        A commit of the generation before makes aiokafka leave the group and join anew: that is another rebalance.
+        A commit of the generation before makes aiokafka leave the group and join anew, which is another rebalance.
         """
         if self._joining:
             return False
@@ -375,15 +376,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return done
 
     async def commit_applied(self) -> None:
-        """Commit all that was applied, once nothing is with the agents any more and all of it is saved."""
-        await self.commit()  # one that is under way, with less
+        """Commit all applied offsets, once the agents have no more batches and everything is saved."""
+        await self.commit()  # a commit under way, with less
         assigned = self.assignment()
         offsets = {tp: offset for tp, offset in self.held.items() if offset and tp in assigned}
         if offsets:
             await self._commit(offsets)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Hand nothing more to the agents; forget the runs of partitions that are no longer ours."""
+        """Give nothing more to the agents. Forget the batches of partitions that are no longer assigned."""
         await self.transport.before_revoked()
         self._complete = self.recovered = _NONE
         self._ready = _NONE, frozenset()
@@ -395,14 +396,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]
-    """The transport of an app: which topics come in runs, and where each of their partitions is read from.
+    """Transport of an app: the batched topics, and the offset to read each of their partitions from.
 
-    `on_kept` is called with the partitions that have stayed, when others have come and when their tables are complete:
-    what was made of those others before is to be made again. `prepare` is awaited with each partition before its
-    position is asked for: what that takes long for is done there, and others run meanwhile.
+    `on_kept` is called with the partitions that have stayed, at an assignment and once the tables are complete.
+    Everything made of the other partitions before is to be made again. `prepare` is awaited with each partition before
+    its position is requested. Long work is done there, and other work runs meanwhile.
+
     `before_revoked` is awaited while partitions that are to be given up still get their ticks: the whole group waits.
-    `verify` is awaited with what was read of each partition, before it is read on; what it raises ends the process.
-    `on_refused` is called when Kafka does not take what is written to a table, and is to end the process.
+    `verify` is awaited with the read offset of each partition, before the partition is read on. An error that it raises
+    ends the process. `on_refused` is called when Kafka does not take a table's write, and is to end the process.
     """
 
     Consumer = BatchConsumer
@@ -452,12 +454,12 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
 
 
 async def _nothing_under_way() -> None:
-    """Partitions may go at once."""
+    """Return at once: partitions may be revoked."""
 
 
 async def _nothing_to_prepare(_tp: TP) -> None:
-    """Every position is there at once."""
+    """Return at once: every position is available."""
 
 
 async def _nothing_to_verify(_positions: Mapping[TP, int]) -> None:
-    """Every partition will do."""
+    """Return at once: every partition is accepted."""

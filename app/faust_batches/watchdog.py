@@ -1,8 +1,8 @@
-"""Ends a worker that holds partitions which have more, and makes no progress: its supervisor starts another.
+"""Watchdog that ends a worker whose partitions have more to read but make no progress. The supervisor restarts it.
 
-A consumer that looks alive and reads nothing is an old fault of this ground. So the watchdog is a thread with a
-connection of its own: it asks the broker where each partition ends, and compares with what the agents have applied.
-That sees a consumer, an event loop and an agent that stand still alike, and leaves an idle topic in peace.
+A consumer that looks alive and reads nothing is a known fault of this infrastructure. So the watchdog is a thread with
+a connection of its own. It requests the end of each partition from the broker, and compares it with the applied offsets
+of the agents. That detects a consumer, an event loop or an agent that is stuck, and ignores an idle topic.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from faust.types import TP
 log = logging.getLogger(__name__)
 
 LOOKS = 12
-"""How often it looks within the time after which a worker is given up."""
+"""Number of checks within the time after which a worker is given up."""
 LONGEST_PAUSE = 5.0
 PATIENCE = 5
-"""So many times as long one partition may stand still while others move: it may have to wait for its turn."""
+"""Factor by which one partition may be stuck longer while others move: it may have to wait for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What is seen at one moment: the next offset to apply of each partition held, and where each ends.
+    """State at one moment: the next offset to apply of each assigned partition, and the ends of the logs.
 
-    `ends` is None where the broker did not say. `work` rises with what is done besides (a recovery); None while
-    partitions change hands, when nothing is expected.
+    `ends` is None if the broker did not return them. `work` rises with other work (a recovery); None while partitions
+    change hands, when no progress is expected.
     """
 
     held: Mapping[TP, int]
@@ -43,7 +43,7 @@ class Sight:
 
 
 class Stall:
-    """Decides from what is seen, one look after the other, whether a partition stands still. Pure."""
+    """Decision from successive states whether a partition is stuck, without side effects."""
 
     def __init__(self, seconds: float, pause: float) -> None:
         self._seconds = seconds
@@ -55,7 +55,7 @@ class Stall:
         self._behind: dict[TP, tuple[int, float]] = {}
 
     def look(self, now: float, sight: Sight) -> TP | None:
-        """A partition that has had more to read for the whole time and has not moved; `now` in seconds."""
+        """Return a partition that has had more to read for the whole time without progress. `now` is in seconds."""
         asleep = now - self._looked > 3 * self._pause + 1.0  # the whole process was stopped, so nothing could move
         if sight.ends is None or sight.work is None or sight.work != self._work or asleep:
             self._behind.clear()
@@ -76,9 +76,9 @@ class Stall:
 
 
 class Watchdog:
-    """The thread. `topics` are those whose pace is ours alone: an agent that waits for a channel may wait.
+    """Thread of the watchdog. `topics`: topics whose agents wait for no channel.
 
-    `options` say how Kafka is reached.
+    `options`: options of the Kafka client.
     """
 
     def __init__(
@@ -99,11 +99,11 @@ class Watchdog:
         self._kafka: AIOKafkaConsumer | None = None
 
     def alive(self) -> None:
-        """Something that takes long goes on."""
+        """Note that long work goes on."""
         self._beats += 1
 
     def start(self) -> None:
-        """Watch from now on; the thread ends with the process."""
+        """Watch from now on. The thread ends with the process."""
         threading.Thread(target=lambda: asyncio.run(self._watch()), name="watchdog", daemon=True).start()
 
     async def _watch(self) -> None:
@@ -120,21 +120,21 @@ class Watchdog:
                 )
 
     def _read_now(self) -> dict[TP, int]:
-        """The next offset to apply of what is to be read: of two topics that are joined one may wait for the other."""
+        """Return the next offset to apply of the partitions to be read, without those that wait for a joined topic."""
         consumer = self._app._consumer
         held = {} if consumer is None else consumer.held
         waiting = self._app.transport.order.waiting
         return {tp: at for tp, at in list(held.items()) if tp.topic in self._topics and tp not in waiting}
 
     def _work(self) -> int | None:
-        """What recoveries have done so far; None in a rebalance."""
+        """Return a count of the recoveries' work so far; None in a rebalance."""
         if self._app.rebalancing:
             return None
         offsets: Any = self._app.tables.recovery.active_offsets
         return self._beats + int(sum(list(offsets.values())))
 
     async def _ends(self, held: Mapping[TP, int]) -> Mapping[TP, int] | None:
-        """Where the partitions end; what is not in the log any more is not waited for."""
+        """Return the ends of partitions. Records that are no longer in the log are not waited for."""
         try:
             async with asyncio.timeout(2 * self._pause + 1.0):
                 if self._kafka is None:

@@ -1,4 +1,4 @@
-"""Notes of who changes what, in the topic `audit`: sent before the change, so that none is without its note."""
+"""Audit notes of who changes what, in the topic `audit`: sent before the change, so that no change lacks its note."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from topics.registry import AUDIT
 
 
 def by_key(action: Action, subject: str, name: str, key_id: str, detail: Mapping[str, str] | None = None) -> AuditEvent:
-    """Return a change that a caller of the API asks for; both texts are empty where no key was asked for."""
+    """Return the note of a change that a caller of the API requests. Both texts are empty if no key was required."""
     return AuditEvent(
         audit_id=uuid.uuid4().hex, at=datetime.now(UTC), actor=name, action=action, subject=subject, key_id=key_id,
         detail=dict(detail or {}),
@@ -23,7 +23,7 @@ def by_key(action: Action, subject: str, name: str, key_id: str, detail: Mapping
 
 
 def by_user(action: Action, subject: str, name: str, detail: Mapping[str, str] | None = None) -> AuditEvent:
-    """Return a change that somebody types on this machine."""
+    """Return the note of a change that a user of this machine makes."""
     return AuditEvent(
         audit_id=uuid.uuid4().hex, at=datetime.now(UTC), actor=name, action=action, subject=subject,
         host=platform.node(), detail=dict(detail or {}),
@@ -31,5 +31,5 @@ def by_user(action: Action, subject: str, name: str, detail: Mapping[str, str] |
 
 
 async def note(producer: Producer, event: AuditEvent) -> None:
-    """Send a note; returns once Kafka has it. Raises BrokerUnavailable."""
+    """Send a note. Return once Kafka has acknowledged it. Raises BrokerUnavailable."""
     await producer.send(AUDIT, event.audit_id.encode(), msgspec.json.encode(event))

@@ -1,4 +1,4 @@
-"""How every client of ours reaches Kafka: where, over TLS or not, and as whom."""
+"""Options of every Kafka client: address, TLS and credentials."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOWHERE = "localhost:9092"
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """What each aiokafka client is made with. Raises SettingsError."""
+    """Return the options of every aiokafka client. Raises SettingsError."""
     protocol, context = settings.kafka_security_protocol, tls_of(settings)
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers or NOWHERE,
@@ -36,12 +36,12 @@ def client_options(settings: Settings) -> dict[str, Any]:
 
 
 def consumer_options(settings: Settings) -> dict[str, Any]:
-    """What each aiokafka consumer is made with. Raises SettingsError."""
+    """Return the options of every aiokafka consumer. Raises SettingsError."""
     return {**client_options(settings), "isolation_level": settings.kafka_isolation_level}
 
 
 def tls_of(settings: KafkaSettings) -> ssl.SSLContext | None:
-    """What TLS is made with; None without it. Raises SettingsError."""
+    """Return the TLS context; None without TLS. Raises SettingsError."""
     files = (settings.kafka_ca_file, settings.kafka_cert_file, settings.kafka_key_file)
     if not settings.kafka_security_protocol.endswith("SSL"):
         if any(files):

@@ -1,4 +1,4 @@
-"""The consumer of all that reads Kafka beside Faust."""
+"""Consumer for everything that reads Kafka without Faust."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from app.kafka.parsed_fetch import FetchResults
 
 
 class Consumer(AIOKafkaConsumer):  # type: ignore[misc]
-    """aiokafka's consumer, which raises Unreadable for what cannot be read. Make it with `consumer_options`."""
+    """aiokafka's consumer, which raises Unreadable for unreadable batches. Make it with `consumer_options`."""
 
     async def start(self) -> None:
         """Connect. Raises KafkaError."""
         await super().start()
         results = FetchResults()
-        for tp, result in self._fetcher._records.items():  # what came before there was anyone to ask for it
+        for tp, result in self._fetcher._records.items():  # results that came before the replacement
             results[tp] = result
         self._fetcher._records = results
 
     def reached(self, tp: TopicPartition) -> int | None:
-        """The next offset that a partition is read from, behind what has no record; None where it is not known."""
+        """Return the next offset to read of a partition, after offsets without a record; None where it is unknown."""
         return reached(self, tp)
 
 
 def end_of(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
-    """Where what can be read of a partition ends, as of a consumer's last fetch; None before there was one.
+    """Return the end of the readable log of a partition, as of the last fetch; None before the first fetch.
 
     Raises AssertionError where the partition is not the consumer's.
     """
@@ -35,9 +35,9 @@ def end_of(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
 
 
 def reached(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
-    """The next offset that a consumer reads a partition from; None where that is not known, or it has no such one.
+    """Return the next offset to read of a partition; None where it is unknown, or the partition is not assigned.
 
-    aiokafka's own `position` waits until it is known.
+    aiokafka's own `position` waits until the offset is known.
     """
     subscription = consumer._subscription.subscription
     assignment = None if subscription is None else subscription.assignment

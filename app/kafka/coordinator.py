@@ -1,4 +1,4 @@
-"""The broker that coordinates a consumer group: a new Kafka has none until somebody asks for it."""
+"""Coordinator of a consumer group, and the wait for it: a new Kafka has none until a client requests it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ TIMES, PAUSE_SECONDS = 200, 0.1
 
 
 async def await_coordinator(settings: Settings) -> None:
-    """Ask for the group's coordinator until there is one, so that no consumer logs as an error that there is none yet.
+    """Request the group's coordinator until there is one, so that no consumer logs an error about the lack of one.
 
-    Returns after TIMES at the latest: the consumers go on to ask by themselves, and log that.
+    Return after TIMES attempts at the latest: the consumers then make the request themselves, and log the errors.
     """
     admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()

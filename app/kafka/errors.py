@@ -1,4 +1,4 @@
-"""What can be wrong with the ground: each error is one line that says what to do."""
+"""Infrastructure errors. Each message is one line that says what to do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import traceback
 _QUOTED = re.compile(r"'[^']*'")
 
 WORDS_KNOWN = ("app", "agents", "api", "topics", "aiokafka")
-"""Packages whose errors are written for a log; the words of any other's may hold a feature's value."""
+"""Packages whose messages are written for a log; those of others may contain a feature's value."""
 
 
 class BrokerError(Exception):
@@ -16,26 +16,26 @@ class BrokerError(Exception):
 
 
 class TopicError(Exception):
-    """A topic is not as it is declared, or cannot be created."""
+    """A topic differs from its declaration, or cannot be created."""
 
 
 class BrokerUnavailable(BrokerError):
-    """Kafka does not answer, or has not acknowledged in time. What was sent may still have arrived."""
+    """Kafka does not respond, or has not acknowledged in time. The records may still have arrived."""
 
 
 class WorkerHalted(Exception):
-    """Somebody has to decide before the worker may go on: it stops, and is not started again by itself."""
+    """Somebody has to decide before the worker may go on: it stops, and is not restarted automatically."""
 
 
 class StateLost(Exception):
-    """Saved state is gone that cannot be built again: what would be counted from now on would be too little."""
+    """Saved state is missing that cannot be built again: all further counts would be too low."""
 
 
 class Unreadable(Exception):
-    """A batch of a log that cannot be read: damaged, or packed in a way that is not known here."""
+    """A batch of a log cannot be read: it is damaged, or packed in an unknown way."""
 
     def __init__(self, topic: str, partition: int, offset: int, end: int, why: str, remedy: str | None = None) -> None:
-        """`offset`: the first that cannot be read; `end`: the first after the batch."""
+        """Create the error. `offset`: the first offset that cannot be read; `end`: the first offset after the batch."""
         self.topic, self.partition, self.offset = topic, partition, offset
         super().__init__(
             f"{topic} partition {partition} offset {offset}: the batch up to offset {end - 1} cannot be read ({why}): "
@@ -49,13 +49,13 @@ class Unreadable(Exception):
 
 
 def words_of(error: BaseException) -> str:
-    """Why somebody's record cannot be read: which field and what of it, but no value."""
+    """Return why a record cannot be read: the field and what is wrong with it, without a value."""
     home = type(error).__module__.partition(".")[0]
     return _QUOTED.sub("…", str(error)) if home == "msgspec" else type(error).__name__
 
 
 class Ended(Exception):
-    """A task that goes on for ever has ended."""
+    """A task that is to run for ever has ended."""
 
     def __str__(self) -> str:
         return "it ended by itself, and is not meant to"
@@ -69,7 +69,7 @@ class WasCancelled(Exception):
 
 
 def without_values(error: BaseException) -> str:
-    """An error's kind and place; its words only where they hold no value."""
+    """Return an error's kind and place, with its message only where that contains no value."""
     kind = type(error)
     known = kind.__module__.partition(".")[0] in WORDS_KNOWN or isinstance(error, OSError)
     frames = traceback.extract_tb(error.__traceback__)

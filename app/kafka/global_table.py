@@ -1,4 +1,4 @@
-"""A topic of one partition, read from its beginning and kept up to date: as records, or as a table by key."""
+"""Topic of one partition, read from its beginning and kept up to date: as records, or as a table by key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 ANSWER_SECONDS = 10.0
 POLL_MS = 1000
 FETCH_WAIT_MS = 100
-"""How long the broker may hold back the answer to a fetch: what else is asked of it waits behind."""
+"""Milliseconds for which the broker may hold back the response to a fetch: other requests wait behind it."""
 
 
 K = TypeVar("K", bound=tuple[str, ...])
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class FollowedTopic(ABC):
-    """Reads a topic and applies each record, in order. Use from one event loop."""
+    """Topic that is read continuously, each record applied in order. Use from one event loop."""
 
     def __init__(self, settings: Settings, topic: Topic) -> None:
         self._options = consumer_options(settings)
@@ -45,7 +45,7 @@ class FollowedTopic(ABC):
         self._position = 0
         self._waiting: dict[asyncio.Future[None], int] = {}
         self.revision = 0
-        """Rises with every record that counts: what was derived from an older one may be out of date."""
+        """Rises with every record that counts. Anything derived at a lower revision may be out of date."""
         self.on_change: Callable[[], None] | None = None
         """Called after `revision` has risen."""
 
@@ -59,7 +59,7 @@ class FollowedTopic(ABC):
         await self.stop()
 
     async def start(self) -> None:
-        """Load all that is there now, then follow. Raises BrokerUnavailable."""
+        """Read everything up to now, then follow the topic. Raises BrokerUnavailable."""
         self._consumer = Consumer(
             **self._options, enable_auto_commit=False, auto_offset_reset="earliest",
             max_partition_fetch_bytes=self.topic.max_message_bytes, request_timeout_ms=int(ANSWER_SECONDS * 1000),
@@ -79,12 +79,12 @@ class FollowedTopic(ABC):
             raise
 
     async def _seek(self, consumer: Consumer, partition: TopicPartition) -> int:
-        """Put the consumer where reading begins: the beginning of the topic. Returns the offset, or one before it."""
+        """Seek to where reading begins: the beginning of the topic. Return that offset, or one before."""
         await consumer.seek_to_beginning(partition)
         return 0
 
     async def stop(self) -> None:
-        """Follow no longer; what was read stays."""
+        """Stop following. What was read is kept."""
         tail, self._tail = self._tail, None
         if tail is not None:
             tail.cancel()
@@ -95,7 +95,7 @@ class FollowedTopic(ABC):
             await consumer.stop()
 
     async def catch_up(self) -> None:
-        """Return once all that is there as of now has been read. Raises BrokerUnavailable, Unreadable."""
+        """Return once everything up to now has been read. Raises BrokerUnavailable, Unreadable."""
         if self._consumer is None or self._tail is None:
             raise RuntimeError(f"the view of {self._partition.topic} is not started")
         try:
@@ -106,7 +106,7 @@ class FollowedTopic(ABC):
             raise BrokerUnavailable(f"Kafka at {self._servers} does not answer for {self._partition.topic}") from error
 
     async def followed(self) -> None:
-        """Return when it is stopped. Raises what ended the following of the topic, WasCancelled among others."""
+        """Return when following is stopped. Raises the error that ended it, WasCancelled among others."""
         tail = self._tail
         if tail is None:
             return
@@ -151,10 +151,10 @@ class FollowedTopic(ABC):
             raise
 
     def _take(self, key: bytes | None, value: bytes | None, offset: int) -> None:
-        """Take a record; one that is none of ours is named, and left out."""
+        """Apply a record. Log and skip a record that cannot be applied."""
         try:
             self._apply(key, value, offset)
-        except Exception as error:  # noqa: BLE001 - whatever somebody has sent there, the others are read
+        except Exception as error:  # noqa: BLE001 - whatever the record is, the others are read
             self._left_out(offset, error)
 
     def _left_out(self, offset: int, error: Exception) -> None:
@@ -163,14 +163,14 @@ class FollowedTopic(ABC):
 
     @abstractmethod
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
-        """Take a record; a value of None removes what the key names. Raises whatever is wrong with it."""
+        """Apply a record; a value of None removes the key. Raises any error in the record."""
 
 
 class GlobalTable(FollowedTopic, Generic[K, T]):
-    """The newest value of each key, in memory; a record without a value deletes its key.
+    """Newest value of each key, in memory. A record without a value deletes its key.
 
-    `kind`: the type of the values. `key`: the names that make up a value's key, which joined by slashes are the
-    record's. A record that is no `kind` is logged and left out.
+    `kind`: the type of the values. `key`: returns the names that make up a value's key; joined by slashes they are the
+    record's key. A record that is no `kind` is logged and skipped.
     """
 
     def __init__(self, settings: Settings, topic: Topic, kind: type[T], key: Callable[[T], K]) -> None:
@@ -183,7 +183,7 @@ class GlobalTable(FollowedTopic, Generic[K, T]):
         return iter(tuple(self._rows))
 
     def on_update(self, key: K, offset: int) -> None:
-        """Take note that a key has a new value, or is deleted. For subclasses; called once the table has changed."""
+        """Note that a key has a new value, or is deleted. For subclasses; called once the table has changed."""
 
     def _apply(self, key: bytes | None, value: bytes | None, offset: int) -> None:
         if value is not None:

@@ -1,9 +1,10 @@
-"""What a consumer has fetched: records of batched topics as they were parsed, without an object around each.
+"""Fetched records of batched topics as they were parsed, without an object around each.
 
-aiokafka wraps every parsed record in a `ConsumerRecord`, at three times the cost of parsing it. An agent needs none of
-what that adds: its run says which partition it is of.
+aiokafka wraps every parsed record in a `ConsumerRecord`, at three times the cost of parsing. An agent needs nothing
+that this adds: its batch has the partition.
 
-What cannot be read, of any topic, is an `Unreadable` that names its place; the records before it are given first.
+An unreadable batch, of any topic, raises an `Unreadable` that names its place. The records before it are returned
+first.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from app.kafka.errors import Unreadable
 
 Spans = dict[TopicPartition, tuple[int, int]]
-"""By partition: from which offset on to before which one nothing was found, where that was read last."""
+"""By partition: the last range of offsets that was read without a record, from the first to before the second."""
 
 
 class Fetched(list[Any]):
-    """Records of a partition, in order: all that can be read from offset `since` on to before `following`.
+    """Records of a partition, in order: everything readable from offset `since` to before `following`.
 
-    Offsets in between without a record are no loss: markers of transactions, what was aborted, what was compacted.
+    Offsets in between without a record are no loss: markers of transactions, aborted or compacted records.
     """
 
     def __init__(self, records: Iterable[Any], since: int, following: int) -> None:
@@ -37,7 +38,7 @@ class Fetched(list[Any]):
 
 
 class _Batches:
-    """The batches of a fetch, with a note of the one that was given last."""
+    """Batches of a fetch, with a note of the last one returned."""
 
     def __init__(self, records: Any) -> None:
         self._records = records
@@ -53,7 +54,7 @@ class _Batches:
 
 
 class NamedRecords(PartitionRecords):  # type: ignore[misc]
-    """aiokafka's own records of one fetch; what cannot be read is named. Raises Unreadable."""
+    """aiokafka's own records of one fetch. Raises Unreadable, which names the unreadable batch."""
 
     def __init__(self, of: PartitionRecords) -> None:
         self._batches_read = _Batches(of._records)
@@ -69,7 +70,7 @@ class NamedRecords(PartitionRecords):  # type: ignore[misc]
         except Exception as error:
             if self.next_fetch_offset == began:
                 raise self._unreadable(error) from error
-            # what was read before goes first: the next fetch begins here, and then there is nothing before
+            # the records read before are returned first: the next fetch begins here, and then there are none before
 
     def _unreadable(self, error: Exception) -> Unreadable:
         batch = self._batches_read.last
@@ -81,9 +82,9 @@ class NamedRecords(PartitionRecords):  # type: ignore[misc]
 
 
 class ParsedRecords(NamedRecords):
-    """One fetch of a partition: gives records with key, value, headers, offset, timestamp and its type.
+    """One fetch of a partition. Returns records with key, value, headers, offset, timestamp and its type.
 
-    Markers of transactions are left out, and with `read_committed` what was aborted, as aiokafka does it.
+    Markers of transactions are left out, and with `read_committed` aborted records, as in aiokafka.
     """
 
     next_fetch_offset: int
@@ -93,7 +94,7 @@ class ParsedRecords(NamedRecords):
         return chain.from_iterable(self._batches())
 
     def _batches(self) -> Iterator[Iterable[Any]]:
-        first, within = self.next_fetch_offset, True  # a batch may begin before what was asked for
+        first, within = self.next_fetch_offset, True  # a batch may begin before the requested offset
         self._following = first
         while self._records.has_next():
             batch = self._records.next_batch()
@@ -102,7 +103,7 @@ class ParsedRecords(NamedRecords):
             if not self._is_aborted(batch) and not batch.is_control_batch:
                 yield [one for one in batch if one.offset >= first] if within else batch
             within = within and batch.next_offset <= first
-            self._following = max(first, batch.next_offset)  # what ends a batch may have been compacted away
+            self._following = max(first, batch.next_offset)  # the end of a batch may have been compacted away
 
     def _is_aborted(self, batch: Any) -> bool:
         if self._isolation_level != READ_COMMITTED or batch.producer_id is None:
@@ -113,10 +114,10 @@ class ParsedRecords(NamedRecords):
         return batch.is_transactional and batch.producer_id in self._aborted_producers
 
     def take(self, most: int | None) -> tuple[list[Any], bool]:
-        """The next records, and whether there may be more. Raises Unreadable where there are none before."""
+        """Return the next records, and whether there may be more. Raises Unreadable where no record comes before."""
         found: list[Any] = []
         try:
-            found.extend(islice(self._records_iterator, most))  # what comes before an error is kept
+            found.extend(islice(self._records_iterator, most))  # records before an error are kept
         except Exception as error:
             self.next_fetch_offset = found[-1].offset + 1 if found else max(self.next_fetch_offset, self._following)
             if not found:
@@ -128,16 +129,16 @@ class ParsedRecords(NamedRecords):
 
 
 def give_parsed(result: FetchResult, spans: Spans) -> None:
-    """Make a fetch that is not begun yet give parsed records, many at a time, as `Fetched`.
+    """Make a fetch that has not begun return parsed records, many at a time, as `Fetched`.
 
-    It stays a `FetchResult`: its fetcher takes any other type for an error.
+    It is still a `FetchResult`: its fetcher treats any other type as an error.
     """
     result._partition_records = ParsedRecords(result._partition_records)
-    result.getall = partial(_taken, weakref.proxy(result), spans)  # a cycle would hold a fetch that is dropped
+    result.getall = partial(_taken, weakref.proxy(result), spans)  # a cycle would keep a dropped fetch
 
 
 def give_named(result: FetchResult) -> None:
-    """Make a fetch that is not begun yet name what of it cannot be read."""
+    """Make a fetch that has not begun name its unreadable batches."""
     result._partition_records = NamedRecords(result._partition_records)
 
 
@@ -162,7 +163,7 @@ def _taken(result: FetchResult, spans: Spans, max_records: int | None = None) ->
 
 
 class FetchResults(OrderedDict[TopicPartition, Any]):
-    """What a fetcher holds until it is asked for: batched topics' results give parsed records."""
+    """Results that a fetcher keeps until they are taken. Those of batched topics return parsed records."""
 
     def __init__(self, is_batched: Callable[[str], bool] = lambda topic: False) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Records into Kafka, each acknowledged by all in-sync replicas before the call returns."""
+"""Producer of records, each acknowledged by all in-sync replicas before the call returns."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ MAX_REQUEST_BYTES = 32 << 20
 MAX_BATCH_BYTES = 256 << 10
 LINGER_MS = 2
 OVERHEAD_BYTES = 1024
-"""More than a batch of one record adds to it."""
+"""Upper limit of the bytes that a batch adds to its only record."""
 CLOSE_SECONDS = 5.0
 FEWEST_TOGETHER = 16
-"""From so many records on, a partition's are handed over together: one future for all, not one a record."""
+"""Number of records from which on a partition's records are passed together: one future for all, not one each."""
 
 Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Outgoing(NamedTuple):
-    """A record to be sent. Without a partition its key decides (murmur2, as in every Kafka client)."""
+    """Record to be sent. Without a partition its key decides (murmur2, as in every Kafka client)."""
 
     key: bytes | None
     value: bytes | None
@@ -44,7 +44,7 @@ class Outgoing(NamedTuple):
 
 
 class NotSent(NamedTuple):
-    """A record that is too large, by its position, and why."""
+    """Record that is too large, by its position, with the reason."""
 
     position: int
     reason: str
@@ -55,17 +55,17 @@ class RecordRefused(ValueError):
 
 
 class Producer:
-    """An idempotent producer with `acks=all`.
+    """Idempotent producer with `acks=all`.
 
-    A broker that does not acknowledge within ACK_SECONDS costs the connection, with all that still waits in it:
-    a record that was reported as unavailable does not turn up minutes later, and memory stays bounded. The next
-    send connects again.
+    If a broker does not acknowledge within ACK_SECONDS, the connection is closed, with everything that still waits in
+    it. So a record that was reported as unavailable does not arrive minutes later, and memory is bounded. The next send
+    connects again.
     """
 
     def __init__(
         self, settings: Settings, *, ack_seconds: float = ACK_SECONDS, feedback_prefix: str | None = None
     ) -> None:
-        """`feedback_prefix`: of the topic that feedback is sent to (None: as of the others)."""
+        """Create the producer. `feedback_prefix`: the prefix of the feedback topic (None: that of the other topics)."""
         self._options = client_options(settings)
         self._servers = self._options["bootstrap_servers"]
         self._prefix = settings.prefix
@@ -88,7 +88,7 @@ class Producer:
         await self._connected()
 
     async def stop(self) -> None:
-        """Disconnect; what is on its way is awaited for a moment."""
+        """Disconnect. Records under way are awaited for a moment."""
         kafka, self._kafka = self._kafka, None
         if kafka is not None:
             await _close(kafka)
@@ -96,14 +96,14 @@ class Producer:
     async def send(
         self, topic: Topic, key: bytes | None, value: bytes | None, partition: int | None = None, headers: Headers = ()
     ) -> None:
-        """Send one record; returns when it is acknowledged. Raises BrokerUnavailable, RecordRefused."""
+        """Send one record. Return once it is acknowledged. Raises BrokerUnavailable, RecordRefused."""
         for refused in await self.send_many(topic, [Outgoing(key, value, partition, headers)]):
             raise RecordRefused(refused.reason)
 
     async def send_many(self, topic: Topic, records: Sequence[Outgoing]) -> list[NotSent]:
-        """Send records in order; returns when all are acknowledged, but those that are too large: it names them.
+        """Send records in order. Return once all are acknowledged, with those that are too large and were not sent.
 
-        Raises BrokerUnavailable when any is not within the time; the others may have arrived.
+        Raises BrokerUnavailable when a record is not acknowledged in time; the others may have arrived.
         """
         records = _traced(records)
         refused = _refused(topic, records)
@@ -124,7 +124,7 @@ class Producer:
 
     @staticmethod
     def refused(topic: Topic, records: Sequence[Outgoing]) -> list[NotSent]:
-        """Return those of the records that are too large to be sent; nothing is sent."""
+        """Return the records that are too large to be sent. Nothing is sent."""
         return _refused(topic, _traced(records))
 
     def _name_of(self, topic: Topic) -> str:
@@ -153,10 +153,10 @@ class Producer:
         return kafka
 
     async def _drop(self, kafka: AIOKafkaProducer, futures: list[asyncio.Future[object]]) -> None:
-        """Give the connection up, with what still waits in it."""
+        """Close the connection, with everything that still waits in it."""
         for future in futures:
             if not future.cancel() and not future.cancelled():
-                future.exception()  # seen: nobody else will look
+                future.exception()  # retrieved: nothing else retrieves it
         if self._kafka is kafka:
             self._kafka = None
             await _close(kafka, flush=False)
@@ -172,7 +172,7 @@ class Producer:
 async def _put(
     kafka: AIOKafkaProducer, topic: str, records: Sequence[Outgoing], futures: list[asyncio.Future[object]]
 ) -> None:
-    """Hand records over one by one; they travel with whatever else goes to their partition then."""
+    """Pass records one by one. Each is sent together with other records of its partition."""
     for key, value, partition, headers in records:
         futures.append(await kafka.send(topic, value, key, partition, headers=list(headers)))
 
@@ -180,11 +180,11 @@ async def _put(
 async def _put_together(
     kafka: AIOKafkaProducer, topic: str, records: Sequence[Outgoing], futures: list[asyncio.Future[object]]
 ) -> None:
-    """The same, a partition's records at once: the partitions side by side, within each in order.
+    """Pass the records of each partition together. Partitions run concurrently; each keeps its order.
 
-    aiokafka's `send` hashes each key in Python and makes a future for each record, which costs more than all else
-    that a request does. Its `send_batch` does neither, but lets a partition have one request's batch on its way at a
-    time. So records go where `send` would put them, into the batch that is open, and one future stands for them all.
+    aiokafka's `send` hashes each key in Python and makes a future for each record, which costs more than the rest of a
+    request. Its `send_batch` does neither, but allows a partition only one request's batch at a time. So records go
+    into the open batch, as with `send`, and one future is for all of them.
     """
     partitions = _partitions(records, len(await kafka.partitions_for(topic)))
     parts: dict[int, list[Outgoing]] = {}
@@ -197,7 +197,7 @@ async def _put_together(
 async def _append(
     kafka: AIOKafkaProducer, tp: TopicPartition, records: Sequence[Outgoing], futures: list[asyncio.Future[object]]
 ) -> None:
-    """What aiokafka's `MessageAccumulator.add_message` does, for records in order."""
+    """Do the same as aiokafka's `MessageAccumulator.add_message`, for records in order."""
     accumulator = kafka._message_accumulator
     left = list(reversed(records))
     while left:
@@ -230,19 +230,19 @@ def _refused(topic: Topic, records: Sequence[Outgoing]) -> list[NotSent]:
 
 
 def _carrying(record: Outgoing, carried: Headers) -> Outgoing:
-    """The record with the context of what it came of, unless it has one: a dead letter keeps its own."""
+    """Return a record with the current trace context, unless it has one: a dead letter keeps its own."""
     if any(name == tracing.HEADER for name, _ in record.headers):
         return record
     return record._replace(headers=[*record.headers, *carried])
 
 
 def _is_led(record: Outgoing) -> bool:
-    """Whether the record says where it goes; any partition will do for the others."""
+    """Return whether a record has a key or a partition; the others may go to any partition."""
     return record.key is not None or record.partition is not None
 
 
 def _partitions(records: Sequence[Outgoing], partitions: int) -> list[int]:
-    """Where each record goes: its partition, else where its key leads, as in every Kafka client."""
+    """Return the partition of each record: its own, else that of its key, as in every Kafka client."""
     if all(record.partition is not None for record in records):
         return [record.partition or 0 for record in records]
     led = partitions_of([record.key or b"" for record in records], partitions).tolist()
@@ -250,14 +250,14 @@ def _partitions(records: Sequence[Outgoing], partitions: int) -> list[int]:
 
 
 async def _close(kafka: AIOKafkaProducer, *, flush: bool = True) -> None:
-    """Close a producer in bounded time; its own `stop` waits for ever for a broker that is gone."""
+    """Close a producer in bounded time. Its own `stop` waits for ever for a missing broker."""
     sender = kafka._sender.sender_task
     if flush and sender is not None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await kafka.flush()
     kafka._closed = True
-    await kafka.client.close()  # requests that are out fail now
+    await kafka.client.close()  # requests under way fail now
     if sender is not None:
         sender.cancel()
         await asyncio.wait([sender], timeout=CLOSE_SECONDS)
@@ -265,7 +265,7 @@ async def _close(kafka: AIOKafkaProducer, *, flush: bool = True) -> None:
 
 
 def _too_large(record: Outgoing, topic: Topic) -> str:
-    """Why a record cannot be sent; asked before, because a refusal by the broker ends an idempotent session."""
+    """Return why a record cannot be sent; "" where it can. Checked before, as a refusal ends an idempotent session."""
     size = len(record.key or b"") + len(record.value or b"") + sum(len(n) + len(v or b"") for n, v in record.headers)
     largest = topic.max_message_bytes - OVERHEAD_BYTES
     return f"the record has {size:,} bytes; at most {largest:,} are taken" if size > largest else ""

@@ -1,4 +1,4 @@
-"""How long Kafka keeps records of predictions, and of what was found in them: as the broker says of each topic."""
+"""Retention of the topics with predictions, and with results about them, as configured at the broker."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from topics.registry import (
 )
 
 WITH_ROWS = (PREDICTIONS, FEEDBACK, INFERENCES, DEAD_LETTERS, SERVED)
-"""Have rows, or parts of them."""
+"""Topics with rows, or parts of rows."""
 WITH_VALUES = (REPORTS, ALERTS, UNDELIVERED, RETRAINING, TRAINING_RUNS, DEPLOYMENTS)
-"""May name categories, or values that somebody has sent."""
+"""Topics that may name categories, or values that somebody has sent."""
 SEGMENT = timedelta(days=7)
-"""Kafka's default: a segment is written to for so long at most, and is deleted as a whole."""
+"""Kafka's default: a segment is written to for at most this time, and is deleted as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A topic, and when the last of what is in it now is deleted; None where it never is by itself.
+    """Topic, and the time when its last present record is deleted; None where it is never deleted automatically.
 
-    `trouble`: why that is not known.
+    `trouble`: why the time is unknown.
     """
 
     topic: str
@@ -46,7 +46,7 @@ class Kept:
 
 
 async def kept_until(settings: Settings, now: datetime) -> list[Kept]:
-    """Return the topics that are there, by what the broker is set to. Raises KafkaError."""
+    """Return the existing topics with their times, by the broker's configuration. Raises KafkaError."""
     names = [topic.full_name(settings.prefix) for topic in (*WITH_ROWS, *WITH_VALUES)]
     admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()

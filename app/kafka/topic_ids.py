@@ -1,6 +1,6 @@
-"""Which cluster this is, and which topics are there, by their ids: one that is made again has another.
+"""Ids of the cluster and of its topics: a topic that is created again has another id.
 
-aiokafka asks for metadata in versions that know no ids. This is version 12 of the request (Kafka 3.1 and later).
+aiokafka requests metadata in versions that have no ids. This is version 12 of the request (Kafka 3.1 and later).
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class _Metadata(Request[_Metadata12]):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class TopicThere:
-    """A topic as it is: its id, and how many partitions it has."""
+    """Existing topic: its id, and its number of partitions."""
 
     id: str
     partitions: int
@@ -115,16 +115,16 @@ class TopicThere:
 
 @dataclass(frozen=True, slots=True)
 class TopicsThere:
-    """A cluster by its id, and those of the topics asked for that it has, by name."""
+    """Cluster by its id, and the requested topics that exist, by name."""
 
     cluster: str
     topics: Mapping[str, TopicThere]
 
 
 async def topics_there(client: AIOKafkaClient, names: Iterable[str]) -> TopicsThere:
-    """Ask any broker; what does not exist is not made by asking.
+    """Request the topics from any broker. The request creates no topic.
 
-    Raises KafkaError, and NotImplementedError of a Kafka older than 3.1.
+    Raises KafkaError, and NotImplementedError for a Kafka older than 3.1.
     """
     found: Any = await client.send(client.get_random_node(), _Metadata(names))
     there = {

@@ -1,4 +1,4 @@
-"""Whether the topics are still those that the state was made of; they are not read as if they were."""
+"""Watch of the topics' identity: only the topics that the state was made of are read."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ LOOK_SECONDS = 5.0
 ANSWER_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
 TIMES = 3
-"""So many looks in a row have to find a topic gone, or a log too short: after a broker's death that may seem so."""
+"""Number of successive checks in which a topic is missing, or a log too short: after a broker's death this may pass."""
 WAY_ON = "docs/operations.md says how to go on"
 
 
 class Origin(msgspec.Struct, frozen=True, array_like=True):
-    """What a partition's state was made of."""
+    """Cluster and topic that a partition's state was made of."""
 
     cluster: str
     topic: str
@@ -42,37 +42,38 @@ _decoder = msgspec.msgpack.Decoder(Origin)
 
 
 def encoded(origin: Origin) -> bytes:
-    """An origin as it is saved in a table."""
+    """Return an origin as it is saved in a table."""
     return msgspec.msgpack.encode(origin)
 
 
 def decoded(saved: bytes | None) -> Origin | None:
-    """A saved origin, where there is one."""
+    """Return a saved origin; None where there is none."""
     return None if saved is None else _decoder.decode(saved)
 
 
 class TopicWatch:
-    """Looks at the topics, at the start and again and again. Use as a context, from one event loop.
+    """Repeated check of the topics, from the start on. Use as a context, from one event loop.
 
-    A Kafka that does not answer is no finding; one that is too old for ids (before 3.1) is watched by all but these.
+    A Kafka that does not respond is no finding. On one that is too old for ids (before 3.1), everything except ids is
+    checked.
     """
 
     def __init__(self, settings: Settings, topics: Iterable[NamedTopic], note: Path | None = None) -> None:
-        """`note`: a file that remembers which cluster this was, for a start that finds no state in another one."""
+        """Create the watch. `note`: a file with the cluster's id, for a start that finds no state in another one."""
         self._note = note
         self._name = f"{settings.prefix}{settings.group}"
         self._wanted = {topic.name: topic for topic in topics}
         self._servers = settings.bootstrap_servers
-        self._consumer = AIOKafkaConsumer(  # uncommitted: where a log ends, whatever of it may be read
+        self._consumer = AIOKafkaConsumer(  # uncommitted: for the end of the log, whatever of it may be read
             **client_options(settings), enable_auto_commit=False, request_timeout_ms=int(ANSWER_SECONDS * 1000)
         )
         self._known: TopicsThere | None = None
         self._doubts: Counter[str] = Counter()
         self.found: str | None = None
-        """What was found wrong."""
+        """The problem that was found."""
 
     async def __aenter__(self) -> Self:
-        """Know the topics as they are now. Raises KafkaError, TopicError."""
+        """Read the topics as they are now. Raises KafkaError, TopicError."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._consumer.start()
@@ -85,7 +86,7 @@ class TopicWatch:
         return self
 
     def _compare(self, note: Path, cluster: str) -> None:
-        """Compare the cluster with the one that this state was in last time, and note it."""
+        """Compare the cluster with the one that had this state last time, and note it."""
         try:
             known = msgspec.json.decode(note.read_bytes(), type=dict[str, str]) if note.exists() else {}
         except (OSError, msgspec.MsgspecError) as error:
@@ -108,7 +109,7 @@ class TopicWatch:
         await self._consumer.stop()
 
     async def run(self, held: Callable[[], Mapping[TopicPartition, int]] = dict) -> None:
-        """Look until something is wrong; `held`: the next offset of each partition that is read. Raises TopicError."""
+        """Check until something is wrong. `held`: the next offset of each assigned partition. Raises TopicError."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
@@ -121,14 +122,14 @@ class TopicWatch:
                 self._raise(wrong)
 
     def origin(self, topic: str) -> Origin | None:
-        """What a partition's state is made of now; None where Kafka tells no ids."""
+        """Return the origin of a topic's state as of now; None where Kafka has no ids."""
         there = None if self._known is None else self._known.topics.get(topic)
         return None if there is None or self._known is None else Origin(self._known.cluster, there.id)
 
     async def verify(
         self, positions: Mapping[TopicPartition, int], saved: Mapping[TopicPartition, Origin | None]
     ) -> None:
-        """Check partitions before anything is read of them: what their state was made of, and their logs' ends.
+        """Check partitions before they are read: the origin of their state, and the ends of their logs.
 
         Raises TopicError, BrokerUnavailable.
         """
@@ -202,7 +203,7 @@ class TopicWatch:
         return None
 
     def _doubtful(self, what: str, wrong: bool) -> bool:
-        """Whether it was wrong at so many looks in a row."""
+        """Return whether a problem was found in enough successive checks."""
         if not wrong:
             del self._doubts[what]
             return False

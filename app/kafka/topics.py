@@ -1,4 +1,4 @@
-"""Topics as they are declared: created where they are missing, verified where they exist."""
+"""Creation of missing topics, and verification of existing ones, by their declaration."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ["NamedTopic", "TopicError", "declared", "ensure_topics", "partitions_
 SETTLE_SECONDS = 15.0
 POLICY, RETENTION = "cleanup.policy", "retention.ms"
 VERIFIED = (POLICY, "message.timestamp.type")
-"""What must be as declared: compaction of an event log would lose events, and a producer's time is not the broker's."""
+"""Keys that must be as declared: compaction of an event log loses events, and a producer's time is not the broker's."""
 BOTH = {"compact", "delete"}
-"""The clean-up of topics whose retention is verified too: the broker must not delete before their writers have."""
+"""Clean-up of topics whose retention is verified too: the broker must not delete before their writers have."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedTopic:
-    """A topic by its whole name, with its partitions and its broker configuration: a table's changelog, say."""
+    """Topic by its full name, with its partitions and its broker configuration, for example a table's changelog."""
 
     name: str
     partitions: int
@@ -39,7 +39,7 @@ class NamedTopic:
 
 
 def declared(settings: Settings, topics: Iterable[Topic]) -> list[NamedTopic]:
-    """The registry's topics under the settings' prefix and number of partitions."""
+    """Return the registry's topics under the settings' prefix and number of partitions."""
     return [
         NamedTopic(topic.full_name(settings.prefix), topic.partitions(settings.partitions), topic.config())
         for topic in topics
@@ -49,10 +49,10 @@ def declared(settings: Settings, topics: Iterable[Topic]) -> list[NamedTopic]:
 async def ensure_topics(
     settings: Settings, topics: Iterable[Topic] = TOPICS, changelogs: Iterable[NamedTopic] = ()
 ) -> None:
-    """Create what is missing of `topics` and `changelogs` and verify what exists.
+    """Create the missing ones of `topics` and `changelogs` and verify the existing ones.
 
-    Returns when the broker knows all of them. Raises TopicError with one line for each that differs from its
-    declaration or cannot be created; nothing that exists is changed.
+    Return when the broker knows all of them. Raises TopicError with one line for each that differs from its declaration
+    or cannot be created. Existing topics are not changed.
     """
     wanted = {topic.name: topic for topic in [*declared(settings, topics), *changelogs]}
     admin = AIOKafkaAdminClient(**client_options(settings))
@@ -73,7 +73,7 @@ async def ensure_topics(
 
 
 async def partitions_of(settings: Settings, topic: Topic) -> int:
-    """Return how many partitions a topic has; 0 where it does not exist."""
+    """Return the number of partitions of a topic; 0 where the topic does not exist."""
     admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()
     try:
@@ -84,7 +84,7 @@ async def partitions_of(settings: Settings, topic: Topic) -> int:
 
 
 def partitions_differ(topic: NamedTopic, has: int) -> str:
-    """What to say of a topic with another number of partitions than is set."""
+    """Return the message about a topic with another number of partitions than is set."""
     return (
         f"topic {topic.name} has {has} partitions, {topic.partitions} are set: "
         f"set DRIFTLINE_PARTITIONS={has} if all topics have as many, or take another prefix, or delete the topic"
@@ -92,9 +92,9 @@ def partitions_differ(topic: NamedTopic, has: int) -> str:
 
 
 async def _partitions(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopic]) -> dict[str, int]:
-    """How many partitions each of the topics has, of those that exist.
+    """Return the number of partitions of each existing topic.
 
-    All topics are asked for: to ask for one by name makes it, with one partition, where brokers create topics.
+    All topics are requested: a request for one by name creates it, with one partition, where brokers create topics.
     """
     described = await admin.describe_topics()
     return {
@@ -105,7 +105,7 @@ async def _partitions(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopi
 
 
 async def _create(admin: AIOKafkaAdminClient, missing: list[NamedTopic], replication: int) -> set[str]:
-    """Create them; answers those that are new. Another worker may have been quicker: what it made is verified."""
+    """Create topics. Return the new ones. If another worker was faster, its topics are verified instead."""
     safe = {"min.insync.replicas": str(replication // 2 + 1)} if replication > 2 else {}  # one may be down
     new = [NewTopic(t.name, t.partitions, replication, topic_configs={**safe, **t.config}) for t in missing]
     answer = await admin.create_topics(new)
@@ -120,11 +120,11 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[NamedTopic], replica
 
 
 async def _settled(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopic]) -> dict[str, int]:
-    """Their partitions, once the broker's metadata has all of them."""
+    """Return the topics' numbers of partitions, once the broker's metadata has all of the topics."""
     found: dict[str, int] = {}
     try:
         async with asyncio.timeout(SETTLE_SECONDS):
-            while len(found := await _partitions(admin, wanted)) < len(wanted):  # noqa: ASYNC110 - nobody is told
+            while len(found := await _partitions(admin, wanted)) < len(wanted):  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.02)
     except TimeoutError:
         names = ", ".join(sorted(wanted.keys() - found.keys()))
@@ -133,7 +133,7 @@ async def _settled(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopic])
 
 
 async def _configs_that_differ(admin: AIOKafkaAdminClient, topics: list[NamedTopic]) -> list[str]:
-    """A line for each topic that is not configured as declared."""
+    """Return a line for each topic that is not configured as declared."""
     asked = {topic.name: _verified(topic) for topic in topics}
     resources = [
         ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys(wanted, ""))
@@ -159,7 +159,7 @@ def _verified(topic: NamedTopic) -> dict[str, str]:
 
 
 def _differences(name: str, wanted: Mapping[str, str], has: Mapping[str, str]) -> list[str]:
-    """A line for each key that is not as `wanted`; a warning alone of a topic from before there was a retention."""
+    """Return a line for each key that is not as `wanted`; only log a warning for topics of earlier releases."""
     if _words(wanted.get(POLICY, "")) == BOTH and _words(has.get(POLICY, "")) == {"compact"}:
         log.warning(
             "topic %s has cleanup.policy=compact, as earlier releases made it: it is used as it is, but what its "

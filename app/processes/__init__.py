@@ -1,1 +1,1 @@
-"""Child processes that are supervised, ports, files, and how a process ends."""
+"""Supervised child processes, ports, files, and the end of a process."""

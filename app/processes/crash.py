@@ -1,8 +1,9 @@
-"""What ends a worker for good: one line that says why, the exit status that goes with it, and nothing after it.
+"""Immediate end of a process after a fatal error: one line with the reason, and the related exit status.
 
-A service of Faust's that fails marks others as crashed and leaves them to stop one another: threads, flushes and
-connections that wait for what is gone. That took until the watchdog's minute was over, deaf to signals, and then the
-watchdog gave another reason. The state bears an end at any moment (ADR 7), so nothing is waited for.
+A Faust service that fails marks other services as crashed and leaves them to stop one another: threads, flushes and
+connections that wait for something missing. That took until the watchdog's minute had passed, without a reaction to
+signals. Then the watchdog gave another reason. The state is safe against an end at any moment (ADR 7), so nothing is
+waited for.
 """
 
 from __future__ import annotations
@@ -34,23 +35,26 @@ _stopping: list[Callable[[], bool]] = []
 
 
 def status_of(error: BaseException) -> int:
-    """The exit status of a process that an error ends."""
+    """Return the exit status of a process that ends because of an error."""
     return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), FAILED)
 
 
 def words_of(error: BaseException) -> str:
-    """An error in one line, without values where its words may hold some."""
+    """Return an error in one line, without its message where that may contain values."""
     known = type(error) in STATUSES or status_of(error) != FAILED
     return " ".join(str(error).split()) if known else without_values(error)
 
 
 def end_process(status: int, *, where: bool = True) -> Callable[[str], NoReturn]:
-    """Ends the process with a status: `where` everything stands, then one line, on standard error."""
+    """Return a function that ends the process with a status, after one line on standard error.
+
+    With `where`, the stacks of all threads are written before that line.
+    """
 
     def end(line: str) -> NoReturn:
         if not _ending.acquire(blocking=False):
             threading.Event().wait()  # another thread ends it, with its own reason
-        writing = threading.Thread(target=_write, args=(line, where), daemon=True)  # standard error may stand still too
+        writing = threading.Thread(target=_write, args=(line, where), daemon=True)  # standard error may be blocked too
         writing.start()
         writing.join(LAST_WORDS_SECONDS)
         os._exit(status)
@@ -59,7 +63,7 @@ def end_process(status: int, *, where: bool = True) -> Callable[[str], NoReturn]
 
 
 def crash(error: BaseException, what: str) -> NoReturn:
-    """End the process for an error of `what`, at once, in whatever thread. Does not return.
+    """End the process for an error of `what`, at once, in any thread. Does not return.
 
     Of several errors that came together the first is named.
     """
@@ -70,15 +74,15 @@ def crash(error: BaseException, what: str) -> NoReturn:
 
 
 def is_stopping() -> bool:
-    """Return whether the process has been asked to stop: what is cancelled then is meant to be."""
+    """Return whether the process has been told to stop: cancellations are intended then."""
     return any(asked() for asked in _stopping)
 
 
 def end_with_any_service(asked_to_stop: Callable[[], bool]) -> None:
-    """End the process when a service of Faust's crashes, or its task is cancelled, but not while it stops.
+    """End the process when a Faust service crashes, or its task is cancelled, unless the process is stopping.
 
-    A service that stops cancels its tasks, as Faust's fetcher does when partitions change hands. Of any other
-    cancelled task Faust makes no more than a line in the log, and goes on without it.
+    A service that stops cancels its tasks, as Faust's fetcher does when partitions change hands. For any other
+    cancelled task, Faust only logs a line, and goes on without the task.
     """
     _stopping.append(asked_to_stop)
     crashed, executed = mode.Service.crash, mode.Service._execute_task

@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def lock_within(path: Path, seconds: float) -> Iterator[bool]:
-    """Hold a lock between processes, or go on without it after so long. Yields whether it is held."""
+    """Acquire a lock between processes, or go on without it after `seconds`. Yields whether it was acquired."""
     last = time.monotonic() + seconds
     with path.open("ab") as file:
         while True:
@@ -29,7 +29,7 @@ def lock_within(path: Path, seconds: float) -> Iterator[bool]:
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; a process that dies lets go of it."""
+    """Acquire a lock between processes. A process that dies releases it."""
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

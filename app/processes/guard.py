@@ -1,11 +1,11 @@
-"""Runs one command that must not outlive its parent; a script of its own, started by `guarded.py`.
+"""Guard of one command that must not outlive its parent; a separate script that `guarded.py` starts.
 
-    python -I -S guard.py LIFE REPORT GRACE COMMAND...
+python -I -S guard.py LIFE REPORT GRACE COMMAND...
 
-LIFE is the read end of a pipe that the parent holds open: at its end of file (the parent has closed it, or died
-in whatever way) the command gets SIGTERM and, GRACE seconds later, SIGKILL. REPORT is the write end of a pipe on
-which the command's pid is told, or why it did not start. SIGTERM and SIGINT are passed on. The exit status is the
-command's, 128 + n where signal n ended it. Should the guard itself be killed, Linux kills the command.
+LIFE is the read end of a pipe that the parent keeps open. At its end of file (the parent has closed it, or died in any
+way) the command gets SIGTERM and, GRACE seconds later, SIGKILL. REPORT is the write end of a pipe for the command's
+pid, or the reason why the command did not start. SIGTERM and SIGINT are passed on. The exit status is the command's,
+128 + n where signal n ended it. If the guard itself is killed, Linux kills the command.
 """
 
 from __future__ import annotations

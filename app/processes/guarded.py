@@ -1,4 +1,4 @@
-"""A child process that ends with its parent, however the parent ends (see `guard.py`)."""
+"""Child process that ends with its parent, however the parent ends (see `guard.py`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Stream = int | IO[bytes] | None
 
 
 class GuardedProcess:
-    """A running command. `pid` is the command's own; the guard in between is never to be signalled."""
+    """Running command. `pid` is the command's own; the guard in between must never be signalled."""
 
     def __init__(
         self,
@@ -63,33 +63,33 @@ class GuardedProcess:
 
     @property
     def guard_pid(self) -> int:
-        """The pid of the guard."""
+        """Return the pid of the guard."""
         return self._guard.pid
 
     @property
     def stderr(self) -> IO[bytes] | None:
-        """The command's standard error, where it was asked for with PIPE."""
+        """Return the command's standard error, if it was started with PIPE."""
         return self._guard.stderr
 
     def poll(self) -> int | None:
-        """The exit status, 128 + n where signal n ended it; None while it runs."""
+        """Return the exit status, 128 + n where signal n ended the command; None while it runs."""
         return _shell_status(self._guard.poll())
 
     def wait(self, seconds: float | None = None) -> int:
-        """The exit status, waited for. Raises subprocess.TimeoutExpired."""
+        """Wait for the exit status and return it. Raises subprocess.TimeoutExpired."""
         status = _shell_status(self._guard.wait(seconds))
         self.let_go()
         assert status is not None
         return status
 
     def send_signal(self, number: int) -> None:
-        """Signal the command, where it still runs."""
+        """Send a signal to the command, if it still runs."""
         if self._guard.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def stop(self) -> int:
-        """SIGTERM, SIGKILL after the grace; answers the exit status. May be called again."""
+        """Send SIGTERM, and SIGKILL after the grace. Return the exit status. May be called again."""
         self.let_go()
         try:
             return self.wait(self._grace + 2)
@@ -99,13 +99,13 @@ class GuardedProcess:
             return self.wait()
 
     def kill(self) -> None:
-        """SIGKILL at once."""
+        """Send SIGKILL at once."""
         self.let_go()
         self._guard.kill()
         self._guard.wait()
 
     def let_go(self) -> None:
-        """Begin to stop it, as `stop` does, without waiting."""
+        """Begin to stop the command, as `stop` does, without waiting."""
         with self._closing:
             life, self._life = self._life, -1
         if life >= 0:

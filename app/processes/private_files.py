@@ -1,4 +1,4 @@
-"""Files and folders that are their owner's alone: state, history and Kafka's data hold people's data and secrets."""
+"""Files and folders for their owner only: state, history and Kafka's data contain personal data and secrets."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ OTHERS = 0o077
 
 
 def keep_private() -> None:
-    """Give no file that this process makes from now on to others, whatever the umask was."""
+    """Deny others access to every file that this process creates from now on, whatever the umask was."""
     os.umask(OTHERS)
 
 
 def private_folder(path: Path) -> None:
-    """Make a folder that its owner alone may enter; one of ours that others may enter is closed to them."""
+    """Make a folder for its owner only. Deny others access to an existing one that this user owns."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     about = path.stat()
     if about.st_mode & OTHERS and about.st_uid == os.geteuid():

@@ -1,4 +1,4 @@
-"""The end of a process that has been told to stop."""
+"""Bounded end of a process that has got a signal to stop."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import threading
 
 LAST_SECONDS = 7.5
-"""After a signal a process is gone by then, whatever hangs: whoever stops it would kill it soon after."""
+"""Seconds after a signal at which a process ends, whatever is stuck: otherwise it would be killed soon after."""
 
 
 def end_at_last() -> None:
-    """End the process when its end takes too long. What was not finished is read again: the state bears it."""
+    """End the process if stopping takes too long. Unfinished work is read again: the state is safe against this."""
     last = threading.Timer(LAST_SECONDS, os._exit, (0,))
     last.daemon = True
     last.start()

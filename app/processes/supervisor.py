@@ -1,4 +1,4 @@
-"""Keeps commands running: restarts what ends, stops all of them together, and lets none outlive it."""
+"""Supervisor of commands: restarts ended ones, stops all of them together, and lets none outlive it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from app.processes.guarded import GuardedProcess
 __all__ = ["Backoff", "ChildCommand", "ChildFailed", "Supervisor", "reason_of"]
 
 NO_RESTART = os.EX_CONFIG
-"""Exit status (78) of a child that another start would not help: its last line of stderr says why."""
+"""Exit status (78) of a child that another start would not help: its last line on stderr names the reason."""
 
 LEFT_STOPPED = os.EX_DATAERR
-"""Exit status (65) of a child that somebody has to decide about: it stays stopped, and the others go on."""
+"""Exit status (65) of a child that somebody has to decide about: it is left stopped, and the others go on."""
 
 GRACE_SECONDS = 8.0
 Tell = Callable[[str], None]
 
 
 class ChildFailed(Exception):
-    """A child ended with EX_CONFIG: its name and its last line."""
+    """A child ended with EX_CONFIG. The message has its name and its last line."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildCommand:
-    """What to keep running; `env` is its whole environment (None: this process's)."""
+    """Command to keep running. `env` is its whole environment (None: this process's)."""
 
     name: str
     argv: Sequence[str]
@@ -43,7 +43,7 @@ class ChildCommand:
 
 @dataclass(slots=True)
 class Backoff:
-    """How long to wait before the next start: doubling, from `first` to `longest`, anew after `healthy` seconds."""
+    """Wait before the next start: doubles from `first` to `longest`, and begins again after `healthy` seconds."""
 
     first: float = 0.2
     longest: float = 10.0
@@ -51,19 +51,22 @@ class Backoff:
     _next: float = field(default=0.0, init=False)
 
     def after(self, ran: float) -> float:
-        """Seconds to wait after a child that ran for `ran` seconds."""
+        """Return the seconds to wait after a child that ran for `ran` seconds."""
         delay = self.first if ran >= self.healthy or not self._next else self._next
         self._next = min(delay * 2, self.longest)
         return delay
 
 
 class Supervisor:
-    """Runs commands as its children; leaving the context stops them."""
+    """Supervisor of commands as child processes. Leaving the context stops them."""
 
     def __init__(
         self, commands: Sequence[ChildCommand], *, tell: Tell | None = None, backoff: Backoff | None = None
     ) -> None:
-        """`tell` hears a line for each restart (default: standard error); `backoff` is copied for each child."""
+        """Create the children. `tell` gets a line for each restart (default: standard error).
+
+        `backoff` is copied for each child.
+        """
         self._ended = threading.Event()
         model = backoff or Backoff()
         self._children = [
@@ -72,7 +75,7 @@ class Supervisor:
         ]
 
     def start(self) -> None:
-        """Start all of them. Raises OSError where one cannot be started at all."""
+        """Start all commands. Raises OSError where one cannot be started at all."""
         try:
             for child in self._children:
                 child.start()
@@ -81,7 +84,7 @@ class Supervisor:
             raise
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until `stop` was called (True) or the time is over (False). Raises ChildFailed."""
+        """Wait until `stop` is called (True) or the time has passed (False). Raises ChildFailed."""
         ended = self._ended.wait(seconds)
         for child in self._children:
             if child.failure is not None:
@@ -89,7 +92,7 @@ class Supervisor:
         return ended
 
     def stop(self) -> None:
-        """SIGTERM to all, SIGKILL to what is left, within ten seconds. May be called again."""
+        """Send SIGTERM to all, and SIGKILL to those left, within ten seconds. May be called again."""
         for child in self._children:
             child.let_go()
         for child in self._children:
@@ -97,13 +100,13 @@ class Supervisor:
         self._ended.set()
 
     def run(self) -> None:
-        """Start them and keep them until SIGINT, SIGTERM or ChildFailed; main thread only."""
+        """Start the commands and keep them running until SIGINT, SIGTERM or ChildFailed; main thread only."""
         with self.stopped_by_signals(), self:
             self.wait()
 
     @contextmanager
     def stopped_by_signals(self) -> Iterator[None]:
-        """In this context SIGINT and SIGTERM make `wait` return; main thread only."""
+        """Make `wait` return on SIGINT and SIGTERM within this context; main thread only."""
 
         def end(_number: int, _frame: FrameType | None) -> None:
             self._ended.set()
@@ -116,12 +119,12 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def pids(self) -> dict[str, int]:
-        """The pids of those that run just now, by name."""
+        """Return the pids of the children that run now, by name."""
         running = {child.command.name: child.pid for child in self._children}
         return {name: pid for name, pid in running.items() if pid is not None}
 
     def restarts(self) -> dict[str, int]:
-        """How often each was started again."""
+        """Return the number of restarts of each child, by name."""
         return {child.command.name: child.restarts for child in self._children}
 
     def __enter__(self) -> Self:
@@ -135,7 +138,7 @@ class Supervisor:
 
 
 class _Child:
-    """One command, and the thread that starts it again."""
+    """One command, and the thread that restarts it."""
 
     def __init__(self, command: ChildCommand, backoff: Backoff, tell: Tell, ended: threading.Event) -> None:
         self.command = command
@@ -205,7 +208,7 @@ class _Child:
 
 
 class _Errors:
-    """Passes a child's standard error on, and remembers its last line."""
+    """Copy of a child's standard error to this process's, with a note of its last line."""
 
     def __init__(self, pipe: IO[bytes]) -> None:
         self._last = b""
@@ -213,7 +216,7 @@ class _Errors:
         self._thread.start()
 
     def last(self) -> str:
-        self._thread.join(1)  # what it wrote just before its end
+        self._thread.join(1)  # the output just before its end
         return self._last.decode(errors="replace").strip()
 
     def _copy(self, pipe: IO[bytes]) -> None:
@@ -224,7 +227,7 @@ class _Errors:
 
 
 def reason_of(status: int) -> str:
-    """How a process ended, by its exit status: a signal's name, or the status."""
+    """Return how a process ended, by its exit status: a signal's name, or the status."""
     return signal.Signals(status - 128).name if 128 < status < 128 + 65 else f"exit status {status}"
 
 

@@ -1,4 +1,4 @@
-"""The recorder: what the history keeps, from its topics into the database, in a process of its own."""
+"""The recorder: writes the topics of the history into the database, in a separate process."""
 
 from app.recorder.process import run_recorder
 

@@ -1,4 +1,4 @@
-"""How a recorder stands just now: what it holds, how far behind it is, what it waits for."""
+"""Health of a recorder: assigned partitions, lag, and what it waits for."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ from app.telemetry.stream import MOST_REASONS, kind_of
 
 
 class RecorderHealth:
-    """Told by the recorder, and looked at from its own loop, so nothing changes meanwhile."""
+    """State that the recorder updates. It is read in the recorder's own loop, so nothing changes meanwhile."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._reasons = BoundedLabel(MOST_REASONS)
         self.positions: dict[TopicPartition, int] = {}
-        """What is to be written next of each partition, where that is known."""
+        """The next offset to write of each partition, where it is known."""
         self.ends: dict[TopicPartition, int] = {}
-        """Where each partition ended when Kafka was last asked."""
+        """The end of each partition at the last request to Kafka."""
         self.held: frozenset[TopicPartition] | None = None
-        """The partitions that Kafka has given it; None while they change hands."""
+        """The partitions that Kafka has assigned; None while partitions change hands."""
         self.kafka: str | None = None
-        """Why Kafka does not answer."""
+        """Reason why Kafka does not respond; None where it does."""
         self.database: str | None = "its tables are not made yet"
-        """Why the database does not take what is read."""
+        """Reason why the database does not take records; None where it does."""
 
     def waits(self, reason: str | None) -> None:
-        """The database says this; None: it takes what is read."""
+        """Note why the database does not take records; None: it takes them."""
         self.database = reason
 
     def lost(self, topic: str, records: int) -> None:
-        """So many were deleted before they were recorded."""
+        """Count records that were deleted before they were recorded."""
         metrics.RECORDER_LOST.labels(self._name(topic)).inc(records)
 
     def dead_letters(self, letters: Iterable[tuple[str, str]]) -> None:
-        """These were set aside: topic and reason."""
+        """Count dead letters, each by its topic and reason."""
         for (topic, reason), n in Counter((topic, kind_of(reason)) for topic, reason in letters).items():
             metrics.RECORDER_ALL_DEAD_LETTERS.labels(self._name(topic)).inc(n)
             metrics.RECORDER_DEAD_LETTERS.labels(self._name(topic), self._reasons.of(reason)).inc(n)
 
     def look(self) -> None:
-        """Set the gauges that are looked up."""
+        """Update the gauges that are computed on request."""
         metrics.RECORDER_READY.set(self._waits_for() is None)
         tell_lag(self._lag(), metrics.RECORDER_LAG, metrics.RECORDER_PARTITIONS)
 
     def state(self) -> tuple[bool, Mapping[str, object]]:
-        """Whether it writes what it reads, and what `/ready` tells."""
+        """Return whether the recorder writes what it reads, with the content of `/ready`."""
         waits_for = self._waits_for()
         ready = waits_for is None
         return ready, {"status": "ready" if ready else "waiting", **by_topic(self._lag()), "waits_for": waits_for}

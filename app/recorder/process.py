@@ -1,4 +1,4 @@
-"""A recorder's process: started, asked how it stands, stopped in time."""
+"""Process of a recorder: its start, its probes, and its stop in bounded time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def run_recorder(settings: Settings) -> int:
-    """Run a recorder until SIGTERM or SIGINT; answers the exit status.
+    """Run a recorder until SIGTERM or SIGINT. Return the exit status.
 
     Raises SettingsError, TopicError, NewerHistory, PortTaken.
     """

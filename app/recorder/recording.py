@@ -1,6 +1,7 @@
-"""Reads what the history keeps, and writes it into the database.
+"""Recording of the history: its topics are read, and written into the database.
 
-Nothing else waits for it. A database that is locked, full or away is tried again until it takes the rows.
+Nothing else waits for the recorder. If the database is locked, full or away, the write is tried again until it
+succeeds.
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ T = TypeVar("T")
 
 POLL_MS = 250
 MOST_RECORDS = 10_000
-"""Read and written together."""
+"""Records that are read and written together."""
 FETCH_BYTES = 8 << 20
 AWAY_MS = 3_600_000
-"""How long the database may keep the recorder before Kafka gives its partitions to another."""
+"""Milliseconds that the database may block the recorder before Kafka gives its partitions to another."""
 COMMIT_SECONDS = 1.0
 LOOK_SECONDS = 5.0
-"""How often Kafka is asked where the partitions end: the database may keep the recorder from reading on."""
+"""Seconds between requests for the partitions' ends: the database may keep the recorder from reading on."""
 ANSWER_SECONDS = 10.0
-"""How long its answer is waited for."""
+"""Seconds to wait for a response of Kafka."""
 
 
 class Recorder:
-    """Reads as a member of a consumer group of its own; where to read from, the database says."""
+    """Member of a consumer group of its own. The offsets to read from are in the database."""
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class Recorder:
             house = asyncio.create_task(housekeeping_of(self._settings, self._history, self._stopping).run())
             looking = asyncio.create_task(self._look_ahead())
             watching = asyncio.create_task(self._watch.run(lambda: dict(self._positions)))
-            watching.add_done_callback(_end_for_another_topic)  # at once: the database may keep the recorder
+            watching.add_done_callback(_end_for_another_topic)  # at once: the database may block the recorder
             try:
                 while not self._stopping.is_set():
                     await self._step()
@@ -114,7 +115,7 @@ class Recorder:
         try:
             fetched = await self._fetch()
         except NoOffsetForPartitionError:
-            return  # of a partition that came a moment ago: where it is read from is found out first
+            return  # a partition that came a moment ago: the offset to read from is found first
         except OffsetOutOfRangeError as error:
             (gone,) = error.args
             for tp in gone:
@@ -123,7 +124,7 @@ class Recorder:
             return
         runs, rejected = [], []
         for tp, records in fetched.items():
-            if tp in self._positions and records:  # else it came, or went, in the meantime
+            if tp in self._positions and records:  # else it came, or left, in the meantime
                 self._standing.ends[tp] = self._consumer.highwater(tp) or 0
                 run, wrong = self._read(tp, records)
                 runs.append(run)
@@ -135,7 +136,7 @@ class Recorder:
             await self._commit()
 
     async def _fetch(self) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """The next records; feedback follows its predictions, without which its rows would be written twice."""
+        """Return the next records. Feedback follows its predictions, without which its rows would be written twice."""
         asked = self._order.without_those_ahead(self._consumer.assignment(), (), self._has_more)
         began = time.monotonic()
         fetched: dict[TopicPartition, list[ConsumerRecord]] = await self._consumer.getmany(
@@ -148,11 +149,11 @@ class Recorder:
         return fetched
 
     def _has_more(self, tp: TopicPartition) -> bool:
-        end = end_of(self._consumer, tp)  # before its first fetch nobody knows
+        end = end_of(self._consumer, tp)  # unknown before its first fetch
         return end is None or max(self._consumer.reached(tp) or 0, self._positions.get(tp, 0)) < end
 
     async def _look_ahead(self) -> None:
-        """Ask again and again where the partitions end, whatever keeps the recorder from reading them."""
+        """Request the partitions' ends repeatedly, even if the recorder is kept from reading them."""
         while True:
             held = list(self._consumer.assignment())
             try:
@@ -167,7 +168,7 @@ class Recorder:
             await asyncio.sleep(LOOK_SECONDS)
 
     def _passed(self) -> Iterator[RecordedRun]:
-        """What was read without finding a record: transactions' markers, and what was aborted."""
+        """Yield the offsets that were read without a record: transactions' markers, and aborted records."""
         for tp, at in self._positions.items():
             reached = self._consumer.reached(tp)
             if reached is not None and reached > at:
@@ -180,7 +181,7 @@ class Recorder:
         return RecordedRun(topic, (tp.topic, tp.partition), self._positions[tp], end, tuple(entries)), rejected
 
     async def _write(self, runs: Sequence[RecordedRun]) -> None:
-        """Write runs; a row that the database will never take goes to the dead letters, and the others in."""
+        """Write runs. A row that the database never accepts goes to the dead letters; the others are written."""
         try:
             ends = await self._database(partial(self._writer.write, runs))
         except OWN_FAULT as error:
@@ -190,13 +191,13 @@ class Recorder:
             self._go_on(TopicPartition(*run.place), run.end, ends.get(run.place))
 
     def _go_on(self, tp: TopicPartition, read: int, recorded: int | None) -> None:
-        """Read on from where it was recorded to; where that is not known, it is found out anew."""
+        """Read on from the recorded offset; where that is unknown, it is found again."""
         if tp not in self._positions or recorded is None:
             self._positions.pop(tp, None)
             return
         self._positions[tp] = recorded
         if recorded != read:
-            with contextlib.suppress(IllegalStateError):  # it went to another in the meantime
+            with contextlib.suppress(IllegalStateError):  # it moved to another recorder in the meantime
                 self._consumer.seek(tp, recorded)
 
     async def _write_apart(self, runs: Sequence[RecordedRun], error: Exception) -> None:
@@ -224,7 +225,7 @@ class Recorder:
         log.warning("%d records to the dead letters; the first: %s", len(rejected), rejected[0][1].reason)
 
     async def _find_positions(self, new: Sequence[TopicPartition]) -> None:
-        """Read each new partition on from where the database says that it was recorded to."""
+        """Read each new partition on from the offset that the database has for it."""
         places: list[Place] = [(tp.topic, tp.partition) for tp in new]
         known = await self._database(partial(self._writer.positions, places))
         await self._verify({tp: at for tp in new if (at := known.get((tp.topic, tp.partition))) is not None})
@@ -238,7 +239,7 @@ class Recorder:
             self._positions[tp] = position
 
     async def _moved(self, tp: TopicPartition, at: int | None, start: int) -> int:
-        """Where to go on: at `at`, unless the log, which starts at `start`, does not have that any more."""
+        """Return the offset to go on from: `at`, unless the log, which starts at `start`, no longer has it."""
         if at is not None and at >= start:
             return at
         if at is not None:
@@ -247,7 +248,7 @@ class Recorder:
         return start
 
     async def _verify(self, known: Mapping[TopicPartition, int]) -> None:
-        """Check that the topics are those that were recorded to these offsets; note those of which nothing was noted.
+        """Check that the topics are those recorded up to these offsets. Note the topics that have no note yet.
 
         Raises TopicError.
         """
@@ -263,7 +264,7 @@ class Recorder:
         self._standing.lost(tp.topic, records)
 
     async def _commit(self) -> None:
-        """Tell Kafka how far it is, for who watches the lag: nothing is read by it."""
+        """Commit the offsets for monitors of the lag: the recorder itself does not read them."""
         now = asyncio.get_running_loop().time()
         if now < self._committed_at + COMMIT_SECONDS:
             return
@@ -274,7 +275,7 @@ class Recorder:
             log.debug("the lag is not told: %r", error)
 
     async def _database(self, work: Callable[[], T]) -> T:
-        """Do it in a thread, as often as it takes. Raises OWN_FAULT's, and Stopped where the recorder is to end."""
+        """Do work in a thread until it succeeds. Raises OWN_FAULT's errors, and Stopped where the recorder ends."""
         return await until_done(self._history, work, self._stopping, self._standing.waits)
 
 
@@ -284,7 +285,7 @@ def _end_for_another_topic(watching: asyncio.Task[None]) -> None:
 
 
 class _Rebalanced(ConsumerRebalanceListener):  # type: ignore[misc]  # it comes without types
-    """Forgets where a partition was read to: another may go on with it in the meantime."""
+    """Listener that forgets all read offsets in a rebalance: another recorder may go on with a partition meanwhile."""
 
     def __init__(self, standing: RecorderHealth) -> None:
         self._standing = standing

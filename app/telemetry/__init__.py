@@ -1,1 +1,1 @@
-"""What the processes tell of themselves: metrics, structured logs, traces."""
+"""Telemetry of the processes: metrics, structured logs, traces."""

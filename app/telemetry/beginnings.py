@@ -1,4 +1,4 @@
-"""Counters at 0 from the start: a rate sees no difference between what is not there and its first value."""
+"""Counters that start at 0: a rate sees no difference between a missing series and its first value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from topics.registry import FEEDBACK, INFERENCES, PREDICTIONS, Topic
 
 
 def begin_worker(channels: Iterable[str]) -> None:
-    """Show what a worker counts of its channels and of alerts before there is any of it."""
+    """Create a worker's series of channels and of alerts at 0."""
     for channel, outcome in product(channels, ("delivered", "failed")):
         metrics.DELIVERIES.labels(channel, outcome)
     for outcome in ("paired", "repeated", "unpaired", "spoilt", "differs", "unreadable", "lost"):
@@ -23,13 +23,13 @@ def begin_worker(channels: Iterable[str]) -> None:
 
 
 def begin_recorder(topics: Iterable[Topic]) -> None:
-    """Show what a recorder counts of the topics that it reads before there is any of it."""
+    """Create a recorder's series of the topics that it reads at 0."""
     for topic in topics:
         metrics.RECORDER_LOST.labels(topic.name)
         metrics.RECORDER_ALL_DEAD_LETTERS.labels(topic.name)
 
 
 def begin_api() -> None:
-    """Show what the API counts of events before there are any."""
+    """Create the API's series of events at 0."""
     for topic, outcome in product((PREDICTIONS, FEEDBACK, INFERENCES), ("accepted", "rejected")):
         metrics.API_EVENTS.labels(topic.name, outcome)

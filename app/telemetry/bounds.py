@@ -11,7 +11,7 @@ OTHER = "other"
 
 
 class BoundedGauge:
-    """A gauge with at most so many label sets: the one that was set longest ago makes room for a new one."""
+    """Gauge with at most `most` label sets: a new one replaces the one that was set longest ago."""
 
     def __init__(self, gauge: Gauge, most: int) -> None:
         self._gauge = gauge
@@ -19,7 +19,7 @@ class BoundedGauge:
         self._known: OrderedDict[tuple[str, ...], None] = OrderedDict()
 
     def set(self, labels: tuple[str, ...], value: float | None) -> None:
-        """Set the value for labels, in the gauge's order; None takes them away."""
+        """Set the value for labels, in the gauge's order; None removes them."""
         if value is None:
             if labels in self._known:
                 del self._known[labels]
@@ -33,25 +33,25 @@ class BoundedGauge:
         self._gauge.labels(*labels).set(value)
 
     def clear(self) -> None:
-        """Take all away."""
+        """Remove all label sets."""
         self._known.clear()
         self._gauge.clear()
 
     def drop(self, is_gone: Callable[[tuple[str, ...]], bool]) -> None:
-        """Take away the labels for which that is true."""
+        """Remove the label sets for which `is_gone` returns true."""
         for labels in [labels for labels in self._known if is_gone(labels)]:
             self.set(labels, None)
 
 
 class BoundedLabel:
-    """The first values that come are named; those that come when there are `most` are `other`."""
+    """Label whose first `most` values are named; all later ones are `other`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._known: set[str] = set()
 
     def of(self, value: str) -> str:
-        """The value to label with."""
+        """Return the value to label with."""
         if value not in self._known:
             if len(self._known) >= self._most:
                 return OTHER

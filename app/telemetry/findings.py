@@ -1,4 +1,4 @@
-"""The newest window of each model version as gauges."""
+"""Gauges of the newest window of each model version."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from topics.results import MetricChange
 
 MOST_VERSIONS = 200
 MOST_COLUMNS = 2000
+"""Label sets of features and of metrics, over all model versions."""
 MOST_REASONS = 20
 COUNTS = ("missing", "invalid", "unseen", "out_of_range")
-"""Label sets of features and of metrics, over all model versions."""
+"""Reasons for which values of a feature are left out."""
 
 
 class ReportGauges:
-    """Takes reports as they are issued. Of a window before the newest it takes nothing: late truth changes those."""
+    """Gauges of reports as they are issued. Reports on earlier windows, which late truth changes, are ignored."""
 
     def __init__(self) -> None:
         self._versions = {
@@ -42,7 +43,7 @@ class ReportGauges:
         self._newest: dict[tuple[str, str, str], datetime] = {}
 
     def take(self, report: AnyReport) -> None:
-        """Set the gauges to what a report says."""
+        """Set the gauges to the content of a report."""
         if not isinstance(report, DriftReport | PerformanceReport):
             return
         version = report.model, report.model_version
@@ -58,7 +59,7 @@ class ReportGauges:
             self._performance(version, report)
 
     def forget(self, is_gone: Callable[[str, str], bool] = lambda model, version: True) -> None:
-        """Other workers may have model versions (all) now, and report on them."""
+        """Forget model versions (default: all) that other workers may have now, and report on."""
         self._newest = {key: end for key, end in self._newest.items() if not is_gone(*key[:2])}
         self._reasons = {key: known for key, known in self._reasons.items() if not is_gone(*key[1])}
         for bounded in (*self._versions.values(), *self._columns.values()):
@@ -101,7 +102,7 @@ class ReportGauges:
             self._columns[metrics.METRIC_JUDGED].set(labels, float(metric.judged))
 
     def _by_reason(self, gauge: Gauge, version: tuple[str, str], kind: str, counts: Mapping[str, int]) -> None:
-        """Set the counts of a report; one that it does not have any more is set to 0."""
+        """Set the counts of a report. A reason that the report no longer has is set to 0."""
         known = self._reasons.setdefault((gauge, version, kind), set())
         known.update(list(counts)[:MOST_REASONS])
         for reason in known:

@@ -1,4 +1,4 @@
-"""How far behind a process is, by topic and partition: as gauges, and summed up."""
+"""Lag of a process by topic and partition, as gauges and as sums."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from prometheus_client import Gauge
 from app.telemetry.bounds import OTHER
 
 MOST_PARTITIONS = 64
-"""Partitions of a topic with a lag of their own; the rest is summed up under `other`."""
+"""Partitions of a topic with a lag of their own; the others are summed up under `other`."""
 
 
 def tell_lag(left: Mapping[tuple[str, int], int], lag: Gauge, partitions: Gauge) -> None:
-    """Set both gauges to the records that are left of each topic and partition held, and nothing else."""
+    """Set both gauges to the remaining records of each topic and assigned partition, and remove all other series."""
     lag.clear()
     partitions.clear()
     held: Counter[str] = Counter()
@@ -32,7 +32,7 @@ def tell_lag(left: Mapping[tuple[str, int], int], lag: Gauge, partitions: Gauge)
 
 
 def by_topic(left: Mapping[tuple[str, int], int]) -> dict[str, dict[str, int]]:
-    """The same as `/ready` tells it: how many partitions are held of each topic, and the records left of it."""
+    """Return the number of assigned partitions and the remaining records of each topic, as in `/ready`."""
     held: Counter[str] = Counter()
     lag: Counter[str] = Counter()
     for (topic, _), records in left.items():

@@ -1,6 +1,6 @@
-"""How log lines look: text for people, or JSON objects with the ids that a line is about.
+"""Format of log lines: text for people, or JSON objects with the ids that a line is about.
 
-What a caller gives as `extra` is shown only where it is one of FIELDS: no feature's value gets in by accident.
+Fields that a caller gives as `extra` are shown only if they are in FIELDS: no feature's value is logged by accident.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ FIELDS = (
     "agent", "alert_id", "channel", "model", "model_version", "notification_id", "offset", "partition",
     "records", "silence_id", "status", "topic", "trace_id",
 )  # fmt: skip
-"""What a line may say beside its words."""
+"""Fields that a line may have in addition to its message."""
 NOISY = ("alembic", "faust", "mode", "aiokafka", "kafka", "opentelemetry")
-"""Libraries whose news is left out at INFO. What they tell at DEBUG, values and passwords as they travel, always is."""
+"""Libraries whose INFO lines are left out. Their DEBUG lines, with values and passwords in transit, always are."""
 TELLTALE = ("httpx", "httpcore", "urllib3", "requests")
-"""Libraries that tell whole addresses at INFO or DEBUG: in those of webhooks there are secrets."""
+"""Libraries that log whole addresses at INFO or DEBUG: addresses of webhooks contain secrets."""
 
 
 def set_up(level: str, form: Form) -> None:
-    """Log to standard error from now on, of our own all that `level` asks for."""
+    """Log to standard error from now on. Of this product's own lines, log all at `level` and above."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter_of(form))
     logging.basicConfig(level=level, handlers=[handler])
@@ -39,7 +39,7 @@ def set_up(level: str, form: Form) -> None:
 
 
 def formatter_of(form: Form) -> logging.Formatter:
-    """The formatter of a form."""
+    """Return the formatter of a form."""
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -57,7 +57,7 @@ def formatter_of(form: Form) -> logging.Formatter:
 
 
 def _traced(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The trace that a line belongs to, where there is one."""
+    """Add the id of the trace that a line belongs to, if there is one."""
     if "opentelemetry.trace" in sys.modules:
         from opentelemetry import trace
 
@@ -68,7 +68,7 @@ def _traced(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _as_text(_: WrappedLogger, __: str, event: EventDict) -> str:
-    """`time LEVEL logger: words`; what stands in the words already is not said again."""
+    """Return `time LEVEL logger: words`. Fields whose value is in the words are not repeated."""
     words, exception = one_line(str(event.pop("event"))), printable(event.pop("exception", ""))
     head = f"{event.pop('timestamp')} {str(event.pop('level')).upper()} {event.pop('logger')}: {words}"
     shown = {name: one_line(str(value)) for name, value in event.items()}

@@ -1,7 +1,7 @@
-"""How late the event loop gets to what is due: as a histogram, and a warning that names what ran instead.
+"""Lag of the event loop: a histogram, and a warning that names the code that ran instead.
 
-All that a process answers waits for its loop: `/ready`, `/health`, the group's callbacks. A thread looks at where the
-loop stands once it is late by more than is allowed; while it is in time, that thread only sleeps.
+Everything that a process responds to waits for its loop: `/ready`, `/health`, the group's callbacks. A thread looks at
+the loop's current code once the loop is late by more than the limit. While the loop is in time, the thread only sleeps.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 EVERY = 0.05
 """Seconds between two measurements."""
 APART = 10.0
-"""Seconds between two warnings; of what comes in between the next one gives the number and the longest."""
+"""Seconds between two warnings. The next warning has the number and the longest of the delays in between."""
 OURS = frozenset({"agents", "api", "app", "topics"})
 _ROOT = Path(__file__).parents[2]
 
 
 @dataclass(slots=True)
 class Warnings:
-    """Decides which delays are warned of. Times in seconds; `now` of a clock that never goes back."""
+    """Decision on which delays to warn of. Times are in seconds, `now` of a monotonic clock."""
 
     limit: float
     apart: float = APART
@@ -40,7 +40,7 @@ class Warnings:
     _longest: float = 0.0
 
     def of(self, now: float, late: float, cpu: float, where: str) -> str | None:
-        """Return the line for a delay, None where there is none. `cpu`: what the loop's thread used meanwhile."""
+        """Return the line for a delay; None where there is none. `cpu`: CPU seconds of the loop's thread meanwhile."""
         if late < self.limit:
             return None
         if now - self._last < self.apart:
@@ -55,7 +55,7 @@ class Warnings:
 
 
 def place_of(frame: FrameType | None) -> str:
-    """Return where a thread stands, as `file:line function`: the innermost place of this package, else of any."""
+    """Return the current place of a thread as `file:line function`: the innermost one of this package, else of any."""
     innermost = frame
     while frame is not None:
         found = _within(frame.f_code.co_filename)
@@ -68,7 +68,7 @@ def place_of(frame: FrameType | None) -> str:
 
 
 def _within(filename: str) -> str | None:
-    """Return a source file's path in this package; None for one of another."""
+    """Return a source file's path in this package; None for a file of another package."""
     path = Path(filename)
     if not path.is_relative_to(_ROOT) or path == Path(__file__):
         return None
@@ -77,7 +77,7 @@ def _within(filename: str) -> str | None:
 
 
 class LoopLag:
-    """Measures the loop that `run` is awaited in."""
+    """Measurement of the event loop in which `run` is awaited."""
 
     def __init__(self, histogram: Histogram, limit: float, warn: Callable[[str], None] = log.warning) -> None:
         self._histogram = histogram
@@ -110,7 +110,7 @@ class LoopLag:
             self._over.set()
 
     def _look(self, thread: int) -> None:
-        """Note where the loop's thread stands when it is late: once for each delay."""
+        """Note the current place of the loop's thread when it is late: once for each delay."""
         seen = 0.0
         while not self._over.wait(self._limit / 2):
             due = self._due
@@ -123,7 +123,7 @@ class LoopLag:
 
 @contextlib.asynccontextmanager
 async def measured_loop(histogram: Histogram, limit: float) -> AsyncIterator[None]:
-    """Measure the lag of the running loop while the context lasts. `limit`: seconds from which on it is warned of."""
+    """Measure the lag of the running loop within the context. `limit`: seconds from which on a delay is warned of."""
     measuring = asyncio.create_task(LoopLag(histogram, limit).run(), name="measuring of the event loop")
     try:
         yield

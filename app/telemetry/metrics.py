@@ -1,7 +1,7 @@
-"""Every metric, declared once: what a worker tells, what the recorder tells and what the API tells.
+"""Metrics of a worker, of the recorder and of the API, each declared once.
 
-Labels whose values come from outside (models, features, reasons) are bounded by `bounds.py`: what is beyond is left out
-or counted under `other`, so that no producer can make a monitoring system grow.
+Labels whose values come from outside (models, features, reasons) are bounded by `bounds.py`. Values beyond the bound
+are left out or counted under `other`, so that no producer can make a monitoring system grow.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 WORKER = CollectorRegistry()
-"""What `/metrics` of a worker shows."""
+"""Metrics at `/metrics` of a worker."""
 RECORDER = CollectorRegistry()
-"""What `/metrics` of a recorder shows."""
+"""Metrics at `/metrics` of a recorder."""
 API = CollectorRegistry()
-"""What `/metrics` of the API shows."""
+"""Metrics at `/metrics` of the API."""
 
 for registry in (WORKER, RECORDER, API):
     ProcessCollector(registry=registry)
@@ -25,7 +25,7 @@ QUICK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 SLOW = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 VERSION = ("model", "model_version")
 
-# How much is read, and how far behind
+# Records read, and lag
 
 RECORDS_READ = Counter(
     "driftline_records_read", "Records that an agent has taken, by topic.", ["topic"], registry=WORKER
@@ -94,7 +94,7 @@ HALVES_BYTES = Gauge(
     registry=WORKER,
 )  # fmt: skip
 
-# What comes of it, and when
+# Results, and their latency
 
 PANE_LATENCY = Histogram(
     "driftline_pane_latency_seconds",
@@ -186,7 +186,7 @@ LEFT_OUT = Gauge(
     [*VERSION, "reason"], registry=WORKER,
 )  # fmt: skip
 
-# Who is told
+# Alerts and deliveries
 
 ALERTS_FIRING = Gauge(
     "driftline_alerts_firing", "Alerts that fire now, by rule and level.", [*VERSION, "rule", "level"], registry=WORKER

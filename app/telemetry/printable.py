@@ -1,4 +1,4 @@
-"""Text of others for logs and terminals: control characters as escapes, so that none moves a cursor or makes a line."""
+"""Text of others for logs and terminals, with escaped control characters: none moves a cursor or breaks a line."""
 
 from __future__ import annotations
 
@@ -7,30 +7,31 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""All but the line feed and the tab: of ASCII and Latin-1, ends of lines, and what turns the direction of text."""
+"""Control characters except line feed and tab: of ASCII and Latin-1, line ends, and changes of text direction."""
 
 
 def printable(text: str) -> str:
-    """Return a text of one line or several, control characters as JSON escapes them."""
+    """Return a text of one or several lines, with control characters escaped as in JSON."""
     return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def one_line(text: str) -> str:
-    """Return the same on one line."""
+    """Return a text on one line, with control characters escaped."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 class Escaping:
-    """A stream of text for people and for pipes, whose control characters are escaped.
+    """Stream of text for people and for pipes, whose control characters are escaped.
 
-    Rich, which draws with them, writes to the stream itself: what it is given of others is escaped before.
+    Rich, which draws with control characters, writes to the stream itself: text of others is escaped before Rich gets
+    it.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.rich_proxied_file = stream
 
     def write(self, text: str) -> int:
-        """Write text as it may be shown."""
+        """Write text with escaped control characters. Return its length."""
         self.rich_proxied_file.write(printable(text))
         return len(text)
 

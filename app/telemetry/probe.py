@@ -1,6 +1,6 @@
-"""A worker's or a recorder's HTTP: `/metrics`, `/ready` and `/health`, served by the loop that it works in.
+"""HTTP of a worker or a recorder: `/metrics`, `/ready` and `/health`, served by the event loop of its work.
 
-That it answers at all says that the loop goes on; that is what `/health` is for.
+A response shows that the loop goes on, which is the purpose of `/health`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ CLOSE_SECONDS = 0.5
 
 
 class Probe:
-    """Serves while its context lasts. `look` sets the gauges that are looked up, before each answer of `/metrics`.
+    """Server that runs while its context lasts. `look` updates the gauges before each response of `/metrics`.
 
-    `state` answers whether the process is ready, and what `/ready` tells.
+    `state` returns whether the process is ready, and the content of `/ready`.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Probe:
         state: Callable[[], tuple[bool, Mapping[str, object]]],
         failed: Callable[[Exception], None] = lambda error: None,
     ) -> None:
-        """`failed` is called with what `look` or `state` raises; the caller of the page gets a 500."""
+        """Create the probe. `failed` is called with an error that `look` or `state` raises; the client gets a 500."""
         self._failed = failed
         self._listening = listening
         self._registry = registry
@@ -61,7 +61,7 @@ class Probe:
 
     @property
     def address(self) -> str:
-        """Where it answers."""
+        """Return the address of the probe."""
         host, port = self._listening.getsockname()[:2]
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -72,7 +72,7 @@ class Probe:
             self._failed(error)
             raise
         encode, kind = choose_encoder(request.headers.get("Accept", ""))
-        text = await asyncio.to_thread(encode, self._registry)  # of many models it is long
+        text = await asyncio.to_thread(encode, self._registry)  # with many models it is long
         return web.Response(body=text, headers={"Content-Type": kind})
 
     async def _ready(self, _: web.Request) -> web.Response:
@@ -99,7 +99,7 @@ async def probed(
     state: Callable[[], tuple[bool, Mapping[str, object]]],
     failed: Callable[[Exception], None] = lambda error: None,
 ) -> AsyncIterator[None]:
-    """A probe while the context lasts, where one is wanted: without a socket there is none."""
+    """Serve a probe while the context lasts. Without a socket there is none."""
     if listening is None:
         yield
         return

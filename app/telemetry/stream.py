@@ -1,4 +1,4 @@
-"""What a worker counts, a run at a time: no metric is touched for a single record."""
+"""Metrics of a worker, counted by batches: no metric is touched for a single record."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _alert, _delivery = msgspec.json.Decoder(_Alert), msgspec.json.Decoder(_Delivery
 
 
 class StreamMetrics:
-    """One worker's. `wall`: seconds since the epoch."""
+    """Metrics of one worker. `wall`: seconds since the epoch."""
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
@@ -65,7 +65,7 @@ class StreamMetrics:
 
     @contextlib.contextmanager
     def handling(self, agent: str, topic: Topic, partition: int, records: Sequence[Any]) -> Iterator[None]:
-        """Count and time a batch that an agent handles; a tick is neither counted nor timed."""
+        """Count and time a batch that an agent handles. A tick is neither counted nor timed."""
         if topic is PREDICTIONS or topic is FEEDBACK:
             self.joining(partition, records)
         elif topic is PANES:
@@ -78,15 +78,15 @@ class StreamMetrics:
         metrics.RUN_SECONDS.labels(agent).observe(time.perf_counter() - began, exemplar=tracing.exemplar())
         metrics.RECORDS_READ.labels(topic.name).inc(len(records))
 
-    # From a record to its pane, from a pane to its report
+    # Latency from a record to its pane, and from a pane to its report
 
     def joining(self, partition: int, run: Sequence[Any]) -> None:
-        """A run is about to be counted into panes."""
+        """Note that a batch is about to be counted into panes."""
         if run:
             self._oldest.setdefault(partition, run[0].timestamp / 1000.0)
 
     def panes(self, events: Sequence[PaneEvent]) -> None:
-        """Kafka has these panes."""
+        """Note that Kafka has these panes, and observe their latency."""
         now = self._wall()
         for partition in {event.partition for event in events if isinstance(event, PanePartial)}:
             oldest = self._oldest.pop(partition, None)
@@ -94,11 +94,11 @@ class StreamMetrics:
                 metrics.PANE_LATENCY.observe(max(0.0, now - oldest), exemplar=tracing.exemplar())
 
     def judging(self, run: Sequence[Any]) -> None:
-        """A run of panes (or a tick) is about to be judged."""
+        """Note that a batch of panes (or a tick) is about to be judged."""
         self._newest_pane = run[-1].timestamp / 1000.0 if run else None
 
     def reported(self, report: AnyReport) -> None:
-        """Kafka has this report."""
+        """Count a report that Kafka has, and observe its latency."""
         kind, now = str(report.__struct_config__.tag), self._wall()
         metrics.REPORTS.labels(kind).inc()
         exemplar = tracing.exemplar()
@@ -107,10 +107,10 @@ class StreamMetrics:
             metrics.REPORT_LATENCY.labels(kind).observe(max(0.0, now - self._newest_pane), exemplar=exemplar)
         self._findings.take(report)
 
-    # What is sent
+    # Published records
 
     def published(self, topic: Topic, values: Sequence[bytes | None]) -> None:
-        """Kafka has these."""
+        """Count records that Kafka has."""
         sizes = [len(value or b"") for value in values]
         metrics.PUBLISHED.labels(topic.name).inc(len(sizes))
         metrics.PUBLISHED_BYTES.labels(topic.name).inc(sum(sizes))
@@ -119,7 +119,7 @@ class StreamMetrics:
                 self.told(topic, value or b"")
 
     def told(self, topic: Topic, value: bytes) -> None:
-        """Kafka has this alert, or what came of telling it."""
+        """Count an alert, or a delivery, that Kafka has."""
         if topic is ALERTS:
             alert = _alert.decode(value)
             metrics.ALERTS.labels(alert.status, alert.level).inc()
@@ -128,52 +128,52 @@ class StreamMetrics:
             metrics.DELIVERIES.labels(self._channels.of(delivery.channel), delivery.outcome).inc()
 
     def rekeyed(self, topic: Topic, n: int) -> None:
-        """Kafka has so many records of a topic again, where they belong."""
+        """Count records of a topic that Kafka has in the partition of their key now."""
         metrics.REKEYED.labels(topic.name).inc(n)
 
     def halves(self, counts: Mapping[str, int]) -> None:
-        """So many requests and responses of inferences have become what the keys say."""
+        """Count requests and responses of inferences, by their outcome."""
         for outcome, n in counts.items():
             metrics.HALVES.labels(outcome).inc(n)
 
     def dead_letters(self, topic: str, reasons: Iterable[str]) -> None:
-        """These were set aside. A reason's names and values are left out of its label."""
+        """Count dead letters of a topic. A reason's names and values are left out of its label."""
         for reason, n in Counter(map(kind_of, reasons)).items():
             metrics.ALL_DEAD_LETTERS.labels(topic).inc(n)
             metrics.DEAD_LETTERS.labels(topic, self._reasons.of(reason)).inc(n)
 
     def intake(self, report: IntakeReport) -> None:
-        """Kafka has this report of what was not counted."""
+        """Count the unregistered records in a report that Kafka has."""
         for name, n in report.unregistered.items():
             model, _, version = self._strangers.of(name).rpartition(" ")
             metrics.UNREGISTERED.labels(model, version).inc(n)
 
-    # When somebody looks
+    # Gauges that are set on request
 
     def set_aside(self, shares: Iterable[tuple[str, tuple[str, str], float]]) -> None:
-        """The share of the newest records that was set aside, by topic and model version."""
+        """Set the share of the newest records that was set aside, by topic and model version."""
         self._shares.clear()
         for topic, version, share in shares:
             self._shares.set((topic, *version), share)
 
     def lag(self, left: Mapping[tuple[str, int], int]) -> None:
-        """Records that are not applied yet, by topic and partition held."""
+        """Set the numbers of records that are not applied yet, by topic and assigned partition."""
         tell_lag(left, metrics.LAG, metrics.PARTITIONS_HELD)
 
     def alerts(self, found: Iterable[tuple[str, str, str, str, str]]) -> None:
-        """The model, version, rule, level and stage of each alert that is pending or fires."""
+        """Set the numbers of pending and firing alerts, from the model, version, rule, level and stage of each one."""
         for gauge in self._stages.values():
             gauge.clear()
         for (*labels, stage), n in Counter(found).items():
             self._stages[stage].set(tuple(labels), n)
 
     def forget(self, partitions: Iterable[int], is_gone: Callable[[str, str], bool]) -> None:
-        """Partitions change hands, and model versions with them."""
+        """Forget partitions that change hands, with their model versions."""
         self._findings.forget(is_gone)
         for partition in partitions:
             self._oldest.pop(partition, None)
 
 
 def kind_of(reason: str) -> str:
-    """A dead letter's reason without the names and values in it."""
+    """Return a dead letter's reason without the names and values in it."""
     return _NAMES.sub("…", reason.partition(":")[0])[:80]

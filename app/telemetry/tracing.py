@@ -1,7 +1,8 @@
 """Traces from request to notification, in OpenTelemetry's form. Off, and without cost, unless an endpoint is set.
 
-The context travels as `traceparent` (W3C Trace Context) in the headers of HTTP and of Kafka's records. A run of records
-has one span, and only when something came of it: its parent is the newest context that led to it, the others are links.
+The context is sent as `traceparent` (W3C Trace Context) in the headers of HTTP and of Kafka's records. A batch of
+records has one span, and only if something was sent because of it. The span's parent is the newest context of the
+batch; the other contexts are links.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ HEADER = "traceparent"
 MOST_LINKS = 32
 MOST_ALERTS = 1000
 FLUSH_MS = 1000
-"""What is still to be sent has so long when the process ends."""
+"""Milliseconds in which the remaining spans are sent when the process ends."""
 PATH = "/v1/traces"
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -48,14 +49,14 @@ def set_up(service: str, endpoint: str | None, exporter: SpanExporter | None = N
     if exporter is None:
         address = str(endpoint).rstrip("/")
         exporter = OTLPSpanExporter(endpoint=address if address.endswith(PATH) else address + PATH)
-    # its own end at exit would wait for a collector that is gone
+    # its own end at exit would wait for a missing collector
     _provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
     _provider.add_span_processor(BatchSpanProcessor(exporter))
     _tracer = _provider.get_tracer("driftline")
 
 
 def close() -> None:
-    """Send what there is, in bounded time, and trace no more."""
+    """Send the remaining spans, in bounded time, and trace no more."""
     global _tracer, _provider
     if _provider is not None:
         _provider.force_flush(FLUSH_MS)
@@ -63,12 +64,12 @@ def close() -> None:
 
 
 def is_on() -> bool:
-    """Whether anything is traced."""
+    """Return whether tracing is on."""
     return _tracer is not None
 
 
 class TracedBatch:
-    """One run of records in an agent: its span begins when something is first sent of it, or never."""
+    """One batch of records in an agent. Its span begins when a record is first sent because of it, or never."""
 
     def __init__(self, name: str, contexts: Sequence[SpanContext], attributes: dict[str, str | int]) -> None:
         self._name = name
@@ -79,11 +80,11 @@ class TracedBatch:
 
     @property
     def newest(self) -> SpanContext | None:
-        """The context of the newest record, of which its span is a child."""
+        """Return the context of the newest record, which is the parent of the batch's span."""
         return self._contexts[-1] if self._contexts else None
 
     def begun(self) -> Span | None:
-        """The span."""
+        """Return the span, which begins at the first call; None where nothing is traced."""
         if self.span is None and self._contexts and _tracer is not None:
             self.span = _started(self._name, self._contexts, self._attributes, self._began)
         return self.span
@@ -91,11 +92,11 @@ class TracedBatch:
 
 _run: ContextVar[TracedBatch | None] = ContextVar("run", default=None)
 _alerts: OrderedDict[str, SpanContext] = OrderedDict()
-"""By fingerprint, so that each notification is told of in the traces of its own alerts."""
+"""Contexts of alerts by fingerprint, so that each notification is in the traces of its own alerts."""
 
 
 def headers() -> list[tuple[str, bytes]]:
-    """What a record that is sent now carries."""
+    """Return the trace headers for a record that is sent now."""
     if _tracer is None:
         return []
     from opentelemetry import trace
@@ -109,7 +110,7 @@ def headers() -> list[tuple[str, bytes]]:
 
 
 def exemplar() -> dict[str, str] | None:
-    """Return the trace of what is handled now, as OpenMetrics' exemplars name it; None where it has none."""
+    """Return the trace of what is handled now, as in OpenMetrics' exemplars; None where there is none."""
     if _tracer is None:
         return None
     from opentelemetry import trace
@@ -122,7 +123,7 @@ def exemplar() -> dict[str, str] | None:
 
 
 def context_of(found: bytes | str | None) -> SpanContext | None:
-    """A traceparent as a context; None where there is none, or it is not sampled."""
+    """Return a traceparent as a context; None where there is none, or it is not sampled."""
     from opentelemetry.trace import SpanContext, TraceFlags
 
     text = found.decode("ascii", "replace") if isinstance(found, bytes) else found or ""
@@ -134,7 +135,7 @@ def context_of(found: bytes | str | None) -> SpanContext | None:
 
 
 def contexts_of(run: Sequence[Any]) -> list[SpanContext]:
-    """The newest distinct contexts of a run's records, oldest first."""
+    """Return the newest distinct contexts of a batch's records, oldest first."""
     found: dict[bytes, None] = {}
     for record in reversed(run):
         for name, value in record.headers or ():
@@ -146,14 +147,14 @@ def contexts_of(run: Sequence[Any]) -> list[SpanContext]:
 
 
 class BatchTraces:
-    """What a worker's agents were led to by. Contexts wait, bounded, until something comes of them."""
+    """Contexts that led to the work of a worker's agents. They are kept, within a bound, until something is sent."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, int], list[SpanContext]] = {}
 
     @contextlib.contextmanager
     def handling(self, agent: str, partition: int, records: Sequence[Any]) -> Iterator[None]:
-        """Trace what an agent sends of a batch: it carries the context of the records."""
+        """Trace what an agent sends because of a batch: sent records carry the context of the batch."""
         if _tracer is None:
             yield
             return
@@ -175,7 +176,7 @@ class BatchTraces:
                 self._waiting.pop(key, None)
 
     def forget(self, partitions: Collection[int]) -> None:
-        """Partitions change hands."""
+        """Forget the contexts of partitions that change hands."""
         for key in [key for key in self._waiting if key[1] in partitions]:
             del self._waiting[key]
 
@@ -194,7 +195,7 @@ def remember_alerts(records: Sequence[Any]) -> None:
 
 @contextlib.contextmanager
 def delivering(channel: str, notification: str, fingerprints: Sequence[str]) -> Iterator[dict[str, str]]:
-    """A span of one attempt to tell; what is put into the mapping becomes its attributes."""
+    """Trace one delivery attempt in a span. The yielded mapping's entries become its attributes."""
     told: dict[str, str] = {}
     contexts = [_alerts[name] for name in fingerprints if name in _alerts]
     if _tracer is None or not contexts:
@@ -212,7 +213,7 @@ def delivering(channel: str, notification: str, fingerprints: Sequence[str]) -> 
 
 @contextlib.contextmanager
 def aside() -> Iterator[None]:
-    """What is sent meanwhile did not come of the run that is handled."""
+    """Send records in this context without the trace of the batch that is handled."""
     token = _run.set(None)
     try:
         yield
@@ -233,14 +234,14 @@ def _started(name: str, contexts: Sequence[SpanContext], attributes: dict[str, s
 
 @contextlib.contextmanager
 def request(method: str, parent: bytes | None) -> Iterator[Span]:
-    """A span of a request, current while it lasts; only where tracing is on."""
+    """Trace a request in a span that is current within this context; only where tracing is on."""
     from opentelemetry import trace
 
     assert _tracer is not None
     context = context_of(parent)
     remote = None if context is None else trace.set_span_in_context(trace.NonRecordingSpan(context))
     attributes = {"http.request.method": method}
-    # an error's words may hold values of features
+    # an error's message may contain values of features
     with _tracer.start_as_current_span(
         method, remote, trace.SpanKind.SERVER, attributes, record_exception=False, set_status_on_exception=False
     ) as span:

@@ -1,4 +1,4 @@
-"""A worker: the agents in one process."""
+"""The worker: all agents in one process."""
 
 from app.worker.process import run_worker
 

@@ -1,4 +1,4 @@
-"""How a worker stands just now: what it holds, how far behind it is, what it recovers. For its metrics and probes."""
+"""Health of a worker for its metrics and probes: owned partitions, lag and recovery progress."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from topics.registry import PANES, REPORTS
 
 
 class WorkerHealth:
-    """Looked at from the agents' own loop, so nothing changes meanwhile."""
+    """Health of a worker. It is read in the agents' own loop, so nothing changes meanwhile."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class WorkerHealth:
         inferences: InferencesAgent,
         panes_read: Callable[[int], bool],
     ) -> None:
-        """`panes_read`: whether a partition of `panes` has been read to its end: before, none of it is judged."""
+        """Create the state. `panes_read`: whether a partition of `panes` is read to its end, and so is judged."""
         self._app = app
         self._settings = settings
         self._stream = stream
@@ -45,7 +45,7 @@ class WorkerHealth:
         self.recovery = RecoveryProgress()
 
     def look(self) -> None:
-        """Set the gauges that are looked up."""
+        """Update the gauges that are computed on request."""
         self._stream.lag(self._lag())
         self._stream.alerts(self._alerts_held())
         self._stream.set_aside(self._intake.shares())
@@ -57,7 +57,10 @@ class WorkerHealth:
         metrics.RECOVERY_LEFT.set(self.recovery.records - self.recovery.read)
 
     def state(self) -> tuple[bool, Mapping[str, object]]:
-        """Whether its tables are complete, its panes read and the agents run, and what `/ready` tells."""
+        """Return whether the worker is ready, with the content of `/ready`.
+
+        A worker is ready once its tables are complete, its panes are read and its agents run.
+        """
         recovery = {"read": self.recovery.read, "records": self.recovery.records}
         unread = self._unread()
         told = {**by_topic(self._lag()), "recovery": recovery, "panes_unread": len(unread)}
@@ -68,7 +71,7 @@ class WorkerHealth:
         return True, {"status": "ready", **told}
 
     def _unread(self) -> list[int]:
-        """The partitions of `panes` that it has and has not read to their end."""
+        """Return the assigned partitions of `panes` that are not read to their end yet."""
         consumer, name = self._app._consumer, PANES.full_name(self._settings.prefix)
         held = [] if consumer is None else [tp.partition for tp in consumer.held if tp.topic == name]
         return [partition for partition in held if not self._panes_read(partition)]
@@ -94,7 +97,7 @@ class WorkerHealth:
         }
 
     def _alerts_held(self) -> Iterator[tuple[str, str, str, str, str]]:
-        """What is pending or fires in partitions that are held: of others the store may still know what was."""
+        """Yield the pending and firing alerts of assigned partitions. The store may still have old ones of others."""
         consumer = self._app._consumer
         name = REPORTS.full_name(self._settings.prefix)
         held = set() if consumer is None else {tp.partition for tp in consumer.held if tp.topic == name}

@@ -12,7 +12,7 @@ from app.telemetry.tracing import BatchTraces
 
 
 class MeasuredAgent(AgentDecorator):
-    """An agent whose batches are counted and timed."""
+    """Agent whose batches are counted and timed."""
 
     def __init__(self, agent: Agent, metrics: StreamMetrics) -> None:
         super().__init__(agent)
@@ -25,7 +25,7 @@ class MeasuredAgent(AgentDecorator):
 
 
 class TracedAgent(AgentDecorator):
-    """An agent that sends the trace context of the records that led to what it sends."""
+    """Agent whose sent records carry the trace context of the records that led to them."""
 
     def __init__(self, agent: Agent, traces: BatchTraces) -> None:
         super().__init__(agent)

@@ -1,4 +1,4 @@
-"""What each partition's state was made of: noted in the table beside the state, and compared before it is read on."""
+"""Origins of each partition's state: noted in the table with the state, and compared before reading goes on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.kafka.topic_watch import Origin, TopicWatch, decoded, encoded
 
 
 class Origins:
-    """The topics' ids in the agents' tables, by the agents' names. Without a `watch` nothing is compared or noted."""
+    """Ids of the topics in the agents' tables, by the agents' names. Without a `watch` nothing is compared or noted."""
 
     def __init__(self, tables: Mapping[str, MutableMapping[str, bytes]], prefix: str) -> None:
         self._tables = tables
@@ -24,16 +24,16 @@ class Origins:
         self.watch: TopicWatch | None = None
 
     def forget(self, partitions: Collection[int]) -> None:
-        """Partitions change hands: another worker may have noted what it found."""
+        """Forget partitions that change hands: another worker may have noted other origins."""
         self._noted = {noted for noted in self._noted if noted[2] not in partitions}
 
     def noting(self, agent: Agent) -> Agent:
-        """Return the same agent, which notes once of what a partition's state is made: there a table may be written."""
+        """Return an agent that notes the origin of a partition's state once, while it may write a table."""
         self._readers |= {topic.full_name(self._prefix): (agent.name, i) for i, topic in enumerate(agent.inputs)}
         return _Noting(agent, self)
 
     def note(self, agent: Agent, batch: Batch) -> None:
-        """Note of what a partition's state is made, unless that was done."""
+        """Note the origin of a partition's state, unless that was done."""
         name, number, partition = agent.name, agent.inputs.index(batch.topic), batch.partition
         if (name, number, partition) in self._noted or self.watch is None:
             return
@@ -68,10 +68,10 @@ class _Noting(AgentDecorator):
 
 
 def _plain(tp: TP) -> TopicPartition:
-    """aiokafka's own, which its dictionaries are keyed by."""
+    """Return aiokafka's own type, which is the key of its dictionaries."""
     return TopicPartition(tp.topic, tp.partition)
 
 
 def _key(topic: int, partition: int) -> str:
-    """A table's key; `topic`: its number among the agent's. No key of an agent's own begins so."""
+    """Return a table's key. `topic`: its number among the agent's inputs. No key of an agent's own begins so."""
     return f"@origin {topic} {partition}"

@@ -1,4 +1,4 @@
-"""What agents send with: every record acknowledged and counted."""
+"""Output of agents to Kafka: every record is acknowledged and counted."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from topics.registry import DEAD_LETTERS, Topic
 log = logging.getLogger(__name__)
 
 MOST_TOGETHER = 5000
-"""Records that are sent at a time: what is sent together has one time to be acknowledged in."""
+"""Records that are sent together, and have one time limit for their acknowledgement."""
 MOST_CLIENTS = 50
 """Producers with another partitioner that are named in the log."""
 
 
 class KafkaOutput:
-    """The agents' output to the topics of one prefix, of so many `partitions`.
+    """Output of the agents to the topics of one prefix, which have `partitions` partitions.
 
-    What is sent is counted in `metrics`; what is set aside is noted by `monitor`, too.
+    Sent records are counted in `metrics`; dead letters are also noted by `monitor`.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class KafkaOutput:
         log.warning("%d records to the dead letters; the first: %s", len(rejected), first.reason, extra=about)
 
     async def rekey(self, topic: Topic, partition: int, records: Sequence[Record]) -> None:
-        """Records to the partition that their key leads to, in order, marked so that none is sent so twice."""
+        """Send records to the partition of their key, in order, with a mark that prevents a second re-keying."""
         outgoing = [
             Outgoing(record.key, record.value, None, [*record.headers, origin_header(partition, record)])
             for record in records

@@ -1,4 +1,4 @@
-"""A worker's process: started, watched over, stopped in time."""
+"""Process of a worker: its start, its supervision, and its stop in bounded time."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 3.0
 TELLING_SECONDS = 1.5
-"""How long a worker that stops waits for what it is telling; what it does not see the end of is told again."""
+"""Seconds that a stopping worker waits for deliveries under way; a delivery without a result by then is repeated."""
 
 GARBAGE_THRESHOLD = 50_000
-"""Objects after which Python looks for cycles: a run makes thousands of objects, none of them in one."""
+"""Objects after which Python looks for cycles: a batch makes thousands of objects, none of them in a cycle."""
 GARBAGE_SECONDS = 5.0
-"""After so long it looks in any case, at what is new: a few objects in a cycle may hold a whole fetch."""
+"""Seconds after which new objects are checked in any case: a few objects in a cycle may keep a whole fetch."""
 
 
 def run_worker(settings: Settings) -> int:
-    """Run a worker until SIGTERM or SIGINT; answers the exit status.
+    """Run a worker until SIGTERM or SIGINT. Return the exit status.
 
-    Raises SettingsError for a channel half set up, PortTaken.
+    Raises SettingsError for an incomplete channel, PortTaken.
     """
     channels = channels_of(settings.alerts_dir, other_channels(settings))
     listening = None
@@ -72,7 +72,7 @@ def run_worker(settings: Settings) -> int:
     tracing.set_up("driftline-worker", settings.otlp_endpoint)
     keep_private()
     private_folder(settings.state_dir)
-    # What is judged with takes a second to import: meanwhile there is Kafka to be waited for.
+    # The libraries for judging take a second to import: meanwhile the worker waits for Kafka.
     threading.Thread(target=importlib.import_module, args=["scipy.stats"], daemon=True).start()
     try:
         return asyncio.run(_run(settings, channels, listening))
@@ -124,7 +124,7 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
             worker.origins.watch = watch
             try:
                 return await _work(worker, views, stopping)
-            except Exception as error:  # noqa: BLE001 - whatever it is, Faust's threads would outlive it
+            except Exception as error:  # noqa: BLE001 - after any error, Faust's threads would outlive it
                 crash(error, "the worker failed")
 
 
@@ -133,7 +133,7 @@ def _metrics_failed(error: Exception) -> None:
 
 
 async def _work(worker: WorkerAgents, views: Mapping[str, FollowedTopic], stopping: asyncio.Event) -> int:
-    """Start, and end when a signal says so. What fails on the way ends the process at once."""
+    """Start, and end on a signal. An error on the way ends the process at once."""
     worker.app.finalize()
     stopped = asyncio.create_task(stopping.wait())
     starting = asyncio.create_task(worker.app.start(), name="start")
@@ -146,7 +146,7 @@ async def _work(worker: WorkerAgents, views: Mapping[str, FollowedTopic], stoppi
     if stopping.is_set():
         return 0
     beside.append(asyncio.create_task(_collect_garbage(), name="collection of garbage"))
-    gc.freeze()  # what a worker is made of stays: only what comes and goes is looked through
+    gc.freeze()  # the worker's own objects are permanent: only new ones are checked
     worker.watchdog.start()
     log.info("worker of group %s runs on %s", worker.settings.group, worker.settings.bootstrap_servers)
     retrain = Retrain(worker.settings, worker.producer, hooks_of(worker.settings))
@@ -172,7 +172,7 @@ async def _work(worker: WorkerAgents, views: Mapping[str, FollowedTopic], stoppi
 
 
 async def _until(stopped: asyncio.Task[Any], beside: Sequence[asyncio.Task[Any]], done: asyncio.Task[Any]) -> None:
-    """Return when one of the two is over; what fails `beside` them, or ends before, ends the process."""
+    """Return when one of the two is done. A task of `beside` that fails, or ends before, ends the process."""
     await asyncio.wait([stopped, done, *beside], return_when=asyncio.FIRST_COMPLETED)
     if stopped.done():
         return

@@ -1,6 +1,7 @@
-"""The worker of itself: how far behind it reads, and what it sends to the dead letters, as reports like any other.
+"""Reports of a worker about itself: its lag and its dead letters, as reports like any other.
 
-Alerts come of what it says of each of its partitions: when it is gone, whoever has them then says the next.
+Alerts are made of the reports on each partition. When the worker is lost, the next owner of its partitions reports on
+them.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from topics.partition import partition_of
 from topics.registry import REPORTS, Topic
 
 EVERY = 15.0
-"""Seconds of the wall clock that a report is about, unless the settings say otherwise."""
+"""Seconds of the wall clock that a report covers, unless the settings differ."""
 
 
 @dataclass(slots=True)
 class SelfReport:
-    """What one worker notes of itself until the next report. `wall`: seconds since the epoch."""
+    """Counts of one worker until the next report. `wall`: seconds since the epoch."""
 
     group: str
     worker: str
@@ -51,9 +52,9 @@ class SelfReport:
     def read(
         self, topic: str, partition: int, run: Sequence[Record], end: int | None, following: int | None = None
     ) -> None:
-        """Note a run, or a tick, of a partition whose log ends before offset `end`; `following`: the next to read.
+        """Note a batch, or a tick, of a partition whose log ends before offset `end`; `following`: the next to read.
 
-        A tick says that the partition is ours, and that nothing is left where it has been read to its end.
+        A tick shows that the partition is assigned, and that nothing is left where it has been read to its end.
         """
         self.held.add(partition)
         self.records[partition] += len(run)
@@ -73,13 +74,13 @@ class SelfReport:
         self.dead_in[partition] += len(rejected)
 
     def forget(self, partitions: Iterable[int] | None = None) -> None:
-        """Other workers may have the partitions (all) now."""
+        """Forget partitions (None: all) that other workers may have now."""
         gone = set(self.held) if partitions is None else set(partitions)
         self.lag = {key: found for key, found in self.lag.items() if partitions is not None and key[1] not in gone}
         self.held -= gone
 
     def due(self) -> MonitorReport | None:
-        """The report of the time since the last one, once that is long enough; the first at once."""
+        """Return the report on the time since the last one, if it is due; None if not. The first is due at once."""
         now = self.wall()
         if self.reported and now - self.since < self.every:
             return None
@@ -109,10 +110,10 @@ class SelfReport:
 
 
 class SelfReporting(AgentDecorator):
-    """An agent of which the worker notes how far it reads.
+    """Agent whose reading progress is noted for the worker's reports.
 
-    `end_of` returns the end of a partition's log, as far as is known. With `reports` the worker's reports are published
-    on its way, when they are due: to `to`, or else where the agent publishes to.
+    `end_of` returns the end of a partition's log, as far as is known. With `reports`, this agent also publishes the
+    worker's reports when they are due: to `to`, or else to the agent's output.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The prefix that takes the place of one that is drained."""
+"""Prefix that takes the place of a drained one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from topics.registry import PANES
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """Where panes, alerts and feedback go from a prefix that is drained. `partitions`: of its topics."""
+    """Output for panes, alerts and feedback of a drained prefix. `partitions`: the number of its topics' partitions."""
 
     producer: Producer
     partitions: int
@@ -23,7 +23,7 @@ class Successor:
 
 @asynccontextmanager
 async def successor_of(settings: Settings) -> AsyncIterator[Successor | None]:
-    """Connect to the prefix that `drain_to` names; None where nothing is drained. Raises TopicError."""
+    """Connect to the prefix in `drain_to`. Yields None where nothing is drained. Raises TopicError."""
     if settings.drain_to is None:
         yield None
         return

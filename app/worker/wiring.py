@@ -1,4 +1,4 @@
-"""The agents in one Faust app, with the views and the producer that they use."""
+"""Wiring of the agents in one Faust app, with the global tables and the producer that they use."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ from topics.registry import FEEDBACK, INFERENCES, PANES, PREDICTIONS, REPORTS, T
 log = logging.getLogger(__name__)
 
 AGENTS = ("inferences", "join", "windows", "alerts", "notify")
-"""By the names of their tables."""
+"""The agents, by the names of their tables."""
 SETTLE_SECONDS = 1.5
-"""Before partitions change hands notifications that are being sent have so long to be recorded."""
+"""Seconds before a rebalance in which notifications under way are recorded."""
 DRAIN_SECONDS = 3.0
-"""To apply and save what the agents have been given."""
+"""Seconds to apply and save the batches that the agents have."""
 
 
 class WorkerAgents:
-    """Everything that a worker process holds, wired once."""
+    """Objects of a worker process, wired once."""
 
     def __init__(  # noqa: PLR0913, PLR0917 (a worker reads that many topics)
         self,
@@ -80,7 +80,7 @@ class WorkerAgents:
         deployments: DeploymentsTable,
         successor: Successor | None = None,
     ) -> None:
-        """`successor`: what is left of the prefix is joined for that one, and nothing is judged, or notified, here."""
+        """Create the agents. `successor`: the prefix to join the rest for; then nothing is judged or notified here."""
         self.settings = settings
         self._drains = successor is not None
         self.producer = producer
@@ -153,7 +153,7 @@ class WorkerAgents:
         self._bind()
 
     def _agents(self) -> Iterator[Agent]:
-        """Yield the agents that run here, in the order of the stream; of a prefix that is drained, those that join."""
+        """Yield the agents that run here, in the order of the stream; for a drained prefix, only up to the join."""
         reporting = partial(SelfReporting, monitor=self.monitor, end_of=self._end_of)
         yield self._traced(reporting(self.inferences))
         yield self._traced(reporting(self.join, reports=True, to=self._next))
@@ -166,7 +166,7 @@ class WorkerAgents:
         return TracedAgent(MeasuredAgent(agent, self.metrics), self.traces)
 
     def _bind(self) -> None:
-        """Give each agent its topics; recover and forget partitions with their assignment."""
+        """Give each agent its topics. Recover and forget partitions with their assignment."""
         quarantine = Quarantine(self.settings.state_dir / "quarantine.json")
         for agent in self.agents:
             add_agent(
@@ -179,7 +179,7 @@ class WorkerAgents:
         transport.before_revoked = self._settle
 
     def _table(self, name: str) -> MutableMapping[str, bytes]:
-        """The table of an agent; of one that does not run here nothing is read."""
+        """Return the table of an agent; an empty mapping for one that does not run here."""
         if self._drains and name not in {"inferences", "join"}:
             return {}
         table: MutableMapping[str, bytes] = make_table(self.app, name, self.settings.partitions)
@@ -217,24 +217,24 @@ class WorkerAgents:
                 await agent.prepare(tp.partition)
 
     def held(self) -> dict[TopicPartition, int]:
-        """The next offset to apply of each partition that this worker has."""
+        """Return the next offset to apply of each assigned partition."""
         consumer = self.app._consumer
         held = {} if consumer is None else dict(consumer.held)
         return {TopicPartition(tp.topic, tp.partition): at for tp, at in held.items()}
 
     def _forget_all_but(self, kept: frozenset[int]) -> None:
-        """Drop what was made of all partitions but those that have stayed: others may have them now."""
+        """Drop the state of all partitions but those that have stayed: other workers may have them now."""
         gone = frozenset(range(self.settings.partitions)) - kept
         for agent in self.agents:
             agent.forget(gone)
         self.metrics.forget(gone, lambda model, version: self._is_of(model, version, gone))
 
     def _is_of(self, model: str, version: str, partitions: frozenset[int]) -> bool:
-        """Whether a model version is judged in one of these partitions."""
+        """Return whether a model version is judged in one of these partitions."""
         return partition_of(model, version, self.settings.partitions) in partitions
 
     async def _saved(self) -> None:
-        """Return once all that was written to tables is in their changelogs."""
+        """Return once everything written to tables is in their changelogs."""
         producer = self.app.producer
         await producer.flush()
         while producer.buffer.size:  # its flush gives up when nothing was sent for a moment
@@ -243,7 +243,7 @@ class WorkerAgents:
         await producer.flush()
 
     async def drain(self) -> None:
-        """Take nothing more, and save what was taken, so that the next worker finds nothing to do again."""
+        """Take no more batches, and save everything taken, so that the next worker has nothing to do again."""
         consumer = self.app.consumer
         consumer.draining = True
         for agent in self.agents:
@@ -258,7 +258,7 @@ class WorkerAgents:
 
 
 def _position_of(agent: Agent) -> Callable[[Topic, int], int]:
-    """Return an agent's `position`, which ends the process where the state is gone."""
+    """Return an agent's `position`, which ends the process where the saved state is lost."""
 
     def position(topic: Topic, partition: int) -> int:
         try:
